@@ -1,0 +1,176 @@
+"""The six entities of a run and the graph they form. Immutable; equality and hash by kind and id.
+
+A graph node *is* its entity with its children beside it, so ``graph.state`` and ``graph.tasks`` both read as
+one would say them, and its JSON nests the way the hierarchy does.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, ClassVar
+
+import msgspec
+
+from acode_tui.domain.states import (
+    ArtifactType,
+    EntityType,
+    SessionState,
+    ToolCallState,
+    WorkState,
+)
+
+Json = dict[str, Any]
+"""A JSON object."""
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=False):
+    """What every row has. Times are aware UTC datetimes; ids are UUID strings."""
+
+    kind: ClassVar[EntityType]
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entity) and self.kind is other.kind and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.id))
+
+
+class Session(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+    """One run of an agent. ``sync_version`` is the central version that this row was last in step with."""
+
+    kind: ClassVar[EntityType] = EntityType.SESSION
+
+    task_description: str
+    state: SessionState
+    metadata: Json | None = None
+    user_id: str | None = None
+    workspace_id: str
+    sync_version: int = 0
+
+
+class SessionEvent(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+    """One change of a session's state, with its reason. Append-only."""
+
+    kind: ClassVar[EntityType] = EntityType.SESSION_EVENT
+
+    session_id: str
+    from_state: SessionState
+    to_state: SessionState
+    reason: str
+    timestamp: datetime
+
+
+class SessionTask(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+    """One thing that was asked for in a session. ``order`` counts from 0 among siblings."""
+
+    kind: ClassVar[EntityType] = EntityType.SESSION_TASK
+
+    session_id: str
+    title: str
+    description: str | None = None
+    state: WorkState
+    order: int
+    metadata: Json | None = None
+    sync_version: int = 0
+
+
+class Step(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+    """One move of the agent within a task."""
+
+    kind: ClassVar[EntityType] = EntityType.STEP
+
+    session_id: str
+    task_id: str
+    name: str
+    description: str | None = None
+    state: WorkState
+    order: int
+    metadata: Json | None = None
+    sync_version: int = 0
+
+
+class ToolCall(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+    """One call of a tool. ``parameters`` and ``result`` are JSON values."""
+
+    kind: ClassVar[EntityType] = EntityType.TOOL_CALL
+
+    session_id: str
+    step_id: str
+    tool_name: str
+    parameters: Any
+    state: ToolCallState
+    order: int
+    completed_at: datetime | None = None
+    result: Any = None
+    error_message: str | None = None
+    sync_version: int = 0
+
+
+class Artifact(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+    """What a tool call read or made. Immutable.
+
+    ``content`` is None where it was not loaded: metadata travels without it, and
+    ``RunStateReader.get_artifact_content`` reads it. ``size`` is in bytes; ``content_hash`` is
+    ``sha256:`` and 64 hex digits.
+    """
+
+    kind: ClassVar[EntityType] = EntityType.ARTIFACT
+
+    session_id: str
+    tool_call_id: str
+    type: ArtifactType
+    name: str
+    content_hash: str
+    content_type: str
+    size: int
+    content: bytes | None = None
+
+
+class ToolCallGraph(ToolCall, frozen=True, kw_only=True, rename="camel", eq=False):
+    """A tool call with its artifacts, in insertion order."""
+
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class StepGraph(Step, frozen=True, kw_only=True, rename="camel", eq=False):
+    """A step with its tool calls, by ``order``."""
+
+    tool_calls: tuple[ToolCallGraph, ...] = ()
+
+
+class TaskGraph(SessionTask, frozen=True, kw_only=True, rename="camel", eq=False):
+    """A task with its steps, by ``order``."""
+
+    steps: tuple[StepGraph, ...] = ()
+
+
+class SessionGraph(Session, frozen=True, kw_only=True, rename="camel", eq=False):
+    """A whole run: the session, its tasks by ``order``, its events by time."""
+
+    tasks: tuple[TaskGraph, ...] = ()
+    events: tuple[SessionEvent, ...] = ()
+
+    def entities(self) -> Iterator[Entity]:
+        """Every entity of the run, each parent before its children."""
+        yield self
+        yield from self.events
+        for task in self.tasks:
+            yield task
+            for step in task.steps:
+                yield step
+                for call in step.tool_calls:
+                    yield call
+                    yield from call.artifacts
+
+
+class SessionSummary(Session, frozen=True, kw_only=True, rename="camel", eq=False):
+    """A session as a list shows it. ``sync`` is local, pending, retrying, failed or synced."""
+
+    task_count: int = 0
+    tasks_done: int = 0
+    tool_call_count: int = 0
+    artifact_count: int = 0
+    sync: str = "local"

@@ -1,0 +1,63 @@
+"""The names of states and kinds, stored by name. Members are only ever added, never renamed or removed."""
+
+from enum import StrEnum
+
+
+class EntityType(StrEnum):
+    """The kind of a row, as it stands in idempotency keys and outbox rows (AC-030)."""
+
+    SESSION = "session"
+    SESSION_EVENT = "session_event"
+    SESSION_TASK = "session_task"
+    STEP = "step"
+    TOOL_CALL = "tool_call"
+    ARTIFACT = "artifact"
+
+
+class SessionState(StrEnum):
+    CREATED = "Created"
+    PLANNING = "Planning"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    EXECUTING = "Executing"
+    PAUSED = "Paused"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class WorkState(StrEnum):
+    """The state of a task or a step."""
+
+    PENDING = "Pending"
+    IN_PROGRESS = "InProgress"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    SKIPPED = "Skipped"
+
+
+TaskState = WorkState
+StepState = WorkState
+
+
+class ToolCallState(StrEnum):
+    PENDING = "Pending"
+    EXECUTING = "Executing"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class ArtifactType(StrEnum):
+    FILE_CONTENT = "FileContent"
+    FILE_WRITE = "FileWrite"
+    FILE_DIFF = "FileDiff"
+    COMMAND_OUTPUT = "CommandOutput"
+    MODEL_RESPONSE = "ModelResponse"
+    SEARCH_RESULT = "SearchResult"
+
+
+class Operation(StrEnum):
+    """What a write did to its row, as the outbox records it."""
+
+    INSERT = "insert"
+    UPDATE = "update"

@@ -1,0 +1,1 @@
+"""Reading agents' transcripts into runs."""

@@ -1,0 +1,276 @@
+"""What the rest of the program asks of storage. Protocols and their value types; no database in sight.
+
+A backend is chosen once, in ``workspace.py``. Both tiers pass the same conformance suite for ``RunStateReader``.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from acode_tui.domain.entities import (
+    Artifact,
+    Json,
+    Session,
+    SessionEvent,
+    SessionGraph,
+    SessionSummary,
+    SessionTask,
+    Step,
+    ToolCall,
+)
+from acode_tui.domain.states import ArtifactType, EntityType, Operation, SessionState, StepState, TaskState
+
+SortKey = Literal["updated", "created"]
+OutboxStatus = Literal["pending", "retrying", "failed", "processed", "all"]
+
+
+class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which sessions to list; every given part must hold. Times are aware; ``since`` is included, ``until`` is not.
+
+    ``text`` matches words by prefix over descriptions, task titles, step, tool and artifact names.
+    ``sort`` names the time that pages are ordered by, newest first, and that ``since`` and ``until`` bound.
+    """
+
+    states: Sequence[SessionState] = ()
+    text: str | None = None
+    user: str | None = None
+    workspace: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    sort: SortKey = "updated"
+
+
+class SessionPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One page, newest first. A cursor is opaque and None where there is no page that way.
+
+    ``total`` counts the whole filter, or is None where counting would not be cheap.
+    """
+
+    sessions: tuple[SessionSummary, ...]
+    next_cursor: str | None = None
+    previous_cursor: str | None = None
+    total: int | None = None
+
+    def __iter__(self) -> Iterator[SessionSummary]:
+        return iter(self.sessions)
+
+    def __len__(self) -> int:
+        return len(self.sessions)
+
+
+class SaveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``save`` did: rows inserted and updated by kind, and how many stood already as given."""
+
+    inserted: dict[EntityType, int] = {}
+    updated: dict[EntityType, int] = {}
+    unchanged: int = 0
+
+    @property
+    def written(self) -> int:
+        return sum(self.inserted.values()) + sum(self.updated.values())
+
+
+class OutboxRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One write on its way to the team's database. ``outcome`` is set with ``processed_at``:
+    applied, duplicate, superseded, conflict_local, conflict_remote or discarded.
+    """
+
+    id: int
+    idempotency_key: str
+    session_id: str
+    entity_type: EntityType
+    entity_id: str
+    operation: Operation
+    payload: msgspec.Raw
+    created_at: datetime
+    updated_at: datetime
+    processed_at: datetime | None = None
+    outcome: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    failed_at: datetime | None = None
+    last_error: str | None = None
+
+
+class OutboxStats(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The backlog at a glance. ``pending`` counts unprocessed records that are not dead letters;
+    ``retrying`` those of them that were refused at least once; ``failed`` the dead letters.
+    """
+
+    pending: int = 0
+    oldest_pending_at: datetime | None = None
+    retrying: int = 0
+    failed: int = 0
+    next_attempt_at: datetime | None = None
+
+
+class RunStateReader(Protocol):
+    """Reading runs, the same over SQLite and PostgreSQL. Unknown ids raise NotFoundError."""
+
+    async def get(self, session_id: str) -> Session: ...
+
+    async def list(
+        self,
+        filter: SessionFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> SessionPage:
+        """One keyset page of at most ``limit`` (1 to 200) sessions, after or before a cursor."""
+        ...
+
+    async def count(self, filter: SessionFilter | None = None) -> int:
+        """How many sessions fit, exactly, however long that takes."""
+        ...
+
+    async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
+        """A session's events, oldest first."""
+        ...
+
+    async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
+        """The whole run, artifact content not loaded."""
+        ...
+
+    async def get_artifact(self, artifact_id: str) -> Artifact:
+        """An artifact's metadata, content not loaded."""
+        ...
+
+    async def get_artifact_content(self, artifact_id: str) -> bytes:
+        """An artifact's bytes, verified against its hash (IntegrityError if they differ)."""
+        ...
+
+    async def resolve_id(self, kind: EntityType, prefix: str) -> str:
+        """The one id that begins with ``prefix``. Raises NotFoundError or AmbiguousIdError."""
+        ...
+
+
+class RunStateStore(RunStateReader, Protocol):
+    """Reading and writing runs. A write returns once it is on disk together with its outbox records."""
+
+    async def create_session(
+        self,
+        task_description: str,
+        *,
+        metadata: Json | None = None,
+        user_id: str | None = None,
+    ) -> Session: ...
+
+    async def transition_session(self, session_id: str, to_state: SessionState, *, reason: str = "") -> Session: ...
+
+    async def add_task(
+        self, session_id: str, title: str, *, description: str | None = None, metadata: Json | None = None
+    ) -> SessionTask: ...
+
+    async def transition_task(self, task_id: str, to_state: TaskState) -> SessionTask: ...
+
+    async def add_step(
+        self, task_id: str, name: str, *, description: str | None = None, metadata: Json | None = None
+    ) -> Step: ...
+
+    async def transition_step(self, step_id: str, to_state: StepState) -> Step: ...
+
+    async def add_tool_call(self, step_id: str, tool_name: str, parameters: Any = None) -> ToolCall: ...
+
+    async def start_tool_call(self, tool_call_id: str) -> ToolCall: ...
+
+    async def complete_tool_call(self, tool_call_id: str, *, result: Any = None) -> ToolCall: ...
+
+    async def fail_tool_call(self, tool_call_id: str, error_message: str) -> ToolCall: ...
+
+    async def cancel_tool_call(self, tool_call_id: str, reason: str = "") -> ToolCall: ...
+
+    async def add_artifact(
+        self,
+        tool_call_id: str,
+        type: ArtifactType,
+        name: str,
+        content: bytes,
+        content_type: str,
+    ) -> Artifact: ...
+
+    async def save(self, graph: SessionGraph) -> SaveResult:
+        """Bring the stored run to the graph's: insert what is new, update what differs, enqueue only that.
+
+        Nothing is deleted. An unchanged graph writes nothing. Session, task, step and tool call rows whose content
+        differs take the graph's ``updated_at`` if it is later than the stored one, else the clock's next stamp.
+        """
+        ...
+
+
+class Outbox(Protocol):
+    """The queue of writes that the team's database has not yet confirmed."""
+
+    async def enqueue(self, kind: EntityType, entity_id: str) -> OutboxRecord:
+        """Queue an entity's present row again; its own writes are queued by the store."""
+        ...
+
+    async def get_pending(self, limit: int) -> tuple[OutboxRecord, ...]:
+        """Records due now, in ``created_at, id`` order, none behind an unfinished one of its lane that is not due."""
+        ...
+
+    async def mark_processed(self, record_id: int, outcome: str = "applied") -> None: ...
+
+    async def mark_failed(self, record_id: int, error: str) -> None:
+        """Count a refusal: one attempt more, the next one backed off, or a dead letter at the last."""
+        ...
+
+    async def pending_count(self) -> int: ...
+
+    async def stats(self) -> OutboxStats: ...
+
+    async def get(self, record_id: int) -> OutboxRecord: ...
+
+    async def list(self, *, status: OutboxStatus = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]: ...
+
+    async def retry(self, record_ids: Sequence[int] | None = None) -> int:
+        """Make dead letters and backing-off records (all, or these) due now with attempts 0; answers how many."""
+        ...
+
+    async def discard(self, record_ids: Sequence[int]) -> int:
+        """End dead letters unsent, outcome ``discarded``; answers how many."""
+        ...
+
+
+class Conflict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Two versions of one row that met. Payloads are entity JSON; ``winner`` is ``local`` or ``remote``,
+    as seen from the machine that found it. Both versions stay retrievable (AC-052)."""
+
+    id: str
+    session_id: str
+    entity_type: EntityType
+    entity_id: str
+    local_payload: msgspec.Raw
+    remote_payload: msgspec.Raw
+    local_updated_at: datetime
+    remote_updated_at: datetime
+    winner: Literal["local", "remote"]
+    detected_at: datetime
+    reviewed_at: datetime | None = None
+
+
+class ConflictCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    total: int = 0
+    unreviewed: int = 0
+
+
+class ConflictLog(Protocol):
+    """The audit of settled conflicts. Nothing is ever dropped from it."""
+
+    async def counts(self) -> ConflictCounts: ...
+
+    async def list(self, *, unreviewed_only: bool = False, limit: int = 100) -> tuple[Conflict, ...]:
+        """Newest first."""
+        ...
+
+    async def get(self, conflict_id: str) -> Conflict:
+        """By id or unique prefix."""
+        ...
+
+    async def mark_reviewed(self, conflict_id: str) -> Conflict: ...
+
+    async def take_other(self, conflict_id: str) -> Conflict:
+        """Make the losing version win: a new local write of it, later than both, marked reviewed."""
+        ...

@@ -1,0 +1,1 @@
+"""The dashboard. It renders and posts messages; it never writes SQL."""
