@@ -1,9 +1,9 @@
 """Text that a database can hold: NUL and lone surrogates are refused, or escaped so that they can be had back.
 
 SQLite cuts text at NUL in places and neither tier stores lone surrogates; PostgreSQL refuses both.
-The API refuses them by the field's name. Importers cannot refuse a transcript, so they escape: ``U+E000`` (private use) marks an
-escape, followed by four hex digits. A marker that was there already is escaped as well, so ``unescape``
-gives back exactly what ``escape`` was given.
+The API refuses them by the field's name. Importers cannot refuse a transcript, so they escape: ``U+E000``
+(private use) marks an escape, followed by four hex digits. A marker that was there already is escaped as
+well, so ``unescape`` gives back exactly what ``escape`` was given.
 """
 
 import re
