@@ -1,0 +1,241 @@
+"""The settings as a flat table of dotted keys, and the check of one value.
+
+A refusal is a ConfigError that names the key, the value and what is allowed. Values of keys that people
+mistake for a place to put a password or a URL are not quoted.
+"""
+
+import difflib
+import functools
+import math
+import re
+import tomllib
+import types
+import typing
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from acode_tui.config.settings import Settings
+from acode_tui.domain.errors import ConfigError
+
+_PASSWORD_KEY = re.compile(r"(^|[._-])(password|passwd|pwd|pass|secret)$", re.IGNORECASE)
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting: its dotted name, type, default, one sentence of what it is for, and what is allowed."""
+
+    name: str
+    type: Any
+    default: Any
+    doc: str
+    allowed: str
+    default_text: str
+    quiet: bool
+    regex: bool
+
+    @property
+    def section(self) -> str:
+        return self.name.rpartition(".")[0]
+
+    @property
+    def leaf(self) -> str:
+        return self.name.rpartition(".")[2]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that overrides it."""
+        return "ACODE_" + self.name.upper().replace(".", "__")
+
+
+@functools.cache
+def table() -> dict[str, Key]:
+    """Every setting by dotted name, in the order of the documentation."""
+    return {key.name: key for key in _walk(Settings, "")}
+
+
+@functools.cache
+def sections() -> frozenset[str]:
+    """The dotted name of every table: ``persistence``, ``persistence.sqlite``, ..."""
+    names: set[str] = set()
+    for key in table().values():
+        parts = key.section.split(".")
+        names.update(".".join(parts[: depth + 1]) for depth in range(len(parts)))
+    return frozenset(names)
+
+
+def find(name: str) -> Key:
+    """The setting of that name. Raises ConfigError with the nearest names if there is none."""
+    key = table().get(name)
+    if key is not None:
+        return key
+    if _PASSWORD_KEY.search(name):
+        raise ConfigError(
+            f"{name}: a password may not stand in a file",
+            hint="put it into an environment variable and name that in persistence.postgres.password_env",
+        )
+    near = difflib.get_close_matches(name, table(), n=2, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `acode-tui config show` for every key"
+    raise ConfigError(f"{name}: there is no such setting", hint=hint)
+
+
+def check(key: Key, value: object) -> Any:
+    """The value, converted to the setting's type. Raises ConfigError."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise refusal(key, value)
+    try:
+        converted = msgspec.convert(value, type=key.type, strict=True)
+        if key.regex:
+            for pattern in converted:
+                re.compile(pattern)
+    except (msgspec.ValidationError, re.error):
+        raise refusal(key, value) from None
+    return converted
+
+
+def parse(key: Key, text: str) -> Any:
+    """The value that a person typed or an environment variable holds. Raises ConfigError."""
+    base = _base(key.type)
+    value: object = text
+    if base is bool:
+        lowered = text.strip().lower()
+        if lowered not in _TRUE + _FALSE:
+            raise refusal(key, text)
+        value = lowered in _TRUE
+    elif base in (int, float):
+        try:
+            value = int(text) if base is int else float(text)
+        except ValueError:
+            raise refusal(key, text) from None
+    elif base in (tuple, dict):
+        value = _parse_collection(text) if base is dict or text.lstrip().startswith("[") else _split(text)
+    return check(key, value)
+
+
+def refusal(key: Key, value: object) -> ConfigError:
+    """The error that says what was given and what is allowed."""
+    given = "the value given" if key.quiet else _quote(value)
+    return ConfigError(f"{key.name}: {given} is not allowed; it must be {key.allowed}", hint="")
+
+
+def _walk(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
+    for info in msgspec.structs.fields(struct):
+        name = f"{prefix}{info.name}"
+        if isinstance(info.type, type) and issubclass(info.type, msgspec.Struct):
+            yield from _walk(info.type, name + ".")
+            continue
+        default = info.default_factory() if info.default is msgspec.NODEFAULT else info.default
+        extra = _extra(info.type)
+        yield Key(
+            name=name,
+            type=info.type,
+            default=default,
+            doc=_doc(info.type),
+            allowed=_allowed(info.type),
+            default_text=str(extra.get("default", "")) or _default_text(default),
+            quiet=bool(extra.get("quiet", False)),
+            regex=bool(extra.get("regex", False)),
+        )
+
+
+def _metas(type_: Any) -> list[Meta]:
+    if typing.get_origin(type_) is typing.Annotated:
+        inner, *metas = typing.get_args(type_)
+        return [*_metas(inner), *(meta for meta in metas if isinstance(meta, Meta))]
+    if typing.get_origin(type_) in (types.UnionType, typing.Union, tuple):
+        return [meta for part in typing.get_args(type_) for meta in _metas(part)]
+    return []
+
+
+def _extra(type_: Any) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for meta in _metas(type_):
+        found.update(meta.extra or {})
+    return found
+
+
+def _doc(type_: Any) -> str:
+    return next((meta.description for meta in reversed(_metas(type_)) if meta.description), "")
+
+
+def _bare(type_: Any) -> Any:
+    """The type without annotations and without None."""
+    while typing.get_origin(type_) is typing.Annotated:
+        type_ = typing.get_args(type_)[0]
+    if typing.get_origin(type_) in (types.UnionType, typing.Union):
+        (type_,) = (part for part in typing.get_args(type_) if part is not type(None))
+        return _bare(type_)
+    return type_
+
+
+def _base(type_: Any) -> Any:
+    bare = _bare(type_)
+    return typing.get_origin(bare) or bare
+
+
+def _allowed(type_: Any) -> str:
+    base = _base(type_)
+    said = _extra(type_).get("allowed")
+    if said and base is not tuple:
+        return str(said)
+    if base is bool:
+        return "true or false"
+    if base is Literal:
+        return "one of " + ", ".join(typing.get_args(_bare(type_)))
+    if base is tuple:
+        return f"a list, each item {_allowed(typing.get_args(_bare(type_))[0])}"
+    if base is dict:
+        return "a table of strings"
+    if base in (int, float):
+        return ("a whole number" if base is int else "a number") + _range(_metas(type_))
+    return "a string"
+
+
+def _range(metas: list[Meta]) -> str:
+    low = next((meta.ge for meta in metas if meta.ge is not None), None)
+    high = next((meta.le for meta in metas if meta.le is not None), None)
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    return f" from {low}" if low is not None else ""
+
+
+def _default_text(default: object) -> str:
+    if default is None:
+        return "-"
+    return f"`{format_value(default)}`"
+
+
+def format_value(value: object) -> str:
+    """A value as TOML writes it, None as nothing. Whole floats lose their ``.0``: both forms are read."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}" if value != int(value) else str(int(value))
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(format_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        pairs = (f"{format_value(str(name))} = {format_value(item)}" for name, item in value.items())
+        return "{ " + ", ".join(pairs) + " }" if value else "{}"
+    if isinstance(value, str):
+        return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+    return str(value)
+
+
+def _quote(value: object) -> str:
+    text = format_value(value) or "an empty value"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _parse_collection(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

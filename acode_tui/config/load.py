@@ -1,0 +1,201 @@
+"""Puts the settings of a workspace together: flags over environment over ``.agent/config.toml`` over the user's file
+over defaults, and remembers where each value came from. Everything it refuses is a ConfigError.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from acode_tui.config import keys
+from acode_tui.config.settings import Settings
+from acode_tui.domain.errors import ConfigError
+from acode_tui.domain.redaction import has_password
+
+MAX_FILE_BYTES = 1024 * 1024
+_ORDERED = (
+    ("health.queue_degraded", "health.queue_unhealthy"),
+    ("health.storage_unhealthy_percent", "health.storage_degraded_percent"),
+    ("persistence.sync.initial_backoff_seconds", "persistence.sync.max_backoff_seconds"),
+)
+"""Pairs of which the first may not exceed the second."""
+
+
+class Origin(StrEnum):
+    """Where a value came from, weakest first."""
+
+    DEFAULT = "default"
+    USER = "user"
+    WORKSPACE = "workspace"
+    ENV = "env"
+    FLAG = "flag"
+
+
+class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings, the value and the origin of each by dotted key, and the files that were looked for."""
+
+    settings: Settings
+    values: dict[str, Any]
+    origins: dict[str, Origin]
+    files: tuple[Path, ...]
+
+
+def workspace_config_path(root: Path) -> Path:
+    """The workspace's own file."""
+    return root / ".agent" / "config.toml"
+
+
+def user_config_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's file, for every workspace: where the platform keeps such files."""
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if os.path.isabs(base):
+        return Path(base) / "acode-tui" / "config.toml"
+    import platformdirs
+
+    return platformdirs.user_config_path("acode-tui") / "config.toml"
+
+
+def load_settings(
+    root: Path, *, environ: Mapping[str, str] = os.environ, overrides: Mapping[str, object] | None = None
+) -> Settings:
+    """The settings of the workspace at ``root``. ``overrides`` are flags, by dotted key. Raises ConfigError."""
+    return load(root, environ=environ, overrides=overrides).settings
+
+
+def load(
+    root: Path, *, environ: Mapping[str, str] = os.environ, overrides: Mapping[str, object] | None = None
+) -> LoadedSettings:
+    """The same with each value's origin."""
+    files = (user_config_path(environ), workspace_config_path(root))
+    values = {name: key.default for name, key in keys.table().items()}
+    origins = dict.fromkeys(values, Origin.DEFAULT)
+    layers = (
+        (Origin.USER, _file_values(files[0])),
+        (Origin.WORKSPACE, _file_values(files[1])),
+        (Origin.ENV, _environment_values(environ)),
+        (Origin.FLAG, {name: keys.check(keys.find(name), value) for name, value in (overrides or {}).items()}),
+    )
+    for origin, layer in layers:
+        values.update(layer)
+        origins.update(dict.fromkeys(layer, origin))
+    _check_order(values)
+    return LoadedSettings(settings=_build(values), values=values, origins=origins, files=files)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A file's tables, empty if there is no file. Raises ConfigError if it cannot be read as TOML."""
+    text = read_text(path)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{path}: not valid TOML ({error})", hint="correct that line, or move the file away"
+        ) from None
+
+
+def read_text(path: Path) -> str:
+    """A configuration file's text, empty if there is none. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror or error}", hint="make the file readable, or move it away"
+        ) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES:,} bytes", hint="a configuration file is small")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from None
+
+
+def check_file_value(key: keys.Key, value: object) -> Any:
+    """A value that stands, or is to stand, in a file: converted, and without a password. Raises ConfigError."""
+    for text in _strings(value):
+        if not key.regex and has_password(text):
+            raise ConfigError(
+                f"{key.name}: an address with a password may not stand in a file",
+                hint="put the URL into the environment variable that persistence.postgres.connection_string_env names",
+            )
+    return keys.check(key, value)
+
+
+def _file_values(path: Path) -> dict[str, Any]:
+    try:
+        return dict(_flatten(read_toml(path), ""))
+    except ConfigError as error:
+        if error.message.startswith(str(path)):
+            raise
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _flatten(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        dotted = f"{prefix}{name}"
+        if dotted in keys.sections():
+            if not isinstance(value, dict):
+                raise ConfigError(f"{dotted}: must be a table", hint=f"write [{dotted}] and its keys below")
+            yield from _flatten(value, dotted + ".")
+        else:
+            key = keys.find(dotted)
+            yield dotted, check_file_value(key, value)
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _strings(name)
+            yield from _strings(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _strings(item)
+
+
+def _environment_values(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Settings from ``ACODE_<SECTION>__<KEY>`` variables; an unknown one of a known section is refused."""
+    found = {}
+    by_variable = {key.variable: key for key in keys.table().values()}
+    prefixes = tuple({f"ACODE_{name.upper()}__" for name in keys.sections() if "." not in name})
+    for variable, text in environ.items():
+        if not variable.startswith(prefixes):
+            continue
+        key = by_variable.get(variable)
+        if key is None:
+            raise ConfigError(
+                f"{variable}: there is no such setting", hint="unset it, or see `acode-tui config show` for every key"
+            )
+        try:
+            found[key.name] = keys.parse(key, text)
+        except ConfigError as error:
+            raise ConfigError(f"{variable}: {error.message}", hint=error.hint) from None
+    return found
+
+
+def _check_order(values: Mapping[str, Any]) -> None:
+    for low, high in _ORDERED:
+        if values[low] > values[high]:
+            raise ConfigError(
+                f"{low}: {keys.format_value(values[low])} is not allowed; "
+                f"it must be at most {high}, which is {keys.format_value(values[high])}",
+                hint="",
+            )
+
+
+def _build(values: Mapping[str, Any]) -> Settings:
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, leaf = name.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = value
+    return msgspec.convert(tree, type=Settings)

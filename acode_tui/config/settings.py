@@ -1,0 +1,240 @@
+"""Every setting there is: its TOML key, type, range, default and meaning, in one place.
+
+Loading, ``config show|get|set|init`` and ``docs/configuration.md`` all derive from these structs. Attribute
+names are the TOML keys. Nothing here reads a file or the environment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from acode_tui.domain.validation import MAX_ARTIFACT_BYTES, MAX_METADATA_BYTES, Limits
+
+SCHEMA_PATTERN = r"^(?!pg_)(?!information_schema\Z)[A-Za-z_][A-Za-z0-9_]{0,62}\Z"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*\Z"
+_HOST = r"^(/[^\s@]*|[A-Za-z0-9._:%-]+)\Z"
+_NAME = r"^[^\x00-\x1f\x7f]+\Z"
+
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+_VariableName = Annotated[
+    str, Meta(pattern=_VARIABLE, extra={"allowed": "the name of an environment variable", "quiet": True})
+]
+_HostName = Annotated[
+    str, Meta(pattern=_HOST, extra={"allowed": "a host name, an address or a socket directory", "quiet": True})
+]
+_Name = Annotated[str, Meta(pattern=_NAME, max_length=63, extra={"allowed": "a name of 1 to 63 characters"})]
+_FilePath = Annotated[str, Meta(pattern=_NAME, extra={"allowed": "a path"})]
+
+
+class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The workspace's own database."""
+
+    path: Annotated[_FilePath, Meta(description="The database file; a relative path starts at the workspace.")] = (
+        ".agent/workspace.db"
+    )
+    timeout_seconds: Annotated[
+        float,
+        Meta(ge=0.1, le=3600, description="How long a write waits for a lock, and how long it may take, in seconds."),
+    ] = 30.0
+
+    def resolve(self, root: Path) -> Path:
+        """The database file of the workspace at ``root``."""
+        return resolve_path(root, self.path)
+
+
+class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The team's database. Passwords come from the environment alone."""
+
+    enabled: Annotated[bool, Meta(description="Whether the outbox drains into PostgreSQL.")] = False
+    connection_string_env: Annotated[
+        _VariableName, Meta(description="The environment variable that holds the connection URL.")
+    ] = "ACODE_POSTGRES_URL"
+    host: Annotated[
+        _HostName | None, Meta(description="Server, instead of a URL: a host name, an address or a socket directory.")
+    ] = None
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port, when `host` is given.")] = 5432
+    database: Annotated[_Name | None, Meta(description="Database, when `host` is given.")] = None
+    username: Annotated[_Name | None, Meta(description="Role, when `host` is given.")] = None
+    password_env: Annotated[
+        _VariableName | None,
+        Meta(description="The environment variable that holds the password, when `host` is given."),
+    ] = None
+    pool_size: Annotated[int, Meta(ge=1, le=1000, description="Most connections that reads may use at once.")] = 10
+    schema: Annotated[
+        str,
+        Meta(
+            pattern=SCHEMA_PATTERN,
+            description="The schema that holds the tables.",
+            extra={"allowed": "letters, digits and _, at most 63, not beginning with a digit or pg_"},
+        ),
+    ] = "public"
+    sslmode: Annotated[
+        SslMode | None,
+        Meta(
+            description="TLS policy, as libpq names it.",
+            extra={"default": "`require`; loopback and sockets: `prefer`"},
+        ),
+    ] = None
+    auto_migrate: Annotated[bool, Meta(description="Whether a pending PostgreSQL migration is applied by itself.")] = (
+        True
+    )
+    distribute: Annotated[bool, Meta(description="Whether tables are distributed by session where Citus is there.")] = (
+        False
+    )
+    connect_timeout_seconds: Annotated[float, Meta(ge=0.1, le=600, description="Deadline of a connection attempt.")] = (
+        10.0
+    )
+    command_timeout_seconds: Annotated[float, Meta(ge=0.1, le=3600, description="Deadline of a statement.")] = 60.0
+
+
+class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the outbox is drained."""
+
+    enabled: Annotated[bool, Meta(description="Whether the worker runs by itself.")] = True
+    interval_seconds: Annotated[float, Meta(ge=0.1, le=86400, description="Longest pause between two rounds.")] = 30.0
+    max_batch_size: Annotated[int, Meta(ge=1, le=10000, description="Most records in a batch.")] = 500
+    max_retry_attempts: Annotated[
+        int, Meta(ge=1, le=100, description="Refusals of one record before it becomes a dead letter.")
+    ] = 10
+    initial_backoff_seconds: Annotated[
+        float, Meta(ge=0.01, le=3600, description="Wait after the first refusal; it doubles with each.")
+    ] = 5.0
+    max_backoff_seconds: Annotated[float, Meta(ge=0.01, le=86400, description="Longest wait between attempts.")] = (
+        3600.0
+    )
+    jitter: Annotated[float, Meta(ge=0, le=0.3, description="Random share added to a wait, from 0 to 0.3.")] = 0.2
+    retention_days: Annotated[
+        float, Meta(ge=0, le=3650, description="Days that delivered outbox records are kept.")
+    ] = 7.0
+
+
+class PersistenceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    sqlite: SqliteSettings = field(default_factory=SqliteSettings)
+    postgres: PostgresSettings = field(default_factory=PostgresSettings)
+    sync: SyncSettings = field(default_factory=SyncSettings)
+
+
+class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who records."""
+
+    user: Annotated[
+        Annotated[str, Meta(pattern=_NAME, max_length=320, extra={"allowed": "1 to 320 characters"})] | None,
+        Meta(
+            description="The user that new sessions belong to.",
+            extra={"default": "git's `user.email`, else the operating system's user"},
+        ),
+    ] = None
+
+
+class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the workspace's schema is brought up to date."""
+
+    auto_migrate: Annotated[bool, Meta(description="Whether opening a workspace applies pending migrations.")] = True
+    backup_before_migrate: Annotated[bool, Meta(description="Whether a backup is made before the first one.")] = True
+    lock_timeout_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="How long to wait for another program's migration.")
+    ] = 60.0
+
+
+class BackupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Copies of the workspace's database."""
+
+    directory: Annotated[_FilePath, Meta(description="Where backups go; a relative path starts at the workspace.")] = (
+        ".agent/backups"
+    )
+    max_backups: Annotated[int, Meta(ge=1, le=10000, description="How many are kept.")] = 7
+
+
+class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaves the workspace as a file."""
+
+    redact: Annotated[bool, Meta(description="Whether exports hide what looks like a secret.")] = True
+    patterns: Annotated[
+        tuple[Annotated[str, Meta(extra={"allowed": "a regular expression", "regex": True})], ...],
+        Meta(description="Further regular expressions to hide."),
+    ] = ()
+
+
+class LimitSettings(Limits, frozen=True, kw_only=True):
+    """Sizes that the boundary enforces, in bytes."""
+
+    max_artifact_bytes: Annotated[
+        int, Meta(ge=1024, le=512 * 1024 * 1024, description="Largest content of one artifact.")
+    ] = MAX_ARTIFACT_BYTES
+    max_metadata_bytes: Annotated[
+        int, Meta(ge=256, le=16 * 1024 * 1024, description="Largest metadata of one entity, as JSON.")
+    ] = MAX_METADATA_BYTES
+
+
+class HealthSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """From where on a health check stops answering healthy."""
+
+    check_timeout_seconds: Annotated[
+        float, Meta(ge=0.1, le=300, description="A check that takes longer counts as unhealthy.")
+    ] = 5.0
+    database_slow_ms: Annotated[float, Meta(ge=1, le=60000, description="A slower database is degraded.")] = 50.0
+    queue_degraded: Annotated[int, Meta(ge=1, description="Pending records from which the queue is degraded.")] = 5000
+    queue_unhealthy: Annotated[int, Meta(ge=1, description="Pending records from which it is unhealthy.")] = 10000
+    queue_stalled_seconds: Annotated[
+        float, Meta(ge=1, le=86400, description="Online without a delivered record for so long is unhealthy.")
+    ] = 600.0
+    dead_letters_degraded: Annotated[int, Meta(ge=1, description="Dead letters from which health is degraded.")] = 1
+    conflicts_degraded: Annotated[int, Meta(ge=1, description="Unreviewed conflicts from which it is degraded.")] = 1
+    storage_degraded_percent: Annotated[
+        float, Meta(ge=0, le=100, description="Free disk space, in percent, at which storage is degraded.")
+    ] = 15.0
+    storage_degraded_bytes: Annotated[int, Meta(ge=0, description="Free bytes below which storage is degraded.")] = (
+        100_000_000
+    )
+    storage_unhealthy_percent: Annotated[
+        float, Meta(ge=0, le=100, description="Free disk space, in percent, below which it is unhealthy.")
+    ] = 5.0
+    clock_offset_seconds: Annotated[
+        float, Meta(ge=0.01, le=3600, description="Clock difference to PostgreSQL from which it is degraded.")
+    ] = 2.0
+
+
+class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The dashboard."""
+
+    theme: Annotated[_Name | None, Meta(description="Colour theme.", extra={"default": "the dashboard's own"})] = None
+    refresh_seconds: Annotated[
+        float, Meta(ge=0.1, le=60, description="How often it looks for other programs' writes.")
+    ] = 0.5
+    page_size: Annotated[int, Meta(ge=5, le=200, description="Sessions on a page.")] = 50
+    keymap: Annotated[dict[str, str], Meta(description='Keys by action, such as `sync = "f5"`.')] = {}
+
+
+class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Transcripts of other agents."""
+
+    roots: Annotated[
+        tuple[_FilePath, ...],
+        Meta(description="Folders that `import --all` looks in.", extra={"default": "the known places of each agent"}),
+    ] = ()
+    formats: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]*\Z", extra={"allowed": "a format's name"})], ...],
+        Meta(description="Formats that are read.", extra={"default": "all"}),
+    ] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one workspace."""
+
+    persistence: PersistenceSettings = field(default_factory=PersistenceSettings)
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
+    migrations: MigrationSettings = field(default_factory=MigrationSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
+    tui: TuiSettings = field(default_factory=TuiSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+
+
+def resolve_path(root: Path, text: str) -> Path:
+    """A configured path: ``~`` is the home directory, a relative path starts at the workspace."""
+    return root / Path(text).expanduser()
