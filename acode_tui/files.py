@@ -1,0 +1,54 @@
+"""Files that are nobody else's business: made 0600 in folders made 0700, written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and the parents it lacks, with mode 0700; one that is there already stays as it is."""
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_private_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=PRIVATE_FOLDER)
+
+
+def tighten(path: Path, mode: int) -> None:
+    """Take away what others may do beyond ``mode``. Somebody else's file is left alone."""
+    with suppress(PermissionError, FileNotFoundError):
+        present = path.stat().st_mode & 0o777
+        if present & ~mode:
+            path.chmod(present & mode)
+
+
+@contextmanager
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
+    """A new file, 0600 and synced, that takes ``path``'s place when the block ends well; nothing is left otherwise.
+
+    Raises FileExistsError, at the end as at the beginning, if ``overwrite`` is False and something stands there.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            os.replace(part, path)
+        else:
+            os.link(part, path)
+            part.unlink()
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

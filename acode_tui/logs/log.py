@@ -1,0 +1,162 @@
+"""Loggers, the level they are held against, and the one pipeline that every line goes through."""
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from acode_tui.domain.errors import ConfigError
+from acode_tui.domain.redaction import Secret, redact
+from acode_tui.logs.rotating import RotatingFile
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_OFF = 100
+LOG_FILE = Path("logs") / "acode-tui.log"
+
+
+class _State:
+    """What ``configure`` set; one a process, as the log is."""
+
+    level: int = _OFF
+    file: RotatingFile | None = None
+    stderr: bool = False
+    secrets: tuple[Secret, ...] = ()
+    agent_dir: Path | None = None
+
+    def has_workspace(self) -> bool:
+        return self.agent_dir is not None and self.agent_dir.is_dir()
+
+
+_state = _State()
+
+
+class Log:
+    """A named logger. ``event`` is a short dotted name; fields are names, counts, ids and durations, never values."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def debug(self, event: str, **fields: Any) -> None:
+        if _state.level <= 10:
+            _emit("debug", self.name, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        if _state.level <= 20:
+            _emit("info", self.name, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        if _state.level <= 30:
+            _emit("warning", self.name, event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """``exc_info=True`` adds the traceback, redacted."""
+        if _state.level <= 40:
+            _emit("error", self.name, event, fields)
+
+
+def get_logger(name: str) -> Log:
+    """The logger of a module; importing and holding one costs nothing."""
+    return Log(name)
+
+
+def enabled(level: str) -> bool:
+    """Whether lines of this level are written, for callers whose fields are costly to work out."""
+    return _state.level <= LEVELS[level]
+
+
+def configure(agent_dir: Path | None, *, level: str = "info", stderr: bool = False) -> None:
+    """Write lines of ``level`` and above to ``agent_dir/logs/acode-tui.log``, and to standard error if asked to.
+
+    ``agent_dir`` itself is never made: without it there is no workspace and no log file. Raises ConfigError for an
+    unknown level.
+    """
+    if level.lower() not in LEVELS:
+        raise ConfigError(f"log level: unknown; it must be one of {', '.join(LEVELS)}", hint="")
+    shut_down()
+    _state.level = LEVELS[level.lower()]
+    _state.stderr = stderr
+    _state.file = RotatingFile(agent_dir / LOG_FILE) if agent_dir is not None else None
+    _state.agent_dir = agent_dir
+    logging.getLogger().addHandler(_library_lines)
+
+
+def add_secrets(secrets: Iterable[Secret]) -> None:
+    """Remove these from every line from now on, however they are spelled in it."""
+    _state.secrets = tuple({*_state.secrets, *secrets})
+
+
+def shut_down() -> None:
+    """Close the file and go back to writing nothing."""
+    _state.level = _OFF
+    _state.stderr = False
+    if _state.file is not None:
+        _state.file.close()
+        _state.file = None
+    logging.getLogger().removeHandler(_library_lines)
+
+
+def _emit(level: str, name: str, event: str, fields: dict[str, Any]) -> None:
+    line = _pipeline()(level, {"logger": name, "event": event, "pid": os.getpid(), **fields})
+    # A log that cannot be written (disk full, folder gone) must not break the work it reports on.
+    with suppress(OSError, ValueError):
+        if _state.stderr:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+    with suppress(OSError):
+        if _state.file is not None and _state.has_workspace():
+            _state.file.write(line.encode() + b"\n")
+
+
+@functools.cache
+def _pipeline() -> Callable[[str, dict[str, Any]], str]:
+    from structlog import processors
+
+    stamp = processors.TimeStamper(fmt="iso", utc=True)
+    render = processors.JSONRenderer(serializer=_dumps)
+
+    def run(level: str, fields: dict[str, Any]) -> str:
+        found: Any = {"level": level, **fields}
+        found = processors.format_exc_info(None, level, stamp(None, level, found))
+        line = render(None, level, _redacted(found))
+        return line if isinstance(line, str) else line.decode()
+
+    return run
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value, _state.secrets)
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_redacted(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 3)
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    return redact(str(value), _state.secrets)
+
+
+def _dumps(value: Any, **_: Any) -> str:
+    return json.dumps(value)
+
+
+class _LibraryLines(logging.Handler):
+    """Takes what libraries log by way of ``logging`` (asyncio's unretrieved exceptions), so that it is redacted too
+    and never lands in the middle of the dashboard."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= 40 else "warning"
+        if record.levelno >= max(_state.level, 30):
+            fields = {"exc_info": record.exc_info} if record.exc_info else {}
+            _emit(level, record.name, record.getMessage(), fields)
+
+
+_library_lines = _LibraryLines()
