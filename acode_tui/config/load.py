@@ -67,15 +67,19 @@ def load_settings(
 
 
 def load(
-    root: Path, *, environ: Mapping[str, str] = os.environ, overrides: Mapping[str, object] | None = None
+    root: Path,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, object] | None = None,
+    drafts: Mapping[Path, str] | None = None,
 ) -> LoadedSettings:
-    """The same with each value's origin."""
+    """The same with each value's origin. ``drafts`` are texts to take for what stands in a file."""
     files = (user_config_path(environ), workspace_config_path(root))
     values = {name: key.default for name, key in keys.table().items()}
     origins = dict.fromkeys(values, Origin.DEFAULT)
     layers = (
-        (Origin.USER, _file_values(files[0])),
-        (Origin.WORKSPACE, _file_values(files[1])),
+        (Origin.USER, _file_values(files[0], drafts)),
+        (Origin.WORKSPACE, _file_values(files[1], drafts)),
         (Origin.ENV, _environment_values(environ)),
         (Origin.FLAG, {name: keys.check(keys.find(name), value) for name, value in (overrides or {}).items()}),
     )
@@ -88,13 +92,7 @@ def load(
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A file's tables, empty if there is no file. Raises ConfigError if it cannot be read as TOML."""
-    text = read_text(path)
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path}: not valid TOML ({error})", hint="correct that line, or move the file away"
-        ) from None
+    return _parse_toml(path, read_text(path))
 
 
 def read_text(path: Path) -> str:
@@ -127,9 +125,19 @@ def check_file_value(key: keys.Key, value: object) -> Any:
     return keys.check(key, value)
 
 
-def _file_values(path: Path) -> dict[str, Any]:
+def _parse_toml(path: Path, text: str) -> dict[str, Any]:
     try:
-        return dict(_flatten(read_toml(path), ""))
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{path}: not valid TOML ({error})", hint="correct that line, or move the file away"
+        ) from None
+
+
+def _file_values(path: Path, drafts: Mapping[Path, str] | None) -> dict[str, Any]:
+    text = (drafts or {}).get(path)
+    try:
+        return dict(_flatten(read_toml(path) if text is None else _parse_toml(path, text), ""))
     except ConfigError as error:
         if error.message.startswith(str(path)):
             raise

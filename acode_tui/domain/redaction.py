@@ -12,6 +12,7 @@ from urllib.parse import unquote
 MASK = "***"
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_POSTGRES = re.compile(r"\bpostgres(?:ql)?://", re.IGNORECASE)
 _QUERY_SECRET = re.compile(
     r"([?&;](?:password|passwd|pwd|sslpassword|access_token|token|api_key|apikey|secret)=)[^&#\s]*", re.IGNORECASE
 )
@@ -118,12 +119,15 @@ def _credentials(text: str) -> Iterator[tuple[int, int]]:
     hide the ``@`` after it. Others are searched as far as a blank, and past a ``/`` only if what stands before it
     cannot be ``host:port``.
     """
+    past = 0
     for found in _SCHEME.finditer(text):
         start = found.end()
+        if start <= past:
+            continue
         postgres = found.group(1).lower().startswith("postgres")
         stop = (_LINE_END if postgres else _AUTHORITY_END).search(text, start)
         end = stop.start() if stop else len(text)
-        following = _SCHEME.search(text, start, end)
+        following = (_POSTGRES if postgres else _SCHEME).search(text, start, end)
         if following:
             end = following.start()
         if not postgres:
@@ -133,6 +137,7 @@ def _credentials(text: str) -> Iterator[tuple[int, int]]:
                 end = slash
         at = text.rfind("@", start, end)
         if at >= 0:
+            past = at
             yield start, at
 
 

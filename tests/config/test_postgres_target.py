@@ -1,0 +1,135 @@
+"""Where PostgreSQL is: URL, key=value and component forms, and the reasons when there is no telling."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, resolve_postgres
+
+DEFAULTS = PostgresSettings(enabled=True)
+HARD = "p@:/%'\"\\ x?#&=+[]"
+
+
+def target(url: str, settings: PostgresSettings = DEFAULTS) -> PostgresTarget:
+    found = resolve_postgres(settings, {"ACODE_POSTGRES_URL": url})
+    assert isinstance(found, PostgresTarget), found
+    return found
+
+
+def reason(environ: dict[str, str], settings: PostgresSettings = DEFAULTS) -> str:
+    found = resolve_postgres(settings, environ)
+    assert isinstance(found, Misconfigured), found
+    assert found.hint
+    return found.reason
+
+
+@pytest.mark.ac("AC-024")
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1))
+def test_any_password_survives_percent_encoding(password: str) -> None:
+    found = target(f"postgresql://me:{quote(password, safe='')}@db.example:5433/runs")
+    assert found.password is not None
+    assert found.password.reveal() == password
+    assert (found.host, found.port, found.database, found.user) == ("db.example", 5433, "runs", "me")
+    assert found.display == "db.example:5433/runs"
+
+
+@pytest.mark.ac("AC-024")
+@pytest.mark.parametrize(
+    ("url", "host", "port", "database", "sslmode"),
+    [
+        ("postgres://u:p@h/d", "h", 5432, "d", "require"),
+        ("postgresql://u@localhost/d", "localhost", 5432, "d", "prefer"),
+        ("postgresql://u@127.0.0.1:1/d", "127.0.0.1", 1, "d", "prefer"),
+        ("postgresql://u@[::1]:77/d", "::1", 77, "d", "prefer"),
+        ("postgresql://u@[2001:db8::1]/d", "2001:db8::1", 5432, "d", "require"),
+        ("postgresql://u@/d?host=/run/pg&port=5433", "/run/pg", 5433, "d", "prefer"),
+        ("postgresql:///d?host=/run/pg&user=u", "/run/pg", 5432, "d", "prefer"),
+        ("postgresql://u@%2Frun%2Fpg/d", "/run/pg", 5432, "d", "prefer"),
+        ("postgresql://u@h/d?sslmode=verify-full", "h", 5432, "d", "verify-full"),
+        ("postgresql://u@h/a%20b%2Fc", "h", 5432, "a b/c", "require"),
+        ("postgresql://u@h", "h", 5432, "u", "require"),
+        ("postgresql://u:a@b@h/d", "h", 5432, "d", "require"),
+        ("host=h port=5 dbname=d user=u password='a b\\'c'", "h", 5, "d", "require"),
+        ("  postgresql://u@h/d\n", "h", 5432, "d", "require"),
+    ],
+)
+def test_every_form_of_an_address_is_understood(url: str, host: str, port: int, database: str, sslmode: str) -> None:
+    found = target(url)
+    assert (found.host, found.port, found.database, found.sslmode) == (host, port, database, sslmode)
+    assert found.user == "u"
+
+
+def test_an_explicit_sslmode_in_the_file_holds_unless_the_url_has_its_own() -> None:
+    strict = PostgresSettings(sslmode="verify-full")
+    assert target("postgresql://u@localhost/d", strict).sslmode == "verify-full"
+    assert target("postgresql://u@localhost/d?sslmode=disable", strict).sslmode == "disable"
+
+
+@pytest.mark.ac("AC-025")
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "is empty"),
+        ("   ", "is empty"),
+        ("nonsense", "neither"),
+        ("http://u:SECRET@h/d", "not a postgresql:// URL"),
+        ("postgresql://u:SECRET@h:port/d", "port"),
+        ("postgresql://u:SECRET@h:0/d", "port"),
+        ("postgresql://u:SECRET@h:99999/d", "port"),
+        ("postgresql://u:SECRET/x@h/d", "percent-encoded"),
+        ("postgresql://u:SECRET%zz@h/d", "%"),
+        ("postgresql://u:SECRET%ff@h/d", "UTF-8"),
+        ("postgresql://u:SECRET%00@h/d", "NUL"),
+        ("postgresql://u:SECRET@h/d?sslmode=SECRET", "sslmode"),
+        ("postgresql://u:SECRET@h/d?wat=SECRET", "parameter"),
+        ("postgresql://u:SECRET@a,b/d", "several hosts"),
+        ("postgresql://u:SECRET@[::1/d", "unfinished"),
+        ("postgresql://u:SECRET\x1b@h/d", "control"),
+        ("host=h password='SECRET", "well-formed"),
+        ("host=h wat=SECRET", "parameter"),
+    ],
+)
+def test_a_malformed_address_gives_a_reason_without_its_content(url: str, words: str) -> None:
+    said = reason({"ACODE_POSTGRES_URL": url})
+    assert words in said
+    assert "ACODE_POSTGRES_URL" in said
+    assert "SECRET" not in said
+
+
+@pytest.mark.ac("AC-025")
+def test_an_unset_variable_is_a_reason_that_names_it() -> None:
+    assert reason({}) == "ACODE_POSTGRES_URL is not set"
+    assert reason({}, PostgresSettings(connection_string_env="TEAM_URL")) == "TEAM_URL is not set"
+
+
+@pytest.mark.ac("AC-024")
+def test_components_take_their_password_from_the_named_variable_only() -> None:
+    settings = PostgresSettings(host="h", database="d", username="u", password_env="PW")
+    found = resolve_postgres(settings, {"PW": HARD, "PGPASSWORD": "other"})
+    assert isinstance(found, PostgresTarget)
+    assert found.password is not None
+    assert found.password.reveal() == HARD
+    assert "PW (persistence.postgres.password_env) is not set" in reason({}, settings)
+    assert "database" in reason({}, PostgresSettings(host="h"))
+    without = resolve_postgres(PostgresSettings(host="h", database="d", username="u"), {"PGPASSWORD": "other"})
+    assert isinstance(without, PostgresTarget)
+    assert without.password is None
+
+
+@pytest.mark.ac("AC-024")
+def test_the_environments_url_beats_the_files_components() -> None:
+    settings = PostgresSettings(host="file-host", database="d")
+    assert target("postgresql://u@env-host/d", settings).host == "env-host"
+    empty = resolve_postgres(settings, {"ACODE_POSTGRES_URL": ""})
+    assert isinstance(empty, PostgresTarget)
+    assert empty.host == "file-host"
+
+
+@pytest.mark.ac("AC-058")
+def test_a_target_never_prints_its_password() -> None:
+    found = target(f"postgresql://me:{quote(HARD, safe='')}@h/d")
+    for text in (repr(found), str(found), f"{found.password}", repr(found.password), found.display):
+        assert HARD not in text
+        assert quote(HARD, safe="") not in text
