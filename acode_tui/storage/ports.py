@@ -274,3 +274,64 @@ class ConflictLog(Protocol):
     async def take_other(self, conflict_id: str) -> Conflict:
         """Make the losing version win: a new local write of it, later than both, marked reviewed."""
         ...
+
+
+class SchemaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A tier's schema: the version it is at, the one this program wants, and what lies between."""
+
+    tier: Literal["sqlite", "postgres"]
+    version: str | None
+    target: str
+    pending: tuple[str, ...] = ()
+
+
+class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The workspace file at a glance; ``size_bytes`` includes the WAL."""
+
+    path: str
+    size_bytes: int
+    schema_version: str | None
+    target_version: str
+    journal_mode: str
+    sessions: int
+    last_modified: datetime | None
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One finding of ``db check``."""
+
+    name: str
+    ok: bool
+    description: str
+
+
+class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far a transcript was read: ``offset`` is the byte after the last whole line, ``state`` the importer's own."""
+
+    path: str
+    format: str
+    inode: int
+    size: int
+    mtime_ns: int
+    offset: int
+    head_hash: str
+    session_ids: tuple[str, ...] = ()
+    skipped_lines: int = 0
+    imported_at: datetime
+    state: bytes = b""
+
+
+class TranscriptLog(Protocol):
+    """Which transcripts were read, and how far."""
+
+    async def known(self) -> dict[str, TranscriptFile]:
+        """Every file read so far, by path, in one query."""
+        ...
+
+    async def save(self, file: TranscriptFile, graphs: Sequence[SessionGraph]) -> SaveResult:
+        """A file's runs and its cursor, in one transaction."""
+        ...
+
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[SessionGraph]]]) -> tuple[SaveResult, ...]:
+        """Several files in one transaction: all of them, or none."""
+        ...

@@ -1,0 +1,120 @@
+"""The rules of migrating, the same on both tiers: what there is, in which order, what is due, what is refused.
+
+Pure apart from reading the packaged SQL. Applying is each tier's own: ``sqlite/migrate.py``, ``postgres/migrate.py``.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from importlib.resources import files
+from itertools import pairwise
+from typing import Literal
+
+import msgspec
+
+from acode_tui.domain.errors import MigrationError, SchemaMismatchError
+
+Tier = Literal["sqlite", "postgres"]
+Version = tuple[int, ...]
+
+_NAME = re.compile(r"(?P<version>\d+(?:\.\d+)*)_(?P<description>[a-z0-9_]+)\.sql")
+
+
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """One numbered step. ``checksum`` is the SHA-256 of its text with LF line ends."""
+
+    version: str
+    description: str
+    sql: str
+    checksum: str
+
+
+class AppliedMigration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A row of ``schema_migrations``; ``duration_ms`` in milliseconds."""
+
+    version: str
+    description: str
+    checksum: str
+    duration_ms: int = 0
+
+
+class TierMigrations(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a run did, or would do, to one tier: the JSON of ``db migrate``."""
+
+    tier: Tier
+    from_version: str | None = msgspec.field(name="from", default=None)
+    to_version: str | None = msgspec.field(name="to", default=None)
+    applied: tuple[AppliedMigration, ...] = ()
+    pending: tuple[str, ...] = ()
+
+
+def version_key(version: str) -> Version:
+    """A version's numbers, so that 1.10.0 comes after 1.9.0 (AC-010)."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def make_migration(name: str, text: str) -> Migration:
+    """A migration from its file's name and text. Raises MigrationError if the name is not ``1.2.3_some_words.sql``."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise MigrationError(f"{name} is not named like 1.2.3_what_it_does.sql")
+    sql = text.replace("\r\n", "\n").replace("\r", "\n")
+    return Migration(
+        version=found["version"],
+        description=found["description"].replace("_", " "),
+        sql=sql,
+        checksum=sha256(sql.encode()).hexdigest(),
+    )
+
+
+def ordered(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
+    """By version. Raises MigrationError for two of one version."""
+    result = tuple(sorted(migrations, key=lambda migration: version_key(migration.version)))
+    for earlier, later in pairwise(result):
+        if version_key(earlier.version) == version_key(later.version):
+            raise MigrationError(f"two migrations have version {later.version}")
+    return result
+
+
+def packaged(tier: Tier) -> tuple[Migration, ...]:
+    """The migrations that this program carries for a tier, in order."""
+    folder = files("acode_tui.storage.migrations") / tier
+    return ordered(
+        make_migration(entry.name, entry.read_text("utf-8"))
+        for entry in folder.iterdir()
+        if entry.name.endswith(".sql")
+    )
+
+
+def due(known: Sequence[Migration], applied: Sequence[AppliedMigration]) -> tuple[Migration, ...]:
+    """The migrations still to apply.
+
+    Raises SchemaMismatchError where the database is newer than ``known``, and MigrationError where an applied
+    migration's text has changed or one was left out (a gap).
+    """
+    by_version = {migration.version: migration for migration in known}
+    newest_known = known[-1].version if known else "0"
+    for done in applied:
+        ours = by_version.get(done.version)
+        if ours is None:
+            raise SchemaMismatchError(
+                f"the database has schema {done.version}; this program knows {newest_known} at most"
+            )
+        if ours.checksum != done.checksum:
+            raise MigrationError(
+                f"migration {done.version} is not the one that was applied: its checksum has changed",
+                hint="reinstall acode-tui; a released migration never changes",
+            )
+    have = {done.version for done in applied}
+    pending = tuple(migration for migration in known if migration.version not in have)
+    if applied and pending:
+        newest_applied = max(version_key(done.version) for done in applied)
+        gap = next((m.version for m in pending if version_key(m.version) < newest_applied), None)
+        if gap is not None:
+            raise MigrationError(f"migration {gap} was never applied although later ones were")
+    return pending
+
+
+def newest(applied: Sequence[AppliedMigration]) -> str | None:
+    """The version the database is at; None before the first."""
+    return max((done.version for done in applied), key=version_key, default=None)

@@ -1,0 +1,234 @@
+-- Sessions, their events, tasks, steps and tool calls; the outbox; search; the workspace's own facts.
+
+PRAGMA application_id = 1094930244; -- "ACOD"
+
+CREATE TABLE workspace_meta (
+    key        TEXT NOT NULL PRIMARY KEY,
+    value      TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE sessions (
+    id               TEXT NOT NULL PRIMARY KEY,
+    task_description TEXT NOT NULL,
+    state            TEXT NOT NULL,
+    created_at       TEXT NOT NULL,
+    updated_at       TEXT NOT NULL,
+    metadata         TEXT,
+    user_id          TEXT,
+    workspace_id     TEXT NOT NULL,
+    sync_version     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- A page is a merge of one range per state, so every index that serves pages carries the state.
+CREATE INDEX sessions_by_state ON sessions (state, updated_at, id);
+CREATE INDEX sessions_by_user ON sessions (user_id, state, updated_at, id);
+CREATE INDEX sessions_by_workspace ON sessions (workspace_id, state, updated_at, id);
+CREATE INDEX sessions_by_creation ON sessions (created_at, id);
+
+CREATE TABLE session_events (
+    id         TEXT NOT NULL PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    from_state TEXT NOT NULL,
+    to_state   TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    timestamp  TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX session_events_by_session ON session_events (session_id, timestamp, id);
+
+CREATE TRIGGER session_events_no_update BEFORE UPDATE ON session_events
+BEGIN
+    SELECT raise(ABORT, 'session_events is append-only');
+END;
+
+CREATE TRIGGER session_events_no_delete BEFORE DELETE ON session_events
+BEGIN
+    SELECT raise(ABORT, 'session_events is append-only');
+END;
+
+CREATE TABLE session_tasks (
+    id           TEXT NOT NULL PRIMARY KEY,
+    session_id   TEXT NOT NULL REFERENCES sessions (id),
+    title        TEXT NOT NULL,
+    description  TEXT,
+    state        TEXT NOT NULL,
+    "order"      INTEGER NOT NULL CHECK ("order" >= 0),
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL,
+    metadata     TEXT,
+    sync_version INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE INDEX session_tasks_by_session ON session_tasks (session_id, "order", state);
+
+CREATE TABLE steps (
+    id           TEXT NOT NULL PRIMARY KEY,
+    session_id   TEXT NOT NULL REFERENCES sessions (id),
+    task_id      TEXT NOT NULL REFERENCES session_tasks (id),
+    name         TEXT NOT NULL,
+    description  TEXT,
+    state        TEXT NOT NULL,
+    "order"      INTEGER NOT NULL CHECK ("order" >= 0),
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL,
+    metadata     TEXT,
+    sync_version INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE INDEX steps_by_session ON steps (session_id);
+CREATE INDEX steps_by_task ON steps (task_id, "order");
+
+CREATE TABLE tool_calls (
+    id            TEXT NOT NULL PRIMARY KEY,
+    session_id    TEXT NOT NULL REFERENCES sessions (id),
+    step_id       TEXT NOT NULL REFERENCES steps (id),
+    tool_name     TEXT NOT NULL,
+    parameters    TEXT NOT NULL,
+    state         TEXT NOT NULL,
+    "order"       INTEGER NOT NULL CHECK ("order" >= 0),
+    created_at    TEXT NOT NULL,
+    updated_at    TEXT NOT NULL,
+    completed_at  TEXT,
+    result        TEXT,
+    error_message TEXT,
+    sync_version  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE INDEX tool_calls_by_session ON tool_calls (session_id);
+CREATE INDEX tool_calls_by_step ON tool_calls (step_id, "order");
+
+CREATE TABLE outbox (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    idempotency_key TEXT NOT NULL UNIQUE,
+    session_id      TEXT NOT NULL,
+    entity_type     TEXT NOT NULL CHECK (
+        entity_type IN ('session', 'session_event', 'session_task', 'step', 'tool_call', 'artifact')
+    ),
+    entity_id       TEXT NOT NULL,
+    operation       TEXT NOT NULL,
+    payload         TEXT NOT NULL,
+    created_at      TEXT NOT NULL,
+    updated_at      TEXT NOT NULL,
+    processed_at    TEXT,
+    outcome         TEXT,
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at TEXT,
+    failed_at       TEXT,
+    last_error      TEXT
+) STRICT;
+
+-- Partial indexes: their size follows the backlog, not the history.
+CREATE INDEX outbox_pending ON outbox (created_at, id) WHERE processed_at IS NULL;
+CREATE INDEX outbox_lane ON outbox (session_id, id) WHERE processed_at IS NULL;
+CREATE INDEX outbox_refused ON outbox (failed_at, next_attempt_at) WHERE processed_at IS NULL AND attempts > 0;
+CREATE INDEX outbox_processed ON outbox (processed_at) WHERE processed_at IS NOT NULL;
+
+-- Exact totals by state, so that "page 1 of 812" costs nothing at a million sessions.
+CREATE TABLE session_totals (
+    state    TEXT NOT NULL PRIMARY KEY,
+    sessions INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER session_totals_insert AFTER INSERT ON sessions
+BEGIN
+    INSERT INTO session_totals (state, sessions) VALUES (new.state, 1)
+    ON CONFLICT (state) DO UPDATE SET sessions = sessions + 1;
+END;
+
+CREATE TRIGGER session_totals_update AFTER UPDATE OF state ON sessions WHEN old.state <> new.state
+BEGIN
+    UPDATE session_totals SET sessions = sessions - 1 WHERE state = old.state;
+    INSERT INTO session_totals (state, sessions) VALUES (new.state, 1)
+    ON CONFLICT (state) DO UPDATE SET sessions = sessions + 1;
+END;
+
+CREATE TRIGGER session_totals_delete AFTER DELETE ON sessions
+BEGIN
+    UPDATE session_totals SET sessions = sessions - 1 WHERE state = old.state;
+END;
+
+-- Search: the text stays in its own table, the index beside it, kept in step by triggers.
+CREATE VIRTUAL TABLE sessions_fts USING fts5 (
+    task_description, content = 'sessions', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+);
+
+CREATE TRIGGER sessions_fts_insert AFTER INSERT ON sessions
+BEGIN
+    INSERT INTO sessions_fts (rowid, task_description) VALUES (new.rowid, new.task_description);
+END;
+
+CREATE TRIGGER sessions_fts_update AFTER UPDATE OF task_description ON sessions
+WHEN old.task_description <> new.task_description
+BEGIN
+    INSERT INTO sessions_fts (sessions_fts, rowid, task_description)
+    VALUES ('delete', old.rowid, old.task_description);
+    INSERT INTO sessions_fts (rowid, task_description) VALUES (new.rowid, new.task_description);
+END;
+
+CREATE TRIGGER sessions_fts_delete AFTER DELETE ON sessions
+BEGIN
+    INSERT INTO sessions_fts (sessions_fts, rowid, task_description)
+    VALUES ('delete', old.rowid, old.task_description);
+END;
+
+CREATE VIRTUAL TABLE session_tasks_fts USING fts5 (
+    title, content = 'session_tasks', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
+);
+
+CREATE TRIGGER session_tasks_fts_insert AFTER INSERT ON session_tasks
+BEGIN
+    INSERT INTO session_tasks_fts (rowid, title) VALUES (new.rowid, new.title);
+END;
+
+CREATE TRIGGER session_tasks_fts_update AFTER UPDATE OF title ON session_tasks WHEN old.title <> new.title
+BEGIN
+    INSERT INTO session_tasks_fts (session_tasks_fts, rowid, title) VALUES ('delete', old.rowid, old.title);
+    INSERT INTO session_tasks_fts (rowid, title) VALUES (new.rowid, new.title);
+END;
+
+CREATE TRIGGER session_tasks_fts_delete AFTER DELETE ON session_tasks
+BEGIN
+    INSERT INTO session_tasks_fts (session_tasks_fts, rowid, title) VALUES ('delete', old.rowid, old.title);
+END;
+
+CREATE VIRTUAL TABLE steps_fts USING fts5 (
+    name, content = 'steps', tokenize = 'unicode61 remove_diacritics 2'
+);
+
+CREATE TRIGGER steps_fts_insert AFTER INSERT ON steps
+BEGIN
+    INSERT INTO steps_fts (rowid, name) VALUES (new.rowid, new.name);
+END;
+
+CREATE TRIGGER steps_fts_update AFTER UPDATE OF name ON steps WHEN old.name <> new.name
+BEGIN
+    INSERT INTO steps_fts (steps_fts, rowid, name) VALUES ('delete', old.rowid, old.name);
+    INSERT INTO steps_fts (rowid, name) VALUES (new.rowid, new.name);
+END;
+
+CREATE TRIGGER steps_fts_delete AFTER DELETE ON steps
+BEGIN
+    INSERT INTO steps_fts (steps_fts, rowid, name) VALUES ('delete', old.rowid, old.name);
+END;
+
+CREATE VIRTUAL TABLE tool_calls_fts USING fts5 (
+    tool_name, content = 'tool_calls', tokenize = 'unicode61 remove_diacritics 2'
+);
+
+CREATE TRIGGER tool_calls_fts_insert AFTER INSERT ON tool_calls
+BEGIN
+    INSERT INTO tool_calls_fts (rowid, tool_name) VALUES (new.rowid, new.tool_name);
+END;
+
+CREATE TRIGGER tool_calls_fts_update AFTER UPDATE OF tool_name ON tool_calls WHEN old.tool_name <> new.tool_name
+BEGIN
+    INSERT INTO tool_calls_fts (tool_calls_fts, rowid, tool_name) VALUES ('delete', old.rowid, old.tool_name);
+    INSERT INTO tool_calls_fts (rowid, tool_name) VALUES (new.rowid, new.tool_name);
+END;
+
+CREATE TRIGGER tool_calls_fts_delete AFTER DELETE ON tool_calls
+BEGIN
+    INSERT INTO tool_calls_fts (tool_calls_fts, rowid, tool_name) VALUES ('delete', old.rowid, old.tool_name);
+END;

@@ -1,0 +1,38 @@
+-- What tool calls read and made: content stored once, immutable, found by name.
+
+CREATE TABLE artifacts (
+    id           TEXT NOT NULL PRIMARY KEY,
+    session_id   TEXT NOT NULL REFERENCES sessions (id),
+    tool_call_id TEXT NOT NULL REFERENCES tool_calls (id),
+    type         TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    size         INTEGER NOT NULL CHECK (size >= 0),
+    created_at   TEXT NOT NULL,
+    updated_at   TEXT NOT NULL,
+    -- Last, so that reading the columns before it never walks the content's overflow pages.
+    content      BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX artifacts_by_session ON artifacts (session_id);
+CREATE INDEX artifacts_by_tool_call ON artifacts (tool_call_id);
+
+CREATE TRIGGER artifacts_no_update BEFORE UPDATE ON artifacts
+BEGIN
+    SELECT raise(ABORT, 'artifacts are immutable');
+END;
+
+CREATE TRIGGER artifacts_no_delete BEFORE DELETE ON artifacts
+BEGIN
+    SELECT raise(ABORT, 'artifacts are immutable');
+END;
+
+CREATE VIRTUAL TABLE artifacts_fts USING fts5 (
+    name, content = 'artifacts', tokenize = 'unicode61 remove_diacritics 2'
+);
+
+CREATE TRIGGER artifacts_fts_insert AFTER INSERT ON artifacts
+BEGIN
+    INSERT INTO artifacts_fts (rowid, name) VALUES (new.rowid, new.name);
+END;

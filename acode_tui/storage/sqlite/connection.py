@@ -1,0 +1,207 @@
+"""Opening the workspace file: one policy for every connection, exact file modes, errors in the program's own words.
+
+A connection lives in its own thread (aiosqlite's). Work reaches it as a plain function of the
+``sqlite3.Connection``: one hop for any number of statements.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from acode_tui.domain.errors import (
+    AcodeError,
+    DatabaseConnectionError,
+    IntegrityError,
+    SchemaMismatchError,
+    TransactionError,
+)
+from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten
+from acode_tui.logs import enabled, get_logger
+
+T = TypeVar("T")
+
+MINIMUM_SQLITE = (3, 37, 0)
+"""STRICT tables arrived with 3.37 (AC-003)."""
+
+SLOW_STATEMENT_SECONDS = 0.1
+STATEMENT_CACHE = 256
+
+log = get_logger("acode_tui.storage.sqlite")
+
+
+class TimedConnection(sqlite3.Connection):
+    """Reports each statement's name and duration, never its values: at debug, or at warning beyond 100 ms."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        started = perf_counter()
+        cursor = super().execute(sql, parameters)
+        self._report(sql, started)
+        return cursor
+
+    def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
+        started = perf_counter()
+        cursor = super().executemany(sql, parameters)
+        self._report(sql, started)
+        return cursor
+
+    def _report(self, sql: str, started: float) -> None:
+        elapsed = perf_counter() - started
+        if elapsed > SLOW_STATEMENT_SECONDS:
+            log.warning("statement.slow", database="sqlite", operation=statement_name(sql), duration_ms=elapsed * 1e3)
+        elif enabled("debug"):
+            log.debug("statement", database="sqlite", operation=statement_name(sql), duration_ms=elapsed * 1e3)
+
+
+def statement_name(sql: str) -> str:
+    """A statement's first words: enough to know it by, and never a value (values are always bound)."""
+    return " ".join(sql.split(None, 5)[:5])[:80]
+
+
+class FunctionConnection(aiosqlite.Connection):
+    """An aiosqlite connection that runs whole functions in its thread, one hop each."""
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """``function(connection)``, in the connection's own thread."""
+        result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+    @property
+    def raw(self) -> sqlite3.Connection:
+        """The connection itself. Only ``interrupt`` is safe from another thread."""
+        return self._conn
+
+
+def require_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
+    """Raise SchemaMismatchError where the SQLite library is too old to hold the schema."""
+    if version < MINIMUM_SQLITE:
+        raise SchemaMismatchError(
+            f"SQLite {'.'.join(map(str, version))} cannot hold STRICT tables; 3.37 or newer is needed",
+            hint="use a Python built against a newer SQLite",
+        )
+
+
+def prepare_file(path: Path) -> bool:
+    """Make the directory 0700 and the file 0600, created so, tightened if looser. True if the file is new (AC-057).
+
+    SQLite gives the WAL and SHM files the mode of the database.
+    """
+    try:
+        make_private_folder(path.parent)
+        if path.parent.name == ".agent":
+            tighten(path.parent, PRIVATE_FOLDER)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
+        except FileExistsError:
+            for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+                tighten(each, PRIVATE_FILE)
+            return path.stat().st_size == 0
+        return True
+    except OSError as error:
+        raise DatabaseConnectionError(
+            f"cannot open {path}: {error.strerror or error}",
+            hint="choose another place with --workspace or persistence.sqlite.path",
+        ) from error
+
+
+async def open_writer(
+    path: Path, *, timeout_seconds: float, check: Callable[[sqlite3.Connection], object]
+) -> FunctionConnection:
+    """The process's one writing connection: WAL, ``synchronous=FULL``, foreign keys, transactions by hand.
+
+    ``check`` looks at the file before anything about it is changed; what it raises leaves it as it was.
+    """
+
+    def connect() -> sqlite3.Connection:
+        connection = _connect(path, timeout_seconds)
+        try:
+            check(connection)
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA wal_autocheckpoint = 1000")
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return await _open(path, connect)
+
+
+async def open_reader(path: Path, *, timeout_seconds: float) -> FunctionConnection:
+    """A connection that can only read."""
+
+    def connect() -> sqlite3.Connection:
+        connection = _connect(path, timeout_seconds)
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA mmap_size = 268435456")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return await _open(path, connect)
+
+
+def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=timeout_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=TimedConnection,
+        cached_statements=STATEMENT_CACHE,
+    )
+    connection.execute(f"PRAGMA busy_timeout = {int(timeout_seconds * 1000)}")
+    return connection
+
+
+async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> FunctionConnection:
+    with translated(f"cannot open {path}", at_open=True):
+        connection = FunctionConnection(connect, iter_chunk_size=64)
+        await connection
+        return connection
+
+
+@contextmanager
+def translated(what: str, *, at_open: bool = False) -> Iterator[None]:
+    """Turn sqlite3's errors into the program's: what happened, with a code and a hint."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, what, at_open=at_open) from error
+
+
+def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> AcodeError:
+    """The program's error for one of sqlite3's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if code is not None else None
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return IntegrityError(
+            f"{what}: the file is damaged or not a database",
+            hint="keep it as it is; `acode-tui db check` says more, "
+            "`acode-tui db recover --from postgres` builds a new one",
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return TransactionError(f"{what}: another process held the write lock for the whole wait")
+    if primary == sqlite3.SQLITE_INTERRUPT:
+        return TransactionError(f"{what}: the transaction took longer than allowed and was rolled back")
+    if primary == sqlite3.SQLITE_FULL:
+        return TransactionError(f"{what}: the disk is full", hint="free some space and try again; nothing was written")
+    if primary == sqlite3.SQLITE_READONLY:
+        return TransactionError(f"{what}: the database is read-only", hint="check the file's owner and mode")
+    if at_open or primary == sqlite3.SQLITE_CANTOPEN:
+        return DatabaseConnectionError(f"{what}: {error}")
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return IntegrityError(f"{what}: {error}", hint="the row does not fit those already there; nothing was written")
+    return TransactionError(f"{what}: {error}")

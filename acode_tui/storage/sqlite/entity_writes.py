@@ -1,0 +1,144 @@
+"""The write primitives that every unit of work is made of: a row and its outbox record, always together (AC-005).
+
+Plain functions of the connection; the transaction is the writer's.
+"""
+
+import sqlite3
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from acode_tui.domain.clock import TICK
+from acode_tui.domain.entities import Entity, SessionTask, Step, ToolCall
+from acode_tui.domain.errors import NotFoundError, ValidationError
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType, Operation
+from acode_tui.domain.text import is_storable
+from acode_tui.domain.times import format_time
+from acode_tui.domain.validation import require_json
+from acode_tui.storage.sqlite import rows
+
+E = TypeVar("E", bound=Entity)
+
+_ENQUEUE = """
+INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+_encode = msgspec.json.Encoder().encode
+_JSON_NAMES = {kind: tuple(column.json for column in table.columns) for kind, table in TABLES.items()}
+_RAW_NAMES = {
+    kind: tuple(column.json for column in table.columns if column.kind == "json") for kind, table in TABLES.items()
+}
+
+
+def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> Entity:
+    """The row as it is now. Raises NotFoundError."""
+    found = rows.fetch(connection, kind, entity_id)
+    if found is None:
+        raise NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
+    return found
+
+
+def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) -> rows.Row:
+    """The outbox record of a written row (as ``rows.to_row`` made it), in the order of the outbox's insert.
+
+    The payload is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
+    Raises ValidationError where a text holds what the team's database never could.
+    """
+    names = _JSON_NAMES[kind]
+    fields = dict(zip(names, row, strict=True))
+    for name in _RAW_NAMES[kind]:
+        text = fields[name]
+        if text is not None:
+            fields[name] = msgspec.Raw(text)
+    if kind is EntityType.ARTIFACT:
+        fields["content"] = None
+    try:
+        payload = _encode(fields)
+    except UnicodeEncodeError:
+        raise _unstorable(kind, row) from None
+    if b"\\u0000" in payload:
+        _require_storable(kind, row)
+    return (
+        f"{kind.value}:{row[0]}:{fields['updatedAt']}",
+        row[0] if kind is EntityType.SESSION else row[1],
+        kind.value,
+        row[0],
+        operation.value,
+        payload.decode(),
+        now,
+        now,
+    )
+
+
+def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation, now: datetime) -> None:
+    """Queue an entity's present state; ``now`` is the moment of the write, from its own transaction (AC-033)."""
+    connection.execute(_ENQUEUE, outbox_row(entity.kind, rows.to_row(entity), operation, format_time(now)))
+
+
+def enqueue_rows(connection: sqlite3.Connection, records: list[rows.Row]) -> None:
+    """Queue many, each made by ``outbox_row``."""
+    connection.executemany(_ENQUEUE, records)
+
+
+def stamped(entity: E, now: datetime) -> E:
+    """The entity with a later ``updated_at``: now, or just after its own where that lies in the future."""
+    stamp = now if now > entity.updated_at else entity.updated_at + TICK
+    return msgspec.structs.replace(entity, updated_at=stamp)
+
+
+def insert(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
+    """Insert a row and queue it."""
+    row = rows.to_row(entity)
+    connection.execute(rows.INSERT[entity.kind], row)
+    connection.execute(_ENQUEUE, outbox_row(entity.kind, row, Operation.INSERT, format_time(now)))
+    return entity
+
+
+def update(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
+    """Replace a row by the same entity's new state and queue it."""
+    row = rows.to_row(entity)
+    connection.execute(rows.UPDATE[entity.kind], (*row[1:], row[0]))
+    connection.execute(_ENQUEUE, outbox_row(entity.kind, row, Operation.UPDATE, format_time(now)))
+    return entity
+
+
+def touch_ancestors(connection: sqlite3.Connection, entity: Entity, now: datetime) -> None:
+    """Bump the ``updated_at`` of everything above: a session's ``updated_at`` is its last activity."""
+    parent = _parent(connection, entity)
+    while parent is not None:
+        update(connection, stamped(parent, now), now)
+        parent = _parent(connection, parent)
+
+
+def _parent(connection: sqlite3.Connection, entity: Entity) -> Entity | None:
+    if isinstance(entity, ToolCall):
+        return require(connection, EntityType.STEP, entity.step_id)
+    if isinstance(entity, Step):
+        return require(connection, EntityType.SESSION_TASK, entity.task_id)
+    if isinstance(entity, SessionTask):
+        return require(connection, EntityType.SESSION, entity.session_id)
+    tool_call_id = getattr(entity, "tool_call_id", None)
+    if tool_call_id is not None:
+        return require(connection, EntityType.TOOL_CALL, tool_call_id)
+    return None
+
+
+def _require_storable(kind: EntityType, row: rows.Row) -> None:
+    """Raise unless the ``\\u0000`` in the payload is text that merely looks like an escape."""
+    for column, value in zip(TABLES[kind].columns, row, strict=True):
+        if not isinstance(value, str):
+            continue
+        if column.kind == "json":
+            require_json(msgspec.json.decode(value), column.name)
+        elif not is_storable(value):
+            raise _unstorable(kind, row)
+
+
+def _unstorable(kind: EntityType, row: rows.Row) -> ValidationError:
+    columns = zip(TABLES[kind].columns, row, strict=True)
+    field = next((c.name for c, value in columns if isinstance(value, str) and not is_storable(value)), kind.value)
+    return ValidationError(field, "contains NUL or a lone surrogate, which a database text cannot hold")

@@ -1,0 +1,37 @@
+"""The workspace's own facts, a row each: its id, its clock's last stamp, its place in the central order."""
+
+import sqlite3
+from datetime import datetime
+
+from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.times import format_time, parse_time
+
+WORKSPACE_ID = "workspace_id"
+CLOCK = "clock_last"
+
+
+def read(connection: sqlite3.Connection, key: str) -> str | None:
+    """A fact's value; None if it was never stored."""
+    row = connection.execute("SELECT value FROM workspace_meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def store(connection: sqlite3.Connection, key: str, value: str) -> None:
+    """Set a fact."""
+    connection.execute(
+        "INSERT INTO workspace_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (key, value),
+    )
+
+
+def read_clock(connection: sqlite3.Connection, clock: MonotonicClock) -> datetime:
+    """Raise the clock to the last stamp that any process of this workspace stored; answers where it stands."""
+    stored = read(connection, CLOCK)
+    if stored is not None:
+        clock.raise_to(parse_time(stored))
+    return clock.last
+
+
+def store_clock(connection: sqlite3.Connection, clock: MonotonicClock) -> None:
+    """Keep the clock's last stamp, in the transaction that handed it out."""
+    store(connection, CLOCK, format_time(clock.last))

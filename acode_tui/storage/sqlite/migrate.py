@@ -1,0 +1,153 @@
+"""Applying migrations to the workspace file: under a lock, after a backup, one transaction each with its history row.
+
+A run that is killed leaves whole migrations or none of one, so it can be repeated. A database that is newer, changed
+under our feet or another program's is refused before anything is written.
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.errors import MigrationError, SchemaMismatchError, TransactionError
+from acode_tui.domain.times import format_time
+from acode_tui.files import PRIVATE_FILE, make_private_folder
+from acode_tui.logs import get_logger
+from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations, due, newest
+from acode_tui.storage.sqlite.connection import translate
+
+HISTORY = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version     TEXT NOT NULL PRIMARY KEY,
+    description TEXT NOT NULL,
+    checksum    TEXT NOT NULL,
+    applied_at  TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL
+) STRICT
+"""
+_RECORD = """
+INSERT INTO schema_migrations (version, description, checksum, applied_at, duration_ms) VALUES (?, ?, ?, ?, ?)
+"""
+_LOCK_POLL_SECONDS = 0.05
+
+log = get_logger("acode_tui.storage.sqlite")
+
+
+def read_applied(connection: sqlite3.Connection) -> tuple[AppliedMigration, ...]:
+    """The history. Raises SchemaMismatchError for a SQLite file of another program."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "schema_migrations" not in tables:
+        if tables:
+            raise SchemaMismatchError(
+                "the file is a SQLite database of another program", hint="choose another persistence.sqlite.path"
+            )
+        return ()
+    rows = connection.execute("SELECT version, description, checksum, duration_ms FROM schema_migrations")
+    return tuple(AppliedMigration(version=v, description=d, checksum=c, duration_ms=ms) for v, d, c, ms in rows)
+
+
+def plan(connection: sqlite3.Connection, known: Sequence[Migration]) -> TierMigrations:
+    """What a run would do; touches nothing."""
+    applied = read_applied(connection)
+    pending = due(known, applied)
+    return TierMigrations(
+        tier="sqlite",
+        from_version=newest(applied),
+        to_version=known[-1].version if known else newest(applied),
+        pending=tuple(migration.version for migration in pending),
+    )
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    known: Sequence[Migration],
+    *,
+    lock_path: Path,
+    lock_timeout_seconds: float = 60.0,
+    backup: Callable[[str], object] | None = None,
+    wall: WallClock = system_clock,
+) -> TierMigrations:
+    """Apply what is due and answer it; a second run applies nothing and changes nothing (AC-012).
+
+    ``backup`` is called with the present version before the first change to a database that has one; what it raises
+    ends the run. Raises MigrationError (rolled back wholly, earlier ones stay), SchemaMismatchError.
+    """
+    before = plan(connection, known)
+    if not before.pending:
+        return before
+    with _lock(lock_path, lock_timeout_seconds):
+        # Another process may have migrated while this one waited.
+        before = plan(connection, known)
+        if before.pending and before.from_version is not None and backup is not None:
+            backup(before.from_version)
+        applied = tuple(
+            _apply(connection, migration, wall) for migration in known if migration.version in before.pending
+        )
+    return TierMigrations(
+        tier="sqlite", from_version=before.from_version, to_version=before.to_version, applied=applied
+    )
+
+
+def _apply(connection: sqlite3.Connection, migration: Migration, wall: WallClock) -> AppliedMigration:
+    started = perf_counter()
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(HISTORY)
+        for statement in statements(migration.sql):
+            connection.execute(statement)
+        duration_ms = round((perf_counter() - started) * 1000)
+        row = (migration.version, migration.description, migration.checksum, format_time(wall()), duration_ms)
+        connection.execute(_RECORD, row)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        reason = translate(error, str(error)).message if isinstance(error, sqlite3.OperationalError) else str(error)
+        raise MigrationError(f"migration {migration.version} ({migration.description}) failed: {reason}") from error
+    log.info("migration.applied", database="sqlite", operation=migration.version, duration_ms=duration_ms)
+    return AppliedMigration(
+        version=migration.version,
+        description=migration.description,
+        checksum=migration.checksum,
+        duration_ms=duration_ms,
+    )
+
+
+def statements(sql: str) -> Iterator[str]:
+    """The statements of a script, triggers whole: ``executescript`` would commit before them."""
+    pending = ""
+    for line in sql.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending.strip()
+            pending = ""
+    if pending.strip() and not all(line.startswith("--") for line in pending.strip().splitlines()):
+        raise MigrationError("a migration ends in the middle of a statement")
+
+
+@contextmanager
+def _lock(path: Path, timeout_seconds: float) -> Iterator[None]:
+    """One migration at a time on this machine; the lock goes with the process that held it."""
+    make_private_folder(path.parent)
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
+    try:
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise TransactionError(
+                        f"another program has been migrating this workspace for over {timeout_seconds:g} s",
+                        hint="wait for it, or end it if it hangs",
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(handle)

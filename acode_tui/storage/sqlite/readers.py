@@ -1,0 +1,65 @@
+"""A small pool of reading connections. A read is one function and holds no transaction once it has answered."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from acode_tui.domain.errors import DatabaseConnectionError
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader, translated
+
+T = TypeVar("T")
+
+POOL_SIZE = 3
+"""A page, a hierarchy and a count at once; SQLite reads are short."""
+
+
+class Readers:
+    """Up to ``size`` reading connections, opened as they are needed. Last returned, first used: its cache is warm."""
+
+    def __init__(self, path: Path, *, timeout_seconds: float = 30.0, size: int = POOL_SIZE) -> None:
+        self._path = path
+        self._timeout_seconds = timeout_seconds
+        self._free: list[FunctionConnection] = []
+        self._all: list[FunctionConnection] = []
+        self._places = asyncio.Semaphore(size)
+        self._closed = False
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """``read(connection)``'s answer, from one snapshot of the database."""
+        if self._closed:
+            raise DatabaseConnectionError("the workspace is closed", hint="open it again")
+        async with self._places:
+            connection = self._free.pop() if self._free else await self._open()
+            try:
+                with translated("the read failed"):
+                    return await connection.run(lambda raw: _snapshot(raw, read))
+            except asyncio.CancelledError:
+                # The read still runs in its thread; end it, so that the next one need not wait behind it.
+                connection.raw.interrupt()
+                raise
+            finally:
+                self._free.append(connection)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        for connection in self._all:
+            await connection.close()
+        self._all.clear()
+        self._free.clear()
+
+    async def _open(self) -> FunctionConnection:
+        connection = await open_reader(self._path, timeout_seconds=self._timeout_seconds)
+        self._all.append(connection)
+        return connection
+
+
+def _snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
+    try:
+        return read(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")

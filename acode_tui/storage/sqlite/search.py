@@ -1,0 +1,26 @@
+"""What a search box's text means to FTS5: words, matched by prefix, all of them in one title, name or description."""
+
+import re
+
+_WORD = re.compile(r"[^\W_]+")
+
+FTS_TABLES: dict[str, str] = {
+    "sessions_fts": "sessions",
+    "session_tasks_fts": "session_tasks",
+    "steps_fts": "steps",
+    "tool_calls_fts": "tool_calls",
+    "artifacts_fts": "artifacts",
+}
+"""Each full-text index and the table it reads."""
+
+
+def match_expression(text: str) -> str | None:
+    """The MATCH expression for what a person typed; None if there is no word in it.
+
+    Every word is quoted, so nothing in it is FTS5 syntax. A single ASCII letter matches only as a whole word:
+    as a prefix it would fit nearly everything and help nobody.
+    """
+    words = _WORD.findall(text)
+    if not words:
+        return None
+    return " ".join(f'"{word}"' if len(word) == 1 and word.isascii() else f'"{word}"*' for word in words)

@@ -1,0 +1,78 @@
+"""Which transcripts were read, and how far: kept in the transaction that stores what was read from them."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.times import format_time, parse_time
+from acode_tui.storage.ports import SaveResult, TranscriptFile
+from acode_tui.storage.sqlite.graph_save import save_graph
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.writer import Writer
+
+_COLUMNS = ", ".join(TranscriptFile.__struct_fields__)
+_KNOWN = f"SELECT {_COLUMNS} FROM ingest_files"  # noqa: S608
+_SAVE = f"""
+INSERT INTO ingest_files ({_COLUMNS}) VALUES ({", ".join("?" for _ in TranscriptFile.__struct_fields__)})
+ON CONFLICT (path) DO UPDATE SET
+{", ".join(f"{name} = excluded.{name}" for name in TranscriptFile.__struct_fields__ if name != "path")}
+"""  # noqa: S608
+
+
+class SqliteTranscriptLog:
+    """``TranscriptLog`` over the workspace file. Graphs are the importers' own and come validated by construction."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def known(self) -> dict[str, TranscriptFile]:
+        """Every file read so far, by path."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, TranscriptFile]:
+            return {row[0]: _file(row) for row in connection.execute(_KNOWN)}
+
+        return await self._readers.run(read)
+
+    async def save(self, file: TranscriptFile, graphs: Sequence[SessionGraph]) -> SaveResult:
+        """One file's runs and its cursor, in one transaction."""
+        return (await self.save_many([(file, graphs)]))[0]
+
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[SessionGraph]]]) -> tuple[SaveResult, ...]:
+        """Several files in one transaction: all of them, or none."""
+
+        def unit(connection: sqlite3.Connection) -> tuple[SaveResult, ...]:
+            results = []
+            for file, graphs in items:
+                results.append(_sum([save_graph(connection, graph, self._writer.clock) for graph in graphs]))
+                connection.execute(_SAVE, _row(file))
+            return tuple(results)
+
+        return await self._writer.run(unit)
+
+
+def _sum(results: Sequence[SaveResult]) -> SaveResult:
+    if len(results) == 1:
+        return results[0]
+    total = SaveResult(inserted={}, updated={})
+    for result in results:
+        for mine, more in ((total.inserted, result.inserted), (total.updated, result.updated)):
+            for kind, count in more.items():
+                mine[kind] = mine.get(kind, 0) + count
+    return msgspec.structs.replace(total, unchanged=sum(result.unchanged for result in results))
+
+
+def _row(file: TranscriptFile) -> list[object]:
+    values = msgspec.structs.asdict(file)
+    values["session_ids"] = msgspec.json.encode(file.session_ids).decode()
+    values["imported_at"] = format_time(file.imported_at)
+    return list(values.values())
+
+
+def _file(row: Sequence[object]) -> TranscriptFile:
+    values = dict(zip(TranscriptFile.__struct_fields__, row, strict=True))
+    values["session_ids"] = msgspec.json.decode(str(values["session_ids"]), type=tuple[str, ...])
+    values["imported_at"] = parse_time(str(values["imported_at"]))
+    return TranscriptFile(**values)  # type: ignore[arg-type]

@@ -1,0 +1,193 @@
+"""The one writer of this process, with group commit.
+
+A unit of work is a plain function of the connection. The writer drains whatever units wait, runs each under
+its own savepoint inside one ``BEGIN IMMEDIATE`` transaction, commits once, then answers every caller: one
+thread hop and one fsync a group. Promises:
+
+- a caller is answered after its unit is on disk, never before;
+- a unit that fails is rolled back alone; the others of its group commit;
+- a caller that is cancelled leaves no transaction open: one that waited is never run, one that ran is committed;
+- the workspace's clock is read and stored inside the transaction, so that no two processes hand out one stamp.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Any, TypeVar
+
+import msgspec
+
+from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
+from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.connection import FunctionConnection, translate
+
+T = TypeVar("T")
+Unit = Callable[[sqlite3.Connection], Any]
+
+MAX_GROUP = 256
+"""Units a group at most: bounds how long a single caller can wait behind others."""
+
+_DEADLINE_OPCODES = 20_000
+"""How often, in virtual machine instructions, SQLite looks at the transaction's deadline."""
+
+
+class _Waiting(msgspec.Struct, frozen=True, eq=False):
+    unit: Unit
+    future: asyncio.Future[Any]
+
+
+class Writer:
+    """Runs units of work. One a process and file; safe to call from any task of its loop."""
+
+    def __init__(
+        self,
+        connection: FunctionConnection,
+        clock: MonotonicClock,
+        *,
+        timeout_seconds: float = 30.0,
+        monotonic: Callable[[], float] = monotonic,
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._monotonic = monotonic
+        self._waiting: deque[_Waiting] = deque()
+        self._drain: asyncio.Task[None] | None = None
+        self._closed = False
+        self._listeners: list[Callable[[], None]] = []
+        self._deadline = 0.0
+
+    @property
+    def clock(self) -> MonotonicClock:
+        """The workspace's clock; tick it only inside a unit."""
+        return self._clock
+
+    def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` on the loop after each commit; answers the function that ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def run(self, unit: Callable[[sqlite3.Connection], T]) -> T:
+        """``unit(connection)``'s answer once it is on disk.
+
+        Raises what the unit raised; TransactionError when the lock could not be had, the transaction took longer
+        than ``timeout_seconds``, or the disk refused (AC-006).
+        """
+        if self._closed:
+            raise DatabaseConnectionError("the workspace is closed", hint="open it again")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(unit, future))
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
+        return await future
+
+    async def close(self) -> None:
+        """Finish what waits, then close the connection."""
+        self._closed = True
+        while self._drain is not None:
+            await asyncio.wait([self._drain])
+        await self._connection.close()
+
+    async def _drain_all(self) -> None:
+        try:
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
+                group = [waiting for waiting in group if not waiting.future.cancelled()]
+                if group:
+                    outcomes = await self._connection.run(partial(self._group, group))
+                    self._answer(group, outcomes)
+        finally:
+            self._drain = None
+            if self._waiting and not self._closed:
+                self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
+
+    def _answer(self, group: list[_Waiting], outcomes: list[Any]) -> None:
+        committed = False
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            failed = isinstance(outcome, BaseException)
+            committed = committed or not failed
+            if waiting.future.cancelled():
+                continue
+            if failed:
+                waiting.future.set_exception(outcome)
+            else:
+                waiting.future.set_result(outcome)
+        if committed:
+            for listener in tuple(self._listeners):
+                listener()
+
+    # What follows runs in the connection's thread.
+
+    def _group(self, group: list[_Waiting], connection: sqlite3.Connection) -> list[Any]:
+        """Each unit's answer, or the exception it ended with."""
+        units = [waiting.unit for waiting in group]
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            return [translate(error, "the write could not begin") for _ in units]
+        outcomes, whole = self._transaction(connection, units)
+        if whole is None:
+            return outcomes
+        if len(units) == 1:
+            return [whole]
+        # The transaction as a whole was lost, and with it units that did no wrong: each gets one of its own.
+        alone: list[Any] = []
+        for unit in units:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                alone.append(translate(error, "the write could not begin"))
+                continue
+            outcomes, whole = self._transaction(connection, [unit])
+            alone.append(outcomes[0] if whole is None else whole)
+        return alone
+
+    def _transaction(self, connection: sqlite3.Connection, units: list[Unit]) -> tuple[list[Any], BaseException | None]:
+        """The units' outcomes, or why none of them was committed."""
+        self._deadline = self._monotonic() + self._timeout_seconds
+        connection.set_progress_handler(self._expired, _DEADLINE_OPCODES)
+        try:
+            before = meta.read_clock(connection, self._clock)
+            outcomes = [self._savepoint(connection, unit) for unit in units]
+            if self._expired():
+                raise TransactionError("the transaction took longer than allowed and was rolled back")
+            if self._clock.last != before:
+                meta.store_clock(connection, self._clock)
+            connection.set_progress_handler(None, 0)
+            connection.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the transaction must not stay open
+            connection.set_progress_handler(None, 0)
+            # SQLITE_FULL, SQLITE_IOERR and an interrupt may have rolled back already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                return [], translate(error, "the write did not commit")
+            return [], error
+        return outcomes, None
+
+    def _savepoint(self, connection: sqlite3.Connection, unit: Unit) -> Any:
+        """The unit's answer or its own error; raises where the transaction itself is gone."""
+        connection.execute("SAVEPOINT unit")
+        try:
+            answer = unit(connection)
+        except Exception as error:
+            if not connection.in_transaction or self._expired():
+                raise
+            connection.execute("ROLLBACK TO unit")
+            connection.execute("RELEASE unit")
+            if isinstance(error, sqlite3.Error):
+                translation: AcodeError = translate(error, "the write was refused")
+                translation.__cause__ = error
+                return translation
+            return error
+        if not connection.in_transaction:
+            raise TransactionError("the transaction was ended by its own unit of work")
+        connection.execute("RELEASE unit")
+        return answer
+
+    def _expired(self) -> bool:
+        return self._monotonic() > self._deadline

@@ -1,0 +1,237 @@
+"""The composition root: one workspace's config, store, outbox and sync, opened together and closed together."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from acode_tui.config import Settings, current_user, load_settings, resolve_path
+from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
+from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.domain.ids import new_id
+from acode_tui.storage.migrations.runner import TierMigrations, packaged
+from acode_tui.storage.ports import Check, DatabaseFacts, SchemaStatus
+from acode_tui.storage.sqlite import inspection, meta
+from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
+from acode_tui.storage.sqlite.connection import (
+    FunctionConnection,
+    open_reader,
+    open_writer,
+    prepare_file,
+    require_sqlite,
+    translated,
+)
+from acode_tui.storage.sqlite.migrate import migrate, plan
+from acode_tui.storage.sqlite.outbox import SqliteOutbox
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
+from acode_tui.storage.sqlite.snapshot import take_snapshot
+from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
+from acode_tui.storage.sqlite.writer import Writer
+from acode_tui.sync.backoff import record_delay
+from acode_tui.sync.off import SyncOff
+from acode_tui.sync.ports import SyncService
+
+AGENT_DIR = ".agent"
+_IGNORED = "# Written by acode-tui: what it records is not part of the repository.\n/*\n!/.gitignore\n!/config.toml\n"
+
+
+def find_root(start: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
+    """The workspace to use: ``ACODE_WORKSPACE``, else the nearest parent with ``.agent/``, else ``start`` itself."""
+    named = environ.get("ACODE_WORKSPACE")
+    if named:
+        return Path(named).expanduser().absolute()
+    here = (start or Path.cwd()).absolute()
+    return next((folder for folder in (here, *here.parents) if (folder / AGENT_DIR).is_dir()), here)
+
+
+class Workspace:
+    """An open workspace. Made by ``open_workspace``; every part of it is closed with it."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        settings: Settings,
+        workspace_id: str,
+        migrated: TierMigrations,
+        writer: Writer,
+        readers: Readers,
+        watcher: FunctionConnection,
+        user: str,
+        wall: WallClock,
+    ) -> None:
+        self.root = root
+        self.agent_dir = root / AGENT_DIR
+        self.settings = settings
+        self.workspace_id = workspace_id
+        self.database_path = settings.persistence.sqlite.resolve(root)
+        self.migrated = migrated
+        self.user = user
+        self.wall = wall
+        self._writer = writer
+        self._readers = readers
+        self._watcher = watcher
+        self._migrations = packaged("sqlite")
+        retry = settings.persistence.sync
+        self.store = SqliteRunStateStore(
+            writer, readers, workspace_id=workspace_id, user_id=user, limits=settings.limits
+        )
+        self.outbox = SqliteOutbox(
+            writer,
+            readers,
+            retry_delay=lambda attempt: record_delay(
+                attempt, initial_seconds=retry.initial_backoff_seconds, max_seconds=retry.max_backoff_seconds
+            ),
+            max_attempts=retry.max_retry_attempts,
+            wall=wall,
+        )
+        self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
+        self.transcripts = SqliteTranscriptLog(writer, readers)
+        self.sync: SyncService = SyncOff(self.outbox, self.conflicts)
+
+    async def data_version(self) -> int:
+        """A number that changes whenever anybody, this process or another, has committed. Cheap enough to poll."""
+
+        def read(connection: sqlite3.Connection) -> int:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+        return await self._watcher.run(read)
+
+    async def schema(self) -> SchemaStatus:
+        """The workspace file's schema version, and what is pending (AC-014)."""
+        return await self._readers.run(lambda connection: inspection.read_schema(connection, self._migrations))
+
+    async def database_facts(self) -> DatabaseFacts:
+        """The workspace file at a glance."""
+        path = self.database_path
+        return await self._readers.run(lambda connection: inspection.read_facts(connection, path, self._migrations))
+
+    async def check(self) -> tuple[Check, ...]:
+        """Look for damage; changes nothing. Takes about as long as reading the file."""
+        found = [await self._readers.run(look) for look in inspection.checks()]
+        return (*found, await self._writer.run(inspection.check_search))
+
+
+@asynccontextmanager
+async def open_workspace(
+    path: str | Path | None = None,
+    *,
+    sync: bool = False,
+    wall: WallClock = system_clock,
+    settings: Settings | None = None,
+    auto_migrate: bool | None = None,
+) -> AsyncIterator[Workspace]:
+    """Open the workspace in the folder ``path``, made if need be; without a path, the one that ``find_root`` finds.
+
+    Brings the schema up to date first; ``auto_migrate`` overrides the setting of that name. ``sync`` starts the worker.
+    Raises AcodeError: DatabaseConnectionError, SchemaMismatchError, MigrationError, IntegrityError, ConfigError.
+    """
+    require_sqlite()
+    root = find_root() if path is None else Path(path).expanduser().absolute()
+    settings = settings or load_settings(root)
+    database = settings.persistence.sqlite.resolve(root)
+    timeout = settings.persistence.sqlite.timeout_seconds
+    known = packaged("sqlite")
+    is_new = await asyncio.to_thread(prepare_file, database)
+    if is_new:
+        await asyncio.to_thread(_keep_out_of_git, root / AGENT_DIR)
+    async with AsyncExitStack() as stack:
+        with translated(f"cannot open {database}", at_open=True):
+            connection = await open_writer(
+                database, timeout_seconds=timeout, check=lambda connection: plan(connection, known)
+            )
+        clock = MonotonicClock(wall)
+        writer = Writer(connection, clock, timeout_seconds=timeout)
+        stack.push_async_callback(writer.close)
+        allowed = settings.migrations.auto_migrate if auto_migrate is None else auto_migrate
+        user = asyncio.create_task(asyncio.to_thread(current_user, settings, root))
+        stack.push_async_callback(_settled, user)
+        with translated(f"cannot read {database}"):
+            migrated = await connection.run(
+                lambda raw: _migrated(raw, root, settings, allowed=allowed or is_new, wall=wall)
+            )
+        workspace_id = await writer.run(_own_id)
+        readers = Readers(database, timeout_seconds=timeout)
+        stack.push_async_callback(readers.close)
+        watcher = await open_reader(database, timeout_seconds=timeout)
+        stack.push_async_callback(watcher.close)
+        workspace = Workspace(
+            root=root,
+            settings=settings,
+            workspace_id=workspace_id,
+            migrated=migrated,
+            writer=writer,
+            readers=readers,
+            watcher=watcher,
+            user=await user,
+            wall=wall,
+        )
+        if sync:
+            await workspace.sync.start()
+        stack.push_async_callback(workspace.sync.stop)
+        yield workspace
+
+
+async def migration_plan(root: Path, settings: Settings) -> TierMigrations:
+    """What ``db migrate`` would do to the workspace file; touches nothing, not even to make it."""
+    known = packaged("sqlite")
+    database = settings.persistence.sqlite.resolve(root)
+    if not await asyncio.to_thread(database.exists):
+        return TierMigrations(tier="sqlite", to_version=known[-1].version, pending=tuple(m.version for m in known))
+    connection = await open_reader(database, timeout_seconds=settings.persistence.sqlite.timeout_seconds)
+    try:
+        with translated(f"cannot read {database}"):
+            return await connection.run(lambda raw: plan(raw, known))
+    finally:
+        await connection.close()
+
+
+def _migrated(
+    connection: sqlite3.Connection, root: Path, settings: Settings, *, allowed: bool, wall: WallClock
+) -> TierMigrations:
+    known = packaged("sqlite")
+    planned = plan(connection, known)
+    if planned.pending and not allowed:
+        raise SchemaMismatchError(
+            f"{len(planned.pending)} migrations are pending and migrations.auto_migrate is off",
+            hint="run `acode-tui db migrate`",
+        )
+
+    def backup(version: str) -> object:
+        folder = resolve_path(root, settings.backup.directory)
+        now: datetime = wall()
+        return take_snapshot(connection, folder, now=now, suffix="_pre_migrate", schema_version=version)
+
+    return migrate(
+        connection,
+        known,
+        lock_path=root / AGENT_DIR / "locks" / "migrate.lock",
+        lock_timeout_seconds=settings.migrations.lock_timeout_seconds,
+        backup=backup if settings.migrations.backup_before_migrate else None,
+        wall=wall,
+    )
+
+
+def _own_id(connection: sqlite3.Connection) -> str:
+    """The workspace's id, given once and for ever."""
+    known = meta.read(connection, meta.WORKSPACE_ID)
+    if known is None:
+        known = new_id()
+        meta.store(connection, meta.WORKSPACE_ID, known)
+    return known
+
+
+def _keep_out_of_git(agent_dir: Path) -> None:
+    """Tell git to leave recorded runs alone; a file that is there already is somebody's own."""
+    if agent_dir.is_dir():
+        with suppress(FileExistsError), (agent_dir / ".gitignore").open("x") as file:
+            file.write(_IGNORED)
+
+
+async def _settled(task: "asyncio.Task[str]") -> None:
+    """Wait for a task whose answer may no longer be wanted."""
+    await asyncio.wait([task])
