@@ -1,1 +1,1 @@
-"""The dashboard. It renders and posts messages; it never writes SQL."""
+"""The terminal dashboard: it renders and posts messages, and never writes SQL. The one package that imports Textual."""

@@ -1,0 +1,248 @@
+"""The dashboard: it holds the workspace open for as long as it runs, and owns whatever outlives a screen.
+
+The workspace's worker belongs to the app and not to a widget. Sync and migrations run as jobs of the app: no key and no
+closed screen cancels them, and leaving waits for them.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+from acode_tui.config import Settings
+from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.display import clean
+from acode_tui.domain.errors import AcodeError
+from acode_tui.logs import get_logger
+from acode_tui.tui import themes
+from acode_tui.tui.bindings import APP
+from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.styles import style_path
+
+if TYPE_CHECKING:
+    from acode_tui.tui.importing import Importer
+    from acode_tui.tui.ports import DashboardWorkspace, Opening
+
+_log = get_logger("acode_tui.tui")
+_MAX_TOAST_CHARS = 400
+
+
+class Dashboard(App[int]):
+    """The terminal interface over one workspace."""
+
+    TITLE = "acode-tui"
+    CSS_PATH: ClassVar[list[Path]] = [style_path("app.tcss")]  # type: ignore[assignment]
+    BINDINGS: ClassVar[list[BindingType]] = [*APP]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (30, "-medium"), (48, "-tall")]
+
+    def __init__(
+        self,
+        root: Path,
+        settings: Settings,
+        *,
+        opening: "Opening",
+        importer: "Importer | None" = None,
+        wall: WallClock = system_clock,
+        zone: tzinfo | None = None,
+        save_theme: Callable[[str], None] | None = None,
+    ) -> None:
+        """``opening`` opens the workspace; ``zone`` is where times are shown in, None the machine's own;
+        ``save_theme`` keeps a chosen theme for the next start.
+        """
+        super().__init__()
+        self.root = root
+        self.settings = settings
+        self.zone = zone
+        self.workspace: DashboardWorkspace | None = None
+        self.fault: BaseException | None = None
+        self._opening = opening
+        self._importer = importer
+        self._wall = wall
+        self._save_theme = save_theme
+        self._leaving = asyncio.Event()
+        self._held: asyncio.Task[None] | None = None
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        for theme in themes.THEMES:
+            self.register_theme(theme)
+        wanted = settings.tui.theme
+        self.theme = wanted if wanted in self.available_themes else themes.DEFAULT
+        self._unknown_theme = wanted if wanted is not None and wanted != self.theme else None
+        self.set_keymap(settings.tui.keymap)
+
+    def now(self) -> datetime:
+        """The present moment, from the clock given."""
+        return self._wall()
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass in a worker, such as between the keys of a search."""
+        await asyncio.sleep(seconds)
+
+    # The workspace's life
+
+    def get_default_screen(self) -> Screen[Any]:
+        return MainScreen(self.settings.tui.page_size)
+
+    def on_mount(self) -> None:
+        self._held = asyncio.create_task(self._hold_workspace(), name="workspace")
+        self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
+        if self._unknown_theme is not None:
+            known = f"there is no theme {self._unknown_theme!r}; press t to choose one"
+            self.notify(clean(known), title="theme", severity="warning", markup=False)
+
+    async def _hold_workspace(self) -> None:
+        opened = False
+        try:
+            async with self._opening() as workspace:
+                opened = True
+                self.workspace = workspace
+                if isinstance(self.screen, LiveScreen):
+                    self.screen.refresh_now()
+                await self._leaving.wait()
+                self.workspace = None
+        except BaseException as fault:
+            self.fault = fault
+            if not opened:
+                self.exit(return_code=1)
+            if not isinstance(fault, AcodeError):
+                raise
+
+    async def on_unmount(self) -> None:
+        """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
+        await asyncio.gather(*self._jobs.values())
+        self._leaving.set()
+        if self._held is not None:
+            await asyncio.gather(self._held, return_exceptions=True)
+
+    # Jobs
+
+    def start_job(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Run something to its end whatever happens on screen; False if one of that name is under way."""
+        if name in self._jobs:
+            return False
+        self._jobs[name] = asyncio.create_task(self._run_job(name, work), name=name)
+        return True
+
+    async def _run_job(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            with self.reporting():
+                await work()
+        finally:
+            del self._jobs[name]
+            if isinstance(self.screen, LiveScreen):
+                self.screen.refresh_now()
+
+    def sync_now(self) -> None:
+        """Drain the outbox in the background."""
+        workspace = self.workspace
+        if workspace is None:
+            return
+
+        async def drain() -> None:
+            report = await workspace.sync.sync_now()
+            said = f"{report.synced:,} sent, {report.remaining:,} remain"
+            if report.conflicts:
+                said += f", {report.conflicts:,} conflicts settled"
+            self.notify(said, title="sync", severity="warning" if report.failed else "information", markup=False)
+
+        if not self.start_job("sync", drain):
+            self.notify("a sync is under way", title="sync", markup=False)
+
+    def pause_or_resume(self, paused: bool) -> None:
+        """Pause the worker, or let it go on."""
+        workspace = self.workspace
+        if workspace is None:
+            return
+
+        async def turn() -> None:
+            await (workspace.sync.resume() if paused else workspace.sync.pause())
+            self.notify("the worker goes on" if paused else "the worker rests", title="sync", markup=False)
+
+        self.start_job("pause", turn)
+
+    # Faults
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Foreseen faults inside become a toast and a log line."""
+        try:
+            yield
+        except AcodeError as error:
+            self.report(error)
+
+    def report(self, fault: BaseException) -> None:
+        """Show a fault and log it. Recorded text in it is never read as markup."""
+        if isinstance(fault, AcodeError):
+            code, message = fault.code, fault.message + (f"\n{fault.hint}" if fault.hint else "")
+            _log.error("dashboard.fault", code=code, error=str(fault))
+        else:
+            code, message = type(fault).__name__, str(fault)
+            _log.error("dashboard.fault", code=code, error=str(fault), exc_info=fault)
+        shown = clean(message, max_chars=_MAX_TOAST_CHARS, keep_newlines=True)
+        self.notify(shown, title=code, severity="error", timeout=8, markup=False)
+
+    # What belongs to the app
+
+    @property
+    def importer(self) -> "Importer":
+        """What finds and reads transcripts."""
+        if self._importer is None:
+            from acode_tui.tui.importing import TranscriptImporter
+
+            self._importer = TranscriptImporter(self.settings)
+        return self._importer
+
+    @property
+    def can_back_up(self) -> bool:
+        """Whether the workspace can copy itself yet."""
+        return hasattr(self.workspace, "backup")
+
+    def action_help(self) -> None:
+        from acode_tui.tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.screen))
+
+    def action_theme(self) -> None:
+        self.search_themes()
+
+    def _keep_theme(self, name: str) -> None:
+        if self._save_theme is not None and name != (self.settings.tui.theme or themes.DEFAULT):
+            with self.reporting():
+                self._save_theme(name)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every key of the screen as a command, then Textual's own."""
+        seen: set[str] = set()
+        for node, binding, enabled, tooltip in screen.active_bindings.values():
+            if enabled and binding.id and tooltip and binding.action not in seen and not binding.system:
+                seen.add(binding.action)
+                yield SystemCommand(binding.description.capitalize(), tooltip, _pressing(self, node, binding))
+        for command in super().get_system_commands(screen):
+            if command.title not in ("Quit", "Theme", "Keys"):
+                yield command
+
+
+def _pressing(app: Dashboard, node: DOMNode, binding: Binding) -> Callable[[], Coroutine[Any, Any, bool]]:
+    async def press() -> bool:
+        return await app.run_action(binding.action, node)
+
+    return press
+
+
+def run_dashboard(root: Path, settings: Settings) -> int:
+    """Open the workspace at ``root`` and show it until the user leaves. Raises AcodeError if it cannot be opened."""
+    from acode_tui.tui.opening import open_for_dashboard, theme_keeper
+
+    app = Dashboard(root, settings, opening=open_for_dashboard(root, settings), save_theme=theme_keeper(root))
+    code = app.run()
+    if app.fault is not None:
+        raise app.fault
+    return code or app.return_code or 0

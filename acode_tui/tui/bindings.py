@@ -1,0 +1,123 @@
+"""Every key of the dashboard, as plain tables: id (what ``tui.keymap`` remaps), key, action, what it does.
+
+The footer, the help screen, the command palette and ``docs/dashboard.md`` are all made from these. The order within a
+table is the order in the footer.
+"""
+
+from collections.abc import Iterable
+
+from textual.binding import Binding
+
+
+def key(id: str, keys: str, action: str, short: str, tooltip: str, *, show: bool = True, shown_as: str = "") -> Binding:
+    """A binding with an id and a tooltip; ``shown_as`` replaces the key's own name in the footer."""
+    return Binding(keys, action, short, show=show, key_display=shown_as or None, tooltip=tooltip, id=id)
+
+
+APP: list[Binding] = [
+    key("help", "question_mark,f1", "help", "help", "Every key of this screen", shown_as="?"),
+    key("theme", "t", "theme", "theme", "Choose a colour theme", show=False),
+    key("quit", "q", "quit", "quit", "Leave; the batch in hand is finished first"),
+]
+
+MAIN: list[Binding] = [
+    key("sync", "s", "sync_now", "sync", "Send the backlog to PostgreSQL now"),
+    key("migrate", "m", "migrate", "migrate", "Show and run what the schema of both tiers still needs"),
+    key("pause", "p", "pause", "pause", "Pause or resume the sync worker"),
+    key("search", "slash", "search", "search", "Search descriptions, tasks, steps, tools and artifacts", shown_as="/"),
+    key("filter", "f", "filter", "filter", "Show only sessions in some states"),
+    key("previous_page", "left_square_bracket", "page(-1)", "page", "Previous page", shown_as="["),
+    key("next_page", "right_square_bracket", "page(1)", "page", "Next page", shown_as="]"),
+    key("first_page", "left_curly_bracket", "first_page", "first page", "First page", show=False, shown_as="{"),
+    key("open", "enter", "open", "open", "Open the session under the cursor"),
+    key("retries", "r", "retries", "retries", "Refused records and dead letters"),
+    key("conflicts", "c", "conflicts", "conflicts", "Versions that met, and which one won"),
+    key("log", "l", "log", "log", "The program's own log, live"),
+    key("import", "i", "import", "import", "Import transcripts of Claude Code, Codex and others"),
+    key("sort", "o", "sort", "order", "Order by last activity or by creation", show=False),
+    key("backup", "b", "backup", "backup", "Copy the workspace's database to a safe place", show=False),
+    key("back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False),
+]
+
+TABLE: list[Binding] = [
+    key("down", "j", "cursor_down", "down", "Next row", show=False),
+    key("up", "k", "cursor_up", "up", "Previous row", show=False),
+    key("top", "g,home", "scroll_top", "top", "First row", show=False),
+    key("bottom", "G,end", "scroll_bottom", "bottom", "Last row", show=False, shown_as="G"),
+    key("half_down", "ctrl+d", "half_page(1)", "half page down", "Half a page down", show=False),
+    key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
+    key("previous_page_vim", "h", "screen.page(-1)", "previous page", "Previous page", show=False),
+]
+
+SCROLL: list[Binding] = [
+    key("down", "j", "scroll_down", "down", "A line down", show=False),
+    key("up", "k", "scroll_up", "up", "A line up", show=False),
+    key("left", "h", "scroll_left", "left", "To the left", show=False),
+    key("right", "l", "scroll_right", "right", "To the right", show=False),
+    key("top", "g", "scroll_home", "top", "To the beginning", show=False),
+    key("bottom", "G", "scroll_end", "bottom", "To the end", show=False, shown_as="G"),
+    key("half_down", "ctrl+d", "half_page(1)", "half page down", "Half a page down", show=False),
+    key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
+]
+
+TREE: list[Binding] = [
+    key("down", "j", "cursor_down", "down", "Next node", show=False),
+    key("up", "k", "cursor_up", "up", "Previous node", show=False),
+    key("collapse", "h,left", "collapse", "collapse", "Collapse, or go to the parent", show=False),
+    key("expand", "l,right", "expand", "expand", "Expand, or go to the first child", show=False),
+    key("top", "g", "scroll_home", "top", "First node", show=False),
+    key("bottom", "G", "scroll_end", "bottom", "Last node", show=False, shown_as="G"),
+    key("half_down", "ctrl+d", "half_page(1)", "half page down", "Half a page down", show=False),
+    key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
+]
+
+CLOSE = key("close", "escape,backspace", "dismiss", "back", "Back to the screen before", shown_as="esc")
+
+SESSION: list[Binding] = [
+    CLOSE,
+    key("open", "enter", "open", "open", "Open an artifact, or fold and unfold", show=True),
+    key("unfold", "e", "unfold", "unfold all", "Unfold every task and step"),
+    key("fold", "E", "fold", "fold all", "Fold every task", shown_as="E"),
+    key("next_pane", "tab", "app.focus_next", "next pane", "Go to the next pane"),
+]
+
+VIEWER: list[Binding] = [
+    CLOSE,
+    key("search", "slash", "search", "search", "Search in this text", shown_as="/"),
+    key("next_match", "n", "match(1)", "next", "Next match"),
+    key("previous_match", "N", "match(-1)", "previous match", "Previous match", show=False, shown_as="N"),
+    key("wrap", "w", "wrap", "wrap", "Wrap long lines, or scroll sideways"),
+    key("previous_page", "left_square_bracket", "part(-1)", "part", "Previous part of a long text", shown_as="["),
+    key("next_page", "right_square_bracket", "part(1)", "part", "Next part of a long text", shown_as="]"),
+]
+
+RETRIES: list[Binding] = [
+    CLOSE,
+    key("retry", "r", "retry", "retry", "Make this record due now"),
+    key("retry_all", "R", "retry_all", "retry all", "Make every refused record due now", shown_as="R"),
+    key("discard", "d", "discard", "discard", "End this dead letter unsent"),
+]
+
+CONFLICTS: list[Binding] = [
+    CLOSE,
+    key("reviewed", "v", "reviewed", "reviewed", "Mark this conflict as reviewed"),
+    key("take_other", "o", "take_other", "take other", "Make the losing version win, by a new write"),
+    key("only_new", "u", "only_new", "only new", "Show only what nobody has reviewed"),
+]
+
+LOG: list[Binding] = [
+    CLOSE,
+    key("level", "f", "level", "level", "Show only this level and above"),
+    key("follow", "space", "follow", "follow", "Follow new lines, or hold still"),
+]
+
+ESSENTIAL: frozenset[str] = frozenset(
+    {"sync", "search", "filter", "open", "help", "quit", "close", "retry", "discard", "reviewed", "take_other"}
+    | {"next_match", "wrap", "unfold", "level", "follow", "import_all", "cancel", "confirm"}
+)
+"""Ids that the footer shows where the terminal is too narrow for all."""
+
+
+def bindings(*tables: Iterable[Binding]) -> list[Binding]:
+    """Several tables as the ``BINDINGS`` of one class."""
+    return [binding for table in tables for binding in table]

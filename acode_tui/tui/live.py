@@ -1,0 +1,103 @@
+"""A screen that keeps up with other processes: it polls while it is on top, one reading at a time.
+
+A timer that cancelled its own slow query would never finish one, so a tick that finds a reading under way is skipped.
+While another screen covers this one the timer rests; uncovered, it reads at once.
+"""
+
+from typing import TYPE_CHECKING, TypeVar
+
+from textual import on
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.worker import Worker, WorkerState
+
+from acode_tui.domain.errors import AcodeError
+
+if TYPE_CHECKING:
+    from acode_tui.tui.app import Dashboard
+    from acode_tui.tui.ports import DashboardWorkspace
+
+Result = TypeVar("Result")
+
+
+class LiveScreen(Screen[Result]):
+    """A screen whose ``read`` runs whenever the workspace has changed."""
+
+    IDLE_EVERY = 1
+    """Ticks between calls of ``read_idle`` while nothing changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._timer: Timer | None = None
+        self._reading = False
+        self._stale = True
+        self._seen: int | None = None
+        self._complaint = ""
+
+    @property
+    def dashboard(self) -> "Dashboard":
+        from acode_tui.tui.app import Dashboard
+
+        app = self.app
+        assert isinstance(app, Dashboard)
+        return app
+
+    @property
+    def workspace(self) -> "DashboardWorkspace | None":
+        return self.dashboard.workspace
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        """Read what is shown and post it. Runs in a worker."""
+        raise NotImplementedError
+
+    async def read_idle(self, workspace: "DashboardWorkspace") -> None:
+        """Read what may change without a commit. Runs in a worker."""
+
+    def refresh_now(self) -> None:
+        """Read again at the next chance, whether or not anything was committed."""
+        self._stale = True
+        self._tick()
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._tick)
+        self._tick()
+
+    def on_screen_suspend(self) -> None:
+        if self._timer is not None:
+            self._timer.pause()
+
+    def on_screen_resume(self) -> None:
+        if self._timer is not None:
+            self._timer.resume()
+            self.refresh_now()
+
+    def _tick(self) -> None:
+        workspace = self.workspace
+        if self._reading or workspace is None or not self.is_attached:
+            return
+        self._reading = True
+        self.run_worker(self._poll(workspace), name="poll", group="poll", exit_on_error=False)
+
+    async def _poll(self, workspace: "DashboardWorkspace") -> None:
+        try:
+            version = await workspace.data_version()
+            if self._stale or version != self._seen:
+                self._stale = False
+                self._seen = version
+                await self.read(workspace)
+            else:
+                await self.read_idle(workspace)
+            self._complaint = ""
+        except AcodeError as error:
+            self._stale = True
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                self.dashboard.report(error)
+        finally:
+            self._reading = False
+
+    @on(Worker.StateChanged)
+    def _worker_failed(self, event: Worker.StateChanged) -> None:
+        """A fault that nobody foresaw is shown and logged; it does not end the dashboard."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            self.dashboard.report(event.worker.error)

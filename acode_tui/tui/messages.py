@@ -1,0 +1,49 @@
+"""What workers and panes tell the screens. A worker touches no widget: it posts one of these."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from acode_tui.storage.ports import SessionPage
+from acode_tui.tui.state import Overview
+
+if TYPE_CHECKING:
+    from acode_tui.tui.importing import Survey
+    from acode_tui.tui.ports import DashboardWorkspace
+
+
+@dataclass
+class WorkspaceOpened(Message):
+    """The workspace is open; screens may read."""
+
+    workspace: "DashboardWorkspace"
+
+
+@dataclass
+class OverviewRead(Message):
+    """A fresh reading for the header and the panes."""
+
+    overview: Overview
+
+
+@dataclass
+class PageRead(Message):
+    """A page of sessions for the browser, and the request it answers: an answer to an older one is dropped."""
+
+    page: SessionPage
+    request: int
+
+
+@dataclass
+class TranscriptsFound(Message):
+    """What lies on this machine that could be imported. Only names and sizes were looked at."""
+
+    survey: "Survey"
+
+
+@dataclass
+class PaneOpened(Message):
+    """A pane was clicked, or enter pressed on it."""
+
+    action: str

@@ -1,0 +1,107 @@
+"""Colours and glyphs of states. A state is never told by colour alone: every one has a glyph of its own."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
+from acode_tui.sync.ports import SyncState
+
+Role = Literal["good", "busy", "wait", "bad", "quiet", "plain"]
+
+CONTENT_STYLE: dict[Role, str] = {
+    "good": "$text-success",
+    "busy": "$text-primary",
+    "wait": "$text-warning",
+    "bad": "$text-error",
+    "quiet": "$foreground-muted",
+    "plain": "$foreground",
+}
+"""Styles of a role in Textual content, which resolves theme variables by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How a state is shown: a glyph of one column, a word, and what kind of news it is."""
+
+    glyph: str
+    word: str
+    role: Role
+
+    @property
+    def label(self) -> str:
+        return f"{self.glyph} {self.word}"
+
+
+SESSION: dict[SessionState, Mark] = {
+    SessionState.CREATED: Mark("○", "Created", "quiet"),
+    SessionState.PLANNING: Mark("◌", "Planning", "busy"),
+    SessionState.AWAITING_APPROVAL: Mark("◆", "Approval", "wait"),
+    SessionState.EXECUTING: Mark("●", "Executing", "busy"),
+    SessionState.PAUSED: Mark("‖", "Paused", "wait"),
+    SessionState.COMPLETED: Mark("✓", "Completed", "good"),
+    SessionState.FAILED: Mark("✗", "Failed", "bad"),
+    SessionState.CANCELLED: Mark("⊘", "Cancelled", "quiet"),
+}
+WORK: dict[WorkState, Mark] = {
+    WorkState.PENDING: Mark("○", "pending", "quiet"),
+    WorkState.IN_PROGRESS: Mark("●", "in progress", "busy"),
+    WorkState.COMPLETED: Mark("✓", "completed", "good"),
+    WorkState.FAILED: Mark("✗", "failed", "bad"),
+    WorkState.SKIPPED: Mark("⊘", "skipped", "quiet"),
+}
+TOOL_CALL: dict[ToolCallState, Mark] = {
+    ToolCallState.PENDING: Mark("○", "pending", "quiet"),
+    ToolCallState.EXECUTING: Mark("●", "executing", "busy"),
+    ToolCallState.SUCCEEDED: Mark("✓", "succeeded", "good"),
+    ToolCallState.FAILED: Mark("✗", "failed", "bad"),
+    ToolCallState.CANCELLED: Mark("⊘", "cancelled", "quiet"),
+}
+ROW_SYNC: dict[str, Mark] = {
+    "local": Mark("·", "local", "quiet"),
+    "pending": Mark("↑", "pending", "wait"),
+    "retrying": Mark("↻", "retrying", "wait"),
+    "failed": Mark("✗", "failed", "bad"),
+    "synced": Mark("✓", "synced", "good"),
+}
+SYNC: dict[SyncState, Mark] = {
+    SyncState.DISABLED: Mark("○", "local only", "quiet"),
+    SyncState.MISCONFIGURED: Mark("✗", "misconfigured", "bad"),
+    SyncState.CONNECTING: Mark("◌", "connecting", "busy"),
+    SyncState.IDLE: Mark("●", "idle", "good"),
+    SyncState.SYNCING: Mark("↑", "syncing", "busy"),
+    SyncState.OFFLINE: Mark("○", "offline", "wait"),
+    SyncState.AUTH_FAILED: Mark("✗", "auth failed", "bad"),
+    SyncState.SCHEMA_MISMATCH: Mark("✗", "schema mismatch", "bad"),
+    SyncState.READ_ONLY: Mark("◆", "read-only", "wait"),
+    SyncState.REMOTE_BEHIND: Mark("◆", "remote behind", "bad"),
+    SyncState.PAUSED: Mark("‖", "paused", "wait"),
+    SyncState.STANDBY: Mark("◐", "standby", "quiet"),
+    SyncState.STOPPED: Mark("■", "stopped", "quiet"),
+}
+ARTIFACT_GLYPH: dict[ArtifactType, str] = {
+    ArtifactType.FILE_CONTENT: "▤",
+    ArtifactType.FILE_WRITE: "▤",
+    ArtifactType.FILE_DIFF: "±",
+    ArtifactType.COMMAND_OUTPUT: "›",
+    ArtifactType.MODEL_RESPONSE: "¶",
+    ArtifactType.SEARCH_RESULT: "⌕",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """A theme's colours as Rich styles, for cells and labels, which know no theme variables."""
+
+    good: str
+    busy: str
+    wait: str
+    bad: str
+    quiet: str
+    plain: str
+
+    @classmethod
+    def of(cls, variables: dict[str, str]) -> "Colours":
+        return cls(**{role: variables.get(name.removeprefix("$"), "") for role, name in CONTENT_STYLE.items()})
+
+    def style(self, role: Role) -> str:
+        return str(getattr(self, role))

@@ -1,0 +1,51 @@
+"""The part of a workspace that the dashboard uses. ``acode_tui.workspace.Workspace`` is one; tests bring others."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from acode_tui.config import Settings
+from acode_tui.storage.ports import ConflictLog, Outbox, RunStateStore, SchemaStatus, TranscriptLog
+from acode_tui.sync.ports import SyncService
+
+
+class DashboardWorkspace(Protocol):
+    """An open workspace. Everything may be called at once; nothing here blocks the event loop."""
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def agent_dir(self) -> Path: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def workspace_id(self) -> str: ...
+
+    @property
+    def store(self) -> RunStateStore: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def conflicts(self) -> ConflictLog: ...
+
+    @property
+    def sync(self) -> SyncService: ...
+
+    @property
+    def transcripts(self) -> TranscriptLog: ...
+
+    async def data_version(self) -> int:
+        """Another number whenever any process has committed."""
+        ...
+
+    async def schema(self) -> SchemaStatus: ...
+
+
+Opening = Callable[[], AbstractAsyncContextManager[DashboardWorkspace]]
+"""Opens the workspace; leaving it stops the worker and closes the files."""

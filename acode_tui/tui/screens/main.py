@@ -1,0 +1,289 @@
+"""The first screen: everything at a glance, and the session browser."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+
+from acode_tui.domain.states import SessionState
+from acode_tui.sync.ports import SyncState
+from acode_tui.tui.bindings import MAIN
+from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.messages import OverviewRead, PageRead, PaneOpened, TranscriptsFound
+from acode_tui.tui.reading import read_overview
+from acode_tui.tui.state import Backlog, Browser
+from acode_tui.tui.times import number, size
+from acode_tui.tui.widgets.conflicts_pane import ConflictsPane
+from acode_tui.tui.widgets.header import HeaderLine
+from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.outbox_pane import OutboxPane
+from acode_tui.tui.widgets.pane import Pane
+from acode_tui.tui.widgets.retries_pane import RetriesPane
+from acode_tui.tui.widgets.schema_pane import SchemaPane
+from acode_tui.tui.widgets.sessions.browser import SessionBrowser, keys
+
+if TYPE_CHECKING:
+    from acode_tui.tui.importing import Survey
+    from acode_tui.tui.ports import DashboardWorkspace
+
+SEARCH_PAUSE = 0.12
+"""Seconds without a key after which a search runs."""
+
+
+class MainScreen(LiveScreen[None]):
+    """Header, four panes, the browser, the keys."""
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [*MAIN]
+
+    def __init__(self, page_size: int) -> None:
+        super().__init__()
+        self.browser = Browser(page_size=page_size)
+        self.backlog = Backlog()
+        self._request = 0
+        self._surveyed = False
+        self._started_on_page = False
+
+    def compose(self) -> ComposeResult:
+        yield HeaderLine(self.dashboard.root, self.dashboard.zone)
+        with Horizontal(id="panes"):
+            yield SchemaPane(id="schema")
+            yield OutboxPane(self.backlog, id="outbox")
+            yield RetriesPane(id="retries")
+            yield ConflictsPane(id="conflicts")
+        yield SessionBrowser(self.browser)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(1.0, self._pass_time)
+        self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
+        self._pass_time()
+
+    @property
+    def sessions(self) -> SessionBrowser:
+        return self.query_one(SessionBrowser)
+
+    # Reading
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        self.post_message(OverviewRead(await read_overview(workspace)))
+        await self._read_page(workspace)
+
+    async def read_idle(self, workspace: "DashboardWorkspace") -> None:
+        self.post_message(OverviewRead(await read_overview(workspace)))
+
+    async def _read_page(self, workspace: "DashboardWorkspace") -> None:
+        request = self._request
+        page = await workspace.store.list(
+            self.browser.filter, limit=self.browser.page_size, after=self.browser.anchors[-1]
+        )
+        self.post_message(PageRead(page, request))
+
+    @work(group="page", exclusive=True, exit_on_error=False)
+    async def _turn(self, pause: float) -> None:
+        """Read the page that the model points at. Typing on cancels a search that has not begun."""
+        workspace = self.workspace
+        if workspace is None:
+            return
+        if pause:
+            await self.dashboard.pause(pause)
+        with self.dashboard.reporting():
+            await self._read_page(workspace)
+
+    def _show_another_page(self, pause: float = 0.0) -> None:
+        self._request += 1
+        self._turn(pause)
+
+    @on(OverviewRead)
+    def _overview_read(self, event: OverviewRead) -> None:
+        now = self.dashboard.now()
+        self.backlog.note(event.overview.outbox.pending, now)
+        self.query_one(HeaderLine).show(event.overview, now)
+        for pane in self.query(Pane):
+            pane.show(event.overview, now)
+
+    @on(PageRead)
+    def _page_read(self, event: PageRead) -> None:
+        if event.request != self._request:
+            return
+        turned = not self.browser.loaded or self._started_on_page
+        self._started_on_page = False
+        self.browser.take(event.page)
+        self.sessions.show(self.dashboard.now())
+        if self.browser.rows and self.focused in (None, self.sessions):
+            self.sessions.table.focus()
+        if turned and self.browser.rows:
+            self.sessions.table.move_cursor(row=0)
+        if not self.browser.rows and not self.browser.narrowed and not self._surveyed:
+            self._surveyed = True
+            self._look_for_transcripts()
+
+    def _pass_time(self) -> None:
+        """Another second: what is told from now is told anew, without reading anything."""
+        if not self.is_current:
+            return
+        now = self.dashboard.now()
+        self.query_one(HeaderLine).show(None, now)
+        for pane in self.query(Pane):
+            pane.show(None, now)
+        self.sessions.show_rows(now)
+
+    # Transcripts on this machine
+
+    @work(group="survey", exit_on_error=False)
+    async def _look_for_transcripts(self) -> None:
+        workspace = self.workspace
+        if workspace is not None:
+            with self.dashboard.reporting():
+                self.post_message(TranscriptsFound(await self.dashboard.importer.survey(workspace)))
+
+    @on(TranscriptsFound)
+    def _transcripts_found(self, event: TranscriptsFound) -> None:
+        self.sessions.offer(*_offer(event.survey))
+
+    # Keys
+
+    def action_page(self, direction: int) -> None:
+        moved = self.browser.forward() if direction > 0 else self.browser.back()
+        if moved:
+            self._started_on_page = True
+            self._show_another_page()
+
+    def action_first_page(self) -> None:
+        if self.browser.page_number > 1:
+            self.browser.restart()
+            self._started_on_page = True
+            self._show_another_page()
+
+    def action_search(self) -> None:
+        self.sessions.open_search()
+
+    @on(SessionBrowser.Searched)
+    def _searched(self, event: SessionBrowser.Searched) -> None:
+        if event.text != self.browser.text:
+            self.browser.text = event.text
+            self.browser.restart()
+            self._show_another_page(SEARCH_PAUSE if event.text else 0.0)
+
+    def action_clear(self) -> None:
+        if self.sessions.searching and self.browser.text:
+            self.sessions.close_search(clear=True)
+        elif self.sessions.searching:
+            self.sessions.close_search(clear=False)
+        elif self.browser.states:
+            self._filtered(frozenset())
+
+    def action_filter(self) -> None:
+        from acode_tui.tui.screens.filter import StateFilter
+
+        self.app.push_screen(StateFilter(self.browser.states), self._filtered)
+
+    def _filtered(self, states: frozenset[SessionState] | None) -> None:
+        if states is not None and states != self.browser.states:
+            self.browser.states = states
+            self.browser.restart()
+            self._show_another_page()
+
+    def action_sort(self) -> None:
+        self.browser.sort = "created" if self.browser.sort == "updated" else "updated"
+        self.browser.restart()
+        self._show_another_page()
+
+    def action_open(self) -> None:
+        if (session_id := self.sessions.table.cursor_key) is not None:
+            self._open(session_id)
+
+    @on(SessionBrowser.Opened)
+    def _chosen(self, event: SessionBrowser.Opened) -> None:
+        self._open(event.session_id)
+
+    def _open(self, session_id: str) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.session import SessionScreen
+
+            self.app.push_screen(SessionScreen(session_id))
+
+    @on(PaneOpened)
+    async def _pane_opened(self, event: PaneOpened) -> None:
+        await self.run_action(event.action)
+
+    def action_retries(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.retries import RetriesScreen
+
+            self.app.push_screen(RetriesScreen())
+
+    def action_conflicts(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.conflicts import ConflictsScreen
+
+            self.app.push_screen(ConflictsScreen())
+
+    def action_log(self) -> None:
+        from acode_tui.tui.screens.log import LogScreen
+
+        self.app.push_screen(LogScreen(self.dashboard.root / ".agent" / "logs" / "acode-tui.log"))
+
+    def action_import(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.importing import ImportScreen
+
+            self.app.push_screen(ImportScreen(), self._imported)
+
+    def _imported(self, wrote: bool | None) -> None:
+        if wrote:
+            self.refresh_now()
+
+    def action_migrate(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.migrate import MigrateScreen
+
+            self.app.push_screen(MigrateScreen())
+
+    def action_sync_now(self) -> None:
+        self.dashboard.sync_now()
+
+    def action_pause(self) -> None:
+        overview = self.query_one(SchemaPane).overview
+        if overview is not None:
+            self.dashboard.pause_or_resume(overview.sync.state is SyncState.PAUSED)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "backup":
+            return self.dashboard.can_back_up
+        return True
+
+
+def _offer(survey: "Survey") -> tuple[str, *tuple[str | Content, ...]]:
+    """What an empty workspace says about the transcripts of this machine."""
+    if not survey.groups:
+        return (
+            "No runs recorded here yet",
+            "No transcripts of Claude Code or Codex were found on this machine either.",
+            "Record a run from Python with acode_tui.open_workspace(), or import files by",
+            "acode-tui import PATH",
+        )
+    found = [
+        Content.assemble(
+            (f"{group.name:<14}", "bold"),
+            (
+                f"{number(len(group.files)):>7} {'transcript ' if len(group.files) == 1 else 'transcripts'}",
+                "$foreground",
+            ),
+            (f"{size(group.bytes):>12}", "$foreground-muted"),
+        )
+        for group in survey.groups
+    ]
+    return (
+        "No runs recorded here yet",
+        "On this machine there are, by name and size alone:",
+        "",
+        *found,
+        "",
+        keys(("i", "imports them into this workspace")),
+        "Nothing has been read so far, and nothing is without your consent.",
+    )

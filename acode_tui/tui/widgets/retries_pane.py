@@ -1,0 +1,34 @@
+"""The Retries pane: records that the server refused, and those that were given up on."""
+
+from datetime import datetime
+
+from textual.content import Content
+
+from acode_tui.tui.state import Overview
+from acode_tui.tui.text import styled
+from acode_tui.tui.times import countdown, number
+from acode_tui.tui.widgets.pane import Pane
+
+
+class RetriesPane(Pane):
+    """Refused records: waiting for another try, or dead letters."""
+
+    TITLE = "Retries"
+    OPENS = "retries"
+
+    def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
+        stats = overview.outbox
+        if not stats.retrying and not stats.failed:
+            return [
+                Content.assemble(("✓ ", "$text-success"), "none"),
+                styled("refused records", "$foreground-muted"),
+                styled("would wait here", "$foreground-muted"),
+            ]
+        retrying = Content.assemble((f"{number(stats.retrying)}", "bold"), " retrying")
+        if stats.retrying and stats.next_attempt_at is not None:
+            due = Content.assemble(("next in ", "$foreground-muted"), countdown(stats.next_attempt_at, now))
+        else:
+            due = styled("none is due", "$foreground-muted")
+        word = "dead letter" if stats.failed == 1 else "dead letters"
+        dead = styled(f"✗ {number(stats.failed)} {word}", "$text-error" if stats.failed else "$foreground-muted")
+        return [retrying, due, dead if stats.failed else styled(f"no {word}", "$foreground-muted")]

@@ -1,0 +1,166 @@
+"""The session browser: what is shown, of how many, and why nothing is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import DataTable, Input
+
+from acode_tui.tui.palette import SESSION
+from acode_tui.tui.state import Browser
+from acode_tui.tui.text import line, styled
+from acode_tui.tui.times import number
+from acode_tui.tui.widgets.notice import Notice
+from acode_tui.tui.widgets.sessions.table import SessionTable
+
+
+class SessionBrowser(Vertical):
+    """The lower part of the first screen."""
+
+    @dataclass
+    class Opened(Message):
+        """A session was chosen."""
+
+        session_id: str
+
+    @dataclass
+    class Searched(Message):
+        """The text in the search line changed."""
+
+        text: str
+
+    def __init__(self, browser: Browser) -> None:
+        super().__init__(id="browser")
+        self._browser = browser
+        self._offer: tuple[str, tuple[str | Content, ...]] | None = None
+        self._now: datetime | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Input(placeholder="words in descriptions, tasks, steps, tools, artifacts", id="search")
+        yield SessionTable(id="sessions")
+        yield Notice(id="why-empty")
+
+    def on_mount(self) -> None:
+        self.query_one("#search", Input).display = False
+        self.show(None)
+
+    @property
+    def table(self) -> SessionTable:
+        return self.query_one(SessionTable)
+
+    @property
+    def searching(self) -> bool:
+        return self.query_one("#search", Input).display
+
+    def show(self, now: datetime | None) -> None:
+        """Show the page that the model holds, as seen at a moment."""
+        self._now = now or self._now
+        empty = not self._browser.rows
+        self.table.display = not empty
+        notice = self.query_one(Notice)
+        notice.display = empty
+        if empty:
+            headline, lines = self._why_empty()
+            notice.say(headline, *lines)
+            if self.table.has_focus:
+                self.focus()
+        self.show_rows()
+        self._titles()
+
+    def show_rows(self, now: datetime | None = None) -> None:
+        """Write the rows again: another page, or the same at a later moment."""
+        self._now = now or self._now
+        if self._now is None or not self._browser.rows:
+            return
+        table = self.table
+        under = table.cursor_key
+        table.lay_out(max(self.size.width - 2, 20))
+        table.show_sessions(self._browser.rows, self._now, keep=under)
+
+    def offer(self, headline: str, *lines: str | Content) -> None:
+        """What to say where there are no sessions at all."""
+        self._offer = (headline, lines)
+        self.show(None)
+
+    def open_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display = True
+        search.focus()
+
+    def close_search(self, *, clear: bool) -> None:
+        search = self.query_one("#search", Input)
+        if clear:
+            search.value = ""
+        search.display = bool(search.value)
+        if self._browser.rows:
+            self.table.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.show_rows()
+
+    @on(Input.Changed, "#search")
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Searched(event.value))
+
+    @on(Input.Submitted, "#search")
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.close_search(clear=False)
+
+    @on(DataTable.RowSelected, "#sessions")
+    def _chosen(self, event: DataTable.RowSelected) -> None:
+        event.stop()
+        if event.row_key.value is not None:
+            self.post_message(self.Opened(event.row_key.value))
+
+    def _why_empty(self) -> tuple[str, tuple[str | Content, ...]]:
+        if not self._browser.loaded:
+            return "Opening the workspace…", ("The first opening of a large workspace may take a moment.",)
+        if self._browser.narrowed:
+            what = f"“{line(self._browser.text.strip(), 40)}”" if self._browser.text.strip() else "these states"
+            return (
+                "No session fits",
+                (f"Nothing here matches {what}.", keys(("esc", "shows everything again"), ("f", "chooses states"))),
+            )
+        if self._browser.page_number > 1:
+            return "This page is empty now", (keys(("[", "goes back a page")),)
+        return self._offer or (
+            "No runs recorded here yet",
+            (
+                "Record one from Python with acode_tui.open_workspace(), or",
+                keys(("i", "looks for transcripts to import")),
+            ),
+        )
+
+    def _titles(self) -> None:
+        browser = self._browser
+        states = " ".join(SESSION[state].label for state in browser.filter.states) or "all"
+        title: list[Content] = [
+            styled("Sessions", "bold"),
+            Content.assemble(("state: ", "$foreground-muted"), (states, "$foreground")),
+        ]
+        if browser.text.strip():
+            title.append(
+                Content.assemble(("search: ", "$foreground-muted"), (line(browser.text.strip(), 24), "$text-warning"))
+            )
+        if browser.sort == "created":
+            title.append(Content.assemble(("order: ", "$foreground-muted"), ("created", "$foreground")))
+        self.border_title = Content("   ").join(title)
+        pages = "" if browser.page_count is None else f" of {number(browser.page_count)}"
+        total = "" if browser.total is None else f"{number(browser.total)} sessions · "
+        self.border_subtitle = Content.styled(
+            f"{total}page {number(browser.page_number)}{pages}" if browser.loaded else "", "$foreground-muted"
+        )
+
+
+def keys(*pairs: tuple[str, str]) -> Content:
+    """``i imports them · esc goes back`` with the keys set off."""
+    parts: list[Content] = [
+        Content.assemble((pressed, "bold $text-primary"), (f" {does}", "$foreground-muted")) for pressed, does in pairs
+    ]
+    return Content.styled("  ·  ", "$foreground-muted").join(parts)

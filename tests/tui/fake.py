@@ -1,0 +1,458 @@
+"""A workspace in memory, for states that are hard to bring about for real, and for pictures that never change."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from acode_tui.config import Settings
+from acode_tui.domain.entities import (
+    Artifact,
+    SessionEvent,
+    SessionGraph,
+    SessionSummary,
+    StepGraph,
+    TaskGraph,
+    ToolCallGraph,
+)
+from acode_tui.domain.errors import NotFoundError, SyncError
+from acode_tui.domain.states import (
+    ArtifactType,
+    EntityType,
+    Operation,
+    SessionState,
+    ToolCallState,
+    WorkState,
+)
+from acode_tui.storage.ports import (
+    Conflict,
+    ConflictCounts,
+    OutboxRecord,
+    OutboxStats,
+    SchemaStatus,
+    SessionFilter,
+    SessionPage,
+)
+from acode_tui.sync.ports import SyncReport, SyncState, SyncStatus
+
+NOW = datetime(2026, 3, 14, 12, 4, 31, tzinfo=UTC)
+WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"
+
+
+def fake_id(number: int, kind: int = 0) -> str:
+    """An id that looks like a UUIDv7 and never changes."""
+    return f"0190d6a1-{number:04x}-7def-8a3e-{kind:012x}"
+
+
+DESCRIPTIONS = (
+    ("Add input validation to the login form", SessionState.EXECUTING, "pending"),
+    ("Fix the race in the connection pool's shutdown", SessionState.AWAITING_APPROVAL, "pending"),
+    (
+        "Rewrite the importer so that it reads growing files from where it stopped last time",
+        SessionState.COMPLETED,
+        "synced",
+    ),
+    ("Explain why the nightly build is slow", SessionState.COMPLETED, "synced"),
+    ("Migrate the orders table to bigint keys", SessionState.FAILED, "retrying"),
+    ("Draft the release notes for 2.4", SessionState.PAUSED, "synced"),
+    ("Translate the settings page", SessionState.CANCELLED, "synced"),
+    ("Plan the move from cron to systemd timers", SessionState.PLANNING, "failed"),
+    ("Look into the memory growth of the worker", SessionState.CREATED, "local"),
+)
+
+
+def summary(number: int) -> SessionSummary:
+    """The n-th session of the fake workspace, the newest first."""
+    description, state, sync = DESCRIPTIONS[number % len(DESCRIPTIONS)]
+    updated = NOW - timedelta(minutes=2 + number * 17)
+    return SessionSummary(
+        id=fake_id(number),
+        created_at=updated - timedelta(minutes=9),
+        updated_at=updated,
+        task_description=description,
+        state=state,
+        metadata={"source": "claude-code", "gitBranch": "feature/login"},
+        user_id="ada@example.org",
+        workspace_id=WORKSPACE,
+        task_count=1 + number % 5,
+        tasks_done=(1 + number % 5) if state is SessionState.COMPLETED else number % 3,
+        tool_call_count=47 * (1 + number % 7),
+        artifact_count=12 * (1 + number % 9),
+        sync=sync,
+    )
+
+
+def graph(number: int = 0) -> SessionGraph:
+    """A small run with one of everything."""
+    start = NOW - timedelta(minutes=11)
+    session_id = fake_id(number)
+
+    def at(seconds: float) -> dict[str, datetime]:
+        moment = start + timedelta(seconds=seconds)
+        return {"created_at": moment, "updated_at": moment}
+
+    def call(index: int, step: str, name: str, parameters: Any, state: ToolCallState, **more: Any) -> ToolCallGraph:
+        return ToolCallGraph(
+            id=fake_id(index, 4),
+            session_id=session_id,
+            step_id=step,
+            tool_name=name,
+            parameters=parameters,
+            state=state,
+            order=index,
+            **at(20 * index),
+            **more,
+        )
+
+    def artifact(index: int, call_id: str, type_: ArtifactType, name: str, content_type: str, size: int) -> Artifact:
+        return Artifact(
+            id=fake_id(index, 5),
+            session_id=session_id,
+            tool_call_id=call_id,
+            type=type_,
+            name=name,
+            content_hash="sha256:" + f"{index:02x}" * 32,
+            content_type=content_type,
+            size=size,
+            **at(20 * index + 5),
+        )
+
+    first, second, third = fake_id(0, 3), fake_id(1, 3), fake_id(2, 3)
+    read = call(
+        0,
+        first,
+        "Read",
+        {"file_path": "src/login.ts", "limit": 200},
+        ToolCallState.SUCCEEDED,
+        completed_at=start + timedelta(seconds=0.412),
+        result={"lines": 120},
+        artifacts=(artifact(0, fake_id(0, 4), ArtifactType.FILE_CONTENT, "login.ts", "text/x-typescript", 3_412),),
+    )
+    edit = call(
+        1,
+        second,
+        "Edit",
+        {"file_path": "src/login.ts", "old_string": "submit()", "new_string": "validate() && submit()"},
+        ToolCallState.SUCCEEDED,
+        completed_at=start + timedelta(seconds=21),
+        result=None,
+        artifacts=(artifact(1, fake_id(1, 4), ArtifactType.FILE_DIFF, "login.ts.diff", "text/x-diff", 311),),
+    )
+    test = call(
+        2,
+        third,
+        "Bash",
+        {"command": "npm test -- login"},
+        ToolCallState.FAILED,
+        completed_at=start + timedelta(seconds=71.3),
+        error_message="exit code 1: 2 of 14 tests failed",
+        artifacts=(artifact(2, fake_id(2, 4), ArtifactType.COMMAND_OUTPUT, "stdout", "text/plain", 48_213),),
+    )
+    said = call(
+        3,
+        third,
+        "assistant",
+        {"carrier": True},
+        ToolCallState.SUCCEEDED,
+        completed_at=start + timedelta(seconds=75),
+        artifacts=(artifact(3, fake_id(3, 4), ArtifactType.MODEL_RESPONSE, "text", "text/markdown", 132),),
+    )
+    steps = (
+        StepGraph(
+            id=first,
+            session_id=session_id,
+            task_id=fake_id(0, 2),
+            name="Read the login form",
+            state=WorkState.COMPLETED,
+            order=0,
+            tool_calls=(read,),
+            **at(0),
+        ),
+        StepGraph(
+            id=second,
+            session_id=session_id,
+            task_id=fake_id(0, 2),
+            name="Validate before submitting",
+            state=WorkState.COMPLETED,
+            order=1,
+            tool_calls=(edit,),
+            **at(20),
+        ),
+        StepGraph(
+            id=third,
+            session_id=session_id,
+            task_id=fake_id(1, 2),
+            name="Run the tests",
+            state=WorkState.IN_PROGRESS,
+            order=0,
+            tool_calls=(test, said),
+            **at(60),
+        ),
+    )
+    tasks = (
+        TaskGraph(
+            id=fake_id(0, 2),
+            session_id=session_id,
+            title="Add input validation to the login form",
+            state=WorkState.COMPLETED,
+            order=0,
+            steps=steps[:2],
+            **at(0),
+        ),
+        TaskGraph(
+            id=fake_id(1, 2),
+            session_id=session_id,
+            title="Now run the tests, please",
+            state=WorkState.IN_PROGRESS,
+            order=1,
+            steps=steps[2:],
+            **at(55),
+        ),
+    )
+    states = [SessionState.CREATED, SessionState.PLANNING, SessionState.EXECUTING]
+    events = tuple(
+        SessionEvent(
+            id=fake_id(index, 1),
+            session_id=session_id,
+            from_state=before,
+            to_state=after,
+            reason=("plan mode", "plan approved by the user")[index],
+            timestamp=start + timedelta(seconds=4 * index),
+            **at(4 * index),
+        )
+        for index, (before, after) in enumerate(zip(states, states[1:], strict=False))
+    )
+    base = summary(number)
+    return SessionGraph(
+        id=session_id,
+        created_at=start,
+        updated_at=NOW - timedelta(minutes=2),
+        task_description=base.task_description,
+        state=SessionState.EXECUTING,
+        metadata={"source": "claude-code", "gitBranch": "feature/login", "model": "opus"},
+        user_id="ada@example.org",
+        workspace_id=WORKSPACE,
+        tasks=tasks,
+        events=events,
+    )
+
+
+CONTENTS: dict[str, bytes] = {
+    fake_id(0, 5): b"export function submit(form: Form): boolean {\n  // send it\n  return post('/login', form);\n}\n",
+    fake_id(
+        1, 5
+    ): b"--- a/src/login.ts\n+++ b/src/login.ts\n@@ -1,3 +1,3 @@\n export function go() {\n-  submit()\n+  validate() && submit()\n }\n",
+    fake_id(
+        2, 5
+    ): b"FAIL login.test.ts\n  x refuses an empty password\n\x1b[31m2 of 14 failed\x1b[0m [/red] \xe2\x80\xaetxt.exe\n",
+    fake_id(3, 5): b"Two tests fail because the mock has no `validate`. I will add it.\n",
+}
+
+
+class FakeStore:
+    def __init__(self, sessions: list[SessionSummary]) -> None:
+        self.sessions = sessions
+        self.graphs: dict[str, SessionGraph] = {}
+        self.contents = dict(CONTENTS)
+
+    async def list(
+        self,
+        filter: SessionFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> SessionPage:
+        wanted = filter or SessionFilter()
+        fitting = [
+            session
+            for session in self.sessions
+            if (not wanted.states or session.state in wanted.states)
+            and (not wanted.text or wanted.text.lower() in session.task_description.lower())
+        ]
+        start = int(after) if after else 0
+        more = start + limit < len(fitting)
+        return SessionPage(
+            sessions=tuple(fitting[start : start + limit]),
+            next_cursor=str(start + limit) if more else None,
+            previous_cursor=str(start) if start else None,
+            total=len(fitting),
+        )
+
+    async def get(self, session_id: str) -> SessionSummary:
+        for session in self.sessions:
+            if session.id == session_id:
+                return session
+        raise NotFoundError(f"no session {session_id}")
+
+    async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
+        await self.get(session_id)
+        return self.graphs.get(session_id) or graph(int(session_id[9:13], 16))
+
+    async def get_artifact_content(self, artifact_id: str) -> bytes:
+        return self.contents[artifact_id]
+
+
+class FakeOutbox:
+    def __init__(self, stats: OutboxStats, records: Sequence[OutboxRecord] = ()) -> None:
+        self.figures = stats
+        self.records = list(records)
+        self.retried: list[list[int] | None] = []
+        self.discarded: list[list[int]] = []
+
+    async def stats(self) -> OutboxStats:
+        return self.figures
+
+    async def list(self, *, status: str = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]:
+        chosen = {
+            "failed": [record for record in self.records if record.failed_at],
+            "retrying": [record for record in self.records if record.attempts and not record.failed_at],
+        }.get(status, self.records)
+        return tuple(chosen[:limit])
+
+    async def retry(self, record_ids: Sequence[int] | None = None) -> int:
+        self.retried.append(None if record_ids is None else list(record_ids))
+        return len(self.records) if record_ids is None else len(record_ids)
+
+    async def discard(self, record_ids: Sequence[int]) -> int:
+        self.discarded.append(list(record_ids))
+        self.records = [record for record in self.records if record.id not in record_ids]
+        return len(record_ids)
+
+
+class FakeConflicts:
+    def __init__(self, conflicts: Sequence[Conflict] = ()) -> None:
+        self.conflicts = list(conflicts)
+
+    async def counts(self) -> ConflictCounts:
+        unreviewed = sum(conflict.reviewed_at is None for conflict in self.conflicts)
+        return ConflictCounts(total=len(self.conflicts), unreviewed=unreviewed)
+
+    async def list(self, *, unreviewed_only: bool = False, limit: int = 100) -> tuple[Conflict, ...]:
+        return tuple(item for item in self.conflicts if not unreviewed_only or item.reviewed_at is None)[:limit]
+
+    async def mark_reviewed(self, conflict_id: str) -> Conflict:
+        index = next(i for i, conflict in enumerate(self.conflicts) if conflict.id == conflict_id)
+        self.conflicts[index] = msgspec.structs.replace(self.conflicts[index], reviewed_at=NOW)
+        return self.conflicts[index]
+
+    async def take_other(self, conflict_id: str) -> Conflict:
+        return await self.mark_reviewed(conflict_id)
+
+
+class FakeSync:
+    def __init__(self, status: SyncStatus) -> None:
+        self.figures = status
+        self.paused = 0
+        self.resumed = 0
+        self.syncs = 0
+
+    async def status(self) -> SyncStatus:
+        return self.figures
+
+    async def pause(self) -> None:
+        self.paused += 1
+        self.figures = msgspec.structs.replace(self.figures, state=SyncState.PAUSED)
+
+    async def resume(self) -> None:
+        self.resumed += 1
+        self.figures = msgspec.structs.replace(self.figures, state=SyncState.IDLE)
+
+    async def sync_now(self, **_: object) -> SyncReport:
+        self.syncs += 1
+        if self.figures.state is SyncState.DISABLED:
+            raise SyncError("sync is off [/foo]", hint="enable persistence.postgres")
+        return SyncReport(synced=47)
+
+
+class FakeWorkspace:
+    """Quacks like a workspace; every part may be set up by hand."""
+
+    def __init__(self, sessions: int = 120) -> None:
+        self.root = Path("/home/ada/src/shop")
+        self.agent_dir = self.root / ".agent"
+        self.settings = Settings()
+        self.workspace_id = WORKSPACE
+        self.store = FakeStore([summary(number) for number in range(sessions)])
+        self.outbox = FakeOutbox(OutboxStats())
+        self.conflicts = FakeConflicts()
+        self.sync = FakeSync(SyncStatus(state=SyncState.DISABLED))
+        self.schema_status = SchemaStatus(tier="sqlite", version="1.2.0", target="1.2.0")
+        self.version = 1
+
+    async def data_version(self) -> int:
+        return self.version
+
+    async def schema(self) -> SchemaStatus:
+        return self.schema_status
+
+    @asynccontextmanager
+    async def opening(self) -> AsyncIterator[Any]:
+        yield self
+
+
+def conflict(number: int, winner: str = "remote", *, reviewed: bool = False) -> Conflict:
+    local = {"id": fake_id(number, 3), "name": "Run the tests", "state": "InProgress", "order": 1}
+    remote = {"id": fake_id(number, 3), "name": "Run all the tests", "state": "Completed", "order": 1}
+    return Conflict(
+        id=fake_id(number, 9),
+        session_id=fake_id(number),
+        entity_type=EntityType.STEP,
+        entity_id=fake_id(number, 3),
+        local_payload=msgspec.Raw(msgspec.json.encode(local)),
+        remote_payload=msgspec.Raw(msgspec.json.encode(remote)),
+        local_updated_at=NOW - timedelta(minutes=9),
+        remote_updated_at=NOW - timedelta(minutes=6),
+        winner="remote" if winner == "remote" else "local",
+        detected_at=NOW - timedelta(minutes=4 + number * 50),
+        reviewed_at=NOW if reviewed else None,
+    )
+
+
+def record(number: int, *, attempts: int = 3, dead: bool = False, error: str = "23503: no such parent") -> OutboxRecord:
+    moment = NOW - timedelta(minutes=12 + number)
+    return OutboxRecord(
+        id=number,
+        idempotency_key=f"step:{fake_id(number, 3)}:2026-03-14T11:52:31.000000Z",
+        session_id=fake_id(number),
+        entity_type=EntityType.STEP,
+        entity_id=fake_id(number, 3),
+        operation=Operation.UPDATE,
+        payload=msgspec.Raw(b'{"name":"Run the tests"}'),
+        created_at=moment,
+        updated_at=moment,
+        attempts=attempts,
+        next_attempt_at=None if dead else NOW + timedelta(seconds=38),
+        failed_at=NOW - timedelta(minutes=1) if dead else None,
+        last_error=error,
+    )
+
+
+def online(workspace: FakeWorkspace) -> FakeWorkspace:
+    """The same workspace with a PostgreSQL that is draining a backlog, has refused some records, and met conflicts."""
+    workspace.outbox = FakeOutbox(
+        OutboxStats(
+            pending=4_872,
+            oldest_pending_at=NOW - timedelta(hours=3, minutes=12),
+            retrying=2,
+            failed=1,
+            next_attempt_at=NOW + timedelta(seconds=38),
+        ),
+        [record(1), record(2, attempts=1), record(3, attempts=10, dead=True, error="22P02: invalid text [/red]")],
+    )
+    workspace.conflicts = FakeConflicts([conflict(0), conflict(1, "local", reviewed=True), conflict(2, reviewed=True)])
+    workspace.sync = FakeSync(
+        SyncStatus(
+            state=SyncState.SYNCING,
+            target="db.example.org:5432/runs",
+            pending=4_872,
+            rate=812.0,
+            last_sync_at=NOW - timedelta(seconds=4),
+            schema_version="1.2.0",
+            target_schema_version="1.2.0",
+        )
+    )
+    return workspace
