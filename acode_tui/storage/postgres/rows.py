@@ -1,0 +1,68 @@
+"""Entities to columns and back. Times are exact to the microsecond; JSON goes as text and comes back decoded."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from acode_tui.domain.entities import Entity
+from acode_tui.domain.schema import TABLES, Column, Table
+from acode_tui.domain.states import EntityType
+
+PG_TYPES = {
+    "uuid": "uuid",
+    "text": "text",
+    "enum": "text",
+    "int": "bigint",
+    "time": "timestamptz",
+    "json": "jsonb",
+    "bytes": "bytea",
+}
+"""PostgreSQL type by column kind."""
+
+
+def stored_columns(table: Table) -> tuple[Column, ...]:
+    """An entity's columns as they are sent: all but ``sync_version``, which the apply protocol decides."""
+    return tuple(column for column in table.columns if column.name != "sync_version")
+
+
+def column_values(column: Column, entities: Sequence[Entity]) -> list[Any]:
+    """One column of many entities, ready to be sent as an array."""
+    name = column.name
+    values = [getattr(entity, name) for entity in entities]
+    if column.kind == "json":
+        return [
+            None if value is None and column.nullable else msgspec.json.encode(value).decode("utf-8")
+            for value in values
+        ]
+    return values
+
+
+def select_list(table: Table, alias: str = "", *, content: bool = False) -> str:
+    """The quoted columns of an entity's table, an artifact's content only when asked for."""
+    prefix = f"{alias}." if alias else ""
+    return ", ".join(f'{prefix}"{column.name}"' for column in table.columns if content or column.kind != "bytes")
+
+
+def entity_from_row(kind: EntityType, row: Mapping[str, Any]) -> Entity:
+    """The entity of a row that has at least its columns; an artifact's content None if it was not selected."""
+    return TABLES[kind].entity(**entity_values(TABLES[kind].columns, row))
+
+
+def entity_values(columns: Iterable[Column], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's values as an entity's constructor takes them."""
+    values: dict[str, Any] = {}
+    for column in columns:
+        if column.kind == "bytes":
+            values[column.name] = row.get(column.name)
+            continue
+        value = row[column.name]
+        if value is not None:
+            if column.kind == "uuid":
+                value = str(value)
+            elif column.kind == "json":
+                value = msgspec.json.decode(value)
+            elif column.enum is not None:
+                value = column.enum(value)
+        values[column.name] = value
+    return values

@@ -1,0 +1,230 @@
+"""The one connection that the sync works through: deliver batches, pull changes, look at the target.
+
+A batch is one transaction: head, ledger, compare-and-set writes, settled conflicts (see ``delivery``). A crash before
+its commit leaves nothing; one after it is harmless, for the ledger answers ``duplicate`` and the central rows are
+read back. Every operation has a deadline; a connection that missed it, or failed, is torn down and opened anew by
+the next one. All failures are PostgresFault. One operation at a time: the sync worker is the only user.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from time import perf_counter
+
+import asyncpg
+
+from acode_tui.config.postgres import PostgresTarget
+from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.storage.postgres import migrate
+from acode_tui.storage.postgres.apply import ApplyReply, ApplyRow, ConflictRules, Head, PullPage, TargetFacts
+from acode_tui.storage.postgres.citus import has_citus
+from acode_tui.storage.postgres.connection import DRIVER_ERRORS, STATEMENT_CACHE, connect, deadline
+from acode_tui.storage.postgres.delivery import deliver
+from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.postgres.faults import fault_of
+from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page
+from acode_tui.storage.postgres.statements import ApplyStatements
+
+_POOLED = ("26000", "42P05")
+"""A prepared statement is unknown, or known already: a pooler gave this transaction another backend."""
+
+
+class SyncTarget:
+    """The team's database as the sync sees it."""
+
+    def __init__(
+        self,
+        target: PostgresTarget,
+        rules: ConflictRules,
+        *,
+        schema: str = "public",
+        connect_timeout: float = 10.0,
+        command_timeout: float = 60.0,
+        wall: WallClock = system_clock,
+    ) -> None:
+        """``connect_timeout`` and ``command_timeout`` (a whole operation, a batch for instance) in seconds."""
+        self.target = target
+        self.schema = schema
+        self._rules = rules
+        self._statements = ApplyStatements(schema)
+        self._connect_timeout = connect_timeout
+        self._command_timeout = command_timeout
+        self._wall = wall
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._distributed = False
+        self._statement_cache = STATEMENT_CACHE
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is open as far as this side knows."""
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def connect(self) -> None:
+        """Open the connection if it is not open. Does not look at the schema: see ``probe`` and ``check_schema``."""
+        async with self._open():
+            pass
+
+    async def close(self) -> None:
+        """Say goodbye, for at most two seconds."""
+        connection, self._connection = self._connection, None
+        if connection is None or connection.is_closed():
+            return
+        try:
+            with deadline(connection, 2.0):
+                await connection.close()
+        except DRIVER_ERRORS:
+            connection.terminate()
+
+    def terminate(self) -> None:
+        """Drop the connection at once; an operation in flight fails with a PostgresFault."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def probe(self) -> TargetFacts:
+        """Look at the target: versions, round trip, clock, whether it takes writes. Never raises for a schema."""
+        async with self._open() as connection:
+            before, started = self._wall(), perf_counter()
+            row = await connection.fetchrow(
+                "SELECT clock_timestamp() AS now, current_setting('server_version') AS version, "
+                "current_setting('transaction_read_only')::boolean OR pg_is_in_recovery() AS read_only"
+            )
+            latency = perf_counter() - started
+            assert row is not None
+            return TargetFacts(
+                server_version=row["version"],
+                schema_version=await migrate.schema_version(connection, self.schema),
+                latency=latency,
+                clock_offset=(row["now"] - before - timedelta(seconds=latency / 2)).total_seconds(),
+                read_only=row["read_only"],
+                distributed=self._distributed,
+                server_time=row["now"],
+            )
+
+    async def check_schema(self) -> str:
+        """The schema's version; PostgresFault of kind SCHEMA, with what to do, if it is not this program's."""
+        async with self._open() as connection:
+            return await migrate.check_schema(connection, self.schema)
+
+    async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
+        """Make the workspace known, or take note that it was seen again; where it stands."""
+        async with self._open() as connection:
+            row = await connection.fetchrow(
+                f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
+                "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET user_name = EXCLUDED.user_name, "
+                "host = EXCLUDED.host, version = EXCLUDED.version, last_seen_at = now() "
+                "RETURNING change_seq, incarnation",
+                workspace_id,
+                user,
+                host,
+                version,
+            )
+            assert row is not None
+            return Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
+
+    async def head(self, workspace_id: str) -> Head | None:
+        """Where a workspace stands, None if it is not known (any more): one row read."""
+        async with self._open() as connection:
+            row = await connection.fetchrow(
+                f"SELECT change_seq, incarnation FROM {quoted_schema(self.schema)}.workspaces "  # noqa: S608
+                "WHERE id = $1",
+                workspace_id,
+            )
+            return row and Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
+
+    async def renew_incarnation(self, workspace_id: str) -> Head:
+        """Begin a new life of the workspace before everything is sent again to a server that went back in time.
+
+        Numbers will be handed out a second time, so the other replicas' marks mean nothing any more: they notice the
+        new incarnation and send everything again as well.
+        """
+        async with self._open() as connection:
+            row = await connection.fetchrow(
+                f"UPDATE {quoted_schema(self.schema)}.workspaces SET incarnation = gen_random_uuid() "  # noqa: S608
+                "WHERE id = $1 RETURNING change_seq, incarnation",
+                workspace_id,
+            )
+            if row is None:
+                raise PostgresFault(_unknown_workspace())
+            return Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
+
+    async def apply(
+        self, workspace_id: str, batch: Sequence[ApplyRow], *, incarnation: str, mark: int = 0
+    ) -> ApplyReply:
+        """Deliver a batch in one transaction; at most one record an entity and a key (ValueError otherwise).
+
+        ``incarnation`` and ``mark`` are what the caller remembers of the head: if the server is another one or has
+        gone back behind the mark, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server
+        refuses fails the whole batch, with the reason as the fault; the caller halves the batch to find it.
+        """
+        async with self._open() as connection:
+            return await deliver(
+                connection,
+                self._statements,
+                workspace_id,
+                batch,
+                incarnation=incarnation,
+                mark=mark,
+                rules=self._rules,
+                now=self._wall(),
+                fused=not self._distributed,
+                idle_timeout=self._command_timeout,
+            )
+
+    async def pull(
+        self, workspace_id: str, after_seq: int, *, limit: int = 1000, max_bytes: int = MAX_PAGE_BYTES
+    ) -> PullPage:
+        """The workspace's rows with a ``change_seq`` above ``after_seq``: whole numbers, at least one, about
+        ``limit`` rows and ``max_bytes`` of artifact content. From 0 it is the whole workspace, page by page.
+        """
+        async with self._open() as connection:
+            page = await pull_page(connection, self.schema, workspace_id, after_seq, limit, max_bytes)
+            if page is None:
+                raise PostgresFault(_unknown_workspace())
+            return page
+
+    async def ledger_has(self, keys: Sequence[tuple[str, str]]) -> set[str]:
+        """Which of these (session id, idempotency key) the ledger holds: only such records may be forgotten."""
+        async with self._open() as connection:
+            rows = await connection.fetch(
+                self._statements.delivered,
+                sorted({session_id for session_id, _ in keys}),
+                [key for _, key in keys],
+            )
+            return {row["idempotency_key"] for row in rows}
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        connection = self._connection
+        try:
+            if connection is None or connection.is_closed():
+                connection = await connect(
+                    self.target, connect_timeout=self._connect_timeout, statement_cache=self._statement_cache
+                )
+                self._connection = connection
+                with deadline(connection, self._command_timeout):
+                    self._distributed = await has_citus(connection)
+            with deadline(connection, self._command_timeout):
+                yield connection
+        except (*DRIVER_ERRORS, SchemaMismatchError) as error:
+            fault = fault_of(error, self.target)
+            if fault.sqlstate in _POOLED:
+                self._statement_cache = 0
+            if fault.sqlstate is None or fault.sqlstate in _POOLED:
+                self.terminate()
+            raise PostgresFault(fault) from None
+        except BaseException as error:
+            # Cancelled in mid-conversation, or failed on this side with a transaction open: nobody can go on with it.
+            if not isinstance(error, Exception) or (connection is not None and connection.is_in_transaction()):
+                self.terminate()
+            raise
+
+
+def _unknown_workspace() -> Fault:
+    return Fault(
+        kind=FaultKind.REMOTE_BEHIND,
+        sentence="the team's database does not know this workspace any more",
+        hint="run `acode-tui db sync --full` to send everything again",
+    )

@@ -1,0 +1,110 @@
+"""What a fault means for the sync: a pure table from SQLSTATE or kind to a verdict.
+
+The line that matters runs between the target and the record. A target that cannot be reached or used pauses the
+worker and costs no record an attempt; a record that the server looked at and refused counts, and waits alone.
+"""
+
+from enum import StrEnum
+
+from acode_tui.storage.postgres.fault import Fault, FaultKind
+from acode_tui.sync.ports import SyncState
+
+
+class Verdict(StrEnum):
+    """What to do next."""
+
+    RETRY_NOW = "retry_now"
+    """A collision with another transaction: the same batch again, at once, no attempt counted."""
+    OFFLINE = "offline"
+    """The target is out of reach or cannot take anything: probe with backoff, no attempt counted."""
+    AUTH_FAILED = "auth_failed"
+    """A person has to act; not tried again before the configuration changes or somebody asks."""
+    SCHEMA_MISMATCH = "schema_mismatch"
+    READ_ONLY = "read_only"
+    REMOTE_BEHIND = "remote_behind"
+    RECORD = "record"
+    """The record was refused for a reason that may heal: an attempt is counted and backed off."""
+    RECORD_DEAD = "record_dead"
+    """PostgreSQL can never hold this value: a dead letter at once."""
+
+
+_BY_KIND: dict[FaultKind, Verdict] = {
+    FaultKind.ROW_SECURITY: Verdict.RECORD,
+    FaultKind.UNKNOWN_HOST: Verdict.OFFLINE,
+    FaultKind.REFUSED: Verdict.OFFLINE,
+    FaultKind.UNREACHABLE: Verdict.OFFLINE,
+    FaultKind.TIMEOUT: Verdict.OFFLINE,
+    FaultKind.CONNECTION_LOST: Verdict.OFFLINE,
+    FaultKind.TLS: Verdict.AUTH_FAILED,
+    FaultKind.PASSWORD_MISSING: Verdict.AUTH_FAILED,
+    FaultKind.ENCODING: Verdict.RECORD_DEAD,
+    FaultKind.SCHEMA: Verdict.SCHEMA_MISMATCH,
+    FaultKind.SERVER_TOO_OLD: Verdict.SCHEMA_MISMATCH,
+    FaultKind.REMOTE_BEHIND: Verdict.REMOTE_BEHIND,
+    FaultKind.CONTENDED: Verdict.RETRY_NOW,
+}
+
+_BY_SQLSTATE: dict[str, Verdict] = {
+    "25006": Verdict.READ_ONLY,
+    "26000": Verdict.RETRY_NOW,  # a pooler lost the prepared statement
+    "40001": Verdict.RETRY_NOW,
+    "40P01": Verdict.RETRY_NOW,
+    "55P03": Verdict.RETRY_NOW,
+    "40002": Verdict.RECORD,
+    "42501": Verdict.AUTH_FAILED,
+}
+
+_BY_CLASS: dict[str, Verdict] = {
+    "08": Verdict.OFFLINE,
+    "0A": Verdict.SCHEMA_MISMATCH,
+    "22": Verdict.RECORD_DEAD,
+    "25": Verdict.OFFLINE,
+    "28": Verdict.AUTH_FAILED,
+    "3D": Verdict.OFFLINE,
+    "3F": Verdict.SCHEMA_MISMATCH,
+    "40": Verdict.RETRY_NOW,
+    "42": Verdict.SCHEMA_MISMATCH,
+    "53": Verdict.OFFLINE,
+    "54": Verdict.RECORD_DEAD,
+    "55": Verdict.OFFLINE,
+    "57": Verdict.OFFLINE,
+    "58": Verdict.OFFLINE,
+    "72": Verdict.OFFLINE,
+    "F0": Verdict.OFFLINE,
+}
+"""By the first two characters. Whatever stands nowhere (23 constraints, 44 check options, P0 triggers, 09, 21, 27,
+38, XX, classes yet to come) is the record's own: counted, so that one strange row never stops the rest for good."""
+
+_STATES: dict[Verdict, SyncState] = {
+    Verdict.OFFLINE: SyncState.OFFLINE,
+    Verdict.AUTH_FAILED: SyncState.AUTH_FAILED,
+    Verdict.SCHEMA_MISMATCH: SyncState.SCHEMA_MISMATCH,
+    Verdict.READ_ONLY: SyncState.READ_ONLY,
+    Verdict.REMOTE_BEHIND: SyncState.REMOTE_BEHIND,
+}
+
+
+def classify(fault: Fault) -> Verdict:
+    """The verdict on one fault."""
+    if fault.kind is not FaultKind.SERVER:
+        return _BY_KIND[fault.kind]
+    sqlstate = fault.sqlstate or ""
+    return _BY_SQLSTATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Verdict.RECORD)
+
+
+def is_record(verdict: Verdict) -> bool:
+    """Whether the record was refused, so that a batch is worth bisecting and an attempt is counted."""
+    return verdict in (Verdict.RECORD, Verdict.RECORD_DEAD)
+
+
+def heals_itself(verdict: Verdict) -> bool:
+    """Whether the target is worth probing without anybody having acted.
+
+    A read-only server is usually a standby about to be promoted, and a schema is usually about to be migrated.
+    """
+    return verdict in (Verdict.RETRY_NOW, Verdict.OFFLINE, Verdict.READ_ONLY, Verdict.SCHEMA_MISMATCH)
+
+
+def state_of(verdict: Verdict) -> SyncState | None:
+    """The state that a verdict on the target puts the worker in; None where the target is fine."""
+    return _STATES.get(verdict)

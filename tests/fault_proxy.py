@@ -1,0 +1,170 @@
+"""A TCP proxy that behaves like a bad network: it delays, cuts, swallows, refuses, and loses the reply to COMMIT.
+
+It runs in the test's own event loop, on loopback, and counts round trips: how often the client spoke after the
+server had. Unencrypted connections only, for it reads along.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from enum import Enum
+
+from tests.pg import free_port
+
+COMMIT = b"COMMIT\x00"
+
+
+class Mode(Enum):
+    """What happens to connections. Changing it acts on open ones as well."""
+
+    PASS = "pass"
+    SWALLOW = "swallow"
+    """A black hole: connections are accepted, bytes are read, nothing is passed on or answered."""
+    REFUSE = "refuse"
+    """Nobody listens."""
+
+
+class FaultProxy:
+    """In front of one address. ``latency`` is the round trip it adds, in seconds."""
+
+    def __init__(self, host: str, port: int, *, latency: float = 0.0) -> None:
+        self.latency = latency
+        self.round_trips = 0
+        self.connections = 0
+        self.port = free_port()
+        self._address = (host, port)
+        self._mode = Mode.PASS
+        self._lose_commit = False
+        self._cut_commit = False
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+
+    async def stop(self) -> None:
+        await self._stop_listening()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def set_mode(self, mode: Mode) -> None:
+        """Refusing also cuts what is open; swallowing leaves it open and dead."""
+        self._mode = mode
+        if mode is Mode.REFUSE:
+            await self._stop_listening()
+            self.cut()
+        elif self._server is None:
+            await self.start()
+
+    def cut(self) -> None:
+        """Reset every open connection."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def cut_in_reply_to_commit(self) -> None:
+        """The next COMMIT reaches the server, which commits; the connection is reset before the client hears of it."""
+        self._lose_commit = True
+
+    def cut_before_commit(self) -> None:
+        """The next COMMIT does not reach the server, and both sides lose the connection."""
+        self._cut_commit = True
+
+    async def _stop_listening(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            if self._mode is Mode.SWALLOW:
+                while await reader.read(65536):
+                    pass
+                return
+            server_reader, upstream = await asyncio.open_connection(*self._address)
+            self._writers.add(upstream)
+            await self._relay(reader, writer, server_reader, upstream)
+        except (ConnectionError, asyncio.CancelledError):
+            return
+        finally:
+            for end in (writer, upstream):
+                if end is not None:
+                    self._writers.discard(end)
+                    end.transport.abort()
+            self._tasks.discard(task)
+
+    async def _relay(
+        self,
+        client_reader: asyncio.StreamReader,
+        client: asyncio.StreamWriter,
+        server_reader: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+    ) -> None:
+        state = _Conversation()
+
+        async def upwards() -> None:
+            while data := await client_reader.read(1 << 20):
+                if self._mode is Mode.SWALLOW:
+                    continue
+                if state.server_spoke_last:
+                    state.server_spoke_last = False
+                    self.round_trips += 1
+                if COMMIT in data and self._cut_commit:
+                    self._cut_commit = False
+                    raise ConnectionResetError
+                if COMMIT in data and self._lose_commit:
+                    self._lose_commit = False
+                    state.lose_reply = True
+                await self._delay()
+                server.write(data)
+                await server.drain()
+
+        async def downwards() -> None:
+            while data := await server_reader.read(1 << 20):
+                if self._mode is Mode.SWALLOW:
+                    continue
+                if state.lose_reply:
+                    raise ConnectionResetError
+                state.server_spoke_last = True
+                await self._delay()
+                client.write(data)
+                await client.drain()
+
+        tasks = [asyncio.create_task(upwards()), asyncio.create_task(downwards())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _delay(self) -> None:
+        if self.latency:
+            await asyncio.sleep(self.latency / 2)
+
+
+class _Conversation:
+    def __init__(self) -> None:
+        self.server_spoke_last = True
+        self.lose_reply = False
+
+
+@contextlib.asynccontextmanager
+async def fault_proxy(host: str, port: int, *, latency: float = 0.0) -> AsyncIterator[FaultProxy]:
+    """A running proxy, stopped with everything that goes through it at the end of the block."""
+    proxy = FaultProxy(host, port, latency=latency)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()

@@ -1,0 +1,147 @@
+"""Runs made by hand: every kind of row, with values that have tripped databases."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from acode_tui.domain.codec import digest, strip_children
+from acode_tui.domain.entities import (
+    Artifact,
+    Entity,
+    SessionEvent,
+    SessionGraph,
+    StepGraph,
+    TaskGraph,
+    ToolCallGraph,
+)
+from acode_tui.domain.keys import idempotency_key
+from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
+from acode_tui.storage.postgres.apply import ApplyRow
+
+T0 = datetime(2026, 1, 5, 18, 23, 45, 123456, tzinfo=UTC)
+E = TypeVar("E", bound=Entity)
+
+AWKWARD_JSON: dict[str, Any] = {
+    "b": [1, 1.0, 100.0, 1e23, 0.1, -0.0, 1e-7, 2**63, True, None, "", "ü", "\u2028", "'; DROP TABLE sessions; --"],
+    "": {"nested": {"z": 1, "a": 2}},
+    "a": "x" * 300,
+}
+
+
+def make_run(
+    workspace_id: str,
+    *,
+    description: str = "Add input validation",
+    calls: int = 2,
+    at: datetime = T0,
+    user: str | None = "ada",
+    state: SessionState = SessionState.EXECUTING,
+) -> SessionGraph:
+    """A session with an event, a task, a step, calls and an artifact each."""
+    session_id = str(uuid.uuid4())
+    task_id, step_id = str(uuid.uuid4()), str(uuid.uuid4())
+    times: dict[str, Any] = {"created_at": at, "updated_at": at}
+    made = []
+    for order in range(calls):
+        call_id = str(uuid.uuid4())
+        content = f"content {order}\x00".encode()
+        artifact = Artifact(
+            id=str(uuid.uuid4()),
+            session_id=session_id,
+            tool_call_id=call_id,
+            type=ArtifactType.FILE_CONTENT,
+            name=f"login-{order}.ts",
+            content_hash=digest(content),
+            content_type="text/plain",
+            size=len(content),
+            content=content,
+            **times,
+        )
+        made.append(
+            ToolCallGraph(
+                id=call_id,
+                session_id=session_id,
+                step_id=step_id,
+                tool_name="read_file",
+                parameters=AWKWARD_JSON if order == 0 else None,
+                state=ToolCallState.SUCCEEDED,
+                order=order,
+                completed_at=at + timedelta(microseconds=1),
+                result=[1, "two"] if order == 0 else None,
+                artifacts=(artifact,),
+                **times,
+            )
+        )
+    step = StepGraph(
+        id=step_id,
+        session_id=session_id,
+        task_id=task_id,
+        name="Read the login form",
+        state=WorkState.IN_PROGRESS,
+        order=0,
+        tool_calls=tuple(made),
+        **times,
+    )
+    task = TaskGraph(
+        id=task_id,
+        session_id=session_id,
+        title="Analyse",
+        description="",
+        state=WorkState.IN_PROGRESS,
+        order=0,
+        metadata={},
+        steps=(step,),
+        **times,
+    )
+    event = SessionEvent(
+        id=str(uuid.uuid4()),
+        session_id=session_id,
+        from_state=SessionState.CREATED,
+        to_state=SessionState.PLANNING,
+        reason="start",
+        timestamp=at,
+        **times,
+    )
+    return SessionGraph(
+        id=session_id,
+        task_description=description,
+        state=state,
+        metadata=AWKWARD_JSON,
+        user_id=user,
+        workspace_id=workspace_id,
+        tasks=(task,),
+        events=(event,),
+        **times,
+    )
+
+
+def plain(graph: SessionGraph) -> list[Entity]:
+    """The run's rows, parents first."""
+    return strip_children(graph.entities())
+
+
+def session_of(entity: Entity) -> str:
+    return getattr(entity, "session_id", entity.id)
+
+
+def records(entities: Iterable[Entity], *, start: int = 1) -> list[ApplyRow]:
+    """Outbox records of these rows, each based on its own ``sync_version``."""
+    return [
+        ApplyRow(
+            record_id=number,
+            idempotency_key=idempotency_key(entity.kind, entity.id, entity.updated_at),
+            session_id=session_of(entity),
+            entity=entity,
+            base=getattr(entity, "sync_version", 0),
+        )
+        for number, entity in enumerate(entities, start)
+    ]
+
+
+def edited(entity: E, *, seconds: float = 1, **changes: Any) -> E:
+    """The same row changed, its stamp moved on."""
+    moved = entity.updated_at + timedelta(seconds=seconds)
+    return msgspec.structs.replace(entity, updated_at=moved, **changes)
