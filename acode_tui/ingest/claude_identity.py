@@ -1,0 +1,57 @@
+"""Whose session a Claude Code file is: its own, or a subagent's with a parent."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from acode_tui.domain.ids import imported_id
+from acode_tui.ingest.records import label
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SOURCE = "claude-code"
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """``root`` is the native id that the file's own subagents name as their parent."""
+
+    session_id: str
+    native_id: str
+    root: str
+    agent_id: str | None = None
+    parent_native_id: str | None = None
+
+
+def identify(path: Path, seen: Mapping[str, str]) -> Identity:
+    """From the file's name and the ids its lines carry (``session``, ``agent``).
+
+    A file named by a UUID is that session, also where its first lines were taken over from another. Files that
+    were renamed go by the session id in their lines.
+    """
+    stem = path.name.removesuffix(".jsonl")
+    agent = _agent(path, stem, seen)
+    if agent is not None:
+        parent = seen.get("session") or _folder_session(path) or "unknown"
+        return Identity(imported_id(_SOURCE, parent, agent), f"{parent}/{agent}", parent, agent, parent)
+    native = stem.lower() if _UUID.fullmatch(stem) else seen.get("session") or label(stem) or "unnamed"
+    return Identity(imported_id(_SOURCE, native), native, native)
+
+
+def _agent(path: Path, stem: str, seen: Mapping[str, str]) -> str | None:
+    if not stem.startswith("agent-"):
+        return None
+    named = label(stem.removeprefix("agent-"))
+    inside = "subagents" in path.parts
+    if inside or seen.get("agent") == named:
+        return named or seen.get("agent")
+    return None
+
+
+def _folder_session(path: Path) -> str | None:
+    parts = path.parts
+    if "subagents" in parts:
+        index = parts.index("subagents")
+        if index > 0:
+            return label(parts[index - 1])
+    return None

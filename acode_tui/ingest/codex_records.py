@@ -1,0 +1,42 @@
+"""The shapes of Codex rollout lines: only the fields that are read, none of them trusted."""
+
+from typing import Any
+
+import msgspec
+
+
+class Payload(msgspec.Struct):
+    """``payload`` over all line types. Encrypted reasoning and replayed histories are left behind on purpose."""
+
+    type: Any = None
+    id: Any = None
+    role: Any = None
+    content: Any = None
+    name: Any = None
+    arguments: Any = None
+    input: Any = None
+    call_id: Any = None
+    output: Any = None
+    status: Any = None
+    action: Any = None
+    message: Any = None
+    reason: Any = None
+    error: Any = None
+    info: Any = None
+    turn_id: Any = None
+    timestamp: Any = None
+    cwd: Any = None
+    cli_version: Any = None
+    model: Any = None
+    git: Any = None
+    originator: Any = None
+    parent_thread_id: Any = None
+    forked_from_id: Any = None
+    tools: Any = None
+    images: Any = None
+
+
+class Line(Payload):
+    """A line. Records of the time before ``{timestamp, type, payload}`` are themselves what is a payload now."""
+
+    payload: Payload | None = None

@@ -1,0 +1,53 @@
+"""Content blocks of messages and results: their text, and their images."""
+
+import base64
+import binascii
+import re
+from typing import Any, NamedTuple
+
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}")
+
+
+class Image(NamedTuple):
+    content: bytes
+    content_type: str
+
+
+def text_of(content: Any) -> str:
+    """The text of a content field: a string, or the text blocks of a list, one a paragraph."""
+    if type(content) is str:
+        return content
+    if type(content) is list:
+        parts = []
+        for block in content:
+            if type(block) is dict:
+                found = block.get("text")
+                if type(found) is str:
+                    parts.append(found)
+            elif type(block) is str:
+                parts.append(block)
+        return "\n".join(parts)
+    return ""
+
+
+def images_of(content: Any) -> list[Image]:
+    """Images that a content list carries as base64; what is no base64 is left out."""
+    if type(content) is not list:
+        return []
+    found = []
+    for block in content:
+        source = block.get("source") if type(block) is dict and block.get("type") == "image" else None
+        if type(source) is not dict or type(source.get("data")) is not str:
+            continue
+        try:
+            data = base64.b64decode(source["data"], validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        media = source.get("media_type")
+        kind = media if type(media) is str and _MEDIA_TYPE.fullmatch(media) else "application/octet-stream"
+        found.append(Image(data, kind))
+    return found
+
+
+def has_image(content: Any) -> bool:
+    return type(content) is list and any(type(block) is dict and block.get("type") == "image" for block in content)

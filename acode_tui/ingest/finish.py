@@ -1,0 +1,92 @@
+"""The end of a file: which state its last lines leave the session in, and the graph of it all. Shared by the formats."""
+
+from collections.abc import Collection
+from enum import Enum, auto
+
+import msgspec
+
+from acode_tui.domain.clock import EPOCH
+from acode_tui.domain.states import SessionState, ToolCallState, WorkState
+from acode_tui.domain.times import format_time
+from acode_tui.ingest.draft import RunDraft
+from acode_tui.ingest.graph import GraphBuilder, Header, Outcome
+from acode_tui.ingest.registry import Counts, Parsed, SkippedLines
+from acode_tui.ingest.timeline import Timeline
+
+
+class LastSeen(Enum):
+    """What the last line that matters was."""
+
+    NOTHING = auto()
+    PROMPT = auto()
+    WORK = auto()
+    CALL = auto()
+    RESULT = auto()
+    ANSWER = auto()
+    INTERRUPTION = auto()
+    ERROR = auto()
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """``asking`` names the tools whose pending call waits for the user."""
+
+    last: LastSeen
+    planning: bool
+    asking: Collection[str]
+    fresh: bool
+
+
+def decide(run: RunDraft, ending: Ending) -> tuple[Outcome, str, bool]:
+    """The outcome, why, and whether it holds only while the file is fresh."""
+    if run.task is None:
+        return Outcome(SessionState.CREATED, WorkState.PENDING), "no prompt", False
+    if ending.last is LastSeen.INTERRUPTION:
+        return Outcome(SessionState.PAUSED, WorkState.FAILED), "interrupted", False
+    if ending.last is LastSeen.ERROR:
+        return Outcome(SessionState.FAILED, WorkState.FAILED), "fatal error", False
+    step = run.task.steps[-1] if run.task.steps else None
+    pending = [call.name for call in (step.calls if step else ()) if call.state is ToolCallState.EXECUTING]
+    if any(name in ending.asking for name in pending):
+        return Outcome(SessionState.AWAITING_APPROVAL, WorkState.IN_PROGRESS), "waits for the user", False
+    if ending.last is LastSeen.ANSWER and not pending:
+        return Outcome(SessionState.COMPLETED, WorkState.COMPLETED), "the last turn is answered", False
+    if ending.fresh:
+        state = SessionState.PLANNING if ending.planning else SessionState.EXECUTING
+        return Outcome(state, WorkState.IN_PROGRESS), "at work", True
+    if pending:
+        return Outcome(SessionState.AWAITING_APPROVAL, WorkState.IN_PROGRESS), "a call was left without result", False
+    return Outcome(SessionState.PAUSED, WorkState.IN_PROGRESS), "the last turn was left open", False
+
+
+def finish(
+    run: RunDraft,
+    timeline: Timeline,
+    header: Header,
+    ending: Ending,
+    skipped: SkippedLines,
+    last_line: int,
+    claimed: bytes = b"",
+) -> Parsed:
+    """One session's graph, its counts, and what the cursor keeps."""
+    outcome, why, open_ = decide(run, ending)
+    timeline.end(outcome.session, why, last_line, header.last or EPOCH)
+    for name in ("firstTime", "lastTime"):
+        if header.metadata.get(name) is not None:
+            header.metadata[name] = format_time(header.metadata[name])
+    builder = GraphBuilder(header)
+    graph = builder.build(run, timeline.events, outcome)
+    counts = Counts(
+        sessions=1,
+        tasks=sum(not task.implicit for task in run.tasks),
+        steps=sum(not key.startswith("unclaimed:") for key in run.steps),
+        tool_calls=len(run.calls),
+        artifacts=builder.artifacts,
+    )
+    return Parsed(
+        graphs=(graph,),
+        counts=counts,
+        skipped=skipped,
+        open=open_,
+        checkpoints=tuple(timeline.checkpoints),
+        claimed=claimed,
+    )

@@ -1,0 +1,270 @@
+"""From a draft to entities: ids, times, states, orders. Pure, and the same on every machine for the same lines.
+
+Nothing here reads a clock: every time comes from the transcript. Where it has none, the time before it in the
+file stands in, or the first that follows, or the epoch.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from acode_tui.domain.clock import EPOCH
+from acode_tui.domain.codec import digest
+from acode_tui.domain.derivation import derive_step_state
+from acode_tui.domain.entities import (
+    Artifact,
+    SessionEvent,
+    SessionGraph,
+    StepGraph,
+    TaskGraph,
+    ToolCallGraph,
+)
+from acode_tui.domain.ids import imported_id
+from acode_tui.domain.states import SessionState, ToolCallState, WorkState
+from acode_tui.domain.times import format_time
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest.draft import (
+    ORPHAN,
+    ArtifactDraft,
+    CallDraft,
+    RunDraft,
+    StepDraft,
+    TaskDraft,
+    prompt_carrier,
+    shorten,
+)
+from acode_tui.ingest.timeline import EventDraft
+
+MAX_ERROR_CHARS = 1_000
+_DONE = (ToolCallState.SUCCEEDED, ToolCallState.FAILED, ToolCallState.CANCELLED)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What the end of the lines says of the session, and of its last task."""
+
+    session: SessionState
+    task: WorkState
+
+
+class Header(msgspec.Struct, kw_only=True):
+    """What the session row says beyond its tasks. ``first_seen`` is the first time in file order."""
+
+    source: str
+    session_id: str
+    workspace_id: str
+    user_id: str | None
+    limits: Limits
+    metadata: dict[str, Any]
+    title: str
+    first_seen: datetime | None
+    first: datetime | None
+    last: datetime | None
+
+
+class GraphBuilder:
+    """Builds one session's graph. ``artifacts`` counts what was made."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._source = header.source
+        self._session = header.session_id
+        self._start = header.first_seen or EPOCH
+        self._limit = header.limits.max_artifact_bytes
+        self.artifacts = 0
+
+    def build(self, run: RunDraft, events: Iterable[EventDraft], outcome: Outcome) -> SessionGraph:
+        header = self._header
+        last = header.last or self._start
+        tasks = self._tasks(run, outcome, last)
+        rows = tuple(sorted((self._event(event) for event in events), key=lambda row: row.timestamp))
+        created = min([header.first or self._start, *(task.created_at for task in tasks)])
+        updated = max([created, last, *(task.updated_at for task in tasks), *(row.timestamp for row in rows)])
+        prompts = (task.description for task in run.tasks if not task.implicit and task.description.strip())
+        return SessionGraph(
+            id=self._session,
+            task_description=next(prompts, "") or shorten(header.title) or "(no prompt)",
+            state=outcome.session,
+            metadata=_bounded(header.metadata, header.limits.max_metadata_bytes),
+            user_id=header.user_id,
+            workspace_id=header.workspace_id,
+            created_at=created,
+            updated_at=updated,
+            tasks=tasks,
+            events=rows,
+        )
+
+    def _id(self, *native: str) -> str:
+        return imported_id(self._source, self._session, *native)
+
+    def _event(self, event: EventDraft) -> SessionEvent:
+        at = event.at or self._start
+        key = (str(event.line), event.from_state, event.to_state, event.reason, format_time(at))
+        return SessionEvent(
+            id=self._id("event", *key),
+            session_id=self._session,
+            from_state=event.from_state,
+            to_state=event.to_state,
+            reason=event.reason,
+            timestamp=at,
+            created_at=at,
+            updated_at=at,
+        )
+
+    def _tasks(self, run: RunDraft, outcome: Outcome, last: datetime) -> tuple[TaskGraph, ...]:
+        built = []
+        count = len(run.tasks)
+        for order, task in enumerate(run.tasks):
+            final = order == count - 1
+            ended = last if final else run.tasks[order + 1].at or self._start
+            built.append(self._task(task, order, ended, outcome.task if final else None))
+        return tuple(built)
+
+    def _task(self, task: TaskDraft, order: int, ended: datetime, own: WorkState | None) -> TaskGraph:
+        task_id = self._id("task", task.key)
+        created = task.at or self._start
+        open_ = own is WorkState.IN_PROGRESS and task.failure is None
+        steps = [self._placeholder(task)] if task.long_prompt is not None and not task.steps else task.steps
+        built = []
+        for index, step in enumerate(steps):
+            following = steps[index + 1].at or self._start if index + 1 < len(steps) else None
+            step_id = self._id("opening", task.key) if index == 0 and task.long_prompt else self._id("step", step.key)
+            broken = task.failure if following is None else None
+            in_hand = open_ and following is None
+            built.append(self._step(step, step_id, task_id, index, following or ended, in_hand, broken))
+        metadata: dict[str, Any] = {"line": task.line}
+        if task.implicit:
+            metadata["implicit"] = True
+        if task.failure is not None:
+            state = WorkState.FAILED
+            metadata["reason"] = task.failure
+        elif own is not None:
+            state = own
+        else:
+            state = WorkState.COMPLETED if task.steps else WorkState.SKIPPED
+        return TaskGraph(
+            id=task_id,
+            session_id=self._session,
+            title=task.title or "(empty prompt)",
+            description=task.description or None,
+            state=state,
+            order=order,
+            metadata=metadata,
+            created_at=created,
+            updated_at=max([created, *(step.updated_at for step in built)]),
+            steps=tuple(built),
+        )
+
+    def _placeholder(self, task: TaskDraft) -> StepDraft:
+        """Holds a long prompt that nobody answered; the first answer takes over its id."""
+        step = StepDraft("", task.at)
+        step.name = "(no answer yet)"
+        step.metadata = {"carrier": True}
+        step.calls.append(prompt_carrier(task))
+        return step
+
+    def _step(
+        self,
+        step: StepDraft,
+        step_id: str,
+        task_id: str,
+        order: int,
+        ended: datetime,
+        in_hand: bool,
+        broken: str | None,
+    ) -> StepGraph:
+        created = step.at or self._start
+        calls = tuple(self._call(call, step_id, index, ended, in_hand, broken) for index, call in enumerate(step.calls))
+        own = WorkState.IN_PROGRESS if in_hand or calls else WorkState.COMPLETED
+        return StepGraph(
+            id=step_id,
+            session_id=self._session,
+            task_id=task_id,
+            name=step.name or _called(step.calls) or "(thinking)",
+            state=derive_step_state(own, [call.state for call in calls]),
+            order=order,
+            metadata=step.metadata or None,
+            created_at=created,
+            updated_at=max([created, *(call.updated_at for call in calls)]),
+            tool_calls=calls,
+        )
+
+    def _call(
+        self, call: CallDraft, step_id: str, order: int, ended: datetime, in_hand: bool, broken: str | None
+    ) -> ToolCallGraph:
+        created = call.at or self._start
+        state, error, done = call.state, call.error, call.done_at or self._start
+        if state is ToolCallState.EXECUTING and not in_hand:
+            state, error, done = ToolCallState.CANCELLED, broken or "no result followed", ended
+        completed = max(created, done) if state in _DONE else None
+        # A carrier is its step's own; an unclaimed result has the id that its call will have if it turns up.
+        owned = call.carrier and call.name != ORPHAN
+        call_id = self._id("carrier", step_id, call.key) if owned else self._id("call", call.key)
+        facts = dict(call.facts)
+        artifacts = tuple(self._artifact(draft, call_id, created, facts) for draft in call.artifacts)
+        stamps = [created, completed or created, *(artifact.updated_at for artifact in artifacts)]
+        return ToolCallGraph(
+            id=call_id,
+            session_id=self._session,
+            step_id=step_id,
+            tool_name=call.name,
+            parameters=call.parameters,
+            state=state,
+            order=order,
+            completed_at=completed,
+            result=facts or None,
+            error_message=shorten(error or "failed", MAX_ERROR_CHARS) if state not in _FINE else None,
+            created_at=created,
+            updated_at=max(stamps),
+            artifacts=artifacts,
+        )
+
+    def _artifact(self, draft: ArtifactDraft, call_id: str, created: datetime, facts: dict[str, Any]) -> Artifact:
+        content = draft.content
+        if len(content) > self._limit:
+            facts.setdefault("cutOff", []).append(
+                {"name": draft.name, "size": len(content), "contentHash": digest(content)}
+            )
+            content = _cut(content, self._limit)
+        at = draft.at or created
+        content_hash = digest(content)
+        key = (call_id, draft.label, draft.type, draft.name, draft.content_type, format_time(at), content_hash)
+        self.artifacts += 1
+        return Artifact(
+            id=imported_id(self._source, "artifact", *key),
+            session_id=self._session,
+            tool_call_id=call_id,
+            type=draft.type,
+            name=draft.name,
+            content_hash=content_hash,
+            content_type=draft.content_type,
+            size=len(content),
+            content=content,
+            created_at=at,
+            updated_at=at,
+        )
+
+
+_FINE = (ToolCallState.SUCCEEDED, ToolCallState.EXECUTING, ToolCallState.PENDING)
+
+
+def _called(calls: list[CallDraft]) -> str:
+    return ", ".join(dict.fromkeys(call.name for call in calls if not call.carrier))[:200]
+
+
+def _cut(content: bytes, limit: int) -> bytes:
+    """At most ``limit`` bytes, not in the midst of a character."""
+    end = limit
+    while end > 0 and limit - end < 4 and content[end] & 0xC0 == 0x80:
+        end -= 1
+    return content[:end]
+
+
+def _bounded(metadata: dict[str, Any], limit: int) -> dict[str, Any] | None:
+    """Metadata within its limit: the longest values go first, the identity last."""
+    kept = dict(metadata)
+    while kept and len(msgspec.json.encode(kept)) > limit:
+        expendable = [name for name in kept if name not in ("source", "nativeId")] or list(kept)
+        del kept[max(expendable, key=lambda name: len(msgspec.json.encode(kept[name])))]
+    return kept or None

@@ -1,0 +1,139 @@
+"""From a line of JSON to a typed record, whatever the line holds. Nothing here raises on a transcript's content.
+
+Records are msgspec structs that name only the fields the importer reads: the rest of a line is validated and
+passed over without building objects, which is what keeps an import near the price of decoding.
+"""
+
+import json
+import math
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from acode_tui.domain.text import escape
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+MAX_DEPTH = 60
+"""Levels of a JSON column that are kept; what lies deeper is cut (storage refuses more than 100)."""
+
+CUT = "[nested too deep]"
+
+
+class LineDecoder(Generic[R]):
+    """Decodes lines as one record type; a field of the wrong type reads as if it were absent."""
+
+    def __init__(self, type_: type[R]) -> None:
+        self._type = type_
+        self._decode = msgspec.json.Decoder(type_).decode
+        self._fields = msgspec.structs.fields(type_)
+
+    def decode(self, line: bytes) -> R | None:
+        """The record, or None if the line is no JSON object."""
+        try:
+            return self._decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._lenient(parse_any(line))
+
+    def of(self, value: Any) -> R | None:
+        """The record of a decoded object, or None if it is none."""
+        return self._lenient(value)
+
+    def _lenient(self, value: Any) -> R | None:
+        if not isinstance(value, dict):
+            return None
+        known: dict[str, Any] = {}
+        for field in self._fields:
+            if field.encode_name in value:
+                try:
+                    known[field.name] = _convert(value[field.encode_name], field.type)
+                except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
+                    continue
+        return self._type(**known)
+
+
+def _convert(value: Any, type_: Any) -> Any:
+    if type_ is Any:
+        return value
+    if type_ is msgspec.Raw:
+        return msgspec.Raw(json.dumps(value).encode())
+    return msgspec.convert(value, type_)
+
+
+def parse_any(line: bytes | msgspec.Raw) -> Any:
+    """Plain values of JSON that may hold lone surrogates; None if it is no JSON (or is ``null``)."""
+    data = bytes(line)
+    try:
+        return msgspec.json.decode(data)
+    except UnicodeDecodeError:
+        return None
+    except RecursionError:
+        return None
+    except msgspec.DecodeError:
+        # msgspec refuses lone surrogates and numbers beyond a double, which are JSON all the same.
+        try:
+            return json.loads(data, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+def needs_escape(line: bytes) -> bool:
+    """Whether some string of a line might hold what a database text cannot; rarely true, and cheap to ask."""
+    return (
+        b"\\u0000" in line
+        or b"\\ud" in line
+        or b"\\uD" in line
+        or b"\xee\x80\x80" in line
+        or b"\\ue000" in line
+        or b"\\uE000" in line
+    )
+
+
+def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
+    """The value as a JSON column can hold it; the same object where nothing had to change."""
+    kind = type(value)
+    if kind is str:
+        return escape(value) if dirty else value
+    if kind is dict:
+        if depth == 0:
+            return CUT
+        changed: dict[str, Any] | None = None
+        for key, item in value.items():
+            kept = storable(item, dirty=dirty, depth=depth - 1)
+            if kept is not item:
+                changed = dict(value) if changed is None else changed
+                changed[key] = kept
+        result = value if changed is None else changed
+        return {escape(key): item for key, item in result.items()} if dirty else result
+    if kind is list:
+        if depth == 0:
+            return CUT
+        return [storable(item, dirty=dirty, depth=depth - 1) for item in value]
+    if kind is int:
+        # Beyond 64 bits a decoder may give a float back: the digits are kept as text.
+        return value if -(2**63) <= value < 2**63 else str(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    return value
+
+
+def number(value: Any) -> int:
+    """A count from a transcript: a sane non-negative integer, else 0."""
+    return value if type(value) is int and 0 <= value < 2**53 else 0
+
+
+def text(value: Any) -> str:
+    """A string field, or the empty string."""
+    return value if type(value) is str else ""
+
+
+def label(value: Any, limit: int = 200) -> str:
+    """A short, storable one-line string, or the empty string."""
+    if type(value) is not str:
+        return ""
+    found = " ".join(value[: limit * 4].split())
+    return escape(found[:limit])
