@@ -1,0 +1,128 @@
+"""``config``: what the settings are, where each came from, and changing one."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import Column, print_json, print_table
+from acode_tui.cli.usage import examples, json_option
+from acode_tui.config import keys, user_config_path, workspace_config_path
+from acode_tui.config.load import check_file_value, load, read_text, read_toml
+from acode_tui.domain.errors import ConfigError
+
+_user_option = click.option("--user", is_flag=True, help="The file for all your workspaces, not this workspace's.")
+
+
+@click.group("config", epilog=examples("acode-tui config set persistence.postgres.enabled true"))
+def group() -> None:
+    """Show and change settings."""
+
+
+@group.command("show", epilog=examples("acode-tui config show", "acode-tui config show persistence.sync --json"))
+@click.argument("prefix", required=False, default="")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, prefix: str, as_json: bool) -> None:
+    """Show every setting (or those below PREFIX), its value and where it came from."""
+    loaded = load(invocation.root, environ=invocation.environ)
+    names = [name for name in loaded.values if f"{name}.".startswith(f"{prefix}." if prefix else "")]
+    if not names:
+        keys.find(prefix)
+    if as_json:
+        settings = [
+            {"key": name, "value": loaded.values[name], "origin": loaded.origins[name], "default": key.default}
+            for name, key in keys.table().items()
+            if name in names
+        ]
+        files = [{"path": str(path), "exists": path.is_file()} for path in loaded.files]
+        print_json({"settings": settings, "files": files})
+        return
+    rows = [(name, keys.format_value(loaded.values[name]) or "-", loaded.origins[name].value) for name in names]
+    print_table([Column("setting"), Column("value", flexible=True), Column("from")], rows)
+
+
+@group.command("get", epilog=examples("acode-tui config get persistence.sync.interval_seconds"))
+@click.argument("key")
+@json_option
+@pass_invocation
+def get(invocation: Invocation, key: str, as_json: bool) -> None:
+    """Print one setting's value."""
+    name = keys.find(key).name
+    loaded = load(invocation.root, environ=invocation.environ)
+    value = loaded.values[name]
+    if as_json:
+        print_json({"key": name, "value": value, "origin": loaded.origins[name]})
+    else:
+        click.echo(value if isinstance(value, str) else keys.format_value(value))
+
+
+@group.command(
+    "set",
+    epilog=examples(
+        "acode-tui config set persistence.postgres.enabled true",
+        "acode-tui config set --user tui.theme nord",
+        "acode-tui config set export.patterns '[\"corp-[0-9]+\"]'",
+    ),
+)
+@click.argument("key")
+@click.argument("value")
+@_user_option
+@pass_invocation
+def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
+    """Write one setting into the workspace's file. A running dashboard or worker takes it up by itself."""
+    from acode_tui.config.edit import set_value
+
+    setting = keys.find(key)
+    checked = check_file_value(setting, keys.parse(setting, value))
+    path = _path(invocation, user)
+    read_toml(path)
+    _write(path, set_value(read_text(path), setting, checked), invocation)
+    click.echo(f"{setting.name} = {keys.format_value(checked)}  ({path})")
+
+
+@group.command("init", epilog=examples("acode-tui config init"))
+@_user_option
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@pass_invocation
+def init(invocation: Invocation, user: bool, force: bool) -> None:
+    """Write a file that names every setting, commented out."""
+    from acode_tui.config.edit import template
+
+    path = _path(invocation, user)
+    if path.exists() and not force:
+        raise ConfigError(f"{path}: is there already", hint="edit it, or use --force to replace it")
+    _write(path, template(), invocation)
+    click.echo(str(path))
+
+
+@group.command("path", epilog=examples("acode-tui config path"))
+@json_option
+@pass_invocation
+def path(invocation: Invocation, as_json: bool) -> None:
+    """Print where the files are, the stronger one first."""
+    places: dict[str, Path] = {
+        "workspace": workspace_config_path(invocation.root),
+        "user": user_config_path(invocation.environ),
+    }
+    if as_json:
+        answer: dict[str, Any] = {name: str(place) for name, place in places.items()}
+        print_json(answer)
+        return
+    rows = [(name, place, "" if place.is_file() else "not there") for name, place in places.items()]
+    print_table([Column("file"), Column("path", flexible=True), Column("")], rows)
+
+
+def _path(invocation: Invocation, user: bool) -> Path:
+    return user_config_path(invocation.environ) if user else workspace_config_path(invocation.root)
+
+
+def _write(path: Path, text: str, invocation: Invocation) -> None:
+    """Put the text in place, if the settings that it leads to are allowed."""
+    from acode_tui.files import make_private_folder, replacing
+
+    load(invocation.root, environ=invocation.environ, drafts={path: text})
+    make_private_folder(path.parent)
+    with replacing(path.resolve()) as file:
+        file.write(text.encode())

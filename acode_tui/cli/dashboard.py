@@ -1,0 +1,21 @@
+"""Opens the dashboard. The only place that reaches the terminal interface, and only when it is asked for."""
+
+import sys
+
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation
+
+
+def open_dashboard(invocation: Invocation) -> int:
+    """Run the dashboard and answer its exit code; without a terminal say so."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        sys.stderr.write(
+            "error: the dashboard needs a terminal; standard input or output is not one; "
+            "run `acode-tui --headless`, or a command such as `acode-tui session list`\n"
+        )
+        return FAULT
+    settings = invocation.settings
+    invocation.start_log()
+    from acode_tui.tui.app import run_dashboard
+
+    return run_dashboard(invocation.root, settings)

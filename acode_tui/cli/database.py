@@ -1,0 +1,206 @@
+"""``db``: the databases themselves: schema, state, soundness."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acode_tui.cli import conflicts, outbox
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
+from acode_tui.cli.usage import examples, json_option
+from acode_tui.config import PostgresTarget, resolve_postgres
+
+if TYPE_CHECKING:
+    from acode_tui.storage.migrations.runner import TierMigrations
+    from acode_tui.storage.ports import Check
+    from acode_tui.workspace import Workspace
+
+
+@click.group("db", epilog=examples("acode-tui db status"))
+def group() -> None:
+    """Look after the workspace's database and the outbox."""
+
+
+group.add_command(outbox.group)
+group.add_command(conflicts.group)
+
+
+@group.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))
+@json_option
+@pass_invocation
+def status(invocation: Invocation, as_json: bool) -> None:
+    """Show both databases, the outbox, conflicts and the sync at a glance."""
+    found, reason = invocation.with_workspace(lambda workspace: _status(invocation, workspace))
+    if as_json:
+        print_json(found)
+        return
+    sqlite, postgres, queue = found["sqlite"], found["postgres"], found["outbox"]
+    settled, sync = found["conflicts"], found["sync"]
+    print_fields(
+        [
+            ("sqlite", sqlite["path"]),
+            ("  schema", f"{sqlite['schemaVersion']} (this program: {sqlite['targetVersion']})"),
+            ("  size", f"{size(sqlite['sizeBytes'])}, journal {sqlite['journalMode']}"),
+            ("  sessions", f"{plural(sqlite['sessions'], 'session')}, last change {cell(sqlite['lastModified'])}"),
+            ("postgres", f"{postgres['state']}  {_address(postgres)}".rstrip()),
+            *([("  reason", reason)] if reason else []),
+            ("outbox", f"{queue['pending']:,} pending, {queue['retrying']:,} retrying, {queue['failed']:,} failed"),
+            ("  oldest", queue["oldestPendingAt"]),
+            ("conflicts", f"{settled['total']:,} total, {settled['unreviewed']:,} to review"),
+            ("sync", sync["state"]),
+            ("  last", sync["lastSyncAt"]),
+            ("  next", sync["nextAttemptAt"]),
+        ]
+    )
+
+
+async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[str, Any], str]:
+    """What the JSON holds, and why the sync does not work if it does not."""
+    facts = await workspace.database_facts()
+    queue = await workspace.outbox.stats()
+    counts = await workspace.conflicts.counts()
+    sync = await workspace.sync.status()
+    target = resolve_postgres(workspace.settings.persistence.postgres, invocation.environ)
+    known = target if isinstance(target, PostgresTarget) else None
+    found = {
+        "sqlite": {
+            "path": facts.path,
+            "sizeBytes": facts.size_bytes,
+            "schemaVersion": facts.schema_version,
+            "targetVersion": facts.target_version,
+            "journalMode": facts.journal_mode,
+            "sessions": facts.sessions,
+            "lastModified": facts.last_modified,
+        },
+        "postgres": {
+            "state": sync.state,
+            "host": known.host if known else None,
+            "database": known.database if known else None,
+            "schemaVersion": sync.schema_version,
+            "latencyMs": sync.latency_ms,
+            "clockOffsetMs": sync.clock_offset_ms,
+        },
+        "outbox": {
+            "pending": queue.pending,
+            "oldestPendingAt": queue.oldest_pending_at,
+            "retrying": queue.retrying,
+            "failed": queue.failed,
+        },
+        "conflicts": {"total": counts.total, "unreviewed": counts.unreviewed},
+        "sync": {
+            "state": sync.state,
+            "holder": sync.holder,
+            "lastSyncAt": sync.last_sync_at,
+            "nextAttemptAt": sync.next_attempt_at,
+        },
+    }
+    return found, "; ".join(filter(None, (sync.reason, sync.hint)))
+
+
+def _address(postgres: dict[str, Any]) -> str:
+    return f"{postgres['host']}/{postgres['database']}" if postgres["host"] else ""
+
+
+@group.group(
+    "migrate",
+    invoke_without_command=True,
+    epilog=examples("acode-tui db migrate --dry-run", "acode-tui db migrate", "acode-tui db migrate status --json"),
+)
+@click.option("--dry-run", is_flag=True, help="Print the SQL that would run, and touch nothing.")
+@json_option
+@click.pass_context
+def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
+    """Bring the schema up to date. A backup is made first."""
+    if context.invoked_subcommand is not None:
+        return
+    invocation = context.ensure_object(Invocation)
+    if dry_run:
+        planned = _plan(invocation)
+        if as_json:
+            _print_tiers([planned], as_json=True)
+        else:
+            _print_sql(planned)
+        return
+
+    async def migrated(workspace: "Workspace") -> "TierMigrations":
+        return workspace.migrated
+
+    _print_tiers([invocation.with_workspace(migrated, auto_migrate=True)], as_json=as_json)
+
+
+@migrate.command("status", epilog=examples("acode-tui db migrate status"))
+@json_option
+@pass_invocation
+def migrate_status(invocation: Invocation, as_json: bool) -> None:
+    """Show which migrations are pending. Touches nothing."""
+    _print_tiers([_plan(invocation)], as_json=as_json)
+
+
+def _plan(invocation: Invocation) -> "TierMigrations":
+    import asyncio
+
+    from acode_tui.workspace import migration_plan
+
+    return asyncio.run(migration_plan(invocation.root, invocation.settings))
+
+
+def _print_tiers(tiers: "list[TierMigrations]", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"tiers": [_tier(tier) for tier in tiers]})
+        return
+    for tier in tiers:
+        for done in tier.applied:
+            click.echo(f"{tier.tier}: applied {done.version} {done.description} ({done.duration_ms} ms)")
+        if tier.pending:
+            click.echo(
+                f"{tier.tier}: schema {cell(tier.from_version)}, {plural(len(tier.pending), 'migration')} pending: "
+                f"{', '.join(tier.pending)}; run `acode-tui db migrate`"
+            )
+        else:
+            click.echo(f"{tier.tier}: schema {cell(tier.to_version)}, nothing pending")
+
+
+def _tier(tier: "TierMigrations") -> dict[str, Any]:
+    applied = [
+        {"version": done.version, "description": done.description, "durationMs": done.duration_ms}
+        for done in tier.applied
+    ]
+    return {
+        "tier": tier.tier,
+        "from": tier.from_version,
+        "to": tier.to_version,
+        "applied": applied,
+        "pending": tier.pending,
+    }
+
+
+def _print_sql(planned: "TierMigrations") -> None:
+    from acode_tui.storage.migrations.runner import packaged
+
+    if not planned.pending:
+        click.echo(f"-- {planned.tier}: schema {cell(planned.to_version)}, nothing pending")
+    for migration in packaged(planned.tier):
+        if migration.version in planned.pending:
+            click.echo(f"-- {planned.tier} {migration.version}: {migration.description}\n{migration.sql}")
+
+
+@group.command("check", epilog=examples("acode-tui db check", "acode-tui db check --json && echo sound"))
+@json_option
+@pass_invocation
+def check(invocation: Invocation, as_json: bool) -> int:
+    """Look for damage in the workspace's file. Exits 1 if there is any; changes nothing."""
+
+    async def look(workspace: "Workspace") -> "tuple[Check, ...]":
+        return await workspace.check()
+
+    checks = invocation.with_workspace(look)
+    sound = all(each.ok for each in checks)
+    if as_json:
+        print_json({"ok": sound, "checks": checks})
+    else:
+        rows = [("ok" if each.ok else "BAD", each.name, each.description) for each in checks]
+        print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
+        if not sound:
+            click.echo("keep the file as it is, and restore a backup or recover from PostgreSQL", err=True)
+    return 0 if sound else FAULT

@@ -1,0 +1,81 @@
+"""What the options before a command say, and the way from there to an open workspace."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from acode_tui.config import PostgresTarget, Settings, load_settings, resolve_postgres
+from acode_tui.domain.errors import ConfigError
+from acode_tui.domain.redaction import Secret
+
+if TYPE_CHECKING:
+    from acode_tui.workspace import Workspace
+
+T = TypeVar("T")
+
+
+class Invocation:
+    """One run of the program: where the workspace is, what its settings are, which secrets must not be shown."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self.environ = environ
+        self.log_level = environ.get("ACODE_LOG_LEVEL") or "info"
+        self.secrets: tuple[Secret, ...] = ()
+        self._workspace: Path | None = None
+        self._settings: Settings | None = None
+
+    def use(self, workspace: Path | None, log_level: str | None) -> None:
+        """Take over the options that were given."""
+        self._workspace = workspace
+        self.log_level = log_level or self.log_level
+
+    @property
+    def root(self) -> Path:
+        """The workspace's folder. Raises ConfigError if it is not one."""
+        if self._workspace is not None:
+            root = self._workspace
+        else:
+            from acode_tui.workspace import find_root
+
+            root = find_root()
+        if not root.is_dir():
+            raise ConfigError(f"workspace {root}: not a directory", hint="give one with --workspace or ACODE_WORKSPACE")
+        return root.resolve()
+
+    @property
+    def settings(self) -> Settings:
+        """The workspace's settings; from here on the password they lead to is known, and hidden."""
+        if self._settings is None:
+            self._settings = load_settings(self.root, environ=self.environ)
+            target = resolve_postgres(self._settings.persistence.postgres, self.environ)
+            if isinstance(target, PostgresTarget):
+                self.secrets = target.secrets
+        return self._settings
+
+    def start_log(self, *, stderr: bool = False) -> None:
+        """Log into the workspace from here on."""
+        from acode_tui import logs
+
+        logs.configure(self.root / ".agent", level=self.log_level, stderr=stderr)
+        logs.add_secrets(self.secrets)
+
+    def with_workspace(self, work: Callable[["Workspace"], Awaitable[T]], *, auto_migrate: bool | None = None) -> T:
+        """What ``work`` answers, given the open workspace; it is closed afterwards, whatever happens."""
+        import asyncio
+
+        from acode_tui.workspace import open_workspace
+
+        settings = self.settings
+        self.start_log()
+
+        async def run() -> T:
+            async with open_workspace(self.root, settings=settings, auto_migrate=auto_migrate) as workspace:
+                return await work(workspace)
+
+        return asyncio.run(run())
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

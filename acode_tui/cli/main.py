@@ -1,0 +1,100 @@
+"""The command group: options that stand before a command, and the dashboard where there is none."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from acode_tui import __version__
+from acode_tui.cli import artifact, completion, config, database, importing, session
+from acode_tui.cli.faults import guarded
+from acode_tui.cli.invocation import Invocation
+from acode_tui.cli.usage import examples
+
+PROGRAM = "acode-tui"
+COMPLETE_VARIABLE = "_ACODE_TUI_COMPLETE"
+
+
+class GuardedGroup(click.Group):
+    """A group whose faults end as one line and an exit code, however it is called."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        invocation = Invocation()
+
+        def work() -> Any:
+            return super(GuardedGroup, self).main(
+                args,
+                prog_name or PROGRAM,
+                complete_var or COMPLETE_VARIABLE,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                obj=invocation,
+                **extra,
+            )
+
+        code = guarded(work, lambda: invocation.secrets)
+        if not standalone_mode:
+            return code
+        sys.exit(code)
+
+
+@click.group(
+    cls=GuardedGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples("acode-tui", "acode-tui import --all", "acode-tui --workspace ~/src/shop session list"),
+)
+@click.option(
+    "--workspace",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of the workspace. Default: ACODE_WORKSPACE, else the nearest parent with .agent/, else this folder.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="What goes into .agent/logs/acode-tui.log. Default: ACODE_LOG_LEVEL, else info.",
+)
+@click.option("--headless", is_flag=True, help="Run the sync worker without a terminal, until SIGINT or SIGTERM.")
+@click.option("--once", is_flag=True, help="With --headless: send what is waiting, then exit (1 if something remains).")
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.pass_context
+def cli(context: click.Context, workspace: Path | None, log_level: str | None, headless: bool, once: bool) -> Any:
+    """A flight recorder for AI-agent runs. Without a command: the dashboard."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+    invocation = context.ensure_object(Invocation)
+    invocation.use(workspace, log_level)
+    if once and not headless:
+        raise click.UsageError("--once goes with --headless", context)
+    if context.invoked_subcommand is not None:
+        if headless:
+            raise click.UsageError(f"--headless does not go with {context.invoked_subcommand}", context)
+        return None
+    if headless:
+        from acode_tui.cli.headless import run_headless
+
+        return run_headless(invocation, once=once)
+    from acode_tui.cli.dashboard import open_dashboard
+
+    return open_dashboard(invocation)
+
+
+for command in (session.group, artifact.group, importing.command, config.group, database.group, completion.command):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the program and exit."""
+    cli.main()

@@ -1,0 +1,148 @@
+"""Printing: JSON as every command prints it, and tables that fit the terminal. Everything recorded is cleaned."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import click
+
+from acode_tui.domain.codec import encode_json
+from acode_tui.domain.display import cell_width, clean, fit
+
+GAP = 2
+_LONGEST_CELL = 2000
+_STATE_COLOURS = {
+    "Completed": "green",
+    "Succeeded": "green",
+    "Failed": "red",
+    "Cancelled": "yellow",
+    "Skipped": "yellow",
+    "Paused": "yellow",
+    "AwaitingApproval": "magenta",
+    "Executing": "cyan",
+    "InProgress": "cyan",
+}
+
+
+class Column(NamedTuple):
+    """A column of a table. One of them, the ``flexible`` one, gives way when the terminal is narrow."""
+
+    title: str
+    align: Literal["left", "right"] = "left"
+    flexible: bool = False
+    minimum: int = 12
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON."""
+    click.echo(encode_json(value))
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, err: bool = False) -> None:
+    """A header and a line for each row, no line longer than the terminal is wide."""
+    for line in render_table(columns, rows, terminal_width()):
+        click.echo(line, err=err)
+
+
+def print_fields(fields: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one a line, the values in one column."""
+    width = max((len(name) for name, _ in fields), default=0)
+    limit = terminal_width()
+    for name, value in fields:
+        shown = cell(value)
+        room = limit - width - GAP if limit is not None else None
+        click.echo(click.style(name.ljust(width), dim=True) + " " * GAP + (fit(shown, room) if room else shown))
+
+
+def render_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int | None) -> list[str]:
+    """The lines of a table; ``width`` None sets no limit."""
+    cells = [[cell(value) for value in row] for row in rows]
+    widths = [
+        max([cell_width(column.title), *(cell_width(row[place]) for row in cells)])
+        for place, column in enumerate(columns)
+    ]
+    if width is not None:
+        _narrow(columns, widths, width)
+    lines = [_line(columns, widths, [column.title for column in columns], bold=True, width=width)]
+    lines += [_line(columns, widths, row, bold=False, width=width) for row in cells]
+    return lines
+
+
+def cell(value: object) -> str:
+    """A value as a person reads it, safe to print."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return local_time(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return clean(str(value), max_chars=_LONGEST_CELL)
+
+
+def local_time(moment: datetime) -> str:
+    """A moment in local time, to the second."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal, or what COLUMNS says; None where output goes to a file or a pipe."""
+    if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
+        return max(shutil.get_terminal_size().columns, 20)
+    return None
+
+
+def state_colour(name: str) -> str | None:
+    """The colour that a state is shown in."""
+    return _STATE_COLOURS.get(name)
+
+
+def size(count: int) -> str:
+    """A number of bytes as a person reads it."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{count} B"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 file``, ``2,000 files``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+
+
+def _narrow(columns: Sequence[Column], widths: list[int], width: int) -> None:
+    over = sum(widths) + GAP * (len(widths) - 1) - width
+    for place, column in enumerate(columns):
+        if over > 0 and column.flexible:
+            taken = min(over, max(widths[place] - column.minimum, 0))
+            widths[place] -= taken
+            over -= taken
+
+
+def _line(columns: Sequence[Column], widths: list[int], row: Sequence[str], *, bold: bool, width: int | None) -> str:
+    parts: list[str] = []
+    left = width
+    for place, (column, room, value) in enumerate(zip(columns, widths, row, strict=True)):
+        if place:
+            left = None if left is None else left - GAP
+        room = room if left is None else min(room, left)
+        if room <= 0:
+            break
+        shown = fit(value, room)
+        padding = " " * (room - cell_width(shown))
+        last = place == len(columns) - 1
+        text = padding + shown if column.align == "right" else shown + ("" if last else padding)
+        colour = state_colour(value)
+        parts.append(click.style(text, bold=True) if bold else click.style(text, fg=colour) if colour else text)
+        left = None if left is None else left - room
+    return (" " * GAP).join(parts).rstrip()

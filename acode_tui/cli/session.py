@@ -1,0 +1,177 @@
+"""``session``: the recorded runs, as a list and one at a time."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import Column, print_fields, print_json, print_table
+from acode_tui.cli.usage import examples, json_option
+from acode_tui.domain.states import EntityType, SessionState
+
+if TYPE_CHECKING:
+    from acode_tui.domain.entities import SessionGraph
+    from acode_tui.storage.ports import SessionFilter, SessionPage
+    from acode_tui.workspace import Workspace
+
+_COLUMNS = (
+    Column("id"),
+    Column("state"),
+    Column("task", flexible=True, minimum=16),
+    Column("tasks", "right"),
+    Column("tools", "right"),
+    Column("artifacts", "right"),
+    Column("updated"),
+    Column("sync"),
+)
+
+
+@click.group("session", epilog=examples("acode-tui session list --state Failed"))
+def group() -> None:
+    """List and show recorded runs."""
+
+
+@group.command(
+    "list",
+    epilog=examples(
+        "acode-tui session list --state Executing --state Failed",
+        "acode-tui session list --search login --limit 20 --json",
+    ),
+)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in SessionState], case_sensitive=False),
+    metavar="STATE",
+    help="Only sessions in this state; may be repeated: " + ", ".join(SessionState) + ".",
+)
+@click.option("--search", metavar="TEXT", help="Only sessions with these words in descriptions, titles or names.")
+@click.option("--user", metavar="NAME", help="Only sessions of this user.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
+@click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the page before).")
+@json_option
+@pass_invocation
+def list_(
+    invocation: Invocation,
+    states: tuple[str, ...],
+    search: str | None,
+    user: str | None,
+    limit: int,
+    after: str | None,
+    as_json: bool,
+) -> None:
+    """List sessions, the latest activity first."""
+    from acode_tui.storage.ports import SessionFilter
+
+    chosen = SessionFilter(states=tuple(map(SessionState, states)), text=search or None, user=user)
+
+    async def read(workspace: "Workspace") -> "SessionPage":
+        return await workspace.store.list(chosen, limit=limit, after=after)
+
+    page = invocation.with_workspace(read)
+    if as_json:
+        print_json({"sessions": page.sessions, "nextCursor": page.next_cursor, "total": page.total})
+        return
+    if not page.sessions:
+        click.echo(_nothing(chosen, after))
+        return
+    ids = _short_ids([session.id for session in page])
+    rows = [
+        (
+            short,
+            session.state.value,
+            session.task_description,
+            f"{session.tasks_done}/{session.task_count}",
+            session.tool_call_count,
+            session.artifact_count,
+            session.updated_at,
+            session.sync,
+        )
+        for short, session in zip(ids, page, strict=True)
+    ]
+    print_table(_COLUMNS, rows)
+    if page.next_cursor is not None:
+        total = f" of {page.total:,}" if page.total is not None else ""
+        click.echo(f"{len(page)}{total}; next page: --after {page.next_cursor}", err=True)
+
+
+@group.command("show", epilog=examples("acode-tui session show 0190d6a1", "acode-tui session show 0190d6a1 --tree"))
+@click.argument("session_id", metavar="ID")
+@click.option("--tree", is_flag=True, help="Show tasks, steps, tool calls and artifacts as a tree.")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, session_id: str, tree: bool, as_json: bool) -> None:
+    """Show one session. ID may be cut to any unique beginning."""
+
+    async def read(workspace: "Workspace") -> "SessionGraph":
+        found = await workspace.store.resolve_id(EntityType.SESSION, session_id)
+        return await workspace.store.get_with_hierarchy(found)
+
+    graph = invocation.with_workspace(read)
+    if as_json:
+        print_json(graph)
+        return
+    print_fields(
+        [
+            ("session", graph.id),
+            ("task", graph.task_description),
+            ("state", graph.state.value),
+            ("user", graph.user_id),
+            ("created", graph.created_at),
+            ("updated", graph.updated_at),
+            *(sorted((f"  {name}", value) for name, value in (graph.metadata or {}).items())),
+        ]
+    )
+    click.echo()
+    if tree:
+        from acode_tui.cli.tree import session_tree
+
+        for line in session_tree(graph):
+            click.echo(line)
+        return
+    _print_tasks(graph)
+    _print_events(graph)
+
+
+def _print_tasks(graph: "SessionGraph") -> None:
+    if not graph.tasks:
+        click.echo("no tasks were recorded")
+        return
+    rows = [
+        (task.order, task.state.value, task.title, len(task.steps), sum(len(step.tool_calls) for step in task.steps))
+        for task in graph.tasks
+    ]
+    titles = (
+        Column("#", "right"),
+        Column("state"),
+        Column("task", flexible=True, minimum=16),
+        Column("steps", "right"),
+        Column("tools", "right"),
+    )
+    print_table(titles, rows)
+    click.echo()
+
+
+def _print_events(graph: "SessionGraph") -> None:
+    rows = [(event.timestamp, event.from_state.value, event.to_state.value, event.reason) for event in graph.events]
+    if rows:
+        print_table((Column("time"), Column("from"), Column("to"), Column("reason", flexible=True)), rows)
+
+
+def _nothing(chosen: "SessionFilter", after: str | None) -> str:
+    if after or chosen.states or chosen.text or chosen.user:
+        return "no session fits; try fewer conditions: `acode-tui session list`"
+    return (
+        "no sessions yet; import your agents' transcripts with `acode-tui import --all`, "
+        "or record runs from Python with acode_tui.open_workspace"
+    )
+
+
+def _short_ids(ids: list[str]) -> list[str]:
+    """Each id cut to as few characters, at least eight, as tell all of them on the page apart."""
+    for length in range(8, 37):
+        cut = [each[:length] for each in ids]
+        if len(set(cut)) == len(set(ids)):
+            return cut
+    return ids

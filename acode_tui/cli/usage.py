@@ -1,0 +1,19 @@
+"""What help texts and options share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def examples(*lines: str) -> str:
+    """The examples under a help text, kept as they are laid out."""
+    title = "Example:" if len(lines) == 1 else "Examples:"
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def json_option(function: F) -> F:
+    """``--json``: the same as JSON, for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")(function)
