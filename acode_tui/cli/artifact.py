@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @click.group("artifact", epilog=examples("acode-tui artifact save 0190d6a1 login.ts"))
-def group() -> None:
+def command() -> None:
     """Show and save artifacts."""
 
 
-@group.command(
+@command.command(
     "show", epilog=examples("acode-tui artifact show 0190d6a1 --json", "acode-tui artifact show 0190d6a1 --content")
 )
 @click.argument("artifact_id", metavar="ID")
@@ -62,7 +62,7 @@ def show(invocation: Invocation, artifact_id: str, with_content: bool, as_json: 
         click.echo(clean(content.decode("utf-8", "replace"), keep_newlines=True))
 
 
-@group.command(
+@command.command(
     "save",
     epilog=examples("acode-tui artifact save 0190d6a1 login.ts", "acode-tui artifact save 0190d6a1 - | less"),
 )

@@ -16,11 +16,11 @@ _user_option = click.option("--user", is_flag=True, help="The file for all your 
 
 
 @click.group("config", epilog=examples("acode-tui config set persistence.postgres.enabled true"))
-def group() -> None:
+def command() -> None:
     """Show and change settings."""
 
 
-@group.command("show", epilog=examples("acode-tui config show", "acode-tui config show persistence.sync --json"))
+@command.command("show", epilog=examples("acode-tui config show", "acode-tui config show persistence.sync --json"))
 @click.argument("prefix", required=False, default="")
 @json_option
 @pass_invocation
@@ -43,7 +43,7 @@ def show(invocation: Invocation, prefix: str, as_json: bool) -> None:
     print_table([Column("setting"), Column("value", flexible=True), Column("from")], rows)
 
 
-@group.command("get", epilog=examples("acode-tui config get persistence.sync.interval_seconds"))
+@command.command("get", epilog=examples("acode-tui config get persistence.sync.interval_seconds"))
 @click.argument("key")
 @json_option
 @pass_invocation
@@ -58,7 +58,7 @@ def get(invocation: Invocation, key: str, as_json: bool) -> None:
         click.echo(value if isinstance(value, str) else keys.format_value(value))
 
 
-@group.command(
+@command.command(
     "set",
     epilog=examples(
         "acode-tui config set persistence.postgres.enabled true",
@@ -82,7 +82,7 @@ def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
     click.echo(f"{setting.name} = {keys.format_value(checked)}  ({path})")
 
 
-@group.command("init", epilog=examples("acode-tui config init"))
+@command.command("init", epilog=examples("acode-tui config init"))
 @_user_option
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @pass_invocation
@@ -97,7 +97,7 @@ def init(invocation: Invocation, user: bool, force: bool) -> None:
     click.echo(str(path))
 
 
-@group.command("path", epilog=examples("acode-tui config path"))
+@command.command("path", epilog=examples("acode-tui config path"))
 @json_option
 @pass_invocation
 def path(invocation: Invocation, as_json: bool) -> None:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.group("db", epilog=examples("acode-tui db status"))
-def group() -> None:
+def command() -> None:
     """Look after the workspace's database and the outbox."""
 
 
-group.add_command(outbox.group)
-group.add_command(conflicts.group)
+command.add_command(outbox.group)
+command.add_command(conflicts.group)
 
 
-@group.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))
+@command.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))
 @json_option
 @pass_invocation
 def status(invocation: Invocation, as_json: bool) -> None:
@@ -102,7 +102,7 @@ def _address(postgres: dict[str, Any]) -> str:
     return f"{postgres['host']}/{postgres['database']}" if postgres["host"] else ""
 
 
-@group.group(
+@command.group(
     "migrate",
     invoke_without_command=True,
     epilog=examples("acode-tui db migrate --dry-run", "acode-tui db migrate", "acode-tui db migrate status --json"),
@@ -185,7 +185,7 @@ def _print_sql(planned: "TierMigrations") -> None:
             click.echo(f"-- {planned.tier} {migration.version}: {migration.description}\n{migration.sql}")
 
 
-@group.command("check", epilog=examples("acode-tui db check", "acode-tui db check --json && echo sound"))
+@command.command("check", epilog=examples("acode-tui db check", "acode-tui db check --json && echo sound"))
 @json_option
 @pass_invocation
 def check(invocation: Invocation, as_json: bool) -> int:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from acode_tui.config import PostgresTarget, Settings, load_settings, resolve_postgres
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.redaction import Secret
 
 if TYPE_CHECKING:
+    from acode_tui.config import Settings
     from acode_tui.workspace import Workspace
 
 T = TypeVar("T")
@@ -46,9 +46,11 @@ class Invocation:
         return root.resolve()
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """The workspace's settings; from here on the password they lead to is known, and hidden."""
         if self._settings is None:
+            from acode_tui.config import PostgresTarget, load_settings, resolve_postgres
+
             self._settings = load_settings(self.root, environ=self.environ)
             target = resolve_postgres(self._settings.persistence.postgres, self.environ)
             if isinstance(target, PostgresTarget):

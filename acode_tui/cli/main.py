@@ -1,56 +1,19 @@
 """The command group: options that stand before a command, and the dashboard where there is none."""
 
 import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from acode_tui import __version__
-from acode_tui.cli import artifact, completion, config, database, importing, session
-from acode_tui.cli.faults import guarded
 from acode_tui.cli.invocation import Invocation
+from acode_tui.cli.program import PROGRAM, ProgramGroup
 from acode_tui.cli.usage import examples
-
-PROGRAM = "acode-tui"
-COMPLETE_VARIABLE = "_ACODE_TUI_COMPLETE"
-
-
-class GuardedGroup(click.Group):
-    """A group whose faults end as one line and an exit code, however it is called."""
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
-        invocation = Invocation()
-
-        def work() -> Any:
-            return super(GuardedGroup, self).main(
-                args,
-                prog_name or PROGRAM,
-                complete_var or COMPLETE_VARIABLE,
-                standalone_mode=False,
-                windows_expand_args=windows_expand_args,
-                obj=invocation,
-                **extra,
-            )
-
-        code = guarded(work, lambda: invocation.secrets)
-        if not standalone_mode:
-            return code
-        sys.exit(code)
 
 
 @click.group(
-    cls=GuardedGroup,
+    cls=ProgramGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples("acode-tui", "acode-tui import --all", "acode-tui --workspace ~/src/shop session list"),
@@ -89,10 +52,6 @@ def cli(context: click.Context, workspace: Path | None, log_level: str | None, h
     from acode_tui.cli.dashboard import open_dashboard
 
     return open_dashboard(invocation)
-
-
-for command in (session.group, artifact.group, importing.command, config.group, database.group, completion.command):
-    cli.add_command(command)
 
 
 def main() -> None:

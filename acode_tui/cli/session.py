@@ -27,11 +27,11 @@ _COLUMNS = (
 
 
 @click.group("session", epilog=examples("acode-tui session list --state Failed"))
-def group() -> None:
+def command() -> None:
     """List and show recorded runs."""
 
 
-@group.command(
+@command.command(
     "list",
     epilog=examples(
         "acode-tui session list --state Executing --state Failed",
@@ -96,7 +96,7 @@ def list_(
         click.echo(f"{len(page)}{total}; next page: --after {page.next_cursor}", err=True)
 
 
-@group.command("show", epilog=examples("acode-tui session show 0190d6a1", "acode-tui session show 0190d6a1 --tree"))
+@command.command("show", epilog=examples("acode-tui session show 0190d6a1", "acode-tui session show 0190d6a1 --tree"))
 @click.argument("session_id", metavar="ID")
 @click.option("--tree", is_flag=True, help="Show tasks, steps, tool calls and artifacts as a tree.")
 @json_option
