@@ -21,7 +21,7 @@ from acode_tui.storage.sqlite import rows
 
 E = TypeVar("E", bound=Entity)
 
-_ENQUEUE = """
+ENQUEUE = """
 INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
@@ -76,12 +76,12 @@ def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) 
 
 def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation, now: datetime) -> None:
     """Queue an entity's present state; ``now`` is the moment of the write, from its own transaction (AC-033)."""
-    connection.execute(_ENQUEUE, outbox_row(entity.kind, rows.to_row(entity), operation, format_time(now)))
+    connection.execute(ENQUEUE, outbox_row(entity.kind, rows.to_row(entity), operation, format_time(now)))
 
 
 def enqueue_rows(connection: sqlite3.Connection, records: list[rows.Row]) -> None:
     """Queue many, each made by ``outbox_row``."""
-    connection.executemany(_ENQUEUE, records)
+    connection.executemany(ENQUEUE, records)
 
 
 def stamped(entity: E, now: datetime) -> E:
@@ -94,7 +94,7 @@ def insert(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
     """Insert a row and queue it."""
     row = rows.to_row(entity)
     connection.execute(rows.INSERT[entity.kind], row)
-    connection.execute(_ENQUEUE, outbox_row(entity.kind, row, Operation.INSERT, format_time(now)))
+    connection.execute(ENQUEUE, outbox_row(entity.kind, row, Operation.INSERT, format_time(now)))
     return entity
 
 
@@ -102,7 +102,7 @@ def update(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
     """Replace a row by the same entity's new state and queue it."""
     row = rows.to_row(entity)
     connection.execute(rows.UPDATE[entity.kind], (*row[1:], row[0]))
-    connection.execute(_ENQUEUE, outbox_row(entity.kind, row, Operation.UPDATE, format_time(now)))
+    connection.execute(ENQUEUE, outbox_row(entity.kind, row, Operation.UPDATE, format_time(now)))
     return entity
 
 

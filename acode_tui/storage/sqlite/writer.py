@@ -1,8 +1,9 @@
 """The one writer of this process, with group commit.
 
-A unit of work is a plain function of the connection. The writer drains whatever units wait, runs each under
-its own savepoint inside one ``BEGIN IMMEDIATE`` transaction, commits once, then answers every caller: one
-thread hop and one fsync a group. Promises:
+A unit of work is a plain function of the connection. The writer drains whatever units wait, runs them inside one
+``BEGIN IMMEDIATE`` transaction, commits once, then answers every caller: one thread hop and one fsync a group.
+A unit may be run twice: where one of a group fails halfway, the group starts over, each under its own savepoint.
+Promises:
 
 - a caller is answered after its unit is on disk, never before;
 - a unit that fails is rolled back alone; the others of its group commit;
@@ -125,11 +126,11 @@ class Writer:
     def _group(self, group: list[_Waiting], connection: sqlite3.Connection) -> list[Any]:
         """Each unit's answer, or the exception it ended with."""
         units = [waiting.unit for waiting in group]
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            return [translate(error, "the write could not begin") for _ in units]
-        outcomes, whole = self._transaction(connection, units)
+        outcomes, whole = self._transaction(connection, units, self._unguarded)
+        if isinstance(whole, _Spoiled):
+            if len(units) == 1:
+                return [whole.refusal]
+            outcomes, whole = self._transaction(connection, units, self._guarded)
         if whole is None:
             return outcomes
         if len(units) == 1:
@@ -137,22 +138,23 @@ class Writer:
         # The transaction as a whole was lost, and with it units that did no wrong: each gets one of its own.
         alone: list[Any] = []
         for unit in units:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.Error as error:
-                alone.append(translate(error, "the write could not begin"))
-                continue
-            outcomes, whole = self._transaction(connection, [unit])
+            outcomes, whole = self._transaction(connection, [unit], self._guarded)
             alone.append(outcomes[0] if whole is None else whole)
         return alone
 
-    def _transaction(self, connection: sqlite3.Connection, units: list[Unit]) -> tuple[list[Any], BaseException | None]:
+    def _transaction(
+        self, connection: sqlite3.Connection, units: list[Unit], attempt: Callable[[sqlite3.Connection, Unit], Any]
+    ) -> tuple[list[Any], BaseException | None]:
         """The units' outcomes, or why none of them was committed."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            return [translate(error, "the write could not begin") for _ in units], None
         self._deadline = self._monotonic() + self._timeout_seconds
         connection.set_progress_handler(self._expired, _DEADLINE_OPCODES)
         try:
             before = meta.read_clock(connection, self._clock)
-            outcomes = [self._savepoint(connection, unit) for unit in units]
+            outcomes = [attempt(connection, unit) for unit in units]
             if self._expired():
                 raise TransactionError("the transaction took longer than allowed and was rolled back")
             if self._clock.last != before:
@@ -169,8 +171,25 @@ class Writer:
             return [], error
         return outcomes, None
 
-    def _savepoint(self, connection: sqlite3.Connection, unit: Unit) -> Any:
-        """The unit's answer or its own error; raises where the transaction itself is gone."""
+    def _unguarded(self, connection: sqlite3.Connection, unit: Unit) -> Any:
+        """The unit's answer, or its own error where it failed before it had written anything.
+
+        A savepoint makes every full-text index write out what it holds in memory, which costs more than the write
+        itself; and units hardly ever fail halfway. Raises _Spoiled where one did: the group then starts over.
+        """
+        before = connection.total_changes
+        try:
+            answer = unit(connection)
+        except Exception as error:
+            if not connection.in_transaction or self._expired():
+                raise
+            if connection.total_changes != before:
+                raise _Spoiled(_refusal(error)) from error
+            return _refusal(error)
+        return _still_open(connection, answer)
+
+    def _guarded(self, connection: sqlite3.Connection, unit: Unit) -> Any:
+        """The unit's answer or its own error, undone by itself; raises where the transaction itself is gone."""
         connection.execute("SAVEPOINT unit")
         try:
             answer = unit(connection)
@@ -179,15 +198,33 @@ class Writer:
                 raise
             connection.execute("ROLLBACK TO unit")
             connection.execute("RELEASE unit")
-            if isinstance(error, sqlite3.Error):
-                translation: AcodeError = translate(error, "the write was refused")
-                translation.__cause__ = error
-                return translation
-            return error
-        if not connection.in_transaction:
-            raise TransactionError("the transaction was ended by its own unit of work")
+            return _refusal(error)
+        _still_open(connection, answer)
         connection.execute("RELEASE unit")
         return answer
 
     def _expired(self) -> bool:
         return self._monotonic() > self._deadline
+
+
+class _Spoiled(Exception):
+    """A unit without a savepoint failed after it had written; ``refusal`` is what its caller is told."""
+
+    def __init__(self, refusal: Exception) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+
+def _refusal(error: Exception) -> Exception:
+    """A unit's error as its caller sees it."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    translation: AcodeError = translate(error, "the write was refused")
+    translation.__cause__ = error
+    return translation
+
+
+def _still_open(connection: sqlite3.Connection, answer: Any) -> Any:
+    if not connection.in_transaction:
+        raise TransactionError("the transaction was ended by its own unit of work")
+    return answer
