@@ -61,7 +61,9 @@ class ClaudeReader:
         at = self._bounds.see(at)
         kind = record.type
         if kind == "progress":
-            self._take_progress(record)
+            # A third of a large file is progress; only the link from a call to its subagent is of use.
+            if b"agent_progress" in raw:
+                self._take_progress(record)
             return
         self._note_header(record)
         if kind == "assistant":
@@ -94,9 +96,6 @@ class ClaudeReader:
             self._leaves.add(record.uuid)
 
     def _take_progress(self, record: Record) -> None:
-        # A third of a large file is progress; only the link from a call to its subagent is of use.
-        if b"agent_progress" not in bytes(record.data):
-            return
         data = _progress.decode(bytes(record.data))
         if data is not None and data.type == "agent_progress" and label(data.agent_id):
             self._agents.setdefault(text(record.parent_tool_use_id), label(data.agent_id))
@@ -124,7 +123,7 @@ class ClaudeReader:
         kind = classify(said)
         if kind is Kind.INTERRUPTION:
             self._interrupt(line, at)
-        elif answered:
+        elif answered or bytes(record.tool_use_result):
             return
         elif kind is Kind.COMMAND:
             self._command = (text(record.uuid), command_text(said), at, line)

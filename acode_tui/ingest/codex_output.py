@@ -51,7 +51,8 @@ def _of_object(value: dict[str, Any]) -> Output:
             break
     metadata = value.get("metadata")
     if type(metadata) is dict:
-        code, duration = metadata.get("exit_code"), metadata.get("duration_seconds")
+        code = metadata.get("exit_code")
+        duration: Any = metadata.get("duration_seconds")
         found.exit_code = code if type(code) is int and abs(code) < 2**31 else None
         found.duration = float(duration) if type(duration) in (int, float) and 0 <= duration < 1e9 else None
     if type(value.get("success")) is bool:

@@ -1,4 +1,5 @@
-"""Whether a file must be read again: pure decisions over what was noted of it last time. An unchanged file costs one stat.
+"""Whether a file must be read again: pure decisions over what was noted of it last time.
+An unchanged file costs one stat.
 
 The head's hash tells a file that grew from one that was written anew under the same name. It covers only
 bytes that were there last time, so growth never changes it.
@@ -37,14 +38,6 @@ def unchanged(known: TranscriptFile | None, now: FileStat, format: str | None = 
     )
 
 
-def head_length(known: TranscriptFile | None) -> int:
-    """How many bytes of the file's beginning ``classify`` needs."""
-    if known is None:
-        return 0
-    length, _, _ = known.head_hash.partition(":")
-    return min(int(length), HEAD_BYTES) if length.isdigit() else 0
-
-
 def hash_head(head: bytes) -> str:
     """The note of a beginning: its length and its SHA-256."""
     head = head[:HEAD_BYTES]
@@ -52,14 +45,22 @@ def hash_head(head: bytes) -> str:
 
 
 def classify(known: TranscriptFile | None, now: FileStat, head: bytes, format: str | None = None) -> Change:
-    """What became of a file. ``head`` is its beginning, at least ``head_length`` bytes of it if it has them."""
+    """What became of a file. ``head`` is its beginning, ``HEAD_BYTES`` of it if it has as many.
+
+    One that was merely touched counts as grown by nothing.
+    """
     if known is None:
         return Change.NEW
     if unchanged(known, now, format):
         return Change.UNCHANGED
     if format is not None and known.format != format:
         return Change.REWRITTEN
-    length = head_length(known)
+    length = _hashed_length(known)
     if now.size < known.offset or len(head) < length or hash_head(head[:length]) != known.head_hash:
         return Change.REWRITTEN
-    return Change.GROWN if now.size > known.size else Change.REWRITTEN
+    return Change.GROWN
+
+
+def _hashed_length(known: TranscriptFile) -> int:
+    length, _, _ = known.head_hash.partition(":")
+    return min(int(length), HEAD_BYTES) if length.isdigit() else 0

@@ -1,4 +1,4 @@
-"""The end of a file: which state its last lines leave the session in, and the graph of it all. Shared by the formats."""
+"""The end of a file: which state its last lines leave the session in, and the graph of it all."""
 
 from collections.abc import Collection
 from enum import Enum, auto

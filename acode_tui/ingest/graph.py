@@ -21,7 +21,6 @@ from acode_tui.domain.entities import (
     TaskGraph,
     ToolCallGraph,
 )
-from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.domain.times import format_time
 from acode_tui.domain.validation import Limits
@@ -35,6 +34,7 @@ from acode_tui.ingest.draft import (
     prompt_carrier,
     shorten,
 )
+from acode_tui.ingest.ids import IdScope
 from acode_tui.ingest.timeline import EventDraft
 
 MAX_ERROR_CHARS = 1_000
@@ -68,17 +68,19 @@ class GraphBuilder:
 
     def __init__(self, header: Header) -> None:
         self._header = header
-        self._source = header.source
         self._session = header.session_id
         self._start = header.first_seen or EPOCH
         self._limit = header.limits.max_artifact_bytes
+        self._scope = IdScope(header.source, header.session_id)
+        self._made: set[str] = set()
         self.artifacts = 0
 
     def build(self, run: RunDraft, events: Iterable[EventDraft], outcome: Outcome) -> SessionGraph:
         header = self._header
         last = header.last or self._start
         tasks = self._tasks(run, outcome, last)
-        rows = tuple(sorted((self._event(event) for event in events), key=lambda row: row.timestamp))
+        made = {row.id: row for row in map(self._event, events)}
+        rows = tuple(sorted(made.values(), key=lambda row: row.timestamp))
         created = min([header.first or self._start, *(task.created_at for task in tasks)])
         updated = max([created, last, *(task.updated_at for task in tasks), *(row.timestamp for row in rows)])
         prompts = (task.description for task in run.tasks if not task.implicit and task.description.strip())
@@ -96,7 +98,7 @@ class GraphBuilder:
         )
 
     def _id(self, *native: str) -> str:
-        return imported_id(self._source, self._session, *native)
+        return self._scope.id(*native)
 
     def _event(self, event: EventDraft) -> SessionEvent:
         at = event.at or self._start
@@ -202,7 +204,8 @@ class GraphBuilder:
         owned = call.carrier and call.name != ORPHAN
         call_id = self._id("carrier", step_id, call.key) if owned else self._id("call", call.key)
         facts = dict(call.facts)
-        artifacts = tuple(self._artifact(draft, call_id, created, facts) for draft in call.artifacts)
+        made = (self._artifact(draft, call_id, created, facts) for draft in call.artifacts)
+        artifacts = tuple(artifact for artifact in made if artifact is not None)
         stamps = [created, completed or created, *(artifact.updated_at for artifact in artifacts)]
         return ToolCallGraph(
             id=call_id,
@@ -220,7 +223,9 @@ class GraphBuilder:
             artifacts=artifacts,
         )
 
-    def _artifact(self, draft: ArtifactDraft, call_id: str, created: datetime, facts: dict[str, Any]) -> Artifact:
+    def _artifact(
+        self, draft: ArtifactDraft, call_id: str, created: datetime, facts: dict[str, Any]
+    ) -> Artifact | None:
         content = draft.content
         if len(content) > self._limit:
             facts.setdefault("cutOff", []).append(
@@ -230,9 +235,13 @@ class GraphBuilder:
         at = draft.at or created
         content_hash = digest(content)
         key = (call_id, draft.label, draft.type, draft.name, draft.content_type, format_time(at), content_hash)
+        artifact_id = self._id("artifact", *key)
+        if artifact_id in self._made:
+            return None
+        self._made.add(artifact_id)
         self.artifacts += 1
         return Artifact(
-            id=imported_id(self._source, "artifact", *key),
+            id=artifact_id,
             session_id=self._session,
             tool_call_id=call_id,
             type=draft.type,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 256 * 1024
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """A longer line is no record of a transcript; it is passed over and handed out as None."""
 

@@ -6,6 +6,7 @@ passed over without building objects, which is what keeps an import near the pri
 
 import json
 import math
+import re
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ MAX_DEPTH = 60
 """Levels of a JSON column that are kept; what lies deeper is cut (storage refuses more than 100)."""
 
 CUT = "[nested too deep]"
+_HAZARD = re.compile(rb"\\u(?:0000|[dD][89a-fA-F]|[eE]000)")
 
 
 class LineDecoder(Generic[R]):
@@ -83,14 +85,7 @@ def _refuse(name: str) -> Any:
 
 def needs_escape(line: bytes) -> bool:
     """Whether some string of a line might hold what a database text cannot; rarely true, and cheap to ask."""
-    return (
-        b"\\u0000" in line
-        or b"\\ud" in line
-        or b"\\uD" in line
-        or b"\xee\x80\x80" in line
-        or b"\\ue000" in line
-        or b"\\uE000" in line
-    )
+    return b"\xee\x80\x80" in line or (b"\\u" in line and _HAZARD.search(line) is not None)
 
 
 def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:

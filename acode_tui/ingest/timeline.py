@@ -8,13 +8,14 @@ is noted as a checkpoint and kept with the file's cursor; when the file goes on,
 again, followed by one that says that work went on, so the chain of states stays whole.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from acode_tui.domain.clock import TICK
 from acode_tui.domain.states import SessionState
+from acode_tui.ingest.draft import shorten
 
 MAX_REASON_CHARS = 1_000
 MAX_CHECKPOINTS = 100
@@ -40,14 +41,11 @@ class EventDraft(msgspec.Struct, frozen=True):
 
 
 class Timeline:
-    def __init__(
-        self, checkpoints: Sequence[Checkpoint] = (), shorten: Callable[[str, int], str] | None = None
-    ) -> None:
+    def __init__(self, checkpoints: Sequence[Checkpoint] = ()) -> None:
         self.live = SessionState.CREATED
         self.events: list[EventDraft] = []
         self.checkpoints = list(checkpoints)
         self._waiting = sorted(checkpoints, key=lambda found: found.line)
-        self._shorten = shorten or (lambda text, limit: text[:limit])
         self._last: datetime | None = None
         self.next_checkpoint = self._waiting[0].line if self._waiting else _NEVER
         """The reader of lines calls ``pass_checkpoint`` when it comes to a line beyond."""
@@ -82,7 +80,7 @@ class Timeline:
         self.next_checkpoint = self._waiting[0].line if self._waiting else _NEVER
 
     def end(self, state: SessionState, what: str, line: int, at: datetime) -> None:
-        """What the end of the file implies, as a checkpoint and its event. Checkpoints of an unchanged end come again."""
+        """What the end of the file implies, as a checkpoint and its event. An end read before comes again."""
         current = self.live
         for seen in self._waiting:
             self._emit(current, seen.state, seen.what, seen.line, seen.at)
@@ -105,7 +103,7 @@ class Timeline:
         return at
 
     def _emit(self, before: SessionState, after: SessionState, what: str, line: int, at: datetime | None) -> None:
-        reason = f"{self._shorten(what, MAX_REASON_CHARS)} [inferred=true line={line}]"
+        reason = f"{shorten(what, MAX_REASON_CHARS)} [inferred=true line={line}]"
         self.events.append(EventDraft(before, after, reason, at, line))
 
 

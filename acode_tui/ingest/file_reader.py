@@ -1,0 +1,140 @@
+"""Reads one file: its format by its first lines, its whole lines by that format, its cursor for the next time."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest.cursor import HEAD_BYTES, Change, FileStat, classify, hash_head
+from acode_tui.ingest.lines import WholeLines
+from acode_tui.ingest.records import parse_any
+from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines, TranscriptFormat, formats
+from acode_tui.ingest.state import FileState, decode_state, encode_state
+from acode_tui.ingest.timeline import SETTLED
+from acode_tui.ingest.usage import Claims
+from acode_tui.storage.ports import TranscriptFile
+
+PROBE_BYTES = 256 * 1024
+MAX_PROBE_BYTES = 16 * 1024 * 1024
+PROBE_LINES = 50
+
+
+class UnknownFormatError(Exception):
+    """None of the known formats recognises the file's first lines."""
+
+
+class Reading(msgspec.Struct, kw_only=True):
+    """What came of a file, and the cursor to keep with it."""
+
+    cursor: TranscriptFile
+    parsed: Parsed
+
+
+class FileReader:
+    """Reads files for one workspace. ``now`` is the import's own time."""
+
+    def __init__(
+        self, *, workspace_id: str, user_id: str | None, limits: Limits, now: datetime, format: str | None = None
+    ) -> None:
+        self._workspace_id = workspace_id
+        self._user_id = user_id
+        self._limits = limits
+        self._now = now
+        self._forced = format
+        self._formats = formats()
+
+    def read(self, path: Path, known: TranscriptFile | None, claims: Claims) -> Reading:
+        """Raises OSError if the file cannot be read, UnknownFormatError if it is no transcript."""
+        with open(path, "rb") as source:
+            stat = os.fstat(source.fileno())
+            now = FileStat(stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            head = source.read(HEAD_BYTES)[: now.size]
+            change = classify(known, now, head, self._forced)
+            kept = decode_state(known.state) if known is not None else FileState()
+            source.seek(0)
+            format_ = self._format(source, now.size)
+            source.seek(0)
+            lines = WholeLines(source, now.size)
+            context = ReadContext(
+                path=path,
+                workspace_id=self._workspace_id,
+                user_id=self._user_id,
+                limits=self._limits,
+                fresh=self.is_fresh(now.mtime_ns),
+                # What an older text's end implied says nothing of a file that was written anew.
+                checkpoints=kept.checkpoints if change in (Change.GROWN, Change.UNCHANGED) else (),
+                claims=claims,
+            )
+            parsed = _nothing(lines) if format_ is None else format_.read(lines, context)
+        state = FileState(
+            open=parsed.open,
+            session=parsed.graphs[0].id if parsed.graphs else "",
+            claimed=parsed.claimed,
+            checkpoints=parsed.checkpoints,
+        )
+        # A head that grew with its file would not match the next time: only what is whole is hashed.
+        cursor = TranscriptFile(
+            path=str(path),
+            format=format_.name if format_ is not None else "",
+            inode=now.inode,
+            size=now.size,
+            mtime_ns=now.mtime_ns,
+            offset=lines.offset,
+            head_hash=hash_head(head[: lines.offset]),
+            session_ids=tuple(graph.id for graph in parsed.graphs),
+            skipped_lines=parsed.skipped.count,
+            imported_at=self._now,
+            state=encode_state(state),
+        )
+        return Reading(cursor=cursor, parsed=parsed)
+
+    def is_fresh(self, mtime_ns: int) -> bool:
+        """Whether an agent may still be at work on a file. A stamp from the future counts as fresh."""
+        return self._now - _moment(mtime_ns) <= SETTLED
+
+    def _format(self, source: BinaryIO, size: int) -> TranscriptFormat | None:
+        """The format, or None where there is no whole line yet."""
+        if self._forced is not None:
+            return self._formats[self._forced]
+        probe = source.read(min(PROBE_BYTES, size))
+        while b"\n" not in probe and len(probe) < min(size, MAX_PROBE_BYTES):
+            more = source.read(min(PROBE_BYTES, size - len(probe)))
+            if not more:
+                break
+            probe += more
+        records = list(_objects(probe))
+        for format_ in self._formats.values():
+            if format_.recognises(records):
+                return format_
+        if b"\n" not in probe and len(probe) < MAX_PROBE_BYTES:
+            return None
+        raise UnknownFormatError
+
+
+def _objects(probe: bytes) -> Iterator[dict[str, Any]]:
+    lines = probe.split(b"\n")
+    # The last piece is half a line, or what follows the last newline.
+    for line in lines[:-1][:PROBE_LINES]:
+        value = parse_any(line.removeprefix(b"\xef\xbb\xbf"))
+        if isinstance(value, dict):
+            yield value
+
+
+def _nothing(lines: WholeLines) -> Parsed:
+    for _ in lines:
+        pass
+    return Parsed(counts=Counts(), skipped=SkippedLines())
+
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def _moment(mtime_ns: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=mtime_ns // 1000)
+    except OverflowError:
+        return _EPOCH

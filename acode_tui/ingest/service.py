@@ -1,0 +1,247 @@
+"""Importing: which files changed, reading them off the event loop, and storing each group in one transaction.
+
+A group is a few files. Between groups the import can be cancelled or killed: what was stored stays together
+with its cursors, and the next import goes on from there.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.text import escape
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest.cursor import FileStat, unchanged
+from acode_tui.ingest.discover import FoundTranscript
+from acode_tui.ingest.file_reader import FileReader, Reading, UnknownFormatError
+from acode_tui.ingest.peek import reading_order
+from acode_tui.ingest.registry import MAX_REPORTED, Counts, format_named
+from acode_tui.ingest.state import decode_state, is_current, is_open
+from acode_tui.ingest.usage import Claims
+from acode_tui.storage.ports import TranscriptFile, TranscriptLog
+
+GROUP_FILES = 50
+GROUP_BYTES = 4 * 1024 * 1024
+"""A group ends at whichever comes first; a larger file is a group of its own."""
+
+
+class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Something that could not be read. ``line`` counts from 1; None where the whole file is meant."""
+
+    file: str
+    line: int | None = None
+    message: str
+
+
+class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Handed out after every group, and once before the first. Bytes are those of files to be read."""
+
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    current: str = ""
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an import did. Counts are of the files read this time; ``unchanged`` files were not read again.
+
+    ``written`` is the number of rows inserted or updated.
+    """
+
+    files: int = 0
+    sessions: int = 0
+    tasks: int = 0
+    steps: int = 0
+    tool_calls: int = 0
+    artifacts: int = 0
+    unchanged: int = 0
+    skipped_lines: int = 0
+    written: int = 0
+    errors: tuple[ImportIssue, ...] = ()
+
+
+ProgressCallback = Callable[[ImportProgress], None]
+
+
+class _Due(NamedTuple):
+    path: Path
+    size: int
+    known: TranscriptFile | None
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.unchanged = 0
+        self.skipped = 0
+        self.written = 0
+        self.issues: list[ImportIssue] = []
+
+    def issue(self, path: Path, message: str, line: int | None = None) -> None:
+        self.issues.append(ImportIssue(file=escape(str(path)), line=line, message=message))
+
+    def report(self, files: int) -> ImportReport:
+        return ImportReport(
+            files=files,
+            sessions=self.counts.sessions,
+            tasks=self.counts.tasks,
+            steps=self.counts.steps,
+            tool_calls=self.counts.tool_calls,
+            artifacts=self.counts.artifacts,
+            unchanged=self.unchanged,
+            skipped_lines=self.skipped,
+            written=self.written,
+            errors=tuple(self.issues),
+        )
+
+
+async def import_transcripts(
+    log: TranscriptLog,
+    found: Sequence[FoundTranscript],
+    *,
+    workspace_id: str,
+    user_id: str | None = None,
+    limits: Limits | None = None,
+    format: str | None = None,
+    progress: ProgressCallback | None = None,
+    wall: WallClock = system_clock,
+) -> ImportReport:
+    """Bring the workspace to what the found files hold now. A second import of the same files writes nothing.
+
+    ``format`` reads every file as that one, whatever it looks like. Raises IngestError for an unknown format, and
+    what storage raises; a file that cannot be read is an issue in the report and stops nothing.
+    """
+    if format is not None:
+        format_named(format)
+    return await _Import(log, found, workspace_id, user_id, limits or Limits(), format, progress, wall()).run()
+
+
+class _Import:
+    def __init__(
+        self,
+        log: TranscriptLog,
+        found: Sequence[FoundTranscript],
+        workspace_id: str,
+        user_id: str | None,
+        limits: Limits,
+        format: str | None,
+        progress: ProgressCallback | None,
+        now: datetime,
+    ) -> None:
+        self._log = log
+        self._found = found
+        self._format = format
+        self._progress = progress
+        self._reader = FileReader(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
+        self._tally = _Tally()
+        self._claims = Claims()
+        self._done = 0
+        self._bytes_done = 0
+        self._bytes_total = 0
+
+    async def run(self) -> ImportReport:
+        known = await self._log.known()
+        due = await asyncio.to_thread(self._choose, known)
+        self._bytes_total = sum(file.size for file in due)
+        self._done = len(self._found) - len(due)
+        self._tell()
+        for group in _groups(due):
+            readings = await asyncio.to_thread(self._read_group, group)
+            await self._store(readings)
+            self._done += len(group)
+            self._bytes_done += sum(file.size for file in group)
+            self._tell(str(group[-1].path))
+        return self._tally.report(len(self._found))
+
+    def _choose(self, known: dict[str, TranscriptFile]) -> list[_Due]:
+        """The files to read, in reading order. An unchanged file costs the stat that found it."""
+        due = []
+        for item in self._found:
+            if item.problem is not None:
+                self._tally.issue(item.path, item.problem)
+                continue
+            cursor = known.get(str(item.path))
+            now = FileStat(item.inode, item.size, item.mtime_ns)
+            if cursor is not None and unchanged(cursor, now, self._format):
+                aged = is_open(cursor.state) and not self._reader.is_fresh(item.mtime_ns)
+                if not aged and is_current(cursor.state):
+                    self._tally.unchanged += 1
+                    continue
+            due.append(_Due(item.path, item.size, cursor))
+        if due:
+            held: dict[str, bytes] = {}
+            for cursor in known.values():
+                state = decode_state(cursor.state)
+                if state.claimed:
+                    held[state.session] = held.get(state.session, b"") + state.claimed
+            self._claims = Claims(held)
+        return sorted(due, key=lambda file: reading_order(file.path)) if len(due) > 1 else due
+
+    def _read_group(self, group: Sequence[_Due]) -> list[Reading]:
+        readings = []
+        for file in group:
+            try:
+                readings.append(self._reader.read(file.path, file.known, self._claims))
+            except OSError as error:
+                self._tally.issue(file.path, error.strerror or type(error).__name__)
+            except UnknownFormatError:
+                self._tally.issue(file.path, "not a transcript of a known format; name it with --format")
+        return readings
+
+    async def _store(self, readings: Sequence[Reading]) -> None:
+        if not readings:
+            return
+        try:
+            results = await self._log.save_many([(item.cursor, item.parsed.graphs) for item in readings])
+        except ValidationError as error:
+            if len(readings) == 1:
+                self._tally.issue(Path(readings[0].cursor.path), error.message)
+                return
+            # One file's content is refused: the others are stored without it.
+            for item in readings:
+                await self._store([item])
+            return
+        for item, result in zip(readings, results, strict=True):
+            self._count(item, result.written)
+
+    def _count(self, reading: Reading, written: int) -> None:
+        parsed = reading.parsed
+        self._tally.counts.add(parsed.counts)
+        self._tally.skipped += parsed.skipped.count
+        self._tally.written += written
+        path = Path(reading.cursor.path)
+        for line, why in parsed.skipped.named:
+            self._tally.issue(path, why, line)
+        if parsed.skipped.count > MAX_REPORTED:
+            self._tally.issue(path, f"{parsed.skipped.count - MAX_REPORTED} more lines were skipped")
+
+    def _tell(self, current: str = "") -> None:
+        if self._progress is not None:
+            self._progress(
+                ImportProgress(
+                    files_done=self._done,
+                    files_total=len(self._found),
+                    bytes_done=self._bytes_done,
+                    bytes_total=self._bytes_total,
+                    current=current,
+                )
+            )
+
+
+def _groups(files: Sequence[_Due]) -> Iterator[list[_Due]]:
+    group: list[_Due] = []
+    size = 0
+    for file in files:
+        if group and (len(group) >= GROUP_FILES or size + file.size > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += file.size
+    if group:
+        yield group
