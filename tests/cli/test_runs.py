@@ -1,0 +1,164 @@
+"""``session`` and ``artifact``: what they print, for people and for programs, and what they refuse."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Recorded, Run, answer
+
+SESSION_KEYS = {"id", "taskDescription", "state", "createdAt", "updatedAt", "metadata", "userId", "workspaceId"}
+
+
+def test_an_empty_workspace_says_what_to_do_next(run: Run) -> None:
+    result = run("session", "list")
+    assert result.exit_code == 0
+    assert "acode-tui import --all" in result.stdout
+    assert answer(run("session", "list", "--json")) == {"sessions": [], "nextCursor": None, "total": 0}
+
+
+def test_sessions_are_listed_with_the_keys_of_the_contract(run: Run, recorded: Recorded) -> None:
+    page = answer(run("session", "list", "--json"))
+    assert set(page) == {"sessions", "nextCursor", "total"}
+    assert page["total"] == 1
+    (session,) = page["sessions"]
+    assert session["id"] == recorded.session
+    assert set(session) >= SESSION_KEYS | {"syncVersion"}
+
+
+def test_lists_are_filtered_and_paged(run: Run, recorded: Recorded) -> None:
+    assert answer(run("session", "list", "--state", "planning", "--json"))["total"] == 1
+    assert answer(run("session", "list", "--state", "Failed", "--json"))["sessions"] == []
+    assert len(answer(run("session", "list", "--search", "valid", "--json"))["sessions"]) == 1
+    assert "no session fits" in run("session", "list", "--search", "nowhere").stdout
+    assert run("session", "list", "--state", "Nonsense").exit_code == 2
+    assert run("session", "list", "--limit", "0").exit_code == 2
+    bad = run("session", "list", "--after", "nonsense")
+    assert bad.exit_code == 1
+    assert bad.stderr.startswith("error: ACODE-")
+
+
+def test_a_second_page_begins_where_the_first_ended(run: Run, root: Path) -> None:
+    import asyncio
+
+    from acode_tui import open_workspace
+
+    async def record() -> None:
+        async with open_workspace(root) as workspace:
+            for number in range(5):
+                await workspace.store.create_session(f"run {number}")
+
+    asyncio.run(record())
+    seen, cursor = [], None
+    while True:
+        page = answer(run("session", "list", "--limit", "2", "--json", *(["--after", cursor] if cursor else [])))
+        seen += [session["taskDescription"] for session in page["sessions"]]
+        cursor = page["nextCursor"]
+        if cursor is None:
+            break
+    assert seen == [f"run {number}" for number in reversed(range(5))]
+
+
+def test_a_session_is_shown_whole_by_a_unique_prefix(run: Run, recorded: Recorded) -> None:
+    graph = answer(run("session", "show", recorded.session[:20], "--json"))
+    assert graph["id"] == recorded.session
+    artifact = graph["tasks"][0]["steps"][0]["toolCalls"][0]["artifacts"][0]
+    assert artifact["id"] == recorded.artifact
+    assert graph["events"]
+    shown = run("session", "show", recorded.session)
+    assert recorded.session in shown.stdout
+    tree = run("session", "show", recorded.session, "--tree").stdout
+    assert "└─ " in tree
+    assert recorded.artifact in tree
+
+
+@pytest.mark.parametrize("arguments", [("session", "show"), ("artifact", "show"), ("artifact", "save")])
+def test_an_unknown_id_is_one_line_on_standard_error(run: Run, recorded: Recorded, arguments: tuple[str, ...]) -> None:
+    extra = ("nowhere.bin",) if arguments[-1] == "save" else ("--json",)
+    result = run(*arguments, "ffffffff", *extra)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ACODE-NOTFOUND-001: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.ac("AC-059")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("session", "list"),
+        ("session", "show", "SESSION"),
+        ("session", "show", "SESSION", "--tree"),
+        ("artifact", "show", "ARTIFACT", "--content"),
+        ("db", "outbox", "list"),
+    ],
+)
+def test_recorded_text_never_reaches_the_terminal_as_it_is(
+    run: Run, recorded: Recorded, arguments: tuple[str, ...]
+) -> None:
+    names = {"SESSION": recorded.session, "ARTIFACT": recorded.artifact}
+    result = run(*(names.get(each, each) for each in arguments), color=True)
+    assert result.exit_code == 0, result.stderr
+    for trick in ("\x1b[31m" + "Add", "\u202e", "\x07", "\x00"):
+        assert trick not in result.stdout
+    if arguments[0] != "db":
+        assert "␛[31mAdd<U+202E> input [/bold] validation␇" in result.stdout
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(
+    run: Run, recorded: Recorded, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in (
+        ("session", "list"),
+        ("session", "show", recorded.session),
+        ("session", "show", recorded.session, "--tree"),
+        ("artifact", "show", recorded.artifact),
+        ("db", "outbox", "list"),
+        ("db", "check"),
+        ("config", "show"),
+    ):
+        for line in run(*arguments).stdout.splitlines():
+            assert len(line) <= columns, line
+
+
+def test_colour_is_left_out_when_no_color_is_set(run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[" in run("session", "list", color=True).stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in run("session", "list", color=True).stdout
+
+
+def test_an_artifact_is_saved_privately_and_never_over_another_file(
+    run: Run, recorded: Recorded, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.bin"
+    saved = answer(run("artifact", "save", recorded.artifact[:18], str(target), "--json"))
+    assert saved == {"id": recorded.artifact, "path": str(target), "size": len(recorded.content)}
+    assert target.read_bytes() == recorded.content
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    target.write_bytes(b"mine")
+    again = run("artifact", "save", recorded.artifact, str(target))
+    assert again.exit_code == 1
+    assert "--force" in again.stderr
+    assert target.read_bytes() == b"mine"
+    assert run("artifact", "save", recorded.artifact, str(target), "--force").exit_code == 0
+    assert target.read_bytes() == recorded.content
+    assert run("artifact", "save", recorded.artifact, str(tmp_path)).exit_code == 2
+    nowhere = run("artifact", "save", recorded.artifact, str(tmp_path / "no" / "x"))
+    assert nowhere.exit_code == 1
+    assert nowhere.stderr.startswith("error: ACODE-IO-001: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.bin", "shop"]
+
+
+def test_an_artifact_goes_to_standard_output_byte_for_byte(run: Run, recorded: Recorded) -> None:
+    result = run("artifact", "save", recorded.artifact, "-")
+    assert result.exit_code == 0
+    assert result.stdout_bytes == recorded.content
+
+
+def test_an_artifacts_metadata_is_shown_without_its_content(run: Run, recorded: Recorded) -> None:
+    found = answer(run("artifact", "show", recorded.artifact, "--json"))
+    assert found["size"] == len(recorded.content)
+    assert found["contentHash"].startswith("sha256:")
+    assert found["content"] is None
