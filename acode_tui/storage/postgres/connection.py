@@ -23,8 +23,16 @@ STATEMENT_CACHE = 100
 """Prepared statements kept a connection. Poolers that hand each transaction another backend lose them: the sync
 notices (SQLSTATE 26000 or 42P05) and goes on without a cache; ``statement_cache=0`` asks for that from the start."""
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, OverflowError)
-"""What a conversation with PostgreSQL may raise. TimeoutError and ssl.SSLError are OSErrors."""
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    OverflowError,
+    UnicodeError,
+)
+"""What a conversation with PostgreSQL may raise. TimeoutError and ssl.SSLError are OSErrors; the last two
+are values that could not even be put into a message."""
 
 
 async def connect(

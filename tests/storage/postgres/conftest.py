@@ -1,7 +1,6 @@
 """Targets and sync connections over a test's own database."""
 
-import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,8 +11,7 @@ from acode_tui.sync import conflict
 from tests.pg import Database
 
 WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"
-
-MakeTarget = Callable[..., PostgresTarget]
+OTHER_WORKSPACE = "0190d6a1-0000-7000-8000-000000000002"
 
 
 def target_of(database: Database, *, port: int | None = None, user: str = "postgres") -> PostgresTarget:
@@ -40,7 +38,3 @@ async def sync_target(pg_database: Database) -> AsyncIterator[SyncTarget]:
 async def head(sync_target: SyncTarget) -> Head:
     """The registered workspace."""
     return await sync_target.register_workspace(WORKSPACE, user="ada", host="laptop", version="0.1.0")
-
-
-def fresh_id() -> str:
-    return str(uuid.uuid4())
