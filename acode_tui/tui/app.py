@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("acode_tui.tui")
 _MAX_TOAST_CHARS = 400
+Work = TypeVar("Work")
 
 
 class Dashboard(App[int]):
@@ -85,6 +86,10 @@ class Dashboard(App[int]):
     async def pause(self, seconds: float) -> None:
         """Let time pass in a worker, such as between the keys of a search."""
         await asyncio.sleep(seconds)
+
+    async def in_thread(self, work: Callable[..., Work], *arguments: Any) -> Work:
+        """Run something slow and pure off the event loop."""
+        return await asyncio.to_thread(work, *arguments)
 
     # The workspace's life
 

@@ -1,0 +1,155 @@
+"""The viewer of one artifact: colours by language, diffs as diffs, JSON pretty, binary as a hex summary."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input
+
+from acode_tui.domain.entities import Artifact
+from acode_tui.tui.bindings import VIEWER
+from acode_tui.tui.document import PART_LINES, Document, coloured, open_document
+from acode_tui.tui.text import line, styled
+from acode_tui.tui.times import number, size
+from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.text_view import Flow, TextView, flow
+from acode_tui.tui.widgets.title import TitleLine
+
+if TYPE_CHECKING:
+    from acode_tui.tui.app import Dashboard
+
+
+class ArtifactScreen(Screen[None]):
+    """One artifact's whole content, a part at a time."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*VIEWER]
+    AUTO_FOCUS = "TextView"
+
+    @dataclass
+    class PartReady(Message):
+        """A part was read, coloured and laid out."""
+
+        document: Document
+        part: int
+        flow: Flow
+        renewed: bool
+
+    def __init__(self, artifact: Artifact) -> None:
+        super().__init__()
+        self._artifact = artifact
+        self._document: Document | None = None
+        self._part = 0
+        self._wrap: bool | None = None
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine("artifact")
+        yield TextView(id="content")
+        yield Input(placeholder="search in this text", id="search")
+        yield KeyBar()
+
+    @property
+    def dashboard(self) -> "Dashboard":
+        from acode_tui.tui.app import Dashboard
+
+        app = self.app
+        assert isinstance(app, Dashboard)
+        return app
+
+    def on_mount(self) -> None:
+        self.query_one("#search", Input).display = False
+        self.query_one(TitleLine).say(
+            self._artifact.name,
+            styled(size(self._artifact.size), "$foreground"),
+            styled(self._artifact.content_type, "$foreground-muted"),
+            styled(self._artifact.content_hash[:19] + "…", "$foreground-muted"),
+        )
+        self.query_one(TextView).border_title = "reading…"
+        self._prepare(0, renewed=True)
+
+    @work(group="part", exclusive=True, exit_on_error=False)
+    async def _prepare(self, part: int, *, renewed: bool) -> None:
+        workspace = self.dashboard.workspace
+        if workspace is None:
+            return
+        with self.dashboard.reporting():
+            document = self._document
+            if document is None:
+                data = await workspace.store.get_artifact_content(self._artifact.id)
+                found = self._artifact
+                document = await self.dashboard.in_thread(
+                    open_document, data, found.name, found.content_type, found.type
+                )
+            wrap = document.wraps if self._wrap is None else self._wrap
+            width = self.query_one(TextView).room if wrap else None
+            lines = await self.dashboard.in_thread(coloured, document, part)
+            laid_out = await self.dashboard.in_thread(flow, lines, width)
+            self.post_message(self.PartReady(document, part, laid_out, renewed))
+
+    @on(PartReady)
+    def _ready(self, event: PartReady) -> None:
+        document = self._document = event.document
+        self._part = event.part
+        if self._wrap is None:
+            self._wrap = document.wraps
+        view = self.query_one(TextView)
+        if event.renewed:
+            first = 1 + sum(part.count("\n") + 1 for part in document.parts[: event.part])
+            view.show(event.flow, numbered=document.kind in ("code", "json"), first_number=first)
+        else:
+            view.reflow(event.flow)
+        self._titles(document)
+
+    def _titles(self, document: Document) -> None:
+        view = self.query_one(TextView)
+        kind = document.language or document.kind
+        view.border_title = kind if document.kind != "binary" else "binary: not text, shown as bytes"
+        said = [f"{number(document.line_count)} lines"] if document.kind != "binary" else []
+        if len(document.parts) > 1:
+            said.append(
+                f"part {self._part + 1} of {len(document.parts)} ([ and ] turn; {number(PART_LINES)} lines each)"
+            )
+        if self._wrap:
+            said.append("wrapped")
+        view.border_subtitle = " · ".join(said)
+
+    @on(TextView.Resized)
+    def _resized(self) -> None:
+        if self._document is not None and self._wrap:
+            self._prepare(self._part, renewed=False)
+
+    def action_part(self, direction: int) -> None:
+        if self._document is not None and 0 <= self._part + direction < len(self._document.parts):
+            self._prepare(self._part + direction, renewed=True)
+
+    def action_wrap(self) -> None:
+        self._wrap = not self._wrap
+        self._prepare(self._part, renewed=False)
+
+    def action_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display = True
+        search.focus()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        self.query_one(TextView).focus()
+        self.action_match(1)
+
+    def action_match(self, direction: int) -> None:
+        needle = self.query_one("#search", Input).value
+        if not needle:
+            self.action_search()
+        elif not self.query_one(TextView).mark(needle, direction):
+            self.notify(f"“{line(needle, 40)}” is not in this part", markup=False)
+
+    def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
+        search = self.query_one("#search", Input)
+        if search.display:
+            search.display = False
+            self.query_one(TextView).focus()
+        else:
+            self.dismiss()

@@ -1,0 +1,166 @@
+"""The tree of a run. Nodes below a fold are made when it is first opened, so a run of thousands opens at once.
+
+Nothing of a run is ever deleted and siblings only grow at their end, so a newer reading of the same run changes labels
+and adds nodes, and leaves the cursor, the folds and the scroll where they are.
+"""
+
+from typing import ClassVar
+
+from rich.style import Style
+from rich.text import Text
+from textual.binding import BindingType
+from textual.widgets import Tree
+from textual.widgets.tree import TreeNode
+
+from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph
+from acode_tui.tui.bindings import TREE
+from acode_tui.tui.nodes import Node, children, label, node_count
+from acode_tui.tui.palette import Colours
+from acode_tui.tui.text import line
+
+UNFOLD_AT_ONCE = 1_500
+"""Nodes up to which everything is unfolded on request; more would hold up the keys."""
+_MAX_LABEL = 300
+
+
+class RunTree(Tree[Node]):
+    """Tasks, steps, tool calls, artifacts."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*TREE]
+    ICON_NODE = "▸ "
+    ICON_NODE_EXPANDED = "▾ "
+
+    def __init__(self) -> None:
+        super().__init__("", id="tree", classes="frame")
+        self.show_root = False
+        self.guide_depth = 2
+        self.auto_expand = False
+        self._graph: SessionGraph | None = None
+        self._made: dict[str, TreeNode[Node]] = {}
+
+    def take(self, graph: SessionGraph) -> None:
+        """Show a run, or a newer reading of it."""
+        first = self._graph is None
+        self._graph = graph
+        self._grow(self.root, graph)
+        self.root.expand()
+        if first:
+            self._unfold_some(graph)
+            if graph.tasks:
+                self.move_cursor(self.root.children[0])
+
+    def unfold(self) -> bool:
+        """Open everything; False if it is too much, and only tasks were opened."""
+        graph = self._graph
+        if graph is None:
+            return True
+        everything = node_count(graph) <= UNFOLD_AT_ONCE
+        for task in list(self.root.children):
+            self._open(task)
+            if everything:
+                for step in list(task.children):
+                    self._open(step)
+                    for call in list(step.children):
+                        self._open(call)
+        return everything
+
+    def fold(self) -> None:
+        """Close every task."""
+        for task in self.root.children:
+            task.collapse()
+
+    def _unfold_some(self, graph: SessionGraph) -> None:
+        few = sum(len(task.steps) for task in graph.tasks) <= 60
+        for task in list(self.root.children) if few else list(self.root.children)[-1:]:
+            self._open(task)
+            if few:
+                for step in list(task.children):
+                    self._open(step)
+
+    def _open(self, node: TreeNode[Node]) -> None:
+        self._fill(node)
+        node.expand()
+
+    def _grow(self, node: TreeNode[Node], owner: SessionGraph | Node) -> None:
+        below = children(owner)
+        colours = Colours.of(self.app.theme_variables)
+        known = list(node.children)
+        for index, child in enumerate(below):
+            text = _text(child, colours)
+            if index < len(known):
+                self._renew(known[index], child, text)
+            else:
+                self._made[child.id] = node.add(text, data=child, allow_expand=bool(children(child)))
+
+    def _renew(self, node: TreeNode[Node], child: Node, text: Text) -> None:
+        if node.label != text or node.data is None or node.data.updated_at != child.updated_at:
+            node.set_label(text)
+        node.data = child
+        node.allow_expand = bool(children(child))
+        if node.children:
+            self._grow(node, child)
+
+    def _fill(self, node: TreeNode[Node]) -> None:
+        if node.data is not None and not node.children:
+            self._grow(node, node.data)
+
+    def on_tree_node_expanded(self, event: Tree.NodeExpanded[Node]) -> None:
+        self._fill(event.node)
+
+    def restyle(self) -> None:
+        """Write the labels anew, after the theme changed."""
+        colours = Colours.of(self.app.theme_variables)
+        for node in self._made.values():
+            if node.data is not None:
+                node.set_label(_text(node.data, colours))
+
+    def process_label(self, label: str | Text) -> Text:
+        return label if isinstance(label, Text) else Text(label)
+
+    def get_label_width(self, node: TreeNode[Node]) -> int:
+        text = node.label
+        return (text.cell_len if isinstance(text, Text) else len(text)) + 2
+
+    def render_label(self, node: TreeNode[Node], base_style: Style, style: Style) -> Text:
+        shown = node.label.copy() if isinstance(node.label, Text) else Text(node.label)
+        if node is self.cursor_node:
+            shown.spans.clear()
+        shown.stylize(style)
+        icon = "  " if not node.allow_expand else self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
+        return Text.assemble((icon, base_style + Style.from_meta({"toggle": True})), shown, no_wrap=True)
+
+    def action_expand(self) -> None:
+        """Unfold, or step in when unfolded."""
+        node = self.cursor_node
+        if node is None or not node.allow_expand:
+            return
+        if node.is_expanded and node.children:
+            self.move_cursor(node.children[0])
+        else:
+            self._open(node)
+
+    def action_collapse(self) -> None:
+        """Fold, or step out when folded."""
+        node = self.cursor_node
+        if node is None:
+            return
+        if node.is_expanded and node.allow_expand:
+            node.collapse()
+        elif node.parent is not None and node.parent is not self.root:
+            self.move_cursor(node.parent)
+
+    def action_half_page(self, direction: int) -> None:
+        step = max(self.size.height // 2, 1)
+        self.cursor_line = min(max(self.cursor_line + direction * step, 0), self.last_line)
+
+
+def foldable(node: Node) -> bool:
+    """Whether enter folds and unfolds this node rather than opening it."""
+    return isinstance(node, (TaskGraph, StepGraph))
+
+
+def _text(node: Node, colours: Colours) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis", end="")
+    for value, role in label(node):
+        text.append(line(value)[:_MAX_LABEL], colours.style(role))
+    return text
