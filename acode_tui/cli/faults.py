@@ -1,6 +1,6 @@
 """Where every fault ends: one line on standard error and an exit code, never a traceback.
 
-0 is success, 1 a fault, 2 wrong usage, 130 an interruption, 141 a reader that went away.
+0 is success, 1 a fault, 2 wrong usage, 130 an interruption. A reader that went away is a fault without words.
 """
 
 import errno
@@ -18,7 +18,6 @@ from acode_tui.domain.redaction import Secret, redact
 FAULT = 1
 USAGE = 2
 INTERRUPTED = 130
-READER_GONE = 141
 
 _HINTS = {
     errno.ENOSPC: "free some space and try again",
@@ -55,7 +54,7 @@ def guarded(work: Callable[[], Any], secrets: Callable[[], Iterable[Secret]]) ->
         return INTERRUPTED
     except BrokenPipeError:
         _forget_output()
-        return READER_GONE
+        return FAULT
     except AcodeError as error:
         _say(str(error), secrets())
         return FAULT

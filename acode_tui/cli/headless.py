@@ -3,7 +3,10 @@
 import asyncio
 import signal
 
+from acode_tui import logs
 from acode_tui.cli.invocation import Invocation
+
+log = logs.get_logger("acode_tui.headless")
 
 
 def run_headless(invocation: Invocation, *, once: bool) -> int:
@@ -27,7 +30,9 @@ def run_headless(invocation: Invocation, *, once: bool) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         async with open_workspace(invocation.root, sync=True, settings=settings):
+            log.info("headless.started")
             await stop.wait()
+            log.info("headless.stopping")
         return 0
 
     return asyncio.run(drain() if once else serve())

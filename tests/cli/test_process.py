@@ -1,0 +1,251 @@
+"""The program as a process: exit codes, what it imports, what it does when it is interrupted or cut off."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import pytest
+
+from acode_tui.cli.main import cli
+from tests.cli.conftest import Recorded
+
+PROGRAM = [sys.executable, "-m", "acode_tui"]
+
+
+def call(
+    *arguments: str, environment: dict[str, str] | None = None, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    result = subprocess.run(
+        [*PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
+        **options,
+    )
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def walk(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from walk(command, (*path, name))
+
+
+COMMANDS = dict(walk(cli))
+
+
+@pytest.mark.parametrize("path", list(COMMANDS), ids=" ".join)
+def test_every_help_text_has_an_example_and_a_sentence(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    assert command.help
+    assert command.epilog is not None
+    assert "Example" in command.epilog
+    assert "acode-tui" in command.epilog
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["session", "list", "--help"], ["db", "--help"], ["completion", "bash"]]
+)
+def test_help_and_version_import_no_driver_and_no_dashboard(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom acode_tui.cli.main import cli\n"
+        f"cli.main({arguments!r}, standalone_mode=False)\n"
+        "print([m for m in ('textual', 'rich', 'asyncpg', 'aiosqlite', 'sqlite3', 'structlog') if m in sys.modules], "
+        "file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+    assert result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["session", "list"], ["db", "status"], ["config", "show"], ["db", "check"]])
+def test_plain_commands_import_neither_textual_nor_asyncpg(root: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom acode_tui.cli.main import cli\n"
+        f"code = cli.main(['--workspace', {str(root)!r}, *{arguments!r}], standalone_mode=False)\n"
+        "print(code, [m for m in ('textual', 'asyncpg') if m in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "0 []"
+
+
+def test_the_dashboard_without_a_terminal_names_headless(root: Path) -> None:
+    result = call("--workspace", str(root), stdin=subprocess.DEVNULL)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "--headless" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["session", "show"],
+        ["session", "list", "--nonsense"],
+        ["--workspace", "/nowhere/at/all", "session", "list"],
+        ["--once"],
+        ["--headless", "session", "list"],
+        ["--log-level", "loud", "session", "list"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert result.returncode == 2
+    assert "\nerror: " in result.stderr
+
+
+def test_a_workspace_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    result = call("session", "list", environment={"ACODE_WORKSPACE": str(file)})
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ACODE-CONFIG-001: workspace ")
+    assert call("--workspace", str(file), "session", "list").returncode == 2
+
+
+def test_a_file_in_place_of_the_agent_folder_or_the_database_is_one_line(root: Path) -> None:
+    agent = root / ".agent"
+    agent.write_text("x")
+    result = call("--workspace", str(root), "session", "list")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ACODE-")
+    assert result.stderr.count("\n") == 1
+    agent.unlink()
+    (agent / "workspace.db").mkdir(parents=True)
+    result = call("--workspace", str(root), "session", "list")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ACODE-DB-001: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_damaged_database_is_one_line_and_stays_as_it_is(root: Path) -> None:
+    (root / ".agent").mkdir(mode=0o700)
+    database = root / ".agent" / "workspace.db"
+    database.write_bytes(b"this is no database at all, and never was" * 100)
+    before = database.read_bytes()
+    result = call("--workspace", str(root), "session", "list")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ACODE-DB-007: ")
+    assert database.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_under_the_output_is_one_line(root: Path, recorded: Recorded) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*PROGRAM, "--workspace", str(root), "session", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ACODE-IO-001: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_fault_worth_a_word(root: Path, recorded: Recorded) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [*PROGRAM, "--workspace", str(root), "session", "list", "--json"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert result.returncode == 1
+    assert result.stderr == ""
+
+
+def _until(event: str, lines: IO[str]) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if event in line:
+            return
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_headless_runs_until_a_signal_and_ends_well(root: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "--workspace", str(root), "--headless"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            events = [json.loads(line)["event"] for line in _until("headless.started", process.stderr)]
+            process.send_signal(number)
+            _, rest = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert events[-1] == "headless.started"
+    assert process.returncode == 0
+    assert "Traceback" not in rest
+    assert (root / ".agent" / "workspace.db").exists()
+
+
+def test_an_interrupted_command_exits_130_without_a_traceback() -> None:
+    code = (
+        "import os, signal\nfrom acode_tui.cli.faults import guarded\n"
+        "print(guarded(lambda: os.kill(os.getpid(), signal.SIGINT) or __import__('time').sleep(5), tuple))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout == "130\n"
+    assert result.stderr == "interrupted\n"
+
+
+@pytest.mark.ac("AC-058")
+def test_a_defect_is_one_line_and_its_traceback_is_redacted_in_the_log(root: Path) -> None:
+    password = "p@:/%'\"\\ w"
+    code = f"""
+from pathlib import Path
+from acode_tui import logs
+from acode_tui.cli.faults import guarded
+from acode_tui.domain.redaction import Secret
+def work():
+    raise RuntimeError({password!r} + " in postgres://u:other@h/d")
+secret = Secret({password!r})
+logs.configure(Path({str(root / ".agent")!r}))
+logs.add_secrets([secret])
+print(guarded(work, lambda: [secret]))
+"""
+    (root / ".agent").mkdir()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "1\n"
+    assert result.stderr.startswith("error: ACODE-000: unexpected RuntimeError")
+    log = root / ".agent" / "logs" / "acode-tui.log"
+    line = json.loads(log.read_text())
+    assert "RuntimeError" in line["exception"]
+    for text in (result.stderr, line["exception"]):
+        assert "p@:" not in text
+        assert "other" not in text
+
+
+@pytest.mark.ac("AC-057")
+def test_what_the_program_writes_is_private_whatever_the_umask(root: Path) -> None:
+    before = os.umask(0o000)
+    try:
+        assert call("--workspace", str(root), "--log-level", "debug", "session", "list").returncode == 0
+    finally:
+        os.umask(before)
+    for path in (root / ".agent", *(root / ".agent").rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if path.name != ".gitignore":
+            assert mode == (0o700 if path.is_dir() else 0o600), path
