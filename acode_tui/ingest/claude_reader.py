@@ -3,6 +3,7 @@
 Order is the file's: stamps in these files run back and forth, and ``parentUuid`` points anywhere.
 """
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ SYNTHETIC = "<synthetic>"
 MAX_MODELS = 50
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _ASKING = frozenset({"ExitPlanMode", "AskUserQuestion"})
+_BLANK = re.compile(r"\s")
 _progress = LineDecoder(Progress)
 
 
@@ -135,7 +137,8 @@ class ClaudeReader:
             self._prompt(text(record.uuid), said if said.strip() else "[image]", at, line)
 
     def _prompt(self, uuid: str, said: str, at: datetime | None, line: int) -> None:
-        key = uuid or f"line:{line}"
+        # An id with blanks in it is a placeholder, and names nothing.
+        key = uuid if uuid and not _BLANK.search(uuid) else f"line:{line}"
         if key in self._prompts:
             return
         self._prompts.add(key)

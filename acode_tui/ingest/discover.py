@@ -1,8 +1,8 @@
-"""Finding transcripts on this machine: a walk that opens no file, survives loops of links, and says what it cannot read."""
+"""Finding transcripts on this machine: a walk that opens no file and survives loops of links."""
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -109,6 +109,10 @@ def _walk(folder: str, visited: set[tuple[int, int]], failed: Callable[[OSError]
                     yield _file(Path(entry.path), entry.stat())
             except OSError as error:
                 failed(error)
+
+
+def _is_transcript(name: str, siblings: Set[str]) -> bool:
+    return name.endswith(".jsonl") or (name.endswith(_PACKED) and name.removesuffix(".zst") not in siblings)
 
 
 def _file(path: Path, stat: os.stat_result) -> FoundTranscript:

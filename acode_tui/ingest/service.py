@@ -151,13 +151,27 @@ class _Import:
         self._bytes_total = sum(file.size for file in due)
         self._done = len(self._found) - len(due)
         self._tell()
-        for group in _groups(due):
-            readings = await asyncio.to_thread(self._read_group, group)
-            await self._store(readings)
-            self._done += len(group)
-            self._bytes_done += sum(file.size for file in group)
-            self._tell(str(group[-1].path))
+        # While one group is on its way to the disk, the next is read.
+        storing: asyncio.Task[None] | None = None
+        try:
+            for group in _groups(due):
+                readings = await asyncio.to_thread(self._read_group, group)
+                if storing is not None:
+                    await storing
+                storing = asyncio.create_task(self._finish_group(group, readings))
+            if storing is not None:
+                await storing
+        finally:
+            if storing is not None and not storing.done():
+                storing.cancel()
+                await asyncio.gather(storing, return_exceptions=True)
         return self._tally.report(len(self._found))
+
+    async def _finish_group(self, group: Sequence[_Due], readings: Sequence[Reading]) -> None:
+        await self._store(readings)
+        self._done += len(group)
+        self._bytes_done += sum(file.size for file in group)
+        self._tell(str(group[-1].path))
 
     def _choose(self, known: dict[str, TranscriptFile]) -> list[_Due]:
         """The files to read, in reading order. An unchanged file costs the stat that found it."""
