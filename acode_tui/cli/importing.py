@@ -1,8 +1,161 @@
-"""``import``: reads transcripts of other agents into the workspace."""
+"""``import``: reads transcripts of other agents into the workspace, once or as they grow."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import plural, print_json
+from acode_tui.cli.usage import examples, json_option
+from acode_tui.domain.display import clean
+from acode_tui.domain.errors import IngestError
 
-@click.command("import")
-def command() -> None:
-    """x."""
+if TYPE_CHECKING:
+    from acode_tui.config import Settings
+    from acode_tui.ingest import ImportReport
+    from acode_tui.workspace import Workspace
+
+_MOST_ISSUES = 20
+_SETTLE_MS = 30_000
+"""How often a watched import looks again though nothing moved: a run counts as over once its file has rested."""
+
+
+@click.command(
+    "import",
+    epilog=examples(
+        "acode-tui import --all",
+        "acode-tui import ~/.claude/projects/-home-me-shop",
+        "acode-tui import --format codex rollout.jsonl --json",
+        "acode-tui import --all --watch",
+    ),
+)
+@click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path), nargs=-1)
+@click.option("--all", "everywhere", is_flag=True, help="Everywhere the known agents keep transcripts (ingest.roots).")
+@click.option("--format", "format_", metavar="NAME", help="Read every file as this format, whatever it looks like.")
+@click.option("--watch", is_flag=True, help="Go on, and import what is written from now on, until Ctrl-C.")
+@json_option
+@pass_invocation
+def command(
+    invocation: Invocation, paths: tuple[Path, ...], everywhere: bool, format_: str | None, watch: bool, as_json: bool
+) -> int:
+    """Read transcripts of Claude Code, Codex and others into the workspace.
+
+    PATH is a transcript or a folder of them. What was imported before and has not changed is not read again.
+    """
+    if not paths and not everywhere:
+        raise click.UsageError("name a PATH, or say --all")
+    for path in paths:
+        if not path.exists():
+            raise IngestError(f"{path}: there is no such file or folder", hint="check the path, or use --all")
+    roots = _roots(invocation.settings, invocation, paths, everywhere)
+
+    async def work(workspace: "Workspace") -> int:
+        report = await _import(workspace, roots, format_)
+        _print(report, roots, as_json=as_json)
+        if watch:
+            await _watch(workspace, roots, format_, as_json=as_json)
+        return FAULT if _nothing_readable(report) else 0
+
+    return invocation.with_workspace(work)
+
+
+def _roots(settings: "Settings", invocation: Invocation, paths: Iterable[Path], everywhere: bool) -> list[Path]:
+    from acode_tui.config import resolve_path
+    from acode_tui.ingest import default_roots
+
+    roots = list(paths)
+    if everywhere:
+        configured = [resolve_path(invocation.root, root) for root in settings.ingest.roots]
+        roots += configured or default_roots(invocation.environ, settings.ingest.formats or None)
+    return roots
+
+
+async def _import(workspace: "Workspace", roots: list[Path], format_: str | None) -> "ImportReport":
+    from acode_tui.cli.progress import ImportLine
+    from acode_tui.ingest import discover, import_transcripts
+
+    found = await discover(roots, workspace.settings.ingest.formats or None)
+    with ImportLine() as line:
+        return await import_transcripts(
+            workspace.transcripts,
+            found,
+            workspace_id=workspace.workspace_id,
+            user_id=workspace.user,
+            limits=workspace.settings.limits,
+            format=format_,
+            progress=line.show,
+            wall=workspace.wall,
+        )
+
+
+async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None, *, as_json: bool) -> None:
+    import asyncio
+    import signal
+
+    from watchfiles import awatch
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    present = [root for root in roots if root.exists()]
+    if not present:
+        raise IngestError("there is no folder to watch", hint="name a PATH, or set ingest.roots")
+    click.echo(f"watching {plural(len(present), 'place')}; Ctrl-C ends", err=True)
+    changes = awatch(*present, stop_event=stop, rust_timeout=_SETTLE_MS, yield_on_timeout=True, raise_interrupt=False)
+    async for _ in changes:
+        if stop.is_set():
+            break
+        report = await _import(workspace, roots, format_)
+        if report.written:
+            _print(report, roots, as_json=as_json)
+
+
+def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
+    if as_json:
+        print_json(_json(report))
+        return
+    if not report.files:
+        places = ", ".join(clean(str(root)) for root in roots) or "the places of the known agents: none exists here"
+        click.echo(f"no transcripts found in {places}; name a file or a folder: `acode-tui import PATH`")
+        return
+    counts = (
+        (report.sessions, "session"),
+        (report.tasks, "task"),
+        (report.steps, "step"),
+        (report.tool_calls, "tool call"),
+        (report.artifacts, "artifact"),
+    )
+    click.echo(
+        f"{plural(report.files, 'file')}, {report.unchanged:,} unchanged; read "
+        + ", ".join(plural(count, noun) for count, noun in counts)
+        + f"; {plural(report.written, 'row')} written; {plural(report.skipped_lines, 'line')} skipped"
+    )
+    for issue in report.errors[:_MOST_ISSUES]:
+        place = f"{issue.file}:{issue.line}" if issue.line is not None else issue.file
+        click.echo(clean(f"{place}: {issue.message}"), err=True)
+    if len(report.errors) > _MOST_ISSUES:
+        click.echo(f"and {len(report.errors) - _MOST_ISSUES:,} more; --json has all of them", err=True)
+
+
+def _json(report: "ImportReport") -> dict[str, Any]:
+    return {
+        "files": report.files,
+        "sessions": report.sessions,
+        "tasks": report.tasks,
+        "steps": report.steps,
+        "toolCalls": report.tool_calls,
+        "artifacts": report.artifacts,
+        "unchanged": report.unchanged,
+        "skippedLines": report.skipped_lines,
+        "errors": report.errors,
+    }
+
+
+def _nothing_readable(report: "ImportReport") -> bool:
+    """Whether files were found and not one of them could be read."""
+    unreadable = {issue.file for issue in report.errors if issue.line is None}
+    return report.files > 0 and len(unreadable) >= report.files and not report.sessions
