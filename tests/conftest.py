@@ -1,1 +1,45 @@
-"""Fixtures that every test may use."""
+"""What every test may use: the profiles of the property tests, a clock that a test turns, a workspace of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from acode_tui.config import IdentitySettings, Settings
+from tests.clocks import TurnedClock
+
+if TYPE_CHECKING:
+    from acode_tui.workspace import Workspace
+
+pytest_plugins = ["tests.pg"]
+
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ci")
+
+PLAIN_SETTINGS = Settings(identity=IdentitySettings(user="ada@example.org"))
+"""The defaults, with a name, so that nobody's git is asked for one."""
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    """A wall clock that stands still until the test turns it."""
+    return TurnedClock()
+
+
+@pytest.fixture
+def plain_settings() -> Settings:
+    return PLAIN_SETTINGS
+
+
+@pytest.fixture
+async def workspace(tmp_path: Path, clock: TurnedClock) -> "AsyncIterator[Workspace]":
+    """An empty workspace in the test's own folder, on the turned clock."""
+    from acode_tui.workspace import open_workspace
+
+    async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
+        yield opened

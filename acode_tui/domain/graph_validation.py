@@ -1,10 +1,12 @@
 """Whether a whole graph may be stored: the boundary's rules on every entity in it, and that it hangs together."""
 
+import re
 from collections.abc import Sequence
 
 from acode_tui.domain.codec import digest
-from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
+from acode_tui.domain.entities import Artifact, Entity, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.schema import TABLES
 from acode_tui.domain.validation import (
     MAX_DESCRIPTION_CHARS,
     Limits,
@@ -14,10 +16,15 @@ from acode_tui.domain.validation import (
     require_metadata,
     require_not_before,
     require_order,
-    require_storable,
     require_text,
     require_uuid,
 )
+
+_ENUMS = {
+    kind: tuple((column.name, column.enum) for column in table.columns if column.enum is not None)
+    for kind, table in TABLES.items()
+}
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 
 def validate_graph(graph: SessionGraph, limits: Limits) -> None:
@@ -36,13 +43,23 @@ def validate_graph(graph: SessionGraph, limits: Limits) -> None:
         require_not_before(entity.updated_at, entity.created_at, "updated_at", "created_at")
         if entity is not graph and getattr(entity, "session_id", None) != graph.id:
             raise ValidationError(f"{entity.kind.value}.session_id", "is not the session's id")
+        _check_names(entity)
         _check(entity, limits)
     _check_links(graph)
 
 
+def _check_names(entity: Entity) -> None:
+    """States and types: a name that no program knows could be stored, but never read again."""
+    for field, names in _ENUMS[entity.kind]:
+        try:
+            names(getattr(entity, field))
+        except ValueError:
+            raise ValidationError(field, f"must be one of {', '.join(names)}") from None
+
+
 def _check(entity: object, limits: Limits) -> None:
     if isinstance(entity, SessionEvent):
-        require_storable(entity.reason, "reason")
+        optional_text(entity.reason, "reason")
     elif isinstance(entity, SessionTask):
         require_text(entity.title, "title")
         optional_text(entity.description, "description")
@@ -60,6 +77,10 @@ def _check(entity: object, limits: Limits) -> None:
             require_not_before(entity.completed_at, entity.created_at, "completed_at", "created_at")
     elif isinstance(entity, Artifact):
         require_text(entity.name, "name")
+        require_text(entity.content_type, "content_type")
+        require_order(entity.size, "size")
+        if _DIGEST.fullmatch(entity.content_hash) is None:
+            raise ValidationError("content_hash", "must be sha256: and 64 hex digits")
         if entity.content is not None:
             content = require_content(entity.content, "content", limits)
             if len(content) != entity.size:

@@ -9,7 +9,10 @@ def require_utc(moment: datetime, field: str) -> datetime:
     """The same moment in UTC. A naive datetime is refused: nobody can say which moment it means."""
     if moment.tzinfo is None:
         raise ValidationError(field, "has no time zone", hint="pass an aware datetime such as datetime.now(UTC)")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    try:
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError(field, "lies outside the years 1 to 9999 in UTC") from None
 
 
 def format_time(moment: datetime) -> str:

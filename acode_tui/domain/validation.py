@@ -89,7 +89,11 @@ def require_uuid(value: str, field: str) -> str:
 
 
 def require_order(value: int, field: str) -> int:
-    """A position among siblings, from 0."""
+    """A position among siblings, or a size: from 0, within what both databases hold."""
+    if not isinstance(value, int):
+        raise ValidationError(field, f"must be an integer, not {type(value).__name__}")
+    if value >= 2**63:
+        raise ValidationError(field, "is beyond what a database integer holds")
     if value < 0:
         raise ValidationError(field, f"is {value}; it counts from 0")
     return value

@@ -1,0 +1,159 @@
+"""JSON of entities and whole runs: camelCase, every field present, times of one width, back exactly."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+
+from acode_tui.domain.codec import (
+    canonical_json,
+    decode_graph,
+    decode_payload,
+    digest,
+    encode_json,
+    encode_payload,
+    strip_children,
+)
+from acode_tui.domain.entities import Entity, SessionGraph
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from tests.domain.graphs import graphs
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+TIMES = {"createdAt", "updatedAt", "timestamp", "completedAt"}
+
+FIELDS = {
+    "session": "id taskDescription state createdAt updatedAt metadata userId workspaceId syncVersion tasks events",
+    "session_event": "id sessionId fromState toState reason timestamp createdAt updatedAt",
+    "session_task": "id sessionId title description state order createdAt updatedAt metadata syncVersion steps",
+    "step": "id sessionId taskId name description state order createdAt updatedAt metadata syncVersion toolCalls",
+    "tool_call": "id sessionId stepId toolName parameters state order createdAt updatedAt completedAt result "
+    "errorMessage syncVersion artifacts",
+    "artifact": "id sessionId toolCallId type name contentHash contentType size createdAt updatedAt content",
+}
+"""The contract, written out again: what every JSON object of a kind holds."""
+
+CHILDREN = {"session": "tasks", "session_task": "steps", "step": "toolCalls", "tool_call": "artifacts"}
+BELOW = {"session": "session_task", "session_task": "step", "step": "tool_call", "tool_call": "artifact"}
+
+
+def _nodes(kind: str, node: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    found = [(kind, node), *(("session_event", event) for event in node.get("events", []))]
+    for child in node.get(CHILDREN.get(kind, ""), []):
+        found += _nodes(BELOW[kind], child)
+    return found
+
+
+@given(graphs())
+def test_a_whole_run_comes_back_exactly(graph: SessionGraph) -> None:
+    encoded = encode_json(graph)
+    decoded = decode_graph(encoded)
+    assert encode_json(decoded) == encoded
+    rows = zip(graph.entities(), decoded.entities(), strict=True)
+    for before, after in rows:
+        assert type(before) is type(after)
+        for field in before.__struct_fields__:
+            assert getattr(before, field) == getattr(after, field), field
+
+
+@given(graphs())
+def test_every_field_is_present_and_named_in_camel_case(graph: SessionGraph) -> None:
+    for kind, node in _nodes("session", msgspec.json.decode(encode_json(graph))):
+        assert set(node) == set(FIELDS[kind].split())
+
+
+@given(graphs())
+def test_every_time_has_the_one_width(graph: SessionGraph) -> None:
+    for _, node in _nodes("session", msgspec.json.decode(encode_json(graph))):
+        for name in TIMES & set(node):
+            assert node[name] is None or STAMP.fullmatch(node[name])
+
+
+@given(graphs())
+def test_fields_of_a_newer_program_are_tolerated(graph: SessionGraph) -> None:
+    plain = msgspec.json.decode(encode_json(graph))
+    for _, node in _nodes("session", plain):
+        node["inventedLater"] = {"deep": [1, 2]}
+    decoded = decode_graph(msgspec.json.encode(plain))
+    assert encode_json(decoded) == encode_json(graph)
+
+
+@pytest.mark.ac("AC-032")
+@given(graphs())
+def test_a_payload_rebuilds_its_row_but_for_an_artifacts_content(graph: SessionGraph) -> None:
+    for entity in strip_children(graph.entities()):
+        rebuilt = decode_payload(entity.kind, encode_payload(entity))
+        for column in TABLES[entity.kind].columns:
+            expected = None if column.kind == "bytes" else getattr(entity, column.name)
+            assert getattr(rebuilt, column.name) == expected
+
+
+@given(graphs())
+def test_the_canonical_form_does_not_depend_on_the_order_of_keys(graph: SessionGraph) -> None:
+    def turned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: turned(item) for key, item in reversed(value.items())}
+        return [turned(item) for item in value] if isinstance(value, list) else value
+
+    plain = msgspec.json.decode(encode_json(graph))
+    assert canonical_json(turned(plain)) == canonical_json(plain)
+    assert digest(canonical_json(turned(plain))) == digest(canonical_json(plain))
+
+
+@given(graphs())
+def test_stripping_children_leaves_rows_with_their_own_columns(graph: SessionGraph) -> None:
+    rows = strip_children(graph.entities())
+    assert [row.id for row in rows] == [entity.id for entity in graph.entities()]
+    assert all(type(row) is TABLES[row.kind].entity for row in rows)
+
+
+@given(graphs())
+def test_a_run_lists_every_parent_before_its_children(graph: SessionGraph) -> None:
+    seen: set[str] = set()
+    for entity in graph.entities():
+        parent = TABLES[entity.kind].parent
+        assert parent is None or getattr(entity, parent[0]) in seen
+        seen.add(entity.id)
+
+
+def test_the_schema_lists_exactly_the_contracts_columns() -> None:
+    for kind, table in TABLES.items():
+        own = set(FIELDS[kind.value].split()) - {"tasks", "events", "steps", "toolCalls", "artifacts"}
+        assert {column.json for column in table.columns} == own
+        assert set(table.column_names) == set(table.entity.__struct_fields__)
+        assert table.mutable == ("syncVersion" in own)
+    assert list(TABLES) == list(EntityType)
+
+
+def test_equality_and_hash_are_by_kind_and_id() -> None:
+    first, second = _event(), _event(reason="other")
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != _event(id="0190d6a1-0000-7000-8000-00000000000b")
+    assert first != "a string"
+
+
+def test_entities_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        _event().reason = "changed"  # type: ignore[attr-defined]
+
+
+def test_a_digest_names_its_algorithm() -> None:
+    assert digest(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def _event(**changes: str) -> Entity:
+    fields = {
+        "id": "0190d6a1-0000-7000-8000-00000000000a",
+        "sessionId": "0190d6a1-0000-7000-8000-000000000001",
+        "fromState": "Created",
+        "toState": "Planning",
+        "reason": "start",
+        "timestamp": "2026-01-05T18:23:45.123456Z",
+        "createdAt": "2026-01-05T18:23:45.123456Z",
+        "updatedAt": "2026-01-05T18:23:45.123456Z",
+        **changes,
+    }
+    return decode_payload(EntityType.SESSION_EVENT, msgspec.json.encode(fields))

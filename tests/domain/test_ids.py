@@ -1,0 +1,48 @@
+"""Ids: fresh ones are ordered by time, imported ones are the same wherever they are imported."""
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acode_tui.domain.ids import imported_id, new_id
+from acode_tui.domain.keys import idempotency_key
+from acode_tui.domain.states import EntityType
+from acode_tui.domain.times import parse_time
+
+parts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=3)
+
+
+def test_fresh_ids_are_version_7_distinct_and_in_order() -> None:
+    made = [new_id() for _ in range(5_000)]
+    assert len(set(made)) == len(made)
+    assert made == sorted(made)
+    assert {uuid.UUID(each).version for each in made} == {7}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), parts)
+def test_imported_ids_are_version_5_and_stable(source: str, native: list[str]) -> None:
+    first = imported_id(source, *native)
+    assert first == imported_id(source, *native)
+    assert uuid.UUID(first).version == 5
+
+
+@given(parts, parts)
+def test_other_native_ids_give_other_ids(first: list[str], second: list[str]) -> None:
+    # The separator is a control character that no native id contains.
+    if first != second and not any("\x1f" in each for each in first + second):
+        assert imported_id("claude-code", *first) != imported_id("claude-code", *second)
+
+
+def test_imported_ids_never_change_between_releases() -> None:
+    assert imported_id("claude-code", "abc") == str(
+        uuid.uuid5(uuid.UUID("6f2b1c52-93d5-5c0e-9d0a-3f0f4c1f7a11"), "claude-code\x1fabc")
+    )
+
+
+@pytest.mark.ac("AC-044")
+def test_a_key_is_kind_id_and_stamp() -> None:
+    stamp = parse_time("2026-01-05T18:23:45.123456Z")
+    key = idempotency_key(EntityType.STEP, "0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890", stamp)
+    assert key == "step:0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890:2026-01-05T18:23:45.123456Z"

@@ -1,0 +1,64 @@
+"""Any text can be kept: what a database cannot hold is refused by name, or escaped so that it comes back."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.text import MARK, escape, escape_json, is_storable, require_storable, unescape
+
+anything = st.text(
+    st.one_of(st.sampled_from(["\x00", "\ud800", "\udfff", MARK, "0", "a", "f", "d8"[0]]), st.characters())
+)
+
+
+@given(anything)
+def test_unescape_gives_back_what_escape_was_given(text: str) -> None:
+    assert unescape(escape(text)) == text
+
+
+@given(anything)
+def test_escaped_text_can_be_stored(text: str) -> None:
+    assert is_storable(escape(text))
+    escape(text).encode("utf-8")
+
+
+@given(anything, anything)
+def test_two_texts_never_share_an_escape(first: str, second: str) -> None:
+    assert (escape(first) == escape(second)) == (first == second)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00" + MARK)))
+def test_ordinary_text_is_left_as_it_is(text: str) -> None:
+    assert escape(text) is text
+
+
+@given(anything)
+def test_storable_is_what_utf8_without_nul_holds(text: str) -> None:
+    try:
+        holds = b"\x00" not in text.encode("utf-8")
+    except UnicodeEncodeError:
+        holds = False
+    assert is_storable(text) == holds
+
+
+@pytest.mark.parametrize(("text", "named"), [("a\x00b", "NUL"), ("a\udc80", "U\\+DC80")])
+def test_refusal_names_the_field_and_the_character_and_not_the_text(text: str, named: str) -> None:
+    with pytest.raises(ValidationError, match=f"reason: contains .*{named}") as refused:
+        require_storable("secret" + text, "reason")
+    assert "secret" not in str(refused.value)
+
+
+@given(st.recursive(anything, lambda inner: st.lists(inner) | st.dictionaries(anything, inner), max_leaves=8))
+def test_json_is_escaped_in_keys_and_values_alike(value: Any) -> None:
+    def back(each: Any) -> Any:
+        if isinstance(each, str):
+            assert is_storable(each)
+            return unescape(each)
+        if isinstance(each, dict):
+            return {back(key): back(item) for key, item in each.items()}
+        return [back(item) for item in each]
+
+    assert back(escape_json(value)) == value
