@@ -1,0 +1,212 @@
+"""Small transcripts of the tests' own, in each agent's format, and short ways to read them."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from acode_tui.domain.entities import SessionGraph, StepGraph, ToolCallGraph
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest.registry import Parsed, ReadContext, format_named
+from acode_tui.ingest.timeline import Checkpoint
+from acode_tui.ingest.usage import Claims
+
+START = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
+WORKSPACE = "0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890"
+SESSION = "11111111-2222-4333-8444-555555555555"
+
+
+def stamp(seconds: float) -> str:
+    """The text of a moment after the start, as both agents write it."""
+    return (START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Transcript:
+    """Lines in the making; each line is a second later than the one before."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def raw(self, line: bytes) -> None:
+        self.lines.append(line)
+
+    def add(self, record: Any) -> None:
+        self.raw(json.dumps(record).encode())
+
+    @property
+    def now(self) -> str:
+        return stamp(len(self.lines))
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(line + b"\n" for line in self.lines)
+
+    def write(self, path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.data)
+        return path
+
+
+class Claude(Transcript):
+    """A Claude Code session."""
+
+    def __init__(self, session: str = SESSION, **common: Any) -> None:
+        super().__init__()
+        self.session = session
+        self.common = {"cwd": "/src/shop", "gitBranch": "main", "version": "2.1.39", **common}
+
+    def record(self, type_: str, **fields: Any) -> None:
+        line = {
+            "parentUuid": None,
+            "isSidechain": False,
+            "userType": "external",
+            "sessionId": self.session,
+            "type": type_,
+            "uuid": f"{self.session[:8]}-{len(self.lines)}",
+            "timestamp": self.now,
+            **self.common,
+            **fields,
+        }
+        self.add({name: value for name, value in line.items() if value is not ...})
+
+    def user(self, content: Any, **fields: Any) -> None:
+        self.record("user", message={"role": "user", "content": content}, **fields)
+
+    def assistant(self, message_id: str | None, *blocks: dict[str, Any], **fields: Any) -> None:
+        message = {
+            "id": message_id,
+            "role": "assistant",
+            "model": fields.pop("model", "claude-a"),
+            "content": list(blocks),
+            "stop_reason": None,
+        }
+        if "usage" in fields:
+            message["usage"] = fields.pop("usage")
+        self.record("assistant", message=message, requestId=fields.pop("requestId", f"req-{message_id}"), **fields)
+
+    def says(self, message_id: str, text: str, **fields: Any) -> None:
+        self.assistant(message_id, {"type": "text", "text": text}, **fields)
+
+    def calls(self, message_id: str, call_id: str, tool: str, arguments: Any = None, **fields: Any) -> None:
+        block = {"type": "tool_use", "id": call_id, "name": tool, "input": {} if arguments is None else arguments}
+        self.assistant(message_id, block, **fields)
+
+    def result(self, call_id: str, content: Any = "ok", *, is_error: bool | None = None, **fields: Any) -> None:
+        block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id, "content": content}
+        if is_error is not None:
+            block["is_error"] = is_error
+        self.user([block], **fields)
+
+
+class Codex(Transcript):
+    """A Codex rollout."""
+
+    def __init__(self, session: str = SESSION, *, meta: bool = True) -> None:
+        super().__init__()
+        if meta:
+            git = {"commit_hash": "abc", "branch": "main"}
+            self.line("session_meta", id=session, timestamp=self.now, cwd="/src/shop", cli_version="0.104.0", git=git)
+
+    def line(self, type_: str, **payload: Any) -> None:
+        self.add({"timestamp": self.now, "type": type_, "payload": payload})
+
+    def item(self, type_: str, **payload: Any) -> None:
+        self.line("response_item", type=type_, **payload)
+
+    def event(self, type_: str, **payload: Any) -> None:
+        self.line("event_msg", type=type_, **payload)
+
+    def prompt(self, text: str) -> None:
+        self.item("message", role="user", content=[{"type": "input_text", "text": text}])
+        self.event("user_message", message=text)
+
+    def says(self, text: str) -> None:
+        self.event("agent_message", message=text)
+        self.item("message", role="assistant", content=[{"type": "output_text", "text": text}])
+
+    def calls(self, call_id: str, name: str = "shell", arguments: str = '{"command":["ls"]}') -> None:
+        self.item("function_call", name=name, arguments=arguments, call_id=call_id)
+
+    def output(self, call_id: str, output: Any) -> None:
+        self.item("function_call_output", call_id=call_id, output=output)
+
+    def tokens(self, total: int, last: int, **more: Any) -> None:
+        self.event(
+            "token_count",
+            info={
+                "total_token_usage": {"input_tokens": total, "output_tokens": total},
+                "last_token_usage": {"input_tokens": last, "output_tokens": last, **more},
+            },
+        )
+
+
+def read(
+    transcript: Transcript | Iterable[bytes],
+    *,
+    path: str = f"/t/{SESSION}.jsonl",
+    fresh: bool = False,
+    limits: Limits | None = None,
+    checkpoints: tuple[Checkpoint, ...] = (),
+    claims: Claims | None = None,
+    format: str | None = None,
+) -> Parsed:
+    """What the format's reader makes of the lines."""
+    lines = transcript.lines if isinstance(transcript, Transcript) else list(transcript)
+    name = format or ("codex" if isinstance(transcript, Codex) else "claude-code")
+    context = ReadContext(
+        path=Path(path),
+        workspace_id=WORKSPACE,
+        user_id="dev@example.com",
+        limits=limits or Limits(),
+        fresh=fresh,
+        checkpoints=checkpoints,
+        claims=claims or Claims(),
+    )
+    return format_named(name).read(enumerate(lines, 1), context)
+
+
+def graph_of(transcript: Transcript, **options: Any) -> SessionGraph:
+    (graph,) = read(transcript, **options).graphs
+    return graph
+
+
+def steps_of(graph: SessionGraph) -> list[StepGraph]:
+    return [step for task in graph.tasks for step in task.steps]
+
+
+def calls_of(graph: SessionGraph, *, carriers: bool = False) -> list[ToolCallGraph]:
+    """Every call of a run; carriers only when asked for."""
+    calls = [call for step in steps_of(graph) for call in step.tool_calls]
+    return [call for call in calls if carriers or not is_carrier(call)]
+
+
+def call_named(graph: SessionGraph, tool: str) -> ToolCallGraph:
+    return next(call for call in calls_of(graph, carriers=True) if call.tool_name == tool)
+
+
+def is_carrier(call: ToolCallGraph) -> bool:
+    return isinstance(call.parameters, dict) and call.parameters.get("carrier") is True
+
+
+def story() -> Claude:
+    """A session with a bit of everything, answered at the end."""
+    found = Claude()
+    found.user("Add validation to the login form")
+    found.says("m1", "I will read the form.")
+    found.calls("m1", "c1", "Read", {"file_path": "login.ts"})
+    found.result(
+        "c1", "1\tconst a", toolUseResult={"type": "text", "file": {"filePath": "login.ts", "content": "const a"}}
+    )
+    found.calls("m2", "c2", "Bash", {"command": "npm test"})
+    found.result("c2", "Exit code 1\nred", is_error=True, toolUseResult="Error: Exit code 1\nred")
+    found.record("system", subtype="compact_boundary", compactMetadata={"trigger": "auto"})
+    found.user("This session is being continued from a previous conversation", isCompactSummary=True)
+    found.says("m3", "Done.", model="claude-b")
+    found.user("Now the sign-up form")
+    found.user("[Request interrupted by user]")
+    found.user("Only the e-mail field")
+    found.calls("m4", "c3", "Edit", {"file_path": "a.ts", "old_string": "x", "new_string": "y"})
+    found.result("c3", "updated", toolUseResult={"filePath": "a.ts", "structuredPatch": [], "originalFile": "x" * 99})
+    found.says("m5", "Finished.")
+    return found
