@@ -2,16 +2,18 @@
 
 import asyncio
 import os
+import random
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from acode_tui.config import Settings, current_user, load_settings, resolve_path
+from acode_tui.config import ConfigWatch, Settings, current_user, load_settings, resolve_path
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
-from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.domain.errors import AcodeError, SchemaMismatchError
 from acode_tui.domain.ids import new_id
+from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import Check, DatabaseFacts, SchemaStatus
 from acode_tui.storage.sqlite import inspection, meta
@@ -25,17 +27,22 @@ from acode_tui.storage.sqlite.connection import (
     translated,
 )
 from acode_tui.storage.sqlite.migrate import migrate, plan
-from acode_tui.storage.sqlite.outbox import SqliteOutbox
+from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
 from acode_tui.storage.sqlite.snapshot import take_snapshot
+from acode_tui.storage.sqlite.sync_journal import SyncJournal
 from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
 from acode_tui.storage.sqlite.writer import Writer
+from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.backoff import record_delay
-from acode_tui.sync.off import SyncOff
-from acode_tui.sync.ports import SyncService
+from acode_tui.sync.service import Sleep, SyncWorker
 
 AGENT_DIR = ".agent"
+CONFIG_POLL_SECONDS = 2.0
+"""A changed configuration is taken over within 5 s."""
+
+log = get_logger("acode_tui.workspace")
 _IGNORED = "# Written by acode-tui: what it records is not part of the repository.\n/*\n!/.gitignore\n!/config.toml\n"
 
 
@@ -62,7 +69,9 @@ class Workspace:
         readers: Readers,
         watcher: FunctionConnection,
         user: str,
+        mode: str,
         wall: WallClock,
+        sleep: Sleep,
     ) -> None:
         self.root = root
         self.agent_dir = root / AGENT_DIR
@@ -75,23 +84,33 @@ class Workspace:
         self._writer = writer
         self._readers = readers
         self._watcher = watcher
+        self._sleep = sleep
         self._migrations = packaged("sqlite")
-        retry = settings.persistence.sync
+        retry = _retry_policy(settings)
         self.store = SqliteRunStateStore(
             writer, readers, workspace_id=workspace_id, user_id=user, limits=settings.limits
         )
-        self.outbox = SqliteOutbox(
-            writer,
-            readers,
-            retry_delay=lambda attempt: record_delay(
-                attempt, initial_seconds=retry.initial_backoff_seconds, max_seconds=retry.max_backoff_seconds
-            ),
-            max_attempts=retry.max_retry_attempts,
-            wall=wall,
-        )
+        self.outbox = SqliteOutbox(writer, readers, retry_delay=retry.delay, max_attempts=retry.max_attempts, wall=wall)
         self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
         self.transcripts = SqliteTranscriptLog(writer, readers)
-        self.sync: SyncService = SyncOff(self.outbox, self.conflicts)
+        self._journal = SyncJournal(
+            writer,
+            readers,
+            workspace_id=workspace_id,
+            retry=retry,
+            same_content=conflict_rules.same_content,
+            wall=wall,
+        )
+        self.sync = SyncWorker(
+            self._journal,
+            settings,
+            user=user,
+            mode=mode,
+            data_version=self.data_version,
+            wall=wall,
+            sleep=sleep,
+        )
+        writer.on_commit(self.sync.local_commit)
 
     async def data_version(self) -> int:
         """A number that changes whenever anybody, this process or another, has committed. Cheap enough to poll."""
@@ -100,6 +119,24 @@ class Workspace:
             return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
         return await self._watcher.run(read)
+
+    async def reload(self, settings: Settings) -> None:
+        """Take over changed settings without a restart: the worker's at once, what is shown at the next look."""
+        self.settings = settings
+        self._journal.configure(_retry_policy(settings))
+        await self.sync.reconfigure(settings)
+
+    async def follow_config(self, watch: ConfigWatch) -> None:
+        """Reload whenever a configuration file changes, until cancelled. A file that is refused changes nothing."""
+        while True:
+            await self._sleep(CONFIG_POLL_SECONDS)
+            if not watch.changed():
+                continue
+            try:
+                await self.reload(load_settings(self.root))
+                log.info("config.reloaded")
+            except AcodeError as error:
+                log.warning("config.refused", code=error.code, reason=error.message, hint=error.hint)
 
     async def schema(self) -> SchemaStatus:
         """The workspace file's schema version, and what is pending (AC-014)."""
@@ -124,14 +161,18 @@ async def open_workspace(
     wall: WallClock = system_clock,
     settings: Settings | None = None,
     auto_migrate: bool | None = None,
+    mode: str = "api",
+    sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[Workspace]:
     """Open the workspace in the folder ``path``, made if need be; without a path, the one that ``find_root`` finds.
 
-    Brings the schema up to date first; ``auto_migrate`` overrides the setting of that name. ``sync`` starts the worker.
+    Brings the schema up to date first; ``auto_migrate`` overrides the setting of that name. ``sync`` starts the worker
+    and follows the configuration files; ``mode`` is what other processes see of whoever holds the sync lease.
     Raises AcodeError: DatabaseConnectionError, SchemaMismatchError, MigrationError, IntegrityError, ConfigError.
     """
     require_sqlite()
     root = find_root() if path is None else Path(path).expanduser().absolute()
+    watch = ConfigWatch(root)
     settings = settings or load_settings(root)
     database = settings.persistence.sqlite.resolve(root)
     timeout = settings.persistence.sqlite.timeout_seconds
@@ -168,11 +209,15 @@ async def open_workspace(
             readers=readers,
             watcher=watcher,
             user=await user,
+            mode=mode,
             wall=wall,
+            sleep=sleep,
         )
+        stack.push_async_callback(workspace.sync.stop)
         if sync:
             await workspace.sync.start()
-        stack.push_async_callback(workspace.sync.stop)
+            follower = asyncio.create_task(workspace.follow_config(watch), name="acode-config")
+            stack.push_async_callback(_ended, follower)
         yield workspace
 
 
@@ -230,6 +275,26 @@ def _keep_out_of_git(agent_dir: Path) -> None:
     if agent_dir.is_dir():
         with suppress(FileExistsError), (agent_dir / ".gitignore").open("x") as file:
             file.write(_IGNORED)
+
+
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    sync = settings.persistence.sync
+
+    def delay(refusals: int) -> float:
+        return record_delay(
+            refusals,
+            initial_seconds=sync.initial_backoff_seconds,
+            max_seconds=sync.max_backoff_seconds,
+            jitter=sync.jitter,
+            random=random.random,
+        )
+
+    return RetryPolicy(delay, sync.max_retry_attempts)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _settled(task: "asyncio.Task[str]") -> None:

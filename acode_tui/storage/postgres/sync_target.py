@@ -16,6 +16,7 @@ import asyncpg
 from acode_tui.config.postgres import PostgresTarget
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.postgres import migrate
 from acode_tui.storage.postgres.apply import ApplyReply, ApplyRow, ConflictRules, Head, PullPage, TargetFacts
 from acode_tui.storage.postgres.citus import has_citus
@@ -107,6 +108,11 @@ class SyncTarget:
         """The schema's version; PostgresFault of kind SCHEMA, with what to do, if it is not this program's."""
         async with self._open() as connection:
             return await migrate.check_schema(connection, self.schema)
+
+    async def migrate(self, *, distribute: bool = False, dry_run: bool = False) -> TierMigrations:
+        """Bring the schema up to date; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
+        async with self._open() as connection:
+            return await migrate.migrate(connection, schema=self.schema, distribute=distribute, dry_run=dry_run)
 
     async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
         """Make the workspace known, or take note that it was seen again; where it stands."""

@@ -7,7 +7,7 @@ precedes its child; other lanes go on.
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -63,6 +63,13 @@ _PROCESSED = "UPDATE outbox SET processed_at = ?, outcome = ?, updated_at = ? WH
 _REQUEUE = "UPDATE outbox SET attempts = 0, next_attempt_at = NULL, failed_at = NULL, updated_at = ?"
 
 
+class RetryPolicy(NamedTuple):
+    """``delay`` answers the seconds to wait after refusal n (AC-040); the ``max_attempts``-th is the last (AC-041)."""
+
+    delay: Callable[[int], float]
+    max_attempts: int = 10
+
+
 class SqliteOutbox:
     """``Outbox`` over the workspace file.
 
@@ -81,8 +88,7 @@ class SqliteOutbox:
     ) -> None:
         self._writer = writer
         self._readers = readers
-        self._retry_delay = retry_delay
-        self._max_attempts = max_attempts
+        self._retry = RetryPolicy(retry_delay, max_attempts)
         self._wall = wall
 
     async def enqueue(self, kind: EntityType, entity_id: str) -> OutboxRecord:
@@ -123,8 +129,8 @@ class SqliteOutbox:
         """Count a refusal; a record that has ended, or is dead, stays as it is. Raises NotFoundError."""
 
         def unit(connection: sqlite3.Connection) -> None:
-            found = _require(connection, record_id)
-            fail(connection, found, error, self._wall(), self._retry_delay, self._max_attempts)
+            _require(connection, record_id)
+            fail(connection, record_id, error, self._wall(), self._retry)
 
         await self._writer.run(unit)
 
@@ -197,20 +203,28 @@ def read_stats(connection: sqlite3.Connection) -> OutboxStats:
 
 def fail(
     connection: sqlite3.Connection,
-    found: OutboxRecord,
+    record_id: int,
     error: str,
     now: datetime,
-    retry_delay: Callable[[int], float],
-    max_attempts: int,
-) -> None:
-    """Count a refusal of one record: the next attempt backed off, or a dead letter at the last. Part of a unit."""
-    attempt = found.attempts + 1
+    retry: RetryPolicy,
+    *,
+    dead: bool = False,
+) -> bool:
+    """Count a refusal: the next attempt backed off, or a dead letter at the last, or at once if ``dead``.
+
+    Part of a unit. Answers whether the record is a dead letter now; one that has ended stays as it is.
+    """
+    row = connection.execute("SELECT attempts, failed_at FROM outbox WHERE id = ?", (record_id,)).fetchone()
+    if row is None:
+        return False
+    attempt = row[0] + 1
     stamp = format_time(now)
-    if attempt >= max_attempts:
+    if dead or attempt >= retry.max_attempts:
         retry_at, failed_at = None, stamp
     else:
-        retry_at, failed_at = format_time(now + timedelta(seconds=retry_delay(attempt))), None
-    connection.execute(_FAILED, (redact(error)[:MAX_ERROR_CHARS], stamp, retry_at, failed_at, found.id))
+        retry_at, failed_at = format_time(now + timedelta(seconds=retry.delay(attempt))), None
+    values = (redact(error)[:MAX_ERROR_CHARS], stamp, retry_at, failed_at, record_id)
+    return connection.execute(_FAILED, values).rowcount > 0 and failed_at is not None
 
 
 def _require(connection: sqlite3.Connection, record_id: int) -> OutboxRecord:

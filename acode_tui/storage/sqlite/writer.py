@@ -39,6 +39,7 @@ _DEADLINE_OPCODES = 20_000
 class _Waiting(msgspec.Struct, frozen=True, eq=False):
     unit: Unit
     future: asyncio.Future[Any]
+    quiet: bool
 
 
 class Writer:
@@ -68,12 +69,12 @@ class Writer:
         return self._clock
 
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener`` on the loop after each commit; answers the function that ends it."""
+        """Call ``listener`` on the loop after each commit that is not quiet; answers the function that ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def run(self, unit: Callable[[sqlite3.Connection], T]) -> T:
-        """``unit(connection)``'s answer once it is on disk.
+    async def run(self, unit: Callable[[sqlite3.Connection], T], *, quiet: bool = False) -> T:
+        """``unit(connection)``'s answer once it is on disk. ``quiet``: no listener need hear of it.
 
         Raises what the unit raised; TransactionError when the lock could not be had, the transaction took longer
         than ``timeout_seconds``, or the disk refused (AC-006).
@@ -81,7 +82,7 @@ class Writer:
         if self._closed:
             raise DatabaseConnectionError("the workspace is closed", hint="open it again")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(unit, future))
+        self._waiting.append(_Waiting(unit, future, quiet))
         if self._drain is None:
             self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
         return await future
@@ -110,7 +111,7 @@ class Writer:
         committed = False
         for waiting, outcome in zip(group, outcomes, strict=True):
             failed = isinstance(outcome, BaseException)
-            committed = committed or not failed
+            committed = committed or not (failed or waiting.quiet)
             if waiting.future.cancelled():
                 continue
             if failed:

@@ -1,0 +1,173 @@
+"""Emptying the outbox into the target: claim, apply, acknowledge, again, until nothing is due.
+
+A batch is harmless to repeat: its records stay pending until they are acknowledged, and the central ledger answers a
+second delivery with ``duplicate``. So a crash, a cut or a lost lease between any two steps costs nothing but time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from acode_tui.domain.times import format_time
+from acode_tui.logs import get_logger
+from acode_tui.storage.postgres.apply import ApplyReply
+from acode_tui.storage.postgres.fault import PostgresFault
+from acode_tui.storage.sqlite.delivery import ClaimedRecord
+from acode_tui.storage.sqlite.sync_journal import Mark, SyncJournal
+from acode_tui.sync.batch import MAX_BATCH_BYTES, Batch, halves
+from acode_tui.sync.classify import Verdict, classify, is_record
+from acode_tui.sync.ports import ProgressCallback, SyncProgress
+
+if TYPE_CHECKING:
+    from acode_tui.storage.postgres.sync_target import SyncTarget
+
+COLLISIONS = 5
+"""How often a batch that collided with another transaction is sent again at once."""
+
+log = get_logger("acode_tui.sync")
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """What a drain has done so far."""
+
+    synced: int = 0
+    duplicates: int = 0
+    superseded: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    pulled: int = 0
+
+    @property
+    def done(self) -> int:
+        """Records that have ended."""
+        return self.synced + self.duplicates + self.superseded
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.done or self.conflicts or self.failed or self.pulled)
+
+
+class Drain:
+    """One run over everything that is due. Made for one run, under one lease token."""
+
+    def __init__(
+        self,
+        journal: SyncJournal,
+        target: "SyncTarget",
+        mark: Mark,
+        *,
+        token: str,
+        batch_size: int,
+        tally: Tally,
+        should_stop: Callable[[], bool],
+        pending: int = 0,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        self._journal = journal
+        self._target = target
+        self._mark = mark
+        self._token = token
+        self._batch_size = batch_size
+        self._tally = tally
+        self._should_stop = should_stop
+        self._pending = pending
+        self._progress = progress
+
+    async def run(self) -> None:
+        """Send batches until nothing is due or ``should_stop`` says so; a batch that was begun is finished.
+
+        Raises PostgresFault where the target failed (nothing is counted against any record), LeaseLostError.
+        """
+        started = perf_counter()
+        while not self._should_stop():
+            claimed = await self._journal.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES)
+            if not claimed:
+                return
+            await finished(self._deliver(claimed))
+            if self._progress is not None:
+                elapsed = perf_counter() - started
+                done = self._tally.done
+                rate = done / elapsed if elapsed > 0 else 0.0
+                self._progress(SyncProgress(done=done, remaining=max(0, self._pending - done), rate=rate))
+
+    async def _deliver(self, batch: Batch) -> bool:
+        """Send a batch, or as much of it as the target takes. Answers whether all of it went."""
+        try:
+            reply = await self._apply(batch)
+        except PostgresFault as refusal:
+            verdict = classify(refusal.fault)
+            if not is_record(verdict):
+                raise
+            if len(batch) == 1:
+                await self._refuse(batch[0], refusal, dead=verdict is Verdict.RECORD_DEAD)
+                return False
+            first, second, dependent = halves(batch)
+            whole = await self._deliver(first)
+            if dependent and not whole:
+                return False
+            return await self._deliver(second) and whole
+        await self._acknowledge(batch, reply)
+        return True
+
+    async def _apply(self, batch: Batch) -> ApplyReply:
+        rows = [record.row for record in batch]
+        for _ in range(COLLISIONS):
+            try:
+                return await self._send(rows)
+            except PostgresFault as fault:
+                if classify(fault.fault) is not Verdict.RETRY_NOW:
+                    raise
+        return await self._send(rows)
+
+    async def _send(self, rows: list[Any]) -> ApplyReply:
+        return await self._target.apply(
+            self._journal.workspace_id, rows, incarnation=self._mark.incarnation, mark=self._mark.change_seq
+        )
+
+    async def _acknowledge(self, batch: Batch, reply: ApplyReply) -> None:
+        self._tally.conflicts += await self._journal.acknowledge(self._token, batch, reply)
+        for record, result in zip(batch, reply.results, strict=True):
+            self._tally.superseded += len(record.superseded)
+            if result.outcome == "duplicate":
+                self._tally.duplicates += 1
+                log.info("sync.duplicate", key=record.row.idempotency_key, outcome="duplicate")
+            else:
+                self._tally.synced += 1
+            if result.conflict is not None:
+                log.warning(
+                    "sync.conflict",
+                    code="ACODE-DB-006",
+                    entity_type=result.conflict.entity_type.value,
+                    entity_id=result.conflict.entity_id,
+                    local_updated_at=format_time(result.conflict.local_updated_at),
+                    remote_updated_at=format_time(result.conflict.remote_updated_at),
+                    winner=result.conflict.winner,
+                )
+
+    async def _refuse(self, record: ClaimedRecord, refusal: PostgresFault, *, dead: bool) -> None:
+        self._tally.failed += 1
+        is_dead = await self._journal.refuse(self._token, record, refusal.fault.sentence, dead=dead)
+        log.warning(
+            "sync.refused",
+            code="ACODE-DB-005",
+            entity_type=record.row.kind.value,
+            entity_id=record.row.entity.id,
+            sqlstate=refusal.fault.sqlstate,
+            dead_letter=is_dead,
+        )
+
+
+async def finished(work: Awaitable[bool]) -> bool:
+    """Wait for work that must not be left half done, even if the caller is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("sync.interrupted", reason=type(task.exception()).__name__)
+        raise

@@ -1,0 +1,42 @@
+"""Following what the other replicas of this workspace wrote. An idle pull is one row read."""
+
+from typing import TYPE_CHECKING
+
+from acode_tui.storage.postgres.apply import Head
+from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.sqlite.sync_journal import Mark, SyncJournal
+
+if TYPE_CHECKING:
+    from acode_tui.storage.postgres.sync_target import SyncTarget
+
+
+def is_behind(head: Head | None, mark: Mark) -> bool:
+    """Whether the central database has gone back in time, or is another one than it was (design: remote identity)."""
+    return head is None or head.incarnation != mark.incarnation or head.change_seq < mark.change_seq
+
+
+def behind_fault() -> PostgresFault:
+    """Nothing is pushed or pulled until a person decides."""
+    return PostgresFault(
+        Fault(
+            kind=FaultKind.REMOTE_BEHIND,
+            sentence="the team's database was reset or restored: it is behind what this workspace has sent",
+            hint="run `acode-tui db sync --full` to send everything again",
+        )
+    )
+
+
+async def pull(journal: SyncJournal, target: "SyncTarget", mark: Mark, *, token: str) -> tuple[Mark, int]:
+    """Write every row that is news here; answers the new mark and how many rows were. Raises PostgresFault."""
+    head = await target.head(journal.workspace_id)
+    if head is None or is_behind(head, mark):
+        raise behind_fault()
+    written = 0
+    while mark.change_seq < head.change_seq:
+        page = await target.pull(journal.workspace_id, mark.change_seq)
+        mark = Mark(change_seq=page.upto, incarnation=mark.incarnation)
+        written += await journal.adopt(token, page.rows, mark)
+        head = page.head
+        if is_behind(head, mark):
+            raise behind_fault()
+    return mark, written
