@@ -1,0 +1,67 @@
+"""Writes docs/configuration.md from the table of settings: `uv run python docs/make_configuration.py`."""
+
+from pathlib import Path
+
+from acode_tui.config import keys
+
+TARGET = Path(__file__).with_name("configuration.md")
+
+_HEAD = """\
+# Configuration
+
+Made by `docs/make_configuration.py` from the settings' own definitions; not edited by hand.
+
+Values come from five places; the later one wins:
+
+1. the defaults below;
+2. your own file, for every workspace: `acode-tui config path` says where it is;
+3. the workspace's file, `.agent/config.toml`;
+4. environment variables: each key has one, named `ACODE_` + the key in capitals, dots as `__`
+   (`tui.page_size` is `ACODE_TUI__PAGE_SIZE`);
+5. options on the command line.
+
+`acode-tui config show` prints every value and where it came from, `acode-tui config set KEY VALUE` writes one, and
+`acode-tui config init` writes a file with all of them commented out. Unknown keys, wrong types and values out of range
+are refused by name. A running dashboard or headless worker takes up a changed file within five seconds.
+
+## PostgreSQL and passwords
+
+Nothing is sent anywhere until `persistence.postgres.enabled` is true. The address comes from the variable that
+`persistence.postgres.connection_string_env` names, as a URL or as a key=value string:
+
+```sh
+export ACODE_POSTGRES_URL='postgresql://me:p%40ss@db.example:5432/runs?sslmode=verify-full'
+acode-tui config set persistence.postgres.enabled true
+```
+
+Characters such as `@ : / % ?` in a password have to be percent-encoded in a URL. Instead of a URL, `host`, `port`,
+`database` and `username` may be set, and the password comes from the variable that `password_env` names. A password in
+a file is refused. A missing variable only leaves the sync `misconfigured`: recording goes on.
+
+Without a word about it, TLS is required, except on loopback and sockets.
+
+## Other environment variables
+
+| Variable | Meaning |
+|---|---|
+| `ACODE_POSTGRES_URL` | The address of PostgreSQL, see above |
+| `ACODE_WORKSPACE` | The workspace's folder, unless `--workspace` is given |
+| `ACODE_LOG_LEVEL` | `debug`, `info`, `warning` or `error`, unless `--log-level` is given |
+| `NO_COLOR` | Any value: no colours |
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    lines = [_HEAD]
+    section = None
+    for key in keys.table().values():
+        if key.section != section:
+            section = key.section
+            lines.append(f"\n## `[{section}]`\n\n| Key | Default | Allowed | Meaning |\n|---|---|---|---|\n")
+        lines.append(f"| `{key.leaf}` | {key.default_text} | {key.allowed} | {key.doc} |\n")
+    return "".join(lines)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(), encoding="utf-8")
