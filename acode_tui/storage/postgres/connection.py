@@ -133,6 +133,7 @@ class ReadPool:
             max_inactive_connection_lifetime=60.0,
         )
         self._opened = False
+        self._opening = asyncio.Lock()
 
     @property
     def max_size(self) -> int:
@@ -143,9 +144,10 @@ class ReadPool:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for a few queries. Raises an AcodeError for whatever the driver raises inside."""
         try:
-            if not self._opened:
-                await self._pool
-                self._opened = True
+            async with self._opening:
+                if not self._opened:
+                    await self._pool
+                    self._opened = True
             async with self._pool.acquire(timeout=self._connect_timeout) as connection:
                 yield connection
         except DRIVER_ERRORS as error:
@@ -153,6 +155,8 @@ class ReadPool:
 
     async def close(self) -> None:
         """Give everything back; connections that do not go quietly are torn down."""
+        if not self._opened:
+            return
         try:
             async with asyncio.timeout(2):
                 await self._pool.close()

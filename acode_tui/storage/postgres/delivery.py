@@ -59,8 +59,11 @@ async def deliver(
         change_seq = await write(batch, incarnation, mark)
         results = await delivery.settle_rest(batch, change_seq)
     except (*DRIVER_ERRORS, PostgresFault):
-        if not connection.is_closed():
+        try:
             await connection.execute("ROLLBACK")
+        except DRIVER_ERRORS:
+            # The server rolls back what it lost the client of; the first error is the one that says why.
+            connection.terminate()
         raise
     await connection.execute("COMMIT")
     return ApplyReply(results=results, change_seq=change_seq)

@@ -1,6 +1,7 @@
 """Names that stand in SQL text. Values never do: they are parameters."""
 
 import re
+import uuid
 
 from acode_tui.config.settings import SCHEMA_PATTERN
 from acode_tui.domain.errors import ConfigError
@@ -24,3 +25,12 @@ def quoted_role(role: str) -> str:
     if _ROLE.match(role) is None:
         raise ConfigError("role: is not a name that can be quoted", hint="give 1 to 63 characters without quotes")
     return f'"{role}"'
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text can be compared with a uuid column at all."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

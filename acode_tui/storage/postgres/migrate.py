@@ -21,13 +21,22 @@ NEWER_HINT = "upgrade acode-tui on this machine; the team's database was left un
 ADVISORY_KEY = 0x61636F6465
 """Any fixed number: "acode"."""
 
-_HISTORY = """
+HISTORY_TABLE = """
 CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
     version     text        NOT NULL PRIMARY KEY,
     description text        NOT NULL,
     checksum    text        NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     duration_ms bigint      NOT NULL
+)
+"""
+
+# Not to_regclass: that answers from a cache which waiting for an advisory lock does not refresh, so the program that
+# waited would not see the table that the other one had just committed.
+_HAS_HISTORY = """
+SELECT EXISTS (
+    SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = 'schema_migrations'
 )
 """
 
@@ -40,7 +49,7 @@ def target_version() -> str:
 async def applied_migrations(connection: Connection, schema: str) -> tuple[AppliedMigration, ...]:
     """The schema's history in order; empty where nothing was ever applied. Runs no DDL."""
     name = quoted_schema(schema)
-    if await connection.fetchval("SELECT to_regclass($1)", f"{name}.schema_migrations") is None:
+    if not await connection.fetchval(_HAS_HISTORY, schema):
         return ()
     rows = await connection.fetch(
         f"SELECT version, description, checksum, duration_ms FROM {name}.schema_migrations"  # noqa: S608
@@ -136,9 +145,9 @@ async def _apply_next(
             return None
         migration = pending[0]
         started = perf_counter()
-        if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", name):
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", schema):
             await connection.execute(f"CREATE SCHEMA {name}")
-        await connection.execute(_HISTORY.format(schema=name))
+        await connection.execute(HISTORY_TABLE.format(schema=name))
         await connection.fetchval("SELECT set_config('search_path', $1, true)", name)
         try:
             await connection.execute(migration.sql)

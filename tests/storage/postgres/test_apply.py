@@ -21,7 +21,7 @@ from acode_tui.sync.conflict import normal_form
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database
 from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE, target_of
-from tests.storage.postgres.runs import T0, edited, make_run, plain, records
+from tests.storage.runs import T0, edited, make_run, plain, records
 
 
 class Machine:
@@ -161,7 +161,7 @@ async def test_equal_stamps_end_the_same_whichever_comes_first(laptop: Machine, 
     ended = set()
     for order in (("a", "b"), ("b", "a")):
         session = plain(make_run(WORKSPACE))[0]
-        session = msgspec.structs.replace(session, metadata=None)
+        assert isinstance(session, Session)
         await laptop.send(session)
         outcome = set()
         for text in order:
@@ -416,14 +416,14 @@ async def test_a_backend_terminated_in_mid_batch_is_the_targets_fault(laptop: Ma
             sending = asyncio.create_task(laptop.send(session))
             await _until_waiting(pg_database)
             await pg_database.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = $1 AND wait_event_type = 'Lock'",
                 pg_database.name,
             )
             with pytest.raises(PostgresFault) as gone:
                 await sending
     finally:
         await blocker.close()
-    assert gone.value.fault.sqlstate == "57P01"
     assert classify(gone.value.fault) is Verdict.OFFLINE
     assert outcomes(await laptop.send(session)) == [("applied", 1)]
 

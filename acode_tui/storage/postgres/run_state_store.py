@@ -1,0 +1,190 @@
+"""Reading the whole team's runs: the same Protocol, order and cursors as the local store's, over PostgreSQL.
+
+Read-only. Whatever the server or the network does comes out as an AcodeError.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from acode_tui.domain.codec import digest
+from acode_tui.domain.entities import (
+    Artifact,
+    Entity,
+    Session,
+    SessionEvent,
+    SessionGraph,
+    StepGraph,
+    TaskGraph,
+    ToolCallGraph,
+)
+from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.postgres import session_pages
+from acode_tui.storage.postgres.connection import ReadPool
+from acode_tui.storage.postgres.identifiers import is_uuid, quoted_schema
+from acode_tui.storage.postgres.rows import entity_from_row, entity_values, select_list
+from acode_tui.storage.postgres.types import Connection
+
+_EVERYTHING = SessionFilter()
+_DASHES = (8, 13, 18, 23)
+
+_Nodes = dict[str, list[Any]]
+"""Entities by their parent's id, in order."""
+
+
+class PostgresRunStateStore:
+    """``RunStateReader`` over the team's database."""
+
+    def __init__(self, pool: ReadPool, *, schema: str = "public") -> None:
+        self._pool = pool
+        self._schema = quoted_schema(schema)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._pool.close()
+
+    async def get(self, session_id: str) -> Session:
+        """A session by its whole id. Raises NotFoundError."""
+        async with self._pool.connection() as connection:
+            found = await self._one(connection, EntityType.SESSION, session_id)
+        assert isinstance(found, Session)
+        return found
+
+    async def list(
+        self,
+        filter: SessionFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> SessionPage:
+        """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
+        async with self._pool.connection() as connection:
+            return await session_pages.read_page(
+                connection, self._schema, filter or _EVERYTHING, limit=limit, after=after, before=before
+            )
+
+    async def count(self, filter: SessionFilter | None = None) -> int:
+        """How many sessions fit, exactly."""
+        async with self._pool.connection() as connection:
+            return await session_pages.count(connection, self._schema, filter or _EVERYTHING)
+
+    async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
+        """A session's events, oldest first. Raises NotFoundError."""
+        async with self._pool.connection() as connection:
+            await self._one(connection, EntityType.SESSION, session_id)
+            return await self._events(connection, session_id)
+
+    async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
+        """The whole run in one snapshot: one query a table. Raises NotFoundError."""
+        async with (
+            self._pool.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            session = await self._one(connection, EntityType.SESSION, session_id)
+            artifacts = await self._children(connection, session_id, EntityType.ARTIFACT, Artifact, {}, "")
+            calls = await self._children(
+                connection, session_id, EntityType.TOOL_CALL, ToolCallGraph, artifacts, "artifacts"
+            )
+            steps = await self._children(connection, session_id, EntityType.STEP, StepGraph, calls, "tool_calls")
+            tasks = await self._children(connection, session_id, EntityType.SESSION_TASK, TaskGraph, steps, "steps")
+            events = await self._events(connection, session_id)
+        own = {name: getattr(session, name) for name in Session.__struct_fields__}
+        return SessionGraph(**own, tasks=tuple(tasks.get(session.id, ())), events=events)
+
+    async def get_artifact(self, artifact_id: str) -> Artifact:
+        """An artifact's metadata. Raises NotFoundError."""
+        async with self._pool.connection() as connection:
+            found = await self._one(connection, EntityType.ARTIFACT, artifact_id)
+        assert isinstance(found, Artifact)
+        return found
+
+    async def get_artifact_content(self, artifact_id: str) -> bytes:
+        """An artifact's bytes. Raises NotFoundError, or IntegrityError where they do not fit their hash."""
+        async with self._pool.connection() as connection:
+            row = is_uuid(artifact_id) and await connection.fetchrow(
+                f"SELECT content, content_hash FROM {self._schema}.artifacts WHERE id = $1",  # noqa: S608
+                artifact_id,
+            )
+        if not row:
+            raise _missing(EntityType.ARTIFACT, artifact_id)
+        content = bytes(row["content"])
+        if digest(content) != row["content_hash"]:
+            raise IntegrityError(f"the content of artifact {artifact_id} does not match its hash")
+        return content
+
+    async def resolve_id(self, kind: EntityType, prefix: str) -> str:
+        """The one id that begins so. Raises NotFoundError, AmbiguousIdError, ValidationError."""
+        start = prefix.strip().lower()
+        if not start or len(start) > 36 or not set(start) <= set("0123456789abcdef-"):
+            raise ValidationError("id", "must be a UUID or the beginning of one")
+        what = kind.value.replace("_", " ")
+        found: Sequence[Any] = ()
+        if all((char == "-") == (position in _DASHES) for position, char in enumerate(start)):
+            async with self._pool.connection() as connection:
+                found = await connection.fetch(
+                    f"SELECT DISTINCT id FROM {self._schema}.{TABLES[kind].name} "  # noqa: S608
+                    "WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 2",
+                    _filled(start, "0"),
+                    _filled(start, "f"),
+                )
+        if not found:
+            raise NotFoundError(f"no {what} id begins with {start!r}")
+        if len(found) > 1:
+            raise AmbiguousIdError(f"more than one {what} id begins with {start!r}")
+        return str(found[0]["id"])
+
+    async def _one(self, connection: Connection, kind: EntityType, entity_id: str) -> Entity:
+        table = TABLES[kind]
+        row = is_uuid(entity_id) and await connection.fetchrow(
+            f"SELECT {select_list(table)} FROM {self._schema}.{table.name} WHERE id = $1",  # noqa: S608
+            entity_id,
+        )
+        if not row:
+            raise _missing(kind, entity_id)
+        return entity_from_row(kind, row)
+
+    async def _children(
+        self,
+        connection: Connection,
+        session_id: str,
+        kind: EntityType,
+        node: Any,
+        below: _Nodes,
+        field: str,
+    ) -> _Nodes:
+        """A session's rows of one kind by their parent's id, each in order and with its own children."""
+        table = TABLES[kind]
+        assert table.parent is not None
+        order = "created_at, id" if kind is EntityType.ARTIFACT else '"order", created_at, id'
+        rows = await connection.fetch(
+            f"SELECT {select_list(table)} FROM {self._schema}.{table.name} "  # noqa: S608
+            f"WHERE session_id = $1 ORDER BY {order}",
+            session_id,
+        )
+        grouped: _Nodes = {}
+        for row in rows:
+            values = entity_values(table.columns, row)
+            children: dict[str, Any] = {field: tuple(below.get(values["id"], ()))} if field else {}
+            grouped.setdefault(values[table.parent[0]], []).append(node(**values, **children))
+        return grouped
+
+    async def _events(self, connection: Connection, session_id: str) -> tuple[SessionEvent, ...]:
+        table = TABLES[EntityType.SESSION_EVENT]
+        rows = await connection.fetch(
+            f"SELECT {select_list(table)} FROM {self._schema}.session_events "  # noqa: S608
+            "WHERE session_id = $1 ORDER BY timestamp, id",
+            session_id,
+        )
+        return tuple(SessionEvent(**entity_values(table.columns, row)) for row in rows)
+
+
+def _filled(start: str, digit: str) -> str:
+    pattern = "-".join(digit * length for length in (8, 4, 4, 4, 12))
+    return start + pattern[len(start) :]
+
+
+def _missing(kind: EntityType, entity_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")

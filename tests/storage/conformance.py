@@ -1,0 +1,250 @@
+"""What every ``RunStateReader`` promises, whatever database it reads: each tier subclasses this with its own fixtures.
+
+A subclass's module provides two fixtures: ``reader``, and ``seed``, an async function that stores whole runs.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from acode_tui.domain.codec import to_plain
+from acode_tui.domain.entities import Artifact, SessionGraph, ToolCall
+from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
+from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.storage.ports import RunStateReader, SessionFilter
+from acode_tui.sync.conflict import normal_form
+from tests.storage.runs import T0, make_run, plain
+
+Seed = Callable[[Sequence[SessionGraph]], Awaitable[None]]
+
+HERE = "0190d6a1-0000-7000-8000-000000000001"
+ELSEWHERE = "0190d6a1-0000-7000-8000-000000000002"
+UNKNOWN = "0190d6a1-ffff-7000-8000-000000000000"
+
+
+def minutes(count: float) -> Any:
+    return T0 + timedelta(minutes=count)
+
+
+def described(page: Any) -> list[str]:
+    return [session.task_description for session in page]
+
+
+class ReaderConformance:
+    """Mix into a test class beside ``reader`` and ``seed`` fixtures."""
+
+    async def test_a_run_reads_back_whole_and_in_order(self, reader: RunStateReader, seed: Seed) -> None:
+        run = make_run(HERE, calls=3)
+        await seed([run, make_run(HERE)])
+        graph = await reader.get_with_hierarchy(run.id)
+        assert _content(graph) == _content(run)
+        assert [row.id for row in graph.entities()] == [row.id for row in run.entities()]
+        assert all(row.content is None for row in graph.entities() if isinstance(row, Artifact))
+
+    async def test_absent_and_null_json_are_told_apart_from_each_other_nowhere(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
+        run = make_run(HERE)
+        await seed([run])
+        calls = [row for row in (await reader.get_with_hierarchy(run.id)).entities() if isinstance(row, ToolCall)]
+        assert [call.result for call in calls] == [[1, "two"], None]
+        assert calls[1].parameters is None
+
+    async def test_a_session_and_its_events_by_id(self, reader: RunStateReader, seed: Seed) -> None:
+        run = make_run(HERE)
+        await seed([run])
+        session = await reader.get(run.id)
+        assert (session.task_description, session.updated_at) == (run.task_description, run.updated_at)
+        assert [(event.id, event.timestamp) for event in await reader.get_events(run.id)] == [
+            (event.id, event.timestamp) for event in run.events
+        ]
+
+    @pytest.mark.parametrize("unknown", [UNKNOWN, "nothing", "", "'; DROP TABLE sessions; --"])
+    async def test_unknown_ids_are_not_found(self, reader: RunStateReader, seed: Seed, unknown: str) -> None:
+        await seed([make_run(HERE)])
+        for read in (
+            reader.get,
+            reader.get_events,
+            reader.get_with_hierarchy,
+            reader.get_artifact,
+            reader.get_artifact_content,
+        ):
+            with pytest.raises(NotFoundError):
+                await read(unknown)
+
+    async def test_an_artifacts_metadata_comes_without_its_content(self, reader: RunStateReader, seed: Seed) -> None:
+        run = make_run(HERE)
+        await seed([run])
+        artifact = next(row for row in plain(run) if isinstance(row, Artifact))
+        found = await reader.get_artifact(artifact.id)
+        assert (found.name, found.size, found.content) == (artifact.name, artifact.size, None)
+        assert await reader.get_artifact_content(artifact.id) == artifact.content
+
+    async def test_ids_resolve_by_unique_prefix(self, reader: RunStateReader, seed: Seed) -> None:
+        one = msgspec.structs.replace(make_run(HERE), id="aaaaaaaa-0000-4000-8000-000000000001", tasks=(), events=())
+        two = msgspec.structs.replace(one, id="aaaaaaaa-0000-4000-8000-000000000002")
+        await seed([one, two])
+        assert await reader.resolve_id(EntityType.SESSION, one.id.upper()) == one.id
+        with pytest.raises(AmbiguousIdError):
+            await reader.resolve_id(EntityType.SESSION, "aaaaaaaa-0000")
+        with pytest.raises(NotFoundError):
+            await reader.resolve_id(EntityType.SESSION, "ab")
+        with pytest.raises(NotFoundError):
+            await reader.resolve_id(EntityType.TOOL_CALL, "aaaaaaaa")
+        for bad in ("", "xyz", "%", "a" * 37):
+            with pytest.raises(ValidationError):
+                await reader.resolve_id(EntityType.SESSION, bad)
+
+    @pytest.mark.parametrize("sort", ["updated", "created"])
+    async def test_pages_go_forward_and_back_over_equal_stamps_without_loss(
+        self, reader: RunStateReader, seed: Seed, sort: Any
+    ) -> None:
+        runs = [_bare(f"run {number}", at=minutes(number // 3)) for number in range(10)]
+        await seed(runs)
+        given = SessionFilter(sort=sort)
+        expected = sorted(runs, key=lambda run: (run.updated_at, run.id), reverse=True)
+        pages = []
+        cursor = None
+        while True:
+            page = await reader.list(given, limit=4, after=cursor)
+            pages.append(page)
+            assert page.total == 10
+            if page.next_cursor is None:
+                break
+            cursor = page.next_cursor
+        assert [session.id for page in pages for session in page] == [run.id for run in expected]
+        assert [len(page) for page in pages] == [4, 4, 2]
+        assert pages[0].previous_cursor is None
+        back = await reader.list(given, limit=4, before=pages[2].previous_cursor)
+        assert [session.id for session in back] == [session.id for session in pages[1]]
+        top = await reader.list(given, limit=4, before=back.previous_cursor)
+        assert [session.id for session in top] == [session.id for session in pages[0]]
+        assert top.previous_cursor is None
+
+    async def test_an_empty_tier_has_one_empty_page(self, reader: RunStateReader, seed: Seed) -> None:
+        page = await reader.list()
+        assert (len(page), page.next_cursor, page.previous_cursor, page.total) == (0, None, None, 0)
+        assert await reader.count() == 0
+
+    async def test_a_bad_limit_or_cursor_is_refused_by_name(self, reader: RunStateReader, seed: Seed) -> None:
+        await seed([_bare("a"), _bare("b")])
+        for limit in (0, -1, 201):
+            with pytest.raises(ValidationError, match="limit"):
+                await reader.list(limit=limit)
+        cursor = (await reader.list(limit=1)).next_cursor
+        for bad in ("", "zzz", "%%%", (cursor or "")[:-4]):
+            with pytest.raises(ValidationError, match="cursor"):
+                await reader.list(after=bad)
+        with pytest.raises(ValidationError, match="cursor"):
+            await reader.list(SessionFilter(sort="created"), after=cursor)
+        with pytest.raises(ValidationError, match="cursor"):
+            await reader.list(after=cursor, before=cursor)
+
+    async def test_every_filter_narrows_and_all_of_them_hold_together(self, reader: RunStateReader, seed: Seed) -> None:
+        await seed(
+            [
+                _bare("one", at=minutes(1), user="ada", state=SessionState.EXECUTING),
+                _bare("two", at=minutes(2), user="ada", state=SessionState.FAILED),
+                _bare("three", at=minutes(3), user="bob", state=SessionState.FAILED, workspace=ELSEWHERE),
+                _bare("four", at=minutes(4), user=None, state=SessionState.CREATED),
+            ]
+        )
+        cases: list[tuple[SessionFilter, list[str]]] = [
+            (SessionFilter(), ["four", "three", "two", "one"]),
+            (SessionFilter(states=[SessionState.FAILED]), ["three", "two"]),
+            (SessionFilter(states=[SessionState.FAILED, SessionState.EXECUTING]), ["three", "two", "one"]),
+            (SessionFilter(user="ada"), ["two", "one"]),
+            (SessionFilter(workspace=ELSEWHERE), ["three"]),
+            (SessionFilter(workspace="no uuid"), []),
+            (SessionFilter(since=minutes(2), until=minutes(4)), ["three", "two"]),
+            (SessionFilter(since=minutes(2), until=minutes(4), sort="created"), ["three", "two"]),
+            (SessionFilter(user="ada", states=[SessionState.FAILED], since=minutes(2), text="two"), ["two"]),
+        ]
+        for given, expected in cases:
+            page = await reader.list(given)
+            assert described(page) == expected, given
+            assert page.total == len(expected)
+            assert await reader.count(given) == len(expected)
+
+    async def test_search_takes_words_by_prefix_in_any_field(self, reader: RunStateReader, seed: Seed) -> None:
+        await seed(
+            [
+                _named(make_run(HERE, description="Fix the Login-form", at=minutes(1)), "x"),
+                _named(make_run(HERE, description="Crème brûlée, 100% done", at=minutes(2)), "y"),
+                make_run(HERE, description="nothing special", at=minutes(3)),
+            ]
+        )
+        cases = {
+            "login": ["nothing special", "Fix the Login-form"],
+            "LOG fo": ["nothing special", "Fix the Login-form"],
+            "ogin": [],
+            "the fix": ["Fix the Login-form"],
+            "fix brulee": [],
+            "brulee": ["Crème brûlée, 100% done"],
+            "crème": ["Crème brûlée, 100% done"],
+            "100": ["Crème brûlée, 100% done"],
+            "read_file": ["nothing special"],
+            "analyse": ["nothing special"],
+            "%": [],
+            "l": [],
+            "  ": ["nothing special", "Crème brûlée, 100% done", "Fix the Login-form"],
+            '"login" OR (': [],
+            "'; DROP TABLE sessions; --": [],
+        }
+        for text, expected in cases.items():
+            page = await reader.list(SessionFilter(text=text))
+            assert described(page) == expected, text
+            assert await reader.count(SessionFilter(text=text)) == len(expected), text
+
+    async def test_a_page_of_matches_goes_on_where_it_ended(self, reader: RunStateReader, seed: Seed) -> None:
+        await seed([_bare(f"{'login' if number % 2 else 'other'} {number}", at=minutes(number)) for number in range(9)])
+        first = await reader.list(SessionFilter(text="login"), limit=3)
+        second = await reader.list(SessionFilter(text="login"), limit=3, after=first.next_cursor)
+        assert described(first) + described(second) == ["login 7", "login 5", "login 3", "login 1"]
+        assert second.next_cursor is None
+
+    async def test_a_summary_counts_what_is_below(self, reader: RunStateReader, seed: Seed) -> None:
+        await seed([make_run(HERE, calls=3)])
+        (summary,) = await reader.list()
+        assert (summary.task_count, summary.tasks_done) == (1, 0)
+        assert (summary.tool_call_count, summary.artifact_count) == (3, 3)
+
+    @pytest.mark.ac("AC-059")
+    async def test_hostile_text_comes_back_exactly(self, reader: RunStateReader, seed: Seed) -> None:
+        text = "Robert'); DROP TABLE sessions;-- \u202e[/red] \x1b[31m ${x} %s \\ \" \U0001f480"
+        run = _bare(text)
+        await seed([run])
+        assert (await reader.get(run.id)).task_description == text
+
+
+def _bare(
+    description: str,
+    *,
+    at: Any = T0,
+    user: str | None = "ada",
+    state: SessionState = SessionState.EXECUTING,
+    workspace: str = HERE,
+) -> SessionGraph:
+    run = make_run(workspace, description=description, at=at, user=user, state=state)
+    return msgspec.structs.replace(run, tasks=(), events=())
+
+
+def _named(run: SessionGraph, name: str) -> SessionGraph:
+    """The run with one task of that title and nothing below, so that only its description is searchable."""
+    return msgspec.structs.replace(run, tasks=(msgspec.structs.replace(run.tasks[0], title=name, steps=()),))
+
+
+def _content(graph: SessionGraph) -> Any:
+    """Everything a run says, in the form that survives both databases."""
+
+    def stripped(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: stripped(item) for key, item in value.items() if key not in ("syncVersion", "content")}
+        if isinstance(value, list):
+            return [stripped(item) for item in value]
+        return value
+
+    return normal_form(stripped(to_plain(graph)))
