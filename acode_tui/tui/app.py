@@ -42,8 +42,8 @@ class Dashboard(App[int]):
     TITLE = "acode-tui"
     CSS_PATH: ClassVar[list[Path]] = [style_path("app.tcss")]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [*APP]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-short"), (30, "-medium"), (48, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-medium"), (48, "-tall")]
 
     def __init__(
         self,
@@ -172,6 +172,30 @@ class Dashboard(App[int]):
             self.notify("the worker goes on" if paused else "the worker rests", title="sync", markup=False)
 
         self.start_job("pause", turn)
+
+    def migrate(self) -> bool:
+        """Run what both schemas need, where the workspace can; False if it cannot, or if it is under way."""
+        run = getattr(self.workspace, "migrate", None)
+        if run is None:
+            return False
+
+        async def bring_up_to_date() -> None:
+            await run()
+            self.notify("both schemas are up to date", title="migrate", markup=False)
+
+        return self.start_job("migrate", bring_up_to_date)
+
+    def back_up(self) -> None:
+        """Copy the workspace's database, where the workspace can."""
+        run = getattr(self.workspace, "backup", None)
+        if run is None:
+            return
+
+        async def copy() -> None:
+            made = await run()
+            self.notify(clean(str(getattr(made, "name", "done"))), title="backup", markup=False)
+
+        self.start_job("backup", copy)
 
     # Faults
 

@@ -29,7 +29,6 @@ MAIN: list[Binding] = [
     key("previous_page", "left_square_bracket", "page(-1)", "page", "Previous page", shown_as="["),
     key("next_page", "right_square_bracket", "page(1)", "page", "Next page", shown_as="]"),
     key("first_page", "left_curly_bracket", "first_page", "first page", "First page", show=False, shown_as="{"),
-    key("open", "enter", "open", "open", "Open the session under the cursor"),
     key("retries", "r", "retries", "retries", "Refused records and dead letters"),
     key("conflicts", "c", "conflicts", "conflicts", "Versions that met, and which one won"),
     key("log", "l", "log", "log", "The program's own log, live"),
@@ -46,7 +45,6 @@ TABLE: list[Binding] = [
     key("bottom", "G,end", "scroll_bottom", "bottom", "Last row", show=False, shown_as="G"),
     key("half_down", "ctrl+d", "half_page(1)", "half page down", "Half a page down", show=False),
     key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
-    key("previous_page_vim", "h", "screen.page(-1)", "previous page", "Previous page", show=False),
 ]
 
 SCROLL: list[Binding] = [
@@ -61,6 +59,7 @@ SCROLL: list[Binding] = [
 ]
 
 TREE: list[Binding] = [
+    key("open", "enter", "select_cursor", "open", "Open an artifact, or fold and unfold", shown_as="enter"),
     key("down", "j", "cursor_down", "down", "Next node", show=False),
     key("up", "k", "cursor_up", "up", "Previous node", show=False),
     key("collapse", "h,left", "collapse", "collapse", "Collapse, or go to the parent", show=False),
@@ -75,7 +74,6 @@ CLOSE = key("close", "escape,backspace", "dismiss", "back", "Back to the screen 
 
 SESSION: list[Binding] = [
     CLOSE,
-    key("open", "enter", "open", "open", "Open an artifact, or fold and unfold", show=True),
     key("unfold", "e", "unfold", "unfold all", "Unfold every task and step"),
     key("fold", "E", "fold", "fold all", "Fold every task", shown_as="E"),
     key("next_pane", "tab", "app.focus_next", "next pane", "Go to the next pane"),
@@ -111,9 +109,34 @@ LOG: list[Binding] = [
     key("follow", "space", "follow", "follow", "Follow new lines, or hold still"),
 ]
 
+CONFIRM: list[Binding] = [
+    key("yes", "y", "answer(True)", "yes", "Do it"),
+    key("no", "n,escape", "answer(False)", "no", "Leave it"),
+]
+
+FILTER: list[Binding] = [
+    Binding("enter", "apply", "show", tooltip="Show these states", id="confirm", priority=True),
+    key("all", "a", "all", "all", "Show every state"),
+    key("cancel", "escape,f", "cancel", "back", "Leave it as it was", shown_as="esc"),
+    key("down", "j", "move(1)", "down", "Next state", show=False),
+    key("up", "k", "move(-1)", "up", "Previous state", show=False),
+]
+
+HELP: list[Binding] = [key("close", "escape,question_mark,q", "dismiss", "back", "Back", shown_as="esc")]
+
+MIGRATE: list[Binding] = [
+    key("confirm", "enter", "migrate", "migrate", "Run what is due", shown_as="enter"),
+    key("cancel", "escape,m", "dismiss", "back", "Back", shown_as="esc"),
+]
+
+IMPORT: list[Binding] = [
+    key("import_all", "enter", "begin", "import", "Read the new and grown files into this workspace", shown_as="enter"),
+    key("cancel", "escape", "leave", "back", "Stop after the files in hand, or go back", shown_as="esc"),
+]
+
 ESSENTIAL: frozenset[str] = frozenset(
     {"sync", "search", "filter", "open", "help", "quit", "close", "retry", "discard", "reviewed", "take_other"}
-    | {"next_match", "wrap", "unfold", "level", "follow", "import_all", "cancel", "confirm"}
+    | {"next_match", "wrap", "unfold", "level", "follow", "import_all", "cancel", "confirm", "open_pane"}
 )
 """Ids that the footer shows where the terminal is too narrow for all."""
 

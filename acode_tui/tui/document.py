@@ -65,8 +65,11 @@ def coloured(document: Document, part: int) -> list[Content]:
 
 def language_of(name: str, content_type: str) -> str:
     """The Pygments name of a file's language, empty when nobody knows it."""
-    from pygments.lexers import get_lexer_for_filename, get_lexer_for_mimetype
-    from pygments.util import ClassNotFound
+    from pygments.lexers import (  # type: ignore[import-untyped]
+        get_lexer_for_filename,
+        get_lexer_for_mimetype,
+    )
+    from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
     for find, key in ((get_lexer_for_filename, name.rsplit("/", 1)[-1]), (get_lexer_for_mimetype, content_type)):
         if not key or key in ("text/plain", "application/octet-stream"):

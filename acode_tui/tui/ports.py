@@ -26,6 +26,9 @@ class DashboardWorkspace(Protocol):
     def workspace_id(self) -> str: ...
 
     @property
+    def user(self) -> str: ...
+
+    @property
     def store(self) -> RunStateStore: ...
 
     @property

@@ -1,4 +1,4 @@
-"""What the dashboard knows, outside any widget: the overview that the panes show and the page that the browser shows."""
+"""What the dashboard knows, outside any widget: the overview of the panes and the page of the browser."""
 
 from collections import deque
 from collections.abc import Sequence

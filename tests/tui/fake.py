@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,7 @@ def graph(number: int = 0) -> SessionGraph:
             timestamp=start + timedelta(seconds=4 * index),
             **at(4 * index),
         )
-        for index, (before, after) in enumerate(zip(states, states[1:], strict=False))
+        for index, (before, after) in enumerate(pairwise(states))
     )
     base = summary(number)
     return SessionGraph(
@@ -240,14 +241,26 @@ def graph(number: int = 0) -> SessionGraph:
     )
 
 
+_DIFF = b"""--- a/src/login.ts
++++ b/src/login.ts
+@@ -1,3 +1,3 @@
+ export function go() {
+-  submit()
++  validate() && submit()
+ }
+"""
+_CODE = b"""export function submit(form: Form): boolean {
+  // send it
+  return post('/login', form);
+}
+"""
+_HOSTILE = (
+    b"FAIL login.test.ts\n  x refuses an empty password\n\x1b[31m2 of 14 failed\x1b[0m [/red] \xe2\x80\xaetxt.exe\n"
+)
 CONTENTS: dict[str, bytes] = {
-    fake_id(0, 5): b"export function submit(form: Form): boolean {\n  // send it\n  return post('/login', form);\n}\n",
-    fake_id(
-        1, 5
-    ): b"--- a/src/login.ts\n+++ b/src/login.ts\n@@ -1,3 +1,3 @@\n export function go() {\n-  submit()\n+  validate() && submit()\n }\n",
-    fake_id(
-        2, 5
-    ): b"FAIL login.test.ts\n  x refuses an empty password\n\x1b[31m2 of 14 failed\x1b[0m [/red] \xe2\x80\xaetxt.exe\n",
+    fake_id(0, 5): _CODE,
+    fake_id(1, 5): _DIFF,
+    fake_id(2, 5): _HOSTILE,
     fake_id(3, 5): b"Two tests fail because the mock has no `validate`. I will add it.\n",
 }
 

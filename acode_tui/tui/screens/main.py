@@ -143,7 +143,8 @@ class MainScreen(LiveScreen[None]):
 
     @on(TranscriptsFound)
     def _transcripts_found(self, event: TranscriptsFound) -> None:
-        self.sessions.offer(*_offer(event.survey))
+        headline, lines = _offer(event.survey)
+        self.sessions.offer(headline, *lines)
 
     # Keys
 
@@ -193,10 +194,6 @@ class MainScreen(LiveScreen[None]):
         self.browser.restart()
         self._show_another_page()
 
-    def action_open(self) -> None:
-        if (session_id := self.sessions.table.cursor_key) is not None:
-            self._open(session_id)
-
     @on(SessionBrowser.Opened)
     def _chosen(self, event: SessionBrowser.Opened) -> None:
         self._open(event.session_id)
@@ -244,6 +241,9 @@ class MainScreen(LiveScreen[None]):
 
             self.app.push_screen(MigrateScreen())
 
+    def action_backup(self) -> None:
+        self.dashboard.back_up()
+
     def action_sync_now(self) -> None:
         self.dashboard.sync_now()
 
@@ -258,32 +258,28 @@ class MainScreen(LiveScreen[None]):
         return True
 
 
-def _offer(survey: "Survey") -> tuple[str, *tuple[str | Content, ...]]:
+def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
     """What an empty workspace says about the transcripts of this machine."""
+    headline = "No runs recorded here yet"
     if not survey.groups:
-        return (
-            "No runs recorded here yet",
+        return headline, [
             "No transcripts of Claude Code or Codex were found on this machine either.",
             "Record a run from Python with acode_tui.open_workspace(), or import files by",
             "acode-tui import PATH",
-        )
+        ]
     found = [
         Content.assemble(
             (f"{group.name:<14}", "bold"),
-            (
-                f"{number(len(group.files)):>7} {'transcript ' if len(group.files) == 1 else 'transcripts'}",
-                "$foreground",
-            ),
+            (f"{number(len(group.files)):>7} transcript{' ' if len(group.files) == 1 else 's'}", "$foreground"),
             (f"{size(group.bytes):>12}", "$foreground-muted"),
         )
         for group in survey.groups
     ]
-    return (
-        "No runs recorded here yet",
+    return headline, [
         "On this machine there are, by name and size alone:",
         "",
         *found,
         "",
         keys(("i", "imports them into this workspace")),
         "Nothing has been read so far, and nothing is without your consent.",
-    )
+    ]

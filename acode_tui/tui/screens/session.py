@@ -1,4 +1,4 @@
-"""One session: the tree of what was done, beside the timeline of its states and the detail of what is under the cursor."""
+"""One session: the tree of what was done, beside the timeline of its states and the detail under the cursor."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -150,9 +150,6 @@ class SessionScreen(LiveScreen[None]):
             self._open(node.data.artifacts[0])
         else:
             node.toggle()
-
-    def action_open(self) -> None:
-        self.query_one(RunTree).action_select_cursor()
 
     def _open(self, artifact: Artifact) -> None:
         from acode_tui.tui.screens.artifact import ArtifactScreen

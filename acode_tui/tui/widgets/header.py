@@ -47,20 +47,19 @@ class HeaderLine(Widget):
         width = self.size.width
         time = clock(self._now, self._zone) if self._now is not None else ""
         right = styled(time, "$foreground-muted")
-        parts = self._parts(width)
         left = Content.assemble(("▌", "$primary"), ("acode-tui", "bold $text-primary"))
-        for part in parts:
-            if left.cell_length + 3 + part.cell_length + right.cell_length + 2 > width:
-                continue
+        room = width - left.cell_length - right.cell_length - 2
+        for part in _fitting(self._parts(width), room):
             left = Content.assemble(left, "   ", part)
         gap = max(width - left.cell_length - right.cell_length - 1, 1)
         return Content.assemble(left, " " * gap, right)
 
-    def _parts(self, width: int) -> list[Content]:
+    def _parts(self, width: int) -> list[tuple[int, Content]]:
+        """The line's parts in their order, each with its rank: what has no room goes by rank, highest number first."""
         place = styled(line(short_path(self._place, max(width // 3, 12))), "$foreground")
         overview = self._overview
         if overview is None:
-            return [place, styled("opening…", "$foreground-muted")]
+            return [(1, place), (0, styled("opening…", "$foreground-muted"))]
         schema = overview.schema
         version = Content.assemble(
             ("schema ", "$foreground-muted"),
@@ -73,11 +72,15 @@ class HeaderLine(Widget):
             version = Content.assemble(version, tail)
         mark = SYNC[overview.sync.state]
         state = styled(mark.label, CONTENT_STYLE[mark.role])
-        parts = [place, version, state]
+        parts = [(1, place), (2, version), (0, state)]
         if overview.sync.last_sync_at is not None and self._now is not None:
-            parts.append(
-                Content.assemble(
-                    ("last sync ", "$foreground-muted"), (ago(overview.sync.last_sync_at, self._now), "$foreground")
-                )
-            )
+            last = ago(overview.sync.last_sync_at, self._now)
+            parts.append((3, Content.assemble(("last sync ", "$foreground-muted"), (last, "$foreground"))))
         return parts
+
+
+def _fitting(parts: list[tuple[int, Content]], room: int) -> list[Content]:
+    kept = list(parts)
+    while kept and sum(part.cell_length + 3 for _, part in kept) > room:
+        kept.remove(max(kept, key=lambda ranked: ranked[0]))
+    return [part for _, part in kept]

@@ -1,4 +1,4 @@
-"""A table whose rows are known by key: a refresh changes only the cells that differ, and moves neither cursor nor scroll.
+"""A table whose rows are known by key: a refresh changes the cells that differ, and moves neither cursor nor scroll.
 
 Textual's own table keeps the cursor's *index* when rows come and go, so it would silently sit on another row, and it
 scrolls the cursor into view whenever that index changes. Both are put right here, for every list of the dashboard.

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import RenderResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from acode_tui.tui.bindings import key
 from acode_tui.tui.messages import PaneOpened
 from acode_tui.tui.state import Overview
 
@@ -20,7 +21,7 @@ class Pane(Widget, can_focus=True):
     TITLE: ClassVar[str] = ""
     OPENS: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open_pane", "open", tooltip="Open this pane's screen", id="open_pane"),
+        key("open_pane", "enter", "open_pane", "open", "Open this pane's screen", shown_as="enter"),
     ]
 
     def __init__(self, *, id: str) -> None:

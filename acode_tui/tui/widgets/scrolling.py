@@ -1,4 +1,4 @@
-"""A scrolling panel of styled text with vim keys, for details and other text that fits into memory and a few screens."""
+"""A scrolling panel of styled text with vim keys, for details and other text of a few screens."""
 
 from typing import ClassVar
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import ClassVar
+
+from textual.binding import BindingType
 
 from acode_tui.domain.entities import SessionSummary
+from acode_tui.tui.bindings import key
 from acode_tui.tui.palette import ROW_SYNC, SESSION, Mark
 from acode_tui.tui.times import ago, number, short_number
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
@@ -28,6 +32,10 @@ _UNKNOWN = Mark("?", "unknown", "quiet")
 
 class SessionTable(KeyedTable):
     """Sessions, newest activity first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("open", "enter", "select_cursor", "open", "Open the session under the cursor", shown_as="enter"),
+    ]
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         if width < 100:

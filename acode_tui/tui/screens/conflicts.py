@@ -1,0 +1,179 @@
+"""The audit of conflicts: both versions side by side, which one won, and the means to let the other win."""
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import DataTable
+
+from acode_tui.storage.ports import Conflict, ConflictCounts
+from acode_tui.tui.bindings import CONFLICTS
+from acode_tui.tui.comparing import compare, side_by_side
+from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.text import styled
+from acode_tui.tui.times import ago, number, span, stamp
+from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
+from acode_tui.tui.widgets.notice import Notice
+from acode_tui.tui.widgets.scrolling import TextPanel
+from acode_tui.tui.widgets.title import TitleLine
+
+if TYPE_CHECKING:
+    from acode_tui.tui.ports import DashboardWorkspace
+
+LIMIT = 200
+
+
+class ConflictTable(KeyedTable):
+    """Conflicts, the newest first."""
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        return (
+            Column("state", "state", 10),
+            Column("entity", "entity"),
+            Column("winner", "winner", 8),
+            Column("apart", "apart", 8, right=True),
+            Column("when", "met", 10, right=True),
+        )
+
+
+class ConflictsScreen(LiveScreen[None]):
+    """Both versions of every row that met another."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*CONFLICTS]
+    AUTO_FOCUS = ""
+
+    @dataclass
+    class ConflictsRead(Message):
+        """A reading of the log."""
+
+        conflicts: tuple[Conflict, ...]
+        counts: ConflictCounts
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conflicts: dict[str, Conflict] = {}
+        self._only_new = False
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine("conflicts")
+        with Vertical(classes="frame", id="list"):
+            yield ConflictTable(id="records")
+            yield Notice()
+        yield TextPanel("Both versions", id="detail")
+        yield KeyBar()
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        found = await workspace.conflicts.list(unreviewed_only=self._only_new, limit=LIMIT)
+        self.post_message(self.ConflictsRead(found, await workspace.conflicts.counts()))
+
+    @on(ConflictsRead)
+    def _read(self, event: ConflictsRead) -> None:
+        now = self.dashboard.now()
+        self._conflicts = {conflict.id: conflict for conflict in event.conflicts}
+        self.query_one(TitleLine).say(
+            f"{number(event.counts.total)} in all, {number(event.counts.unreviewed)} not reviewed"
+        )
+        self.query_one("#list").border_title = "Not reviewed" if self._only_new else "All conflicts"
+        table, notice = self.query_one(ConflictTable), self.query_one(Notice)
+        table.display = bool(event.conflicts)
+        notice.display = not event.conflicts
+        self.query_one("#detail").display = bool(event.conflicts)
+        if not event.conflicts:
+            notice.say(
+                "Nothing is left to review" if event.counts.total else "No two versions have met",
+                "When two machines change one row, the later change wins on both.",
+                "The version that lost is kept here, and can be made to win.",
+                role="$text-success",
+            )
+            return
+        table.lay_out(max(self.query_one("#list").content_size.width, 40))
+        table.show([(key, _row(conflict, now)) for key, conflict in self._conflicts.items()])
+        if self.focused is None:
+            table.focus()
+        self._describe()
+
+    @on(DataTable.RowHighlighted)
+    def _describe(self) -> None:
+        conflict = self._under_cursor()
+        if conflict is not None:
+            panel = self.query_one("#detail", TextPanel)
+            width = max(panel.content_size.width, 40)
+            panel.say(_detail(conflict, width, self.dashboard.zone))
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._describe)
+
+    def _under_cursor(self) -> Conflict | None:
+        key = self.query_one(ConflictTable).cursor_key
+        return self._conflicts.get(key) if key is not None else None
+
+    def action_only_new(self) -> None:
+        self._only_new = not self._only_new
+        self.refresh_now()
+
+    def action_reviewed(self) -> None:
+        workspace, conflict = self.workspace, self._under_cursor()
+        if workspace is None or conflict is None:
+            return
+
+        async def review() -> None:
+            await workspace.conflicts.mark_reviewed(conflict.id)
+
+        self.dashboard.start_job("review", review)
+
+    def action_take_other(self) -> None:
+        from acode_tui.tui.screens.confirm import Confirm
+
+        workspace, conflict = self.workspace, self._under_cursor()
+        if workspace is None or conflict is None:
+            return
+        loser = "local" if conflict.winner == "remote" else "remote"
+
+        async def take() -> None:
+            await workspace.conflicts.take_other(conflict.id)
+            self.dashboard.notify(f"the {loser} version wins now", title="conflicts", markup=False)
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.dashboard.start_job("take", take)
+
+        question = f"The {loser} version is written anew, later than both, and reaches every machine at its next sync."
+        self.app.push_screen(Confirm("Take the other version?", question, yes=f"take {loser}"), answered)
+
+
+def _row(conflict: Conflict, now: datetime) -> Row:
+    apart = abs(conflict.local_updated_at - conflict.remote_updated_at)
+    return {
+        "state": ("✓ reviewed", "quiet") if conflict.reviewed_at else ("◆ new", "wait"),
+        "entity": (f"{conflict.entity_type} {conflict.entity_id}", "plain"),
+        "winner": (conflict.winner, "plain"),
+        "apart": (span(apart), "quiet"),
+        "when": (ago(conflict.detected_at, now), "quiet"),
+    }
+
+
+def _detail(conflict: Conflict, width: int, zone: tzinfo | None) -> Content:
+    won = "  ✓ won"
+    head = [
+        Content.assemble(
+            ("here    ", "$text-error"),
+            stamp(conflict.local_updated_at, zone),
+            (won if conflict.winner == "local" else "", "$text-success"),
+        ),
+        Content.assemble(
+            ("central ", "$text-success"),
+            stamp(conflict.remote_updated_at, zone),
+            (won if conflict.winner == "remote" else "", "$text-success"),
+        ),
+        styled(f"session {conflict.session_id}", "$foreground-muted"),
+        Content(""),
+    ]
+    fields = compare(conflict.local_payload, conflict.remote_payload)
+    return Content("\n").join([*head, side_by_side(fields, width)])

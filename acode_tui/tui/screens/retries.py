@@ -1,0 +1,191 @@
+"""Records that the server refused: those waiting for another try, and the dead letters."""
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import DataTable
+
+from acode_tui.storage.ports import OutboxRecord, OutboxStats
+from acode_tui.tui.bindings import RETRIES
+from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.text import block, pretty_json, styled
+from acode_tui.tui.times import countdown, number, span, stamp
+from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
+from acode_tui.tui.widgets.notice import Notice
+from acode_tui.tui.widgets.scrolling import TextPanel
+from acode_tui.tui.widgets.title import TitleLine
+
+if TYPE_CHECKING:
+    from acode_tui.tui.ports import DashboardWorkspace
+
+LIMIT = 200
+
+
+class RecordTable(KeyedTable):
+    """Refused records, dead letters first."""
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        narrow = width < 100
+        entity = Column("entity", "entity", 20 if narrow else 24)
+        tries = Column("tries", "tries", 5, right=True)
+        due = Column("due", "next try", 11, right=True)
+        error = Column("error", "the server said")
+        if narrow:
+            return (Column("state", "state", 12), entity, tries, error)
+        return (Column("state", "state", 13), entity, tries, due, Column("age", "waiting", 9, right=True), error)
+
+
+class RetriesScreen(LiveScreen[None]):
+    """What was refused, why, and what to do about it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*RETRIES]
+    AUTO_FOCUS = ""
+
+    @dataclass
+    class RecordsRead(Message):
+        """A reading of the refused records."""
+
+        records: tuple[OutboxRecord, ...]
+        stats: OutboxStats
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: dict[str, OutboxRecord] = {}
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine("retries")
+        with Vertical(classes="frame", id="list"):
+            yield RecordTable(id="records")
+            yield Notice()
+        yield TextPanel("Record", id="detail")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#list").border_title = "Refused records and dead letters"
+        super().on_mount()
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        dead = await workspace.outbox.list(status="failed", limit=LIMIT)
+        waiting = await workspace.outbox.list(status="retrying", limit=LIMIT)
+        self.post_message(self.RecordsRead((*dead, *waiting), await workspace.outbox.stats()))
+
+    @on(RecordsRead)
+    def _read(self, event: RecordsRead) -> None:
+        now = self.dashboard.now()
+        stats = event.stats
+        self._records = {str(record.id): record for record in event.records}
+        self.query_one(TitleLine).say(
+            f"{number(stats.retrying)} waiting, {number(stats.failed)} dead letter{'' if stats.failed == 1 else 's'}",
+            styled(f"{number(stats.pending)} pending in all", "$foreground-muted"),
+        )
+        table, notice = self.query_one(RecordTable), self.query_one(Notice)
+        table.display = bool(event.records)
+        notice.display = not event.records
+        self.query_one("#detail").display = bool(event.records)
+        if not event.records:
+            notice.say(
+                "Nothing was refused",
+                "A record that the server refuses is tried again, ten times, ever more slowly.",
+                "After that it waits here as a dead letter until you retry or discard it.",
+                role="$text-success",
+            )
+            return
+        table.lay_out(max(self.query_one("#list").content_size.width, 40))
+        table.show([(key, _row(record, now)) for key, record in self._records.items()])
+        if self.focused is None:
+            table.focus()
+        self._describe()
+
+    @on(DataTable.RowHighlighted)
+    def _describe(self) -> None:
+        record = self._under_cursor()
+        if record is not None:
+            self.query_one("#detail", TextPanel).say(_detail(record, self.dashboard.zone))
+
+    def _under_cursor(self) -> OutboxRecord | None:
+        key = self.query_one(RecordTable).cursor_key
+        return self._records.get(key) if key is not None else None
+
+    def action_retry(self) -> None:
+        if (record := self._under_cursor()) is not None:
+            self._retry([record.id])
+
+    def action_retry_all(self) -> None:
+        if self._records:
+            self._retry(None)
+
+    def _retry(self, ids: list[int] | None) -> None:
+        workspace = self.workspace
+        if workspace is None:
+            return
+
+        async def retry() -> None:
+            count = await workspace.outbox.retry(ids)
+            self.dashboard.notify(f"{number(count)} due now", title="retry", markup=False)
+
+        self.dashboard.start_job("retry", retry)
+
+    def action_discard(self) -> None:
+        from acode_tui.tui.screens.confirm import Confirm
+
+        record = self._under_cursor()
+        if record is None:
+            return
+        if record.failed_at is None:
+            said = "Only a dead letter can be discarded; this record will be tried again."
+            self.notify(said, title="discard", severity="warning", markup=False)
+            return
+        question = (
+            f"{record.entity_type} {record.entity_id}\n\nThe record ends unsent: PostgreSQL will not have this change. "
+            "What is stored in the workspace stays."
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._discard(record.id)
+
+        self.app.push_screen(Confirm("Discard this dead letter?", question, yes="discard"), answered)
+
+    def _discard(self, record_id: int) -> None:
+        workspace = self.workspace
+        if workspace is None:
+            return
+
+        async def discard() -> None:
+            count = await workspace.outbox.discard([record_id])
+            self.dashboard.notify(f"{number(count)} discarded", title="dead letters", markup=False)
+
+        self.dashboard.start_job("discard", discard)
+
+
+def _row(record: OutboxRecord, now: datetime) -> Row:
+    dead = record.failed_at is not None
+    return {
+        "state": ("✗ dead letter" if dead else "↻ retrying", "bad" if dead else "wait"),
+        "entity": (f"{record.entity_type} {record.entity_id[:8]}…", "plain"),
+        "tries": (str(record.attempts), "plain"),
+        "due": ("never" if dead else countdown(record.next_attempt_at, now), "quiet" if dead else "plain"),
+        "age": (span(now - record.created_at), "quiet"),
+        "error": (record.last_error or "nothing", "plain"),
+    }
+
+
+def _detail(record: OutboxRecord, zone: tzinfo | None) -> Content:
+    return Content("\n").join(
+        [
+            Content.assemble(("key     ", "$foreground-muted"), styled(record.idempotency_key)),
+            Content.assemble(("written ", "$foreground-muted"), stamp(record.created_at, zone)),
+            Content.assemble(("error   ", "$foreground-muted"), block(record.last_error or "none", "$text-error")),
+            Content(""),
+            Content(pretty_json(msgspec.json.decode(record.payload))),
+        ]
+    )
