@@ -142,6 +142,20 @@ class Workspace:
         """The workspace file's schema version, and what is pending (AC-014)."""
         return await self._readers.run(lambda connection: inspection.read_schema(connection, self._migrations))
 
+    async def migration_plan(self) -> tuple[TierMigrations, ...]:
+        """What ``migrate`` would do: the workspace file, and the team's database where it is enabled and answers."""
+        planned = [await self._readers.run(lambda connection: plan(connection, self._migrations))]
+        if self.settings.persistence.postgres.enabled:
+            planned.append(await self.sync.migrate_target(dry_run=True))
+        return tuple(planned)
+
+    async def migrate(self) -> tuple[TierMigrations, ...]:
+        """Bring the team's schema up to date; the workspace file's was when it was opened. Raises AcodeError."""
+        done = [self.migrated]
+        if self.settings.persistence.postgres.enabled:
+            done.append(await self.sync.migrate_target())
+        return tuple(done)
+
     async def database_facts(self) -> DatabaseFacts:
         """The workspace file at a glance."""
         path = self.database_path

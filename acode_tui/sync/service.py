@@ -18,6 +18,7 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError, MigrationError, SyncError
 from acode_tui.domain.ids import new_id
 from acode_tui.logs import add_secrets, get_logger
+from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.postgres.apply import TargetFacts
 from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
 from acode_tui.storage.sqlite import lease as leases
@@ -225,6 +226,28 @@ class SyncWorker:
                 finally:
                     await self._disconnect()
         return await self.status()
+
+    async def migrate_target(self, *, dry_run: bool = False) -> TierMigrations:
+        """Bring the team's schema up to date, or with ``dry_run`` say what that would do.
+
+        Raises SyncError where PostgreSQL is off or cannot be used, MigrationError where a migration fails.
+        """
+        off = self._off()
+        if off is not None:
+            raise SyncError(off[1], hint=off[2])
+        async with self._busy:
+            target = self._open_target()
+            try:
+                distribute = self._settings.persistence.postgres.distribute
+                done = await target.migrate(distribute=distribute, dry_run=dry_run)
+            finally:
+                if not self.is_running:
+                    await self._disconnect()
+            if not dry_run:
+                self._circuit.close()
+                self._facts_at = None
+        self._wake.set()
+        return done
 
     async def log_tail(self, limit: int) -> tuple[LogEntry, ...]:
         """The newest rows of the sync log, newest first."""
