@@ -15,7 +15,7 @@ from acode_tui.domain.errors import AcodeError, SchemaMismatchError
 from acode_tui.domain.ids import new_id
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.ports import Check, DatabaseFacts, SchemaStatus
+from acode_tui.storage.ports import Check, DatabaseFacts, RunStateReader, SchemaStatus
 from acode_tui.storage.sqlite import inspection, meta
 from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.connection import (
@@ -160,6 +160,27 @@ class Workspace:
         """The workspace file at a glance."""
         path = self.database_path
         return await self._readers.run(lambda connection: inspection.read_facts(connection, path, self._migrations))
+
+    @asynccontextmanager
+    async def open_team(self) -> AsyncIterator[RunStateReader]:
+        """The whole team's runs, read from PostgreSQL. Raises SyncError where it is not enabled or misconfigured."""
+        target = self.sync.require_target()
+        # Here, not above: a process that stays local need not load the driver.
+        from acode_tui.storage.postgres.connection import ReadPool
+        from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+
+        postgres = self.settings.persistence.postgres
+        pool = ReadPool(
+            target,
+            size=postgres.pool_size,
+            connect_timeout=postgres.connect_timeout_seconds,
+            command_timeout=postgres.command_timeout_seconds,
+        )
+        store = PostgresRunStateStore(pool, schema=postgres.schema)
+        try:
+            yield store
+        finally:
+            await store.close()
 
     async def check(self) -> tuple[Check, ...]:
         """Look for damage; changes nothing. Takes about as long as reading the file."""

@@ -227,14 +227,21 @@ class SyncWorker:
                     await self._disconnect()
         return await self.status()
 
+    def require_target(self) -> PostgresTarget:
+        """Where PostgreSQL is. Raises SyncError where it is off or misconfigured."""
+        off = self._off()
+        if off is not None:
+            raise SyncError(off[1], hint=off[2])
+        address = self._address()
+        assert isinstance(address, PostgresTarget)
+        return address
+
     async def migrate_target(self, *, dry_run: bool = False) -> TierMigrations:
         """Bring the team's schema up to date, or with ``dry_run`` say what that would do.
 
         Raises SyncError where PostgreSQL is off or cannot be used, MigrationError where a migration fails.
         """
-        off = self._off()
-        if off is not None:
-            raise SyncError(off[1], hint=off[2])
+        self.require_target()
         async with self._busy:
             target = self._open_target()
             try:
@@ -336,9 +343,7 @@ class SyncWorker:
 
     async def _asked(self, work: Callable[[Tally], Awaitable[None]]) -> SyncReport:
         """Do a person's bidding now, and give back what was only held for it."""
-        off = self._off()
-        if off is not None:
-            raise SyncError(off[1], hint=off[2])
+        self.require_target()
         async with self._busy:
             self._circuit.close()
             try:
