@@ -53,6 +53,7 @@ class CodexReader:
         self._turn_has_prompt = False
         self._turns = False
         self._events = False
+        self._wrapped = False
         self._said: tuple[str, datetime | None, int] | None = None
         self._fresh_input = True
         self._step: StepDraft | None = None
@@ -78,7 +79,10 @@ class CodexReader:
                 self._take_meta(record)
             else:
                 self._take_item(line, raw, record, at)
-        elif kind == "response_item":
+            return
+        # In a wrapped file the event of a prompt may still be on its way.
+        self._wrapped = True
+        if kind == "response_item":
             self._take_item(line, raw, payload, at)
         elif kind == "event_msg":
             self._take_event(line, payload, at)
@@ -280,7 +284,8 @@ class CodexReader:
 
     def finish(self, skipped: SkippedLines, last_line: int) -> Parsed:
         """The session as its whole lines tell it; a file without any talk gives none."""
-        self._take_said()
+        if not self._wrapped:
+            self._take_said()
         if not self._talk:
             return Parsed(counts=Counts(), skipped=skipped)
         meta = self._meta or {}
