@@ -42,8 +42,8 @@ class Dashboard(App[int]):
     TITLE = "acode-tui"
     CSS_PATH: ClassVar[list[Path]] = [style_path("app.tcss")]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [*APP]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-medium"), (48, "-tall")]
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] = [(0, "-short"), (30, "-medium"), (48, "-tall")]  # noqa: RUF012
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class ImportScreen(ModalScreen[bool]):
     def __init__(self) -> None:
         super().__init__()
         self._survey: Survey | None = None
-        self._running = False
+        self._importing = False
         self._stopping = False
         self._wrote = False
         self._over = False
@@ -99,9 +99,9 @@ class ImportScreen(ModalScreen[bool]):
 
     def action_begin(self) -> None:
         workspace, survey = self.dashboard.workspace, self._survey
-        if self._running or self._over or workspace is None or survey is None:
+        if self._importing or self._over or workspace is None or survey is None:
             return
-        self._running = True
+        self._importing = True
         self._pace = Pace(self.dashboard.now())
         self.query_one("#bar").display = True
         self._say(styled("Reading…", "bold"))
@@ -116,7 +116,7 @@ class ImportScreen(ModalScreen[bool]):
                 self.post_message(self.Ended(report))
 
         if not self.dashboard.start_job("import", read):
-            self._running = False
+            self._importing = False
         self.refresh_bindings()
 
     def _progressed(self, progress: ImportProgress) -> None:
@@ -146,7 +146,7 @@ class ImportScreen(ModalScreen[bool]):
 
     @on(Ended)
     def _ended(self, event: Ended) -> None:
-        self._running = False
+        self._importing = False
         self._over = True
         self.query_one("#bar").display = False
         self.query_one("#pace", Static).update("")
@@ -162,7 +162,7 @@ class ImportScreen(ModalScreen[bool]):
         self.refresh_bindings()
 
     def action_leave(self) -> None:
-        if self._running:
+        if self._importing:
             self._stopping = True
             self._say(styled("Stopping after the files in hand…", "bold $text-warning"))
         else:
@@ -171,7 +171,7 @@ class ImportScreen(ModalScreen[bool]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "begin":
             ready = self._survey is not None and bool(self._survey.fresh)
-            return ready and not self._running and not self._over
+            return ready and not self._importing and not self._over
         return True
 
     def _say(self, *lines: Content) -> None:

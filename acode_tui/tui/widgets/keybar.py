@@ -46,30 +46,24 @@ class KeyBar(Widget):
             if any(binding.action == other.action for _, other in groups):
                 continue
             groups.append((label, binding))
-        # The app's own keys (help, quit) come last wherever the focus is.
         if width < NARROW:
             groups = [group for group in groups if group[1].id in ESSENTIAL][:FEW]
-        return self._fitting(groups, width)
-
-    def _fitting(self, groups: list[tuple[str, Binding]], width: int) -> list[tuple[str, Binding]]:
-        def columns(kept: list[tuple[str, Binding]]) -> int:
-            return 1 + sum(len(label) + len(binding.description) + 3 for label, binding in kept)
-
-        kept = list(groups)
-        while kept and columns(kept) > width:
-            optional = [group for group in kept if group[1].id not in ESSENTIAL]
-            kept.remove(optional[-1] if optional else kept[-1])
-        return kept
+        while groups and _columns(groups, gap=1) > width:
+            optional = [group for group in groups if group[1].id not in ESSENTIAL]
+            groups.remove(optional[-1] if optional else groups[-1])
+        return groups
 
     def render(self) -> RenderResult:
         self._spans = []
         parts: list[str | Content | tuple[str, str]] = [" "]
         column = 1
-        for label, binding in self.shown(self.size.width):
+        shown = self.shown(self.size.width)
+        gap = 2 if _columns(shown, gap=2) <= self.size.width else 1
+        for label, binding in shown:
             width = len(label) + 1 + len(binding.description)
             self._spans.append((column, column + width, binding.key))
-            parts += [(label, "bold $text-primary"), " ", (binding.description, "$foreground-muted"), "  "]
-            column += width + 2
+            parts += [(label, "bold $text-primary"), " ", (binding.description, "$foreground-muted"), " " * gap]
+            column += width + gap
         return Content.assemble(*parts)
 
     def on_click(self, event: events.Click) -> None:
@@ -77,3 +71,7 @@ class KeyBar(Widget):
             if start <= event.x < end:
                 self.app.simulate_key(pressed)
                 return
+
+
+def _columns(shown: list[tuple[str, Binding]], *, gap: int) -> int:
+    return 1 + sum(len(label) + 1 + len(binding.description) + gap for label, binding in shown)

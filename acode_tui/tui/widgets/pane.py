@@ -29,22 +29,32 @@ class Pane(Widget, can_focus=True):
         self.border_title = self.TITLE
         self.overview: Overview | None = None
         self.now: datetime | None = None
+        self._painted = Content("")
 
     def show(self, overview: Overview | None, now: datetime) -> None:
         """Take a new reading, or with None merely a new moment."""
         if overview is not None:
             self.overview = overview
         self.now = now
-        self.refresh()
+        self._repaint_if_changed()
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         """The pane's lines, most important first, for so many columns."""
         raise NotImplementedError
 
     def render(self) -> RenderResult:
+        self._painted = self._content()
+        return self._painted
+
+    def _content(self) -> Content:
         if self.overview is None or self.now is None:
             return Content.styled("opening the workspace…", "$foreground-muted")
         return Content("\n").join(self.lines(self.overview, self.now, self.size.width))
+
+    def _repaint_if_changed(self) -> None:
+        """Most seconds change nothing here; then nothing is sent to the terminal."""
+        if not self._content().is_same(self._painted):
+            self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
