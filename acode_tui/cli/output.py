@@ -28,12 +28,14 @@ _STATE_COLOURS = {
 
 
 class Column(NamedTuple):
-    """A column of a table. One of them, the ``flexible`` one, gives way when the terminal is narrow."""
+    """A column of a table. A ``flexible`` one gives way, down to ``minimum``, when the terminal is narrow; ``most``
+    bounds it even where nothing else does."""
 
     title: str
     align: Literal["left", "right"] = "left"
     flexible: bool = False
     minimum: int = 12
+    most: int | None = None
 
 
 def print_json(value: Any) -> None:
@@ -63,6 +65,9 @@ def render_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], wi
     widths = [
         max([cell_width(column.title), *(cell_width(row[place]) for row in cells)])
         for place, column in enumerate(columns)
+    ]
+    widths = [
+        room if column.most is None else min(room, column.most) for column, room in zip(columns, widths, strict=True)
     ]
     if width is not None:
         _narrow(columns, widths, width)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("id"),
     Column("state"),
-    Column("task", flexible=True, minimum=16),
+    Column("task", flexible=True, minimum=16, most=100),
     Column("tasks", "right"),
     Column("tools", "right"),
     Column("artifacts", "right"),
@@ -145,7 +145,7 @@ def _print_tasks(graph: "SessionGraph") -> None:
     titles = (
         Column("#", "right"),
         Column("state"),
-        Column("task", flexible=True, minimum=16),
+        Column("task", flexible=True, minimum=16, most=100),
         Column("steps", "right"),
         Column("tools", "right"),
     )

@@ -1,0 +1,64 @@
+"""``db conflicts`` on a workspace that has one: both versions are shown, and the other one can be taken."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from acode_tui.domain.ids import new_id
+from tests.cli.conftest import Recorded, Run, answer
+
+
+@pytest.fixture
+def conflict(run: Run, recorded: Recorded, root: Path) -> str:
+    """A conflict over the recorded session that the remote version lost."""
+    graph = answer(run("session", "show", recorded.session, "--json"))
+    local = {name: value for name, value in graph.items() if name not in ("tasks", "events")}
+    remote = {**local, "taskDescription": "the other \x1b[31mversion", "updatedAt": "2026-01-01T00:00:00.000000Z"}
+    identity = new_id()
+    with sqlite3.connect(root / ".agent" / "workspace.db") as connection:
+        connection.execute(
+            "INSERT INTO sync_conflicts VALUES (?, ?, 'session', ?, ?, ?, ?, ?, 'local', ?, NULL)",
+            (
+                identity,
+                recorded.session,
+                recorded.session,
+                json.dumps(local),
+                json.dumps(remote),
+                local["updatedAt"],
+                remote["updatedAt"],
+                local["updatedAt"],
+            ),
+        )
+    connection.close()
+    return identity
+
+
+@pytest.mark.ac("AC-052")
+def test_both_versions_are_shown(run: Run, conflict: str) -> None:
+    (found,) = answer(run("db", "conflicts", "list", "--unreviewed", "--json"))["conflicts"]
+    assert found["id"] == conflict
+    assert found["winner"] == "local"
+    assert found["remotePayload"]["taskDescription"].startswith("the other")
+    assert found["localPayload"]["id"] == found["remotePayload"]["id"]
+    shown = run("db", "conflicts", "show", conflict[:20])
+    assert "taskDescription" in shown.stdout
+    assert "the other ␛[31mversion" in shown.stdout
+    assert conflict[:13] in run("db", "conflicts").stdout
+
+
+@pytest.mark.ac("AC-051")
+def test_resolving_marks_it_reviewed_and_the_count_says_so(run: Run, conflict: str) -> None:
+    assert answer(run("db", "status", "--json"))["conflicts"] == {"total": 1, "unreviewed": 1}
+    (resolved,) = answer(run("db", "conflicts", "resolve", conflict, "--json"))["conflicts"]
+    assert resolved["reviewedAt"] is not None
+    assert answer(run("db", "status", "--json"))["conflicts"] == {"total": 1, "unreviewed": 0}
+    assert "no conflicts to review" in run("db", "conflicts", "list", "--unreviewed").stdout
+
+
+def test_taking_the_other_version_asks_and_then_writes_it(run: Run, conflict: str, recorded: Recorded) -> None:
+    assert run("db", "conflicts", "resolve", conflict, "--take-other", input="n\n").exit_code == 130
+    assert run("db", "conflicts", "resolve", conflict, "--take-other", "--yes").exit_code == 0
+    graph = answer(run("session", "show", recorded.session, "--json"))
+    assert graph["taskDescription"].startswith("the other")

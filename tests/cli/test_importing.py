@@ -1,0 +1,179 @@
+"""``import``: what it prints, what it refuses, and how it says how far it is."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acode_tui.cli.progress import ImportLine, describe, remaining
+from acode_tui.ingest import ImportProgress
+from tests.cli.conftest import Run, answer
+
+KEYS = {"files", "sessions", "tasks", "steps", "toolCalls", "artifacts", "unchanged", "skippedLines", "errors"}
+SESSION = "7d1f4d0e-1111-4222-8333-444455556666"
+
+
+def lines(prompt: str, *more: dict[str, Any]) -> str:
+    """A small Claude Code transcript: one prompt and its answer."""
+    common = {"sessionId": SESSION, "cwd": "/src/shop", "version": "2.1.0", "isSidechain": False}
+    records: list[dict[str, Any]] = [
+        {
+            **common,
+            "type": "user",
+            "uuid": "a",
+            "parentUuid": None,
+            "timestamp": "2026-01-05T18:00:00.000Z",
+            "message": {"role": "user", "content": prompt},
+        },
+        {
+            **common,
+            "type": "assistant",
+            "uuid": "b",
+            "parentUuid": "a",
+            "timestamp": "2026-01-05T18:00:05.000Z",
+            "message": {
+                "id": "msg_1",
+                "role": "assistant",
+                "model": "m",
+                "content": [{"type": "text", "text": "Done."}],
+                "usage": {"input_tokens": 1, "output_tokens": 2},
+            },
+        },
+        *more,
+    ]
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.fixture
+def transcript(tmp_path: Path) -> Path:
+    path = tmp_path / "projects" / "-src-shop" / f"{SESSION}.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text(lines("Add input validation"))
+    return path
+
+
+def test_a_folder_is_imported_and_a_second_time_nothing_is_written(run: Run, transcript: Path) -> None:
+    first = answer(run("import", str(transcript.parent), "--json"))
+    assert set(first) == KEYS
+    assert (first["files"], first["sessions"], first["tasks"], first["unchanged"]) == (1, 1, 1, 0)
+    assert answer(run("session", "list", "--json"))["sessions"][0]["taskDescription"] == "Add input validation"
+    pending = answer(run("db", "status", "--json"))["outbox"]["pending"]
+    second = answer(run("import", str(transcript.parent), "--json"))
+    assert (second["sessions"], second["unchanged"]) == (0, 1)
+    assert answer(run("db", "status", "--json"))["outbox"]["pending"] == pending
+    assert "1 unchanged" in run("import", str(transcript)).stdout
+
+
+def test_bad_lines_are_named_and_stop_nothing(run: Run, transcript: Path) -> None:
+    transcript.write_text(lines("Fix it") + "\x1b[31mnonsense\n" + "{}\n")
+    found = answer(run("import", str(transcript), "--json"))
+    assert found["sessions"] == 1
+    assert found["skippedLines"] >= 1
+    assert found["errors"][0]["line"] == 3
+    assert set(found["errors"][0]) == {"file", "line", "message"}
+
+
+def test_all_looks_where_the_agents_keep_their_transcripts(
+    run: Run, transcript: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / ".claude").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    nothing = run("import", "--all")
+    assert nothing.exit_code == 0
+    assert "no transcripts found" in nothing.stdout
+    transcript.parent.parent.rename(home / ".claude" / "projects")
+    assert answer(run("import", "--all", "--json"))["sessions"] == 1
+
+
+def test_configured_roots_take_the_place_of_the_known_ones(run: Run, transcript: Path) -> None:
+    assert run("config", "set", "ingest.roots", json.dumps([str(transcript.parent.parent)])).exit_code == 0
+    assert answer(run("import", "--all", "--json"))["sessions"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("import",), 2, "--all"),
+        (("import", "/nowhere/at/all"), 1, "ACODE-INGEST-001"),
+        (("import", "--all", "--format", "nonsense"), 1, "ACODE-INGEST-001"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == code
+    assert words in result.stderr
+
+
+def test_a_file_that_is_no_transcript_fails_by_name(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "other.jsonl"
+    path.write_text('{"a": 1}\n')
+    result = run("import", str(path))
+    assert result.exit_code == 1
+    assert "other.jsonl" in result.stderr
+    assert "--format" in result.stderr
+
+
+def test_watching_imports_what_is_written_later_and_ends_on_a_signal(transcript: Path, root: Path) -> None:
+    arguments = ["--workspace", str(root), "import", str(transcript.parent), "--watch", "--json"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "acode_tui", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            first = json.loads(process.stdout.readline())
+            assert "watching" in process.stderr.readline()
+            later = transcript.with_name("8d1f4d0e-1111-4222-8333-444455556666.jsonl")
+            later.write_text(lines("And another").replace(SESSION, later.stem))
+            second = json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            _, rest = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (first["files"], second["files"]) == (1, 2)
+    assert second["sessions"] == 1
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_tells_rate_and_remaining_time() -> None:
+    progress = ImportProgress(
+        files_done=3, files_total=1200, bytes_done=2 * 1024**2, bytes_total=6 * 1024**2, current="/x/\x1b]0;a.jsonl"
+    )
+    assert describe(progress, 2.0) == "3/1,200 files  2.0 MiB of 6.0 MiB  1.0 MiB/s  0:04 left  ␛]0;a.jsonl"
+    assert describe(ImportProgress(files_done=0, files_total=0, bytes_done=0, bytes_total=0), 0.0) == (
+        "0/0 files  0 B of 0 B"
+    )
+    assert [remaining(seconds) for seconds in (0, 0.1, 59.5, 61, 3725)] == ["0:00", "0:01", "1:00", "1:01", "1:02:05"]
+
+
+def test_progress_is_a_line_that_goes_away_and_not_too_often() -> None:
+    progress = ImportProgress(files_done=1, files_total=2, bytes_done=1, bytes_total=2)
+    now = iter([0.0, 1.0, 1.05, 1.2])
+    stream = Terminal()
+    with ImportLine(stream, lambda: next(now)) as line:
+        for _ in range(3):
+            line.show(progress)
+    assert stream.getvalue().count("1/2 files") == 2
+    assert stream.getvalue().endswith("\r\x1b[K")
+    quiet = io.StringIO()
+    with ImportLine(quiet, lambda: 0.0) as line:
+        line.show(progress)
+    assert quiet.getvalue() == ""
