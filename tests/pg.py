@@ -142,8 +142,8 @@ class Database:
             await connection.close()
 
 
-def make_server(folder: Path) -> Server:
-    """An initialised server in ``folder``, not started."""
+def make_server(folder: Path, **settings: str) -> Server:
+    """An initialised server in ``folder``, not started. ``settings`` go over the usual ones."""
     installed = _installed()
     run_as = None
     if os.geteuid() == 0:
@@ -153,7 +153,7 @@ def make_server(folder: Path) -> Server:
             copy = folder / "postgres"
             shutil.copytree(installed, copy, symlinks=True)
             installed = copy
-    server = Server(folder, free_port(), installed / "bin", run_as)
+    server = Server(folder, free_port(), installed / "bin", run_as, {**_SETTINGS, **settings})
     server.create()
     return server
 

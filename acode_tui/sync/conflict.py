@@ -13,12 +13,17 @@ import msgspec
 
 from acode_tui.domain.codec import entity_fields
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.schema import TABLES
 
 Winner = Literal["local", "remote"]
 
 _encoder = msgspec.json.Encoder(order="sorted")
 _NOT_CONTENT = ("updatedAt", "syncVersion", "workspaceId")
 """When, how often and by which workspace a row was sent does not make it another row."""
+
+_JSON_FIELDS = {
+    kind: tuple(column.json for column in table.columns if column.kind == "json") for kind, table in TABLES.items()
+}
 
 
 def content_digest(entity: Entity) -> bytes:
@@ -29,7 +34,9 @@ def content_digest(entity: Entity) -> bytes:
     fields = entity_fields(entity)
     for name in _NOT_CONTENT:
         fields.pop(name, None)
-    return sha256(_encoder.encode(normal_form(fields))).digest()
+    for name in _JSON_FIELDS[entity.kind]:
+        fields[name] = normal_form(fields[name])
+    return sha256(_encoder.encode(fields)).digest()
 
 
 def same_content(local: Entity, remote: Entity) -> bool:
