@@ -5,6 +5,7 @@ A connection lives in its own thread (aiosqlite's). Work reaches it as a plain f
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +33,23 @@ MINIMUM_SQLITE = (3, 37, 0)
 SLOW_STATEMENT_SECONDS = 0.1
 STATEMENT_CACHE = 256
 
+_TRANSACTION = re.compile(r"\s*(?:BEGIN|COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\s+)?TO\b))\b", re.IGNORECASE)
+
 log = get_logger("acode_tui.storage.sqlite")
 
 
 class TimedConnection(sqlite3.Connection):
-    """Reports each statement's name and duration, never its values: at debug, or at warning beyond 100 ms."""
+    """Reports each statement's name and duration, never its values: at debug, or at warning beyond 100 ms.
+
+    While ``within_unit`` is set, a statement that would begin or end a transaction is refused: units share one, and
+    a COMMIT in one of them would make others run twice.
+    """
+
+    within_unit = False
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if self.within_unit and _TRANSACTION.match(sql):
+            raise TransactionError("a unit of work cannot begin or end a transaction")
         started = perf_counter()
         cursor = super().execute(sql, parameters)
         self._report(sql, started)
@@ -49,6 +60,19 @@ class TimedConnection(sqlite3.Connection):
         cursor = super().executemany(sql, parameters)
         self._report(sql, started)
         return cursor
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        if self.within_unit:
+            raise TransactionError("a unit of work cannot run a script: that would commit first")
+        return super().executescript(sql_script)
+
+    def commit(self) -> None:
+        if self.in_transaction:
+            self.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self.in_transaction:
+            self.execute("ROLLBACK")
 
     def _report(self, sql: str, started: float) -> None:
         elapsed = perf_counter() - started

@@ -15,6 +15,7 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ import msgspec
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.connection import FunctionConnection, translate
+from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection, translate
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]
@@ -100,12 +101,22 @@ class Writer:
                 group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
                 group = [waiting for waiting in group if not waiting.future.cancelled()]
                 if group:
-                    outcomes = await self._connection.run(partial(self._group, group))
-                    self._answer(group, outcomes)
+                    self._answer(group, await self._outcomes(group))
         finally:
             self._drain = None
             if self._waiting and not self._closed:
                 self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
+
+    async def _outcomes(self, group: list[_Waiting]) -> list[Any]:
+        """What became of each unit. Whatever goes wrong, every caller is answered: none waits for ever."""
+        try:
+            return await self._connection.run(partial(self._group, group))
+        except asyncio.CancelledError:
+            for waiting in group:
+                waiting.future.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - it is not swallowed: every caller of the group is told
+            return [_refusal(error) for _ in group]
 
     def _answer(self, group: list[_Waiting], outcomes: list[Any]) -> None:
         committed = False
@@ -148,6 +159,8 @@ class Writer:
     ) -> tuple[list[Any], BaseException | None]:
         """The units' outcomes, or why none of them was committed."""
         try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             return [translate(error, "the write could not begin") for _ in units], None
@@ -165,8 +178,10 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - whatever it was, the transaction must not stay open
             connection.set_progress_handler(None, 0)
             # SQLITE_FULL, SQLITE_IOERR and an interrupt may have rolled back already.
+            # A ROLLBACK that fails is tried again before the next transaction begins.
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
                 return [], translate(error, "the write did not commit")
             return [], error
@@ -180,7 +195,7 @@ class Writer:
         """
         before = connection.total_changes
         try:
-            answer = unit(connection)
+            answer = _run(connection, unit)
         except Exception as error:
             if not connection.in_transaction or self._expired():
                 raise
@@ -193,7 +208,7 @@ class Writer:
         """The unit's answer or its own error, undone by itself; raises where the transaction itself is gone."""
         connection.execute("SAVEPOINT unit")
         try:
-            answer = unit(connection)
+            answer = _run(connection, unit)
         except Exception as error:
             if not connection.in_transaction or self._expired():
                 raise
@@ -216,8 +231,22 @@ class _Spoiled(Exception):
         self.refusal = refusal
 
 
+def _run(connection: sqlite3.Connection, unit: Unit) -> Any:
+    """The unit's answer. It shares its transaction with others, so it may neither begin nor end one."""
+    if not isinstance(connection, TimedConnection):
+        return unit(connection)
+    connection.within_unit = True
+    try:
+        return unit(connection)
+    finally:
+        connection.within_unit = False
+
+
 def _refusal(error: Exception) -> Exception:
     """A unit's error as its caller sees it."""
+    if isinstance(error, StopIteration):
+        # A future cannot hold one.
+        return RuntimeError("the unit of work raised StopIteration")
     if not isinstance(error, sqlite3.Error):
         return error
     translation: AcodeError = translate(error, "the write was refused")

@@ -1,0 +1,125 @@
+"""The SQLite parts put together without the rest of the program, and ways to look into their file."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic as real_monotonic
+from typing import Any
+
+from acode_tui.domain.clock import MonotonicClock, WallClock
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.validation import Limits
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, prepare_file
+from acode_tui.storage.sqlite.migrate import migrate
+from acode_tui.storage.sqlite.outbox import SqliteOutbox
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
+from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
+from acode_tui.storage.sqlite.writer import Writer
+from acode_tui.sync.backoff import record_delay
+from tests.clocks import TurnedClock
+
+WORKSPACE_ID = "0190d6a1-0000-7000-8000-000000000001"
+ENTITY_TABLES = tuple(table.name for table in TABLES.values())
+
+
+@dataclass
+class Parts:
+    """An open store and what it is made of."""
+
+    path: Path
+    connection: FunctionConnection
+    writer: Writer
+    readers: Readers
+    store: SqliteRunStateStore
+    outbox: SqliteOutbox
+    conflicts: SqliteConflictLog
+    transcripts: SqliteTranscriptLog
+
+
+@asynccontextmanager
+async def open_parts(
+    path: Path,
+    *,
+    wall: WallClock | None = None,
+    timeout_seconds: float = 30.0,
+    monotonic: Callable[[], float] = real_monotonic,
+    limits: Limits | None = None,
+) -> AsyncIterator[Parts]:
+    """Everything over one file, made and migrated if need be."""
+    wall = wall or TurnedClock()
+    prepare_file(path)
+    connection = await open_writer(path, timeout_seconds=timeout_seconds, check=lambda raw: None)
+    lock = path.with_name("migrate.lock")
+    await connection.run(lambda raw: migrate(raw, packaged("sqlite"), lock_path=lock, wall=wall))
+    writer = Writer(connection, MonotonicClock(wall), timeout_seconds=timeout_seconds, monotonic=monotonic)
+    readers = Readers(path, timeout_seconds=timeout_seconds)
+    try:
+        yield Parts(
+            path=path,
+            connection=connection,
+            writer=writer,
+            readers=readers,
+            store=SqliteRunStateStore(writer, readers, workspace_id=WORKSPACE_ID, user_id="ada", limits=limits),
+            outbox=SqliteOutbox(writer, readers, retry_delay=delay, wall=wall),
+            conflicts=SqliteConflictLog(writer, readers, wall=wall),
+            transcripts=SqliteTranscriptLog(writer, readers),
+        )
+    finally:
+        await readers.close()
+        await writer.close()
+
+
+def delay(attempt: int) -> float:
+    """The waits of the defaults, without jitter."""
+    return record_delay(attempt, initial_seconds=5, max_seconds=3600)
+
+
+@contextmanager
+def foreign(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that knows nothing of this program."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        yield connection
+
+
+def rows(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What a query answers to somebody else."""
+    with foreign(path) as connection:
+        return connection.execute(sql, values).fetchall()
+
+
+def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table that a write may touch, the search indexes included."""
+    with foreign(path) as connection:
+        tables = [*ENTITY_TABLES, "outbox", "session_totals", "sync_conflicts", "ingest_files"]
+        found = {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in tables}
+        for name in ("sessions_fts", "session_tasks_fts", "steps_fts", "tool_calls_fts", "artifacts_fts"):
+            found[name] = connection.execute(f"SELECT count(*) FROM {name}_docsize").fetchall()
+    return found
+
+
+def count(path: Path, table: str, where: str = "1", *values: Any) -> int:
+    return int(rows(path, f"SELECT count(*) FROM {table} WHERE {where}", *values)[0][0])
+
+
+def assert_sound(path: Path) -> None:
+    """No page is damaged, no child lacks its parent, and every entity row has an outbox record."""
+    with foreign(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        for kind, table in TABLES.items():
+            missing = connection.execute(
+                f"""
+                SELECT id FROM {table.name} AS t WHERE NOT EXISTS (
+                    SELECT 1 FROM outbox AS o
+                    WHERE o.idempotency_key = ? || ':' || t.id || ':' || t.updated_at
+                )
+                """,
+                (kind.value,),
+            ).fetchall()
+            assert missing == [], f"{table.name} rows without the outbox record of their present state"

@@ -1,0 +1,393 @@
+"""The writer's promises: one fsync for a group, a failure alone, no transaction left open, nothing half written."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, ValidationError
+from tests.clocks import TurnedClock
+from tests.storage.sqlite.faults import inject
+from tests.storage.sqlite.parts import Parts, count, foreign, open_parts, rows
+
+
+def put(key: str, value: str = "1") -> Callable[[sqlite3.Connection], str]:
+    """A unit that writes one fact."""
+
+    def unit(connection: sqlite3.Connection) -> str:
+        connection.execute("INSERT INTO workspace_meta (key, value) VALUES (?, ?)", (key, value))
+        return key
+
+    return unit
+
+
+def facts(path: Path) -> set[str]:
+    return {row[0] for row in rows(path, "SELECT key FROM workspace_meta WHERE key LIKE 'k%'")}
+
+
+async def traced(parts: Parts) -> list[str]:
+    """The statements that reach SQLite from now on."""
+    statements: list[str] = []
+    await parts.connection.run(lambda raw: raw.set_trace_callback(statements.append))
+    return statements
+
+
+class Gate:
+    """A unit that holds the writer's thread until the test opens it."""
+
+    def __init__(self) -> None:
+        self._entered = threading.Event()
+        self._opened = threading.Event()
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        self._entered.set()
+        assert self._opened.wait(20)
+
+    async def entered(self) -> None:
+        assert await asyncio.to_thread(self._entered.wait, 20)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+async def test_64_concurrent_writers_share_a_few_commits(parts: Parts) -> None:
+    statements = await traced(parts)
+    await asyncio.gather(*(parts.writer.run(put(f"k{n}")) for n in range(64)))
+    assert len(facts(parts.path)) == 64
+    commits = statements.count("COMMIT")
+    assert 1 <= commits <= 4
+    assert commits == sum(each.startswith("BEGIN IMMEDIATE") for each in statements)
+
+
+@pytest.mark.ac("AC-005")
+async def test_every_transaction_begins_immediate(parts: Parts) -> None:
+    statements = await traced(parts)
+    session = await parts.store.create_session("one")
+    await parts.store.add_task(session.id, "two")
+    begins = [each for each in statements if each.upper().startswith("BEGIN")]
+    assert begins == ["BEGIN IMMEDIATE"] * 2
+
+
+async def test_a_caller_is_answered_after_its_unit_is_on_disk(parts: Parts) -> None:
+    for n in range(5):
+        await parts.writer.run(put(f"k{n}"))
+        assert f"k{n}" in facts(parts.path)
+
+
+async def test_a_unit_that_fails_fails_alone(parts: Parts) -> None:
+    def fails(connection: sqlite3.Connection) -> None:
+        raise ValidationError("title", "must not be blank")
+
+    def fails_halfway(connection: sqlite3.Connection) -> None:
+        put("k-half")(connection)
+        raise ValidationError("name", "must not be blank")
+
+    def refused(connection: sqlite3.Connection) -> None:
+        put("k-twice")(connection)
+        put("k-twice")(connection)
+
+    units: list[Callable[[sqlite3.Connection], Any]] = [put("k0"), fails, put("k1"), fails_halfway, put("k2"), refused]
+    answers = await asyncio.gather(*map(parts.writer.run, units), return_exceptions=True)
+    assert answers[0::2] == ["k0", "k1", "k2"]
+    assert isinstance(answers[1], ValidationError)
+    assert answers[1].field == "title"
+    assert isinstance(answers[3], ValidationError)
+    assert answers[3].field == "name"
+    assert getattr(answers[5], "code", None) == "ACODE-DB-007"
+    assert facts(parts.path) == {"k0", "k1", "k2"}
+
+
+async def test_a_unit_that_fails_without_a_group_leaves_nothing(parts: Parts) -> None:
+    def fails_halfway(connection: sqlite3.Connection) -> None:
+        put("k0")(connection)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await parts.writer.run(fails_halfway)
+    assert facts(parts.path) == set()
+    assert await parts.writer.run(put("k1")) == "k1"
+
+
+@pytest.mark.parametrize("error", [StopIteration(), SystemExit(3), KeyboardInterrupt()])
+async def test_whatever_a_unit_raises_every_other_caller_is_answered(parts: Parts, error: BaseException) -> None:
+    def fails(connection: sqlite3.Connection) -> None:
+        put("k-bad")(connection)
+        raise error
+
+    async def attempt(unit: Callable[[sqlite3.Connection], Any]) -> Any:
+        try:
+            return await parts.writer.run(unit)
+        except BaseException as raised:  # noqa: BLE001 - the test is about any exception
+            return type(raised)
+
+    async with asyncio.timeout(20):
+        results = await asyncio.gather(*(attempt(unit) for unit in (put("k0"), fails, put("k1"))))
+    assert results[0] == "k0"
+    assert results[2] == "k1"
+    assert isinstance(results[1], type)
+    assert facts(parts.path) == {"k0", "k1"}
+
+
+async def test_a_caller_cancelled_while_it_waits_is_never_run(parts: Parts) -> None:
+    gate = Gate()
+    holding = asyncio.create_task(parts.writer.run(gate))
+    await gate.entered()
+    cancelled = asyncio.create_task(parts.writer.run(put("k-cancelled")))
+    waiting = asyncio.create_task(parts.writer.run(put("k-waiting")))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    gate.open()
+    assert await waiting == "k-waiting"
+    await holding
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    assert facts(parts.path) == {"k-waiting"}
+
+
+async def test_a_caller_cancelled_while_its_unit_runs_leaves_no_transaction_open(parts: Parts) -> None:
+    gate = Gate()
+
+    def unit(connection: sqlite3.Connection) -> None:
+        put("k0")(connection)
+        gate(connection)
+
+    running = asyncio.create_task(parts.writer.run(unit))
+    await gate.entered()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    next_one = asyncio.create_task(parts.writer.run(put("k1")))
+    gate.open()
+    assert await next_one == "k1"
+    assert not await parts.connection.run(lambda raw: raw.in_transaction)
+    # What had begun was committed: a caller that went away cannot take back what it asked for.
+    assert facts(parts.path) == {"k0", "k1"}
+    with foreign(parts.path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.ac("AC-006")
+async def test_a_statement_beyond_the_time_limit_is_rolled_back(database: Path) -> None:
+    async with open_parts(database, timeout_seconds=0.2) as parts:
+
+        def endless(connection: sqlite3.Connection) -> None:
+            put("k0")(connection)
+            connection.execute("WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n")
+
+        with pytest.raises(TransactionError, match=r"ACODE-DB-002.*longer than allowed"):
+            await parts.writer.run(endless)
+        assert facts(database) == set()
+        assert await parts.writer.run(put("k1")) == "k1"
+
+
+@pytest.mark.ac("AC-006")
+async def test_a_unit_that_dawdles_outside_sql_is_rolled_back_too(database: Path) -> None:
+    now = [0.0]
+    async with open_parts(database, timeout_seconds=30, monotonic=lambda: now[0]) as parts:
+
+        def dawdles(connection: sqlite3.Connection) -> None:
+            put("k0")(connection)
+            now[0] += 31
+
+        with pytest.raises(TransactionError, match="longer than allowed"):
+            await parts.writer.run(dawdles)
+        assert facts(database) == set()
+
+        def in_time(connection: sqlite3.Connection) -> None:
+            put("k1")(connection)
+            now[0] += 29
+
+        await parts.writer.run(in_time)
+        assert facts(database) == {"k1"}
+
+
+async def test_one_slow_unit_does_not_cost_the_others_of_its_group(database: Path) -> None:
+    now = [0.0]
+    async with open_parts(database, monotonic=lambda: now[0]) as parts:
+
+        def dawdles(connection: sqlite3.Connection) -> None:
+            put("k-slow")(connection)
+            now[0] += 31
+
+        answers = await asyncio.gather(
+            parts.writer.run(put("k0")),
+            parts.writer.run(dawdles),
+            parts.writer.run(put("k1")),
+            return_exceptions=True,
+        )
+    assert answers[0] == "k0"
+    assert isinstance(answers[1], TransactionError)
+    assert answers[2] == "k1"
+    assert facts(database) == {"k0", "k1"}
+
+
+@pytest.mark.ac("AC-006")
+@pytest.mark.ac("AC-008")
+async def test_a_lock_held_beyond_the_wait_fails_the_write_and_nothing_else(database: Path) -> None:
+    async with open_parts(database, timeout_seconds=0.2) as parts:
+        with foreign(database) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(TransactionError, match=r"ACODE-DB-002.*another process held the write lock"):
+                await parts.writer.run(put("k0"))
+            other.execute("ROLLBACK")
+        assert await parts.writer.run(put("k1")) == "k1"
+        assert facts(database) == {"k1"}
+
+
+@pytest.mark.ac("AC-008")
+async def test_a_second_writer_waits_and_then_proceeds(parts: Parts) -> None:
+    with foreign(parts.path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO workspace_meta (key, value) VALUES ('k-other', '1')")
+        waiting = asyncio.create_task(parts.writer.run(put("k0")))
+        done, _ = await asyncio.wait([waiting], timeout=0.05)
+        assert not done
+        other.execute("COMMIT")
+    assert await waiting == "k0"
+    assert facts(parts.path) == {"k-other", "k0"}
+
+
+@pytest.mark.ac("AC-006")
+async def test_the_lock_wait_is_the_timeout_in_milliseconds(parts: Parts) -> None:
+    def pragmas(raw: sqlite3.Connection) -> list[Any]:
+        names = ("busy_timeout", "journal_mode", "synchronous", "foreign_keys")
+        return [raw.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert await parts.connection.run(pragmas) == [30_000, "wal", 2, 1]
+
+
+async def test_a_full_disk_writes_nothing_and_the_store_recovers(parts: Parts) -> None:
+    await parts.store.create_session("before")
+
+    def cap(raw: sqlite3.Connection) -> None:
+        pages = raw.execute("PRAGMA page_count").fetchone()[0]
+        raw.execute(f"PRAGMA max_page_count = {pages + 4}")
+
+    await parts.connection.run(cap)
+    before = count(parts.path, "sessions"), count(parts.path, "outbox")
+    with pytest.raises(TransactionError, match="the disk is full"):
+        await parts.store.create_session("x", metadata={"filler": "y" * 60_000})
+    assert (count(parts.path, "sessions"), count(parts.path, "outbox")) == before
+    assert not await parts.connection.run(lambda raw: raw.in_transaction)
+    await parts.connection.run(lambda raw: raw.execute("PRAGMA max_page_count = 1000000").fetchone())
+    await parts.store.create_session("after")
+    assert count(parts.path, "sessions") == 2
+    assert rows(parts.path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_a_full_disk_fails_the_large_write_and_not_its_small_neighbours(parts: Parts) -> None:
+    def cap(raw: sqlite3.Connection) -> None:
+        pages = raw.execute("PRAGMA page_count").fetchone()[0]
+        raw.execute(f"PRAGMA max_page_count = {pages + 4}")
+
+    await parts.connection.run(cap)
+    answers = await asyncio.gather(
+        parts.writer.run(put("k0")),
+        parts.writer.run(put("k-big", "x" * 100_000)),
+        parts.writer.run(put("k1")),
+        return_exceptions=True,
+    )
+    assert answers[0] == "k0"
+    assert isinstance(answers[1], TransactionError)
+    assert answers[2] == "k1"
+    assert facts(parts.path) == {"k0", "k1"}
+
+
+@pytest.mark.parametrize("ending", ["COMMIT", "ROLLBACK"])
+async def test_a_unit_cannot_end_its_own_transaction(parts: Parts, ending: str) -> None:
+    runs = []
+
+    def innocent(connection: sqlite3.Connection) -> None:
+        runs.append(1)
+        connection.execute("UPDATE workspace_meta SET value = value + 1 WHERE key = 'k-counter'")
+
+    def ends(connection: sqlite3.Connection) -> None:
+        put("k-bad")(connection)
+        connection.execute(ending)
+
+    await parts.writer.run(put("k-counter", "0"))
+    answers = await asyncio.gather(
+        parts.writer.run(innocent), parts.writer.run(ends), parts.writer.run(innocent), return_exceptions=True
+    )
+    assert answers[0] is None
+    assert isinstance(answers[1], TransactionError)
+    assert answers[2] is None
+    assert rows(parts.path, "SELECT value FROM workspace_meta WHERE key = 'k-counter'") == [("2",)]
+    assert facts(parts.path) == {"k-counter"}
+    assert await parts.writer.run(put("k0")) == "k0"
+
+
+async def test_a_rollback_that_fails_answers_its_callers_and_the_next_write_works(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = inject(monkeypatch)
+    async with open_parts(database) as parts, asyncio.timeout(20):
+
+        def unit(connection: sqlite3.Connection) -> None:
+            put("k0")(connection)
+            raise ZeroDivisionError
+
+        faults.arm(None)
+        faults.rollback_fails = True
+        answers = await asyncio.gather(parts.writer.run(unit), return_exceptions=True)
+        assert isinstance(answers[0], Exception)
+        faults.disarm()
+        assert await parts.writer.run(put("k1")) == "k1"
+        assert facts(database) == {"k1"}
+
+
+async def test_close_finishes_what_waits(database: Path) -> None:
+    async with open_parts(database) as parts:
+        gate = Gate()
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(parts.writer.run(gate))]
+        await gate.entered()
+        tasks += [asyncio.create_task(parts.writer.run(put(f"k{n}"))) for n in range(600)]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(parts.writer.close())
+        await asyncio.sleep(0)
+        gate.open()
+        await closing
+        await asyncio.gather(*tasks)
+        with pytest.raises(DatabaseConnectionError, match="closed"):
+            await parts.writer.run(put("late"))
+    assert len(facts(database)) == 600
+
+
+async def test_listeners_hear_of_commits_and_of_nothing_else(parts: Parts) -> None:
+    heard: list[int] = []
+    stop = parts.writer.on_commit(lambda: heard.append(1))
+
+    def fails(connection: sqlite3.Connection) -> None:
+        raise ValidationError("x", "y")
+
+    with pytest.raises(ValidationError):
+        await parts.writer.run(fails)
+    assert heard == []
+    await parts.writer.run(put("k0"))
+    assert heard == [1]
+    stop()
+    await parts.writer.run(put("k1"))
+    assert heard == [1]
+
+
+async def test_the_clock_is_stored_with_the_write_and_read_by_the_next_process(database: Path) -> None:
+    wall = TurnedClock()
+    async with open_parts(database, wall=wall) as parts:
+        wall.turn(days=30)
+        first = await parts.store.create_session("in a month")
+    wall.turn(days=-60)
+    async with open_parts(database, wall=wall) as parts:
+        second = await parts.store.create_session("two months earlier, says the wall")
+    assert second.created_at > first.updated_at
+
+
+async def test_two_connections_to_one_file_never_hand_out_one_stamp(database: Path) -> None:
+    wall = TurnedClock()
+    async with open_parts(database, wall=wall) as one, open_parts(database, wall=wall) as two:
+        made = await asyncio.gather(*((one, two)[n % 2].store.create_session(f"s{n}") for n in range(100)))
+    assert len({session.updated_at for session in made}) == 100
