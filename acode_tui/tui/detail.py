@@ -1,5 +1,6 @@
 """What the detail panel says of a node: its state, times and durations, parameters and results as pretty JSON."""
 
+import re
 from datetime import tzinfo
 from typing import Any
 
@@ -13,6 +14,8 @@ from acode_tui.tui.times import clock, duration, number, size, stamp
 
 MAX_JSON_CHARS = 4_000
 MAX_EVENTS = 300
+MAX_REASON = 160
+_INFERRED = re.compile(r"\s*\[inferred=true[^\]]*\]\Z")
 
 
 def describe(node: Node, zone: tzinfo | None) -> Content:
@@ -52,14 +55,20 @@ def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo
             (f"{mark.glyph} ", CONTENT_STYLE[mark.role]),
         )
         if event.from_state is event.to_state:
-            row = Content.assemble(row, styled(event.reason or str(event.to_state), "$foreground"))
+            row = Content.assemble(row, styled(_reason(event) or str(event.to_state), "$foreground"))
         else:
             row = Content.assemble(row, (f"{SESSION[event.from_state].word} → {mark.word}", "$foreground"))
-            if event.reason:
-                row = Content.assemble(row, "  ", styled(event.reason, "$foreground-muted"))
+            if reason := _reason(event):
+                row = Content.assemble(row, "  ", styled(reason, "$foreground-muted"))
         rows.append(Content.assemble(row, (f"  {since}", "$foreground-muted")))
         before = event.timestamp
     return Content("\n").join(rows)
+
+
+def _reason(event: SessionEvent) -> str:
+    """The reason without the mark of an importer, which says that the event was inferred, and from which line."""
+    reason = _INFERRED.sub(" (inferred)", event.reason)
+    return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
 
 
 def _call(call: ToolCallGraph, zone: tzinfo | None) -> Content:
@@ -90,7 +99,8 @@ def _times(node: TaskGraph | StepGraph | ToolCallGraph, zone: tzinfo | None) -> 
     end = node.completed_at if isinstance(node, ToolCallGraph) else node.updated_at
     if end is not None and end > node.created_at:
         word = "end" if isinstance(node, ToolCallGraph) else "last"
-        rows.append(_pair(word, f"{stamp(end, zone)}   {duration(end - node.created_at)}"))
+        rows.append(_pair(word, stamp(end, zone)))
+        rows.append(_pair("took", duration(end - node.created_at)))
     return rows
 
 

@@ -51,12 +51,12 @@ def label(node: Node) -> Label:
         ]
     if isinstance(node, StepGraph):
         mark = WORK[node.state]
-        return [(f"{mark.glyph} ", mark.role), (node.name, "plain")]
+        return [(f"{mark.glyph} ", mark.role), (node.name, "plain"), *_said_by_first_call(node)]
     if isinstance(node, ToolCallGraph):
         return _call_label(node)
     return [
         (f"{ARTIFACT_GLYPH.get(node.type, '·')} ", "busy"),
-        (node.name, "plain"),
+        (_short_path(node.name), "plain"),
         (f"  {size(node.size)}", "quiet"),
     ]
 
@@ -68,7 +68,7 @@ def parameter_hint(parameters: object) -> str:
     for name in _SHOWN_PARAMETERS:
         value = parameters.get(name)
         if isinstance(value, str) and value:
-            return value[:_MAX_HINT]
+            return _short_path(value[:_MAX_HINT])
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             return " ".join(value)[:_MAX_HINT]
     return next((value[:_MAX_HINT] for value in parameters.values() if isinstance(value, str) and value), "")
@@ -82,6 +82,22 @@ def node_count(graph: SessionGraph) -> int:
 def tool_call_count(graph: SessionGraph) -> int:
     """Calls that somebody made, carriers left out."""
     return sum(not is_carrier(call) for task in graph.tasks for step in task.steps for call in step.tool_calls)
+
+
+def _short_path(text: str) -> str:
+    """A long absolute path by its end, which is what tells files apart; other text as it is."""
+    parts = text.split("/")
+    if text.startswith("/") and len(parts) > 4 and " " not in text:
+        return "…/" + "/".join(parts[-2:])
+    return text
+
+
+def _said_by_first_call(step: StepGraph) -> Label:
+    """What a step without words of its own is about: it is named after its tools, so its first call's hint is added."""
+    first = next((call for call in step.tool_calls if not is_carrier(call)), None)
+    if first is None or not step.name.startswith(first.tool_name):
+        return []
+    return [(f"  {hint}", "quiet")] if (hint := parameter_hint(first.parameters)) else []
 
 
 def _call_label(call: ToolCallGraph) -> Label:

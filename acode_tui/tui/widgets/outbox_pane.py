@@ -24,31 +24,32 @@ class OutboxPane(Pane):
         self._backlog = backlog
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
-        stats = overview.outbox
-        return [self._count(overview, now, width), self._history(width), self._pace(overview, now, bool(stats.pending))]
+        return [self._count(overview, now, width), self._history(width), self._pace(overview, now, width)]
 
     def _count(self, overview: Overview, now: datetime, width: int) -> Content:
         stats = overview.outbox
         if not stats.pending:
             return Content.assemble(("✓ ", "$text-success"), "nothing waiting")
-        count = number(stats.pending) if width > 20 else short_number(stats.pending)
-        head = Content.assemble((count, "bold"), " pending")
-        if stats.oldest_pending_at is None:
-            return head
-        oldest = span(now - stats.oldest_pending_at)
-        word = "   oldest " if width > 26 else "  "
-        return Content.assemble(head, (word, "$foreground-muted"), (oldest, "$foreground"))
+        count = number(stats.pending) if width > 22 else short_number(stats.pending)
+        oldest = span(now - stats.oldest_pending_at) if stats.oldest_pending_at is not None else ""
+        word = "   oldest " if width > 28 else " · "
+        head = " pending" if len(count) + len(" pending") + len(word) + len(oldest) <= width else " due"
+        return Content.assemble(
+            (count, "bold"), head, (word if oldest else "", "$foreground-muted"), (oldest, "$foreground")
+        )
 
     def _history(self, width: int) -> Content:
         bars = sparkline(self._backlog.samples, width)
         return Content.assemble(("▁" * (width - len(bars)), "$foreground-muted 40%"), (bars, "$primary"))
 
-    def _pace(self, overview: Overview, now: datetime, waiting: bool) -> Content:
+    def _pace(self, overview: Overview, now: datetime, width: int) -> Content:
         sync = overview.sync
         if sync.state is SyncState.DISABLED:
-            return styled("kept here; sync is off", "$foreground-muted")
+            return styled("kept here; sync is off" if width > 22 else "sync is off", "$foreground-muted")
         if sync.state in (SyncState.IDLE, SyncState.SYNCING, SyncState.CONNECTING):
-            return self._rate(overview) if waiting else styled("everything is sent", "$foreground-muted")
+            return (
+                self._rate(overview) if overview.outbox.pending else styled("everything is sent", "$foreground-muted")
+            )
         mark = SYNC[sync.state]
         return styled(self._trouble(sync, now), CONTENT_STYLE[mark.role])
 

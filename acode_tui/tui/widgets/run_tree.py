@@ -118,14 +118,19 @@ class RunTree(Tree[Node]):
         return label if isinstance(label, Text) else Text(label)
 
     def get_label_width(self, node: TreeNode[Node]) -> int:
-        text = node.label
-        return (text.cell_len if isinstance(text, Text) else len(text)) + 2
+        """Nothing: labels are cut to the room there is, and the detail panel has them whole."""
+        return 0
+
+    def on_resize(self) -> None:
+        self._clear_line_cache()
 
     def render_label(self, node: TreeNode[Node], base_style: Style, style: Style) -> Text:
         shown = node.label.copy() if isinstance(node.label, Text) else Text(node.label)
         if node is self.cursor_node:
             shown.spans.clear()
         shown.stylize(style)
+        room = self.scrollable_content_region.width - self.guide_depth * _depth(node) - len(self.ICON_NODE)
+        shown.truncate(max(room, 8), overflow="ellipsis")
         icon = "  " if not node.allow_expand else self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
         return Text.assemble((icon, base_style + Style.from_meta({"toggle": True})), shown, no_wrap=True)
 
@@ -152,6 +157,13 @@ class RunTree(Tree[Node]):
     def action_half_page(self, direction: int) -> None:
         step = max(self.size.height // 2, 1)
         self.cursor_line = min(max(self.cursor_line + direction * step, 0), self.last_line)
+
+
+def _depth(node: TreeNode[Node]) -> int:
+    depth, above = 0, node.parent
+    while above is not None and above.parent is not None:
+        depth, above = depth + 1, above.parent
+    return depth
 
 
 def foldable(node: Node) -> bool:
