@@ -17,11 +17,10 @@ from acode_tui.ingest.contents import has_image, text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
 from acode_tui.ingest.graph import Header
-from acode_tui.ingest.reading import Bounds
 from acode_tui.ingest.records import LineDecoder, label, needs_escape, storable, text
 from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.timeline import Timeline
-from acode_tui.ingest.times import parse_stamp
+from acode_tui.ingest.times import Bounds, parse_stamp
 from acode_tui.ingest.usage import Tokens, claim_key, claude_usage
 
 SOURCE = "claude-code"
@@ -37,8 +36,8 @@ class ClaudeReader:
     def __init__(self, context: ReadContext) -> None:
         self._context = context
         self._run = RunDraft()
-        self._timeline = Timeline(context.checkpoints)
         self._bounds = Bounds()
+        self._timeline = Timeline(self._bounds, context.checkpoints)
         self._last = LastSeen.NOTHING
         self._planning = False
         self._command: tuple[str, str, datetime | None, int] | None = None
@@ -59,7 +58,7 @@ class ClaudeReader:
         """One record. Nothing in it is trusted; what is no known shape is passed over."""
         at = parse_stamp(record.timestamp)
         if line > self._timeline.next_checkpoint:
-            self._timeline.pass_checkpoint(line, at)
+            self._timeline.pass_checkpoint(line)
         at = self._bounds.see(at)
         kind = record.type
         if kind == "progress":
@@ -106,7 +105,7 @@ class ClaudeReader:
         if record.subtype == "compact_boundary":
             details = record.compact_metadata if type(record.compact_metadata) is dict else {}
             trigger = label(details.get("trigger"))
-            self._timeline.note(f"context compacted{f' ({trigger})' if trigger else ''}", line, at)
+            self._timeline.note(f"context compacted{f' ({trigger})' if trigger else ''}", line)
 
     # -- what the person said, and what tools answered
 
@@ -120,7 +119,7 @@ class ClaudeReader:
         if record.is_meta is True:
             return
         if record.is_compact_summary is True:
-            self._timeline.note(f"summary after compaction: {said}", line, at)
+            self._timeline.note(f"summary after compaction: {said}", line)
             return
         kind = classify(said)
         if kind is Kind.INTERRUPTION:
@@ -145,14 +144,14 @@ class ClaudeReader:
         self._run.begin_task(key, said, at, line)
         self._last = LastSeen.PROMPT
         if self._planning or self._timeline.live is SessionState.CREATED:
-            self._timeline.move(SessionState.PLANNING, "plan mode" if self._planning else "first prompt", line, at)
+            self._timeline.move(SessionState.PLANNING, "plan mode" if self._planning else "first prompt", line)
         else:
-            self._timeline.move(SessionState.EXECUTING, "new prompt", line, at)
+            self._timeline.move(SessionState.EXECUTING, "new prompt", line)
 
     def _interrupt(self, line: int, at: datetime | None) -> None:
         self._run.interrupt()
         self._last = LastSeen.INTERRUPTION
-        self._timeline.move(SessionState.PAUSED, "interrupted by the user", line, at)
+        self._timeline.move(SessionState.PAUSED, "interrupted by the user", line)
 
     def _take_results(self, line: int, record: Record, content: Any, at: datetime | None) -> bool:
         if type(content) is not list:
@@ -171,7 +170,7 @@ class ClaudeReader:
             if call.name in _ASKING:
                 if call.name == "ExitPlanMode" and call.error is None:
                     self._planning = False
-                self._timeline.move(SessionState.EXECUTING, f"{call.name} answered", line, at)
+                self._timeline.move(SessionState.EXECUTING, f"{call.name} answered", line)
         if self._last is not LastSeen.INTERRUPTION:
             self._last = LastSeen.RESULT
         return True
@@ -199,7 +198,7 @@ class ClaudeReader:
             self._note_model(message, step, line, at)
             # A planning session gets to work only once its plan is accepted.
             if not self._planning:
-                self._timeline.move(SessionState.EXECUTING, "the model set to work", line, at)
+                self._timeline.move(SessionState.EXECUTING, "the model set to work", line)
         if not synthetic:
             self._note_usage(key, message, record)
         if type(content) is str:
@@ -212,7 +211,7 @@ class ClaudeReader:
         if record.is_api_error_message is True:
             self._run.interrupt("API error")
             self._last = LastSeen.ERROR
-            self._timeline.move(SessionState.FAILED, f"API error: {text_of(content)}", line, at)
+            self._timeline.move(SessionState.FAILED, f"API error: {text_of(content)}", line)
 
     def _take_block(
         self, step: StepDraft, block: dict[str, Any], line: int, index: int, dirty: bool, at: datetime | None
@@ -250,10 +249,10 @@ class ClaudeReader:
         if call.done_at is not None:
             return
         if name in _ASKING:
-            self._timeline.move(SessionState.AWAITING_APPROVAL, f"{name} asks the user", line, at)
+            self._timeline.move(SessionState.AWAITING_APPROVAL, f"{name} asks the user", line)
         elif name == "EnterPlanMode":
             self._planning = True
-            self._timeline.move(SessionState.PLANNING, "plan mode", line, at)
+            self._timeline.move(SessionState.PLANNING, "plan mode", line)
 
     def _note_model(self, message: Message, step: StepDraft, line: int, at: datetime | None) -> None:
         model = label(message.model)
@@ -263,7 +262,7 @@ class ClaudeReader:
         if model == SYNTHETIC or model == self._model:
             return
         if self._model:
-            self._timeline.note(f"model changed from {self._model} to {model}", line, at)
+            self._timeline.note(f"model changed from {self._model} to {model}", line)
         self._model = model
         if model not in self._models and len(self._models) < MAX_MODELS:
             self._models.append(model)

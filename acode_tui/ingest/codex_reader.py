@@ -17,11 +17,10 @@ from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
 from acode_tui.ingest.graph import Header
-from acode_tui.ingest.reading import Bounds
 from acode_tui.ingest.records import label, needs_escape, parse_any, storable, text
 from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.timeline import Timeline
-from acode_tui.ingest.times import parse_stamp
+from acode_tui.ingest.times import Bounds, parse_stamp
 from acode_tui.ingest.usage import Tokens, codex_usage
 
 SOURCE = "codex"
@@ -45,8 +44,8 @@ class CodexReader:
     def __init__(self, context: ReadContext) -> None:
         self._context = context
         self._run = RunDraft()
-        self._timeline = Timeline(context.checkpoints)
         self._bounds = Bounds()
+        self._timeline = Timeline(self._bounds, context.checkpoints)
         self._last = LastSeen.NOTHING
         self._meta: dict[str, Any] | None = None
         self._turn: str | None = None
@@ -69,7 +68,7 @@ class CodexReader:
         """One record. Nothing in it is trusted; what is no known shape is passed over."""
         at = parse_stamp(record.timestamp)
         if line > self._timeline.next_checkpoint:
-            self._timeline.pass_checkpoint(line, at)
+            self._timeline.pass_checkpoint(line)
         at = self._bounds.see(at)
         payload = record.payload
         kind = record.type
@@ -91,7 +90,7 @@ class CodexReader:
         elif kind == "session_meta":
             self._take_meta(payload)
         elif kind == "compacted":
-            self._timeline.note("context compacted", line, at)
+            self._timeline.note("context compacted", line)
 
     def _take_meta(self, meta: Payload) -> None:
         # A fork repeats the session it came from: the first one owns the file.
@@ -135,9 +134,9 @@ class CodexReader:
             reason = label(event.reason) or "interrupted"
             self._run.interrupt(reason)
             self._last = LastSeen.INTERRUPTION
-            self._timeline.move(SessionState.PAUSED, f"turn aborted: {reason}", line, at)
+            self._timeline.move(SessionState.PAUSED, f"turn aborted: {reason}", line)
         elif kind == "context_compacted":
-            self._timeline.note("context compacted", line, at)
+            self._timeline.note("context compacted", line)
         elif kind == "error":
             self._fail(event.message, line, at)
 
@@ -145,7 +144,7 @@ class CodexReader:
         said = error.get("message") if type(error) is dict else error
         self._run.interrupt("error")
         self._last = LastSeen.ERROR
-        self._timeline.move(SessionState.FAILED, f"error: {text(said) or 'unknown'}", line, at)
+        self._timeline.move(SessionState.FAILED, f"error: {text(said) or 'unknown'}", line)
 
     def _prompt(self, said: str, images: bool, line: int, at: datetime | None) -> None:
         if not said.strip():
@@ -153,15 +152,15 @@ class CodexReader:
                 return
             said = "[image]"
         if self._turn is not None and self._turn_has_prompt:
-            self._timeline.note(f"steering: {said}", line, at)
+            self._timeline.note(f"steering: {said}", line)
             return
         self._turn_has_prompt = True
         self._run.begin_task(f"prompt:{len(self._run.tasks)}", said, at, line)
         self._last = LastSeen.PROMPT
         if self._timeline.live is SessionState.CREATED:
-            self._timeline.move(SessionState.PLANNING, "first prompt", line, at)
+            self._timeline.move(SessionState.PLANNING, "first prompt", line)
         else:
-            self._timeline.move(SessionState.EXECUTING, "new prompt", line, at)
+            self._timeline.move(SessionState.EXECUTING, "new prompt", line)
 
     # -- items: what went into the model and what came out
 
@@ -199,7 +198,7 @@ class CodexReader:
             self._step = self._run.begin_step(f"step:{len(self._run.steps)}", at, line)
             if self._model:
                 self._step.metadata = {"model": self._model}
-            self._timeline.move(SessionState.EXECUTING, "the model set to work", line, at)
+            self._timeline.move(SessionState.EXECUTING, "the model set to work", line)
         self._fresh_input = False
         return self._step
 
@@ -266,7 +265,7 @@ class CodexReader:
         if not model or model == self._model:
             return
         if self._model:
-            self._timeline.note(f"model changed from {self._model} to {model}", line, at)
+            self._timeline.note(f"model changed from {self._model} to {model}", line)
         self._model = model
         if model not in self._models and len(self._models) < MAX_MODELS:
             self._models.append(model)

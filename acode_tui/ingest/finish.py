@@ -5,7 +5,6 @@ from enum import Enum, auto
 
 import msgspec
 
-from acode_tui.domain.clock import EPOCH
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.domain.times import format_time
 from acode_tui.ingest.draft import RunDraft
@@ -69,7 +68,7 @@ def finish(
 ) -> Parsed:
     """One session's graph, its counts, and what the cursor keeps."""
     outcome, why, open_ = decide(run, ending)
-    timeline.end(outcome.session, why, last_line, header.last or EPOCH)
+    timeline.end(outcome.session, why, last_line)
     for name in ("firstTime", "lastTime"):
         if header.metadata.get(name) is not None:
             header.metadata[name] = format_time(header.metadata[name])

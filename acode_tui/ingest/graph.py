@@ -101,7 +101,7 @@ class GraphBuilder:
         return self._scope.id(*native)
 
     def _event(self, event: EventDraft) -> SessionEvent:
-        at = event.at or self._start
+        at = event.at
         key = (str(event.line), event.from_state, event.to_state, event.reason, format_time(at))
         return SessionEvent(
             id=self._id("event", *key),

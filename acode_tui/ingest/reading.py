@@ -1,7 +1,6 @@
 """The loop that every line-based format shares: decode, count what is no record, mind the time and the checkpoints."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -51,31 +50,3 @@ def _why(line: bytes) -> str:
     if value is None and line.strip() != b"null":
         return "not valid JSON"
     return "not a JSON object"
-
-
-class Bounds:
-    """The times of a file: the first in file order, the earliest, the latest, and the one that is current."""
-
-    __slots__ = ("current", "earliest", "first", "latest")
-
-    def __init__(self) -> None:
-        self.first: datetime | None = None
-        self.earliest: datetime | None = None
-        self.latest: datetime | None = None
-        self.current: datetime | None = None
-
-    def see(self, at: datetime | None) -> datetime | None:
-        """The line's time, or the last one before it."""
-        if at is None:
-            return self.current
-        if self.first is None:
-            self.first = self.earliest = self.latest = at
-        else:
-            assert self.earliest is not None
-            assert self.latest is not None
-            if at < self.earliest:
-                self.earliest = at
-            elif at > self.latest:
-                self.latest = at
-        self.current = at
-        return at

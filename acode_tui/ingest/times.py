@@ -22,3 +22,31 @@ def parse_stamp(value: Any) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if EPOCH <= moment < LATEST else None
+
+
+class Bounds:
+    """The times of a file: the first in file order, the earliest, the latest, and the one that is current."""
+
+    __slots__ = ("current", "earliest", "first", "latest")
+
+    def __init__(self) -> None:
+        self.first: datetime | None = None
+        self.earliest: datetime | None = None
+        self.latest: datetime | None = None
+        self.current: datetime | None = None
+
+    def see(self, at: datetime | None) -> datetime | None:
+        """The line's time, or the last one before it."""
+        if at is None:
+            return self.current
+        if self.first is None:
+            self.first = self.earliest = self.latest = at
+        else:
+            assert self.earliest is not None
+            assert self.latest is not None
+            if at < self.earliest:
+                self.earliest = at
+            elif at > self.latest:
+                self.latest = at
+        self.current = at
+        return at

@@ -1,0 +1,191 @@
+"""Whatever a line holds, reading goes on: bad lines are counted with their numbers, and values stay storable."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acode_tui.domain.entities import Artifact, SessionGraph
+from acode_tui.domain.text import is_storable, unescape
+from acode_tui.domain.validation import Limits, require_content, require_json, require_metadata, require_text
+from acode_tui.ingest.registry import Parsed
+from tests.ingest.builders import Claude, Codex, call_named, calls_of, graph_of, read, steps_of
+
+LIMITS = Limits()
+TEXT = st.text(st.characters(), max_size=12)
+KEYWORDS = st.sampled_from(
+    [
+        *("user", "assistant", "system", "progress", "summary", "compact_boundary", "permission-mode"),
+        *("text", "tool_use", "tool_result", "thinking", "image", "server_tool_use"),
+        *("response_item", "event_msg", "session_meta", "turn_context", "compacted", "message", "reasoning"),
+        *("function_call", "function_call_output", "custom_tool_call", "web_search_call", "tool_search_output"),
+        *("user_message", "task_started", "task_complete", "turn_aborted", "token_count", "error"),
+        *("Task", "Edit", "Write", "Read", "ExitPlanMode", "plan", "c1", "c2", "m1", "2026-01-05T12:00:00Z"),
+        *("[Request interrupted", "<command-name>/x</command-name>", "completed", "User rejected tool use"),
+    ]
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT | KEYWORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT | KEYWORDS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def fields(names: str, values: st.SearchStrategy[Any]) -> dict[str, st.SearchStrategy[Any]]:
+    return dict.fromkeys(names.split(), values)
+
+
+ANY = VALUES | KEYWORDS
+BLOCK = st.fixed_dictionaries({"type": ANY}, optional=fields("id tool_use_id name input content text is_error", ANY))
+BLOCKS = st.lists(BLOCK | VALUES, max_size=3)
+MESSAGE = st.fixed_dictionaries({}, optional={"content": BLOCKS | ANY, **fields("id model usage", ANY)})
+CLAUDE_LINES = st.fixed_dictionaries(
+    {"type": ANY},
+    optional={
+        "message": MESSAGE | VALUES,
+        **fields("uuid sessionId timestamp cwd version requestId isMeta toolUseResult data subtype", ANY),
+        **fields("summary leafUuid permissionMode agentId compactMetadata isApiErrorMessage isSidechain", ANY),
+    },
+)
+PAYLOAD = st.fixed_dictionaries(
+    {"type": ANY},
+    optional={
+        **fields("role content name arguments input call_id output status action message reason", ANY | BLOCKS),
+        **fields("info turn_id id git model error tools images timestamp", ANY),
+    },
+)
+CODEX_LINES = st.fixed_dictionaries({"type": ANY}, optional={"payload": PAYLOAD | VALUES, "timestamp": ANY})
+
+
+def assert_storable(parsed: Parsed) -> None:
+    for graph in parsed.graphs:
+        ids = [entity.id for entity in graph.entities()]
+        assert len(ids) == len(set(ids))
+        for entity in graph.entities():
+            assert entity.updated_at >= entity.created_at
+            for name in ("title", "name", "tool_name", "reason", "task_description"):
+                if hasattr(entity, name):
+                    require_text(getattr(entity, name), name)
+            for name in ("description", "error_message", "user_id"):
+                assert is_storable(getattr(entity, name, None) or "")
+            for name in ("parameters", "result"):
+                require_json(getattr(entity, name, None), name)
+            if hasattr(entity, "metadata"):
+                require_metadata(entity.metadata, "metadata", LIMITS)
+            if isinstance(entity, Artifact):
+                assert entity.content is not None
+                require_content(entity.content, "content", LIMITS)
+            else:
+                msgspec.json.encode(getattr(entity, "parameters", None))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(CLAUDE_LINES, max_size=6))
+def test_no_claude_line_raises_and_all_that_comes_of_it_can_be_stored(lines: list[dict[str, Any]]) -> None:
+    assert_storable(read([json.dumps(line).encode() for line in lines], format="claude-code"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(CODEX_LINES, max_size=6))
+def test_no_codex_line_raises_and_all_that_comes_of_it_can_be_stored(lines: list[dict[str, Any]]) -> None:
+    assert_storable(read([json.dumps(line).encode() for line in lines], format="codex"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=6), st.sampled_from(["claude-code", "codex"]))
+def test_garbage_is_counted_not_raised(lines: list[bytes], format: str) -> None:
+    parsed = read([line.replace(b"\n", b"") for line in lines], format=format)
+    assert parsed.skipped.count <= len(lines)
+
+
+def test_bad_lines_are_counted_and_named_by_number_and_blank_ends_are_not() -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    transcript.raw(b"{broken")
+    transcript.raw(b"")
+    transcript.raw(b"42")
+    transcript.raw(b"null")
+    transcript.raw(b"\xff\xfe")
+    transcript.says("m1", "Done")
+    transcript.raw(b"   ")
+    parsed = read(transcript)
+    assert parsed.skipped.count == 5
+    assert parsed.skipped.named == [
+        (2, "not valid JSON"),
+        (3, "blank line"),
+        (4, "not a JSON object"),
+        (5, "not a JSON object"),
+        (6, "not valid JSON"),
+    ]
+    assert parsed.counts.steps == 1
+
+
+def test_many_bad_lines_are_all_counted_and_the_first_are_named() -> None:
+    parsed = read([b"?"] * 100, format="claude-code")
+    assert parsed.skipped.count == 100
+    assert len(parsed.skipped.named) == 20
+
+
+@pytest.mark.parametrize("depth", [80, 500, 5_000, 200_000])
+def test_deep_nesting_is_cut_or_counted(depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    transcript = Claude()
+    transcript.user("Go")
+    call = b'{"type":"tool_use","id":"c1","name":"Bash","input":{"x":' + nested + b"}}"
+    transcript.raw(b'{"type":"assistant","sessionId":"s","message":{"id":"m1","content":[' + call + b"]}}")
+    transcript.says("m2", "Done")
+    parsed = read(transcript)
+    assert_storable(parsed)
+    assert parsed.counts.steps + parsed.skipped.count == 2
+
+
+def test_nul_and_lone_surrogates_survive() -> None:
+    said = "a\x00b\ud800c\ue000d"
+    transcript = Claude(cwd="/x\x00y")
+    transcript.user(f"Prompt {said}")
+    transcript.calls("m1", "c1", f"Tool{said}", {f"key{said}": [said]})
+    transcript.result("c1", said, is_error=True)
+    transcript.says("m2", said)
+    parsed = read(transcript)
+    assert_storable(parsed)
+    graph = parsed.graphs[0]
+    assert unescape(graph.task_description) == f"Prompt {said}"
+    (call,) = calls_of(graph)
+    assert unescape(call.tool_name) == f"Tool{said}"
+    assert {unescape(key): [unescape(item) for item in value] for key, value in call.parameters.items()} == {
+        f"key{said}": [said]
+    }
+    assert unescape(call.error_message or "") == said
+    contents = [call.artifacts[0].content, call_named(graph, "model_response").artifacts[0].content]
+    assert contents == [said.encode("utf-8", "surrogatepass")] * 2
+
+
+def test_nul_in_codex_arguments_survives() -> None:
+    transcript = Codex()
+    transcript.prompt("Go")
+    transcript.calls("c1", arguments=json.dumps({"command": "a\x00b"}))
+    (call,) = calls_of(graph_of(transcript))
+    assert unescape(call.parameters["command"]) == "a\x00b"
+    assert is_storable(call.parameters["command"])
+
+
+def test_huge_numbers_stay_exact() -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    transcript.calls("m1", "c1", "Bash", {"n": 2**80, "ok": 7})
+    (call,) = calls_of(graph_of(transcript))
+    assert call.parameters == {"n": str(2**80), "ok": 7}
+
+
+def test_a_wrong_type_in_one_field_costs_that_field_only() -> None:
+    transcript = Claude(cwd=["not", "a", "path"], version=3)
+    transcript.user("Go", timestamp={"at": 1})
+    transcript.assistant("m1", {"type": "text", "text": 5}, {"type": "tool_use", "id": 5, "name": None, "input": 5})
+    transcript.record("user", message="error")
+    graph: SessionGraph = graph_of(transcript)
+    assert len(steps_of(graph)) == 1
+    (call,) = calls_of(graph)
+    assert (call.tool_name, call.parameters) == ("(unnamed tool)", 5)

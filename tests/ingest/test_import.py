@@ -1,0 +1,301 @@
+"""Importing into a real workspace: once, again, grown, forked, refused, cancelled."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.errors import IngestError, ValidationError
+from acode_tui.domain.ids import imported_id
+from acode_tui.domain.states import SessionState, ToolCallState
+from acode_tui.ingest import ImportProgress, ImportReport, discover, import_transcripts
+from acode_tui.storage.ports import SaveResult, TranscriptFile
+from acode_tui.workspace import Workspace, open_workspace
+from tests.ingest.builders import SESSION, START, Claude, Codex, story
+
+NOW = START.replace(day=6)
+OTHER = "99999999-2222-4333-8444-555555555555"
+
+
+@pytest.fixture
+async def workspace(tmp_path: Path) -> AsyncIterator[Workspace]:
+    async with open_workspace(tmp_path / "ws") as opened:
+        yield opened
+
+
+def age(path: Path, at: datetime = START) -> Path:
+    os.utime(path, (at.timestamp(), at.timestamp()))
+    return path
+
+
+async def bring(workspace: Workspace, *paths: Path, **options: Any) -> ImportReport:
+    return await import_transcripts(
+        workspace.transcripts,
+        await discover(paths),
+        workspace_id=workspace.workspace_id,
+        user_id="dev@example.com",
+        wall=options.pop("wall", lambda: NOW),
+        **options,
+    )
+
+
+async def stored(workspace: Workspace, native: str = SESSION, source: str = "claude-code") -> SessionGraph:
+    return await workspace.store.get_with_hierarchy(imported_id(source, native))
+
+
+async def test_a_second_import_writes_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    age(story().write(tmp_path / f"t/{SESSION}.jsonl"))
+    first = await bring(workspace, tmp_path / "t")
+    pending = await workspace.outbox.pending_count()
+    before = await stored(workspace)
+    again = await bring(workspace, tmp_path / "t")
+    assert (first.files, first.sessions, first.tasks, first.steps, first.tool_calls) == (1, 1, 3, 5, 3)
+    assert first.written == pending
+    assert (again.files, again.unchanged, again.sessions, again.written) == (1, 1, 0, 0)
+    assert await workspace.outbox.pending_count() == pending
+    assert list((await stored(workspace)).entities()) == list(before.entities())
+
+
+async def test_a_touched_or_copied_file_writes_no_row(workspace: Workspace, tmp_path: Path) -> None:
+    path = age(story().write(tmp_path / f"t/{SESSION}.jsonl"))
+    await bring(workspace, path)
+    age(path, START.replace(hour=13))
+    copy = age(story().write(tmp_path / f"elsewhere/{SESSION}.jsonl"))
+    report = await bring(workspace, path, copy)
+    assert (report.unchanged, report.written) == (0, 0)
+
+
+async def test_a_growing_file_is_read_to_its_last_whole_line(workspace: Workspace, tmp_path: Path) -> None:
+    whole = story()
+    path = tmp_path / f"{SESSION}.jsonl"
+    for cut in range(1, len(whole.lines)):
+        half = whole.lines[cut][: len(whole.lines[cut]) // 2]
+        path.write_bytes(b"".join(line + b"\n" for line in whole.lines[:cut]) + half)
+        report = await bring(workspace, age(path))
+        assert report.skipped_lines == 0
+        known = (await workspace.transcripts.known())[str(path)]
+        assert known.offset == sum(len(line) + 1 for line in whole.lines[:cut])
+    path.write_bytes(whole.data)
+    await bring(workspace, age(path))
+    grown = await stored(workspace)
+    assert grown.state is SessionState.COMPLETED
+    assert [len(task.steps) for task in grown.tasks] == [3, 0, 2]
+    state = SessionState.CREATED
+    for event in grown.events:
+        assert event.from_state is state
+        state = event.to_state
+    assert state is SessionState.COMPLETED
+
+
+async def test_a_late_result_updates_the_stored_call(workspace: Workspace, tmp_path: Path) -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    transcript.calls("m1", "c1", "Bash")
+    path = tmp_path / f"{SESSION}.jsonl"
+    await bring(workspace, age(transcript.write(path), NOW))
+    (call,) = (await stored(workspace)).tasks[0].steps[0].tool_calls
+    assert call.state is ToolCallState.EXECUTING
+    transcript.result("c1", "done")
+    await bring(workspace, age(transcript.write(path), NOW))
+    (later,) = (await stored(workspace)).tasks[0].steps[0].tool_calls
+    assert (later.id, later.state, len(later.artifacts)) == (call.id, ToolCallState.SUCCEEDED, 1)
+
+
+async def test_a_session_left_at_work_is_read_once_more_when_it_is_stale(workspace: Workspace, tmp_path: Path) -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    path = age(transcript.write(tmp_path / f"{SESSION}.jsonl"))
+    await bring(workspace, path, wall=lambda: START)
+    assert (await stored(workspace)).state is SessionState.EXECUTING
+    report = await bring(workspace, path, wall=lambda: START.replace(minute=5))
+    assert report.unchanged == 1
+    await bring(workspace, path, wall=lambda: NOW)
+    assert (await stored(workspace)).state is SessionState.PAUSED
+    assert (await bring(workspace, path, wall=lambda: NOW)).unchanged == 1
+
+
+async def test_a_rewritten_file_is_read_anew(workspace: Workspace, tmp_path: Path) -> None:
+    path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
+    await bring(workspace, path)
+    short = Claude()
+    short.user("Another story altogether")
+    short.says("n1", "Yes")
+    report = await bring(workspace, age(short.write(path)))
+    assert report.written > 0
+    known = (await workspace.transcripts.known())[str(path)]
+    assert known.offset == len(short.data)
+
+
+async def test_forks_are_counted_once_together_and_apart(workspace: Workspace, tmp_path: Path) -> None:
+    def session(native: str, *messages: str) -> Claude:
+        transcript = Claude(native)
+        transcript.user("Go")
+        for message in messages:
+            transcript.says(message, "x", usage={"output_tokens": 10})
+        return transcript
+
+    # By name the fork would come first.
+    fork_id = "00000000-2222-4333-8444-555555555555"
+    age(session(SESSION, "m1", "m2").write(tmp_path / f"t/{SESSION}.jsonl"))
+    age(session(fork_id, "m1", "m2", "m3").write(tmp_path / f"t/{fork_id}.jsonl"))
+    await bring(workspace, tmp_path / "t")
+    later = age(session(OTHER, "m1", "m2", "m4", "m5").write(tmp_path / f"t/{OTHER}.jsonl"))
+    await bring(workspace, tmp_path / "t")
+    # Read again for itself, the fork still leaves to the others what is theirs.
+    age(session(OTHER, "m1", "m2", "m4", "m5", "m6").write(later))
+    await bring(workspace, tmp_path / "t")
+    counted = [
+        ((await stored(workspace, native)).metadata or {})["tokens"]["output"] for native in (SESSION, fork_id, OTHER)
+    ]
+    assert counted == [20, 10, 30]
+
+
+async def test_what_cannot_be_read_is_an_issue_and_stops_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    age(story().write(folder / f"{SESSION}.jsonl"))
+    (folder / "garbage.jsonl").write_bytes(os.urandom(2000) + b"\n")
+    (folder / "other.jsonl").write_bytes(b'{"a": 1}\n')
+    (folder / "empty.jsonl").write_bytes(b"")
+    (folder / "half.jsonl").write_bytes(b'{"type":"user"')
+    (folder / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    (folder / "folder.jsonl").mkdir()
+    found = await discover([folder, tmp_path / "missing.jsonl"])
+    (folder / "late.jsonl").unlink(missing_ok=True)
+    report = await import_transcripts(workspace.transcripts, found, workspace_id=workspace.workspace_id)
+    assert report.sessions == 1
+    assert {Path(issue.file).name for issue in report.errors} == {
+        "garbage.jsonl",
+        "other.jsonl",
+        "gone.jsonl",
+        "missing.jsonl",
+    }
+
+
+async def test_a_file_that_vanished_or_may_not_be_read_is_an_issue(workspace: Workspace, tmp_path: Path) -> None:
+    path = story().write(tmp_path / "a.jsonl")
+    found = await discover([path])
+    path.unlink()
+    path.mkdir()
+    report = await import_transcripts(workspace.transcripts, found, workspace_id=workspace.workspace_id)
+    assert [issue.message for issue in report.errors] == ["Is a directory"]
+
+
+async def test_bad_lines_are_reported_with_file_and_line(workspace: Workspace, tmp_path: Path) -> None:
+    transcript = Codex()
+    transcript.raw(b"oops")
+    transcript.prompt("Go")
+    path = transcript.write(tmp_path / "r.jsonl")
+    report = await bring(workspace, path)
+    assert report.skipped_lines == 1
+    assert [(issue.file, issue.line) for issue in report.errors] == [(str(path), 2)]
+
+
+async def test_a_format_named_by_hand_wins_over_the_content(workspace: Workspace, tmp_path: Path) -> None:
+    path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
+    assert (await bring(workspace, path)).sessions == 1
+    assert (await bring(workspace, path, format="codex")).unchanged == 0
+    with pytest.raises(IngestError):
+        await bring(workspace, path, format="fortran")
+
+
+async def test_progress_is_told_for_every_group_and_ends_at_the_whole(workspace: Workspace, tmp_path: Path) -> None:
+    for index in range(120):
+        native = f"{index:08d}-2222-4333-8444-555555555555"
+        transcript = Claude(native)
+        transcript.user(f"Task {index}")
+        age(transcript.write(tmp_path / f"t/{native}.jsonl"))
+    told: list[ImportProgress] = []
+    report = await bring(workspace, tmp_path / "t", progress=told.append)
+    assert report.sessions == 120
+    assert len(told) > 2
+    assert told[0].bytes_done == 0
+    assert (told[-1].files_done, told[-1].bytes_done) == (120, told[-1].bytes_total)
+    assert [found.files_done for found in told] == sorted(found.files_done for found in told)
+
+
+class RefusingLog:
+    """Stores what it is given, and refuses any group that holds a session of this description."""
+
+    def __init__(self, refused: str) -> None:
+        self.refused = refused
+        self.files: dict[str, TranscriptFile] = {}
+
+    async def known(self) -> dict[str, TranscriptFile]:
+        return dict(self.files)
+
+    async def save(self, file: TranscriptFile, graphs: Sequence[SessionGraph]) -> SaveResult:
+        return (await self.save_many([(file, graphs)]))[0]
+
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[SessionGraph]]]) -> tuple[SaveResult, ...]:
+        if any(graph.task_description == self.refused for _, graphs in items for graph in graphs):
+            raise ValidationError("task_description", "is refused")
+        self.files.update({file.path: file for file, _ in items})
+        return tuple(SaveResult(unchanged=len(graphs)) for _, graphs in items)
+
+
+async def test_a_session_that_storage_refuses_does_not_take_its_group_with_it(tmp_path: Path) -> None:
+    for name in ("good", "bad", "fine"):
+        transcript = Claude(name)
+        transcript.user(name)
+        transcript.write(tmp_path / f"{name}.jsonl")
+    log = RefusingLog("bad")
+    report = await import_transcripts(log, await discover([tmp_path]), workspace_id="w")
+    assert report.sessions == 2
+    assert [(Path(issue.file).name, issue.message) for issue in report.errors] == [
+        ("bad.jsonl", "task_description: is refused")
+    ]
+    assert {Path(path).name for path in log.files} == {"good.jsonl", "fine.jsonl"}
+
+
+async def test_a_cancelled_import_leaves_whole_groups_and_goes_on_later(workspace: Workspace, tmp_path: Path) -> None:
+    for index in range(150):
+        native = f"{index:08d}-2222-4333-8444-555555555555"
+        transcript = Claude(native)
+        transcript.user(f"Task {index}")
+        age(transcript.write(tmp_path / f"t/{native}.jsonl"))
+    started = asyncio.Event()
+
+    def watch(found: ImportProgress) -> None:
+        if found.files_done:
+            started.set()
+
+    running = asyncio.create_task(bring(workspace, tmp_path / "t", progress=watch))
+    await started.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    known = await workspace.transcripts.known()
+    assert len(known) > 0
+    assert await workspace.store.count() == len(known)
+    report = await bring(workspace, tmp_path / "t")
+    assert report.unchanged == len(known)
+    assert await workspace.store.count() == 150
+
+
+async def test_an_unchanged_file_is_not_opened(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
+    await bring(workspace, path)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("read")
+
+    monkeypatch.setattr("acode_tui.ingest.file_reader.FileReader.read", refuse)
+    monkeypatch.setattr("acode_tui.ingest.service.reading_order", refuse)
+    assert (await bring(workspace, path)).unchanged == 1
+
+
+async def test_imported_rows_carry_the_transcript_s_times(workspace: Workspace, tmp_path: Path) -> None:
+    age(story().write(tmp_path / f"{SESSION}.jsonl"))
+    await bring(workspace, tmp_path)
+    graph = await stored(workspace)
+    assert graph.created_at == START
+    assert graph.updated_at.date() == START.date()
+    assert max(entity.updated_at for entity in graph.entities()) == graph.updated_at
+    assert graph.created_at.tzinfo is UTC
