@@ -53,10 +53,11 @@ def command(
     roots = _roots(invocation.settings, invocation, paths, everywhere)
 
     async def work(workspace: "Workspace") -> int:
-        report = await _import(workspace, roots, format_)
-        _print(report, roots, as_json=as_json)
         if watch:
             await _watch(workspace, roots, format_, as_json=as_json)
+            return 0
+        report = await _import(workspace, roots, format_)
+        _print(report, roots, as_json=as_json)
         return FAULT if _nothing_readable(report) else 0
 
     return invocation.with_workspace(work)
@@ -92,26 +93,34 @@ async def _import(workspace: "Workspace", roots: list[Path], format_: str | None
 
 
 async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None, *, as_json: bool) -> None:
+    """Import, and again whenever something was written under the roots, until SIGINT or SIGTERM."""
     import asyncio
     import signal
 
     from watchfiles import awatch
 
+    present = [root for root in roots if root.exists()]
+    if not present:
+        raise IngestError("there is no folder to watch", hint="name a PATH, or set ingest.roots")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    present = [root for root in roots if root.exists()]
-    if not present:
-        raise IngestError("there is no folder to watch", hint="name a PATH, or set ingest.roots")
-    click.echo(f"watching {plural(len(present), 'place')}; Ctrl-C ends", err=True)
     changes = awatch(*present, stop_event=stop, rust_timeout=_SETTLE_MS, yield_on_timeout=True, raise_interrupt=False)
-    async for _ in changes:
-        if stop.is_set():
-            break
-        report = await _import(workspace, roots, format_)
-        if report.written:
-            _print(report, roots, as_json=as_json)
+    # The watch stands before the first import begins: what is written meanwhile is not missed.
+    moved = asyncio.ensure_future(anext(changes, None))
+    try:
+        await asyncio.sleep(0)
+        _print(await _import(workspace, roots, format_), roots, as_json=as_json)
+        click.echo(f"watching {plural(len(present), 'place')}; Ctrl-C ends", err=True)
+        while await moved is not None and not stop.is_set():
+            moved = asyncio.ensure_future(anext(changes, None))
+            report = await _import(workspace, roots, format_)
+            if report.written:
+                _print(report, roots, as_json=as_json)
+    finally:
+        stop.set()
+        await asyncio.wait([moved])
 
 
 def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
