@@ -14,6 +14,10 @@ from tests.pg import free_port
 COMMIT = b"COMMIT\x00"
 
 
+_Link = asyncio.Queue[tuple[float, bytes]]
+_END = b""
+
+
 class Mode(Enum):
     """What happens to connections. Changing it acts on open ones as well."""
 
@@ -109,6 +113,9 @@ class FaultProxy:
         server: asyncio.StreamWriter,
     ) -> None:
         state = _Conversation()
+        # A link of its own each way: what is sent in one go arrives in one go, half a round trip later.
+        up: _Link = asyncio.Queue(64)
+        down: _Link = asyncio.Queue(64)
 
         async def upwards() -> None:
             while data := await client_reader.read(1 << 20):
@@ -123,9 +130,8 @@ class FaultProxy:
                 if COMMIT in data and self._lose_commit:
                     self._lose_commit = False
                     state.lose_reply = True
-                await self._delay()
-                server.write(data)
-                await server.drain()
+                await up.put((self._due(), data))
+            await up.put((self._due(), _END))
 
         async def downwards() -> None:
             while data := await server_reader.read(1 << 20):
@@ -134,13 +140,15 @@ class FaultProxy:
                 if state.lose_reply:
                     raise ConnectionResetError
                 state.server_spoke_last = True
-                await self._delay()
-                client.write(data)
-                await client.drain()
+                await down.put((self._due(), data))
+            await down.put((self._due(), _END))
 
-        tasks = [asyncio.create_task(upwards()), asyncio.create_task(downwards())]
+        tasks = [
+            asyncio.create_task(work)
+            for work in (upwards(), downwards(), self._deliver(up, server), self._deliver(down, client))
+        ]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
         finally:
@@ -148,9 +156,19 @@ class FaultProxy:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _delay(self) -> None:
-        if self.latency:
-            await asyncio.sleep(self.latency / 2)
+    def _due(self) -> float:
+        return asyncio.get_running_loop().time() + self.latency / 2
+
+    async def _deliver(self, link: _Link, writer: asyncio.StreamWriter) -> None:
+        while True:
+            due, data = await link.get()
+            wait = due - asyncio.get_running_loop().time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            if data == _END:
+                raise ConnectionResetError  # all that was said before has been passed on
+            writer.write(data)
+            await writer.drain()
 
 
 class _Conversation:

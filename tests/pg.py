@@ -142,9 +142,12 @@ class Database:
             await connection.close()
 
 
-def make_server(folder: Path, **settings: str) -> Server:
-    """An initialised server in ``folder``, not started. ``settings`` go over the usual ones."""
-    installed = _installed()
+def make_server(folder: Path, *, installed: Path | None = None, **settings: str) -> Server:
+    """An initialised server in ``folder``, not started. ``settings`` go over the usual ones.
+
+    ``installed`` is another PostgreSQL than the wheel's: the folder above its ``bin``.
+    """
+    installed = installed or _installed()
     run_as = None
     if os.geteuid() == 0:
         run_as = UNPRIVILEGED
@@ -226,15 +229,15 @@ async def pg_blank(pg_server: Server) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def private_pg() -> Iterator[Callable[[], Server]]:
-    """Makes started servers of the test's own, which it may stop, crash and restart."""
+def private_pg() -> Iterator[Callable[..., Server]]:
+    """Makes started servers of the test's own, which it may stop, crash and restart; takes what make_server takes."""
     made: list[Server] = []
     folders: list[Path] = []
 
-    def make() -> Server:
+    def make(**options: Any) -> Server:
         folder = _temporary_folder()
         folders.append(folder)
-        server = make_server(folder)
+        server = make_server(folder, **options)
         server.start()
         made.append(server)
         return server

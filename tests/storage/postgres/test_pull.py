@@ -1,0 +1,116 @@
+"""Reading changes back: nothing is missed, parents come first, pages end between two numbers."""
+
+from collections.abc import Sequence
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.schema import TABLES
+from acode_tui.storage.postgres.apply import Head
+from acode_tui.storage.postgres.pull import page_end
+from acode_tui.storage.postgres.sync_target import SyncTarget
+from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE
+from tests.storage.runs import edited, make_run, plain, records, session_of
+
+
+async def test_pages_bring_everything_once_with_every_parent(sync_target: SyncTarget, head: Head) -> None:
+    runs = [plain(make_run(WORKSPACE, calls=3)) for _ in range(4)]
+    for run in runs:
+        await sync_target.apply(WORKSPACE, records(run), incarnation=head.incarnation)
+    # Sessions move on: their numbers are now later than their children's.
+    for run in runs:
+        bumped = edited(run[0], sync_version=1)
+        await sync_target.apply(WORKSPACE, records([bumped]), incarnation=head.incarnation)
+    seen: dict[str, Entity] = {}
+    mark, pages = 0, 0
+    while True:
+        page = await sync_target.pull(WORKSPACE, mark, limit=5)
+        assert_parents_first(page.rows, seen)
+        seen |= {row.id: row for row in page.rows}
+        pages += 1
+        assert page.upto > mark
+        mark = page.upto
+        if mark >= page.head.change_seq:
+            break
+    assert pages > 1
+    assert set(seen) == {row.id for run in runs for row in run}
+    assert all(isinstance(row.content, bytes) for row in seen.values() if isinstance(row, Artifact))
+    assert (await sync_target.pull(WORKSPACE, mark)).rows == ()
+
+
+async def test_only_what_changed_since_the_mark_comes_again(sync_target: SyncTarget, head: Head) -> None:
+    rows = plain(make_run(WORKSPACE))
+    reply = await sync_target.apply(WORKSPACE, records(rows), incarnation=head.incarnation)
+    task = edited(rows[2], sync_version=1, created_at=rows[2].created_at)
+    await sync_target.apply(WORKSPACE, records([task]), incarnation=head.incarnation)
+    page = await sync_target.pull(WORKSPACE, reply.change_seq)
+    assert {row.id: getattr(row, "sync_version", 0) for row in page.rows} == {rows[0].id: 1, task.id: 2}
+
+
+async def test_a_workspace_gets_its_own_rows_only(sync_target: SyncTarget, head: Head) -> None:
+    other = await sync_target.register_workspace(OTHER_WORKSPACE, user="bob", host="desk", version="1")
+    theirs = plain(make_run(OTHER_WORKSPACE))
+    await sync_target.apply(OTHER_WORKSPACE, records(theirs), incarnation=other.incarnation)
+    page = await sync_target.pull(WORKSPACE, 0)
+    assert (list(page.rows), page.upto) == ([], 0)
+    assert await sync_target.head(OTHER_WORKSPACE) == Head(change_seq=1, incarnation=other.incarnation)
+    assert await sync_target.head(theirs[0].id) is None
+
+
+async def test_large_artifacts_end_a_page_early(sync_target: SyncTarget, head: Head) -> None:
+    for _ in range(3):
+        rows = plain(make_run(WORKSPACE, calls=1))
+        big = [msgspec.structs.replace(r, size=900, content=b"x" * 900) if isinstance(r, Artifact) else r for r in rows]
+        await sync_target.apply(WORKSPACE, records(big), incarnation=head.incarnation)
+    page = await sync_target.pull(WORKSPACE, 0, max_bytes=1000)
+    assert page.upto == 1
+    assert sum(isinstance(row, Artifact) for row in page.rows) == 1
+
+
+async def test_registering_again_keeps_number_and_life(sync_target: SyncTarget, head: Head) -> None:
+    rows = plain(make_run(WORKSPACE))
+    await sync_target.apply(WORKSPACE, records(rows), incarnation=head.incarnation)
+    again = await sync_target.register_workspace(WORKSPACE, user="ada", host="desktop", version="0.2.0")
+    assert again == Head(change_seq=1, incarnation=head.incarnation)
+
+
+async def test_a_probe_tells_versions_clock_and_whether_writing_is_possible(sync_target: SyncTarget) -> None:
+    facts = await sync_target.probe()
+    assert facts.server_version.startswith("18")
+    assert facts.schema_version == await sync_target.check_schema()
+    assert not facts.read_only
+    assert not facts.distributed
+    assert abs(facts.clock_offset) < 60
+    assert facts.latency > 0
+
+
+sizes = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), min_size=1, max_size=30)
+
+
+@given(sizes, st.integers(1, 10), st.integers(0, 200))
+def test_a_page_has_whole_numbers_and_always_moves_on(steps: list[tuple[int, int]], limit: int, max_bytes: int) -> None:
+    number, rows = 1, []
+    for step, size in steps:
+        number += step
+        rows.append((number, size))
+    shown = rows[: limit + 1]
+    end = page_end(shown, limit, max_bytes)
+    if end is None:
+        assert len(shown) <= limit
+        assert sum(size for _, size in shown) <= max_bytes
+    else:
+        assert end >= rows[0][0]
+        inside = [size for row, size in shown if row <= end]
+        assert end == rows[0][0] or (len(inside) <= limit and sum(inside) <= max_bytes)
+
+
+def assert_parents_first(rows: Sequence[Entity], known: dict[str, Entity]) -> None:
+    here = set(known)
+    for row in rows:
+        parent = TABLES[row.kind].parent
+        if parent is not None:
+            assert getattr(row, parent[0]) in here
+            assert session_of(row) in here
+        here.add(row.id)

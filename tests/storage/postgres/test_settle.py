@@ -1,0 +1,66 @@
+"""Settling is decided by values alone, and no decision ever loses the later edit silently."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acode_tui.domain.entities import Session
+from acode_tui.domain.states import SessionState
+from acode_tui.storage.postgres.apply import ApplyRow
+from acode_tui.storage.postgres.settle import RemoteRow, settle
+from acode_tui.sync import conflict
+from tests.storage.runs import T0
+
+
+def version(tick: int, text: str) -> Session:
+    return Session(
+        id="0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890",
+        task_description=text,
+        state=SessionState.CREATED,
+        created_at=T0,
+        updated_at=T0 + timedelta(microseconds=tick),
+        workspace_id="0190d6a1-0000-7000-8000-000000000001",
+    )
+
+
+versions = st.builds(version, st.integers(0, 3), st.sampled_from("abc"))
+bases = st.integers(0, 3)
+
+
+def row(local: Session, base: int, *ancestors: Session) -> ApplyRow:
+    return ApplyRow(record_id=1, idempotency_key="k", session_id=local.id, entity=local, base=base, ancestors=ancestors)
+
+
+@given(versions, versions, bases, bases, st.lists(versions, max_size=2))
+def test_a_stamp_never_goes_down_and_a_lost_edit_is_always_a_conflict(
+    local: Session, remote: Session, base: int, at: int, ancestors: list[Session]
+) -> None:
+    there = RemoteRow(remote, at, remote.workspace_id)
+    made = settle(row(local, base, *ancestors), there, delivered=False, rules=conflict)
+    if made.write:
+        assert local.updated_at >= remote.updated_at
+    same = conflict.same_content(local, remote)
+    if not made.write and not same:
+        assert made.outcome == "conflict_remote"
+    if (
+        made.write
+        and not same
+        and at != base
+        and not any(past.updated_at == remote.updated_at and conflict.same_content(past, remote) for past in ancestors)
+    ):
+        assert made.outcome == "conflict_local"
+    if same:
+        assert made.outcome in ("converged", "applied")
+        assert not made.is_conflict
+
+
+@given(versions, versions, bases)
+def test_a_replay_writes_nothing(local: Session, remote: Session, at: int) -> None:
+    made = settle(row(local, 0), RemoteRow(remote, at, "w"), delivered=True, rules=conflict)
+    assert made == ("duplicate", False)
+
+
+@given(versions, st.booleans())
+def test_a_row_that_is_gone_is_written_again(local: Session, delivered: bool) -> None:
+    assert settle(row(local, 3), None, delivered=delivered, rules=conflict) == ("applied", True)
