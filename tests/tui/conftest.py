@@ -1,0 +1,35 @@
+"""Pictures are kept as SVG in ``snapshots/``; nothing moves and no environment shows in them."""
+
+import os
+from pathlib import Path
+
+os.environ["TEXTUAL_ANIMATIONS"] = "none"
+os.environ.pop("NO_COLOR", None)
+
+import pytest
+from pytest_textual_snapshot import SVGImageExtension
+from syrupy.location import PyTestLocation
+
+from tests.tui.fake import FakeWorkspace, online
+
+SNAPSHOTS = Path(__file__).parent.parent.parent / "snapshots"
+
+
+def _dirname(cls: type[SVGImageExtension], *, test_location: PyTestLocation) -> str:
+    return str(SNAPSHOTS)
+
+
+SVGImageExtension.file_extension = "svg"
+SVGImageExtension.dirname = classmethod(_dirname)
+
+
+@pytest.fixture
+def fake() -> FakeWorkspace:
+    """A hundred and twenty sessions, no PostgreSQL."""
+    return FakeWorkspace()
+
+
+@pytest.fixture
+def fake_online() -> FakeWorkspace:
+    """The same with PostgreSQL, a backlog, refused records and conflicts."""
+    return online(FakeWorkspace())

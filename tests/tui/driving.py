@@ -1,0 +1,107 @@
+"""Driving the dashboard in tests: a dashboard over a given workspace, and waiting for what must come true."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widget import Widget
+
+from acode_tui.config import IdentitySettings, Settings, TuiSettings
+from acode_tui.tui.app import Dashboard
+from acode_tui.tui.importing import Importer
+from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.widgets.sessions.browser import SessionBrowser
+from acode_tui.tui.widgets.sessions.table import SessionTable
+from tests.tui.fake import NOW, FakeWorkspace
+
+SETTINGS = Settings(
+    identity=IdentitySettings(user="ada@example.org"), tui=TuiSettings(refresh_seconds=0.1, page_size=50)
+)
+
+
+class NothingFound(Importer):
+    """A machine without transcripts."""
+
+    async def survey(self, workspace: Any) -> Any:
+        from acode_tui.tui.importing import Survey
+
+        return Survey(())
+
+    async def run(self, workspace: Any, survey: Any, progress: Any) -> Any:
+        raise AssertionError("nothing was found, so nothing may be read")
+
+
+def dashboard(
+    root: Path,
+    opening: Callable[[], AbstractAsyncContextManager[Any]],
+    *,
+    settings: Settings = SETTINGS,
+    importer: Importer | None = None,
+    wall: Callable[[], datetime] = lambda: NOW,
+    **more: Any,
+) -> Dashboard:
+    return Dashboard(
+        root, settings, opening=opening, importer=importer or NothingFound(), wall=wall, zone=UTC, **more
+    )
+
+
+def over(workspace: FakeWorkspace, **more: Any) -> Dashboard:
+    """A dashboard over a workspace in memory."""
+    return dashboard(workspace.root, workspace.opening, **more)
+
+
+def with_page_size(size: int) -> Settings:
+    return msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=0.1, page_size=size))
+
+
+async def until(pilot: Pilot[int], holds: Callable[[], object], *, seconds: float = 20.0) -> None:
+    """Let the dashboard work until something holds; fails after ``seconds``, far beyond what it may take."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not holds():
+        assert asyncio.get_running_loop().time() < deadline, f"did not come true: {holds}"
+        await pilot.pause(0.01)
+    await pilot.pause()
+
+
+async def until_listed(pilot: Pilot[int]) -> SessionTable:
+    """Wait for the first page."""
+    await until(pilot, lambda: sessions(pilot).row_count > 0)
+    return sessions(pilot)
+
+
+def main_screen(pilot: Pilot[int]) -> MainScreen:
+    screen = pilot.app.screen_stack[0]
+    assert isinstance(screen, MainScreen)
+    return screen
+
+
+def sessions(pilot: Pilot[int]) -> SessionTable:
+    found = main_screen(pilot).query(SessionTable)
+    assert found
+    return found.first()
+
+
+def browser(pilot: Pilot[int]) -> SessionBrowser:
+    return main_screen(pilot).query_one(SessionBrowser)
+
+
+def shown(pilot: Pilot[int], *, screen: Screen[Any] | None = None) -> str:
+    """Everything on screen, as text."""
+    target = screen or pilot.app.screen
+    return "\n".join(strip.text for strip in target._compositor.render_strips())
+
+
+def content(widget: Widget) -> str:
+    """A widget's own text."""
+    return str(widget.render())
+
+
+def toasts(pilot: Pilot[int]) -> list[tuple[str, str]]:
+    """Title and message of every notification so far."""
+    return [(note.title, note.message) for note in pilot.app._notifications]

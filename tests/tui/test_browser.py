@@ -1,0 +1,241 @@
+"""The session browser over a real workspace: pages, search, filter, order, and what others write meanwhile."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from acode_tui.domain.states import SessionState
+from acode_tui.storage.ports import SessionFilter
+from acode_tui.tui.app import Dashboard
+from acode_tui.tui.widgets.notice import Notice
+from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import TurnedClock
+from tests.conftest import PLAIN_SETTINGS
+from tests.tui.driving import (
+    browser,
+    content,
+    dashboard,
+    main_screen,
+    sessions,
+    shown,
+    until,
+    until_listed,
+    with_page_size,
+)
+
+pytestmark = pytest.mark.ac("AC-014")
+
+
+async def record(workspace: Workspace, count: int, prefix: str = "session") -> list[str]:
+    """So many sessions, the last recorded is the newest."""
+    return [(await workspace.store.create_session(f"{prefix} number {index:03}")).id for index in range(count)]
+
+
+def real_dashboard(root: Path, clock: TurnedClock, page_size: int = 10) -> Dashboard:
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Workspace]:
+        async with open_workspace(root, wall=clock, settings=PLAIN_SETTINGS) as opened:
+            yield opened
+
+    return dashboard(root, opening, settings=with_page_size(page_size), wall=clock)
+
+
+async def test_pages_go_forward_and_back_and_say_where_they_are(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    ids = await record(workspace, 25)
+    newest = list(reversed(ids))
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        assert table.keys_shown == newest[:10]
+        assert "page 1 of 3" in shown(pilot)
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: table.keys_shown == newest[10:20])
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: table.keys_shown == newest[20:])
+        await pilot.press("right_square_bracket")
+        assert "page 3 of 3" in shown(pilot)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: table.keys_shown == newest[10:20])
+        await pilot.press("left_curly_bracket")
+        await until(pilot, lambda: table.keys_shown == newest[:10])
+
+
+async def test_a_turned_page_begins_at_its_top(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+    await record(workspace, 25)
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        first = table.keys_shown
+        await pilot.press("G")
+        assert table.cursor_row == 9
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: table.keys_shown != first)
+        assert table.cursor_row == 0
+
+
+async def test_search_narrows_as_one_types_and_escape_clears_it(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    await record(workspace, 12)
+    wanted = (await workspace.store.create_session("Fix the login form")).id
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("slash", *"logi")
+        await until(pilot, lambda: table.keys_shown == [wanted])
+        assert "search: logi" in shown(pilot)
+        await pilot.press("enter")
+        assert table.has_focus
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 10)
+        assert "search:" not in shown(pilot)
+
+
+async def test_a_search_for_markup_is_a_search_for_those_characters(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    await record(workspace, 3)
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("slash", *"[/f] ]x[b]".replace(" ", ""))
+        await until(pilot, lambda: "[/f]]x[b]" in shown(pilot) and "No session fits" in shown(pilot))
+
+
+async def test_a_search_that_finds_nothing_says_so_and_how_to_go_back(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    await record(workspace, 3)
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("slash", *"zebra")
+        notice = main_screen(pilot).query_one("#why-empty", Notice)
+        await until(pilot, lambda: notice.display)
+        assert "No session fits" in content(notice)
+        assert "esc" in content(notice)
+
+
+async def test_filter_by_state_shows_those_states_only(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    ids = await record(workspace, 4)
+    await workspace.store.transition_session(ids[1], SessionState.CANCELLED, reason="not needed")
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("f", "G", "end", "space", "enter")
+        await until(pilot, lambda: table.keys_shown == [ids[1]])
+        assert "Cancelled" in shown(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 4)
+
+
+async def test_order_by_creation_is_another_order(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+    ids = await record(workspace, 3)
+    await workspace.store.transition_session(ids[0], SessionState.PLANNING)
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        assert table.keys_shown[0] == ids[0]
+        await pilot.press("o")
+        await until(pilot, lambda: table.keys_shown == list(reversed(ids)))
+
+
+async def test_another_connections_writes_appear_and_leave_the_cursor_on_its_session(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    await record(workspace, 8)
+    async with real_dashboard(tmp_path, clock, page_size=50).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("j", "j", "j")
+        under = table.cursor_key
+        new = (await workspace.store.create_session("written elsewhere")).id
+        await until(pilot, lambda: new in table.keys_shown)
+        assert table.keys_shown[0] == new
+        assert table.cursor_key == under
+        assert table.cursor_row == 4
+
+
+async def test_a_refresh_keeps_the_scroll(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+    ids = await record(workspace, 40)
+    async with real_dashboard(tmp_path, clock, page_size=50).run_test(size=(120, 24)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("G")
+        await pilot.pause()
+        table.scroll_to(y=12, animate=False, immediate=True)
+        await pilot.pause()
+        before, under = table.scroll_y, table.cursor_key
+        assert before == 12
+        await workspace.store.transition_session(ids[5], SessionState.PLANNING)
+        await until(pilot, lambda: table.keys_shown[0] == ids[5])
+        assert table.scroll_y == before
+        assert table.cursor_key == under
+
+
+async def test_another_processes_commit_is_noticed(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+    """A plain sqlite3 connection stands for a process that knows nothing of this one."""
+    (session_id,) = await record(workspace, 1)
+
+    def write() -> None:
+        with sqlite3.connect(workspace.database_path, timeout=10) as other:
+            other.execute("UPDATE sessions SET task_description = 'from outside' WHERE id = ?", (session_id,))
+        other.close()
+
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await asyncio.to_thread(write)
+        await until(pilot, lambda: "from outside" in shown(pilot))
+
+
+@pytest.mark.ac("AC-059")
+async def test_hostile_text_is_shown_as_text(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+    hostile = "[/foo] [bold]x[/bold] \x1b[31mred\x1b[0m \u202etxt.exe [@click=app.quit]go[/] "
+    session = await workspace.store.create_session(hostile)
+    task = await workspace.store.add_task(session.id, hostile)
+    step = await workspace.store.add_step(task.id, hostile)
+    call = await workspace.store.add_tool_call(step.id, hostile, {"command": hostile, hostile: [hostile]})
+    await workspace.store.start_tool_call(call.id)
+    await workspace.store.fail_tool_call(call.id, hostile)
+    async with real_dashboard(tmp_path, clock).run_test(size=(160, 48)) as pilot:
+        await until_listed(pilot)
+        seen = shown(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Timeline" in shown(pilot) and "[/foo]" in shown(pilot))
+        await pilot.press("e", "j", "j")
+        await until(pilot, lambda: "parameters" in shown(pilot))
+        for text in (seen, shown(pilot)):
+            assert "[/foo] [bold]x[/bold]" in text
+            assert "\x1b" not in text
+            assert "\u202e" not in text
+        assert pilot.app.is_running
+
+
+async def test_the_page_is_read_again_from_the_same_place(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    """New sessions push the first page on, not the one that is looked at."""
+    ids = await record(workspace, 30)
+    newest = list(reversed(ids))
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: table.keys_shown == newest[10:20])
+        await record(workspace, 3, "later")
+        await until(pilot, lambda: main_screen(pilot).browser.total == 33)
+        assert table.keys_shown == newest[10:20]
+        assert await workspace.store.count(SessionFilter()) == 33
+
+
+async def test_narrow_and_wide_terminals_have_other_columns(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    await record(workspace, 2)
+    async with real_dashboard(tmp_path, clock).run_test(size=(80, 24)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("j")
+        under = table.cursor_key
+        assert "artifacts" not in [column.value for column in table.columns]
+        await pilot.resize_terminal(120, 36)
+        await until(pilot, lambda: "artifacts" in [column.value for column in sessions(pilot).columns])
+        assert table.cursor_key == under
+        assert table.row_count == 2
