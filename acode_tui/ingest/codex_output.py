@@ -18,8 +18,8 @@ from acode_tui.ingest.records import parse_any
 
 HEAD_CHARS = 400
 _EXITED = re.compile(r"(?:Process exited with code|Exit code:) (-?\d{1,9})")
-_REJECTED = re.compile(r"(?:patch|exec command|command) rejected by user", re.IGNORECASE)
-_FAILED = re.compile(r"^(?:\w+ )?(?:failed in sandbox|execution error)|(?:failed in sandbox|execution error):")
+_REJECTED = "rejected by user"
+_FAILED = ("failed in sandbox", "execution error")
 _SEARCHES = frozenset({"web_search_call", "web_search", "tool_search_call", "grep_files", "list_dir"})
 
 
@@ -62,10 +62,11 @@ def _of_object(value: dict[str, Any]) -> Output:
 
 def settle(call: CallDraft, output: Output, at: datetime | None) -> None:
     """Attach an output to its call. A repeated output adds nothing."""
-    state, error = _state(output)
+    head = output.text[:HEAD_CHARS].partition("\nOutput:")[0]
+    code = _exit_code(output, head)
+    state, error = _state(output, head, code)
     call.settle(state, at, error)
     call.facts["characters"] = len(output.text)
-    code = _exit_code(output)
     if code is not None:
         call.facts["exitCode"] = code
     if output.duration is not None:
@@ -75,26 +76,22 @@ def settle(call: CallDraft, output: Output, at: datetime | None) -> None:
         call.artifacts.append(artifact)
 
 
-def _exit_code(output: Output) -> int | None:
+def _exit_code(output: Output, head: str) -> int | None:
     if output.exit_code is not None:
         return output.exit_code
-    found = _EXITED.search(_head(output.text))
+    found = _EXITED.search(head)
     return int(found.group(1)) if found else None
 
 
-def _head(text: str) -> str:
-    return text[:HEAD_CHARS].partition("\nOutput:")[0]
-
-
-def _state(output: Output) -> tuple[ToolCallState, str | None]:
-    head = _head(output.text)
+def _state(output: Output, head: str, code: int | None) -> tuple[ToolCallState, str | None]:
+    if code == 0:
+        return ToolCallState.SUCCEEDED, None
     said = output.text.strip() or "no output"
-    if _REJECTED.search(head):
+    if _REJECTED in head:
         return ToolCallState.CANCELLED, said
-    code = _exit_code(output)
     if code is not None:
-        return (ToolCallState.SUCCEEDED, None) if code == 0 else (ToolCallState.FAILED, f"exit code {code}: {said}")
-    if output.success is False or _FAILED.search(head):
+        return ToolCallState.FAILED, f"exit code {code}: {said}"
+    if output.success is False or any(phrase in head for phrase in _FAILED):
         return ToolCallState.FAILED, said
     return ToolCallState.SUCCEEDED, None
 

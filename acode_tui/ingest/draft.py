@@ -181,11 +181,8 @@ def to_bytes(text: str) -> bytes:
 
 def one_line(text: str) -> str:
     """The first line that says something."""
-    for line in text[: 20 * MAX_DESCRIPTION_CHARS].splitlines():
-        stripped = line.strip()
-        if stripped:
-            return " ".join(stripped.split())
-    return ""
+    line = text[: 4 * MAX_DESCRIPTION_CHARS].lstrip().partition("\n")[0]
+    return " ".join(line.split())
 
 
 def shorten(text: str, limit: int = MAX_DESCRIPTION_CHARS) -> str:

@@ -1,0 +1,227 @@
+"""What an import costs, against the time that msgspec needs merely to decode the same lines.
+
+``python -m benchmarks.bench_import`` prints the rows; ``run()`` returns them. The transcripts are made here,
+from a fixed seed, in the proportions of real ones: a third of the bytes is progress, results carry whole files.
+"""
+
+import asyncio
+import json
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest import discover, import_transcripts
+from acode_tui.ingest.lines import WholeLines
+from acode_tui.ingest.registry import ReadContext, format_named
+from acode_tui.ingest.usage import Claims
+from acode_tui.workspace import open_workspace
+from benchmarks.result import Measure, at_most, within
+
+SEED = 20260105
+STEPS = 400
+FILES = 1_000
+REPEATS = 7
+START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+_SENTENCE = "the form validates input before it reaches the store and returns early on a blank field"
+_WORDS = tuple(_SENTENCE.split())
+
+
+def run() -> list[Measure]:
+    """A floor is the decoding of the same lines in the same run."""
+    return asyncio.run(_run())
+
+
+async def _run() -> list[Measure]:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        claude = root / "00000000-0000-4000-8000-000000000001.jsonl"
+        codex = root / "rollout-2026-01-05T12-00-00-00000000-0000-4000-8000-000000000002.jsonl"
+        claude.write_bytes(b"".join(line + b"\n" for line in claude_lines(STEPS)))
+        codex.write_bytes(b"".join(line + b"\n" for line in codex_lines(STEPS)))
+        measures = []
+        for path, name in ((claude, "claude-code"), (codex, "codex")):
+            floor = _best(partial(_decode, path))
+            read = _best(partial(_read, path, name))
+            stored = await _import(root / "ws" / name, path)
+            measures.append(within(f"import {name}: read", read, "ms", floor, 8))
+            measures.append(within(f"import {name}: read and stored", stored, "ms", floor, 8))
+        measures.append(await _recheck(root / "tree", root / "ws" / "tree"))
+        return measures
+
+
+def _best(work: Callable[[], object]) -> float:
+    """Milliseconds of the quickest run."""
+    best = float("inf")
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - started)
+    return best * 1_000
+
+
+def _decode(path: Path) -> None:
+    decode = msgspec.json.Decoder().decode
+    with open(path, "rb") as source:
+        for line in source:
+            decode(line)
+
+
+def _read(path: Path, name: str) -> None:
+    context = ReadContext(
+        path=path,
+        workspace_id="00000000-0000-4000-8000-000000000000",
+        user_id=None,
+        limits=Limits(),
+        fresh=False,
+        claims=Claims(),
+    )
+    with open(path, "rb") as source:
+        format_named(name).read(WholeLines(source, path.stat().st_size), context)
+
+
+async def _import(workspace: Path, path: Path) -> float:
+    """Reading and storing, each time into a new workspace; opening it is not counted."""
+    best = float("inf")
+    for index in range(REPEATS):
+        async with open_workspace(workspace / str(index)) as ws:
+            found = await discover([path])
+            started = time.perf_counter()
+            await import_transcripts(ws.transcripts, found, workspace_id=ws.workspace_id)
+            best = min(best, time.perf_counter() - started)
+    return best * 1_000
+
+
+async def _recheck(tree: Path, workspace: Path) -> Measure:
+    tree.mkdir()
+    for index in range(FILES):
+        native = f"{index:08d}-0000-4000-8000-000000000000"
+        path = tree / f"{native}.jsonl"
+        path.write_bytes(b"".join(line + b"\n" for line in claude_lines(1, session=native)))
+        os.utime(path, (START.timestamp(), START.timestamp()))
+    async with open_workspace(workspace) as ws:
+        await import_transcripts(ws.transcripts, await discover([tree]), workspace_id=ws.workspace_id)
+        best = float("inf")
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            report = await import_transcripts(ws.transcripts, await discover([tree]), workspace_id=ws.workspace_id)
+            best = min(best, time.perf_counter() - started)
+            assert report.unchanged == FILES
+    return at_most(f"import: re-check of {FILES} unchanged files", best * 1_000, "ms", 1_000)
+
+
+class _Writer:
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.lines: list[bytes] = []
+
+    def text(self, words: int) -> str:
+        return " ".join(self.random.choice(_WORDS) for _ in range(words))
+
+    def code(self, lines: int) -> str:
+        return "\n".join(f'    {self.text(4)} = "{self.text(5)}"' for _ in range(lines))
+
+    @property
+    def stamp(self) -> str:
+        at = START + timedelta(seconds=len(self.lines))
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def add(self, record: dict[str, Any]) -> None:
+        self.lines.append(json.dumps(record, separators=(",", ":")).encode())
+
+
+def claude_lines(steps: int, *, session: str = "00000000-0000-4000-8000-000000000001") -> list[bytes]:
+    """A Claude Code session of about nine kilobytes a step."""
+    writer = _Writer(SEED)
+
+    def line(kind: str, **fields: Any) -> None:
+        common = {
+            "parentUuid": f"{len(writer.lines) - 1:032x}",
+            "isSidechain": False,
+            "userType": "external",
+            "cwd": "/home/dev/src/shop",
+            "sessionId": session,
+            "version": "2.1.39",
+            "gitBranch": "main",
+            "slug": "quiet-running-example",
+            "type": kind,
+            "uuid": f"{len(writer.lines):032x}",
+            "timestamp": writer.stamp,
+        }
+        writer.add(common | fields)
+
+    for step in range(steps):
+        if step % 20 == 0:
+            line("user", message={"role": "user", "content": writer.text(30)})
+        message_id, call_id = f"msg_{step:024d}", f"toolu_{step:022d}"
+        usage = {"input_tokens": 3, "cache_read_input_tokens": 50_000, "output_tokens": step % 200}
+
+        def said(block: dict[str, Any], step: int = step, id_: str = message_id, usage: dict[str, Any] = usage) -> None:
+            message = {"id": id_, "type": "message", "role": "assistant", "model": "claude-a", "content": [block]}
+            line("assistant", message=message | {"usage": usage, "stop_reason": None}, requestId=f"req_{step}")
+
+        said({"type": "text", "text": writer.text(60)})
+        arguments: dict[str, Any] = {"file_path": f"/home/dev/src/shop/file{step}.ts"}
+        tool = ("Read", "Edit", "Bash")[step % 3]
+        if tool == "Edit":
+            arguments |= {"old_string": writer.code(4), "new_string": writer.code(6)}
+        elif tool == "Bash":
+            arguments = {"command": writer.text(8), "description": writer.text(6)}
+        said({"type": "tool_use", "id": call_id, "name": tool, "input": arguments})
+        for _ in range(4):
+            data = {"type": "hook_progress", "hookEvent": "PostToolUse", "command": writer.text(50)}
+            line("progress", data=data, parentToolUseID=call_id, toolUseID=call_id)
+        output = writer.code(25)
+        details: dict[str, Any] = {"stdout": output, "stderr": "", "interrupted": False, "isImage": False}
+        if tool == "Read":
+            details = {"type": "text", "file": {"filePath": arguments["file_path"], "content": output, "numLines": 25}}
+        elif tool == "Edit":
+            patch = [{"oldStart": 1, "oldLines": 4, "newStart": 1, "newLines": 6, "lines": ["-a", "+b"] * 5}]
+            details = {"filePath": arguments["file_path"], "structuredPatch": patch, "originalFile": writer.code(40)}
+        block = {"type": "tool_result", "tool_use_id": call_id, "content": output}
+        line("user", message={"role": "user", "content": [block]}, toolUseResult=details)
+    line("assistant", message={"id": "msg_last", "model": "claude-a", "content": [{"type": "text", "text": "Done."}]})
+    return writer.lines
+
+
+def codex_lines(steps: int) -> list[bytes]:
+    """A Codex rollout of about six kilobytes a step."""
+    writer = _Writer(SEED + 1)
+
+    def line(kind: str, **payload: Any) -> None:
+        writer.add({"timestamp": writer.stamp, "type": kind, "payload": payload})
+
+    line("session_meta", id="00000000-0000-4000-8000-000000000002", cwd="/home/dev/src/shop", cli_version="0.104.0")
+    for step in range(steps):
+        if step % 20 == 0:
+            prompt = writer.text(40)
+            content = [{"type": "input_text", "text": prompt}]
+            line("response_item", type="message", role="user", content=content)
+            line("event_msg", type="user_message", message=prompt)
+        line("turn_context", cwd="/home/dev/src/shop", model="gpt-a", approval_policy="never", effort="high")
+        line("event_msg", type="agent_reasoning", text=writer.text(20))
+        total = {"input_tokens": step * 1_000, "cached_input_tokens": step * 900, "output_tokens": step}
+        for _ in range(2):
+            line("event_msg", type="token_count", info={"total_token_usage": total, "last_token_usage": total})
+        summary = [{"type": "summary_text", "text": writer.text(20)}]
+        line("response_item", type="reasoning", summary=summary, encrypted_content="gAAAAA" + "x" * 1_200)
+        arguments = json.dumps({"command": ["bash", "-lc", writer.text(12)], "workdir": "/home/dev/src/shop"})
+        line("response_item", type="function_call", name="shell", arguments=arguments, call_id=f"call_{step}")
+        output = json.dumps({"output": writer.code(40), "metadata": {"exit_code": 0, "duration_seconds": 0.2}})
+        line("response_item", type="function_call_output", call_id=f"call_{step}", output=output)
+    said = [{"type": "output_text", "text": "Done."}]
+    line("response_item", type="message", role="assistant", content=said)
+    return writer.lines
+
+
+if __name__ == "__main__":
+    for measure in run():
+        print(msgspec.json.encode(measure).decode())
