@@ -9,10 +9,19 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from acode_tui.config import ConfigWatch, Settings, current_user, load_settings, resolve_path
+from acode_tui.config import (
+    ConfigWatch,
+    Misconfigured,
+    Settings,
+    current_user,
+    load_settings,
+    resolve_path,
+    resolve_postgres,
+)
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
-from acode_tui.domain.errors import AcodeError, SchemaMismatchError
+from acode_tui.domain.errors import AcodeError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
+from acode_tui.files import PRIVATE_FOLDER, tighten
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import Check, DatabaseFacts, RunStateReader, SchemaStatus
@@ -213,6 +222,7 @@ async def open_workspace(
     timeout = settings.persistence.sqlite.timeout_seconds
     known = packaged("sqlite")
     is_new = await asyncio.to_thread(prepare_file, database)
+    await asyncio.to_thread(tighten, root / AGENT_DIR, PRIVATE_FOLDER)
     if is_new:
         await asyncio.to_thread(_keep_out_of_git, root / AGENT_DIR)
     async with AsyncExitStack() as stack:
@@ -256,8 +266,31 @@ async def open_workspace(
         yield workspace
 
 
-async def migration_plan(root: Path, settings: Settings) -> TierMigrations:
-    """What ``db migrate`` would do to the workspace file; touches nothing, not even to make it."""
+async def migration_plan(root: Path, settings: Settings) -> tuple[TierMigrations, ...]:
+    """What ``db migrate`` would do to both tiers, PostgreSQL only where it is enabled; touches nothing.
+
+    The workspace file is not even made. Raises AcodeError where PostgreSQL is enabled and cannot be used.
+    """
+    return (await _file_plan(root, settings), *await _team_plan(settings))
+
+
+async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
+    postgres = settings.persistence.postgres
+    if not postgres.enabled:
+        return ()
+    address = resolve_postgres(postgres)
+    if isinstance(address, Misconfigured):
+        raise SyncError(address.reason, hint=address.hint)
+    from acode_tui.storage.postgres.sync_target import SyncTarget
+
+    target = SyncTarget(address, conflict_rules, schema=postgres.schema)
+    try:
+        return (await target.migrate(distribute=postgres.distribute, dry_run=True),)
+    finally:
+        await target.close()
+
+
+async def _file_plan(root: Path, settings: Settings) -> TierMigrations:
     known = packaged("sqlite")
     database = settings.persistence.sqlite.resolve(root)
     if not await asyncio.to_thread(database.exists):

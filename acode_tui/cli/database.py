@@ -1,15 +1,17 @@
 """``db``: the databases themselves: schema, state, soundness."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli import conflicts, outbox
+from acode_tui.cli import conflicts, outbox, sync
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
 from acode_tui.cli.usage import examples, json_option
 from acode_tui.config import PostgresTarget, resolve_postgres
+from acode_tui.sync.ports import SyncState
 
 if TYPE_CHECKING:
     from acode_tui.storage.migrations.runner import TierMigrations
@@ -24,6 +26,7 @@ def command() -> None:
 
 command.add_command(outbox.group)
 command.add_command(conflicts.group)
+command.add_command(sync.group)
 
 
 @command.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))
@@ -60,7 +63,7 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
     facts = await workspace.database_facts()
     queue = await workspace.outbox.stats()
     counts = await workspace.conflicts.counts()
-    sync = await workspace.sync.status()
+    sync = await workspace.sync.probe()
     target = resolve_postgres(workspace.settings.persistence.postgres, invocation.environ)
     known = target if isinstance(target, PostgresTarget) else None
     found = {
@@ -74,7 +77,8 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
             "lastModified": facts.last_modified,
         },
         "postgres": {
-            "state": sync.state,
+            # Without a worker the sync is stopped; the server may well answer.
+            "state": SyncState.IDLE if sync.state == "stopped" and sync.latency_ms is not None else sync.state,
             "host": known.host if known else None,
             "database": known.database if known else None,
             "schemaVersion": sync.schema_version,
@@ -118,15 +122,16 @@ def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         planned = _plan(invocation)
         if as_json:
-            _print_tiers([planned], as_json=True)
+            _print_tiers(planned, as_json=True)
         else:
-            _print_sql(planned)
+            for tier in planned:
+                _print_sql(tier)
         return
 
-    async def migrated(workspace: "Workspace") -> "TierMigrations":
-        return workspace.migrated
+    async def migrated(workspace: "Workspace") -> "tuple[TierMigrations, ...]":
+        return await workspace.migrate()
 
-    _print_tiers([invocation.with_workspace(migrated, auto_migrate=True)], as_json=as_json)
+    _print_tiers(invocation.with_workspace(migrated, auto_migrate=True), as_json=as_json)
 
 
 @migrate.command("status", epilog=examples("acode-tui db migrate status"))
@@ -134,10 +139,10 @@ def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
 @pass_invocation
 def migrate_status(invocation: Invocation, as_json: bool) -> None:
     """Show which migrations are pending. Touches nothing."""
-    _print_tiers([_plan(invocation)], as_json=as_json)
+    _print_tiers(_plan(invocation), as_json=as_json)
 
 
-def _plan(invocation: Invocation) -> "TierMigrations":
+def _plan(invocation: Invocation) -> "tuple[TierMigrations, ...]":
     import asyncio
 
     from acode_tui.workspace import migration_plan
@@ -145,7 +150,7 @@ def _plan(invocation: Invocation) -> "TierMigrations":
     return asyncio.run(migration_plan(invocation.root, invocation.settings))
 
 
-def _print_tiers(tiers: "list[TierMigrations]", *, as_json: bool) -> None:
+def _print_tiers(tiers: "Sequence[TierMigrations]", *, as_json: bool) -> None:
     if as_json:
         print_json({"tiers": [_tier(tier) for tier in tiers]})
         return
@@ -183,6 +188,27 @@ def _print_sql(planned: "TierMigrations") -> None:
     for migration in packaged(planned.tier):
         if migration.version in planned.pending:
             click.echo(f"-- {planned.tier} {migration.version}: {migration.description}\n{migration.sql}")
+
+
+@command.command(
+    "schema",
+    epilog=examples("acode-tui db schema --dialect postgres --role agents | psql shop", "acode-tui db schema"),
+)
+@click.option("--dialect", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
+@click.option("--role", metavar="NAME", help="With postgres: grant this role what the sync needs, and no more.")
+@pass_invocation
+def schema(invocation: Invocation, dialect: str, role: str | None) -> None:
+    """Print the SQL that makes the tables. Nothing is run."""
+    if dialect == "sqlite":
+        if role is not None:
+            raise click.UsageError("--role goes with --dialect postgres")
+        from acode_tui.storage.migrations.runner import packaged
+
+        click.echo("\n".join(migration.sql for migration in packaged("sqlite")))
+        return
+    from acode_tui.storage.postgres.provisioning import provisioning_sql
+
+    click.echo(provisioning_sql(invocation.settings.persistence.postgres.schema, role))
 
 
 @command.command("check", epilog=examples("acode-tui db check", "acode-tui db check --json && echo sound"))

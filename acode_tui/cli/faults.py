@@ -43,9 +43,11 @@ def guarded(work: Callable[[], Any], secrets: Callable[[], Iterable[Secret]]) ->
     except click.UsageError as error:
         _say_usage(error)
         return USAGE
-    except click.Abort:
-        click.echo("aborted", err=True)
-        return INTERRUPTED
+    except click.Abort as abort:
+        # click turns an interruption into an Abort, as it does a question that was answered with no.
+        interrupted = isinstance(abort.__cause__ or abort.__context__, KeyboardInterrupt)
+        click.echo("interrupted" if interrupted else "aborted: nothing was changed", err=True)
+        return INTERRUPTED if interrupted else FAULT
     except click.ClickException as error:
         _say(error.format_message(), secrets())
         return FAULT

@@ -1,4 +1,4 @@
-"""A line on standard error that says how far an import is, how fast it goes and how long it will take.
+"""A line on standard error that says how far long work is, how fast it goes and how long it will take.
 
 Nothing is written where standard error is no terminal.
 """
@@ -14,13 +14,14 @@ from acode_tui.domain.display import clean, fit
 
 if TYPE_CHECKING:
     from acode_tui.ingest import ImportProgress
+    from acode_tui.sync.ports import SyncProgress
 
 _EVERY_SECONDS = 0.1
 _ERASE = "\r\x1b[K"
 
 
-class ImportLine:
-    """Shows progress while its block runs, and takes the line away afterwards."""
+class Line:
+    """A line that is written over while its block runs, and taken away afterwards."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = monotonic) -> None:
         self._stream = stream or sys.stderr
@@ -39,14 +40,42 @@ class ImportLine:
             self._stream.write(_ERASE)
             self._stream.flush()
 
-    def show(self, progress: "ImportProgress") -> None:
-        """Show this, unless something was shown a moment ago."""
+    @property
+    def seconds(self) -> float:
+        """Since the line was made."""
+        return self._clock() - self._started
+
+    def write(self, make: Callable[[], str]) -> None:
+        """Write what ``make`` answers, unless something was written a moment ago."""
         now = self._clock()
         if self._live and now - self._shown_at >= _EVERY_SECONDS:
             self._shown_at = now
-            line = describe(progress, now - self._started)
-            self._stream.write(_ERASE + fit(line, (terminal_width() or 80) - 1))
+            self._stream.write(_ERASE + fit(make(), (terminal_width() or 80) - 1))
             self._stream.flush()
+
+
+class ImportLine(Line):
+    """How far an import is."""
+
+    def show(self, progress: "ImportProgress") -> None:
+        """Show this."""
+        self.write(lambda: describe(progress, self.seconds))
+
+
+class SyncLine(Line):
+    """How far a drain is."""
+
+    def show(self, progress: "SyncProgress") -> None:
+        """Show this."""
+        self.write(lambda: describe_sync(progress))
+
+
+def describe_sync(progress: "SyncProgress") -> str:
+    """``1,500 sent  2,700 to go  9,800/s  0:01 left``."""
+    parts = [f"{progress.done:,} sent", f"{progress.remaining:,} to go"]
+    if progress.rate > 0:
+        parts += [f"{progress.rate:,.0f}/s", f"{remaining(progress.remaining / progress.rate)} left"]
+    return "  ".join(parts)
 
 
 def describe(progress: "ImportProgress", seconds: float) -> str:

@@ -1,5 +1,7 @@
 """``session``: the recorded runs, as a list and one at a time."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +13,7 @@ from acode_tui.domain.states import EntityType, SessionState
 
 if TYPE_CHECKING:
     from acode_tui.domain.entities import SessionGraph
-    from acode_tui.storage.ports import SessionFilter, SessionPage
+    from acode_tui.storage.ports import RunStateReader, SessionFilter, SessionPage
     from acode_tui.workspace import Workspace
 
 _COLUMNS = (
@@ -26,6 +28,24 @@ _COLUMNS = (
 )
 
 
+_source_option = click.option(
+    "--source",
+    type=click.Choice(["local", "postgres"]),
+    default="local",
+    show_default=True,
+    help="This workspace's own runs, or the whole team's.",
+)
+
+
+@asynccontextmanager
+async def _reader(workspace: "Workspace", source: str) -> "AsyncIterator[RunStateReader]":
+    if source == "local":
+        yield workspace.store
+        return
+    async with workspace.open_team() as team:
+        yield team
+
+
 @click.group("session", epilog=examples("acode-tui session list --state Failed"))
 def command() -> None:
     """List and show recorded runs."""
@@ -36,6 +56,7 @@ def command() -> None:
     epilog=examples(
         "acode-tui session list --state Executing --state Failed",
         "acode-tui session list --search login --limit 20 --json",
+        "acode-tui session list --source postgres",
     ),
 )
 @click.option(
@@ -50,6 +71,7 @@ def command() -> None:
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the page before).")
+@_source_option
 @json_option
 @pass_invocation
 def list_(
@@ -59,6 +81,7 @@ def list_(
     user: str | None,
     limit: int,
     after: str | None,
+    source: str,
     as_json: bool,
 ) -> None:
     """List sessions, the latest activity first."""
@@ -67,7 +90,8 @@ def list_(
     chosen = SessionFilter(states=tuple(map(SessionState, states)), text=search or None, user=user)
 
     async def read(workspace: "Workspace") -> "SessionPage":
-        return await workspace.store.list(chosen, limit=limit, after=after)
+        async with _reader(workspace, source) as reader:
+            return await reader.list(chosen, limit=limit, after=after)
 
     page = invocation.with_workspace(read)
     if as_json:
@@ -99,14 +123,15 @@ def list_(
 @command.command("show", epilog=examples("acode-tui session show 0190d6a1", "acode-tui session show 0190d6a1 --tree"))
 @click.argument("session_id", metavar="ID")
 @click.option("--tree", is_flag=True, help="Show tasks, steps, tool calls and artifacts as a tree.")
+@_source_option
 @json_option
 @pass_invocation
-def show(invocation: Invocation, session_id: str, tree: bool, as_json: bool) -> None:
+def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_json: bool) -> None:
     """Show one session. ID may be cut to any unique beginning."""
 
     async def read(workspace: "Workspace") -> "SessionGraph":
-        found = await workspace.store.resolve_id(EntityType.SESSION, session_id)
-        return await workspace.store.get_with_hierarchy(found)
+        async with _reader(workspace, source) as reader:
+            return await reader.get_with_hierarchy(await reader.resolve_id(EntityType.SESSION, session_id))
 
     graph = invocation.with_workspace(read)
     if as_json:

@@ -77,7 +77,7 @@ class IntegrityError(AcodeError):
     """Stored data is damaged or does not match its hash."""
 
     code = "ACODE-DB-007"
-    default_hint = "keep the file as it is and run `acode-tui db check`"
+    default_hint = "keep the file as it is; `acode-tui db check` may say more"
 
 
 class TransitionError(AcodeError):

@@ -89,6 +89,7 @@ class SyncWorker:
         self._stopping = False
         self._paused = False
         self._lost = False
+        self._winding_down = False
         self._in_the_way: Lease | None = None
         self._target: SyncTarget | None = None
         self._facts: TargetFacts | None = None
@@ -135,6 +136,10 @@ class SyncWorker:
         """Go on after ``pause``."""
         self._paused = False
         self._wake.set()
+
+    def wind_down(self) -> None:
+        """Let the batch in hand finish and begin no other: what was asked for answers with what remains."""
+        self._winding_down = True
 
     def local_commit(self) -> None:
         """Something was written here: have a look soon."""
@@ -346,6 +351,7 @@ class SyncWorker:
         self.require_target()
         async with self._busy:
             self._circuit.close()
+            self._winding_down = False
             try:
                 if not await self._hold():
                     holder = self._in_the_way.holder if self._in_the_way is not None else "another worker"
@@ -421,12 +427,12 @@ class SyncWorker:
             token=self._token,
             batch_size=batch_size or self._settings.persistence.sync.max_batch_size,
             tally=tally,
-            should_stop=lambda: self._stopping or self._paused or self._lost,
+            should_stop=lambda: self._stopping or self._paused or self._lost or self._winding_down,
             pending=pending,
             progress=progress,
         )
         await drain.run()
-        if self._stopping:
+        if self._stopping or self._winding_down:
             return
         standing = await self._journal.mark() or mark
         _, tally.pulled = await pull(self._journal, target, standing, token=self._token)
@@ -487,7 +493,7 @@ class SyncWorker:
 
     async def _queue(self, *, everything: bool) -> None:
         after: str | None = ""
-        while after is not None and not self._stopping:
+        while after is not None and not (self._stopping or self._winding_down):
             _, after = await self._journal.queue_unsent(after=after, limit=HISTORY_PAGE, everything=everything)
 
     async def _keep_house(self, target: "SyncTarget | None") -> None:

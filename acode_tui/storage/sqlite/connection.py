@@ -4,11 +4,13 @@ A connection lives in its own thread (aiosqlite's). Work reaches it as a plain f
 ``sqlite3.Connection``: one hop for any number of statements.
 """
 
+import asyncio
+import errno
 import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -95,6 +97,10 @@ class FunctionConnection(aiosqlite.Connection):
         result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
         return result
 
+    def join(self) -> None:
+        """Wait for the connection's thread to end."""
+        self._thread.join()
+
     @property
     def raw(self) -> sqlite3.Connection:
         """The connection itself. Only ``interrupt`` is safe from another thread."""
@@ -122,6 +128,9 @@ def prepare_file(path: Path) -> bool:
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
         except FileExistsError:
+            if path.is_dir():
+                # Before anything is tightened: a folder without its x bits is of no use to anybody.
+                raise IsADirectoryError(errno.EISDIR, "it is a folder") from None
             for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
                 tighten(each, PRIVATE_FILE)
             return path.stat().st_size == 0
@@ -142,6 +151,10 @@ async def open_writer(
     """
 
     def connect() -> sqlite3.Connection:
+        if _has_content(path.with_name(path.name + "-wal")):
+            # Closing a connection that may write folds the WAL into the file, even if it was only looked at.
+            with closing(_connect(path, timeout_seconds, mode="ro")) as looking:
+                check(looking)
         connection = _connect(path, timeout_seconds)
         try:
             check(connection)
@@ -176,9 +189,16 @@ async def open_reader(path: Path, *, timeout_seconds: float) -> FunctionConnecti
     return await _open(path, connect)
 
 
-def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _connect(path: Path, timeout_seconds: float, *, mode: str = "rw") -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw",
+        f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=timeout_seconds,
         isolation_level=None,
@@ -193,7 +213,12 @@ def _connect(path: Path, timeout_seconds: float) -> sqlite3.Connection:
 async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> FunctionConnection:
     with translated(f"cannot open {path}", at_open=True):
         connection = FunctionConnection(connect, iter_chunk_size=64)
-        await connection
+        try:
+            await connection
+        except BaseException:
+            # Its thread still answers the loop that it has ended; the loop must not be closed before that.
+            await asyncio.to_thread(connection.join)
+            raise
         return connection
 
 
@@ -213,8 +238,7 @@ def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> Acod
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return IntegrityError(
             f"{what}: the file is damaged or not a database",
-            hint="keep it as it is; `acode-tui db check` says more, "
-            "`acode-tui db recover --from postgres` builds a new one",
+            hint="keep it as it is; put a backup in its place, or move it away to begin a new one",
         )
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return TransactionError(f"{what}: another process held the write lock for the whole wait")

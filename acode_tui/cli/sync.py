@@ -1,0 +1,178 @@
+"""``db sync``: sending what waits, now; how the sync stands; what it did."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import Column, plural, print_fields, print_json, print_table
+from acode_tui.cli.progress import SyncLine
+from acode_tui.cli.usage import examples, json_option
+
+if TYPE_CHECKING:
+    from acode_tui.sync.ports import SyncProgress, SyncReport
+    from acode_tui.workspace import Workspace
+
+_MOST_RECORDS = 100
+_LOG_COLUMNS = (
+    Column("at"),
+    Column("event"),
+    Column("state"),
+    Column("synced", "right"),
+    Column("dup", "right"),
+    Column("conflicts", "right"),
+    Column("failed", "right"),
+    Column("pulled", "right"),
+    Column("ms", "right"),
+    Column("message", flexible=True),
+)
+
+
+@click.group(
+    "sync",
+    invoke_without_command=True,
+    epilog=examples("acode-tui db sync now", "acode-tui db sync --historical", "acode-tui db sync log --tail 20"),
+)
+@click.option("--historical", is_flag=True, help="Send every row that was never sent, from before the sync was on.")
+@click.option("--full", is_flag=True, help="Send every row again, after the team's database was reset or restored.")
+@json_option
+@click.pass_context
+def group(context: click.Context, historical: bool, full: bool, as_json: bool) -> Any:
+    """Send what waits to the team's PostgreSQL."""
+    if historical and full:
+        raise click.UsageError("--historical and --full exclude each other", context)
+    if context.invoked_subcommand is not None:
+        if historical or full:
+            raise click.UsageError("--historical and --full stand alone: `acode-tui db sync --historical`", context)
+        return None
+    if not (historical or full):
+        click.echo(context.get_help())
+        return None
+
+    def work(workspace: "Workspace", show: "Callable[[SyncProgress], None]") -> "Awaitable[SyncReport]":
+        return workspace.sync.sync_full(progress=show) if full else workspace.sync.sync_history(progress=show)
+
+    return _run(context.ensure_object(Invocation), work, as_json=as_json)
+
+
+@group.command("now", epilog=examples("acode-tui db sync now", "acode-tui db sync now --batch-size 100 --json"))
+@click.option("--batch-size", type=click.IntRange(1, 10_000), help="Records in a batch. Default: as configured.")
+@json_option
+@pass_invocation
+def now(invocation: Invocation, batch_size: int | None, as_json: bool) -> int:
+    """Send everything that is due, then take over what other machines sent. Ctrl-C ends it after the batch in hand."""
+    return _run(
+        invocation,
+        lambda workspace, show: workspace.sync.sync_now(batch_size=batch_size, progress=show),
+        as_json=as_json,
+    )
+
+
+@group.command("status", epilog=examples("acode-tui db sync status --json"))
+@json_option
+@pass_invocation
+def status(invocation: Invocation, as_json: bool) -> None:
+    """Show the sync's state, what waits, and what was refused for good."""
+    found = invocation.with_workspace(_status)
+    if as_json:
+        print_json({name: value for name, value in found.items() if name != "shown"})
+        return
+    shown = found["shown"]
+    print_fields(
+        [
+            ("state", shown.state.value),
+            *([("  reason", "; ".join(filter(None, (shown.reason, shown.hint))))] if shown.reason else []),
+            ("target", shown.target),
+            ("holder", shown.holder),
+            ("heartbeat", shown.heartbeat_at),
+            ("pending", shown.pending),
+            ("  oldest", shown.oldest_pending_at),
+            ("retrying", shown.retrying),
+            ("failed", shown.failed),
+            ("conflicts", f"{shown.conflicts:,} total, {shown.unreviewed_conflicts:,} to review"),
+            ("duplicates", shown.duplicates),
+            ("last sync", shown.last_sync_at),
+            ("next attempt", shown.next_attempt_at),
+        ]
+    )
+    if shown.failed:
+        click.echo("see `acode-tui db outbox list --status failed`", err=True)
+
+
+async def _status(workspace: "Workspace") -> dict[str, Any]:
+    shown = await workspace.sync.status()
+    return {
+        "state": shown.state,
+        "pending": await workspace.outbox.list(status="pending", limit=_MOST_RECORDS),
+        "failed": await workspace.outbox.list(status="failed", limit=_MOST_RECORDS),
+        "lastSyncAt": shown.last_sync_at,
+        "nextAttemptAt": shown.next_attempt_at,
+        "shown": shown,
+    }
+
+
+@group.command("log", epilog=examples("acode-tui db sync log --tail 20"))
+@click.option("--tail", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@json_option
+@pass_invocation
+def log_(invocation: Invocation, tail: int, as_json: bool) -> None:
+    """Show what the sync did, newest last."""
+
+    async def read(workspace: "Workspace") -> dict[str, Any]:
+        return {**await _status(workspace), "entries": (await workspace.sync.log_tail(tail))[::-1]}
+
+    found = invocation.with_workspace(read)
+    if as_json:
+        print_json({name: value for name, value in found.items() if name != "shown"})
+        return
+    rows = [
+        (e.at, e.event, e.state, e.synced, e.duplicates, e.conflicts, e.failed, e.pulled, e.duration_ms, e.message)
+        for e in found["entries"]
+    ]
+    if rows:
+        print_table(_LOG_COLUMNS, rows)
+    else:
+        click.echo("nothing was synced yet; `acode-tui db sync now` begins")
+
+
+Work = Callable[["Workspace", Callable[["SyncProgress"], None]], Awaitable["SyncReport"]]
+
+
+def _run(invocation: Invocation, work: Work, *, as_json: bool) -> int:
+    async def run(workspace: "Workspace") -> "SyncReport":
+        with SyncLine() as line, _winding_down(workspace):
+            return await work(workspace, line.show)
+
+    report = invocation.with_workspace(run)
+    if as_json:
+        print_json(report)
+    else:
+        parts = [f"{report.synced:,} synced", f"{report.superseded:,} superseded"]
+        parts += [plural(report.duplicates, "duplicate"), plural(report.conflicts, "conflict")]
+        parts += [f"{report.failed:,} refused", f"{report.remaining:,} remaining"]
+        click.echo(f"{', '.join(parts)}; {report.duration_seconds:.1f} s")
+        if report.remaining:
+            click.echo("what remains is sent later; see `acode-tui db sync status`", err=True)
+    return FAULT if report.failed else 0
+
+
+@contextmanager
+def _winding_down(workspace: "Workspace") -> Iterator[None]:
+    """Ctrl-C lets the batch in hand finish; a second one ends the program at once."""
+    loop = asyncio.get_running_loop()
+
+    def once() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        workspace.sync.wind_down()
+        click.echo("\nfinishing the batch in hand", err=True)
+
+    loop.add_signal_handler(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
