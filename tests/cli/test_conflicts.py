@@ -58,7 +58,7 @@ def test_resolving_marks_it_reviewed_and_the_count_says_so(run: Run, conflict: s
 
 
 def test_taking_the_other_version_asks_and_then_writes_it(run: Run, conflict: str, recorded: Recorded) -> None:
-    assert run("db", "conflicts", "resolve", conflict, "--take-other", input="n\n").exit_code == 130
+    assert run("db", "conflicts", "resolve", conflict, "--take-other", input="n\n").exit_code == 1
     assert run("db", "conflicts", "resolve", conflict, "--take-other", "--yes").exit_code == 0
     graph = answer(run("session", "show", recorded.session, "--json"))
     assert graph["taskDescription"].startswith("the other")

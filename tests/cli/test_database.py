@@ -124,7 +124,8 @@ def test_discarding_asks_first(run: Run, recorded: Recorded, root: Path) -> None
         connection.execute("UPDATE outbox SET attempts = 10, failed_at = created_at WHERE id = ?", (identity,))
     connection.close()
     refused = run("db", "outbox", "discard", identity, input="n\n")
-    assert refused.exit_code == 130
+    assert refused.exit_code == 1
+    assert "nothing was changed" in refused.stderr
     assert answer(run("db", "outbox", "list", "--status", "failed", "--json"))["records"]
     assert run("db", "outbox", "discard", identity, input="y\n").exit_code == 0
     assert answer(run("db", "outbox", "list", "--status", "failed", "--json"))["records"] == []
