@@ -43,6 +43,9 @@ POLL_SECONDS = 1.0
 STANDBY_SECONDS = 5.0
 """How often a standby looks whether the lease is free."""
 
+OTHER_SECONDS = 10.0
+"""How long another worker may make no progress before whoever asked for a sync is told so."""
+
 STOP_SECONDS = 8.0
 """How long the batch in hand may take to finish when the worker is stopped; it stops within 10 s in any case."""
 
@@ -353,9 +356,10 @@ class SyncWorker:
             self._circuit.close()
             self._winding_down = False
             try:
-                if not await self._hold():
-                    holder = self._in_the_way.holder if self._in_the_way is not None else "another worker"
-                    raise SyncError(f"{holder} drains this workspace", hint="it sends what is pending by itself")
+                while not await self._hold():
+                    report = await self._drained_by_other()
+                    if report is not None:
+                        return report
                 return await self._worked(work)
             except PostgresFault as error:
                 self._trip(error.fault)
@@ -367,6 +371,34 @@ class SyncWorker:
             finally:
                 if not self.is_running:
                     await self._let_go()
+
+    async def _drained_by_other(self) -> SyncReport | None:
+        """Wait while another worker sends what is pending, which it begins to within a second of a commit.
+
+        Answers what it did; None once its lease is free to be taken. Raises SyncError where it makes no progress.
+        """
+        before = (await self._journal.standing()).outbox.pending
+        least, idle_since, started = before, self._wall(), self._wall()
+        while True:
+            standing = await self._journal.standing()
+            queue = standing.outbox
+            if not queue.pending or self._winding_down:
+                return SyncReport(
+                    synced=before - queue.pending,
+                    remaining=queue.pending + queue.failed,
+                    duration_seconds=(self._wall() - started).total_seconds(),
+                )
+            if not await self._journal.is_live(standing.lease):
+                return None
+            if queue.pending < least:
+                least, idle_since = queue.pending, self._wall()
+            elif (self._wall() - idle_since).total_seconds() > OTHER_SECONDS:
+                holder = standing.lease.holder if standing.lease is not None else "another worker"
+                raise SyncError(
+                    f"{holder} drains this workspace and makes no progress",
+                    hint="see its log, or end it: this process then takes over",
+                )
+            await self._sleep(POLL_SECONDS)
 
     async def _worked(self, work: Callable[[Tally], Awaitable[None]]) -> SyncReport:
         """Run ``work`` and account for it, however it ends."""
@@ -511,7 +543,10 @@ class SyncWorker:
     # The lease
 
     async def _hold(self) -> bool:
-        self._in_the_way = await self._journal.acquire(self._token, mode=self._mode, state=self._state().value)
+        # The state as it will be if this succeeds: a standby that takes over is none any more.
+        self._in_the_way = None
+        state = self._state().value
+        self._in_the_way = await self._journal.acquire(self._token, mode=self._mode, state=state)
         self._lost = False
         return self._in_the_way is None
 
