@@ -23,9 +23,7 @@ def _killed_while_writing(path: Path, lines: int) -> list[str]:
 
 def _assert_nothing_lost(path: Path, acknowledged: list[str]) -> None:
     with foreign(path) as connection:
-        stored = {
-            table: {row[0] for row in connection.execute(f"SELECT id FROM {table}")} for table in ENTITY_TABLES
-        }
+        stored = {table: {row[0] for row in connection.execute(f"SELECT id FROM {table}")} for table in ENTITY_TABLES}
         stored["state"] = {row[0] for row in connection.execute("SELECT id FROM sessions WHERE state = 'Planning'")}
         moved = {row[0] for row in connection.execute("SELECT session_id FROM session_events")}
     for line in acknowledged:

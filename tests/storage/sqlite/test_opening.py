@@ -1,0 +1,353 @@
+"""Opening a workspace: what is made, with which modes, and what is refused untouched."""
+
+import hashlib
+import os
+import sqlite3
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from acode_tui.config import IdentitySettings, PersistenceSettings, Settings, SqliteSettings
+from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, SchemaMismatchError
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.sqlite.connection import prepare_file, require_sqlite
+from acode_tui.workspace import Workspace, find_root, open_workspace
+from tests.storage.sqlite.parts import contents, foreign, rows
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def fingerprint(path: Path) -> tuple[str, float]:
+    return hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime
+
+
+def with_path(path: Path | str, settings: Settings) -> Settings:
+    sqlite = SqliteSettings(path=str(path))
+    return msgspec.structs.replace(settings, persistence=PersistenceSettings(sqlite=sqlite))
+
+
+@pytest.fixture
+def umask_022() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.ac("AC-001")
+async def test_the_file_is_in_dot_agent_with_its_wal_beside_it(workspace: Workspace, tmp_path: Path) -> None:
+    await workspace.store.create_session("x")
+    assert workspace.database_path == tmp_path / ".agent" / "workspace.db"
+    assert {each.name for each in (tmp_path / ".agent").iterdir()} >= {
+        "workspace.db",
+        "workspace.db-wal",
+        "workspace.db-shm",
+    }
+
+
+@pytest.mark.ac("AC-001")
+@pytest.mark.parametrize("name", ["data/runs.db", "runs #1?mode=memory&x=%41.db"])
+async def test_the_path_can_be_configured(name: str, tmp_path: Path, plain_settings: Settings) -> None:
+    async with open_workspace(tmp_path, settings=with_path(name, plain_settings)) as ws:
+        await ws.store.create_session("x")
+        assert (tmp_path / name).stat().st_size > 0
+        assert (tmp_path / f"{name}-wal").exists()
+        assert not (tmp_path / ".agent" / "workspace.db").exists()
+
+
+@pytest.mark.ac("AC-002")
+async def test_the_journal_is_a_wal_for_everybody(workspace: Workspace) -> None:
+    assert rows(workspace.database_path, "PRAGMA journal_mode") == [("wal",)]
+
+
+@pytest.mark.ac("AC-004")
+async def test_a_missing_folder_is_made_with_the_newest_schema(tmp_path: Path, plain_settings: Settings) -> None:
+    root = tmp_path / "not" / "yet" / "there"
+    async with open_workspace(root, settings=plain_settings) as ws:
+        status = await ws.schema()
+        assert status.version == status.target == packaged("sqlite")[-1].version
+        assert status.pending == ()
+        assert (await ws.store.list()).total == 0
+
+
+@pytest.mark.ac("AC-014")
+async def test_the_schema_version_can_be_read(workspace: Workspace) -> None:
+    status = await workspace.schema()
+    facts = await workspace.database_facts()
+    assert status.tier == "sqlite"
+    assert facts.schema_version == facts.target_version == status.version
+    assert rows(workspace.database_path, "SELECT version FROM schema_migrations WHERE version = ?", status.version)
+
+
+@pytest.mark.ac("AC-003")
+def test_a_sqlite_without_strict_tables_is_refused_by_its_version() -> None:
+    with pytest.raises(SchemaMismatchError, match=r"SQLite 3\.36\.0 .* 3\.37"):
+        require_sqlite((3, 36, 0))
+    require_sqlite((3, 37, 0))
+
+
+@pytest.mark.ac("AC-057")
+@pytest.mark.usefixtures("umask_022")
+async def test_files_are_private_under_umask_022(tmp_path: Path, plain_settings: Settings) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        await ws.store.create_session("x")
+        assert mode(tmp_path / ".agent") == 0o700
+        for suffix in ("", "-wal", "-shm"):
+            assert mode(tmp_path / ".agent" / f"workspace.db{suffix}") == 0o600, suffix
+        locks = tmp_path / ".agent" / "locks"
+        assert mode(locks) == 0o700
+        assert {mode(each) for each in locks.iterdir()} == {0o600}
+
+
+@pytest.mark.ac("AC-057")
+async def test_looser_modes_are_tightened(tmp_path: Path, plain_settings: Settings) -> None:
+    agent = tmp_path / ".agent"
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        await ws.store.create_session("x")
+        agent.chmod(0o755)
+        for suffix in ("", "-wal", "-shm"):
+            (agent / f"workspace.db{suffix}").chmod(0o644)
+        async with open_workspace(tmp_path, settings=plain_settings) as second:
+            await second.store.create_session("y")
+            assert mode(agent) == 0o700
+            for suffix in ("", "-wal", "-shm"):
+                assert mode(agent / f"workspace.db{suffix}") == 0o600, suffix
+
+
+@pytest.mark.ac("AC-057")
+@pytest.mark.usefixtures("umask_022")
+async def test_dot_agent_is_private_also_where_the_database_is_elsewhere(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
+    (tmp_path / ".agent").mkdir(mode=0o755)
+    async with open_workspace(tmp_path, settings=with_path("elsewhere/runs.db", plain_settings)):
+        assert mode(tmp_path / ".agent") == 0o700
+        assert mode(tmp_path / "elsewhere") == 0o700
+
+
+async def test_a_stricter_mode_is_left_as_it_is(tmp_path: Path, plain_settings: Settings) -> None:
+    (tmp_path / ".agent").mkdir(mode=0o500 if os.getuid() == 0 else 0o700)
+    before = mode(tmp_path / ".agent")
+    async with open_workspace(tmp_path, settings=plain_settings):
+        assert mode(tmp_path / ".agent") == before
+
+
+async def test_git_is_told_to_leave_recordings_alone_and_an_own_file_is_kept(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
+    async with open_workspace(tmp_path / "new", settings=plain_settings):
+        assert "/*" in (tmp_path / "new" / ".agent" / ".gitignore").read_text().splitlines()
+    (tmp_path / "own" / ".agent").mkdir(parents=True)
+    (tmp_path / "own" / ".agent" / ".gitignore").write_text("mine\n")
+    async with open_workspace(tmp_path / "own", settings=plain_settings):
+        assert (tmp_path / "own" / ".agent" / ".gitignore").read_text() == "mine\n"
+
+
+@pytest.mark.ac("AC-001")
+async def test_a_path_that_is_a_folder_is_refused_and_left_alone(tmp_path: Path, plain_settings: Settings) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    with pytest.raises(DatabaseConnectionError, match="ACODE-DB-001"):
+        async with open_workspace(tmp_path, settings=with_path(folder, plain_settings)):
+            pass
+    assert mode(folder) == 0o755
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_parent_that_is_a_file_is_refused(tmp_path: Path, plain_settings: Settings) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DatabaseConnectionError, match="ACODE-DB-001") as refused:
+        async with open_workspace(tmp_path, settings=with_path(tmp_path / "file" / "runs.db", plain_settings)):
+            pass
+    assert "--workspace" in refused.value.hint
+
+
+@contextmanager
+def _somebody_without_rights() -> Iterator[Path]:
+    """A folder that may be looked at and nothing else, and this process as somebody who is not root."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(before)
+
+
+def test_a_folder_that_may_not_be_written_is_refused_with_a_sentence() -> None:
+    with _somebody_without_rights() as folder:
+        with pytest.raises(
+            DatabaseConnectionError, match=r"ACODE-DB-001: cannot open .*: Permission denied"
+        ) as refused:
+            prepare_file(folder / ".agent" / "workspace.db")
+        assert "--workspace" in refused.value.hint
+        assert list(folder.iterdir()) == []
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"this was never a database, whatever its name says\n" * 100)
+
+
+def _header_gone(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[:100] = bytes(100)
+    path.write_bytes(data)
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: 4096 * 2])
+
+
+def _schema_page_scrambled(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[100:4096] = os.urandom(3996)
+    path.write_bytes(data)
+
+
+@pytest.mark.ac("AC-003")
+@pytest.mark.parametrize("damage", [_garbage, _header_gone, _truncated, _schema_page_scrambled])
+async def test_a_damaged_file_is_refused_and_its_bytes_stay(
+    damage: object, tmp_path: Path, plain_settings: Settings
+) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        for n in range(20):
+            await ws.store.create_session(f"session {n}")
+    path = tmp_path / ".agent" / "workspace.db"
+    damage(path)  # type: ignore[operator]
+    before = fingerprint(path)
+    with pytest.raises(IntegrityError, match="ACODE-DB-007") as refused:
+        async with open_workspace(tmp_path, settings=plain_settings) as ws:
+            await ws.store.list()
+    assert "keep it as it is" in refused.value.hint
+    assert fingerprint(path) == before
+
+
+@pytest.mark.ac("AC-011")
+@pytest.mark.parametrize("wal", [False, True])
+async def test_another_programs_database_is_refused_untouched(
+    wal: bool, tmp_path: Path, plain_settings: Settings
+) -> None:
+    path = tmp_path / "other.db"
+    with foreign(path) as connection:
+        connection.execute("PRAGMA journal_mode = WAL" if wal else "PRAGMA user_version = 3")
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = fingerprint(path)
+    with pytest.raises(SchemaMismatchError, match="another program"):
+        async with open_workspace(tmp_path, settings=with_path(path, plain_settings)):
+            pass
+    assert fingerprint(path) == before
+
+
+def _make_newer(path: Path) -> None:
+    with foreign(path) as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
+
+
+@pytest.mark.ac("AC-013")
+async def test_a_newer_database_is_refused_untouched(tmp_path: Path, plain_settings: Settings) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        await ws.store.create_session("x")
+    path = tmp_path / ".agent" / "workspace.db"
+    _make_newer(path)
+    before = fingerprint(path)
+    with pytest.raises(SchemaMismatchError, match=r"ACODE-DB-004.*99\.0\.0"):
+        async with open_workspace(tmp_path, settings=plain_settings):
+            pass
+    assert fingerprint(path) == before
+
+
+async def test_a_newer_database_with_commits_still_in_its_wal_is_refused_untouched(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
+    """A newer program was killed: what it left in the WAL is not for us to fold in."""
+    async with open_workspace(tmp_path, settings=plain_settings):
+        pass
+    path, wal = (tmp_path / ".agent" / f"workspace.db{suffix}" for suffix in ("", "-wal"))
+    keeper = sqlite3.connect(path, isolation_level=None)
+    keeper.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
+    left = path.read_bytes(), wal.read_bytes()
+    keeper.close()
+    path.write_bytes(left[0])
+    wal.write_bytes(left[1])
+    with pytest.raises(SchemaMismatchError, match="ACODE-DB-004"):
+        async with open_workspace(tmp_path, settings=plain_settings):
+            pass
+    assert (path.read_bytes(), wal.read_bytes()) == left
+
+
+async def test_a_file_left_empty_by_a_killed_first_start_is_completed(tmp_path: Path, plain_settings: Settings) -> None:
+    (tmp_path / ".agent").mkdir()
+    (tmp_path / ".agent" / "workspace.db").touch()
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        assert (await ws.schema()).pending == ()
+
+
+async def test_opening_again_changes_nothing(tmp_path: Path, plain_settings: Settings) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        await ws.store.create_session("x")
+        first_id = ws.workspace_id
+    before = contents(ws.database_path)
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        assert ws.workspace_id == first_id
+    assert contents(ws.database_path) == before
+
+
+async def test_a_closed_workspace_says_so(tmp_path: Path, plain_settings: Settings) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        session = await ws.store.create_session("x")
+    with pytest.raises(AcodeError, match="the workspace is closed"):
+        await ws.store.create_session("late")
+    with pytest.raises(AcodeError, match="the workspace is closed"):
+        await ws.store.get(session.id)
+
+
+async def test_nothing_is_left_open_where_opening_fails_late(
+    tmp_path: Path, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads and connections would show as ResourceWarning, which the suite turns into errors."""
+    from acode_tui import workspace as module
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise DatabaseConnectionError("no reader")
+
+    monkeypatch.setattr(module, "open_reader", refuse)
+    before = set(threading.enumerate())
+    with pytest.raises(DatabaseConnectionError, match="no reader"):
+        async with open_workspace(tmp_path, settings=plain_settings):
+            pass
+    # The loop's pool keeps its threads; connections do not keep theirs.
+    for each in set(threading.enumerate()) - before:
+        if "_connection_worker_thread" in each.name:
+            each.join(10)
+            assert not each.is_alive()
+
+
+def test_the_root_is_the_nearest_folder_with_dot_agent(tmp_path: Path) -> None:
+    (tmp_path / ".agent").mkdir()
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find_root(deep, environ={}) == tmp_path
+    (tmp_path / "a" / ".agent").mkdir()
+    assert find_root(deep, environ={}) == tmp_path / "a"
+    named = {"ACODE_WORKSPACE": str(tmp_path / "named")}
+    assert find_root(deep, environ=named) == tmp_path / "named"
+
+
+def test_without_dot_agent_the_root_is_where_one_stands(tmp_path: Path) -> None:
+    found = find_root(tmp_path, environ={})
+    assert found == tmp_path or (found / ".agent").is_dir()
+
+
+def test_settings_here_name_a_user() -> None:
+    assert Settings(identity=IdentitySettings(user="ada")).identity.user == "ada"
