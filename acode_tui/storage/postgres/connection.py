@@ -60,7 +60,10 @@ async def connect(
 
 
 def _connect_fault(error: Exception, target: PostgresTarget) -> Fault:
-    if isinstance(error, ValueError) and not isinstance(error, (asyncpg.PostgresError, UnicodeError)):
+    # The driver names neither: a certificate it cannot read, or a missing file where no socket is looked for.
+    unreadable = isinstance(error, FileNotFoundError) and not target.host.startswith("/")
+    unusable = isinstance(error, ValueError) and not isinstance(error, (asyncpg.InterfaceError, UnicodeError))
+    if unreadable or unusable:
         return Fault(
             kind=FaultKind.TLS, sentence=f"the TLS settings of {target.display} cannot be used", hint="check them"
         )

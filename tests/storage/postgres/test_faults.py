@@ -1,0 +1,339 @@
+"""Every way a server can be missing, closed or unwilling: what is said, and that no record pays for it."""
+
+import os
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from acode_tui.config.postgres import PostgresTarget
+from acode_tui.domain.redaction import Secret
+from acode_tui.storage.postgres import connection as connections
+from acode_tui.storage.postgres.apply import Head
+from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.postgres.faults import MAX_SENTENCE, fault_of
+from acode_tui.storage.postgres.provisioning import provisioning_sql
+from acode_tui.storage.postgres.sync_target import SyncTarget
+from acode_tui.sync import conflict
+from acode_tui.sync.classify import Verdict, classify
+from tests.pg import Database, Server, free_port
+from tests.storage.postgres.conftest import WORKSPACE, target_of
+from tests.storage.runs import make_run, plain, records
+
+DEBIAN = Path("/usr/lib/postgresql/15")
+PASSWORD = "p@ss:w/o%r'd \" &x"
+
+needs_debian = pytest.mark.skipif(
+    not (DEBIAN / "bin" / "postgres").exists() or shutil.which("openssl") is None,
+    reason="Debian's PostgreSQL 15 or openssl is not installed; the wheel's server is built without TLS",
+)
+
+
+async def fault_on_connecting(target: PostgresTarget, **options: Any) -> Fault:
+    sync = SyncTarget(target, conflict, **options)
+    try:
+        with pytest.raises(PostgresFault) as raised:
+            await sync.probe()
+    finally:
+        await sync.close()
+    return raised.value.fault
+
+
+@pytest.fixture
+async def registered(pg_database: Database) -> AsyncIterator[tuple[SyncTarget, Head]]:
+    """A connected worker, for faults that come later."""
+    target = SyncTarget(target_of(pg_database), conflict)
+    yield target, await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
+    await target.close()
+
+
+async def fault_on_sending(target: SyncTarget, head: Head) -> Fault:
+    with pytest.raises(PostgresFault) as raised:
+        await target.apply(WORKSPACE, records(plain(make_run(WORKSPACE))), incarnation=head.incarnation)
+    return raised.value.fault
+
+
+@pytest.mark.ac("AC-025")
+class TestUnreachable:
+    async def test_refused(self, pg_server: Server) -> None:
+        port = free_port()
+        fault = await fault_on_connecting(_address(port=port))
+        assert (fault.kind, classify(fault)) == (FaultKind.REFUSED, Verdict.OFFLINE)
+        assert f"127.0.0.1:{port}" in fault.sentence
+
+    async def test_unknown_host(self) -> None:
+        fault = await fault_on_connecting(_address(host="no-such-host.invalid"))
+        assert (fault.kind, classify(fault)) == (FaultKind.UNKNOWN_HOST, Verdict.OFFLINE)
+
+    async def test_no_socket(self, tmp_path: Path) -> None:
+        fault = await fault_on_connecting(_address(host=str(tmp_path)))
+        assert (fault.kind, classify(fault)) == (FaultKind.REFUSED, Verdict.OFFLINE)
+
+    async def test_unknown_database(self, pg_server: Server) -> None:
+        fault = await fault_on_connecting(_address(port=pg_server.port, database="nowhere"))
+        assert (fault.sqlstate, classify(fault)) == ("3D000", Verdict.OFFLINE)
+        assert "no such database" in fault.sentence
+
+    async def test_too_many_connections(self, pg_database: Database) -> None:
+        await pg_database.server.execute(
+            f"CREATE ROLE limited_{pg_database.name} LOGIN CONNECTION LIMIT 1",
+        )
+        target = target_of(pg_database, user=f"limited_{pg_database.name}")
+        holder = await connections.connect(target)
+        fault = await fault_on_connecting(target)
+        assert (fault.sqlstate, classify(fault)) == ("53300", Verdict.OFFLINE)
+        await holder.close()
+
+    async def test_a_server_that_stops_and_comes_back(self, private_pg: Callable[..., Server]) -> None:
+        server = private_pg()
+        target = SyncTarget(_address(port=server.port), conflict)
+        await target.probe()
+        server.stop("immediate")
+        for _ in ("the connection that was open", "a new one"):
+            with pytest.raises(PostgresFault) as down:
+                await target.probe()
+            assert classify(down.value.fault) is Verdict.OFFLINE
+        server.start()
+        await target.probe()
+        await target.close()
+
+    async def test_a_server_older_than_supported(self, pg_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(connections, "OLDEST_SERVER", 99)
+        fault = await fault_on_connecting(_address(port=pg_server.port))
+        assert (fault.kind, classify(fault)) == (FaultKind.SERVER_TOO_OLD, Verdict.SCHEMA_MISMATCH)
+
+
+@pytest.mark.ac("AC-025")
+class TestUnwilling:
+    async def test_no_schema(self, pg_blank: Database) -> None:
+        target = SyncTarget(target_of(pg_blank), conflict)
+        facts = await target.probe()
+        assert facts.schema_version is None
+        with pytest.raises(PostgresFault) as missing:
+            await target.check_schema()
+        with pytest.raises(PostgresFault) as unregistered:
+            await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
+        for raised in (missing, unregistered):
+            assert classify(raised.value.fault) is Verdict.SCHEMA_MISMATCH
+            assert "db schema --dialect postgres" in raised.value.fault.hint
+        await target.close()
+
+    async def test_a_newer_schema(self, registered: tuple[SyncTarget, Head], pg_database: Database) -> None:
+        await pg_database.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'x', 'x', now(), 1)")
+        with pytest.raises(PostgresFault) as newer:
+            await registered[0].check_schema()
+        assert classify(newer.value.fault) is Verdict.SCHEMA_MISMATCH
+        assert "upgrade acode-tui" in newer.value.fault.hint
+
+    async def test_a_read_only_server(self, registered: tuple[SyncTarget, Head], pg_database: Database) -> None:
+        await pg_database.server.execute(f"ALTER DATABASE {pg_database.name} SET default_transaction_read_only = on")
+        target, head = registered
+        target.terminate()
+        assert (await target.probe()).read_only
+        fault = await fault_on_sending(target, head)
+        assert (fault.sqlstate, classify(fault)) == ("25006", Verdict.READ_ONLY)
+
+    async def test_a_revoked_grant(self, pg_blank: Database) -> None:
+        role = f"revoked_{pg_blank.name}"
+        await pg_blank.server.execute(f"CREATE ROLE {role} LOGIN")
+        await pg_blank.execute(provisioning_sql("public", role))
+        target = SyncTarget(target_of(pg_blank, user=role), conflict)
+        head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
+        await pg_blank.execute(f"REVOKE INSERT ON steps FROM {role}")
+        fault = await fault_on_sending(target, head)
+        assert (fault.sqlstate, classify(fault)) == ("42501", Verdict.AUTH_FAILED)
+        assert "steps" in fault.sentence
+        await target.close()
+
+    async def test_row_security_is_the_records_own_matter(self, pg_blank: Database) -> None:
+        role = f"secured_{pg_blank.name}"
+        await pg_blank.server.execute(f"CREATE ROLE {role} LOGIN")
+        await pg_blank.execute(
+            provisioning_sql("public", role),
+            "ALTER TABLE steps ENABLE ROW LEVEL SECURITY",
+            "CREATE POLICY readable ON steps FOR SELECT USING (true)",
+        )
+        target = SyncTarget(target_of(pg_blank, user=role), conflict)
+        head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
+        fault = await fault_on_sending(target, head)
+        assert (fault.kind, classify(fault)) == (FaultKind.ROW_SECURITY, Verdict.RECORD)
+        await target.close()
+
+    @pytest.mark.parametrize(
+        ("sqlstate", "verdict"),
+        [
+            ("53100", Verdict.OFFLINE),
+            ("57P01", Verdict.OFFLINE),
+            ("40001", Verdict.RETRY_NOW),
+            ("40P01", Verdict.RETRY_NOW),
+            ("P0001", Verdict.RECORD),
+            ("23514", Verdict.RECORD),
+            ("22003", Verdict.RECORD_DEAD),
+        ],
+    )
+    async def test_whatever_a_server_raises_in_mid_batch_leaves_nothing(
+        self, registered: tuple[SyncTarget, Head], pg_database: Database, sqlstate: str, verdict: Verdict
+    ) -> None:
+        """The server's own report, made to come by a trigger."""
+        await pg_database.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
+            f"BEGIN RAISE EXCEPTION 'no room for %', NEW.tool_name USING ERRCODE = '{sqlstate}'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON tool_calls FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        target, head = registered
+        fault = await fault_on_sending(target, head)
+        assert (fault.sqlstate, classify(fault)) == (sqlstate, verdict)
+        for table in ("sessions", "sync_inbox"):
+            assert await pg_database.fetch(f"SELECT FROM {table}") == []
+        await pg_database.execute("DROP TRIGGER refuse ON tool_calls")
+        reply = await target.apply(WORKSPACE, records(plain(make_run(WORKSPACE))), incarnation=head.incarnation)
+        assert reply.change_seq == 1
+
+
+@pytest.mark.ac("AC-025")
+class TestPasswords:
+    """A server that asks for one; the password is one that trips naive parsers."""
+
+    @pytest.fixture
+    async def server(self, private_pg: Callable[..., Server]) -> Server:
+        server = private_pg()
+        quoted = PASSWORD.replace("'", "''")
+        await server.execute(f"CREATE ROLE ada LOGIN PASSWORD '{quoted}'", "CREATE DATABASE team")
+        (server.data / "pg_hba.conf").write_text("host all postgres all trust\nhost all all all scram-sha-256\n")
+        await server.execute("SELECT pg_reload_conf()")
+        await server.execute("SELECT 1")
+        return server
+
+    @pytest.mark.ac("AC-058")
+    async def test_the_right_one_enters_and_no_other_does(self, server: Server) -> None:
+        address = _address(port=server.port, database="team", user="ada")
+        right = msgspec.structs.replace(address, password=Secret(PASSWORD))
+        target = SyncTarget(right, conflict)
+        assert (await target.probe()).schema_version is None
+        await target.close()
+        wrong = await fault_on_connecting(msgspec.structs.replace(address, password=Secret(PASSWORD + "x")))
+        assert (wrong.sqlstate, classify(wrong)) == ("28P01", Verdict.AUTH_FAILED)
+        nobody = await fault_on_connecting(msgspec.structs.replace(right, user="nobody"))
+        assert classify(nobody) is Verdict.AUTH_FAILED
+        none = await fault_on_connecting(address)
+        assert classify(none) is Verdict.AUTH_FAILED
+        for fault in (wrong, nobody, none):
+            assert PASSWORD not in repr(fault)
+
+
+@needs_debian
+class TestTls:
+    """Certificates of the tests' own: a key pair for localhost that signs itself, and another that does too."""
+
+    @pytest.fixture
+    def certificates(self, tmp_path: Path) -> Path:
+        for name in ("server", "other"):
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+                + ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", "/CN=localhost"]
+                + ["-addext", "subjectAltName=DNS:localhost"],
+                cwd=tmp_path,
+                check=True,
+                capture_output=True,
+            )
+        return tmp_path
+
+    @pytest.fixture
+    def server(self, private_pg: Callable[..., Server], certificates: Path) -> Server:
+        server = private_pg(installed=DEBIAN)
+        for name in ("server.crt", "server.key"):
+            copy = server.data / name
+            copy.write_bytes((certificates / name).read_bytes())
+            copy.chmod(0o600)
+            if server.run_as is not None:
+                os.chown(copy, server.run_as, server.run_as)
+        with (server.data / "postgresql.conf").open("a") as conf:
+            conf.write("ssl = on\n")
+        (server.data / "pg_hba.conf").write_text("hostssl all all all trust\n")
+        server.restart("fast")
+        return server
+
+    @pytest.mark.parametrize("mode", ["prefer", "require", "verify-ca", "verify-full"])
+    async def test_an_encrypted_connection_is_made(self, server: Server, certificates: Path, mode: Any) -> None:
+        root = str(certificates / "server.crt") if mode.startswith("verify") else None
+        target = _address(host="localhost", port=server.port, sslmode=mode, sslrootcert=root)
+        connection = await connections.connect(target)
+        assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        await connection.close()
+
+    async def test_a_certificate_for_another_name_is_not_trusted(self, server: Server, certificates: Path) -> None:
+        target = _address(
+            host="127.0.0.1", port=server.port, sslmode="verify-full", sslrootcert=str(certificates / "server.crt")
+        )
+        fault = await fault_on_connecting(target)
+        assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.AUTH_FAILED)
+
+    async def test_an_unknown_authority_is_not_trusted(self, server: Server, certificates: Path) -> None:
+        target = _address(
+            host="localhost", port=server.port, sslmode="verify-ca", sslrootcert=str(certificates / "other.crt")
+        )
+        assert (await fault_on_connecting(target)).kind is FaultKind.TLS
+
+    async def test_no_encryption_where_the_server_insists(self, server: Server) -> None:
+        fault = await fault_on_connecting(_address(port=server.port, sslmode="disable"))
+        assert classify(fault) is Verdict.AUTH_FAILED
+
+
+async def test_tls_is_not_given_up_where_the_server_has_none(pg_server: Server) -> None:
+    fault = await fault_on_connecting(_address(port=pg_server.port, sslmode="require"))
+    assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.AUTH_FAILED)
+
+
+async def test_missing_certificate_files_are_named_as_a_tls_matter(pg_server: Server, tmp_path: Path) -> None:
+    target = _address(port=pg_server.port, sslmode="verify-full", sslrootcert=str(tmp_path / "none.crt"))
+    assert (await fault_on_connecting(target)).kind is FaultKind.TLS
+
+
+@pytest.mark.ac("AC-058")
+def test_a_server_that_repeats_the_password_is_not_quoted() -> None:
+    target = msgspec.structs.replace(_address(), password=Secret(PASSWORD))
+    error = asyncpg.RaiseError(f"hello {PASSWORD}" + "x" * 1000)
+    error.sqlstate = "P0001"
+    sentence = fault_of(error, target).sentence
+    assert PASSWORD not in sentence
+    assert len(sentence) <= MAX_SENTENCE
+
+
+def test_an_error_that_is_none_of_postgresqls_is_raised_again() -> None:
+    with pytest.raises(KeyError):
+        fault_of(KeyError("x"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TimeoutError(), FaultKind.TIMEOUT),
+        (ConnectionResetError(), FaultKind.CONNECTION_LOST),
+        (BrokenPipeError(), FaultKind.CONNECTION_LOST),
+        (ssl.SSLError("x"), FaultKind.TLS),
+        (OSError(101, "Network is unreachable"), FaultKind.UNREACHABLE),
+        (asyncpg.InterfaceError("connection is closed"), FaultKind.CONNECTION_LOST),
+        (asyncpg.InternalClientError("x"), FaultKind.CONNECTION_LOST),
+        (OverflowError("x"), FaultKind.ENCODING),
+    ],
+)
+def test_what_never_reached_a_server_has_a_kind(error: Exception, kind: FaultKind) -> None:
+    assert fault_of(error).kind is kind
+
+
+def _address(**changes: Any) -> PostgresTarget:
+    values: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": 5432,
+        "database": "postgres",
+        "user": "postgres",
+        "password": None,
+        "sslmode": "prefer",
+    }
+    return PostgresTarget(**(values | changes))
