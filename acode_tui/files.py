@@ -37,9 +37,10 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    part = Path(name)
+    part: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+        part = Path(name)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -49,6 +50,10 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
         else:
             os.link(part, path)
             part.unlink()
-    except BaseException:
-        part.unlink(missing_ok=True)
+    except BaseException as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            # The reader knows the file that was to be written, not the one that was to become it.
+            raise type(error)(error.errno, error.strerror, str(path)) from error
         raise

@@ -1,0 +1,62 @@
+"""Files appear whole, private, and only where they may."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from acode_tui.files import make_private_folder, replacing, tighten
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError, match="midway"), replacing(path) as file:
+        file.write(b"half")
+        raise ValueError("midway")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    with replacing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_appears_midway_is_not_replaced_unless_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with pytest.raises(FileExistsError), replacing(path, overwrite=False) as file:
+        file.write(b"mine")
+        path.write_bytes(b"theirs")
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_fault_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with pytest.raises(OSError, match="No space") as caught, replacing(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as missing, replacing(tmp_path / "no" / "a"):
+        pass
+    assert missing.value.filename == str(tmp_path / "no" / "a")
+
+
+def test_folders_are_private_with_all_the_parents_they_lacked(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_private_folder(tmp_path / "a" / "b")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [0o700, 0o700]
+
+
+def test_tightening_takes_away_and_never_gives(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"")
+    path.chmod(0o444)
+    tighten(path, 0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
+    tighten(tmp_path / "nowhere", 0o600)
