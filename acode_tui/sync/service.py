@@ -149,9 +149,14 @@ class SyncWorker:
         self._wake.set()
 
     async def reconfigure(self, settings: Settings) -> None:
-        """Take over changed settings: another address, another interval, on or off (AC-023)."""
+        """Take over changed settings: another address, another interval, on or off (AC-023).
+
+        Asking for it is a reason to try the target again, whatever has changed.
+        """
         if settings.persistence == self._settings.persistence:
             self._settings = settings
+            self._circuit.close()
+            self._wake.set()
             return
         async with self._busy:
             self._settings = settings
