@@ -13,9 +13,14 @@ from acode_tui.files import make_private_folder, replacing, tighten
 def test_a_file_is_replaced_whole_or_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    with pytest.raises(ValueError, match="midway"), replacing(path) as file:
-        file.write(b"half")
-        raise ValueError("midway")
+
+    def fail() -> None:
+        with replacing(path) as file:
+            file.write(b"half")
+            raise ValueError("midway")
+
+    with pytest.raises(ValueError, match="midway"):
+        fail()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
     with replacing(path) as file:
@@ -27,9 +32,14 @@ def test_a_file_is_replaced_whole_or_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_a_file_that_appears_midway_is_not_replaced_unless_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    with pytest.raises(FileExistsError), replacing(path, overwrite=False) as file:
-        file.write(b"mine")
-        path.write_bytes(b"theirs")
+
+    def race() -> None:
+        with replacing(path, overwrite=False) as file:
+            file.write(b"mine")
+            path.write_bytes(b"theirs")
+
+    with pytest.raises(FileExistsError):
+        race()
     assert path.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [path]
 
