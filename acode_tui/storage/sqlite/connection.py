@@ -180,7 +180,9 @@ async def open_reader(path: Path, *, timeout_seconds: float) -> FunctionConnecti
         try:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA mmap_size = 268435456")
+            # Mapped pages count as memory in use, and a long drain reads the whole file: map no more than is of use.
+            connection.execute("PRAGMA mmap_size = 67108864")
+            connection.execute("PRAGMA cache_size = -8192")
         except BaseException:
             connection.close()
             raise

@@ -14,13 +14,18 @@ FTS_TABLES: dict[str, str] = {
 """Each full-text index and the table it reads."""
 
 
+def words(text: str) -> list[str]:
+    """The words that a person typed."""
+    return _WORD.findall(text)
+
+
 def match_expression(text: str) -> str | None:
     """The MATCH expression for what a person typed; None if there is no word in it.
 
     Every word is quoted, so nothing in it is FTS5 syntax. A single ASCII letter matches only as a whole word:
     as a prefix it would fit nearly everything and help nobody.
     """
-    words = _WORD.findall(text)
-    if not words:
+    found = words(text)
+    if not found:
         return None
-    return " ".join(f'"{word}"' if len(word) == 1 and word.isascii() else f'"{word}"*' for word in words)
+    return " ".join(f'"{word}"' if len(word) == 1 and word.isascii() else f'"{word}"*' for word in found)

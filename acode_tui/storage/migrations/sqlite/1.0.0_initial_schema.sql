@@ -19,11 +19,12 @@ CREATE TABLE sessions (
     sync_version     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- A page is a merge of one range per state, so every index that serves pages carries the state.
+-- A page is a merge of one range per state, so every index that serves pages carries the state. Columns behind the id
+-- are there to be filtered by without a look at the row.
 CREATE INDEX sessions_by_state ON sessions (state, updated_at, id);
-CREATE INDEX sessions_by_user ON sessions (user_id, state, updated_at, id);
+CREATE INDEX sessions_by_user ON sessions (user_id, state, updated_at, id, workspace_id);
 CREATE INDEX sessions_by_workspace ON sessions (workspace_id, state, updated_at, id);
-CREATE INDEX sessions_by_creation ON sessions (created_at, id);
+CREATE INDEX sessions_by_creation ON sessions (created_at, id, state, user_id, workspace_id);
 
 CREATE TABLE session_events (
     id         TEXT NOT NULL PRIMARY KEY,
@@ -96,7 +97,8 @@ CREATE TABLE tool_calls (
     sync_version  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-CREATE INDEX tool_calls_by_session ON tool_calls (session_id);
+-- The name, so that a search sees which tools a session used without a look at its calls.
+CREATE INDEX tool_calls_by_session ON tool_calls (session_id, tool_name);
 CREATE INDEX tool_calls_by_step ON tool_calls (step_id, "order");
 
 CREATE TABLE outbox (

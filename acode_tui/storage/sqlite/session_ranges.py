@@ -1,0 +1,166 @@
+"""Sessions by keyset, text left aside: the rows of a filter in one direction from a place, by indexes alone.
+
+In the order of ``updated_at`` each state is one range of an index that begins with the equalities and goes on with
+``(updated_at, id)``; a page merges the first rows of those ranges, so no filter ever walks past rows it does not want.
+
+In the order of ``created_at`` one index serves, and carries what filters look at. A filter that few rows fit would walk
+far there: those rows are found by another index and sorted.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from acode_tui.domain.states import SessionState
+from acode_tui.domain.times import format_time
+from acode_tui.storage.cursors import decode_cursor
+from acode_tui.storage.ports import SessionFilter
+
+FEW = 1_200
+"""Rows that are sorted outright in the order of creation. Looking up as many costs about what walking to a page's end
+costs under a filter that this many of a million rows fit."""
+
+Place = tuple[str, str]
+_FIRST: Place = ("9", "~")
+_LAST: Place = ("", "")
+
+
+class Range(NamedTuple):
+    """An open interval of ``(stamp, id)`` to read in one direction."""
+
+    upper: Place
+    lower: Place
+    newest_first: bool
+
+    def holds(self, place: Place) -> bool:
+        return self.lower < place < self.upper
+
+
+def span_of(given: SessionFilter, *, after: str | None = None, before: str | None = None) -> Range:
+    """The filter's own times, from a cursor on. Raises ValidationError for a cursor of another ordering."""
+    upper = _FIRST if given.until is None else (format_time(given.until), "")
+    lower = _LAST if given.since is None else (format_time(given.since), "")
+    if after is not None:
+        place = decode_cursor(after, given.sort)
+        upper = min(upper, (place.stamp, place.id))
+    if before is not None:
+        place = decode_cursor(before, given.sort)
+        lower = max(lower, (place.stamp, place.id))
+    return Range(upper, lower, newest_first=before is None)
+
+
+def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Place]:
+    """The first ``limit`` rows of the span that fit, in the span's direction."""
+    if given.sort == "created":
+        return _by_creation(connection, given, span, limit)
+    order = "DESC" if span.newest_first else "ASC"
+    index, equal, values = _index(given)
+    branch = f"""
+        SELECT * FROM (
+            SELECT updated_at, id FROM sessions INDEXED BY {index}
+            WHERE {equal} AND state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?)
+            ORDER BY updated_at {order}, id {order} LIMIT ?
+        )
+    """  # noqa: S608
+    states = _states(given)
+    sql = f"{' UNION ALL '.join([branch] * len(states))} ORDER BY 1 {order}, 2 {order} LIMIT ?"
+    parameters: list[str | int] = []
+    for state in states:
+        parameters += [*values, state, *span.upper, *span.lower, limit]
+    return connection.execute(sql, (*parameters, limit)).fetchall()
+
+
+def walk(connection: sqlite3.Connection, given: SessionFilter, span: Range, chunk: int) -> Iterator[list[Place]]:
+    """The span's rows in chunks, each twice as large as the one before."""
+    while places := filtered(connection, given, span, chunk):
+        yield places
+        if len(places) < chunk:
+            return
+        span = span._replace(upper=places[-1]) if span.newest_first else span._replace(lower=places[-1])
+        chunk *= 2
+
+
+def count_rows(connection: sqlite3.Connection, given: SessionFilter, *, looking_at: int | None = None) -> int | None:
+    """How many rows fit; None where that would take looking at more than ``looking_at`` index entries."""
+    cap = -1 if looking_at is None else looking_at + 1
+    span = span_of(given)
+    bounds = (*span.upper, *span.lower)
+    parameters: list[str | int] = []
+    if given.sort == "created" and (given.since is not None or given.until is not None):
+        where, values = conditions(given)
+        entries = f"""
+            SELECT 1{where} AS fits FROM sessions INDEXED BY sessions_by_creation
+            WHERE (created_at, id) < (?, ?) AND (created_at, id) > (?, ?)
+        """  # noqa: S608
+        parameters = [*values, *bounds]
+    else:
+        index, equal, equals = _index(given, indexed_only=True)
+        where, values = ("", []) if given.user is None or given.workspace is None else _workspace(given)
+        states = _states(given)
+        branch = f"""
+            SELECT 1{where} AS fits FROM sessions INDEXED BY {index}
+            WHERE {equal} AND state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?)
+        """  # noqa: S608
+        entries = " UNION ALL ".join([branch] * len(states))
+        for state in states:
+            parameters += [*values, *equals, state, *(bounds if given.sort == "updated" else (*_FIRST, *_LAST))]
+    sql = f"SELECT count(*), coalesce(sum(fits), 0) FROM (SELECT fits FROM ({entries}) LIMIT ?)"  # noqa: S608
+    seen, fitting = connection.execute(sql, (*parameters, cap)).fetchone()
+    return None if looking_at is not None and seen > looking_at else int(fitting)
+
+
+def conditions(given: SessionFilter, prefix: str = "") -> tuple[str, list[str]]:
+    """Everything but text and time, as conditions on each row."""
+    sql, values = "", []
+    for column, value in (("user_id", given.user), ("workspace_id", given.workspace)):
+        if value is not None:
+            sql += f" AND {prefix}{column} = ?"
+            values.append(value)
+    if given.states:
+        sql += f" AND {prefix}state IN ({', '.join('?' for _ in given.states)})"
+        values += [str(state) for state in given.states]
+    return sql, values
+
+
+def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Place]:
+    where, values = conditions(given)
+    order = "DESC" if span.newest_first else "ASC"
+    index = "sessions_by_creation"
+    if values:
+        other, equal, equals = _index(given, states=True)
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM sessions INDEXED BY {other} WHERE {equal} LIMIT ?)"  # noqa: S608
+        if connection.execute(sql, (*equals, FEW + 1)).fetchone()[0] <= FEW:
+            index = other
+    sql = f"""
+        SELECT created_at, id FROM sessions INDEXED BY {index}
+        WHERE (created_at, id) < (?, ?) AND (created_at, id) > (?, ?){where}
+        ORDER BY created_at {order}, id {order} LIMIT ?
+    """  # noqa: S608
+    return connection.execute(sql, (*span.upper, *span.lower, *values, limit)).fetchall()
+
+
+def _index(given: SessionFilter, *, states: bool = False, indexed_only: bool = False) -> tuple[str, str, list[str]]:
+    """The index that serves the filter, and the filter's equalities on its columns (all of them, or leading ones)."""
+    parts, values = [], []
+    index = "sessions_by_state"
+    if given.workspace is not None:
+        index = "sessions_by_workspace"
+        if given.user is None or not indexed_only:
+            parts.append("workspace_id = ?")
+            values.append(given.workspace)
+    if given.user is not None:
+        index = "sessions_by_user"
+        parts.append("user_id = ?")
+        values.append(given.user)
+    if states and given.states:
+        parts.append(f"state IN ({', '.join('?' for _ in given.states)})")
+        values += [str(state) for state in given.states]
+    return index, " AND ".join(parts) or "1", values
+
+
+def _workspace(given: SessionFilter) -> tuple[str, list[str]]:
+    return " AND workspace_id = ?", [] if given.workspace is None else [given.workspace]
+
+
+def _states(given: SessionFilter) -> list[str]:
+    return list(dict.fromkeys(str(state) for state in given.states or SessionState))

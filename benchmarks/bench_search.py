@@ -1,0 +1,43 @@
+"""Search at a million sessions: rare, middling and very common words, short prefixes, several words, nothing at all."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import acode_tui
+from acode_tui.config import Settings
+from acode_tui.storage.cursors import encode_cursor
+from acode_tui.storage.ports import SessionFilter
+from benchmarks.million import million_sessions
+from benchmarks.result import Measure, at_most
+from benchmarks.scale import sized
+from benchmarks.timing import quantile, timed
+
+SEARCHES: dict[str, tuple[str, ...]] = {
+    "rare words": ("T123456", "quasar", "T12345"),
+    "middling words": ("nightly", "module77", "module7", "validation", "fix cache"),
+    "very common words": ("ticket", "analyse", "the", "Bash", "files"),
+    "short prefixes": ("t1", "ti", "va", "qu", "mo"),
+    "several words": ("ticket quasar", "ticket module", "validation T12", "analyse cache"),
+    "words that nothing fits": ("nomatchatall", "fix nomatch", "zz"),
+}
+_MIDDLE = encode_cursor("updated", datetime(2024, 10, 24, tzinfo=UTC), "8")
+
+
+def run() -> list[Measure]:
+    return asyncio.run(_run())
+
+
+async def _run() -> list[Measure]:
+    folder = await asyncio.to_thread(million_sessions)
+    measures = []
+    async with acode_tui.open_workspace(folder, settings=Settings()) as ours:
+        for name, texts in SEARCHES.items():
+            samples = []
+            for text in texts:
+                given = SessionFilter(text=text)
+                for after, before in ((None, None), (_MIDDLE, None), (None, _MIDDLE)):
+                    for _ in range(sized(10, 4)):
+                        listing = ours.store.list(given, after=after, before=before)
+                        samples.append(await timed(listing))
+            measures.append(at_most(f"search, {name}, 95th percentile", quantile(samples, 0.95) * 1e3, "ms", 100))
+    return measures

@@ -1,0 +1,137 @@
+"""A workspace file with a million sessions, made once a run by bulk SQL and thrown away at its end.
+
+Loading row by row with triggers would take minutes. So triggers and indexes are set aside, tables are filled by one
+INSERT each, and everything is put back from the schema's own text: the result has the program's schema.
+"""
+
+import atexit
+import sqlite3
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.scale import sized
+from benchmarks.workspaces import make_database
+
+SESSIONS = 1_000_000
+QUICK_SESSIONS = 50_000
+
+# Multiplying by a large odd number scatters consecutive numbers over their range, the same way every time.
+_NUMBERS = """
+CREATE TEMP TABLE numbers AS
+WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :sessions)
+SELECT i, (i * 2654435761) % 4294967296 AS h, (i * 40503 + 12345) % 1000003 AS g FROM n
+"""
+_VERBS = ("Add", "Fix", "Refactor", "Remove", "Document", "Rename", "Test", "Speed up")
+_OBJECTS = (
+    "input validation", "error handling", "the retry logic", "a cache", "pagination", "the migration", "logging",
+    "the snapshot tests", "rate limits", "the parser", "dark mode", "the release notes",
+)  # fmt: skip
+
+_ID = "printf('%08x-%04x-7%03x-8%03x-%012x', 25769803 + i / 10, i % 65536, h % 4096, g % 4096, {salt} * 16777216 + i)"
+_CREATED = "strftime('%Y-%m-%dT%H:%M:%S', 1700000000 + i * 60, 'unixepoch') || printf('.%06dZ', h % 1000000)"
+_UPDATED = (
+    "strftime('%Y-%m-%dT%H:%M:%S', 1700000000 + i * 60 + h % 400000, 'unixepoch') || printf('.%06dZ', g % 1000000)"
+)
+
+_SESSIONS = f"""
+INSERT INTO sessions
+    (id, task_description, state, created_at, updated_at, metadata, user_id, workspace_id, sync_version)
+SELECT {_ID.format(salt=1)},
+    (SELECT verb FROM verbs WHERE number = h % {len(_VERBS)}) || ' ' ||
+    (SELECT object FROM objects WHERE number = g % {len(_OBJECTS)}) ||
+    ' in the module' || (h % 2000) || ', ticket T' || i ||
+    CASE WHEN i % 25000 = 7 THEN ' (quasar)' ELSE '' END ||
+    CASE WHEN i % 100 = 3 THEN ' nightly' ELSE '' END,
+    CASE WHEN h % 100 < 72 THEN 'Completed' WHEN h % 100 < 84 THEN 'Failed' WHEN h % 100 < 90 THEN 'Cancelled'
+         WHEN h % 100 < 94 THEN 'Paused' WHEN h % 100 < 97 THEN 'Executing' WHEN h % 100 < 98 THEN 'AwaitingApproval'
+         WHEN h % 100 < 99 THEN 'Planning' ELSE 'Created' END,
+    {_CREATED}, {_UPDATED}, '{{"cwd": "/home/someone/src/shop"}}', 'user' || (g % 40) || '@example.org',
+    printf('00000000-0000-7000-8000-%012x', h % 7), 1
+FROM numbers ORDER BY i
+"""
+
+_TASKS = f"""
+INSERT INTO session_tasks (id, session_id, title, state, "order", created_at, updated_at, sync_version)
+SELECT {_ID.format(salt=2)}, {_ID.format(salt=1)}, 'Analyse and change ' ||
+    (SELECT object FROM objects WHERE number = h % {len(_OBJECTS)}), 'Completed', 0, {_CREATED}, {_CREATED}, 1
+FROM numbers ORDER BY i
+"""
+
+# One session in five has calls, one in ten thousand has thousands of them.
+_STEPS = f"""
+INSERT INTO steps (id, session_id, task_id, name, state, "order", created_at, updated_at, sync_version)
+SELECT {_ID.format(salt=3)}, {_ID.format(salt=1)}, {_ID.format(salt=2)}, 'Read the files around', 'Completed', 0,
+    {_CREATED}, {_CREATED}, 1
+FROM numbers WHERE i % 5 = 0 ORDER BY i
+"""
+
+_CALLS = f"""
+INSERT INTO tool_calls
+    (id, session_id, step_id, tool_name, parameters, state, "order", created_at, updated_at, completed_at, sync_version)
+SELECT printf('%08x-%04x-7%03x-8%03x-%012x', 25769803 + i / 10, i % 65536, h % 4096, k, 67108864 + i),
+    {_ID.format(salt=1)}, {_ID.format(salt=3)},
+    CASE (i + k) % 3 WHEN 0 THEN 'Bash' WHEN 1 THEN 'Read' ELSE 'Edit' END, '{{"path": "login.ts"}}', 'Succeeded', k,
+    {_CREATED}, {_CREATED}, {_CREATED}, 1
+FROM (SELECT i, h, g, value AS k FROM numbers, calls WHERE i % 5 = 0 AND (value < 1 OR i % 10000 = 9995))
+ORDER BY i, k
+"""
+
+_OUTBOX = """
+INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at)
+SELECT 'session:' || id || ':' || updated_at, id, 'session', id, 'update', '{}', updated_at, updated_at
+FROM sessions ORDER BY rowid DESC LIMIT 10000
+"""
+
+
+@cache
+def million_sessions() -> Path:
+    """The file's workspace folder; made on first use, gone when the process ends."""
+    folder = TemporaryDirectory(prefix="acode-benchmark-million-")
+    atexit.register(folder.cleanup)
+    total = sized(SESSIONS, QUICK_SESSIONS)
+    sys.stderr.write(f"making a workspace of {total:,} sessions\n")
+    fill(make_database(Path(folder.name)), total)
+    return Path(folder.name)
+
+
+def fill(path: Path, sessions: int) -> None:
+    """Load ``sessions`` runs into a new workspace file."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for pragma in ("journal_mode = DELETE", "synchronous = OFF", "cache_size = -400000", "temp_store = MEMORY"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        connection.execute("BEGIN")
+        put_back = _set_aside(connection)
+        _vocabulary(connection)
+        connection.execute(_NUMBERS, {"sessions": sessions})
+        for statement in (_SESSIONS, _TASKS, _STEPS, _CALLS, _OUTBOX):
+            connection.execute(statement)
+        connection.execute("INSERT INTO session_totals SELECT state, count(*) FROM sessions GROUP BY state")
+        for (index,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5%'").fetchall():
+            connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
+        for statement in put_back:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    finally:
+        connection.close()
+
+
+def _set_aside(connection: sqlite3.Connection) -> list[str]:
+    """Drop what would be kept up row by row; answers the statements that make it again."""
+    found = connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL"
+    ).fetchall()
+    for kind, name, _ in found:
+        connection.execute(f'DROP {kind} "{name}"')
+    return [sql for _, _, sql in found]
+
+
+def _vocabulary(connection: sqlite3.Connection) -> None:
+    for table, column, words in (("verbs", "verb", _VERBS), ("objects", "object", _OBJECTS)):
+        connection.execute(f"CREATE TEMP TABLE {table} (number INTEGER PRIMARY KEY, {column} TEXT)")
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", enumerate(words))
+    connection.execute("CREATE TEMP TABLE calls (value INTEGER PRIMARY KEY)")
+    connection.executemany("INSERT INTO calls VALUES (?)", [(number,) for number in range(3000)])
