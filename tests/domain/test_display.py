@@ -36,6 +36,8 @@ def test_nothing_that_steers_a_terminal_is_left(text: str, keep_newlines: bool) 
         (escape("nul\x00"), "nul␀"),
         ("\U000e0041tag", "<U+E0041>tag"),
         ("日本", "日本"),
+        ("blank\u3164\u2800\u034f", "blank<U+3164><U+2800><U+034F>"),
+        ("\u26a0\ufe0f \U0001f469\u200d\U0001f4bb", "\u26a0 \U0001f469\U0001f4bb"),
     ],
 )
 def test_tricks_are_shown_for_what_they_are(text: str, shown: str) -> None:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +130,26 @@ def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
 def test_processes_that_share_a_file_lose_no_line_when_it_rotates(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom acode_tui.logs.rotating import RotatingFile\n"
-        "file = RotatingFile(Path(sys.argv[1]), max_bytes=2000, kept=1000)\n"
-        "for number in range(500): file.write(f'{sys.argv[2]} {number}\\n'.encode())\n"
+        "file = RotatingFile(Path(sys.argv[1]), max_bytes=40, kept=200)\n"
+        "print('ready', flush=True); sys.stdin.read()\n"
+        "for number in range(200): file.write(f'{sys.argv[2]} {number:05}\\n'.encode())\n"
     )
     path = tmp_path / "logs" / "a.log"
-    running = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "abc"]
-    assert [process.wait(60) for process in running] == [0, 0, 0]
+    with ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", code, str(path), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            for name in "abc"
+        ]
+        for process in running:
+            assert process.stdout is not None
+            process.stdout.readline()
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.close()
+    assert [process.returncode for process in running] == [0, 0, 0]
     lines = [line for each in path.parent.iterdir() for line in each.read_text().splitlines()]
-    assert sorted(lines) == sorted(f"{name} {number}" for name in "abc" for number in range(500))
+    assert sorted(lines) == sorted(f"{name} {number:05}" for name in "abc" for number in range(200))
