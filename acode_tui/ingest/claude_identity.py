@@ -30,22 +30,13 @@ def identify(path: Path, seen: Mapping[str, str]) -> Identity:
     were renamed go by the session id in their lines.
     """
     stem = path.name.removesuffix(".jsonl")
-    agent = _agent(path, stem, seen)
-    if agent is not None:
+    if stem.startswith("agent-"):
+        # Its lines carry the parent's session id, so the name alone keeps the two apart.
+        agent = label(stem.removeprefix("agent-")) or seen.get("agent") or "unnamed"
         parent = seen.get("session") or _folder_session(path) or "unknown"
         return Identity(imported_id(_SOURCE, parent, agent), f"{parent}/{agent}", parent, agent, parent)
     native = stem.lower() if _UUID.fullmatch(stem) else seen.get("session") or label(stem) or "unnamed"
     return Identity(imported_id(_SOURCE, native), native, native)
-
-
-def _agent(path: Path, stem: str, seen: Mapping[str, str]) -> str | None:
-    if not stem.startswith("agent-"):
-        return None
-    named = label(stem.removeprefix("agent-"))
-    inside = "subagents" in path.parts
-    if inside or seen.get("agent") == named:
-        return named or seen.get("agent")
-    return None
 
 
 def _folder_session(path: Path) -> str | None:

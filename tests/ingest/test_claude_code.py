@@ -271,6 +271,26 @@ def test_a_subagent_s_file_is_a_child_session_linked_both_ways() -> None:
     assert [task.title for task in child_graph.tasks] == ["Look around"]
 
 
+@pytest.mark.parametrize("path", ["/p/agent-a93ccab.jsonl", f"/p/{SESSION}/subagents/workflows/w1/agent-a93ccab.jsonl"])
+def test_a_subagent_s_file_is_never_taken_for_its_parent(path: str) -> None:
+    child = Claude(isSidechain=True)
+    child.user("Look around")
+    graph = graph_of(child, path=path)
+    assert graph.id == imported_id("claude-code", SESSION, "a93ccab")
+    assert (graph.metadata or {})["parentSessionId"] == imported_id("claude-code", SESSION)
+
+
+def test_a_second_result_of_a_call_never_reuses_an_artifact_s_id() -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    transcript.calls("m1", "c1", "Bash")
+    at = transcript.now
+    for said in ("first", "second", "second"):
+        transcript.result("c1", said, timestamp=at)
+    (call,) = calls_of(graph_of(transcript))
+    assert [artifact.content for artifact in call.artifacts] == [b"first", b"second"]
+
+
 def test_work_before_any_prompt_goes_to_an_implicit_task_that_is_not_counted() -> None:
     transcript = Claude()
     transcript.calls("m1", "c1", "Bash")

@@ -142,6 +142,7 @@ def test_deep_nesting_is_cut_or_counted(depth: int) -> None:
     assert parsed.counts.steps + parsed.skipped.count == 2
 
 
+@pytest.mark.ac("AC-059")
 def test_nul_and_lone_surrogates_survive() -> None:
     said = "a\x00b\ud800c\ue000d"
     transcript = Claude(cwd="/x\x00y")
