@@ -234,10 +234,10 @@ class TestTls:
     @pytest.fixture
     def certificates(self, tmp_path: Path) -> Path:
         for name in ("server", "other"):
+            command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+            names = f"-addext subjectAltName=DNS:localhost -keyout {name}.key -out {name}.crt"
             subprocess.run(
-                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-                + ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", "/CN=localhost"]
-                + ["-addext", "subjectAltName=DNS:localhost"],
+                f"{command} {names}".split(),
                 cwd=tmp_path,
                 check=True,
                 capture_output=True,
