@@ -1,0 +1,81 @@
+"""Measures as text: a line on the terminal, a table in Markdown, and the places in documents that hold the table."""
+
+import os
+import platform
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.result import Measure
+
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+_HEADLINES = (
+    "single durable write, median",
+    "64 concurrent writers",
+    "read by id, median",
+    "full hierarchy of 1,000 tool calls, median",
+    "any page, no filter, 99th percentile",
+    "any page, user and state, 99th percentile",
+    "search, rare words, 95th percentile",
+    "search, very common words, 95th percentile",
+    "migration from empty, all versions, median",
+)
+"""What the README shows of each scenario that has much to say; of the others it shows everything."""
+_LONG = ("write", "read", "hierarchy", "pages", "search", "migration")
+
+
+def line(measure: Measure) -> str:
+    """One measure on one line."""
+    mark = "ok  " if measure.ok else "MISS"
+    return f"  {mark} {measure.name}: {_value(measure)}{_floor(measure)}  ({measure.target or 'for information'})"
+
+
+def table(measures: Sequence[Measure]) -> str:
+    """A Markdown table."""
+    rows = [
+        f"| {m.name} | {_value(m)} | {_number(m.floor, m.unit)} | {'' if m.ratio is None else f'{m.ratio:.2f}'} "
+        f"| {m.target.replace('<=', '≤').replace('>=', '≥').replace(' x ', ' × ')} | {'yes' if m.ok else '**no**'} |"
+        for m in measures
+    ]
+    return "\n".join(["| what | measured | floor | ratio | target | kept |", "|---|---:|---:|---:|---|---|", *rows])
+
+
+def update(root: Path, results: Mapping[str, Sequence[Measure]]) -> None:
+    """Put the short table into README.md and everything into docs/benchmarks.md, between their markers."""
+    short = [m for name, found in results.items() for m in found if name not in _LONG or m.name in _HEADLINES]
+    _replace(root / "README.md", f"{table(short)}\n\n{_machine()}")
+    parts = [f"### {name}\n\n{table(measures)}" for name, measures in results.items()]
+    _replace(root / "docs" / "benchmarks.md", "\n\n".join([_machine(), *parts]))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put ``text`` between the markers. Raises ValueError where a document has none."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path.name} has no {BEGIN} ... {END}")
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _machine() -> str:
+    return (
+        f"Measured on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), Python "
+        f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}. Ratios travel between machines; times do not."
+    )
+
+
+def _value(measure: Measure) -> str:
+    return _number(measure.value, measure.unit)
+
+
+def _floor(measure: Measure) -> str:
+    if measure.floor is None or measure.ratio is None:
+        return ""
+    return f", floor {_number(measure.floor, measure.unit)}, ratio {measure.ratio:.2f}"
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
+    return f"{value:,.{digits}f} {unit}"
