@@ -194,7 +194,13 @@ def _print_sql(planned: "TierMigrations") -> None:
     "schema",
     epilog=examples("acode-tui db schema --dialect postgres --role agents | psql shop", "acode-tui db schema"),
 )
-@click.option("--dialect", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
+@click.option(
+    "--dialect",
+    type=click.Choice(["sqlite", "postgres"]),
+    default="sqlite",
+    show_default=True,
+    help="Which database's SQL.",
+)
 @click.option("--role", metavar="NAME", help="With postgres: grant this role what the sync needs, and no more.")
 @pass_invocation
 def schema(invocation: Invocation, dialect: str, role: str | None) -> None:
