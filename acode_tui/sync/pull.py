@@ -1,5 +1,6 @@
 """Following what the other replicas of this workspace wrote. An idle pull is one row read."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from acode_tui.storage.postgres.apply import Head
@@ -26,13 +27,18 @@ def behind_fault() -> PostgresFault:
     )
 
 
-async def pull(journal: SyncJournal, target: "SyncTarget", mark: Mark, *, token: str) -> tuple[Mark, int]:
-    """Write every row that is news here; answers the new mark and how many rows were. Raises PostgresFault."""
+async def pull(
+    journal: SyncJournal, target: "SyncTarget", mark: Mark, *, token: str, should_stop: Callable[[], bool]
+) -> tuple[Mark, int]:
+    """Write every row that is news here; answers the new mark and how many rows were. Raises PostgresFault.
+
+    Each page moves the mark in its own transaction, so one that is broken off is gone on with.
+    """
     head = await target.head(journal.workspace_id)
     if head is None or is_behind(head, mark):
         raise behind_fault()
     written = 0
-    while mark.change_seq < head.change_seq:
+    while mark.change_seq < head.change_seq and not should_stop():
         page = await target.pull(journal.workspace_id, mark.change_seq)
         mark = Mark(change_seq=page.upto, incarnation=mark.incarnation)
         written += await journal.adopt(token, page.rows, mark)

@@ -12,49 +12,44 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from acode_tui import __version__
-from acode_tui.config import Misconfigured, PostgresTarget, Settings, resolve_postgres
+from acode_tui.config import PostgresTarget, Settings, resolve_postgres
 from acode_tui.domain.clock import WallClock, system_clock
-from acode_tui.domain.errors import AcodeError, MigrationError, SyncError
-from acode_tui.domain.ids import new_id
-from acode_tui.logs import add_secrets, get_logger
+from acode_tui.domain.errors import AcodeError, SyncError
+from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import TierMigrations
-from acode_tui.storage.postgres.apply import TargetFacts
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.postgres.fault import Fault, PostgresFault
 from acode_tui.storage.sqlite import lease as leases
-from acode_tui.storage.sqlite.lease import Lease, LeaseLostError
-from acode_tui.storage.sqlite.sync_journal import LogEntry, Mark, SyncJournal
-from acode_tui.sync import conflict as rules
+from acode_tui.storage.sqlite.lease import LeaseLostError
+from acode_tui.storage.sqlite.sync_journal import LogEntry, Shown, SyncJournal
 from acode_tui.sync import upkeep
 from acode_tui.sync.backoff import Random
 from acode_tui.sync.circuit import Circuit
 from acode_tui.sync.drain import Drain, Tally
+from acode_tui.sync.link import Link, Resolve, target_version
 from acode_tui.sync.ports import ProgressCallback, SyncReport, SyncState, SyncStatus
-from acode_tui.sync.pull import behind_fault, is_behind, pull
+from acode_tui.sync.pull import pull
+from acode_tui.sync.standing import Condition, describe, status_of
+from acode_tui.sync.tenure import Tenure
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget
 
 Sleep = Callable[[float], Awaitable[None]]
+Work = Callable[[Tally], Awaitable[None]]
 
 POLL_SECONDS = 1.0
 """How soon another process's commit is noticed while the worker sleeps."""
 
+LINGER_SECONDS = 0.2
+"""How long a local commit waits for others to join it: a busy agent is sent in batches, not row by row."""
+
 STANDBY_SECONDS = 5.0
 """How often a standby looks whether the lease is free."""
 
-OTHER_SECONDS = 10.0
-"""How long another worker may make no progress before whoever asked for a sync is told so."""
-
 STOP_SECONDS = 8.0
-"""How long the batch in hand may take to finish when the worker is stopped; it stops within 10 s in any case."""
+"""How long the batch in hand may take to finish when the worker is stopped or given another address."""
 
-FACTS_SECONDS = 60.0
-CLOCK_WARNING_SECONDS = 2.0
 HISTORY_PAGE = 20
-
-OFF_REASON = "PostgreSQL is not enabled"
-OFF_HINT = "enable it with `acode-tui config set persistence.postgres.enabled true`"
 
 log = get_logger("acode_tui.sync")
 
@@ -70,36 +65,33 @@ class SyncWorker:
         user: str,
         mode: str = "dashboard",
         data_version: Callable[[], Awaitable[int]] | None = None,
-        resolve: Callable[[Settings], PostgresTarget | Misconfigured] | None = None,
+        resolve: Resolve | None = None,
         wall: WallClock = system_clock,
         sleep: Sleep = asyncio.sleep,
         random: Random = system_random.random,
     ) -> None:
         """``data_version`` answers a number that changes with every process's commit; ``mode`` is shown to others."""
+        resolve = resolve or (lambda settings: resolve_postgres(settings.persistence.postgres))
         self._journal = journal
         self._settings = settings
-        self._user = user
-        self._mode = mode
         self._data_version = data_version
-        self._resolve = resolve or (lambda settings: resolve_postgres(settings.persistence.postgres))
         self._wall = wall
         self._sleep = sleep
         self._circuit = Circuit(random)
-        self._token = new_id()
+        self._tenure = Tenure(journal, mode=mode, wall=wall)
+        self._link = Link(journal, settings, user=user, resolve=resolve, wall=wall)
         self._busy = asyncio.Lock()
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
         self._paused = False
-        self._lost = False
         self._winding_down = False
-        self._in_the_way: Lease | None = None
-        self._target: SyncTarget | None = None
-        self._facts: TargetFacts | None = None
-        self._facts_at: datetime | None = None
+        self._changing = False
+        self._committed = False
         self._activity: SyncState | None = None
         self._trouble: AcodeError | None = None
         self._rate = 0.0
+        self._synced_at: datetime | None = None
         self._upkept_at: datetime | None = None
 
     # What others ask of it
@@ -119,16 +111,18 @@ class SyncWorker:
         """Finish the batch in hand, give up the lease, close the connection; within 10 s."""
         self._stopping = True
         self._wake.set()
-        if self._loop is not None:
-            await asyncio.wait([self._loop], timeout=STOP_SECONDS)
-            if not self._loop.done():
-                # Whatever hangs is cut; what was sent and not acknowledged comes back as duplicates.
-                if self._target is not None:
-                    self._target.terminate()
-                self._loop.cancel()
-                await asyncio.wait([self._loop], timeout=1.0)
-            self._loop = None
-        await self._let_go()
+        try:
+            if self._loop is not None:
+                await asyncio.wait([self._loop], timeout=STOP_SECONDS)
+                if not self._loop.done():
+                    # Whatever hangs is cut; what was sent and not acknowledged comes back as duplicates.
+                    self._link.terminate()
+                    self._loop.cancel()
+                    await asyncio.wait([self._loop], timeout=1.0)
+                self._loop = None
+            await self._let_go()
+        finally:
+            self._stopping = False
 
     async def pause(self) -> None:
         """Stop draining until ``resume``; the lease is kept, so nobody else drains either."""
@@ -146,25 +140,33 @@ class SyncWorker:
 
     def local_commit(self) -> None:
         """Something was written here: have a look soon."""
-        self._wake.set()
+        if not self._committed:
+            self._committed = True
+            self._wake.set()
 
     async def reconfigure(self, settings: Settings) -> None:
         """Take over changed settings: another address, another interval, on or off (AC-023).
 
-        Asking for it is a reason to try the target again, whatever has changed.
+        A drain under way ends after the batch in hand, and a batch that hangs is cut, so that switching off takes less
+        than 30 s however much is pending.
         """
         if settings.persistence == self._settings.persistence:
-            self._settings = settings
-            self._circuit.close()
-            self._wake.set()
+            self._settings = self._link.settings = settings
             return
-        async with self._busy:
-            self._settings = settings
-            await self._disconnect()
-            self._circuit.close()
-            if self._off() is not None:
-                await self._let_go()
-        self._wake.set()
+        self._changing = True
+        try:
+            await self._interrupt()
+            try:
+                self._settings = self._link.settings = settings
+                await self._link.close()
+                self._circuit.close()
+                if self._resting_place() is not None:
+                    await self._tenure.release(self._shown())
+            finally:
+                self._busy.release()
+        finally:
+            self._changing = False
+            self._wake.set()
 
     async def sync_now(self, *, batch_size: int | None = None, progress: ProgressCallback | None = None) -> SyncReport:
         """Drain until nothing is due, whatever the circuit says; then pull.
@@ -177,7 +179,7 @@ class SyncWorker:
         """Queue every row that was never synced, then drain. A second run adds nothing."""
 
         async def work(tally: Tally) -> None:
-            await self._connected()
+            await self._link.connected(self._tenure.token)
             await self._queue(everything=False)
             await self._exchange(tally, progress=progress)
 
@@ -187,66 +189,36 @@ class SyncWorker:
         """Send every row again: the way back from ``remote_behind``. What the server already has stays as it is."""
 
         async def work(tally: Tally) -> None:
-            await self._connected(accept_behind=True)
+            await self._link.connected(self._tenure.token, accept_behind=True)
             await self._queue(everything=True)
             await self._exchange(tally, progress=progress)
 
         return await self._asked(work)
 
     async def status(self) -> SyncStatus:
-        """The worker at a glance; of another process's worker, what its lease says."""
+        """The worker at a glance; of another process's worker, what it showed with its last heartbeat."""
         standing = await self._journal.standing()
         live = standing.lease if await self._journal.is_live(standing.lease) else None
-        state, reason, hint = self._describe(live)
-        target = self._address()
-        facts = self._facts
-        return SyncStatus(
-            state=state,
-            reason=reason,
-            hint=hint,
-            target=target.display if isinstance(target, PostgresTarget) else None,
-            database=target.database if isinstance(target, PostgresTarget) else None,
-            holder=None if live is None else live.holder,
-            heartbeat_at=None if live is None else live.heartbeat_at,
-            pending=standing.outbox.pending,
-            oldest_pending_at=standing.outbox.oldest_pending_at,
-            retrying=standing.outbox.retrying,
-            failed=standing.outbox.failed,
-            conflicts=standing.conflicts.total,
-            unreviewed_conflicts=standing.conflicts.unreviewed,
-            duplicates=standing.duplicates,
-            rate=self._rate,
-            last_sync_at=standing.last_sync_at,
-            next_attempt_at=self._circuit.probe_at or standing.outbox.next_attempt_at,
-            schema_version=None if facts is None else facts.schema_version,
-            target_schema_version=self._target_version(),
-            latency_ms=None if facts is None else facts.latency * 1000,
-            clock_offset_ms=None if facts is None else facts.clock_offset * 1000,
-        )
+        return status_of(standing, live, self._condition(), self._shown(), address=self._link.address())
 
     async def probe(self) -> SyncStatus:
         """The status after a look at the target, for a process that runs no worker. Never raises for the target."""
-        if self._off() is None and not self.is_running:
+        if self._link.off() is None and not self.is_running:
             async with self._busy:
                 try:
-                    target = self._open_target()
-                    await target.connect()
-                    self._facts, self._facts_at = await target.probe(), self._wall()
-                    await target.check_schema()
+                    await self._link.probe()
                     self._circuit.close()
                 except PostgresFault as error:
                     self._trip(error.fault)
-                finally:
-                    await self._disconnect()
         return await self.status()
 
     def require_target(self) -> PostgresTarget:
         """Where PostgreSQL is. Raises SyncError where it is off or misconfigured."""
-        off = self._off()
+        off = self._link.off()
         if off is not None:
-            raise SyncError(off[1], hint=off[2])
-        address = self._address()
-        assert isinstance(address, PostgresTarget)
+            raise SyncError(off.reason, hint=off.hint)
+        address = self._link.address()
+        assert address is not None
         return address
 
     async def migrate_target(self, *, dry_run: bool = False) -> TierMigrations:
@@ -256,16 +228,13 @@ class SyncWorker:
         """
         self.require_target()
         async with self._busy:
-            target = self._open_target()
             try:
-                distribute = self._settings.persistence.postgres.distribute
-                done = await target.migrate(distribute=distribute, dry_run=dry_run)
+                done = await self._link.migrate(dry_run=dry_run)
             finally:
                 if not self.is_running:
-                    await self._disconnect()
+                    await self._link.close()
             if not dry_run:
                 self._circuit.close()
-                self._facts_at = None
         self._wake.set()
         return done
 
@@ -280,8 +249,11 @@ class SyncWorker:
         try:
             while not self._stopping:
                 self._wake.clear()
+                self._committed = False
+                # Before the round, so that what others commit during it is noticed after it.
+                version = await self._version()
                 await self._round()
-                await self._rest()
+                await self._rest(version)
         finally:
             heartbeat.cancel()
             with suppress(asyncio.CancelledError):
@@ -293,47 +265,61 @@ class SyncWorker:
             if self._stopping or self._paused:
                 return
             try:
-                if self._off() is not None:
+                if self._resting_place() is not None:
                     await self._keep_house(None)
                     return
-                if not self._circuit.may_try(self._wall()) or not await self._hold():
+                if not self._circuit.may_try(self._wall()) or not await self._tenure.hold(self._shown()):
                     return
                 await self._worked(self._exchange)
                 self._trouble = None
             except PostgresFault as error:
-                self._trip(error.fault)
-                await self._disconnect_if_lost(error.fault)
-                await self._show()
+                await self._link.after(error.fault)
             except LeaseLostError:
-                self._forget_lease()
+                # Next turn: a standby, unless the other one is gone already.
+                self._tenure.forget()
+                self._wake.set()
             except AcodeError as error:
                 # The workspace itself refused (disk full, locked for 30 s): nothing is lost, the next turn tries again.
                 self._trouble = error
                 log.error("sync.trouble", code=error.code, reason=error.message)
+            await self._tenure.show(self._shown())
 
-    async def _rest(self) -> None:
+    async def _rest(self, version: int) -> None:
         """Wait for the interval, a local commit, a request, another process's commit, or a probe that is due."""
         if self._stopping:
             return
         until = self._wall() + timedelta(seconds=await self._patience())
-        version = await self._version()
         while not (self._wake.is_set() or self._stopping):
             left = (until - self._wall()).total_seconds()
             if left <= 0:
                 return
             await self._nap(min(left, POLL_SECONDS))
-            if await self._version() != version and self._circuit.fault is None and self._in_the_way is None:
-                return
+            seen = await self._version()
+            if seen != version:
+                version = seen
+                if await self._is_wanted():
+                    return
+        if self._committed and not self._stopping:
+            self._wake.clear()
+            await self._nap(LINGER_SECONDS)
+
+    async def _is_wanted(self) -> bool:
+        """Whether what somebody committed gives this worker something to do; its own heartbeats do not."""
+        if self._circuit.fault is not None or self._paused or self._resting_place() is not None:
+            return False
+        if self._tenure.rival is not None:
+            return await self._journal.live_lease() is None
+        return await self._journal.has_due()
 
     async def _patience(self) -> float:
         """Seconds to sleep at most."""
         seconds = self._settings.persistence.sync.interval_seconds
         now = self._wall()
-        if self._in_the_way is not None:
+        if self._tenure.rival is not None:
             return min(seconds, STANDBY_SECONDS)
         if self._circuit.probe_at is not None:
             return max(0.05, min(seconds, (self._circuit.probe_at - now).total_seconds()))
-        if self._circuit.fault is None and self._off() is None:
+        if self._circuit.fault is None and self._resting_place() is None:
             due = (await self._journal.standing()).outbox.next_attempt_at
             if due is not None:
                 return max(0.05, min(seconds, (due - now).total_seconds()))
@@ -352,76 +338,61 @@ class SyncWorker:
     async def _version(self) -> int:
         return 0 if self._data_version is None else await self._data_version()
 
+    async def _beat(self) -> None:
+        """A heartbeat of its own, so that a long batch does not cost the lease."""
+        while True:
+            await self._sleep(leases.HEARTBEAT_SECONDS)
+            await self._tenure.beat(self._shown())
+
     # One exchange with the target
 
-    async def _asked(self, work: Callable[[Tally], Awaitable[None]]) -> SyncReport:
-        """Do a person's bidding now, and give back what was only held for it."""
+    async def _asked(self, work: Work) -> SyncReport:
+        """Do a person's bidding now, paused or not, and give back what was only held for it."""
         self.require_target()
         async with self._busy:
             self._circuit.close()
-            self._winding_down = False
+            paused, self._paused = self._paused, False
             try:
-                while not await self._hold():
-                    report = await self._drained_by_other()
-                    if report is not None:
-                        return report
+                if not await self._tenure.hold(self._shown()):
+                    rival = self._tenure.rival
+                    holder = rival.holder if rival is not None else "another worker"
+                    raise SyncError(f"{holder} drains this workspace", hint="it sends what is pending by itself")
                 return await self._worked(work)
             except PostgresFault as error:
-                self._trip(error.fault)
-                await self._disconnect_if_lost(error.fault)
+                await self._link.after(error.fault)
                 raise
             except LeaseLostError:
-                self._forget_lease()
+                self._tenure.forget()
                 raise
             finally:
+                self._paused = self._paused or paused
+                self._winding_down = False
                 if not self.is_running:
                     await self._let_go()
 
-    async def _drained_by_other(self) -> SyncReport | None:
-        """Wait while another worker sends what is pending, which it begins to within a second of a commit.
-
-        Answers what it did; None once its lease is free to be taken. Raises SyncError where it makes no progress.
-        """
-        before = (await self._journal.standing()).outbox.pending
-        least, idle_since, started = before, self._wall(), self._wall()
-        while True:
-            standing = await self._journal.standing()
-            queue = standing.outbox
-            if not queue.pending or self._winding_down:
-                return SyncReport(
-                    synced=before - queue.pending,
-                    remaining=queue.pending + queue.failed,
-                    duration_seconds=(self._wall() - started).total_seconds(),
-                )
-            if not await self._journal.is_live(standing.lease):
-                return None
-            if queue.pending < least:
-                least, idle_since = queue.pending, self._wall()
-            elif (self._wall() - idle_since).total_seconds() > OTHER_SECONDS:
-                holder = standing.lease.holder if standing.lease is not None else "another worker"
-                raise SyncError(
-                    f"{holder} drains this workspace and makes no progress",
-                    hint="see its log, or end it: this process then takes over",
-                )
-            await self._sleep(POLL_SECONDS)
-
-    async def _worked(self, work: Callable[[Tally], Awaitable[None]]) -> SyncReport:
-        """Run ``work`` and account for it, however it ends."""
+    async def _worked(self, work: Work) -> SyncReport:
+        """Run ``work`` and account for it, however it ends: in the circuit, the sync log and the numbers shown."""
         tally, started, at = Tally(), perf_counter(), self._wall()
-        event, message = "drained", ""
+        event, message, is_news = "stopped", "", False
         try:
             await work(tally)
+            is_news = self._circuit.fault is not None
             self._circuit.close()
+            event = "drained"
+            self._synced_at = self._wall()
+            if is_news:
+                log.info("sync.state", state=SyncState.IDLE.value)
         except PostgresFault as error:
             event, message = "interrupted", error.fault.sentence
+            is_news = self._trip(error.fault)
             raise
         finally:
             self._activity = None
             elapsed = perf_counter() - started
             if tally.done:
                 self._rate = tally.done / elapsed if elapsed > 0 else 0.0
-            if not tally.is_empty or event != "drained":
-                await self._note(tally, event, message, at, elapsed)
+            if is_news or not tally.is_empty:
+                await self._note(tally, event, message or _caught_up(tally), at, elapsed)
         remaining = (await self._journal.standing()).outbox
         return SyncReport(
             synced=tally.synced,
@@ -447,90 +418,45 @@ class SyncWorker:
             pulled=tally.pulled,
             duration_ms=round(elapsed * 1000),
         )
-        log.info("sync.drained", **{name: getattr(entry, name) for name in ("synced", "duplicates", "conflicts")})
-        await self._journal.note(entry, synced_at=self._wall() if event == "drained" else None)
+        numbers = ("synced", "duplicates", "superseded", "conflicts", "failed", "pulled", "duration_ms")
+        log.info(f"sync.{event}", **{name: getattr(entry, name) for name in numbers})
+        await self._journal.note(entry, synced_at=self._synced_at)
 
     async def _exchange(
         self, tally: Tally, *, batch_size: int | None = None, progress: ProgressCallback | None = None
     ) -> None:
         """Push everything that is due, then pull everything that is news."""
-        target, mark = await self._connected()
+        if not self._link.is_open:
+            self._activity = SyncState.CONNECTING
+        target, mark = await self._link.connected(self._tenure.token)
         self._activity = SyncState.SYNCING
         pending = (await self._journal.standing()).outbox.pending
         drain = Drain(
             self._journal,
             target,
             mark,
-            token=self._token,
+            token=self._tenure.token,
             batch_size=batch_size or self._settings.persistence.sync.max_batch_size,
             tally=tally,
-            should_stop=lambda: self._stopping or self._paused or self._lost or self._winding_down,
+            should_stop=self._should_stop,
             pending=pending,
             progress=progress,
         )
         await drain.run()
-        if self._stopping or self._winding_down:
+        if self._should_stop():
             return
         standing = await self._journal.mark() or mark
-        _, tally.pulled = await pull(self._journal, target, standing, token=self._token)
+        token, stop = self._tenure.token, self._should_stop
+        _, tally.pulled = await pull(self._journal, target, standing, token=token, should_stop=stop)
         await self._keep_house(target)
 
-    async def _connected(self, *, accept_behind: bool = False) -> tuple["SyncTarget", Mark]:
-        """A target that is ready for batches, and where this replica stands with it. Raises PostgresFault."""
-        target = self._open_target()
-        if not target.is_connected:
-            self._activity = SyncState.CONNECTING
-            self._facts_at = None
-            await target.connect()
-        await self._look(target)
-        mark = await self._journal.mark()
-        if self._facts_at == self._wall() or mark is None or accept_behind:
-            head = await target.register_workspace(
-                self._journal.workspace_id, user=self._user, host=self._journal.host, version=__version__
-            )
-            if mark is not None and is_behind(head, mark):
-                if not accept_behind:
-                    raise behind_fault()
-                if head.incarnation == mark.incarnation:
-                    head = await target.renew_incarnation(self._journal.workspace_id)
-                mark = None
-            if mark is None:
-                # From zero: whatever other replicas have sent so far is news here.
-                mark = Mark(change_seq=0, incarnation=head.incarnation)
-                await self._journal.set_mark(self._token, mark)
-        return target, mark
-
-    async def _look(self, target: "SyncTarget") -> None:
-        """Refresh what is known of the target once a minute: its schema, its clock, how far away it is."""
-        now = self._wall()
-        if self._facts_at is not None and (now - self._facts_at).total_seconds() < FACTS_SECONDS:
-            return
-        facts = await target.probe()
-        postgres = self._settings.persistence.postgres
-        if facts.schema_version != self._target_version() and postgres.auto_migrate and not facts.read_only:
-            try:
-                await target.migrate(distribute=postgres.distribute)
-            except MigrationError as error:
-                raise PostgresFault(Fault(kind=FaultKind.SCHEMA, sentence=error.message, hint=error.hint)) from error
-            facts = await target.probe()
-        self._facts = facts
-        await target.check_schema()
-        if facts.read_only:
-            raise PostgresFault(
-                Fault(
-                    kind=FaultKind.SERVER,
-                    sqlstate="25006",
-                    sentence=f"{target.target.display} is read-only, a standby perhaps",
-                    hint="point the address at the primary",
-                )
-            )
-        if abs(facts.clock_offset) > CLOCK_WARNING_SECONDS:
-            log.warning("sync.clock_offset", offset_ms=round(facts.clock_offset * 1000))
-        self._facts_at = self._wall()
+    def _should_stop(self) -> bool:
+        """Asked between batches and pages: whether somebody wants this drain to end."""
+        return self._stopping or self._paused or self._changing or self._winding_down or self._tenure.is_lost
 
     async def _queue(self, *, everything: bool) -> None:
         after: str | None = ""
-        while after is not None and not (self._stopping or self._winding_down):
+        while after is not None and not self._should_stop():
             _, after = await self._journal.queue_unsent(after=after, limit=HISTORY_PAGE, everything=everything)
 
     async def _keep_house(self, target: "SyncTarget | None") -> None:
@@ -538,146 +464,88 @@ class SyncWorker:
         now = self._wall()
         if self._upkept_at is not None and now - self._upkept_at < upkeep.EVERY:
             return
+        if target is None and (self._link.is_enabled or await self._journal.live_lease() is not None):
+            # Another process may not know yet that there is nowhere to send to: its batch in hand is left alone.
+            return
         self._upkept_at = now
         if target is not None:
             days = self._settings.persistence.sync.retention_days
             await upkeep.retain(self._journal, target, before=now - timedelta(days=days))
-        elif not self._settings.persistence.postgres.enabled:
+        else:
             await upkeep.fold(self._journal)
 
-    # The lease
+    # Ends and interruptions
 
-    async def _hold(self) -> bool:
-        # The state as it will be if this succeeds: a standby that takes over is none any more.
-        self._in_the_way = None
-        state = self._state().value
-        self._in_the_way = await self._journal.acquire(self._token, mode=self._mode, state=state)
-        self._lost = False
-        return self._in_the_way is None
-
-    async def _beat(self) -> None:
-        """A heartbeat of its own, so that a long batch does not cost the lease."""
-        while True:
-            await self._sleep(leases.HEARTBEAT_SECONDS)
-            if self._in_the_way is None and self._off() is None:
-                await self._show()
-
-    async def _show(self) -> None:
-        """Beat, and let other processes see the state."""
+    async def _interrupt(self) -> None:
+        """Take ``_busy`` from whatever goes on: after the step in hand, or by cutting the connection if that hangs."""
         try:
-            live = await self._journal.live_lease()
-            if live is not None and live.token == self._token:
-                await self._journal.beat(self._token, self._state().value)
-        except LeaseLostError:
-            self._lost = True
-        except AcodeError as error:
-            log.warning("sync.heartbeat", code=error.code, reason=error.message)
-
-    def _forget_lease(self) -> None:
-        # A token is never used again: whoever took over may have counted on its being void.
-        self._token = new_id()
-        self._lost = False
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._busy.acquire()
+        except TimeoutError:
+            self._link.terminate()
+            await self._busy.acquire()
 
     async def _let_go(self) -> None:
-        await self._disconnect()
-        try:
-            await self._journal.release(self._token)
-        except AcodeError as error:
-            log.warning("sync.release", code=error.code, reason=error.message)
+        await self._link.close()
+        await self._tenure.release(self._shown())
 
-    # The target
-
-    def _address(self) -> PostgresTarget | Misconfigured | None:
-        return self._resolve(self._settings) if self._settings.persistence.postgres.enabled else None
-
-    def _off(self) -> tuple[SyncState, str, str] | None:
-        """Why there is nothing to talk to; None if there is."""
-        address = self._address()
-        if address is None:
-            return SyncState.DISABLED, OFF_REASON, OFF_HINT
-        if isinstance(address, Misconfigured):
-            return SyncState.MISCONFIGURED, address.reason, address.hint
-        return None
-
-    def _open_target(self) -> "SyncTarget":
-        address = self._address()
-        assert isinstance(address, PostgresTarget)
-        if self._target is not None and self._target.target == address:
-            return self._target
-        # Here, not above: a process that never syncs need not load the driver.
-        from acode_tui.storage.postgres.sync_target import SyncTarget
-
-        postgres = self._settings.persistence.postgres
-        add_secrets(address.secrets)
-        self._target = SyncTarget(
-            address,
-            rules,
-            schema=postgres.schema,
-            connect_timeout=postgres.connect_timeout_seconds,
-            command_timeout=postgres.command_timeout_seconds,
-            wall=self._wall,
-        )
-        return self._target
-
-    async def _disconnect(self) -> None:
-        target, self._target = self._target, None
-        self._facts_at = None
-        if target is not None:
-            await target.close()
-
-    async def _disconnect_if_lost(self, fault: Fault) -> None:
-        """After a fault of the target nothing about it is taken for granted: the next try looks again."""
-        self._facts_at = None
-        if fault.sqlstate is None:
-            await self._disconnect()
-
-    def _trip(self, fault: Fault) -> None:
-        before = self._circuit.state
+    def _trip(self, fault: Fault) -> bool:
+        """Open the circuit; answers whether that is another state than before."""
+        before = self._circuit.fault
         self._circuit.trip(fault, now=self._wall(), interval_seconds=self._settings.persistence.sync.interval_seconds)
-        if self._circuit.state is not before:
-            log.warning(
-                "sync.state",
-                code="ACODE-DB-005",
-                state=str(self._circuit.state),
-                reason=fault.sentence,
-                hint=fault.hint,
-            )
-
-    @staticmethod
-    def _target_version() -> str:
-        from acode_tui.storage.migrations.runner import packaged
-
-        return packaged("postgres")[-1].version
+        if before is not None and before.sentence == fault.sentence:
+            return False
+        state = str(self._circuit.state)
+        log.warning("sync.state", code="ACODE-DB-005", state=state, reason=fault.sentence, hint=fault.hint)
+        return True
 
     # What is shown
 
-    def _state(self) -> SyncState:
-        off = self._off()
+    def _resting_place(self) -> SyncState | None:
+        """The state of a worker that its settings give nothing to do; None if there is something."""
+        off = self._link.off()
         if off is not None:
-            return off[0]
-        if self._paused:
-            return SyncState.PAUSED
-        if self._in_the_way is not None:
-            return SyncState.STANDBY
-        return self._circuit.state or self._activity or SyncState.IDLE
+            return off.state
+        return None if self._settings.persistence.sync.enabled else SyncState.DISABLED
 
-    def _describe(self, live: Lease | None) -> tuple[SyncState, str, str]:
-        off = self._off()
-        if off is not None:
-            return off
-        fault = self._circuit.fault
-        if not self.is_running and not self._busy.locked():
-            if live is not None and live.token != self._token and live.state in tuple(SyncState):
-                return SyncState(live.state), f"{live.holder} drains this workspace", ""
-            if fault is None:
-                return SyncState.STOPPED, "no worker runs", "open the dashboard or run `acode-tui --headless`"
-        state = self._state()
-        if state is SyncState.PAUSED:
-            return state, "the worker is paused", "press p to resume"
-        if state is SyncState.STANDBY and self._in_the_way is not None:
-            return state, f"{self._in_the_way.holder} drains this workspace", "it is taken over when that one ends"
-        if fault is not None and state is self._circuit.state:
-            return state, fault.sentence, fault.hint
-        if self._trouble is not None:
-            return state, self._trouble.message, self._trouble.hint
-        return state, "", ""
+    def _state(self) -> SyncState:
+        return describe(self._condition(), None).state
+
+    def _condition(self) -> Condition:
+        return Condition(
+            token=self._tenure.token,
+            off=self._link.off(),
+            is_enabled=self._settings.persistence.sync.enabled,
+            is_running=self.is_running,
+            is_busy=self._busy.locked(),
+            is_paused=self._paused,
+            rival=self._tenure.rival,
+            activity=self._activity,
+            fault=self._circuit.fault,
+            fault_state=self._circuit.state,
+            trouble=self._trouble,
+        )
+
+    def _shown(self) -> Shown:
+        """What goes with a heartbeat."""
+        facts = self._link.facts
+        told = describe(self._condition(), None)
+        return Shown(
+            state=told.state.value,
+            reason=told.reason,
+            hint=told.hint,
+            rate=self._rate,
+            last_sync_at=self._synced_at,
+            next_attempt_at=self._circuit.probe_at,
+            schema_version=None if facts is None else facts.schema_version,
+            target_schema_version=target_version(),
+            latency_ms=None if facts is None else facts.latency * 1000,
+            clock_offset_ms=None if facts is None else facts.clock_offset * 1000,
+        )
+
+
+def _caught_up(tally: Tally) -> str:
+    """An old workspace file that was put back catches up by itself, and says so."""
+    if not tally.pulled:
+        return ""
+    return f"took over {tally.pulled} rows that were written elsewhere, or here before this file was put back"

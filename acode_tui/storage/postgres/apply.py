@@ -37,7 +37,7 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     entity: Entity
     base: int = 0
-    ancestors: tuple[Entity, ...] = ()
+    ancestors: Sequence[Entity] = ()
 
     @property
     def kind(self) -> EntityType:

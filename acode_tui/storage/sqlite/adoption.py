@@ -1,5 +1,6 @@
 """Writing the team's version of a row here: no outbox record, and never over an edit that waits to be sent."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -9,8 +10,12 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
 
+# Keys begin with kind and id, so a row's records are one range of their unique index; "~" sorts after any stamp.
 _PENDING = """
-SELECT 1 FROM outbox WHERE idempotency_key >= ? AND idempotency_key < ? AND processed_at IS NULL LIMIT 1
+SELECT asked.key FROM json_each(?) AS asked WHERE EXISTS (
+    SELECT 1 FROM outbox
+    WHERE idempotency_key >= asked.value || ':' AND idempotency_key < asked.value || ':~' AND processed_at IS NULL
+)
 """
 _STANDING = {
     kind: f"SELECT sync_version, updated_at FROM {table.name} WHERE id = ?"  # noqa: S608
@@ -22,10 +27,12 @@ _IGNORE = {
 }
 
 
-def has_pending(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> bool:
-    """Whether a write of this row still waits to be delivered."""
-    start = f"{kind.value}:{entity_id}:"
-    return connection.execute(_PENDING, (start, start + "~")).fetchone() is not None
+def pending_among(
+    connection: sqlite3.Connection, rows: Sequence[tuple[EntityType, str]]
+) -> set[tuple[EntityType, str]]:
+    """Those of the rows that a write still waiting to be delivered is about."""
+    asked = json.dumps([f"{kind.value}:{entity_id}" for kind, entity_id in rows])
+    return {rows[position] for (position,) in connection.execute(_PENDING, (asked,))}
 
 
 def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
@@ -47,6 +54,8 @@ def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: 
 
     A row that a pending record is about is left to the push; one that is not newer by ``sync_version`` stays.
     """
+    mutable = [(remote.kind, remote.id) for remote in pulled if TABLES[remote.kind].mutable]
+    pending = pending_among(connection, mutable)
     written = 0
     for remote in pulled:
         clock.raise_to(remote.updated_at)
@@ -55,7 +64,7 @@ def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: 
             version: int = getattr(remote, "sync_version", 0)
             if standing is not None and standing[0] >= version:
                 continue
-            if has_pending(connection, remote.kind, remote.id):
+            if (remote.kind, remote.id) in pending:
                 continue
         elif isinstance(remote, Artifact) and remote.content is None:
             continue

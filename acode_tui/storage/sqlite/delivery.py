@@ -3,11 +3,15 @@
 Records go oldest first. Of several records of one row only the newest is sent, at the oldest one's place in its lane,
 so a parent still precedes its child; the others end as superseded. An answer is written in one transaction that also
 proves that the lease is still held: a worker that lost it may not acknowledge, and its work comes back as duplicates.
+
+Both halves take a fixed number of statements, whatever the batch, for the user's own writes wait behind them.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, overload
 
 import msgspec
 
@@ -17,10 +21,14 @@ from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.postgres.apply import ApplyResult, ApplyRow
-from acode_tui.storage.sqlite.adoption import adopt, has_pending
+from acode_tui.storage.sqlite.adoption import adopt, pending_among
 from acode_tui.storage.sqlite.conflicts import insert_conflict
 
 SameContent = Callable[[Entity, Entity], bool]
+
+SCAN = 8
+"""How many records a batch may stand for, as a multiple of its rows: a row that was written a million times is sent
+once in every so many, so that memory stays bounded."""
 
 _BLOCKED = """
 SELECT session_id, min(id) FROM outbox
@@ -33,35 +41,91 @@ _DUE = """
 SELECT o.id, o.idempotency_key, o.session_id, o.entity_type, o.entity_id, o.payload FROM outbox AS o
 LEFT JOIN blocked AS b ON b.session_id = o.session_id
 WHERE o.processed_at IS NULL AND (b.first IS NULL OR o.id < b.first)
-ORDER BY o.created_at, o.id
+ORDER BY o.created_at, o.id LIMIT ?
 """
 _CLAIM = f"WITH blocked (session_id, first) AS MATERIALIZED ({_BLOCKED}) {_DUE}"
 
 # A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
 _NEWER = """
-SELECT id, idempotency_key, payload FROM outbox
-WHERE idempotency_key > ? AND idempotency_key < ? AND processed_at IS NULL ORDER BY idempotency_key
+SELECT asked.key, o.id, o.idempotency_key, o.payload FROM json_each(?) AS asked
+CROSS JOIN outbox AS o ON o.idempotency_key > asked.value ->> 0 AND o.idempotency_key < asked.value ->> 1
+WHERE o.processed_at IS NULL AND o.id < asked.value ->> 2
+ORDER BY asked.key, o.idempotency_key
 """
-_VERSION = {
-    kind: f"SELECT sync_version FROM {table.name} WHERE id = ?"  # noqa: S608
+_VERSIONS = {
+    kind: f"SELECT id, sync_version FROM {table.name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
     for kind, table in TABLES.items()
     if table.mutable
 }
+_CONTENTS = "SELECT id, content FROM artifacts WHERE id IN (SELECT value FROM json_each(?))"
 _SET_VERSION = {
     kind: f"UPDATE {table.name} SET sync_version = ? WHERE id = ? AND sync_version < ?"  # noqa: S608
     for kind, table in TABLES.items()
     if table.mutable
 }
-_CONTENT = "SELECT content FROM artifacts WHERE id = ?"
-_DONE = "UPDATE outbox SET processed_at = ?, outcome = ?, updated_at = ? WHERE id = ? AND processed_at IS NULL"
+# By key as well as by id: a record that was folded into a newer one meanwhile is not the one that was sent.
+_DONE = """
+UPDATE outbox SET processed_at = ?, outcome = ?, updated_at = ?
+WHERE id = ? AND idempotency_key = ? AND processed_at IS NULL
+"""
+
+
+class Place(NamedTuple):
+    """A record by its place in the outbox and by what it says."""
+
+    id: int
+    key: str
 
 
 class ClaimedRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A record to send, the older ones that it stands for, and the version its row was last in step with."""
 
     row: ApplyRow
-    superseded: tuple[int, ...] = ()
+    superseded: tuple[Place, ...] = ()
     size: int = 0
+
+
+class _Past(Sequence[Entity]):
+    """Older versions of a row, decoded only when somebody looks: hardly ever, and there may be thousands."""
+
+    def __init__(self, kind: EntityType, payloads: Sequence[str]) -> None:
+        self._kind = kind
+        self._payloads = payloads
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def __iter__(self) -> Iterator[Entity]:
+        return (decode_payload(self._kind, payload) for payload in reversed(self._payloads))
+
+    @overload
+    def __getitem__(self, index: int) -> Entity: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Entity]: ...
+    def __getitem__(self, index: int | slice) -> Entity | Sequence[Entity]:
+        return tuple(self)[index]
+
+
+class _Version(NamedTuple):
+    id: int
+    key: str
+    payload: str
+
+
+class _Chosen(NamedTuple):
+    kind: EntityType
+    entity_id: str
+    session_id: str
+    versions: list[_Version]
+
+
+class _Sized(msgspec.Struct):
+    size: int = 0
+
+
+def has_due(connection: sqlite3.Connection, *, now: str) -> bool:
+    """Whether there is anything to claim."""
+    return connection.execute(_CLAIM, (now, 1)).fetchone() is not None
 
 
 def claim(connection: sqlite3.Connection, *, now: str, max_records: int, max_bytes: int) -> tuple[ClaimedRecord, ...]:
@@ -70,14 +134,12 @@ def claim(connection: sqlite3.Connection, *, now: str, max_records: int, max_byt
     Claiming writes nothing. A crash before the answer leaves everything as it was, to be sent again.
     """
     blocked = dict(connection.execute(_BLOCKED, (now,)))
-    chosen: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
-    lanes: dict[tuple[str, str], str] = {}
-    size = 0
-    for record_id, key, session_id, kind, entity_id, payload in connection.execute(_CLAIM, (now,)):
-        entity_key = (kind, entity_id)
-        known = chosen.get(entity_key)
+    chosen: dict[tuple[str, str], _Chosen] = {}
+    size, last = 0, 0
+    for record_id, key, session_id, kind, entity_id, payload in connection.execute(_CLAIM, (now, max_records * SCAN)):
+        known = chosen.get((kind, entity_id))
         if known is not None:
-            known.append((record_id, key, payload))
+            known.versions.append(_Version(record_id, key, payload))
             continue
         cost = len(payload)
         if kind == EntityType.ARTIFACT:
@@ -85,55 +147,64 @@ def claim(connection: sqlite3.Connection, *, now: str, max_records: int, max_byt
         if chosen and (len(chosen) >= max_records or size + cost > max_bytes):
             break
         size += cost
-        chosen[entity_key] = [(record_id, key, payload)]
-        lanes[entity_key] = session_id
-    return tuple(
-        _claimed(connection, EntityType(kind), entity_id, lanes[kind, entity_id], found, blocked)
-        for (kind, entity_id), found in chosen.items()
-    )
+        last = record_id
+        version = _Version(record_id, key, payload)
+        chosen[kind, entity_id] = _Chosen(EntityType(kind), entity_id, session_id, [version])
+    if not chosen:
+        return ()
+    _extend(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
+    bases, contents = _bases(connection, chosen.values()), _contents(connection, chosen.values())
+    return tuple(_claimed(each, bases, contents) for each in chosen.values())
 
 
-class _Sized(msgspec.Struct):
-    size: int = 0
+def _extend(connection: sqlite3.Connection, chosen: list[_Chosen], blocked: dict[str, int], *, before: int) -> None:
+    """Add each row's later records, as far as their lane is free and a batch may reach."""
+    asked = {
+        str(position): (
+            each.versions[-1].key,
+            f"{each.kind.value}:{each.entity_id}:~",
+            min(before, blocked.get(each.session_id, before)),
+        )
+        for position, each in enumerate(chosen)
+        if TABLES[each.kind].mutable
+    }
+    for position, *version in connection.execute(_NEWER, (json.dumps(asked),)):
+        chosen[int(position)].versions.append(_Version(*version))
 
 
-def _claimed(
-    connection: sqlite3.Connection,
-    kind: EntityType,
-    entity_id: str,
-    session_id: str,
-    found: list[tuple[int, str, str]],
-    blocked: dict[str, int],
-) -> ClaimedRecord:
-    versions = found + _newer(connection, kind, entity_id, found[-1][1], blocked.get(session_id))
-    record_id, key, payload = versions[-1]
-    entity: Entity = decode_payload(kind, payload)
-    base = 0
-    if TABLES[kind].mutable:
-        stored = connection.execute(_VERSION[kind], (entity_id,)).fetchone()
-        base = 0 if stored is None else int(stored[0])
-    elif isinstance(entity, Artifact):
-        content = connection.execute(_CONTENT, (entity_id,)).fetchone()
-        entity = msgspec.structs.replace(entity, content=b"" if content is None else content[0])
+def _bases(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, int]:
+    """The version that each mutable row was last in step with, by id."""
+    ids: defaultdict[EntityType, list[str]] = defaultdict(list)
+    for each in chosen:
+        if TABLES[each.kind].mutable:
+            ids[each.kind].append(each.entity_id)
+    found: dict[str, int] = {}
+    for kind, wanted in ids.items():
+        found.update(connection.execute(_VERSIONS[kind], (json.dumps(wanted),)))
+    return found
+
+
+def _contents(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, bytes]:
+    """The content of each artifact, by id."""
+    wanted = [each.entity_id for each in chosen if each.kind is EntityType.ARTIFACT]
+    return dict(connection.execute(_CONTENTS, (json.dumps(wanted),))) if wanted else {}
+
+
+def _claimed(each: _Chosen, bases: dict[str, int], contents: dict[str, bytes]) -> ClaimedRecord:
+    *past, newest = each.versions
+    entity: Entity = decode_payload(each.kind, newest.payload)
+    if isinstance(entity, Artifact):
+        entity = msgspec.structs.replace(entity, content=contents.get(each.entity_id, b""))
     row = ApplyRow(
-        record_id=record_id,
-        idempotency_key=key,
-        session_id=session_id,
+        record_id=newest.id,
+        idempotency_key=newest.key,
+        session_id=each.session_id,
         entity=entity,
-        base=base,
-        ancestors=tuple(decode_payload(kind, older) for _, _, older in versions[:-1]),
+        base=bases.get(each.entity_id, 0),
+        ancestors=_Past(each.kind, [version.payload for version in past]),
     )
-    return ClaimedRecord(row=row, superseded=tuple(each[0] for each in versions[:-1]), size=len(payload))
-
-
-def _newer(
-    connection: sqlite3.Connection, kind: EntityType, entity_id: str, key: str, first_blocked: int | None
-) -> list[tuple[int, str, str]]:
-    """A row's later records, as far as their lane is free."""
-    if not TABLES[kind].mutable:
-        return []
-    found = connection.execute(_NEWER, (key, f"{kind.value}:{entity_id}:~")).fetchall()
-    return [each for each in found if first_blocked is None or each[0] < first_blocked]
+    superseded = tuple(Place(version.id, version.key) for version in past)
+    return ClaimedRecord(row=row, superseded=superseded, size=len(newest.payload))
 
 
 def acknowledge(
@@ -146,40 +217,47 @@ def acknowledge(
     same_content: SameContent,
 ) -> int:
     """Write what became of a batch; part of a unit that has proved the lease. Answers how many conflicts are new."""
-    done: list[Any] = []
-    conflicts = 0
+    done: list[tuple[str, str, str, int, str]] = []
     for record, result in zip(claimed, results, strict=True):
-        done.append((now, result.outcome, now, record.row.record_id))
-        done += [(now, "superseded", now, older) for older in record.superseded]
+        done.append((now, result.outcome, now, record.row.record_id, record.row.idempotency_key))
+        done += [(now, "superseded", now, older.id, older.key) for older in record.superseded]
     # First the records, so that "is there a pending one?" below means one that came after this batch was claimed.
     connection.executemany(_DONE, done)
+    mutable = [record.row.entity for record in claimed if TABLES[record.row.kind].mutable]
+    edited = pending_among(connection, [(entity.kind, entity.id) for entity in mutable])
+    conflicts = 0
+    versions: defaultdict[EntityType, list[tuple[int, str, int]]] = defaultdict(list)
     for record, result in zip(claimed, results, strict=True):
         if result.conflict is not None:
             conflicts += insert_conflict(connection, result.conflict)
         if result.remote is not None:
             clock.raise_to(result.remote.updated_at)
-        _settle(connection, record.row.entity, result, same_content)
+        sent = record.row.entity
+        if not TABLES[sent.kind].mutable:
+            continue
+        match _settlement(sent, result, edited_since=(sent.kind, sent.id) in edited, same_content=same_content):
+            case Entity() as remote:
+                adopt(connection, remote)
+            case int(version):
+                versions[sent.kind].append((version, sent.id, version))
+    for kind, raised in versions.items():
+        connection.executemany(_SET_VERSION[kind], raised)
     return conflicts
 
 
-def _settle(connection: sqlite3.Connection, sent: Entity, result: ApplyResult, same_content: SameContent) -> None:
-    """Bring the local row in step with the central one, never over an edit that came after it was sent."""
-    if not TABLES[sent.kind].mutable:
-        return
-    edited_since = has_pending(connection, sent.kind, sent.id)
+def _settlement(
+    sent: Entity, result: ApplyResult, *, edited_since: bool, same_content: SameContent
+) -> Entity | int | None:
+    """How the local row comes into step with the central one: by adopting it, by taking its version, or not yet.
+
+    Never over an edit that came after it was sent.
+    """
     remote = result.remote
     if remote is None or not edited_since:
         if remote is None or remote.updated_at < sent.updated_at:
             # The central row is what was sent: that is what the local row, edited since or not, grew out of.
-            _set_version(connection, sent, result.sync_version)
-        else:
-            adopt(connection, remote)
-        return
+            return result.sync_version
+        return remote
     # A later local edit knew nothing of a central row that says something else: its base stays behind, so that
     # the next delivery sees the conflict.
-    if same_content(sent, remote):
-        _set_version(connection, sent, result.sync_version)
-
-
-def _set_version(connection: sqlite3.Connection, entity: Entity, version: int) -> None:
-    connection.execute(_SET_VERSION[entity.kind], (version, entity.id, version))
+    return result.sync_version if same_content(sent, remote) else None

@@ -104,9 +104,9 @@ def require(connection: sqlite3.Connection, token: str) -> None:
         raise LeaseLostError("another worker has taken over this workspace")
 
 
-def release(connection: sqlite3.Connection, token: str) -> None:
-    """Give it up, so that a standby need not wait for it to expire."""
-    connection.execute(_RELEASE, (token,))
+def release(connection: sqlite3.Connection, token: str) -> bool:
+    """Give it up, so that a standby need not wait for it to expire. Answers whether it was held."""
+    return connection.execute(_RELEASE, (token,)).rowcount > 0
 
 
 def _is_alive(pid: int) -> bool:

@@ -28,6 +28,7 @@ from acode_tui.storage.sqlite.writer import Writer
 MARK = "sync_mark"
 LAST_SYNC = "sync_last_at"
 DUPLICATES = "sync_duplicates"
+SHOWN = "sync_shown"
 LOG_KEPT = 1_000
 
 _LOG = """
@@ -44,6 +45,21 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
     change_seq: int
     incarnation: str
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the lease's holder lets other processes see of it, stored with each heartbeat."""
+
+    state: str
+    reason: str = ""
+    hint: str = ""
+    rate: float = 0.0
+    last_sync_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    schema_version: str | None = None
+    target_schema_version: str | None = None
+    latency_ms: float | None = None
+    clock_offset_ms: float | None = None
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -70,6 +86,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     lease: Lease | None
     last_sync_at: datetime | None
     duplicates: int
+    shown: Shown | None
 
 
 class SyncJournal:
@@ -106,6 +123,11 @@ class SyncJournal:
             lambda connection: delivery.claim(connection, now=now, max_records=max_records, max_bytes=max_bytes)
         )
 
+    async def has_due(self) -> bool:
+        """Whether ``claim`` would find anything."""
+        now = format_time(self._wall())
+        return await self._readers.run(lambda connection: delivery.has_due(connection, now=now))
+
     async def acknowledge(self, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
         """Write what became of a batch; answers how many conflicts are new. Raises LeaseLostError."""
 
@@ -133,7 +155,7 @@ class SyncJournal:
         def unit(connection: sqlite3.Connection) -> bool:
             lease.require(connection, token)
             # The oldest record of the row stands where its lane waits; the newer ones wait behind it.
-            record_id = claimed.superseded[0] if claimed.superseded else claimed.row.record_id
+            record_id = claimed.superseded[0].id if claimed.superseded else claimed.row.record_id
             return outbox.fail(connection, record_id, error, self._wall(), self._retry, dead=dead)
 
         return await self._writer.run(unit, quiet=True)
@@ -167,25 +189,42 @@ class SyncJournal:
 
     # Lease
 
-    async def acquire(self, token: str, *, mode: str, state: str) -> Lease | None:
+    async def acquire(self, token: str, *, mode: str, shown: Shown) -> Lease | None:
         """Take or renew the lease; None on success, else the one in the way."""
 
         def unit(connection: sqlite3.Connection) -> Lease | None:
-            return lease.acquire(
-                connection, token=token, host=self.host, pid=os.getpid(), mode=mode, state=state, now=self._wall()
+            rival = lease.acquire(
+                connection,
+                token=token,
+                host=self.host,
+                pid=os.getpid(),
+                mode=mode,
+                state=shown.state,
+                now=self._wall(),
             )
+            if rival is None:
+                _store_shown(connection, shown)
+            return rival
 
         return await self._writer.run(unit, quiet=True)
 
-    async def beat(self, token: str, state: str) -> None:
-        """A heartbeat. Raises LeaseLostError."""
-        await self._writer.run(
-            lambda connection: lease.beat(connection, token=token, state=state, now=self._wall()), quiet=True
-        )
+    async def beat(self, token: str, shown: Shown) -> None:
+        """A heartbeat, with what there is to see. Raises LeaseLostError."""
 
-    async def release(self, token: str) -> None:
-        """Give the lease up, if it is held."""
-        await self._writer.run(lambda connection: lease.release(connection, token), quiet=True)
+        def unit(connection: sqlite3.Connection) -> None:
+            lease.beat(connection, token=token, state=shown.state, now=self._wall())
+            _store_shown(connection, shown)
+
+        await self._writer.run(unit, quiet=True)
+
+    async def release(self, token: str, shown: Shown) -> None:
+        """Give the lease up, if it is held; the last sync is kept."""
+
+        def unit(connection: sqlite3.Connection) -> None:
+            if lease.release(connection, token) and shown.last_sync_at is not None:
+                meta.store(connection, LAST_SYNC, format_time(shown.last_sync_at))
+
+        await self._writer.run(unit, quiet=True)
 
     async def live_lease(self) -> Lease | None:
         """The lease, if its holder may still be at work."""
@@ -227,12 +266,14 @@ class SyncJournal:
 
         def read(connection: sqlite3.Connection) -> Standing:
             last = meta.read(connection, LAST_SYNC)
+            shown = meta.read(connection, SHOWN)
             return Standing(
                 outbox=outbox.read_stats(connection),
                 conflicts=conflicts.read_counts(connection),
                 lease=lease.read(connection),
                 last_sync_at=None if last is None else parse_time(last),
                 duplicates=int(meta.read(connection, DUPLICATES) or 0),
+                shown=None if shown is None else msgspec.json.decode(shown, type=Shown),
             )
 
         return await self._readers.run(read)
@@ -275,3 +316,7 @@ def _read_mark(connection: sqlite3.Connection) -> Mark | None:
 
 def _store_mark(connection: sqlite3.Connection, mark: Mark) -> None:
     meta.store(connection, MARK, msgspec.json.encode(mark).decode())
+
+
+def _store_shown(connection: sqlite3.Connection, shown: Shown) -> None:
+    meta.store(connection, SHOWN, msgspec.json.encode(shown).decode())

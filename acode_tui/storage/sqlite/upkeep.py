@@ -29,8 +29,14 @@ WHERE idempotency_key > ? AND idempotency_key < ? AND processed_at IS NULL ORDER
 """
 _FOLD = "UPDATE outbox SET idempotency_key = ?, payload = ?, updated_at = ? WHERE id = ?"
 _DELETE = "DELETE FROM outbox WHERE id = ?"
-_SESSIONS = "SELECT id, sync_version FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
-_RECORD = "SELECT id, processed_at FROM outbox WHERE idempotency_key = ?"
+_SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
+_KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
+_FORGET = "DELETE FROM outbox WHERE idempotency_key = ? AND processed_at IS NOT NULL"
+_RECORD = """idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at,
+    attempts, next_attempt_at, failed_at, last_error"""
+_LANE = f"SELECT {_RECORD} FROM outbox WHERE session_id = ? AND processed_at IS NULL ORDER BY id"  # noqa: S608
+_EMPTY_LANE = "DELETE FROM outbox WHERE session_id = ? AND processed_at IS NULL"
+_FILL_LANE = f"INSERT INTO outbox ({_RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,28 +97,42 @@ def queue_unsent(
     records were made, and the session id to go on after; None at the end.
     """
     sessions = connection.execute(_SESSIONS, (after, limit)).fetchall()
-    made = 0
-    for session_id, _ in sessions:
-        graph = read_graph(connection, session_id)
-        for entity in graph.entities():
-            version = getattr(entity, "sync_version", None)
-            if version is None:
-                # Events and artifacts carry no version: they were sent if the rest of their session was.
-                version = graph.sync_version
-            if version == 0 or everything:
-                row = rows.to_row(entity)
-                made += _queue(connection, entity.kind, row, clock, again=everything)
+    made = sum(_queue_session(connection, clock, session_id, everything=everything) for (session_id,) in sessions)
     return made, sessions[-1][0] if len(sessions) == limit else None
 
 
-def _queue(
-    connection: sqlite3.Connection, kind: EntityType, row: rows.Row, clock: MonotonicClock, *, again: bool
-) -> int:
-    record = entity_writes.outbox_row(kind, row, Operation.INSERT, format_time(clock.tick()))
-    standing = connection.execute(_RECORD, (record[0],)).fetchone()
-    if standing is not None:
-        if not again or standing[1] is None:
-            return 0
-        connection.execute(_DELETE, (standing[0],))
-    entity_writes.enqueue_rows(connection, [record])
-    return 1
+def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, session_id: str, *, everything: bool) -> int:
+    """Queue one session's rows. What waits in its lane already takes its place among them, parents first.
+
+    Otherwise a child that waits would stand before a parent that is queued now, be refused for the lack of it, and
+    keep the whole lane from going on.
+    """
+    graph = read_graph(connection, session_id)
+    waiting: dict[tuple[str, str], list[rows.Row]] = {}
+    for record in connection.execute(_LANE, (session_id,)):
+        waiting.setdefault((record[2], record[3]), []).append(record)
+    lane: list[rows.Row] = []
+    made = 0
+    for entity in graph.entities():
+        standing = waiting.pop((entity.kind.value, entity.id), None)
+        if standing is not None:
+            lane += standing
+            continue
+        # Events and artifacts carry no version: they were sent if the rest of their session was.
+        version = getattr(entity, "sync_version", graph.sync_version)
+        if version == 0 or everything:
+            record = entity_writes.outbox_row(
+                entity.kind, rows.to_row(entity), Operation.INSERT, format_time(clock.tick())
+            )
+            if everything:
+                connection.execute(_FORGET, (record[0],))
+            elif connection.execute(_KNOWN, (record[0],)).fetchone() is not None:
+                continue
+            lane.append((*record, 0, None, None, None))
+            made += 1
+    if made:
+        # One moment for the whole lane, the oldest in it, so that its order is that of its ids.
+        oldest = min(record[6] for record in lane)
+        connection.execute(_EMPTY_LANE, (session_id,))
+        connection.executemany(_FILL_LANE, [(*record[:6], oldest, *record[7:]) for record in lane])
+    return made
