@@ -26,11 +26,12 @@ _COLUMNS = (
 
 
 @click.group("conflicts", invoke_without_command=True, epilog=examples("acode-tui db conflicts list --unreviewed"))
+@json_option
 @click.pass_context
-def group(context: click.Context) -> None:
+def group(context: click.Context, as_json: bool) -> None:
     """Settled conflicts: both versions are kept. Without a command: list."""
     if context.invoked_subcommand is None:
-        context.invoke(list_)
+        context.invoke(list_, as_json=as_json)
 
 
 @group.command("list", epilog=examples("acode-tui db conflicts list --unreviewed --json"))

@@ -46,6 +46,7 @@ def test_both_versions_are_shown(run: Run, conflict: str) -> None:
     assert "taskDescription" in shown.stdout
     assert "the other ␛[31mversion" in shown.stdout
     assert conflict[:13] in run("db", "conflicts").stdout
+    assert answer(run("db", "conflicts", "--json"))["conflicts"] == [found]
 
 
 @pytest.mark.ac("AC-051")

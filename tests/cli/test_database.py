@@ -146,3 +146,29 @@ def test_without_conflicts_it_says_so(run: Run) -> None:
     assert answer(run("db", "conflicts", "list", "--json")) == {"conflicts": []}
     assert run("db", "conflicts", "show", "0190").exit_code == 1
     assert run("db", "conflicts", "resolve", "0190").exit_code == 1
+
+
+@pytest.mark.ac("AC-025")
+@pytest.mark.ac("AC-058")
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (None, "ACODE_POSTGRES_URL is not set"),
+        ("", "is empty"),
+        ("postgresql://me:s3cr%zzet@h/d", "%25"),
+        ("postgresql://me:s3cret@h:port/d", "port"),
+    ],
+)
+def test_a_useless_address_leaves_local_work_alone_and_status_says_why(
+    run: Run, recorded: Recorded, url: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if url is not None:
+        monkeypatch.setenv("ACODE_POSTGRES_URL", url)
+    assert run("config", "set", "persistence.postgres.enabled", "true").exit_code == 0
+    found = answer(run("db", "status", "--json"))
+    assert found["postgres"]["state"] == found["sync"]["state"] == "misconfigured"
+    shown = run("db", "status")
+    assert words in shown.stdout
+    assert "s3cr" not in shown.output
+    assert len(answer(run("session", "list", "--json"))["sessions"]) == 1
+    assert answer(run("db", "outbox", "list", "--json"))["records"]
