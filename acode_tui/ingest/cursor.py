@@ -7,8 +7,10 @@ bytes that were there last time, so growth never changes it.
 
 from enum import StrEnum
 from hashlib import sha256
+from pathlib import Path
 from typing import NamedTuple
 
+from acode_tui.domain.text import escape
 from acode_tui.storage.ports import TranscriptFile
 
 HEAD_BYTES = 4096
@@ -25,6 +27,11 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
     GROWN = "grown"
     REWRITTEN = "rewritten"
+
+
+def cursor_key(path: Path) -> str:
+    """The text that a path is kept under. A name that is no UTF-8 is escaped, like any text from outside."""
+    return escape(str(path))
 
 
 def unchanged(known: TranscriptFile | None, now: FileStat, format: str | None = None) -> bool:

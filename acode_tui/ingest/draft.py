@@ -7,14 +7,10 @@ what a shorter one gave.
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from acode_tui.domain.carriers import PROMPT, RESPONSE, UNCLAIMED_RESULT
 from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.domain.text import escape
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
-
-RESPONSE = "model_response"
-PROMPT = "prompt"
-ORPHAN = "unclaimed_result"
-"""Tool names of carriers: calls that nobody made, which hold artifacts that have no call of their own."""
 
 MAX_TITLE_CHARS = 200
 
@@ -153,7 +149,7 @@ class RunDraft:
         if call is None:
             steps = self.task.steps if self.task else []
             step = steps[-1] if steps else self.begin_step(f"unclaimed:{key}", at, line)
-            call = CallDraft(key, ORPHAN, {"carrier": True, "callId": escape(key[:200])}, at, carrier=True)
+            call = CallDraft(key, UNCLAIMED_RESULT, {"carrier": True, "callId": escape(key[:200])}, at, carrier=True)
             step.calls.append(call)
             self.orphans[key] = call
             self.owner[key] = step

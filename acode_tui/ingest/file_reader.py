@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest.cursor import HEAD_BYTES, Change, FileStat, classify, hash_head
+from acode_tui.ingest.cursor import HEAD_BYTES, Change, FileStat, classify, cursor_key, hash_head
 from acode_tui.ingest.lines import WholeLines
 from acode_tui.ingest.records import parse_any
 from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines, TranscriptFormat, formats
@@ -30,6 +30,7 @@ class UnknownFormatError(Exception):
 class Reading(msgspec.Struct, kw_only=True):
     """What came of a file, and the cursor to keep with it."""
 
+    path: Path
     cursor: TranscriptFile
     parsed: Parsed
 
@@ -78,7 +79,7 @@ class FileReader:
         )
         # A head that grew with its file would not match the next time: only what is whole is hashed.
         cursor = TranscriptFile(
-            path=str(path),
+            path=cursor_key(path),
             format=format_.name if format_ is not None else "",
             inode=now.inode,
             size=now.size,
@@ -90,7 +91,7 @@ class FileReader:
             imported_at=self._now,
             state=encode_state(state),
         )
-        return Reading(cursor=cursor, parsed=parsed)
+        return Reading(path=path, cursor=cursor, parsed=parsed)
 
     def is_fresh(self, mtime_ns: int) -> bool:
         """Whether an agent may still be at work on a file. A stamp from the future counts as fresh."""

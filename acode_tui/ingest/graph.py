@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.domain.carriers import UNCLAIMED_RESULT
 from acode_tui.domain.clock import EPOCH
 from acode_tui.domain.codec import digest
 from acode_tui.domain.derivation import derive_step_state
@@ -25,7 +26,6 @@ from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.domain.times import format_time
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.draft import (
-    ORPHAN,
     ArtifactDraft,
     CallDraft,
     RunDraft,
@@ -201,7 +201,7 @@ class GraphBuilder:
             state, error, done = ToolCallState.CANCELLED, broken or "no result followed", ended
         completed = max(created, done) if state in _DONE else None
         # A carrier is its step's own; an unclaimed result has the id that its call will have if it turns up.
-        owned = call.carrier and call.name != ORPHAN
+        owned = call.carrier and call.name != UNCLAIMED_RESULT
         call_id = self._id("carrier", step_id, call.key) if owned else self._id("call", call.key)
         facts = dict(call.facts)
         made = (self._artifact(draft, call_id, created, facts) for draft in call.artifacts)

@@ -14,9 +14,8 @@ import msgspec
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.text import escape
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest.cursor import FileStat, unchanged
+from acode_tui.ingest.cursor import FileStat, cursor_key, unchanged
 from acode_tui.ingest.discover import FoundTranscript
 from acode_tui.ingest.file_reader import FileReader, Reading, UnknownFormatError
 from acode_tui.ingest.peek import reading_order
@@ -84,7 +83,7 @@ class _Tally:
         self.issues: list[ImportIssue] = []
 
     def issue(self, path: Path, message: str, line: int | None = None) -> None:
-        self.issues.append(ImportIssue(file=escape(str(path)), line=line, message=message))
+        self.issues.append(ImportIssue(file=cursor_key(path), line=line, message=message))
 
     def report(self, files: int) -> ImportReport:
         return ImportReport(
@@ -180,7 +179,7 @@ class _Import:
             if item.problem is not None:
                 self._tally.issue(item.path, item.problem)
                 continue
-            cursor = known.get(str(item.path))
+            cursor = known.get(cursor_key(item.path))
             now = FileStat(item.inode, item.size, item.mtime_ns)
             if cursor is not None and unchanged(cursor, now, self._format):
                 aged = is_open(cursor.state) and not self._reader.is_fresh(item.mtime_ns)
@@ -215,7 +214,7 @@ class _Import:
             results = await self._log.save_many([(item.cursor, item.parsed.graphs) for item in readings])
         except ValidationError as error:
             if len(readings) == 1:
-                self._tally.issue(Path(readings[0].cursor.path), error.message)
+                self._tally.issue(readings[0].path, error.message)
                 return
             # One file's content is refused: the others are stored without it.
             for item in readings:
@@ -229,7 +228,7 @@ class _Import:
         self._tally.counts.add(parsed.counts)
         self._tally.skipped += parsed.skipped.count
         self._tally.written += written
-        path = Path(reading.cursor.path)
+        path = reading.path
         for line, why in parsed.skipped.named:
             self._tally.issue(path, why, line)
         if parsed.skipped.count > MAX_REPORTED:

@@ -160,7 +160,7 @@ def test_nul_and_lone_surrogates_survive() -> None:
         f"key{said}": [said]
     }
     assert unescape(call.error_message or "") == said
-    contents = [call.artifacts[0].content, call_named(graph, "model_response").artifacts[0].content]
+    contents = [call.artifacts[0].content, call_named(graph, "(response)").artifacts[0].content]
     assert contents == [said.encode("utf-8", "surrogatepass")] * 2
 
 

@@ -5,6 +5,7 @@ Every text is put together from fixed parts and numbered placeholders; values tr
 
 from typing import Any
 
+from acode_tui.domain.carriers import SQL_NAMES
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
@@ -127,7 +128,8 @@ async def _sessions(connection: Connection, query: _Query, limit: int, *, newest
             (SELECT count(*) FROM {schema}.session_tasks AS t WHERE t.session_id = s.id) AS task_count,
             (SELECT count(*) FROM {schema}.session_tasks AS t
              WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')) AS tasks_done,
-            (SELECT count(*) FROM {schema}.tool_calls AS c WHERE c.session_id = s.id) AS tool_call_count,
+            (SELECT count(*) FROM {schema}.tool_calls AS c
+                WHERE c.session_id = s.id AND c.tool_name NOT IN ({SQL_NAMES})) AS tool_call_count,
             (SELECT count(*) FROM {schema}.artifacts AS a WHERE a.session_id = s.id) AS artifact_count
         FROM page AS s ORDER BY s.{stamp} {order}, s.id {order}
     """  # noqa: S608

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from acode_tui.domain.carriers import SQL_NAMES
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
@@ -16,7 +17,8 @@ SELECT
     {rows.quoted([c.name for c in TABLES[EntityType.SESSION].columns], "s.")},
     (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id),
     (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')),
-    (SELECT count(*) FROM tool_calls AS c WHERE c.session_id = s.id),
+    (SELECT count(*) FROM tool_calls AS c
+     WHERE c.session_id = s.id AND c.tool_name NOT IN ({SQL_NAMES})),
     (SELECT count(*) FROM artifacts AS a WHERE a.session_id = s.id),
     CASE
         WHEN (SELECT max(o.failed_at IS NOT NULL) FROM outbox AS o INDEXED BY outbox_lane
@@ -32,6 +34,9 @@ FROM json_each(?) AS given JOIN sessions AS s ON s.id = given.value
 """  # noqa: S608
 
 _WIDTH = len(TABLES[EntityType.SESSION].columns)
+_load = rows.loader(
+    EntityType.SESSION, SessionSummary, "task_count", "tasks_done", "tool_call_count", "artifact_count", "sync"
+)
 
 
 def read_summaries(connection: sqlite3.Connection, ids: Sequence[str]) -> list[SessionSummary]:
@@ -39,17 +44,6 @@ def read_summaries(connection: sqlite3.Connection, ids: Sequence[str]) -> list[S
     given = msgspec.json.encode(ids).decode()
     found: dict[str, SessionSummary] = {}
     for row in connection.execute(_SUMMARIES, (given,)):
-        tasks, done, calls, artifacts, sync = row[_WIDTH:]
-        summary = rows.from_row(
-            EntityType.SESSION,
-            row[:_WIDTH],
-            SessionSummary,
-            task_count=tasks,
-            tasks_done=done,
-            tool_call_count=calls,
-            artifact_count=artifacts,
-            sync=sync,
-        )
-        assert isinstance(summary, SessionSummary)
+        summary: SessionSummary = _load(row, *row[_WIDTH:])
         found[summary.id] = summary
     return [found[each] for each in ids if each in found]
