@@ -45,7 +45,7 @@ versions = st.builds(
 )
 
 
-def winner(local: Entity, remote: Entity) -> Entity:
+def winner(local: Session, remote: Session) -> Session:
     return local if resolve(local, remote) == "local" else remote
 
 
