@@ -33,6 +33,8 @@ def tighten(path: Path, mode: int) -> None:
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """A new file, 0600 and synced, that takes ``path``'s place when the block ends well; nothing is left otherwise.
 
+    Its ``name`` is where it lies until then.
+
     Raises FileExistsError, at the end as at the beginning, if ``overwrite`` is False and something stands there.
     """
     if not overwrite and os.path.lexists(path):
@@ -40,8 +42,9 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     part: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+        os.close(handle)
         part = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with part.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -104,10 +104,12 @@ def _apply(connection: sqlite3.Connection, migration: Migration, wall: WallClock
         row = (migration.version, migration.description, migration.checksum, format_time(wall()), duration_ms)
         connection.execute(_RECORD, row)
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, sqlite3.Warning, MigrationError) as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         reason = translate(error, str(error)).message if isinstance(error, sqlite3.OperationalError) else str(error)
+        if isinstance(error, MigrationError):
+            reason = error.message
         raise MigrationError(f"migration {migration.version} ({migration.description}) failed: {reason}") from error
     log.info("migration.applied", database="sqlite", operation=migration.version, duration_ms=duration_ms)
     return AppliedMigration(

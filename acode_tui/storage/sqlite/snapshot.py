@@ -6,7 +6,8 @@ Made whole or not at all: both files are written beside their place and renamed,
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -52,14 +53,23 @@ def take_snapshot(
     damaged; nothing is left behind then.
     """
     make_private_folder(folder)
-    pages, size = (int(source.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
-    if shutil.disk_usage(folder).free < pages * size * 1.05:
-        raise TransactionError("there is not enough free space for a backup", hint=f"it needs {pages * size:,} bytes")
-    path = _free_name(folder, f"acode_backup_{now:%Y%m%d_%H%M%S}{suffix}")
+    with _one_snapshot(source):
+        pages, size = (int(source.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+        if shutil.disk_usage(folder).free < pages * size * 1.05:
+            raise TransactionError(
+                "there is not enough free space for a backup", hint=f"it needs {pages * size:,} bytes"
+            )
+        path = _free_name(folder, f"acode_backup_{now:%Y%m%d_%H%M%S}{suffix}")
+        try:
+            with replacing(path, overwrite=False) as file:
+                _copy(source, Path(file.name), progress)
+            counts = {table.name: _count(source, table.name) for table in TABLES.values()}
+        except sqlite3.DatabaseError as error:
+            path.unlink(missing_ok=True)
+            raise IntegrityError("the database could not be copied: it is damaged") from error
+        except OSError as error:
+            raise _unwritten(error) from error
     try:
-        with replacing(path, overwrite=False) as file:
-            _copy(source, Path(file.name), progress)
-        counts = {table.name: _count(source, table.name) for table in TABLES.values()}
         manifest = Manifest(
             name=path.stem,
             format_version=FORMAT_VERSION,
@@ -71,13 +81,31 @@ def take_snapshot(
         )
         with replacing(path.with_suffix(".json"), overwrite=False) as file:
             file.write(json.dumps(msgspec.to_builtins(manifest), indent=2).encode() + b"\n")
-    except sqlite3.DatabaseError as error:
+    except BaseException as error:
+        # A copy without its manifest is half a backup.
         path.unlink(missing_ok=True)
-        raise IntegrityError("the database could not be copied: it is damaged") from error
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise TransactionError(f"the backup could not be written: {error.strerror or error}") from error
+        if isinstance(error, OSError):
+            raise _unwritten(error) from error
+        raise
     return manifest
+
+
+@contextmanager
+def _one_snapshot(source: sqlite3.Connection) -> Iterator[None]:
+    """Hold one read transaction: the copy need not start over when somebody commits, and the counts fit it."""
+    if source.in_transaction:
+        yield
+        return
+    source.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if source.in_transaction:
+            source.execute("ROLLBACK")
+
+
+def _unwritten(error: OSError) -> TransactionError:
+    return TransactionError(f"the backup could not be written: {error.strerror or error}")
 
 
 def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None) -> None:
