@@ -70,6 +70,7 @@ class Dashboard(App[int]):
         self._wall = wall
         self._save_theme = save_theme
         self._leaving = asyncio.Event()
+        self._first_frame = asyncio.Event()
         self._held: asyncio.Task[None] | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
         for theme in themes.THEMES:
@@ -109,23 +110,34 @@ class Dashboard(App[int]):
             async with self._opening() as workspace:
                 opened = True
                 self.workspace = workspace
-                if isinstance(self.screen, LiveScreen):
-                    self.screen.refresh_now()
+                self.refresh_screens()
                 await self._leaving.wait()
                 self.workspace = None
         except BaseException as fault:
             self.fault = fault
             if not opened:
+                # Leaving before the first screen stands would tear it down half made.
+                await self._first_frame.wait()
                 self.exit(return_code=1)
             if not isinstance(fault, AcodeError):
                 raise
 
     async def on_unmount(self) -> None:
         """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
+        self._first_frame.set()
         await asyncio.gather(*self._jobs.values())
         self._leaving.set()
         if self._held is not None:
             await asyncio.gather(self._held, return_exceptions=True)
+
+    def on_ready(self) -> None:
+        self._first_frame.set()
+
+    def refresh_screens(self) -> None:
+        """Have every screen that shows the workspace read again, covered ones too."""
+        for screen in self.screen_stack if self.is_running else ():
+            if isinstance(screen, LiveScreen):
+                screen.refresh_now()
 
     # Jobs
 
@@ -142,8 +154,7 @@ class Dashboard(App[int]):
                 await work()
         finally:
             del self._jobs[name]
-            if isinstance(self.screen, LiveScreen):
-                self.screen.refresh_now()
+            self.refresh_screens()
 
     def sync_now(self) -> None:
         """Drain the outbox in the background."""

@@ -46,9 +46,7 @@ def dashboard(
     wall: Callable[[], datetime] = lambda: NOW,
     **more: Any,
 ) -> Dashboard:
-    return Dashboard(
-        root, settings, opening=opening, importer=importer or NothingFound(), wall=wall, zone=UTC, **more
-    )
+    return Dashboard(root, settings, opening=opening, importer=importer or NothingFound(), wall=wall, zone=UTC, **more)
 
 
 def over(workspace: FakeWorkspace, **more: Any) -> Dashboard:

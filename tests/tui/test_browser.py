@@ -16,7 +16,6 @@ from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS
 from tests.tui.driving import (
-    browser,
     content,
     dashboard,
     main_screen,

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from acode_tui.domain.entities import Artifact
+from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
 from acode_tui.tui.document import PART_LINES, Document, coloured, open_document
 from acode_tui.tui.text import line, styled
@@ -21,6 +22,7 @@ from acode_tui.tui.widgets.title import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.tui.app import Dashboard
+    from acode_tui.tui.ports import DashboardWorkspace
 
 
 class ArtifactScreen(Screen[None]):
@@ -75,19 +77,22 @@ class ArtifactScreen(Screen[None]):
         workspace = self.dashboard.workspace
         if workspace is None:
             return
-        with self.dashboard.reporting():
-            document = self._document
-            if document is None:
-                data = await workspace.store.get_artifact_content(self._artifact.id)
-                found = self._artifact
-                document = await self.dashboard.in_thread(
-                    open_document, data, found.name, found.content_type, found.type
-                )
-            wrap = document.wraps if self._wrap is None else self._wrap
-            width = self.query_one(TextView).room if wrap else None
-            lines = await self.dashboard.in_thread(coloured, document, part)
-            laid_out = await self.dashboard.in_thread(flow, lines, width)
-            self.post_message(self.PartReady(document, part, laid_out, renewed))
+        try:
+            document = self._document or await self._read(workspace)
+        except AcodeError as error:
+            self.dashboard.report(error)
+            self.query_one(TextView).border_title = "could not be read"
+            return
+        wrap = document.wraps if self._wrap is None else self._wrap
+        width = self.query_one(TextView).room if wrap else None
+        lines = await self.dashboard.in_thread(coloured, document, part)
+        laid_out = await self.dashboard.in_thread(flow, lines, width)
+        self.post_message(self.PartReady(document, part, laid_out, renewed))
+
+    async def _read(self, workspace: "DashboardWorkspace") -> Document:
+        found = self._artifact
+        data = await workspace.store.get_artifact_content(found.id)
+        return await self.dashboard.in_thread(open_document, data, found.name, found.content_type, found.type)
 
     @on(PartReady)
     def _ready(self, event: PartReady) -> None:

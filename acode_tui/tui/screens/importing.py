@@ -129,6 +129,7 @@ class ImportScreen(ModalScreen[bool]):
     def _show_progress(self, event: Progressed) -> None:
         at, now = event.progress, self.dashboard.now()
         self._wrote = self._wrote or at.bytes_done > 0
+        self.dashboard.refresh_screens()
         self.query_one(ProgressBar).update(total=max(at.bytes_total, 1), progress=at.bytes_done)
         pace = self._pace
         left = pace.left(at.bytes_done, at.bytes_total, now) if pace is not None else None

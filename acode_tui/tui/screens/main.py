@@ -58,7 +58,6 @@ class MainScreen(LiveScreen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.set_interval(1.0, self._pass_time)
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
         self._pass_time()

@@ -71,7 +71,6 @@ class RetriesScreen(LiveScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Refused records and dead letters"
-        super().on_mount()
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         dead = await workspace.outbox.list(status="failed", limit=LIMIT)

@@ -69,7 +69,6 @@ class SessionScreen(LiveScreen[None]):
     def on_mount(self) -> None:
         self.query_one(RunTree).border_title = "Run"
         self.query_one(TitleLine).say("opening…")
-        super().on_mount()
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(RunTree).restyle())
 
     async def read(self, workspace: "DashboardWorkspace") -> None:

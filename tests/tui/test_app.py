@@ -1,0 +1,274 @@
+"""The app itself: opening and its faults, keys and their remapping, themes, what is imported when, leaving."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.command import CommandPalette
+
+from acode_tui.config import Settings, TuiSettings
+from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.tui import bindings
+from acode_tui.tui.app import Dashboard
+from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.opening import theme_keeper
+from acode_tui.tui.screens.filter import StateFilter
+from acode_tui.tui.screens.help import HelpScreen
+from acode_tui.tui.screens.log import LogScreen
+from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.styles import style_path
+from acode_tui.tui.widgets.keybar import KeyBar
+from tests.tui.driving import SETTINGS, dashboard, main_screen, over, sessions, shown, toasts, until, until_listed
+from tests.tui.fake import FakeWorkspace
+
+TABLES = {name: table for name, table in vars(bindings).items() if isinstance(table, list) and name.isupper()}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_key_has_an_id_and_says_what_it_does(name: str) -> None:
+    for binding in TABLES[name]:
+        assert binding.id, binding
+        assert binding.tooltip, binding
+        assert binding.description, binding
+
+
+async def test_a_workspace_that_cannot_be_opened_ends_the_dashboard_with_that_fault() -> None:
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        raise SchemaMismatchError("the database is newer than this program")
+        yield
+
+    app = dashboard(Path("/nowhere"), opening)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: not app.is_running or app.fault is not None)
+    assert isinstance(app.fault, SchemaMismatchError)
+    assert app.return_code == 1
+
+
+async def test_leaving_closes_the_workspace_after_its_jobs(fake: FakeWorkspace) -> None:
+    order: list[str] = []
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        yield fake
+        order.append("closed")
+
+    release = asyncio.Event()
+    app = dashboard(fake.root, opening)
+
+    async def job() -> None:
+        await release.wait()
+        order.append("job done")
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        assert app.start_job("sync", job)
+        assert not app.start_job("sync", job)
+        asyncio.get_running_loop().call_later(0.05, release.set)
+    assert order == ["job done", "closed"]
+
+
+async def test_the_first_frame_does_not_wait_for_the_workspace(fake: FakeWorkspace) -> None:
+    gate = asyncio.Event()
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        await gate.wait()
+        yield fake
+
+    async with dashboard(fake.root, opening).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Opening the workspace" in shown(pilot))
+        gate.set()
+        await until_listed(pilot)
+
+
+async def test_keys_can_be_remapped_by_id(fake: FakeWorkspace) -> None:
+    settings = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=0.1, keymap={"filter": "f5"}))
+    async with over(fake, settings=settings).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("f")
+        assert isinstance(pilot.app.screen, MainScreen)
+        await pilot.press("f5")
+        assert isinstance(pilot.app.screen, StateFilter)
+
+
+async def test_the_footer_shows_six_keys_at_eighty_columns_and_never_cuts_one(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        bar = main_screen(pilot).query_one(KeyBar)
+        assert len(bar.shown(80)) == 6
+        await pilot.resize_terminal(120, 36)
+        await pilot.pause()
+        ids = {binding.id for _, binding in bar.shown(120)}
+        assert {"sync", "migrate", "pause", "search", "filter", "retries", "conflicts", "log", "import", "help"} <= ids
+        line = shown(pilot).splitlines()[-1]
+        assert line.rstrip().endswith("q quit")
+
+
+async def test_a_click_on_the_footer_presses_the_key(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        column = shown(pilot).splitlines()[-1].index("f filter")
+        await pilot.click("#keys", offset=(column + 2, 0))
+        await until(pilot, lambda: isinstance(pilot.app.screen, StateFilter))
+
+
+async def test_help_is_written_from_the_bindings_of_the_screen(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 50)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen) and "Send the backlog" in shown(pilot))
+        for binding in bindings.MAIN:
+            assert (binding.tooltip in shown(pilot)) == (binding.id != "backup")
+
+
+async def test_backup_is_not_offered_until_the_workspace_can(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        assert "b" not in pilot.app.screen.active_bindings
+
+        async def backup() -> str:
+            return "made"
+
+        fake.backup = backup  # type: ignore[attr-defined]
+        await pilot.press("b")
+        await until(pilot, lambda: ("backup", "done") in toasts(pilot))
+
+
+async def test_the_palette_has_every_key_of_the_screen(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        titles = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
+        assert {
+            "Sync",
+            "Migrate",
+            "Pause",
+            "Filter",
+            "Retries",
+            "Conflicts",
+            "Log",
+            "Import",
+            "Theme",
+            "Quit",
+        } <= titles
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+
+
+async def test_a_chosen_theme_is_kept(fake: FakeWorkspace) -> None:
+    kept: list[str] = []
+    async with over(fake, save_theme=kept.append).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        pilot.app.theme = "nord"
+        await until(pilot, lambda: kept == ["nord"])
+        assert "Add input validation" in shown(pilot)
+
+
+async def test_an_unknown_theme_is_told_and_the_default_taken(fake: FakeWorkspace) -> None:
+    settings = msgspec.structs.replace(SETTINGS, tui=TuiSettings(theme="no-such", refresh_seconds=0.1))
+    async with over(fake, settings=settings).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: toasts(pilot))
+        assert "no-such" in toasts(pilot)[0][1]
+        assert pilot.app.theme == "acode-night"
+
+
+def test_a_theme_goes_into_the_users_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    theme_keeper(tmp_path)("nord")
+    written = tmp_path / "config" / "acode-tui" / "config.toml"
+    assert 'theme = "nord"' in written.read_text()
+    assert written.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_covered_screen_does_not_poll_and_reads_at_once_when_uncovered(fake: FakeWorkspace) -> None:
+    polls = 0
+    answer = fake.data_version
+
+    async def counted() -> int:
+        nonlocal polls
+        polls += 1
+        return await answer()
+
+    fake.data_version = counted  # type: ignore[method-assign]
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LogScreen))
+        await pilot.pause()
+        before = polls
+        for _ in range(20):
+            await pilot.pause(0.02)
+        assert polls == before
+        fake.store.sessions = fake.store.sessions[:5]
+        await pilot.press("escape")
+        await until(pilot, lambda: sessions(pilot).row_count == 5)
+
+
+async def test_a_slow_reading_is_not_started_twice(fake: FakeWorkspace) -> None:
+    running = most = 0
+    release = asyncio.Event()
+    answer = fake.data_version
+
+    async def slow() -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await release.wait()
+        running -= 1
+        return await answer()
+
+    fake.data_version = slow  # type: ignore[method-assign]
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        for _ in range(20):
+            await pilot.pause(0.02)
+        assert most == 1
+        release.set()
+        await until_listed(pilot)
+        screen = pilot.app.screen
+        assert isinstance(screen, LiveScreen)
+
+
+async def test_the_log_screen_follows_the_file(fake: FakeWorkspace, tmp_path: Path) -> None:
+    log = tmp_path / "acode-tui.log"
+    log.write_bytes(b'{"level":"info","event":"opened","timestamp":"2026-03-14T12:00:00Z","entity_id":"[/x]"}\n')
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        pilot.app.push_screen(LogScreen(log))
+        await until(pilot, lambda: "12:00:00  info     opened  entity_id=[/x]" in shown(pilot))
+        with log.open("ab") as file:
+            file.write(b'{"level":"error","event":"broke","timestamp":"2026-03-14T12:00:01Z"}\n{"half')
+        await until(pilot, lambda: "broke" in shown(pilot))
+        assert "half" not in shown(pilot)
+        await pilot.press("f", "f")
+        await until(pilot, lambda: "opened" not in shown(pilot))
+        assert "broke" in shown(pilot)
+
+
+def test_the_style_sheet_is_found_and_absolute() -> None:
+    assert style_path("app.tcss").is_absolute()
+    with pytest.raises(FileNotFoundError):
+        style_path("no-such.tcss")
+
+
+def test_starting_imports_no_highlighter_no_driver_and_no_other_screen() -> None:
+    code = (
+        "import sys, acode_tui.tui.app\n"
+        "heavy = ('pygments', 'asyncpg', 'structlog', 'watchfiles', 'acode_tui.ingest.service',"
+        " 'acode_tui.workspace', 'acode_tui.tui.screens.session', 'acode_tui.tui.screens.importing')\n"
+        "print(*[name for name in heavy if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
+
+
+def test_settings_have_what_the_dashboard_reads() -> None:
+    settings = Settings()
+    app = Dashboard(Path("/"), settings, opening=FakeWorkspace().opening)
+    assert app.settings.tui.refresh_seconds == 0.5
+    assert app.settings.tui.page_size == 50

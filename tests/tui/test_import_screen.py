@@ -1,0 +1,248 @@
+"""Importing from the dashboard: nothing is read without consent, progress is shown, and it can be stopped."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from acode_tui.config import IngestSettings
+from acode_tui.ingest import FoundTranscript, ImportIssue, ImportProgress, ImportReport
+from acode_tui.storage.ports import TranscriptFile
+from acode_tui.tui.importing import Group, Importer, Pace, Survey, TranscriptImporter, group_by_agent
+from acode_tui.tui.screens.importing import ImportScreen
+from acode_tui.tui.screens.main import MainScreen
+from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import TurnedClock
+from tests.conftest import PLAIN_SETTINGS
+from tests.tui.driving import SETTINGS, dashboard, over, sessions, shown, until
+from tests.tui.fake import NOW, FakeWorkspace
+
+
+def found(name: str, format: str = "claude-code", size: int = 2_000_000) -> FoundTranscript:
+    return FoundTranscript(path=Path("/home/ada") / name, format=format, size=size, mtime_ns=1, inode=7)
+
+
+SURVEY = Survey(
+    (
+        Group("Claude Code", (found("a.jsonl"), found("b.jsonl"), found("c.jsonl")), (found("a.jsonl"),)),
+        Group("Codex", (found("d.jsonl", "codex", 1_500),), (found("d.jsonl", "codex", 1_500),)),
+    )
+)
+
+
+class Scripted(Importer):
+    """Finds what it is told, and reads one group of files at each turn of the test."""
+
+    def __init__(self, survey: Survey = SURVEY) -> None:
+        self.found = survey
+        self.runs = 0
+        self.done = 0
+        self._gates = [asyncio.Event() for _ in range(4)]
+
+    def let(self, groups: int) -> None:
+        """Let so many groups of files be read."""
+        for gate in self._gates[:groups]:
+            gate.set()
+
+    async def may_go_on(self, done: int) -> None:
+        await self._gates[done].wait()
+
+    async def survey(self, workspace: Any) -> Survey:
+        return self.found
+
+    async def run(self, workspace: Any, survey: Survey, progress: Callable[[ImportProgress], None]) -> ImportReport:
+        self.runs += 1
+        for done in range(5):
+            self.done = done
+            at = ImportProgress(
+                files_done=done, files_total=4, bytes_done=done * 1_000_000, bytes_total=4_000_000, current="/x/a.jsonl"
+            )
+            progress(at)
+            if done < 4:
+                await self.may_go_on(done)
+        issue = ImportIssue(file="/x/a[b]c.jsonl", line=7, message="not JSON \x1b[31m")
+        return ImportReport(
+            files=4, sessions=4, tasks=9, steps=30, tool_calls=47, artifacts=50, written=9, errors=(issue,)
+        )
+
+
+async def test_an_empty_workspace_offers_what_lies_on_the_machine() -> None:
+    importer = Scripted()
+    async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Claude Code" in shown(pilot))
+        text = shown(pilot)
+        assert "3 transcripts" in text
+        assert "6.0 MB" in text
+        assert "Codex" in text
+        assert "i imports them" in text
+        assert importer.runs == 0
+
+
+async def test_a_machine_without_transcripts_says_what_else_can_be_done() -> None:
+    async with over(FakeWorkspace(0)).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "were found on this machine" in shown(pilot))
+        assert "acode-tui import PATH" in shown(pilot)
+
+
+async def test_nothing_is_read_before_enter_is_pressed() -> None:
+    importer = Scripted()
+    async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Claude Code" in shown(pilot))
+        await pilot.press("i")
+        await until(pilot, lambda: "Nothing has been read so far. Read the new ones?" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+        assert importer.runs == 0
+
+
+async def test_progress_tells_files_bytes_rate_and_what_is_left() -> None:
+    importer, seconds = Scripted(), 0.0
+
+    def passing() -> datetime:
+        return NOW + timedelta(seconds=seconds)
+
+    async with over(FakeWorkspace(0), importer=importer, wall=passing).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Claude Code" in shown(pilot))
+        await pilot.press("i")
+        await until(pilot, lambda: "Read the new ones?" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "0 of 4 files" in shown(pilot))
+        seconds = 2.0
+        importer.let(1)
+        await until(pilot, lambda: "1 of 4 files" in shown(pilot))
+        assert "1.0 MB of 4.0 MB   500.0 KB/s   6 s left" in shown(pilot)
+        importer.let(4)
+        await until(pilot, lambda: "Imported." in shown(pilot))
+        text = shown(pilot)
+        assert "47 tool calls" in text
+        assert "a[b]c.jsonl:7  not JSON ␛[31m" in text
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+
+
+async def test_escape_stops_between_two_groups_and_keeps_what_was_read() -> None:
+    importer = Scripted()
+    async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Claude Code" in shown(pilot))
+        await pilot.press("i")
+        await until(pilot, lambda: "Read the new ones?" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "0 of 4 files" in shown(pilot))
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, ImportScreen)
+        importer.let(1)
+        await until(pilot, lambda: "What was read is stored" in shown(pilot))
+        assert importer.done == 1
+
+
+async def test_leaving_the_dashboard_stops_an_import_between_two_groups() -> None:
+    importer = Scripted()
+    async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Claude Code" in shown(pilot))
+        await pilot.press("i")
+        await until(pilot, lambda: "Read the new ones?" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: importer.runs == 1)
+        importer.let(1)
+        pilot.app.exit()
+    assert importer.done <= 2
+
+
+async def test_when_nothing_is_new_it_says_so() -> None:
+    known = Survey((Group("Codex", (found("d.jsonl", "codex"),), ()),))
+    async with over(FakeWorkspace(3), importer=Scripted(known)).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: sessions(pilot).row_count == 3)
+        await pilot.press("i")
+        await until(pilot, lambda: "Nothing new." in shown(pilot))
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, ImportScreen)
+
+
+async def test_real_transcripts_fill_the_browser(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("projects") / "-home-ada-shop"
+    place.mkdir()
+    for number in range(3):
+        (place / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl").write_text(_transcript(number))
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Workspace]:
+        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
+            yield opened
+
+    settings = msgspec.structs.replace(SETTINGS, ingest=IngestSettings(roots=(str(place.parent),)))
+    app = dashboard(tmp_path, opening, settings=settings, importer=TranscriptImporter(settings), wall=clock)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "3 transcripts" in shown(pilot))
+        await pilot.press("i")
+        await until(pilot, lambda: "Read the new ones?" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Imported." in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: sessions(pilot).row_count == 3)
+        assert "Question number 2" in shown(pilot)
+        await pilot.press("i")
+        await until(pilot, lambda: "Nothing new." in shown(pilot))
+
+
+def test_a_file_is_fresh_when_it_is_new_or_has_grown() -> None:
+    same, grown, new = found("same.jsonl"), found("grown.jsonl", size=3), found("new.jsonl")
+
+    def read(file: FoundTranscript, size: int) -> TranscriptFile:
+        return TranscriptFile(
+            path=str(file.path),
+            format="claude-code",
+            inode=7,
+            size=size,
+            mtime_ns=1,
+            offset=size,
+            head_hash="",
+            imported_at=NOW,
+        )
+
+    known = {str(same.path): read(same, same.size), str(grown.path): read(grown, 2)}
+    (group,) = group_by_agent([same, grown, new], known).groups
+    assert group.name == "Claude Code"
+    assert group.fresh == (grown, new)
+
+
+def test_the_pace_tells_what_is_left() -> None:
+    pace = Pace(NOW)
+    assert pace.left(0, 100, NOW) is None
+    assert pace.left(25, 100, NOW + timedelta(seconds=5)) == timedelta(seconds=15)
+
+
+def _transcript(number: int) -> str:
+    session = f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}"
+    at = datetime(2026, 1, 5, 10, number, tzinfo=UTC).isoformat().replace("+00:00", "Z")
+    common = {"sessionId": session, "timestamp": at, "cwd": "/home/ada/shop", "version": "2.0.0", "isSidechain": False}
+    lines = [
+        {
+            **common,
+            "type": "user",
+            "uuid": f"u{number}",
+            "message": {"role": "user", "content": f"Question number {number}"},
+        },
+        {
+            **common,
+            "type": "assistant",
+            "uuid": f"a{number}",
+            "parentUuid": f"u{number}",
+            "requestId": "r1",
+            "message": {
+                "id": f"m{number}",
+                "role": "assistant",
+                "model": "opus",
+                "content": [{"type": "text", "text": "An answer."}],
+                "usage": {"input_tokens": 1, "output_tokens": 2},
+            },
+        },
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines)

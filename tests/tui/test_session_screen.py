@@ -1,0 +1,218 @@
+"""A session's tree, timeline and detail, and the viewer of artifacts."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from acode_tui.domain.entities import ToolCall
+from acode_tui.domain.states import ArtifactType
+from acode_tui.tui.screens.artifact import ArtifactScreen
+from acode_tui.tui.screens.session import SessionScreen
+from acode_tui.tui.widgets.run_tree import RunTree
+from acode_tui.tui.widgets.text_view import TextView
+from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import TurnedClock
+from tests.conftest import PLAIN_SETTINGS
+from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed
+from tests.tui.fake import FakeWorkspace
+
+
+async def open_session(pilot: Pilot[int]) -> RunTree:
+    """Open the first session and wait for its tree."""
+    await until_listed(pilot)
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, SessionScreen) and tree(pilot).root.children)
+    return tree(pilot)
+
+
+def tree(pilot: Pilot[int]) -> RunTree:
+    return pilot.app.screen.query_one(RunTree)
+
+
+def below_cursor(pilot: Pilot[int]) -> str:
+    node = tree(pilot).cursor_node
+    return str(node.label) if node is not None else ""
+
+
+async def test_the_tree_goes_from_tasks_to_artifacts(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        await pilot.press("e")
+        await pilot.pause()
+        text = shown(pilot)
+        for label in ("Add input validation", "Read the login form", "Read src/login.ts", "login.ts.diff", "npm test"):
+            assert label in text
+        assert "Planning → Executing" in text
+        assert "plan approved by" in text
+
+
+async def test_a_carrier_is_shown_as_the_text_it_carries(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        await pilot.press("e", "G")
+        await until(pilot, lambda: "the mock has no" in shown(pilot))
+        assert "assistant" not in shown(pilot)
+
+
+async def test_the_detail_shows_parameters_error_and_duration(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        await pilot.press("e", "G", "k", "k")
+        await until(pilot, lambda: "parameters" in shown(pilot))
+        assert '"command": "npm test -- login"' in shown(pilot)
+        assert "exit code 1: 2 of 14 tests failed" in shown(pilot)
+        assert "31.3 s" in shown(pilot)
+
+
+async def test_folding_keeps_to_vim_keys(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        assert "Read the login form" in shown(pilot)
+        await pilot.press("h")
+        await pilot.pause()
+        assert "Read the login form" not in shown(pilot)
+        await pilot.press("l", "l")
+        assert "Read the login form" in below_cursor(pilot)
+        await pilot.press("h", "h")
+        assert "Add input validation" in below_cursor(pilot)
+
+
+@pytest.mark.parametrize(
+    ("index", "expected", "language"),
+    [(0, "export function submit(form: Form)", "typescript"), (1, "+  validate() && submit()", "diff")],
+)
+async def test_an_artifact_opens_in_a_viewer_for_its_kind(
+    fake: FakeWorkspace, index: int, expected: str, language: str
+) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        artifacts = [artifact for call in _calls(pilot) for artifact in call.artifacts]
+        pilot.app.push_screen(ArtifactScreen(artifacts[index]))
+        await until(pilot, lambda: expected in shown(pilot))
+        assert str(pilot.app.screen.query_one(TextView).border_title) == language
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, SessionScreen)
+
+
+@pytest.mark.ac("AC-059")
+async def test_hostile_content_is_shown_by_name(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        artifacts = [artifact for call in _calls(pilot) for artifact in call.artifacts]
+        pilot.app.push_screen(ArtifactScreen(artifacts[2]))
+        await until(pilot, lambda: "2 of 14 failed" in shown(pilot))
+        text = shown(pilot)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "[/red] <U+202E>txt.exe" in text
+
+
+async def test_search_in_an_artifact_goes_around(fake: FakeWorkspace) -> None:
+    artifact_lines = "\n".join(f"line {number}" + (" needle" if number % 100 == 50 else "") for number in range(400))
+    async with over(fake).run_test(size=(100, 24)) as pilot:
+        await open_session(pilot)
+        artifact = _calls(pilot)[2].artifacts[0]
+        fake.store.contents[artifact.id] = artifact_lines.encode()
+        pilot.app.push_screen(ArtifactScreen(artifact))
+        await until(pilot, lambda: "line 5" in shown(pilot))
+        await pilot.press("slash", *"needle", "enter")
+        await until(pilot, lambda: "line 50 needle" in shown(pilot))
+        await pilot.press("n")
+        assert "line 150 needle" in shown(pilot)
+        await pilot.press("N", "N")
+        assert "line 350 needle" in shown(pilot)
+
+
+async def test_a_long_artifact_comes_in_parts(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(100, 24)) as pilot:
+        await open_session(pilot)
+        artifact = _calls(pilot)[2].artifacts[0]
+        fake.store.contents[artifact.id] = "\n".join(f"line {number}" for number in range(5_000)).encode()
+        pilot.app.push_screen(ArtifactScreen(artifact))
+        await until(pilot, lambda: "part 1 of 3" in shown(pilot))
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "line 2000" in shown(pilot))
+        assert "part 2 of 3" in shown(pilot)
+
+
+async def test_bytes_that_are_no_text_are_summed_up_in_hex(fake: FakeWorkspace) -> None:
+    data = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+    async with over(fake).run_test(size=(120, 50)) as pilot:
+        await open_session(pilot)
+        artifact = _calls(pilot)[0].artifacts[0]
+        fake.store.contents[artifact.id] = data
+        pilot.app.push_screen(ArtifactScreen(artifact))
+        await until(pilot, lambda: "89 50 4e 47 0d 0a 1a 0a" in shown(pilot))
+        assert "·PNG····" in shown(pilot)
+        assert f"{len(data) - 512:,} more bytes" in shown(pilot)
+
+
+async def test_a_session_that_grows_keeps_the_cursor_and_the_folds(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    store = workspace.store
+    session = await store.create_session("Growing")
+    task = await store.add_task(session.id, "First task")
+    step = await store.add_step(task.id, "First step")
+    await _call(workspace, step.id, "first.txt")
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Workspace]:
+        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
+            yield opened
+
+    async with dashboard(tmp_path, opening, wall=clock).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        await pilot.press("e", "j", "j")
+        under = below_cursor(pilot)
+        assert "read_file" in under
+        await _call(workspace, step.id, "second.txt")
+        await store.add_task(session.id, "Second task")
+        await until(pilot, lambda: "Second task" in shown(pilot) and "second.txt" in shown(pilot))
+        assert below_cursor(pilot) == under
+
+
+async def test_content_that_cannot_be_read_is_a_toast_and_not_a_crash(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    store = workspace.store
+    session = await store.create_session("Damaged")
+    task = await store.add_task(session.id, "Task")
+    step = await store.add_step(task.id, "Step")
+    call = await _call(workspace, step.id, "fine.txt")
+    graph = await store.get_with_hierarchy(session.id)
+    artifact = graph.tasks[0].steps[0].tool_calls[0].artifacts[0]
+    assert artifact.tool_call_id == call.id
+    assert artifact.content_hash == "sha256:" + hashlib.sha256(b"content").hexdigest()
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Workspace]:
+        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
+            yield opened
+
+    async with dashboard(tmp_path, opening, wall=clock).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        missing = type(artifact)(**{**_fields(artifact), "id": "0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890"})
+        pilot.app.push_screen(ArtifactScreen(missing))
+        await until(pilot, lambda: [title for title, _ in toasts(pilot)] == ["ACODE-NOTFOUND-001"])
+        await until(pilot, lambda: "could not be read" in shown(pilot))
+        assert pilot.app.is_running
+
+
+def _fields(struct: object) -> dict[str, object]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}  # type: ignore[attr-defined]
+
+
+async def _call(workspace: Workspace, step_id: str, name: str) -> ToolCall:
+    call = await workspace.store.add_tool_call(step_id, "read_file", {"path": name})
+    await workspace.store.add_artifact(call.id, ArtifactType.FILE_CONTENT, name, b"content", "text/plain")
+    return call
+
+
+def _calls(pilot: Pilot[int]) -> list:  # type: ignore[type-arg]
+    graph = pilot.app.screen._graph  # type: ignore[attr-defined]
+    return [call for task in graph.tasks for step in task.steps for call in step.tool_calls]

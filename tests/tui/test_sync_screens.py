@@ -1,0 +1,217 @@
+"""Panes and screens of the sync: retries, conflicts, pause, sync now, and faults as toasts."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from acode_tui.domain.errors import TransactionError
+from acode_tui.storage.ports import OutboxStats, SchemaStatus
+from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.tui.screens.conflicts import ConflictsScreen
+from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.screens.retries import RetriesScreen
+from tests.tui.driving import main_screen, over, shown, toasts, until, until_listed
+from tests.tui.fake import NOW, FakeWorkspace
+
+
+@pytest.mark.ac("AC-014")
+@pytest.mark.ac("AC-051")
+async def test_the_panes_say_everything_at_a_glance(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "4,872 pending" in shown(pilot))
+        text = shown(pilot)
+        for said in ("1.2.0", "oldest 3 h", "812 rec/s", "ETA 6 s", "2 retrying", "next in 00:38", "1 dead letter"):
+            assert said in text
+        for said in ("3 total", "1 new", "remote won", "4 min ago", "syncing", "last sync 4 s ago", "12:04:31"):
+            assert said in text
+
+
+async def test_every_state_of_the_worker_has_a_name_in_the_header(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        for state, word in (
+            (SyncState.OFFLINE, "offline"),
+            (SyncState.AUTH_FAILED, "auth failed"),
+            (SyncState.SCHEMA_MISMATCH, "schema mismatch"),
+            (SyncState.REMOTE_BEHIND, "remote behind"),
+            (SyncState.PAUSED, "paused"),
+            (SyncState.STANDBY, "standby"),
+        ):
+            fake.sync.figures = SyncStatus(state=state)
+            await until(pilot, lambda word=word: word in shown(pilot).splitlines()[0])
+
+
+async def test_offline_says_when_it_tries_again(fake: FakeWorkspace) -> None:
+    fake.outbox.figures = OutboxStats(pending=12, oldest_pending_at=NOW - timedelta(minutes=5))
+    fake.sync.figures = SyncStatus(state=SyncState.OFFLINE, next_attempt_at=NOW + timedelta(seconds=75))
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "next try 01:15" in shown(pilot))
+        assert "oldest 5 min" in shown(pilot)
+
+
+async def test_pending_migrations_stand_in_the_schema_pane_and_its_plan(fake: FakeWorkspace) -> None:
+    fake.schema_status = SchemaStatus(tier="sqlite", version="1.0.0", target="1.2.0", pending=("1.1.0", "1.2.0"))
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "2 due" in shown(pilot))
+        await pilot.press("m")
+        await until(pilot, lambda: "due: 1.1.0, 1.2.0" in shown(pilot))
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, MainScreen)
+
+
+async def test_retries_are_listed_with_what_the_server_said(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "22P02: invalid text [/red]" in shown(pilot))
+        assert "dead letter" in shown(pilot)
+        await pilot.press("j", "r")
+        await until(pilot, lambda: fake_online.outbox.retried == [[1]])
+        await pilot.press("R")
+        await until(pilot, lambda: fake_online.outbox.retried == [[1], None])
+
+
+async def test_discarding_asks_first_and_no_is_the_default(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "22P02" in shown(pilot))
+        await pilot.press("d", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RetriesScreen))
+        assert fake_online.outbox.discarded == []
+        await pilot.press("d", "y")
+        await until(pilot, lambda: fake_online.outbox.discarded == [[3]])
+
+
+async def test_only_dead_letters_can_be_discarded(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "22P02" in shown(pilot))
+        await pilot.press("j", "d")
+        await until(pilot, lambda: toasts(pilot))
+        assert "Only a dead letter" in toasts(pilot)[0][1]
+        assert isinstance(pilot.app.screen, RetriesScreen)
+
+
+@pytest.mark.ac("AC-052")
+async def test_conflicts_show_both_versions_and_what_differs(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: "Run all the tests" in shown(pilot))
+        text = shown(pilot)
+        assert "InProgress" in text
+        assert "Completed" in text
+        assert "11:55:31" in text
+        assert "11:58:31" in text
+        await pilot.press("v")
+        await until(pilot, lambda: "0 not reviewed" in shown(pilot))
+        await pilot.press("u")
+        await until(pilot, lambda: "Nothing is left to review" in shown(pilot))
+
+
+async def test_taking_the_other_version_asks_first(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: "Run all the tests" in shown(pilot))
+        await pilot.press("o", "y")
+        await until(pilot, lambda: ("conflicts", "the local version wins now") in toasts(pilot))
+        assert isinstance(pilot.app.screen, ConflictsScreen)
+
+
+async def test_pause_and_resume_are_one_key(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("p")
+        await until(pilot, lambda: fake_online.sync.paused == 1 and "paused" in shown(pilot))
+        await pilot.press("p")
+        await until(pilot, lambda: fake_online.sync.resumed == 1)
+
+
+async def test_sync_now_reports_what_it_did(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("s")
+        await until(pilot, lambda: ("sync", "47 sent, 0 remain") in toasts(pilot))
+
+
+async def test_a_fault_is_a_toast_with_its_code_and_hostile_text_in_it_is_text(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36), notifications=True) as pilot:
+        await until_listed(pilot)
+        await pilot.press("s")
+        await until(pilot, lambda: toasts(pilot))
+        assert toasts(pilot) == [("ACODE-DB-005", "sync is off [/foo]\nenable persistence.postgres")]
+        await until(pilot, lambda: "sync is off [/foo]" in shown(pilot))
+        assert pilot.app.is_running
+
+
+async def test_a_failing_read_is_told_once_and_reading_goes_on(fake: FakeWorkspace) -> None:
+    working = fake.data_version
+
+    async def failing() -> int:
+        raise TransactionError("the disk is gone")
+
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        fake.data_version = failing  # type: ignore[method-assign]
+        await until(pilot, lambda: toasts(pilot))
+        for _ in range(30):
+            await pilot.pause(0.02)
+        assert len(toasts(pilot)) == 1
+        fake.data_version = working  # type: ignore[method-assign]
+        fake.store.sessions = fake.store.sessions[:3]
+        await until(pilot, lambda: main_screen(pilot).browser.total == 3)
+
+
+async def test_an_unforeseen_fault_in_a_worker_does_not_end_the_dashboard(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+
+        async def broken(*_: object, **__: object) -> None:
+            raise RuntimeError("nobody foresaw [/this]")
+
+        fake.store.list = broken  # type: ignore[assignment]
+        fake.version += 1
+        await until(pilot, lambda: toasts(pilot))
+        assert toasts(pilot)[0] == ("RuntimeError", "nobody foresaw [/this]")
+        assert pilot.app.is_running
+
+
+async def test_a_pane_opens_its_screen_by_click_and_by_key(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.click("#retries")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RetriesScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+        main_screen(pilot).query_one("#conflicts").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConflictsScreen))
+
+
+async def test_empty_screens_say_why_and_what_would_be_there(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "Nothing was refused" in shown(pilot))
+        await pilot.press("escape", "c")
+        await until(pilot, lambda: "No two versions have met" in shown(pilot))
+
+
+async def test_a_growing_backlog_is_drawn(fake_online: FakeWorkspace) -> None:
+    seconds = 0
+
+    def passing() -> object:
+        return NOW + timedelta(seconds=seconds)
+
+    app = over(fake_online, wall=passing)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        for step in range(1, 6):
+            seconds = 2 * step
+            fake_online.outbox.figures = msgspec.structs.replace(fake_online.outbox.figures, pending=100 * step)
+            await until(pilot, lambda step=step: len(main_screen(pilot).backlog.samples) == step + 1)
+        assert list(main_screen(pilot).backlog.samples)[1:] == [100, 200, 300, 400, 500]
