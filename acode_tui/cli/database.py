@@ -34,7 +34,7 @@ command.add_command(sync.group)
 @pass_invocation
 def status(invocation: Invocation, as_json: bool) -> None:
     """Show both databases, the outbox, conflicts and the sync at a glance."""
-    found, reason = invocation.with_workspace(lambda workspace: _status(invocation, workspace))
+    found, address, reason = invocation.with_workspace(lambda workspace: _status(invocation, workspace))
     if as_json:
         print_json(found)
         return
@@ -46,7 +46,7 @@ def status(invocation: Invocation, as_json: bool) -> None:
             ("  schema", f"{sqlite['schemaVersion']} (this program: {sqlite['targetVersion']})"),
             ("  size", f"{size(sqlite['sizeBytes'])}, journal {sqlite['journalMode']}"),
             ("  sessions", f"{plural(sqlite['sessions'], 'session')}, last change {cell(sqlite['lastModified'])}"),
-            ("postgres", f"{postgres['state']}  {_address(postgres)}".rstrip()),
+            ("postgres", f"{postgres['state']}  {address}".rstrip()),
             *([("  reason", reason)] if reason else []),
             ("outbox", f"{queue['pending']:,} pending, {queue['retrying']:,} retrying, {queue['failed']:,} failed"),
             ("  oldest", queue["oldestPendingAt"]),
@@ -58,8 +58,8 @@ def status(invocation: Invocation, as_json: bool) -> None:
     )
 
 
-async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[str, Any], str]:
-    """What the JSON holds, and why the sync does not work if it does not."""
+async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[str, Any], str, str]:
+    """What the JSON holds; ``host:port/database``; why the sync does not work if it does not."""
     facts = await workspace.database_facts()
     queue = await workspace.outbox.stats()
     counts = await workspace.conflicts.counts()
@@ -99,11 +99,7 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
             "nextAttemptAt": sync.next_attempt_at,
         },
     }
-    return found, "; ".join(filter(None, (sync.reason, sync.hint)))
-
-
-def _address(postgres: dict[str, Any]) -> str:
-    return f"{postgres['host']}/{postgres['database']}" if postgres["host"] else ""
+    return found, known.display if known else "", "; ".join(filter(None, (sync.reason, sync.hint)))
 
 
 @command.group(
