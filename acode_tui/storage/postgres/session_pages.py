@@ -95,12 +95,12 @@ async def read_page(
     more_after = more if before is None else True
     more_before = before is not None or (after is not None and bool(found))
     ends = [encode_cursor(given.sort, getattr(s, query.stamp), s.id) for s in (*found[:1], *found[-1:])]
-    total = await count(connection, schema, given, cap=COUNT_CAP + 1)
+    total = await _cheap_total(connection, schema, given)
     return SessionPage(
         sessions=tuple(found),
         next_cursor=ends[-1] if more_after and ends else None,
         previous_cursor=ends[0] if more_before and ends else None,
-        total=total if total <= COUNT_CAP else None,
+        total=total,
     )
 
 
@@ -113,6 +113,18 @@ async def count(connection: Connection, schema: str, given: SessionFilter, *, ca
         f"WHERE {query.where} LIMIT {limit}::bigint) AS counted"
     )
     return int(await connection.fetchval(sql, *query.values))
+
+
+async def _cheap_total(connection: Connection, schema: str, given: SessionFilter) -> int | None:
+    if given.text is not None and given.text.strip():
+        # Every row would be tested against the words: only where there are few.
+        rows = await connection.fetchval(
+            "SELECT reltuples FROM pg_class WHERE oid = to_regclass($1)", f"{schema}.sessions"
+        )
+        if rows is None or rows > COUNT_CAP:
+            return None
+    total = await count(connection, schema, given, cap=COUNT_CAP + 1)
+    return total if total <= COUNT_CAP else None
 
 
 async def _sessions(connection: Connection, query: _Query, limit: int, *, newest_first: bool) -> list[SessionSummary]:

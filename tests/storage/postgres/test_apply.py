@@ -442,6 +442,22 @@ async def test_an_idle_connection_that_was_dropped_is_opened_anew_without_a_faul
     assert outcomes(await laptop.send(plain(make_run(WORKSPACE))[0])) == [("applied", 1)]
 
 
+async def test_a_pooler_that_forgets_prepared_statements_costs_one_retry(laptop: Machine) -> None:
+    """Behind a transaction pooler each transaction may meet a backend that never saw the statement."""
+    await laptop.send(*plain(make_run(WORKSPACE)))
+    connection = laptop.target._connection
+    assert connection is not None
+    await connection.execute("DEALLOCATE ALL")
+    rows = plain(make_run(WORKSPACE))
+    with pytest.raises(PostgresFault) as forgotten:
+        await laptop.send(*rows)
+    assert classify(forgotten.value.fault) is Verdict.RETRY_NOW
+    assert set(outcomes(await laptop.send(*rows))) == {("applied", 1)}
+    connection = laptop.target._connection
+    assert connection is not None
+    assert await connection.fetch("SELECT name FROM pg_prepared_statements WHERE name <> ''") == []
+
+
 async def test_a_cancelled_batch_leaves_no_transaction_behind(laptop: Machine, pg_database: Database) -> None:
     session = plain(make_run(WORKSPACE))[0]
     blocker = await pg_database.connect()
