@@ -127,7 +127,7 @@ def test_a_result_without_any_call_is_kept_but_not_counted_as_one() -> None:
     transcript.result("elsewhere", "output")
     parsed = read(transcript)
     assert parsed.counts.tool_calls == 0
-    assert call_named(parsed.graphs[0], "unclaimed_result").artifacts[0].content == b"output"
+    assert call_named(parsed.graphs[0], "(unclaimed result)").artifacts[0].content == b"output"
 
 
 @pytest.mark.parametrize(

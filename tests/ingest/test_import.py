@@ -185,6 +185,17 @@ async def test_a_file_that_vanished_or_may_not_be_read_is_an_issue(workspace: Wo
     assert [issue.message for issue in report.errors] == ["Is a directory"]
 
 
+async def test_a_file_whose_name_is_no_text_is_imported_like_any_other(workspace: Workspace, tmp_path: Path) -> None:
+    transcript = story()
+    transcript.raw(b"oops")
+    transcript.add({"type": "mode"})
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jsonl"))
+    age(transcript.write(path))
+    first = await bring(workspace, path)
+    assert (first.sessions, [issue.line for issue in first.errors]) == (1, [16])
+    assert (await bring(workspace, path)).unchanged == 1
+
+
 async def test_bad_lines_are_reported_with_file_and_line(workspace: Workspace, tmp_path: Path) -> None:
     transcript = Codex()
     transcript.raw(b"oops")
