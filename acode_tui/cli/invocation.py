@@ -40,7 +40,12 @@ class Invocation:
         else:
             from acode_tui.workspace import find_root
 
-            root = find_root()
+            try:
+                root = find_root(environ=self.environ)
+            except FileNotFoundError:
+                raise ConfigError(
+                    "the current folder is gone", hint="change into another, or use --workspace"
+                ) from None
         if not root.is_dir():
             raise ConfigError(f"workspace {root}: not a directory", hint="give one with --workspace or ACODE_WORKSPACE")
         return root.resolve()

@@ -120,6 +120,23 @@ def test_a_workspace_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     assert call("--workspace", str(file), "session", "list").returncode == 2
 
 
+def test_a_current_folder_that_is_gone_is_said_so(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); from acode_tui.cli.main import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "session", "list"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ACODE-CONFIG-001: the current folder is gone")
+
+
+def test_an_unknown_log_level_in_the_environment_is_one_line(root: Path) -> None:
+    result = call("--workspace", str(root), "session", "list", environment={"ACODE_LOG_LEVEL": "loud"})
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ACODE-CONFIG-001: log level")
+
+
 def test_a_file_in_place_of_the_agent_folder_or_the_database_is_one_line(root: Path) -> None:
     agent = root / ".agent"
     agent.write_text("x")
