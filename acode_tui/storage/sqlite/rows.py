@@ -6,7 +6,7 @@ SQL derives from ``domain.schema``: identifiers come from that table alone and v
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -59,10 +59,6 @@ SELECT_SESSION_ROWS: dict[EntityType, str] = {
 }
 
 
-def _dump_text(value: str) -> str:
-    return value
-
-
 def _dump_json(value: Any) -> str | None:
     return None if value is None else _encode(value).decode()
 
@@ -75,10 +71,6 @@ def _dump_time(value: datetime | None) -> str | None:
     return None if value is None else format_time(value)
 
 
-def _load_same(value: Any) -> Any:
-    return value
-
-
 def _load_json(value: str | None) -> Any:
     return None if value is None else _decode(value)
 
@@ -87,37 +79,57 @@ def _load_time(value: str | None) -> datetime | None:
     return None if value is None else _fromisoformat(value)
 
 
-def _dumper(column: Column) -> Callable[[Any], Any]:
-    if column.kind == "time":
-        return _dump_time
-    if column.kind == "json":
-        return _dump_json if column.nullable else _dump_parameters
-    # An enum member is bound as a plain string: its value.
-    return str if column.kind == "enum" else _load_same
+# A run has thousands of rows, so each kind's conversion is one expression, made once from the schema as dataclasses
+# make theirs: nothing but names of ``domain.schema`` and positions enters the text.
 
 
-def _loader(column: Column) -> Callable[[Any], Any]:
-    if column.kind == "time":
-        return _load_time
-    if column.kind == "json":
-        return _load_json
-    return column.enum if column.kind == "enum" and column.enum is not None else _load_same
+def _dumper(kind: EntityType) -> Callable[[Any], Row]:
+    def value(column: Column) -> str:
+        plain = f"entity.{column.name}"
+        if column.kind == "time":
+            return f"_dump_time({plain})" if column.nullable else f"format_time({plain})"
+        if column.kind == "json":
+            return f"_dump_json({plain})" if column.nullable else f"_dump_parameters({plain})"
+        # An enum member is bound as a plain string: its value.
+        return f"str({plain})" if column.kind == "enum" else plain
+
+    values = ", ".join(value(column) for column in TABLES[kind].columns)
+    return cast(Callable[[Any], Row], eval(f"lambda entity: ({values})", globals()))  # noqa: S307
 
 
-_DUMP = {kind: tuple((c.name, _dumper(c)) for c in table.columns) for kind, table in TABLES.items()}
-_LOAD = {kind: tuple((c.name, _loader(c)) for c in _stored(kind)) for kind in TABLES}
+def loader(kind: EntityType, entity: type[Entity] | None = None, *extra: str) -> Callable[..., Any]:
+    """What makes an entity of a row selected by ``COLUMNS``: called with the row and the values of ``extra`` fields."""
+    names: dict[str, Any] = {"make": entity or TABLES[kind].entity, "json": _load_json, "time": _load_time}
+    names |= {"moment": _fromisoformat}
+
+    def value(index: int, column: Column) -> str:
+        if column.kind == "time":
+            return f"{column.name}={'time' if column.nullable else 'moment'}(row[{index}])"
+        if column.kind == "json":
+            return f"{column.name}=json(row[{index}])"
+        if column.kind == "enum" and column.enum is not None:
+            names[column.enum.__name__] = {member.value: member for member in column.enum}
+            return f"{column.name}={column.enum.__name__}[row[{index}]]"
+        return f"{column.name}=row[{index}]"
+
+    values = [value(index, column) for index, column in enumerate(_stored(kind))]
+    values += [f"{name}={name}" for name in extra]
+    source = f"lambda {', '.join(('row', *extra))}: make({', '.join(values)})"
+    return cast(Callable[..., Any], eval(source, names))  # noqa: S307
+
+
+_DUMP = {kind: _dumper(kind) for kind in TABLES}
+_LOAD = {kind: loader(kind) for kind in TABLES}
 
 
 def to_row(entity: Entity) -> Row:
     """An entity's values in the order of ``INSERT``."""
-    return tuple([dump(getattr(entity, name)) for name, dump in _DUMP[entity.kind]])
+    return _DUMP[entity.kind](entity)
 
 
-def from_row(kind: EntityType, row: Sequence[Any], entity: type[Entity] | None = None, **children: Any) -> Entity:
-    """The entity (or the graph node, with its children) of a row selected by ``COLUMNS``."""
-    make = entity or TABLES[kind].entity
-    values = {name: load(value) for (name, load), value in zip(_LOAD[kind], row, strict=True)}
-    return make(**values, **children)
+def from_row(kind: EntityType, row: Sequence[Any]) -> Entity:
+    """The entity of a row selected by ``COLUMNS``."""
+    return cast(Entity, _LOAD[kind](row))
 
 
 def fetch(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> Entity | None:

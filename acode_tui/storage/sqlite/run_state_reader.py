@@ -1,6 +1,7 @@
 """Reading runs from the workspace file: each method is one function on one reader, one snapshot."""
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any, cast
 
 from acode_tui.domain.codec import digest
@@ -30,6 +31,23 @@ _BY_PREFIX = {
     for kind, table in TABLES.items()
 }
 _EVERYTHING = SessionFilter()
+
+
+def _node(kind: EntityType, *made: Any, order: str = '"order", rowid') -> tuple[Callable[..., Any], int, str]:
+    """How a graph's nodes of a kind are made, where their parent's id stands, and what reads them in order."""
+    table = TABLES[kind]
+    assert table.parent is not None
+    sql = f"{rows.SELECT_SESSION_ROWS[kind]} ORDER BY {order}"
+    return rows.loader(kind, *made), table.column_names.index(table.parent[0]), sql
+
+
+_NODES = {
+    EntityType.SESSION_TASK: _node(EntityType.SESSION_TASK, TaskGraph, "steps"),
+    EntityType.STEP: _node(EntityType.STEP, StepGraph, "tool_calls"),
+    EntityType.TOOL_CALL: _node(EntityType.TOOL_CALL, ToolCallGraph, "artifacts"),
+    EntityType.ARTIFACT: _node(EntityType.ARTIFACT, order="rowid"),
+}
+_LOAD_SESSION = rows.loader(EntityType.SESSION, SessionGraph, "tasks", "events")
 
 
 class SqliteRunStateReader:
@@ -112,36 +130,28 @@ def read_graph(connection: sqlite3.Connection, session_id: str) -> SessionGraph:
     row = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
     if row is None:
         raise NotFoundError(f"there is no session {session_id[:64]!r}")
-    artifacts = _children(connection, session_id, EntityType.ARTIFACT, "tool_call_id", Artifact, {}, "")
-    calls = _children(connection, session_id, EntityType.TOOL_CALL, "step_id", ToolCallGraph, artifacts, "artifacts")
-    steps = _children(connection, session_id, EntityType.STEP, "task_id", StepGraph, calls, "tool_calls")
-    tasks = _children(connection, session_id, EntityType.SESSION_TASK, "session_id", TaskGraph, steps, "steps")
-    graph = rows.from_row(
-        EntityType.SESSION,
-        row,
-        SessionGraph,
-        tasks=tuple(tasks.get(session_id, ())),
-        events=_events(connection, session_id),
-    )
+    artifacts = _children(connection, session_id, EntityType.ARTIFACT, {})
+    calls = _children(connection, session_id, EntityType.TOOL_CALL, artifacts)
+    steps = _children(connection, session_id, EntityType.STEP, calls)
+    tasks = _children(connection, session_id, EntityType.SESSION_TASK, steps)
+    graph = _LOAD_SESSION(row, tuple(tasks.get(session_id, ())), _events(connection, session_id))
     return cast(SessionGraph, graph)
 
 
 def _children(
-    connection: sqlite3.Connection,
-    session_id: str,
-    kind: EntityType,
-    parent: str,
-    node: Any,
-    below: dict[str, list[Any]],
-    field: str,
+    connection: sqlite3.Connection, session_id: str, kind: EntityType, below: dict[str, list[Any]]
 ) -> dict[str, list[Any]]:
     """A session's rows of one kind by their parent's id, each in order and with its own children."""
-    order = "rowid" if kind is EntityType.ARTIFACT else '"order", rowid'
+    load, parent, sql = _NODES[kind]
     grouped: dict[str, list[Any]] = {}
-    for row in connection.execute(f"{rows.SELECT_SESSION_ROWS[kind]} ORDER BY {order}", (session_id,)):
-        children = {field: tuple(below.get(row[0], ()))} if field else {}
-        entity = rows.from_row(kind, row, node, **children)
-        grouped.setdefault(getattr(entity, parent), []).append(entity)
+    for row in connection.execute(sql, (session_id,)):
+        children = below.get(row[0])
+        node = load(row) if kind is EntityType.ARTIFACT else load(row, tuple(children) if children else ())
+        siblings = grouped.get(row[parent])
+        if siblings is None:
+            grouped[row[parent]] = [node]
+        else:
+            siblings.append(node)
     return grouped
 
 
