@@ -35,17 +35,19 @@ _STORED_IDS = {
 
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
     """See ``RunStateStore.save``. Part of a unit of work; the graph has been validated."""
-    save = _Save(connection, graph.id)
+    save = _Save(connection, graph.id, clock)
     save.session(graph)
-    return save.write(clock)
+    return save.write()
 
 
 class _Save:
     """One comparison of a graph with what is stored, and the writes that follow from it."""
 
-    def __init__(self, connection: sqlite3.Connection, session_id: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, session_id: str, clock: MonotonicClock) -> None:
         self._connection = connection
         self._session_id = session_id
+        self._clock = clock
+        self._ticked: str | None = None
         session = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
         self._is_new = session is None
         self._stored: dict[EntityType, dict[str, rows.Row]] = {
@@ -71,11 +73,11 @@ class _Save:
             latest = _later(latest, self._compare(task, below))
         self._compare(graph, latest)
 
-    def write(self, clock: MonotonicClock) -> SaveResult:
+    def write(self) -> SaveResult:
         """Do what the comparison found."""
         if not any(self._inserts.values()) and not any(self._updates.values()):
             return SaveResult(unchanged=self._unchanged)
-        now = format_time(clock.tick())
+        now = self._now()
         records: list[rows.Row] = []
         for kind in TABLES:
             if new := self._inserts[kind]:
@@ -90,6 +92,12 @@ class _Save:
             updated={kind: len(changed) for kind, changed in self._updates.items() if changed},
             unchanged=self._unchanged,
         )
+
+    def _now(self) -> str:
+        """The moment of this save: one stamp of the clock, taken when it is first needed."""
+        if self._ticked is None:
+            self._ticked = format_time(self._clock.tick())
+        return self._ticked
 
     def _compare(self, entity: Entity, below: str | None) -> str | None:
         """Plan a mutable row's write. Answers its stamp if it is written; ``below`` is the latest stamp under it."""
@@ -109,7 +117,10 @@ class _Save:
         if same and wanted <= known:
             self._unchanged += 1
             return None
-        stamp = wanted if wanted > known else _next_stamp(known)
+        if wanted <= known:
+            # Changed, yet not later by its own account: it is this moment that changes it.
+            wanted = max(self._now(), _next_stamp(known))
+        stamp = wanted
         content = stored if same else row
         self._updates[kind].append(_with(content, {at: stamp, version: stored[version]}))
         return stamp
