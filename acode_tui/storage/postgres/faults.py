@@ -9,7 +9,7 @@ import ssl
 import asyncpg
 
 from acode_tui.config.postgres import PostgresTarget
-from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, SchemaMismatchError
+from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, MigrationError, SchemaMismatchError
 from acode_tui.domain.redaction import redact
 from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.migrate import PROVISION_HINT
@@ -61,7 +61,7 @@ def fault_of(error: BaseException, target: PostgresTarget | None = None) -> Faul
     """The Fault that an exception stands for. Exceptions that are none of PostgreSQL's are raised again."""
     if isinstance(error, PostgresFault):
         return error.fault
-    if isinstance(error, SchemaMismatchError):
+    if isinstance(error, (SchemaMismatchError, MigrationError)):
         return Fault(kind=FaultKind.SCHEMA, sentence=error.message, hint=error.hint)
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return Fault(kind=FaultKind.CONTENDED, sentence="the schema changed meanwhile", hint=_WAIT)

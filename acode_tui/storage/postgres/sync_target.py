@@ -15,7 +15,7 @@ import asyncpg
 
 from acode_tui.config.postgres import PostgresTarget
 from acode_tui.domain.clock import WallClock, system_clock
-from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.domain.errors import MigrationError, SchemaMismatchError
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.postgres import migrate
 from acode_tui.storage.postgres.apply import ApplyReply, ApplyRow, ConflictRules, Head, PullPage, TargetFacts
@@ -214,7 +214,7 @@ class SyncTarget:
                     self._distributed = await has_citus(connection)
             with deadline(connection, self._command_timeout):
                 yield connection
-        except (*DRIVER_ERRORS, SchemaMismatchError) as error:
+        except (*DRIVER_ERRORS, SchemaMismatchError, MigrationError) as error:
             fault = fault_of(error, self.target)
             if fault.sqlstate in _POOLED:
                 self._statement_cache = 0

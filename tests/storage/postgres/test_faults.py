@@ -131,6 +131,14 @@ class TestUnwilling:
         assert classify(newer.value.fault) is Verdict.SCHEMA_MISMATCH
         assert "upgrade acode-tui" in newer.value.fault.hint
 
+    async def test_a_schema_that_is_not_what_was_released(
+        self, registered: tuple[SyncTarget, Head], pg_database: Database
+    ) -> None:
+        await pg_database.execute("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.0.0'")
+        with pytest.raises(PostgresFault) as changed:
+            await registered[0].check_schema()
+        assert classify(changed.value.fault) is Verdict.SCHEMA_MISMATCH
+
     async def test_a_read_only_server(self, registered: tuple[SyncTarget, Head], pg_database: Database) -> None:
         await pg_database.server.execute(f"ALTER DATABASE {pg_database.name} SET default_transaction_read_only = on")
         target, head = registered
