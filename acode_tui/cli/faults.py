@@ -7,13 +7,14 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
-from acode_tui.domain.redaction import Secret, redact
+
+if TYPE_CHECKING:
+    from acode_tui.domain.redaction import Secret
 
 FAULT = 1
 USAGE = 2
@@ -33,7 +34,7 @@ _HINTS = {
 }
 
 
-def guarded(work: Callable[[], Any], secrets: Callable[[], Iterable[Secret]]) -> int:
+def guarded(work: Callable[[], Any], secrets: "Callable[[], Iterable[Secret]]") -> int:
     """Run ``work`` and answer the exit code; what went wrong is said on standard error, secrets removed."""
     try:
         answer = work()
@@ -76,18 +77,26 @@ def describe_os_error(error: OSError) -> str:
     return f"ACODE-IO-001: {what}: {error.strerror or type(error).__name__}; {hint}"
 
 
-def _say(message: str, secrets: Iterable[Secret]) -> None:
-    click.echo(f"error: {clean(redact(message, secrets))}", err=True)
+def _say(message: str, secrets: "Iterable[Secret]") -> None:
+    click.echo(f"error: {_shown(message, secrets)}", err=True)
 
 
 def _say_usage(error: click.UsageError) -> None:
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
     path = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
-    click.echo(f"error: {clean(redact(error.format_message()))}{path}", err=True)
+    click.echo(f"error: {_shown(error.format_message(), ())}{path}", err=True)
 
 
-def _report_defect(error: Exception, secrets: Iterable[Secret]) -> None:
+def _shown(message: str, secrets: "Iterable[Secret]") -> str:
+    # Here, not above: where nothing goes wrong nothing has to be hidden, and `--help` starts sooner.
+    from acode_tui.domain.display import clean
+    from acode_tui.domain.redaction import redact
+
+    return clean(redact(message, secrets))
+
+
+def _report_defect(error: Exception, secrets: "Iterable[Secret]") -> None:
     from acode_tui import logs
 
     logs.get_logger("acode_tui.cli").error("defect", exc_info=error)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from acode_tui.domain.errors import ConfigError
-from acode_tui.domain.redaction import Secret
 
 if TYPE_CHECKING:
     from acode_tui.config import Settings
+    from acode_tui.domain.redaction import Secret
     from acode_tui.workspace import Workspace
 
 T = TypeVar("T")
