@@ -7,7 +7,7 @@ os.environ["TEXTUAL_ANIMATIONS"] = "none"
 os.environ.pop("NO_COLOR", None)
 
 import pytest
-from pytest_textual_snapshot import SVGImageExtension
+from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 from syrupy.location import PyTestLocation
 
 from tests.tui.fake import FakeWorkspace, online
@@ -16,7 +16,8 @@ SNAPSHOTS = Path(__file__).parent.parent.parent / "snapshots"
 
 
 def _dirname(cls: type[SVGImageExtension], *, test_location: PyTestLocation) -> str:
-    return str(SNAPSHOTS)
+    # One folder a test module: syrupy relates a picture to its test by it.
+    return str(SNAPSHOTS / test_location.basename)
 
 
 SVGImageExtension.file_extension = "svg"

@@ -91,7 +91,7 @@ def graph(number: int = 0) -> SessionGraph:
     start = NOW - timedelta(minutes=11)
     session_id = fake_id(number)
 
-    def at(seconds: float) -> dict[str, datetime]:
+    def at(seconds: float) -> dict[str, Any]:
         moment = start + timedelta(seconds=seconds)
         return {"created_at": moment, "updated_at": moment}
 

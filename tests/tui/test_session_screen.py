@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from acode_tui.domain.entities import ToolCall
+from acode_tui.domain.entities import ToolCall, ToolCallGraph
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui.screens.artifact import ArtifactScreen
 from acode_tui.tui.screens.session import SessionScreen
@@ -196,15 +197,11 @@ async def test_content_that_cannot_be_read_is_a_toast_and_not_a_crash(
 
     async with dashboard(tmp_path, opening, wall=clock).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
-        missing = type(artifact)(**{**_fields(artifact), "id": "0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890"})
+        missing = msgspec.structs.replace(artifact, id="0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890")
         pilot.app.push_screen(ArtifactScreen(missing))
         await until(pilot, lambda: [title for title, _ in toasts(pilot)] == ["ACODE-NOTFOUND-001"])
         await until(pilot, lambda: "could not be read" in shown(pilot))
         assert pilot.app.is_running
-
-
-def _fields(struct: object) -> dict[str, object]:
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}  # type: ignore[attr-defined]
 
 
 async def _call(workspace: Workspace, step_id: str, name: str) -> ToolCall:
@@ -213,6 +210,9 @@ async def _call(workspace: Workspace, step_id: str, name: str) -> ToolCall:
     return call
 
 
-def _calls(pilot: Pilot[int]) -> list:  # type: ignore[type-arg]
-    graph = pilot.app.screen._graph  # type: ignore[attr-defined]
+def _calls(pilot: Pilot[int]) -> list[ToolCallGraph]:
+    screen = pilot.app.screen
+    assert isinstance(screen, SessionScreen)
+    graph = screen._graph
+    assert graph is not None
     return [call for task in graph.tasks for step in task.steps for call in step.tool_calls]

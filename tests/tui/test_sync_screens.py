@@ -1,9 +1,11 @@
 """Panes and screens of the sync: retries, conflicts, pause, sync now, and faults as toasts."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 import pytest
+from textual.pilot import Pilot
 
 from acode_tui.domain.errors import TransactionError
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
@@ -39,7 +41,7 @@ async def test_every_state_of_the_worker_has_a_name_in_the_header(fake: FakeWork
             (SyncState.STANDBY, "standby"),
         ):
             fake.sync.figures = SyncStatus(state=state)
-            await until(pilot, lambda word=word: word in shown(pilot).splitlines()[0])
+            await until(pilot, partial(_in_header, pilot, word))
 
 
 async def test_offline_says_when_it_tries_again(fake: FakeWorkspace) -> None:
@@ -204,7 +206,7 @@ async def test_empty_screens_say_why_and_what_would_be_there(fake: FakeWorkspace
 async def test_a_growing_backlog_is_drawn(fake_online: FakeWorkspace) -> None:
     seconds = 0
 
-    def passing() -> object:
+    def passing() -> datetime:
         return NOW + timedelta(seconds=seconds)
 
     app = over(fake_online, wall=passing)
@@ -213,5 +215,13 @@ async def test_a_growing_backlog_is_drawn(fake_online: FakeWorkspace) -> None:
         for step in range(1, 6):
             seconds = 2 * step
             fake_online.outbox.figures = msgspec.structs.replace(fake_online.outbox.figures, pending=100 * step)
-            await until(pilot, lambda step=step: len(main_screen(pilot).backlog.samples) == step + 1)
+            await until(pilot, partial(_samples, pilot, step + 1))
         assert list(main_screen(pilot).backlog.samples)[1:] == [100, 200, 300, 400, 500]
+
+
+def _in_header(pilot: Pilot[int], word: str) -> bool:
+    return word in shown(pilot).splitlines()[0]
+
+
+def _samples(pilot: Pilot[int], count: int) -> bool:
+    return len(main_screen(pilot).backlog.samples) == count
