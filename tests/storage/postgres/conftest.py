@@ -1,14 +1,17 @@
 """Targets and sync connections over a test's own database."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from acode_tui.config.postgres import PostgresTarget
-from acode_tui.storage.postgres.apply import Head
+from acode_tui.domain.entities import Entity
+from acode_tui.storage.postgres.apply import ApplyReply, ApplyRow, Head
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from tests.pg import Database
+from tests.storage.runs import records
 
 WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"
 OTHER_WORKSPACE = "0190d6a1-0000-7000-8000-000000000002"
@@ -38,3 +41,49 @@ async def sync_target(pg_database: Database) -> AsyncIterator[SyncTarget]:
 async def head(sync_target: SyncTarget) -> Head:
     """The registered workspace."""
     return await sync_target.register_workspace(WORKSPACE, user="ada", host="laptop", version="0.1.0")
+
+
+class Machine:
+    """One machine's worker, as far as the target is concerned."""
+
+    def __init__(self, target: SyncTarget, workspace_id: str, head: Head) -> None:
+        self.target = target
+        self.workspace_id = workspace_id
+        self.head = head
+
+    async def send(self, *entities: Entity, **options: Any) -> ApplyReply:
+        return await self.apply(records(entities), **options)
+
+    async def apply(self, batch: list[ApplyRow], **options: Any) -> ApplyReply:
+        return await self.target.apply(self.workspace_id, batch, incarnation=self.head.incarnation, **options)
+
+
+@pytest.fixture(params=["fused", "stepwise"])
+def shape(request: pytest.FixtureRequest) -> str:
+    """Both shapes of the statements: the second is what a distributed server is sent."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def laptop(pg_database: Database, shape: str) -> AsyncIterator[Machine]:
+    async for machine in _machine(pg_database, WORKSPACE, shape):
+        yield machine
+
+
+@pytest.fixture
+async def colleague(pg_database: Database, shape: str) -> AsyncIterator[Machine]:
+    """Another workspace of the same team."""
+    async for machine in _machine(pg_database, OTHER_WORKSPACE, shape):
+        yield machine
+
+
+async def _machine(database: Database, workspace_id: str, shape: str) -> AsyncIterator[Machine]:
+    target = SyncTarget(target_of(database), conflict)
+    head = await target.register_workspace(workspace_id, user="ada", host="laptop", version="0.1.0")
+    target._distributed = shape == "stepwise"
+    yield Machine(target, workspace_id, head)
+    await target.close()
+
+
+def outcomes(reply: ApplyReply) -> list[tuple[str, int]]:
+    return [(result.outcome, result.sync_version) for result in reply.results]

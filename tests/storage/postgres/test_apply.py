@@ -2,68 +2,23 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent, SessionTask
+from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import EntityType, WorkState
-from acode_tui.storage.postgres.apply import ApplyReply, ApplyRow, Head
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.postgres.apply import ApplyReply
 from acode_tui.storage.postgres.fault import FaultKind, PostgresFault
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from acode_tui.sync.classify import Verdict, classify
 from acode_tui.sync.conflict import normal_form
-from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database
-from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE, target_of
-from tests.storage.runs import T0, edited, make_run, plain, records
-
-
-class Machine:
-    """One machine's worker, as far as the target is concerned."""
-
-    def __init__(self, target: SyncTarget, workspace_id: str, head: Head) -> None:
-        self.target = target
-        self.workspace_id = workspace_id
-        self.head = head
-
-    async def send(self, *entities: Entity, **options: Any) -> ApplyReply:
-        return await self.apply(records(entities), **options)
-
-    async def apply(self, batch: list[ApplyRow], **options: Any) -> ApplyReply:
-        return await self.target.apply(self.workspace_id, batch, incarnation=self.head.incarnation, **options)
-
-
-@pytest.fixture(params=["fused", "stepwise"])
-def shape(request: pytest.FixtureRequest) -> str:
-    """Both shapes of the statements: the second is what a distributed server is sent."""
-    return str(request.param)
-
-
-@pytest.fixture
-async def laptop(pg_database: Database, shape: str) -> AsyncIterator[Machine]:
-    async for machine in _machine(pg_database, WORKSPACE, shape):
-        yield machine
-
-
-@pytest.fixture
-async def colleague(pg_database: Database, shape: str) -> AsyncIterator[Machine]:
-    """Another workspace of the same team."""
-    async for machine in _machine(pg_database, OTHER_WORKSPACE, shape):
-        yield machine
-
-
-async def _machine(database: Database, workspace_id: str, shape: str) -> AsyncIterator[Machine]:
-    target = SyncTarget(target_of(database), conflict)
-    head = await target.register_workspace(workspace_id, user="ada", host="laptop", version="0.1.0")
-    target._distributed = shape == "stepwise"
-    yield Machine(target, workspace_id, head)
-    await target.close()
+from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE, Machine, outcomes, target_of
+from tests.storage.runs import edited, make_run, plain, records
 
 
 def exact(row: Entity) -> Any:
@@ -79,10 +34,6 @@ async def checksum(database: Database) -> str:
         for row in await database.fetch(f"SELECT t::text AS line FROM {table} AS t ORDER BY 1"):
             seen.update(row["line"].encode())
     return seen.hexdigest()
-
-
-def outcomes(reply: ApplyReply) -> list[tuple[str, int]]:
-    return [(result.outcome, result.sync_version) for result in reply.results]
 
 
 async def test_a_fresh_batch_of_every_kind_arrives_whole_and_reads_back_exactly(laptop: Machine) -> None:
@@ -361,163 +312,9 @@ async def test_the_ledger_says_which_keys_it_holds(laptop: Machine) -> None:
     assert await laptop.target.ledger_has([*sent, unsent]) == {key for _, key in sent}
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_connection_cut_around_commit_is_harmless(
-    laptop: Machine, pg_database: Database, shape: str, moment: str
-) -> None:
-    rows = plain(make_run(WORKSPACE))
-    async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
-        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict)
-        target._distributed = shape == "stepwise"
-        machine = Machine(target, WORKSPACE, laptop.head)
-        await target.probe()
-        if moment == "after":
-            proxy.cut_in_reply_to_commit()
-        else:
-            proxy.cut_before_commit()
-        with pytest.raises(PostgresFault) as lost:
-            await machine.send(*rows)
-        assert classify(lost.value.fault) is Verdict.OFFLINE
-        assert not target.is_connected
-        reply = await machine.send(*rows)
-        await target.close()
-    assert set(outcomes(reply)) == {("duplicate" if moment == "after" else "applied", 1)}
-    assert {row["sync_version"] for row in await pg_database.fetch("SELECT sync_version FROM sessions")} == {1}
-    assert len(await pg_database.fetch("SELECT FROM sync_inbox")) == len(rows)
-
-
-async def test_a_black_hole_ends_at_the_deadline(laptop: Machine, pg_database: Database) -> None:
-    rows = plain(make_run(WORKSPACE))
-    async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
-        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict, connect_timeout=0.2, command_timeout=0.2)
-        machine = Machine(target, WORKSPACE, laptop.head)
-        await target.probe()
-        await proxy.set_mode(Mode.SWALLOW)
-        for _ in ("established and half open", "not even answering a connection"):
-            with pytest.raises(PostgresFault) as lost:
-                await machine.send(*rows)
-            assert lost.value.fault.kind is FaultKind.TIMEOUT
-            assert not target.is_connected
-        await proxy.set_mode(Mode.REFUSE)
-        with pytest.raises(PostgresFault) as refused:
-            await machine.send(*rows)
-        assert refused.value.fault.kind is FaultKind.REFUSED
-        await proxy.set_mode(Mode.PASS)
-        assert set(outcomes(await machine.send(*rows))) == {("applied", 1)}
-        await target.close()
-
-
-async def test_a_backend_terminated_in_mid_batch_is_the_targets_fault(laptop: Machine, pg_database: Database) -> None:
-    session = plain(make_run(WORKSPACE))[0]
-    blocker = await pg_database.connect()
-    try:
-        async with blocker.transaction():
-            await blocker.execute("SELECT FROM workspaces FOR UPDATE")
-            sending = asyncio.create_task(laptop.send(session))
-            await _until_waiting(pg_database)
-            await pg_database.fetch(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = $1 AND wait_event_type = 'Lock'",
-                pg_database.name,
-            )
-            with pytest.raises(PostgresFault) as gone:
-                await sending
-    finally:
-        await blocker.close()
-    assert classify(gone.value.fault) is Verdict.OFFLINE
-    assert outcomes(await laptop.send(session)) == [("applied", 1)]
-
-
-async def test_an_idle_connection_that_was_dropped_is_opened_anew_without_a_fault(
-    laptop: Machine, pg_database: Database
-) -> None:
-    await laptop.target.probe()
-    await pg_database.server.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        f"WHERE datname = '{pg_database.name}' AND application_name = 'acode-tui'"
-    )
-    async with asyncio.timeout(10):
-        while laptop.target.is_connected:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    assert outcomes(await laptop.send(plain(make_run(WORKSPACE))[0])) == [("applied", 1)]
-
-
-async def test_a_pooler_that_forgets_prepared_statements_costs_one_retry(laptop: Machine) -> None:
-    """Behind a transaction pooler each transaction may meet a backend that never saw the statement."""
-    await laptop.send(*plain(make_run(WORKSPACE)))
-    connection = laptop.target._connection
-    assert connection is not None
-    await connection.execute("DEALLOCATE ALL")
-    rows = plain(make_run(WORKSPACE))
-    with pytest.raises(PostgresFault) as forgotten:
-        await laptop.send(*rows)
-    assert classify(forgotten.value.fault) is Verdict.RETRY_NOW
-    assert set(outcomes(await laptop.send(*rows))) == {("applied", 1)}
-    connection = laptop.target._connection
-    assert connection is not None
-    assert await connection.fetch("SELECT name FROM pg_prepared_statements WHERE name <> ''") == []
-
-
-async def test_a_cancelled_batch_leaves_no_transaction_behind(laptop: Machine, pg_database: Database) -> None:
-    session = plain(make_run(WORKSPACE))[0]
-    blocker = await pg_database.connect()
-    try:
-        async with blocker.transaction():
-            await blocker.execute("SELECT FROM workspaces FOR UPDATE")
-            sending = asyncio.create_task(laptop.send(session))
-            await _until_waiting(pg_database)
-            sending.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await sending
-            assert not laptop.target.is_connected
-    finally:
-        await blocker.close()
-    assert outcomes(await laptop.send(session)) == [("applied", 1)]
-
-
-@pytest.mark.parametrize("sizes", [(50, 500)])
-async def test_round_trips_do_not_depend_on_the_batch_size(
-    laptop: Machine, pg_database: Database, shape: str, sizes: tuple[int, ...]
-) -> None:
-    async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
-        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict)
-        await target.probe()
-        target._distributed = shape == "stepwise"
-        machine = Machine(target, WORKSPACE, laptop.head)
-        await machine.send(*plain(make_run(WORKSPACE)))  # statements prepared
-        counted = {}
-        for size in sizes:
-            rows = plain(make_run(WORKSPACE, calls=(size - 4) // 2))
-            assert len(rows) == size
-            before = proxy.round_trips
-            await machine.send(*rows)
-            fresh = proxy.round_trips - before
-            await machine.send(*rows)
-            await machine.send(*(_conflicting(row) for row in rows))
-            before = proxy.round_trips
-            await machine.send(*(_conflicting(row, seconds=3) for row in rows))
-            counted[size] = (fresh, proxy.round_trips - before)
-        await target.close()
-    assert len(set(counted.values())) == 1, counted
-    assert counted[50][0] == (3 if shape == "fused" else 10)
-    assert counted[50][1] <= 25
-
-
-def _conflicting(row: Entity, seconds: float = 2) -> Entity:
-    changes: dict[str, Any] = {"state": WorkState.FAILED} if isinstance(row, SessionTask) else {}
-    return edited(row, seconds=seconds, created_at=T0 - timedelta(seconds=seconds), **changes)
-
-
 async def _both(laptop: Machine, desktop: Machine, runs: list[list[Entity]]) -> list[ApplyReply]:
     async def all_of(machine: Machine, mine: list[list[Entity]]) -> list[ApplyReply]:
         return [await machine.send(*run) for run in mine]
 
     done = await asyncio.gather(all_of(laptop, runs[:3]), all_of(desktop, runs[3:]))
     return [reply for replies in done for reply in replies]
-
-
-async def _until_waiting(database: Database) -> None:
-    waiting = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(10):
-        while not await database.fetch(waiting, database.name):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)

@@ -1,0 +1,172 @@
+"""Delivering over a bad network: cuts, black holes, terminated backends, and how many round trips it takes."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from acode_tui.domain.entities import Entity, SessionTask
+from acode_tui.domain.states import WorkState
+from acode_tui.storage.postgres.fault import FaultKind, PostgresFault
+from acode_tui.storage.postgres.sync_target import SyncTarget
+from acode_tui.sync import conflict
+from acode_tui.sync.classify import Verdict, classify
+from tests.fault_proxy import Mode, fault_proxy
+from tests.pg import Database
+from tests.storage.postgres.conftest import WORKSPACE, Machine, outcomes, target_of
+from tests.storage.runs import T0, edited, make_run, plain
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_connection_cut_around_commit_is_harmless(
+    laptop: Machine, pg_database: Database, shape: str, moment: str
+) -> None:
+    rows = plain(make_run(WORKSPACE))
+    async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
+        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict)
+        target._distributed = shape == "stepwise"
+        machine = Machine(target, WORKSPACE, laptop.head)
+        await target.probe()
+        if moment == "after":
+            proxy.cut_in_reply_to_commit()
+        else:
+            proxy.cut_before_commit()
+        with pytest.raises(PostgresFault) as lost:
+            await machine.send(*rows)
+        assert classify(lost.value.fault) is Verdict.OFFLINE
+        assert not target.is_connected
+        reply = await machine.send(*rows)
+        await target.close()
+    assert set(outcomes(reply)) == {("duplicate" if moment == "after" else "applied", 1)}
+    assert {row["sync_version"] for row in await pg_database.fetch("SELECT sync_version FROM sessions")} == {1}
+    assert len(await pg_database.fetch("SELECT FROM sync_inbox")) == len(rows)
+
+
+async def test_a_black_hole_ends_at_the_deadline(laptop: Machine, pg_database: Database) -> None:
+    rows = plain(make_run(WORKSPACE))
+    async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
+        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict, connect_timeout=0.2, command_timeout=0.2)
+        machine = Machine(target, WORKSPACE, laptop.head)
+        await target.probe()
+        await proxy.set_mode(Mode.SWALLOW)
+        for _ in ("established and half open", "not even answering a connection"):
+            with pytest.raises(PostgresFault) as lost:
+                await machine.send(*rows)
+            assert lost.value.fault.kind is FaultKind.TIMEOUT
+            assert not target.is_connected
+        await proxy.set_mode(Mode.REFUSE)
+        with pytest.raises(PostgresFault) as refused:
+            await machine.send(*rows)
+        assert refused.value.fault.kind is FaultKind.REFUSED
+        await proxy.set_mode(Mode.PASS)
+        assert set(outcomes(await machine.send(*rows))) == {("applied", 1)}
+        await target.close()
+
+
+async def test_a_backend_terminated_in_mid_batch_is_the_targets_fault(laptop: Machine, pg_database: Database) -> None:
+    session = plain(make_run(WORKSPACE))[0]
+    blocker = await pg_database.connect()
+    try:
+        async with blocker.transaction():
+            await blocker.execute("SELECT FROM workspaces FOR UPDATE")
+            sending = asyncio.create_task(laptop.send(session))
+            await _until_waiting(pg_database)
+            await pg_database.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = $1 AND wait_event_type = 'Lock'",
+                pg_database.name,
+            )
+            with pytest.raises(PostgresFault) as gone:
+                await sending
+    finally:
+        await blocker.close()
+    assert classify(gone.value.fault) is Verdict.OFFLINE
+    assert outcomes(await laptop.send(session)) == [("applied", 1)]
+
+
+async def test_an_idle_connection_that_was_dropped_is_opened_anew_without_a_fault(
+    laptop: Machine, pg_database: Database
+) -> None:
+    await laptop.target.probe()
+    await pg_database.server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{pg_database.name}' AND application_name = 'acode-tui'"
+    )
+    async with asyncio.timeout(10):
+        while laptop.target.is_connected:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert outcomes(await laptop.send(plain(make_run(WORKSPACE))[0])) == [("applied", 1)]
+
+
+async def test_a_pooler_that_forgets_prepared_statements_costs_one_retry(laptop: Machine) -> None:
+    """Behind a transaction pooler each transaction may meet a backend that never saw the statement."""
+    await laptop.send(*plain(make_run(WORKSPACE)))
+    connection = laptop.target._connection
+    assert connection is not None
+    await connection.execute("DEALLOCATE ALL")
+    rows = plain(make_run(WORKSPACE))
+    with pytest.raises(PostgresFault) as forgotten:
+        await laptop.send(*rows)
+    assert classify(forgotten.value.fault) is Verdict.RETRY_NOW
+    assert set(outcomes(await laptop.send(*rows))) == {("applied", 1)}
+    connection = laptop.target._connection
+    assert connection is not None
+    assert await connection.fetch("SELECT name FROM pg_prepared_statements WHERE name <> ''") == []
+
+
+async def test_a_cancelled_batch_leaves_no_transaction_behind(laptop: Machine, pg_database: Database) -> None:
+    session = plain(make_run(WORKSPACE))[0]
+    blocker = await pg_database.connect()
+    try:
+        async with blocker.transaction():
+            await blocker.execute("SELECT FROM workspaces FOR UPDATE")
+            sending = asyncio.create_task(laptop.send(session))
+            await _until_waiting(pg_database)
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+            assert not laptop.target.is_connected
+    finally:
+        await blocker.close()
+    assert outcomes(await laptop.send(session)) == [("applied", 1)]
+
+
+@pytest.mark.parametrize("sizes", [(50, 500)])
+async def test_round_trips_do_not_depend_on_the_batch_size(
+    laptop: Machine, pg_database: Database, shape: str, sizes: tuple[int, ...]
+) -> None:
+    async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
+        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict)
+        await target.probe()
+        target._distributed = shape == "stepwise"
+        machine = Machine(target, WORKSPACE, laptop.head)
+        await machine.send(*plain(make_run(WORKSPACE)))  # statements prepared
+        counted = {}
+        for size in sizes:
+            rows = plain(make_run(WORKSPACE, calls=(size - 4) // 2))
+            assert len(rows) == size
+            before = proxy.round_trips
+            await machine.send(*rows)
+            fresh = proxy.round_trips - before
+            await machine.send(*rows)
+            await machine.send(*(_conflicting(row) for row in rows))
+            before = proxy.round_trips
+            await machine.send(*(_conflicting(row, seconds=3) for row in rows))
+            counted[size] = (fresh, proxy.round_trips - before)
+        await target.close()
+    assert len(set(counted.values())) == 1, counted
+    assert counted[50][0] == (3 if shape == "fused" else 10)
+    assert counted[50][1] <= 25
+
+
+def _conflicting(row: Entity, seconds: float = 2) -> Entity:
+    changes: dict[str, Any] = {"state": WorkState.FAILED} if isinstance(row, SessionTask) else {}
+    return edited(row, seconds=seconds, created_at=T0 - timedelta(seconds=seconds), **changes)
+
+
+async def _until_waiting(database: Database) -> None:
+    waiting = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while not await database.fetch(waiting, database.name):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
