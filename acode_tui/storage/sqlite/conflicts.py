@@ -123,8 +123,10 @@ def _conflict(row: Sequence[Any]) -> Conflict:
 
 def _find(connection: sqlite3.Connection, conflict_id: str) -> Conflict:
     start = conflict_id.strip().lower()
-    found = connection.execute(_BY_PREFIX, (start, start + "g")).fetchall()
-    if not start or not found:
+    found = []
+    if start and set(start) <= set("0123456789abcdef-"):
+        found = connection.execute(_BY_PREFIX, (start, start + "g")).fetchall()
+    if not found:
         raise NotFoundError(f"there is no conflict {conflict_id[:64]!r}", hint="see `acode-tui db conflicts list`")
     if len(found) > 1:
         raise AmbiguousIdError(f"more than one conflict id begins with {start[:64]!r}")

@@ -23,6 +23,7 @@ from acode_tui.domain.errors import (
     IntegrityError,
     SchemaMismatchError,
     TransactionError,
+    ValidationError,
 )
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten
 from acode_tui.logs import enabled, get_logger
@@ -53,13 +54,19 @@ class TimedConnection(sqlite3.Connection):
         if self.within_unit and _TRANSACTION.match(sql):
             raise TransactionError("a unit of work cannot begin or end a transaction")
         started = perf_counter()
-        cursor = super().execute(sql, parameters)
+        try:
+            cursor = super().execute(sql, parameters)
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise _unbindable(error) from None
         self._report(sql, started)
         return cursor
 
     def executemany(self, sql: str, parameters: Any, /) -> sqlite3.Cursor:
         started = perf_counter()
-        cursor = super().executemany(sql, parameters)
+        try:
+            cursor = super().executemany(sql, parameters)
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise _unbindable(error) from None
         self._report(sql, started)
         return cursor
 
@@ -82,6 +89,13 @@ class TimedConnection(sqlite3.Connection):
             log.warning("statement.slow", database="sqlite", operation=statement_name(sql), duration_ms=elapsed * 1e3)
         elif enabled("debug"):
             log.debug("statement", database="sqlite", operation=statement_name(sql), duration_ms=elapsed * 1e3)
+
+
+def _unbindable(error: Exception) -> ValidationError:
+    """What Python cannot hand to SQLite at all. The boundary names the field; this catches what came round it."""
+    if isinstance(error, UnicodeEncodeError):
+        return ValidationError("text", "contains a lone surrogate, which a database text cannot hold")
+    return ValidationError("number", "is beyond what a database integer holds")
 
 
 def statement_name(sql: str) -> str:

@@ -16,6 +16,7 @@ from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.redaction import redact
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
+from acode_tui.domain.text import escape
 from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.ports import OutboxRecord, OutboxStats, OutboxStatus
 from acode_tui.storage.sqlite import entity_writes as writes
@@ -223,7 +224,7 @@ def fail(
         retry_at, failed_at = None, stamp
     else:
         retry_at, failed_at = format_time(now + timedelta(seconds=retry.delay(attempt))), None
-    values = (redact(error)[:MAX_ERROR_CHARS], stamp, retry_at, failed_at, record_id)
+    values = (escape(redact(error))[:MAX_ERROR_CHARS], stamp, retry_at, failed_at, record_id)
     return connection.execute(_FAILED, values).rowcount > 0 and failed_at is not None
 
 

@@ -269,7 +269,10 @@ def _mutable(graph: SessionGraph) -> dict[str, dict[str, Any]]:
 def versions(draw: st.DrawFn) -> tuple[SessionGraph, SessionGraph]:
     """A run and another version of it: other values, other stamps, children added."""
     first = draw(graphs())
-    spare = {"created_at": first.created_at, "updated_at": draw(st.sampled_from([first.created_at, first.updated_at]))}
+    spare: dict[str, Any] = {
+        "created_at": first.created_at,
+        "updated_at": draw(st.sampled_from([first.created_at, first.updated_at])),
+    }
     tasks: list[TaskGraph] = []
     for task in first.tasks:
         steps: list[StepGraph] = []
