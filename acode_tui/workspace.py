@@ -1,10 +1,9 @@
 """The composition root: one workspace's config, store, outbox and sync, opened together and closed together."""
 
 import asyncio
-import os
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from acode_tui.config import (
     resolve_path,
     resolve_postgres,
 )
+from acode_tui.config.root import AGENT_DIR, find_root
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import AcodeError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
@@ -47,21 +47,11 @@ from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.backoff import record_delay
 from acode_tui.sync.service import Sleep, SyncWorker
 
-AGENT_DIR = ".agent"
 CONFIG_POLL_SECONDS = 2.0
 """A changed configuration is taken over within 5 s."""
 
 log = get_logger("acode_tui.workspace")
 _IGNORED = "# Written by acode-tui: what it records is not part of the repository.\n/*\n!/.gitignore\n!/config.toml\n"
-
-
-def find_root(start: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
-    """The workspace to use: ``ACODE_WORKSPACE``, else the nearest parent with ``.agent/``, else ``start`` itself."""
-    named = environ.get("ACODE_WORKSPACE")
-    if named:
-        return Path(named).expanduser().absolute()
-    here = (start or Path.cwd()).absolute()
-    return next((folder for folder in (here, *here.parents) if (folder / AGENT_DIR).is_dir()), here)
 
 
 class Workspace:

@@ -38,7 +38,7 @@ class Invocation:
         if self._workspace is not None:
             root = self._workspace
         else:
-            from acode_tui.workspace import find_root
+            from acode_tui.config.root import find_root
 
             try:
                 root = find_root(environ=self.environ)

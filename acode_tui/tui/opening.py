@@ -15,7 +15,7 @@ def open_for_dashboard(root: Path, settings: Settings) -> Opening:
     async def opening() -> AsyncIterator[DashboardWorkspace]:
         from acode_tui.workspace import open_workspace
 
-        async with open_workspace(root, sync=True, settings=settings) as workspace:
+        async with open_workspace(root, sync=True, settings=settings, mode="dashboard") as workspace:
             yield workspace
 
     return opening
