@@ -8,6 +8,7 @@ import asyncio
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -25,6 +26,7 @@ UNPRIVILEGED = 65534
 """``nobody``, which every system has: PostgreSQL refuses to run as root."""
 
 TEMPLATE = "acode_template"
+_PREFIX = "acode-pg-"
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -175,12 +177,29 @@ def _open_to_everyone(path: Path) -> bool:
 
 def _temporary_folder() -> Path:
     # Not pytest's tmp_path: its parents are private to root, and a socket's path must stay short.
-    return Path(tempfile.mkdtemp(prefix="acode-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    (folder / "owner").write_text(str(os.getpid()))
+    return folder
+
+
+def _sweep() -> None:
+    """End servers, and remove folders, of test runs that were killed before they could clean up."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = folder / "owner"
+        if not owner.exists() or Path(f"/proc/{owner.read_text()}").exists():
+            continue
+        lock = folder / "data" / "postmaster.pid"
+        postmaster = lock.read_text().split("\n")[0] if lock.exists() else ""
+        command = Path(f"/proc/{postmaster}/cmdline")
+        if postmaster and command.exists() and str(folder).encode() in command.read_bytes():
+            os.kill(int(postmaster), signal.SIGQUIT)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def pg_server() -> Iterator[Server]:
     """The session's server, with a migrated template database."""
+    _sweep()
     folder = _temporary_folder()
     try:
         server = make_server(folder)

@@ -107,7 +107,10 @@ class SyncTarget:
     async def check_schema(self) -> str:
         """The schema's version; PostgresFault of kind SCHEMA, with what to do, if it is not this program's."""
         async with self._open() as connection:
-            return await migrate.check_schema(connection, self.schema)
+            try:
+                return await migrate.check_schema(connection, self.schema)
+            except MigrationError as error:
+                raise PostgresFault(fault_of(error, self.target)) from None
 
     async def migrate(self, *, distribute: bool = False, dry_run: bool = False) -> TierMigrations:
         """Bring the schema up to date; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
@@ -214,7 +217,7 @@ class SyncTarget:
                     self._distributed = await has_citus(connection)
             with deadline(connection, self._command_timeout):
                 yield connection
-        except (*DRIVER_ERRORS, SchemaMismatchError, MigrationError) as error:
+        except (*DRIVER_ERRORS, SchemaMismatchError) as error:
             fault = fault_of(error, self.target)
             if fault.sqlstate in _POOLED:
                 self._statement_cache = 0
