@@ -21,10 +21,11 @@ from acode_tui.storage.sqlite import rows
 
 E = TypeVar("E", bound=Entity)
 
-ENQUEUE = """
-INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
+ENQUEUE = (
+    "INSERT INTO outbox"
+    " (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 _encode = msgspec.json.Encoder().encode
@@ -81,7 +82,7 @@ def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation
 
 def enqueue_rows(connection: sqlite3.Connection, records: list[rows.Row]) -> None:
     """Queue many, each made by ``outbox_row``."""
-    connection.executemany(ENQUEUE, records)
+    rows.insert_many(connection, ENQUEUE, records)
 
 
 def stamped(entity: E, now: datetime) -> E:

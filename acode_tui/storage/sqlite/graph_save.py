@@ -81,7 +81,7 @@ class _Save:
         records: list[rows.Row] = []
         for kind in TABLES:
             if new := self._inserts[kind]:
-                self._connection.executemany(rows.INSERT[kind], new)
+                rows.insert_many(self._connection, rows.INSERT[kind], new)
                 records += [entity_writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
             if changed := self._updates[kind]:
                 self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
