@@ -14,10 +14,11 @@ import msgspec
 import pytest
 
 from acode_tui.config import IdentitySettings, PersistenceSettings, Settings, SqliteSettings
+from acode_tui.config.root import find_root
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, SchemaMismatchError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import prepare_file, require_sqlite
-from acode_tui.workspace import Workspace, find_root, open_workspace
+from acode_tui.workspace import Workspace, open_workspace
 from tests.storage.sqlite.parts import contents, foreign, rows
 
 
