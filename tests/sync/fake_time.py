@@ -1,0 +1,67 @@
+"""Time that a test turns: a wall clock and the sleep that goes with it. Six hours pass in as long as the work takes.
+
+Whoever sleeps here sleeps until the test advances the clock. ``settled`` waits, without a clock, until every endless
+loop that the test knows of (a worker's rests and its heartbeat, say) has gone back to sleep.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+GUARD_SECONDS = 60.0
+"""Real seconds after which a test is hung, not slow."""
+
+
+class FakeTime:
+    """``wall()`` and ``sleep()`` for a workspace. ``loops`` is how many endless loops sleep when all is quiet."""
+
+    def __init__(self, now: datetime = NOON, *, loops: int = 0) -> None:
+        self.now = now
+        self.loops = loops
+        self._sleepers: list[tuple[datetime, asyncio.Future[None]]] = []
+        self._came = asyncio.Event()
+
+    def wall(self) -> datetime:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sleeper = (self.now + timedelta(seconds=max(0.0, seconds)), future)
+        self._sleepers.append(sleeper)
+        self._came.set()
+        try:
+            await future
+        finally:
+            self._sleepers.remove(sleeper)
+
+    async def settled(self) -> None:
+        """Until all loops sleep."""
+        async with asyncio.timeout(GUARD_SECONDS):
+            await self._yield()
+            while len(self._asleep()) < self.loops:
+                self._came.clear()
+                await self._came.wait()
+                await self._yield()
+
+    async def advance(self, seconds: float = 0.0, *, step: float | None = None, **more: float) -> None:
+        """Let time pass, plus ``timedelta(**more)``: every sleeper wakes at its moment, or at each ``step`` seconds,
+        as on a machine that is suspended in between.
+        """
+        end = self.now + timedelta(seconds=seconds, **more)
+        await self.settled()
+        while self.now < end:
+            due = [moment for moment, _ in self._asleep()]
+            moment = min([end, *due]) if step is None else min(end, self.now + timedelta(seconds=step))
+            self.now = max(self.now, moment)
+            for when, future in self._asleep():
+                if when <= self.now:
+                    future.set_result(None)
+            await self.settled()
+
+    def _asleep(self) -> list[tuple[datetime, asyncio.Future[None]]]:
+        return [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
+
+    async def _yield(self) -> None:
+        # What was woken gets to run before anybody is counted.
+        for _ in range(10):
+            await asyncio.sleep(0)
