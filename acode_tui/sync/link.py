@@ -170,15 +170,15 @@ class Link:
         now = self._wall()
         if self._looked_at is not None and (now - self._looked_at).total_seconds() < FACTS_SECONDS:
             return False
-        facts = await target.probe()
+        # Kept even if what it says is a fault: people want to see the version that does not fit.
+        self.facts = facts = await target.probe()
         postgres = self.settings.persistence.postgres
         if facts.schema_version != target_version() and postgres.auto_migrate and not facts.read_only:
             try:
                 await target.migrate(distribute=postgres.distribute)
             except MigrationError as error:
                 raise PostgresFault(Fault(kind=FaultKind.SCHEMA, sentence=error.message, hint=error.hint)) from error
-            facts = await target.probe()
-        self.facts = facts
+            self.facts = facts = await target.probe()
         await target.check_schema()
         if facts.read_only:
             raise PostgresFault(

@@ -32,6 +32,11 @@ _DELETE = "DELETE FROM outbox WHERE id = ?"
 _SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
 _FORGET = "DELETE FROM outbox WHERE idempotency_key = ? AND processed_at IS NOT NULL"
+# The ledger of a server that was reset will never vouch for what was delivered to it before.
+_OUTDATE = """
+UPDATE outbox SET outcome = 'superseded'
+WHERE idempotency_key >= ? AND idempotency_key < ? AND processed_at IS NOT NULL AND outcome <> 'discarded'
+"""
 _RECORD = """idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at,
     attempts, next_attempt_at, failed_at, last_error"""
 _LANE = f"SELECT {_RECORD} FROM outbox WHERE session_id = ? AND processed_at IS NULL ORDER BY id"  # noqa: S608
@@ -126,6 +131,8 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
             )
             if everything:
                 connection.execute(_FORGET, (record[0],))
+                start = f"{entity.kind.value}:{entity.id}:"
+                connection.execute(_OUTDATE, (start, start + "~"))
             elif connection.execute(_KNOWN, (record[0],)).fetchone() is not None:
                 continue
             lane.append((*record, 0, None, None, None))

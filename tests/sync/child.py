@@ -1,0 +1,71 @@
+"""A worker in a process of its own that kills itself at one step: ``python -m tests.sync.child FOLDER STEP BATCH``.
+
+The steps stand between claiming a batch and having it acknowledged; ``BATCH`` counts from 1.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from acode_tui.storage.postgres import delivery
+from acode_tui.storage.postgres.sync_target import SyncTarget
+from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import opened
+
+BATCH_SIZE = 6
+
+
+def die(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str, count: int) -> None:
+    """Die when ``owner.name`` is called for the ``count``-th time."""
+    _wrap(owner, name, count, die, None)
+
+
+def after(owner: Any, name: str, count: int) -> None:
+    """Die when ``owner.name`` has done its work for the ``count``-th time."""
+    _wrap(owner, name, count, None, die)
+
+
+def _wrap(owner: Any, name: str, count: int, first: Callable[[], None] | None, last: Callable[[], None] | None) -> None:
+    plain = getattr(owner, name)
+    calls = 0
+
+    async def wrapped(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count and first is not None:
+            first()
+        result = await plain(*args, **options)
+        if calls == count and last is not None:
+            last()
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+STEPS: dict[str, Callable[[int], None]] = {
+    "claimed": lambda count: before(SyncTarget, "apply", count),
+    "written there": lambda count: before(delivery._Delivery, "settle_rest", count),
+    "committed there": lambda count: after(SyncTarget, "apply", count),
+    "acknowledged": lambda count: after(SyncJournal, "acknowledge", count),
+    "before the pull is written": lambda _: before(SyncJournal, "adopt", 1),
+    "before the mark of a first sync": lambda _: before(SyncJournal, "set_mark", 1),
+}
+
+
+async def main(folder: Path, step: str, batch: int) -> None:
+    STEPS[step](batch)
+    async with opened(folder, FakeTime()) as workspace:
+        await workspace.sync.sync_now(batch_size=BATCH_SIZE)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,292 @@
+"""Whatever is wrong with the target: a state, a sentence and a hint; no attempt is spent, and local work goes on."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from acode_tui.domain.errors import SyncError
+from acode_tui.storage.postgres.provisioning import provisioning_sql
+from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.workspace import Workspace
+from tests.fault_proxy import Mode, fault_proxy
+from tests.pg import Database, Server, free_port
+from tests.sync.conftest import URL
+from tests.sync.equality import assert_nothing_was_lost
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import RECORDS, add_run, opened, query, syncing
+
+ROLE = "acode_limited"
+
+
+@asynccontextmanager
+async def working(folder: Path, time: FakeTime) -> AsyncIterator[tuple[Workspace, SyncStatus]]:
+    """A workspace that was written to and whose worker has tried for two minutes; local work is shown to be unhurt."""
+    async with opened(folder, time, sync=True) as workspace:
+        await add_run(workspace)
+        await time.advance(120, step=3)
+        status = await workspace.sync.status()
+        yield workspace, status
+        assert query(workspace, "SELECT sum(attempts), count(failed_at) FROM outbox") == [(0, 0)]
+        session = await workspace.store.create_session("still writing")
+        assert (await workspace.store.get(session.id)).task_description == "still writing"
+        with pytest.raises(SyncError) as refused:
+            await workspace.sync.sync_now()
+        assert refused.value.hint
+
+
+async def heals(workspace: Workspace, time: FakeTime, team: Database) -> None:
+    """Within an interval, by itself."""
+    await time.advance(31)
+    status = await workspace.sync.status()
+    assert (status.state, status.pending, status.reason) == (SyncState.IDLE, 0, "")
+    await assert_nothing_was_lost(workspace.database_path, team)
+
+
+MISCONFIGURED = {
+    "unset": (None, "is not set"),
+    "empty": ("", "is empty"),
+    "blank": ("   ", "is empty"),
+    "no url": ("localhost", "neither"),
+    "another scheme": ("mysql://u@h/d", "not a postgresql"),
+    "bad escape": ("postgresql://u:p%zz@h/d", "hex digits"),
+    "bad port": ("postgresql://u@h:99999/d", "port"),
+}
+
+
+@pytest.mark.ac("AC-025")
+@pytest.mark.parametrize("case", MISCONFIGURED)
+async def test_an_address_that_is_none(
+    tmp_path: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    url, says = MISCONFIGURED[case]
+    monkeypatch.delenv(URL, raising=False)
+    if url is not None:
+        monkeypatch.setenv(URL, url)
+    async with working(tmp_path, time) as (_, status):
+        assert status.state is SyncState.MISCONFIGURED
+        assert says in status.reason
+        assert URL in status.hint
+        assert status.pending > 0
+
+
+@pytest.mark.ac("AC-025")
+async def test_an_unknown_host(tmp_path: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URL, "postgresql://u@no-such-host.invalid/d")
+    async with working(tmp_path, time) as (_, status):
+        assert status.state is SyncState.OFFLINE
+        assert "no-such-host.invalid" in status.reason
+        assert status.pending == RECORDS
+
+
+@pytest.mark.ac("AC-025")
+async def test_nobody_listens(tmp_path: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URL, f"postgresql://u@127.0.0.1:{free_port()}/d")
+    async with working(tmp_path, time) as (_, status):
+        assert status.state is SyncState.OFFLINE
+        assert "refuses connections" in status.reason
+        assert status.next_attempt_at is not None
+
+
+async def test_an_unknown_database(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL, team.server.url("no_such_database"))
+    async with working(tmp_path, time) as (_, status):
+        assert status.state is SyncState.OFFLINE
+        assert "no such database" in status.reason
+
+
+@pytest.mark.ac("AC-025")
+async def test_a_refused_login_is_shown_at_once_and_not_hammered(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fault_proxy("127.0.0.1", team.server.port) as proxy:
+        monkeypatch.setenv(URL, team.server.url(team.name, user="nobody_at_all", port=proxy.port))
+        async with working(tmp_path, time) as (workspace, status):
+            assert status.state is SyncState.AUTH_FAILED
+            assert "nobody_at_all" in status.reason
+            tried = proxy.connections
+            await add_run(workspace)
+            await time.advance(hours=6, step=60)
+            assert proxy.connections == tried
+            assert (await workspace.sync.status()).state is SyncState.AUTH_FAILED
+        # A person who asks is always listened to; a corrected configuration is tried at once.
+        assert proxy.connections > tried
+
+
+async def test_a_corrected_login_goes_on_after_a_change_of_configuration(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL, team.url_as("nobody_at_all"))
+    async with opened(tmp_path, time, sync=True) as workspace:
+        await add_run(workspace)
+        await time.advance(60)
+        assert (await workspace.sync.status()).state is SyncState.AUTH_FAILED
+        monkeypatch.setenv(URL, team.url)
+        await workspace.reload(syncing(interval_seconds=31))
+        await time.advance(1)
+        assert (await workspace.sync.status()).pending == 0
+    await assert_nothing_was_lost(workspace.database_path, team)
+
+
+@pytest.fixture
+async def limited(pg_blank: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A blank database, and a role without any right in it."""
+    await pg_blank.execute(
+        f"DO $$ BEGIN CREATE ROLE {ROLE} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+    )
+    monkeypatch.setenv(URL, pg_blank.url_as(ROLE))
+    return pg_blank
+
+
+async def test_a_missing_schema_without_the_right_to_make_it(tmp_path: Path, time: FakeTime, limited: Database) -> None:
+    async with opened(tmp_path, time, sync=True) as workspace:
+        await add_run(workspace)
+        await time.advance(60, step=3)
+        status = await workspace.sync.status()
+        assert status.state is SyncState.SCHEMA_MISMATCH
+        assert "db schema --dialect postgres" in status.hint
+        await limited.execute(provisioning_sql(role=ROLE))
+        await heals(workspace, time, limited)
+
+
+async def test_a_missing_schema_is_made_where_that_is_allowed(
+    tmp_path: Path, time: FakeTime, pg_blank: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL, pg_blank.url)
+    async with opened(tmp_path, time, sync=True) as workspace:
+        await add_run(workspace)
+        await time.advance(1)
+        assert (await workspace.sync.status()).pending == 0
+    await assert_nothing_was_lost(workspace.database_path, pg_blank)
+
+
+async def test_a_revoked_grant(tmp_path: Path, time: FakeTime, limited: Database) -> None:
+    await limited.execute(provisioning_sql(role=ROLE), f"REVOKE INSERT ON public.steps FROM {ROLE}")
+    async with working(tmp_path, time) as (workspace, status):
+        assert status.state is SyncState.AUTH_FAILED
+        assert "lacks a right" in status.reason
+        assert "db schema --dialect postgres" in status.hint
+    async with opened(tmp_path, time) as workspace:
+        await limited.execute(f"GRANT INSERT ON public.steps TO {ROLE}")
+        assert (await workspace.sync.sync_now()).remaining == 0
+    await assert_nothing_was_lost(workspace.database_path, limited)
+
+
+async def test_a_newer_schema_is_left_alone(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    await team.execute(
+        "INSERT INTO schema_migrations (version, description, checksum, duration_ms) VALUES ('99.0.0', 'x', 'x', 0)"
+    )
+    async with working(tmp_path, time) as (workspace, status):
+        assert status.state is SyncState.SCHEMA_MISMATCH
+        assert "upgrade acode-tui" in status.hint
+        assert not await team.fetch("SELECT 1 FROM sessions")
+        assert (await workspace.sync.status()).schema_version == "99.0.0"
+
+
+async def test_a_read_only_server_heals_when_it_is_promoted(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    await team.execute(f"ALTER DATABASE {team.name} SET default_transaction_read_only = on")
+    async with working(tmp_path, time) as (workspace, status):
+        assert status.state is SyncState.READ_ONLY
+        assert "read-only" in status.reason
+    async with opened(tmp_path, time, sync=True) as workspace:
+        await time.advance(60)
+        assert (await workspace.sync.status()).state is SyncState.READ_ONLY
+        await team.execute(
+            "SET default_transaction_read_only = off", f"ALTER DATABASE {team.name} RESET default_transaction_read_only"
+        )
+        await heals(workspace, time, team)
+
+
+async def test_too_many_connections(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    await team.execute(f"ALTER DATABASE {team.name} CONNECTION LIMIT 0", f"CREATE ROLE {team.name} LOGIN")
+    async with opened(tmp_path, time, sync=True) as workspace:
+        await time.advance(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(URL, team.url_as(team.name))
+        async with working(tmp_path, time) as (_, status):
+            assert status.state is SyncState.OFFLINE
+            assert "no connection free" in status.reason
+    await team.execute(f"DROP ROLE {team.name}")
+
+
+async def test_a_full_server_costs_no_attempts(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    await team.execute(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$",
+        "CREATE TRIGGER full_disk BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION full_disk()",
+    )
+    async with working(tmp_path, time) as (workspace, status):
+        assert status.state is SyncState.OFFLINE
+        assert "no disk space" in status.reason
+    await team.execute("DROP TRIGGER full_disk ON sessions")
+    async with opened(tmp_path, time, sync=True) as workspace:
+        await heals(workspace, time, team)
+
+
+async def test_a_half_open_connection_is_given_up_at_its_deadline(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fault_proxy("127.0.0.1", team.server.port) as proxy:
+        monkeypatch.setenv(URL, team.url_through(proxy.port))
+        async with opened(tmp_path, time, sync=True, settings=syncing(timeout=0.3)) as workspace:
+            await proxy.set_mode(Mode.SWALLOW)
+            await add_run(workspace)
+            await time.advance(1)
+            status = await workspace.sync.status()
+            assert status.state is SyncState.OFFLINE
+            assert "did not answer in time" in status.reason
+            assert status.pending == RECORDS
+            await proxy.set_mode(Mode.PASS)
+            await heals(workspace, time, team)
+
+
+async def test_a_reset_server_is_left_alone_until_a_full_sync(
+    tmp_path: Path, time: FakeTime, private_pg: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = Database(private_pg(), "postgres")
+    monkeypatch.setenv(URL, team.url)
+    async with opened(tmp_path, time, sync=True) as workspace:
+        await add_run(workspace, "before")
+        await time.advance(1)
+        await team.execute("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        session = await add_run(workspace, "pending when it was reset")
+        await time.advance(90, step=3)
+        status = await workspace.sync.status()
+        assert status.state is SyncState.REMOTE_BEHIND
+        assert "db sync --full" in status.hint
+        assert status.pending == RECORDS
+        assert not await team.fetch("SELECT 1 FROM sessions")
+        report = await workspace.sync.sync_full()
+        assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
+        assert (await workspace.sync.status()).state is SyncState.IDLE
+        assert (await workspace.store.get(session.id)).sync_version == 1
+    await assert_nothing_was_lost(workspace.database_path, team)
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+async def test_a_server_restored_from_an_older_backup_is_noticed_and_filled_again(
+    tmp_path: Path, time: FakeTime, team: Database, batch: int
+) -> None:
+    async with opened(tmp_path, time, sync=True, settings=syncing(max_batch_size=batch)) as workspace:
+        await add_run(workspace, "in the backup")
+        await time.advance(31)
+        (seq,) = await team.fetch("SELECT change_seq FROM workspaces")
+        later = await add_run(workspace, "not in the backup")
+        await time.advance(31)
+        tables = ("artifacts", "tool_calls", "steps", "session_tasks", "session_events")
+        await team.execute(
+            *(f"DELETE FROM {table} WHERE session_id = '{later.id}'" for table in tables),
+            f"DELETE FROM sessions WHERE id = '{later.id}'",
+            f"DELETE FROM sync_inbox WHERE session_id = '{later.id}'",
+            f"UPDATE workspaces SET change_seq = {seq[0]}",
+        )
+        await add_run(workspace, "after it was restored")
+        await time.advance(31)
+        assert (await workspace.sync.status()).state is SyncState.REMOTE_BEHIND
+        report = await workspace.sync.sync_full(progress=None)
+        assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
+    await assert_nothing_was_lost(workspace.database_path, team)

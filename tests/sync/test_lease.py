@@ -1,0 +1,144 @@
+"""One worker drains a workspace. Another waits, takes over, and whoever lost the lease may not acknowledge."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acode_tui.domain.errors import SyncError
+from acode_tui.storage.sqlite.lease import LeaseLostError
+from acode_tui.storage.sqlite.sync_journal import Shown, SyncJournal
+from acode_tui.sync.ports import SyncState
+from acode_tui.workspace import Workspace
+from tests.pg import Database
+from tests.sync.equality import assert_nothing_was_lost
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import WORKER_LOOPS, add_run, opened, query, syncing
+
+
+async def die(workspace: Workspace, time: FakeTime) -> None:
+    """The worker ends as a killed process does: without giving the lease up."""
+    worker = workspace.sync
+    loop = worker._loop
+    assert loop is not None
+    time.loops -= WORKER_LOOPS - 1
+    loop.cancel()
+    await asyncio.wait([loop])
+    worker._tenure._beaten_at = None  # so that closing the workspace releases nothing
+
+
+async def test_two_workers_do_the_work_once(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    async with (
+        opened(tmp_path, time, sync=True, mode="headless") as first,
+        opened(tmp_path, time, sync=True, mode="dashboard") as second,
+    ):
+        for number in range(5):
+            await add_run(first if number % 2 else second, f"run {number}")
+            await time.advance(2)
+        states = [(await each.sync.status()).state for each in (first, second)]
+        assert states == [SyncState.IDLE, SyncState.STANDBY]
+        standby = await second.sync.status()
+        assert standby.holder is not None
+        assert "drains this workspace" in standby.reason
+        assert standby.pending == 0
+        assert query(first, "SELECT count(*) FROM outbox WHERE outcome = 'duplicate'") == [(0,)]
+        with pytest.raises(SyncError, match="drains this workspace"):
+            await second.sync.sync_now()
+    await assert_nothing_was_lost(first.database_path, team)
+
+
+async def test_a_standby_takes_over_at_once_from_a_worker_that_stops(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path, time, sync=True) as first, opened(tmp_path, time, sync=True) as second:
+        await first.sync.stop()
+        time.loops -= WORKER_LOOPS - 1
+        await add_run(first)
+        await time.advance(5)
+        assert (await second.sync.status()).state is SyncState.IDLE
+        assert (await second.sync.status()).pending == 0
+        time.loops += WORKER_LOOPS - 1
+
+
+async def test_a_standby_takes_over_within_thirty_seconds_of_a_death(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path, time, sync=True) as first, opened(tmp_path, time, sync=True) as second:
+        await die(first, time)
+        await add_run(second)
+        await time.advance(9)
+        assert (await second.sync.status()).state is SyncState.STANDBY
+        await time.advance(21)
+        assert (await second.sync.status()).state is SyncState.IDLE
+        assert (await second.sync.status()).pending == 0
+        time.loops += WORKER_LOOPS - 1
+    await assert_nothing_was_lost(second.database_path, team)
+
+
+async def test_a_worker_that_lost_the_lease_may_not_acknowledge(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stale worker has sent a batch when another one takes over: its work comes back as duplicates."""
+    async with opened(tmp_path, time) as stale, opened(tmp_path, time) as other:
+        await add_run(stale)
+        taken: list[Any] = []
+        acknowledge = SyncJournal.acknowledge
+
+        async def late(journal: SyncJournal, *arguments: Any) -> int:
+            if journal is stale._journal and not taken:
+                time.now = time.now.replace(hour=13)  # the machine slept; the lease has long expired
+                taken.append(await other.sync.sync_now())
+            return await acknowledge(journal, *arguments)
+
+        monkeypatch.setattr(SyncJournal, "acknowledge", late)
+        with pytest.raises(LeaseLostError):
+            await stale.sync.sync_now()
+        assert (taken[0].duplicates, taken[0].synced, taken[0].remaining) == (6, 0, 0)
+        assert (await stale.sync.sync_now()).remaining == 0
+    await assert_nothing_was_lost(stale.database_path, team)
+
+
+async def test_a_token_is_void_for_good_once_somebody_else_held_the_lease(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path, time) as workspace:
+        journal = workspace._journal
+        shown = Shown(state="idle")
+        assert await journal.acquire("first", mode="api", shown=shown) is None
+        rival = await journal.acquire("second", mode="api", shown=shown)
+        assert rival is not None
+        assert rival.token == "first"
+        time.now = time.now.replace(hour=13)
+        assert await journal.acquire("second", mode="api", shown=shown) is None
+        for void in (journal.beat("first", shown), journal.adopt("first", (), (await _mark(workspace)))):
+            with pytest.raises(LeaseLostError):
+                await void
+        await journal.release("first", shown)
+        lease = await journal.live_lease()
+        assert lease is not None
+        assert lease.token == "second"
+
+
+async def _mark(workspace: Workspace) -> Any:
+    from acode_tui.storage.sqlite.sync_journal import Mark
+
+    return Mark(change_seq=1, incarnation="x")
+
+
+async def test_another_process_sees_why_the_worker_is_not_idle(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, time, sync=True, mode="headless") as worker:
+        await team.server.execute(f"ALTER DATABASE {team.name} ALLOW_CONNECTIONS false")
+        await team.server.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{team.name}'"
+        )
+        await time.advance(61)
+        own = await worker.sync.status()
+        assert own.state is SyncState.OFFLINE
+        async with opened(tmp_path, time, settings=syncing()) as onlooker:
+            seen = await onlooker.sync.status()
+        assert (seen.state, seen.reason, seen.hint) == (own.state, own.reason, own.hint)
+        assert (seen.next_attempt_at, seen.holder) == (own.next_attempt_at, own.holder)
+        await team.server.execute(f"ALTER DATABASE {team.name} ALLOW_CONNECTIONS true")
