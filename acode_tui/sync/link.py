@@ -127,14 +127,12 @@ class Link:
         distribute = self.settings.persistence.postgres.distribute
         return await target.migrate(distribute=distribute, dry_run=dry_run)
 
-    async def after(self, fault: Fault) -> None:
-        """Nothing about a target that failed is taken for granted: the next try looks again."""
-        self._looked_at = None
-        if fault.sqlstate is None:
-            await self.close()
-
     async def close(self) -> None:
-        """Say goodbye; within two seconds."""
+        """Say goodbye, within two seconds; the next try begins anew.
+
+        Also after every fault of the target: nothing about it is taken for granted then. A standby may have been
+        promoted behind the same name, a right may have been granted to the next session only.
+        """
         target, self._target = self._target, None
         self._looked_at = None
         if target is not None:

@@ -272,8 +272,8 @@ class SyncWorker:
                     return
                 await self._worked(self._exchange)
                 self._trouble = None
-            except PostgresFault as error:
-                await self._link.after(error.fault)
+            except PostgresFault:
+                await self._link.close()
             except LeaseLostError:
                 # Next turn: a standby, unless the other one is gone already.
                 self._tenure.forget()
@@ -358,8 +358,8 @@ class SyncWorker:
                     holder = rival.holder if rival is not None else "another worker"
                     raise SyncError(f"{holder} drains this workspace", hint="it sends what is pending by itself")
                 return await self._worked(work)
-            except PostgresFault as error:
-                await self._link.after(error.fault)
+            except PostgresFault:
+                await self._link.close()
                 raise
             except LeaseLostError:
                 self._tenure.forget()

@@ -203,7 +203,7 @@ async def test_a_read_only_server_heals_when_it_is_promoted(tmp_path: Path, time
 
 async def test_too_many_connections(tmp_path: Path, time: FakeTime, team: Database) -> None:
     await team.execute(f"ALTER DATABASE {team.name} CONNECTION LIMIT 0", f"CREATE ROLE {team.name} LOGIN")
-    async with opened(tmp_path, time, sync=True) as workspace:
+    async with opened(tmp_path, time, sync=True):
         await time.advance(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(URL, team.url_as(team.name))
