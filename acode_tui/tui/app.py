@@ -98,11 +98,16 @@ class Dashboard(App[int]):
         return MainScreen(self.settings.tui.page_size)
 
     def on_mount(self) -> None:
-        self._held = asyncio.create_task(self._hold_workspace(), name="workspace")
+        self.call_after_refresh(self._open)
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
         if self._unknown_theme is not None:
             known = f"there is no theme {self._unknown_theme!r}; press t to choose one"
             self.notify(clean(known), title="theme", severity="warning", markup=False)
+
+    def _open(self) -> None:
+        """Begin once the first frame is on screen: opening takes imports and files, and a frame takes neither."""
+        if not self._leaving.is_set():
+            self._held = asyncio.create_task(self._hold_workspace(), name="workspace")
 
     async def _hold_workspace(self) -> None:
         opened = False

@@ -47,6 +47,10 @@ TABLE: list[Binding] = [
     key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
 ]
 
+SEARCH: list[Binding] = [
+    key("search_done", "down", "close", "to the list", "Keep the search and go to the list", show=False),
+]
+
 SCROLL: list[Binding] = [
     key("down", "j", "scroll_down", "down", "A line down", show=False),
     key("up", "k", "scroll_up", "up", "A line up", show=False),

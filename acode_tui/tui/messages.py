@@ -36,6 +36,17 @@ class PageRead(Message):
 
 
 @dataclass
+class Searched(Message):
+    """The text in the search line changed."""
+
+    text: str
+
+
+class SearchClosed(Message):
+    """The search stays, and the list has the keys again."""
+
+
+@dataclass
 class TranscriptsFound(Message):
     """What lies on this machine that could be imported. Only names and sizes were looked at."""
 

@@ -1,7 +1,9 @@
 """How the dashboard opens its workspace, and where it keeps a chosen theme. Imported after the first paint."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 
 from acode_tui.config import Settings
@@ -13,9 +15,9 @@ def open_for_dashboard(root: Path, settings: Settings) -> Opening:
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[DashboardWorkspace]:
-        from acode_tui.workspace import open_workspace
-
-        async with open_workspace(root, sync=True, settings=settings, mode="dashboard") as workspace:
+        # Imported in a thread, so that the first frames go on being drawn.
+        module = await asyncio.to_thread(import_module, "acode_tui.workspace")
+        async with module.open_workspace(root, sync=True, settings=settings, mode="dashboard") as workspace:
             yield workspace
 
     return opening

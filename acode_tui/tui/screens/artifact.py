@@ -14,6 +14,7 @@ from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
 from acode_tui.tui.document import PART_LINES, Document, coloured, open_document
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number, size
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 class ArtifactScreen(Screen[None]):
     """One artifact's whole content, a part at a time."""
 
+    CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*VIEWER]
     AUTO_FOCUS = "TextView"
 
@@ -107,6 +109,7 @@ class ArtifactScreen(Screen[None]):
         else:
             view.reflow(event.flow)
         self._titles(document)
+        self.refresh_bindings()
 
     def _titles(self, document: Document) -> None:
         view = self.query_one(TextView)
@@ -142,6 +145,7 @@ class ArtifactScreen(Screen[None]):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         self.query_one(TextView).focus()
+        self.refresh_bindings()
         self.action_match(1)
 
     def action_match(self, direction: int) -> None:
@@ -150,6 +154,13 @@ class ArtifactScreen(Screen[None]):
             self.action_search()
         elif not self.query_one(TextView).mark(needle, direction):
             self.notify(f"“{line(needle, 40)}” is not in this part", markup=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "part":
+            return self._document is not None and len(self._document.parts) > 1
+        if action == "match":
+            return bool(self.query_one("#search", Input).value) if self.is_mounted else False
+        return True
 
     def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
         search = self.query_one("#search", Input)

@@ -10,12 +10,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from acode_tui.tui.bindings import CONFIRM
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import block
 
 
 class Confirm(ModalScreen[bool]):
     """Asks; ``yes`` names what would be done. Escape answers no, and so does the button that has the focus at first."""
 
+    CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*CONFIRM]
     AUTO_FOCUS = "#no"
 

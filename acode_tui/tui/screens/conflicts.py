@@ -16,6 +16,7 @@ from acode_tui.storage.ports import Conflict, ConflictCounts
 from acode_tui.tui.bindings import CONFLICTS
 from acode_tui.tui.comparing import compare, side_by_side
 from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import styled
 from acode_tui.tui.times import ago, number, span, stamp
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -46,6 +47,7 @@ class ConflictTable(KeyedTable):
 class ConflictsScreen(LiveScreen[None]):
     """Both versions of every row that met another."""
 
+    CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*CONFLICTS]
     AUTO_FOCUS = ""
 

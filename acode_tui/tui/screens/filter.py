@@ -13,11 +13,13 @@ from textual.widgets.selection_list import Selection
 from acode_tui.domain.states import SessionState
 from acode_tui.tui.bindings import FILTER
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
+from acode_tui.tui.styles import style_path
 
 
 class StateFilter(ModalScreen[frozenset[SessionState] | None]):
     """Any number of states; none means all. Answers None when nothing is to change."""
 
+    CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*FILTER]
 
     def __init__(self, chosen: frozenset[SessionState]) -> None:

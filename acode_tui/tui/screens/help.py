@@ -10,6 +10,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from acode_tui.tui.bindings import HELP, SCROLL, TABLE, TREE, bindings
+from acode_tui.tui.styles import style_path
 
 _NOTE = (
     "Keys can be changed: in .agent/config.toml, under [tui.keymap], give an id another key, such as "
@@ -23,6 +24,7 @@ _MOVING = {binding.id for binding in bindings(TABLE, SCROLL, TREE) if binding.id
 class HelpScreen(ModalScreen[None]):
     """Keys, what they do, and the ids under which they can be remapped."""
 
+    CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*HELP]
 
     def __init__(self, over: Screen[Any]) -> None:

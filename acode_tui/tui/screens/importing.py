@@ -17,6 +17,7 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import IMPORT
 from acode_tui.tui.importing import Pace, StoppedError, Survey
 from acode_tui.tui.messages import TranscriptsFound
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number, size, span
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -27,6 +28,7 @@ MAX_ISSUES = 6
 class ImportScreen(ModalScreen[bool]):
     """Asks, then reads. Nothing is opened before enter is pressed. Answers whether anything was read."""
 
+    CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*IMPORT]
 
     @dataclass
@@ -65,7 +67,7 @@ class ImportScreen(ModalScreen[bool]):
         return app
 
     def on_mount(self) -> None:
-        self.query_one("#bar").display = False
+        self._show_bar(False)
         self._say(styled("Looking around, by name and size alone…", "$foreground-muted"))
         self.run_worker(self._look(), exit_on_error=False)
 
@@ -103,7 +105,7 @@ class ImportScreen(ModalScreen[bool]):
             return
         self._importing = True
         self._pace = Pace(self.dashboard.now())
-        self.query_one("#bar").display = True
+        self._show_bar(True)
         self._say(styled("Reading…", "bold"))
 
         async def read() -> None:
@@ -149,8 +151,7 @@ class ImportScreen(ModalScreen[bool]):
     def _ended(self, event: Ended) -> None:
         self._importing = False
         self._over = True
-        self.query_one("#bar").display = False
-        self.query_one("#pace", Static).update("")
+        self._show_bar(False)
         report = event.report
         if report is None:
             self._say(
@@ -175,8 +176,15 @@ class ImportScreen(ModalScreen[bool]):
             return ready and not self._importing and not self._over
         return True
 
+    def _show_bar(self, shown: bool) -> None:
+        self.query_one("#bar").display = shown
+        self.query_one("#pace").display = shown
+
     def _say(self, *lines: Content) -> None:
-        self.query_one("#said", Static).update(Content("\n").join(lines))
+        said = self.query_one("#said", Static)
+        said.update(Content("\n").join(lines))
+        # An answer may come before the dialog's first layout, which would then keep the height of the question.
+        self.call_after_refresh(said.refresh, layout=True)
 
 
 def _table(survey: Survey) -> list[Content]:

@@ -17,6 +17,7 @@ from textual.timer import Timer
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import LOG
 from acode_tui.tui.logtail import Entry, LogTail
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -37,6 +38,7 @@ _STYLE = {
 class LogScreen(Screen[None]):
     """Follows the log file until the user scrolls away."""
 
+    CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*LOG]
     AUTO_FOCUS = "TextView"
 

@@ -12,7 +12,7 @@ from acode_tui.domain.states import SessionState
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.bindings import MAIN
 from acode_tui.tui.live import LiveScreen
-from acode_tui.tui.messages import OverviewRead, PageRead, PaneOpened, TranscriptsFound
+from acode_tui.tui.messages import OverviewRead, PageRead, PaneOpened, SearchClosed, Searched, TranscriptsFound
 from acode_tui.tui.reading import read_overview
 from acode_tui.tui.state import Backlog, Browser
 from acode_tui.tui.times import number, size
@@ -159,11 +159,15 @@ class MainScreen(LiveScreen[None]):
             self._started_on_page = True
             self._show_another_page()
 
-    def action_search(self) -> None:
-        self.sessions.open_search()
+    async def action_search(self) -> None:
+        await self.sessions.open_search()
 
-    @on(SessionBrowser.Searched)
-    def _searched(self, event: SessionBrowser.Searched) -> None:
+    @on(SearchClosed)
+    def _search_closed(self) -> None:
+        self.sessions.close_search(clear=False)
+
+    @on(Searched)
+    def _searched(self, event: Searched) -> None:
         if event.text != self.browser.text:
             self.browser.text = event.text
             self.browser.restart()

@@ -14,6 +14,7 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import MIGRATE
 from acode_tui.tui.reading import read_overview
 from acode_tui.tui.state import Overview
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import styled
 from acode_tui.tui.widgets.keybar import KeyBar
 
@@ -21,6 +22,7 @@ from acode_tui.tui.widgets.keybar import KeyBar
 class MigrateScreen(ModalScreen[None]):
     """The plan for both tiers."""
 
+    CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*MIGRATE]
 
     def __init__(self) -> None:

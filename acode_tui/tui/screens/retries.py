@@ -16,6 +16,7 @@ from textual.widgets import DataTable
 from acode_tui.storage.ports import OutboxRecord, OutboxStats
 from acode_tui.tui.bindings import RETRIES
 from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import block, pretty_json, styled
 from acode_tui.tui.times import countdown, number, span, stamp
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -47,6 +48,7 @@ class RecordTable(KeyedTable):
 class RetriesScreen(LiveScreen[None]):
     """What was refused, why, and what to do about it."""
 
+    CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*RETRIES]
     AUTO_FOCUS = ""
 

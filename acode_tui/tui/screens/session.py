@@ -17,6 +17,7 @@ from acode_tui.tui.detail import describe, timeline, title_of
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
+from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import styled
 from acode_tui.tui.times import duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -36,6 +37,7 @@ PREVIEW_BYTES = 1_000_000
 class SessionScreen(LiveScreen[None]):
     """Tree, timeline, detail."""
 
+    CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
     AUTO_FOCUS = "RunTree"
 

@@ -31,9 +31,14 @@ class ConflictsPane(Pane):
         if last is None:
             return [total]
         what = str(last.entity_type).replace("_", " ").removeprefix("session ")
-        roomy = width > 22
+        when = ago(last.detected_at, now)
+        roomy = width > 24
+        fits = len(f"{last.winner} won {when}") <= width
         return [
             total,
             Content.assemble(("last: " if roomy else "", "$foreground-muted"), f"{what} {last.entity_id[:8]}…"),
-            styled(f"{last.winner} won{', ' if roomy else ' '}{ago(last.detected_at, now)}", "$foreground-muted"),
+            styled(
+                f"{last.winner} won, {when}" if roomy else f"{last.winner} won {when if fits else ''}",
+                "$foreground-muted",
+            ),
         ]

@@ -24,6 +24,10 @@ def short_path(path: Path, columns: int, home: Path | None = None) -> str:
     return "…" + text[-(columns - 1) :]
 
 
+NARROW = 100
+"""Columns below which equal versions of both tiers are told once."""
+
+
 class HeaderLine(Widget):
     """The dashboard's first line."""
 
@@ -66,7 +70,7 @@ class HeaderLine(Widget):
             (schema.version or "none", "$foreground" if schema.version == schema.target else "$text-warning"),
         )
         remote = overview.sync.schema_version
-        if remote is not None:
+        if remote is not None and (width >= NARROW or remote != schema.version):
             same = remote == (overview.sync.target_schema_version or schema.version)
             tail = styled(f" {'=' if same else '≠'} {remote} (pg)", "$foreground-muted" if same else "$text-warning")
             version = Content.assemble(version, tail)

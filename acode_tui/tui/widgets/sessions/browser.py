@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import DataTable, Input
+from textual.widgets import DataTable
 
 from acode_tui.tui.palette import SESSION
 from acode_tui.tui.state import Browser
@@ -16,6 +17,9 @@ from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.sessions.table import SessionTable
+
+if TYPE_CHECKING:
+    from acode_tui.tui.widgets.sessions.search import SearchLine
 
 
 class SessionBrowser(Vertical):
@@ -27,25 +31,18 @@ class SessionBrowser(Vertical):
 
         session_id: str
 
-    @dataclass
-    class Searched(Message):
-        """The text in the search line changed."""
-
-        text: str
-
     def __init__(self, browser: Browser) -> None:
         super().__init__(id="browser")
         self._browser = browser
         self._offer: tuple[str, tuple[str | Content, ...]] | None = None
         self._now: datetime | None = None
+        self._search: SearchLine | None = None
 
     def compose(self) -> ComposeResult:
-        yield Input(placeholder="words in descriptions, tasks, steps, tools, artifacts", id="search")
         yield SessionTable(id="sessions")
         yield Notice(id="why-empty")
 
     def on_mount(self) -> None:
-        self.query_one("#search", Input).display = False
         self.show(None)
 
     @property
@@ -54,7 +51,7 @@ class SessionBrowser(Vertical):
 
     @property
     def searching(self) -> bool:
-        return self.query_one("#search", Input).display
+        return self._search is not None and self._search.display
 
     def show(self, now: datetime | None) -> None:
         """Show the page that the model holds, as seen at a moment."""
@@ -86,31 +83,26 @@ class SessionBrowser(Vertical):
         self._offer = (headline, lines)
         self.show(None)
 
-    def open_search(self) -> None:
-        search = self.query_one("#search", Input)
-        search.display = True
-        search.focus()
+    async def open_search(self) -> None:
+        """Show the search line; it is made when it is first wanted."""
+        if self._search is None:
+            from acode_tui.tui.widgets.sessions.search import SearchLine
+
+            self._search = SearchLine()
+            await self.mount(self._search, before=0)
+        self._search.display = True
+        self._search.focus()
 
     def close_search(self, *, clear: bool) -> None:
-        search = self.query_one("#search", Input)
-        if clear:
-            search.value = ""
-        search.display = bool(search.value)
+        if self._search is not None:
+            if clear:
+                self._search.value = ""
+            self._search.display = bool(self._search.value)
         if self._browser.rows:
             self.table.focus()
 
     def on_resize(self, event: events.Resize) -> None:
         self.show_rows()
-
-    @on(Input.Changed, "#search")
-    def _typed(self, event: Input.Changed) -> None:
-        event.stop()
-        self.post_message(self.Searched(event.value))
-
-    @on(Input.Submitted, "#search")
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.close_search(clear=False)
 
     @on(DataTable.RowSelected, "#sessions")
     def _chosen(self, event: DataTable.RowSelected) -> None:
