@@ -1,0 +1,241 @@
+"""The pure parts: times, bars, pages, labels, documents, comparisons, the log's tail."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acode_tui.domain.states import ArtifactType
+from acode_tui.storage.ports import SessionPage
+from acode_tui.tui import bindings
+from acode_tui.tui.comparing import compare, side_by_side
+from acode_tui.tui.document import HEX_BYTES, PART_LINES, coloured, language_of, open_document
+from acode_tui.tui.logtail import LogTail, parse_entry
+from acode_tui.tui.nodes import children, is_carrier, label, parameter_hint, tool_call_count
+from acode_tui.tui.state import Backlog, Browser
+from acode_tui.tui.times import ago, countdown, duration, short_number, size, span
+from acode_tui.tui.widgets.header import short_path
+from acode_tui.tui.widgets.sparkline import BARS, sparkline
+from tests.tui.fake import NOW, graph, summary
+
+DASHBOARD_PAGE = Path(__file__).parent.parent.parent / "docs" / "dashboard.md"
+
+
+@pytest.mark.parametrize(
+    ("delta", "said"),
+    [
+        (timedelta(seconds=0.4), "now"),
+        (timedelta(seconds=4), "4 s ago"),
+        (timedelta(minutes=2, seconds=50), "2 min ago"),
+        (timedelta(hours=3), "3 h ago"),
+        (timedelta(days=400), "400 d ago"),
+        (timedelta(seconds=-90), "now"),
+    ],
+)
+def test_how_long_ago_is_told_in_the_largest_unit(delta: timedelta, said: str) -> None:
+    assert ago(NOW - delta, NOW) == said
+
+
+def test_times_that_never_were_are_never() -> None:
+    assert ago(None, NOW) == "never"
+    assert countdown(None, NOW) == "now"
+
+
+def test_a_countdown_reads_like_a_clock() -> None:
+    assert countdown(NOW + timedelta(seconds=38), NOW) == "00:38"
+    assert countdown(NOW + timedelta(hours=1, minutes=2, seconds=10), NOW) == "1:02:10"
+    assert countdown(NOW - timedelta(seconds=1), NOW) == "now"
+
+
+def test_short_durations_are_precise() -> None:
+    assert [duration(timedelta(seconds=seconds)) for seconds in (0.012, 3.44, 125, 11_400)] == [
+        "12 ms",
+        "3.4 s",
+        "2 min 5 s",
+        "3 h 10 min",
+    ]
+
+
+def test_sizes_and_counts_are_short() -> None:
+    assert [size(count) for count in (0, 999, 4_200, 4_200_000, 7 * 10**9)] == [
+        "0 B",
+        "999 B",
+        "4.2 KB",
+        "4.2 MB",
+        "7.0 GB",
+    ]
+    assert [short_number(count) for count in (7, 9_999, 12_345, 123_456, 1_400_000)] == [
+        "7",
+        "9,999",
+        "12.3k",
+        "123k",
+        "1.4M",
+    ]
+
+
+@given(st.lists(st.integers(min_value=0, max_value=10**9)), st.integers(min_value=0, max_value=80))
+def test_a_sparkline_is_as_long_as_its_samples_and_highest_at_their_maximum(samples: list[int], width: int) -> None:
+    bars = sparkline(samples, width)
+    recent = samples[-width:] if width else []
+    assert len(bars) == len(recent)
+    for bar, sample in zip(bars, recent, strict=True):
+        assert (bar == BARS[0]) == (sample == 0)
+        if sample and sample == max(recent):
+            assert bar == BARS[-1]
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_a_span_has_one_number_and_one_unit(seconds: int) -> None:
+    number, unit = span(timedelta(seconds=seconds)).split(" ")
+    assert int(number) >= 0
+    assert unit in ("s", "min", "h", "d")
+
+
+def test_the_backlog_keeps_one_sample_a_second() -> None:
+    backlog = Backlog()
+    for tenth in range(25):
+        backlog.note(tenth, NOW + timedelta(seconds=tenth / 10))
+    assert list(backlog.samples) == [9, 19, 24]
+
+
+def test_pages_remember_the_way_back() -> None:
+    model = Browser(page_size=10)
+    model.take(SessionPage(sessions=(summary(0),), next_cursor="two", total=25))
+    assert (model.page_number, model.page_count, model.back()) == (1, 3, False)
+    assert model.forward()
+    model.take(SessionPage(sessions=(summary(1),), next_cursor=None, total=25))
+    assert (model.page_number, model.anchors[-1], model.forward()) == (2, "two", False)
+    assert model.back()
+    assert model.anchors == [None]
+
+
+def test_an_unknown_total_has_no_page_count() -> None:
+    model = Browser(page_size=10)
+    model.take(SessionPage(sessions=(), next_cursor=None, total=None))
+    assert model.page_count is None
+
+
+def test_a_long_path_keeps_its_end() -> None:
+    assert short_path(Path("/home/ada/src/shop"), 40, home=Path("/home/ada")) == "~/src/shop"
+    assert short_path(Path("/home/adalbert/src"), 40, home=Path("/home/ada")) == "/home/adalbert/src"
+    assert short_path(Path("/a/very/long/way/to/shop"), 12, home=Path("/")) == "…way/to/shop"
+
+
+def test_carriers_give_way_to_what_they_carry() -> None:
+    run = graph()
+    calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
+    assert [is_carrier(call) for call in calls] == [False, False, False, True]
+    assert tool_call_count(run) == 3
+    kinds = [child.kind.value for child in children(run.tasks[1].steps[0])]
+    assert kinds == ["tool_call", "artifact"]
+
+
+def test_a_label_says_the_parameter_that_tells_most() -> None:
+    assert parameter_hint({"timeout": 3, "command": "npm test"}) == "npm test"
+    assert parameter_hint({"command": ["ls", "-l"]}) == "ls -l"
+    assert parameter_hint({"file_path": "/home/ada/src/shop/login.ts"}) == "…/shop/login.ts"
+    assert parameter_hint({"odd": "value"}) == "value"
+    assert parameter_hint(None) == ""
+    texts = [text for text, _ in label(graph().tasks[0].steps[0].tool_calls[0])]
+    assert "".join(texts) == "✓ Read src/login.ts  412 ms"
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "type_", "kind", "language"),
+    [
+        ("a.py", "text/plain", ArtifactType.FILE_CONTENT, "code", "python"),
+        ("x", "application/json", ArtifactType.COMMAND_OUTPUT, "json", "json"),
+        ("login.ts", "text/x-diff", ArtifactType.FILE_DIFF, "diff", "diff"),
+        ("response", "text/markdown", ArtifactType.MODEL_RESPONSE, "text", "markdown"),
+        ("Bash output", "text/plain", ArtifactType.COMMAND_OUTPUT, "text", ""),
+    ],
+)
+def test_a_document_is_told_by_type_name_and_content_type(
+    name: str, content_type: str, type_: ArtifactType, kind: str, language: str
+) -> None:
+    document = open_document(b'{"a": 1}\n', name, content_type, type_)
+    assert (document.kind, document.language) == (kind, language)
+
+
+def test_json_is_shown_pretty_and_broken_json_as_it_is() -> None:
+    pretty = open_document(b'{"a":[1,2]}', "x.json", "application/json", ArtifactType.FILE_CONTENT)
+    assert pretty.parts[0].startswith('{\n  "a"')
+    broken = open_document(b'{"a":', "x.json", "application/json", ArtifactType.FILE_CONTENT)
+    assert broken.parts == ('{"a":',)
+
+
+@given(st.binary(max_size=4_000))
+def test_any_bytes_can_be_shown_without_control_characters(data: bytes) -> None:
+    document = open_document(data, "any.py", "text/plain", ArtifactType.FILE_CONTENT)
+    for part in range(len(document.parts)):
+        for line in coloured(document, part):
+            assert "\n" not in line.plain
+            assert not any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in line.plain)
+
+
+@given(st.lists(st.text(alphabet="ab \U0001f600", max_size=30), min_size=1, max_size=60))
+def test_parts_put_together_are_the_text(lines: list[str]) -> None:
+    text = "\n".join(lines * 60)
+    document = open_document(text.encode(), "x", "text/plain", ArtifactType.COMMAND_OUTPUT)
+    assert [line for part in document.parts for line in part.split("\n")] == (text.splitlines() or [""])
+    assert all(part.count("\n") < PART_LINES for part in document.parts)
+
+
+def test_one_endless_line_is_cut_into_parts() -> None:
+    document = open_document(b"x" * 1_000_000, "x", "text/plain", ArtifactType.COMMAND_OUTPUT)
+    assert len(document.parts) == 5
+
+
+def test_bytes_that_are_no_text_show_their_head() -> None:
+    document = open_document(b"\0" * (HEX_BYTES + 9), "x.bin", "application/octet-stream", ArtifactType.FILE_CONTENT)
+    assert document.kind == "binary"
+    assert document.parts[0].startswith("00000000  00 00")
+    assert "9 more bytes" in document.parts[0]
+
+
+def test_unknown_files_have_no_language() -> None:
+    assert language_of("stdout", "text/plain") == ""
+    assert language_of("main.rs", "") == "rust"
+
+
+def test_fields_that_differ_come_first() -> None:
+    local = msgspec.Raw(b'{"id":"1","name":"a","order":1,"gone":2}')
+    remote = msgspec.Raw(b'{"id":"1","name":"b","order":1,"new":3}')
+    fields = compare(local, remote)
+    assert [(field.name, field.local, field.remote) for field in fields] == [
+        ("name", "a", "b"),
+        ("gone", "2", None),
+        ("new", None, "3"),
+        ("order", "1", "1"),
+    ]
+    assert "(absent)" in side_by_side(fields, 80).plain
+
+
+def test_the_log_is_read_on_from_where_it_stopped_and_over_a_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    tail = LogTail(path)
+    assert tail.read() == []
+    path.write_bytes(b'{"event":"one"}\n{"event":"tw')
+    assert [entry.event for entry in tail.read()] == ["one"]
+    with path.open("ab") as file:
+        file.write(b'o"}\n')
+    assert [entry.event for entry in tail.read()] == ["two"]
+    path.rename(tmp_path / "log.1")
+    path.write_bytes(b'{"event":"three"}\n')
+    assert [entry.event for entry in tail.read()] == ["three"]
+
+
+def test_a_line_that_is_no_json_is_shown_as_it_stands() -> None:
+    assert parse_entry(b"not json").event == "not json"
+    entry = parse_entry(b'{"level":"error","timestamp":"2026-03-14T12:00:01Z","event":"x","duration_ms":3,"pid":1}')
+    assert (entry.level, entry.time, entry.event, entry.rest) == ("error", "12:00:01", "x", "duration_ms=3")
+
+
+def test_the_manual_names_every_key_that_can_be_remapped() -> None:
+    page = DASHBOARD_PAGE.read_text()
+    tables = (bindings.APP, bindings.MAIN, bindings.SESSION, bindings.VIEWER, bindings.RETRIES, bindings.CONFLICTS)
+    ids = {binding.id for table in (*tables, bindings.LOG, bindings.TREE, bindings.SCROLL) for binding in table}
+    assert {id_ for id_ in ids if f"`{id_}`" not in page} == {"backup"}
