@@ -23,14 +23,16 @@ class Readers:
         self._timeout_seconds = timeout_seconds
         self._free: list[FunctionConnection] = []
         self._all: list[FunctionConnection] = []
+        self._size = size
         self._places = asyncio.Semaphore(size)
         self._closed = False
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """``read(connection)``'s answer, from one snapshot of the database."""
-        if self._closed:
-            raise DatabaseConnectionError("the workspace is closed", hint="open it again")
+        self._require_open()
         async with self._places:
+            # It may have been closed while this read waited for its place.
+            self._require_open()
             connection = self._free.pop() if self._free else await self._open()
             try:
                 with translated("the read failed"):
@@ -43,12 +45,20 @@ class Readers:
                 self._free.append(connection)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once the reads that use them have ended; those that wait for a place are refused."""
         self._closed = True
+        for _ in range(self._size):
+            await self._places.acquire()
         for connection in self._all:
             await connection.close()
         self._all.clear()
         self._free.clear()
+        for _ in range(self._size):
+            self._places.release()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise DatabaseConnectionError("the workspace is closed", hint="open it again")
 
     async def _open(self) -> FunctionConnection:
         connection = await open_reader(self._path, timeout_seconds=self._timeout_seconds)

@@ -1,0 +1,202 @@
+"""Readers never wait for the writer, never see half a write, and never keep the WAL from being folded in."""
+
+import asyncio
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from acode_tui.config import Settings
+from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, NotFoundError
+from acode_tui.domain.states import ArtifactType
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.workspace import Workspace, open_workspace
+from tests.storage.sqlite.parts import Parts, foreign, open_parts
+from tests.storage.sqlite.runs import make_run
+
+
+@pytest.mark.ac("AC-007")
+async def test_readers_see_the_last_commit_while_a_write_is_open(parts: Parts) -> None:
+    session = await parts.store.create_session("committed")
+    with foreign(parts.path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE sessions SET task_description = 'not committed'")
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(
+                *(parts.store.get(session.id) for _ in range(8)),
+                *(parts.store.get_with_hierarchy(session.id) for _ in range(8)),
+            )
+            page = await parts.store.list()
+        assert {answer.task_description for answer in answers} == {"committed"}
+        assert [each.task_description for each in page] == ["committed"]
+        other.execute("COMMIT")
+    assert (await parts.store.get(session.id)).task_description == "not committed"
+
+
+@pytest.mark.ac("AC-007")
+async def test_a_run_is_read_from_one_moment(parts: Parts) -> None:
+    """A graph is several queries; a commit between them must not show."""
+    await parts.store.save(make_run(1))
+    session = (await parts.store.list()).sessions[0]
+
+    def read(connection: sqlite3.Connection) -> tuple[int, int]:
+        before = connection.execute("SELECT count(*) FROM session_tasks").fetchone()[0]
+        with foreign(parts.path) as other:
+            other.execute("DELETE FROM outbox")
+            other.execute(
+                'INSERT INTO session_tasks (id, session_id, title, state, "order", created_at, updated_at) '
+                "VALUES ('t2', ?, 'x', 'Pending', 1, '2026', '2026')",
+                (session.id,),
+            )
+        return before, connection.execute("SELECT count(*) FROM session_tasks").fetchone()[0]
+
+    assert await parts.readers.run(read) == (1, 1)
+
+
+async def test_a_reader_cannot_write(parts: Parts) -> None:
+    with pytest.raises(Exception, match="readonly|read-only|query_only"):
+        await parts.readers.run(lambda raw: raw.execute("DELETE FROM outbox"))
+
+
+async def test_data_version_changes_when_another_process_commits_and_only_then(workspace: Workspace) -> None:
+    first = await workspace.data_version()
+    assert await workspace.data_version() == first
+    with foreign(workspace.database_path) as other:
+        other.execute("INSERT INTO workspace_meta (key, value) VALUES ('k', '1')")
+    second = await workspace.data_version()
+    assert second != first
+    await workspace.store.create_session("our own commit counts too")
+    assert await workspace.data_version() != second
+
+
+async def test_the_wal_stays_small_while_readers_poll(parts: Parts) -> None:
+    wal = parts.path.with_name(parts.path.name + "-wal")
+    done = asyncio.Event()
+    largest = 0
+
+    async def poll() -> None:
+        while not done.is_set():
+            await parts.store.list()
+            await asyncio.sleep(0.005)
+
+    polling = [asyncio.create_task(poll()) for _ in range(3)]
+    session = await parts.store.create_session("a lot of output")
+    task = await parts.store.add_task(session.id, "task")
+    step = await parts.store.add_step(task.id, "step")
+    call = await parts.store.add_tool_call(step.id, "bash")
+    written = 0
+    for _ in range(60):
+        content = os.urandom(500_000)
+        await parts.store.add_artifact(call.id, ArtifactType.COMMAND_OUTPUT, "out", content, "text/plain")
+        written += len(content)
+        largest = max(largest, wal.stat().st_size)
+    done.set()
+    await asyncio.gather(*polling)
+    # 4 MiB start a checkpoint; a reader may put off its end for a moment, not for the whole run.
+    assert written == 30_000_000
+    assert largest < 16_000_000
+
+
+async def test_no_read_transaction_outlives_its_read(parts: Parts) -> None:
+    await parts.store.create_session("x")
+    await asyncio.gather(*(parts.store.list() for _ in range(6)))
+    for _ in range(3):
+        assert not await parts.readers.run(lambda raw: False)
+    with foreign(parts.path) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
+async def test_a_read_that_fails_leaves_its_connection_usable(parts: Parts) -> None:
+    for _ in range(10):
+        with pytest.raises(NotFoundError):
+            await parts.store.get("0190d6a1-0000-7000-8000-00000000000a")
+        with pytest.raises(Exception, match="no such table"):
+            await parts.readers.run(lambda raw: raw.execute("SELECT * FROM nowhere"))
+    assert (await parts.store.list()).total == 0
+
+
+ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+
+
+async def test_a_cancelled_read_is_ended_and_its_connection_is_used_again(database: Path) -> None:
+    async with open_parts(database):
+        pass
+    readers = Readers(database, size=1)
+    try:
+        for _ in range(3):
+            running = asyncio.create_task(readers.run(lambda raw: raw.execute(ENDLESS).fetchone()))
+            await asyncio.sleep(0.05)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            async with asyncio.timeout(10):
+                assert await readers.run(lambda raw: raw.execute("SELECT 1").fetchone()) == (1,)
+                assert not await readers.run(lambda raw: raw.execute("SELECT count(*) FROM outbox").fetchone()[0])
+    finally:
+        await readers.close()
+
+
+async def test_reads_that_wait_while_the_workspace_closes_are_told_so(database: Path) -> None:
+    """Whatever they were about to open would never be closed: the suite turns that into an error."""
+    async with open_parts(database):
+        pass
+    readers = Readers(database, size=2)
+    reads = [
+        asyncio.create_task(readers.run(lambda raw: raw.execute("SELECT count(*) FROM outbox").fetchone()))
+        for _ in range(12)
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await readers.close()
+    answers = await asyncio.gather(*reads, return_exceptions=True)
+    assert all(answer == (0,) or isinstance(answer, DatabaseConnectionError) for answer in answers)
+    with pytest.raises(DatabaseConnectionError):
+        await readers.run(lambda raw: None)
+
+
+async def test_an_artifact_that_was_tampered_with_is_not_handed_out(parts: Parts) -> None:
+    await parts.store.save(make_run(1))
+    session = (await parts.store.list()).sessions[0]
+    artifact = (await parts.store.get_with_hierarchy(session.id)).tasks[0].steps[0].tool_calls[0].artifacts[0]
+    assert artifact.content is None
+    assert await parts.store.get_artifact_content(artifact.id) == b"content 1.0\x00"
+    with foreign(parts.path) as other:
+        other.execute("DROP TRIGGER artifacts_no_update")
+        other.execute("UPDATE artifacts SET content = ? WHERE id = ?", (b"content 1.1\x00", artifact.id))
+    with pytest.raises(IntegrityError, match=r"ACODE-DB-007.*does not match its hash"):
+        await parts.store.get_artifact_content(artifact.id)
+    assert (await parts.store.get_artifact(artifact.id)).size == artifact.size
+
+
+async def test_db_check_finds_what_is_wrong(workspace: Workspace) -> None:
+    await workspace.store.save(make_run(1))
+    assert all(each.ok for each in await workspace.check())
+    with foreign(workspace.database_path) as other:
+        other.execute("PRAGMA foreign_keys = OFF")
+        other.execute("UPDATE session_totals SET sessions = 7")
+        other.execute("UPDATE steps SET task_id = 'nobody'")
+        other.execute("UPDATE outbox SET entity_id = 'nobody' WHERE id = 1")
+        other.execute("DROP TRIGGER artifacts_no_update")
+        other.execute("UPDATE artifacts SET content = x'00'")
+        other.execute("INSERT INTO sessions_fts (sessions_fts) VALUES ('delete-all')")
+    found = {each.name: each.ok for each in await workspace.check()}
+    assert found == {
+        "integrity": True,
+        "foreign keys": False,
+        "artifact hashes": False,
+        "outbox": False,
+        "counters": False,
+        "search": False,
+    }
+
+
+async def test_facts_about_the_file(tmp_path: Path, plain_settings: Settings) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        await ws.store.create_session("x")
+        facts = await ws.database_facts()
+        assert facts.path == str(tmp_path / ".agent" / "workspace.db")
+        assert facts.journal_mode == "wal"
+        assert facts.sessions == 1
+        assert facts.last_modified is not None
+        assert facts.size_bytes >= os.stat(facts.path).st_size
