@@ -28,9 +28,13 @@ _PUBLIC = {
     "ToolCallState": "acode_tui.domain.states",
     "Workspace": "acode_tui.workspace",
     "open_workspace": "acode_tui.workspace",
+    "recorder": "",
+    "tool": "acode_tui.recorder",
 }
+"""The module that each name is loaded from; a module of this package is loaded as itself."""
 
 if TYPE_CHECKING:
+    from acode_tui import recorder as recorder
     from acode_tui.domain.entities import (
         Artifact as Artifact,
     )
@@ -74,6 +78,7 @@ if TYPE_CHECKING:
     from acode_tui.domain.states import (
         ToolCallState as ToolCallState,
     )
+    from acode_tui.recorder import tool as tool
     from acode_tui.storage.ports import SessionFilter as SessionFilter
     from acode_tui.storage.ports import SessionPage as SessionPage
     from acode_tui.workspace import Workspace as Workspace
@@ -86,6 +91,8 @@ def __getattr__(name: str) -> Any:
     module = _PUBLIC.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not module:
+        return import_module(f"{__name__}.{name}")
     return getattr(import_module(module), name)
 
 

@@ -1,0 +1,40 @@
+"""Record an agent while it runs, sync or async, without ever breaking it.
+
+``session(...)`` around the agent and ``@tool`` on its functions are enough; tasks and steps say more where wanted.
+A database that fails costs the record, never the run: it is logged once and counted in ``Run.lost``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from acode_tui.config.root import find_root
+from acode_tui.recorder.blocks import Call, Run, Step, Task
+from acode_tui.recorder.channel import close
+from acode_tui.recorder.decorator import tool
+
+__all__ = ["Call", "Run", "Step", "Task", "close", "session", "tool"]
+
+
+def session(
+    task_description: str,
+    path: str | Path | None = None,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    user: str | None = None,
+) -> Run:
+    """A run to enter with ``with`` or ``async with``, recorded in the workspace in the folder ``path``.
+
+    Without a path it is the workspace that any command finds from here: ``ACODE_WORKSPACE``, the nearest parent with
+    ``.agent``, the current folder. ``metadata`` is any mapping; ``user`` is ``identity.user`` unless given.
+    Completed when the block ends, Failed with the reason when an exception leaves it, Cancelled on an interrupt.
+    """
+    return Run(_root(path), task_description, metadata, user)
+
+
+def _root(path: str | Path | None) -> Path:
+    try:
+        return find_root() if path is None else Path(path).expanduser().absolute()
+    except (OSError, RuntimeError):
+        # The current folder is gone, or nobody's home is known: opening will say so, and be a loss like any other.
+        return Path(path or ".")

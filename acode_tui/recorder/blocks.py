@@ -1,0 +1,376 @@
+"""What an agent holds while it is recorded: a run, its tasks, their steps, their tool calls, each a ``with`` block.
+
+Each block works with ``with`` and with ``async with``. When a block has been entered its row is on disk, and when it
+has been left its end is, unless the database keeps it waiting longer than the recorder's patience. An exception that
+leaves a block ends its row and goes on unchanged. A block belongs to the process that entered it: a forked child that
+leaves it records nothing.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from contextvars import ContextVar, Token
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from acode_tui.domain.states import ArtifactType
+from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
+from acode_tui.recorder import channel as channels
+from acode_tui.recorder.channel import Place, Write
+from acode_tui.recorder.ending import DONE, Ending, How, ending_of
+from acode_tui.recorder.losses import Losses
+from acode_tui.recorder.rows import CallRow, Row, SessionRow, StepRow, TaskRow
+from acode_tui.recorder.values import bytes_of, recordable, recordable_metadata, said, title
+
+_current: "ContextVar[Block | None]" = ContextVar("acode_recorder_block", default=None)
+
+Metadata = Mapping[str, Any]
+
+
+def current() -> "Block | None":
+    """The innermost block around here that is still open, or None outside any recording."""
+    block = _current.get()
+    while block is not None and not block.is_open:
+        block = block.outer
+    return block
+
+
+class Writes:
+    """Where one run's writes go."""
+
+    def __init__(self, root: Path) -> None:
+        self.losses = Losses()
+        self._root = root
+
+    def submit(self, row: Row, write: Write, size: int = 0) -> "Future[None] | None":
+        """Queue a write of ``row``; whatever keeps it from being queued is a loss, never an error."""
+        try:
+            channel = channels.channel()
+            return channel.submit(channel.place(self._root), row, write, self.losses, size)
+        except (RuntimeError, OSError) as error:
+            # No thread can be started at the very end of a process, or beyond a limit.
+            self.losses.add(error)
+            return None
+
+    def patience(self) -> float:
+        place = self._place()
+        return 0.0 if place is None or place.stalled else channels.PATIENCE_SECONDS
+
+    def stall(self) -> None:
+        """The database kept an agent waiting too long: do not wait again before a write has succeeded."""
+        place = self._place()
+        if place is not None:
+            place.stalled = True
+
+    def _place(self) -> Place | None:
+        try:
+            return channels.channel().place(self._root)
+        except (RuntimeError, OSError):
+            return None
+
+
+class Block:
+    """One entity while it lasts. Made by the methods of the block above it; entered and left once."""
+
+    def __init__(self, writes: Writes, row: Row, outer: "Block | None") -> None:
+        self.outer = outer
+        self._writes = writes
+        self._row = row
+        self._ending: Ending | None = None
+        self._token: Token[Block | None] | None = None
+        self._pid = 0
+        self._left = False
+
+    @property
+    def id(self) -> str | None:
+        """The entity's id, or None where it could not be recorded."""
+        return self._row.id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the block has been entered and not left, in this process."""
+        return self._pid == os.getpid() and not self._left
+
+    def __enter__(self) -> Self:
+        inserted = self._enter()
+        try:
+            self._wait(inserted)
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        self._wait(self._leave(error))
+        return False
+
+    async def __aenter__(self) -> Self:
+        inserted = self._enter()
+        try:
+            await self._wait_async(inserted)
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        await self._wait_async(self._leave(error))
+        return False
+
+    def _enter(self) -> "Future[None] | None":
+        if self._pid:
+            raise RuntimeError("a recorder block is entered once; make another")
+        if self.outer is not None and not self.outer._pid:
+            raise RuntimeError("enter the block around this one first")
+        self._pid = os.getpid() if self.outer is None else self.outer._pid
+        inserted = self._begin()
+        self._token = _current.set(self)
+        return inserted
+
+    def _leave(self, error: BaseException | None) -> "Future[None] | None":
+        if self._token is not None:
+            try:
+                _current.reset(self._token)
+            except ValueError:
+                # Left in another context than entered, as fixtures and generators may do.
+                if _current.get() is self:
+                    _current.set(self.outer)
+        if not self.is_open:
+            return None
+        self._left = True
+        return self._end(ending_of(error) or self._ending or DONE)
+
+    def _begin(self) -> "Future[None] | None":
+        """Queue what begins the row; answers what to wait for: its insertion."""
+        return self._submit(self._row.insert)
+
+    def _end(self, ending: Ending) -> "Future[None] | None":
+        return self._submit(lambda workspace: self._row.finish(workspace, ending))
+
+    def _submit(self, write: Write, size: int = 0) -> "Future[None] | None":
+        return self._writes.submit(self._row, write, size) if self._pid == os.getpid() else None
+
+    def _wait(self, written: "Future[None] | None") -> None:
+        if written is None:
+            return
+        try:
+            written.result(self._writes.patience())
+        except TimeoutError:
+            self._writes.stall()
+        except CancelledError:
+            # The recorder was closed meanwhile, and has counted the loss.
+            return
+
+    async def _wait_async(self, written: "Future[None] | None") -> None:
+        if written is None:
+            return
+        # ``wait`` leaves the write alone where the agent's task is cancelled.
+        done, _ = await asyncio.wait([asyncio.wrap_future(written)], timeout=self._writes.patience())
+        if not done:
+            self._writes.stall()
+
+
+class Call(Block):
+    """A tool call: Succeeded when its block ends, Failed with the exception that leaves it."""
+
+    _row: CallRow
+
+    def __init__(self, writes: Writes, step: "Step", tool_name: Any, parameters: Any, *, owns_step: bool) -> None:
+        super().__init__(writes, CallRow(step._row, title(tool_name), recordable(parameters)), step)
+        self._step = step
+        self._owns_step = owns_step
+
+    def result(self, value: Any) -> None:
+        """What the call answered: any value; what JSON cannot hold is kept as text, what is huge is cut."""
+        self._row.result = recordable(value)
+
+    def artifact(
+        self,
+        type: ArtifactType | str,
+        name: str,
+        content: bytes | bytearray | memoryview | str,
+        content_type: str = "text/plain",
+    ) -> None:
+        """Keep what the call read or made. Content beyond ``limits.max_artifact_bytes`` is cut, its name says so."""
+        if not self._pid:
+            raise RuntimeError("enter the tool call first")
+        data = bytes_of(content)
+        named, media = title(name), title(content_type, limit=255)
+        self._submit(lambda workspace: self._row.artifact(workspace, type, named, data, media), len(data))
+
+    def fail(self, message: str) -> None:
+        """End as Failed although no exception leaves the block."""
+        self._ending = Ending(How.FAILED, said(message))
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """End as Cancelled: the step above may still be Completed."""
+        self._ending = Ending(How.CANCELLED, said(reason))
+
+    def tool(self, name: str, parameters: Any = None) -> "Call":
+        """A call made by this one: it stands beside it, in the same step."""
+        return self._step.tool(name, parameters)
+
+    def _enter(self) -> "Future[None] | None":
+        if self._owns_step and not self._step._pid:
+            self._step._pid = self._step.outer._pid if self._step.outer is not None else 0
+            self._step._begin()
+        return super()._enter()
+
+    def _begin(self) -> "Future[None] | None":
+        inserted = super()._begin()
+        self._submit(self._row.start)
+        return inserted
+
+    def _end(self, ending: Ending) -> "Future[None] | None":
+        self._row.ended = True
+        ended = super()._end(ending)
+        if self._owns_step:
+            self._step._left = True
+            return self._step._end(DONE)
+        return ended
+
+
+class Step(Block):
+    """One move of the agent. Completed when its block ends and every call in it Succeeded or was Cancelled."""
+
+    _row: StepRow
+
+    def tool(self, name: str, parameters: Any = None) -> Call:
+        """A tool call in this step. ``parameters``: any value, usually a mapping of the tool's arguments."""
+        return Call(self._writes, self, name, {} if parameters is None else parameters, owns_step=False)
+
+    def skip(self) -> None:
+        """End as Skipped: what failed in it was given up or worked around, and the task may still be Completed."""
+        self._ending = Ending(How.SKIPPED)
+
+    def fail(self) -> None:
+        """End as Failed although no exception leaves the block."""
+        self._ending = Ending(How.FAILED)
+
+    def _begin(self) -> "Future[None] | None":
+        inserted = super()._begin()
+        self._submit(self._row.start)
+        return inserted
+
+
+class Task(Block):
+    """One thing that was asked for. Completed when its block ends and every step in it is Completed or Skipped."""
+
+    _row: TaskRow
+
+    def __init__(self, writes: Writes, run: "Run", row: TaskRow) -> None:
+        super().__init__(writes, row, run)
+        self._run = run
+
+    def step(self, name: str, description: str | None = None, *, metadata: Metadata | None = None) -> Step:
+        """A step of this task."""
+        shown, whole = _named(name, description)
+        return Step(self._writes, StepRow(self._row, shown, whole, recordable_metadata(metadata)), self)
+
+    def tool(self, name: str, parameters: Any = None) -> Call:
+        """A tool call in a step of its own. Where it fails and the agent goes on, that step ends as Skipped."""
+        row = StepRow(self._row, title(name), None, {"implicit": True}, lenient=True)
+        parameters = {} if parameters is None else parameters
+        return Call(self._writes, Step(self._writes, row, self), name, parameters, owns_step=True)
+
+    def skip(self) -> None:
+        """End as Skipped, whatever became of its steps: the session may still be Completed."""
+        self._ending = Ending(How.SKIPPED)
+
+    def fail(self) -> None:
+        """End as Failed although no exception leaves the block."""
+        self._ending = Ending(How.FAILED)
+
+    def _begin(self) -> "Future[None] | None":
+        inserted = super()._begin()
+        self._run._task_begun(self._row)
+        self._submit(self._row.start)
+        return inserted
+
+
+class Run(Block):
+    """A whole run. Completed when its block ends and every task in it is Completed or Skipped."""
+
+    _row: SessionRow
+
+    def __init__(self, root: Path, description: str, metadata: Metadata | None, user: str | None) -> None:
+        self._description = description
+        row = SessionRow(title(description), recordable_metadata(metadata), None if user is None else title(user))
+        super().__init__(Writes(root), row, None)
+        self._own_task: Task | None = None
+        self._own_task_lock = threading.Lock()
+        self._has_tasks = False
+
+    @property
+    def lost(self) -> int:
+        """How many writes of this run could not be recorded so far. 0 means that everything is on disk."""
+        return self._writes.losses.count
+
+    def task(self, title: str, description: str | None = None, *, metadata: Metadata | None = None) -> Task:
+        """A task of this run."""
+        shown, whole = _named(title, description)
+        return Task(self._writes, self, TaskRow(self._row, shown, whole, recordable_metadata(metadata)))
+
+    def step(self, name: str, description: str | None = None, *, metadata: Metadata | None = None) -> Step:
+        """A step in a task of the run's own, named as the run is."""
+        return self._implied().step(name, description, metadata=metadata)
+
+    def tool(self, name: str, parameters: Any = None) -> Call:
+        """A tool call in a step and a task of its own."""
+        return self._implied().tool(name, parameters)
+
+    def fail(self, reason: str) -> None:
+        """End as Failed although no exception leaves the block."""
+        self._ending = Ending(How.FAILED, said(reason))
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """End as Cancelled although no exception leaves the block."""
+        self._ending = Ending(How.CANCELLED, said(reason))
+
+    def _begin(self) -> "Future[None] | None":
+        inserted = super()._begin()
+        self._submit(self._row.plan)
+        return inserted
+
+    def _end(self, ending: Ending) -> "Future[None] | None":
+        if ending.how is How.DONE and not self._has_tasks:
+            # Only a session with a task can be Completed: what ran was the session itself.
+            self._implied()
+        if self._own_task is not None:
+            self._own_task._left = True
+            self._own_task._end(ending)
+        return super()._end(ending)
+
+    def _implied(self) -> Task:
+        if not self._pid:
+            raise RuntimeError("enter the session first")
+        with self._own_task_lock:
+            if self._own_task is None:
+                shown, whole = _named(self._description, None)
+                self._own_task = Task(self._writes, self, TaskRow(self._row, shown, whole, {"implicit": True}))
+                self._own_task._pid = self._pid
+                self._own_task._begin()
+            return self._own_task
+
+    def _task_begun(self, row: TaskRow) -> None:
+        self._has_tasks = True
+        self._submit(lambda workspace: self._row.execute(workspace, row))
+
+
+def _named(name: Any, description: Any) -> tuple[str, str | None]:
+    """The name, and the description: the whole name where that is too long to be one."""
+    shown = title(name)
+    if description is not None:
+        return shown, title(description, limit=_DESCRIPTION_CHARS)
+    whole = isinstance(name, str) and len(name) > MAX_DESCRIPTION_CHARS
+    return shown, title(name, limit=_DESCRIPTION_CHARS) if whole else None
+
+
+_DESCRIPTION_CHARS = 64 * 1024
