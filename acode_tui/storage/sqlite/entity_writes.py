@@ -29,10 +29,15 @@ ENQUEUE = (
 
 
 _encode = msgspec.json.Encoder().encode
-_JSON_NAMES = {kind: tuple(column.json for column in table.columns) for kind, table in TABLES.items()}
-_RAW_NAMES = {
-    kind: tuple(column.json for column in table.columns if column.kind == "json") for kind, table in TABLES.items()
+_SHAPES = {
+    kind: (
+        kind.value,
+        tuple(column.json for column in table.columns),
+        tuple(column.json for column in table.columns if column.kind == "json"),
+    )
+    for kind, table in TABLES.items()
 }
+"""Each kind's name, its columns by JSON name, and which of them hold JSON."""
 
 
 def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> Entity:
@@ -49,9 +54,9 @@ def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) 
     The payload is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
     Raises ValidationError where a text holds what the team's database never could.
     """
-    names = _JSON_NAMES[kind]
+    kind_name, names, json_names = _SHAPES[kind]
     fields = dict(zip(names, row, strict=True))
-    for name in _RAW_NAMES[kind]:
+    for name in json_names:
         text = fields[name]
         if text is not None:
             fields[name] = msgspec.Raw(text)
@@ -64,11 +69,11 @@ def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) 
     if b"\\u0000" in payload:
         _require_storable(kind, row)
     return (
-        f"{kind.value}:{row[0]}:{fields['updatedAt']}",
+        f"{kind_name}:{row[0]}:{fields['updatedAt']}",
         row[0] if kind is EntityType.SESSION else row[1],
-        kind.value,
+        kind_name,
         row[0],
-        operation.value,
+        str(operation),
         payload.decode(),
         now,
         now,

@@ -109,7 +109,9 @@ class _Save:
         if stored is None:
             if below is not None and below > stamp:
                 stamp = below
-            self._inserts[kind].append(_with(row, {at: stamp, version: 0}))
+            if row[at] != stamp or row[version]:
+                row = _with(row, {at: stamp, version: 0})
+            self._inserts[kind].append(row)
             return stamp
         known: str = stored[at]
         same = _same(kind, row, stored)

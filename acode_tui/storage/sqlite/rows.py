@@ -60,7 +60,7 @@ SELECT_SESSION_ROWS: dict[EntityType, str] = {
 }
 
 
-MOST_AT_ONCE = 128
+MOST_AT_ONCE = 64
 """Rows that one statement inserts at most."""
 
 
