@@ -55,12 +55,12 @@ def run() -> list[Measure]:
 async def _measure(server: Server) -> list[Measure]:
     bare, applied = [], []
     for number in range(ROUNDS):
-        rows = _mixed(RECORDS)
-        bare.append(await _bare(await _database(server, f"bare_{number}"), rows))
-        applied.append(await _applied(await _database(server, f"applied_{number}"), rows))
-    single = await _row_by_row(await _database(server, "single"), _mixed(ROW_BY_ROW))
+        rows = mixed(RECORDS)
+        bare.append(await bare_rate(await new_database(server, f"bare_{number}"), rows))
+        applied.append(await _applied(await new_database(server, f"applied_{number}"), rows))
+    single = await row_by_row_rate(await new_database(server, "single"), mixed(ROW_BY_ROW))
     async with fault_proxy("127.0.0.1", server.port, latency=ROUND_TRIP) as proxy:
-        far = await _applied(await _database(server, "far"), _mixed(10_000), port=proxy.port)
+        far = await _applied(await new_database(server, "far"), mixed(10_000), port=proxy.port)
     floor, rate = statistics.median(bare), statistics.median(applied)
     return [
         at_least("deliver mixed records, beside a bare unnest upsert", rate, "records/s", floor, 0.4),
@@ -69,7 +69,7 @@ async def _measure(server: Server) -> list[Measure]:
     ]
 
 
-def _mixed(count: int) -> list[Entity]:
+def mixed(count: int) -> list[Entity]:
     """Whole runs of about a hundred rows, parents first: in the order an outbox holds them."""
     rows: list[Entity] = []
     while len(rows) < count:
@@ -77,7 +77,7 @@ def _mixed(count: int) -> list[Entity]:
     return rows[:count]
 
 
-async def _database(server: Server, name: str) -> str:
+async def new_database(server: Server, name: str) -> str:
     await server.execute(f"CREATE DATABASE {name}")
     connection = await asyncpg.connect(server.url(name))
     try:
@@ -102,7 +102,7 @@ async def _applied(url: str, rows: Sequence[Entity], *, port: int | None = None)
     return len(rows) / elapsed
 
 
-async def _bare(url: str, rows: Sequence[Entity]) -> float:
+async def bare_rate(url: str, rows: Sequence[Entity]) -> float:
     connection = await asyncpg.connect(url)
     started = perf_counter()
     for start in range(0, len(rows), BATCH):
@@ -112,7 +112,7 @@ async def _bare(url: str, rows: Sequence[Entity]) -> float:
     return len(rows) / elapsed
 
 
-async def _row_by_row(url: str, rows: Sequence[Entity]) -> float:
+async def row_by_row_rate(url: str, rows: Sequence[Entity]) -> float:
     connection = await asyncpg.connect(url)
     started = perf_counter()
     for row in rows:

@@ -33,11 +33,12 @@ def rows_here(path: Path) -> Rows:
         connection.close()
 
 
-async def rows_there(database: Database) -> Rows:
-    """Every entity in the team's database."""
+async def rows_there(database: Database, workspace_id: str | None = None) -> Rows:
+    """Every entity in the team's database, or those of one workspace."""
     found: Rows = {}
     for table in TABLES.values():
-        records = await database.fetch(f"SELECT {select_list(table, content=True)} FROM {table.name}")
+        sql = f"SELECT {select_list(table, content=True)} FROM {table.name} WHERE $1::uuid IS NULL OR workspace_id = $1"
+        records = await database.fetch(sql, workspace_id)
         found[table.name] = {
             str(record["id"]): {column.name: _canonical(column, record[column.name]) for column in table.columns}
             for record in records

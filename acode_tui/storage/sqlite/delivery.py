@@ -30,8 +30,9 @@ SCAN = 8
 """How many records a batch may stand for, as a multiple of its rows: a row that was written a million times is sent
 once in every so many, so that memory stays bounded."""
 
+# The index by name: without statistics the planner would walk the whole backlog in the order of its lanes.
 _BLOCKED = """
-SELECT session_id, min(id) FROM outbox
+SELECT session_id, min(id) FROM outbox INDEXED BY outbox_refused
 WHERE processed_at IS NULL AND attempts > 0 AND (failed_at IS NOT NULL OR next_attempt_at > ?)
 GROUP BY session_id
 """

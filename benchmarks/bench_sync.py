@@ -1,0 +1,206 @@
+"""The whole way from the outbox to PostgreSQL: claim, deliver, acknowledge, pull, with both databases durable.
+
+Beside it, on the same server in the same run: a bare batched ``unnest`` upsert of such rows, which reads no outbox and
+acknowledges nothing, and row by row. Memory is that of a process of its own, which does nothing but drain.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter
+
+import acode_tui
+from acode_tui.config import IdentitySettings, Settings
+from acode_tui.config.settings import PersistenceSettings, PostgresSettings
+from acode_tui.sync.ports import SyncProgress
+from acode_tui.workspace import Workspace
+from benchmarks.bench_apply import bare_rate, mixed, new_database, row_by_row_rate
+from benchmarks.result import Measure, at_least, at_most, within
+from benchmarks.scale import sized
+from benchmarks.timing import milliseconds, timed
+from tests.fault_proxy import fault_proxy
+from tests.pg import Server, make_server
+from tests.storage.runs import make_run
+
+URL = "ACODE_POSTGRES_URL"
+CALLS = 48
+RUN_RECORDS = 100
+"""Rows in one of ``make_run``'s runs of 48 calls: session, event, task, step, calls and an artifact each."""
+
+ROUND_TRIP = 0.05
+FAR_FLOOR = 1_500.0
+LONG_BACKLOG = int(os.environ.get("ACODE_BENCHMARKS_BACKLOG", "100000"))
+"""Records; 1,000,000 for the long run."""
+
+SETTINGS = Settings(
+    identity=IdentitySettings(user="bench@example.org"),
+    persistence=PersistenceSettings(postgres=PostgresSettings(enabled=True)),
+)
+
+
+def run() -> list[Measure]:
+    """Measure everything; a row a number."""
+    folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
+    try:
+        server = make_server(folder, fsync="on", full_page_writes="on")
+        server.start()
+        try:
+            return asyncio.run(_measure(server))
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _measure(server: Server) -> list[Measure]:
+    return [
+        *await _end_to_end(server),
+        *await _far_away(server),
+        await _round_trips(server),
+        await _beside_writes(server),
+        *await _long_backlog(server),
+    ]
+
+
+@asynccontextmanager
+async def _filled(url: str, records: int) -> AsyncIterator[Workspace]:
+    """A workspace with a backlog for the database at ``url``."""
+    os.environ[URL] = url
+    with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
+        async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
+            await _fill(workspace, records)
+            yield workspace
+
+
+async def _fill(workspace: Workspace, records: int) -> None:
+    for _ in range(records // RUN_RECORDS):
+        await workspace.store.save(make_run(workspace.workspace_id, calls=CALLS))
+
+
+async def _drain(workspace: Workspace) -> float:
+    """Records a second, everything counted."""
+    report = await workspace.sync.sync_now()
+    assert report.remaining == 0
+    return report.synced / report.duration_seconds
+
+
+async def _end_to_end(server: Server) -> list[Measure]:
+    records = sized(20_000, 5_000)
+    ours, floors = [], []
+    for number in range(sized(3, 1)):
+        floors.append(await bare_rate(await new_database(server, f"sync_bare_{number}"), mixed(records)))
+        async with _filled(await new_database(server, f"sync_{number}"), records) as workspace:
+            ours.append(await _drain(workspace))
+    single = await row_by_row_rate(await new_database(server, "sync_single"), mixed(1_000))
+    rate, floor = statistics.median(ours), statistics.median(floors)
+    return [
+        at_least("sync of mixed records end to end, beside a bare unnest upsert", rate, "records/s", floor, 0.4),
+        at_least("sync of mixed records end to end, beside row by row", rate, "records/s", single, 13),
+    ]
+
+
+async def _far_away(server: Server) -> list[Measure]:
+    url = await new_database(server, "sync_far")
+    async with (
+        fault_proxy("127.0.0.1", server.port, latency=ROUND_TRIP) as proxy,
+        _filled(url.replace(f":{server.port}/", f":{proxy.port}/"), sized(10_000, 5_000)) as workspace,
+    ):
+        rate = await _drain(workspace)
+    return [at_least("sync at 50 ms round trip", rate, "records/s", FAR_FLOOR, 1)]
+
+
+async def _round_trips(server: Server) -> Measure:
+    """A batch of 500 takes as many round trips as one of 50."""
+    url = await new_database(server, "sync_trips")
+    trips = {}
+    async with (
+        fault_proxy("127.0.0.1", server.port) as proxy,
+        _filled(url.replace(f":{server.port}/", f":{proxy.port}/"), 100) as workspace,
+    ):
+        await workspace.sync.sync_now()
+        for size in (50, 500):
+            before = proxy.round_trips
+            await workspace.sync.sync_now()
+            idle = proxy.round_trips - before
+            await _fill(workspace, 2_000)
+            before = proxy.round_trips
+            await workspace.sync.sync_now(batch_size=size)
+            trips[size] = (proxy.round_trips - before - idle) / (2_000 / size)
+    return within("round trips of a batch of 500, beside one of 50", trips[500], "", trips[50], 1.0)
+
+
+async def _beside_writes(server: Server) -> Measure:
+    """What a local write costs its caller while a drain runs, and while none does."""
+    url = await new_database(server, "sync_writes")
+    async with _filled(url, sized(40_000, 10_000)) as workspace:
+
+        async def write() -> float:
+            await asyncio.sleep(0.002)
+            return await timed(workspace.store.create_session("written meanwhile"))
+
+        idle = [await write() for _ in range(300)][50:]
+        draining = asyncio.create_task(workspace.sync.sync_now())
+        busy = []
+        while not draining.done():
+            busy.append(await write())
+        await draining
+    return within("local write while a sync runs, median", milliseconds(busy), "ms", milliseconds(idle), 3)
+
+
+async def _long_backlog(server: Server) -> list[Measure]:
+    records = sized(LONG_BACKLOG, 20_000)
+    url = await new_database(server, "sync_long")
+    os.environ[URL] = url
+    with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
+        async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
+            await _fill(workspace, records)
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "benchmarks.bench_sync", folder],
+            stdout=subprocess.PIPE,
+            check=True,
+            env={**os.environ, URL: url},
+        )
+    told = json.loads(done.stdout)
+    name = f"draining {records:,} records"
+    return [
+        at_most(f"{name}: resident memory", told["resident_mib"], "MiB", 200),
+        at_least(f"{name}: rate of the last quarter, beside the first", told["last"], "records/s", told["first"], 0.8),
+    ]
+
+
+async def _drain_alone(folder: str) -> None:
+    """In a process of its own: drain, and say how fast and in how much memory."""
+    seen: list[tuple[float, int]] = []
+    async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
+
+        def note(progress: SyncProgress) -> None:
+            seen.append((perf_counter(), progress.done))
+
+        report = await workspace.sync.sync_now(progress=note)
+    assert report.remaining == 0
+    quarter = max(1, len(seen) // 4)
+
+    def rate(part: list[tuple[float, int]]) -> float:
+        (start, before), (end, after) = part[0], part[-1]
+        return (after - before) / (end - start)
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"resident_mib": peak, "first": rate(seen[: quarter + 1]), "last": rate(seen[-quarter - 1 :])}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        asyncio.run(_drain_alone(sys.argv[1]))
+    else:
+        for line in run():
+            print(line)
