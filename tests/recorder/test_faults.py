@@ -1,0 +1,276 @@
+"""A database that fails costs the record, never the run."""
+
+import asyncio
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import acode_tui
+import acode_tui.recorder.blocks
+from acode_tui.domain.errors import TransactionError
+from acode_tui.recorder import channel as channels
+from acode_tui.recorder.rows import CallRow
+from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
+from tests.recorder.conftest import Recorded, states
+
+
+def agent(folder: Path) -> acode_tui.recorder.Run:
+    """Works, whatever becomes of its record."""
+    worked = False
+    with (
+        acode_tui.recorder.session("run", folder) as run,
+        run.task("t") as task,
+        task.step("s") as step,
+        step.tool("c", {"a": 1}) as call,
+    ):
+        call.artifact("FileContent", "x", b"1", "text/plain")
+        call.result(1)
+        worked = True
+    assert worked
+    return run
+
+
+async def agent_async(folder: Path) -> acode_tui.recorder.Run:
+    async with (
+        acode_tui.recorder.session("run", folder) as run,
+        run.task("t") as task,
+        task.step("s") as step,
+        step.tool("c", {"a": 1}) as call,
+    ):
+        call.artifact("FileContent", "x", b"1", "text/plain")
+        call.result(1)
+    return run
+
+
+def held_lock(folder: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(folder / ".agent" / "workspace.db", isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    return connection
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_database_locked_for_too_long_is_a_loss_said_once(
+    asynchronous: bool, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (folder / ".agent" / "config.toml").open("a") as config:
+        config.write("[persistence.sqlite]\ntimeout_seconds = 0.1\n")
+    agent(folder)
+    with closing(held_lock(folder)):
+        run = asyncio.run(agent_async(folder)) if asynchronous else agent(folder)
+        acode_tui.recorder.close()
+    assert run.lost > 5
+    assert run.id is None
+    lines = [record for record in caplog.records if record.name == "acode_tui.recorder"]
+    assert [record.levelno for record in lines] == [logging.WARNING]
+    assert "ACODE-DB-002" in lines[0].getMessage()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_write(
+    asynchronous: bool, folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent(folder)
+    stalls: list[bool] = []
+    stall = acode_tui.recorder.blocks.Writes.stall
+
+    def counted(writes: Any) -> None:
+        stalls.append(writes.patience() > 0)
+        stall(writes)
+
+    monkeypatch.setattr(acode_tui.recorder.blocks.Writes, "stall", counted)
+    monkeypatch.setattr(channels, "PATIENCE_SECONDS", 0.05)
+    with closing(held_lock(folder)) as lock:
+        run = asyncio.run(agent_async(folder)) if asynchronous else agent(folder)
+        assert stalls.count(True) == 1
+        assert run.id is None
+        lock.execute("ROLLBACK")
+    acode_tui.recorder.close()
+    assert run.lost == 0
+    late = recorded()[1]
+    assert states(late) == {"run": "Completed", "task t": "Completed", "step s": "Completed", "call c": "Succeeded"}
+    assert len(late.tasks[0].steps[0].tool_calls[0].artifacts) == 1
+
+
+def garbage(folder: Path) -> None:
+    (folder / ".agent" / "workspace.db").write_bytes(b"not a database at all" * 1000)
+
+
+def a_folder(folder: Path) -> None:
+    (folder / ".agent" / "workspace.db").mkdir()
+
+
+def newer(folder: Path) -> None:
+    agent(folder)
+    acode_tui.recorder.close()
+    with closing(sqlite3.connect(folder / ".agent" / "workspace.db")) as connection:
+        connection.execute("UPDATE schema_migrations SET version = '99.0.0' WHERE version = '1.1.0'")
+        connection.commit()
+
+
+def bad_config(folder: Path) -> None:
+    (folder / ".agent" / "config.toml").write_text("[persistence.sqlite]\ntimeout_seconds = 'soon'\n")
+
+
+@pytest.mark.parametrize("spoil", [garbage, a_folder, newer, bad_config])
+def test_a_workspace_that_cannot_be_opened_costs_the_record_only(
+    spoil: Any, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(folder)
+    run = agent(folder)
+    again = asyncio.run(agent_async(folder))
+    assert run.lost > 0
+    assert again.lost > 0
+    assert len([record for record in caplog.records if record.name == "acode_tui.recorder"]) == 2
+    with pytest.raises(ZeroDivisionError), acode_tui.recorder.session("run", folder):
+        _ = 1 / 0
+
+
+def test_a_workspace_that_did_not_open_is_not_tried_at_every_write(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garbage(folder)
+    tries = []
+    import acode_tui.workspace as workspaces
+
+    real = workspaces.open_workspace
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        tries.append(args)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(workspaces, "open_workspace", counted)
+    agent(folder)
+    agent(folder)
+    assert len(tries) == 1
+
+
+def test_a_current_folder_that_is_gone_costs_the_record_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = folder / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with acode_tui.recorder.session("run") as run, run.tool("c"):
+        pass
+    assert run.lost > 0
+    os.chdir(folder)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "create_session",
+        "transition_session",
+        "add_task",
+        "transition_task",
+        "add_step",
+        "transition_step",
+        "add_tool_call",
+        "start_tool_call",
+        "complete_tool_call",
+        "add_artifact",
+    ],
+)
+@pytest.mark.parametrize(
+    "fault", [TransactionError("the disk is full"), OSError(28, "no space"), ValueError("no active connection")]
+)
+def test_whichever_write_fails_the_agent_goes_on(
+    method: str, fault: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: Any, **__: Any) -> NoReturn:
+        raise fault
+
+    monkeypatch.setattr(SqliteRunStateStore, method, fail)
+    run = agent(folder)
+    assert run.lost > 0 or method == "start_tool_call"
+    assert len([record for record in caplog.records if record.name == "acode_tui.recorder"]) == min(run.lost, 1)
+
+
+def test_a_lost_beginning_is_made_up_for_at_the_end(
+    folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = SqliteRunStateStore.transition_task
+    calls = []
+
+    async def once(self: Any, *args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 1:
+            raise TransactionError("the disk is full")
+        return await real(self, *args)
+
+    monkeypatch.setattr(SqliteRunStateStore, "transition_task", once)
+    run = agent(folder)
+    assert run.lost == 1
+    assert states(recorded()[0]) == {
+        "run": "Completed",
+        "task t": "Completed",
+        "step s": "Completed",
+        "call c": "Succeeded",
+    }
+
+
+def test_losing_a_calls_start_loses_nothing_in_the_end(
+    folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> NoReturn:
+        raise OSError("no")
+
+    monkeypatch.setattr(CallRow, "start", fail)
+    agent(folder)
+    assert states(recorded()[0])["call c"] == "Succeeded"
+
+
+def test_a_log_handler_that_raises_is_no_concern_of_the_agents_run(folder: Path) -> None:
+    class Raising(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise RuntimeError("the log is full")
+
+    garbage(folder)
+    log = logging.getLogger("acode_tui.recorder")
+    strange = Raising()
+    log.addFilter(strange)
+    try:
+        assert agent(folder).lost > 0
+    finally:
+        log.removeFilter(strange)
+
+
+def test_what_waits_for_a_dead_database_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent(folder)
+    monkeypatch.setattr(channels, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(channels, "MAX_WAITING_WRITES", 10)
+    with closing(held_lock(folder)) as lock:
+        with acode_tui.recorder.session("run", folder) as run:
+            for _ in range(20):
+                with run.tool("c"):
+                    pass
+            assert run.lost > 0
+        lock.execute("ROLLBACK")
+
+
+FULL = """
+import resource, signal, sys
+import acode_tui
+import acode_tui.recorder.blocks
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with acode_tui.recorder.session("run", sys.argv[1]) as run:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+    for n in range(5):
+        with run.tool("c") as call:
+            call.artifact("FileContent", "x", bytes(200_000), "text/plain")
+print("worked", run.lost > 0)
+"""
+
+
+def test_a_full_disk_costs_the_record_only(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, folder], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "worked True\n"
+    assert len(done.stderr.splitlines()) == 1, done.stderr
