@@ -1,6 +1,7 @@
 """What a search box's text means to FTS5: words, matched by prefix, all of them in one title, name or description."""
 
 import re
+import unicodedata
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -15,8 +16,8 @@ FTS_TABLES: dict[str, str] = {
 
 
 def words(text: str) -> list[str]:
-    """The words that a person typed."""
-    return _WORD.findall(text)
+    """The words that a person typed, with accents put together: some keyboards and file systems take them apart."""
+    return _WORD.findall(unicodedata.normalize("NFC", text))
 
 
 def match_expression(text: str) -> str | None:

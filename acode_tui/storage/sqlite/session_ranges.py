@@ -21,7 +21,7 @@ FEW = 1_200
 costs under a filter that this many of a million rows fit."""
 
 Place = tuple[str, str]
-_FIRST: Place = ("9", "~")
+_FIRST: Place = ("~", "~")
 _LAST: Place = ("", "")
 
 

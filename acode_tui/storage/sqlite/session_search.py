@@ -14,7 +14,7 @@ import msgspec
 
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.search import FTS_TABLES, match_expression
-from acode_tui.storage.sqlite.session_ranges import Place, Range, conditions, span_of, walk
+from acode_tui.storage.sqlite.session_ranges import Place, Range, conditions, count_rows, span_of, walk
 from acode_tui.storage.sqlite.text_probe import TextProbe
 
 MATCH_CAP = 16_000
@@ -23,6 +23,9 @@ MATCH_CAP = 16_000
 GLANCE_TEXTS = 600
 WALK_TEXTS = 9_000
 """Texts tested before the indexes are asked, and before every match is sorted after all."""
+
+GLANCE_ROWS = 200
+"""Rows that a total is counted in by testing each."""
 
 _FIRST_CHUNK = 16
 
@@ -53,7 +56,7 @@ def matching_places(
     with TextProbe(text, expression) as probe:
         places, ended = _tested(connection, given, span, limit, probe, list(FTS_TABLES), GLANCE_TEXTS)
         if len(places) >= limit or ended:
-            return places, None
+            return places, _total_at_a_glance(connection, given, probe)
         dense = _dense(connection, expression)
         if dense:
             places, ended = _tested(connection, given, span, limit, probe, dense, WALK_TEXTS)
@@ -62,6 +65,15 @@ def matching_places(
             return _in_order(_looked_up(connection, given, expression, span, limit), span)[:limit], None
     found = all_matches(connection, given, expression)
     return [place for place in _in_order(found, span) if span.holds(place)][:limit], len(found)
+
+
+def _total_at_a_glance(connection: sqlite3.Connection, given: SessionFilter, probe: TextProbe) -> int | None:
+    """How many fit, where the filter leaves so few rows that each can be tested; else None."""
+    if count_rows(connection, given, looking_at=GLANCE_ROWS) is None:
+        return None
+    span = span_of(given)
+    places, ended = _tested(connection, given, span, GLANCE_ROWS + 1, probe, list(FTS_TABLES), GLANCE_TEXTS)
+    return len(places) if ended else None
 
 
 def all_matches(connection: sqlite3.Connection, given: SessionFilter, expression: str) -> set[Place]:

@@ -55,7 +55,7 @@ async def test_a_run_is_read_from_one_moment(parts: Parts) -> None:
 
 
 async def test_a_reader_cannot_write(parts: Parts) -> None:
-    with pytest.raises(Exception, match="readonly|read-only|query_only"):
+    with pytest.raises(Exception, match=r"readonly|read-only|query_only"):
         await parts.readers.run(lambda raw: raw.execute("DELETE FROM outbox"))
 
 
