@@ -177,6 +177,9 @@ async def open_writer(
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
+            # Statements with triggers keep copies of the pages they change: in memory, not in a file made for each.
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("PRAGMA cache_size = -16384")
             connection.execute("PRAGMA journal_size_limit = 67108864")
         except BaseException:
             connection.close()
