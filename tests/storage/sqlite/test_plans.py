@@ -1,0 +1,182 @@
+"""Pages and reads by id use ranges of indexes, whatever the filter: nothing is scanned and nothing skipped over."""
+
+import ast
+import itertools
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acode_tui.domain.states import SessionState
+from acode_tui.storage.cursors import encode_cursor
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.sqlite import session_pages, session_ranges, session_search
+from acode_tui.storage.sqlite.migrate import migrate
+from acode_tui.storage.sqlite.outbox import PENDING
+from acode_tui.storage.sqlite.run_state_reader import read_graph
+from tests.clocks import NOON
+
+TABLES = "sessions|session_events|session_tasks|steps|tool_calls|artifacts|outbox"
+WHOLE = re.compile(rf"^SCAN (?:{TABLES}|[a-z])(?: USING (?:COVERING )?INDEX \w+)?$")
+"""A plan that reads a table, or an index, from end to end."""
+
+ALLOWED = re.compile(r"^SCAN (g|given|f|hit|b|blocked|\(?subquery.*|\w+_fts|session_totals)\b")
+"""What is as short as the page (given ids, merged ranges), a full-text look-up, or one row a state."""
+
+
+class Recorder(sqlite3.Connection):
+    """Remembers each statement with its values."""
+
+    seen: list[tuple[str, Any]]
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if not sql.lstrip().startswith(("EXPLAIN", "PRAGMA")):
+            self.__dict__.setdefault("seen", []).append((sql, parameters))
+        return super().execute(sql, parameters)
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
+    """A migrated database with a few thousand sessions, so that a planner has reasons."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=Recorder)) as opened:
+        migrate(opened, packaged("sqlite"), lock_path=tmp_path_factory.mktemp("locks") / "migrate.lock")
+        states = [str(state) for state in SessionState]
+        opened.executemany(
+            "INSERT INTO sessions (id, task_description, state, created_at, updated_at, user_id, workspace_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    f"s{n:05}",
+                    f"word{n % 7} session",
+                    states[n % 8],
+                    f"2026-01-{n % 28 + 1:02}T00:00:00.000000Z",
+                    f"2026-02-{n % 28 + 1:02}T00:00:00.000000Z",
+                    f"user{n % 5}",
+                    f"w{n % 3}",
+                )
+                for n in range(4000)
+            ],
+        )
+        yield opened
+
+
+def plans(connection: Recorder) -> list[str]:
+    """The plan of every statement since the last call, line by line."""
+    seen, connection.seen = connection.seen, []
+    lines = []
+    for sql, parameters in seen:
+        assert not re.search(r"\bOFFSET\b", sql, re.IGNORECASE)
+        lines += [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    return lines
+
+
+FILTERS = [
+    SessionFilter(states=states, user=user, workspace=workspace, since=since, until=until, sort=sort)  # type: ignore[arg-type]
+    for states, user, workspace, (since, until), sort in itertools.product(
+        [(), (SessionState.FAILED,), (SessionState.CREATED, SessionState.PAUSED)],
+        [None, "user1"],
+        [None, "w1"],
+        [(None, None), (NOON, None), (None, NOON)],
+        ["updated", "created"],
+    )
+]
+
+
+def assert_ranges_only(lines: list[str]) -> None:
+    assert lines
+    for line in lines:
+        if line.startswith("SCAN"):
+            assert not WHOLE.match(line) or ALLOWED.match(line), line
+            assert ALLOWED.match(line) or "VIRTUAL TABLE" in line or "CONSTANT ROW" in line, line
+
+
+@pytest.mark.ac("AC-056")
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_every_filter_is_served_by_ranges_of_indexes(
+    connection: Recorder, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_ranges, "FEW", few)
+    connection.seen = []
+    for given in FILTERS:
+        cursor = encode_cursor(given.sort, NOON, "s01000")
+        for place in ({}, {"after": cursor}, {"before": cursor}):
+            ends: dict[str, Any] = {"after": None, "before": None, **place}
+            session_pages.read_page(connection, given, limit=20, **ends)
+        assert_ranges_only(plans(connection))
+
+
+@pytest.mark.ac("AC-056")
+def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
+    connection.seen = []
+    session_pages.read_page(connection, SessionFilter(sort="created"), limit=20, after=None, before=None)
+    assert not [line for line in plans(connection) if "TEMP B-TREE" in line]
+
+
+@pytest.mark.ac("AC-056")
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_search_reads_the_text_indexes_and_what_they_point_to(
+    connection: Recorder, dense: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_search, "GLANCE_TEXTS", 0)
+    monkeypatch.setattr(session_search, "MATCH_CAP", 0 if dense else 10**9)
+    connection.seen = []
+    for given in FILTERS[::5]:
+        searching = SessionFilter(
+            text="word3", states=given.states, user=given.user, workspace=given.workspace, sort=given.sort
+        )
+        session_pages.read_page(connection, searching, limit=20, after=None, before=None)
+        assert_ranges_only(plans(connection))
+
+
+@pytest.mark.ac("AC-054")
+@pytest.mark.ac("AC-027")
+def test_a_run_is_read_by_its_indexes(connection: Recorder) -> None:
+    connection.seen = []
+    read_graph(connection, "s00001")
+    lines = plans(connection)
+    assert len([line for line in lines if line.startswith("SEARCH")]) == 6
+    assert not [line for line in lines if line.startswith("SCAN")]
+
+
+@pytest.mark.ac("AC-027")
+def test_what_is_due_is_read_from_the_pending_index(connection: Recorder) -> None:
+    lines = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {PENDING}", ("2026", 100))]
+    assert any("USING INDEX outbox_pending" in line for line in lines)
+    assert any("outbox_refused" in line for line in lines)
+
+
+def _executed_strings(path: Path) -> Iterator[str]:
+    """The source of every f-string that looks like SQL."""
+    source = path.read_text()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            text = ast.get_source_segment(source, node) or ""
+            if re.search(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE)\b", text):
+                for part in node.values:
+                    if isinstance(part, ast.FormattedValue):
+                        yield ast.unparse(part.value)
+
+
+IDENTIFIERS = re.compile(
+    r"^(table(\.name)?|name|index|other|order|stamp|marks|names|sets|columns|hits|where|sorting|equal|branch|entries|"
+    r"prefix|_\w+|[A-Z_]+(\[kind\])?|rows\.\w+.*|quoted\(.*\)|COLUMNS\[.*\]|', '\.join\(.*\)|' UNION ALL '\.join\(.*\)|"
+    r"' UNION '\.join\(.*\)|\"id\" if .*|'id' if .*|TOKENIZER|sql|_LISTS\[status\]|_REQUEUE|kind\..*)$"
+)
+
+
+@pytest.mark.ac("AC-059")
+def test_sql_is_put_together_from_allow_listed_names_only() -> None:
+    """Nothing that a caller handed over may stand in a statement; what stands there is listed above."""
+    package = Path(session_pages.__file__).parent
+    strange = {
+        f"{path.name}: {part}"
+        for path in sorted(package.glob("*.py"))
+        for part in _executed_strings(path)
+        if not IDENTIFIERS.match(part)
+    }
+    assert strange == set()
