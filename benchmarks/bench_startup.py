@@ -1,0 +1,104 @@
+"""Starting: what a shell waits for a plain command, and when the dashboard shows its first rows of 10,000 sessions.
+
+The dashboard runs in a pseudo-terminal, as it does for a person, and is timed from the start of its process until a row
+of the workspace has been written to the screen. Its floor is a Textual app of one line, timed the same way.
+"""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, perf_counter
+
+from benchmarks import million
+from benchmarks.result import Measure, at_most, within
+from benchmarks.scale import sized
+from benchmarks.timing import milliseconds
+from benchmarks.workspaces import make_database
+
+SESSIONS = 10_000
+_SEEN = b"module"
+_COLUMNS, _ROWS = 120, 36
+_TIMEOUT_SECONDS = 30
+_TRIVIAL = """
+from textual.app import App
+from textual.widgets import Static
+class Trivial(App):
+    def compose(self):
+        yield Static("module")
+Trivial().run()
+"""
+
+
+def run() -> list[Measure]:
+    with TemporaryDirectory(prefix="acode-benchmark-") as folder:
+        million.fill(make_database(Path(folder)), SESSIONS)
+        dashboard = [sys.executable, "-m", "acode_tui", "--workspace", folder]
+        trivial = [sys.executable, "-c", _TRIVIAL]
+        bare = [sys.executable, "-c", "pass"]
+        first, floor, shown, empty = [], [], [], []
+        for _ in range(sized(9, 3)):
+            floor.append(_until_seen(trivial, folder))
+            first.append(_until_seen(dashboard, folder))
+            empty.append(_until_done(bare, folder))
+            shown.append(_until_done([sys.executable, "-m", "acode_tui", "--help"], folder))
+        listed = [
+            _until_done([*dashboard, "session", "list", "--json", "--limit", "50"], folder) for _ in range(sized(9, 3))
+        ]
+    interpreter = milliseconds(empty)
+    return [
+        within(
+            f"first rows of {SESSIONS:,} sessions on screen, median",
+            milliseconds(first),
+            "ms",
+            milliseconds(floor),
+            1.6,
+        ),
+        at_most("acode-tui --help, median", milliseconds(shown), "ms", 500).beside(interpreter),
+        at_most("acode-tui session list, median", milliseconds(listed), "ms", 800).beside(interpreter),
+    ]
+
+
+def _until_done(command: list[str], folder: str) -> float:
+    started = perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=_environment())
+    return perf_counter() - started
+
+
+def _until_seen(command: list[str], folder: str) -> float:
+    """Seconds until the program in a terminal of its own has written what is looked for."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
+    started = perf_counter()
+    program = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=_environment(), start_new_session=True
+    )
+    os.close(theirs)
+    try:
+        written = b""
+        deadline = monotonic() + _TIMEOUT_SECONDS
+        while _SEEN not in written:
+            if monotonic() > deadline or (not select.select([ours], [], [], 1)[0] and program.poll() is not None):
+                raise RuntimeError(f"{command[1:3]} never showed a row; its last words: {written[-300:]!r}")
+            if select.select([ours], [], [], 0)[0]:
+                written += os.read(ours, 65536)
+        return perf_counter() - started
+    finally:
+        program.kill()
+        program.wait()
+        os.close(ours)
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("ACODE_", "TEXTUAL"))},
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+    }
