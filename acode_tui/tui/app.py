@@ -5,6 +5,7 @@ closed screen cancels them, and leaving waits for them.
 """
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
@@ -55,9 +56,11 @@ class Dashboard(App[int]):
         wall: WallClock = system_clock,
         zone: tzinfo | None = None,
         save_theme: Callable[[str], None] | None = None,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         """``opening`` opens the workspace; ``zone`` is where times are shown in, None the machine's own;
-        ``save_theme`` keeps a chosen theme for the next start.
+        ``save_theme`` keeps a chosen theme for the next start; ``settle`` is called once the first frame stands, and
+        again once the workspace does.
         """
         super().__init__()
         self.root = root
@@ -69,6 +72,7 @@ class Dashboard(App[int]):
         self._importer = importer
         self._wall = wall
         self._save_theme = save_theme
+        self._settle = settle
         self._leaving = asyncio.Event()
         self._first_frame = asyncio.Event()
         self._held: asyncio.Task[None] | None = None
@@ -106,6 +110,7 @@ class Dashboard(App[int]):
 
     def _open(self) -> None:
         """Begin once the first frame is on screen: opening takes imports and files, and a frame takes neither."""
+        self._settle()
         if not self._leaving.is_set():
             self._held = asyncio.create_task(self._hold_workspace(), name="workspace")
 
@@ -116,6 +121,7 @@ class Dashboard(App[int]):
                 opened = True
                 self.workspace = workspace
                 self.refresh_screens()
+                self._settle()
                 await self._leaving.wait()
                 self.workspace = None
         except BaseException as fault:
@@ -282,11 +288,21 @@ def _pressing(app: Dashboard, node: DOMNode, binding: Binding) -> Callable[[], C
     return press
 
 
+def _settle() -> None:
+    gc.freeze()
+    gc.enable()
+
+
 def run_dashboard(root: Path, settings: Settings) -> int:
     """Open the workspace at ``root`` and show it until the user leaves. Raises AcodeError if it cannot be opened."""
     from acode_tui.tui.opening import open_for_dashboard, theme_keeper
 
-    app = Dashboard(root, settings, opening=open_for_dashboard(root, settings), save_theme=theme_keeper(root))
+    # What starting makes lives as long as the program. Searched for garbage again and again, it would cost each search
+    # the time of two frames, and the start some more.
+    gc.disable()
+    app = Dashboard(
+        root, settings, opening=open_for_dashboard(root, settings), save_theme=theme_keeper(root), settle=_settle
+    )
     code = app.run()
     if app.fault is not None:
         raise app.fault

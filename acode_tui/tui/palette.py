@@ -1,7 +1,10 @@
 """Colours and glyphs of states. A state is never told by colour alone: every one has a glyph of its own."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
+
+from textual.color import Color, ColorParseError
 
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.sync.ports import SyncState
@@ -88,6 +91,21 @@ ARTIFACT_GLYPH: dict[ArtifactType, str] = {
 }
 
 
+@cache
+def _solid(colour: str, background: str) -> str:
+    """A theme's colour as Rich spells it: Rich knows no transparency, so it is blended with the background.
+
+    What is no plain colour (``auto 60%``) is left to the terminal's own.
+    """
+    try:
+        parsed = Color.parse(colour)
+        if parsed.ansi is not None:
+            return "" if parsed.ansi < 0 else f"color({parsed.ansi})"
+        return Color.parse(background).blend(parsed, parsed.a, alpha=1.0).hex6
+    except ColorParseError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Colours:
     """A theme's colours as Rich styles, for cells and labels, which know no theme variables."""
@@ -101,7 +119,8 @@ class Colours:
 
     @classmethod
     def of(cls, variables: dict[str, str]) -> "Colours":
-        return cls(**{role: variables.get(name.removeprefix("$"), "") for role, name in CONTENT_STYLE.items()})
+        background = variables.get("background", "")
+        return cls(**{role: _solid(variables.get(name[1:], ""), background) for role, name in CONTENT_STYLE.items()})
 
     def style(self, role: Role) -> str:
         return str(getattr(self, role))

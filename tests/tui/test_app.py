@@ -170,6 +170,15 @@ async def test_a_chosen_theme_is_kept(fake: FakeWorkspace) -> None:
         assert "Add input validation" in shown(pilot)
 
 
+async def test_every_theme_can_be_worn(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        for theme in pilot.app.available_themes:
+            pilot.app.theme = theme
+            await pilot.pause()
+            assert "Add input validation" in shown(pilot), theme
+
+
 async def test_an_unknown_theme_is_told_and_the_default_taken(fake: FakeWorkspace) -> None:
     settings = msgspec.structs.replace(SETTINGS, tui=TuiSettings(theme="no-such", refresh_seconds=0.1))
     async with over(fake, settings=settings).run_test(size=(120, 36)) as pilot:
