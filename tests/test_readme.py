@@ -14,7 +14,7 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text("utf-8")
 
 
 def test_the_python_example_runs_and_records(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ACODE_")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example],

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -87,6 +88,8 @@ class Channel:
     """The thread and what it owns. One a process."""
 
     def __init__(self) -> None:
+        # Loaded for ``Place``, and here: in the agent's thread, where it does not hold up the loop.
+        import_module("acode_tui.workspace")
         self._loop = asyncio.new_event_loop()
         self._places: dict[str, Place] = {}
         self._writes: set[asyncio.Task[None]] = set()

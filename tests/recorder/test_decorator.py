@@ -168,7 +168,7 @@ def test_what_has_no_single_result_is_refused_when_it_is_decorated() -> None:
     with pytest.raises(TypeError, match="records functions"):
         acode_tui.tool(Agent)
     with pytest.raises(TypeError, match="records functions"):
-        acode_tui.tool(classmethod(lambda cls: None))  # type: ignore[arg-type]
+        acode_tui.tool(classmethod(lambda cls: None))  # type: ignore[call-overload]
 
 
 def test_partials_and_callable_objects_are_recorded(folder: Path, recorded: Recorded) -> None:
