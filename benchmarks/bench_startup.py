@@ -61,7 +61,7 @@ def run() -> list[Measure]:
             1.6,
         ),
         at_most("acode-tui --help, median", milliseconds(shown), "ms", 500).beside(interpreter),
-        at_most("acode-tui session list, median", milliseconds(listed), "ms", 800).beside(interpreter),
+        at_most("acode-tui session list, median", milliseconds(listed), "ms", 1500).beside(interpreter),
     ]
 
 

@@ -21,9 +21,9 @@ SELECT
      WHERE c.session_id = s.id AND c.tool_name NOT IN ({SQL_NAMES})),
     (SELECT count(*) FROM artifacts AS a WHERE a.session_id = s.id),
     CASE
-        WHEN (SELECT max(o.failed_at IS NOT NULL) FROM outbox AS o INDEXED BY outbox_lane
+        WHEN (SELECT max(o.failed_at IS NOT NULL) FROM outbox AS o INDEXED BY outbox_refused
               WHERE o.session_id = s.id AND o.processed_at IS NULL AND o.attempts > 0) THEN 'failed'
-        WHEN EXISTS (SELECT 1 FROM outbox AS o INDEXED BY outbox_lane
+        WHEN EXISTS (SELECT 1 FROM outbox AS o INDEXED BY outbox_refused
                      WHERE o.session_id = s.id AND o.processed_at IS NULL AND o.attempts > 0) THEN 'retrying'
         WHEN EXISTS (SELECT 1 FROM outbox AS o INDEXED BY outbox_lane
                      WHERE o.session_id = s.id AND o.processed_at IS NULL) THEN 'pending'

@@ -124,7 +124,7 @@ CREATE TABLE outbox (
 -- Partial indexes: their size follows the backlog, not the history.
 CREATE INDEX outbox_pending ON outbox (created_at, id) WHERE processed_at IS NULL;
 CREATE INDEX outbox_lane ON outbox (session_id, id) WHERE processed_at IS NULL;
-CREATE INDEX outbox_refused ON outbox (failed_at, next_attempt_at) WHERE processed_at IS NULL AND attempts > 0;
+CREATE INDEX outbox_refused ON outbox (session_id, failed_at, next_attempt_at) WHERE processed_at IS NULL AND attempts > 0;
 CREATE INDEX outbox_processed ON outbox (processed_at) WHERE processed_at IS NOT NULL;
 
 -- Exact totals by state, so that "page 1 of 812" costs nothing at a million sessions.
