@@ -7,7 +7,7 @@ second delivery with ``duplicate``. So a crash, a cut or a lost lease between an
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 COLLISIONS = 5
 """How often a batch that collided with another transaction is sent again at once."""
+
+T = TypeVar("T")
 
 log = get_logger("acode_tui.sync")
 
@@ -75,42 +77,78 @@ class Drain:
         self._should_stop = should_stop
         self._pending = pending
         self._progress = progress
+        self._started = perf_counter()
+        self._behind: tuple[Batch, ApplyReply] | None = None
+        """A batch that is delivered and not yet acknowledged."""
 
     async def run(self) -> None:
         """Send batches until nothing is due or ``should_stop`` says so; a batch that was begun is finished.
 
         Raises PostgresFault where the target failed (nothing is counted against any record), LeaseLostError.
         """
-        started = perf_counter()
-        while not self._should_stop():
-            claimed = await self._journal.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES)
-            if not claimed:
-                return
-            await finished(self._deliver(claimed))
-            if self._progress is not None:
-                elapsed = perf_counter() - started
-                done = self._tally.done
-                rate = done / elapsed if elapsed > 0 else 0.0
-                self._progress(SyncProgress(done=done, remaining=max(0, self._pending - done), rate=rate))
+        self._started = perf_counter()
+        try:
+            batch = await self._claim()
+            while batch and not self._should_stop():
+                batch = await finished(self._turn(batch))
+        finally:
+            await finished(self._catch_up())
 
-    async def _deliver(self, batch: Batch) -> bool:
-        """Send a batch, or as much of it as the target takes. Answers whether all of it went."""
+    async def _turn(self, batch: Batch) -> Batch:
+        """Send a batch; meanwhile acknowledge the one before it and claim the one after it. Answers that one.
+
+        The two databases work at the same time. A batch is acknowledged before the one after it is claimed, so the
+        next but one never meets its records; and one that was claimed beside a batch that was refused is claimed
+        again, for it may stand behind what was refused.
+        """
+        beside = asyncio.ensure_future(self._beside(batch))
         try:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
-            verdict = classify(refusal.fault)
-            if not is_record(verdict):
-                raise
-            if len(batch) == 1:
-                await self._refuse(batch[0], refusal, dead=verdict is Verdict.RECORD_DEAD)
-                return False
-            first, second, dependent = halves(batch)
-            whole = await self._deliver(first)
-            if dependent and not whole:
-                return False
-            return await self._deliver(second) and whole
+            await beside
+            await self._divide(batch, refusal)
+            return await self._claim()
+        except BaseException:
+            await asyncio.wait([beside])
+            raise
+        self._behind = batch, reply
+        return await beside
+
+    async def _beside(self, batch: Batch) -> Batch:
+        await self._catch_up()
+        return await self._claim(beside=batch)
+
+    async def _catch_up(self) -> None:
+        """Acknowledge what is delivered."""
+        if self._behind is not None:
+            (batch, reply), self._behind = self._behind, None
+            await self._acknowledge(batch, reply)
+
+    async def _claim(self, *, beside: Batch = ()) -> Batch:
+        return await self._journal.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES, beside=beside)
+
+    async def _deliver(self, batch: Batch) -> bool:
+        """Send a part of a refused batch, or as much of it as the target takes. Answers whether all of it went."""
+        try:
+            reply = await self._apply(batch)
+        except PostgresFault as refusal:
+            return await self._divide(batch, refusal)
         await self._acknowledge(batch, reply)
         return True
+
+    async def _divide(self, batch: Batch, refusal: PostgresFault) -> bool:
+        """Take a refused batch apart; answers whether all of it went after all. Raises a fault of the target."""
+        verdict = classify(refusal.fault)
+        if not is_record(verdict):
+            raise refusal
+        if len(batch) == 1:
+            await self._refuse(batch[0], refusal, dead=verdict is Verdict.RECORD_DEAD)
+            return False
+        first, second, dependent = halves(batch)
+        whole = await self._deliver(first)
+        if dependent and not whole:
+            return False
+        return await self._deliver(second) and whole
 
     async def _apply(self, batch: Batch) -> ApplyReply:
         rows = [record.row for record in batch]
@@ -146,6 +184,11 @@ class Drain:
                     remote_updated_at=format_time(result.conflict.remote_updated_at),
                     winner=result.conflict.winner,
                 )
+        if self._progress is not None:
+            elapsed = perf_counter() - self._started
+            done = self._tally.done
+            rate = done / elapsed if elapsed > 0 else 0.0
+            self._progress(SyncProgress(done=done, remaining=max(0, self._pending - done), rate=rate))
 
     async def _refuse(self, record: ClaimedRecord, refusal: PostgresFault, *, dead: bool) -> None:
         self._tally.failed += 1
@@ -160,7 +203,7 @@ class Drain:
         )
 
 
-async def finished(work: Awaitable[bool]) -> bool:
+async def finished(work: Awaitable[T]) -> T:
     """Wait for work that must not be left half done, even if the caller is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     try:

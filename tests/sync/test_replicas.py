@@ -8,7 +8,7 @@ record, itself or in what was made of it.
 import itertools
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -118,9 +118,7 @@ class World:
         acknowledge = SyncJournal.acknowledge
         mishaps = iter([True])
 
-        async def watched(
-            journal: SyncJournal, token: str, claimed: tuple[ClaimedRecord, ...], reply: ApplyReply
-        ) -> int:
+        async def watched(journal: SyncJournal, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
             for record in claimed:
                 if record.row.kind in FIELD:
                     self.delivered.add(getattr(record.row.entity, FIELD[record.row.kind]))
@@ -131,7 +129,7 @@ class World:
                     raise Crash("killed")
             return await acknowledge(journal, token, claimed, reply)
 
-        SyncJournal.acknowledge = watched  # type: ignore[method-assign]
+        SyncJournal.acknowledge = watched  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:

@@ -71,6 +71,10 @@ WHERE id = ? AND idempotency_key = ? AND processed_at IS NULL
 """
 
 
+_KINDS = {kind.value: kind for kind in EntityType}
+_ARTIFACT = EntityType.ARTIFACT.value
+
+
 class Place(NamedTuple):
     """A record by its place in the outbox and by what it says."""
 
@@ -129,28 +133,45 @@ def has_due(connection: sqlite3.Connection, *, now: str) -> bool:
     return connection.execute(_CLAIM, (now, 1)).fetchone() is not None
 
 
-def claim(connection: sqlite3.Connection, *, now: str, max_records: int, max_bytes: int) -> tuple[ClaimedRecord, ...]:
+def claim(
+    connection: sqlite3.Connection,
+    *,
+    now: str,
+    max_records: int,
+    max_bytes: int,
+    beside: Sequence[ClaimedRecord] = (),
+) -> tuple[ClaimedRecord, ...]:
     """The next batch: at most ``max_records`` rows and about ``max_bytes`` of payload and content, at least one.
 
-    Claiming writes nothing. A crash before the answer leaves everything as it was, to be sent again.
+    Claiming writes nothing. A crash before the answer leaves everything as it was, to be sent again. ``beside`` is a
+    batch that is under way: its records are passed over, and the new batch ends before the first further record of a
+    row in it, for what that record is based on is not known yet.
     """
     blocked = dict(connection.execute(_BLOCKED, (now,)))
+    rows_under_way = {(record.row.kind.value, record.row.entity.id) for record in beside}
+    under_way = {record.row.record_id for record in beside}
+    under_way.update(place.id for record in beside for place in record.superseded)
     chosen: dict[tuple[str, str], _Chosen] = {}
     size, last = 0, 0
-    for record_id, key, session_id, kind, entity_id, payload in connection.execute(_CLAIM, (now, max_records * SCAN)):
-        known = chosen.get((kind, entity_id))
+    limit = max_records * SCAN + len(under_way)
+    for record_id, key, session_id, kind, entity_id, payload in connection.execute(_CLAIM, (now, limit)):
+        if record_id in under_way:
+            continue
+        row = (kind, entity_id)
+        if row in rows_under_way:
+            break
+        known = chosen.get(row)
         if known is not None:
             known.versions.append(_Version(record_id, key, payload))
             continue
         cost = len(payload)
-        if kind == EntityType.ARTIFACT:
+        if kind == _ARTIFACT:
             cost += msgspec.json.decode(payload, type=_Sized).size
         if chosen and (len(chosen) >= max_records or size + cost > max_bytes):
             break
         size += cost
         last = record_id
-        version = _Version(record_id, key, payload)
-        chosen[kind, entity_id] = _Chosen(EntityType(kind), entity_id, session_id, [version])
+        chosen[row] = _Chosen(_KINDS[kind], entity_id, session_id, [_Version(record_id, key, payload)])
     if not chosen:
         return ()
     _extend(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
@@ -202,7 +223,7 @@ def _claimed(each: _Chosen, bases: dict[str, int], contents: dict[str, bytes]) -
         session_id=each.session_id,
         entity=entity,
         base=bases.get(each.entity_id, 0),
-        ancestors=_Past(each.kind, [version.payload for version in past]),
+        ancestors=_Past(each.kind, [version.payload for version in past]) if past else (),
     )
     superseded = tuple(Place(version.id, version.key) for version in past)
     return ClaimedRecord(row=row, superseded=superseded, size=len(newest.payload))

@@ -116,11 +116,15 @@ class SyncJournal:
 
     # Delivery
 
-    async def claim(self, *, max_records: int, max_bytes: int) -> tuple[ClaimedRecord, ...]:
-        """The next batch; empty when nothing is due. Writes nothing."""
+    async def claim(
+        self, *, max_records: int, max_bytes: int, beside: Sequence[ClaimedRecord] = ()
+    ) -> tuple[ClaimedRecord, ...]:
+        """The next batch, or the one after ``beside``; empty when nothing is due. Writes nothing."""
         now = format_time(self._wall())
         return await self._readers.run(
-            lambda connection: delivery.claim(connection, now=now, max_records=max_records, max_bytes=max_bytes)
+            lambda connection: delivery.claim(
+                connection, now=now, max_records=max_records, max_bytes=max_bytes, beside=beside
+            )
         )
 
     async def has_due(self) -> bool:
