@@ -27,7 +27,7 @@ WALK_TEXTS = 9_000
 GLANCE_ROWS = 200
 """Rows that a total is counted in by testing each."""
 
-_FIRST_CHUNK = 16
+_FIRST_CHUNK = 4
 
 _TEXTS: dict[str, str] = {
     "sessions_fts": "SELECT t.id, t.task_description FROM json_each(?) AS g CROSS JOIN sessions AS t ON t.id = g.value",
@@ -59,7 +59,7 @@ def matching_places(
             return places, _total_at_a_glance(connection, given, probe)
         dense = _dense(connection, expression)
         if dense:
-            places, ended = _tested(connection, given, span, limit, probe, dense, WALK_TEXTS)
+            places, ended = _tested(connection, given, span, limit, probe, dense, WALK_TEXTS, only_misses=True)
             if len(places) >= limit or ended:
                 return places, None
             return _in_order(_looked_up(connection, given, expression, span, limit), span)[:limit], None
@@ -118,15 +118,21 @@ def _tested(
     probe: TextProbe,
     indexes: Sequence[str],
     budget: int,
+    *,
+    only_misses: bool = False,
 ) -> tuple[list[Place], bool]:
-    """Rows of the span that fit, each tested by its texts until ``budget`` is spent; and whether none was left over."""
+    """Rows of the span that fit, each tested by its texts until ``budget`` is spent; and whether none was left over.
+
+    What fits brings the page nearer to its end: with ``only_misses`` it is not counted.
+    """
     found: list[Place] = []
     for places in walk(connection, given, span, _FIRST_CHUNK):
         ids = msgspec.json.encode([place[1] for place in places]).decode()
         texts = [pair for index in indexes for pair in connection.execute(_TEXTS[index], (ids,))]
         fitting = probe.owners(texts)
         found += [place for place in places if place[1] in fitting]
-        budget -= len(texts) + len(places)
+        budget -= len(places)
+        budget -= sum(owner not in fitting for owner, _ in texts) if only_misses else len(texts)
         if len(found) >= limit:
             return found[:limit], False
         if budget <= 0:

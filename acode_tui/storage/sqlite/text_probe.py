@@ -11,6 +11,7 @@ from typing import Self
 from acode_tui.storage.sqlite.search import words
 
 TOKENIZER = "unicode61 remove_diacritics 2"
+_FIRST_LOOK = 3
 
 
 class TextProbe:
@@ -36,16 +37,25 @@ class TextProbe:
 
     def owners(self, texts: Sequence[tuple[str, str]]) -> set[str]:
         """Of ``(owner, text)`` pairs, the owners with a text that fits."""
-        likely = [pair for pair in texts if self._likely(pair[1])]
-        if not likely:
+        likely: dict[str, list[str]] = {}
+        for owner, text in texts:
+            if self._likely(text):
+                likely.setdefault(owner, []).append(text)
+        # Most owners that fit do so by one of their first likely texts, and need not have the rest looked at.
+        found = self._ask([(owner, text) for owner, own in likely.items() for text in own[:_FIRST_LOOK]])
+        rest = [(owner, text) for owner, own in likely.items() if owner not in found for text in own[_FIRST_LOOK:]]
+        return found | self._ask(rest) if rest else found
+
+    def _ask(self, texts: Sequence[tuple[str, str]]) -> set[str]:
+        if not texts:
             return set()
         self._connection.execute("BEGIN")
         self._connection.executemany(
-            "INSERT INTO probe (rowid, text) VALUES (?, ?)", ((row, text) for row, (_, text) in enumerate(likely))
+            "INSERT INTO probe (rowid, text) VALUES (?, ?)", ((row, text) for row, (_, text) in enumerate(texts))
         )
         found = self._connection.execute("SELECT rowid FROM probe WHERE probe MATCH ?", (self._expression,)).fetchall()
         self._connection.execute("ROLLBACK")
-        return {likely[row][0] for (row,) in found}
+        return {texts[row][0] for (row,) in found}
 
     def _likely(self, text: str) -> bool:
         if not text.isascii():
