@@ -26,33 +26,38 @@ class Row:
         self.id: str | None = None
         self.turn = asyncio.Lock()
         self._parent = parent
-        self._tried = asyncio.Event()
         self._below: set[Row] = set()
 
     async def insert(self, workspace: "Workspace") -> None:
         """Put the row on disk, below its parent's."""
+        above = ""
         if self._parent is not None:
             self._parent._below.add(self)
-        try:
-            above = "" if self._parent is None else await self._parent.stored()
-            self.id = await self._insert(workspace, above)
-        finally:
-            self._tried.set()
+            above = await self._parent.known_id()
+        self.id = await self._insert(workspace, above)
 
-    async def stored(self) -> str:
-        """The row's id, once its insertion was tried."""
-        await self._tried.wait()
+    def own_id(self) -> str:
+        """The row's id, for its own writes: its insertion came before them."""
         if self.id is None:
             raise NotRecorded("what it belongs to was not recorded")
         return self.id
 
+    async def known_id(self) -> str:
+        """The row's id, for the writes of others: after its insertion, which is the first to have its turn."""
+        if self.id is None:
+            async with self.turn:
+                pass
+        return self.own_id()
+
     async def finish(self, workspace: "Workspace", ending: Ending) -> None:
         """Bring the row to its end, after everything below it that has ended."""
         try:
+            # First of all: what stands below a row without an id waits for this turn to end.
+            own = self.own_id()
             for row in tuple(self._below):
                 async with row.turn:
                     pass
-            await self._finish(workspace, await self.stored(), ending)
+            await self._finish(workspace, own, ending)
         finally:
             if self._parent is not None:
                 self._parent._below.discard(self)
@@ -82,14 +87,16 @@ class SessionRow(Row):
 
     async def execute(self, workspace: "Workspace", first: Row) -> None:
         """The first task has begun."""
-        await first.stored()
+        # Its own id first of all: a task of a session without one waits for this turn to end.
+        self.own_id()
+        await first.known_id()
         await self.plan(workspace)
         await self._advance(workspace, SessionState.EXECUTING, "the first task began")
 
     async def _advance(self, workspace: "Workspace", target: SessionState, reason: str) -> None:
         order = (SessionState.CREATED, SessionState.PLANNING, SessionState.EXECUTING)
         if self._reached in order[: order.index(target)]:
-            await workspace.store.transition_session(await self.stored(), target, reason=reason)
+            await workspace.store.transition_session(self.own_id(), target, reason=reason)
             self._reached = target
 
     async def _finish(self, workspace: "Workspace", own: str, ending: Ending) -> None:
@@ -117,7 +124,7 @@ class WorkRow(Row):
         self._started = False
 
     async def start(self, workspace: "Workspace") -> None:
-        own = await self.stored()
+        own = self.own_id()
         if not self._started:
             await self._change(workspace, own, WorkState.IN_PROGRESS)
             self._started = True
@@ -182,13 +189,13 @@ class CallRow(Row):
         return call.id
 
     async def start(self, workspace: "Workspace") -> None:
-        own = await self.stored()
+        own = self.own_id()
         if not self.ended:
             # A call that is over already is started by its end, in the same write.
             await workspace.store.start_tool_call(own)
 
     async def artifact(self, workspace: "Workspace", kind: Any, name: str, content: bytes, content_type: str) -> None:
-        own = await self.stored()
+        own = self.own_id()
         limit = workspace.settings.limits.max_artifact_bytes
         if len(content) > limit:
             name = f"{name[:900]} (the first {limit:,} of {len(content):,} bytes)"

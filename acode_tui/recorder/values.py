@@ -74,6 +74,8 @@ def reason_of(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - an agent's exception may do anything when it is printed
         message = "(its message cannot be printed)"
     kind = type(error).__name__
+    if isinstance(error, BaseExceptionGroup):
+        message += f": {reason_of(error.exceptions[0])}"
     text = clean(redact(message[: 2 * MAX_REASON_CHARS])).strip()
     return said(f"{kind}: {text}" if text else kind)
 

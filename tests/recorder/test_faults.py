@@ -93,6 +93,7 @@ def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_wri
         lock.execute("ROLLBACK")
     acode_tui.recorder.close()
     assert run.lost == 0
+    assert not channels.channel().place(folder).stalled, "the next run does not wait for its writes"
     late = recorded()[1]
     assert states(late) == {"run": "Completed", "task t": "Completed", "step s": "Completed", "call c": "Succeeded"}
     assert len(late.tasks[0].steps[0].tool_calls[0].artifacts) == 1
@@ -252,6 +253,48 @@ def test_what_waits_for_a_dead_database_is_bounded(folder: Path, monkeypatch: py
                     pass
             assert run.lost > 0
         lock.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("nth", range(12))
+def test_whichever_write_is_turned_away_nothing_waits_for_it(
+    nth: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = []
+    real = channels.Channel._refusal
+
+    def refuse_one(channel: channels.Channel, size: int) -> Any:
+        submitted.append(size)
+        return TransactionError("no room") if len(submitted) == nth + 1 else real(channel, size)
+
+    def stalled(_: Any) -> NoReturn:
+        raise AssertionError("a write waits for ever")
+
+    monkeypatch.setattr(channels.Channel, "_refusal", refuse_one)
+    monkeypatch.setattr(acode_tui.recorder.blocks.Writes, "stall", stalled)
+    assert agent(folder).lost > 0
+
+
+@pytest.mark.parametrize("failures", range(1, 12))
+def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
+    failures: int, folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = channels.Place.workspace
+    tries = []
+
+    async def opens_later(place: channels.Place) -> Any:
+        tries.append(place)
+        if len(tries) <= failures:
+            raise OSError("not yet")
+        return await real(place)
+
+    def stalled(_: Any) -> NoReturn:
+        raise AssertionError("a write waits for ever")
+
+    monkeypatch.setattr(channels.Place, "workspace", opens_later)
+    monkeypatch.setattr(acode_tui.recorder.blocks.Writes, "stall", stalled)
+    assert agent(folder).lost > 0
+    assert agent(folder).lost == 0
+    assert len(recorded()) == 1
 
 
 FULL = """

@@ -155,6 +155,9 @@ def test_a_reason_is_one_clean_line_without_passwords() -> None:
     assert len(reason_of(ValueError("x" * 1_000_000))) <= 2_000
     assert is_storable(reason_of(ValueError("\x00\ud800")))
 
+    group = ExceptionGroup("two went wrong", [ValueError("a"), KeyError("b")])
+    assert reason_of(group) == "ExceptionGroup: two went wrong (2 sub-exceptions): ValueError: a"
+
     class Unprintable(Exception):
         def __str__(self) -> str:
             raise ValueError("no")
