@@ -30,7 +30,7 @@ from acode_tui.tui.styles import style_path
 
 if TYPE_CHECKING:
     from acode_tui.tui.importing import Importer
-    from acode_tui.tui.ports import DashboardWorkspace, Opening
+    from acode_tui.tui.ports import DashboardWorkspace, MigrateOnly, Opening
 
 _log = get_logger("acode_tui.tui")
 _MAX_TOAST_CHARS = 400
@@ -57,10 +57,11 @@ class Dashboard(App[int]):
         zone: tzinfo | None = None,
         save_theme: Callable[[str], None] | None = None,
         settle: Callable[[], None] = lambda: None,
+        migrate_only: "MigrateOnly | None" = None,
     ) -> None:
         """``opening`` opens the workspace; ``zone`` is where times are shown in, None the machine's own;
         ``save_theme`` keeps a chosen theme for the next start; ``settle`` is called once the first frame stands, and
-        again once the workspace does.
+        again once the workspace does. ``migrate_only`` asks before migrations run.
         """
         super().__init__()
         self.root = root
@@ -73,6 +74,7 @@ class Dashboard(App[int]):
         self._wall = wall
         self._save_theme = save_theme
         self._settle = settle
+        self._migrate_only = migrate_only
         self._leaving = asyncio.Event()
         self._first_frame = asyncio.Event()
         self._held: asyncio.Task[None] | None = None
@@ -117,13 +119,19 @@ class Dashboard(App[int]):
     async def _hold_workspace(self) -> None:
         opened = False
         try:
-            async with self._opening() as workspace:
+            opening = await self._agreed_opening()
+            if opening is None:
+                self.exit(return_code=1)
+                return
+            async with opening() as workspace:
                 opened = True
                 self.workspace = workspace
                 self.refresh_screens()
                 self._settle()
                 await self._leaving.wait()
                 self.workspace = None
+        except asyncio.CancelledError:
+            raise  # the user left before it was open
         except BaseException as fault:
             self.fault = fault
             if not opened:
@@ -133,12 +141,29 @@ class Dashboard(App[int]):
             if not isinstance(fault, AcodeError):
                 raise
 
+    async def _agreed_opening(self) -> "Opening | None":
+        """How to open; None if migrations are due, may not run by themselves, and the user says no."""
+        if self._migrate_only is None or not (due := await self._migrate_only.due()):
+            return self._opening
+        from acode_tui.tui.screens.confirm import Confirm
+
+        await self._first_frame.wait()
+        question = (
+            f"This workspace needs {', '.join(due)}, and migrations.auto_migrate is off.\n\n"
+            "A backup is taken first. Without them the dashboard cannot open it."
+        )
+        answer: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+        self.push_screen(Confirm("Migrate the workspace?", question, yes="migrate"), answer.set_result)
+        return self._migrate_only.opening if await answer else None
+
     async def on_unmount(self) -> None:
         """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
         self._first_frame.set()
         await asyncio.gather(*self._jobs.values())
         self._leaving.set()
         if self._held is not None:
+            if self.workspace is None:
+                self._held.cancel()
             await asyncio.gather(self._held, return_exceptions=True)
 
     def on_ready(self) -> None:
@@ -295,13 +320,18 @@ def _settle() -> None:
 
 def run_dashboard(root: Path, settings: Settings) -> int:
     """Open the workspace at ``root`` and show it until the user leaves. Raises AcodeError if it cannot be opened."""
-    from acode_tui.tui.opening import open_for_dashboard, theme_keeper
+    from acode_tui.tui.opening import migrate_only, open_for_dashboard, theme_keeper
 
     # What starting makes lives as long as the program. Searched for garbage again and again, it would cost each search
     # the time of two frames, and the start some more.
     gc.disable()
     app = Dashboard(
-        root, settings, opening=open_for_dashboard(root, settings), save_theme=theme_keeper(root), settle=_settle
+        root,
+        settings,
+        opening=open_for_dashboard(root, settings),
+        save_theme=theme_keeper(root),
+        settle=_settle,
+        migrate_only=migrate_only(root, settings),
     )
     code = app.run()
     if app.fault is not None:

@@ -1,7 +1,8 @@
 """The part of a workspace that the dashboard uses. ``acode_tui.workspace.Workspace`` is one; tests bring others."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -52,3 +53,11 @@ class DashboardWorkspace(Protocol):
 
 Opening = Callable[[], AbstractAsyncContextManager[DashboardWorkspace]]
 """Opens the workspace; leaving it stops the worker and closes the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrateOnly:
+    """What to do where migrations may not run by themselves: ``due`` names those that wait, ``opening`` runs them."""
+
+    due: Callable[[], Awaitable[Sequence[str]]]
+    opening: Opening

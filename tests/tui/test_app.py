@@ -12,12 +12,13 @@ import msgspec
 import pytest
 from textual.command import CommandPalette
 
-from acode_tui.config import Settings, TuiSettings
+from acode_tui.config import MigrationSettings, Settings, TuiSettings
 from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.tui import bindings
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.live import LiveScreen
-from acode_tui.tui.opening import theme_keeper
+from acode_tui.tui.opening import migrate_only, theme_keeper
+from acode_tui.tui.ports import MigrateOnly
 from acode_tui.tui.screens.filter import StateFilter
 from acode_tui.tui.screens.help import HelpScreen
 from acode_tui.tui.screens.log import LogScreen
@@ -86,6 +87,55 @@ async def test_the_first_frame_does_not_wait_for_the_workspace(fake: FakeWorkspa
         await until(pilot, lambda: "Opening the workspace" in shown(pilot))
         gate.set()
         await until_listed(pilot)
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+async def test_migrations_that_may_not_run_by_themselves_are_asked_for(fake: FakeWorkspace, agreed: bool) -> None:
+    opened: list[str] = []
+
+    async def due() -> tuple[str, ...]:
+        return ("1.1.0", "1.2.0")
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        opened.append("migrated")
+        yield fake
+
+    app = over(fake, migrate_only=MigrateOnly(due, opening))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "This workspace needs 1.1.0, 1.2.0" in shown(pilot))
+        assert opened == []
+        if agreed:
+            await pilot.press("y")
+            await until_listed(pilot)
+        else:
+            await pilot.press("n")
+            await until(pilot, lambda: app.return_code == 1)
+    assert opened == (["migrated"] if agreed else [])
+
+
+async def test_leaving_while_the_workspace_is_still_opening_does_not_hang(fake: FakeWorkspace) -> None:
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield fake
+
+    async with dashboard(fake.root, opening).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Opening the workspace" in shown(pilot))
+        await pilot.press("q")
+    assert isinstance(pilot.app, Dashboard)
+    assert pilot.app.fault is None
+
+
+async def test_a_workspace_that_is_up_to_date_is_not_asked_about(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(SETTINGS, migrations=MigrationSettings(auto_migrate=False))
+    ask = migrate_only(tmp_path, settings)
+    assert ask is not None
+    assert list(await ask.due()) == []
+    async with ask.opening():
+        pass
+    assert list(await ask.due()) == []
+    assert migrate_only(tmp_path, SETTINGS) is None
 
 
 async def test_keys_can_be_remapped_by_id(fake: FakeWorkspace) -> None:

@@ -69,8 +69,8 @@ class MainScreen(LiveScreen[None]):
     # Reading
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        self.post_message(OverviewRead(await read_overview(workspace)))
         await self._read_page(workspace)
+        self.post_message(OverviewRead(await read_overview(workspace)))
 
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
         self.post_message(OverviewRead(await read_overview(workspace)))
