@@ -35,8 +35,6 @@ FILTERS: dict[str, SessionFilter] = {
     "by creation, user": SessionFilter(sort="created", user=_USER),
     "by creation, user, state": SessionFilter(sort="created", user=_USER, states=[SessionState.CREATED]),
     "by creation, nobody's": SessionFilter(sort="created", user="nobody@example.org"),
-    "text and state": SessionFilter(text="validation", states=[SessionState.FAILED]),
-    "text and user": SessionFilter(text="module7", user=_USER),
 }
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import acode_tui
 from acode_tui.config import Settings
+from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import encode_cursor
 from acode_tui.storage.ports import SessionFilter
 from benchmarks.million import million_sessions
@@ -12,7 +13,12 @@ from benchmarks.result import Measure, at_most
 from benchmarks.scale import sized
 from benchmarks.timing import quantile, timed
 
-SEARCHES: dict[str, tuple[str, ...]] = {
+_FILTERED = (
+    SessionFilter(text="validation", states=[SessionState.FAILED]),
+    SessionFilter(text="module7", user="user7@example.org"),
+    SessionFilter(text="nightly", since=datetime(2024, 3, 1, tzinfo=UTC)),
+)
+_SEARCHES: dict[str, tuple[str, ...]] = {
     "rare words": ("T123456", "quasar", "T12345"),
     "middling words": ("nightly", "module77", "module7", "validation", "fix cache"),
     "very common words": ("ticket", "analyse", "the", "Bash", "files"),
@@ -23,6 +29,12 @@ SEARCHES: dict[str, tuple[str, ...]] = {
 _MIDDLE = encode_cursor("updated", datetime(2024, 10, 24, tzinfo=UTC), "8")
 
 
+def searches() -> dict[str, tuple[SessionFilter, ...]]:
+    """What is searched for, by what makes it hard."""
+    plain = {name: tuple(SessionFilter(text=text) for text in texts) for name, texts in _SEARCHES.items()}
+    return {**plain, "words under a filter": _FILTERED}
+
+
 def run() -> list[Measure]:
     return asyncio.run(_run())
 
@@ -31,10 +43,9 @@ async def _run() -> list[Measure]:
     folder = await asyncio.to_thread(million_sessions)
     measures = []
     async with acode_tui.open_workspace(folder, settings=Settings()) as ours:
-        for name, texts in SEARCHES.items():
+        for name, filters in searches().items():
             samples = []
-            for text in texts:
-                given = SessionFilter(text=text)
+            for given in filters:
                 for after, before in ((None, None), (_MIDDLE, None), (None, _MIDDLE)):
                     for _ in range(sized(10, 4)):
                         listing = ours.store.list(given, after=after, before=before)

@@ -14,7 +14,7 @@ from acode_tui.storage.sqlite.session_search import all_matches, matching_places
 from acode_tui.storage.sqlite.summaries import read_summaries
 
 MAX_PAGE = 200
-COUNTED_ENTRIES = 20_000
+COUNTED_ENTRIES = 5_000
 """A total that no counter knows is given where it takes looking at no more index entries than this."""
 
 
