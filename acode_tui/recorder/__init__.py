@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from acode_tui.config.root import find_root
-from acode_tui.recorder.blocks import Call, Run, Step, Task
 from acode_tui.recorder.channel import close
 from acode_tui.recorder.decorator import tool
+from acode_tui.recorder.run import Call, Run, Step, Task
 
 __all__ = ["Call", "Run", "Step", "Task", "close", "session", "tool"]
 

@@ -10,7 +10,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
-from acode_tui.recorder.blocks import Call, Run, Step, Task, current
+from acode_tui.recorder.block import current
+from acode_tui.recorder.run import Call, Run, Step, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")

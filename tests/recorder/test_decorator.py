@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def test_outside_a_recording_it_is_just_the_call(folder: Path, recorded: Recorde
 def test_a_tool_keeps_its_name_signature_and_doc() -> None:
     assert read.__name__ == "read"
     assert read.__doc__ == "Reads."
-    assert asyncio.iscoroutinefunction(fetch)
+    assert inspect.iscoroutinefunction(fetch)
 
 
 def test_what_a_tool_answers_and_raises_is_the_very_object(folder: Path) -> None:

@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import pytest
 
 import acode_tui
-import acode_tui.recorder.blocks
 from acode_tui.domain.errors import TransactionError
 from acode_tui.recorder import channel as channels
 from acode_tui.recorder.rows import CallRow
+from acode_tui.recorder.writes import Writes
 from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
 from tests.recorder.conftest import Recorded, states
 
@@ -78,13 +78,13 @@ def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_wri
 ) -> None:
     agent(folder)
     stalls: list[bool] = []
-    stall = acode_tui.recorder.blocks.Writes.stall
+    stall = Writes.stall
 
     def counted(writes: Any) -> None:
         stalls.append(writes.patience() > 0)
         stall(writes)
 
-    monkeypatch.setattr(acode_tui.recorder.blocks.Writes, "stall", counted)
+    monkeypatch.setattr(Writes, "stall", counted)
     monkeypatch.setattr(channels, "PATIENCE_SECONDS", 0.05)
     with closing(held_lock(folder)) as lock:
         run = asyncio.run(agent_async(folder)) if asynchronous else agent(folder)
@@ -270,7 +270,7 @@ def test_whichever_write_is_turned_away_nothing_waits_for_it(
         raise AssertionError("a write waits for ever")
 
     monkeypatch.setattr(channels.Channel, "_refusal", refuse_one)
-    monkeypatch.setattr(acode_tui.recorder.blocks.Writes, "stall", stalled)
+    monkeypatch.setattr(Writes, "stall", stalled)
     assert agent(folder).lost > 0
 
 
@@ -291,7 +291,7 @@ def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
         raise AssertionError("a write waits for ever")
 
     monkeypatch.setattr(channels.Place, "workspace", opens_later)
-    monkeypatch.setattr(acode_tui.recorder.blocks.Writes, "stall", stalled)
+    monkeypatch.setattr(Writes, "stall", stalled)
     assert agent(folder).lost > 0
     assert agent(folder).lost == 0
     assert len(recorded()) == 1
@@ -300,7 +300,6 @@ def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
 FULL = """
 import resource, signal, sys
 import acode_tui
-import acode_tui.recorder.blocks
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with acode_tui.recorder.session("run", sys.argv[1]) as run:

@@ -1,0 +1,133 @@
+"""What every ``with`` block of a run has in common, sync and async: entering, leaving, waiting, the context.
+
+When a block has been entered its row is on disk, and when it has been left its end is, unless the database keeps it
+waiting longer than the recorder's patience. An exception that leaves a block ends its row and goes on unchanged. A
+block belongs to the process that entered it: a forked child that leaves it records nothing.
+"""
+
+import asyncio
+import os
+from concurrent.futures import CancelledError, Future
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Literal, Self
+
+from acode_tui.recorder.channel import Write
+from acode_tui.recorder.ending import DONE, Ending, ending_of
+from acode_tui.recorder.rows import Row
+from acode_tui.recorder.writes import Writes
+
+_current: "ContextVar[Block | None]" = ContextVar("acode_recorder_block", default=None)
+
+
+def current() -> "Block | None":
+    """The innermost block around here that is still open, or None outside any recording."""
+    block = _current.get()
+    while block is not None and not block.is_open:
+        block = block.outer
+    return block
+
+
+class Block:
+    """One entity while it lasts. Made by the methods of the block above it; entered and left once."""
+
+    def __init__(self, writes: Writes, row: Row, outer: "Block | None") -> None:
+        self.outer = outer
+        self._writes = writes
+        self._row = row
+        self._ending: Ending | None = None
+        self._token: Token[Block | None] | None = None
+        self._pid = 0
+        self._left = False
+
+    @property
+    def id(self) -> str | None:
+        """The entity's id, or None where it could not be recorded."""
+        return self._row.id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the block has been entered and not left, in this process."""
+        return self._pid == os.getpid() and not self._left
+
+    def __enter__(self) -> Self:
+        inserted = self._enter()
+        try:
+            self._wait(inserted)
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        self._wait(self._leave(error))
+        return False
+
+    async def __aenter__(self) -> Self:
+        inserted = self._enter()
+        try:
+            await self._wait_async(inserted)
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        await self._wait_async(self._leave(error))
+        return False
+
+    def _enter(self) -> "Future[None] | None":
+        if self._pid:
+            raise RuntimeError("a recorder block is entered once; make another")
+        if self.outer is not None and not self.outer._pid:
+            raise RuntimeError("enter the block around this one first")
+        self._pid = os.getpid() if self.outer is None else self.outer._pid
+        inserted = self._begin()
+        self._token = _current.set(self)
+        return inserted
+
+    def _leave(self, error: BaseException | None) -> "Future[None] | None":
+        if self._token is not None:
+            try:
+                _current.reset(self._token)
+            except ValueError:
+                # Left in another context than entered, as fixtures and generators may do.
+                if _current.get() is self:
+                    _current.set(self.outer)
+        if not self.is_open:
+            return None
+        self._left = True
+        return self._end(ending_of(error) or self._ending or DONE)
+
+    def _begin(self) -> "Future[None] | None":
+        """Queue what begins the row; answers what to wait for: its insertion."""
+        return self._submit(self._row.insert)
+
+    def _end(self, ending: Ending) -> "Future[None] | None":
+        return self._submit(lambda workspace: self._row.finish(workspace, ending))
+
+    def _submit(self, write: Write, size: int = 0) -> "Future[None] | None":
+        return self._writes.submit(self._row, write, size) if self._pid == os.getpid() else None
+
+    def _wait(self, written: "Future[None] | None") -> None:
+        if written is None:
+            return
+        try:
+            written.result(self._writes.patience())
+        except TimeoutError:
+            self._writes.stall()
+        except CancelledError:
+            # The recorder was closed meanwhile, and has counted the loss.
+            return
+
+    async def _wait_async(self, written: "Future[None] | None") -> None:
+        if written is None:
+            return
+        # ``wait`` leaves the write alone where the agent's task is cancelled.
+        done, _ = await asyncio.wait([asyncio.wrap_future(written)], timeout=self._writes.patience())
+        if not done:
+            self._writes.stall()
