@@ -112,6 +112,32 @@ async def test_a_backup_under_writes_is_one_moment_and_its_counts_fit_it(
     assert rows(parts.path, "SELECT count(*) FROM sessions") == [(30,)]
 
 
+async def test_a_backup_by_a_bare_connection_is_one_moment_too(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As before a migration: nobody has begun a transaction for it."""
+    monkeypatch.setattr(snapshot, "PAGES_A_STEP", 5)
+    await parts.store.save(make_run(1))
+    commits = 0
+
+    def commit(done: int, total: int) -> None:
+        nonlocal commits
+        commits += 1
+        with foreign(parts.path) as other:
+            other.execute(
+                "INSERT INTO sessions (id, task_description, state, created_at, updated_at, workspace_id) "
+                "VALUES (?, 'x', 'Created', '2026', '2026', 'w')",
+                (f"meanwhile {commits}",),
+            )
+
+    with foreign(parts.path) as source:
+        manifest = take_snapshot(source, tmp_path / "backups", now=NOON, progress=commit)
+    assert commits > 1
+    copy = tmp_path / "backups" / f"{manifest.name}.db"
+    assert manifest.counts["sessions"] == 1
+    assert rows(copy, "SELECT count(*) FROM sessions") == [(1,)]
+
+
 async def test_progress_counts_up_to_the_whole(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "PAGES_A_STEP", 10)
     seen: list[tuple[int, int]] = []
