@@ -1,14 +1,20 @@
 """Tasks, threads and contexts: each call stands where it was made."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import acode_tui
+from acode_tui.recorder import run as runs
+from acode_tui.recorder.rows import TaskRow
 from tests.recorder.conftest import Recorded
 
 
@@ -75,7 +81,19 @@ def test_threads_record_through_the_objects_and_through_a_copied_context(folder:
         assert [call.order for call in steps[f"s{n}"].tool_calls] == list(range(6))
 
 
-def test_many_threads_that_need_a_task_at_once_share_one(folder: Path, recorded: Recorded) -> None:
+def test_threads_that_need_a_task_at_once_share_one(
+    folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting = threading.Barrier(2)
+
+    class Meeting(TaskRow):
+        def __init__(self, *args: Any) -> None:
+            # Met only if two threads make a task each; one alone gives up.
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(0.2)
+            super().__init__(*args)
+
+    monkeypatch.setattr(runs, "TaskRow", Meeting)
     with acode_tui.recorder.session("run", folder) as run, ThreadPoolExecutor(8) as pool:
 
         def call(n: int) -> None:
