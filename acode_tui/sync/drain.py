@@ -91,6 +91,10 @@ class Drain:
             batch = await self._claim()
             while batch and not self._should_stop():
                 batch = await finished(self._turn(batch))
+                if not batch:
+                    # Nothing beside it, but perhaps more of its own rows, now that they are settled.
+                    await finished(self._catch_up())
+                    batch = await self._claim()
         finally:
             await finished(self._catch_up())
 

@@ -1,0 +1,100 @@
+"""Histories of replicas, and the law that they all keep.
+
+After two quiet syncs each, every replica and the server hold the same rows; a row says what its edit with the highest
+stamp said; and an edit that reached the server and did not lead to that one is kept in a conflict record, itself or in
+what was made of it.
+"""
+
+import itertools
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from acode_tui.domain.entities import Entity
+from acode_tui.domain.states import EntityType
+
+REPLICAS = 3
+FIELD = {EntityType.SESSION: "task_description", EntityType.SESSION_TASK: "title"}
+"""The rows that are edited, a parent and its child, and the column that tells the edits apart."""
+
+
+class Edit(NamedTuple):
+    """Give one of the two shared rows another text."""
+
+    replica: int
+    kind: EntityType
+
+
+class Sync(NamedTuple):
+    """``crash``: the reply is lost, the batch is not. ``edit``: a row changes between delivery and acknowledgement."""
+
+    replica: int
+    crash: bool = False
+    edit: EntityType | None = None
+    batch_size: int = 500
+
+
+class Skew(NamedTuple):
+    """The machine's wall clock is set, forward or back."""
+
+    replica: int
+    seconds: int
+
+
+Step = Edit | Sync | Skew
+
+_replicas = st.integers(0, REPLICAS - 1)
+_kinds = st.sampled_from(sorted(FIELD))
+_steps = st.one_of(
+    st.builds(Edit, _replicas, _kinds),
+    st.builds(Sync, _replicas, st.booleans(), st.none() | _kinds, st.sampled_from([1, 500])),
+    st.builds(Skew, _replicas, st.integers(-3, 3).map(lambda hours: hours * 1800)),
+)
+histories: st.SearchStrategy[list[Step]] = st.lists(_steps, min_size=3, max_size=24)
+
+QUIET: list[Step] = [Sync(replica) for _ in range(2) for replica in range(REPLICAS)]
+"""What every history ends with."""
+
+
+class Said(NamedTuple):
+    """An edit: what stood there before it, and its stamp."""
+
+    before: str
+    stamp: str
+
+
+class Chronicle:
+    """Every edit that was made, and every text that reached the server."""
+
+    def __init__(self) -> None:
+        self.edits: dict[str, Said] = {}
+        self.delivered: set[str] = set()
+        self._numbers = itertools.count()
+
+    def text(self, replica: int, kind: EntityType) -> str:
+        """What the next edit says; no other says the same."""
+        return f"{kind.value} {next(self._numbers)} on {replica}"
+
+    def note_delivery(self, entity: Entity) -> None:
+        if entity.kind in FIELD:
+            self.delivered.add(getattr(entity, FIELD[entity.kind]))
+
+    def verify(self, final: dict[EntityType, str], kept: set[str]) -> None:
+        """Check the law: ``final`` is what the rows say everywhere, ``kept`` what the conflict records hold."""
+        explained = set().union(*(self._ancestry(text) for text in kept)) if kept else set()
+        for kind, text in final.items():
+            edits = {said: edit for said, edit in self.edits.items() if said.startswith(f"{kind.value} ")}
+            if not edits:
+                continue
+            # Of edits with one stamp any may stay, as long as it is the same everywhere.
+            assert edits[text].stamp == max(edit.stamp for edit in edits.values())
+            lost = {said for said in self.delivered if said in edits} - self._ancestry(text)
+            assert lost <= explained, f"{lost - explained} reached the server and is nowhere"
+
+    def _ancestry(self, text: str) -> set[str]:
+        """An edit and everything it was made of."""
+        found = set()
+        while text in self.edits:
+            found.add(text)
+            text = self.edits[text].before
+        return found

@@ -1,0 +1,198 @@
+"""The sync in memory: replicas as SQLite databases in memory, and a server that follows the apply protocol.
+
+The local half is the program's own functions; of the central half the settling is. What is modelled is what the
+statements do: head, ledger, compare-and-set, numbers.
+"""
+
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.codec import encode_payload
+from acode_tui.domain.entities import Entity, Session, SessionTask
+from acode_tui.domain.ids import new_id
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType, SessionState, WorkState
+from acode_tui.domain.times import format_time
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import Conflict
+from acode_tui.storage.postgres.apply import ApplyReply, ApplyResult, ApplyRow
+from acode_tui.storage.postgres.settle import RemoteRow, settle
+from acode_tui.storage.sqlite import adoption, delivery, entity_writes
+from acode_tui.storage.sqlite.delivery import ClaimedRecord
+from acode_tui.sync import conflict as rules
+from tests.sync.fake_time import NOON
+from tests.sync.histories import FIELD, Chronicle, Said, Sync
+
+Key = tuple[EntityType, str]
+FAR = "9999-01-01T00:00:00.000000Z"
+
+
+class ModelServer:
+    """One workspace's rows, ledger and numbers."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, Any] = {}
+        self.numbers: dict[Key, int] = {}
+        self.ledger: dict[str, bytes] = {}
+        self.conflicts: list[Conflict] = []
+        self.change_seq = 0
+
+    def apply(self, batch: list[ApplyRow]) -> ApplyReply:
+        self.change_seq += 1
+        return ApplyReply(results=tuple(self._one(row) for row in batch), change_seq=self.change_seq)
+
+    def _one(self, row: ApplyRow) -> ApplyResult:
+        key = (row.kind, row.entity.id)
+        there = self.rows.get(key)
+        digest = rules.content_digest(row.entity)
+        fresh = row.idempotency_key not in self.ledger
+        self.ledger.setdefault(row.idempotency_key, digest)
+        in_step = there is None or (there.sync_version == row.base and there.updated_at <= row.entity.updated_at)
+        if fresh and in_step:
+            return ApplyResult(record_id=row.record_id, outcome="applied", sync_version=self._write(row, row.base + 1))
+        remote = None if there is None else RemoteRow(there, there.sync_version, "w")
+        delivered = not fresh and self.ledger[row.idempotency_key] == digest
+        decision = settle(row, remote, delivered=delivered, rules=rules)
+        found = self._conflict(row, there, decision.outcome) if decision.is_conflict else None
+        version = max(row.base, 0 if there is None else there.sync_version) + 1
+        return ApplyResult(
+            record_id=row.record_id,
+            outcome=decision.outcome,
+            sync_version=self._write(row, version) if there is None or decision.write else there.sync_version,
+            remote=None if decision.write else there,
+            conflict=found,
+        )
+
+    def _write(self, row: ApplyRow, version: int) -> int:
+        key = (row.kind, row.entity.id)
+        self.rows[key] = msgspec.structs.replace(row.entity, sync_version=version)
+        self.numbers[key] = self.change_seq
+        return version
+
+    def _conflict(self, row: ApplyRow, there: Any, outcome: str) -> Conflict:
+        found = Conflict(
+            id=new_id(),
+            session_id=row.session_id,
+            entity_type=row.kind,
+            entity_id=row.entity.id,
+            local_payload=msgspec.Raw(encode_payload(row.entity)),
+            remote_payload=msgspec.Raw(encode_payload(there)),
+            local_updated_at=row.entity.updated_at,
+            remote_updated_at=there.updated_at,
+            winner="local" if outcome == "conflict_local" else "remote",
+            detected_at=NOON,
+        )
+        self.conflicts.append(found)
+        return found
+
+    def pull(self, after: int) -> list[Entity]:
+        """Parents first."""
+        return [self.rows[key] for kind in TABLES for key in self.rows if key[0] is kind and self.numbers[key] > after]
+
+
+class ModelReplica:
+    """A workspace file in memory, its clock, and how far it has followed the server."""
+
+    def __init__(self, number: int, connection: sqlite3.Connection, chronicle: Chronicle) -> None:
+        self.number = number
+        self.connection = connection
+        self.now: datetime = NOON
+        self.mark = 0
+        self._chronicle = chronicle
+        self._clock = MonotonicClock(lambda: self.now)
+
+    def edit(self, kind: EntityType) -> None:
+        self._clock.tick()
+        text = self._chronicle.text(self.number, kind)
+        (entity_id,) = self.connection.execute(f"SELECT id FROM {TABLES[kind].name}").fetchone()
+        stored: Any = entity_writes.require(self.connection, kind, entity_id)
+        now = self._clock.tick()
+        changed: Any = msgspec.structs.replace(entity_writes.stamped(stored, now), **{FIELD[kind]: text})
+        entity_writes.update(self.connection, changed, now)
+        self._chronicle.edits[text] = Said(getattr(stored, FIELD[kind]), format_time(changed.updated_at))
+
+    def sync(self, server: ModelServer, step: Sync) -> None:
+        """As the drain does: one batch is acknowledged and the next but one claimed while another is delivered."""
+        behind: tuple[tuple[ClaimedRecord, ...], ApplyReply] | None = None
+        mishaps = iter([step])
+        batch = self._claim(step)
+        while batch:
+            if behind is not None and not self._acknowledge(*behind, next(mishaps, None)):
+                return
+            ahead = self._claim(step, beside=batch)
+            behind = batch, server.apply([record.row for record in batch])
+            for record in batch:
+                self._chronicle.note_delivery(record.row.entity)
+            batch = ahead
+        if behind is not None and not self._acknowledge(*behind, next(mishaps, None)):
+            return
+        if self._claim(step):
+            self.sync(server, Sync(self.number, batch_size=step.batch_size))
+            return
+        adoption.adopt_pulled(self.connection, self._clock, server.pull(self.mark))
+        self.mark = server.change_seq
+
+    def _claim(self, step: Sync, beside: tuple[ClaimedRecord, ...] = ()) -> tuple[ClaimedRecord, ...]:
+        return delivery.claim(self.connection, now=FAR, max_records=step.batch_size, max_bytes=1 << 20, beside=beside)
+
+    def _acknowledge(self, batch: tuple[ClaimedRecord, ...], reply: ApplyReply, mishap: Sync | None) -> bool:
+        """Whether the replica lived to do it."""
+        if mishap is not None and mishap.edit is not None:
+            self.edit(mishap.edit)
+        if mishap is not None and mishap.crash:
+            return False
+        delivery.acknowledge(
+            self.connection,
+            self._clock,
+            batch,
+            reply.results,
+            now=format_time(self.now),
+            same_content=rules.same_content,
+        )
+        if reply.change_seq == self.mark + 1:
+            self.mark = reply.change_seq
+        return True
+
+    def rows(self) -> dict[Key, Any]:
+        found: dict[Key, Any] = {}
+        for kind in FIELD:
+            for (entity_id,) in self.connection.execute(f"SELECT id FROM {TABLES[kind].name}"):
+                found[kind, entity_id] = entity_writes.require(self.connection, kind, entity_id)
+        return found
+
+
+def first_replica() -> sqlite3.Connection:
+    """An unsynced workspace with a session and a task."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for migration in packaged("sqlite"):
+        connection.executescript(migration.sql)
+    session = Session(
+        id=new_id(),
+        task_description="the first text",
+        state=SessionState.CREATED,
+        created_at=NOON,
+        updated_at=NOON,
+        workspace_id=new_id(),
+    )
+    task = SessionTask(
+        id=new_id(),
+        session_id=session.id,
+        title="the first title",
+        state=WorkState.PENDING,
+        order=0,
+        created_at=NOON,
+        updated_at=NOON,
+    )
+    for entity in (session, task):
+        entity_writes.insert(connection, entity, NOON)
+    return connection
+
+
+def copy_of(connection: sqlite3.Connection) -> sqlite3.Connection:
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    connection.backup(copy)
+    return copy
