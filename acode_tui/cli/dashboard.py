@@ -1,5 +1,6 @@
 """Opens the dashboard. The only place that reaches the terminal interface, and only when it is asked for."""
 
+import gc
 import sys
 
 from acode_tui.cli.faults import FAULT
@@ -14,6 +15,9 @@ def open_dashboard(invocation: Invocation) -> int:
             "run `acode-tui --headless`, or a command such as `acode-tui session list`\n"
         )
         return FAULT
+    # Importing a terminal interface makes many objects that live to the end; looking for garbage among them, again and
+    # again, takes a tenth of the start. The dashboard turns it on again once its first frame stands.
+    gc.disable()
     settings = invocation.settings
     invocation.start_log()
     from acode_tui.tui.app import run_dashboard

@@ -322,9 +322,6 @@ def run_dashboard(root: Path, settings: Settings) -> int:
     """Open the workspace at ``root`` and show it until the user leaves. Raises AcodeError if it cannot be opened."""
     from acode_tui.tui.opening import migrate_only, open_for_dashboard, theme_keeper
 
-    # What starting makes lives as long as the program. Searched for garbage again and again, it would cost each search
-    # the time of two frames, and the start some more.
-    gc.disable()
     app = Dashboard(
         root,
         settings,
