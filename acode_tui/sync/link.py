@@ -10,7 +10,7 @@ from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import MigrationError
 from acode_tui.logs import add_secrets, get_logger
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.postgres.apply import TargetFacts
+from acode_tui.storage.postgres.apply import Head, TargetFacts
 from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
 from acode_tui.storage.sqlite.sync_journal import Mark, SyncJournal
 from acode_tui.sync import conflict as rules
@@ -81,34 +81,50 @@ class Link:
             return Off(SyncState.MISCONFIGURED, found.reason, found.hint)
         return None
 
-    async def connected(self, token: str, *, accept_behind: bool = False) -> tuple["SyncTarget", Mark]:
+    async def connected(self, token: str) -> tuple["SyncTarget", Mark]:
         """A target that is ready for batches, and where this replica stands with it. Raises PostgresFault.
 
-        A server that went back in time, or is another one, is REMOTE_BEHIND and left alone; ``accept_behind`` begins a
-        new life with it instead.
+        A server that went back in time, or is another one, is REMOTE_BEHIND and left alone.
         """
+        target, looked = await self._ready()
+        mark = await self._journal.mark()
+        if looked or mark is None:
+            head = await self._register(target)
+            if mark is None:
+                # From zero: whatever other replicas have sent so far is news here.
+                mark = Mark(change_seq=0, incarnation=head.incarnation)
+                await self._journal.set_mark(token, mark)
+            elif is_behind(head, mark):
+                raise behind_fault()
+        return target, mark
+
+    async def new_life(self) -> Mark | None:
+        """Where to begin with a server that went back in time; None if it is what it was. Raises PostgresFault.
+
+        The mark is for the caller to store once everything is queued again: until then this stays REMOTE_BEHIND, so
+        that a re-send that is broken off is not taken for one that was done.
+        """
+        target, _ = await self._ready()
+        mark = await self._journal.mark()
+        head = await self._register(target)
+        if mark is None or not is_behind(head, mark):
+            return None
+        if head.incarnation == mark.incarnation:
+            head = await target.renew_incarnation(self._journal.workspace_id)
+        return Mark(change_seq=0, incarnation=head.incarnation)
+
+    async def _ready(self) -> tuple["SyncTarget", bool]:
+        """A connected target that fits, and whether it was looked over just now."""
         target = self._open()
         if not target.is_connected:
             self._looked_at = None
             await target.connect()
-        looked = await self._look(target)
-        mark = await self._journal.mark()
-        if not looked and mark is not None and not accept_behind:
-            return target, mark
-        head = await target.register_workspace(
+        return target, await self._look(target)
+
+    async def _register(self, target: "SyncTarget") -> Head:
+        return await target.register_workspace(
             self._journal.workspace_id, user=self._user, host=self._journal.host, version=__version__
         )
-        if mark is not None and is_behind(head, mark):
-            if not accept_behind:
-                raise behind_fault()
-            if head.incarnation == mark.incarnation:
-                head = await target.renew_incarnation(self._journal.workspace_id)
-            mark = None
-        if mark is None:
-            # From zero: whatever other replicas have sent so far is news here.
-            mark = Mark(change_seq=0, incarnation=head.incarnation)
-            await self._journal.set_mark(token, mark)
-        return target, mark
 
     async def probe(self) -> None:
         """Look whether PostgreSQL is there and fit, change nothing. Raises PostgresFault."""

@@ -189,9 +189,12 @@ class SyncWorker:
         """Send every row again: the way back from ``remote_behind``. What the server already has stays as it is."""
 
         async def work(tally: Tally) -> None:
-            await self._link.connected(self._tenure.token, accept_behind=True)
-            await self._queue(everything=True)
-            await self._exchange(tally, progress=progress)
+            life = await self._link.new_life()
+            await self._queue(everything=True, new_life=life is not None)
+            if life is not None and not self._should_stop():
+                await self._journal.set_mark(self._tenure.token, life)
+            if not self._should_stop():
+                await self._exchange(tally, progress=progress)
 
         return await self._asked(work)
 
@@ -454,10 +457,12 @@ class SyncWorker:
         """Asked between batches and pages: whether somebody wants this drain to end."""
         return self._stopping or self._paused or self._changing or self._winding_down or self._tenure.is_lost
 
-    async def _queue(self, *, everything: bool) -> None:
+    async def _queue(self, *, everything: bool, new_life: bool = False) -> None:
         after: str | None = ""
         while after is not None and not self._should_stop():
-            _, after = await self._journal.queue_unsent(after=after, limit=HISTORY_PAGE, everything=everything)
+            _, after = await self._journal.queue_unsent(
+                after=after, limit=HISTORY_PAGE, everything=everything, new_life=new_life
+            )
 
     async def _keep_house(self, target: "SyncTarget | None") -> None:
         """Hourly: forget what is delivered and old, or fold what has nowhere to go."""

@@ -1,11 +1,16 @@
 """Whatever is wrong with the target: a state, a sentence and a hint; no attempt is spent, and local work goes on."""
 
+import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from acode_tui import SessionState
 from acode_tui.domain.errors import SyncError
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.sync.ports import SyncState, SyncStatus
@@ -13,7 +18,7 @@ from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database, Server, free_port
 from tests.sync.conftest import URL
-from tests.sync.equality import assert_nothing_was_lost
+from tests.sync.equality import assert_equal, assert_nothing_was_lost
 from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import RECORDS, add_run, opened, query, syncing
 
@@ -289,4 +294,71 @@ async def test_a_server_restored_from_an_older_backup_is_noticed_and_filled_agai
         assert (await workspace.sync.status()).state is SyncState.REMOTE_BEHIND
         report = await workspace.sync.sync_full(progress=None)
         assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
+    await assert_nothing_was_lost(workspace.database_path, team)
+
+
+async def test_an_edit_sent_to_a_restored_server_is_not_overwritten_in_silence(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path / "a", time) as a:
+        session = await add_run(a)
+        await a.sync.sync_now()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    async with opened(tmp_path / "a", time) as a, opened(tmp_path / "b", time) as b:
+        ((seq,),) = await team.fetch("SELECT change_seq FROM workspaces")
+        await a.store.transition_session(session.id, SessionState.PAUSED, reason="in no backup")
+        for _ in range(4):
+            await a.store.create_session("in no backup")
+            await a.sync.sync_now()
+        await team.execute(
+            f"DELETE FROM session_events WHERE change_seq > {seq}",
+            "DELETE FROM sessions WHERE task_description = 'in no backup'",
+            f"DELETE FROM sync_inbox WHERE change_seq > {seq}",
+            "UPDATE sessions SET state = 'Planning', sync_version = 1, updated_at = updated_at - interval '1 hour', "
+            f"change_seq = {seq}",
+            f"UPDATE workspaces SET change_seq = {seq}",
+        )
+        time.now += timedelta(minutes=1)
+        await b.store.transition_session(session.id, SessionState.FAILED, reason="B, after the restoration")
+        await b.sync.sync_now()
+        time.now += timedelta(minutes=1)
+        await a.store.transition_session(session.id, SessionState.CANCELLED, reason="A, later")
+        with pytest.raises(SyncError, match="reset or restored"):
+            await a.sync.sync_now()
+        assert (await a.sync.sync_full()).conflicts == 1
+        (conflict,) = await a.conflicts.list()
+        assert json.loads(bytes(conflict.remote_payload))["state"] == "Failed"
+        assert (await a.store.get(session.id)).state is SessionState.CANCELLED
+        await assert_equal(a.database_path, team)
+        with pytest.raises(SyncError, match="reset or restored"):
+            await b.sync.sync_now()
+        await b.sync.sync_full()
+        await a.sync.sync_now()
+        for each in (a, b):
+            await assert_equal(each.database_path, team)
+
+
+async def test_a_full_sync_that_was_broken_off_is_still_to_be_done(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path, time) as workspace:
+        for number in range(30):
+            await workspace.store.create_session(f"run {number}")
+        await workspace.sync.sync_now()
+        await team.execute("TRUNCATE sessions, sync_inbox, workspaces CASCADE")
+        queue = workspace._journal.queue_unsent
+        pages: list[int] = []
+
+        async def interrupted(**options: Any) -> Any:
+            pages.append(1)
+            workspace.sync.wind_down()
+            return await queue(**options)
+
+        workspace._journal.queue_unsent = interrupted  # type: ignore[method-assign]
+        await workspace.sync.sync_full()
+        workspace._journal.queue_unsent = queue  # type: ignore[method-assign]
+        assert pages == [1]
+        with pytest.raises(SyncError, match="reset or restored"):
+            await workspace.sync.sync_now()
+        assert (await workspace.sync.sync_full()).remaining == 0
     await assert_nothing_was_lost(workspace.database_path, team)

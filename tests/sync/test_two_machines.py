@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from acode_tui import SessionState
+from acode_tui.domain.times import format_time
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.conftest import LogLines
@@ -99,6 +100,9 @@ async def test_an_old_file_that_is_put_back_catches_up_and_says_so(
         await assert_equal(workspace.database_path, team)
         # Its clock was raised by what it saw: an edit now is later than all of it, and no conflict.
         time.now -= timedelta(hours=3)
+        seen = max(updated for (updated,) in query(workspace, "SELECT updated_at FROM sessions"))
+        fresh = await workspace.store.create_session("after the clock was set back")
+        assert format_time(fresh.created_at) > seen
         other = next(s for s in (await workspace.store.list(limit=5)).sessions if s.id != session.id)
         await workspace.store.transition_session(other.id, SessionState.FAILED, reason="after")
         assert (await workspace.sync.sync_now()).conflicts == 0

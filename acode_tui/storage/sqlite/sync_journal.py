@@ -254,11 +254,13 @@ class SyncJournal:
             lambda connection: upkeep.compact(connection, after_id=after_id, limit=limit), quiet=True
         )
 
-    async def queue_unsent(self, *, after: str, limit: int, everything: bool) -> tuple[int, str | None]:
+    async def queue_unsent(
+        self, *, after: str, limit: int, everything: bool, new_life: bool = False
+    ) -> tuple[int, str | None]:
         """Queue one page of sessions; see ``upkeep.queue_unsent``."""
         return await self._writer.run(
             lambda connection: upkeep.queue_unsent(
-                connection, self._writer.clock, after=after, limit=limit, everything=everything
+                connection, self._writer.clock, after=after, limit=limit, everything=everything, new_life=new_life
             ),
             quiet=True,
         )

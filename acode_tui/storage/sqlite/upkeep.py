@@ -32,6 +32,11 @@ _DELETE = "DELETE FROM outbox WHERE id = ?"
 _SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
 _FORGET = "DELETE FROM outbox WHERE idempotency_key = ? AND processed_at IS NOT NULL"
+_FORGET_VERSIONS = tuple(
+    f"UPDATE {table.name} SET sync_version = 0 WHERE {'id' if kind is EntityType.SESSION else 'session_id'} = ?"  # noqa: S608
+    for kind, table in TABLES.items()
+    if table.mutable
+)
 # The ledger of a server that was reset will never vouch for what was delivered to it before.
 _OUTDATE = """
 UPDATE outbox SET outcome = 'superseded'
@@ -94,14 +99,26 @@ def compact(connection: sqlite3.Connection, *, after_id: int, limit: int) -> tup
 
 
 def queue_unsent(
-    connection: sqlite3.Connection, clock: MonotonicClock, *, after: str, limit: int, everything: bool
+    connection: sqlite3.Connection,
+    clock: MonotonicClock,
+    *,
+    after: str,
+    limit: int,
+    everything: bool,
+    new_life: bool = False,
 ) -> tuple[int, str | None]:
     """Queue, for one page of sessions by id, every row that was never synced; with ``everything``, every row.
 
     A session is queued whole, so a run that is broken off and repeated leaves none of its rows out. Answers how many
     records were made, and the session id to go on after; None at the end.
+
+    In a ``new_life`` of the server the versions of the former one mean nothing: were they kept as what the rows are
+    based on, an edit that somebody else sent to the restored server could be overwritten without a conflict.
     """
     sessions = connection.execute(_SESSIONS, (after, limit)).fetchall()
+    if new_life:
+        for forget in _FORGET_VERSIONS:
+            connection.executemany(forget, sessions)
     made = sum(_queue_session(connection, clock, session_id, everything=everything) for (session_id,) in sessions)
     return made, sessions[-1][0] if len(sessions) == limit else None
 
