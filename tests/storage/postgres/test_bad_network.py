@@ -132,6 +132,7 @@ async def test_a_cancelled_batch_leaves_no_transaction_behind(laptop: Machine, p
     assert outcomes(await laptop.send(session)) == [("applied", 1)]
 
 
+@pytest.mark.ac("AC-055")
 @pytest.mark.parametrize("sizes", [(50, 500)])
 async def test_round_trips_do_not_depend_on_the_batch_size(
     laptop: Machine, pg_database: Database, shape: str, sizes: tuple[int, ...]

@@ -72,6 +72,16 @@ async def test_every_transaction_begins_immediate(parts: Parts) -> None:
     assert begins == ["BEGIN IMMEDIATE"] * 2
 
 
+@pytest.mark.ac("AC-053")
+async def test_a_write_costs_one_commit_and_a_handful_of_statements(parts: Parts) -> None:
+    """How long they take is measured in ``benchmarks``; that there is one wait for the disk is decided here."""
+    statements = await traced(parts)
+    await parts.store.create_session("one")
+    own = [each for each in statements if not each.startswith("--")]
+    assert own.count("COMMIT") == 1
+    assert len(own) <= 12  # four of them are the full-text index's own
+
+
 async def test_a_caller_is_answered_after_its_unit_is_on_disk(parts: Parts) -> None:
     for n in range(5):
         await parts.writer.run(put(f"k{n}"))
