@@ -30,6 +30,7 @@ from acode_tui.sync.ports import ProgressCallback, SyncReport, SyncState, SyncSt
 from acode_tui.sync.pull import pull
 from acode_tui.sync.standing import Condition, describe, status_of
 from acode_tui.sync.tenure import Tenure
+from acode_tui.sync.waiting import drained_by_other
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget
@@ -106,6 +107,7 @@ class SyncWorker:
         if not self.is_running:
             self._stopping = False
             self._loop = asyncio.create_task(self._run(), name="acode-sync")
+            self._loop.add_done_callback(_report_death)
 
     async def stop(self) -> None:
         """Finish the batch in hand, give up the lease, close the connection; within 10 s."""
@@ -151,7 +153,10 @@ class SyncWorker:
         than 30 s however much is pending.
         """
         if settings.persistence == self._settings.persistence:
+            # Nothing about the target has changed but that somebody asked: it is tried again.
             self._settings = self._link.settings = settings
+            self._circuit.close()
+            self._wake.set()
             return
         self._changing = True
         try:
@@ -356,10 +361,12 @@ class SyncWorker:
             self._circuit.close()
             paused, self._paused = self._paused, False
             try:
-                if not await self._tenure.hold(self._shown()):
-                    rival = self._tenure.rival
-                    holder = rival.holder if rival is not None else "another worker"
-                    raise SyncError(f"{holder} drains this workspace", hint="it sends what is pending by itself")
+                while not await self._tenure.hold(self._shown()):
+                    done = await drained_by_other(
+                        self._journal, wall=self._wall, sleep=self._sleep, should_stop=self._should_stop
+                    )
+                    if done is not None:
+                        return done
                 return await self._worked(work)
             except PostgresFault:
                 await self._link.close()
@@ -547,6 +554,12 @@ class SyncWorker:
             latency_ms=None if facts is None else facts.latency * 1000,
             clock_offset_ms=None if facts is None else facts.clock_offset * 1000,
         )
+
+
+def _report_death(loop: "asyncio.Task[None]") -> None:
+    """A loop ends when it is told to. One that ends by an error is a bug, and at least not a silent one."""
+    if not loop.cancelled() and loop.exception() is not None:
+        log.error("sync.died", code="ACODE-DB-005", reason=repr(loop.exception()))
 
 
 def _caught_up(tally: Tally) -> str:

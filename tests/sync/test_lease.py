@@ -43,9 +43,41 @@ async def test_two_workers_do_the_work_once(tmp_path: Path, time: FakeTime, team
         assert "drains this workspace" in standby.reason
         assert standby.pending == 0
         assert query(first, "SELECT count(*) FROM outbox WHERE outcome = 'duplicate'") == [(0,)]
-        with pytest.raises(SyncError, match="drains this workspace"):
-            await second.sync.sync_now()
+        assert (await second.sync.sync_now()).remaining == 0
     await assert_nothing_was_lost(first.database_path, team)
+
+
+async def test_asking_for_a_sync_waits_for_the_worker_that_is_at_it(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path, time, sync=True) as worker, opened(tmp_path, time) as other:
+        await time.advance(1)
+        await worker.sync.pause()
+        await add_run(other)
+        time.loops += 1
+        asked = asyncio.create_task(other.sync.sync_now())
+        await time.advance(3)
+        assert not asked.done()
+        await worker.sync.resume()
+        await time.advance(3)
+        time.loops -= 1
+        report = await asked
+        assert (report.synced, report.remaining) == (6, 0)
+    await assert_nothing_was_lost(worker.database_path, team)
+
+
+async def test_a_worker_that_makes_no_progress_is_told_of(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    async with opened(tmp_path, time, sync=True) as worker, opened(tmp_path, time) as other:
+        await time.advance(1)
+        await worker.sync.pause()
+        await add_run(other)
+        time.loops += 1
+        asked = asyncio.create_task(other.sync.sync_now())
+        await time.advance(12)
+        time.loops -= 1
+        with pytest.raises(SyncError, match="makes no progress"):
+            await asked
+        assert (await other.outbox.stats()).pending == 6
 
 
 async def test_a_standby_takes_over_at_once_from_a_worker_that_stops(

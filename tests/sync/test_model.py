@@ -5,12 +5,14 @@ import json
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
+from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.rows import to_row
 from tests.sync.histories import FIELD, QUIET, REPLICAS, Chronicle, Edit, Skew, Step, Sync, histories
 from tests.sync.model import ModelReplica, ModelServer, copy_of, first_replica
 
+TASK = EntityType.SESSION_TASK
 _SERVER = ModelServer()
 _FIRST = first_replica()
 ModelReplica(0, _FIRST, Chronicle()).sync(_SERVER, Sync(0))
@@ -50,8 +52,12 @@ def play(history: list[Step]) -> None:
 
 
 @pytest.mark.ac("AC-049")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(history=histories)
+@example(history=[Edit(0, TASK), Sync(0, crash=True), Sync(0, edit=TASK)])
+@example(
+    history=[Edit(0, TASK), Skew(1, 1800), Edit(1, TASK), Sync(1), Sync(0, edit=TASK), Skew(0, 3600), Edit(0, TASK)]
+)
 def test_model_replicas_converge(history: list[Step]) -> None:
     play(history)
 
