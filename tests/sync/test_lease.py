@@ -9,7 +9,7 @@ import pytest
 from acode_tui.domain.errors import SyncError
 from acode_tui.storage.sqlite.lease import LeaseLostError
 from acode_tui.storage.sqlite.sync_journal import Shown, SyncJournal
-from acode_tui.sync.ports import SyncState
+from acode_tui.sync.ports import SyncReport, SyncState
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.equality import assert_nothing_was_lost
@@ -26,6 +26,18 @@ async def die(workspace: Workspace, time: FakeTime) -> None:
     loop.cancel()
     await asyncio.wait([loop])
     worker._tenure._beaten_at = None  # so that closing the workspace releases nothing
+
+
+def counted(waiting: "asyncio.Task[SyncReport]", time: FakeTime) -> "asyncio.Task[SyncReport]":
+    """A task that sleeps now and then is a loop like the others, until it is done."""
+
+    def done(_: object) -> None:
+        time.loops -= 1
+        time._came.set()
+
+    time.loops += 1
+    waiting.add_done_callback(done)
+    return waiting
 
 
 async def test_two_workers_do_the_work_once(tmp_path: Path, time: FakeTime, team: Database) -> None:
@@ -54,13 +66,11 @@ async def test_asking_for_a_sync_waits_for_the_worker_that_is_at_it(
         await time.advance(1)
         await worker.sync.pause()
         await add_run(other)
-        time.loops += 1
-        asked = asyncio.create_task(other.sync.sync_now())
+        asked = counted(asyncio.create_task(other.sync.sync_now()), time)
         await time.advance(3)
         assert not asked.done()
         await worker.sync.resume()
         await time.advance(3)
-        time.loops -= 1
         report = await asked
         assert (report.synced, report.remaining) == (6, 0)
     await assert_nothing_was_lost(worker.database_path, team)
@@ -71,10 +81,8 @@ async def test_a_worker_that_makes_no_progress_is_told_of(tmp_path: Path, time: 
         await time.advance(1)
         await worker.sync.pause()
         await add_run(other)
-        time.loops += 1
-        asked = asyncio.create_task(other.sync.sync_now())
+        asked = counted(asyncio.create_task(other.sync.sync_now()), time)
         await time.advance(12)
-        time.loops -= 1
         with pytest.raises(SyncError, match="makes no progress"):
             await asked
         assert (await other.outbox.stats()).pending == 6
