@@ -39,9 +39,11 @@ async def drained_by_other(
         if pending < least:
             least, moved_at = pending, wall()
         elif (wall() - moved_at).total_seconds() > PATIENCE_SECONDS:
-            holder = standing.lease.holder if standing.lease is not None else "another worker"
+            holder, state = "another worker", ""
+            if standing.lease is not None:
+                holder, state = standing.lease.holder, f" (it is {standing.lease.state})"
             raise SyncError(
-                f"{holder} drains this workspace and makes no progress",
+                f"{holder} drains this workspace and makes no progress{state}",
                 hint="see `acode-tui db sync status`; where that process hangs, end it, and this one takes over",
             )
         await sleep(LOOK_SECONDS)
