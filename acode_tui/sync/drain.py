@@ -65,6 +65,7 @@ class Drain:
         batch_size: int,
         tally: Tally,
         should_stop: Callable[[], bool],
+        is_quiet: Callable[[], bool],
         pending: int = 0,
         progress: ProgressCallback | None = None,
     ) -> None:
@@ -75,6 +76,7 @@ class Drain:
         self._batch_size = batch_size
         self._tally = tally
         self._should_stop = should_stop
+        self._is_quiet = is_quiet
         self._pending = pending
         self._progress = progress
         self._started = perf_counter()
@@ -90,13 +92,19 @@ class Drain:
         try:
             batch = await self._claim()
             while batch and not self._should_stop():
-                batch = await finished(self._turn(batch))
+                batch = await finished(self._turn(batch) if self._is_quiet() else self._step(batch))
                 if not batch:
                     # Nothing beside it, but perhaps more of its own rows, now that they are settled.
                     await finished(self._catch_up())
                     batch = await self._claim()
         finally:
             await finished(self._catch_up())
+
+    async def _step(self, batch: Batch) -> Batch:
+        """One thing after the other: while the server works, the interpreter is left to whoever writes here."""
+        await self._catch_up()
+        await self._deliver(batch)
+        return await self._claim()
 
     async def _turn(self, batch: Batch) -> Batch:
         """Send a batch; meanwhile acknowledge the one before it and claim the one after it. Answers that one.
@@ -132,7 +140,7 @@ class Drain:
         return await self._journal.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES, beside=beside)
 
     async def _deliver(self, batch: Batch) -> bool:
-        """Send a part of a refused batch, or as much of it as the target takes. Answers whether all of it went."""
+        """Send a batch, or as much of it as the target takes. Answers whether all of it went."""
         try:
             reply = await self._apply(batch)
         except PostgresFault as refusal:

@@ -89,6 +89,7 @@ class SyncWorker:
         self._winding_down = False
         self._changing = False
         self._committed = False
+        self._written = False
         self._activity: SyncState | None = None
         self._trouble: AcodeError | None = None
         self._rate = 0.0
@@ -142,6 +143,7 @@ class SyncWorker:
 
     def local_commit(self) -> None:
         """Something was written here: have a look soon."""
+        self._written = True
         if not self._committed:
             self._committed = True
             self._wake.set()
@@ -449,6 +451,7 @@ class SyncWorker:
             batch_size=batch_size or self._settings.persistence.sync.max_batch_size,
             tally=tally,
             should_stop=self._should_stop,
+            is_quiet=self._is_quiet,
             pending=pending,
             progress=progress,
         )
@@ -463,6 +466,11 @@ class SyncWorker:
     def _should_stop(self) -> bool:
         """Asked between batches and pages: whether somebody wants this drain to end."""
         return self._stopping or self._paused or self._changing or self._winding_down or self._tenure.is_lost
+
+    def _is_quiet(self) -> bool:
+        """Asked before each batch: whether nobody in this process has written since the last one."""
+        written, self._written = self._written, False
+        return not written
 
     async def _queue(self, *, everything: bool, new_life: bool = False) -> None:
         after: str | None = ""
