@@ -1,0 +1,21 @@
+"""What the composition root hands out is what the ports ask for: the type checker decides, on every run of CI."""
+
+from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStateStore, TranscriptLog
+from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+from acode_tui.sync.ports import SyncService
+from acode_tui.workspace import Workspace
+
+
+async def test_the_workspace_is_put_together_from_its_ports(workspace: Workspace) -> None:
+    store: RunStateStore = workspace.store
+    outbox: Outbox = workspace.outbox
+    conflicts: ConflictLog = workspace.conflicts
+    transcripts: TranscriptLog = workspace.transcripts
+    sync: SyncService = workspace.sync
+    team: type[RunStateReader] = PostgresRunStateStore
+    assert await store.count() == 0
+    assert await outbox.pending_count() == 0
+    assert (await conflicts.counts()).total == 0
+    assert await transcripts.known() == {}
+    assert not sync.is_running
+    assert callable(team)
