@@ -1,7 +1,8 @@
 """The whole way from the outbox to PostgreSQL: claim, deliver, acknowledge, pull, with both databases durable.
 
 Beside it, on the same server in the same run: a bare batched ``unnest`` upsert of such rows, which reads no outbox and
-acknowledges nothing; and the same sync with batches of one record. Memory is that of a process of its own, which does nothing but drain.
+acknowledges nothing; and the same sync with batches of one record. Memory is that of a process of its own, which does
+nothing but drain.
 """
 
 import asyncio

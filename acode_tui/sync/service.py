@@ -442,6 +442,7 @@ class SyncWorker:
             self._activity = SyncState.CONNECTING
         target, mark = await self._link.connected(self._tenure.token)
         self._activity = SyncState.SYNCING
+        self._written = False
         pending = (await self._journal.standing()).outbox.pending
         drain = Drain(
             self._journal,
