@@ -16,6 +16,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.timer import Timer
 
 from acode_tui.config import Settings
 from acode_tui.domain.clock import WallClock, system_clock
@@ -27,8 +28,10 @@ from acode_tui.tui.bindings import APP
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.styles import style_path
+from acode_tui.tui.team import TeamRuns
 
 if TYPE_CHECKING:
+    from acode_tui.storage.ports import RunStateReader
     from acode_tui.tui.importing import Importer
     from acode_tui.tui.ports import DashboardWorkspace, MigrateOnly, Opening
 
@@ -68,6 +71,7 @@ class Dashboard(App[int]):
         self.settings = settings
         self.zone = zone
         self.workspace: DashboardWorkspace | None = None
+        self.team = TeamRuns(self.report)
         self.fault: BaseException | None = None
         self._opening = opening
         self._importer = importer
@@ -79,11 +83,13 @@ class Dashboard(App[int]):
         self._first_frame = asyncio.Event()
         self._held: asyncio.Task[None] | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._team_timer: Timer | None = None
+        self._followed: Settings | None = None
         for theme in themes.THEMES:
             self.register_theme(theme)
-        wanted = settings.tui.theme
-        self.theme = wanted if wanted in self.available_themes else themes.DEFAULT
-        self._unknown_theme = wanted if wanted is not None and wanted != self.theme else None
+        self._kept_theme = settings.tui.theme or themes.DEFAULT
+        self.theme = themes.DEFAULT
+        self._wear_kept_theme()
         self.set_keymap(settings.tui.keymap)
 
     def now(self) -> datetime:
@@ -106,9 +112,7 @@ class Dashboard(App[int]):
     def on_mount(self) -> None:
         self.call_after_refresh(self._open)
         self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
-        if self._unknown_theme is not None:
-            known = f"there is no theme {self._unknown_theme!r}; press t to choose one"
-            self.notify(clean(known), title="theme", severity="warning", markup=False)
+        self._tell_unknown_theme()
 
     def _open(self) -> None:
         """Begin once the first frame is on screen: opening takes imports and files, and a frame takes neither."""
@@ -126,6 +130,7 @@ class Dashboard(App[int]):
             async with opening() as workspace:
                 opened = True
                 self.workspace = workspace
+                self._followed = workspace.settings
                 self.refresh_screens()
                 self._settle()
                 await self._leaving.wait()
@@ -159,6 +164,7 @@ class Dashboard(App[int]):
     async def on_unmount(self) -> None:
         """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
         self._first_frame.set()
+        await self.team.end()
         await asyncio.gather(*self._jobs.values())
         self._leaving.set()
         if self._held is not None:
@@ -174,6 +180,64 @@ class Dashboard(App[int]):
         for screen in self.screen_stack if self.is_running else ():
             if isinstance(screen, LiveScreen):
                 screen.refresh_now()
+
+    # Whose runs
+
+    @property
+    def runs(self) -> "RunStateReader | None":
+        """What sessions are read from: the team's runs where they are open, else the workspace's own."""
+        return self.team.reader or (self.workspace.store if self.workspace is not None else None)
+
+    def watch_team(self) -> None:
+        """Read the team's runs again every so often while they are open: as often as the worker syncs."""
+        if self._team_timer is not None:
+            self._team_timer.stop()
+            self._team_timer = None
+        if self.team.is_open:
+            settings = self._followed or self.settings
+            self._team_timer = self.set_interval(settings.persistence.sync.interval_seconds, self.turn_team)
+
+    def turn_team(self) -> None:
+        """An occasion to read the team's runs again; the screen on top takes it, a covered one when it is back."""
+        self.team.turn += 1
+        if isinstance(self.screen, LiveScreen):
+            self.screen.poll()
+
+    def action_reload(self) -> None:
+        self.team.turn += 1
+        if isinstance(self.screen, LiveScreen):
+            self.screen.refresh_now()
+
+    # Settings
+
+    def take_over(self, settings: Settings) -> None:
+        """Take over settings that the workspace has reloaded: theme, pace, page size and keys."""
+        before = self._followed
+        if before is None or settings is before:
+            return
+        self._followed = self.settings = settings
+        if settings.tui.theme != before.tui.theme:
+            self._kept_theme = settings.tui.theme or themes.DEFAULT
+            self._wear_kept_theme()
+            self._tell_unknown_theme()
+        if settings.tui.keymap != before.tui.keymap:
+            self.set_keymap(settings.tui.keymap)
+        for screen in self.screen_stack:
+            if isinstance(screen, LiveScreen):
+                screen.take_over(settings, before)
+        self.watch_team()
+
+    def _wear_kept_theme(self) -> None:
+        """Put the chosen theme on; one that does not exist changes nothing."""
+        known = self._kept_theme in self.available_themes
+        self._unknown_theme = None if known else self._kept_theme
+        if known:
+            self.theme = self._kept_theme
+
+    def _tell_unknown_theme(self) -> None:
+        if self._unknown_theme is not None:
+            known = f"there is no theme {self._unknown_theme!r}; press t to choose one"
+            self.notify(clean(known), title="theme", severity="warning", markup=False)
 
     # Jobs
 
@@ -221,14 +285,15 @@ class Dashboard(App[int]):
         self.start_job("pause", turn)
 
     def migrate(self) -> bool:
-        """Run what both schemas need, where the workspace can; False if it cannot, or if it is under way."""
-        run = getattr(self.workspace, "migrate", None)
-        if run is None:
+        """Run what both schemas need; False before the workspace is open, or if it is under way."""
+        workspace = self.workspace
+        if workspace is None:
             return False
 
         async def bring_up_to_date() -> None:
-            await run()
-            self.notify("both schemas are up to date", title="migrate", markup=False)
+            from acode_tui.tui.screens.migrate import told
+
+            self.notify(told(await workspace.migrate()), title="migrate", markup=False)
 
         return self.start_job("migrate", bring_up_to_date)
 
@@ -290,7 +355,8 @@ class Dashboard(App[int]):
         self.search_themes()
 
     def _keep_theme(self, name: str) -> None:
-        if self._save_theme is not None and name != (self.settings.tui.theme or themes.DEFAULT):
+        if self._save_theme is not None and name != self._kept_theme:
+            self._kept_theme = name
             with self.reporting():
                 self._save_theme(name)
 

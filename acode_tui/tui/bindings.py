@@ -33,6 +33,15 @@ MAIN: list[Binding] = [
     key("conflicts", "c", "conflicts", "conflicts", "Versions that met, and which one won"),
     key("log", "l", "log", "log", "The program's own log, live"),
     key("import", "i", "import", "import", "Import transcripts of Claude Code, Codex and others"),
+    key(
+        "source",
+        "T",
+        "source",
+        "team/local",
+        "The whole team's runs over PostgreSQL, or this workspace's",
+        shown_as="T",
+    ),
+    key("reload", "R", "app.reload", "read again", "Read again what is shown", show=False, shown_as="R"),
     key("sort", "o", "sort", "order", "Order by last activity or by creation", show=False),
     key("backup", "b", "backup", "backup", "Copy the workspace's database to a safe place", show=False),
     key("back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False),
@@ -80,6 +89,7 @@ SESSION: list[Binding] = [
     CLOSE,
     key("unfold", "e", "unfold", "unfold all", "Unfold every task and step"),
     key("fold", "E", "fold", "fold all", "Fold every task", shown_as="E"),
+    key("reload", "R", "app.reload", "read again", "Read this session again", show=False, shown_as="R"),
     key("next_pane", "tab", "app.focus_next", "next pane", "Go to the next pane"),
 ]
 

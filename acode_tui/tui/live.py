@@ -11,6 +11,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
+from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class LiveScreen(Screen[Result]):
     def workspace(self) -> "DashboardWorkspace | None":
         return self.dashboard.workspace
 
+    @property
+    def follows_team(self) -> bool:
+        """Whether what ``read`` reads is the team's, which no commit here tells of."""
+        return False
+
     async def read(self, workspace: "DashboardWorkspace") -> None:
         """Read what is shown and post it. Runs in a worker."""
         raise NotImplementedError
@@ -56,11 +62,17 @@ class LiveScreen(Screen[Result]):
     def refresh_now(self) -> None:
         """Read again at the next chance, whether or not anything was committed."""
         self._stale = True
-        self._tick()
+        self.poll()
 
     def on_mount(self) -> None:
-        self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._tick)
-        self._tick()
+        self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self.poll)
+        self.poll()
+
+    def take_over(self, settings: Settings, before: Settings) -> None:
+        """Go by changed settings: look as often as they say."""
+        if self._timer is not None and settings.tui.refresh_seconds != before.tui.refresh_seconds:
+            self._timer.stop()
+            self._timer = self.set_interval(settings.tui.refresh_seconds, self.poll, pause=not self.is_current)
 
     def on_screen_suspend(self) -> None:
         if self._timer is not None:
@@ -71,16 +83,20 @@ class LiveScreen(Screen[Result]):
             self._timer.resume()
             self.refresh_now()
 
-    def _tick(self) -> None:
+    def poll(self) -> None:
+        """Look whether something has changed, and read it; skipped while a reading is under way."""
         workspace = self.workspace
-        if self._reading or workspace is None or not self.is_attached:
+        if workspace is None or not self.is_attached:
+            return
+        self.dashboard.take_over(workspace.settings)
+        if self._reading:
             return
         self._reading = True
         self.run_worker(self._poll(workspace), name="poll", group="poll", exit_on_error=False)
 
     async def _poll(self, workspace: "DashboardWorkspace") -> None:
         try:
-            version = await workspace.data_version()
+            version = self.dashboard.team.turn if self.follows_team else await workspace.data_version()
             if self._stale or version != self._seen:
                 self._stale = False
                 self._seen = version
@@ -89,7 +105,8 @@ class LiveScreen(Screen[Result]):
                 await self.read_idle(workspace)
             self._complaint = ""
         except AcodeError as error:
-            self._stale = True
+            # A server that is away is asked again at the next turn, not at every tick.
+            self._stale = not self.follows_team
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 self.dashboard.report(error)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from acode_tui.config import Settings
-from acode_tui.storage.ports import ConflictLog, Outbox, RunStateStore, SchemaStatus, TranscriptLog
+from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStateStore, SchemaStatus, TranscriptLog
 from acode_tui.sync.ports import SyncService
 
 
@@ -49,6 +50,18 @@ class DashboardWorkspace(Protocol):
         ...
 
     async def schema(self) -> SchemaStatus: ...
+
+    async def migration_plan(self) -> tuple[TierMigrations, ...]:
+        """What ``migrate`` would do, tier by tier; PostgreSQL only where it is enabled. Raises AcodeError."""
+        ...
+
+    async def migrate(self) -> tuple[TierMigrations, ...]:
+        """Bring both tiers up to date. Raises AcodeError."""
+        ...
+
+    def open_team(self) -> AbstractAsyncContextManager[RunStateReader]:
+        """The whole team's runs over PostgreSQL. Raises SyncError where that is off or misconfigured."""
+        ...
 
 
 Opening = Callable[[], AbstractAsyncContextManager[DashboardWorkspace]]

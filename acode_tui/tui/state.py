@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.states import SessionState
@@ -17,6 +18,8 @@ from acode_tui.storage.ports import (
     SortKey,
 )
 from acode_tui.sync.ports import SyncStatus
+
+Source = Literal["local", "team"]
 
 HISTORY = 240
 """Samples of the backlog kept for the sparkline."""
@@ -61,7 +64,8 @@ class Browser:
     """Which page of which sessions is shown.
 
     ``anchors`` holds the cursor before each page from the first to the present one, so that going back shows the
-    pages that were seen and a refresh reads the same stretch again.
+    pages that were seen and a refresh reads the same stretch again. ``joining`` is set while the team's runs are being
+    opened, and ``trouble`` says why those shown may be old.
     """
 
     page_size: int
@@ -73,6 +77,9 @@ class Browser:
     next_cursor: str | None = None
     total: int | None = None
     loaded: bool = False
+    source: Source = "local"
+    joining: bool = False
+    trouble: str = ""
 
     @property
     def filter(self) -> SessionFilter:
@@ -113,9 +120,16 @@ class Browser:
         self.anchors.pop()
         return True
 
+    def turn_to(self, source: Source) -> None:
+        """Whose sessions are shown from now on, from their first page; search, filter and order stay."""
+        self.source = source
+        self.trouble = ""
+        self.restart()
+
     def take(self, page: SessionPage) -> None:
         """Remember a page that was read."""
         self.rows = page.sessions
         self.next_cursor = page.next_cursor
         self.total = page.total
         self.loaded = True
+        self.trouble = ""

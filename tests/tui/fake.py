@@ -13,7 +13,8 @@ from acode_tui.domain.entities import (
     SessionGraph,
     SessionSummary,
 )
-from acode_tui.domain.errors import NotFoundError, SyncError
+from acode_tui.domain.errors import AcodeError, NotFoundError, SyncError
+from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
 from acode_tui.storage.ports import (
     Conflict,
     ConflictCounts,
@@ -157,6 +158,9 @@ class FakeWorkspace:
         self.outbox = FakeOutbox(OutboxStats())
         self.conflicts = FakeConflicts()
         self.sync = FakeSync(SyncStatus(state=SyncState.DISABLED))
+        self.team: FakeStore | AcodeError = SyncError("PostgreSQL is off", hint="enable persistence.postgres")
+        self.team_open = 0
+        self.remote_plan: TierMigrations | AcodeError | None = None
         self.schema_status = SchemaStatus(tier="sqlite", version="1.2.0", target="1.2.0")
         self.version = 1
 
@@ -165,6 +169,40 @@ class FakeWorkspace:
 
     async def schema(self) -> SchemaStatus:
         return self.schema_status
+
+    async def migration_plan(self) -> tuple[TierMigrations, ...]:
+        schema = self.schema_status
+        here = TierMigrations(
+            tier="sqlite", from_version=schema.version, to_version=schema.target, pending=schema.pending
+        )
+        if isinstance(self.remote_plan, AcodeError):
+            raise self.remote_plan
+        return (here,) if self.remote_plan is None else (here, self.remote_plan)
+
+    async def migrate(self) -> tuple[TierMigrations, ...]:
+        here, *there = await self.migration_plan()
+        done = [
+            msgspec.structs.replace(
+                tier,
+                applied=tuple(
+                    AppliedMigration(version=version, description="", checksum="") for version in tier.pending
+                ),
+                pending=(),
+            )
+            for tier in there
+        ]
+        self.remote_plan = msgspec.structs.replace(done[0], from_version=done[0].to_version) if done else None
+        return (here, *done)
+
+    @asynccontextmanager
+    async def open_team(self) -> AsyncIterator[Any]:
+        if isinstance(self.team, AcodeError):
+            raise self.team
+        self.team_open += 1
+        try:
+            yield self.team
+        finally:
+            self.team_open -= 1
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[Any]:

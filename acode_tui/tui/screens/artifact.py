@@ -22,8 +22,8 @@ from acode_tui.tui.widgets.text_view import Flow, TextView, flow
 from acode_tui.tui.widgets.title import TitleLine
 
 if TYPE_CHECKING:
+    from acode_tui.storage.ports import RunStateReader
     from acode_tui.tui.app import Dashboard
-    from acode_tui.tui.ports import DashboardWorkspace
 
 
 class ArtifactScreen(Screen[None]):
@@ -76,11 +76,11 @@ class ArtifactScreen(Screen[None]):
 
     @work(group="part", exclusive=True, exit_on_error=False)
     async def _prepare(self, part: int, *, renewed: bool) -> None:
-        workspace = self.dashboard.workspace
-        if workspace is None:
+        runs = self.dashboard.runs
+        if runs is None:
             return
         try:
-            document = self._document or await self._read(workspace)
+            document = self._document or await self._read(runs)
         except AcodeError as error:
             self.dashboard.report(error)
             self.query_one(TextView).border_title = "could not be read"
@@ -91,9 +91,9 @@ class ArtifactScreen(Screen[None]):
         laid_out = await self.dashboard.in_thread(flow, lines, width)
         self.post_message(self.PartReady(document, part, laid_out, renewed))
 
-    async def _read(self, workspace: "DashboardWorkspace") -> Document:
+    async def _read(self, runs: "RunStateReader") -> Document:
         found = self._artifact
-        data = await workspace.store.get_artifact_content(found.id)
+        data = await runs.get_artifact_content(found.id)
         return await self.dashboard.in_thread(open_document, data, found.name, found.content_type, found.type)
 
     @on(PartReady)

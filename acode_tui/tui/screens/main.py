@@ -8,13 +8,12 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 
-from acode_tui.domain.states import SessionState
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.bindings import MAIN
-from acode_tui.tui.live import LiveScreen
-from acode_tui.tui.messages import OverviewRead, PageRead, PaneOpened, SearchClosed, Searched, TranscriptsFound
+from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
 from acode_tui.tui.reading import read_overview
-from acode_tui.tui.state import Backlog, Browser
+from acode_tui.tui.screens.browsing import BrowsingScreen
+from acode_tui.tui.state import Backlog
 from acode_tui.tui.times import number, size
 from acode_tui.tui.widgets.conflicts_pane import ConflictsPane
 from acode_tui.tui.widgets.header import HeaderLine
@@ -26,26 +25,21 @@ from acode_tui.tui.widgets.schema_pane import SchemaPane
 from acode_tui.tui.widgets.sessions.browser import SessionBrowser, keys
 
 if TYPE_CHECKING:
+    from acode_tui.storage.ports import SessionPage
     from acode_tui.tui.importing import Survey
     from acode_tui.tui.ports import DashboardWorkspace
 
-SEARCH_PAUSE = 0.12
-"""Seconds without a key after which a search runs."""
 
-
-class MainScreen(LiveScreen[None]):
+class MainScreen(BrowsingScreen):
     """Header, four panes, the browser, the keys."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [*MAIN]
 
     def __init__(self, page_size: int) -> None:
-        super().__init__()
-        self.browser = Browser(page_size=page_size)
+        super().__init__(page_size)
         self.backlog = Backlog()
-        self._request = 0
         self._surveyed = False
-        self._started_on_page = False
 
     def compose(self) -> ComposeResult:
         yield HeaderLine(self.dashboard.root, self.dashboard.zone)
@@ -62,40 +56,14 @@ class MainScreen(LiveScreen[None]):
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
         self._pass_time()
 
-    @property
-    def sessions(self) -> SessionBrowser:
-        return self.query_one(SessionBrowser)
-
     # Reading
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        await self._read_page(workspace)
+        await super().read(workspace)
         self.post_message(OverviewRead(await read_overview(workspace)))
 
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
         self.post_message(OverviewRead(await read_overview(workspace)))
-
-    async def _read_page(self, workspace: "DashboardWorkspace") -> None:
-        request = self._request
-        page = await workspace.store.list(
-            self.browser.filter, limit=self.browser.page_size, after=self.browser.anchors[-1]
-        )
-        self.post_message(PageRead(page, request))
-
-    @work(group="page", exclusive=True, exit_on_error=False)
-    async def _turn(self, pause: float) -> None:
-        """Read the page that the model points at. Typing on cancels a search that has not begun."""
-        workspace = self.workspace
-        if workspace is None:
-            return
-        if pause:
-            await self.dashboard.pause(pause)
-        with self.dashboard.reporting():
-            await self._read_page(workspace)
-
-    def _show_another_page(self, pause: float = 0.0) -> None:
-        self._request += 1
-        self._turn(pause)
 
     @on(OverviewRead)
     def _overview_read(self, event: OverviewRead) -> None:
@@ -105,19 +73,10 @@ class MainScreen(LiveScreen[None]):
         for pane in self.query(Pane):
             pane.show(event.overview, now)
 
-    @on(PageRead)
-    def _page_read(self, event: PageRead) -> None:
-        if event.request != self._request:
-            return
-        turned = not self.browser.loaded or self._started_on_page
-        self._started_on_page = False
-        self.browser.take(event.page)
-        self.sessions.show(self.dashboard.now())
-        if self.browser.rows and self.focused in (None, self.sessions):
-            self.sessions.table.focus()
-        if turned and self.browser.rows:
-            self.sessions.table.move_cursor(row=0)
-        if not self.browser.rows and not self.browser.narrowed and not self._surveyed:
+    def _show(self, page: "SessionPage") -> None:
+        super()._show(page)
+        nothing = not self.browser.rows and not self.browser.narrowed
+        if nothing and self.browser.source == "local" and not self._surveyed:
             self._surveyed = True
             self._look_for_transcripts()
 
@@ -146,56 +105,6 @@ class MainScreen(LiveScreen[None]):
         self.sessions.offer(headline, *lines)
 
     # Keys
-
-    def action_page(self, direction: int) -> None:
-        moved = self.browser.forward() if direction > 0 else self.browser.back()
-        if moved:
-            self._started_on_page = True
-            self._show_another_page()
-
-    def action_first_page(self) -> None:
-        if self.browser.page_number > 1:
-            self.browser.restart()
-            self._started_on_page = True
-            self._show_another_page()
-
-    async def action_search(self) -> None:
-        await self.sessions.open_search()
-
-    @on(SearchClosed)
-    def _search_closed(self) -> None:
-        self.sessions.close_search(clear=False)
-
-    @on(Searched)
-    def _searched(self, event: Searched) -> None:
-        if event.text != self.browser.text:
-            self.browser.text = event.text
-            self.browser.restart()
-            self._show_another_page(SEARCH_PAUSE if event.text else 0.0)
-
-    def action_clear(self) -> None:
-        if self.sessions.searching and self.browser.text:
-            self.sessions.close_search(clear=True)
-        elif self.sessions.searching:
-            self.sessions.close_search(clear=False)
-        elif self.browser.states:
-            self._filtered(frozenset())
-
-    def action_filter(self) -> None:
-        from acode_tui.tui.screens.filter import StateFilter
-
-        self.app.push_screen(StateFilter(self.browser.states), self._filtered)
-
-    def _filtered(self, states: frozenset[SessionState] | None) -> None:
-        if states is not None and states != self.browser.states:
-            self.browser.states = states
-            self.browser.restart()
-            self._show_another_page()
-
-    def action_sort(self) -> None:
-        self.browser.sort = "created" if self.browser.sort == "updated" else "updated"
-        self.browser.restart()
-        self._show_another_page()
 
     @on(SessionBrowser.Opened)
     def _chosen(self, event: SessionBrowser.Opened) -> None:

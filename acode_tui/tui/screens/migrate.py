@@ -1,5 +1,6 @@
 """What the schema of both tiers still needs, and running it. A backup is taken before."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,14 +10,17 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from acode_tui.sync.ports import SyncState
+from acode_tui.domain.display import clean
+from acode_tui.domain.errors import AcodeError
+from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.ports import SchemaStatus
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import MIGRATE
-from acode_tui.tui.reading import read_overview
-from acode_tui.tui.state import Overview
 from acode_tui.tui.styles import style_path
-from acode_tui.tui.text import styled
+from acode_tui.tui.text import line, styled
 from acode_tui.tui.widgets.keybar import KeyBar
+
+_IS_OFF = "off; persistence.postgres.enabled turns it on"
 
 
 class MigrateScreen(ModalScreen[None]):
@@ -49,14 +53,27 @@ class MigrateScreen(ModalScreen[None]):
         if workspace is None:
             return
         with self.dashboard.reporting():
-            overview = await read_overview(workspace)
-            self._due = any(_remaining(overview))
-            self.query_one(Static).update(_plan(overview))
+            schema = await workspace.schema()
+            self._say(_here(schema), _remote("asking…"))
+            enabled = workspace.settings.persistence.postgres.enabled
+            try:
+                tiers = await workspace.migration_plan()
+                there = next((tier for tier in tiers if tier.tier == "postgres"), None)
+                self._due = bool(schema.pending) or bool(there and there.pending)
+                remote = _there(there) if there is not None else _remote(_IS_OFF if not enabled else "not seen yet")
+                self._say(_here(schema), remote, _conclusion(self._due))
+            except AcodeError as error:
+                # What the workspace's own file needs is known and may be run all the same.
+                self._due = bool(schema.pending)
+                self._say(_here(schema), _refusal(error), _conclusion(self._due) if self._due else Content(""))
             self.refresh_bindings()
+
+    def _say(self, *parts: Content) -> None:
+        self.query_one(Static).update(Content("\n").join(part for part in parts if part))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "migrate":
-            return self._due and hasattr(self.dashboard.workspace, "migrate")
+            return self._due
         return True
 
     def action_migrate(self) -> None:
@@ -64,38 +81,51 @@ class MigrateScreen(ModalScreen[None]):
             self.dismiss()
 
 
-def _remaining(overview: Overview) -> tuple[bool, bool]:
-    sync = overview.sync
-    remote = sync.schema_version is not None and sync.schema_version != (
-        sync.target_schema_version or sync.schema_version
+def told(tiers: Sequence[TierMigrations]) -> str:
+    """What a run did to each tier, a line a tier. The workspace file's migrations ran when it was opened."""
+    lines = []
+    for tier in tiers:
+        done = ", ".join(migration.version for migration in tier.applied) if tier.tier == "postgres" else ""
+        lines.append(f"{tier.tier}: {done} applied" if done else f"{tier.tier}: up to date at {tier.to_version}")
+    return clean("\n".join(lines), keep_newlines=True)
+
+
+def _here(schema: SchemaStatus) -> Content:
+    return _tier("sqlite", schema.version, schema.target, schema.pending)
+
+
+def _there(tier: TierMigrations) -> Content:
+    return _tier("postgres", tier.from_version, tier.to_version or "", tier.pending)
+
+
+def _remote(text: str) -> Content:
+    return Content.assemble((f"{'postgres':<10}", "$foreground-muted"), styled(text, "$foreground-muted"))
+
+
+def _refusal(error: AcodeError) -> Content:
+    """Why PostgreSQL's plan is not known, and what to do about it."""
+    said = Content.assemble(
+        (f"{'postgres':<10}", "$foreground-muted"), styled(f"✗ {line(error.message)}", "$text-error")
     )
-    return bool(overview.schema.pending), remote or sync.state is SyncState.SCHEMA_MISMATCH
+    return Content("\n").join([said, styled(line(error.hint), "$foreground-muted")]) if error.hint else said
 
 
-def _plan(overview: Overview) -> Content:
-    schema, sync = overview.schema, overview.sync
-    here, there = _remaining(overview)
-    rows = [_tier("sqlite", schema.version or "none", schema.target, here)]
-    if schema.pending:
-        rows.append(styled(f"          due: {', '.join(schema.pending)}", "$foreground-muted"))
-    if sync.schema_version is not None or there:
-        rows.append(
-            _tier("postgres", sync.schema_version or "none", sync.target_schema_version or schema.target, there)
-        )
-    else:
-        why = sync.reason or sync.state.value.replace("_", " ")
-        rows.append(Content.assemble(("postgres  ", "$foreground-muted"), styled(why, "$foreground")))
-    rows.append(Content(""))
-    if here or there:
-        rows.append(
-            styled("A backup is taken first; a migration that fails leaves the tier as it was.", "$foreground-muted")
-        )
-        rows.append(styled("From a shell: acode-tui db migrate", "$foreground-muted"))
-    else:
-        rows.append(styled("✓ Nothing is due.", "$text-success"))
-    return Content("\n").join(rows)
+def _conclusion(due: bool) -> Content:
+    if not due:
+        return Content.assemble("\n", ("✓ Nothing is due.", "$text-success"))
+    return Content.assemble(
+        "\n",
+        (
+            "The workspace file is backed up first; a migration that fails\nleaves its tier as it was.\n",
+            "$foreground-muted",
+        ),
+        ("From a shell: acode-tui db migrate", "$foreground-muted"),
+    )
 
 
-def _tier(name: str, version: str, target: str, due: bool) -> Content:
-    state = (f"→ {target}", "$text-warning") if due else ("✓", "$text-success")
-    return Content.assemble((f"{name:<10}", "$foreground-muted"), (version, "bold"), " ", state)
+def _tier(name: str, version: str | None, target: str, pending: Sequence[str]) -> Content:
+    state = (f"→ {target}", "$text-warning") if pending else ("✓", "$text-success")
+    row = Content.assemble((f"{name:<10}", "$foreground-muted"), (version or "none", "bold"), " ", state)
+    if not pending:
+        return row
+    return Content.assemble(row, (f"\n          due: {', '.join(pending)}", "$foreground-muted"))

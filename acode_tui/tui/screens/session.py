@@ -18,7 +18,7 @@ from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.styles import style_path
-from acode_tui.tui.text import styled
+from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.run_tree import RunTree, foldable
@@ -60,7 +60,7 @@ class SessionScreen(LiveScreen[None]):
         self._graph: SessionGraph | None = None
 
     def compose(self) -> ComposeResult:
-        yield TitleLine("session")
+        yield TitleLine("team session" if self.follows_team else "session")
         with Horizontal(classes="beside"):
             yield RunTree()
             with Vertical(id="side"):
@@ -73,12 +73,17 @@ class SessionScreen(LiveScreen[None]):
         self.query_one(TitleLine).say("opening…")
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(RunTree).restyle())
 
+    @property
+    def follows_team(self) -> bool:
+        return self.dashboard.team.is_open
+
     async def read(self, workspace: "DashboardWorkspace") -> None:
+        runs = self.dashboard.runs or workspace.store
         if self._graph is not None:
-            present = await workspace.store.get(self._session_id)
+            present = await runs.get(self._session_id)
             if present.updated_at == self._graph.updated_at and present.state is self._graph.state:
                 return
-        self.post_message(self.GraphRead(await workspace.store.get_with_hierarchy(self._session_id)))
+        self.post_message(self.GraphRead(await runs.get_with_hierarchy(self._session_id)))
 
     @on(GraphRead)
     def _graph_read(self, event: GraphRead) -> None:
@@ -90,6 +95,7 @@ class SessionScreen(LiveScreen[None]):
             styled(mark.label, CONTENT_STYLE[mark.role]),
             styled(f"{number(len(graph.tasks))} tasks  {number(tool_call_count(graph))} tools", "$foreground-muted"),
             styled(duration(graph.updated_at - graph.created_at), "$foreground-muted"),
+            *([styled(line(graph.user_id, 32), "$foreground-muted")] if graph.user_id and self.follows_team else []),
         )
         self.query_one("#timeline", TextPanel).say(timeline(graph.events, graph, zone), home=False)
         tree = self.query_one(RunTree)
@@ -119,15 +125,15 @@ class SessionScreen(LiveScreen[None]):
     async def _preview(self, artifact: Artifact) -> None:
         """Read the beginning of what is under the cursor. The cursor moving on cancels it."""
         await self.dashboard.pause(PREVIEW_PAUSE)
-        workspace = self.workspace
-        if workspace is None:
+        runs = self.dashboard.runs
+        if runs is None:
             return
         if artifact.size > PREVIEW_BYTES:
             note = "This is long; enter opens it."
             self.post_message(self.PreviewRead(artifact, styled(note, "$foreground-muted")))
             return
         with self.dashboard.reporting():
-            data = await workspace.store.get_artifact_content(artifact.id)
+            data = await runs.get_artifact_content(artifact.id)
             preview = await self.dashboard.in_thread(_begin, data, artifact)
             self.post_message(self.PreviewRead(artifact, preview))
 

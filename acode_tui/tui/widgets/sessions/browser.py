@@ -66,7 +66,7 @@ class SessionBrowser(Vertical):
             if self.table.has_focus:
                 self.focus()
         self.show_rows()
-        self._titles()
+        self.retitle()
 
     def show_rows(self, now: datetime | None = None) -> None:
         """Write the rows again: another page, or the same at a later moment."""
@@ -75,6 +75,7 @@ class SessionBrowser(Vertical):
             return
         table = self.table
         under = table.cursor_key
+        table.source = self._browser.source
         table.lay_out(max(self.size.width - 2, 20))
         table.show_sessions(self._browser.rows, self._now, keep=under)
 
@@ -121,6 +122,14 @@ class SessionBrowser(Vertical):
             )
         if self._browser.page_number > 1:
             return "This page is empty now", (keys(("[", "goes back a page")),)
+        if self._browser.source == "team":
+            return (
+                "The team's database holds no runs yet",
+                (
+                    "What any workspace sends is listed here.",
+                    keys(("s", "sends what waits here"), ("T", "shows this workspace's own")),
+                ),
+            )
         return self._offer or (
             "No runs recorded here yet",
             (
@@ -129,11 +138,13 @@ class SessionBrowser(Vertical):
             ),
         )
 
-    def _titles(self) -> None:
+    def retitle(self) -> None:
+        """Say in the frame whose sessions are shown, which, and how many."""
         browser = self._browser
         states = " ".join(SESSION[state].label for state in browser.filter.states) or "all"
         title: list[Content] = [
             styled("Sessions", "bold"),
+            Content.assemble(("source: ", "$foreground-muted"), self._source()),
             Content.assemble(("state: ", "$foreground-muted"), (states, "$foreground")),
         ]
         if browser.text.strip():
@@ -144,10 +155,27 @@ class SessionBrowser(Vertical):
             title.append(Content.assemble(("order: ", "$foreground-muted"), ("created", "$foreground")))
         self.border_title = Content("   ").join(title)
         pages = "" if browser.page_count is None else f" of {number(browser.page_count)}"
+        if browser.trouble:
+            self.border_subtitle = self._trouble()
+            return
         total = "" if browser.total is None else f"{number(browser.total)} sessions · "
         self.border_subtitle = Content.styled(
             f"{total}page {number(browser.page_number)}{pages}" if browser.loaded else "", "$foreground-muted"
         )
+
+    def _source(self) -> Content:
+        browser = self._browser
+        if browser.joining:
+            return styled("team, connecting… (T gives up)", "$text-warning")
+        if browser.trouble:
+            return styled("✗ team, out of reach", "$text-error")
+        return styled(browser.source, "$text-primary" if browser.source == "team" else "$foreground")
+
+    def _trouble(self) -> Content:
+        advice = keys(("R", "tries again"), ("T", "shows this workspace's own"))
+        room = max(self.size.width - advice.cell_length - 12, 0)
+        why = f"{line(self._browser.trouble, room)}  ·  " if room > 20 else ""
+        return Content.assemble((why, "$text-warning"), advice)
 
 
 def keys(*pairs: tuple[str, str]) -> Content:

@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.tui.bindings import key
 from acode_tui.tui.palette import ROW_SYNC, SESSION, Mark
+from acode_tui.tui.state import Source
 from acode_tui.tui.times import ago, number, short_number
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 
@@ -27,20 +28,43 @@ _SYNC_GLYPH = Column("sync_glyph", " ", 1)
 _NARROW = (_STATE, _TASK, _TASKS, _TOOLS, _UPDATED, _SYNC_GLYPH)
 _NORMAL = (_STATE, _TASK, _TASKS, _TOOLS, _ARTIFACTS, _UPDATED, _SYNC)
 _WIDE = (_STATE, _TASK, _AGENT, _BRANCH, _TASKS, _TOOLS, _ARTIFACTS, _CREATED, _UPDATED, _SYNC)
+_USER = Column("user", "user", 16)
+
+_TEAM_NARROW = (_STATE, _TASK, Column("user", "user", 12), _TASKS, _UPDATED)
+_TEAM_NORMAL = (_STATE, _TASK, _USER, _TASKS, _TOOLS, _ARTIFACTS, _UPDATED)
+_TEAM_WIDE = (
+    _STATE,
+    _TASK,
+    Column("user", "user", 24),
+    _AGENT,
+    _BRANCH,
+    _TASKS,
+    _TOOLS,
+    _ARTIFACTS,
+    _CREATED,
+    _UPDATED,
+)
 _UNKNOWN = Mark("?", "unknown", "quiet")
+_COLUMNS: dict[Source, tuple[tuple[Column, ...], ...]] = {
+    "local": (_NARROW, _NORMAL, _WIDE),
+    "team": (_TEAM_NARROW, _TEAM_NORMAL, _TEAM_WIDE),
+}
 
 
 class SessionTable(KeyedTable):
-    """Sessions, newest activity first."""
+    """Sessions, newest activity first. Of the team's, who ran them is told instead of whether they were sent."""
+
+    source: Source = "local"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("open", "enter", "select_cursor", "open", "Open the session under the cursor", shown_as="enter"),
     ]
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
+        narrow, normal, wide = _COLUMNS[self.source]
         if width < 100:
-            return _NARROW
-        return _NORMAL if width < 160 else _WIDE
+            return narrow
+        return normal if width < 160 else wide
 
     def show_sessions(self, sessions: Sequence[SessionSummary], now: datetime, *, keep: str | None = None) -> None:
         self.show([(session.id, session_row(session, now)) for session in sessions], keep=keep)
@@ -65,6 +89,7 @@ def session_row(session: SessionSummary, now: datetime) -> Row:
         "created": (ago(session.created_at, now), "quiet"),
         "agent": (_first(metadata, "agent", "source"), "quiet"),
         "branch": (_first(metadata, "gitBranch", "git_branch", "branch"), "quiet"),
+        "user": (session.user_id or "–", "quiet"),
         "sync": (sync.label, sync.role),
         "sync_glyph": (sync.glyph, sync.role),
     }
