@@ -31,18 +31,12 @@ from acode_tui.sync.pull import pull
 from acode_tui.sync.standing import Condition, describe, status_of
 from acode_tui.sync.tenure import Tenure
 from acode_tui.sync.waiting import drained_by_other
+from acode_tui.sync.waking import Sleep, Waking
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget
 
-Sleep = Callable[[float], Awaitable[None]]
 Work = Callable[[Tally], Awaitable[None]]
-
-POLL_SECONDS = 1.0
-"""How soon another process's commit is noticed while the worker sleeps."""
-
-LINGER_SECONDS = 0.2
-"""How long a local commit waits for others to join it: a busy agent is sent in batches, not row by row."""
 
 STANDBY_SECONDS = 5.0
 """How often a standby looks whether the lease is free."""
@@ -75,21 +69,18 @@ class SyncWorker:
         resolve = resolve or (lambda settings: resolve_postgres(settings.persistence.postgres))
         self._journal = journal
         self._settings = settings
-        self._data_version = data_version
         self._wall = wall
         self._sleep = sleep
         self._circuit = Circuit(random)
         self._tenure = Tenure(journal, mode=mode, wall=wall)
         self._link = Link(journal, settings, user=user, resolve=resolve, wall=wall)
         self._busy = asyncio.Lock()
-        self._wake = asyncio.Event()
+        self._waking = Waking(wall, sleep, data_version)
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
         self._paused = False
         self._winding_down = False
         self._changing = False
-        self._committed = False
-        self._written = False
         self._activity: SyncState | None = None
         self._trouble: AcodeError | None = None
         self._rate = 0.0
@@ -113,7 +104,7 @@ class SyncWorker:
     async def stop(self) -> None:
         """Finish the batch in hand, give up the lease, close the connection; within 10 s."""
         self._stopping = True
-        self._wake.set()
+        self._waking.wake()
         try:
             if self._loop is not None:
                 await asyncio.wait([self._loop], timeout=STOP_SECONDS)
@@ -130,12 +121,12 @@ class SyncWorker:
     async def pause(self) -> None:
         """Stop draining until ``resume``; the lease is kept, so nobody else drains either."""
         self._paused = True
-        self._wake.set()
+        self._waking.wake()
 
     async def resume(self) -> None:
         """Go on after ``pause``."""
         self._paused = False
-        self._wake.set()
+        self._waking.wake()
 
     def wind_down(self) -> None:
         """Let the batch in hand finish and begin no other: what was asked for answers with what remains."""
@@ -143,10 +134,7 @@ class SyncWorker:
 
     def local_commit(self) -> None:
         """Something was written here: have a look soon."""
-        self._written = True
-        if not self._committed:
-            self._committed = True
-            self._wake.set()
+        self._waking.local_commit()
 
     async def reconfigure(self, settings: Settings) -> None:
         """Take over changed settings: another address, another interval, on or off (AC-023).
@@ -158,7 +146,7 @@ class SyncWorker:
             # Nothing about the target has changed but that somebody asked: it is tried again.
             self._settings = self._link.settings = settings
             self._circuit.close()
-            self._wake.set()
+            self._waking.wake()
             return
         self._changing = True
         try:
@@ -173,7 +161,7 @@ class SyncWorker:
                 self._busy.release()
         finally:
             self._changing = False
-            self._wake.set()
+            self._waking.wake()
 
     async def sync_now(self, *, batch_size: int | None = None, progress: ProgressCallback | None = None) -> SyncReport:
         """Drain until nothing is due, whatever the circuit says; then pull.
@@ -245,7 +233,7 @@ class SyncWorker:
                     await self._link.close()
             if not dry_run:
                 self._circuit.close()
-        self._wake.set()
+        self._waking.wake()
         return done
 
     async def log_tail(self, limit: int) -> tuple[LogEntry, ...]:
@@ -258,12 +246,10 @@ class SyncWorker:
         heartbeat = asyncio.create_task(self._beat(), name="acode-sync-heartbeat")
         try:
             while not self._stopping:
-                self._wake.clear()
-                self._committed = False
-                # Before the round, so that what others commit during it is noticed after it.
-                version = await self._version()
+                await self._waking.begin()
                 await self._round()
-                await self._rest(version)
+                if not self._stopping:
+                    await self._waking.rest(await self._patience(), self._is_wanted)
         finally:
             heartbeat.cancel()
             with suppress(asyncio.CancelledError):
@@ -287,31 +273,12 @@ class SyncWorker:
             except LeaseLostError:
                 # Next turn: a standby, unless the other one is gone already.
                 self._tenure.forget()
-                self._wake.set()
+                self._waking.wake()
             except AcodeError as error:
                 # The workspace itself refused (disk full, locked for 30 s): nothing is lost, the next turn tries again.
                 self._trouble = error
                 log.error("sync.trouble", code=error.code, reason=error.message)
             await self._tenure.show(self._shown())
-
-    async def _rest(self, version: int) -> None:
-        """Wait for the interval, a local commit, a request, another process's commit, or a probe that is due."""
-        if self._stopping:
-            return
-        until = self._wall() + timedelta(seconds=await self._patience())
-        while not (self._wake.is_set() or self._stopping):
-            left = (until - self._wall()).total_seconds()
-            if left <= 0:
-                return
-            await self._nap(min(left, POLL_SECONDS))
-            seen = await self._version()
-            if seen != version:
-                version = seen
-                if await self._is_wanted():
-                    return
-        if self._committed and not self._stopping:
-            self._wake.clear()
-            await self._nap(LINGER_SECONDS)
 
     async def _is_wanted(self) -> bool:
         """Whether what somebody committed gives this worker something to do; its own heartbeats do not."""
@@ -334,19 +301,6 @@ class SyncWorker:
             if due is not None:
                 return max(0.05, min(seconds, (due - now).total_seconds()))
         return seconds
-
-    async def _nap(self, seconds: float) -> None:
-        waking = asyncio.ensure_future(self._wake.wait())
-        sleeping = asyncio.ensure_future(self._sleep(seconds))
-        try:
-            await asyncio.wait({waking, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in (waking, sleeping):
-                each.cancel()
-            await asyncio.gather(waking, sleeping, return_exceptions=True)
-
-    async def _version(self) -> int:
-        return 0 if self._data_version is None else await self._data_version()
 
     async def _beat(self) -> None:
         """A heartbeat of its own, so that a long batch does not cost the lease."""
@@ -442,7 +396,7 @@ class SyncWorker:
             self._activity = SyncState.CONNECTING
         target, mark = await self._link.connected(self._tenure.token)
         self._activity = SyncState.SYNCING
-        self._written = False
+        self._waking.is_quiet()  # what was written before does not count
         pending = (await self._journal.standing()).outbox.pending
         drain = Drain(
             self._journal,
@@ -452,7 +406,7 @@ class SyncWorker:
             batch_size=batch_size or self._settings.persistence.sync.max_batch_size,
             tally=tally,
             should_stop=self._should_stop,
-            is_quiet=self._is_quiet,
+            is_quiet=self._waking.is_quiet,
             pending=pending,
             progress=progress,
         )
@@ -467,11 +421,6 @@ class SyncWorker:
     def _should_stop(self) -> bool:
         """Asked between batches and pages: whether somebody wants this drain to end."""
         return self._stopping or self._paused or self._changing or self._winding_down or self._tenure.is_lost
-
-    def _is_quiet(self) -> bool:
-        """Asked before each batch: whether nobody in this process has written since the last one."""
-        written, self._written = self._written, False
-        return not written
 
     async def _queue(self, *, everything: bool, new_life: bool = False) -> None:
         after: str | None = ""
