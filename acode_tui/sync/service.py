@@ -344,8 +344,8 @@ class SyncWorker:
             await work(tally)
             is_news = self._circuit.fault is not None
             self._circuit.close()
-            event = "drained"
-            self._synced_at = self._wall()
+            if not self._should_stop():
+                event, self._synced_at = "drained", self._wall()
             if is_news:
                 log.info("sync.state", state=SyncState.IDLE.value)
         except PostgresFault as error:

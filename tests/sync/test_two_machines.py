@@ -70,6 +70,8 @@ async def test_the_later_edit_ends_up_on_both_machines(
     assert (central["winner"], str(central["id"])) == (conflict.winner, conflict.id)
     assert (await second.sync.status()).conflicts == 1
     assert (await second.sync.status()).unreviewed_conflicts == 1
+    async with opened(second.root, time) as reopened:
+        assert (await reopened.sync.status()).conflicts == 1
 
     (line,) = [line for line in log_lines() if line.get("code") == "ACODE-DB-006"]
     assert line["level"] == "warning"

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import acode_tui
 from acode_tui import SessionState
 from acode_tui.domain.errors import SyncError
 from acode_tui.sync import service
@@ -237,6 +238,23 @@ async def test_local_writes_go_on_and_a_stop_is_prompt_while_the_target_hangs(
     async with opened(tmp_path, time) as again:
         await again.sync.sync_now()
     await assert_nothing_was_lost(again.database_path, team)
+
+
+async def test_a_stop_is_prompt_while_a_connection_is_being_made(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "STOP_SECONDS", 0.1)
+    async with fault_proxy("127.0.0.1", team.server.port) as proxy:
+        await proxy.set_mode(Mode.SWALLOW)
+        monkeypatch.setenv(URL, team.url_through(proxy.port))
+        async with acode_tui.open_workspace(
+            tmp_path, sync=True, wall=time.wall, sleep=time.sleep, settings=syncing()
+        ) as workspace:
+            while (await workspace.sync.status()).state is not SyncState.CONNECTING:
+                pass
+            async with asyncio.timeout(5):
+                await workspace.sync.stop()
+            assert query(workspace, "SELECT count(*) FROM sync_lease") == [(0,)]
 
 
 @pytest.mark.ac("AC-023")
