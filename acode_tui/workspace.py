@@ -3,10 +3,11 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acode_tui.config import (
     ConfigWatch,
@@ -23,6 +24,7 @@ from acode_tui.domain.errors import AcodeError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
 from acode_tui.files import PRIVATE_FOLDER, tighten
 from acode_tui.logs import get_logger
+from acode_tui.ops.validate import Validation, compare
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import Check, DatabaseFacts, RunStateReader, SchemaStatus
 from acode_tui.storage.sqlite import inspection, meta
@@ -38,6 +40,7 @@ from acode_tui.storage.sqlite.connection import (
 from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
 from acode_tui.storage.sqlite.snapshot import take_snapshot
 from acode_tui.storage.sqlite.sync_journal import SyncJournal
@@ -45,7 +48,11 @@ from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
 from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.backoff import record_delay
-from acode_tui.sync.service import Sleep, SyncWorker
+from acode_tui.sync.service import SyncWorker
+from acode_tui.sync.waking import Sleep
+
+if TYPE_CHECKING:
+    from acode_tui.storage.postgres.connection import ReadPool
 
 CONFIG_POLL_SECONDS = 2.0
 """A changed configuration is taken over within 5 s."""
@@ -163,10 +170,25 @@ class Workspace:
     @asynccontextmanager
     async def open_team(self) -> AsyncIterator[RunStateReader]:
         """The whole team's runs, read from PostgreSQL. Raises SyncError where it is not enabled or misconfigured."""
+        from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+
+        async with self._team_pool() as pool:
+            yield PostgresRunStateStore(pool, schema=self.settings.persistence.postgres.schema)
+
+    async def validate(self, *, progress: Callable[[int], None] | None = None) -> Validation:
+        """Compare every row here with the team's database. Raises SyncError where that is not enabled."""
+        from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
+
+        async with self._team_pool() as pool:
+            schema = self.settings.persistence.postgres.schema
+            team = PostgresRowChecksums(pool, schema=schema, workspace_id=self.workspace_id)
+            return await compare(SqliteRowChecksums(self._readers), team, progress=progress)
+
+    @asynccontextmanager
+    async def _team_pool(self) -> "AsyncIterator[ReadPool]":
         target = self.sync.require_target()
         # Here, not above: a process that stays local need not load the driver.
         from acode_tui.storage.postgres.connection import ReadPool
-        from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
 
         postgres = self.settings.persistence.postgres
         pool = ReadPool(
@@ -175,11 +197,10 @@ class Workspace:
             connect_timeout=postgres.connect_timeout_seconds,
             command_timeout=postgres.command_timeout_seconds,
         )
-        store = PostgresRunStateStore(pool, schema=postgres.schema)
         try:
-            yield store
+            yield pool
         finally:
-            await store.close()
+            await pool.close()
 
     async def check(self) -> tuple[Check, ...]:
         """Look for damage; changes nothing. Takes about as long as reading the file."""

@@ -9,14 +9,18 @@ from acode_tui.cli import conflicts, outbox, sync
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
+from acode_tui.cli.progress import CountLine
 from acode_tui.cli.usage import examples, json_option
 from acode_tui.config import PostgresTarget, resolve_postgres
 from acode_tui.sync.ports import SyncState
 
 if TYPE_CHECKING:
+    from acode_tui.ops.validate import Validation
     from acode_tui.storage.migrations.runner import TierMigrations
     from acode_tui.storage.ports import Check
     from acode_tui.workspace import Workspace
+
+_MOST_MISMATCHES = 20
 
 
 @click.group("db", epilog=examples("acode-tui db status"))
@@ -211,6 +215,34 @@ def schema(invocation: Invocation, dialect: str, role: str | None) -> None:
     from acode_tui.storage.postgres.provisioning import provisioning_sql
 
     click.echo(provisioning_sql(invocation.settings.persistence.postgres.schema, role))
+
+
+@command.command(
+    "validate", epilog=examples("acode-tui db validate", "acode-tui db validate --compare-checksums --json")
+)
+@click.option("--compare-checksums", is_flag=True, help="Compare row by row (what it does in any case).")
+@json_option
+@pass_invocation
+def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> int:
+    """Compare every row here with the team's database. Exits 1 where they differ; changes nothing."""
+
+    async def compare(workspace: "Workspace") -> "Validation":
+        with CountLine("sessions compared") as line:
+            return await workspace.validate(progress=line.show)
+
+    found = invocation.with_workspace(compare)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"{found.matching:,} of {plural(found.compared, 'session')} match")
+        if found.mismatched:
+            shown = found.mismatched[:_MOST_MISMATCHES]
+            rows = [(each.table, each.id, each.session_id, each.finding) for each in shown]
+            print_table((Column("table"), Column("id"), Column("session"), Column("finding", flexible=True)), rows)
+            if len(found.mismatched) > len(shown):
+                click.echo(f"and {len(found.mismatched) - len(shown):,} more; --json has all of them", err=True)
+            click.echo("what still waits in the outbox differs until it is sent: `acode-tui db sync now`", err=True)
+    return FAULT if found.mismatched else 0
 
 
 @command.command("check", epilog=examples("acode-tui db check", "acode-tui db check --json && echo sound"))

@@ -6,13 +6,13 @@ a changed configuration file, takes over new settings. A second worker waits as 
 
 import asyncio
 import signal
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from acode_tui import logs
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation
 from acode_tui.cli.notify import notify
+from acode_tui.cli.signals import handled
 from acode_tui.domain.errors import AcodeError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run_headless(invocation: Invocation, *, once: bool) -> int:
 
 async def _drain(workspace: "Workspace") -> int:
     """Send what is due. A signal ends it after the batch in hand."""
-    with _signals({signal.SIGINT: workspace.sync.wind_down, signal.SIGTERM: workspace.sync.wind_down}):
+    with handled({signal.SIGINT: workspace.sync.wind_down, signal.SIGTERM: workspace.sync.wind_down}):
         report = await workspace.sync.sync_now()
     log.info(
         "headless.drained",
@@ -60,7 +60,7 @@ async def _drain(workspace: "Workspace") -> int:
 async def _serve(workspace: "Workspace", invocation: Invocation) -> int:
     stop = asyncio.Event()
     hang_up = asyncio.Event()
-    with _signals({signal.SIGINT: stop.set, signal.SIGTERM: stop.set, signal.SIGHUP: hang_up.set}):
+    with handled({signal.SIGINT: stop.set, signal.SIGTERM: stop.set, signal.SIGHUP: hang_up.set}):
         log.info("headless.started", database=str(workspace.database_path))
         notify("READY=1", invocation.environ)
         watching = asyncio.create_task(_watch(workspace, invocation, hang_up), name="acode-headless")
@@ -106,20 +106,3 @@ async def _reload(workspace: "Workspace", invocation: Invocation) -> None:
         log.info("config.reloaded")
     except AcodeError as error:
         log.warning("config.refused", code=error.code, reason=error.message, hint=error.hint)
-
-
-class _signals:
-    """Signal handlers of the running loop for the length of a block."""
-
-    def __init__(self, handlers: dict[signal.Signals, Callable[[], object]]) -> None:
-        self._handlers = handlers
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number, handler in self._handlers.items():
-            loop.add_signal_handler(number, handler)
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in self._handlers:
-            loop.remove_signal_handler(number)

@@ -62,6 +62,18 @@ class ImportLine(Line):
         self.write(lambda: describe(progress, self.seconds))
 
 
+class CountLine(Line):
+    """How many of something are done."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def show(self, done: int) -> None:
+        """Show this."""
+        self.write(lambda: f"{done:,} {self._what}")
+
+
 class SyncLine(Line):
     """How far a drain is."""
 

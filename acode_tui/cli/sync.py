@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +12,7 @@ from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, plural, print_fields, print_json, print_table
 from acode_tui.cli.progress import SyncLine
+from acode_tui.cli.signals import handled
 from acode_tui.cli.usage import examples, json_option
 
 if TYPE_CHECKING:
@@ -161,18 +162,12 @@ def _run(invocation: Invocation, work: Work, *, as_json: bool) -> int:
     return FAULT if report.failed else 0
 
 
-@contextmanager
-def _winding_down(workspace: "Workspace") -> Iterator[None]:
+def _winding_down(workspace: "Workspace") -> AbstractContextManager[None]:
     """Ctrl-C lets the batch in hand finish; a second one ends the program at once."""
-    loop = asyncio.get_running_loop()
 
     def once() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
         workspace.sync.wind_down()
         click.echo("\nfinishing the batch in hand", err=True)
 
-    loop.add_signal_handler(signal.SIGINT, once)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
+    return handled({signal.SIGINT: once})

@@ -335,3 +335,19 @@ class TranscriptLog(Protocol):
     async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[SessionGraph]]]) -> tuple[SaveResult, ...]:
         """Several files in one transaction: all of them, or none."""
         ...
+
+
+RowChecksums = dict[tuple[str, str], bytes]
+"""A checksum of each row's real column values, by (table, id)."""
+
+
+class RowChecksumReader(Protocol):
+    """What a tier really holds, in a form that can be compared with another tier."""
+
+    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
+        """The next ids in order; empty at the end. ``after`` is empty at the beginning."""
+        ...
+
+    async def of_sessions(self, ids: tuple[str, ...]) -> dict[str, RowChecksums]:
+        """By session, each of its rows."""
+        ...

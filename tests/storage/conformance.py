@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from acode_tui.domain.canonical import normal_form
 from acode_tui.domain.codec import to_plain
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCall
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.ports import RunStateReader, SessionFilter
-from acode_tui.sync.conflict import normal_form
 from tests.storage.runs import T0, make_run, plain
 
 Seed = Callable[[Sequence[SessionGraph]], Awaitable[None]]

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.domain.canonical import normal_form
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.times import format_time
 from acode_tui.storage.postgres.rows import select_list
-from acode_tui.sync.conflict import normal_form
 from tests.pg import Database
 
 Rows = dict[str, dict[str, dict[str, Any]]]

@@ -69,6 +69,9 @@ async def test_adopting_postgres_live(tmp_path: Path, time: FakeTime, provisione
         await workspace.store.create_session("visible within an interval")
         await time.advance(30)
         assert await provisioned.fetch("SELECT 1 FROM sessions WHERE task_description = 'visible within an interval'")
+        compared = await workspace.validate()
+        assert (compared.matching, compared.mismatched) == (compared.compared, ())
+        assert compared.compared == await workspace.store.count()
 
         switch(folder, on=False)
         await time.advance(30)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from acode_tui.domain.canonical import normal_form
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
@@ -15,7 +16,6 @@ from acode_tui.storage.postgres.fault import FaultKind, PostgresFault
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from acode_tui.sync.classify import Verdict, classify
-from acode_tui.sync.conflict import normal_form
 from tests.pg import Database
 from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE, Machine, outcomes, target_of
 from tests.storage.runs import edited, make_run, plain, records

@@ -1,0 +1,46 @@
+"""Checksums of the rows that are really in the workspace file, content included."""
+
+import sqlite3
+from hashlib import sha256
+
+from acode_tui.domain.canonical import canonical_digest
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.ports import RowChecksums
+from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.readers import Readers
+
+_NEXT = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
+_OF_SESSION = {
+    kind: rows.SELECT[kind] if kind is EntityType.SESSION else rows.SELECT_SESSION_ROWS[kind] for kind in TABLES
+}
+_CONTENT = "SELECT content FROM artifacts WHERE id = ?"
+
+
+class SqliteRowChecksums:
+    """``RowChecksumReader`` over the workspace file."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
+        """The next session ids in order."""
+        return await self._readers.run(
+            lambda connection: tuple(row[0] for row in connection.execute(_NEXT, (after, limit)))
+        )
+
+    async def of_sessions(self, ids: tuple[str, ...]) -> dict[str, RowChecksums]:
+        """By session: each row's checksum by (table, id)."""
+        return await self._readers.run(lambda connection: {each: _of_session(connection, each) for each in ids})
+
+
+def _of_session(connection: sqlite3.Connection, session_id: str) -> RowChecksums:
+    found: RowChecksums = {}
+    for kind, table in TABLES.items():
+        for row in connection.execute(_OF_SESSION[kind], (session_id,)).fetchall():
+            content = None
+            if kind is EntityType.ARTIFACT:
+                content = sha256(connection.execute(_CONTENT, (row[0],)).fetchone()[0]).hexdigest()
+            entity = rows.from_row(kind, row)
+            found[table.name, row[0]] = canonical_digest(entity, without=("workspaceId",), content_sha256=content)
+    return found
