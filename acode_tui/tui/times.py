@@ -70,6 +70,11 @@ def number(count: int) -> str:
     return f"{count:,}"
 
 
+def counted(count: int, thing: str) -> str:
+    """``1 task``, ``12 tasks``."""
+    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
+
+
 def short_number(count: int) -> str:
     """A count in at most five columns: ``9,999``, ``12.3k``, ``1.4M``."""
     if count < 10_000:

@@ -7,7 +7,10 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from acode_tui.domain.errors import TransactionError
+from acode_tui.config import Settings
+from acode_tui.config.settings import PersistenceSettings, PostgresSettings
+from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
+from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.screens.conflicts import ConflictsScreen
@@ -225,3 +228,48 @@ def _in_header(pilot: Pilot[int], word: str) -> bool:
 
 def _samples(pilot: Pilot[int], count: int) -> bool:
     return len(main_screen(pilot).backlog.samples) == count
+
+
+async def test_the_plan_shows_both_tiers_and_says_what_was_done(fake: FakeWorkspace) -> None:
+    fake.settings = syncing()
+    fake.remote_plan = TierMigrations(
+        tier="postgres", from_version="1.0.0", to_version="1.2.0", pending=("1.1.0", "1.2.0")
+    )
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("m")
+        await until(pilot, lambda: "due: 1.1.0, 1.2.0" in shown(pilot))
+        assert "sqlite    1.2.0 ✓" in shown(pilot)
+        assert "postgres  1.0.0 → 1.2.0" in shown(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: toasts(pilot))
+        assert toasts(pilot) == [("migrate", "sqlite: up to date at 1.2.0\npostgres: 1.1.0, 1.2.0 applied")]
+        await pilot.press("m")
+        await until(pilot, lambda: "Nothing is due" in shown(pilot))
+        assert "postgres  1.2.0 ✓" in shown(pilot)
+
+
+async def test_a_plan_of_a_server_out_of_reach_says_why_and_what_to_do(fake: FakeWorkspace) -> None:
+    fake.settings = syncing()
+    fake.remote_plan = DatabaseConnectionError("db.example.org:5432/runs refuses [/red]", hint="is it running?")
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("m")
+        await until(pilot, lambda: "✗ db.example.org:5432/runs refuses [/red]" in shown(pilot))
+        assert "is it running?" in shown(pilot)
+        assert "sqlite    1.2.0 ✓" in shown(pilot)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert toasts(pilot) == []
+
+
+async def test_a_plan_without_postgres_says_how_to_have_one(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("m")
+        await until(pilot, lambda: "off; persistence.postgres.enabled turns it on" in shown(pilot))
+        assert "Nothing is due" in shown(pilot)
+
+
+def syncing() -> Settings:
+    return Settings(persistence=PersistenceSettings(postgres=PostgresSettings(enabled=True)))

@@ -19,7 +19,7 @@ from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import duration, number
+from acode_tui.tui.times import counted, duration
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.run_tree import RunTree, foldable
 from acode_tui.tui.widgets.scrolling import TextPanel
@@ -93,7 +93,9 @@ class SessionScreen(LiveScreen[None]):
         self.query_one(TitleLine).say(
             graph.task_description,
             styled(mark.label, CONTENT_STYLE[mark.role]),
-            styled(f"{number(len(graph.tasks))} tasks  {number(tool_call_count(graph))} tools", "$foreground-muted"),
+            styled(
+                f"{counted(len(graph.tasks), 'task')}  {counted(tool_call_count(graph), 'tool')}", "$foreground-muted"
+            ),
             styled(duration(graph.updated_at - graph.created_at), "$foreground-muted"),
             *([styled(line(graph.user_id, 32), "$foreground-muted")] if graph.user_id and self.follows_team else []),
         )

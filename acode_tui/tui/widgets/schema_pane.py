@@ -29,17 +29,18 @@ class SchemaPane(Pane):
         due = len(schema.pending)
         return [
             _tier("sqlite", schema.version, schema.target, "none"),
-            self._remote(overview),
+            self._remote(overview, width),
             styled(f"{due} due · m runs them", "$text-warning")
             if due
             else styled("no migrations due" if width > 18 else "up to date", "$foreground-muted"),
         ]
 
-    def _remote(self, overview: Overview) -> Content:
+    def _remote(self, overview: Overview, width: int) -> Content:
         sync = overview.sync
         if sync.schema_version is None:
             state = _UNREACHED.get(sync.state, "not seen yet")
-            return Content.assemble(("pg     ", "$foreground-muted"), (state, "$foreground-muted"))
+            name = f"{'pg':<7}" if 7 + len(state) <= width else "pg "
+            return styled(name + state, "$foreground-muted")
         return _tier("pg", sync.schema_version, sync.target_schema_version or sync.schema_version, "none")
 
 

@@ -28,14 +28,14 @@ _SYNC_GLYPH = Column("sync_glyph", " ", 1)
 _NARROW = (_STATE, _TASK, _TASKS, _TOOLS, _UPDATED, _SYNC_GLYPH)
 _NORMAL = (_STATE, _TASK, _TASKS, _TOOLS, _ARTIFACTS, _UPDATED, _SYNC)
 _WIDE = (_STATE, _TASK, _AGENT, _BRANCH, _TASKS, _TOOLS, _ARTIFACTS, _CREATED, _UPDATED, _SYNC)
-_USER = Column("user", "user", 16)
+_USER = Column("user_short", "user", 16)
 
-_TEAM_NARROW = (_STATE, _TASK, Column("user", "user", 12), _TASKS, _UPDATED)
+_TEAM_NARROW = (_STATE, _TASK, Column("user_short", "user", 12), _TASKS, _UPDATED)
 _TEAM_NORMAL = (_STATE, _TASK, _USER, _TASKS, _TOOLS, _ARTIFACTS, _UPDATED)
 _TEAM_WIDE = (
     _STATE,
     _TASK,
-    Column("user", "user", 24),
+    Column("user", "user", 28),
     _AGENT,
     _BRANCH,
     _TASKS,
@@ -90,6 +90,7 @@ def session_row(session: SessionSummary, now: datetime) -> Row:
         "agent": (_first(metadata, "agent", "source"), "quiet"),
         "branch": (_first(metadata, "gitBranch", "git_branch", "branch"), "quiet"),
         "user": (session.user_id or "–", "quiet"),
+        "user_short": ((session.user_id or "–").partition("@")[0], "quiet"),
         "sync": (sync.label, sync.role),
         "sync_glyph": (sync.glyph, sync.role),
     }

@@ -1,0 +1,167 @@
+"""What the dashboard follows while it is open: other processes, changed settings, a terminal without colour."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+from acode_tui.config import Settings, TuiSettings
+from acode_tui.tui.screens.filter import StateFilter
+from acode_tui.tui.screens.log import LogScreen
+from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import TurnedClock
+from tests.conftest import PLAIN_SETTINGS
+from tests.tui.driving import SETTINGS, dashboard, main_screen, over, sessions, shown, toasts, until, until_listed
+from tests.tui.fake import FakeWorkspace
+
+WRITE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10)
+with connection:
+    connection.execute("UPDATE sessions SET task_description = 'from another process' WHERE id = ?", (sys.argv[2],))
+connection.close()
+"""
+
+
+@pytest.mark.ac("AC-014")
+async def test_one_tick_after_another_processs_commit_shows_it(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    """The timer is set to tick every half second; here it rests, and one tick by hand has to do."""
+    assert Settings().tui.refresh_seconds <= 0.5
+    session = await workspace.store.create_session("as it was")
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Workspace]:
+        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
+            yield opened
+
+    resting = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=60))
+    async with dashboard(tmp_path, opening, settings=resting, wall=clock).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        command = [sys.executable, "-c", WRITE, str(workspace.database_path), session.id]
+        await asyncio.to_thread(subprocess.run, command, check=True)
+        await until(pilot, lambda: not main_screen(pilot)._reading)
+        assert "as it was" in shown(pilot)
+        main_screen(pilot).poll()
+        await until(pilot, lambda: "from another process" in shown(pilot), seconds=10)
+
+
+def changed(fake: FakeWorkspace, **tui: object) -> None:
+    """What the workspace does when a configuration file has changed."""
+    fake.settings = msgspec.structs.replace(fake.settings, tui=msgspec.structs.replace(fake.settings.tui, **tui))
+
+
+async def test_another_page_size_is_taken_over_and_begins_at_the_first_page(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "page 2 of 3" in shown(pilot))
+        changed(fake, page_size=20)
+        await until(pilot, lambda: "page 1 of 6" in shown(pilot))
+        assert table.row_count == 20
+
+
+async def test_another_theme_is_worn_and_not_written_back(fake: FakeWorkspace) -> None:
+    kept: list[str] = []
+    async with over(fake, save_theme=kept.append).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        changed(fake, theme="nord")
+        await until(pilot, lambda: pilot.app.theme == "nord")
+        changed(fake, theme="no-such")
+        await until(pilot, lambda: toasts(pilot))
+        assert "no-such" in toasts(pilot)[0][1]
+        assert pilot.app.theme == "nord"
+        changed(fake, theme=None)
+        await until(pilot, lambda: pilot.app.theme == "acode-night")
+        assert kept == []
+
+
+async def test_a_theme_that_is_chosen_and_taken_back_is_kept_as_it_was_left(fake: FakeWorkspace) -> None:
+    kept: list[str] = []
+    async with over(fake, save_theme=kept.append).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        for name in ("nord", "acode-night"):
+            pilot.app.theme = name
+            await pilot.pause()
+        await until(pilot, lambda: kept == ["nord", "acode-night"])
+
+
+async def test_other_keys_are_taken_over(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        changed(fake, keymap={"filter": "f5"})
+        await until(pilot, lambda: "f5" in main_screen(pilot).active_bindings)
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(pilot.app.screen, StateFilter))
+
+
+def _pace(pilot: Pilot[int]) -> float | None:
+    timer = main_screen(pilot)._timer
+    return timer._interval if timer is not None else None
+
+
+async def test_another_pace_is_kept_and_a_covered_screen_goes_on_resting(fake: FakeWorkspace) -> None:
+    polls = 0
+    answer = fake.data_version
+
+    async def counted() -> int:
+        nonlocal polls
+        polls += 1
+        return await answer()
+
+    fake.data_version = counted  # type: ignore[method-assign]
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        changed(fake, refresh_seconds=30.0)
+        await until(pilot, lambda: _pace(pilot) == 30.0)
+        await until(pilot, lambda: not main_screen(pilot)._reading)
+        before = polls
+        for _ in range(20):
+            await pilot.pause(0.02)
+        assert polls == before
+        changed(fake, refresh_seconds=0.1)
+        main_screen(pilot).poll()
+        await until(pilot, lambda: polls > before + 3)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LogScreen))
+        await pilot.press("escape")
+        before = polls
+        await until(pilot, lambda: polls > before + 3)
+
+
+def coloured(pilot: Pilot[int]) -> int:
+    """How many pieces on screen have a colour that is no grey."""
+    count = 0
+    for strip in pilot.app.screen._compositor.render_strips():
+        for segment in strip:
+            for colour in (segment.style.color, segment.style.bgcolor) if segment.style else ():
+                if colour is not None and colour.triplet is not None:
+                    count += len(set(colour.triplet)) > 1
+                elif colour is not None and not colour.is_default:
+                    count += 1
+    return count
+
+
+@pytest.mark.parametrize("wished", [True, False])
+async def test_no_color_is_honoured_and_every_state_still_has_its_mark(
+    fake_online: FakeWorkspace, monkeypatch: pytest.MonkeyPatch, wished: bool
+) -> None:
+    if wished:
+        monkeypatch.setenv("NO_COLOR", "1")
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await until(pilot, lambda: "4,872" in shown(pilot))
+        assert (coloured(pilot) == 0) is wished
+        assert "● Executing" in shown(pilot)
+        assert "✗ Failed" in shown(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Timeline" in shown(pilot) and "→" in shown(pilot))
+        assert (coloured(pilot) == 0) is wished
+        assert sessions(pilot).row_count
