@@ -10,7 +10,7 @@ from acode_tui.storage.ports import OutboxStats
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.widgets.sessions.table import SessionTable
 from tests.tui.driving import main_screen, over, shown, until, until_listed
-from tests.tui.fake import NOW, FakeWorkspace, online
+from tests.tui.fake import NOW, FakeStore, FakeWorkspace, online, summary
 from tests.tui.test_import_screen import Scripted
 
 Compare = Callable[..., bool]
@@ -52,6 +52,13 @@ def test_an_empty_workspace(snap_compare: Compare, size: tuple[int, int]) -> Non
 @pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
 def test_a_session(snap_compare: Compare, size: tuple[int, int]) -> None:
     take(snap_compare, online(FakeWorkspace()), size, after("took", "enter", "e", "j", "j"))
+
+
+@pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
+def test_the_teams_runs(snap_compare: Compare, size: tuple[int, int]) -> None:
+    workspace = online(FakeWorkspace(7))
+    workspace.team = FakeStore([summary(number) for number in range(40)])
+    take(snap_compare, workspace, size, after("source: team", "T"))
 
 
 def test_a_diff(snap_compare: Compare) -> None:
