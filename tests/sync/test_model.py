@@ -58,6 +58,7 @@ def play(history: list[Step]) -> None:
 @example(
     history=[Edit(0, TASK), Skew(1, 1800), Edit(1, TASK), Sync(1), Sync(0, edit=TASK), Skew(0, 3600), Edit(0, TASK)]
 )
+@example(history=[Edit(0, TASK), Sync(0, crash=True), Sync(1), Edit(1, TASK), Sync(1), Sync(0, edit=TASK)])
 def test_model_replicas_converge(history: list[Step]) -> None:
     play(history)
 
