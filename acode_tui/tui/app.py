@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.events import Key
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -345,6 +346,13 @@ class Dashboard(App[int]):
     def can_back_up(self) -> bool:
         """Whether the workspace can copy itself yet."""
         return hasattr(self.workspace, "backup")
+
+    def on_key(self, event: Key) -> None:
+        """Give a letter typed ahead of a search line to the line: the key before it was still opening it."""
+        now = self.focused
+        if now is not None and now.check_consume_key(event.key, event.character):
+            event.prevent_default()
+            now.post_message(Key(event.key, event.character))
 
     def action_help(self) -> None:
         from acode_tui.tui.screens.help import HelpScreen

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.ports import SessionFilter
@@ -19,12 +20,14 @@ from tests.tui.driving import (
     content,
     dashboard,
     main_screen,
+    over,
     sessions,
     shown,
     until,
     until_listed,
     with_page_size,
 )
+from tests.tui.fake import FakeWorkspace
 
 pytestmark = pytest.mark.ac("AC-014")
 
@@ -128,6 +131,15 @@ async def test_filter_by_state_shows_those_states_only(
         assert "Cancelled" in shown(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: table.row_count == 4)
+
+
+async def test_keys_typed_ahead_of_the_search_line_go_into_it(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        for name, character in (("slash", "/"), *((character, character) for character in "zebra")):
+            pilot.app.post_message(events.Key(name, character))
+        await until(pilot, lambda: main_screen(pilot).browser.text == "zebra")
+        assert pilot.app.screen is main_screen(pilot)
 
 
 async def test_order_by_creation_is_another_order(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:

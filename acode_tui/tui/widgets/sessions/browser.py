@@ -92,7 +92,8 @@ class SessionBrowser(Vertical):
             self._search = SearchLine()
             await self.mount(self._search, before=0)
         self._search.display = True
-        self._search.focus()
+        # Now, not when the app comes to it: the next letters may be on their way already.
+        self.screen.set_focus(self._search)
 
     def close_search(self, *, clear: bool) -> None:
         if self._search is not None:
