@@ -27,12 +27,14 @@ class Waking:
         self._sleep = sleep
         self._data_version = data_version
         self._awake = asyncio.Event()
+        self._urgent = False
         self._committed = False
         self._written = False
         self._seen = 0
 
     def wake(self) -> None:
         """Somebody wants something: now."""
+        self._urgent = True
         self._awake.set()
 
     def local_commit(self) -> None:
@@ -50,6 +52,7 @@ class Waking:
     async def begin(self) -> None:
         """Before a round, so that whatever comes during it is noticed after it."""
         self._awake.clear()
+        self._urgent = False
         self._committed = False
         self._seen = await self._version()
 
@@ -66,7 +69,7 @@ class Waking:
                 self._seen = version
                 if await is_wanted():
                     return
-        if self._committed:
+        if self._committed and not self._urgent:
             # Only what cannot wait ends this nap: a commit that joins does not.
             self._awake.clear()
             await self._nap(LINGER_SECONDS)

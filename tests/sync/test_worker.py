@@ -12,6 +12,7 @@ from acode_tui import SessionState
 from acode_tui.domain.errors import SyncError
 from acode_tui.sync import service
 from acode_tui.sync.ports import SyncState
+from acode_tui.sync.waking import Waking
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database
@@ -301,3 +302,16 @@ async def test_the_outbox_of_a_workspace_without_postgres_is_folded_parents_firs
         await workspace.reload(syncing())
         await time.advance(1)
     await assert_nothing_was_lost(workspace.database_path, team)
+
+
+async def test_a_stop_does_not_linger_behind_a_commit(time: FakeTime) -> None:
+    waking = Waking(time.wall, time.sleep, None)
+    await waking.begin()
+    waking.local_commit()
+    waking.wake()
+    async with asyncio.timeout(5):
+        await waking.rest(30, _never)
+
+
+async def _never() -> bool:
+    return False
