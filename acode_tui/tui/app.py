@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
-from textual.dom import DOMNode
+from textual.binding import BindingType
 from textual.events import Key
 from textual.screen import Screen
 from textual.timer import Timer
@@ -26,6 +25,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.tui import themes
 from acode_tui.tui.bindings import APP
+from acode_tui.tui.commands import key_commands
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.styles import style_path
@@ -370,21 +370,10 @@ class Dashboard(App[int]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every key of the screen as a command, then Textual's own."""
-        seen: set[str] = set()
-        for node, binding, enabled, tooltip in screen.active_bindings.values():
-            if enabled and binding.id and tooltip and binding.action not in seen and not binding.system:
-                seen.add(binding.action)
-                yield SystemCommand(binding.description.capitalize(), tooltip, _pressing(self, node, binding))
+        yield from key_commands(self, screen)
         for command in super().get_system_commands(screen):
             if command.title not in ("Quit", "Theme", "Keys"):
                 yield command
-
-
-def _pressing(app: Dashboard, node: DOMNode, binding: Binding) -> Callable[[], Coroutine[Any, Any, bool]]:
-    async def press() -> bool:
-        return await app.run_action(binding.action, node)
-
-    return press
 
 
 def _settle() -> None:
