@@ -1,7 +1,6 @@
 """What every test may use: the profiles of the property tests, a clock that a test turns, a workspace of its own."""
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +10,14 @@ from hypothesis import HealthCheck, settings
 
 from acode_tui.config import IdentitySettings, Settings
 from tests.clocks import TurnedClock
+from tests.memory import folder_for_tests
 
 if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
 pytest_plugins = ["tests.pg"]
 
-MEMORY = Path("/dev/shm")
-ROOM = 2 * 1024**3
-
-# Tests open some thousand workspaces, and every commit waits for the disk. What they prove holds in memory as well:
-# a process that is killed leaves what it wrote to the kernel, wherever that keeps it.
-if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder_for_tests()))
 
 settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]

@@ -22,6 +22,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.memory import folder_for_tests
+
 UNPRIVILEGED = 65534
 """``nobody``, which every system has: PostgreSQL refuses to run as root."""
 
@@ -177,14 +179,14 @@ def _open_to_everyone(path: Path) -> bool:
 
 def _temporary_folder() -> Path:
     # Not pytest's tmp_path: its parents are private to root, and a socket's path must stay short.
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder_for_tests()))
     (folder / "owner").write_text(str(os.getpid()))
     return folder
 
 
 def _sweep() -> None:
     """End servers, and remove folders, of test runs that were killed before they could clean up."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in folder_for_tests().glob(f"{_PREFIX}*"):
         owner = folder / "owner"
         if not owner.exists() or Path(f"/proc/{owner.read_text()}").exists():
             continue
@@ -226,7 +228,8 @@ async def _make_template(server: Server) -> None:
 
 async def _database(server: Server, *, template: str) -> AsyncIterator[Database]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG")
+    # Copying files takes two checkpoints, which cost next to nothing where nothing is synced to disk.
+    await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield Database(server, name)
     finally:
