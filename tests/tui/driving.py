@@ -11,6 +11,7 @@ import msgspec
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from acode_tui.config import IdentitySettings, Settings, TuiSettings
 from acode_tui.tui.app import Dashboard
@@ -65,6 +66,18 @@ async def until(pilot: Pilot[int], holds: Callable[[], object], *, seconds: floa
         assert asyncio.get_running_loop().time() < deadline, f"did not come true: {holds}"
         await pilot.pause(0.01)
     await pilot.pause()
+
+
+async def still(pilot: Pilot[int]) -> None:
+    """Let the dashboard work until nothing on the screen has moved for a while: longer than a search waits for keys."""
+    last, same = "", 0
+    while same < 15:
+        await pilot.pause(0.02)
+        for line in pilot.app.screen.query(Input):
+            line.cursor_blink = False
+        now = shown(pilot)
+        same = same + 1 if now == last else 0
+        last = now
 
 
 async def until_listed(pilot: Pilot[int]) -> SessionTable:

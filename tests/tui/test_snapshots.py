@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.widgets.sessions.table import SessionTable
-from tests.tui.driving import main_screen, over, shown, until, until_listed
+from tests.tui.driving import main_screen, over, shown, still, until, until_listed
 from tests.tui.fake import NOW, FakeStore, FakeWorkspace, online, summary
 from tests.tui.test_import_screen import Scripted
 
@@ -30,7 +30,7 @@ def after(expected: str, *keys: str, rows: bool = True) -> Before:
             await pilot.press(key)
             await pilot.pause()
         await until(pilot, lambda: expected in shown(pilot))
-        await pilot.pause(0.2)
+        await still(pilot)
 
     return run
 
@@ -87,7 +87,7 @@ def test_the_filter(snap_compare: Compare) -> None:
 
 
 def test_a_search_without_a_match(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), SMALL, after("No session fits", "slash", *"zebra", "enter"))
+    take(snap_compare, FakeWorkspace(), SMALL, after("matches “zebra”", "slash", *"zebra", "enter"))
 
 
 def test_the_import_asks_first(snap_compare: Compare) -> None:
@@ -102,6 +102,6 @@ def test_the_day_theme(snap_compare: Compare) -> None:
     async def day(pilot: Pilot[int]) -> None:
         await after("4,872")(pilot)
         pilot.app.theme = "acode-day"
-        await pilot.pause(0.2)
+        await still(pilot)
 
     take(snap_compare, online(FakeWorkspace()), USUAL, day)

@@ -16,7 +16,10 @@ class SearchLine(Input):
     BINDINGS: ClassVar[list[BindingType]] = [*SEARCH]
 
     def __init__(self) -> None:
-        super().__init__(placeholder="words in descriptions, tasks, steps, tools, artifacts", id="search")
+        # Selected on focus, what was typed while the line was opening would be typed over by the next letter.
+        super().__init__(
+            placeholder="words in descriptions, tasks, steps, tools, artifacts", id="search", select_on_focus=False
+        )
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
