@@ -186,7 +186,7 @@ async def _long_backlog(server: Server) -> list[Measure]:
 def _peak_mib() -> float:
     """The most memory this process has had resident.
 
-    Linux keeps a parent's peak in a child's ``ru_maxrss``, across exec; what it says of the address space is the child's.
+    Linux keeps a parent's peak in a child's ``ru_maxrss``, across exec; the address space's own peak is the child's.
     """
     status = Path("/proc/self/status")
     if status.exists():
