@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -35,6 +35,7 @@ MINIMUM_SQLITE = (3, 37, 0)
 
 SLOW_STATEMENT_SECONDS = 0.1
 STATEMENT_CACHE = 256
+_WAL_RETRY_SECONDS = 0.02
 
 _TRANSACTION = re.compile(r"\s*(?:BEGIN|COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\s+)?TO\b))\b", re.IGNORECASE)
 
@@ -172,8 +173,7 @@ async def open_writer(
         connection = _connect(path, timeout_seconds)
         try:
             check(connection)
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection, timeout_seconds)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA wal_autocheckpoint = 1000")
@@ -187,6 +187,25 @@ async def open_writer(
         return connection
 
     return await _open(path, connect)
+
+
+def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
+    """Turn WAL on, which the file remembers.
+
+    SQLite does not wait for a lock here: of several processes that open a new file at once, all but one are refused at
+    first. So the wait is done by hand.
+    """
+    deadline = monotonic() + timeout_seconds
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= deadline:
+                raise
+            sleep(_WAL_RETRY_SECONDS)
+        else:
+            return
 
 
 async def open_reader(path: Path, *, timeout_seconds: float) -> FunctionConnection:

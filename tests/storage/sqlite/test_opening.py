@@ -17,6 +17,7 @@ from acode_tui.config import IdentitySettings, PersistenceSettings, Settings, Sq
 from acode_tui.config.root import find_root
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, SchemaMismatchError
 from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.sqlite import connection
 from acode_tui.storage.sqlite.connection import prepare_file, require_sqlite
 from acode_tui.workspace import Workspace, open_workspace
 from tests.storage.sqlite.parts import contents, foreign, rows
@@ -352,3 +353,29 @@ def test_without_dot_agent_the_root_is_where_one_stands(tmp_path: Path) -> None:
 
 def test_settings_here_name_a_user() -> None:
     assert Settings(identity=IdentitySettings(user="ada")).identity.user == "ada"
+
+
+async def test_a_new_file_that_somebody_writes_to_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite refuses to turn WAL on while another process writes, without waiting: the wait is done by hand."""
+    path = tmp_path / "new.db"
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    waited: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        waited.append(seconds)
+        holder.execute("COMMIT")
+
+    monkeypatch.setattr(connection, "sleep", let_go)
+    holder.execute("BEGIN IMMEDIATE")
+    holder.execute("CREATE TABLE somebody_elses (x)")
+    try:
+        opened = await connection.open_writer(path, timeout_seconds=30, check=lambda raw: None)
+        try:
+            assert await opened.run(lambda raw: raw.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+        finally:
+            await opened.close()
+    finally:
+        holder.close()
+    assert len(waited) == 1
