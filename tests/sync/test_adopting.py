@@ -47,7 +47,7 @@ async def test_adopting_postgres_live(tmp_path: Path, time: FakeTime, provisione
     )
     async with acode_tui.open_workspace(folder, sync=True, wall=time.wall, sleep=time.sleep) as workspace:
         time.loops += WORKER_LOOPS
-        for number in range(40):
+        for number in range(127):
             session = await add_run(workspace, f"before {number}")
             if number % 3 == 0:
                 await workspace.store.transition_session(session.id, SessionState.CANCELLED, reason="no")
