@@ -37,6 +37,7 @@ from acode_tui.storage.sqlite.connection import (
     require_sqlite,
     translated,
 )
+from acode_tui.storage.sqlite.exclusive import share
 from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
@@ -232,11 +233,13 @@ async def open_workspace(
     database = settings.persistence.sqlite.resolve(root)
     timeout = settings.persistence.sqlite.timeout_seconds
     known = packaged("sqlite")
-    is_new = await asyncio.to_thread(prepare_file, database)
-    await asyncio.to_thread(tighten, root / AGENT_DIR, PRIVATE_FOLDER)
-    if is_new:
-        await asyncio.to_thread(_keep_out_of_git, root / AGENT_DIR)
     async with AsyncExitStack() as stack:
+        hold = await asyncio.to_thread(share, database, timeout_seconds=timeout)
+        stack.callback(hold.close)
+        is_new = await asyncio.to_thread(prepare_file, database)
+        await asyncio.to_thread(tighten, root / AGENT_DIR, PRIVATE_FOLDER)
+        if is_new:
+            await asyncio.to_thread(_keep_out_of_git, root / AGENT_DIR)
         with translated(f"cannot open {database}", at_open=True):
             connection = await open_writer(
                 database, timeout_seconds=timeout, check=lambda connection: plan(connection, known)

@@ -1,0 +1,92 @@
+"""Putting another database in the workspace file's place, so that a kill at any moment leaves the old or the new one.
+
+A WAL belongs to no file in particular: SQLite would play the old one into the new database. So the old WAL must be gone
+before the new file arrives, and two files cannot be changed at once. Hence one rename decides: from ``commit`` on there
+is a ``<file>.replacing`` beside the file, whole, and whoever opens the workspace finishes what is left to do (see
+``exclusive.share``). Every step may be repeated.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_MARK = ".replacing"
+_WAL, _SHM, _JOURNAL = "-wal", "-shm", "-journal"
+
+
+def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | None:
+    """Put the closed, whole database ``new`` in the place of ``database``; the caller has that alone.
+
+    ``keep_as`` is the suffix under which the old file and its WAL stay: ``corrupted-20260105_182345`` makes
+    ``workspace.db.corrupted-20260105_182345``; without it they go. Answers where the old file is now, if it is.
+    """
+    for leftover in (_beside(new, _WAL), _beside(new, _SHM), _beside(new, _JOURNAL)):
+        if leftover.exists():
+            raise ValueError(f"{new} was not closed: {leftover} is there")
+    _sync(new)
+    kept = _free_place(database, keep_as) if keep_as and database.exists() else None
+    suffix = "" if kept is None else kept.name.removeprefix(database.name)
+    os.rename(new, _beside(database, _MARK + suffix))
+    _sync(database.parent)
+    finish(database)
+    return kept
+
+
+def is_unfinished(database: Path) -> bool:
+    """Whether a replacement was decided and not carried out."""
+    return next(_decided(database), None) is not None
+
+
+def finish(database: Path) -> None:
+    """Carry out a replacement that was decided; harmless if there is none. The caller has the file alone."""
+    for ready in _decided(database):
+        keep_as = ready.name.removeprefix(database.name + _MARK)
+        # The WAL first: the old database may do without it for a moment, the new one must never meet it.
+        for part in (_WAL, _JOURNAL):
+            _put_away(_beside(database, part), _beside(database, keep_as + part) if keep_as else None)
+        _put_away(_beside(database, _SHM), None)
+        if keep_as:
+            _put_away(database, _beside(database, keep_as))
+        os.rename(ready, database)
+        _sync(database.parent)
+
+
+def _free_place(database: Path, suffix: str) -> Path:
+    """Two files that are put away in one second get different names."""
+    place, number = _beside(database, f".{suffix}"), 2
+    while place.exists():
+        place = _beside(database, f".{suffix}_{number}")
+        number += 1
+    return place
+
+
+def _decided(database: Path) -> Iterator[Path]:
+    start = database.name + _MARK
+    try:
+        names = os.listdir(database.parent)
+    except OSError:
+        return
+    for name in sorted(names):
+        if name == start or name.startswith(start + "."):
+            yield database.parent / name
+
+
+def _put_away(path: Path, to: Path | None) -> None:
+    with suppress(FileNotFoundError):
+        if to is None:
+            path.unlink()
+        else:
+            os.rename(path, to)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
