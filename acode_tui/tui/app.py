@@ -24,8 +24,10 @@ from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.tui import themes
+from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import key_commands
+from acode_tui.tui.jobs import Jobs
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.styles import style_path
@@ -83,7 +85,8 @@ class Dashboard(App[int]):
         self._leaving = asyncio.Event()
         self._first_frame = asyncio.Event()
         self._held: asyncio.Task[None] | None = None
-        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self.jobs = Jobs(self.report, self._jobs_changed)
+        self.actions = Actions(self)
         self._team_timer: Timer | None = None
         self._followed: Settings | None = None
         for theme in themes.THEMES:
@@ -166,7 +169,7 @@ class Dashboard(App[int]):
         """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
         self._first_frame.set()
         await self.team.end()
-        await asyncio.gather(*self._jobs.values())
+        await self.jobs.settled()
         self._leaving.set()
         if self._held is not None:
             if self.workspace is None:
@@ -243,72 +246,13 @@ class Dashboard(App[int]):
     # Jobs
 
     def start_job(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Run something to its end whatever happens on screen; False if one of that name is under way."""
-        if name in self._jobs:
-            return False
-        self._jobs[name] = asyncio.create_task(self._run_job(name, work), name=name)
-        return True
+        """Run something to its end whatever happens on screen; False if another job holds it off."""
+        return self.jobs.start(name, lambda run: work()) is not None
 
-    async def _run_job(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            with self.reporting():
-                await work()
-        finally:
-            del self._jobs[name]
-            self.refresh_screens()
-
-    def sync_now(self) -> None:
-        """Drain the outbox in the background."""
-        workspace = self.workspace
-        if workspace is None:
-            return
-
-        async def drain() -> None:
-            report = await workspace.sync.sync_now()
-            said = f"{report.synced:,} sent, {report.remaining:,} remain"
-            if report.conflicts:
-                said += f", {report.conflicts:,} conflicts settled"
-            self.notify(said, title="sync", severity="warning" if report.failed else "information", markup=False)
-
-        if not self.start_job("sync", drain):
-            self.notify("a sync is under way", title="sync", markup=False)
-
-    def pause_or_resume(self, paused: bool) -> None:
-        """Pause the worker, or let it go on."""
-        workspace = self.workspace
-        if workspace is None:
-            return
-
-        async def turn() -> None:
-            await (workspace.sync.resume() if paused else workspace.sync.pause())
-            self.notify("the worker goes on" if paused else "the worker rests", title="sync", markup=False)
-
-        self.start_job("pause", turn)
-
-    def migrate(self) -> bool:
-        """Run what both schemas need; False before the workspace is open, or if it is under way."""
-        workspace = self.workspace
-        if workspace is None:
-            return False
-
-        async def bring_up_to_date() -> None:
-            from acode_tui.tui.screens.migrate import told
-
-            self.notify(told(await workspace.migrate()), title="migrate", markup=False)
-
-        return self.start_job("migrate", bring_up_to_date)
-
-    def back_up(self) -> None:
-        """Copy the workspace's database, where the workspace can."""
-        run = getattr(self.workspace, "backup", None)
-        if run is None:
-            return
-
-        async def copy() -> None:
-            made = await run()
-            self.notify(clean(str(getattr(made, "name", "done"))), title="backup", markup=False)
-
-        self.start_job("backup", copy)
+    def _jobs_changed(self) -> None:
+        self.refresh_screens()
+        for screen in self.screen_stack if self.is_running else ():
+            screen.refresh_bindings()
 
     # Faults
 
@@ -341,11 +285,6 @@ class Dashboard(App[int]):
 
             self._importer = TranscriptImporter(self.settings)
         return self._importer
-
-    @property
-    def can_back_up(self) -> bool:
-        """Whether the workspace can copy itself yet."""
-        return hasattr(self.workspace, "backup")
 
     def on_key(self, event: Key) -> None:
         """Give a letter typed ahead of a search line to the line: the key before it was still opening it."""

@@ -42,8 +42,7 @@ MAIN: list[Binding] = [
         shown_as="T",
     ),
     key("reload", "R", "app.reload", "read again", "Read again what is shown", show=False, shown_as="R"),
-    key("sort", "o", "sort", "order", "Order by last activity or by creation", show=False),
-    key("backup", "b", "backup", "backup", "Copy the workspace's database to a safe place", show=False),
+    key("sort", "O", "sort", "order", "Order by last activity or by creation", show=False, shown_as="O"),
     key("back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False),
 ]
 
@@ -138,9 +137,9 @@ FILTER: list[Binding] = [
 
 HELP: list[Binding] = [key("close", "escape,question_mark,q", "dismiss", "back", "Back", shown_as="esc")]
 
-MIGRATE: list[Binding] = [
-    key("confirm", "enter", "migrate", "migrate", "Run what is due", shown_as="enter"),
-    key("cancel", "escape,m", "dismiss", "back", "Back", shown_as="esc"),
+JOB: list[Binding] = [
+    key("confirm", "enter", "begin", "begin", "Do what is said", shown_as="enter"),
+    key("cancel", "escape", "dismiss", "back", "Back; what has begun goes on by itself", shown_as="esc"),
 ]
 
 IMPORT: list[Binding] = [

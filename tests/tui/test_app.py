@@ -178,19 +178,6 @@ async def test_help_is_written_from_the_bindings_of_the_screen(fake: FakeWorkspa
             assert (binding.tooltip in shown(pilot)) == (binding.id != "backup")
 
 
-async def test_backup_is_not_offered_until_the_workspace_can(fake: FakeWorkspace) -> None:
-    async with over(fake).run_test(size=(120, 36)) as pilot:
-        await until_listed(pilot)
-        assert "b" not in pilot.app.screen.active_bindings
-
-        async def backup() -> str:
-            return "made"
-
-        fake.backup = backup  # type: ignore[attr-defined]
-        await pilot.press("b")
-        await until(pilot, lambda: ("backup", "done") in toasts(pilot))
-
-
 async def test_the_palette_has_every_key_of_the_screen(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)

@@ -148,7 +148,7 @@ async def test_order_by_creation_is_another_order(workspace: Workspace, tmp_path
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
         assert table.keys_shown[0] == ids[0]
-        await pilot.press("o")
+        await pilot.press("O")
         await until(pilot, lambda: table.keys_shown == list(reversed(ids)))
 
 

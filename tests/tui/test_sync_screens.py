@@ -60,7 +60,7 @@ async def test_pending_migrations_stand_in_the_schema_pane_and_its_plan(fake: Fa
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "2 due" in shown(pilot))
         await pilot.press("m")
-        await until(pilot, lambda: "due: 1.1.0, 1.2.0" in shown(pilot))
+        await until(pilot, lambda: "due: 1.2.0" in shown(pilot))
         await pilot.press("escape")
         assert isinstance(pilot.app.screen, MainScreen)
 
@@ -238,13 +238,13 @@ async def test_the_plan_shows_both_tiers_and_says_what_was_done(fake: FakeWorksp
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         await pilot.press("m")
-        await until(pilot, lambda: "due: 1.1.0, 1.2.0" in shown(pilot))
+        await until(pilot, lambda: "due: 1.2.0" in shown(pilot))
         assert "sqlite    1.2.0 ✓" in shown(pilot)
         assert "postgres  1.0.0 → 1.2.0" in shown(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: toasts(pilot))
-        assert toasts(pilot) == [("migrate", "sqlite: up to date at 1.2.0\npostgres: 1.1.0, 1.2.0 applied")]
-        await pilot.press("m")
+        await until(pilot, lambda: "postgres: 1.1.0, 1.2.0 applied" in shown(pilot))
+        assert toasts(pilot) == []
+        await pilot.press("escape", "m")
         await until(pilot, lambda: "Nothing is due" in shown(pilot))
         assert "postgres  1.2.0 ✓" in shown(pilot)
 

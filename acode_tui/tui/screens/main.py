@@ -153,21 +153,16 @@ class MainScreen(BrowsingScreen):
 
             self.app.push_screen(MigrateScreen())
 
-    def action_backup(self) -> None:
-        self.dashboard.back_up()
-
     def action_sync_now(self) -> None:
-        self.dashboard.sync_now()
+        self.dashboard.actions.sync_now()
 
     def action_pause(self) -> None:
         overview = self.query_one(SchemaPane).overview
         if overview is not None:
-            self.dashboard.pause_or_resume(overview.sync.state is SyncState.PAUSED)
+            self.dashboard.actions.pause_or_resume(overview.sync.state is SyncState.PAUSED)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "backup":
-            return self.dashboard.can_back_up
-        return True
+        return self.dashboard.actions.may(action)
 
 
 def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:

@@ -1,84 +1,76 @@
-"""What the schema of both tiers still needs, and running it. A backup is taken before."""
+"""What the schema of both tiers still needs, the backup before it, running it, and what came of it."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Static
 
+from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
-from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import SchemaStatus
-from acode_tui.tui.app import Dashboard
-from acode_tui.tui.bindings import MIGRATE
-from acode_tui.tui.styles import style_path
+from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.screens.job import JobDialog
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.times import number
 
 _IS_OFF = "off; persistence.postgres.enabled turns it on"
+_INDENT = " " * 10
 
 
-class MigrateScreen(ModalScreen[None]):
+class MigrateScreen(JobDialog):
     """The plan for both tiers."""
 
-    CSS_PATH = style_path("dialogs.tcss")
-    BINDINGS: ClassVar[list[BindingType]] = [*MIGRATE]
+    JOB: ClassVar[str] = "migrate"
+    TITLE: ClassVar[str] = "Schema"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._due = False
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = "Schema"
-            yield Static("reading…", markup=False)
-        yield KeyBar()
-
-    @property
-    def dashboard(self) -> Dashboard:
-        app = self.app
-        assert isinstance(app, Dashboard)
-        return app
-
-    def on_mount(self) -> None:
-        self.run_worker(self._read(), exit_on_error=False)
-
-    async def _read(self) -> None:
+    async def plan(self) -> None:
         workspace = self.dashboard.workspace
         if workspace is None:
             return
-        with self.dashboard.reporting():
-            schema = await workspace.schema()
-            self._say(_here(schema), _remote("asking…"))
-            enabled = workspace.settings.persistence.postgres.enabled
-            try:
-                tiers = await workspace.migration_plan()
-                there = next((tier for tier in tiers if tier.tier == "postgres"), None)
-                self._due = bool(schema.pending) or bool(there and there.pending)
-                remote = _there(there) if there is not None else _remote(_IS_OFF if not enabled else "not seen yet")
-                self._say(_here(schema), remote, _conclusion(self._due))
-            except AcodeError as error:
-                # What the workspace's own file needs is known and may be run all the same.
-                self._due = bool(schema.pending)
-                self._say(_here(schema), _refusal(error), _conclusion(self._due) if self._due else Content(""))
-            self.refresh_bindings()
+        schema = await workspace.schema()
+        self.say(_here(schema), _remote("asking…"))
+        settings = workspace.settings
+        try:
+            tiers = await workspace.migration_plan()
+        except AcodeError as error:
+            # What the workspace's own file needs is known and may be run all the same.
+            due = bool(schema.pending)
+            self.say(_here(schema), _refusal(error), *(self._conclusion(settings, due) if due else ()))
+            self.make_ready(due)
+            return
+        there = next((tier for tier in tiers if tier.tier == "postgres"), None)
+        due = bool(schema.pending) or bool(there and there.pending)
+        off = _IS_OFF if not settings.persistence.postgres.enabled else "not seen yet"
+        self.say(_here(schema), _there(there) if there else _remote(off), *self._conclusion(settings, due))
+        self.make_ready(due)
 
-    def _say(self, *parts: Content) -> None:
-        self.query_one(Static).update(Content("\n").join(part for part in parts if part))
+    def _conclusion(self, settings: Settings, due: bool) -> list[Content]:
+        if not due:
+            return [Content(""), styled("✓ Nothing is due.", "$text-success")]
+        first = "migrations.backup_before_migrate is off: no backup is taken."
+        if settings.migrations.backup_before_migrate:
+            folder = resolve_path(self.dashboard.root, settings.backup.directory)
+            first = f"First a backup of the workspace file is taken, into {_within(folder, self.dashboard.root)}/"
+        return [
+            Content(""),
+            styled(first, "$foreground"),
+            styled("A migration that fails leaves its tier as it was.", "$foreground-muted"),
+            styled("From a shell: acode-tui db migrate", "$foreground-muted"),
+        ]
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "migrate":
-            return self._due
-        return True
+    def begin(self) -> JobRun | None:
+        return self.dashboard.actions.migrate()
 
-    def action_migrate(self) -> None:
-        if self.dashboard.migrate():
-            self.dismiss()
+    def told(self, result: Any) -> list[Content]:
+        tiers: Sequence[TierMigrations] = result
+        rows = [styled("✓ Both tiers are up to date." if len(tiers) > 1 else "✓ Up to date.", "bold $text-success")]
+        rows += [styled(row, "$foreground") for row in told(tiers).split("\n")]
+        for tier in tiers:
+            for done in tier.applied if tier.tier == "postgres" else ():
+                rows.append(styled(f"{_INDENT}{done.version}  {number(done.duration_ms)} ms", "$foreground-muted"))
+        return rows
 
 
 def told(tiers: Sequence[TierMigrations]) -> str:
@@ -88,6 +80,11 @@ def told(tiers: Sequence[TierMigrations]) -> str:
         done = ", ".join(migration.version for migration in tier.applied) if tier.tier == "postgres" else ""
         lines.append(f"{tier.tier}: {done} applied" if done else f"{tier.tier}: up to date at {tier.to_version}")
     return clean("\n".join(lines), keep_newlines=True)
+
+
+def _within(path: object, root: object) -> str:
+    """A path, told from the workspace's root where it lies below it."""
+    return str(path).removeprefix(f"{root}/")
 
 
 def _here(schema: SchemaStatus) -> Content:
@@ -110,22 +107,11 @@ def _refusal(error: AcodeError) -> Content:
     return Content("\n").join([said, styled(line(error.hint), "$foreground-muted")]) if error.hint else said
 
 
-def _conclusion(due: bool) -> Content:
-    if not due:
-        return Content.assemble("\n", ("✓ Nothing is due.", "$text-success"))
-    return Content.assemble(
-        "\n",
-        (
-            "The workspace file is backed up first; a migration that fails\nleaves its tier as it was.\n",
-            "$foreground-muted",
-        ),
-        ("From a shell: acode-tui db migrate", "$foreground-muted"),
-    )
-
-
 def _tier(name: str, version: str | None, target: str, pending: Sequence[str]) -> Content:
     state = (f"→ {target}", "$text-warning") if pending else ("✓", "$text-success")
     row = Content.assemble((f"{name:<10}", "$foreground-muted"), (version or "none", "bold"), " ", state)
-    if not pending:
-        return row
-    return Content.assemble(row, (f"\n          due: {', '.join(pending)}", "$foreground-muted"))
+    said = {
+        migration.version: migration.description for migration in packaged("sqlite" if name == "sqlite" else "postgres")
+    }
+    steps = [styled(f"{_INDENT}due: {version:<7} {said.get(version, '')}", "$foreground-muted") for version in pending]
+    return Content("\n").join([row, *steps])

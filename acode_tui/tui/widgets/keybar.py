@@ -1,6 +1,7 @@
 """The line at the bottom: the keys of the focused screen, as many as fit, never cut in the middle.
 
-Below 100 columns only the essential six are shown; the rest is in the help and in the command palette.
+Below 100 columns only the essential six are shown; the rest is in the help and in the command palette. A key that has
+to wait for a job under way is dim.
 """
 
 from textual import events
@@ -36,7 +37,7 @@ class KeyBar(Widget):
         groups: list[tuple[str, Binding]] = []
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not binding.show or not active.enabled or not binding.description:
+            if not binding.show or not binding.description:
                 continue
             label = self.app.get_key_display(binding)
             if groups and groups[-1][1].description == binding.description:
@@ -55,6 +56,7 @@ class KeyBar(Widget):
 
     def render(self) -> RenderResult:
         self._spans = []
+        waiting = {active.binding.id for active in self.screen.active_bindings.values() if not active.enabled}
         parts: list[str | Content | tuple[str, str]] = [" "]
         column = 1
         shown = self.shown(self.size.width)
@@ -62,7 +64,9 @@ class KeyBar(Widget):
         for label, binding in shown:
             width = len(label) + 1 + len(binding.description)
             self._spans.append((column, column + width, binding.key))
-            parts += [(label, "bold $text-primary"), " ", (binding.description, "$foreground-muted"), " " * gap]
+            dim = binding.id in waiting
+            parts += [(label, "$foreground-muted 60%" if dim else "bold $text-primary"), " "]
+            parts += [(binding.description, "$foreground-muted 60%" if dim else "$foreground-muted"), " " * gap]
             column += width + gap
         return Content.assemble(*parts)
 

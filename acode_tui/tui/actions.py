@@ -1,0 +1,88 @@
+"""What the dashboard does to a workspace, as jobs: nothing here draws, and nothing here waits on the screen."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from acode_tui.domain.display import clean
+from acode_tui.tui.jobs import JobRun
+
+if TYPE_CHECKING:
+    from acode_tui.tui.app import Dashboard
+    from acode_tui.tui.ports import DashboardWorkspace
+
+JOBS: dict[str, str] = {
+    "sync_now": "sync",
+    "pause": "pause",
+    "migrate": "migrate",
+    "backup": "backup",
+    "import": "import",
+    "export": "export",
+}
+"""The job that an action of a key leads to."""
+
+
+class Actions:
+    """The actions of a dashboard's keys, over its workspace."""
+
+    def __init__(self, dashboard: "Dashboard") -> None:
+        self._dashboard = dashboard
+
+    def may(self, action: str) -> bool | None:
+        """For ``check_action``: None, which dims the key, while another job holds the action's own off."""
+        job = JOBS.get(action)
+        return None if job is not None and self._dashboard.jobs.blocker(job) is not None else True
+
+    def begin(self, job: str, work: "Callable[[DashboardWorkspace, JobRun], Awaitable[Any]]") -> JobRun | None:
+        """Start a job over the workspace, or say what holds it off."""
+        dashboard = self._dashboard
+        workspace = dashboard.workspace
+        if workspace is None:
+            self.say(job, "the workspace is still being opened", warn=True)
+            return None
+        if (other := dashboard.jobs.blocker(job)) is not None:
+            self.say(job, f"{other} is under way; when it has ended, try again", warn=True)
+            return None
+        return dashboard.jobs.start(job, lambda run: work(workspace, run))
+
+    def say(self, title: str, text: str, *, warn: bool = False) -> None:
+        """A toast. What it says is never read as markup."""
+        severity = "warning" if warn else "information"
+        self._dashboard.notify(clean(text, keep_newlines=True), title=title, severity=severity, markup=False)  # type: ignore[arg-type]
+
+    def sync_now(self) -> None:
+        """Drain the outbox in the background."""
+
+        async def drain(workspace: "DashboardWorkspace", run: JobRun) -> None:
+            report = await workspace.sync.sync_now()
+            said = f"{report.synced:,} sent, {report.remaining:,} remain"
+            if report.conflicts:
+                said += f", {report.conflicts:,} conflicts settled"
+            self.say("sync", said, warn=bool(report.failed))
+
+        self.begin("sync", drain)
+
+    def pause_or_resume(self, paused: bool) -> None:
+        """Pause the worker, or let it go on."""
+
+        async def turn(workspace: "DashboardWorkspace", run: JobRun) -> None:
+            await (workspace.sync.resume() if paused else workspace.sync.pause())
+            self.say("sync", "the worker goes on" if paused else "the worker rests")
+
+        self.begin("pause", turn)
+
+    def migrate(self) -> JobRun | None:
+        """Run what both schemas need."""
+
+        async def bring_up_to_date(workspace: "DashboardWorkspace", run: JobRun) -> object:
+            from acode_tui.tui.screens.migrate import told
+
+            done = await workspace.migrate()
+            self._tell(run, told(done))
+            return done
+
+        return self.begin("migrate", bring_up_to_date)
+
+    def _tell(self, run: JobRun, text: str) -> None:
+        """Tell the end of a job, unless a dialog is there that does."""
+        if not run.watched:
+            self.say(run.name, text)

@@ -1,0 +1,96 @@
+"""Jobs: what runs to its end whatever happens on screen, which of them bear each other, and how far each is.
+
+A job belongs to the app. No key and no closed screen cancels one, and leaving the dashboard waits for all of them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from acode_tui.domain.errors import AcodeError
+
+_ALONE = frozenset({"sync", "backup", "import", "export", "settings"})
+HELD_OFF: dict[str, frozenset[str]] = {"migrate": _ALONE, **dict.fromkeys(_ALONE, frozenset({"migrate"}))}
+"""What each job may not run beside, other than itself: while a schema changes nothing else goes on."""
+
+
+@dataclass(slots=True)
+class JobRun:
+    """One run of a job: how far it is and how it ended. A worker thread may write ``done`` and ``total``.
+
+    ``watched`` is set while a dialog shows it: then the end needs no toast.
+    """
+
+    name: str
+    done: int = 0
+    total: int = 0
+    doing: str = ""
+    result: Any = None
+    fault: AcodeError | None = None
+    ended: bool = False
+    watched: bool = False
+
+    def note(self, done: int, total: int, doing: str = "") -> None:
+        """How far it is, in whatever it counts."""
+        self.done, self.total, self.doing = done, total, doing or self.doing
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None while the whole is not known."""
+        return min(self.done / self.total, 1.0) if self.total > 0 else None
+
+
+Work = Callable[[JobRun], Awaitable[Any]]
+
+
+class Jobs:
+    """The jobs under way, by name, and the last run of each."""
+
+    def __init__(self, report: Callable[[BaseException], None], changed: Callable[[], None]) -> None:
+        """``report`` is told of faults; ``changed`` is called whenever a job begins or ends."""
+        self._report = report
+        self._changed = changed
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._runs: dict[str, JobRun] = {}
+
+    def blocker(self, name: str) -> str | None:
+        """The job under way beside which one of this name may not run; None if there is none."""
+        if name in self._tasks:
+            return name
+        return next((other for other in HELD_OFF.get(name, ()) if other in self._tasks), None)
+
+    def run_of(self, name: str) -> JobRun | None:
+        """The run under way, or the last one."""
+        return self._runs.get(name)
+
+    def is_running(self, name: str) -> bool:
+        return name in self._tasks
+
+    def start(self, name: str, work: Work) -> JobRun | None:
+        """Begin a job; None if another one holds it off."""
+        if self.blocker(name) is not None:
+            return None
+        run = self._runs[name] = JobRun(name)
+        self._tasks[name] = asyncio.create_task(self._run(run, work), name=name)
+        self._changed()
+        return run
+
+    async def _run(self, run: JobRun, work: Work) -> None:
+        try:
+            run.result = await work(run)
+        except AcodeError as error:
+            run.fault = error
+            self._report(error)
+        except Exception as error:  # noqa: BLE001 - shown and logged; a job's defect does not end the dashboard
+            run.fault = AcodeError(f"{type(error).__name__}: {error}", hint="the log has the details")
+            self._report(error)
+        finally:
+            run.ended = True
+            del self._tasks[run.name]
+            self._changed()
+
+    async def settled(self) -> None:
+        """Wait for every job under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())

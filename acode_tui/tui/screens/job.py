@@ -1,0 +1,158 @@
+"""What the dialogs over a job share: they say what is going to happen, begin it, show how far it is, and how it ended.
+
+The job is the app's: leaving the dialog does not end it, and opening the dialog again shows it where it is.
+"""
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import ProgressBar, Static
+
+from acode_tui.domain.errors import AcodeError
+from acode_tui.tui.app import Dashboard
+from acode_tui.tui.bindings import JOB
+from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.styles import style_path
+from acode_tui.tui.text import block, styled
+from acode_tui.tui.widgets.keybar import KeyBar
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks at a job's progress."""
+
+
+class JobDialog(ModalScreen[None]):
+    """Plan, progress, result. What differs is said by the subclass."""
+
+    CSS_PATH = style_path("dialogs.tcss")
+    BINDINGS: ClassVar[list[BindingType]] = [*JOB]
+    JOB: ClassVar[str] = ""
+    TITLE: ClassVar[str] = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: JobRun | None = None
+        self._ready = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = self.TITLE
+            yield Static("reading…", id="said", markup=False)
+            yield from self.compose_asking()
+            yield ProgressBar(id="bar", show_eta=False)
+            yield Static("", id="pace", markup=False)
+        yield KeyBar()
+
+    def compose_asking(self) -> ComposeResult:
+        """What is asked before the job begins, below the plan."""
+        return iter(())
+
+    @property
+    def dashboard(self) -> Dashboard:
+        app = self.app
+        assert isinstance(app, Dashboard)
+        return app
+
+    def on_mount(self) -> None:
+        self._show_bar(False)
+        run = self.dashboard.jobs.run_of(self.JOB)
+        if run is not None and not run.ended:
+            self._watch(run)
+        else:
+            self.run_worker(self._plan(), exit_on_error=False)
+
+    def on_unmount(self) -> None:
+        if self._run is not None:
+            self._run.watched = False
+
+    async def _plan(self) -> None:
+        with self.dashboard.reporting():
+            try:
+                await self.plan()
+            except AcodeError as error:
+                self.say(*told_fault(error))
+                raise
+
+    async def plan(self) -> None:
+        """Say what the job would do, and ``make_ready``. Runs in a worker."""
+        raise NotImplementedError
+
+    def begin(self) -> JobRun | None:
+        """Start the job; None if it may not start now."""
+        raise NotImplementedError
+
+    def told(self, result: Any) -> list[Content]:
+        """How the job ended."""
+        raise NotImplementedError
+
+    def make_ready(self, ready: bool = True) -> None:
+        """Whether there is something to begin."""
+        self._ready = ready
+        self.refresh_bindings()
+
+    def say(self, *parts: Content) -> None:
+        """What stands in the dialog, a line a part; empty parts are left out."""
+        said = self.query_one("#said", Static)
+        said.update(Content("\n").join(parts))
+        # An answer may come before the dialog's first layout, which would then keep the height of the question.
+        self.call_after_refresh(said.refresh, layout=True)
+
+    def action_begin(self) -> None:
+        if self._ready and (run := self.begin()) is not None:
+            self._watch(run)
+
+    def _watch(self, run: JobRun) -> None:
+        self._run = run
+        run.watched = True
+        self.begun()
+        self._show_bar(True)
+        self._look()
+        self._timer = self.set_interval(LOOK_EVERY, self._look)
+        self.refresh_bindings()
+
+    def begun(self) -> None:
+        """The job runs: say so, and hide what was asked."""
+        self.say(styled("Working…", "bold"), styled("esc leaves it to go on by itself.", "$foreground-muted"))
+
+    def _look(self) -> None:
+        run = self._run
+        if run is None:
+            return
+        if run.ended:
+            self._timer.stop()
+            self._show_bar(False)
+            self.say(*(told_fault(run.fault) if run.fault is not None else self.told(run.result)))
+            self._ready = False
+            self._run = None
+            self.refresh_bindings()
+            return
+        self.query_one("#bar").display = run.share is not None
+        if run.share is not None:
+            self.query_one(ProgressBar).update(total=run.total, progress=run.done)
+        self.query_one("#pace", Static).update(self.paced(run))
+
+    def paced(self, run: JobRun) -> Content:
+        """The line below the bar."""
+        return styled(run.doing, "$foreground-muted")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "begin":
+            if not self._ready or self._run is not None:
+                return False
+            return None if self.is_mounted and self.dashboard.jobs.blocker(self.JOB) is not None else True
+        return True
+
+    def _show_bar(self, shown: bool) -> None:
+        self.query_one("#bar").display = shown
+        self.query_one("#pace").display = shown
+
+
+def told_fault(error: AcodeError) -> list[Content]:
+    """A fault inside a dialog: what, why, what to do."""
+    said = [Content.assemble(("✗ ", "$text-error"), block(error.message, "$text-error", max_chars=1_000))]
+    if error.hint:
+        said += [Content(""), block(error.hint, "$foreground", max_chars=1_000)]
+    return [*said, Content(""), styled(error.code, "$foreground-muted")]
