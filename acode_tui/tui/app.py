@@ -23,15 +23,16 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
-from acode_tui.tui import themes
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import key_commands
 from acode_tui.tui.jobs import Jobs
+from acode_tui.tui.lifetime import Lifetime
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.team import TeamRuns
+from acode_tui.tui.wearing import Wearing
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
@@ -73,28 +74,26 @@ class Dashboard(App[int]):
         self.root = root
         self.settings = settings
         self.zone = zone
-        self.workspace: DashboardWorkspace | None = None
         self.team = TeamRuns(self.report)
-        self.fault: BaseException | None = None
-        self._opening = opening
-        self._importer = importer
-        self._wall = wall
-        self._save_theme = save_theme
-        self._settle = settle
-        self._migrate_only = migrate_only
-        self._leaving = asyncio.Event()
-        self._first_frame = asyncio.Event()
-        self._held: asyncio.Task[None] | None = None
         self.jobs = Jobs(self.report, self._jobs_changed)
         self.actions = Actions(self)
+        self._life = Lifetime(self, opening, migrate_only=migrate_only, settle=settle)
+        self._importer = importer
+        self._wall = wall
         self._team_timer: Timer | None = None
         self._followed: Settings | None = None
-        for theme in themes.THEMES:
-            self.register_theme(theme)
-        self._kept_theme = settings.tui.theme or themes.DEFAULT
-        self.theme = themes.DEFAULT
-        self._wear_kept_theme()
+        self._wearing = Wearing(self, settings.tui.theme, save_theme)
         self.set_keymap(settings.tui.keymap)
+
+    @property
+    def workspace(self) -> "DashboardWorkspace | None":
+        """The open workspace; None before it is open, and while it is being left."""
+        return self._life.workspace
+
+    @property
+    def fault(self) -> BaseException | None:
+        """Why the dashboard ended by itself."""
+        return self._life.fault
 
     def now(self) -> datetime:
         """The present moment, from the clock given."""
@@ -114,70 +113,23 @@ class Dashboard(App[int]):
         return MainScreen(self.settings.tui.page_size)
 
     def on_mount(self) -> None:
-        self.call_after_refresh(self._open)
-        self.theme_changed_signal.subscribe(self, lambda theme: self._keep_theme(theme.name))
-        self._tell_unknown_theme()
+        self.call_after_refresh(self._life.begin)
+        self._wearing.begin()
 
-    def _open(self) -> None:
-        """Begin once the first frame is on screen: opening takes imports and files, and a frame takes neither."""
-        self._settle()
-        if not self._leaving.is_set():
-            self._held = asyncio.create_task(self._hold_workspace(), name="workspace")
+    def on_ready(self) -> None:
+        self._life.first_frame.set()
 
-    async def _hold_workspace(self) -> None:
-        opened = False
-        try:
-            opening = await self._agreed_opening()
-            if opening is None:
-                self.exit(return_code=1)
-                return
-            async with opening() as workspace:
-                opened = True
-                self.workspace = workspace
-                self._followed = workspace.settings
-                self.refresh_screens()
-                self._settle()
-                await self._leaving.wait()
-                self.workspace = None
-        except asyncio.CancelledError:
-            raise  # the user left before it was open
-        except BaseException as fault:
-            self.fault = fault
-            if not opened:
-                # Leaving before the first screen stands would tear it down half made.
-                await self._first_frame.wait()
-                self.exit(return_code=1)
-            if not isinstance(fault, AcodeError):
-                raise
-
-    async def _agreed_opening(self) -> "Opening | None":
-        """How to open; None if migrations are due, may not run by themselves, and the user says no."""
-        if self._migrate_only is None or not (due := await self._migrate_only.due()):
-            return self._opening
-        from acode_tui.tui.screens.confirm import Confirm
-
-        await self._first_frame.wait()
-        question = (
-            f"This workspace needs {', '.join(due)}, and migrations.auto_migrate is off.\n\n"
-            "A backup is taken first. Without them the dashboard cannot open it."
-        )
-        answer: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
-        self.push_screen(Confirm("Migrate the workspace?", question, yes="migrate"), answer.set_result)
-        return self._migrate_only.opening if await answer else None
+    def workspace_opened(self, workspace: "DashboardWorkspace") -> None:
+        """Show it: every screen reads."""
+        self._followed = workspace.settings
+        self.refresh_screens()
 
     async def on_unmount(self) -> None:
         """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
-        self._first_frame.set()
+        self._life.first_frame.set()
         await self.team.end()
         await self.jobs.settled()
-        self._leaving.set()
-        if self._held is not None:
-            if self.workspace is None:
-                self._held.cancel()
-            await asyncio.gather(self._held, return_exceptions=True)
-
-    def on_ready(self) -> None:
-        self._first_frame.set()
+        await self._life.end()
 
     def refresh_screens(self) -> None:
         """Have every screen that shows the workspace read again, covered ones too."""
@@ -221,27 +173,13 @@ class Dashboard(App[int]):
             return
         self._followed = self.settings = settings
         if settings.tui.theme != before.tui.theme:
-            self._kept_theme = settings.tui.theme or themes.DEFAULT
-            self._wear_kept_theme()
-            self._tell_unknown_theme()
+            self._wearing.turn_to(settings.tui.theme)
         if settings.tui.keymap != before.tui.keymap:
             self.set_keymap(settings.tui.keymap)
         for screen in self.screen_stack:
             if isinstance(screen, LiveScreen):
                 screen.take_over(settings, before)
         self.watch_team()
-
-    def _wear_kept_theme(self) -> None:
-        """Put the chosen theme on; one that does not exist changes nothing."""
-        known = self._kept_theme in self.available_themes
-        self._unknown_theme = None if known else self._kept_theme
-        if known:
-            self.theme = self._kept_theme
-
-    def _tell_unknown_theme(self) -> None:
-        if self._unknown_theme is not None:
-            known = f"there is no theme {self._unknown_theme!r}; press t to choose one"
-            self.notify(clean(known), title="theme", severity="warning", markup=False)
 
     # Jobs
 
@@ -300,12 +238,6 @@ class Dashboard(App[int]):
 
     def action_theme(self) -> None:
         self.search_themes()
-
-    def _keep_theme(self, name: str) -> None:
-        if self._save_theme is not None and name != self._kept_theme:
-            self._kept_theme = name
-            with self.reporting():
-                self._save_theme(name)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every key of the screen as a command, then Textual's own."""
