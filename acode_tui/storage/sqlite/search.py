@@ -20,13 +20,10 @@ def words(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFC", text))
 
 
-def match_expression(text: str) -> str | None:
-    """The MATCH expression for what a person typed; None if there is no word in it.
+def expression_of(found: list[str]) -> str:
+    """The MATCH expression for the words that a person typed.
 
     Every word is quoted, so nothing in it is FTS5 syntax. A single ASCII letter matches only as a whole word:
     as a prefix it would fit nearly everything and help nobody.
     """
-    found = words(text)
-    if not found:
-        return None
     return " ".join(f'"{word}"' if len(word) == 1 and word.isascii() else f'"{word}"*' for word in found)

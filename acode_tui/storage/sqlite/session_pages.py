@@ -8,9 +8,8 @@ import sqlite3
 from acode_tui.domain.errors import ValidationError
 from acode_tui.storage.cursors import encode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite.search import match_expression
 from acode_tui.storage.sqlite.session_ranges import Place, Range, count_rows, filtered, span_of
-from acode_tui.storage.sqlite.session_search import all_matches, matching_places
+from acode_tui.storage.sqlite.session_search import TextSearch
 from acode_tui.storage.sqlite.summaries import read_summaries
 
 MAX_PAGE = 200
@@ -31,15 +30,17 @@ def read_page(
         raise ValidationError("limit", f"is {limit}; a page holds 1 to {MAX_PAGE}")
     if after is not None and before is not None:
         raise ValidationError("cursor", "after and before cannot be given together")
+    search = TextSearch(connection, given) if _has_text(given) else None
     if before is not None:
-        found, total = _places(connection, given, span_of(given, before=before), limit + 1)
+        found, total = _places(connection, given, search, span_of(given, before=before), limit + 1)
         if len(found) <= limit:
             # The top is reached: show a whole first page rather than the few rows above the cursor.
-            return read_page(connection, given, limit=limit, after=None, before=None)
+            before = None
+    if before is not None:
         found = found[:limit][::-1]
         more_before, more_after = True, True
     else:
-        found, total = _places(connection, given, span_of(given, after=after), limit + 1)
+        found, total = _places(connection, given, search, span_of(given, after=after), limit + 1)
         more_before, more_after = after is not None and bool(found), len(found) > limit
         found = found[:limit]
     sessions = read_summaries(connection, [place[1] for place in found])
@@ -56,8 +57,7 @@ def read_page(
 def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
     """How many sessions fit, exactly."""
     if _has_text(given):
-        expression = match_expression(given.text or "")
-        return 0 if expression is None else len(all_matches(connection, given, expression))
+        return TextSearch(connection, given).count()
     total = _counted(connection, given)
     if total is None:
         total = count_rows(connection, given)
@@ -66,11 +66,11 @@ def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
 
 
 def _places(
-    connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int
+    connection: sqlite3.Connection, given: SessionFilter, search: TextSearch | None, span: Range, limit: int
 ) -> tuple[list[Place], int | None]:
     """The first ``limit`` rows of the span that fit, in its direction; and how many fit in all, where that is cheap."""
-    if _has_text(given):
-        return matching_places(connection, given, span, limit)
+    if search is not None:
+        return search.places(span, limit)
     total = _counted(connection, given)
     if total is None:
         total = count_rows(connection, given, looking_at=COUNTED_ENTRIES)

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from acode_tui.storage.sqlite.search import words
-
 TOKENIZER = "unicode61 remove_diacritics 2"
 _FIRST_LOOK = 3
 
 
 class TextProbe:
-    """Answers for one MATCH expression, made of ``text``. A context manager: it holds a database in memory."""
+    """Answers for one MATCH expression, made of ``words``. A context manager: it holds a database in memory."""
 
-    def __init__(self, text: str, expression: str) -> None:
+    def __init__(self, words: Sequence[str], expression: str) -> None:
         self._expression = expression
         # Of plain texts only those that contain every word can fit, and that is cheap to see.
-        needed = [word.lower() for word in words(text)]
+        needed = [word.lower() for word in words]
         self._needed = needed if all(word.isascii() for word in needed) else []
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.execute(

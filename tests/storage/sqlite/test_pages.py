@@ -24,7 +24,7 @@ from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite import session_pages, session_ranges, session_search
 from acode_tui.storage.sqlite.graph_save import save_graph
 from acode_tui.storage.sqlite.migrate import migrate
-from acode_tui.storage.sqlite.search import match_expression
+from acode_tui.storage.sqlite.search import expression_of, words
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import Parts
 from tests.storage.sqlite.runs import make_run
@@ -226,9 +226,16 @@ def test_any_page_of_any_filter_is_a_slice_of_the_sorted_sessions(
 
 WAYS: dict[str, dict[str, int]] = {
     "tested at a glance": {"GLANCE_TEXTS": 10**9},
-    "looked up and sorted": {"GLANCE_TEXTS": 0, "_FIRST_CHUNK": 1},
-    "walked": {"GLANCE_TEXTS": 0, "MATCH_CAP": 0, "_FIRST_CHUNK": 1},
-    "walked in vain, then sorted": {"GLANCE_TEXTS": 0, "MATCH_CAP": 0, "WALK_TEXTS": 0, "_FIRST_CHUNK": 1},
+    "looked up and sorted": {"GLANCE_TEXTS": 0, "RARE_CAP": -1, "_FIRST_CHUNK": 1},
+    "looked up by the words that the first row lacks": {"GLANCE_TEXTS": 0, "COMMON_SHARE": 1, "_FIRST_CHUNK": 1},
+    "walked": {"GLANCE_TEXTS": 0, "MATCH_CAP": 0, "RARE_CAP": -1, "WALK_TEXTS": 10**9, "_FIRST_CHUNK": 1},
+    "walked in vain, then sorted": {
+        "GLANCE_TEXTS": 0,
+        "MATCH_CAP": 0,
+        "RARE_CAP": -1,
+        "WALK_TEXTS": 0,
+        "_FIRST_CHUNK": 1,
+    },
 }
 
 
@@ -320,8 +327,8 @@ async def test_a_very_long_search_is_answered(parts: Parts) -> None:
 
 
 def test_a_match_expression_quotes_every_word() -> None:
-    assert match_expression('a "b" NEAR(c*') == '"a" "b" "NEAR"* "c"'
-    assert match_expression("--") is None
+    assert expression_of(words('a "b" NEAR(c*')) == '"a" "b" "NEAR"* "c"'
+    assert words("--") == []
 
 
 async def test_a_changed_text_is_found_by_its_new_words_only(parts: Parts) -> None:
