@@ -24,10 +24,12 @@ from acode_tui.domain.errors import AcodeError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
 from acode_tui.files import PRIVATE_FOLDER, tighten
 from acode_tui.logs import get_logger
+from acode_tui.ops.backup import create_backup, keep_newest
 from acode_tui.ops.validate import Validation, compare
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import Check, DatabaseFacts, RunStateReader, SchemaStatus
 from acode_tui.storage.sqlite import inspection, meta
+from acode_tui.storage.sqlite.backup_files import Backup
 from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.connection import (
     FunctionConnection,
@@ -43,7 +45,7 @@ from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
-from acode_tui.storage.sqlite.snapshot import take_snapshot
+from acode_tui.storage.sqlite.snapshot import Progress, take_snapshot
 from acode_tui.storage.sqlite.sync_journal import SyncJournal
 from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
 from acode_tui.storage.sqlite.writer import Writer
@@ -203,6 +205,14 @@ class Workspace:
         finally:
             await pool.close()
 
+    async def backup(self, *, progress: Progress | None = None) -> Backup:
+        """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""
+        settings = self.settings.backup
+        folder = resolve_path(self.root, settings.directory)
+        return await create_backup(
+            self.database_path, folder, now=self.wall(), keep=settings.max_backups, progress=progress
+        )
+
     async def check(self) -> tuple[Check, ...]:
         """Look for damage; changes nothing. Takes about as long as reading the file."""
         found = [await self._readers.run(look) for look in inspection.checks()]
@@ -328,10 +338,11 @@ def _migrated(
             hint="run `acode-tui db migrate`",
         )
 
-    def backup(version: str) -> object:
+    def backup(version: str) -> None:
         folder = resolve_path(root, settings.backup.directory)
         now: datetime = wall()
-        return take_snapshot(connection, folder, now=now, suffix="_pre_migrate", schema_version=version)
+        made = take_snapshot(connection, folder, now=now, suffix="_pre_migrate", schema_version=version)
+        keep_newest(folder, keep=settings.backup.max_backups, made=made)
 
     return migrate(
         connection,

@@ -168,9 +168,9 @@ async def open_writer(
     def connect() -> sqlite3.Connection:
         if _has_content(path.with_name(path.name + "-wal")):
             # Closing a connection that may write folds the WAL into the file, even if it was only looked at.
-            with closing(_connect(path, timeout_seconds, mode="ro")) as looking:
+            with closing(connect_to(path, timeout_seconds=timeout_seconds, mode="ro")) as looking:
                 check(looking)
-        connection = _connect(path, timeout_seconds)
+        connection = connect_to(path, timeout_seconds=timeout_seconds)
         try:
             check(connection)
             _use_wal(connection, timeout_seconds)
@@ -212,7 +212,7 @@ async def open_reader(path: Path, *, timeout_seconds: float) -> FunctionConnecti
     """A connection that can only read."""
 
     def connect() -> sqlite3.Connection:
-        connection = _connect(path, timeout_seconds)
+        connection = connect_to(path, timeout_seconds=timeout_seconds)
         try:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA foreign_keys = ON")
@@ -234,7 +234,8 @@ def _has_content(path: Path) -> bool:
         return False
 
 
-def _connect(path: Path, timeout_seconds: float, *, mode: str = "rw") -> sqlite3.Connection:
+def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlite3.Connection:
+    """A plain connection to a file that is there; ``mode`` is ``rw`` or ``ro``. Raises sqlite3.Error."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,

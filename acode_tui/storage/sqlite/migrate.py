@@ -4,22 +4,19 @@ A run that is killed leaves whole migrations or none of one, so it can be repeat
 under our feet or another program's is refused before anything is written.
 """
 
-import fcntl
-import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError, TransactionError
 from acode_tui.domain.times import format_time
-from acode_tui.files import PRIVATE_FILE, make_private_folder
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations, due, newest
 from acode_tui.storage.sqlite.connection import translate
+from acode_tui.storage.sqlite.locks import locked
 
 HISTORY = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -33,7 +30,6 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 _RECORD = """
 INSERT INTO schema_migrations (version, description, checksum, applied_at, duration_ms) VALUES (?, ?, ?, ?, ?)
 """
-_LOCK_POLL_SECONDS = 0.05
 
 log = get_logger("acode_tui.storage.sqlite")
 
@@ -69,7 +65,7 @@ def migrate(
     *,
     lock_path: Path,
     lock_timeout_seconds: float = 60.0,
-    backup: Callable[[str], object] | None = None,
+    backup: Callable[[str], None] | None = None,
     wall: WallClock = system_clock,
 ) -> TierMigrations:
     """Apply what is due and answer it; a second run applies nothing and changes nothing (AC-012).
@@ -132,24 +128,13 @@ def statements(sql: str) -> Iterator[str]:
         raise MigrationError("a migration ends in the middle of a statement")
 
 
-@contextmanager
-def _lock(path: Path, timeout_seconds: float) -> Iterator[None]:
-    """One migration at a time on this machine; the lock goes with the process that held it."""
-    make_private_folder(path.parent)
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
-    try:
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise TransactionError(
-                        f"another program has been migrating this workspace for over {timeout_seconds:g} s",
-                        hint="wait for it, or end it if it hangs",
-                    ) from None
-                time.sleep(_LOCK_POLL_SECONDS)
-        yield
-    finally:
-        os.close(handle)
+def _lock(path: Path, timeout_seconds: float) -> AbstractContextManager[int]:
+    """One migration at a time on this machine."""
+
+    def refusal() -> TransactionError:
+        return TransactionError(
+            f"another program has been migrating this workspace for over {timeout_seconds:g} s",
+            hint="wait for it, or end it if it hangs",
+        )
+
+    return locked(path, timeout_seconds=timeout_seconds, refusal=refusal)

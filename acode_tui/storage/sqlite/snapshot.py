@@ -4,10 +4,11 @@ Made whole or not at all: both files are written beside their place and renamed,
 """
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -17,25 +18,55 @@ import msgspec
 from acode_tui.domain.errors import IntegrityError, TransactionError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.times import format_time
-from acode_tui.files import make_private_folder, replacing
+from acode_tui.files import PRIVATE_FILE, make_private_folder
+from acode_tui.storage.migrations.runner import newest
+from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.backup_files import (
+    FORMAT_VERSION,
+    Backup,
+    Manifest,
+    alone_in,
+    described,
+    free_stem,
+    part,
+)
+from acode_tui.storage.sqlite.connection import connect_to, translated
+from acode_tui.storage.sqlite.migrate import read_applied
 
-FORMAT_VERSION = 1
 PAGES_A_STEP = 1024
-"""4 MiB between progress reports, and between chances for a writer."""
+"""4 MiB between progress reports, and between looks at whether to stop."""
+
+_BLOCK_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]
+"""Told how many pages are copied, and of how many."""
+
+Check = Callable[[], None]
+"""Called every few MiB; what it raises ends the work."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a backup holds, without a name, host or path in it. ``counts`` are rows a table."""
+def go_on() -> None:
+    """The check of work that nobody ends."""
 
-    name: str
-    format_version: int
-    created_at: str
-    schema_version: str | None
-    size_bytes: int
-    sha256: str
-    counts: dict[str, int]
+
+def back_up_file(
+    database: Path,
+    folder: Path,
+    *,
+    now: datetime,
+    suffix: str = "",
+    progress: Progress | None = None,
+    check: Check = go_on,
+) -> Backup:
+    """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError."""
+    with (
+        translated(f"cannot back up {database}", at_open=True),
+        closing(connect_to(database, timeout_seconds=30, mode="ro")) as source,
+    ):
+        version = newest(read_applied(source))
+        return take_snapshot(
+            source, folder, now=now, suffix=suffix, schema_version=version, progress=progress, check=check
+        )
 
 
 def take_snapshot(
@@ -46,52 +77,74 @@ def take_snapshot(
     suffix: str = "",
     schema_version: str | None = None,
     progress: Progress | None = None,
-) -> Manifest:
-    """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``; answers its manifest.
+    check: Check = go_on,
+) -> Backup:
+    """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``; answers what was made.
 
     Raises TransactionError where there is not enough space or the copy fails, and IntegrityError where the source is
     damaged; nothing is left behind then.
     """
-    make_private_folder(folder)
-    with _one_snapshot(source):
-        pages, size = (int(source.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
-        if shutil.disk_usage(folder).free < pages * size * 1.05:
-            raise TransactionError(
-                "there is not enough free space for a backup", hint=f"it needs {pages * size:,} bytes"
-            )
-        path = _free_name(folder, f"acode_backup_{now:%Y%m%d_%H%M%S}{suffix}")
-        try:
-            with replacing(path, overwrite=False) as file:
-                _copy(source, Path(file.name), progress)
-            counts = {table.name: _count(source, table.name) for table in TABLES.values()}
-        except sqlite3.DatabaseError as error:
-            path.unlink(missing_ok=True)
-            raise IntegrityError("the database could not be copied: it is damaged") from error
-        except OSError as error:
-            raise _unwritten(error) from error
     try:
-        manifest = Manifest(
-            name=path.stem,
+        make_private_folder(folder)
+        with alone_in(folder, check=check), _one_moment(source):
+            return _take(source, folder, free_stem(folder, now, suffix), now, schema_version, progress, check)
+    except OSError as error:
+        raise TransactionError(
+            f"the backup could not be written to {folder}: {error.strerror or error}",
+            hint="nothing was left behind; choose another place with backup.directory",
+        ) from error
+
+
+def _take(
+    source: sqlite3.Connection,
+    folder: Path,
+    stem: str,
+    now: datetime,
+    schema_version: str | None,
+    progress: Progress | None,
+    check: Check,
+) -> Backup:
+    _require_room(source, folder)
+    database, manifest = folder / f"{stem}.db", folder / f"{stem}.json"
+    try:
+        _create(part(database))
+        try:
+            _copy(source, part(database), progress, check)
+            counts = {table.name: _count(source, table.name) for table in TABLES.values()}
+            workspace_id = meta.read(source, meta.WORKSPACE_ID) if _has_table(source, "workspace_meta") else None
+        except sqlite3.DatabaseError as error:
+            raise _uncopied(error) from error
+        described_by = Manifest(
+            name=stem,
             format_version=FORMAT_VERSION,
             created_at=format_time(now),
             schema_version=schema_version,
-            size_bytes=path.stat().st_size,
-            sha256=_sha256(path),
+            size_bytes=part(database).stat().st_size,
+            sha256=_sha256(part(database), check),
             counts={name: count for name, count in counts.items() if count is not None},
+            workspace_id=workspace_id,
         )
-        with replacing(path.with_suffix(".json"), overwrite=False) as file:
-            file.write(json.dumps(msgspec.to_builtins(manifest), indent=2).encode() + b"\n")
-    except BaseException as error:
-        # A copy without its manifest is half a backup.
-        path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _unwritten(error) from error
+        _sync(part(database))
+        _create(part(manifest))
+        with part(manifest).open("wb") as file:
+            file.write(json.dumps(msgspec.to_builtins(described_by), indent=2).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part(database).rename(database)
+        part(manifest).rename(manifest)
+        _sync(folder)
+    except BaseException:
+        for each in (part(database), part(manifest)):
+            each.unlink(missing_ok=True)
+        if not manifest.exists():
+            # A copy without its manifest is half a backup.
+            database.unlink(missing_ok=True)
         raise
-    return manifest
+    return described(described_by, database)
 
 
 @contextmanager
-def _one_snapshot(source: sqlite3.Connection) -> Iterator[None]:
+def _one_moment(source: sqlite3.Connection) -> Iterator[None]:
     """Hold one read transaction: the copy need not start over when somebody commits, and the counts fit it."""
     if source.in_transaction:
         yield
@@ -104,14 +157,30 @@ def _one_snapshot(source: sqlite3.Connection) -> Iterator[None]:
             source.execute("ROLLBACK")
 
 
-def _unwritten(error: OSError) -> TransactionError:
-    return TransactionError(f"the backup could not be written: {error.strerror or error}")
+def _require_room(source: sqlite3.Connection, folder: Path) -> None:
+    pages, size = (int(source.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+    free = shutil.disk_usage(folder).free
+    if free < pages * size * 1.05:
+        raise TransactionError(
+            f"there is not enough free space for a backup in {folder}",
+            hint=f"it needs {pages * size:,} bytes and {free:,} are free; nothing was written",
+        )
 
 
-def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None) -> None:
+def _uncopied(error: sqlite3.DatabaseError) -> IntegrityError | TransactionError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return TransactionError(f"the backup could not be written: {error}", hint="free some space and try again")
+    return IntegrityError("the database could not be copied: it is damaged")
+
+
+def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None, check: Check) -> None:
+    def report(_: int, remaining: int, total: int) -> None:
+        check()
+        if progress is not None:
+            progress(total - remaining, total)
+
     target = sqlite3.connect(path)
     try:
-        report = None if progress is None else lambda _, remaining, total: progress(total - remaining, total)
         source.backup(target, pages=PAGES_A_STEP, progress=report)
         # A backup of a WAL database is one file, readable by anything.
         target.execute("PRAGMA journal_mode = DELETE")
@@ -120,25 +189,32 @@ def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None) -> 
 
 
 def _count(connection: sqlite3.Connection, table: str) -> int | None:
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
-    if known is None:
+    if not _has_table(connection, table):
         return None
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - from TABLES
 
 
-def _sha256(path: Path) -> str:
+def _has_table(connection: sqlite3.Connection, table: str) -> bool:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
+    return known is not None
+
+
+def _sha256(path: Path, check: Check) -> str:
     digest = sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
+        while block := file.read(_BLOCK_BYTES):
+            check()
             digest.update(block)
     return digest.hexdigest()
 
 
-def _free_name(folder: Path, stem: str) -> Path:
-    """Two backups in one second get different names."""
-    path = folder / f"{stem}.db"
-    number = 2
-    while path.exists():
-        path = folder / f"{stem}_{number}.db"
-        number += 1
-    return path
+def _create(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -15,13 +15,14 @@ import pytest
 from acode_tui.domain.errors import IntegrityError, TransactionError
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.sqlite import snapshot
-from acode_tui.storage.sqlite.snapshot import Manifest, take_snapshot
+from acode_tui.storage.sqlite.backup_files import Backup
+from acode_tui.storage.sqlite.snapshot import take_snapshot
 from tests.clocks import NOON
 from tests.storage.sqlite.parts import Parts, assert_sound, foreign, rows
 from tests.storage.sqlite.runs import make_run
 
 
-async def _take(parts: Parts, folder: Path, **more: Any) -> Manifest:
+async def _take(parts: Parts, folder: Path, **more: Any) -> Backup:
     return await parts.readers.run(lambda raw: take_snapshot(raw, folder, now=NOON, schema_version="1.2.0", **more))
 
 
@@ -61,6 +62,7 @@ async def test_a_backup_is_a_whole_database_with_a_manifest(parts: Parts, tmp_pa
             "tool_calls": 6,
             "artifacts": 6,
         },
+        "workspaceId": None,
     }
 
 
@@ -169,7 +171,7 @@ async def test_a_backup_broken_off_leaves_nothing(
 async def test_a_backup_without_a_manifest_is_taken_away(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(path: Path) -> str:
+    def fail(*_: object) -> str:
         raise error
 
     monkeypatch.setattr(snapshot, "_sha256", fail)

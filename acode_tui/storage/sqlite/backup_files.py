@@ -1,0 +1,200 @@
+"""The folder of backups: which there are, what their manifests say, and what a killed backup left behind.
+
+A backup is two files of one stem, ``acode_backup_YYYYMMDD_HHMMSS[_pre_migrate|_pre_restore]``: the database and, put
+in place last, its manifest. A database without a manifest is never taken away: it may be somebody's own copy.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from acode_tui.domain.errors import TransactionError
+from acode_tui.storage.sqlite.locks import locked
+
+FORMAT_VERSION = 1
+LOCK_SECONDS = 60.0
+"""How long a backup waits for another one into the same folder."""
+
+Kind = Literal["manual", "pre_migrate", "pre_restore"]
+
+_STEM = re.compile(r"acode_backup_\d{8}_\d{6}(?:_(pre_migrate|pre_restore))?\Z")
+_PART = ".part"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a backup holds, without a user, host or path in it. ``counts`` are rows a table."""
+
+    name: str
+    format_version: int
+    created_at: str
+    schema_version: str | None
+    size_bytes: int
+    sha256: str
+    counts: dict[str, int]
+    workspace_id: str | None = None
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A backup as its manifest describes it, and where it lies."""
+
+    name: str
+    path: str
+    kind: Kind
+    created_at: str
+    schema_version: str | None
+    size_bytes: int
+    sha256: str
+    counts: dict[str, int]
+    workspace_id: str | None
+
+    @property
+    def database(self) -> Path:
+        """The copy itself."""
+        return Path(self.path)
+
+    @property
+    def manifest(self) -> Path:
+        """The file that describes it."""
+        return self.database.with_suffix(".json")
+
+
+class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is named like a backup and cannot be used as one."""
+
+    name: str
+    path: str
+    reason: str
+
+
+def described(manifest: Manifest, database: Path) -> Backup:
+    """The backup at ``database`` with this manifest."""
+    return Backup(
+        name=database.stem,
+        path=str(database),
+        kind=_kind(database.stem),
+        created_at=manifest.created_at,
+        schema_version=manifest.schema_version,
+        size_bytes=manifest.size_bytes,
+        sha256=manifest.sha256,
+        counts=manifest.counts,
+        workspace_id=manifest.workspace_id,
+    )
+
+
+def read_backup(database: Path) -> Backup | Incomplete:
+    """The backup whose database file this is. Looks at the manifest and at the file's presence, not at its content."""
+    manifest = database.with_suffix(".json")
+    reason = ""
+    try:
+        read = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+        if read.name != database.stem:
+            reason = "its manifest is of another backup"
+        elif read.format_version > FORMAT_VERSION:
+            reason = "its manifest is of a newer acode-tui"
+        elif not database.is_file():
+            reason = "its database is missing"
+    except FileNotFoundError:
+        reason = "its manifest is missing"
+    except OSError as error:
+        reason = f"its manifest cannot be read: {error.strerror or error}"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        reason = "its manifest is damaged"
+    if reason:
+        return Incomplete(name=database.stem, path=str(database), reason=reason)
+    return described(read, database)
+
+
+def read_backups(folder: Path) -> tuple[tuple[Backup, ...], tuple[Incomplete, ...]]:
+    """The backups in a folder, newest first, and what only looks like one."""
+    try:
+        names = {Path(each.name).stem for each in os.scandir(folder) if each.name.endswith((".db", ".json"))}
+    except (FileNotFoundError, NotADirectoryError):
+        return (), ()
+    found = [read_backup(folder / f"{name}.db") for name in names if _STEM.match(name)]
+    backups = [each for each in found if isinstance(each, Backup)]
+    backups.sort(key=lambda each: (each.created_at, each.name), reverse=True)
+    flawed = sorted((each for each in found if isinstance(each, Incomplete)), key=lambda each: each.name)
+    return tuple(backups), tuple(flawed)
+
+
+def delete_backup(backup: Backup) -> None:
+    """Take a backup away; killed halfway, ``sweep`` goes on with it. The caller is alone in the folder."""
+    going = part(backup.database)
+    backup.database.rename(going)
+    backup.manifest.unlink(missing_ok=True)
+    going.unlink()
+
+
+def rotate(folder: Path, *, keep: int, workspace_id: str | None, spare: frozenset[str]) -> tuple[Backup, ...]:
+    """Those beyond the newest ``keep`` of this workspace, which are to go; never one named in ``spare``.
+
+    A folder may serve several workspaces: the backups of others are not counted.
+    """
+    backups, _ = read_backups(folder)
+    own = [each for each in backups if each.workspace_id in (workspace_id, None)]
+    kept = sum(each.name in spare for each in own)
+    gone = []
+    for each in own:
+        if each.name in spare:
+            continue
+        if kept < keep:
+            kept += 1
+        else:
+            gone.append(each)
+    return tuple(gone)
+
+
+@contextmanager
+def alone_in(folder: Path, *, check: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """One program at a time writes into a folder of backups. What a killed one left is taken away first."""
+
+    def refusal() -> TransactionError:
+        return TransactionError(
+            f"another program has been making a backup for over {LOCK_SECONDS:g} s", hint="wait for it, and try again"
+        )
+
+    with locked(folder, timeout_seconds=LOCK_SECONDS, refusal=refusal, check=check):
+        sweep(folder)
+        yield
+
+
+def sweep(folder: Path) -> None:
+    """Finish or take away what a killed backup left; the caller is alone in the folder."""
+    left = sorted(each for each in os.listdir(folder) if each.startswith(".acode_backup_") and _PART in each)
+    for each in left:
+        stem = each[1:].partition(".")[0]
+        database, manifest = folder / f"{stem}.db", folder / f"{stem}.json"
+        if each == part(manifest).name and database.exists() and not manifest.exists():
+            # Killed between the two renames: both files are whole.
+            (folder / each).rename(manifest)
+            continue
+        if each == part(database).name and manifest.exists() and not database.exists():
+            # Killed while it was being deleted.
+            manifest.unlink()
+        (folder / each).unlink(missing_ok=True)
+
+
+def part(path: Path) -> Path:
+    """Where a file lies until it is whole."""
+    return path.with_name(f".{path.name}{_PART}")
+
+
+def free_stem(folder: Path, now: datetime, suffix: str) -> str:
+    """A stem that no file has: where the second is taken, the next free one's."""
+    while True:
+        stem = f"acode_backup_{now:%Y%m%d_%H%M%S}{suffix}"
+        if not any(os.path.lexists(folder / f"{stem}{end}") for end in (".db", ".json")):
+            return stem
+        now += timedelta(seconds=1)
+
+
+def _kind(stem: str) -> Kind:
+    found = _STEM.match(stem)
+    kind = found.group(1) if found else None
+    return "pre_migrate" if kind == "pre_migrate" else "pre_restore" if kind == "pre_restore" else "manual"

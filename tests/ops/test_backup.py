@@ -1,0 +1,106 @@
+"""Backups of a workspace: whole beside writers, described without telling on anybody, kept as many as asked for."""
+
+import asyncio
+import getpass
+import json
+import socket
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from acode_tui.config import BackupSettings
+from acode_tui.ops.in_thread import Check, in_thread
+from acode_tui.storage.sqlite import snapshot
+from acode_tui.storage.sqlite.backup_files import read_backups
+from acode_tui.workspace import Workspace
+from tests.clocks import TurnedClock
+from tests.storage.sqlite.parts import assert_sound, rows
+
+
+def folder_of(workspace: Workspace) -> Path:
+    return workspace.agent_dir / "backups"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+async def test_a_workspace_backs_itself_up(workspace: Workspace) -> None:
+    session = await workspace.store.create_session("x")
+    seen: list[tuple[int, int]] = []
+    made = await workspace.backup(progress=lambda done, total: seen.append((done, total)))
+    assert made.name == "acode_backup_20260105_120000"
+    assert made.workspace_id == workspace.workspace_id
+    assert made.schema_version == (await workspace.schema()).version
+    assert made.counts["sessions"] == 1
+    assert_sound(made.database)
+    assert rows(made.database, "SELECT id FROM sessions") == [(session.id,)]
+    assert seen[-1][0] == seen[-1][1] > 0
+    assert read_backups(folder_of(workspace)) == ((made,), ())
+
+
+async def test_a_manifest_tells_on_nobody(workspace: Workspace) -> None:
+    made = await workspace.backup()
+    text = made.manifest.read_text()
+    for told in (str(workspace.root), socket.gethostname(), getpass.getuser(), "ada@example.org"):
+        assert told not in text
+    assert json.loads(text)["workspaceId"] == workspace.workspace_id
+
+
+async def test_older_backups_go_after_a_success_and_never_the_one_just_made(
+    workspace: Workspace, clock: TurnedClock
+) -> None:
+    workspace.settings = msgspec.structs.replace(workspace.settings, backup=BackupSettings(max_backups=2))
+    made = []
+    for _ in range(3):
+        made.append((await workspace.backup()).name)
+        clock.turn(minutes=1)
+    backups, _ = read_backups(folder_of(workspace))
+    assert [each.name for each in backups] == [made[2], made[1]]
+    # A wall clock that was set back: what was just made is now the oldest, and stays.
+    clock.turn(days=-1)
+    late = await workspace.backup()
+    backups, _ = read_backups(folder_of(workspace))
+    assert {each.name for each in backups} == {late.name, made[2]}
+
+
+async def test_a_cancelled_backup_leaves_nothing_and_has_ended(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = threading.Event()
+
+    def hash_for_ever(path: Path, check: Check) -> str:
+        copied.set()
+        while True:
+            check()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "_sha256", hash_for_ever)
+        backing_up = asyncio.create_task(workspace.backup())
+        await asyncio.to_thread(copied.wait, 20)
+        backing_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await backing_up
+    assert names(folder_of(workspace)) == []
+    assert (await workspace.backup()).counts["sessions"] == 0
+
+
+async def test_work_in_a_thread_has_ended_when_its_caller_hears_of_the_cancellation() -> None:
+    entered, ended = threading.Event(), threading.Event()
+
+    def work(check: Check) -> None:
+        entered.set()
+        try:
+            while True:
+                check()
+        finally:
+            ended.set()
+
+    running = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(entered.wait, 20)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ended.is_set()
