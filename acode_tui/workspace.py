@@ -55,6 +55,7 @@ from acode_tui.sync.service import SyncWorker
 from acode_tui.sync.waking import Sleep
 
 if TYPE_CHECKING:
+    from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
     from acode_tui.storage.postgres.connection import ReadPool
 
 CONFIG_POLL_SECONDS = 2.0
@@ -120,6 +121,7 @@ class Workspace:
             sleep=sleep,
         )
         writer.on_commit(self.sync.local_commit)
+        self._health: HealthWatch | None = None
 
     async def data_version(self) -> int:
         """A number that changes whenever anybody, this process or another, has committed. Cheap enough to poll."""
@@ -212,6 +214,22 @@ class Workspace:
         return await create_backup(
             self.database_path, folder, now=self.wall(), keep=settings.max_backups, progress=progress
         )
+
+    async def health(self, *, fresh: bool = False) -> "HealthReport":
+        """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""
+        if self._health is None:
+            from acode_tui.ops.health import HealthWatch
+
+            self._health = HealthWatch(self.root, lambda: self.settings, self._look_at_target, wall=self.wall)
+        return await self._health.report(fresh=fresh)
+
+    async def _look_at_target(self, seconds: float) -> "TargetLook":
+        from acode_tui.ops.health import look_at_target, seen_by_worker
+
+        postgres = self.settings.persistence.postgres
+        if self.sync.is_running:
+            return await seen_by_worker(self.sync.status, enabled=postgres.enabled)
+        return await look_at_target(postgres, seconds=seconds, wall=self.wall)
 
     async def check(self) -> tuple[Check, ...]:
         """Look for damage; changes nothing. Takes about as long as reading the file."""

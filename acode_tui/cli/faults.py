@@ -50,7 +50,7 @@ def guarded(work: Callable[[], Any], secrets: "Callable[[], Iterable[Secret]]") 
         click.echo("interrupted" if interrupted else "aborted: nothing was changed", err=True)
         return INTERRUPTED if interrupted else FAULT
     except click.ClickException as error:
-        _say(error.format_message(), secrets())
+        say(error.format_message(), secrets())
         return FAULT
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
@@ -59,10 +59,10 @@ def guarded(work: Callable[[], Any], secrets: "Callable[[], Iterable[Secret]]") 
         _forget_output()
         return FAULT
     except AcodeError as error:
-        _say(str(error), secrets())
+        say(str(error), secrets())
         return FAULT
     except OSError as error:
-        _say(describe_os_error(error), secrets())
+        say(describe_os_error(error), secrets())
         return FAULT
     except Exception as error:  # noqa: BLE001 - the last line of defence: a traceback may hold a secret
         _report_defect(error, secrets())
@@ -77,7 +77,8 @@ def describe_os_error(error: OSError) -> str:
     return f"ACODE-IO-001: {what}: {error.strerror or type(error).__name__}; {hint}"
 
 
-def _say(message: str, secrets: "Iterable[Secret]") -> None:
+def say(message: str, secrets: "Iterable[Secret]") -> None:
+    """One line on standard error, secrets removed."""
     click.echo(f"error: {_shown(message, secrets)}", err=True)
 
 
@@ -100,7 +101,7 @@ def _report_defect(error: Exception, secrets: "Iterable[Secret]") -> None:
     from acode_tui import logs
 
     logs.get_logger("acode_tui.cli").error("defect", exc_info=error)
-    _say(
+    say(
         f"ACODE-000: unexpected {type(error).__name__}: {error}; this is a defect of acode-tui; "
         "the log in .agent/logs has the details",
         secrets,

@@ -24,6 +24,9 @@ _STATE_COLOURS = {
     "AwaitingApproval": "magenta",
     "Executing": "cyan",
     "InProgress": "cyan",
+    "Healthy": "green",
+    "Degraded": "yellow",
+    "Unhealthy": "red",
 }
 
 

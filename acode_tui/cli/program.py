@@ -28,6 +28,7 @@ COMMANDS = {
     "db": CommandPlace("database", "Look after the workspace's database and the outbox."),
     "import": CommandPlace("importing", "Read transcripts of Claude Code, Codex and others into the workspace."),
     "session": CommandPlace("session", "List and show recorded runs."),
+    "status": CommandPlace("status", "Show how healthy the workspace is."),
 }
 
 

@@ -8,8 +8,6 @@ the next one. All failures are PostgresFault. One operation at a time: the sync 
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from time import perf_counter
 
 import asyncpg
 
@@ -25,6 +23,7 @@ from acode_tui.storage.postgres.delivery import deliver
 from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.faults import fault_of
 from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.probing import facts_of
 from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page
 from acode_tui.storage.postgres.statements import ApplyStatements
 
@@ -87,22 +86,7 @@ class SyncTarget:
     async def probe(self) -> TargetFacts:
         """Look at the target: versions, round trip, clock, whether it takes writes. Never raises for a schema."""
         async with self._open() as connection:
-            before, started = self._wall(), perf_counter()
-            row = await connection.fetchrow(
-                "SELECT clock_timestamp() AS now, current_setting('server_version') AS version, "
-                "current_setting('transaction_read_only')::boolean OR pg_is_in_recovery() AS read_only"
-            )
-            latency = perf_counter() - started
-            assert row is not None
-            return TargetFacts(
-                server_version=row["version"],
-                schema_version=await migrate.schema_version(connection, self.schema),
-                latency=latency,
-                clock_offset=(row["now"] - before - timedelta(seconds=latency / 2)).total_seconds(),
-                read_only=row["read_only"],
-                distributed=self._distributed,
-                server_time=row["now"],
-            )
+            return await facts_of(connection, schema=self.schema, wall=self._wall, distributed=self._distributed)
 
     async def check_schema(self) -> str:
         """The schema's version; PostgresFault of kind SCHEMA, with what to do, if it is not this program's."""

@@ -166,7 +166,7 @@ async def open_writer(
     """
 
     def connect() -> sqlite3.Connection:
-        if _has_content(path.with_name(path.name + "-wal")):
+        if has_content(path.with_name(path.name + "-wal")):
             # Closing a connection that may write folds the WAL into the file, even if it was only looked at.
             with closing(connect_to(path, timeout_seconds=timeout_seconds, mode="ro")) as looking:
                 check(looking)
@@ -227,7 +227,8 @@ async def open_reader(path: Path, *, timeout_seconds: float) -> FunctionConnecti
     return await _open(path, connect)
 
 
-def _has_content(path: Path) -> bool:
+def has_content(path: Path) -> bool:
+    """Whether a file is there and not empty."""
     try:
         return path.stat().st_size > 0
     except OSError:

@@ -39,12 +39,14 @@ GROUP BY session_id
 # The two orders are one: ids and stamps are given out in the same transaction. Lanes that wait are few, so they
 # are listed once rather than looked up a row.
 _DUE = """
-SELECT o.id, o.idempotency_key, o.session_id, o.entity_type, o.entity_id, o.payload FROM outbox AS o
+FROM outbox AS o
 LEFT JOIN blocked AS b ON b.session_id = o.session_id
 WHERE o.processed_at IS NULL AND (b.first IS NULL OR o.id < b.first)
 ORDER BY o.created_at, o.id LIMIT ?
 """
-_CLAIM = f"WITH blocked (session_id, first) AS MATERIALIZED ({_BLOCKED}) {_DUE}"
+_WAITING = f"WITH blocked (session_id, first) AS MATERIALIZED ({_BLOCKED})"
+_CLAIM = f"{_WAITING} SELECT o.id, o.idempotency_key, o.session_id, o.entity_type, o.entity_id, o.payload {_DUE}"
+_OLDEST_DUE = f"{_WAITING} SELECT o.created_at {_DUE}"
 
 # A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
 _NEWER = """
@@ -131,6 +133,12 @@ class _Sized(msgspec.Struct):
 def has_due(connection: sqlite3.Connection, *, now: str) -> bool:
     """Whether there is anything to claim."""
     return connection.execute(_CLAIM, (now, 1)).fetchone() is not None
+
+
+def oldest_due(connection: sqlite3.Connection, *, now: str) -> str | None:
+    """Since when the first record that ``claim`` would hand out has been waiting."""
+    found = connection.execute(_OLDEST_DUE, (now, 1)).fetchone()
+    return None if found is None else str(found[0])
 
 
 def claim(

@@ -1,0 +1,239 @@
+"""When a workspace is healthy: numbers in, finding out. Pure; thresholds come from the ``health`` settings."""
+
+from datetime import datetime
+
+from acode_tui.config import HealthSettings
+from acode_tui.domain.errors import AcodeError
+from acode_tui.ops.health.report import Finding, HealthStatus
+from acode_tui.ops.health.target import TargetLook
+from acode_tui.storage.migrations.runner import version_key
+from acode_tui.storage.ports import ConflictCounts, SchemaStatus
+from acode_tui.storage.sqlite.vitals import Pulse, QueueFacts
+
+Version = tuple[int, ...]
+
+_RECOVER = "acode-tui db check, then acode-tui db restore or acode-tui db recover --from postgres"
+
+
+def judge_database(pulse: Pulse, limits: HealthSettings) -> Finding:
+    """Whether the file answers, is sound, and lets somebody write."""
+    damage = pulse.damage
+    details = {
+        "readMs": round(pulse.read_ms, 1),
+        "quickCheck": "not finished" if damage is None else list(damage) or "ok",
+        "lockWaitMs": None if pulse.lock_wait is None else round(pulse.lock_wait * 1000, 1),
+    }
+    if damage:
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description=f"the file is damaged: {damage[0]}",
+            details=details,
+            suggestion=_RECOVER,
+        )
+    if pulse.lock_wait is None:
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description="locked: another process has kept the write lock; nothing can be recorded meanwhile",
+            details=details,
+            suggestion="fuser .agent/workspace.db, and end the process that hangs",
+        )
+    if pulse.read_ms > limits.database_slow_ms:
+        return Finding(
+            status=HealthStatus.DEGRADED,
+            description=f"slow: {pulse.read_ms:.0f} ms for a read, {limits.database_slow_ms:g} ms is the limit",
+            details=details,
+            suggestion="acode-tui db vacuum, or put the workspace on a faster disk",
+        )
+    rest = "sound" if damage is not None else "too large to look through here: acode-tui db check does"
+    return Finding(
+        status=HealthStatus.HEALTHY, description=f"answers in {pulse.read_ms:.1f} ms; {rest}", details=details
+    )
+
+
+def judge_schema(local: SchemaStatus | AcodeError, target: TargetLook, wanted: str) -> Finding:
+    """Both tiers; ``wanted`` is the version that this program needs in PostgreSQL."""
+    details = {
+        "sqlite": {"version": None, "target": None, "pending": []},
+        "postgres": {"version": target.schema_version, "target": wanted, "reason": target.reason or None},
+    }
+    if isinstance(local, AcodeError):
+        return Finding(
+            status=HealthStatus.UNHEALTHY, description=local.message, details=details, suggestion=local.hint or None
+        )
+    details["sqlite"] = {"version": local.version, "target": local.target, "pending": list(local.pending)}
+    here = f"workspace {local.version or 'empty'}"
+    there = target.schema_version
+    if there is not None and version_key(there) > version_key(wanted):
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description=f"the team's database has schema {there}; this program knows {wanted} at most",
+            details=details,
+            suggestion="pip install --upgrade acode-tui",
+        )
+    if local.pending:
+        return Finding(
+            status=HealthStatus.DEGRADED,
+            description=f"{here}, {len(local.pending)} pending: {', '.join(local.pending)}",
+            details=details,
+            suggestion="acode-tui db migrate",
+        )
+    if not target.enabled:
+        return Finding(
+            status=HealthStatus.HEALTHY, description=f"{here} is current; PostgreSQL is not enabled", details=details
+        )
+    if not target.answers:
+        return Finding(
+            status=HealthStatus.DEGRADED,
+            description=f"{here} is current; PostgreSQL cannot be looked at: {target.reason}",
+            details=details,
+            suggestion=target.hint or "acode-tui db sync status",
+        )
+    if there != wanted:
+        return Finding(
+            status=HealthStatus.DEGRADED,
+            description=f"{here} is current; PostgreSQL has {there or 'no tables yet'}, {wanted} is pending",
+            details=details,
+            suggestion="acode-tui db migrate",
+        )
+    return Finding(
+        status=HealthStatus.HEALTHY, description=f"{here} and PostgreSQL {there} are current", details=details
+    )
+
+
+def judge_queue(facts: QueueFacts, *, can_drain: bool, now: datetime, limits: HealthSettings) -> Finding:
+    """``can_drain``: the server answers and the worker is not switched off, so what is due should go."""
+    pending = facts.outbox.pending
+    since = max(filter(None, (facts.oldest_due_at, facts.last_finished_at)), default=None)
+    waited = (now - since).total_seconds() if facts.oldest_due_at is not None and since is not None else 0.0
+    details = {
+        "pending": pending,
+        "retrying": facts.outbox.retrying,
+        "oldestPendingAt": facts.outbox.oldest_pending_at,
+        "lastFinishedAt": facts.last_finished_at,
+        "online": can_drain,
+    }
+    if can_drain and waited >= limits.queue_stalled_seconds:
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description=f"{pending:,} pending and none finished for {waited / 60:,.0f} min while online",
+            details=details,
+            suggestion="acode-tui db sync now, and keep acode-tui --headless running",
+        )
+    help_ = "acode-tui db sync now" if can_drain else "acode-tui db sync status"
+    for limit, status in (
+        (limits.queue_unhealthy, HealthStatus.UNHEALTHY),
+        (limits.queue_degraded, HealthStatus.DEGRADED),
+    ):
+        if pending >= limit:
+            return Finding(
+                status=status,
+                description=f"{pending:,} records pending; {limit:,} is the limit",
+                details=details,
+                suggestion=help_,
+            )
+    return Finding(status=HealthStatus.HEALTHY, description=f"{pending:,} records pending", details=details)
+
+
+def judge_dead_letters(count: int, limits: HealthSettings) -> Finding:
+    """Records that the server will not take."""
+    return _counted(
+        count,
+        limits.dead_letters_degraded,
+        none="no dead letters",
+        some=f"{count:,} dead letters wait for a decision",
+        suggestion="acode-tui db outbox list --status failed, then retry or discard",
+    )
+
+
+def judge_conflicts(counts: ConflictCounts, limits: HealthSettings) -> Finding:
+    """Conflicts that nobody has looked at."""
+    found = _counted(
+        counts.unreviewed,
+        limits.conflicts_degraded,
+        none=f"none to review, {counts.total:,} in all",
+        some=f"{counts.unreviewed:,} of {counts.total:,} conflicts are to be reviewed",
+        suggestion="acode-tui db conflicts list, then resolve",
+    )
+    return Finding(
+        status=found.status,
+        description=found.description,
+        details={"total": counts.total, "unreviewed": counts.unreviewed},
+        suggestion=found.suggestion,
+    )
+
+
+def judge_storage(*, total: int, free: int, limits: HealthSettings) -> Finding:
+    """Bytes of the file system that the workspace is on; ``free`` is what this user may still use."""
+    percent = 100 * free / total if total else 0.0
+    details = {"totalBytes": total, "freeBytes": free, "freePercent": round(percent, 1)}
+    description = f"{percent:.1f} % free, {free / 1e6:,.0f} MB"
+    status = HealthStatus.HEALTHY
+    if percent < limits.storage_unhealthy_percent:
+        status = HealthStatus.UNHEALTHY
+    elif percent <= limits.storage_degraded_percent or free < limits.storage_degraded_bytes:
+        status = HealthStatus.DEGRADED
+    healthy = status is HealthStatus.HEALTHY
+    return Finding(
+        status=status,
+        description=description,
+        details=details,
+        suggestion=None if healthy else "acode-tui db backup prune, acode-tui db vacuum, or free space on that disk",
+    )
+
+
+def judge_sqlite(version: Version) -> Finding:
+    """The library: 3.37 brought what the schema needs; the WAL-reset bug may damage a file that two processes write."""
+    shown = ".".join(map(str, version))
+    details = {"version": shown}
+    if version < (3, 37, 0):
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description=f"SQLite {shown} cannot hold the tables; 3.37 or newer is needed",
+            details=details,
+            suggestion="use a Python built against a newer SQLite, such as `uv python install` brings",
+        )
+    if has_wal_reset_bug(version):
+        return Finding(
+            status=HealthStatus.DEGRADED,
+            description=f"SQLite {shown} has the WAL-reset bug, which in rare cases damages a file",
+            details=details,
+            suggestion="use a Python built against SQLite 3.51.3 or newer, and acode-tui db backup until then",
+        )
+    return Finding(
+        status=HealthStatus.HEALTHY, description=f"SQLite {shown}, no known bug that damages", details=details
+    )
+
+
+def has_wal_reset_bug(version: Version) -> bool:
+    """3.7.0 to 3.51.2, but for the two branches that the fix was taken back to."""
+    fixed = ((3, 44, 6), (3, 50, 7))
+    if any(version[:2] == branch[:2] and version >= branch for branch in fixed):
+        return False
+    return (3, 7, 0) <= version < (3, 51, 3)
+
+
+def judge_clock(target: TargetLook, limits: HealthSettings) -> Finding:
+    """How far the two clocks are apart: the later edit wins a conflict, so they should agree."""
+    offset = target.clock_offset
+    details = {"offsetSeconds": None if offset is None else round(offset, 3)}
+    if offset is None:
+        reason = "PostgreSQL is not enabled" if not target.enabled else "not known: PostgreSQL could not be asked"
+        return Finding(status=HealthStatus.HEALTHY, description=reason, details=details)
+    if abs(offset) < limits.clock_offset_seconds:
+        return Finding(
+            status=HealthStatus.HEALTHY, description=f"{abs(offset):.2f} s apart from PostgreSQL", details=details
+        )
+    side = "behind" if offset > 0 else "ahead of"
+    return Finding(
+        status=HealthStatus.DEGRADED,
+        description=f"this machine's clock is {abs(offset):.1f} s {side} PostgreSQL's",
+        details=details,
+        suggestion="timedatectl set-ntp true, on the machine whose clock is wrong",
+    )
+
+
+def _counted(count: int, limit: int, *, none: str, some: str, suggestion: str) -> Finding:
+    details = {"count": count}
+    if count >= limit:
+        return Finding(status=HealthStatus.DEGRADED, description=some, details=details, suggestion=suggestion)
+    return Finding(status=HealthStatus.HEALTHY, description=some if count else none, details=details)

@@ -1,0 +1,107 @@
+"""What is known of the team's database: from the worker that uses it, or from a look of one's own."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from acode_tui.config import Misconfigured, PostgresSettings, resolve_postgres
+from acode_tui.domain.clock import WallClock
+from acode_tui.domain.errors import AcodeError
+from acode_tui.storage.migrations.runner import packaged
+
+
+class TargetLook(msgspec.Struct, frozen=True, kw_only=True):
+    """``answers`` says that it could be asked just now; ``drains`` that a worker could send to it as things stand.
+
+    ``reason`` and ``hint`` say why not. ``clock_offset`` is its clock minus this machine's, in seconds.
+    """
+
+    enabled: bool
+    answers: bool = False
+    drains: bool = False
+    address: str | None = None
+    schema_version: str | None = None
+    clock_offset: float | None = None
+    latency_ms: float | None = None
+    reason: str = ""
+    hint: str = ""
+
+
+async def look_at_target(
+    postgres: PostgresSettings, *, environ: Mapping[str, str] = os.environ, seconds: float, wall: WallClock
+) -> TargetLook:
+    """One connection, three questions, goodbye. Never raises for what is wrong with the target or its settings."""
+    if not postgres.enabled:
+        return TargetLook(enabled=False, reason="PostgreSQL is not enabled")
+    address = resolve_postgres(postgres, environ)
+    if isinstance(address, Misconfigured):
+        return TargetLook(enabled=True, reason=address.reason, hint=address.hint)
+    # Here, not above: a process that stays local need not load the driver.
+    from acode_tui.storage.postgres.probing import probe
+
+    try:
+        facts = await probe(
+            address,
+            schema=postgres.schema,
+            connect_timeout=min(postgres.connect_timeout_seconds, seconds),
+            command_timeout=min(postgres.command_timeout_seconds, seconds),
+            wall=wall,
+        )
+    except AcodeError as error:
+        return TargetLook(enabled=True, address=address.display, reason=error.message, hint=error.hint)
+    return TargetLook(
+        enabled=True,
+        answers=True,
+        drains=not facts.read_only and facts.schema_version == packaged("postgres")[-1].version,
+        address=address.display,
+        schema_version=facts.schema_version,
+        clock_offset=facts.clock_offset,
+        latency_ms=facts.latency * 1000,
+        reason="the server is read-only" if facts.read_only else "",
+        hint="point the address at the primary" if facts.read_only else "",
+    )
+
+
+class WorkerStatus(Protocol):
+    """What the sync worker says of itself."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+    @property
+    def target(self) -> str | None: ...
+    @property
+    def schema_version(self) -> str | None: ...
+    @property
+    def latency_ms(self) -> float | None: ...
+    @property
+    def clock_offset_ms(self) -> float | None: ...
+
+
+_AWAY = ("offline", "auth_failed", "misconfigured", "connecting", "stopped")
+_DRAINING = ("idle", "syncing", "standby")
+
+
+async def seen_by_worker(ask: Callable[[], Awaitable[WorkerStatus]], *, enabled: bool) -> TargetLook:
+    """What a running worker knows of its target already: nobody else need ask."""
+    try:
+        worker = await ask()
+    except AcodeError as error:
+        return TargetLook(enabled=enabled, reason=error.message, hint=error.hint)
+    known = worker.schema_version is not None
+    return TargetLook(
+        enabled=enabled,
+        answers=enabled and known and worker.state not in _AWAY,
+        drains=enabled and known and worker.state in _DRAINING,
+        address=worker.target,
+        schema_version=worker.schema_version,
+        clock_offset=None if worker.clock_offset_ms is None else worker.clock_offset_ms / 1000,
+        latency_ms=worker.latency_ms,
+        reason=worker.reason or f"the worker is {worker.state}",
+        hint=worker.hint,
+    )

@@ -1,0 +1,100 @@
+"""Looking at a workspace file that must stay as it is, byte for byte, whatever state it is in.
+
+SQLite folds the WAL into the file when the last connection that may write is closed, and leaves an empty WAL behind
+when the last one that may not is. So a file whose WAL holds something is opened read-only, any other one for writing:
+either way nothing is written and nothing is left behind. No schema is looked for, nothing is created.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import TypeVar
+
+from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
+from acode_tui.storage.sqlite.connection import connect_to, has_content, translated
+
+T = TypeVar("T")
+
+_DEADLINE_OPCODES = 10_000
+
+
+@contextmanager
+def looking(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
+    """A connection for reading that gives up after ``seconds``, be it waiting or at work. Raises AcodeError."""
+    _require(path)
+    with translated(f"cannot read {path}", at_open=True), ExitStack() as stack:
+        connection = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode=_mode(path))))
+        deadline = monotonic() + seconds
+        connection.set_progress_handler(lambda: monotonic() > deadline, _DEADLINE_OPCODES)
+        connection.execute("PRAGMA query_only = ON")
+        yield connection
+
+
+def look(path: Path, read: Callable[[sqlite3.Connection], T], *, seconds: float) -> T:
+    """What ``read`` answers of the file, from one snapshot. Raises AcodeError."""
+    with looking(path, seconds=seconds) as connection:
+        connection.execute("BEGIN")
+        try:
+            return read(connection)
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+@contextmanager
+def undone(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
+    """A connection inside a write transaction that is always rolled back: for looks that SQLite takes for writes.
+
+    Raises TransactionError where another process kept the write lock for ``seconds``.
+    """
+    _require(path)
+    with translated(f"cannot look into {path}", at_open=True), ExitStack() as stack:
+        if _mode(path) == "ro":
+            # Closed after the other one: as long as it is open, nothing is folded.
+            guard = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode="ro")))
+            guard.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        connection = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds)))
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def write_lock_wait(path: Path, *, seconds: float) -> float | None:
+    """How long a writer waits for its turn right now, in seconds; None if that is longer than ``seconds``."""
+    started = perf_counter()
+    try:
+        with undone(path, seconds=seconds):
+            return perf_counter() - started
+    except TransactionError:
+        return None
+
+
+def quick_check(connection: sqlite3.Connection, *, seconds: float, most: int = 5) -> tuple[str, ...] | None:
+    """What SQLite's quick check finds wrong, nothing if the file is sound; None if ``seconds`` were not enough."""
+    deadline = monotonic() + seconds
+    connection.set_progress_handler(lambda: monotonic() > deadline, _DEADLINE_OPCODES)
+    try:
+        found = tuple(str(row[0]) for row in connection.execute(f"PRAGMA quick_check({most})"))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return None
+    finally:
+        connection.set_progress_handler(None, 0)
+    return () if found == ("ok",) else found
+
+
+def _mode(path: Path) -> str:
+    return "ro" if has_content(path.with_name(path.name + "-wal")) else "rw"
+
+
+def _require(path: Path) -> None:
+    if not path.exists():
+        raise DatabaseConnectionError(
+            f"there is no database at {path}", hint="open the dashboard, or `acode-tui import --all`, to begin one"
+        )

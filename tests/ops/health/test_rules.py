@@ -1,0 +1,168 @@
+"""Which numbers are healthy: every threshold from both of its sides."""
+
+from datetime import timedelta
+
+import pytest
+
+from acode_tui.config import HealthSettings
+from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.ops.health import rules
+from acode_tui.ops.health.report import Finding, HealthStatus, worst
+from acode_tui.ops.health.target import TargetLook
+from acode_tui.storage.ports import ConflictCounts, OutboxStats, SchemaStatus
+from acode_tui.storage.sqlite.vitals import Pulse, QueueFacts
+from tests.clocks import NOON
+
+LIMITS = HealthSettings()
+HEALTHY, DEGRADED, UNHEALTHY = HealthStatus
+
+
+def shown(found: Finding) -> HealthStatus:
+    """The status; whatever is wrong comes with something to do about it."""
+    assert (found.suggestion is None) == (found.status is HEALTHY)
+    assert found.description
+    return found.status
+
+
+@pytest.mark.parametrize(
+    ("read_ms", "damage", "lock_wait", "expected"),
+    [
+        (50.0, (), 0.0, HEALTHY),
+        (50.1, (), 0.0, DEGRADED),
+        (1.0, None, 0.0, HEALTHY),
+        (1.0, ("row 3 missing from index",), 0.0, UNHEALTHY),
+        (1.0, (), None, UNHEALTHY),
+    ],
+)
+def test_a_slow_database_is_degraded_and_a_damaged_or_locked_one_unhealthy(
+    read_ms: float, damage: tuple[str, ...] | None, lock_wait: float | None, expected: HealthStatus
+) -> None:
+    assert shown(rules.judge_database(Pulse(read_ms=read_ms, damage=damage, lock_wait=lock_wait), LIMITS)) is expected
+
+
+def local(version: str = "1.2.0", *pending: str) -> SchemaStatus:
+    return SchemaStatus(tier="sqlite", version=version, target="1.2.0", pending=pending)
+
+
+OFF = TargetLook(enabled=False)
+AWAY = TargetLook(enabled=True, reason="no route", hint="check the address")
+
+
+def there(version: str | None, *, clock_offset: float = 0.0) -> TargetLook:
+    return TargetLook(enabled=True, answers=True, drains=True, schema_version=version, clock_offset=clock_offset)
+
+
+@pytest.mark.parametrize(
+    ("file", "target", "expected"),
+    [
+        (local(), OFF, HEALTHY),
+        (local("1.1.0", "1.2.0"), OFF, DEGRADED),
+        (local(), there("1.2.0"), HEALTHY),
+        (local(), there("1.1.0"), DEGRADED),
+        (local(), there(None), DEGRADED),
+        (local(), AWAY, DEGRADED),
+        (local(), there("1.10.0"), UNHEALTHY),
+        (local("1.1.0", "1.2.0"), there("2.0"), UNHEALTHY),
+        (SchemaMismatchError("the database has schema 9.0"), there("1.2.0"), UNHEALTHY),
+    ],
+)
+def test_a_schema_that_is_pending_or_out_of_reach_is_degraded_and_a_newer_one_unhealthy(
+    file: SchemaStatus | SchemaMismatchError, target: TargetLook, expected: HealthStatus
+) -> None:
+    assert shown(rules.judge_schema(file, target, "1.2.0")) is expected
+
+
+def queue(pending: int = 0, due: float | None = None, finished: float | None = None) -> QueueFacts:
+    """``due`` and ``finished`` in seconds before noon."""
+    return QueueFacts(
+        outbox=OutboxStats(pending=pending),
+        oldest_due_at=None if due is None else NOON - timedelta(seconds=due),
+        last_finished_at=None if finished is None else NOON - timedelta(seconds=finished),
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "online", "expected"),
+    [
+        (queue(4_999, due=1), True, HEALTHY),
+        (queue(5_000, due=1), True, DEGRADED),
+        (queue(9_999, due=1), False, DEGRADED),
+        (queue(10_000), False, UNHEALTHY),
+        (queue(1, due=599), True, HEALTHY),
+        (queue(1, due=600), True, UNHEALTHY),
+        (queue(1, due=600), False, HEALTHY),
+        (queue(1, due=86_400, finished=599), True, HEALTHY),
+        (queue(1, due=86_400, finished=600), True, UNHEALTHY),
+        (queue(1, due=1, finished=86_400), True, HEALTHY),
+        (queue(1, finished=86_400), True, HEALTHY),
+    ],
+)
+def test_a_queue_is_judged_by_its_length_and_by_whether_it_moves_while_online(
+    facts: QueueFacts, online: bool, expected: HealthStatus
+) -> None:
+    assert shown(rules.judge_queue(facts, can_drain=online, now=NOON, limits=LIMITS)) is expected
+
+
+def test_dead_letters_and_unreviewed_conflicts_degrade() -> None:
+    assert shown(rules.judge_dead_letters(0, LIMITS)) is HEALTHY
+    assert shown(rules.judge_dead_letters(1, LIMITS)) is DEGRADED
+    assert shown(rules.judge_conflicts(ConflictCounts(total=3), LIMITS)) is HEALTHY
+    assert shown(rules.judge_conflicts(ConflictCounts(total=3, unreviewed=1), LIMITS)) is DEGRADED
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"),
+    [
+        (150_100_000_000, HEALTHY),
+        (150_000_000_000, DEGRADED),
+        (50_000_000_000, DEGRADED),
+        (49_900_000_000, UNHEALTHY),
+        (0, UNHEALTHY),
+    ],
+)
+def test_storage_is_judged_by_the_share_that_is_free(free: int, expected: HealthStatus) -> None:
+    assert shown(rules.judge_storage(total=1_000_000_000_000, free=free, limits=LIMITS)) is expected
+
+
+def test_little_room_degrades_however_large_its_share() -> None:
+    assert shown(rules.judge_storage(total=200_000_000, free=99_999_999, limits=LIMITS)) is DEGRADED
+    assert shown(rules.judge_storage(total=200_000_000, free=100_000_000, limits=LIMITS)) is HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ((3, 36, 0), UNHEALTHY),
+        ((3, 37, 0), DEGRADED),
+        ((3, 44, 5), DEGRADED),
+        ((3, 44, 6), HEALTHY),
+        ((3, 45, 0), DEGRADED),
+        ((3, 50, 6), DEGRADED),
+        ((3, 50, 7), HEALTHY),
+        ((3, 51, 2), DEGRADED),
+        ((3, 51, 3), HEALTHY),
+        ((3, 52, 0), HEALTHY),
+    ],
+)
+def test_a_library_that_may_damage_files_is_degraded(version: tuple[int, ...], expected: HealthStatus) -> None:
+    assert shown(rules.judge_sqlite(version)) is expected
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (OFF, HEALTHY),
+        (AWAY, HEALTHY),
+        (there("1.2.0", clock_offset=1.99), HEALTHY),
+        (there("1.2.0", clock_offset=2.0), DEGRADED),
+        (there("1.2.0", clock_offset=-2.0), DEGRADED),
+    ],
+)
+def test_clocks_that_differ_degrade(target: TargetLook, expected: HealthStatus) -> None:
+    assert shown(rules.judge_clock(target, LIMITS)) is expected
+
+
+def test_the_worst_status_wins() -> None:
+    assert worst([]) is HEALTHY
+    assert worst([DEGRADED, HEALTHY]) is DEGRADED
+    assert worst([DEGRADED, UNHEALTHY, HEALTHY]) is UNHEALTHY
