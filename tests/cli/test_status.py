@@ -1,0 +1,229 @@
+"""``status``: exit codes, keys, and that looking changes nothing, whatever there is to look at."""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from acode_tui.ops.health import watch
+from tests.cli.conftest import Recorded, Run
+from tests.pg import Database, free_port
+
+NAMES = [
+    "database",
+    "schema",
+    "sync_queue",
+    "dead_letters",
+    "conflicts",
+    "storage",
+    "sqlite_library",
+    "clock_offset",
+]
+
+
+@pytest.fixture(autouse=True)
+def sound_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever SQLite the tests run on must not decide them."""
+    monkeypatch.setattr(watch, "library_version", lambda: (3, 99, 0))
+
+
+def checks(result: Result) -> dict[str, Any]:
+    found = json.loads(result.stdout)
+    assert list(found) == ["status", "checks"]
+    assert [each["name"] for each in found["checks"]] == NAMES
+    for each in found["checks"]:
+        assert list(each) == ["name", "status", "durationMs", "description", "details", "suggestion"]
+        assert each["status"] in ("Healthy", "Degraded", "Unhealthy")
+        assert bool(each["suggestion"]) == (each["status"] != "Healthy")
+    ranks = ["Healthy", "Degraded", "Unhealthy"]
+    assert found["status"] == max((each["status"] for each in found["checks"]), key=ranks.index)
+    assert result.exit_code == ranks.index(found["status"])
+    return {each["name"]: each for each in found["checks"]}
+
+
+def trace(folder: Path) -> dict[str, tuple[int, object]]:
+    """Everything in a folder: its mode, and of a file the time of the last change and the content.
+
+    Only the index of the WAL is left out: it is no part of what is stored, and readers leave their marks in it.
+    """
+    return {
+        str(path.relative_to(folder)): (
+            path.stat().st_mode,
+            (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+            if path.is_file() and not path.name.endswith("-shm")
+            else None,
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_a_sound_workspace_is_healthy_and_exits_0(run: Run, recorded: Recorded) -> None:
+    result = run("status", "--json")
+    assert result.exit_code == 0
+    checks(result)
+    shown = run("status").stdout
+    assert "Healthy" in shown
+    assert "Unhealthy" not in shown
+
+
+def test_looking_changes_nothing_and_leaves_nothing(run: Run, recorded: Recorded, root: Path) -> None:
+    before = trace(root)
+    assert run("status").exit_code == 0
+    assert trace(root) == before
+
+
+def test_an_unfinished_wal_is_read_and_stays(run: Run, recorded: Recorded, root: Path) -> None:
+    database = root / ".agent" / "workspace.db"
+    code = (
+        f"import os, sqlite3; c = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
+        "c.execute('UPDATE outbox SET attempts = 10, failed_at = created_at WHERE id = 1'); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    before = trace(root)
+    result = run("status", "--json")
+    assert checks(result)["dead_letters"]["details"]["count"] == 1
+    assert result.exit_code == 1
+    assert trace(root) == before
+
+
+def test_a_missing_workspace_is_a_finding_and_is_not_made(run: Run, root: Path) -> None:
+    result = run("status", "--json")
+    assert result.exit_code == 2
+    assert "no database" in checks(result)["database"]["description"]
+    assert list(root.iterdir()) == []
+
+
+def test_a_newer_database_is_unhealthy_and_untouched(run: Run, recorded: Recorded, root: Path) -> None:
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO schema_migrations SELECT '99.0.0', description, checksum, applied_at, duration_ms "
+            "FROM schema_migrations LIMIT 1"
+        )
+    before = trace(root)
+    result = run("status", "--json")
+    assert result.exit_code == 2
+    assert "99.0.0" in checks(result)["schema"]["description"]
+    assert trace(root) == before
+
+
+def test_pending_migrations_are_degraded_and_stay_pending(run: Run, recorded: Recorded, root: Path) -> None:
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
+        connection.execute("DELETE FROM schema_migrations WHERE version = '1.2.0'")
+        connection.execute("DROP TABLE sync_conflicts")
+    before = trace(root)
+    found = checks(run("status", "--json"))
+    assert found["schema"]["status"] == "Degraded"
+    assert found["schema"]["suggestion"] == "acode-tui db migrate"
+    assert found["conflicts"]["status"] == "Healthy"
+    assert trace(root) == before
+
+
+@pytest.mark.parametrize("damage", ["noise", "page", "truncated"])
+def test_a_damaged_database_is_unhealthy_and_untouched(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
+    database = root / ".agent" / "workspace.db"
+    data = bytearray(database.read_bytes())
+    if damage == "noise":
+        data = bytearray(b"no database" * 1000)
+    elif damage == "page":
+        data[4096 * 4 : 4096 * 5] = b"\xa5" * 4096
+    else:
+        del data[len(data) // 2 :]
+    database.write_bytes(data)
+    before = trace(root)
+    result = run("status", "--json")
+    assert result.exit_code == 2
+    assert checks(result)["database"]["status"] == "Unhealthy"
+    assert trace(root) == before
+
+
+@pytest.fixture
+def write_lock(recorded: Recorded, root: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def test_a_lock_that_is_never_given_back_is_unhealthy(run: Run, write_lock: None) -> None:
+    assert run("config", "set", "health.check_timeout_seconds", "0.5").exit_code == 0
+    result = run("status", "--json")
+    assert result.exit_code == 2
+    found = checks(result)
+    assert "locked" in found["database"]["description"]
+    assert found["sync_queue"]["status"] == "Healthy"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_a_file_that_may_not_be_read_is_a_finding(run: Run, recorded: Recorded, root: Path) -> None:
+    (root / ".agent" / "workspace.db").chmod(0)
+    assert run("status", "--json").exit_code == 2
+
+
+def test_what_cannot_be_checked_exits_3(run: Run, root: Path) -> None:
+    (root / ".agent").mkdir()
+    (root / ".agent" / "config.toml").write_text("[health]\nqueue_degraded = 'many'\n")
+    result = run("status", "--json")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: ACODE-CONFIG-001: ")
+    assert result.stdout == ""
+
+
+def test_a_library_that_may_damage_files_is_degraded(
+    run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "library_version", lambda: (3, 40, 1))
+    assert run("status").exit_code == 1
+
+
+@pytest.mark.ac("AC-025")
+@pytest.mark.ac("AC-058")
+def test_a_server_that_is_away_is_degraded_and_says_why(
+    run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACODE_POSTGRES_URL", f"postgresql://me:s3cret@127.0.0.1:{free_port()}/shop")
+    run("config", "set", "persistence.postgres.enabled", "true")
+    result = run("status", "--json")
+    assert result.exit_code == 1
+    found = checks(result)
+    assert found["schema"]["status"] == "Degraded"
+    assert found["sync_queue"]["status"] == "Healthy"
+    assert "s3cret" not in result.output
+
+
+async def test_a_server_that_answers_is_looked_at_on_both_sides(
+    run: Run, recorded: Recorded, pg_database: Database, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    monkeypatch.setenv("ACODE_POSTGRES_URL", pg_database.url)
+    run("config", "set", "persistence.postgres.enabled", "true")
+
+    async def status() -> Result:
+        return await asyncio.to_thread(run, "status", "--json")
+
+    found = checks(await status())
+    assert found["schema"]["status"] == found["clock_offset"]["status"] == "Healthy"
+    assert found["schema"]["details"]["postgres"]["version"] == "1.2.0"
+    assert found["clock_offset"]["details"]["offsetSeconds"] is not None
+
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
+        connection.execute("UPDATE outbox SET created_at = '2020-01-01T00:00:00.000000Z'")
+    found = checks(await status())
+    assert found["sync_queue"]["status"] == "Unhealthy"
+    assert "none finished" in found["sync_queue"]["description"]
+
+    await pg_database.execute("UPDATE schema_migrations SET version = '99.0.0' WHERE version = '1.2.0'")
+    result = await status()
+    assert result.exit_code == 2
+    assert checks(result)["schema"]["status"] == "Unhealthy"
+    shutil.rmtree(root / ".agent" / "logs", ignore_errors=True)

@@ -1,0 +1,126 @@
+"""Checks run side by side; none raises, none waits for ever, none is asked more often than it must be."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from acode_tui.config import Settings
+from acode_tui.config.settings import HealthSettings
+from acode_tui.domain.errors import IntegrityError
+from acode_tui.ops.health.examine import examine
+from acode_tui.ops.health.report import Finding, HealthStatus
+from acode_tui.ops.health.target import TargetLook
+from acode_tui.ops.health.watch import KEPT_SECONDS, QUICK_CHECK_KEPT_SECONDS, HealthWatch
+from acode_tui.storage.sqlite import vitals
+from acode_tui.workspace import open_workspace
+from tests.conftest import PLAIN_SETTINGS
+
+FINE = Finding(status=HealthStatus.HEALTHY, description="fine")
+
+
+async def test_a_check_that_takes_too_long_is_unhealthy_and_holds_up_no_other() -> None:
+    async def hang() -> Finding:
+        await asyncio.Event().wait()
+        return FINE
+
+    async def quick() -> Finding:
+        return FINE
+
+    report = await examine({"hangs": hang, "quick": quick}, seconds=0.01)
+    hangs, other = report.checks
+    assert hangs.status is report.status is HealthStatus.UNHEALTHY
+    assert "no answer within 0.01 s" in hangs.description
+    assert other.status is HealthStatus.HEALTHY
+    assert other.duration_ms < hangs.duration_ms
+
+
+async def test_checks_run_side_by_side() -> None:
+    met = asyncio.Barrier(3)
+
+    async def meet() -> Finding:
+        await met.wait()
+        return FINE
+
+    report = await examine({"a": meet, "b": meet, "c": meet}, seconds=30)
+    assert report.status is HealthStatus.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (IntegrityError("the file is damaged", hint="restore a backup"), "the file is damaged"),
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (RuntimeError("s3cret"), "RuntimeError"),
+        (RecursionError(), "RecursionError"),
+    ],
+)
+async def test_a_check_never_raises(error: Exception, words: str) -> None:
+    async def fail() -> Finding:
+        raise error
+
+    (check,) = (await examine({"fails": fail}, seconds=30)).checks
+    assert check.status is HealthStatus.UNHEALTHY
+    assert words in check.description
+    assert check.suggestion
+    assert "s3cret" not in check.description
+
+
+class Counted:
+    """A health watch on a clock of the test's own, and how often it really looked."""
+
+    def __init__(self, root: Path, settings: Settings = PLAIN_SETTINGS) -> None:
+        self.now = 1_000.0
+        self.looks = 0
+        self.watch = HealthWatch(root, lambda: settings, self._look, clock=lambda: self.now)
+
+    async def _look(self, seconds: float) -> TargetLook:
+        self.looks += 1
+        return TargetLook(enabled=False)
+
+
+async def test_an_answer_is_good_for_a_few_seconds(tmp_path: Path) -> None:
+    counted = Counted(tmp_path)
+    first = await counted.watch.report()
+    counted.now += KEPT_SECONDS - 0.1
+    assert await counted.watch.report() is first
+    assert counted.looks == 1
+    assert await counted.watch.report(fresh=True) is not first
+    counted.now += KEPT_SECONDS + 0.1
+    await counted.watch.report()
+    assert counted.looks == 3
+
+
+async def test_those_who_ask_at_once_share_one_look(tmp_path: Path) -> None:
+    counted = Counted(tmp_path)
+    reports = await asyncio.gather(*(counted.watch.report() for _ in range(5)))
+    assert counted.looks == 1
+    assert len({id(report) for report in reports}) == 1
+
+
+async def test_a_file_found_sound_is_not_read_whole_at_every_glance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_workspace(tmp_path, settings=PLAIN_SETTINGS):
+        pass
+    thorough: list[bool] = []
+    real = vitals.FileVitals.pulse
+
+    def pulse(self: vitals.FileVitals, **how: bool) -> vitals.Pulse:
+        thorough.append(how["thorough"])
+        return real(self, **how)
+
+    monkeypatch.setattr(vitals.FileVitals, "pulse", pulse)
+    counted = Counted(tmp_path)
+    for seconds in (0.0, KEPT_SECONDS + 1, QUICK_CHECK_KEPT_SECONDS):
+        counted.now += seconds
+        assert (await counted.watch.report()).checks[0].status is HealthStatus.HEALTHY
+    assert thorough == [True, False, True]
+
+
+async def test_changed_thresholds_count_at_once(tmp_path: Path) -> None:
+    async with open_workspace(tmp_path, settings=PLAIN_SETTINGS):
+        pass
+    impossible = Settings(health=HealthSettings(storage_unhealthy_percent=100, storage_degraded_percent=100))
+    checks = {each.name: each for each in (await Counted(tmp_path, impossible).watch.report()).checks}
+    assert checks["storage"].status is HealthStatus.UNHEALTHY
