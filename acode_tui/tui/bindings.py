@@ -47,12 +47,15 @@ MAIN: list[Binding] = [
 ]
 
 TABLE: list[Binding] = [
-    key("down", "j", "cursor_down", "down", "Next row", show=False),
-    key("up", "k", "cursor_up", "up", "Previous row", show=False),
-    key("top", "g,home", "scroll_top", "top", "First row", show=False),
-    key("bottom", "G,end", "scroll_bottom", "bottom", "Last row", show=False, shown_as="G"),
+    key("open", "enter", "select_cursor", "open", "Open what is under the cursor", show=False, shown_as="enter"),
+    key("down", "j,down", "cursor_down", "down", "Next row", show=False),
+    key("up", "k,up", "cursor_up", "up", "Previous row", show=False),
+    key("top", "g,home", "top", "top", "First row", show=False),
+    key("bottom", "G,end", "bottom", "bottom", "Last row", show=False, shown_as="G"),
     key("half_down", "ctrl+d", "half_page(1)", "half page down", "Half a page down", show=False),
     key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
+    key("screen_down", "pagedown", "turn(1)", "screenful down", "A screenful down", show=False),
+    key("screen_up", "pageup", "turn(-1)", "screenful up", "A screenful up", show=False),
 ]
 
 SEARCH: list[Binding] = [

@@ -246,8 +246,8 @@ async def test_narrow_and_wide_terminals_have_other_columns(
         table = await until_listed(pilot)
         await pilot.press("j")
         under = table.cursor_key
-        assert "artifacts" not in [column.value for column in table.columns]
+        assert "artifacts" not in [column.key for column in table.columns]
         await pilot.resize_terminal(120, 36)
-        await until(pilot, lambda: "artifacts" in [column.value for column in sessions(pilot).columns])
+        await until(pilot, lambda: "artifacts" in [column.key for column in sessions(pilot).columns])
         assert table.cursor_key == under
         assert table.row_count == 2

@@ -10,7 +10,6 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import DataTable
 
 from acode_tui.storage.ports import Conflict, ConflictCounts
 from acode_tui.tui.bindings import CONFLICTS
@@ -101,7 +100,7 @@ class ConflictsScreen(LiveScreen[None]):
             table.focus()
         self._describe()
 
-    @on(DataTable.RowHighlighted)
+    @on(KeyedTable.RowHighlighted)
     def _describe(self) -> None:
         conflict = self._under_cursor()
         if conflict is not None:

@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import DataTable
 
 from acode_tui.storage.ports import OutboxRecord, OutboxStats
 from acode_tui.tui.bindings import RETRIES
@@ -106,7 +105,7 @@ class RetriesScreen(LiveScreen[None]):
             table.focus()
         self._describe()
 
-    @on(DataTable.RowHighlighted)
+    @on(KeyedTable.RowHighlighted)
     def _describe(self) -> None:
         record = self._under_cursor()
         if record is not None:

@@ -1,211 +1,290 @@
-"""A table whose rows are known by key: a refresh changes the cells that differ, and moves neither cursor nor scroll.
+"""A table whose rows are known by key: a refresh paints the lines that differ, and moves neither cursor nor scroll.
 
-Textual's own table keeps the cursor's *index* when rows come and go, so it would silently sit on another row, and it
-scrolls the cursor into view whenever that index changes. Both are put right here, for every list of the dashboard.
+The cursor stands on a key and not on an index. Lines between rows, such as the day that they are of, are no rows: the
+cursor never stands on one, and a click on one does nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
-from rich.text import Text
+from textual import events
 from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widgets import DataTable
 
-from acode_tui.domain.display import cell_width
 from acode_tui.tui.bindings import TABLE
-from acode_tui.tui.palette import Colours, Role
-from acode_tui.tui.text import cell, line
+from acode_tui.tui.palette import Colours
+from acode_tui.tui.widgets.columns import Cell, Column, Row, draw_heading, draw_row, draw_titles, widths
 
-PADDING = 2
-"""Columns that the padding of one cell takes."""
+__all__ = ["Cell", "Column", "KeyedTable", "Row"]
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its key, its title, its width in terminal columns (0 takes what is left) and which way it leans."""
-
-    key: str
-    title: str
-    width: int = 0
-    right: bool = False
+HEADER = 1
+"""Lines above the rows: the columns' titles."""
 
 
-Cell = tuple[str, Role]
-Row = dict[str, Cell]
-"""A row's cells by column key: text as recorded, and the role whose colour it takes."""
-
-
-class KeyedTable(DataTable[Text]):
+class KeyedTable(ScrollView, can_focus=True):
     """Rows by key, fixed column widths, a row cursor."""
 
+    ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "table--titles",
+        "table--heading",
+        "table--rule",
+        "table--cursor",
+        "table--hover",
+    }
+
+    @dataclass
+    class RowHighlighted(Message):
+        """The cursor stands on another row."""
+
+        table: "KeyedTable"
+        key: str
+
+        @property
+        def control(self) -> "KeyedTable":
+            return self.table
+
+    @dataclass
+    class RowSelected(Message):
+        """A row was chosen: enter, or a click on the row under the cursor."""
+
+        table: "KeyedTable"
+        key: str
+
+        @property
+        def control(self) -> "KeyedTable":
+            return self.table
 
     def __init__(self, *, id: str | None = None) -> None:
-        self._holding = False
-        self._laid_out: tuple[tuple[Column, ...], int] | None = None
-        self._shown: dict[str, Row] = {}
+        super().__init__(id=id)
+        self._columns: tuple[Column, ...] = ()
+        self._room: tuple[int, ...] = ()
+        self._width = 0
+        self._rows: dict[str, Row] = {}
         self._order: list[str] = []
-        self._widths: list[int] = []
+        self._lines: list[int | str] = []
+        """What each line below the titles shows: the index of a row, or a heading's text."""
+        self._line_of: list[int] = []
+        self._cursor: str | None = None
+        self._index = 0
+        self._hovered: int | None = None
         self._drawn: dict[str, tuple[tuple[object, ...], Strip]] = {}
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False, show_header=True)
+
+    # What is shown
 
     @property
-    def cursor_key(self) -> str | None:
-        """The key of the row under the cursor."""
-        if not self.row_count or not 0 <= self.cursor_row < self.row_count:
-            return None
-        return self.ordered_rows[self.cursor_row].key.value
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that are shown at the present width."""
+        return self._columns
+
+    @property
+    def row_count(self) -> int:
+        return len(self._order)
 
     @property
     def keys_shown(self) -> list[str]:
         """The keys of all rows, from the top."""
-        return [row.key.value or "" for row in self.ordered_rows]
+        return list(self._order)
+
+    @property
+    def cursor_key(self) -> str | None:
+        """The key of the row under the cursor."""
+        return self._cursor
+
+    @property
+    def cursor_row(self) -> int:
+        """The index of the row under the cursor; 0 where there are none."""
+        return self._index
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         """The columns that suit so many terminal columns."""
         raise NotImplementedError
 
     def lay_out(self, width: int) -> bool:
-        """Set the columns for a width; answers whether they changed, in which case the rows are gone."""
+        """Set the columns for a width; answers whether they changed."""
         chosen = self.columns_for(width)
-        if self._laid_out == (chosen, width):
+        if (self._columns, self._width) == (chosen, width):
             return False
-        self._laid_out = (chosen, width)
-        self.clear(columns=True)
-        self._shown = {}
-        self._order = []
+        self._columns, self._width, self._room = chosen, width, widths(chosen, width)
         self._drawn = {}
-        self._widths = []
-        fixed = sum(column.width + PADDING for column in chosen)
-        for column in chosen:
-            room = column.width or max(width - fixed, 12)
-            self._widths.append(room)
-            title = cell(column.title, right=column.right)
-            self.add_column(title, key=column.key, width=room)
+        self._measure()
+        self.refresh()
         return True
 
-    def show(self, rows: Sequence[tuple[str, Row]], *, keep: str | None = None) -> None:
-        """Show these rows in this order. The cursor stays on its row; if that is gone it stays at its height.
+    def show(self, rows: Sequence[tuple[str, Row]], *, headings: Mapping[str, str] | None = None) -> None:
+        """Show these rows in this order, each heading above the row whose key it is given by.
 
-        ``keep`` names the row to stand on after ``lay_out`` has emptied the table.
+        The cursor stays on its row; if that is gone it stays at its height. The scroll stays where it is.
         """
-        if self._laid_out is None or (self._is_shown(rows) and keep in (None, self.cursor_key)):
-            return
-        under, index, scroll = keep or self.cursor_key, self.cursor_row, self.scroll_offset
-        self._holding = True
-        with self.app.batch_update():
-            wanted = {key for key, _ in rows}
-            gone = [key for key in self._shown if key not in wanted]
-            if len(gone) > len(self._shown) // 2:
-                # Another page: rows are faster made anew than taken out one by one.
-                self.clear()
-                self._shown, self._drawn, gone = {}, {}, []
-            for key in gone:
-                self.remove_row(key)
-                del self._shown[key]
-                self._drawn.pop(key, None)
-            for key, row in rows:
-                self._put(key, row)
-            self._arrange([key for key, _ in rows])
-            self._order = [key for key, _ in rows]
-            if rows:
-                row_index = self.get_row_index(under) if under in wanted and under else min(index, len(rows) - 1)
-                self.move_cursor(row=row_index, scroll=False)
-            self.scroll_to(scroll.x, scroll.y, animate=False, force=True)
-        self.call_after_refresh(self._release)
+        order = [key for key, _ in rows]
+        lines: list[int | str] = []
+        line_of: list[int] = []
+        for index, key in enumerate(order):
+            if headings and key in headings:
+                lines.append(headings[key])
+            line_of.append(len(lines))
+            lines.append(index)
+        changed = {key for key, row in rows if self._rows.get(key) != row}
+        dirty = [y for y, line in enumerate(lines) if self._differs(y, line, lines, order, changed)]
+        shorter = len(lines) < len(self._lines)
+        resized = len(lines) != len(self._lines)
+        self._rows, self._order, self._lines, self._line_of = dict(rows), order, lines, line_of
+        self._drawn = {key: drawn for key, drawn in self._drawn.items() if key in self._rows and key not in changed}
+        if resized:
+            self._measure()
+        before = self._cursor
+        if order:
+            self._index = order.index(before) if before in self._rows and before else min(self._index, len(order) - 1)
+            self._cursor = order[self._index]
+        else:
+            self._index, self._cursor = 0, None
+        self._paint(dirty, everything=shorter)
+        if self._cursor != before and self._cursor is not None:
+            self.post_message(self.RowHighlighted(self, self._cursor))
 
-    def _is_shown(self, rows: Sequence[tuple[str, Row]]) -> bool:
-        return self._order == [key for key, _ in rows] and all(self._shown[key] == row for key, row in rows)
+    def move_cursor(self, *, row: int, scroll: bool = True) -> None:
+        """Put the cursor on a row, by index; beyond the ends means on the first or last one."""
+        if not self._order:
+            return
+        index = max(0, min(row, len(self._order) - 1))
+        moved = index != self._index or self._cursor is None
+        if moved:
+            before, self._index, self._cursor = self._index, index, self._order[index]
+            self._paint([self._line_of[before], self._line_of[index]])
+            self.post_message(self.RowHighlighted(self, self._cursor))
+        if scroll:
+            self._scroll_to_cursor()
 
     def restyle(self) -> None:
-        """Write every cell anew, after the theme changed."""
-        colours = self._colours()
+        """Draw everything anew, after the theme changed."""
         self._drawn = {}
-        for key, row in self._shown.items():
-            for column in self._columns:
-                self.update_cell(key, column.key, self._text(row[column.key], column, colours))
+        self.refresh()
+
+    # Drawing
 
     def render_line(self, y: int) -> Strip:
-        """One row, drawn straight from its cells: widths are fixed and a row is one line, so nothing is measured.
-
-        Textual's own way renders every cell as a document of its own, which takes a page of fifty rows past a frame.
-        """
-        if y < self.header_height or self._laid_out is None:
-            return super().render_line(y)
-        index = y - self.header_height + round(self.scroll_y)
+        """A line of the widget: the titles first, then what the scroll lets see."""
         width = self.size.width
-        if index >= len(self._order):
-            return Strip.blank(width, self.rich_style)
-        row = self._shown[self._order[index]]
-        marked = index == self.cursor_row
-        hovered = index == self.hover_row and self._show_hover_cursor
-        state = (index, marked, hovered, width, self.has_focus, self.app.theme)
-        known = self._drawn.get(self._order[index])
+        base = self.rich_style
+        if y < HEADER:
+            titles = draw_titles(self._columns, self._room, self.get_component_rich_style("table--titles"))
+            return titles.adjust_cell_length(width, base)
+        at = y - HEADER + round(self.scroll_y)
+        if not self._columns or at >= len(self._lines):
+            return Strip.blank(width, base)
+        shown = self._lines[at]
+        if isinstance(shown, str):
+            style, rule = (self.get_component_rich_style(f"table--{name}") for name in ("heading", "rule"))
+            return draw_heading(shown, width, style, rule).adjust_cell_length(width, base)
+        return self._row_line(shown, at, width)
+
+    def _row_line(self, index: int, at: int, width: int) -> Strip:
+        key = self._order[index]
+        marked, hovered = index == self._index, at == self._hovered
+        state = (marked, hovered, width, self.has_focus, self.app.theme)
+        known = self._drawn.get(key)
         if known is not None and known[0] == state:
             return known[1]
-        strip = self._draw(row, index, marked, hovered).adjust_cell_length(width, self.rich_style)
-        self._drawn[self._order[index]] = (state, strip)
-        return strip
-
-    def _draw(self, row: Row, index: int, marked: bool, hovered: bool) -> Strip:
         base = self.rich_style
         if marked or hovered:
-            base += self.get_component_rich_style("datatable--cursor" if marked else "datatable--hover")
-        base += Style.from_meta({"row": index, "column": 0})
-        colours = self._colours()
-        segments = []
-        for column, width in zip(self._columns, self._widths, strict=True):
-            value, role = row[column.key]
-            shown = line(value, width)
-            gap = " " * (width - cell_width(shown))
-            text = f" {gap}{shown} " if column.right else f" {shown}{gap} "
-            segments.append(Segment(text, base if marked else base + Style.parse(colours.style(role))))
-        return Strip(segments, sum(self._widths) + PADDING * len(segments))
+            base += self.get_component_rich_style("table--cursor" if marked else "table--hover")
+        colours = None if marked else Colours.of(self.app.theme_variables)
+        drawn = draw_row(self._rows[key], self._columns, self._room, base, colours).adjust_cell_length(width, base)
+        self._drawn[key] = (state, drawn)
+        return drawn
+
+    def _differs(self, y: int, line: int | str, lines: list[int | str], order: list[str], changed: set[str]) -> bool:
+        """Whether a line will show something else than it does now."""
+        if y >= len(self._lines):
+            return True
+        now = self._lines[y]
+        if isinstance(line, str) or isinstance(now, str):
+            return line != now
+        key = order[line]
+        # A row that has moved is told by its key; the cursor's mark moves with it.
+        return key != self._order[now] or key in changed
+
+    def _paint(self, lines: Sequence[int], *, everything: bool = False) -> None:
+        """Have lines painted again. Those out of sight cost nothing."""
+        top = round(self.scroll_y)
+        seen = [y for y in lines if top <= y < top + self._body]
+        if everything or len(seen) > self._body // 2:
+            self.refresh()
+            return
+        for y in seen:
+            self.refresh_line(y + HEADER)
 
     @property
-    def _columns(self) -> tuple[Column, ...]:
-        return self._laid_out[0] if self._laid_out is not None else ()
+    def _body(self) -> int:
+        """Lines that are there for rows."""
+        return max(self.size.height - HEADER, 0)
 
-    def _put(self, key: str, row: Row) -> None:
-        before = self._shown.get(key)
-        if before == row:
+    def _measure(self) -> None:
+        self.virtual_size = Size(self._width, HEADER + len(self._lines))
+
+    # The mouse
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self._hover(event.y - HEADER + round(self.scroll_y) if event.y >= HEADER else None)
+
+    def on_leave(self) -> None:
+        self._hover(None)
+
+    def _hover(self, at: int | None) -> None:
+        if at == self._hovered:
             return
-        colours = self._colours()
-        self._shown[key] = row
-        self._drawn.pop(key, None)
-        if before is None:
-            self.add_row(*(self._text(row[column.key], column, colours) for column in self._columns), key=key)
+        before, self._hovered = self._hovered, at
+        self._paint([y for y in (before, at) if y is not None and y < len(self._lines)])
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        at = event.y - HEADER + round(self.scroll_y)
+        if event.y < HEADER or at >= len(self._lines):
             return
-        for column in self._columns:
-            if before[column.key] != row[column.key]:
-                self.update_cell(key, column.key, self._text(row[column.key], column, colours))
-
-    def _arrange(self, order: list[str]) -> None:
-        if self.keys_shown == order:
+        index = self._lines[at]
+        if isinstance(index, str):
             return
-        first = self._columns[0].key
-        rank = {id(self.get_cell(key, first)): position for position, key in enumerate(order)}
-        self.sort(first, key=lambda shown: rank[id(shown)])
+        if index == self._index:
+            self.action_select_cursor()
+        else:
+            self.move_cursor(row=index, scroll=False)
 
-    def _colours(self) -> Colours:
-        return Colours.of(self.app.theme_variables)
+    # Keys
 
-    @staticmethod
-    def _text(shown: Cell, column: Column, colours: Colours) -> Text:
-        value, role = shown
-        return cell(value, colours.style(role), right=column.right)
+    def action_select_cursor(self) -> None:
+        if self._cursor is not None:
+            self.post_message(self.RowSelected(self, self._cursor))
 
-    def _release(self) -> None:
-        self._holding = False
+    def action_cursor_down(self) -> None:
+        self.move_cursor(row=self._index + 1)
 
-    def _scroll_cursor_into_view(self, animate: bool = False) -> None:
-        if not self._holding:
-            super()._scroll_cursor_into_view(animate=animate)
+    def action_cursor_up(self) -> None:
+        self.move_cursor(row=self._index - 1)
+
+    def action_top(self) -> None:
+        self.move_cursor(row=0)
+
+    def action_bottom(self) -> None:
+        self.move_cursor(row=len(self._order) - 1)
 
     def action_half_page(self, direction: int) -> None:
-        step = max((self.size.height - self.header_height) // 2, 1)
-        self.move_cursor(row=self.cursor_row + direction * step)
+        self.move_cursor(row=self._index + direction * max(self._body // 2, 1))
+
+    def action_turn(self, direction: int) -> None:
+        self.move_cursor(row=self._index + direction * max(self._body - 1, 1))
+
+    def _scroll_to_cursor(self) -> None:
+        """Bring the cursor's line into sight, a heading right above it too; the scroll moves no further than that."""
+        at = self._line_of[self._index]
+        # Before the first layout there is no height to reckon with.
+        first = at - 1 if at and isinstance(self._lines[at - 1], str) else at
+        top = round(self.scroll_y)
+        if first < top or not self._body:
+            self.scroll_to(y=first, animate=False, force=True)
+        elif at >= top + self._body:
+            self.scroll_to(y=at - self._body + 1, animate=False, force=True)

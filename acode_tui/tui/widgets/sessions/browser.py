@@ -9,12 +9,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import DataTable
 
 from acode_tui.tui.palette import SESSION
 from acode_tui.tui.state import Browser
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number
+from acode_tui.tui.widgets.keyed_table import KeyedTable
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.sessions.table import SessionTable
 
@@ -74,10 +74,9 @@ class SessionBrowser(Vertical):
         if self._now is None or not self._browser.rows:
             return
         table = self.table
-        under = table.cursor_key
         table.source = self._browser.source
         table.lay_out(max(self.size.width - 2, 20))
-        table.show_sessions(self._browser.rows, self._now, keep=under)
+        table.show_sessions(self._browser.rows, self._now)
 
     def offer(self, headline: str, *lines: str | Content) -> None:
         """What to say where there are no sessions at all."""
@@ -106,11 +105,10 @@ class SessionBrowser(Vertical):
     def on_resize(self, event: events.Resize) -> None:
         self.show_rows()
 
-    @on(DataTable.RowSelected, "#sessions")
-    def _chosen(self, event: DataTable.RowSelected) -> None:
+    @on(KeyedTable.RowSelected, "#sessions")
+    def _chosen(self, event: KeyedTable.RowSelected) -> None:
         event.stop()
-        if event.row_key.value is not None:
-            self.post_message(self.Opened(event.row_key.value))
+        self.post_message(self.Opened(event.key))
 
     def _why_empty(self) -> tuple[str, tuple[str | Content, ...]]:
         if not self._browser.loaded:

@@ -66,8 +66,8 @@ class SessionTable(KeyedTable):
             return narrow
         return normal if width < 160 else wide
 
-    def show_sessions(self, sessions: Sequence[SessionSummary], now: datetime, *, keep: str | None = None) -> None:
-        self.show([(session.id, session_row(session, now)) for session in sessions], keep=keep)
+    def show_sessions(self, sessions: Sequence[SessionSummary], now: datetime) -> None:
+        self.show([(session.id, session_row(session, now)) for session in sessions])
 
 
 def session_row(session: SessionSummary, now: datetime) -> Row:
