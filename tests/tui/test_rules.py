@@ -238,4 +238,4 @@ def test_the_manual_names_every_key_that_can_be_remapped() -> None:
     page = DASHBOARD_PAGE.read_text()
     tables = (bindings.APP, bindings.MAIN, bindings.SESSION, bindings.VIEWER, bindings.RETRIES, bindings.CONFLICTS)
     ids = {binding.id for table in (*tables, bindings.LOG, bindings.TREE, bindings.SCROLL) for binding in table}
-    assert {id_ for id_ in ids if f"`{id_}`" not in page} == {"backup"}
+    assert {id_ for id_ in ids if f"`{id_}`" not in page} == set()
