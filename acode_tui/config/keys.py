@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from acode_tui.config.settings import Settings
-from acode_tui.domain.errors import ConfigError
+from acode_tui.domain.errors import ConfigError, ValidationError
 
 _PASSWORD_KEY = re.compile(r"(^|[._-])(password|passwd|pwd|pass|secret)$", re.IGNORECASE)
 _TRUE = ("true", "yes", "on", "1")
@@ -87,12 +87,20 @@ def check(key: Key, value: object) -> Any:
         raise refusal(key, value)
     try:
         converted = msgspec.convert(value, type=key.type, strict=True)
-        if key.regex:
-            for pattern in converted:
-                re.compile(pattern)
-    except (msgspec.ValidationError, re.error):
+    except msgspec.ValidationError:
         raise refusal(key, value) from None
+    if key.regex and converted:
+        _require_patterns(key, converted)
     return converted
+
+
+def _require_patterns(key: Key, patterns: typing.Sequence[str]) -> None:
+    from acode_tui.domain.custom_patterns import custom_patterns
+
+    try:
+        custom_patterns(patterns)
+    except ValidationError as error:
+        raise ConfigError(f"{key.name}: {error.message}; it must be {key.allowed}", hint=error.hint) from None
 
 
 def parse(key: Key, text: str) -> Any:

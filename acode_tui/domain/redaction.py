@@ -1,13 +1,18 @@
 """Keeps secrets out of everything that is shown, by parsing rather than by pattern alone.
 
 ``redact`` removes a known secret in every encoding it may travel in, and the credentials of connection
-addresses that nobody told it about. It may hide too much; it never shows more than it was given.
+addresses and the tokens that nobody told it about. It may hide too much; it never shows more than it was given.
+What leaves the program as a file goes through ``domain.redactor``, which also counts.
 """
 
 import functools
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from acode_tui.domain.redactor import Redactor
 
 MASK = "***"
 
@@ -65,12 +70,12 @@ def display_address(host: str, port: int, database: str) -> str:
 
 
 def redact(text: str, secrets: Iterable[Secret | str] = ()) -> str:
-    """The text without the given secrets in any encoding, and without the credentials of any address in it."""
+    """The text without the given secrets in any encoding, the credentials of any address, and any access token."""
     for secret in secrets:
         raw = secret.reveal() if isinstance(secret, Secret) else secret
         if raw:
             text = _pattern(raw).sub(MASK, text)
-    return _DSN_SECRET.sub(rf"\g<1>\g<2>{MASK}", _redact_urls(text))
+    return _tokens().text(_DSN_SECRET.sub(rf"\g<1>\g<2>{MASK}", _redact_urls(text)))
 
 
 def has_password(text: str) -> bool:
@@ -78,6 +83,15 @@ def has_password(text: str) -> bool:
     if _DSN_SECRET.search(text) or _QUERY_SECRET.search(text):
         return True
     return any(":" in text[start:end] for start, end in _credentials(text))
+
+
+@functools.cache
+def _tokens() -> "Redactor":
+    # Here, not above: every command loads this module, and few have anything to hide.
+    from acode_tui.domain.redactor import Redactor
+    from acode_tui.domain.secret_shapes import ACCESS
+
+    return Redactor(shapes=ACCESS)
 
 
 @functools.lru_cache(maxsize=32)
