@@ -26,6 +26,7 @@ from acode_tui.logs import get_logger
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import key_commands
+from acode_tui.tui.copying import copy
 from acode_tui.tui.jobs import Jobs
 from acode_tui.tui.lifetime import Lifetime
 from acode_tui.tui.live import LiveScreen
@@ -191,6 +192,10 @@ class Dashboard(App[int]):
         self.refresh_screens()
         for screen in self.screen_stack if self.is_running else ():
             screen.refresh_bindings()
+
+    def copy(self, text: str, what: str, *, otherwise: str = "") -> bool:
+        """Copy text to the terminal's clipboard and say so."""
+        return copy(self, text, what, otherwise=otherwise)
 
     # Faults
 

@@ -87,12 +87,34 @@ TREE: list[Binding] = [
 
 CLOSE = key("close", "escape,backspace", "dismiss", "back", "Back to the screen before", shown_as="esc")
 
+PICK: list[Binding] = [
+    key("open", "enter", "pick", "open", "Open what is under the cursor", shown_as="enter"),
+    key("down", "j,down", "move(1)", "down", "Next row", show=False),
+    key("up", "k,up", "move(-1)", "up", "Previous row", show=False),
+    key("top", "g,home", "to(-1)", "top", "First row", show=False),
+    key("bottom", "G,end", "to(1)", "bottom", "Last row", show=False, shown_as="G"),
+    key("half_down", "ctrl+d,pagedown", "half_page(1)", "half page down", "Half a page down", show=False),
+    key("half_up", "ctrl+u,pageup", "half_page(-1)", "half page up", "Half a page up", show=False),
+]
+
+COPY: list[Binding] = [
+    key("copy", "y", "copy", "copy", "Copy what is under the cursor, as it is shown"),
+    key("copy_id", "Y", "copy_id", "copy id", "Copy its id", show=False, shown_as="Y"),
+]
+
 SESSION: list[Binding] = [
     CLOSE,
-    key("unfold", "e", "unfold", "unfold all", "Unfold every task and step"),
-    key("fold", "E", "fold", "fold all", "Fold every task", shown_as="E"),
+    key("previous_session", "left_square_bracket", "step(-1)", "session", "Session before, in the list", shown_as="["),
+    key("next_session", "right_square_bracket", "step(1)", "session", "Next session of the list", shown_as="]"),
+    key("follow", "f", "follow", "follow", "Follow a run that goes on, or hold what is shown"),
+    key("timeline", "1", "side('timeline')", "side", "The timeline of its states"),
+    key("about", "2", "side('about')", "side", "What is known of the session itself"),
+    key("artifacts", "3", "side('artifacts')", "side", "Every artifact of the run"),
+    *COPY,
+    key("unfold", "plus", "unfold", "unfold all", "Unfold every task and step", shown_as="+"),
+    key("fold", "minus", "fold", "fold all", "Fold every task", shown_as="-"),
     key("reload", "R", "app.reload", "read again", "Read this session again", show=False, shown_as="R"),
-    key("next_pane", "tab", "app.focus_next", "next pane", "Go to the next pane"),
+    key("next_pane", "tab", "app.focus_next", "next pane", "Go to the next pane", show=False),
 ]
 
 VIEWER: list[Binding] = [
@@ -152,7 +174,7 @@ IMPORT: list[Binding] = [
 
 ESSENTIAL: frozenset[str] = frozenset(
     {"sync", "search", "filter", "open", "help", "quit", "close", "retry", "discard", "reviewed", "take_other"}
-    | {"next_match", "wrap", "unfold", "level", "follow", "import_all", "cancel", "confirm", "open_pane"}
+    | {"next_match", "wrap", "previous_session", "level", "follow", "import_all", "cancel", "confirm", "open_pane"}
 )
 """Ids that the footer shows where the terminal is too narrow for all."""
 

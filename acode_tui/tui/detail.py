@@ -6,11 +6,12 @@ from typing import Any
 
 from textual.content import Content
 
+from acode_tui.domain.display import cell_width
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
-from acode_tui.tui.nodes import Node
-from acode_tui.tui.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
-from acode_tui.tui.text import block, pretty_json, styled
-from acode_tui.tui.times import clock, duration, number, size, stamp
+from acode_tui.tui.nodes import Node, tool_call_count
+from acode_tui.tui.palette import ARTIFACT_GLYPH, CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
+from acode_tui.tui.text import block, line, pretty_json, styled
+from acode_tui.tui.times import clock, counted, duration, number, size, stamp
 
 MAX_JSON_CHARS = 4_000
 MAX_EVENTS = 300
@@ -63,6 +64,40 @@ def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo
         rows.append(Content.assemble(row, (f"  {since}", "$foreground-muted")))
         before = event.timestamp
     return Content("\n").join(rows)
+
+
+def about(graph: SessionGraph, zone: tzinfo | None) -> Content:
+    """What is known of a session itself: who, where, when, how much, and its metadata."""
+    calls = [call for task in graph.tasks for step in task.steps for call in step.tool_calls]
+    artifacts = [artifact for call in calls for artifact in call.artifacts]
+    return _lines(
+        block(graph.task_description, "bold"),
+        _state(SESSION[graph.state]),
+        _pair("id", graph.id),
+        _pair("who", graph.user_id or "nobody named"),
+        _pair("space", graph.workspace_id),
+        _pair("start", stamp(graph.created_at, zone)),
+        _pair("last", stamp(graph.updated_at, zone)),
+        _pair("took", duration(graph.updated_at - graph.created_at)),
+        _pair(
+            "holds", f"{counted(len(graph.tasks), 'task')}, {counted(sum(len(t.steps) for t in graph.tasks), 'step')},"
+        ),
+        _pair("", f"{counted(tool_call_count(graph), 'tool call')}, {counted(len(artifacts), 'artifact')}"),
+        _pair("", f"{size(sum(artifact.size for artifact in artifacts))} of content"),
+        _json("metadata", graph.metadata) or styled("No metadata was recorded.", "$foreground-muted"),
+    )
+
+
+def artifact_row(artifact: Artifact, width: int) -> Content:
+    """An artifact as one line of a list: its name, then what it is and its size at the right."""
+    facts = f"{size(artifact.size):>9}"
+    if width >= 48:
+        facts = f"{_spaced(artifact.type):<16}{facts}"
+    room = max(width - len(facts) - 3, 8)
+    name = line(artifact.name, room)
+    gap = " " * (room - cell_width(name) + 1)
+    glyph = ARTIFACT_GLYPH.get(artifact.type, "·")
+    return Content.assemble((f"{glyph} ", "$text-primary"), (name, "$foreground"), gap, (facts, "$foreground-muted"))
 
 
 def _reason(event: SessionEvent) -> str:

@@ -51,7 +51,7 @@ class FakeStore:
             if (not wanted.states or session.state in wanted.states)
             and (not wanted.text or wanted.text.lower() in session.task_description.lower())
         ]
-        start = int(after) if after else 0
+        start = max(int(before) - limit, 0) if before else int(after) if after else 0
         more = start + limit < len(fitting)
         return SessionPage(
             sessions=tuple(fitting[start : start + limit]),

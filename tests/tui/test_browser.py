@@ -213,7 +213,7 @@ async def test_hostile_text_is_shown_as_text(workspace: Workspace, tmp_path: Pat
         seen = shown(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: "Timeline" in shown(pilot) and "[/foo]" in shown(pilot))
-        await pilot.press("e", "j", "j")
+        await pilot.press("plus", "j", "j")
         await until(pilot, lambda: "parameters" in shown(pilot))
         for text in (seen, shown(pilot)):
             assert "[/foo] [bold]x[/bold]" in text

@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from acode_tui.domain.entities import ToolCall, ToolCallGraph
-from acode_tui.domain.states import ArtifactType
+from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.tui.screens.artifact import ArtifactScreen
 from acode_tui.tui.screens.session import SessionScreen
 from acode_tui.tui.widgets.run_tree import RunTree
@@ -18,8 +21,8 @@ from acode_tui.tui.widgets.text_view import TextView
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS
-from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed
-from tests.tui.fake import FakeWorkspace
+from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed, with_page_size
+from tests.tui.fake import NOW, FakeWorkspace, fake_id, graph
 
 
 async def open_session(pilot: Pilot[int]) -> RunTree:
@@ -42,7 +45,7 @@ def below_cursor(pilot: Pilot[int]) -> str:
 async def test_the_tree_goes_from_tasks_to_artifacts(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
-        await pilot.press("e")
+        await pilot.press("plus")
         await pilot.pause()
         text = shown(pilot)
         for label in ("Add input validation", "Read the login form", "Read src/login.ts", "login.ts.diff", "npm test"):
@@ -54,7 +57,7 @@ async def test_the_tree_goes_from_tasks_to_artifacts(fake: FakeWorkspace) -> Non
 async def test_a_carrier_is_shown_as_the_text_it_carries(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
-        await pilot.press("e", "G")
+        await pilot.press("plus", "G")
         await until(pilot, lambda: "the mock has no" in shown(pilot))
         assert "assistant" not in shown(pilot)
 
@@ -62,7 +65,7 @@ async def test_a_carrier_is_shown_as_the_text_it_carries(fake: FakeWorkspace) ->
 async def test_the_detail_shows_parameters_error_and_duration(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
-        await pilot.press("e", "G", "k", "k")
+        await pilot.press("plus", "G", "k", "k")
         await until(pilot, lambda: "parameters" in shown(pilot))
         assert '"command": "npm test -- login"' in shown(pilot)
         assert "exit code 1: 2 of 14 tests failed" in shown(pilot)
@@ -168,7 +171,7 @@ async def test_a_session_that_grows_keeps_the_cursor_and_the_folds(
 
     async with dashboard(tmp_path, opening, wall=clock).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
-        await pilot.press("e", "j", "j")
+        await pilot.press("plus", "j", "j")
         under = below_cursor(pilot)
         assert "read_file" in under
         await _call(workspace, step.id, "second.txt")
@@ -213,6 +216,101 @@ async def _call(workspace: Workspace, step_id: str, name: str) -> ToolCall:
 def _calls(pilot: Pilot[int]) -> list[ToolCallGraph]:
     screen = pilot.app.screen
     assert isinstance(screen, SessionScreen)
-    graph = screen._graph
+    graph = screen.run_view.graph
     assert graph is not None
     return [call for task in graph.tasks for step in task.steps for call in step.tool_calls]
+
+
+async def test_the_sides_show_metadata_and_every_artifact_and_each_can_be_copied(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 60)) as pilot:
+        await open_session(pilot)
+        await pilot.press("2")
+        await until(pilot, lambda: '"gitBranch": "feature/login"' in shown(pilot))
+        assert "52.1 KB of content" in shown(pilot)
+        await pilot.press("y")
+        assert '"model": "opus"' in pilot.app.clipboard
+        await pilot.press("3", "down", "Y")
+        assert "File diff, text/x-diff" in shown(pilot)
+        assert pilot.app.clipboard == fake_id(1, 5)
+        await pilot.press("G", "g", "ctrl+d", "ctrl+u", "j", "k", "enter")
+        await until(pilot, lambda: "export function submit(form: Form)" in shown(pilot))
+        await pilot.press("escape", "1", "y")
+        assert "Created → Planning" in pilot.app.clipboard
+
+
+async def test_the_next_session_is_the_next_of_the_list_over_its_pages_and_the_list_stands_on_it(
+    fake: FakeWorkspace,
+) -> None:
+    async with over(fake, settings=with_page_size(5)).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("j", "j", "j")
+        await open_session(pilot)
+        for number in (4, 5, 6):
+            await pilot.press("right_square_bracket")
+            await until(pilot, partial(_is_open, pilot, number))
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await until(pilot, partial(_is_open, pilot, 4))
+        await pilot.press("escape")
+        await until(pilot, lambda: table.cursor_key == fake_id(4))
+        fake.store.sessions = fake.store.sessions[:5]
+        await open_session(pilot)
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "last session of the list" in toasts(pilot)[-1][1])
+        assert _is_open(pilot, 4)
+
+
+async def test_a_run_that_goes_on_is_followed_or_held(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        assert "◉ following" in shown(pilot)
+        await pilot.press("j", "f")
+        await until(pilot, lambda: "‖ held" in shown(pilot))
+        under = below_cursor(pilot)
+        _go_on(fake)
+        await until(pilot, lambda: "‖ held, there is more" in shown(pilot))
+        assert "And then deploy" not in shown(pilot)
+        await pilot.press("f")
+        await until(pilot, lambda: "And then deploy" in shown(pilot))
+        assert below_cursor(pilot) == under
+        _go_on(fake, state=SessionState.COMPLETED)
+        await until(pilot, lambda: "✓ Completed" in shown(pilot) and "following" not in shown(pilot))
+        assert "f" not in pilot.app.screen.active_bindings
+
+
+async def test_a_run_of_thousands_opens_and_unfolds_without_drawing_what_is_not_seen(fake: FakeWorkspace) -> None:
+    one = graph(0)
+    step = one.tasks[1].steps[0]
+    calls = tuple(replace(step.tool_calls[0], id=fake_id(number, 7), artifacts=()) for number in range(3_000))
+    task = replace(one.tasks[1], steps=(replace(step, tool_calls=calls),))
+    fake.store.graphs[one.id] = replace(one, tasks=(one.tasks[0], task))
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        found = await open_session(pilot)
+        assert len(found._made) < 100
+        await pilot.press("plus")
+        await until(pilot, lambda: toasts(pilot))
+        assert "unfold steps one by one" in toasts(pilot)[0][1]
+        await pilot.press("G", "l", "G")
+        await until(pilot, lambda: below_cursor(pilot) == "… 2,500 more, enter shows them")
+        await pilot.press("enter")
+        assert "npm test" in below_cursor(pilot)
+        await pilot.press("G")
+        assert below_cursor(pilot) == "… 2,000 more, enter shows them"
+        _go_on(fake)
+        await until(pilot, lambda: "3 tasks" in shown(pilot))
+        assert below_cursor(pilot) == "… 2,000 more, enter shows them"
+
+
+def _is_open(pilot: Pilot[int], number: int) -> bool:
+    screen = pilot.app.screen
+    return isinstance(screen, SessionScreen) and (screen.run_view.graph or graph(99)).id == fake_id(number)
+
+
+def _go_on(fake: FakeWorkspace, state: SessionState = SessionState.EXECUTING) -> None:
+    """Another task, as if the agent had gone on."""
+    moment = NOW + timedelta(seconds=len(fake.store.graphs))
+    before = fake.store.graphs.get(fake_id(0)) or graph(0)
+    task = replace(before.tasks[1], id=fake_id(77, 2), title="And then deploy", steps=(), order=2)
+    tasks = before.tasks if len(before.tasks) > 2 else (*before.tasks, task)
+    fake.store.graphs[before.id] = replace(before, tasks=tasks, updated_at=moment, state=state)
+    fake.store.sessions[0] = replace(fake.store.sessions[0], updated_at=moment, state=state)
+    fake.version += 1

@@ -51,7 +51,7 @@ def test_an_empty_workspace(snap_compare: Compare, size: tuple[int, int]) -> Non
 
 @pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
 def test_a_session(snap_compare: Compare, size: tuple[int, int]) -> None:
-    take(snap_compare, online(FakeWorkspace()), size, after("took", "enter", "e", "j", "j"))
+    take(snap_compare, online(FakeWorkspace()), size, after("took", "enter", "plus", "j", "j"))
 
 
 @pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
@@ -62,7 +62,7 @@ def test_the_teams_runs(snap_compare: Compare, size: tuple[int, int]) -> None:
 
 
 def test_a_diff(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), USUAL, after("validate()", "enter", "e", *"jjjjjj", "enter"))
+    take(snap_compare, FakeWorkspace(), USUAL, after("validate()", "enter", "plus", *"jjjjjj", "enter"))
 
 
 def test_offline_with_a_backlog(snap_compare: Compare) -> None:

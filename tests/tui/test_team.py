@@ -149,7 +149,7 @@ async def test_a_session_and_its_artifacts_are_opened_from_where_they_are_listed
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, SessionScreen) and "Analyse" in shown(pilot))
         assert "team session" in shown(pilot)
-        await pilot.press("e", "j", "j", "j")
+        await pilot.press("plus", "j", "j", "j")
         await until(pilot, lambda: "content of team run" in shown(pilot))
         await pilot.press("enter")
         await until(

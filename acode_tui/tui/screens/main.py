@@ -112,9 +112,18 @@ class MainScreen(BrowsingScreen):
 
     def _open(self, session_id: str) -> None:
         if self.workspace is not None:
+            from acode_tui.tui.run_view import SessionWalk
             from acode_tui.tui.screens.session import SessionScreen
 
-            self.app.push_screen(SessionScreen(session_id))
+            shown = [session.id for session in self.browser.rows]
+            walk = SessionWalk(self.browser.filter, self.browser.page_size, shown, self.browser.anchors[-1])
+            self.app.push_screen(SessionScreen(session_id, walk), self._left)
+
+    def _left(self, session_id: str | None) -> None:
+        """Stand on the session that was looked at last, if it is on this page."""
+        table = self.sessions.table
+        if session_id is not None and session_id in table.keys_shown:
+            table.move_cursor(row=table.get_row_index(session_id))
 
     @on(PaneOpened)
     async def _pane_opened(self, event: PaneOpened) -> None:

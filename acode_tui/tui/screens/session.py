@@ -1,4 +1,7 @@
-"""One session: the tree of what was done, beside the timeline of its states and the detail under the cursor."""
+"""One session: the tree of what was done, beside its timeline, what is known of it or its artifacts, and the detail.
+
+A run that goes on is followed, or held as it is; the sessions before and after it are a key away.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -13,14 +16,16 @@ from textual.widgets import Tree
 
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
 from acode_tui.tui.bindings import SESSION as KEYS
-from acode_tui.tui.detail import describe, timeline, title_of
+from acode_tui.tui.detail import about, artifact_row, describe, timeline, title_of
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
+from acode_tui.tui.run_view import RunView, SessionWalk, Side
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import counted, duration
+from acode_tui.tui.times import counted, duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.pick_list import PickList
 from acode_tui.tui.widgets.run_tree import RunTree, foldable
 from acode_tui.tui.widgets.scrolling import TextPanel
 from acode_tui.tui.widgets.title import TitleLine
@@ -34,8 +39,8 @@ PREVIEW_LINES = 200
 PREVIEW_BYTES = 1_000_000
 
 
-class SessionScreen(LiveScreen[None]):
-    """Tree, timeline, detail."""
+class SessionScreen(LiveScreen[str]):
+    """Tree, side, detail. Answers which session was looked at last."""
 
     CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
@@ -47,6 +52,15 @@ class SessionScreen(LiveScreen[None]):
 
         graph: SessionGraph
 
+    class RunWentOn(Message):
+        """The run that is held has gone on."""
+
+    @dataclass
+    class Stepped(Message):
+        """The neighbour that was looked for; None at the end of the list."""
+
+        session_id: str | None
+
     @dataclass
     class PreviewRead(Message):
         """The beginning of an artifact's content."""
@@ -54,10 +68,10 @@ class SessionScreen(LiveScreen[None]):
         artifact: Artifact
         preview: Content
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, walk: SessionWalk | None = None) -> None:
         super().__init__()
-        self._session_id = session_id
-        self._graph: SessionGraph | None = None
+        self.run_view = RunView(session_id)
+        self._walk = walk
 
     def compose(self) -> ComposeResult:
         yield TitleLine("team session" if self.follows_team else "session")
@@ -65,11 +79,14 @@ class SessionScreen(LiveScreen[None]):
             yield RunTree()
             with Vertical(id="side"):
                 yield TextPanel("Timeline", id="timeline")
+                yield TextPanel("About", id="about")
+                yield PickList(id="artifacts")
                 yield TextPanel("Detail", id="detail")
         yield KeyBar()
 
     def on_mount(self) -> None:
         self.query_one(RunTree).border_title = "Run"
+        self._show_side()
         self.query_one(TitleLine).say("opening…")
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(RunTree).restyle())
 
@@ -78,28 +95,24 @@ class SessionScreen(LiveScreen[None]):
         return self.dashboard.team.is_open
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        runs = self.dashboard.runs or workspace.store
-        if self._graph is not None:
-            present = await runs.get(self._session_id)
-            if present.updated_at == self._graph.updated_at and present.state is self._graph.state:
+        runs, view = self.dashboard.runs or workspace.store, self.run_view
+        wanted = view.session_id
+        if view.graph is not None:
+            if not view.is_newer(await runs.get(wanted)):
                 return
-        self.post_message(self.GraphRead(await runs.get_with_hierarchy(self._session_id)))
+            if view.held:
+                self.post_message(self.RunWentOn())
+                return
+        self.post_message(self.GraphRead(await runs.get_with_hierarchy(wanted)))
 
     @on(GraphRead)
     def _graph_read(self, event: GraphRead) -> None:
-        graph = self._graph = event.graph
-        zone = self.dashboard.zone
-        mark = SESSION[graph.state]
-        self.query_one(TitleLine).say(
-            graph.task_description,
-            styled(mark.label, CONTENT_STYLE[mark.role]),
-            styled(
-                f"{counted(len(graph.tasks), 'task')}  {counted(tool_call_count(graph), 'tool')}", "$foreground-muted"
-            ),
-            styled(duration(graph.updated_at - graph.created_at), "$foreground-muted"),
-            *([styled(line(graph.user_id, 32), "$foreground-muted")] if graph.user_id and self.follows_team else []),
-        )
-        self.query_one("#timeline", TextPanel).say(timeline(graph.events, graph, zone), home=False)
+        view, graph = self.run_view, event.graph
+        if graph.id != view.session_id or (view.held and view.graph is not None):
+            return  # the answer to a question that is no longer asked
+        view.take(graph)
+        self._retitle()
+        self._show_facts(graph)
         tree = self.query_one(RunTree)
         tree.take(graph)
         if not graph.tasks:
@@ -107,6 +120,115 @@ class SessionScreen(LiveScreen[None]):
             self.query_one("#detail", TextPanel).say(styled(why, "$foreground-muted"))
         elif tree.cursor_node is not None and tree.cursor_node.data is not None:
             self._describe(tree.cursor_node.data, home=False)
+        self.refresh_bindings()
+
+    def _retitle(self) -> None:
+        graph = self.run_view.graph
+        if graph is None:
+            return
+        mark, following = SESSION[graph.state], self.run_view.mark
+        self.query_one(TitleLine).say(
+            graph.task_description,
+            styled(mark.label, CONTENT_STYLE[mark.role]),
+            *([styled(following[0], CONTENT_STYLE[following[1]])] if following is not None else []),
+            styled(
+                f"{counted(len(graph.tasks), 'task')}  {counted(tool_call_count(graph), 'tool')}", "$foreground-muted"
+            ),
+            styled(duration(graph.updated_at - graph.created_at), "$foreground-muted"),
+            *([styled(line(graph.user_id, 32), "$foreground-muted")] if graph.user_id and self.follows_team else []),
+        )
+
+    # The side
+
+    def _show_facts(self, graph: SessionGraph) -> None:
+        zone = self.dashboard.zone
+        self.query_one("#timeline", TextPanel).say(timeline(graph.events, graph, zone), home=False)
+        self.query_one("#about", TextPanel).say(about(graph, zone), home=False)
+        found = self.run_view.artifacts
+        listing = self.query_one(PickList)
+        listing.show([artifact.id for artifact in found], lambda index, width: artifact_row(found[index], width))
+        listing.border_title = f"Artifacts  {number(len(found))}" if found else "Artifacts: none was recorded"
+
+    def _show_side(self) -> None:
+        for side in ("timeline", "about", "artifacts"):
+            self.query_one(f"#{side}").display = side == self.run_view.side
+
+    def action_side(self, side: Side) -> None:
+        self.run_view.side = side
+        self._show_side()
+        self.query_one(f"#{side}").focus()
+
+    @on(PickList.Moved)
+    def _artifact_under_cursor(self, event: PickList.Moved) -> None:
+        if self.query_one(PickList).has_focus and event.index < len(self.run_view.artifacts):
+            self._describe(self.run_view.artifacts[event.index])
+
+    @on(PickList.Picked)
+    def _artifact_picked(self, event: PickList.Picked) -> None:
+        if event.index < len(self.run_view.artifacts):
+            self._open(self.run_view.artifacts[event.index])
+
+    # Following, and the neighbours
+
+    @on(RunWentOn)
+    def _run_went_on(self) -> None:
+        self.run_view.newer = True
+        self._retitle()
+
+    def action_follow(self) -> None:
+        view = self.run_view
+        view.held = not view.held
+        self._retitle()
+        if not view.held:
+            self.refresh_now()
+
+    @work(group="step", exclusive=True, exit_on_error=False)
+    async def action_step(self, direction: int) -> None:
+        runs, walk = self.dashboard.runs, self._walk
+        if runs is not None and walk is not None:
+            with self.dashboard.reporting():
+                self.post_message(self.Stepped(await walk.step(runs, self.run_view.session_id, direction)))
+
+    @on(Stepped)
+    def _stepped(self, event: Stepped) -> None:
+        if event.session_id is None:
+            self.notify("That was the last session of the list.", timeout=2, markup=False)
+            return
+        self.run_view.turn_to(event.session_id)
+        self.query_one(RunTree).leave()
+        self.query_one("#detail", TextPanel).say(Content(""))
+        self.query_one(TitleLine).say("opening…")
+        self.refresh_now()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "step":
+            return self._walk is not None
+        if action == "follow":
+            return self.run_view.running or self.run_view.held
+        return True
+
+    def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
+        self.dismiss(self.run_view.session_id)
+
+    # Copying
+
+    def _under_cursor(self) -> Node | None:
+        if self.query_one(PickList).has_focus:
+            found = self.run_view.artifacts
+            return found[self.query_one(PickList).cursor] if found else None
+        node = self.query_one(RunTree).cursor_node
+        return node.data if node is not None else None
+
+    def action_copy(self) -> None:
+        side = next((panel for panel in self.query(TextPanel) if panel.has_focus), None)
+        shown = side or self.query_one("#detail", TextPanel)
+        self.dashboard.copy(shown.shown.plain, str(shown.border_title).lower(), otherwise="e exports the session")
+
+    def action_copy_id(self) -> None:
+        node = self._under_cursor()
+        self.dashboard.copy(node.id if node is not None else self.run_view.session_id, "id")
+
+    # What is under the cursor
 
     @on(Tree.NodeHighlighted)
     def _highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
@@ -141,8 +263,7 @@ class SessionScreen(LiveScreen[None]):
 
     @on(PreviewRead)
     def _preview_read(self, event: PreviewRead) -> None:
-        node = self.query_one(RunTree).cursor_node
-        if node is not None and node.data == event.artifact:
+        if self._under_cursor() == event.artifact:
             about = describe(event.artifact, self.dashboard.zone)
             self.query_one("#detail", TextPanel).say(Content("\n").join([about, Content(""), event.preview]))
 

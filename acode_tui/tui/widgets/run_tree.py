@@ -1,4 +1,5 @@
-"""The tree of a run. Nodes below a fold are made when it is first opened, so a run of thousands opens at once.
+"""The tree of a run. Nodes below a fold are made when it is first opened, some hundred at a time, so that a run of
+thousands opens at once.
 
 Nothing of a run is ever deleted and siblings only grow at their end, so a newer reading of the same run changes labels
 and adds nodes, and leaves the cursor, the folds and the scroll where they are.
@@ -17,9 +18,14 @@ from acode_tui.tui.bindings import TREE
 from acode_tui.tui.nodes import Node, children, label, node_count
 from acode_tui.tui.palette import Colours
 from acode_tui.tui.text import line
+from acode_tui.tui.times import number
 
 UNFOLD_AT_ONCE = 1_500
 """Nodes up to which everything is unfolded on request; more would hold up the keys."""
+UNFOLD_AT_FIRST = 200
+"""Tool calls up to which a run opens with all its steps unfolded."""
+AT_ONCE = 500
+"""Siblings that are made at once; the rest stands below them as one line that makes more."""
 _MAX_LABEL = 300
 
 
@@ -37,6 +43,8 @@ class RunTree(Tree[Node]):
         self.auto_expand = False
         self._graph: SessionGraph | None = None
         self._made: dict[str, TreeNode[Node]] = {}
+        self._room: dict[int, int] = {}
+        self._rest: dict[int, TreeNode[Node]] = {}
 
     def take(self, graph: SessionGraph) -> None:
         """Show a run, or a newer reading of it."""
@@ -48,6 +56,12 @@ class RunTree(Tree[Node]):
             self._unfold_some(graph)
             if graph.tasks:
                 self.move_cursor(self.root.children[0])
+
+    def leave(self) -> None:
+        """Forget the run: another one comes."""
+        self._graph = None
+        self._made, self._room, self._rest = {}, {}, {}
+        self.clear()
 
     def unfold(self) -> bool:
         """Open everything; False if it is too much, and only tasks were opened."""
@@ -70,7 +84,8 @@ class RunTree(Tree[Node]):
             task.collapse()
 
     def _unfold_some(self, graph: SessionGraph) -> None:
-        few = sum(len(task.steps) for task in graph.tasks) <= 60
+        steps = [step for task in graph.tasks for step in task.steps]
+        few = len(steps) <= 60 and sum(len(step.tool_calls) for step in steps) <= UNFOLD_AT_FIRST
         for task in list(self.root.children) if few else list(self.root.children)[-1:]:
             self._open(task)
             if few:
@@ -83,14 +98,45 @@ class RunTree(Tree[Node]):
 
     def _grow(self, node: TreeNode[Node], owner: SessionGraph | Node) -> None:
         below = children(owner)
+        room = self._room.get(node.id, AT_ONCE)
         colours = Colours.of(self.app.theme_variables)
-        known = list(node.children)
-        for index, child in enumerate(below):
+        rest = self._rest.get(node.id)
+        known = [child for child in node.children if child is not rest]
+        if rest is not None and len(known) < room:
+            del self._rest[node.id]
+            rest.remove()
+        for index, child in enumerate(below[:room]):
             text = _text(child, colours)
             if index < len(known):
                 self._renew(known[index], child, text)
             else:
                 self._made[child.id] = node.add(text, data=child, allow_expand=bool(children(child)))
+        if len(below) > room:
+            self._say_rest(node, len(below) - room)
+
+    def _say_rest(self, node: TreeNode[Node], count: int) -> None:
+        said = Text(f"… {number(count)} more, enter shows them", Colours.of(self.app.theme_variables).style("wait"))
+        rest = self._rest.get(node.id)
+        if rest is None:
+            self._rest[node.id] = node.add(said, allow_expand=False)
+        elif rest.label != said:
+            rest.set_label(said)
+
+    def action_select_cursor(self) -> None:
+        """Open, fold, or show more of a long row of siblings."""
+        here = self.cursor_node
+        if here is None or here.data is not None or here.parent is None:
+            super().action_select_cursor()
+            return
+        above = here.parent
+        place = len(above.children) - 1
+        self._room[above.id] = self._room.get(above.id, AT_ONCE) + AT_ONCE
+        owner = above.data or self._graph
+        if owner is not None:
+            self._grow(above, owner)
+            # A node knows its line once the lines were built, which asking for their number does.
+            if place <= self.last_line:
+                self.move_cursor(above.children[place])
 
     def _renew(self, node: TreeNode[Node], child: Node, text: Text) -> None:
         if node.label != text or node.data is None or node.data.updated_at != child.updated_at:
