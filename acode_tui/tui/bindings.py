@@ -87,16 +87,6 @@ TREE: list[Binding] = [
 
 CLOSE = key("close", "escape,backspace", "dismiss", "back", "Back to the screen before", shown_as="esc")
 
-PICK: list[Binding] = [
-    key("open", "enter", "pick", "open", "Open what is under the cursor", shown_as="enter"),
-    key("down", "j,down", "move(1)", "down", "Next row", show=False),
-    key("up", "k,up", "move(-1)", "up", "Previous row", show=False),
-    key("top", "g,home", "to(-1)", "top", "First row", show=False),
-    key("bottom", "G,end", "to(1)", "bottom", "Last row", show=False, shown_as="G"),
-    key("half_down", "ctrl+d,pagedown", "half_page(1)", "half page down", "Half a page down", show=False),
-    key("half_up", "ctrl+u,pageup", "half_page(-1)", "half page up", "Half a page up", show=False),
-]
-
 COPY: list[Binding] = [
     key("copy", "y", "copy", "copy", "Copy what is under the cursor, as it is shown"),
     key("copy_id", "Y", "copy_id", "copy id", "Copy its id", show=False, shown_as="Y"),

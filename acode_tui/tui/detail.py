@@ -6,12 +6,12 @@ from typing import Any
 
 from textual.content import Content
 
-from acode_tui.domain.display import cell_width
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.tui.nodes import Node, tool_call_count
-from acode_tui.tui.palette import ARTIFACT_GLYPH, CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
-from acode_tui.tui.text import block, line, pretty_json, styled
+from acode_tui.tui.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
+from acode_tui.tui.text import block, pretty_json, styled
 from acode_tui.tui.times import clock, counted, duration, number, size, stamp
+from acode_tui.tui.widgets.artifact_table import spaced
 
 MAX_JSON_CHARS = 4_000
 MAX_EVENTS = 300
@@ -36,7 +36,7 @@ def describe(node: Node, zone: tzinfo | None) -> Content:
 def title_of(node: Node) -> str:
     """What kind of thing the detail is about."""
     if isinstance(node, Artifact):
-        return f"{_spaced(node.type)}"
+        return f"{spaced(node.type)}"
     return {TaskGraph: "Task", StepGraph: "Step", ToolCallGraph: "Tool call"}[type(node)]
 
 
@@ -88,18 +88,6 @@ def about(graph: SessionGraph, zone: tzinfo | None) -> Content:
     )
 
 
-def artifact_row(artifact: Artifact, width: int) -> Content:
-    """An artifact as one line of a list: its name, then what it is and its size at the right."""
-    facts = f"{size(artifact.size):>9}"
-    if width >= 48:
-        facts = f"{_spaced(artifact.type):<16}{facts}"
-    room = max(width - len(facts) - 3, 8)
-    name = line(artifact.name, room)
-    gap = " " * (room - cell_width(name) + 1)
-    glyph = ARTIFACT_GLYPH.get(artifact.type, "·")
-    return Content.assemble((f"{glyph} ", "$text-primary"), (name, "$foreground"), gap, (facts, "$foreground-muted"))
-
-
 def _reason(event: SessionEvent) -> str:
     """The reason without the mark of an importer, which says that the event was inferred, and from which line."""
     reason = _INFERRED.sub(" (inferred)", event.reason)
@@ -122,7 +110,7 @@ def _call(call: ToolCallGraph, zone: tzinfo | None) -> Content:
 def _artifact(artifact: Artifact, zone: tzinfo | None) -> Content:
     return _lines(
         styled(artifact.name, "bold"),
-        _pair("type", f"{_spaced(artifact.type)}, {artifact.content_type}"),
+        _pair("type", f"{spaced(artifact.type)}, {artifact.content_type}"),
         _pair("size", f"{size(artifact.size)}"),
         _pair("hash", artifact.content_hash),
         _pair("time", stamp(artifact.created_at, zone)),
@@ -177,7 +165,3 @@ def _pair(name: str, value: str) -> Content:
 
 def _lines(*parts: Content) -> Content:
     return Content("\n").join([part for part in parts if part])
-
-
-def _spaced(name: str) -> str:
-    return "".join(f" {char.lower()}" if char.isupper() and index else char for index, char in enumerate(name))

@@ -123,7 +123,7 @@ class MainScreen(BrowsingScreen):
         """Stand on the session that was looked at last, if it is on this page."""
         table = self.sessions.table
         if session_id is not None and session_id in table.keys_shown:
-            table.move_cursor(row=table.get_row_index(session_id))
+            table.move_cursor(row=table.keys_shown.index(session_id))
 
     @on(PaneOpened)
     async def _pane_opened(self, event: PaneOpened) -> None:

@@ -16,7 +16,7 @@ from textual.widgets import Tree
 
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
 from acode_tui.tui.bindings import SESSION as KEYS
-from acode_tui.tui.detail import about, artifact_row, describe, timeline, title_of
+from acode_tui.tui.detail import about, describe, timeline, title_of
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
@@ -24,8 +24,9 @@ from acode_tui.tui.run_view import RunView, SessionWalk, Side
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import counted, duration, number
+from acode_tui.tui.widgets.artifact_table import ArtifactTable
 from acode_tui.tui.widgets.keybar import KeyBar
-from acode_tui.tui.widgets.pick_list import PickList
+from acode_tui.tui.widgets.keyed_table import KeyedTable
 from acode_tui.tui.widgets.run_tree import RunTree, foldable
 from acode_tui.tui.widgets.scrolling import TextPanel
 from acode_tui.tui.widgets.title import TitleLine
@@ -80,7 +81,8 @@ class SessionScreen(LiveScreen[str]):
             with Vertical(id="side"):
                 yield TextPanel("Timeline", id="timeline")
                 yield TextPanel("About", id="about")
-                yield PickList(id="artifacts")
+                with Vertical(id="artifacts", classes="frame"):
+                    yield ArtifactTable()
                 yield TextPanel("Detail", id="detail")
         yield KeyBar()
 
@@ -145,9 +147,9 @@ class SessionScreen(LiveScreen[str]):
         self.query_one("#timeline", TextPanel).say(timeline(graph.events, graph, zone), home=False)
         self.query_one("#about", TextPanel).say(about(graph, zone), home=False)
         found = self.run_view.artifacts
-        listing = self.query_one(PickList)
-        listing.show([artifact.id for artifact in found], lambda index, width: artifact_row(found[index], width))
-        listing.border_title = f"Artifacts  {number(len(found))}" if found else "Artifacts: none was recorded"
+        self.query_one(ArtifactTable).take(found)
+        title = f"Artifacts  {number(len(found))}" if found else "Artifacts: none was recorded"
+        self.query_one("#artifacts").border_title = title
 
     def _show_side(self) -> None:
         for side in ("timeline", "about", "artifacts"):
@@ -156,17 +158,27 @@ class SessionScreen(LiveScreen[str]):
     def action_side(self, side: Side) -> None:
         self.run_view.side = side
         self._show_side()
-        self.query_one(f"#{side}").focus()
+        self.query_one(ArtifactTable if side == "artifacts" else f"#{side}").focus()
+        if (node := self._under_cursor()) is not None:
+            self._describe(node)
 
-    @on(PickList.Moved)
-    def _artifact_under_cursor(self, event: PickList.Moved) -> None:
-        if self.query_one(PickList).has_focus and event.index < len(self.run_view.artifacts):
-            self._describe(self.run_view.artifacts[event.index])
+    @property
+    def _artifact(self) -> Artifact | None:
+        """The artifact under the cursor of their list, where that has the keys."""
+        table = self.query_one(ArtifactTable)
+        if not table.has_focus:
+            return None
+        return next((found for found in self.run_view.artifacts if found.id == table.cursor_key), None)
 
-    @on(PickList.Picked)
-    def _artifact_picked(self, event: PickList.Picked) -> None:
-        if event.index < len(self.run_view.artifacts):
-            self._open(self.run_view.artifacts[event.index])
+    @on(KeyedTable.RowHighlighted)
+    def _artifact_under_cursor(self) -> None:
+        if (artifact := self._artifact) is not None:
+            self._describe(artifact)
+
+    @on(KeyedTable.RowSelected)
+    def _artifact_chosen(self) -> None:
+        if (artifact := self._artifact) is not None:
+            self._open(artifact)
 
     # Following, and the neighbours
 
@@ -213,9 +225,8 @@ class SessionScreen(LiveScreen[str]):
     # Copying
 
     def _under_cursor(self) -> Node | None:
-        if self.query_one(PickList).has_focus:
-            found = self.run_view.artifacts
-            return found[self.query_one(PickList).cursor] if found else None
+        if self.query_one(ArtifactTable).has_focus:
+            return self._artifact
         node = self.query_one(RunTree).cursor_node
         return node.data if node is not None else None
 
