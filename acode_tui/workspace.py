@@ -231,10 +231,12 @@ class Workspace:
             return await seen_by_worker(self.sync.status, enabled=postgres.enabled)
         return await look_at_target(postgres, seconds=seconds, wall=self.wall)
 
-    async def check(self) -> tuple[Check, ...]:
+    async def check(self, *, deep: bool = False) -> tuple[Check, ...]:
         """Look for damage; changes nothing. Takes about as long as reading the file."""
-        found = [await self._readers.run(look) for look in inspection.checks()]
-        return (*found, await self._writer.run(inspection.check_search))
+        from acode_tui.ops.check import check_workspace_file
+
+        seconds = self.settings.persistence.sqlite.timeout_seconds
+        return await check_workspace_file(self.database_path, timeout_seconds=seconds, deep=deep)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli import conflicts, outbox, sync
+from acode_tui.cli import checking, conflicts, outbox, sync
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
@@ -17,7 +17,6 @@ from acode_tui.sync.ports import SyncState
 if TYPE_CHECKING:
     from acode_tui.ops.validate import Validation
     from acode_tui.storage.migrations.runner import TierMigrations
-    from acode_tui.storage.ports import Check
     from acode_tui.workspace import Workspace
 
 _MOST_MISMATCHES = 20
@@ -31,6 +30,7 @@ def command() -> None:
 command.add_command(outbox.group)
 command.add_command(conflicts.group)
 command.add_command(sync.group)
+command.add_command(checking.command)
 
 
 @command.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))
@@ -243,24 +243,3 @@ def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> 
                 click.echo(f"and {len(found.mismatched) - len(shown):,} more; --json has all of them", err=True)
             click.echo("what still waits in the outbox differs until it is sent: `acode-tui db sync now`", err=True)
     return FAULT if found.mismatched else 0
-
-
-@command.command("check", epilog=examples("acode-tui db check", "acode-tui db check --json && echo sound"))
-@json_option
-@pass_invocation
-def check(invocation: Invocation, as_json: bool) -> int:
-    """Look for damage in the workspace's file. Exits 1 if there is any; changes nothing."""
-
-    async def look(workspace: "Workspace") -> "tuple[Check, ...]":
-        return await workspace.check()
-
-    checks = invocation.with_workspace(look)
-    sound = all(each.ok for each in checks)
-    if as_json:
-        print_json({"ok": sound, "checks": checks})
-    else:
-        rows = [("ok" if each.ok else "BAD", each.name, each.description) for each in checks]
-        print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
-        if not sound:
-            click.echo("keep the file as it is, and restore a backup or recover from PostgreSQL", err=True)
-    return 0 if sound else FAULT

@@ -74,6 +74,19 @@ class CountLine(Line):
         self.write(lambda: f"{done:,} {self._what}")
 
 
+class NoteLine(Line):
+    """What is being done."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def show(self, note: str) -> None:
+        """Show this at once: the next one may be long in coming."""
+        self._shown_at = float("-inf")
+        self.write(lambda: f"{self._what}: {clean(note)}")
+
+
 class SyncLine(Line):
     """How far a drain is."""
 

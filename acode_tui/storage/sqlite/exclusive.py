@@ -66,6 +66,23 @@ def share(database: Path, *, timeout_seconds: float) -> SharedHold:
     return SharedHold(handle)
 
 
+def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
+    """The same for a glance that must change nothing: makes no lock, finishes no replacement.
+
+    Raises TransactionError while somebody else has the file alone for longer than ``timeout_seconds``.
+    """
+    try:
+        handle = os.open(_lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return SharedHold(None)
+    try:
+        _lock_shared(handle, database, time.monotonic() + timeout_seconds)
+    except BaseException:
+        os.close(handle)
+        raise
+    return SharedHold(handle)
+
+
 @contextmanager
 def exclusive(database: Path, *, timeout_seconds: float = EXCLUSIVE_SECONDS) -> Iterator[None]:
     """Have the file alone for the length of the block; the caller has no connection to it open.

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.storage.sqlite.connection import connect_to, has_content, translated
+from acode_tui.storage.sqlite.exclusive import share_if_known
 
 T = TypeVar("T")
 
@@ -21,20 +22,31 @@ _DEADLINE_OPCODES = 10_000
 
 
 @contextmanager
-def looking(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
-    """A connection for reading that gives up after ``seconds``, be it waiting or at work. Raises AcodeError."""
+def looking(path: Path, *, seconds: float, check: Callable[[], None] | None = None) -> Iterator[sqlite3.Connection]:
+    """A connection for reading that gives up after ``seconds``, be it waiting or at work. Raises AcodeError.
+
+    Where ``check`` is given, that decides how long it may be at work, by raising.
+    """
     _require(path)
     with translated(f"cannot read {path}", at_open=True), ExitStack() as stack:
+        stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
         connection = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode=_mode(path))))
         deadline = monotonic() + seconds
-        connection.set_progress_handler(lambda: monotonic() > deadline, _DEADLINE_OPCODES)
+        is_over = check or (lambda: int(monotonic() > deadline))
+        connection.set_progress_handler(is_over, _DEADLINE_OPCODES)
         connection.execute("PRAGMA query_only = ON")
         yield connection
 
 
-def look(path: Path, read: Callable[[sqlite3.Connection], T], *, seconds: float) -> T:
+def look(
+    path: Path,
+    read: Callable[[sqlite3.Connection], T],
+    *,
+    seconds: float,
+    check: Callable[[], None] | None = None,
+) -> T:
     """What ``read`` answers of the file, from one snapshot. Raises AcodeError."""
-    with looking(path, seconds=seconds) as connection:
+    with looking(path, seconds=seconds, check=check) as connection:
         connection.execute("BEGIN")
         try:
             return read(connection)
@@ -51,6 +63,7 @@ def undone(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
     """
     _require(path)
     with translated(f"cannot look into {path}", at_open=True), ExitStack() as stack:
+        stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
         if _mode(path) == "ro":
             # Closed after the other one: as long as it is open, nothing is folded.
             guard = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode="ro")))

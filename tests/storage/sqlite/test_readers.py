@@ -184,9 +184,14 @@ async def test_db_check_finds_what_is_wrong(workspace: Workspace) -> None:
     assert found == {
         "integrity": True,
         "foreign keys": False,
-        "artifact hashes": False,
+        "migrations": True,
+        "tables": True,
+        "indexes": True,
+        "triggers": False,
         "outbox": False,
+        "traces": True,
         "counters": False,
+        "artifact hashes": False,
         "search": False,
     }
 

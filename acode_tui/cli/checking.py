@@ -1,0 +1,64 @@
+"""``db check``: whether the workspace's file is sound, and with ``--remote`` whether the team's database fits it."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import Column, print_json, print_table
+from acode_tui.cli.progress import NoteLine
+from acode_tui.cli.usage import examples, json_option
+
+if TYPE_CHECKING:
+    from acode_tui.storage.ports import Check
+
+
+@click.command(
+    "check",
+    epilog=examples(
+        "acode-tui db check", "acode-tui db check --deep --remote", "acode-tui db check --json && echo sound"
+    ),
+)
+@click.option("--deep", is_flag=True, help="Compare every artifact with its hash, however many there are.")
+@click.option("--remote", is_flag=True, help="Look at the team's database too: its tables, its rows against these.")
+@json_option
+@pass_invocation
+def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> int:
+    """Look for damage in the workspace's file. Exits 1 if there is any; opens, migrates and changes nothing."""
+    checks = _ask(invocation, deep=deep, remote=remote)
+    sound = all(each.ok for each in checks)
+    if as_json:
+        print_json({"ok": sound, "checks": checks})
+        return 0 if sound else FAULT
+    rows = [("ok" if each.ok else "BAD", each.name, each.description) for each in checks]
+    print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
+    if not sound:
+        click.echo(
+            "nothing was changed; damage is mended by `acode-tui db restore` or `acode-tui db recover --from postgres`",
+            err=True,
+        )
+    return 0 if sound else FAULT
+
+
+def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":
+    import asyncio
+
+    from acode_tui.ops.check import check_workspace_file
+
+    settings = invocation.settings
+    sqlite = settings.persistence.sqlite
+    database = sqlite.resolve(invocation.root)
+
+    async def run() -> "tuple[Check, ...]":
+        with NoteLine("checking") as line:
+            found = await check_workspace_file(
+                database, timeout_seconds=sqlite.timeout_seconds, deep=deep, progress=line.show
+            )
+            if remote:
+                from acode_tui.ops.check_remote import check_team_database
+
+                found += await check_team_database(database, settings, environ=invocation.environ, progress=line.show)
+            return found
+
+    return asyncio.run(run())

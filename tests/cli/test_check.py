@@ -1,0 +1,161 @@
+"""``db check``: every kind of damage has its finding, and looking for it changes nothing."""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Recorded, Run, answer
+from tests.cli.test_status import trace
+
+
+def bad(run: Run, *options: str) -> dict[str, str]:
+    """The findings that are bad, by name."""
+    result = run("db", "check", "--json", *options)
+    found = json.loads(result.stdout)
+    assert result.exit_code == (0 if found["ok"] else 1)
+    assert found["ok"] == all(each["ok"] for each in found["checks"])
+    return {each["name"]: each["description"] for each in found["checks"] if not each["ok"]}
+
+
+def change(root: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_a_sound_file_is_sound_and_stays_as_it_is(run: Run, recorded: Recorded, root: Path) -> None:
+    before = trace(root)
+    names = [each["name"] for each in answer(run("db", "check", "--deep", "--json"))["checks"]]
+    assert names == [
+        "integrity",
+        "foreign keys",
+        "migrations",
+        "tables",
+        "indexes",
+        "triggers",
+        "outbox",
+        "traces",
+        "counters",
+        "artifact hashes",
+        "search",
+    ]
+    assert trace(root) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "statement", "word"),
+    [
+        ("tables", "DROP TABLE sync_log", "sync_log is missing"),
+        ("tables", "ALTER TABLE steps ADD COLUMN extra TEXT", "steps is changed"),
+        ("indexes", "DROP INDEX steps_by_task", "steps_by_task is missing"),
+        ("triggers", "DROP TRIGGER session_events_no_update", "session_events_no_update is missing"),
+        ("migrations", "UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", "checksum has changed"),
+        ("traces", "DELETE FROM outbox WHERE entity_type = 'step'", "1 of steps"),
+        ("traces", "DELETE FROM outbox WHERE entity_type = 'session_event'", "1 of session_events"),
+        ("traces", "UPDATE outbox SET processed_at = created_at, outcome = 'applied'", "1 of sessions"),
+        ("outbox", "UPDATE outbox SET entity_id = 'nobody' WHERE entity_type = 'step'", "have no row"),
+        ("counters", "UPDATE session_totals SET sessions = 7", "counters differ"),
+        ("search", "INSERT INTO sessions_fts (sessions_fts) VALUES ('delete-all')", "sessions_fts"),
+    ],
+)
+def test_each_damage_has_its_finding(
+    run: Run, recorded: Recorded, root: Path, name: str, statement: str, word: str
+) -> None:
+    change(root, statement)
+    before = trace(root)
+    found = bad(run)
+    assert set(found) == {name}
+    assert word in found[name]
+    assert trace(root) == before
+
+
+def test_a_child_without_its_parent_is_found(run: Run, recorded: Recorded, root: Path) -> None:
+    change(root, "UPDATE steps SET task_id = 'nobody'")
+    assert set(bad(run)) == {"foreign keys"}
+
+
+def test_what_was_discarded_or_delivered_needs_no_record(run: Run, recorded: Recorded, root: Path) -> None:
+    change(root, "UPDATE outbox SET processed_at = created_at, outcome = 'discarded' WHERE entity_type = 'step'")
+    assert bad(run) == {}
+    change(
+        root,
+        *(f"UPDATE {table} SET sync_version = 1" for table in ("sessions", "session_tasks", "steps", "tool_calls")),
+        "DELETE FROM outbox",
+    )
+    assert bad(run) == {}
+
+
+def test_a_folded_outbox_leaves_nothing_out(run: Run, recorded: Recorded, root: Path) -> None:
+    """Without PostgreSQL the outbox keeps one record a row, which is trace enough."""
+    import asyncio
+
+    from acode_tui.sync.upkeep import fold
+    from acode_tui.workspace import open_workspace
+
+    async def folded() -> int:
+        async with open_workspace(root) as workspace:
+            return await fold(workspace._journal)
+
+    assert asyncio.run(folded()) > 0
+    assert bad(run) == {}
+
+
+@pytest.mark.parametrize("damage", ["noise", "page"])
+def test_a_damaged_file_is_told_and_left_alone(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
+    database = root / ".agent" / "workspace.db"
+    data = bytearray(database.read_bytes())
+    if damage == "noise":
+        data = bytearray(b"no database" * 1000)
+    else:
+        data[4096 * 4 : 4096 * 5] = b"\xa5" * 4096
+    database.write_bytes(data)
+    before = hashlib.sha256(data).hexdigest()
+    assert "integrity" in bad(run)
+    shown = run("db", "check")
+    assert shown.exit_code == 1
+    assert "db recover --from postgres" in shown.stderr
+    assert hashlib.sha256(database.read_bytes()).hexdigest() == before
+
+
+def test_a_missing_file_is_an_error_and_is_not_made(run: Run, root: Path) -> None:
+    result = run("db", "check")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ACODE-DB-001: ")
+    assert list(root.iterdir()) == []
+
+
+def test_an_older_file_is_looked_at_and_not_brought_up_to_date(run: Run, root: Path) -> None:
+    from acode_tui.storage.migrations.runner import packaged
+    from acode_tui.storage.sqlite.connection import connect_to, prepare_file
+    from acode_tui.storage.sqlite.migrate import migrate
+
+    database = root / ".agent" / "workspace.db"
+    prepare_file(database)
+    assert bad(run) == {}
+    with closing(connect_to(database, timeout_seconds=1)) as connection:
+        migrate(connection, packaged("sqlite")[:1], lock_path=root / ".agent" / "lock")
+    before = trace(root)
+    checks: Any = answer(run("db", "check", "--json"))["checks"]
+    assert "pending: 1.1.0, 1.2.0" in {each["name"]: each["description"] for each in checks}["migrations"]
+    assert trace(root) == before
+
+
+def test_a_newer_file_is_not_sound_for_this_program(run: Run, recorded: Recorded, root: Path) -> None:
+    change(
+        root,
+        "INSERT INTO schema_migrations SELECT '99.0.0', description, checksum, applied_at, duration_ms "
+        "FROM schema_migrations LIMIT 1",
+        "DROP INDEX steps_by_task",
+    )
+    assert set(bad(run)) == {"migrations"}
+
+
+def test_the_team_is_only_looked_at_where_there_is_one(run: Run, recorded: Recorded, root: Path) -> None:
+    assert "not enabled" in bad(run, "--remote")["remote"]
+    shutil.rmtree(root / ".agent")
