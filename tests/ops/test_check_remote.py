@@ -1,0 +1,95 @@
+"""``db check --remote``: what the next sync settles is told, everything else is found."""
+
+from pathlib import Path
+
+import pytest
+
+from acode_tui.config import Settings
+from acode_tui.ops.check_remote import check_team_database
+from acode_tui.storage.ports import Check
+from acode_tui.workspace import Workspace
+from tests.pg import Database, free_port
+from tests.sync.conftest import URL
+from tests.sync.conftest import team as team
+from tests.sync.conftest import time as time
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import add_run, opened, syncing
+
+
+async def ask(workspace: Workspace, settings: Settings | None = None) -> dict[str, Check]:
+    found = await check_team_database(workspace.database_path, settings or syncing())
+    return {each.name: each for each in found}
+
+
+def bad(found: dict[str, Check]) -> set[str]:
+    return {name for name, check in found.items() if not check.ok}
+
+
+async def test_two_tiers_in_step_are_sound_and_what_waits_is_only_told(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path, time) as workspace:
+        run = await add_run(workspace)
+        await workspace.sync.sync_now()
+        found = await ask(workspace)
+        assert list(found) == ["remote migrations", "remote tables", "remote counts", "remote rows"]
+        assert bad(found) == set()
+        assert found["remote counts"].description == "6 rows here, 6 of them delivered; 6 there"
+        await workspace.store.add_task(run.id, "Later")
+        await add_run(workspace, "another")
+        found = await ask(workspace)
+        assert bad(found) == set()
+        assert "wait for the next sync" in found["remote rows"].description
+
+
+async def test_what_another_replica_sent_is_news_and_no_fault(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    import shutil
+
+    async with opened(tmp_path / "a", time) as workspace:
+        run = await add_run(workspace)
+        await workspace.sync.sync_now()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    async with opened(tmp_path / "b", time) as other:
+        await other.store.add_task(run.id, "From elsewhere")
+        await other.sync.sync_now()
+    async with opened(tmp_path / "a", time) as workspace:
+        found = await ask(workspace)
+        assert bad(found) == set()
+        assert "news here" in found["remote counts"].description
+
+
+@pytest.mark.parametrize(
+    ("statement", "names", "word"),
+    [
+        ("UPDATE steps SET name = 'corrupted'", {"remote rows"}, "differs"),
+        ("DELETE FROM artifacts", {"remote counts", "remote rows"}, "1 of artifacts"),
+        ("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", {"remote migrations"}, "checksum"),
+        ("ALTER TABLE steps ALTER COLUMN description SET NOT NULL", {"remote tables"}, "steps.description"),
+        ("DROP TABLE sync_conflicts", {"remote tables"}, "sync_conflicts is missing"),
+        ("ALTER TABLE tool_calls DROP COLUMN result", {"remote tables"}, "tool_calls.result is missing"),
+    ],
+)
+async def test_what_is_wrong_there_is_found(
+    tmp_path: Path, time: FakeTime, team: Database, statement: str, names: set[str], word: str
+) -> None:
+    async with opened(tmp_path, time) as workspace:
+        run = await add_run(workspace)
+        await workspace.store.add_step(
+            (await workspace.store.get_with_hierarchy(run.id)).tasks[0].id, "x", description="y"
+        )
+        await workspace.sync.sync_now()
+        await team.execute("UPDATE steps SET description = ''") if "NOT NULL" in statement else None
+        await team.execute(statement)
+        found = await ask(workspace)
+        assert bad(found) == names
+        assert any(word in check.description for check in found.values())
+
+
+async def test_a_server_that_is_away_is_a_finding(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path, time) as workspace:
+        monkeypatch.setenv(URL, team.url_through(free_port()))
+        assert bad(await ask(workspace)) == {"remote"}
+        monkeypatch.delenv(URL)
+        assert bad(await ask(workspace)) == {"remote"}
