@@ -19,6 +19,7 @@ from acode_tui.config import (
     resolve_postgres,
 )
 from acode_tui.config.root import AGENT_DIR, find_root
+from acode_tui.config.workspace_id import keep_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import AcodeError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
@@ -285,6 +286,7 @@ async def open_workspace(
                 lambda raw: _migrated(raw, root, settings, allowed=allowed or is_new, wall=wall)
             )
         workspace_id = await writer.run(_own_id)
+        await asyncio.to_thread(keep_id, root / AGENT_DIR, workspace_id)
         readers = Readers(database, timeout_seconds=timeout)
         stack.push_async_callback(readers.close)
         watcher = await open_reader(database, timeout_seconds=timeout)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli import checking, conflicts, outbox, sync
+from acode_tui.cli import checking, conflicts, outbox, recovering, sync
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
@@ -31,6 +31,7 @@ command.add_command(outbox.group)
 command.add_command(conflicts.group)
 command.add_command(sync.group)
 command.add_command(checking.command)
+command.add_command(recovering.command)
 
 
 @command.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))
@@ -231,15 +232,18 @@ def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> 
             return await workspace.validate(progress=line.show)
 
     found = invocation.with_workspace(compare)
+    unlisted = found.mismatched_rows - len(found.mismatched)
     if as_json:
-        print_json(found)
+        print_json({"compared": found.compared, "matching": found.matching, "mismatched": found.mismatched})
+        if unlisted:
+            click.echo(f"{unlisted:,} more rows differ", err=True)
     else:
         click.echo(f"{found.matching:,} of {plural(found.compared, 'session')} match")
         if found.mismatched:
             shown = found.mismatched[:_MOST_MISMATCHES]
             rows = [(each.table, each.id, each.session_id, each.finding) for each in shown]
             print_table((Column("table"), Column("id"), Column("session"), Column("finding", flexible=True)), rows)
-            if len(found.mismatched) > len(shown):
-                click.echo(f"and {len(found.mismatched) - len(shown):,} more; --json has all of them", err=True)
+            if found.mismatched_rows > len(shown):
+                click.echo(f"and {found.mismatched_rows - len(shown):,} more; --json names them", err=True)
             click.echo("what still waits in the outbox differs until it is sent: `acode-tui db sync now`", err=True)
     return FAULT if found.mismatched else 0

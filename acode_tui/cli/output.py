@@ -52,14 +52,15 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, 
         click.echo(line, err=err)
 
 
-def print_fields(fields: Sequence[tuple[str, object]]) -> None:
+def print_fields(fields: Sequence[tuple[str, object]], *, err: bool = False) -> None:
     """Names and values, one a line, the values in one column."""
     width = max((len(name) for name, _ in fields), default=0)
     limit = terminal_width()
     for name, value in fields:
         shown = cell(value)
         room = limit - width - GAP if limit is not None else None
-        click.echo(click.style(name.ljust(width), dim=True) + " " * GAP + (fit(shown, room) if room else shown))
+        text = fit(shown, room) if room else shown
+        click.echo(click.style(name.ljust(width), dim=True) + " " * GAP + text, err=err)
 
 
 def render_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int | None) -> list[str]:

@@ -14,6 +14,7 @@ from acode_tui.domain.display import clean, fit
 
 if TYPE_CHECKING:
     from acode_tui.ingest import ImportProgress
+    from acode_tui.ops.rebuild import RebuildProgress
     from acode_tui.sync.ports import SyncProgress
 
 _EVERY_SECONDS = 0.1
@@ -93,6 +94,24 @@ class SyncLine(Line):
     def show(self, progress: "SyncProgress") -> None:
         """Show this."""
         self.write(lambda: describe_sync(progress))
+
+
+class RebuildLine(Line):
+    """How far a recovery is."""
+
+    def show(self, progress: "RebuildProgress") -> None:
+        """Show this."""
+        self.write(lambda: describe_rebuild(progress))
+
+
+def describe_rebuild(progress: "RebuildProgress") -> str:
+    """``12,000 of 90,000 rows read  9,800/s  0:08 left``."""
+    what = "rows read" if progress.phase == "reading" else "sessions compared"
+    parts = [f"{progress.done:,} of {progress.total:,} {what}"]
+    if progress.rate > 0:
+        left = remaining((progress.total - progress.done) / progress.rate)
+        parts += [f"{progress.rate:,.0f}/s", f"{left} left"]
+    return "  ".join(parts)
 
 
 def describe_sync(progress: "SyncProgress") -> str:

@@ -80,6 +80,13 @@ class IntegrityError(AcodeError):
     default_hint = "keep the file as it is; `acode-tui db check` may say more"
 
 
+class RecoveryError(AcodeError):
+    """A workspace cannot be recovered as asked; nothing was changed."""
+
+    code = "ACODE-RECOVER-001"
+    default_hint = "nothing was changed; see `acode-tui db recover --help`"
+
+
 class TransitionError(AcodeError):
     """A state change that the rules refuse; nothing was changed."""
 

@@ -1,6 +1,10 @@
-"""Comparing the two tiers row by row: a session matches if the checksums of all its rows do. Reads only."""
+"""Comparing the two tiers row by row: a session matches if the checksums of all its rows do. Reads only.
 
-from collections.abc import AsyncIterator, Callable
+Memory does not grow with the number of sessions: both sides are walked in the order of their ids.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -9,6 +13,9 @@ from acode_tui.storage.ports import RowChecksumReader, RowChecksums
 
 PAGE = 50
 """Sessions compared at once: bounds memory and the length of a statement's parameters."""
+
+MOST_LISTED = 10_000
+"""Rows named at most; the others are counted. Against a database that was reset every row is one."""
 
 Finding = Literal["differs", "missing in postgres", "missing in sqlite"]
 Progress = Callable[[int], None]
@@ -24,36 +31,40 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Sessions compared, those of them that match whole, and every row that does not."""
+    """Sessions compared, those of them that match whole, and the rows that do not: the first of them, and how many."""
 
     compared: int = 0
     matching: int = 0
     mismatched: tuple[Mismatch, ...] = ()
+    mismatched_rows: int = 0
 
 
 async def compare(local: RowChecksumReader, team: RowChecksumReader, *, progress: Progress | None = None) -> Validation:
     """Compare every session that either side has. ``progress`` is told how many are done."""
-    compared = matching = 0
+    compared = matching = count = 0
     mismatched: list[Mismatch] = []
-    seen: set[str] = set()
-    # What is only there is found by its absence here.
-    for side, other_knows in ((local, False), (team, True)):
-        async for ids in _pages(side):
-            fresh = tuple(each for each in ids if not (other_knows and each in seen))
-            seen.update(fresh)
-            ours, theirs = await local.of_sessions(fresh), await team.of_sessions(fresh)
-            for each in fresh:
-                found = differences(each, ours.get(each, {}), theirs.get(each, {}))
-                compared += 1
-                matching += not found
-                mismatched += found
-            if progress is not None:
-                progress(compared)
-    return Validation(compared=compared, matching=matching, mismatched=tuple(mismatched))
+    async for ids in _pages(local, team):
+        found = await compare_sessions(local, team, ids)
+        compared += len(ids)
+        matching += len(ids) - len({each.session_id for each in found})
+        count += len(found)
+        mismatched += found[: MOST_LISTED - len(mismatched)]
+        if progress is not None:
+            progress(compared)
+    return Validation(compared=compared, matching=matching, mismatched=tuple(mismatched), mismatched_rows=count)
+
+
+async def compare_sessions(local: RowChecksumReader, team: RowChecksumReader, ids: Sequence[str]) -> list[Mismatch]:
+    """The rows of these sessions that the tiers do not agree on, in a fixed order."""
+    wanted = tuple(ids)
+    ours, theirs = await asyncio.gather(local.of_sessions(wanted), team.of_sessions(wanted))
+    return [found for each in wanted for found in differences(each, ours.get(each, {}), theirs.get(each, {}))]
 
 
 def differences(session_id: str, local: RowChecksums, team: RowChecksums) -> list[Mismatch]:
     """The rows of one session that the tiers do not agree on, in a fixed order."""
+    if local == team:
+        return []
     found = []
     for table, row_id in sorted(local.keys() | team.keys()):
         ours, theirs = local.get((table, row_id)), team.get((table, row_id))
@@ -68,8 +79,15 @@ def differences(session_id: str, local: RowChecksums, team: RowChecksums) -> lis
     return found
 
 
-async def _pages(side: RowChecksumReader) -> AsyncIterator[tuple[str, ...]]:
+async def _pages(local: RowChecksumReader, team: RowChecksumReader) -> AsyncIterator[tuple[str, ...]]:
+    """The ids of both sides together, in order. Both give theirs in the order of their text."""
     after = ""
-    while ids := await side.session_ids(after=after, limit=PAGE):
-        yield ids
-        after = ids[-1]
+    while True:
+        sides = [await side.session_ids(after=after, limit=PAGE) for side in (local, team)]
+        # Beyond the end of a full page there may be ids of that side that are not known yet.
+        upto = min((ids[-1] for ids in sides if len(ids) == PAGE), default=None)
+        together = sorted({each for ids in sides for each in ids if upto is None or each <= upto})
+        if not together:
+            return
+        yield tuple(together)
+        after = together[-1]

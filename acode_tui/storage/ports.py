@@ -337,6 +337,16 @@ class TranscriptLog(Protocol):
         ...
 
 
+class TeamWorkspace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A workspace that the team's database knows, and who used it last."""
+
+    id: str
+    user: str
+    host: str
+    last_seen_at: datetime
+    sessions: int
+
+
 RowChecksums = dict[tuple[str, str], bytes]
 """A checksum of each row's real column values, by (table, id)."""
 

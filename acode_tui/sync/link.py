@@ -12,7 +12,8 @@ from acode_tui.logs import add_secrets, get_logger
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.postgres.apply import Head, TargetFacts
 from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
-from acode_tui.storage.sqlite.sync_journal import Mark, SyncJournal
+from acode_tui.storage.sqlite.mark import Mark
+from acode_tui.storage.sqlite.sync_journal import SyncJournal
 from acode_tui.sync import conflict as rules
 from acode_tui.sync.ports import SyncState
 from acode_tui.sync.pull import behind_fault, is_behind

@@ -235,7 +235,7 @@ class _Delivery:
             if digests.get(row.idempotency_key) == self._rules.content_digest(row.entity)
         }
         recorded = {
-            record["idempotency_key"]: _conflict_from_row(record)
+            record["idempotency_key"]: conflict_from_row(record)
             for record in await self._connection.fetch(self._sql.conflicts, *arguments)
         }
         return same, recorded
@@ -346,7 +346,7 @@ def _require_head(change_seq: int | None) -> int:
     return change_seq
 
 
-def _conflict_from_row(row: asyncpg.Record) -> Conflict:
+def conflict_from_row(row: asyncpg.Record) -> Conflict:
     return Conflict(
         id=str(row["id"]),
         session_id=str(row["session_id"]),

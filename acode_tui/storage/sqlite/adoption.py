@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 
 from acode_tui.domain.clock import MonotonicClock
@@ -21,6 +22,11 @@ _STANDING = {
     kind: f"SELECT sync_version, updated_at FROM {table.name} WHERE id = ?"  # noqa: S608
     for kind, table in TABLES.items()
     if table.mutable
+}
+_STANDING_AMONG = {
+    kind: f"SELECT id, {'sync_version' if table.mutable else '0'} FROM {table.name} "  # noqa: S608
+    "WHERE id IN (SELECT value FROM json_each(?))"
+    for kind, table in TABLES.items()
 }
 _IGNORE = {
     kind: rows.INSERT[kind] + " ON CONFLICT (id) DO NOTHING" for kind, table in TABLES.items() if not table.mutable
@@ -50,23 +56,34 @@ def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
 
 
 def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: Sequence[Entity]) -> int:
-    """Write rows that came with a pull, parents first as they came; answers how many were news here.
+    """Write rows that came with a pull, parents first; answers how many were news here.
 
-    A row that a pending record is about is left to the push; one that is not newer by ``sync_version`` stays.
+    A row that a pending record is about is left to the push; one that is not newer by ``sync_version`` stays. A table's
+    rows take a fixed number of statements, for a first pull brings years of them.
     """
-    mutable = [(remote.kind, remote.id) for remote in pulled if TABLES[remote.kind].mutable]
-    pending = pending_among(connection, mutable)
-    written = 0
+    by_kind: defaultdict[EntityType, dict[str, Entity]] = defaultdict(dict)
     for remote in pulled:
         clock.raise_to(remote.updated_at)
-        if TABLES[remote.kind].mutable:
-            standing = connection.execute(_STANDING[remote.kind], (remote.id,)).fetchone()
-            version: int = getattr(remote, "sync_version", 0)
-            if standing is not None and standing[0] >= version:
-                continue
-            if (remote.kind, remote.id) in pending:
-                continue
-        elif isinstance(remote, Artifact) and remote.content is None:
-            continue
-        written += adopt(connection, remote)
-    return written
+        by_kind[remote.kind][remote.id] = remote
+    return sum(_adopt_kind(connection, kind, by_kind[kind]) for kind in TABLES if kind in by_kind)
+
+
+def _adopt_kind(connection: sqlite3.Connection, kind: EntityType, pulled: dict[str, Entity]) -> int:
+    standing = dict(connection.execute(_STANDING_AMONG[kind], (json.dumps(list(pulled)),)))
+    fresh = [remote for entity_id, remote in pulled.items() if entity_id not in standing and _is_whole(remote)]
+    rows.insert_many(connection, rows.INSERT[kind], [rows.to_row(remote) for remote in fresh])
+    if not TABLES[kind].mutable:
+        return len(fresh)
+    newer = [entity_id for entity_id, version in standing.items() if _version(pulled[entity_id]) > version]
+    waiting = pending_among(connection, [(kind, entity_id) for entity_id in newer])
+    changed = [rows.to_row(pulled[entity_id]) for entity_id in newer if (kind, entity_id) not in waiting]
+    connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
+    return len(fresh) + len(changed)
+
+
+def _is_whole(remote: Entity) -> bool:
+    return not isinstance(remote, Artifact) or remote.content is not None
+
+
+def _version(entity: Entity) -> int:
+    return getattr(entity, "sync_version", 0)

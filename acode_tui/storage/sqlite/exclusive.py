@@ -16,15 +16,13 @@ from pathlib import Path
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.files import PRIVATE_FILE, make_private_folder
 from acode_tui.storage.sqlite import swap
+from acode_tui.storage.sqlite.foreign import no_foreign_connection
 
 EXCLUSIVE_SECONDS = 2.0
 """How long whoever wants the file alone waits for others to close it."""
 
 _POLL_SECONDS = 0.02
-_TAKEN = (errno.EAGAIN, errno.EACCES)
 _CANNOT_MAKE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
-_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
-"""The bytes that a SQLite connection keeps locked while it has a file in WAL mode open."""
 
 
 class SharedHold:
@@ -84,20 +82,22 @@ def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
 
 
 @contextmanager
-def exclusive(database: Path, *, timeout_seconds: float = EXCLUSIVE_SECONDS) -> Iterator[None]:
+def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterator[None]:
     """Have the file alone for the length of the block; the caller has no connection to it open.
 
     A replacement that was killed halfway is finished first. Raises TransactionError, with who is in the way where the
-    system tells, if another process keeps the file open.
+    system tells, if another process keeps the file open for longer than the time-out, EXCLUSIVE_SECONDS by default.
     """
+    timeout_seconds = EXCLUSIVE_SECONDS if timeout_seconds is None else timeout_seconds
     make_private_folder(database.parent)
     handle = os.open(_lock_path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         if not _lock(handle, fcntl.LOCK_EX, time.monotonic() + timeout_seconds):
             raise _in_use(database)
         swap.finish(database)
-        with _no_foreign_connection(database):
-            yield
+        with no_foreign_connection(database):
+            pass
+        yield
     finally:
         os.close(handle)
 
@@ -135,27 +135,6 @@ def _lock(handle: int, kind: int, deadline: float) -> bool:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(_POLL_SECONDS)
-
-
-@contextmanager
-def _no_foreign_connection(database: Path) -> Iterator[None]:
-    """Keep out programs that know nothing of the lock beside the file, such as SQLite's own shell."""
-    try:
-        handle = os.open(database, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        # Missing, or not this user's to write: there is nothing to lock, and replacing it is the folder's matter.
-        yield
-        return
-    try:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
-        except OSError as error:
-            if error.errno in _TAKEN:
-                raise _in_use(database) from None
-            raise
-        yield
-    finally:
-        os.close(handle)
 
 
 def _in_use(database: Path) -> TransactionError:

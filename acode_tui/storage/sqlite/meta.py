@@ -8,6 +8,7 @@ from acode_tui.domain.times import format_time, parse_time
 
 WORKSPACE_ID = "workspace_id"
 CLOCK = "clock_last"
+LAST_SYNC = "sync_last_at"
 
 
 def read(connection: sqlite3.Connection, key: str) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from acode_tui.storage.sqlite.foreign import no_foreign_connection
+
 _MARK = ".replacing"
 _WAL, _SHM, _JOURNAL = "-wal", "-shm", "-journal"
 
@@ -27,9 +29,10 @@ def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | 
     _sync(new)
     kept = _free_place(database, keep_as) if keep_as and database.exists() else None
     suffix = "" if kept is None else kept.name.removeprefix(database.name)
-    os.rename(new, _beside(database, _MARK + suffix))
-    _sync(database.parent)
-    finish(database)
+    with no_foreign_connection(database):
+        os.rename(new, _beside(database, _MARK + suffix))
+        _sync(database.parent)
+        finish(database)
     return kept
 
 

@@ -20,13 +20,12 @@ from acode_tui.storage.postgres.apply import ApplyReply
 from acode_tui.storage.sqlite import adoption, conflicts, delivery, lease, meta, outbox, upkeep
 from acode_tui.storage.sqlite.delivery import ClaimedRecord, SameContent
 from acode_tui.storage.sqlite.lease import Lease
+from acode_tui.storage.sqlite.mark import Mark, read_mark, store_mark
 from acode_tui.storage.sqlite.outbox import RetryPolicy
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.upkeep import Expired
 from acode_tui.storage.sqlite.writer import Writer
 
-MARK = "sync_mark"
-LAST_SYNC = "sync_last_at"
 DUPLICATES = "sync_duplicates"
 SHOWN = "sync_shown"
 LOG_KEPT = 1_000
@@ -38,13 +37,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _LOG_COLUMNS = "at, event, state, message, synced, duplicates, superseded, conflicts, failed, pulled, duration_ms"
 _TAIL = f"SELECT {_LOG_COLUMNS} FROM sync_log ORDER BY id DESC LIMIT ?"  # noqa: S608
 _TRIM = "DELETE FROM sync_log WHERE id <= (SELECT max(id) FROM sync_log) - ?"
-
-
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """How far this replica has followed the central order, and in which life of the central database."""
-
-    change_seq: int
-    incarnation: str
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,10 +133,10 @@ class SyncJournal:
             new = delivery.acknowledge(
                 connection, self._writer.clock, claimed, reply.results, now=now, same_content=self._same_content
             )
-            mark = _read_mark(connection)
+            mark = read_mark(connection)
             if mark is not None and reply.change_seq == mark.change_seq + 1:
                 # Nobody else wrote in between: there is nothing to pull.
-                _store_mark(connection, msgspec.structs.replace(mark, change_seq=reply.change_seq))
+                store_mark(connection, msgspec.structs.replace(mark, change_seq=reply.change_seq))
             again = sum(result.outcome == "duplicate" for result in reply.results)
             if again:
                 known = int(meta.read(connection, DUPLICATES) or 0)
@@ -168,14 +160,14 @@ class SyncJournal:
 
     async def mark(self) -> Mark | None:
         """Where this replica stands; None before its first sync."""
-        return await self._readers.run(_read_mark)
+        return await self._readers.run(read_mark)
 
     async def set_mark(self, token: str, mark: Mark) -> None:
         """Begin following a central database, or start over with a new one."""
 
         def unit(connection: sqlite3.Connection) -> None:
             lease.require(connection, token)
-            _store_mark(connection, mark)
+            store_mark(connection, mark)
 
         await self._writer.run(unit, quiet=True)
 
@@ -185,7 +177,7 @@ class SyncJournal:
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)
             written = adoption.adopt_pulled(connection, self._writer.clock, pulled)
-            _store_mark(connection, mark)
+            store_mark(connection, mark)
             return written
 
         # Rows that came from elsewhere are no local commits to push, but the dashboard sees them by data_version.
@@ -226,7 +218,7 @@ class SyncJournal:
 
         def unit(connection: sqlite3.Connection) -> None:
             if lease.release(connection, token) and shown.last_sync_at is not None:
-                meta.store(connection, LAST_SYNC, format_time(shown.last_sync_at))
+                meta.store(connection, meta.LAST_SYNC, format_time(shown.last_sync_at))
 
         await self._writer.run(unit, quiet=True)
 
@@ -271,7 +263,7 @@ class SyncJournal:
         """The workspace's side of the status, from one snapshot."""
 
         def read(connection: sqlite3.Connection) -> Standing:
-            last = meta.read(connection, LAST_SYNC)
+            last = meta.read(connection, meta.LAST_SYNC)
             shown = meta.read(connection, SHOWN)
             return Standing(
                 outbox=outbox.read_stats(connection),
@@ -296,7 +288,7 @@ class SyncJournal:
             connection.execute(_LOG, (format_time(entry.at), *row[1:]))
             connection.execute(_TRIM, (LOG_KEPT,))
             if synced_at is not None:
-                meta.store(connection, LAST_SYNC, format_time(synced_at))
+                meta.store(connection, meta.LAST_SYNC, format_time(synced_at))
 
         await self._writer.run(unit, quiet=True)
 
@@ -313,15 +305,6 @@ class SyncJournal:
             return tuple(found)
 
         return await self._readers.run(read)
-
-
-def _read_mark(connection: sqlite3.Connection) -> Mark | None:
-    stored = meta.read(connection, MARK)
-    return None if stored is None else msgspec.json.decode(stored, type=Mark)
-
-
-def _store_mark(connection: sqlite3.Connection, mark: Mark) -> None:
-    meta.store(connection, MARK, msgspec.json.encode(mark).decode())
 
 
 def _store_shown(connection: sqlite3.Connection, shown: Shown) -> None:

@@ -1,0 +1,40 @@
+"""The way to the team's database for work that needs no open workspace."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from acode_tui.config import Misconfigured, Settings, resolve_postgres
+from acode_tui.domain.errors import SyncError
+from acode_tui.logs import add_secrets
+
+if TYPE_CHECKING:
+    from acode_tui.storage.postgres.connection import ReadPool
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings) -> "AsyncIterator[ReadPool]":
+    """Connections for reading. Raises SyncError where PostgreSQL is not enabled or its settings make no address."""
+    postgres = settings.persistence.postgres
+    if not postgres.enabled:
+        raise SyncError(
+            "PostgreSQL is not enabled",
+            hint="enable it with `acode-tui config set persistence.postgres.enabled true`",
+        )
+    address = resolve_postgres(postgres)
+    if isinstance(address, Misconfigured):
+        raise SyncError(address.reason, hint=address.hint)
+    add_secrets(address.secrets)
+    # Here, not above: what never talks to PostgreSQL need not load the driver.
+    from acode_tui.storage.postgres.connection import ReadPool
+
+    pool = ReadPool(
+        address,
+        size=postgres.pool_size,
+        connect_timeout=postgres.connect_timeout_seconds,
+        command_timeout=postgres.command_timeout_seconds,
+    )
+    try:
+        yield pool
+    finally:
+        await pool.close()

@@ -1,0 +1,278 @@
+"""A workspace whose file is damaged, lost or doubted comes back from the team's database: as a user would do it."""
+
+import asyncio
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+import acode_tui
+from acode_tui import SessionState
+from acode_tui.cli.main import cli
+from acode_tui.domain.entities import Session
+from acode_tui.domain.errors import IntegrityError
+from acode_tui.storage.sqlite import exclusive
+from acode_tui.workspace import Workspace
+from tests.pg import Database
+from tests.storage.runs import T0, make_run
+from tests.sync.conftest import URL
+from tests.sync.equality import assert_nothing_was_lost, rows_here
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import add_run, opened, query, syncing
+
+UNFINISHED = (SessionState.PLANNING, SessionState.EXECUTING, SessionState.PAUSED)
+
+
+@pytest.fixture(autouse=True)
+def enabled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ACODE_PERSISTENCE__POSTGRES__ENABLED", "true")
+    monkeypatch.setenv("ACODE_IDENTITY__USER", "ada@example.org")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+
+
+async def acode(folder: Path, *arguments: str) -> Result:
+    """``acode-tui --workspace FOLDER`` with these arguments."""
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["--workspace", str(folder), *arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What lies in a workspace's folder, but for logs, locks and what a mere look leaves."""
+    return {
+        path.name: path.read_bytes()
+        for path in sorted((folder / ".agent").iterdir())
+        if path.is_file() and path.suffix != ".lock" and not path.name.endswith(("-shm", "-wal"))
+    }
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, time: FakeTime, team: Database) -> Path:
+    """A synced workspace with three unfinished sessions and one write that was never sent."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    async with opened(folder, time) as workspace:
+        for state in UNFINISHED:
+            session = await add_run(workspace, f"was {state.value}")
+            if state is not SessionState.PLANNING:
+                await workspace.store.transition_session(session.id, SessionState.EXECUTING, reason="go")
+            if state is SessionState.PAUSED:
+                await workspace.store.transition_session(session.id, SessionState.PAUSED, reason="lunch")
+            await workspace.sync.sync_now()
+        await workspace.store.create_session("never sent")
+    return folder
+
+
+def damage(folder: Path) -> None:
+    """Overwrite the file's middle, as a dying disk does."""
+    path = folder / ".agent" / "workspace.db"
+    content = bytearray(path.read_bytes())
+    content[4096 : len(content) // 2] = b"\xde\xad" * ((len(content) // 2 - 4096) // 2)
+    path.write_bytes(content)
+
+
+def without(rows: dict[str, dict[str, Any]], session_id: str) -> dict[str, dict[str, Any]]:
+    return {
+        table: {key: row for key, row in found.items() if session_id not in (key, row.get("session_id"))}
+        for table, found in rows.items()
+    }
+
+
+async def edit_all(workspace: Workspace) -> int:
+    """An edit of every unfinished session; how many there were."""
+    found = query(workspace, "SELECT id FROM sessions WHERE state <> 'Created'")
+    for (session_id,) in found:
+        await workspace.store.transition_session(session_id, SessionState.CANCELLED, reason="edited")
+    return len(found)
+
+
+async def test_a_damaged_workspace_comes_back_but_for_what_was_never_sent(
+    shop: Path, time: FakeTime, team: Database
+) -> None:
+    path = shop / ".agent" / "workspace.db"
+    before = rows_here(path)
+    (unsent,) = query(path, "SELECT id FROM sessions WHERE task_description = 'never sent'")[0]
+    mark = query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'")
+    damage(shop)
+    damaged = files_in(shop)
+    with pytest.raises(IntegrityError) as told:
+        async with acode_tui.open_workspace(shop, settings=syncing()):
+            raise AssertionError("it was opened")
+    assert told.value.code == "ACODE-DB-007"
+    assert "restore" in told.value.hint or "backup" in told.value.hint
+    shown = await acode(shop, "session", "list")
+    assert shown.exit_code == 1
+    assert "ACODE-DB-007" in shown.stderr
+    assert files_in(shop) == damaged
+
+    recovered = await acode(shop, "db", "recover", "--from", "postgres", "--json")
+    assert recovered.exit_code == 0, recovered.stderr
+    told_of = json.loads(recovered.stdout)
+    assert told_of["counts"]["sessions"] == 3
+    assert (told_of["compared"], told_of["matching"], told_of["mismatched"]) == (3, 3, [])
+    assert Path(told_of["keptAs"]).read_bytes() == damaged["workspace.db"]
+    assert rows_here(path) == without(before, unsent)
+    assert query(path, "SELECT count(*) FROM outbox") == [(0,)]
+    assert query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'") == mark
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    async with opened(shop, time) as workspace:
+        assert await edit_all(workspace) == 3
+        report = await workspace.sync.sync_now()
+        assert (report.conflicts, report.failed, report.remaining) == (0, 0, 0)
+        assert (await workspace.validate()).mismatched == ()
+    await assert_nothing_was_lost(path, team)
+
+
+async def test_a_file_with_its_last_commits_in_the_wal_is_kept_with_it(
+    shop: Path, time: FakeTime, team: Database
+) -> None:
+    path = shop / ".agent" / "workspace.db"
+    wal = path.with_name("workspace.db-wal")
+    async with opened(shop, time) as workspace:
+        await workspace.store.create_session("in the WAL")
+        content = path.read_bytes(), wal.read_bytes()
+    path.write_bytes(content[0])
+    wal.write_bytes(content[1])
+    done = await acode(shop, "db", "recover", "--from", "postgres", "--force", "--json")
+    assert done.exit_code == 0, done.stderr
+    kept = Path(json.loads(done.stdout)["keptAs"])
+    assert kept.with_name(kept.name + "-wal").read_bytes() == content[1]
+    assert query(kept, "SELECT count(*) FROM sessions") == [(5,)]
+    assert query(path, "SELECT count(*) FROM sessions") == [(3,)]
+
+
+async def test_a_sound_file_is_replaced_only_by_force(shop: Path) -> None:
+    before = files_in(shop)
+    refused = await acode(shop, "db", "recover", "--from", "postgres")
+    assert refused.exit_code == 1
+    assert "--force" in refused.stderr
+    assert files_in(shop) == before
+    assert (await acode(shop, "db", "recover", "--from", "postgres", "--force")).exit_code == 0
+    assert query(shop / ".agent" / "workspace.db", "SELECT count(*) FROM sessions") == [(3,)]
+
+
+async def test_a_dry_run_says_what_would_be_done_and_touches_nothing(shop: Path) -> None:
+    before = files_in(shop)
+    planned = await acode(shop, "db", "recover", "--from", "postgres", "--dry-run", "--json")
+    told = json.loads(planned.stdout)
+    assert (told["file"], told["counts"]["sessions"], told["unsent"]) == ("sound", 3, 1)
+    assert "3 on the server" in (await acode(shop, "db", "recover", "--from", "postgres", "--dry-run")).stdout
+    assert files_in(shop) == before
+
+
+async def test_a_server_that_is_down_leaves_every_file_untouched(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(shop)
+    before = files_in(shop)
+    monkeypatch.setenv(URL, "postgresql://ada:secret-word@127.0.0.1:1/shop")
+    failed = await acode(shop, "db", "recover", "--from", "postgres")
+    assert failed.exit_code == 1
+    assert "ACODE-DB-001" in failed.stderr
+    assert "secret-word" not in failed.output
+    assert files_in(shop) == before
+
+
+async def test_a_server_that_goes_away_midway_is_gone_on_with(
+    shop: Path, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from acode_tui.storage.postgres import recovery
+
+    monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
+    damage(shop)
+    before = files_in(shop)
+    plain, pages = recovery.RecoverySource.page, list[int]()
+
+    async def page(self: Any, workspace_id: str, after: int) -> Any:
+        pages.append(after)
+        if len(pages) == 3:
+            async with self._pool.connection() as connection:
+                await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return await plain(self, workspace_id, after)
+
+    monkeypatch.setattr(recovery.RecoverySource, "page", page)
+    failed = await acode(shop, "db", "recover", "--from", "postgres")
+    assert failed.exit_code == 1
+    assert "run it again" in failed.stderr
+    left = files_in(shop)
+    assert left["workspace.db"] == before["workspace.db"]
+    assert "workspace.db.recovering" in left
+    done = await acode(shop, "db", "recover", "--from", "postgres", "--json")
+    assert done.exit_code == 0, done.stderr
+    # It did not begin at the beginning.
+    assert pages[3] > 0
+    assert json.loads(done.stdout)["counts"]["sessions"] == 3
+    assert not [name for name in files_in(shop) if "recovering" in name]
+
+
+async def test_a_new_machine_begins_with_what_the_team_has(
+    tmp_path: Path, shop: Path, time: FakeTime, team: Database
+) -> None:
+    folder = tmp_path / "desktop"
+    folder.mkdir()
+    done = await acode(folder, "db", "recover", "--from", "postgres", "--json")
+    told = json.loads(done.stdout)
+    assert (told["counts"]["sessions"], told["keptAs"]) == (3, None)
+    async with opened(shop, time) as laptop, opened(folder, time) as desktop:
+        assert desktop.workspace_id == laptop.workspace_id
+        await edit_all(desktop)
+        assert (await desktop.sync.sync_now()).conflicts == 0
+        await laptop.sync.sync_now()
+        await desktop.sync.sync_now()
+    await assert_nothing_was_lost(shop / ".agent" / "workspace.db", team)
+    await assert_nothing_was_lost(folder / ".agent" / "workspace.db", team)
+
+
+async def test_a_lost_file_is_known_by_what_the_folder_remembers(
+    tmp_path: Path, shop: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path / "blog", time) as other:
+        await add_run(other, "of another workspace")
+        await other.sync.sync_now()
+    unknown = tmp_path / "unknown"
+    unknown.mkdir()
+    asked = await acode(unknown, "db", "recover", "--from", "postgres")
+    assert asked.exit_code == 1
+    assert "--workspace-id" in asked.stderr
+    assert other.workspace_id in asked.stderr
+    assert not (unknown / ".agent" / "workspace.db").exists()
+    named = await acode(unknown, "db", "recover", "--from", "postgres", "--workspace-id", other.workspace_id)
+    assert "1 session" in named.stdout
+    os.remove(shop / ".agent" / "workspace.db")
+    done = await acode(shop, "db", "recover", "--from", "postgres", "--json")
+    assert json.loads(done.stdout)["counts"]["sessions"] == 3
+
+
+async def test_a_workspace_in_use_is_not_replaced(shop: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(shop, time):
+        monkeypatch.setattr(exclusive, "EXCLUSIVE_SECONDS", 0.0)
+        refused = await acode(shop, "db", "recover", "--from", "postgres", "--force")
+        assert refused.exit_code == 1
+        assert "another process has" in refused.stderr
+
+
+async def test_a_run_that_two_workspaces_have_sent_comes_back_whole(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    """The same transcript, imported on two machines: whoever sent first owns the rows."""
+    async with opened(tmp_path / "first", time) as first, opened(tmp_path / "blog", time) as second:
+        whole, shared = make_run(first.workspace_id), make_run(first.workspace_id, at=T0 + timedelta(seconds=9))
+        await first.store.save(whole)
+        await first.store.save(msgspec.structs.replace(shared, tasks=()))
+        await first.sync.sync_now()
+        await second.store.save(whole)
+        await second.store.transition_session(whole.id, SessionState.CANCELLED, reason="edited here")
+        await second.store.save(shared)
+        own: Session = await add_run(second, "its own")
+        await second.sync.sync_now()
+    path = tmp_path / "blog" / ".agent" / "workspace.db"
+    before = rows_here(path)
+    done = await acode(tmp_path / "blog", "db", "recover", "--from", "postgres", "--force", "--json")
+    assert done.exit_code == 0, done.stderr
+    after = rows_here(path)
+    assert {table: set(rows) for table, rows in after.items()} == {table: set(rows) for table, rows in before.items()}
+    assert own.id in after["sessions"]
