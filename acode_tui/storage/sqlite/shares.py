@@ -7,7 +7,7 @@ import msgspec
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.sync_journal import MARK, Mark
+from acode_tui.storage.sqlite.mark import read_mark
 
 _DELIVERED = "SELECT count(*) FROM {table} WHERE sync_version > 0"
 # Events and artifacts have no version: they are delivered once none of their records waits, if their session is.
@@ -34,8 +34,7 @@ def read_shares(connection: sqlite3.Connection) -> LocalShares:
         total[kind] = int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
         form = _DELIVERED if table.mutable else _DELIVERED_FOLLOWERS
         delivered[kind] = int(connection.execute(form.format(table=table.name, kind=kind.value)).fetchone()[0])
-    stored = meta.read(connection, MARK)
-    mark = None if stored is None else msgspec.json.decode(stored, type=Mark)
+    mark = read_mark(connection)
     return LocalShares(
         workspace_id=meta.read(connection, meta.WORKSPACE_ID) or "",
         total=total,
