@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import acode_tui
 from acode_tui.config import Settings
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.cursors import encode_cursor
+from acode_tui.storage.cursors import encode_cursor, end_cursor
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.workspace import Workspace
 from benchmarks.million import million_sessions
@@ -34,6 +34,8 @@ FILTERS: dict[str, SessionFilter] = {
     "by creation, one state": SessionFilter(sort="created", states=[SessionState.PLANNING]),
     "by creation, user": SessionFilter(sort="created", user=_USER),
     "by creation, user, state": SessionFilter(sort="created", user=_USER, states=[SessionState.CREATED]),
+    "by state": SessionFilter(sort="state"),
+    "by state, user": SessionFilter(sort="state", user=_USER),
     "by creation, nobody's": SessionFilter(sort="created", user="nobody@example.org"),
 }
 
@@ -59,8 +61,8 @@ async def _run() -> list[Measure]:
 
 async def _places(ours: Workspace, given: SessionFilter) -> list[tuple[str | None, str | None]]:
     """Where pages are asked for, as (after, before): at the start, in the middle and at the end, both ways."""
-    oldest = encode_cursor(given.sort, datetime(2020, 1, 1, tzinfo=UTC), "0")
-    middle = encode_cursor(given.sort, _MIDDLE, "8")
+    oldest = end_cursor(given.sort)
+    middle = encode_cursor(given.sort, _MIDDLE, "8", SessionState.COMPLETED)
     last = (await ours.store.list(given, limit=PAGE, before=oldest)).previous_cursor
     places = [(None, None), (middle, None), (None, middle), (None, oldest)]
     return places if last is None else [*places, (last, None), (None, last)]

@@ -25,6 +25,19 @@ class SessionState(StrEnum):
     CANCELLED = "Cancelled"
 
 
+STATE_ORDER: tuple[SessionState, ...] = (
+    SessionState.AWAITING_APPROVAL,
+    SessionState.EXECUTING,
+    SessionState.PLANNING,
+    SessionState.PAUSED,
+    SessionState.CREATED,
+    SessionState.FAILED,
+    SessionState.CANCELLED,
+    SessionState.COMPLETED,
+)
+"""Sessions by state: what waits for a person first, then what runs, then what rests, then what has ended."""
+
+
 class WorkState(StrEnum):
     """The state of a task or a step."""
 

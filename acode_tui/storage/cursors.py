@@ -1,29 +1,64 @@
 """Opaque page cursors: a place between two rows of an ordering. Pure; the same on both tiers."""
 
 import binascii
+import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
 
+from acode_tui.domain.entities import Session
 from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.states import STATE_ORDER
 from acode_tui.domain.times import format_time, parse_time
 
-SortKey = Literal["updated", "created"]
+SortKey = Literal["updated", "created", "state"]
+
+_NO_ID = "00000000-0000-0000-0000-000000000000"
+_FIRST_STAMP = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
-    """A row's position: which time the pages are ordered by, that time, and the id that breaks ties."""
+    """A row's position: what the pages are ordered by, the row's time in it, the id that breaks ties, and the state
+    where pages are ordered by that first.
+    """
 
     sort: SortKey
     stamp: str
     id: str
+    state: str = ""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether no row comes behind it."""
+        return self.id == _NO_ID and self.stamp == format_time(_FIRST_STAMP)
 
 
-def encode_cursor(sort: SortKey, stamp: datetime, row_id: str) -> str:
-    """The cursor of a row."""
-    return urlsafe_b64encode(msgspec.json.encode(Place(sort, format_time(stamp), row_id))).decode().rstrip("=")
+def encode_cursor(sort: SortKey, stamp: datetime, row_id: str, state: str = "") -> str:
+    """The cursor of a row; ``state`` is its state where pages are ordered by that."""
+    place = Place(sort, format_time(stamp), row_id, state if sort == "state" else "")
+    return urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def cursor_of(sort: SortKey, session: Session) -> str:
+    """The cursor of a session in an ordering."""
+    stamp = session.created_at if sort == "created" else session.updated_at
+    return encode_cursor(sort, stamp, session.id, session.state)
+
+
+def end_cursor(sort: SortKey) -> str:
+    """The cursor behind every row: what comes before it is the last page."""
+    return encode_cursor(sort, _FIRST_STAMP, _NO_ID, STATE_ORDER[-1])
+
+
+def cursor_above(sort: SortKey, session: Session) -> str:
+    """The cursor right above a session: the page after it begins with that session. Its id must be a UUID."""
+    stamp = session.created_at if sort == "created" else session.updated_at
+    number = uuid.UUID(session.id).int + 1
+    if number >= 1 << 128:
+        return encode_cursor(sort, stamp + timedelta(microseconds=1), _NO_ID, session.state)
+    return encode_cursor(sort, stamp, str(uuid.UUID(int=number)), session.state)
 
 
 def decode_cursor(cursor: str, sort: SortKey) -> Place:
@@ -36,4 +71,6 @@ def decode_cursor(cursor: str, sort: SortKey) -> Place:
         raise ValidationError("cursor", "is not one that a page gave out", hint="start again without it") from None
     if place.sort != sort:
         raise ValidationError("cursor", f"belongs to pages ordered by {place.sort}", hint="start again without it")
+    if place.state not in (STATE_ORDER if sort == "state" else ("",)):
+        raise ValidationError("cursor", "is not one that a page gave out", hint="start again without it")
     return place

@@ -21,8 +21,8 @@ from acode_tui.domain.entities import (
     ToolCall,
 )
 from acode_tui.domain.states import ArtifactType, EntityType, Operation, SessionState, StepState, TaskState
+from acode_tui.storage.cursors import SortKey
 
-SortKey = Literal["updated", "created"]
 OutboxStatus = Literal["pending", "retrying", "failed", "processed", "all"]
 
 
@@ -30,7 +30,8 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which sessions to list; every given part must hold. Times are aware; ``since`` is included, ``until`` is not.
 
     ``text`` matches words by prefix over descriptions, task titles, step, tool and artifact names.
-    ``sort`` names the time that pages are ordered by, newest first, and that ``since`` and ``until`` bound.
+    ``sort`` names the time that pages are ordered by, newest first, and that ``since`` and ``until`` bound; or it is
+    ``state``: in the order of ``STATE_ORDER``, and those of a state by their last activity, which is bounded too.
     """
 
     states: Sequence[SessionState] = ()

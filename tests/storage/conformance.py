@@ -14,7 +14,8 @@ from acode_tui.domain.canonical import normal_form
 from acode_tui.domain.codec import to_plain
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCall
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
-from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
+from acode_tui.storage.cursors import cursor_above, end_cursor
 from acode_tui.storage.ports import RunStateReader, SessionFilter
 from tests.storage.runs import T0, make_run, plain
 
@@ -98,7 +99,7 @@ class ReaderConformance:
             with pytest.raises(ValidationError):
                 await reader.resolve_id(EntityType.SESSION, bad)
 
-    @pytest.mark.parametrize("sort", ["updated", "created"])
+    @pytest.mark.parametrize("sort", ["updated", "created", "state"])
     async def test_pages_go_forward_and_back_over_equal_stamps_without_loss(
         self, reader: RunStateReader, seed: Seed, sort: Any
     ) -> None:
@@ -123,6 +124,48 @@ class ReaderConformance:
         top = await reader.list(given, limit=4, before=back.previous_cursor)
         assert [session.id for session in top] == [session.id for session in pages[0]]
         assert top.previous_cursor is None
+
+    async def test_pages_by_state_begin_with_what_waits_for_a_person(self, reader: RunStateReader, seed: Seed) -> None:
+        runs = [
+            _bare(f"{state} {number}", at=minutes(10 * index + number), state=state)
+            for index, state in enumerate(SessionState)
+            for number in range(3)
+        ]
+        await seed(runs)
+        expected = [f"{state} {number}" for state in STATE_ORDER for number in (2, 1, 0)]
+        given = SessionFilter(sort="state")
+        seen, cursor, back = [], None, None
+        for _ in range(5):
+            page = await reader.list(given, limit=5, after=cursor)
+            assert page.total == 24
+            seen += described(page)
+            cursor, back = page.next_cursor, page.previous_cursor
+        assert (seen, cursor) == (expected, None)
+        assert described(await reader.list(given, limit=7, before=back)) == expected[13:20]
+        some = SessionFilter(sort="state", states=[SessionState.FAILED, SessionState.CREATED], since=minutes(1))
+        assert described(await reader.list(some)) == ["Created 2", "Created 1", "Failed 2", "Failed 1", "Failed 0"]
+        assert described(await reader.list(SessionFilter(sort="state", text="planning"), limit=2)) == [
+            "Planning 2",
+            "Planning 1",
+        ]
+        assert await reader.count(SessionFilter(sort="state", text="0")) == 8
+
+    @pytest.mark.parametrize("sort", ["updated", "created", "state"])
+    async def test_the_last_page_and_the_page_from_a_session_on_need_no_way_there(
+        self, reader: RunStateReader, seed: Seed, sort: Any
+    ) -> None:
+        runs = [_bare(f"run {number}", at=minutes(number // 3)) for number in range(8)]
+        await seed(runs)
+        expected = [run.id for run in sorted(runs, key=lambda run: (run.updated_at, run.id), reverse=True)]
+        given = SessionFilter(sort=sort)
+        last = await reader.list(given, limit=3, before=end_cursor(sort))
+        assert ([session.id for session in last], last.next_cursor) == (expected[5:], None)
+        before = await reader.list(given, limit=3, before=last.previous_cursor)
+        assert [session.id for session in before] == expected[2:5]
+        assert before.next_cursor is not None
+        here = await reader.list(given, limit=3, after=cursor_above(sort, await reader.get(expected[4])))
+        assert [session.id for session in here] == expected[4:7]
+        assert here.previous_cursor is not None
 
     async def test_an_empty_tier_has_one_empty_page(self, reader: RunStateReader, seed: Seed) -> None:
         page = await reader.list()

@@ -3,15 +3,16 @@
 Every text is put together from fixed parts and numbered placeholders; values travel as parameters.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from acode_tui.domain.carriers import SQL_NAMES
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import EntityType
+from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.domain.times import parse_time
-from acode_tui.storage.cursors import decode_cursor, encode_cursor
+from acode_tui.storage.cursors import Place, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres.identifiers import is_uuid
 from acode_tui.storage.postgres.rows import entity_values, select_list
@@ -33,7 +34,8 @@ class _Query:
         self.given = given
         self.values: list[Any] = []
         self.conditions: list[str] = []
-        self.stamp = "updated_at" if given.sort == "updated" else "created_at"
+        self.stamp = "created_at" if given.sort == "created" else "updated_at"
+        self.place: Place | None = None
         if given.user is not None:
             self.conditions.append(f"s.user_id = {self.parameter(given.user)}")
         if given.workspace is not None:
@@ -56,11 +58,46 @@ class _Query:
 
     def beyond(self, cursor: str, comparison: str) -> None:
         """Only rows on one side of a cursor."""
-        place = decode_cursor(cursor, self.given.sort)
-        if not is_uuid(place.id):
+        self.place = decode_cursor(cursor, self.given.sort)
+        if not is_uuid(self.place.id):
             raise ValidationError("cursor", "is not one that a page gave out", hint="start again without it")
+        if self.given.sort != "state":
+            self.conditions.append(self._past(self.place, comparison))
+
+    def _past(self, place: Place, comparison: str) -> str:
         stamp, entity_id = self.parameter(parse_time(place.stamp)), self.parameter(place.id)
-        self.conditions.append(f"(s.{self.stamp}, s.id) {comparison} ({stamp}, {entity_id}::uuid)")
+        return f"(s.{self.stamp}, s.id) {comparison} ({stamp}, {entity_id}::uuid)"
+
+    def page(self, limit: int, *, newest_first: bool) -> tuple[str, str]:
+        """The statement of the page's rows, and what they are in order of."""
+        order = "DESC" if newest_first else "ASC"
+        by = f"s.{self.stamp} {order}, s.id {order}"
+        placeholder = self.parameter(limit)
+        if self.given.sort != "state":
+            rows = f"SELECT s.* FROM {self.schema}.sessions AS s WHERE {self.where} ORDER BY {by} LIMIT {placeholder}"  # noqa: S608
+            return rows, by
+        # Each state is a range of one index; of the few first rows of all, those in front stay.
+        branches = [
+            f"(SELECT s.*, {rank} AS rank FROM {self.schema}.sessions AS s WHERE {where} "  # noqa: S608
+            f"ORDER BY {by} LIMIT {placeholder})"
+            for rank, where in self._by_state(newest_first)
+        ]
+        by = f"s.rank {'ASC' if newest_first else 'DESC'}, {by}"
+        union = " UNION ALL ".join(branches)
+        return f"SELECT s.* FROM ({union}) AS s ORDER BY {by} LIMIT {placeholder}", by  # noqa: S608
+
+    def _by_state(self, newest_first: bool) -> Iterator[tuple[int, str]]:
+        """Each state that the page may hold, as its rank and the conditions on its rows."""
+        at = None if self.place is None else STATE_ORDER.index(SessionState(self.place.state))
+        for rank, state in enumerate(STATE_ORDER):
+            if self.given.states and state not in self.given.states and rank != at:
+                continue
+            if at is not None and (rank < at if newest_first else rank > at):
+                continue
+            where = f"{self.where} AND s.state = {self.parameter(state.value)}"
+            if self.place is not None and rank == at:
+                where += f" AND {self._past(self.place, '<' if newest_first else '>')}"
+            yield rank, where
 
     @property
     def where(self) -> str:
@@ -92,9 +129,9 @@ async def read_page(
         # The top is reached: show a whole first page rather than the few rows above the cursor.
         return await read_page(connection, schema, given, limit=limit, after=None, before=None)
     found = found[:limit] if before is None else found[:limit][::-1]
-    more_after = more if before is None else True
+    more_after = more if before is None else not decode_cursor(before, given.sort).is_end
     more_before = before is not None or (after is not None and bool(found))
-    ends = [encode_cursor(given.sort, getattr(s, query.stamp), s.id) for s in (*found[:1], *found[-1:])]
+    ends = [cursor_of(given.sort, session) for session in (*found[:1], *found[-1:])]
     total = await _cheap_total(connection, schema, given)
     return SessionPage(
         sessions=tuple(found),
@@ -128,14 +165,10 @@ async def _cheap_total(connection: Connection, schema: str, given: SessionFilter
 
 
 async def _sessions(connection: Connection, query: _Query, limit: int, *, newest_first: bool) -> list[SessionSummary]:
-    order = "DESC" if newest_first else "ASC"
-    schema, stamp = query.schema, query.stamp
-    placeholder = query.parameter(limit)
+    schema = query.schema
+    page, order = query.page(limit, newest_first=newest_first)
     sql = f"""
-        WITH page AS MATERIALIZED (
-            SELECT s.* FROM {schema}.sessions AS s WHERE {query.where}
-            ORDER BY s.{stamp} {order}, s.id {order} LIMIT {placeholder}
-        )
+        WITH page AS MATERIALIZED ({page})
         SELECT {select_list(_TABLE, "s")},
             (SELECT count(*) FROM {schema}.session_tasks AS t WHERE t.session_id = s.id) AS task_count,
             (SELECT count(*) FROM {schema}.session_tasks AS t
@@ -143,7 +176,7 @@ async def _sessions(connection: Connection, query: _Query, limit: int, *, newest
             (SELECT count(*) FROM {schema}.tool_calls AS c
                 WHERE c.session_id = s.id AND c.tool_name NOT IN ({SQL_NAMES})) AS tool_call_count,
             (SELECT count(*) FROM {schema}.artifacts AS a WHERE a.session_id = s.id) AS artifact_count
-        FROM page AS s ORDER BY s.{stamp} {order}, s.id {order}
+        FROM page AS s ORDER BY {order}
     """  # noqa: S608
     return [
         SessionSummary(

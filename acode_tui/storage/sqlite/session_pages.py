@@ -5,10 +5,13 @@ Which rows stand on a page is the business of ``session_ranges`` and, where a te
 
 import sqlite3
 
+import msgspec
+
 from acode_tui.domain.errors import ValidationError
-from acode_tui.storage.cursors import encode_cursor
+from acode_tui.domain.states import SessionState
+from acode_tui.storage.cursors import cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite.session_ranges import Place, Range, count_rows, filtered, span_of
+from acode_tui.storage.sqlite.session_ranges import Place, Range, count_rows, filtered, span_of, spans_by_state
 from acode_tui.storage.sqlite.session_search import TextSearch
 from acode_tui.storage.sqlite.summaries import read_summaries
 
@@ -30,22 +33,21 @@ def read_page(
         raise ValidationError("limit", f"is {limit}; a page holds 1 to {MAX_PAGE}")
     if after is not None and before is not None:
         raise ValidationError("cursor", "after and before cannot be given together")
-    search = TextSearch(connection, given) if _has_text(given) else None
+    rows = _Rows(connection, given)
     if before is not None:
-        found, total = _places(connection, given, search, span_of(given, before=before), limit + 1)
+        found, total = rows.beyond(limit + 1, before=before)
         if len(found) <= limit:
             # The top is reached: show a whole first page rather than the few rows above the cursor.
             before = None
     if before is not None:
         found = found[:limit][::-1]
-        more_before, more_after = True, True
+        more_before, more_after = True, not decode_cursor(before, given.sort).is_end
     else:
-        found, total = _places(connection, given, search, span_of(given, after=after), limit + 1)
+        found, total = rows.beyond(limit + 1, after=after)
         more_before, more_after = after is not None and bool(found), len(found) > limit
         found = found[:limit]
     sessions = read_summaries(connection, [place[1] for place in found])
-    stamp = "updated_at" if given.sort == "updated" else "created_at"
-    ends = [encode_cursor(given.sort, getattr(s, stamp), s.id) for s in (*sessions[:1], *sessions[-1:])]
+    ends = [cursor_of(given.sort, session) for session in (*sessions[:1], *sessions[-1:])]
     return SessionPage(
         sessions=tuple(sessions),
         next_cursor=ends[-1] if more_after and ends else None,
@@ -56,6 +58,7 @@ def read_page(
 
 def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
     """How many sessions fit, exactly."""
+    given = _by_time(given)
     if _has_text(given):
         return TextSearch(connection, given).count()
     total = _counted(connection, given)
@@ -65,16 +68,47 @@ def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
     return total
 
 
-def _places(
-    connection: sqlite3.Connection, given: SessionFilter, search: TextSearch | None, span: Range, limit: int
-) -> tuple[list[Place], int | None]:
-    """The first ``limit`` rows of the span that fit, in its direction; and how many fit in all, where that is cheap."""
-    if search is not None:
-        return search.places(span, limit)
-    total = _counted(connection, given)
-    if total is None:
-        total = count_rows(connection, given, looking_at=COUNTED_ENTRIES)
-    return filtered(connection, given, span, limit), total
+class _Rows:
+    """Rows of a filter from a place on; what a search has found out serves every page that is asked of it."""
+
+    def __init__(self, connection: sqlite3.Connection, given: SessionFilter) -> None:
+        self._connection = connection
+        self._given = given
+        self._searches: dict[tuple[SessionState, ...], TextSearch] = {}
+
+    def beyond(
+        self, limit: int, *, after: str | None = None, before: str | None = None
+    ) -> tuple[list[Place], int | None]:
+        """The first ``limit`` rows beyond the cursor, in its direction; and how many fit in all, where that is cheap.
+
+        Raises ValidationError for a bad cursor.
+        """
+        if self._given.sort != "state":
+            return self._within(self._given, span_of(self._given, after=after, before=before), limit)
+        by_time = _by_time(self._given)
+        found: list[Place] = []
+        for state, span in spans_by_state(self._given, after=after, before=before):
+            one = msgspec.structs.replace(by_time, states=(state,))
+            found += self._within(one, span, limit - len(found))[0]
+            if len(found) >= limit:
+                break
+        return found, self._within(by_time, span_of(by_time), 1)[1]
+
+    def _within(self, given: SessionFilter, span: Range, limit: int) -> tuple[list[Place], int | None]:
+        if _has_text(given):
+            search = self._searches.get(tuple(given.states))
+            if search is None:
+                search = self._searches[tuple(given.states)] = TextSearch(self._connection, given)
+            return search.places(span, limit)
+        total = _counted(self._connection, given)
+        if total is None:
+            total = count_rows(self._connection, given, looking_at=COUNTED_ENTRIES)
+        return filtered(self._connection, given, span, limit), total
+
+
+def _by_time(given: SessionFilter) -> SessionFilter:
+    """The same sessions in the order of a time."""
+    return msgspec.structs.replace(given, sort="updated") if given.sort == "state" else given
 
 
 def _has_text(given: SessionFilter) -> bool:

@@ -3,6 +3,8 @@
 In the order of ``updated_at`` each state is one range of an index that begins with the equalities and goes on with
 ``(updated_at, id)``; a page merges the first rows of those ranges, so no filter ever walks past rows it does not want.
 
+In the order of states the same ranges are read one after the other, so that order needs no index of its own.
+
 In the order of ``created_at`` one index serves, and carries what filters look at. A filter that few rows fit would walk
 far there: those rows are found by another index and sorted.
 """
@@ -11,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from acode_tui.domain.states import SessionState
+from acode_tui.domain.states import STATE_ORDER, SessionState
 from acode_tui.domain.times import format_time
 from acode_tui.storage.cursors import decode_cursor
 from acode_tui.storage.ports import SessionFilter
@@ -47,6 +49,26 @@ def span_of(given: SessionFilter, *, after: str | None = None, before: str | Non
         place = decode_cursor(before, given.sort)
         lower = max(lower, (place.stamp, place.id))
     return Range(upper, lower, newest_first=before is None)
+
+
+def spans_by_state(
+    given: SessionFilter, *, after: str | None = None, before: str | None = None
+) -> Iterator[tuple[SessionState, Range]]:
+    """The filter's states in the order they are read in, each with what is to be read of it. Raises ValidationError."""
+    cursor = after if before is None else before
+    place = None if cursor is None else decode_cursor(cursor, given.sort)
+    newest_first = before is None
+    whole = span_of(given)._replace(newest_first=newest_first)
+    states = [state for state in STATE_ORDER if not given.states or state in given.states]
+    at = None if place is None else STATE_ORDER.index(SessionState(place.state))
+    for state in states if newest_first else reversed(states):
+        rank = STATE_ORDER.index(state)
+        if place is None or at is None or (rank > at if newest_first else rank < at):
+            yield state, whole
+        elif rank == at and newest_first:
+            yield state, whole._replace(upper=min(whole.upper, (place.stamp, place.id)))
+        elif rank == at:
+            yield state, whole._replace(lower=max(whole.lower, (place.stamp, place.id)))
 
 
 def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Place]:

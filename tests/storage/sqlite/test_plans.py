@@ -82,7 +82,7 @@ FILTERS = [
         [None, "user1"],
         [None, "w1"],
         [(None, None), (NOON, None), (None, NOON)],
-        ["updated", "created"],
+        ["updated", "created", "state"],
     )
 ]
 
@@ -103,7 +103,7 @@ def test_every_filter_is_served_by_ranges_of_indexes(
     monkeypatch.setattr(session_ranges, "FEW", few)
     connection.seen = []
     for given in FILTERS:
-        cursor = encode_cursor(given.sort, NOON, "s01000")
+        cursor = encode_cursor(given.sort, NOON, "s01000", SessionState.FAILED)
         for place in ({}, {"after": cursor}, {"before": cursor}):
             ends: dict[str, Any] = {"after": None, "before": None, **place}
             session_pages.read_page(connection, given, limit=20, **ends)
