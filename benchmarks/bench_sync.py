@@ -78,16 +78,16 @@ async def _filled(url: str, records: int) -> AsyncIterator[Workspace]:
     os.environ[URL] = url
     with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
         async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
-            await _fill(workspace, records)
+            await fill(workspace, records)
             yield workspace
 
 
-async def _fill(workspace: Workspace, records: int) -> None:
+async def fill(workspace: Workspace, records: int) -> None:
     for _ in range(records // RUN_RECORDS):
         await workspace.store.save(make_run(workspace.workspace_id, calls=CALLS))
 
 
-async def _drain(workspace: Workspace, *, batch_size: int | None = None) -> float:
+async def drain(workspace: Workspace, *, batch_size: int | None = None) -> float:
     """Records a second, everything counted."""
     report = await workspace.sync.sync_now(batch_size=batch_size)
     assert report.remaining == 0
@@ -100,9 +100,9 @@ async def _end_to_end(server: Server) -> list[Measure]:
     for number in range(sized(3, 1)):
         floors.append(await bare_rate(await new_database(server, f"sync_bare_{number}"), mixed(records)))
         async with _filled(await new_database(server, f"sync_{number}"), records) as workspace:
-            ours.append(await _drain(workspace))
+            ours.append(await drain(workspace))
     async with _filled(await new_database(server, "sync_single"), sized(1_000, 300)) as workspace:
-        single = await _drain(workspace, batch_size=1)
+        single = await drain(workspace, batch_size=1)
     rate, floor = statistics.median(ours), statistics.median(floors)
     return [
         at_least("sync of mixed records end to end, beside a bare unnest upsert", rate, "records/s", floor, 0.4),
@@ -116,7 +116,7 @@ async def _far_away(server: Server) -> list[Measure]:
         fault_proxy("127.0.0.1", server.port, latency=ROUND_TRIP) as proxy,
         _filled(url.replace(f":{server.port}/", f":{proxy.port}/"), sized(10_000, 5_000)) as workspace,
     ):
-        rate = await _drain(workspace)
+        rate = await drain(workspace)
     return [at_least("sync at 50 ms round trip", rate, "records/s", FAR_FLOOR, 1)]
 
 
@@ -126,7 +126,7 @@ async def _round_trips(server: Server) -> Measure:
     trips = {}
 
     async def counted(workspace: Workspace, proxy: FaultProxy, size: int, batches: int) -> int:
-        await _fill(workspace, size * batches)
+        await fill(workspace, size * batches)
         before = proxy.round_trips
         await workspace.sync.sync_now(batch_size=size)
         return proxy.round_trips - before
@@ -167,7 +167,7 @@ async def _long_backlog(server: Server) -> list[Measure]:
     os.environ[URL] = url
     with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
         async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
-            await _fill(workspace, records)
+            await fill(workspace, records)
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "benchmarks.bench_sync", folder],
@@ -183,7 +183,7 @@ async def _long_backlog(server: Server) -> list[Measure]:
     ]
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """The most memory this process has had resident.
 
     Linux keeps a parent's peak in a child's ``ru_maxrss``, across exec; the address space's own peak is the child's.
@@ -212,7 +212,7 @@ async def _drain_alone(folder: str) -> None:
         (start, before), (end, after) = part[0], part[-1]
         return (after - before) / (end - start)
 
-    peak = _peak_mib()
+    peak = peak_mib()
     print(json.dumps({"resident_mib": peak, "first": rate(seen[: quarter + 1]), "last": rate(seen[-quarter - 1 :])}))
 
 

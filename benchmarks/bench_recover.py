@@ -1,0 +1,74 @@
+"""A workspace made anew from PostgreSQL, every row compared before it counts, beside the sync that sent it there."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import acode_tui
+from acode_tui.ops.recover import Recovery, recover
+from benchmarks.bench_apply import new_database
+from benchmarks.bench_sync import SETTINGS, URL, drain, fill, peak_mib
+from benchmarks.result import Measure, at_least, at_most
+from benchmarks.scale import sized
+from tests.pg import Server, make_server
+
+ROWS = 100_000
+
+
+def run() -> list[Measure]:
+    """Measure everything; a row a number."""
+    folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
+    try:
+        server = make_server(folder, fsync="on", full_page_writes="on")
+        server.start()
+        try:
+            return asyncio.run(_measure(server))
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _measure(server: Server) -> list[Measure]:
+    rows = sized(ROWS, 10_000)
+    url = await new_database(server, "recover")
+    os.environ[URL] = url
+    with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
+        async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
+            await fill(workspace, rows)
+            rate = await drain(workspace)
+            path = workspace.database_path
+        path.write_bytes(b"\xde\xad" * 4096)
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "benchmarks.bench_recover", folder],
+            stdout=subprocess.PIPE,
+            check=True,
+            env={**os.environ, URL: url},
+        )
+    told = json.loads(done.stdout)
+    name = f"recovering {told['rows']:,} rows"
+    return [
+        at_least(f"{name}, beside the sync that sent them", told["rate"], "rows/s", rate, 0.5),
+        at_most(f"{name}: resident memory", told["resident_mib"], "MiB", 200),
+    ]
+
+
+async def _recover_alone(folder: str) -> None:
+    """In a process of its own: recover, and say how fast and in how much memory."""
+    done: Recovery = await recover(Path(folder), SETTINGS, confirm=lambda _: False)
+    rows = sum(done.counts.values())
+    print(json.dumps({"rows": rows, "rate": rows / done.duration_seconds, "resident_mib": peak_mib()}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        asyncio.run(_recover_alone(sys.argv[1]))
+    else:
+        for line in run():
+            print(line)
