@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,15 @@ from click.testing import CliRunner, Result
 import acode_tui
 from acode_tui import SessionState
 from acode_tui.cli.main import cli
-from acode_tui.domain.entities import Session
-from acode_tui.domain.errors import IntegrityError
+from acode_tui.domain.entities import Session, Step
+from acode_tui.domain.errors import IntegrityError, RecoveryError
+from acode_tui.ops import rebuild
+from acode_tui.ops.rebuild import RebuildProgress
+from acode_tui.ops.recover import recover
+from acode_tui.ops.validate import compare
+from acode_tui.storage.postgres import recovery
 from acode_tui.storage.sqlite import exclusive
+from acode_tui.storage.sqlite.building import Building
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.storage.runs import T0, make_run
@@ -180,8 +187,6 @@ async def test_a_server_that_is_down_leaves_every_file_untouched(shop: Path, mon
 async def test_a_server_that_goes_away_midway_is_gone_on_with(
     shop: Path, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acode_tui.storage.postgres import recovery
-
     monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
     damage(shop)
     before = files_in(shop)
@@ -207,6 +212,98 @@ async def test_a_server_that_goes_away_midway_is_gone_on_with(
     assert pages[3] > 0
     assert json.loads(done.stdout)["counts"]["sessions"] == 3
     assert not [name for name in files_in(shop) if "recovering" in name]
+
+
+async def test_an_interruption_leaves_everything_as_it_was(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
+    damage(shop)
+    before = files_in(shop)
+    running: list[asyncio.Task[Any]] = []
+
+    def interrupt(_: RebuildProgress) -> None:
+        running[0].cancel()
+
+    running.append(asyncio.create_task(recover(shop, syncing(), confirm=lambda _: False, progress=interrupt)))
+    with pytest.raises(asyncio.CancelledError):
+        await running[0]
+    assert files_in(shop) == before
+    assert (await acode(shop, "db", "recover", "--from", "postgres")).exit_code == 0
+
+
+async def test_a_server_that_was_reset_meanwhile_is_not_mixed_with_what_it_was(
+    shop: Path, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
+    damage(shop)
+    plain = recovery.RecoverySource.page
+
+    async def page(self: Any, workspace_id: str, after: int) -> Any:
+        if after:
+            await team.execute("UPDATE workspaces SET incarnation = gen_random_uuid()")
+        return await plain(self, workspace_id, after)
+
+    before = files_in(shop)
+    with monkeypatch.context() as patched:
+        patched.setattr(recovery.RecoverySource, "page", page)
+        with pytest.raises(RecoveryError, match="was reset"):
+            await recover(shop, syncing(), confirm=lambda _: False)
+    assert files_in(shop) == before
+    assert (await acode(shop, "db", "recover", "--from", "postgres")).exit_code == 0
+
+
+async def test_rows_that_come_in_while_they_are_compared_are_taken_over(
+    shop: Path, tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    shutil.copytree(shop, tmp_path / "desktop")
+    damage(shop)
+    sent: list[int] = []
+
+    async with opened(tmp_path / "desktop", time) as desktop:
+
+        async def compare_late(*args: Any, **options: Any) -> Any:
+            if not sent:
+                await edit_all(desktop)
+                sent.append((await desktop.sync.sync_now()).synced)
+            return await compare(*args, **options)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(rebuild, "compare", compare_late)
+            done = await recover(shop, syncing(), confirm=lambda _: False)
+    assert sent
+    # The one that the desktop sent at last, never sent before, came along.
+    assert (done.counts["sessions"], done.matching) == (4, done.compared)
+    await assert_nothing_was_lost(shop / ".agent" / "workspace.db", team)
+
+
+async def test_a_row_that_comes_out_wrong_is_never_put_in_place(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage(shop)
+    before = files_in(shop)
+    plain = Building.adopt
+
+    async def adopt(self: Building, pulled: Any, mark: Any = None) -> int:
+        spoilt = [msgspec.structs.replace(each, name="wrong") if isinstance(each, Step) else each for each in pulled]
+        return await plain(self, spoilt, mark)
+
+    monkeypatch.setattr(Building, "adopt", adopt)
+    with pytest.raises(IntegrityError, match="differ from the team's database, first steps"):
+        await recover(shop, syncing(), confirm=lambda _: False)
+    assert files_in(shop) == before
+
+
+async def test_conflicts_that_were_settled_come_back(
+    shop: Path, tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    shutil.copytree(shop, tmp_path / "desktop")
+    async with opened(shop, time) as laptop, opened(tmp_path / "desktop", time) as desktop:
+        await edit_all(laptop)
+        await laptop.sync.sync_now()
+        time.now += timedelta(seconds=5)
+        for (session_id,) in query(desktop, "SELECT id FROM sessions WHERE state IN ('Planning', 'Executing')"):
+            await desktop.store.transition_session(session_id, SessionState.FAILED, reason="edited too")
+        assert (await desktop.sync.sync_now()).conflicts == 2
+    done = await recover(shop, syncing(), confirm=lambda _: True)
+    assert done.conflicts == 2
+    assert query(shop / ".agent" / "workspace.db", "SELECT count(*) FROM sync_conflicts") == [(2,)]
 
 
 async def test_a_new_machine_begins_with_what_the_team_has(
