@@ -45,6 +45,7 @@ from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
+from acode_tui.storage.sqlite.run_rows import SqliteRunRows
 from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
 from acode_tui.storage.sqlite.snapshot import Progress, take_snapshot
 from acode_tui.storage.sqlite.sync_journal import SyncJournal
@@ -56,6 +57,9 @@ from acode_tui.sync.service import SyncWorker
 from acode_tui.sync.waking import Sleep
 
 if TYPE_CHECKING:
+    from acode_tui.ops.export import ExportFormat, ExportReport
+    from acode_tui.ops.export import Progress as ExportProgress
+    from acode_tui.ops.export_request import ExportRequest
     from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
     from acode_tui.storage.postgres.connection import ReadPool
 
@@ -215,6 +219,31 @@ class Workspace:
         return await create_backup(
             self.database_path, folder, now=self.wall(), keep=settings.max_backups, progress=progress
         )
+
+    async def export(self, request: "ExportRequest", *, progress: "ExportProgress | None" = None) -> "ExportReport":
+        """Write runs to a file; see ``ops.export_request``. Raises AcodeError, OSError; nothing is left behind then."""
+        from acode_tui.ops.export_request import meet
+
+        return await meet(
+            request,
+            SqliteRunRows(self._readers),
+            self.store,
+            agent_dir=self.agent_dir,
+            workspace_id=self.workspace_id,
+            schema_version=self.migrated.to_version,
+            settings=self.settings.export,
+            now=self.wall(),
+            progress=progress,
+        )
+
+    async def export_session(self, session_id: str, format: "ExportFormat", path: Path | None = None) -> "ExportReport":
+        """One run, redacted as configured; without a path, under a new name in ``.agent/exports``.
+
+        Raises as ``export`` does; a file that is there is not replaced.
+        """
+        from acode_tui.ops.export_request import ExportRequest
+
+        return await self.export(ExportRequest(format=format, path=path, sessions=(session_id,)))
 
     async def health(self, *, fresh: bool = False) -> "HealthReport":
         """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""

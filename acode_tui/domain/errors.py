@@ -129,3 +129,10 @@ class IngestError(AcodeError):
 
     code = "ACODE-INGEST-001"
     default_hint = "check the path and `--format`"
+
+
+class ExportError(AcodeError):
+    """An export cannot be written where it was to go, or cannot be read back."""
+
+    code = "ACODE-EXPORT-001"
+    default_hint = "see `acode-tui db export --help`"

@@ -3,14 +3,15 @@
 A backend is chosen once, in ``workspace.py``. Both tiers pass the same conformance suite for ``RunStateReader``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
 from acode_tui.domain.entities import (
     Artifact,
+    Entity,
     Json,
     Session,
     SessionEvent,
@@ -23,6 +24,7 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.states import ArtifactType, EntityType, Operation, SessionState, StepState, TaskState
 from acode_tui.storage.cursors import SortKey
 
+T = TypeVar("T")
 OutboxStatus = Literal["pending", "retrying", "failed", "processed", "all"]
 
 
@@ -346,6 +348,27 @@ class TeamWorkspace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     host: str
     last_seen_at: datetime
     sessions: int
+
+
+class RunRows(Protocol):
+    """Whole runs, row by row, however large they are."""
+
+    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
+        """The next ids in order; empty at the end. ``after`` is empty at the beginning."""
+        ...
+
+    async def count(self) -> int:
+        """How many sessions there are."""
+        ...
+
+    async def walk(self, session_id: str, consume: Callable[[Iterator[Entity]], T]) -> T:
+        """What ``consume`` answers, given the run's rows in one snapshot: each parent before its children, siblings in
+        order, events before tasks, artifacts with their content.
+
+        ``consume`` runs in another thread and must not outlast the iterator. Raises NotFoundError, and IntegrityError
+        where an artifact does not fit its hash.
+        """
+        ...
 
 
 RowChecksums = dict[tuple[str, str], bytes]

@@ -1,0 +1,111 @@
+"""Where an export goes: a private file or folder that appears when it is whole, its redaction log just before it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from acode_tui.domain.errors import ExportError
+from acode_tui.files import make_private_folder, replacing
+
+DIRECTORY = "exports"
+LOG_SUFFIX = ".redactions.json"
+CSV_LOG = "redactions.json"
+ENDINGS = {"json": ".json", "csv": "", "sqlite": ".db", "markdown": ".md", "html": ".html"}
+
+
+def default_path(agent_dir: Path, format: str, now: datetime, session_id: str | None = None) -> Path:
+    """A free name in ``.agent/exports``."""
+    what = f"session_{session_id[:8]}" if session_id else "export"
+    stem = f"acode_{what}_{now:%Y%m%d_%H%M%S}"
+    number = 1
+    while True:
+        path = agent_dir / DIRECTORY / f"{stem}{'' if number == 1 else f'_{number}'}{ENDINGS[format]}"
+        if not os.path.lexists(path):
+            return path
+        number += 1
+
+
+def require_free(path: Path, *, folder: bool, overwrite: bool) -> None:
+    """Raise ExportError, before any work, where the export could not take its place."""
+    if not os.path.lexists(path):
+        return
+    if path.is_dir() != folder:
+        what = "is a folder; name a file" if path.is_dir() else "is a file; name a folder"
+        raise ExportError(f"{path}: {what}", hint="choose another name")
+    if not overwrite:
+        raise ExportError(f"{path}: is there already", hint="choose another name, or use --force")
+
+
+def log_path(path: Path) -> Path:
+    """The redaction log that lies beside an export."""
+    return path.with_name(path.name + LOG_SUFFIX)
+
+
+def write_log(path: Path, content: object) -> None:
+    """A redaction log, whole or not at all."""
+    with replacing(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    return sum(each.stat().st_size for each in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """A file to write that takes ``path``'s place."""
+    make_private_folder(path.parent)
+    try:
+        with replacing(path, overwrite=overwrite) as file:
+            yield file
+    except FileExistsError:
+        require_free(path, folder=False, overwrite=False)
+        raise
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool, members: frozenset[str]) -> Iterator[Path]:
+    """A folder to fill until it takes ``path``'s place. One that is replaced may hold nothing but ``members``."""
+    make_private_folder(path.parent)
+    if overwrite and path.is_dir():
+        _require_only(path, members)
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent))
+    try:
+        yield part
+        for each in part.iterdir():
+            _sync(each)
+        _sync(part)
+        if overwrite and path.is_dir():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".old", dir=path.parent))
+            # An empty folder gives way to a rename, and a full one cannot be replaced in one step.
+            path.replace(old)
+            part.replace(path)
+            shutil.rmtree(old)
+        else:
+            require_free(path, folder=True, overwrite=False)
+            part.rename(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _require_only(folder: Path, members: frozenset[str]) -> None:
+    others = sorted(each.name for each in folder.iterdir() if each.name not in members)
+    if others:
+        raise ExportError(f"{folder}: holds something that is no export: {others[0]}", hint="choose another name")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
