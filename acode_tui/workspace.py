@@ -245,6 +245,11 @@ class Workspace:
 
         return await self.export(ExportRequest(format=format, path=path, sessions=(session_id,)))
 
+    def observe(self, *, commits: Callable[[float], object], batches: Callable[[float], object]) -> None:
+        """Tell how many seconds each committed group of writes and each batch of the sync took."""
+        self._writer.observe(commits)
+        self.sync.observe(batches)
+
     async def health(self, *, fresh: bool = False) -> "HealthReport":
         """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""
         if self._health is None:

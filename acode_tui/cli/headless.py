@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from acode_tui import logs
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation
+from acode_tui.cli.metrics import served_metrics
 from acode_tui.cli.notify import notify
 from acode_tui.cli.signals import handled
 from acode_tui.domain.errors import AcodeError
@@ -24,10 +25,10 @@ STATUS_SECONDS = 5.0
 log = logs.get_logger("acode_tui.headless")
 
 
-def run_headless(invocation: Invocation, *, once: bool) -> int:
+def run_headless(invocation: Invocation, *, once: bool, metrics: int | None = None) -> int:
     """Run until a signal comes, or with ``once`` until nothing is due; answers the exit code.
 
-    With ``once``: 0 if nothing is left, 1 if something failed or remains.
+    With ``once``: 0 if nothing is left, 1 if something failed or remains. ``metrics`` is a port for Prometheus.
     """
     # Settings first: they know the secrets that the log must hide.
     settings = invocation.settings
@@ -36,7 +37,10 @@ def run_headless(invocation: Invocation, *, once: bool) -> int:
 
     async def run() -> int:
         async with open_workspace(invocation.root, sync=not once, settings=settings, mode="headless") as workspace:
-            return await (_drain(workspace) if once else _serve(workspace, invocation))
+            if once:
+                return await _drain(workspace)
+            async with served_metrics(workspace, metrics):
+                return await _serve(workspace, invocation)
 
     return asyncio.run(run())
 

@@ -31,9 +31,22 @@ from acode_tui.cli.usage import examples
 )
 @click.option("--headless", is_flag=True, help="Run the sync worker without a terminal, until SIGINT or SIGTERM.")
 @click.option("--once", is_flag=True, help="With --headless: send what is waiting, then exit (1 if something remains).")
+@click.option(
+    "--metrics",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="With --headless: numbers for Prometheus on 127.0.0.1 (0: any free port; the log says which).",
+)
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
-def cli(context: click.Context, workspace: Path | None, log_level: str | None, headless: bool, once: bool) -> Any:
+def cli(
+    context: click.Context,
+    workspace: Path | None,
+    log_level: str | None,
+    headless: bool,
+    once: bool,
+    metrics: int | None,
+) -> Any:
     """A flight recorder for AI-agent runs. Without a command: the dashboard."""
     if os.environ.get("NO_COLOR"):
         context.color = False
@@ -41,6 +54,8 @@ def cli(context: click.Context, workspace: Path | None, log_level: str | None, h
     invocation.use(workspace, log_level)
     if once and not headless:
         raise click.UsageError("--once goes with --headless", context)
+    if metrics is not None and (once or not headless):
+        raise click.UsageError("--metrics goes with --headless, and not with --once", context)
     if context.invoked_subcommand is not None:
         if headless:
             raise click.UsageError(f"--headless does not go with {context.invoked_subcommand}", context)
@@ -48,7 +63,7 @@ def cli(context: click.Context, workspace: Path | None, log_level: str | None, h
     if headless:
         from acode_tui.cli.headless import run_headless
 
-        return run_headless(invocation, once=once)
+        return run_headless(invocation, once=once, metrics=metrics)
     from acode_tui.cli.dashboard import open_dashboard
 
     return open_dashboard(invocation)

@@ -69,7 +69,9 @@ class Drain:
         is_quiet: Callable[[], bool],
         pending: int = 0,
         progress: ProgressCallback | None = None,
+        timed: Callable[[float], object] | None = None,
     ) -> None:
+        """``timed`` is told how many seconds the target took for each batch that it applied."""
         self._journal = journal
         self._target = target
         self._mark = mark
@@ -80,6 +82,7 @@ class Drain:
         self._is_quiet = is_quiet
         self._pending = pending
         self._progress = progress
+        self._timed = timed
         self._started = perf_counter()
         self._behind: tuple[Batch, ApplyReply] | None = None
         """A batch that is delivered and not yet acknowledged."""
@@ -174,9 +177,13 @@ class Drain:
         return await self._send(rows)
 
     async def _send(self, rows: list[Any]) -> ApplyReply:
-        return await self._target.apply(
+        started = perf_counter()
+        reply = await self._target.apply(
             self._journal.workspace_id, rows, incarnation=self._mark.incarnation, mark=self._mark.change_seq
         )
+        if self._timed is not None:
+            self._timed(perf_counter() - started)
+        return reply
 
     async def _acknowledge(self, batch: Batch, reply: ApplyReply) -> None:
         self._tally.conflicts += await self._journal.acknowledge(self._token, batch, reply)

@@ -86,6 +86,7 @@ class SyncWorker:
         self._rate = 0.0
         self._synced_at: datetime | None = None
         self._upkept_at: datetime | None = None
+        self._timed: Callable[[float], object] | None = None
 
     # What others ask of it
 
@@ -131,6 +132,10 @@ class SyncWorker:
     def wind_down(self) -> None:
         """Let the batch in hand finish and begin no other: what was asked for answers with what remains."""
         self._winding_down = True
+
+    def observe(self, timed: Callable[[float], object]) -> None:
+        """Tell ``timed`` how many seconds the target took for each batch."""
+        self._timed = timed
 
     def local_commit(self) -> None:
         """Something was written here: have a look soon."""
@@ -409,6 +414,7 @@ class SyncWorker:
             is_quiet=self._waking.is_quiet,
             pending=pending,
             progress=progress,
+            timed=self._timed,
         )
         await drain.run()
         if self._should_stop():

@@ -66,8 +66,8 @@ def test_help_and_version_import_no_driver_and_no_dashboard(arguments: list[str]
     code = (
         "import sys\nfrom acode_tui.cli.main import cli\n"
         f"cli.main({arguments!r}, standalone_mode=False)\n"
-        "print([m for m in ('textual', 'rich', 'asyncpg', 'aiosqlite', 'sqlite3', 'structlog') if m in sys.modules], "
-        "file=sys.stderr)"
+        "heavy = ('textual', 'rich', 'asyncpg', 'aiosqlite', 'sqlite3', 'structlog', 'prometheus_client')\n"
+        "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "[]"
@@ -75,7 +75,9 @@ def test_help_and_version_import_no_driver_and_no_dashboard(arguments: list[str]
 
 
 @pytest.mark.parametrize("arguments", [["session", "list"], ["db", "status"], ["config", "show"], ["db", "check"]])
-def test_plain_commands_import_neither_textual_nor_asyncpg(root: Path, arguments: list[str]) -> None:
+def test_plain_commands_import_neither_textual_nor_asyncpg(
+    root: Path, recorded: Recorded, arguments: list[str]
+) -> None:
     code = (
         "import sys\nfrom acode_tui.cli.main import cli\n"
         f"code = cli.main(['--workspace', {str(root)!r}, *{arguments!r}], standalone_mode=False)\n"
@@ -102,6 +104,9 @@ def test_the_dashboard_without_a_terminal_names_headless(root: Path) -> None:
         ["--workspace", "/nowhere/at/all", "session", "list"],
         ["--once"],
         ["--headless", "session", "list"],
+        ["--metrics", "9187"],
+        ["--headless", "--once", "--metrics", "9187"],
+        ["--headless", "--metrics", "65536"],
         ["--log-level", "loud", "session", "list"],
     ],
 )

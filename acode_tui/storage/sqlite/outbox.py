@@ -49,6 +49,8 @@ SELECT
     (SELECT min(next_attempt_at) FROM outbox WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NULL)
 """
 
+_ATTEMPTS = "SELECT coalesce(sum(attempts), 0) FROM outbox WHERE processed_at IS NULL AND attempts > 0"
+
 _LISTS: dict[str, str] = {
     "pending": "processed_at IS NULL AND failed_at IS NULL ORDER BY created_at, id",
     "retrying": "processed_at IS NULL AND attempts > 0 AND failed_at IS NULL ORDER BY next_attempt_at, id",
@@ -143,6 +145,10 @@ class SqliteOutbox:
     async def stats(self) -> OutboxStats:
         """The backlog at a glance."""
         return await self._readers.run(read_stats)
+
+    async def attempts(self) -> int:
+        """Refusals of all records that are not finished, dead letters included."""
+        return await self._readers.run(lambda connection: int(connection.execute(_ATTEMPTS).fetchone()[0]))
 
     async def get(self, record_id: int) -> OutboxRecord:
         """A record. Raises NotFoundError."""

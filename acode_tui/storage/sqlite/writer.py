@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import msgspec
@@ -62,6 +62,7 @@ class Writer:
         self._drain: asyncio.Task[None] | None = None
         self._closed = False
         self._listeners: list[Callable[[], None]] = []
+        self._timed: Callable[[float], object] = _ignore
         self._deadline = 0.0
 
     @property
@@ -73,6 +74,10 @@ class Writer:
         """Call ``listener`` on the loop after each commit that is not quiet; answers the function that ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def observe(self, timed: Callable[[float], object]) -> None:
+        """Tell ``timed``, after each group that was committed, how many seconds it took from the lock to the disk."""
+        self._timed = timed
 
     async def run(self, unit: Callable[[sqlite3.Connection], T], *, quiet: bool = False) -> T:
         """``unit(connection)``'s answer once it is on disk. ``quiet``: no listener need hear of it.
@@ -109,8 +114,12 @@ class Writer:
 
     async def _outcomes(self, group: list[_Waiting]) -> list[Any]:
         """What became of each unit. Whatever goes wrong, every caller is answered: none waits for ever."""
+        started = perf_counter()
         try:
-            return await self._connection.run(partial(self._group, group))
+            outcomes = await self._connection.run(partial(self._group, group))
+            if any(not isinstance(outcome, BaseException) for outcome in outcomes):
+                self._timed(perf_counter() - started)
+            return outcomes
         except asyncio.CancelledError:
             for waiting in group:
                 waiting.future.cancel()
@@ -221,6 +230,10 @@ class Writer:
 
     def _expired(self) -> bool:
         return self._monotonic() > self._deadline
+
+
+def _ignore(seconds: float) -> None:
+    """Nobody asked."""
 
 
 class _Spoiled(Exception):
