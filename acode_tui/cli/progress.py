@@ -114,6 +114,14 @@ def describe_rebuild(progress: "RebuildProgress") -> str:
     return "  ".join(parts)
 
 
+class WorkLine(Line):
+    """How far a piece of work is, whose whole is known."""
+
+    def show(self, what: str, done: int, of: int) -> None:
+        """Show this; 0 of 0 is work that does not say."""
+        self.write(lambda: f"{what} ..." if of <= 0 else f"{what} {min(done * 100 // of, 100)} %")
+
+
 def describe_sync(progress: "SyncProgress") -> str:
     """``1,500 sent  2,700 to go  9,800/s  0:01 left``."""
     parts = [f"{progress.done:,} sent", f"{progress.remaining:,} to go"]

@@ -1,13 +1,26 @@
-"""Backups of a workspace: making one while writers go on, keeping as many as the settings say, taking others away."""
+"""Backups of a workspace: making one while writers go on, verifying it, keeping as many as the settings say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from acode_tui.logs import get_logger
 from acode_tui.ops.in_thread import Check, in_thread, on_the_loop
-from acode_tui.storage.sqlite.backup_files import Backup, alone_in, delete_backup, rotate
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import Check as Finding
+from acode_tui.storage.sqlite.backup_files import (
+    LOCK_SECONDS,
+    Backup,
+    Incomplete,
+    alone_in,
+    beyond,
+    delete_backup,
+    read_backups,
+)
+from acode_tui.storage.sqlite.exclusive import share_if_known
 from acode_tui.storage.sqlite.snapshot import Progress, back_up_file
+from acode_tui.storage.sqlite.verification import verify
 
 log = get_logger("acode_tui.ops")
 
@@ -22,11 +35,18 @@ async def create_backup(
     told = on_the_loop(progress)
 
     def work(check: Check) -> Backup:
-        made = back_up_file(database, folder, now=now, progress=told, check=check)
+        with closing(share_if_known(database, timeout_seconds=LOCK_SECONDS)):
+            made = back_up_file(database, folder, now=now, progress=told, check=check)
         keep_newest(folder, keep=keep, made=made)
         return made
 
     return await in_thread(work)
+
+
+async def verify_backup(backup: Backup | Incomplete, *, progress: Progress | None = None) -> tuple[Finding, ...]:
+    """What the checks of one backup find, in bytes read of ``progress``, which is told on the loop."""
+    told = on_the_loop(progress)
+    return await in_thread(lambda check: verify(backup, packaged("sqlite"), go_on=check, told=told))
 
 
 def keep_newest(folder: Path, *, keep: int, made: Backup, spare: Iterable[str] = ()) -> tuple[Backup, ...]:
@@ -34,13 +54,39 @@ def keep_newest(folder: Path, *, keep: int, made: Backup, spare: Iterable[str] =
 
     What cannot be taken away stays, and the log says so: the backup that was asked for is there.
     """
-    gone = []
     with alone_in(folder):
-        for old in rotate(folder, keep=keep, workspace_id=made.workspace_id, spare=frozenset({made.name, *spare})):
-            try:
-                delete_backup(old)
-            except OSError as error:
-                log.warning("backup.kept", operation=old.name, reason=error.strerror or str(error))
-            else:
-                gone.append(old)
+        own = [each for each in read_backups(folder)[0] if each.workspace_id == made.workspace_id]
+        return _delete(beyond(own, keep=keep, spare=frozenset({made.name, *spare})))
+
+
+def prune(folder: Path, *, keep: int, dry_run: bool = False) -> tuple[tuple[Backup, ...], tuple[Backup, ...]]:
+    """Take away what is beyond the newest ``keep``; answers what went, or would, and what stays."""
+    if not folder.is_dir():
+        return (), ()
+    if dry_run:
+        backups, _ = read_backups(folder)
+        gone = beyond(backups, keep=keep)
+    else:
+        with alone_in(folder):
+            backups, _ = read_backups(folder)
+            gone = _delete(beyond(backups, keep=keep))
+    return gone, tuple(each for each in backups if each not in gone)
+
+
+def delete(folder: Path, backups: Sequence[Backup]) -> None:
+    """Take these away. Raises OSError at the first that will not go."""
+    with alone_in(folder):
+        for each in backups:
+            delete_backup(each)
+
+
+def _delete(backups: Iterable[Backup]) -> tuple[Backup, ...]:
+    gone = []
+    for old in backups:
+        try:
+            delete_backup(old)
+        except OSError as error:
+            log.warning("backup.kept", operation=old.name, reason=error.strerror or str(error))
+        else:
+            gone.append(old)
     return tuple(gone)

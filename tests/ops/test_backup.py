@@ -77,7 +77,7 @@ async def test_a_cancelled_backup_leaves_nothing_and_has_ended(
             check()
 
     with monkeypatch.context() as patched:
-        patched.setattr(snapshot, "_sha256", hash_for_ever)
+        patched.setattr(snapshot, "file_sha256", hash_for_ever)
         backing_up = asyncio.create_task(workspace.backup())
         await asyncio.to_thread(copied.wait, 20)
         backing_up.cancel()

@@ -6,7 +6,8 @@ in place last, its manifest. A database without a manifest is never taken away: 
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from acode_tui.domain.errors import TransactionError
+from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, TransactionError
 from acode_tui.storage.sqlite.locks import locked
 
 FORMAT_VERSION = 1
@@ -25,6 +26,7 @@ Kind = Literal["manual", "pre_migrate", "pre_restore"]
 
 _STEM = re.compile(r"acode_backup_\d{8}_\d{6}(?:_(pre_migrate|pre_restore))?\Z")
 _PART = ".part"
+_HINT = "list what there is with `acode-tui db backup list`"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -131,20 +133,45 @@ def delete_backup(backup: Backup) -> None:
     going.unlink()
 
 
-def rotate(folder: Path, *, keep: int, workspace_id: str | None, spare: frozenset[str]) -> tuple[Backup, ...]:
-    """Those beyond the newest ``keep`` of this workspace, which are to go; never one named in ``spare``.
+def find_backup(folder: Path, name: str) -> Backup | Incomplete:
+    """The backup of this name, or of the only name that begins so; a path names a backup anywhere.
 
-    A folder may serve several workspaces: the backups of others are not counted.
+    ``latest`` is the newest one that was made on purpose or before a migration: the one that a restore made of what it
+    replaced is taken only where there is no other. Raises NotFoundError, AmbiguousIdError.
     """
-    backups, _ = read_backups(folder)
-    own = [each for each in backups if each.workspace_id in (workspace_id, None)]
-    kept = sum(each.name in spare for each in own)
+    if os.sep in name:
+        database = Path(name).expanduser().absolute().with_suffix(".db")
+        if not os.path.lexists(database):
+            raise NotFoundError(f"there is no backup at {database}", hint=_HINT)
+        return read_backup(database)
+    backups, incomplete = read_backups(folder)
+    if name == "latest":
+        if not backups:
+            raise NotFoundError(f"there is no backup in {folder}", hint="make one with `acode-tui db backup`")
+        return next((each for each in backups if each.kind != "pre_restore"), backups[0])
+    stem = name.removesuffix(".db").removesuffix(".json")
+    every: tuple[Backup | Incomplete, ...] = (*backups, *incomplete)
+    exact = [each for each in every if each.name == stem]
+    fitting = exact or [each for each in every if stem and each.name.startswith(stem)]
+    if not fitting:
+        raise NotFoundError(f"no backup {name} in {folder}", hint=_HINT)
+    if len(fitting) > 1:
+        raise AmbiguousIdError(f"{len(fitting)} backups begin with {name}", hint="give more of the name")
+    return fitting[0]
+
+
+def beyond(backups: Sequence[Backup], *, keep: int, spare: frozenset[str] = frozenset()) -> tuple[Backup, ...]:
+    """Of backups in order, newest first, those beyond the newest ``keep`` of each workspace; none named in ``spare``.
+
+    A folder may serve several workspaces: each has its own ``keep``.
+    """
+    kept = Counter(each.workspace_id for each in backups if each.name in spare)
     gone = []
-    for each in own:
+    for each in backups:
         if each.name in spare:
             continue
-        if kept < keep:
-            kept += 1
+        if kept[each.workspace_id] < keep:
+            kept[each.workspace_id] += 1
         else:
             gone.append(each)
     return tuple(gone)

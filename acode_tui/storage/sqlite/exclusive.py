@@ -102,6 +102,11 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
         os.close(handle)
 
 
+def holders(database: Path) -> list[int]:
+    """The other processes that have the workspace open, as far as the system tells; none where it does not."""
+    return [pid for pid in _holders(_lock_path(database)) if pid != os.getpid()]
+
+
 def _lock_path(database: Path) -> Path:
     return database.with_name(database.name + ".lock")
 
@@ -138,8 +143,8 @@ def _lock(handle: int, kind: int, deadline: float) -> bool:
 
 
 def _in_use(database: Path) -> TransactionError:
-    pids = [str(pid) for pid in _holders(_lock_path(database)) if pid != os.getpid()]
-    who = f" (pid {', '.join(pids)})" if pids else ""
+    pids = holders(database)
+    who = f" (pid {', '.join(map(str, pids))})" if pids else ""
     return TransactionError(
         f"another process has {database} open{who}",
         hint="end the dashboard, the worker and the agents that use this workspace, then try again",

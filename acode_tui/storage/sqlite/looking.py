@@ -30,7 +30,7 @@ def looking(path: Path, *, seconds: float, check: Callable[[], None] | None = No
     _require(path)
     with translated(f"cannot read {path}", at_open=True), ExitStack() as stack:
         stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
-        connection = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode=_mode(path))))
+        connection = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode=mode_to_look(path))))
         deadline = monotonic() + seconds
         is_over = check or (lambda: int(monotonic() > deadline))
         connection.set_progress_handler(is_over, _DEADLINE_OPCODES)
@@ -64,7 +64,7 @@ def undone(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
     _require(path)
     with translated(f"cannot look into {path}", at_open=True), ExitStack() as stack:
         stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
-        if _mode(path) == "ro":
+        if mode_to_look(path) == "ro":
             # Closed after the other one: as long as it is open, nothing is folded.
             guard = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode="ro")))
             guard.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
@@ -102,7 +102,8 @@ def quick_check(connection: sqlite3.Connection, *, seconds: float, most: int = 5
     return () if found == ("ok",) else found
 
 
-def _mode(path: Path) -> str:
+def mode_to_look(path: Path) -> str:
+    """How to open a file so that looking leaves it, and its folder, as they are."""
     return "ro" if has_content(path.with_name(path.name + "-wal")) else "rw"
 
 

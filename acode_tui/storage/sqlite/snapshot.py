@@ -10,12 +10,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
-from acode_tui.domain.errors import IntegrityError, TransactionError
+from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, TransactionError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.times import format_time
 from acode_tui.files import PRIVATE_FILE, make_private_folder
@@ -31,12 +30,14 @@ from acode_tui.storage.sqlite.backup_files import (
     part,
 )
 from acode_tui.storage.sqlite.connection import connect_to, translated
+from acode_tui.storage.sqlite.looking import mode_to_look
 from acode_tui.storage.sqlite.migrate import read_applied
+from acode_tui.storage.sqlite.verification import file_sha256
 
 PAGES_A_STEP = 1024
 """4 MiB between progress reports, and between looks at whether to stop."""
 
-_BLOCK_BYTES = 1 << 20
+_LOCK_SECONDS = 30.0
 
 Progress = Callable[[int, int], None]
 """Told how many pages are copied, and of how many."""
@@ -58,11 +59,20 @@ def back_up_file(
     progress: Progress | None = None,
     check: Check = go_on,
 ) -> Backup:
-    """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError."""
+    """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError.
+
+    The caller shares the file (see ``exclusive.share``), or has it alone. Nothing about it is changed.
+    """
+    if not database.exists():
+        raise DatabaseConnectionError(
+            f"there is no database at {database}", hint="open the dashboard, or `acode-tui import --all`, to begin one"
+        )
     with (
         translated(f"cannot back up {database}", at_open=True),
-        closing(connect_to(database, timeout_seconds=30, mode="ro")) as source,
+        closing(connect_to(database, timeout_seconds=_LOCK_SECONDS, mode=mode_to_look(database))) as source,
     ):
+        source.execute("PRAGMA query_only = ON")
+        source.execute("PRAGMA mmap_size = 67108864")
         version = newest(read_applied(source))
         return take_snapshot(
             source, folder, now=now, suffix=suffix, schema_version=version, progress=progress, check=check
@@ -120,7 +130,7 @@ def _take(
             created_at=format_time(now),
             schema_version=schema_version,
             size_bytes=part(database).stat().st_size,
-            sha256=_sha256(part(database), check),
+            sha256=file_sha256(part(database), check),
             counts={name: count for name, count in counts.items() if count is not None},
             workspace_id=workspace_id,
         )
@@ -197,15 +207,6 @@ def _count(connection: sqlite3.Connection, table: str) -> int | None:
 def _has_table(connection: sqlite3.Connection, table: str) -> bool:
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
     return known is not None
-
-
-def _sha256(path: Path, check: Check) -> str:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            check()
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _create(path: Path) -> None:

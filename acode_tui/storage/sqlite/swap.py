@@ -27,7 +27,8 @@ def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | 
         if leftover.exists():
             raise ValueError(f"{new} was not closed: {leftover} is there")
     _sync(new)
-    kept = _free_place(database, keep_as) if keep_as and database.exists() else None
+    old = any(_beside(database, part).exists() for part in ("", _WAL, _JOURNAL))
+    kept = _free_place(database, keep_as) if keep_as and old else None
     suffix = "" if kept is None else kept.name.removeprefix(database.name)
     with no_foreign_connection(database):
         os.rename(new, _beside(database, _MARK + suffix))
@@ -58,7 +59,7 @@ def finish(database: Path) -> None:
 def _free_place(database: Path, suffix: str) -> Path:
     """Two files that are put away in one second get different names."""
     place, number = _beside(database, f".{suffix}"), 2
-    while place.exists():
+    while any(_beside(place, part).exists() for part in ("", _WAL, _JOURNAL)):
         place = _beside(database, f".{suffix}_{number}")
         number += 1
     return place

@@ -174,7 +174,7 @@ async def test_a_backup_without_a_manifest_is_taken_away(
     def fail(*_: object) -> str:
         raise error
 
-    monkeypatch.setattr(snapshot, "_sha256", fail)
+    monkeypatch.setattr(snapshot, "file_sha256", fail)
     with pytest.raises(TransactionError if isinstance(error, OSError) else Stop):
         await _take(parts, tmp_path / "backups")
     assert _files(tmp_path / "backups") == []

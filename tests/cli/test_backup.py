@@ -1,0 +1,113 @@
+"""``db backup`` and ``db restore`` as an operator meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Recorded, Run, answer
+
+KEYS = {"name", "path", "sizeBytes", "sha256", "schemaVersion", "counts"}
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_backup_is_made_listed_verified_and_deleted(run: Run, root: Path) -> None:
+    made = answer(run("db", "backup", "--json"))
+    assert made.keys() >= KEYS
+    assert made["counts"]["sessions"] == 1
+    assert Path(made["path"]).parent == root / ".agent" / "backups"
+    listed = answer(run("db", "backup", "list", "--json"))
+    assert [each["name"] for each in listed["backups"]] == [made["name"]]
+    assert listed["backups"][0].keys() >= KEYS
+    verified = answer(run("db", "backup", "verify", "--json"))
+    assert verified["ok"] is True
+    assert [check["name"] for check in verified["checks"]] == ["manifest", "size", "hash", "integrity", "schema"]
+    assert made["name"] in run("db", "backup", "list").stdout
+    assert run("db", "backup", "delete", made["name"], input="n\n").exit_code == 1
+    assert Path(made["path"]).exists()
+    assert (
+        answer(run("db", "backup", "delete", made["name"], "--force", "--json"))["deleted"][0]["name"] == made["name"]
+    )
+    assert list(Path(made["path"]).parent.iterdir()) == []
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_damaged_backup_is_found_and_not_restored(run: Run) -> None:
+    made = answer(run("db", "backup", "--json"))
+    data = bytearray(Path(made["path"]).read_bytes())
+    data[-1] ^= 1
+    Path(made["path"]).write_bytes(data)
+    result = run("db", "backup", "verify", made["name"])
+    assert result.exit_code == 1
+    assert "the manifest says" in result.stdout
+    result = run("db", "restore", made["name"], "--force")
+    assert result.exit_code == 1
+    assert "ACODE-DB-007" in result.stderr
+    Path(made["path"]).with_suffix(".json").unlink()
+    assert run("db", "backup", "verify", "--all", "--json").exit_code == 1
+    assert "its manifest is missing" in run("db", "backup", "list").stderr
+    assert "its manifest is missing" in run("db", "restore", made["name"], "--force").stderr
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_restore_asks_first_and_says_what_it_did(run: Run, root: Path) -> None:
+    made = answer(run("db", "backup", "--json"))
+    assert "could be restored" in run("db", "restore", made["name"], "--dry-run").stdout
+    refused = run("db", "restore", made["name"], input="n\n")
+    assert refused.exit_code == 1
+    assert "nothing was changed" in refused.stderr
+    # A file that is no database any more: commands say so and name the ways out, and a restore is one.
+    (root / ".agent" / "workspace.db").write_bytes(b"gone\n" * 5000)
+    told = run("session", "list")
+    assert told.exit_code == 1
+    assert "ACODE-DB-007" in told.stderr
+    done = answer(run("db", "restore", "latest", "--force", "--json"))
+    assert done.keys() >= KEYS
+    assert done["keptAs"].startswith(str(root / ".agent" / "workspace.db.corrupted-"))
+    assert answer(run("session", "list", "--json"))["total"] == 1
+
+
+def test_without_backups_the_next_step_is_named(run: Run, recorded: Recorded) -> None:
+    assert "make one with `acode-tui db backup`" in run("db", "backup", "list").stderr
+    for arguments in (
+        ("restore", "latest"),
+        ("restore", "acode_backup_x"),
+        ("backup", "verify"),
+        ("backup", "delete", "x"),
+    ):
+        result = run("db", *arguments)
+        assert result.exit_code == 1
+        assert "ACODE-NOTFOUND-001" in result.stderr
+    assert run("db", "restore").exit_code == 2
+    assert answer(run("db", "backup", "prune", "--json")) == {"deleted": [], "kept": [], "dryRun": False}
+
+
+def test_without_a_database_nothing_is_made(run: Run, root: Path) -> None:
+    result = run("db", "backup")
+    assert result.exit_code == 1
+    assert "there is no database" in result.stderr
+    assert not (root / ".agent").exists()
+
+
+@pytest.mark.usefixtures("recorded")
+def test_prune_keeps_the_newest(run: Run) -> None:
+    names = [answer(run("db", "backup", "--json"))["name"] for _ in range(3)]
+    planned = answer(run("db", "backup", "prune", "--keep", "1", "--dry-run", "--json"))
+    assert [each["name"] for each in planned["deleted"]] == [names[1], names[0]]
+    assert len(answer(run("db", "backup", "list", "--json"))["backups"]) == 3
+    done = answer(run("db", "backup", "prune", "--keep", "1", "--force", "--json"))
+    assert [each["name"] for each in done["kept"]] == [names[2]]
+    assert [each["name"] for each in answer(run("db", "backup", "list", "--json"))["backups"]] == [names[2]]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_name_may_be_shortened_or_be_a_path(run: Run, tmp_path: Path) -> None:
+    made = answer(run("db", "backup", "--json"))
+    assert answer(run("db", "backup", "verify", made["name"][:-1], "--json"))["name"] == made["name"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for end in (".db", ".json"):
+        path = Path(made["path"]).with_suffix(end)
+        path.rename(elsewhere / path.name)
+    assert answer(run("db", "restore", str(elsewhere / made["name"]), "--force", "--json"))["name"] == made["name"]
+    assert json.loads((elsewhere / f"{made['name']}.json").read_text())["name"] == made["name"]

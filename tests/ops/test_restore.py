@@ -1,0 +1,268 @@
+"""Putting a backup back: only a sound one, only alone, and what was there before is kept."""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from acode_tui.config import Settings
+from acode_tui.domain.errors import IntegrityError, SchemaMismatchError, TransactionError
+from acode_tui.ops.backup import create_backup
+from acode_tui.ops.restore import Restored, restore_backup
+from acode_tui.storage.sqlite import swap
+from acode_tui.storage.sqlite.backup_files import Backup, read_backup, read_backups
+from acode_tui.workspace import open_workspace
+from tests.clocks import NOON, TurnedClock
+from tests.storage.sqlite.parts import assert_sound, foreign, rows
+
+
+class Scene:
+    """A closed workspace with one session in its backup and one more since."""
+
+    def __init__(self, root: Path, settings: Settings, backup: Backup) -> None:
+        self.root = root
+        self.settings = settings
+        self.backup = backup
+        self.database = root / ".agent" / "workspace.db"
+        self.folder = root / ".agent" / "backups"
+
+    async def restore(self, **more: Any) -> Restored:
+        options: dict[str, Any] = {"now": NOON, "keep": 7, "wait_seconds": 0, **more}
+        return await restore_backup(self.database, self.backup, self.folder, **options)
+
+    def sessions(self, path: Path | None = None) -> list[str]:
+        found = rows(path or self.database, "SELECT task_description FROM sessions ORDER BY 1")
+        return [str(row[0]) for row in found]
+
+    def state(self) -> dict[str, str]:
+        """Every file below the workspace, by content."""
+        return {
+            str(each.relative_to(self.root)): hashlib.sha256(each.read_bytes()).hexdigest()
+            for each in sorted(self.root.rglob("*"))
+            if each.is_file() and each.suffix != ".lock"
+        }
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, plain_settings: Settings, clock: TurnedClock) -> Scene:
+    root = tmp_path / "shop"
+    async with open_workspace(root, settings=plain_settings, wall=clock) as workspace:
+        await workspace.store.create_session("before")
+        backup = await workspace.backup()
+        clock.turn(minutes=1)
+        await workspace.store.create_session("since")
+    return Scene(root, plain_settings, backup)
+
+
+async def test_a_backup_comes_back_and_the_present_file_becomes_one(scene: Scene) -> None:
+    seen: list[str] = []
+    done = await scene.restore(told=lambda what, done, of: seen.append(what))
+    assert done.name == scene.backup.name
+    assert done.safety_backup == "acode_backup_20260105_120000_pre_restore"
+    assert done.kept_as is None
+    assert scene.sessions() == ["before"]
+    assert_sound(scene.database)
+    safety = read_backup(scene.folder / f"{done.safety_backup}.db")
+    assert isinstance(safety, Backup)
+    assert scene.sessions(safety.database) == ["before", "since"]
+    assert stat.S_IMODE(scene.database.stat().st_mode) == 0o600
+    assert {"copying", "checking the copy", "safety backup"} <= set(seen)
+    beside = {each.name for each in scene.database.parent.iterdir()}
+    assert not any("restoring" in name or name.endswith(("-wal", "-shm")) for name in beside)
+    async with open_workspace(scene.root, settings=scene.settings) as workspace:
+        assert (await workspace.store.list()).total == 1
+        await workspace.store.create_session("after")
+    assert scene.sessions() == ["after", "before"]
+
+
+async def test_the_safety_backup_can_be_put_back_too(scene: Scene) -> None:
+    done = await scene.restore()
+    safety = read_backup(scene.folder / f"{done.safety_backup}.db")
+    assert isinstance(safety, Backup)
+    scene.backup = safety
+    await scene.restore()
+    assert scene.sessions() == ["before", "since"]
+
+
+async def test_commits_that_only_the_wal_has_are_in_the_safety_backup_and_not_in_the_restored_file(
+    scene: Scene,
+) -> None:
+    """As a killed process leaves it. The WAL of the old file must never be played into the new one."""
+    wal = scene.database.with_name("workspace.db-wal")
+    writing = sqlite3.connect(scene.database, isolation_level=None)
+    writing.execute("PRAGMA wal_autocheckpoint = 0")
+    writing.execute("UPDATE sessions SET task_description = 'in the WAL' WHERE task_description = 'since'")
+    left = scene.database.read_bytes(), wal.read_bytes()
+    writing.close()
+    scene.database.write_bytes(left[0])
+    wal.write_bytes(left[1])
+    done = await scene.restore()
+    assert scene.sessions() == ["before"]
+    assert scene.sessions(scene.folder / f"{done.safety_backup}.db") == ["before", "in the WAL"]
+
+
+async def test_a_dry_run_touches_nothing(scene: Scene) -> None:
+    before = scene.state()
+    done = await scene.restore(dry_run=True)
+    assert done.dry_run
+    assert done.safety_backup is None
+    assert scene.state() == before
+
+
+async def test_nothing_is_restored_while_others_have_it_open(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_workspace(scene.root, settings=scene.settings) as workspace:
+        with pytest.raises(TransactionError, match=r"has .* open"):
+            await scene.restore()
+        assert (await workspace.store.list()).total == 2
+    with monkeypatch.context() as patched:
+        patched.setattr("acode_tui.ops.restore.holders", lambda database: [4711])
+        with pytest.raises(TransactionError, match="pid 4711"):
+            await scene.restore(dry_run=True)
+    await scene.restore()
+
+
+def _flip(path: Path, at: int = 5000) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 4096)
+
+
+def _forge(path: Path) -> None:
+    """A manifest that fits a file which is no sound database."""
+    with foreign(path) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sessions_by_state'").fetchone()[0]
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * 4096 + 8 : page * 4096] = bytes(4088)
+    path.write_bytes(data)
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    manifest["sha256"] = hashlib.sha256(data).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("damage", [_flip, _cut, _forge])
+async def test_a_backup_that_is_not_sound_is_refused_and_nothing_changes(
+    scene: Scene, damage: Callable[[Path], None], dry_run: bool
+) -> None:
+    damage(scene.backup.database)
+    again = read_backup(scene.backup.database)
+    assert isinstance(again, Backup)
+    scene.backup = again
+    before = scene.state()
+    with pytest.raises(IntegrityError, match=r"cannot be restored.*nothing was changed"):
+        await scene.restore(dry_run=dry_run)
+    assert scene.state() == before
+
+
+async def test_a_backup_of_a_newer_program_is_refused(scene: Scene) -> None:
+    with foreign(scene.backup.database) as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
+    data = scene.backup.database.read_bytes()
+    scene.backup = msgspec.structs.replace(scene.backup, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+    before = scene.state()
+    with pytest.raises(SchemaMismatchError, match=r"99\.0\.0"):
+        await scene.restore()
+    assert scene.state() == before
+
+
+@pytest.mark.parametrize("damage", [_cut, lambda path: path.write_bytes(b"no database\n" * 1000)])
+async def test_a_damaged_file_is_kept_as_it_is(scene: Scene, damage: Callable[[Path], None]) -> None:
+    damage(scene.database)
+    wal = scene.database.with_name("workspace.db-wal")
+    wal.write_bytes(b"what a killed process had in it")
+    old = scene.database.read_bytes()
+    done = await scene.restore()
+    assert done.safety_backup is None
+    assert done.kept_as == str(scene.database) + ".corrupted-20260105_120000"
+    assert Path(done.kept_as).read_bytes() == old
+    assert Path(done.kept_as + "-wal").read_bytes() == b"what a killed process had in it"
+    assert scene.sessions() == ["before"]
+
+
+@pytest.mark.parametrize("wal", [b"", b"what is left of it"])
+async def test_a_missing_file_comes_back_and_a_wal_without_a_file_is_kept(scene: Scene, wal: bytes) -> None:
+    scene.database.unlink()
+    if wal:
+        scene.database.with_name("workspace.db-wal").write_bytes(wal)
+    done = await scene.restore()
+    assert done.safety_backup is None
+    assert scene.sessions() == ["before"]
+    kept = scene.database.with_name("workspace.db.corrupted-20260105_120000-wal")
+    assert (kept.read_bytes() if kept.exists() else b"") == wal
+
+
+async def test_rotation_after_a_restore_spares_the_backup_that_was_restored(scene: Scene) -> None:
+    done = await scene.restore(keep=1)
+    assert {each.name for each in read_backups(scene.folder)[0]} == {scene.backup.name, done.safety_backup}
+
+
+async def test_without_room_nothing_is_begun(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(scene.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=100_000))
+    before = scene.state()
+    with pytest.raises(TransactionError, match="not enough free space"):
+        await scene.restore()
+    assert scene.state() == before
+
+
+async def test_a_cancelled_restore_changes_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = scene.state()
+    copying = asyncio.Event()
+
+    async def restore() -> None:
+        await scene.restore(told=lambda what, done, of: copying.set())
+
+    monkeypatch.setattr("acode_tui.ops.restore._BLOCK_BYTES", 16)
+    running = asyncio.create_task(restore())
+    await copying.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert scene.state() == before
+
+
+async def test_a_failed_swap_leaves_no_copy_behind(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(swap, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        await scene.restore()
+    assert scene.sessions() == ["before", "since"]
+    assert not scene.database.with_name(".workspace.db.restoring").exists()
+
+
+async def test_what_a_killed_restore_left_goes_with_the_next(scene: Scene) -> None:
+    left = scene.database.with_name(".workspace.db.restoring")
+    left.write_bytes(b"half a copy")
+    await scene.restore()
+    assert not left.exists()
+    assert scene.sessions() == ["before"]
+
+
+async def test_a_backup_of_an_older_schema_is_brought_up_to_date_when_it_is_opened(
+    scene: Scene, tmp_path: Path
+) -> None:
+    from acode_tui.storage.migrations.runner import packaged
+    from acode_tui.storage.sqlite.migrate import migrate
+
+    older = tmp_path / "older.db"
+    with foreign(older) as connection:
+        migrate(connection, packaged("sqlite")[:1], lock_path=tmp_path / "lock")
+    scene.backup = await create_backup(older, scene.folder, now=NOON, keep=7)
+    await scene.restore()
+    async with open_workspace(scene.root, settings=scene.settings) as workspace:
+        assert (await workspace.schema()).pending == ()
