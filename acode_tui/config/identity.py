@@ -13,10 +13,11 @@ _GIT_SECONDS = 2.0
 
 def current_user(settings: Settings, root: Path) -> str:
     """``identity.user``, else ``git config user.email`` as seen from ``root``, else the OS user. Never fails."""
-    return settings.identity.user or _git_email(root) or os_user()
+    return settings.identity.user or git_email(root) or os_user()
 
 
-def _git_email(root: Path) -> str | None:
+def git_email(root: Path) -> str | None:
+    """``git config user.email`` as seen from ``root``; None where there is none. Never fails."""
     git = shutil.which("git")
     if git is None:
         return None

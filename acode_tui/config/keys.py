@@ -128,6 +128,11 @@ def refusal(key: Key, value: object) -> ConfigError:
     return ConfigError(f"{key.name}: {given} is not allowed; it must be {key.allowed}", hint="")
 
 
+def is_choice(key: Key) -> bool:
+    """Whether its value is one of a fixed list of words."""
+    return _base(key.type) is Literal
+
+
 def _walk(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
     for info in msgspec.structs.fields(struct):
         name = f"{prefix}{info.name}"

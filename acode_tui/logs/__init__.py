@@ -5,6 +5,6 @@ nothing added to its output. A call below the level costs one comparison; struct
 that is written.
 """
 
-from acode_tui.logs.log import LEVELS, Log, add_secrets, configure, enabled, get_logger, shut_down
+from acode_tui.logs.log import LEVELS, LOG_FILE, Log, add_secrets, configure, enabled, get_logger, shut_down
 
-__all__ = ["LEVELS", "Log", "add_secrets", "configure", "enabled", "get_logger", "shut_down"]
+__all__ = ["LEVELS", "LOG_FILE", "Log", "add_secrets", "configure", "enabled", "get_logger", "shut_down"]
