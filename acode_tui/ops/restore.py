@@ -4,6 +4,7 @@ Killed at any moment it leaves the old file or the new one, whole; what lies abo
 """
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -22,8 +23,8 @@ from acode_tui.storage.ports import Check as Finding
 from acode_tui.storage.sqlite import swap
 from acode_tui.storage.sqlite.backup_files import Backup
 from acode_tui.storage.sqlite.exclusive import exclusive, holders, share_if_known
-from acode_tui.storage.sqlite.present import Present, free_bytes, look_at_present
 from acode_tui.storage.sqlite.snapshot import back_up_file
+from acode_tui.storage.sqlite.standing import StandingFile, look_at
 from acode_tui.storage.sqlite.verification import check_integrity, check_schema, verify
 
 _BLOCK_BYTES = 1 << 20
@@ -87,7 +88,7 @@ def _rehearse(database: Path, backup: Backup, folder: Path, check: Check, tell: 
     findings = verify(backup, known, go_on=check, told=lambda done, size: tell("checking the backup", done, size))
     _require_sound(backup, findings)
     with closing(share_if_known(database, timeout_seconds=1)):
-        present = look_at_present(database, check)
+        present = look_at(database)
     _require_room(database, backup, folder, present)
     pids = holders(database)
     if pids:
@@ -111,7 +112,7 @@ def _restore(
     with exclusive(database, timeout_seconds=wait_seconds):
         new = database.with_name(f".{database.name}.restoring")
         _remove(new)
-        present = look_at_present(database, check)
+        present = look_at(database)
         _require_room(database, backup, folder, present)
         try:
             _copy(backup, new, check, tell)
@@ -128,7 +129,7 @@ def _restore(
                     check=check,
                 )
             check()
-            keep_as = f"corrupted-{now:%Y%m%d_%H%M%S}" if present.is_damaged else None
+            keep_as = None if present.is_sound else f"corrupted-{now:%Y%m%d_%H%M%S}"
             kept = swap.replace(database, new, keep_as=keep_as)
         except BaseException:
             _remove(new)
@@ -172,14 +173,14 @@ def _require_sound(backup: Backup, findings: Sequence[Finding]) -> None:
         raise IntegrityError(what, hint="take another one: `acode-tui db backup list`; nothing was changed")
 
 
-def _require_room(database: Path, backup: Backup, folder: Path, present: Present) -> None:
+def _require_room(database: Path, backup: Backup, folder: Path, present: StandingFile) -> None:
     """Room for the copy beside the file, and for the safety backup in its folder."""
-    beside, safety = backup.size_bytes, present.size_bytes if present.is_sound else 0
+    beside, safety = backup.size_bytes, _size(database) if present.is_sound else 0
     needs: list[tuple[Path, int]] = [(database.parent, beside), (folder, safety)]
     if _same_device(database.parent, folder):
         needs = [(database.parent, beside + safety)]
     for place, size in needs:
-        free = free_bytes(place)
+        free = _free(place)
         if free < size * 1.05:
             raise TransactionError(
                 f"there is not enough free space in {place} for a restore",
@@ -194,12 +195,27 @@ def _same_device(first: Path, second: Path) -> bool:
         return True  # a folder yet to be made, most likely beside the file
 
 
+def _size(database: Path) -> int:
+    """The file with its WAL: more than a copy of it can need."""
+    files = (database, database.with_name(database.name + "-wal"))
+    return sum(each.stat().st_size for each in files if each.exists())
+
+
+def _free(folder: Path) -> int:
+    """How much may be written into a folder, or into the one it will be made in."""
+    while not folder.exists() and folder.parent != folder:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
 def _remove(new: Path) -> None:
     for end in ("", "-journal", "-wal", "-shm"):
         new.with_name(new.name + end).unlink(missing_ok=True)
 
 
-def _answer(backup: Backup, present: Present, *, safety: Backup | None, kept: Path | None, dry_run: bool) -> Restored:
+def _answer(
+    backup: Backup, present: StandingFile, *, safety: Backup | None, kept: Path | None, dry_run: bool
+) -> Restored:
     return Restored(
         name=backup.name,
         path=backup.path,
