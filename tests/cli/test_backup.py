@@ -90,6 +90,15 @@ def test_without_a_database_nothing_is_made(run: Run, root: Path) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
+def test_a_vacuum_says_what_it_gave_back(run: Run) -> None:
+    planned = answer(run("db", "vacuum", "--dry-run", "--json"))
+    assert planned.keys() >= {"beforeBytes", "afterBytes"}
+    done = answer(run("db", "vacuum", "--json"))
+    assert done["afterBytes"] <= done["beforeBytes"]
+    assert " before, " in run("db", "vacuum").stdout
+
+
+@pytest.mark.usefixtures("recorded")
 def test_prune_keeps_the_newest(run: Run) -> None:
     names = [answer(run("db", "backup", "--json"))["name"] for _ in range(3)]
     planned = answer(run("db", "backup", "prune", "--keep", "1", "--dry-run", "--json"))
