@@ -90,6 +90,36 @@ async def test_a_worker_that_makes_no_progress_is_told_of(tmp_path: Path, time: 
         assert (await other.outbox.stats()).pending == waiting
 
 
+async def test_other_settings_are_taken_over_while_a_request_waits(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path, time, sync=True) as worker, opened(tmp_path, time) as other:
+        await time.advance(1)
+        await worker.sync.pause()
+        await add_run(other)
+        asked = counted(asyncio.create_task(other.sync.sync_now()), time)
+        await time.advance(3)
+        async with asyncio.timeout(5):
+            await other.reload(syncing(interval_seconds=20))
+        assert not asked.done()
+        await other.reload(syncing(enabled=False))
+        await time.advance(1)
+        with pytest.raises(SyncError, match="not enabled"):
+            await asked
+
+
+async def test_ctrl_c_ends_the_wait_for_another_worker(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    async with opened(tmp_path, time, sync=True) as worker, opened(tmp_path, time) as other:
+        await time.advance(1)
+        await worker.sync.pause()
+        await add_run(other)
+        asked = counted(asyncio.create_task(other.sync.sync_now()), time)
+        await time.advance(3)
+        other.sync.wind_down()
+        await time.advance(1)
+        assert (await asked).remaining > 0
+
+
 async def test_a_standby_takes_over_at_once_from_a_worker_that_stops(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:

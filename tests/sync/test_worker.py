@@ -108,6 +108,21 @@ async def test_a_pause_holds_everything_back_until_it_ends(tmp_path: Path, time:
         assert await sessions_there(team) == 1
 
 
+async def test_a_paused_worker_does_not_even_connect(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fault_proxy("127.0.0.1", team.server.port) as proxy:
+        monkeypatch.setenv(URL, team.url_through(proxy.port))
+        async with opened(tmp_path, time, sync=True) as workspace:
+            await workspace.sync.pause()
+            await time.settled()
+            proxy.cut()
+            before = proxy.connections, proxy.round_trips
+            await add_run(workspace)
+            await time.advance(600, step=10)
+            assert (proxy.connections, proxy.round_trips) == before
+
+
 async def test_a_request_goes_through_a_pause_and_leaves_it_standing(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:

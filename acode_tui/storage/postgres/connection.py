@@ -79,9 +79,15 @@ def _arguments(target: PostgresTarget, statement_cache: int) -> dict[str, Any]:
         "host": target.host,
         "port": target.port,
         "user": target.user,
-        "password": target.password.reveal() if target.password is not None else None,
+        # As a function: where there is none, the driver would look into PGPASSWORD, PGPASSFILE and ~/.pgpass.
+        "password": lambda: target.password.reveal() if target.password is not None else None,
         "database": target.database,
         "ssl": target.sslmode,
+        # Said aloud, because the driver would ask the environment (PGSSLNEGOTIATION and its like) for what is not.
+        "direct_tls": False,
+        "target_session_attrs": "any",
+        "krbsrvname": "postgres",
+        "gsslib": "gssapi",
         "statement_cache_size": statement_cache,
         "server_settings": {"application_name": target.application_name or APPLICATION_NAME},
     }

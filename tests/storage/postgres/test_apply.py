@@ -11,8 +11,10 @@ from acode_tui.domain.canonical import normal_form
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.postgres import delivery
 from acode_tui.storage.postgres.apply import ApplyReply
 from acode_tui.storage.postgres.fault import FaultKind, PostgresFault
+from acode_tui.storage.postgres.statements import ApplyStatements
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from acode_tui.sync.classify import Verdict, classify
@@ -104,6 +106,39 @@ async def test_the_later_of_two_edits_stays_whichever_comes_first(
     assert sorted(msgspec.json.decode(text)["taskDescription"] for text in payloads) == ["earlier", "later"]
     assert {audit["local_updated_at"], audit["remote_updated_at"]} == {earlier.updated_at, later.updated_at}
     assert str(audit["id"]) == result.conflict.id
+
+
+@pytest.mark.ac("AC-048")
+@pytest.mark.ac("AC-049")
+async def test_a_stamp_never_goes_down_even_for_an_edit_based_on_the_row_as_it_is(
+    laptop: Machine, pg_database: Database
+) -> None:
+    """A file put back in time knows a version whose stamp is later than its own clock."""
+    session = plain(make_run(WORKSPACE))[0]
+    await laptop.send(session)
+    await laptop.send(edited(session, seconds=9, task_description="later", sync_version=1))
+    (result,) = (await laptop.send(edited(session, seconds=5, task_description="earlier", sync_version=2))).results
+    assert (result.outcome, result.sync_version) == ("conflict_remote", 2)
+    (stored,) = await pg_database.fetch("SELECT task_description, sync_version FROM sessions")
+    assert tuple(stored) == ("later", 2)
+
+
+@pytest.mark.ac("AC-049")
+@pytest.mark.parametrize(("seconds", "version"), [(5, 3), (11, 2)], ids=["an earlier stamp", "no higher version"])
+async def test_what_won_is_not_written_over_what_came_meanwhile(
+    laptop: Machine, pg_database: Database, seconds: float, version: int
+) -> None:
+    session = plain(make_run(WORKSPACE))[0]
+    await laptop.send(session)
+    await laptop.send(edited(session, seconds=9, task_description="meanwhile", sync_version=1))
+    (row,) = records([edited(session, seconds=seconds, task_description="settled before", sync_version=1)])
+    connection = await pg_database.connect()
+    try:
+        statement = ApplyStatements("public").rewrite[row.kind]
+        arrays = delivery._write_arrays(row.kind, [row], [version])
+        assert await connection.fetch(statement, *arrays, [WORKSPACE], [3]) == []
+    finally:
+        await connection.close()
 
 
 @pytest.mark.ac("AC-049")

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from acode_tui.config.postgres import PostgresTarget
+from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.redaction import Secret
 from acode_tui.storage.postgres import connection as connections
 from acode_tui.storage.postgres.apply import Head
@@ -233,6 +234,44 @@ class TestPasswords:
         assert classify(none) is Verdict.AUTH_FAILED
         for fault in (wrong, nobody, none):
             assert PASSWORD not in repr(fault)
+
+    @pytest.mark.ac("AC-024")
+    async def test_nothing_is_taken_from_where_libpq_would_look(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        address = _address(port=server.port, database="team", user="ada")
+        (tmp_path / ".pgpass").write_text(f"*:*:*:*:{PASSWORD}\n".replace(PASSWORD, PASSWORD.replace(":", "\\:")))
+        (tmp_path / ".pgpass").chmod(0o600)
+        (tmp_path / ".pg_service.conf").write_text(f"[team]\npassword={PASSWORD}\nhost=elsewhere.invalid\n")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert classify(await fault_on_connecting(address)) is Verdict.AUTH_FAILED
+        for name, value in (
+            ("PGPASSWORD", PASSWORD),
+            ("PGPASSFILE", str(tmp_path / ".pgpass")),
+            ("PGSERVICE", "team"),
+            ("PGSERVICEFILE", str(tmp_path / ".pg_service.conf")),
+        ):
+            monkeypatch.setenv(name, value)
+        assert classify(await fault_on_connecting(address)) is Verdict.AUTH_FAILED
+        pool = connections.ReadPool(address)
+        with pytest.raises(AcodeError, match="password"):
+            async with pool.connection():
+                raise AssertionError("it entered")
+        for name, value in (
+            ("PGPASSWORD", "wrong"),
+            ("PGHOST", "elsewhere.invalid"),
+            ("PGPORT", "1"),
+            ("PGUSER", "nobody"),
+            ("PGDATABASE", "nothing"),
+            ("PGSSLMODE", "verify-full"),
+            ("PGSSLNEGOTIATION", "direct"),
+            ("PGTARGETSESSIONATTRS", "standby"),
+            ("PGGSSLIB", "none"),
+        ):
+            monkeypatch.setenv(name, value)
+        target = SyncTarget(msgspec.structs.replace(address, password=Secret(PASSWORD)), conflict)
+        await target.probe()
+        await target.close()
 
 
 @needs_debian

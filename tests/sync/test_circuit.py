@@ -1,0 +1,39 @@
+"""The circuit: a target that fails is asked ever more seldom, one that works again is forgiven at once."""
+
+from datetime import timedelta
+
+from acode_tui.storage.postgres.fault import Fault, FaultKind
+from acode_tui.sync.circuit import Circuit
+from tests.sync.fake_time import NOON
+
+UNREACHABLE = Fault(kind=FaultKind.UNREACHABLE, sentence="gone")
+REFUSED = Fault(kind=FaultKind.SERVER, sqlstate="28P01", sentence="wrong password")
+
+
+def probe_seconds(circuit: Circuit, fault: Fault = UNREACHABLE) -> float:
+    circuit.trip(fault, now=NOON, interval_seconds=30)
+    assert circuit.probe_at is not None
+    return (circuit.probe_at - NOON).total_seconds()
+
+
+def test_each_vain_try_doubles_the_wait_up_to_the_interval() -> None:
+    circuit = Circuit(lambda: 1.0)
+    assert [probe_seconds(circuit) for _ in range(5)] == [5, 10, 20, 30, 30]
+
+
+def test_a_target_that_worked_again_starts_over() -> None:
+    circuit = Circuit(lambda: 1.0)
+    probe_seconds(circuit)
+    probe_seconds(circuit)
+    circuit.close()
+    assert circuit.may_try(NOON)
+    assert probe_seconds(circuit) == 5
+    assert not circuit.may_try(NOON + timedelta(seconds=4))
+    assert circuit.may_try(NOON + timedelta(seconds=5))
+
+
+def test_what_does_not_heal_is_not_tried_again_by_itself() -> None:
+    circuit = Circuit(lambda: 1.0)
+    circuit.trip(REFUSED, now=NOON, interval_seconds=30)
+    assert circuit.probe_at is None
+    assert not circuit.may_try(NOON + timedelta(days=1))
