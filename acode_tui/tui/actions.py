@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from acode_tui.domain.display import clean
 from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.times import size
 
 if TYPE_CHECKING:
     from acode_tui.tui.app import Dashboard
@@ -71,16 +72,30 @@ class Actions:
         self.begin("pause", turn)
 
     def migrate(self) -> JobRun | None:
-        """Run what both schemas need."""
+        """Copy the workspace file, then run what both schemas need; a copy that fails is the end of it."""
 
         async def bring_up_to_date(workspace: "DashboardWorkspace", run: JobRun) -> object:
             from acode_tui.tui.screens.migrate import told
 
+            if workspace.settings.migrations.backup_before_migrate:
+                run.doing = "taking the backup…"
+                await workspace.backup(progress=run.note)
+            run.note(0, 0, "migrating…")
             done = await workspace.migrate()
             self._tell(run, told(done))
             return done
 
         return self.begin("migrate", bring_up_to_date)
+
+    def back_up(self) -> JobRun | None:
+        """Copy the workspace file."""
+
+        async def copy(workspace: "DashboardWorkspace", run: JobRun) -> object:
+            made = await workspace.backup(progress=run.note)
+            self._tell(run, f"{made.name}\n{size(made.size_bytes)} copied")
+            return made
+
+        return self.begin("backup", copy)
 
     def _tell(self, run: JobRun, text: str) -> None:
         """Tell the end of a job, unless a dialog is there that does."""

@@ -33,6 +33,8 @@ MAIN: list[Binding] = [
     key("conflicts", "c", "conflicts", "conflicts", "Versions that met, and which one won"),
     key("log", "l", "log", "log", "The program's own log, live"),
     key("import", "i", "import", "import", "Import transcripts of Claude Code, Codex and others"),
+    key("health", "h", "health", "health", "How this workspace is, and what would help"),
+    key("backup", "b", "backup", "backup", "Copy the workspace's database to a safe place"),
     key(
         "source",
         "T",
@@ -43,6 +45,7 @@ MAIN: list[Binding] = [
     ),
     key("reload", "R", "app.reload", "read again", "Read again what is shown", show=False, shown_as="R"),
     key("sort", "O", "sort", "order", "Order by last activity or by creation", show=False, shown_as="O"),
+    key("copy_id", "y", "copy_id", "copy id", "Copy the id of the session under the cursor", show=False),
     key("back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False),
 ]
 
@@ -129,6 +132,12 @@ CONFLICTS: list[Binding] = [
     key("reviewed", "v", "reviewed", "reviewed", "Mark this conflict as reviewed"),
     key("take_other", "o", "take_other", "take other", "Make the losing version win, by a new write"),
     key("only_new", "u", "only_new", "only new", "Show only what nobody has reviewed"),
+]
+
+HEALTH: list[Binding] = [
+    CLOSE,
+    key("reload", "R", "app.reload", "look again", "Look at everything again now", shown_as="R"),
+    key("copy", "y", "copy", "copy", "Copy the command that would help, or what was found"),
 ]
 
 LOG: list[Binding] = [

@@ -4,12 +4,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from acode_tui.config import Settings
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStateStore, SchemaStatus, TranscriptLog
 from acode_tui.sync.ports import SyncService
+
+if TYPE_CHECKING:
+    from acode_tui.ops.health import HealthReport
+    from acode_tui.storage.sqlite.backup_files import Backup
 
 
 class DashboardWorkspace(Protocol):
@@ -57,6 +61,14 @@ class DashboardWorkspace(Protocol):
 
     async def migrate(self) -> tuple[TierMigrations, ...]:
         """Bring both tiers up to date. Raises AcodeError."""
+        ...
+
+    async def health(self, *, fresh: bool = False) -> "HealthReport":
+        """How the workspace is; unless ``fresh``, as of a few seconds ago. Never raises."""
+        ...
+
+    async def backup(self, *, progress: Callable[[int, int], None] | None = None) -> "Backup":
+        """Copy the workspace file while writers go on; ``progress`` is told how much of how much. Raises AcodeError."""
         ...
 
     def open_team(self) -> AbstractAsyncContextManager[RunStateReader]:

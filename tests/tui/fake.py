@@ -1,6 +1,7 @@
 """A workspace in memory, for states that are hard to bring about for real, and for pictures that never change."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from acode_tui.domain.entities import (
     SessionSummary,
 )
 from acode_tui.domain.errors import AcodeError, NotFoundError, SyncError
+from acode_tui.ops.health import HealthReport
 from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
 from acode_tui.storage.ports import (
     Conflict,
@@ -24,8 +26,20 @@ from acode_tui.storage.ports import (
     SessionFilter,
     SessionPage,
 )
+from acode_tui.storage.sqlite.backup_files import Backup
 from acode_tui.sync.ports import SyncReport, SyncState, SyncStatus
-from tests.tui.recorded import CONTENTS, NOW, WORKSPACE, conflict, fake_id, graph, record, summary
+from tests.tui.recorded import (
+    BACKUP,
+    CONTENTS,
+    NOW,
+    WORKSPACE,
+    conflict,
+    fake_id,
+    graph,
+    health_report,
+    record,
+    summary,
+)
 
 __all__ = ["NOW", "FakeWorkspace", "conflict", "fake_id", "graph", "online", "record", "summary"]
 
@@ -163,6 +177,11 @@ class FakeWorkspace:
         self.remote_plan: TierMigrations | AcodeError | None = None
         self.schema_status = SchemaStatus(tier="sqlite", version="1.2.0", target="1.2.0")
         self.version = 1
+        self.report = health_report()
+        self.examined = 0
+        self.backing_up = asyncio.Event()
+        self.backing_up.set()
+        self.refuses: AcodeError | None = None
 
     async def data_version(self) -> int:
         return self.version
@@ -193,6 +212,18 @@ class FakeWorkspace:
         ]
         self.remote_plan = msgspec.structs.replace(done[0], from_version=done[0].to_version) if done else None
         return (here, *done)
+
+    async def health(self, *, fresh: bool = False) -> HealthReport:
+        self.examined += 1
+        return self.report
+
+    async def backup(self, *, progress: Callable[[int, int], None] | None = None) -> Backup:
+        if progress is not None:
+            progress(1_200_000, 4_200_000)
+        await self.backing_up.wait()
+        if self.refuses is not None:
+            raise self.refuses
+        return BACKUP
 
     @asynccontextmanager
     async def open_team(self) -> AsyncIterator[Any]:

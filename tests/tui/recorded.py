@@ -23,10 +23,13 @@ from acode_tui.domain.states import (
     ToolCallState,
     WorkState,
 )
+from acode_tui.ops.health import HealthCheck, HealthReport, HealthStatus
+from acode_tui.ops.health.report import worst
 from acode_tui.storage.ports import (
     Conflict,
     OutboxRecord,
 )
+from acode_tui.storage.sqlite.backup_files import Backup
 
 NOW = datetime(2026, 3, 14, 12, 4, 31, tzinfo=UTC)
 WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"
@@ -289,3 +292,45 @@ def record(number: int, *, attempts: int = 3, dead: bool = False, error: str = "
         failed_at=NOW - timedelta(minutes=1) if dead else None,
         last_error=error,
     )
+
+
+BACKUP = Backup(
+    name="acode_backup_20260314_120431",
+    path="/home/ada/src/shop/.agent/backups/acode_backup_20260314_120431.db",
+    kind="manual",
+    created_at="2026-03-14T12:04:31.000000Z",
+    schema_version="1.2.0",
+    size_bytes=4_200_000,
+    sha256="ab" * 32,
+    counts={"sessions": 120, "tool_calls": 5_640},
+    workspace_id=WORKSPACE,
+)
+
+
+def health_report() -> HealthReport:
+    """One of each kind, hostile text in it."""
+
+    def check(name: str, status: HealthStatus, said: str, suggestion: str | None = None, **details: Any) -> HealthCheck:
+        return HealthCheck(
+            name=name, status=status, duration_ms=1.4, description=said, details=details, suggestion=suggestion
+        )
+
+    checks = (
+        check("database connectivity", HealthStatus.HEALTHY, "answers in 0.4 ms; 4.2 MB are sound", readMs=0.4),
+        check("schema version", HealthStatus.HEALTHY, "sqlite 1.2.0 is current; PostgreSQL is not enabled"),
+        check(
+            "dead letters",
+            HealthStatus.DEGRADED,
+            "1 record was given up [/red]",
+            "acode-tui db outbox list --status failed, then retry or discard",
+            deadLetters=1,
+        ),
+        check(
+            "storage",
+            HealthStatus.UNHEALTHY,
+            "3 % of the disk is free",
+            "acode-tui db backup prune, acode-tui db vacuum, or free space on that disk",
+            freeBytes=1_234_567,
+        ),
+    )
+    return HealthReport(status=worst(each.status for each in checks), checks=checks)

@@ -10,12 +10,13 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import ProgressBar, Static
+from textual.widgets import Static
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import JOB
 from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.progress import progress_line
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import block, styled
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -42,7 +43,7 @@ class JobDialog(ModalScreen[None]):
             dialog.border_title = self.TITLE
             yield Static("reading…", id="said", markup=False)
             yield from self.compose_asking()
-            yield ProgressBar(id="bar", show_eta=False)
+            yield Static("", id="bar", markup=False)
             yield Static("", id="pace", markup=False)
         yield KeyBar()
 
@@ -131,7 +132,8 @@ class JobDialog(ModalScreen[None]):
             return
         self.query_one("#bar").display = run.share is not None
         if run.share is not None:
-            self.query_one(ProgressBar).update(total=run.total, progress=run.done)
+            bar = self.query_one("#bar", Static)
+            bar.update(progress_line(run.share, max(bar.size.width, 20)))
         self.query_one("#pace", Static).update(self.paced(run))
 
     def paced(self, run: JobRun) -> Content:

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.bindings import MAIN
+from acode_tui.tui.doors import Doors
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
 from acode_tui.tui.reading import read_overview
 from acode_tui.tui.screens.browsing import BrowsingScreen
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
 
 
-class MainScreen(BrowsingScreen):
+class MainScreen(BrowsingScreen, Doors):
     """Header, four panes, the browser, the keys."""
 
     AUTO_FOCUS = ""
@@ -129,38 +130,8 @@ class MainScreen(BrowsingScreen):
     async def _pane_opened(self, event: PaneOpened) -> None:
         await self.run_action(event.action)
 
-    def action_retries(self) -> None:
-        if self.workspace is not None:
-            from acode_tui.tui.screens.retries import RetriesScreen
-
-            self.app.push_screen(RetriesScreen())
-
-    def action_conflicts(self) -> None:
-        if self.workspace is not None:
-            from acode_tui.tui.screens.conflicts import ConflictsScreen
-
-            self.app.push_screen(ConflictsScreen())
-
-    def action_log(self) -> None:
-        from acode_tui.tui.screens.log import LogScreen
-
-        self.app.push_screen(LogScreen(self.dashboard.root / ".agent" / "logs" / "acode-tui.log"))
-
-    def action_import(self) -> None:
-        if self.workspace is not None:
-            from acode_tui.tui.screens.importing import ImportScreen
-
-            self.app.push_screen(ImportScreen(), self._imported)
-
-    def _imported(self, wrote: bool | None) -> None:
-        if wrote:
-            self.refresh_now()
-
-    def action_migrate(self) -> None:
-        if self.workspace is not None:
-            from acode_tui.tui.screens.migrate import MigrateScreen
-
-            self.app.push_screen(MigrateScreen())
+    def action_copy_id(self) -> None:
+        self.dashboard.copy(self.sessions.table.cursor_key or "", "session id")
 
     def action_sync_now(self) -> None:
         self.dashboard.actions.sync_now()

@@ -1,0 +1,52 @@
+"""The screens and dialogs that the first screen's keys open. Each is imported when it is first opened."""
+
+from acode_tui.tui.live import LiveScreen
+
+
+class Doors(LiveScreen[None]):
+    """What needs the workspace does not open before it is there."""
+
+    def action_retries(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.retries import RetriesScreen
+
+            self.app.push_screen(RetriesScreen())
+
+    def action_conflicts(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.conflicts import ConflictsScreen
+
+            self.app.push_screen(ConflictsScreen())
+
+    def action_log(self) -> None:
+        from acode_tui.tui.screens.log import LogScreen
+
+        self.app.push_screen(LogScreen(self.dashboard.root / ".agent" / "logs" / "acode-tui.log"))
+
+    def action_health(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.health import HealthScreen
+
+            self.app.push_screen(HealthScreen())
+
+    def action_migrate(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.migrate import MigrateScreen
+
+            self.app.push_screen(MigrateScreen())
+
+    def action_backup(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.backup import BackupScreen
+
+            self.app.push_screen(BackupScreen())
+
+    def action_import(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.importing import ImportScreen
+
+            self.app.push_screen(ImportScreen(), self._imported)
+
+    def _imported(self, wrote: bool | None) -> None:
+        if wrote:
+            self.refresh_now()

@@ -1,0 +1,118 @@
+"""Actions with a dialog of their own: the plan, the progress, the end, and what has to wait meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+
+from acode_tui.domain.errors import TransactionError
+from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.tui.screens.backup import BackupScreen
+from acode_tui.tui.screens.health import HealthScreen
+from acode_tui.tui.screens.main import MainScreen
+from tests.tui.driving import over, shown, toasts, until, until_listed
+from tests.tui.fake import FakeWorkspace, fake_id
+from tests.tui.test_sync_screens import syncing
+
+
+@asynccontextmanager
+async def holding(fake: FakeWorkspace) -> AsyncIterator[None]:
+    """A backup stays under way until it is let go, at the latest at the end: leaving waits for it."""
+    fake.backing_up.clear()
+    try:
+        yield
+    finally:
+        fake.backing_up.set()
+
+
+async def test_a_backup_tells_its_place_its_progress_and_its_end(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot, holding(fake):
+        await until_listed(pilot)
+        await pilot.press("b")
+        await until(pilot, lambda: "7 backups; older ones make room" in shown(pilot))
+        assert ".agent/backups/" in shown(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "28%" in shown(pilot))
+        assert not _enabled(pilot, "enter")
+        fake.backing_up.set()
+        await until(pilot, lambda: "acode-tui db restore acode_backup_20260314_120431" in shown(pilot))
+        assert toasts(pilot) == []
+
+
+async def test_a_dialog_that_is_left_does_not_end_its_job_and_others_wait_for_it(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot, holding(fake):
+        await until_listed(pilot)
+        assert _enabled(pilot, "b")
+        await pilot.press("b")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BackupScreen) and _enabled(pilot, "enter"))
+        await pilot.press("enter", "escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+        assert _enabled(pilot, "b") is False
+        assert _enabled(pilot, "m") is False
+        assert _enabled(pilot, "s")
+        pilot.app.screen.action_backup()  # type: ignore[attr-defined]
+        await until(pilot, lambda: "28%" in shown(pilot))
+        await pilot.press("escape")
+        fake.backing_up.set()
+        await until(pilot, lambda: toasts(pilot) == [("backup", "acode_backup_20260314_120431\n4.2 MB copied")])
+        assert _enabled(pilot, "b")
+
+
+async def test_a_migration_takes_a_backup_first_and_one_that_fails_is_the_end_of_it(fake: FakeWorkspace) -> None:
+    fake.settings = syncing()
+    fake.remote_plan = TierMigrations(tier="postgres", from_version="1.1.0", to_version="1.2.0", pending=("1.2.0",))
+    fake.refuses = TransactionError("there is no room [/red]", hint="free some space")
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("m")
+        await until(pilot, lambda: "First a backup" in shown(pilot) and ".agent/backups/" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "✗ there is no room [/red]" in shown(pilot) and "free some space" in shown(pilot))
+        assert "ACODE-DB-002" in shown(pilot)
+        assert fake.remote_plan.pending == ("1.2.0",)
+
+
+async def test_health_names_each_check_and_what_would_help(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("y")
+        assert pilot.app.clipboard == fake_id(0)
+        await pilot.press("h")
+        await until(pilot, lambda: "2 of 4 checks found something" in shown(pilot))
+        assert "✗ unhealthy" in shown(pilot).splitlines()[0]
+        await pilot.press("j", "j", "y")
+        await until(pilot, lambda: "1 record was given up [/red]" in shown(pilot))
+        assert pilot.app.clipboard == "acode-tui db outbox list --status failed, then retry or discard"
+        looked = fake.examined
+        fake.version += 1
+        for _ in range(20):
+            await pilot.pause(0.01)
+        assert fake.examined == looked
+        await pilot.press("R")
+        await until(pilot, lambda: fake.examined > looked)
+        await pilot.press("g", "y")
+        assert pilot.app.clipboard == "database connectivity: answers in 0.4 ms; 4.2 MB are sound"
+        assert isinstance(pilot.app.screen, HealthScreen)
+
+
+def _enabled(pilot: Pilot[int], key: str) -> bool | None:
+    """Whether a key does something now; None if it is not there at all."""
+    active = pilot.app.screen.active_bindings.get(key)
+    return active.enabled if active is not None else None
+
+
+async def test_a_defect_in_a_job_is_told_and_does_not_end_the_dashboard(fake: FakeWorkspace) -> None:
+    async def defect() -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("nobody foresaw [/this]")
+
+    app = over(fake)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        assert app.start_job("import", defect)
+        await until(pilot, lambda: ("RuntimeError", "nobody foresaw [/this]") in toasts(pilot))
+        run = app.jobs.run_of("import")
+        assert run is not None
+        assert run.ended
+        assert app.is_running
