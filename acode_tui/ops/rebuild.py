@@ -5,19 +5,24 @@ Other machines may send meanwhile. So what differs is pulled once more and looke
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from acode_tui.domain.errors import IntegrityError, RecoveryError
+from acode_tui.config import Settings
+from acode_tui.domain.clock import WallClock
+from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, RecoveryError
+from acode_tui.domain.times import format_time
 from acode_tui.ops.validate import Mismatch, compare, compare_sessions
 from acode_tui.storage.ports import RowChecksumReader
-from acode_tui.storage.sqlite.building import Building
+from acode_tui.storage.sqlite.building import Building, open_building, remove
 from acode_tui.storage.sqlite.mark import Mark
 from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
 
 if TYPE_CHECKING:
+    from acode_tui.storage.postgres.connection import ReadPool
     from acode_tui.storage.postgres.recovery import RecoverySource
 
 SESSIONS_AT_ONCE = 500
@@ -52,6 +57,72 @@ class _Counter:
             rate = done / elapsed if elapsed > 0 else 0.0
             total = max(self._total, done)
             self._progress(RebuildProgress(phase=self._phase, done=done, total=total, rate=rate))
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """Rows a table, settled conflicts, and how many sessions were compared with the server and found the same."""
+
+    counts: dict[str, int]
+    conflicts: int
+    compared: int
+
+
+async def ready(pool: "ReadPool", settings: Settings) -> "RecoverySource":
+    """The server, once it answers and its schema fits. Raises AcodeError."""
+    from acode_tui.storage.postgres.recovery import RecoverySource
+
+    source = RecoverySource(pool, schema=settings.persistence.postgres.schema)
+    await source.require_schema()
+    return source
+
+
+async def rebuild(
+    pool: "ReadPool",
+    source: "RecoverySource",
+    settings: Settings,
+    workspace_id: str,
+    path: Path,
+    *,
+    total: int,
+    lock_folder: Path,
+    progress: Progress | None,
+    wall: WallClock,
+) -> Rebuilt:
+    """A whole, closed, compared file at ``path``. One that is broken off goes, unless the server did not answer."""
+    from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
+
+    building: Building | None = None
+    try:
+        building = await _begun(source, workspace_id, path, lock_folder, wall)
+        conflicts = await fill(source, building, workspace_id, total=total, progress=progress)
+        team = PostgresRowChecksums(pool, schema=settings.persistence.postgres.schema, workspace_id=workspace_id)
+        compared = await verified(source, building, team, workspace_id, progress=progress)
+        rebuilt = Rebuilt(await building.counts(), conflicts, compared)
+        await building.finish(synced_at=format_time(wall()))
+    except BaseException as error:
+        if building is not None:
+            await building.abandon()
+        if building is not None and isinstance(error, DatabaseConnectionError):
+            hint = f"{error.hint}; the workspace is as it was, and what was read is kept: run it again to go on"
+            raise DatabaseConnectionError(error.message, hint=hint.lstrip("; ")) from error
+        await asyncio.to_thread(remove, path)
+        raise
+    return rebuilt
+
+
+async def _begun(
+    source: "RecoverySource", workspace_id: str, path: Path, lock_folder: Path, wall: WallClock
+) -> Building:
+    """A build that an earlier run left, if it is of the same life of the server; else a new one."""
+    building = await open_building(path, workspace_id=workspace_id, lock_folder=lock_folder, wall=wall)
+    mark, head = await building.mark(), await source.head(workspace_id)
+    if mark is None:
+        return building
+    if head is not None and head.incarnation == mark.incarnation and head.change_seq >= mark.change_seq:
+        return building
+    await building.abandon()
+    await asyncio.to_thread(remove, path)
+    return await open_building(path, workspace_id=workspace_id, lock_folder=lock_folder, wall=wall)
 
 
 async def fill(

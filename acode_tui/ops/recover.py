@@ -18,19 +18,16 @@ from acode_tui.config import Settings
 from acode_tui.config.root import AGENT_DIR
 from acode_tui.config.workspace_id import keep_id, known_ids
 from acode_tui.domain.clock import WallClock, system_clock
-from acode_tui.domain.errors import DatabaseConnectionError, RecoveryError
-from acode_tui.domain.times import format_time
+from acode_tui.domain.errors import RecoveryError
 from acode_tui.logs import get_logger
-from acode_tui.ops.rebuild import Progress, fill, verified
+from acode_tui.ops.rebuild import Progress, ready, rebuild
 from acode_tui.ops.team import open_pool
 from acode_tui.ops.whose import chosen
 from acode_tui.storage.sqlite import swap
-from acode_tui.storage.sqlite.building import Building, open_building, remove
 from acode_tui.storage.sqlite.exclusive import exclusive
 from acode_tui.storage.sqlite.standing import StandingFile, look_at
 
 if TYPE_CHECKING:
-    from acode_tui.storage.postgres.connection import ReadPool
     from acode_tui.storage.postgres.recovery import RecoverySource
 
 log = get_logger("acode_tui.ops")
@@ -75,7 +72,7 @@ async def plan_recovery(root: Path, settings: Settings, *, workspace_id: str | N
     """What ``recover`` would do; touches nothing. Raises AcodeError where it could not be done."""
     database = settings.persistence.sqlite.resolve(root)
     async with open_pool(settings) as pool:
-        source = await _ready(pool, settings)
+        source = await ready(pool, settings)
         return await _plan(source, root, database, await asyncio.to_thread(look_at, database), workspace_id)
 
 
@@ -99,7 +96,7 @@ async def recover(
     staging = database.with_name(database.name + STAGING)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings))
-        source = await _ready(pool, settings)
+        source = await ready(pool, settings)
         alone = exclusive(database)
         await asyncio.to_thread(alone.__enter__)
         stack.push(alone.__exit__)
@@ -110,7 +107,17 @@ async def recover(
                 f"{database} is sound, and {plan.unsent or 0:,} of its records were never sent",
                 hint="nothing was changed; add --force to replace it all the same, the old file is kept",
             )
-        rebuilt = await _rebuild(pool, source, plan, staging, settings, root=root, progress=progress, wall=wall)
+        rebuilt = await rebuild(
+            pool,
+            source,
+            settings,
+            plan.workspace_id,
+            staging,
+            total=sum(plan.counts.values()),
+            lock_folder=root / AGENT_DIR / "locks",
+            progress=progress,
+            wall=wall,
+        )
         # Not in a thread: an interruption comes before it or after it.
         kept = swap.replace(database, staging, keep_as=f"corrupted-{wall():%Y%m%d_%H%M%S}")
         keep_id(root / AGENT_DIR, plan.workspace_id)
@@ -127,21 +134,6 @@ async def recover(
         matching=rebuilt.compared,
         duration_seconds=seconds,
     )
-
-
-class _Rebuilt(msgspec.Struct, frozen=True):
-    counts: dict[str, int]
-    conflicts: int
-    compared: int
-
-
-async def _ready(pool: "ReadPool", settings: Settings) -> "RecoverySource":
-    """The server, once it answers and its schema fits."""
-    from acode_tui.storage.postgres.recovery import RecoverySource
-
-    source = RecoverySource(pool, schema=settings.persistence.postgres.schema)
-    await source.require_schema()
-    return source
 
 
 async def _plan(
@@ -162,62 +154,3 @@ async def _plan(
         unsent=standing.pending,
         counts=await source.counts(workspace.id),
     )
-
-
-async def _rebuild(
-    pool: "ReadPool",
-    source: "RecoverySource",
-    plan: RecoveryPlan,
-    path: Path,
-    settings: Settings,
-    *,
-    root: Path,
-    progress: Progress | None,
-    wall: WallClock,
-) -> _Rebuilt:
-    """A whole, closed file at ``path``. One that is broken off goes, unless it was the server that did not answer."""
-    building: Building | None = None
-    try:
-        building = await _begun(source, plan.workspace_id, path, root, wall)
-        rebuilt = await _filled(pool, source, building, plan, settings, progress)
-        await building.finish(synced_at=format_time(wall()))
-    except BaseException as error:
-        if building is not None:
-            await building.abandon()
-        if building is not None and isinstance(error, DatabaseConnectionError):
-            hint = f"{error.hint}; the workspace is as it was, and what was read is kept: run it again to go on"
-            raise DatabaseConnectionError(error.message, hint=hint.lstrip("; ")) from error
-        await asyncio.to_thread(remove, path)
-        raise
-    return rebuilt
-
-
-async def _begun(source: "RecoverySource", workspace_id: str, path: Path, root: Path, wall: WallClock) -> Building:
-    """A build that an earlier run left, if it is of the same life of the server; else a new one."""
-    locks = root / AGENT_DIR / "locks"
-    building = await open_building(path, workspace_id=workspace_id, lock_folder=locks, wall=wall)
-    mark, head = await building.mark(), await source.head(workspace_id)
-    if mark is None or (
-        head is not None and head.incarnation == mark.incarnation and head.change_seq >= mark.change_seq
-    ):
-        return building
-    await building.abandon()
-    await asyncio.to_thread(remove, path)
-    return await open_building(path, workspace_id=workspace_id, lock_folder=locks, wall=wall)
-
-
-async def _filled(
-    pool: "ReadPool",
-    source: "RecoverySource",
-    building: Building,
-    plan: RecoveryPlan,
-    settings: Settings,
-    progress: Progress | None,
-) -> _Rebuilt:
-    from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
-
-    schema = settings.persistence.postgres.schema
-    conflicts = await fill(source, building, plan.workspace_id, total=sum(plan.counts.values()), progress=progress)
-    team = PostgresRowChecksums(pool, schema=schema, workspace_id=plan.workspace_id)
-    compared = await verified(source, building, team, plan.workspace_id, progress=progress)
-    return _Rebuilt(await building.counts(), conflicts, compared)

@@ -43,7 +43,7 @@ async def compare(local: RowChecksumReader, team: RowChecksumReader, *, progress
     """Compare every session that either side has. ``progress`` is told how many are done."""
     compared = matching = count = 0
     mismatched: list[Mismatch] = []
-    async for ids in _pages(local, team):
+    async for ids in pages(local, team):
         found = await compare_sessions(local, team, ids)
         compared += len(ids)
         matching += len(ids) - len({each.session_id for each in found})
@@ -79,8 +79,8 @@ def differences(session_id: str, local: RowChecksums, team: RowChecksums) -> lis
     return found
 
 
-async def _pages(local: RowChecksumReader, team: RowChecksumReader) -> AsyncIterator[tuple[str, ...]]:
-    """The ids of both sides together, in order. Both give theirs in the order of their text."""
+async def pages(local: RowChecksumReader, team: RowChecksumReader) -> AsyncIterator[tuple[str, ...]]:
+    """The session ids of both sides together, a page at a time. Both give theirs in the order of their text."""
     after = ""
     while True:
         sides = [await side.session_ids(after=after, limit=PAGE) for side in (local, team)]

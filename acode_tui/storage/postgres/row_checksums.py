@@ -8,6 +8,8 @@ from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import quoted_schema
 from acode_tui.storage.postgres.rows import entity_from_row, select_list
 
+ROWS_AT_ONCE = 1000
+
 
 class PostgresRowChecksums:
     """``RowChecksumReader`` over the team's database, for the sessions of one workspace and any it is asked for."""
@@ -32,15 +34,18 @@ class PostgresRowChecksums:
     async def of_sessions(self, ids: tuple[str, ...]) -> dict[str, RowChecksums]:
         """By session: each row's checksum by (table, id). Sessions that are not there have none."""
         checksums: dict[str, RowChecksums] = {each: {} for each in ids}
-        async with self._pool.connection() as connection:
+        async with self._pool.connection() as connection, connection.transaction(readonly=True):
             for kind, table in TABLES.items():
-                for row in await connection.fetch(self._select(table), list(ids)):
-                    session_id = str(row["id"] if kind is EntityType.SESSION else row["session_id"])
-                    content = row["content_sha256"] if kind is EntityType.ARTIFACT else None
-                    entity = entity_from_row(kind, row)
-                    checksums[session_id][table.name, entity.id] = canonical_digest(
-                        entity, without=("workspaceId",), content_sha256=content
-                    )
+                # A cursor, for a run may have any number of rows, and results of any size.
+                cursor = await connection.cursor(self._select(table), list(ids))
+                while found := await cursor.fetch(ROWS_AT_ONCE):
+                    for row in found:
+                        session_id = str(row["id"] if kind is EntityType.SESSION else row["session_id"])
+                        content = row["content_sha256"] if kind is EntityType.ARTIFACT else None
+                        entity = entity_from_row(kind, row)
+                        checksums[session_id][table.name, entity.id] = canonical_digest(
+                            entity, without=("workspaceId",), content_sha256=content
+                        )
         return checksums
 
     def _select(self, table: Table) -> str:

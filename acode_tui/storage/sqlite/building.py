@@ -64,7 +64,7 @@ class Building:
 
     async def counts(self) -> dict[str, int]:
         """Rows a table."""
-        return await self.readers.run(_counts)
+        return await self.readers.run(read_counts)
 
     async def finish(self, *, synced_at: str) -> None:
         """Check it and close it, so that it is one whole file. Raises IntegrityError if it is not sound."""
@@ -138,7 +138,8 @@ def _claim(connection: sqlite3.Connection, workspace_id: str) -> bool:
     return known in (None, workspace_id)
 
 
-def _counts(connection: sqlite3.Connection) -> dict[str, int]:
+def read_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Rows a table."""
     return {
         table.name: int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
         for table in TABLES.values()

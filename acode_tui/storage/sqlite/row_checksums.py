@@ -1,14 +1,20 @@
-"""Checksums of the rows that are really in the workspace file, content included."""
+"""Checksums of the rows that are really in the workspace file, content included. One row is in memory at a time."""
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from acode_tui.domain.canonical import canonical_digest
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import RowChecksums
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.looking import look
+
+T = TypeVar("T")
 
 _NEXT = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _OF_SESSION = {
@@ -17,10 +23,28 @@ _OF_SESSION = {
 _CONTENT = "SELECT content FROM artifacts WHERE id = ?"
 
 
-class SqliteRowChecksums:
-    """``RowChecksumReader`` over the workspace file."""
+class Reading(Protocol):
+    """What runs a read: the pool of an open workspace, or ``Onlooker``."""
 
-    def __init__(self, readers: Readers) -> None:
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T: ...
+
+
+class Onlooker:
+    """Reads of a file that must stay as it is, byte for byte, each over a connection of its own."""
+
+    def __init__(self, path: Path, *, seconds: float) -> None:
+        self._path = path
+        self._seconds = seconds
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """``read(connection)``'s answer. Raises AcodeError."""
+        return await asyncio.to_thread(look, self._path, read, seconds=self._seconds)
+
+
+class SqliteRowChecksums:
+    """``RowChecksumReader`` over a workspace file."""
+
+    def __init__(self, readers: Reading) -> None:
         self._readers = readers
 
     async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
@@ -37,7 +61,7 @@ class SqliteRowChecksums:
 def _of_session(connection: sqlite3.Connection, session_id: str) -> RowChecksums:
     found: RowChecksums = {}
     for kind, table in TABLES.items():
-        for row in connection.execute(_OF_SESSION[kind], (session_id,)).fetchall():
+        for row in connection.execute(_OF_SESSION[kind], (session_id,)):
             content = None
             if kind is EntityType.ARTIFACT:
                 content = sha256(connection.execute(_CONTENT, (row[0],)).fetchone()[0]).hexdigest()

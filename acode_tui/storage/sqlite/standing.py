@@ -4,7 +4,7 @@ Reads only, and leaves no trace: a WAL is read, never folded in.
 """
 
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.connection import connect_to, has_content
 from acode_tui.storage.sqlite.migrate import plan
 
 
@@ -36,18 +37,14 @@ def look_at(database: Path) -> StandingFile:
         return StandingFile(exists=True, reason=error.strerror or str(error))
     if size == 0 and not _beside(database, "-wal").exists():
         return StandingFile(exists=True, reason="it is empty")
-    absent = [path for path in (_beside(database, "-wal"), _beside(database, "-shm")) if not path.exists()]
+    # One that may write folds a WAL into the file when it is closed; one that may not leaves an empty WAL behind.
+    beside = any(has_content(_beside(database, suffix)) for suffix in ("-wal", "-journal"))
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(connect_to(database, timeout_seconds=5, mode="ro" if beside else "rw")) as connection:
+            connection.execute("PRAGMA query_only = ON")
             return _read(connection)
     except sqlite3.Error as error:
         return StandingFile(exists=True, reason=str(error))
-    finally:
-        # A connection that may not write leaves an empty WAL and its index behind.
-        for path in absent:
-            with suppress(OSError):
-                if path.name.endswith("-shm") or path.stat().st_size == 0:
-                    path.unlink()
 
 
 def _read(connection: sqlite3.Connection) -> StandingFile:
