@@ -136,3 +136,10 @@ class ExportError(AcodeError):
 
     code = "ACODE-EXPORT-001"
     default_hint = "see `acode-tui db export --help`"
+
+
+class FileError(AcodeError):
+    """A file cannot be written, or read, where somebody wants it."""
+
+    code = "ACODE-IO-001"
+    default_hint = "check the path, its permissions and the free space"

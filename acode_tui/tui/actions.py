@@ -1,9 +1,11 @@
 """What the dashboard does to a workspace, as jobs: nothing here draws, and nothing here waits on the screen."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acode_tui.domain.display import clean
+from acode_tui.domain.entities import Artifact
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.times import size
 
@@ -97,7 +99,25 @@ class Actions:
 
         return self.begin("backup", copy)
 
+    def save(self, artifact: Artifact, path: Path) -> JobRun | None:
+        """Write an artifact's bytes to a file that is not there yet. Answers the path."""
+
+        async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
+            content = await (self._dashboard.runs or workspace.store).get_artifact_content(artifact.id)
+            await self._dashboard.in_thread(_write, path, content)
+            self._tell(run, str(path.absolute()))
+            return path.absolute()
+
+        return self.begin("save", write)
+
     def _tell(self, run: JobRun, text: str) -> None:
         """Tell the end of a job, unless a dialog is there that does."""
         if not run.watched:
             self.say(run.name, text)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from acode_tui.files import replacing
+
+    with replacing(path, overwrite=False) as file:
+        file.write(content)

@@ -112,12 +112,15 @@ SESSION: list[Binding] = [
 
 VIEWER: list[Binding] = [
     CLOSE,
-    key("search", "slash", "search", "search", "Search in this text", shown_as="/"),
+    key("search", "slash", "search", "find", "Find in this text", shown_as="/"),
     key("next_match", "n", "match(1)", "next", "Next match"),
     key("previous_match", "N", "match(-1)", "previous match", "Previous match", show=False, shown_as="N"),
     key("wrap", "w", "wrap", "wrap", "Wrap long lines, or scroll sideways"),
     key("previous_page", "left_square_bracket", "part(-1)", "part", "Previous part of a long text", shown_as="["),
     key("next_page", "right_square_bracket", "part(1)", "part", "Next part of a long text", shown_as="]"),
+    key("save", "s", "save", "save", "Save its bytes to a file"),
+    key("copy", "y", "copy", "copy", "Copy the whole text, as it is shown"),
+    key("copy_id", "Y", "copy_id", "copy id", "Copy its id", show=False, shown_as="Y"),
 ]
 
 RETRIES: list[Binding] = [
@@ -164,6 +167,11 @@ HELP: list[Binding] = [key("close", "escape,question_mark,q", "dismiss", "back",
 JOB: list[Binding] = [
     key("confirm", "enter", "begin", "begin", "Do what is said", shown_as="enter"),
     key("cancel", "escape", "dismiss", "back", "Back; what has begun goes on by itself", shown_as="esc"),
+]
+
+FORMS: list[Binding] = [
+    key("next_form", "down", "form(1)", "form", "Another form", show=False),
+    key("previous_form", "up", "form(-1)", "form", "The form before", show=False),
 ]
 
 IMPORT: list[Binding] = [

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.errors import AcodeError, FileError
 
-_ALONE = frozenset({"sync", "backup", "import", "export", "settings"})
+_ALONE = frozenset({"sync", "backup", "import", "export"})
 HELD_OFF: dict[str, frozenset[str]] = {"migrate": _ALONE, **dict.fromkeys(_ALONE, frozenset({"migrate"}))}
 """What each job may not run beside, other than itself: while a schema changes nothing else goes on."""
 
@@ -82,6 +82,13 @@ class Jobs:
         except AcodeError as error:
             run.fault = error
             self._report(error)
+        except OSError as error:
+            taken = isinstance(error, FileExistsError)
+            said = f"{error.filename or run.name}: {error.strerror or type(error).__name__}"
+            run.fault = FileError(
+                f"{error.filename}: is there already" if taken else said, hint="choose another name" if taken else None
+            )
+            self._report(run.fault)
         except Exception as error:  # noqa: BLE001 - shown and logged; a job's defect does not end the dashboard
             run.fault = AcodeError(f"{type(error).__name__}: {error}", hint="the log has the details")
             self._report(error)

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from acode_tui.domain.entities import ToolCall, ToolCallGraph
 from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.tui.screens.artifact import ArtifactScreen
+from acode_tui.tui.screens.saving import file_name
 from acode_tui.tui.screens.session import SessionScreen
 from acode_tui.tui.widgets.run_tree import RunTree
 from acode_tui.tui.widgets.text_view import TextView
@@ -314,3 +315,77 @@ def _go_on(fake: FakeWorkspace, state: SessionState = SessionState.EXECUTING) ->
     fake.store.graphs[before.id] = replace(before, tasks=tasks, updated_at=moment, state=state)
     fake.store.sessions[0] = replace(fake.store.sessions[0], updated_at=moment, state=state)
     fake.version += 1
+
+
+async def test_find_goes_over_all_parts_and_says_how_many_places_there_are(fake: FakeWorkspace) -> None:
+    lines = "\n".join(f"line {number}" + (" NEEDLE" if number in (7, 2_500, 4_999) else "") for number in range(5_000))
+    async with over(fake).run_test(size=(100, 24)) as pilot:
+        await open_session(pilot)
+        artifact = _calls(pilot)[2].artifacts[0]
+        fake.store.contents[artifact.id] = lines.encode()
+        pilot.app.push_screen(ArtifactScreen(artifact))
+        await until(pilot, lambda: "part 1 of 3" in shown(pilot))
+        await pilot.press("slash", *"needle", "enter")
+        await until(pilot, lambda: "1 of 3 × “needle”" in shown(pilot))
+        await pilot.press("n")
+        await until(pilot, lambda: "line 2500 NEEDLE" in shown(pilot) and "part 2 of 3" in shown(pilot))
+        await pilot.press("n", "n")
+        await until(pilot, lambda: "line 7 NEEDLE" in shown(pilot) and "1 of 3 ×" in shown(pilot))
+        await pilot.press("N")
+        await until(pilot, lambda: "line 4999 NEEDLE" in shown(pilot))
+        await pilot.press("slash", *"zebra", "enter")
+        await until(pilot, lambda: ("", "“zebra” is not in this text") in toasts(pilot))
+        await pilot.press("w", "escape")
+
+
+async def test_an_artifact_is_saved_byte_for_byte_and_copied_as_it_is_shown(
+    fake: FakeWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stdout").write_text("somebody's own")
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await open_session(pilot)
+        artifact = _calls(pilot)[2].artifacts[0]
+        pilot.app.push_screen(ArtifactScreen(artifact))
+        await until(pilot, lambda: "2 of 14 failed" in shown(pilot))
+        await pilot.press("y")
+        assert "[/red] <U+202E>txt.exe" in pilot.app.clipboard
+        assert "\x1b" not in pilot.app.clipboard
+        await pilot.press("Y")
+        assert pilot.app.clipboard == artifact.id
+        await pilot.press("s")
+        await until(pilot, lambda: "byte for byte" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "is there already" in shown(pilot) and "choose another name" in shown(pilot))
+        assert (tmp_path / "stdout").read_text() == "somebody's own"
+        await pilot.press("end", *".txt", "enter")
+        await until(pilot, lambda: "✓ Saved." in shown(pilot))
+        saved = tmp_path / "stdout.txt"
+        assert saved.read_bytes() == fake.store.contents[artifact.id]
+        assert saved.stat().st_mode & 0o777 == 0o600
+
+
+def test_too_much_for_a_clipboard_is_refused_and_says_what_to_do(fake: FakeWorkspace) -> None:
+    app = over(fake)
+    said: list[str] = []
+    app.notify = lambda message, **_: said.append(message)  # type: ignore[method-assign]
+    assert not app.copy("x" * 80_000, "text", otherwise="s saves it to a file")
+    assert said == ["80.0 KB are more than a terminal's clipboard takes (74.0 KB); s saves it to a file"]
+    assert not app.copy("", "id")
+    assert app.clipboard == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("src/login.ts", "login.ts"),
+        ("../../.ssh/authorized_keys", "authorized_keys"),
+        (".bashrc", "bashrc"),
+        ("a\x1b[2Jb", "a␛[2Jb"),
+        ("..", "artifact"),
+        ("C:\\x\\y.txt", "y.txt"),
+        ("/", "artifact"),
+    ],
+)
+def test_a_recorded_name_offers_a_file_here_and_nowhere_else(name: str, file: str) -> None:
+    assert file_name(name) == file

@@ -14,6 +14,7 @@ from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
 from acode_tui.tui.document import PART_LINES, Document, coloured, open_document
+from acode_tui.tui.finding import Found, find
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number, size
@@ -42,8 +43,16 @@ class ArtifactScreen(Screen[None]):
         flow: Flow
         renewed: bool
 
+    @dataclass
+    class Searched(Message):
+        """A text was looked for in all parts."""
+
+        found: Found
+        direction: int
+
     def __init__(self, artifact: Artifact) -> None:
         super().__init__()
+        self._found: Found | None = None
         self._artifact = artifact
         self._document: Document | None = None
         self._part = 0
@@ -52,7 +61,7 @@ class ArtifactScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield TitleLine("artifact")
         yield TextView(id="content")
-        yield Input(placeholder="search in this text", id="search")
+        yield Input(placeholder="find in this text", id="search")
         yield KeyBar()
 
     @property
@@ -106,6 +115,9 @@ class ArtifactScreen(Screen[None]):
         if event.renewed:
             first = 1 + sum(part.count("\n") + 1 for part in document.parts[: event.part])
             view.show(event.flow, numbered=document.kind in ("code", "json"), first_number=first)
+            place = self._found.place if self._found is not None else None
+            if place is not None and place[0] == event.part:
+                view.mark(place[1])
         else:
             view.reflow(event.flow)
         self._titles(document)
@@ -122,6 +134,8 @@ class ArtifactScreen(Screen[None]):
             )
         if self._wrap:
             said.append("wrapped")
+        if self._found is not None:
+            said.append(f"{self._found.told} × “{line(self._found.needle, 24)}”")
         view.border_subtitle = " · ".join(said)
 
     @on(TextView.Resized)
@@ -145,15 +159,64 @@ class ArtifactScreen(Screen[None]):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         self.query_one(TextView).focus()
+        if event.value:
+            self._find(event.value, 1)
+        else:
+            self._found = None
+            self.query_one(TextView).highlight("")
+            self._titles_if_known()
+
+    @work(group="find", exclusive=True, exit_on_error=False)
+    async def _find(self, needle: str, direction: int) -> None:
+        if self._document is not None:
+            found = await self.dashboard.in_thread(find, self._document, needle)
+            self.post_message(self.Searched(found, direction))
+
+    @on(Searched)
+    def _searched(self, event: Searched) -> None:
+        self._found = event.found
+        self.query_one(TextView).highlight(event.found.needle)
+        self._go(event.direction)
         self.refresh_bindings()
-        self.action_match(1)
 
     def action_match(self, direction: int) -> None:
         needle = self.query_one("#search", Input).value
         if not needle:
             self.action_search()
-        elif not self.query_one(TextView).mark(needle, direction):
-            self.notify(f"“{line(needle, 40)}” is not in this part", markup=False)
+        elif self._found is None or self._found.needle != needle:
+            self._find(needle, direction)
+        else:
+            self._go(direction)
+
+    def _go(self, direction: int) -> None:
+        """To the next place, in another part if it stands there."""
+        found, view = self._found, self.query_one(TextView)
+        if found is None:
+            return
+        place = found.step(direction, (self._part, view.first_seen))
+        if place is None:
+            self.notify(f"“{line(found.needle, 40)}” is not in this text", markup=False)
+        elif place[0] == self._part:
+            view.mark(place[1])
+        else:
+            self._prepare(place[0], renewed=True)
+        self._titles_if_known()
+
+    def _titles_if_known(self) -> None:
+        if self._document is not None:
+            self._titles(self._document)
+
+    def action_save(self) -> None:
+        from acode_tui.tui.screens.saving import SaveArtifact
+
+        self.app.push_screen(SaveArtifact(self._artifact))
+
+    def action_copy(self) -> None:
+        text = "\n".join(self._document.parts) if self._document is not None else ""
+        self.dashboard.copy(text, "text", otherwise="s saves it to a file")
+
+    def action_copy_id(self) -> None:
+        self.dashboard.copy(self._artifact.id, "id")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "part":

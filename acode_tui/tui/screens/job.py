@@ -32,6 +32,8 @@ class JobDialog(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [*JOB]
     JOB: ClassVar[str] = ""
     TITLE: ClassVar[str] = ""
+    AGAIN: ClassVar[bool] = False
+    """Whether a job that failed may be begun again from here, after what was asked has been corrected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,6 +91,9 @@ class JobDialog(ModalScreen[None]):
         """How the job ended."""
         raise NotImplementedError
 
+    def show_asking(self, shown: bool) -> None:
+        """Show or hide what is asked."""
+
     def make_ready(self, ready: bool = True) -> None:
         """Whether there is something to begin."""
         self._ready = ready
@@ -126,8 +131,9 @@ class JobDialog(ModalScreen[None]):
             self._timer.stop()
             self._show_bar(False)
             self.say(*(told_fault(run.fault) if run.fault is not None else self.told(run.result)))
-            self._ready = False
+            self._ready = self.AGAIN and run.fault is not None
             self._run = None
+            self.show_asking(self._ready)
             self.refresh_bindings()
             return
         self.query_one("#bar").display = run.share is not None

@@ -62,18 +62,22 @@ class TextView(ScrollView, can_focus=True):
         """Columns for text beside the line numbers."""
         return max(self.scrollable_content_region.width - self._gutter, 20)
 
-    def mark(self, needle: str, direction: int) -> bool:
-        """Go to the next line, in a direction and around the end, that contains the text; False if none does."""
-        self._needle = needle.lower()
-        count = len(self._lines)
-        here = self._marked if self._marked >= 0 else (-1 if direction > 0 else count)
-        for step in range(1, count + 1):
-            index = (here + direction * step) % count
-            if self._needle and self._needle in self._lines[index].plain.lower():
-                self._marked = index
-                self._show_marked()
-                return True
-        return False
+    def highlight(self, needle: str) -> None:
+        """Set off a text wherever it stands; empty for nothing."""
+        self._needle = needle.casefold()
+        self._marked = -1
+        self.refresh()
+
+    def mark(self, index: int) -> None:
+        """Go to a line, and set it off."""
+        self._marked = index
+        self._show_marked()
+
+    @property
+    def first_seen(self) -> int:
+        """The index of the line at the top."""
+        row = min(max(round(self.scroll_y), 0), len(self._shown) - 1)
+        return self._shown[row][0] if self._shown else 0
 
     def _show_marked(self) -> None:
         row = next((row for row, (index, _) in enumerate(self._shown) if index == self._marked), 0)
@@ -95,8 +99,8 @@ class TextView(ScrollView, can_focus=True):
         if row >= len(self._shown):
             return Strip.blank(width, base.rich_style)
         index, line = self._shown[row]
-        if self._needle and index == self._marked:
-            line = line.stylize("$text on $warning 30%")
+        if self._needle:
+            line = _set_off(line, self._needle, index == self._marked)
         segments = [
             Segment(text, (base + style).rich_style)
             for text, style in line.render(base, end="", parse_style=self._get_style)
@@ -111,6 +115,18 @@ class TextView(ScrollView, can_focus=True):
 
     def action_half_page(self, direction: int) -> None:
         self.scroll_relative(y=direction * max(self.size.height // 2, 1), animate=False)
+
+
+def _set_off(line: Content, needle: str, marked: bool) -> Content:
+    plain = line.plain.casefold()
+    start = plain.find(needle)
+    # Letters that casefold to several would shift the places; such a line is set off as a whole.
+    if start >= 0 and len(plain) != len(line.plain):
+        return line.stylize("$text on $warning 25%")
+    while start >= 0:
+        line = line.stylize("$text on $warning 60%" if marked else "$text on $warning 25%", start, start + len(needle))
+        start = plain.find(needle, start + len(needle))
+    return line
 
 
 def flow(lines: list[Content], width: int | None) -> Flow:
