@@ -21,9 +21,9 @@ from acode_tui.config import (
 from acode_tui.config.root import AGENT_DIR, find_root
 from acode_tui.config.workspace_id import keep_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
-from acode_tui.domain.errors import AcodeError, SchemaMismatchError, SyncError
+from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
-from acode_tui.files import PRIVATE_FOLDER, tighten
+from acode_tui.files import PRIVATE_FOLDER, replacing, tighten
 from acode_tui.logs import get_logger
 from acode_tui.ops.backup import create_backup, keep_newest
 from acode_tui.ops.validate import Validation, compare
@@ -250,6 +250,17 @@ class Workspace:
         self._writer.observe(commits)
         self.sync.observe(batches)
 
+    async def write_trouble(self) -> AcodeError | None:
+        """Why nothing can be written at present, None where something can: a full disk, a lock that is not given back.
+
+        Costs nothing while all is well; where the last write failed, a small one is tried: the clock's next stamp.
+        """
+        if self._writer.trouble is None:
+            return None
+        with suppress(AcodeError):
+            await self._writer.run(lambda connection: self._writer.clock.tick(), quiet=True)
+        return self._writer.trouble
+
     async def health(self, *, fresh: bool = False) -> "HealthReport":
         """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""
         if self._health is None:
@@ -420,10 +431,14 @@ def _own_id(connection: sqlite3.Connection) -> str:
 
 
 def _keep_out_of_git(agent_dir: Path) -> None:
-    """Tell git to leave recorded runs alone; a file that is there already is somebody's own."""
-    if agent_dir.is_dir():
-        with suppress(FileExistsError), (agent_dir / ".gitignore").open("x") as file:
-            file.write(_IGNORED)
+    """Tell git to leave recorded runs alone; a file that is there already is somebody's own. Raises AcodeError."""
+    if not agent_dir.is_dir():
+        return
+    try:
+        with suppress(FileExistsError), replacing(agent_dir / ".gitignore", overwrite=False) as file:
+            file.write(_IGNORED.encode())
+    except OSError as error:
+        raise DatabaseConnectionError(f"cannot begin a workspace in {agent_dir}: {error.strerror or error}") from error
 
 
 def _retry_policy(settings: Settings) -> RetryPolicy:

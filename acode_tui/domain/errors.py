@@ -44,6 +44,12 @@ class TransactionError(AcodeError):
     retryable = True
 
 
+class DiskFullError(TransactionError):
+    """There was no room for a write. Nothing of it is left; the next one after there is room goes through."""
+
+    default_hint = "free some space and try again; nothing was written"
+
+
 class MigrationError(AcodeError):
     """A migration failed and was rolled back."""
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from acode_tui.config import HealthSettings
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.errors import AcodeError, DiskFullError
 from acode_tui.ops.health.report import Finding, HealthStatus
 from acode_tui.ops.health.target import TargetLook
 from acode_tui.storage.migrations.runner import version_key
@@ -17,11 +17,11 @@ _RECOVER = "acode-tui db check, then acode-tui db restore or acode-tui db recove
 
 def judge_database(pulse: Pulse, limits: HealthSettings) -> Finding:
     """Whether the file answers, is sound, and lets somebody write."""
-    damage = pulse.damage
+    damage, wait = pulse.damage, pulse.lock_wait
     details = {
         "readMs": round(pulse.read_ms, 1),
         "quickCheck": "not finished" if damage is None else list(damage) or "ok",
-        "lockWaitMs": None if pulse.lock_wait is None else round(pulse.lock_wait * 1000, 1),
+        "lockWaitMs": None if isinstance(wait, AcodeError) else round(wait * 1000, 1),
     }
     if damage:
         return Finding(
@@ -30,10 +30,17 @@ def judge_database(pulse: Pulse, limits: HealthSettings) -> Finding:
             details=details,
             suggestion=_RECOVER,
         )
-    if pulse.lock_wait is None:
+    if isinstance(wait, DiskFullError):
         return Finding(
             status=HealthStatus.UNHEALTHY,
-            description="locked: another process has kept the write lock; nothing can be recorded meanwhile",
+            description="the disk is full: nothing can be recorded until there is room",
+            details=details,
+            suggestion=wait.hint,
+        )
+    if isinstance(wait, AcodeError):
+        return Finding(
+            status=HealthStatus.UNHEALTHY,
+            description=f"locked: nothing can be recorded ({wait.message})",
             details=details,
             suggestion="fuser .agent/workspace.db, and end the process that hangs",
         )

@@ -20,6 +20,7 @@ import aiosqlite
 from acode_tui.domain.errors import (
     AcodeError,
     DatabaseConnectionError,
+    DiskFullError,
     IntegrityError,
     SchemaMismatchError,
     TransactionError,
@@ -36,6 +37,9 @@ MINIMUM_SQLITE = (3, 37, 0)
 SLOW_STATEMENT_SECONDS = 0.1
 STATEMENT_CACHE = 256
 _WAL_RETRY_SECONDS = 0.02
+
+_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
+"""How SQLite words it where the file system does not say that it is full: for the WAL's index, for a limit."""
 
 _TRANSACTION = re.compile(r"\s*(?:BEGIN|COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\s+)?TO\b))\b", re.IGNORECASE)
 
@@ -285,7 +289,9 @@ def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> Acod
     if primary == sqlite3.SQLITE_INTERRUPT:
         return TransactionError(f"{what}: the transaction took longer than allowed and was rolled back")
     if primary == sqlite3.SQLITE_FULL:
-        return TransactionError(f"{what}: the disk is full", hint="free some space and try again; nothing was written")
+        return DiskFullError(f"{what}: the disk is full")
+    if code in _NO_ROOM:
+        return DiskFullError(f"{what}: the disk takes no more: it is full, or a quota or limit of file size is reached")
     if primary == sqlite3.SQLITE_READONLY:
         return TransactionError(f"{what}: the database is read-only", hint="check the file's owner and mode")
     if at_open or primary == sqlite3.SQLITE_CANTOPEN:

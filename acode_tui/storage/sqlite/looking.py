@@ -12,13 +12,16 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import TypeVar
 
-from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
+from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.storage.sqlite.connection import connect_to, has_content, translated
 from acode_tui.storage.sqlite.exclusive import share_if_known
 
 T = TypeVar("T")
 
 _DEADLINE_OPCODES = 10_000
+_NO_PLACE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_UNCHANGING = "ro&immutable=1"
+"""Parameters of the address by which a file is opened that nobody changes meanwhile."""
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def looking(path: Path, *, seconds: float, check: Callable[[], None] | None = No
     _require(path)
     with translated(f"cannot read {path}", at_open=True), ExitStack() as stack:
         stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
-        connection = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode=mode_to_look(path))))
+        connection = stack.enter_context(closing(_connected(path, seconds)))
         deadline = monotonic() + seconds
         is_over = check or (lambda: int(monotonic() > deadline))
         connection.set_progress_handler(is_over, _DEADLINE_OPCODES)
@@ -77,14 +80,15 @@ def undone(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
                 connection.execute("ROLLBACK")
 
 
-def write_lock_wait(path: Path, *, seconds: float) -> float | None:
-    """How long a writer waits for its turn right now, in seconds; None if that is longer than ``seconds``."""
+def write_lock_wait(path: Path, *, seconds: float) -> float:
+    """How long a writer waits for its turn right now, in seconds.
+
+    Raises TransactionError where that is longer than ``seconds``, or nobody could write: the disk is full, the file is
+    read-only.
+    """
     started = perf_counter()
-    try:
-        with undone(path, seconds=seconds):
-            return perf_counter() - started
-    except TransactionError:
-        return None
+    with undone(path, seconds=seconds):
+        return perf_counter() - started
 
 
 def quick_check(connection: sqlite3.Connection, *, seconds: float, most: int = 5) -> tuple[str, ...] | None:
@@ -100,6 +104,23 @@ def quick_check(connection: sqlite3.Connection, *, seconds: float, most: int = 5
     finally:
         connection.set_progress_handler(None, 0)
     return () if found == ("ok",) else found
+
+
+def _connected(path: Path, seconds: float) -> sqlite3.Connection:
+    mode = mode_to_look(path)
+    connection = connect_to(path, timeout_seconds=seconds, mode=mode)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if mode == "ro" or error.sqlite_errorcode & 0xFF not in _NO_PLACE:
+            raise
+        # A full disk or a read-only folder has no place for the WAL's index. Then nobody can be writing either.
+        return connect_to(path, timeout_seconds=seconds, mode=_UNCHANGING)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def mode_to_look(path: Path) -> str:

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import msgspec
 
+from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import ConflictCounts, OutboxStats, SchemaStatus
@@ -22,11 +23,11 @@ _LAST_FINISHED = "SELECT max(processed_at) FROM outbox WHERE processed_at IS NOT
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """How long a first read took, in milliseconds; what a quick check found, None if it was not finished; how long a
-    writer waits for its turn, in seconds, None if it was not to be had."""
+    writer waits for its turn, in seconds, or why nobody can write."""
 
     read_ms: float
     damage: tuple[str, ...] | None
-    lock_wait: float | None
+    lock_wait: float | AcodeError
 
 
 class QueueFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,11 @@ class FileVitals:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
             read_ms = (perf_counter() - started) * 1000
             damage = quick_check(connection, seconds=self._seconds) if thorough else ()
-        wait = write_lock_wait(self._path, seconds=self._seconds)
+        wait: float | AcodeError
+        try:
+            wait = write_lock_wait(self._path, seconds=self._seconds)
+        except AcodeError as error:
+            wait = error
         return Pulse(read_ms=read_ms, damage=damage, lock_wait=wait)
 
     def schema(self) -> SchemaStatus:

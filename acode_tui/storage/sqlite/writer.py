@@ -63,6 +63,8 @@ class Writer:
         self._closed = False
         self._listeners: list[Callable[[], None]] = []
         self._timed: Callable[[float], object] = _ignore
+        self.trouble: TransactionError | None = None
+        """Why the last group did not commit, if none has since: the disk is full, or somebody keeps the lock."""
         self._deadline = 0.0
 
     @property
@@ -129,6 +131,10 @@ class Writer:
 
     def _answer(self, group: list[_Waiting], outcomes: list[Any]) -> None:
         committed = False
+        if any(not isinstance(outcome, BaseException) for outcome in outcomes):
+            self.trouble = None
+        elif isinstance(outcomes[0], TransactionError):
+            self.trouble = outcomes[0]
         for waiting, outcome in zip(group, outcomes, strict=True):
             failed = isinstance(outcome, BaseException)
             committed = committed or not (failed or waiting.quiet)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from acode_tui.config import HealthSettings
-from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.domain.errors import AcodeError, DiskFullError, SchemaMismatchError, TransactionError
 from acode_tui.ops.health import rules
 from acode_tui.ops.health.report import Finding, HealthStatus, worst
 from acode_tui.ops.health.target import TargetLook
@@ -31,11 +31,12 @@ def shown(found: Finding) -> HealthStatus:
         (50.1, (), 0.0, DEGRADED),
         (1.0, None, 0.0, HEALTHY),
         (1.0, ("row 3 missing from index",), 0.0, UNHEALTHY),
-        (1.0, (), None, UNHEALTHY),
+        (1.0, (), TransactionError("another process held the write lock"), UNHEALTHY),
+        (1.0, (), DiskFullError("the disk is full"), UNHEALTHY),
     ],
 )
 def test_a_slow_database_is_degraded_and_a_damaged_or_locked_one_unhealthy(
-    read_ms: float, damage: tuple[str, ...] | None, lock_wait: float | None, expected: HealthStatus
+    read_ms: float, damage: tuple[str, ...] | None, lock_wait: float | AcodeError, expected: HealthStatus
 ) -> None:
     assert shown(rules.judge_database(Pulse(read_ms=read_ms, damage=damage, lock_wait=lock_wait), LIMITS)) is expected
 
