@@ -92,9 +92,11 @@ async def test_the_worker_says_so_and_goes_on_by_itself(tmp_path: Path, time: Fa
     async with opened(tmp_path, time, sync=True) as workspace:
         await time.advance(60)
         assert (await workspace.sync.status()).pending == 0
+        await workspace.sync.pause()
         await add_run(workspace, "another")
         pending = (await workspace.outbox.stats()).pending
         with no_room():
+            await workspace.sync.resume()
             await time.advance(60)
             status = await workspace.sync.status()
             assert "disk" in status.reason
