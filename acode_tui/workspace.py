@@ -19,7 +19,7 @@ from acode_tui.config import (
     resolve_postgres,
 )
 from acode_tui.config.root import AGENT_DIR, find_root
-from acode_tui.config.workspace_id import keep_id
+from acode_tui.config.workspace_id import keep_id, known_ids
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
@@ -30,18 +30,19 @@ from acode_tui.ops.validate import Validation, compare
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import Check, DatabaseFacts, RunStateReader, SchemaStatus
 from acode_tui.storage.sqlite import inspection, meta
-from acode_tui.storage.sqlite.backup_files import Backup
+from acode_tui.storage.sqlite.backup_files import Backup, read_backups
 from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.connection import (
     FunctionConnection,
+    has_content,
     open_reader,
     open_writer,
     prepare_file,
     require_sqlite,
-    translated,
 )
 from acode_tui.storage.sqlite.exclusive import share
-from acode_tui.storage.sqlite.migrate import migrate, plan
+from acode_tui.storage.sqlite.faults import require_content, require_rights, translated
+from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
 from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
@@ -312,14 +313,10 @@ async def open_workspace(
     async with AsyncExitStack() as stack:
         hold = await asyncio.to_thread(share, database, timeout_seconds=timeout)
         stack.callback(hold.close)
-        is_new = await asyncio.to_thread(prepare_file, database)
-        await asyncio.to_thread(tighten, root / AGENT_DIR, PRIVATE_FOLDER)
-        if is_new:
-            await asyncio.to_thread(_keep_out_of_git, root / AGENT_DIR)
-        with translated(f"cannot open {database}", at_open=True):
-            connection = await open_writer(
-                database, timeout_seconds=timeout, check=lambda connection: plan(connection, known)
-            )
+        is_new = await asyncio.to_thread(_prepared, root, database, settings)
+        connection = await open_writer(
+            database, timeout_seconds=timeout, check=lambda connection: look_over(connection, known)
+        )
         clock = MonotonicClock(wall)
         writer = Writer(connection, clock, timeout_seconds=timeout)
         stack.push_async_callback(writer.close)
@@ -419,6 +416,20 @@ def _migrated(
         backup=backup if settings.migrations.backup_before_migrate else None,
         wall=wall,
     )
+
+
+def _prepared(root: Path, database: Path, settings: Settings) -> bool:
+    """Make what is missing, with the modes it should have; True if the file is new. Raises AcodeError."""
+    agent_dir = root / AGENT_DIR
+    if not has_content(database):
+        backups = resolve_path(root, settings.backup.directory)
+        require_content(database, has_lived=bool(known_ids(agent_dir) or read_backups(backups)[0]))
+    is_new = prepare_file(database)
+    require_rights(database)
+    tighten(agent_dir, PRIVATE_FOLDER)
+    if is_new:
+        _keep_out_of_git(agent_dir)
+    return is_new
 
 
 def _own_id(connection: sqlite3.Connection) -> str:

@@ -18,7 +18,8 @@ from acode_tui.storage.ports import Conflict
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.adoption import adopt_pulled
 from acode_tui.storage.sqlite.conflicts import insert_conflict
-from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, prepare_file, translated
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, prepare_file
+from acode_tui.storage.sqlite.faults import translated
 from acode_tui.storage.sqlite.mark import Mark, read_mark, store_mark
 from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.readers import Readers

@@ -9,8 +9,8 @@ import errno
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import Any, TypeVar
@@ -18,16 +18,14 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from acode_tui.domain.errors import (
-    AcodeError,
     DatabaseConnectionError,
-    DiskFullError,
-    IntegrityError,
     SchemaMismatchError,
     TransactionError,
     ValidationError,
 )
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten
 from acode_tui.logs import enabled, get_logger
+from acode_tui.storage.sqlite.faults import opening
 
 T = TypeVar("T")
 
@@ -37,9 +35,6 @@ MINIMUM_SQLITE = (3, 37, 0)
 SLOW_STATEMENT_SECONDS = 0.1
 STATEMENT_CACHE = 256
 _WAL_RETRY_SECONDS = 0.02
-
-_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
-"""How SQLite words it where the file system does not say that it is full: for the WAL's index, for a limit."""
 
 _TRANSACTION = re.compile(r"\s*(?:BEGIN|COMMIT|END|ROLLBACK(?!\s+(?:TRANSACTION\s+)?TO\b))\b", re.IGNORECASE)
 
@@ -255,7 +250,7 @@ def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlit
 
 
 async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> FunctionConnection:
-    with translated(f"cannot open {path}", at_open=True):
+    with opening(path):
         connection = FunctionConnection(connect, iter_chunk_size=64)
         try:
             await connection
@@ -264,38 +259,3 @@ async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> Functi
             await asyncio.to_thread(connection.join)
             raise
         return connection
-
-
-@contextmanager
-def translated(what: str, *, at_open: bool = False) -> Iterator[None]:
-    """Turn sqlite3's errors into the program's: what happened, with a code and a hint."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise translate(error, what, at_open=at_open) from error
-
-
-def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> AcodeError:
-    """The program's error for one of sqlite3's."""
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return IntegrityError(
-            f"{what}: the file is damaged or not a database",
-            hint="keep it as it is; put a backup in its place, or move it away to begin a new one",
-        )
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return TransactionError(f"{what}: another process held the write lock for the whole wait")
-    if primary == sqlite3.SQLITE_INTERRUPT:
-        return TransactionError(f"{what}: the transaction took longer than allowed and was rolled back")
-    if primary == sqlite3.SQLITE_FULL:
-        return DiskFullError(f"{what}: the disk is full")
-    if code in _NO_ROOM:
-        return DiskFullError(f"{what}: the disk takes no more: it is full, or a quota or limit of file size is reached")
-    if primary == sqlite3.SQLITE_READONLY:
-        return TransactionError(f"{what}: the database is read-only", hint="check the file's owner and mode")
-    if at_open or primary == sqlite3.SQLITE_CANTOPEN:
-        return DatabaseConnectionError(f"{what}: {error}")
-    if primary == sqlite3.SQLITE_CONSTRAINT:
-        return IntegrityError(f"{what}: {error}", hint="the row does not fit those already there; nothing was written")
-    return TransactionError(f"{what}: {error}")

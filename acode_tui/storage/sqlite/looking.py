@@ -13,8 +13,9 @@ from time import monotonic, perf_counter
 from typing import TypeVar
 
 from acode_tui.domain.errors import DatabaseConnectionError
-from acode_tui.storage.sqlite.connection import connect_to, has_content, translated
+from acode_tui.storage.sqlite.connection import connect_to, has_content
 from acode_tui.storage.sqlite.exclusive import share_if_known
+from acode_tui.storage.sqlite.faults import opening, translated
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ def looking(path: Path, *, seconds: float, check: Callable[[], None] | None = No
     Where ``check`` is given, that decides how long it may be at work, by raising.
     """
     _require(path)
-    with translated(f"cannot read {path}", at_open=True), ExitStack() as stack:
+    with opening(path), ExitStack() as stack:
         stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
         connection = stack.enter_context(closing(_connected(path, seconds)))
         deadline = monotonic() + seconds

@@ -12,10 +12,11 @@ from time import perf_counter
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError, TransactionError
+from acode_tui.domain.schema import TABLES
 from acode_tui.domain.times import format_time
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations, due, newest
-from acode_tui.storage.sqlite.connection import translate
+from acode_tui.storage.sqlite.faults import translate
 from acode_tui.storage.sqlite.locks import locked
 
 HISTORY = """
@@ -27,6 +28,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     duration_ms INTEGER NOT NULL
 ) STRICT
 """
+APPLICATION_ID = 1094930244
+"""``ACOD``, in the header of every file that the first migration has been through."""
+
 _RECORD = """
 INSERT INTO schema_migrations (version, description, checksum, applied_at, duration_ms) VALUES (?, ?, ?, ?, ?)
 """
@@ -37,14 +41,35 @@ log = get_logger("acode_tui.storage.sqlite")
 def read_applied(connection: sqlite3.Connection) -> tuple[AppliedMigration, ...]:
     """The history. Raises SchemaMismatchError for a SQLite file of another program."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "schema_migrations" not in tables:
-        if tables:
-            raise SchemaMismatchError(
-                "the file is a SQLite database of another program", hint="choose another persistence.sqlite.path"
-            )
+    marked = connection.execute("PRAGMA application_id").fetchone()[0]
+    if marked not in (0, APPLICATION_ID) or (tables and "schema_migrations" not in tables):
+        raise _foreign()
+    if not tables:
         return ()
+    columns = {row[0] for row in connection.execute("SELECT name FROM pragma_table_info('schema_migrations')")}
+    if not columns >= {"version", "description", "checksum", "duration_ms"}:
+        # Others call their history the same.
+        raise _foreign()
     rows = connection.execute("SELECT version, description, checksum, duration_ms FROM schema_migrations")
     return tuple(AppliedMigration(version=v, description=d, checksum=c, duration_ms=ms) for v, d, c, ms in rows)
+
+
+def look_over(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
+    """What is asked of a file before anything about it is changed: is it ours, can we work with it, does it open.
+
+    Raises SchemaMismatchError, MigrationError, and sqlite3.DatabaseError where the beginning of a table is damaged.
+    """
+    if plan(connection, known).from_version is not None:
+        there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in there.intersection([*(each.name for each in TABLES.values()), "outbox", "workspace_meta"]):
+            connection.execute(f"SELECT 1 FROM {table} NOT INDEXED LIMIT 1").fetchone()  # noqa: S608 - from TABLES
+
+
+def _foreign() -> SchemaMismatchError:
+    return SchemaMismatchError(
+        "the file is a SQLite database of another program",
+        hint="choose another persistence.sqlite.path; it was left as it is",
+    )
 
 
 def plan(connection: sqlite3.Connection, known: Sequence[Migration]) -> TierMigrations:

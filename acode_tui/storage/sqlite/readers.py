@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from acode_tui.domain.errors import DatabaseConnectionError
-from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader, translated
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader
+from acode_tui.storage.sqlite.faults import translated
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class Readers:
             self._require_open()
             connection = self._free.pop() if self._free else await self._open()
             try:
-                with translated("the read failed"):
+                with translated(f"cannot read {self._path}"):
                     return await connection.run(lambda raw: _snapshot(raw, read))
             except asyncio.CancelledError:
                 # The read still runs in its thread; end it, so that the next one need not wait behind it.

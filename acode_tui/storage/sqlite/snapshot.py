@@ -29,7 +29,8 @@ from acode_tui.storage.sqlite.backup_files import (
     free_stem,
     part,
 )
-from acode_tui.storage.sqlite.connection import connect_to, translated
+from acode_tui.storage.sqlite.connection import connect_to
+from acode_tui.storage.sqlite.faults import opening
 from acode_tui.storage.sqlite.looking import mode_to_look
 from acode_tui.storage.sqlite.migrate import read_applied
 from acode_tui.storage.sqlite.verification import file_sha256
@@ -38,6 +39,7 @@ PAGES_A_STEP = 1024
 """4 MiB between progress reports, and between looks at whether to stop."""
 
 _LOCK_SECONDS = 30.0
+_BEGIN = "open the dashboard, or `acode-tui import --all`, to begin one"
 
 Progress = Callable[[int, int], None]
 """Told how many pages are copied, and of how many."""
@@ -64,16 +66,16 @@ def back_up_file(
     The caller shares the file (see ``exclusive.share``), or has it alone. Nothing about it is changed.
     """
     if not database.exists():
-        raise DatabaseConnectionError(
-            f"there is no database at {database}", hint="open the dashboard, or `acode-tui import --all`, to begin one"
-        )
+        raise DatabaseConnectionError(f"there is no database at {database}", hint=_BEGIN)
     with (
-        translated(f"cannot back up {database}", at_open=True),
+        opening(database),
         closing(connect_to(database, timeout_seconds=_LOCK_SECONDS, mode=mode_to_look(database))) as source,
     ):
         source.execute("PRAGMA query_only = ON")
         source.execute("PRAGMA mmap_size = 67108864")
         version = newest(read_applied(source))
+        if version is None:
+            raise DatabaseConnectionError(f"there is no workspace in {database} yet: it is empty", hint=_BEGIN)
         return take_snapshot(
             source, folder, now=now, suffix=suffix, schema_version=version, progress=progress, check=check
         )

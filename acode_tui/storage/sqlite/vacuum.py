@@ -14,8 +14,9 @@ import msgspec
 
 from acode_tui.domain.errors import TransactionError
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.sqlite.connection import connect_to, translated
+from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.exclusive import holders, share
+from acode_tui.storage.sqlite.faults import opening
 from acode_tui.storage.sqlite.looking import look
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.search import FTS_TABLES
@@ -69,7 +70,7 @@ def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told) -
         _require_patience(database, before, timeout_seconds)
         _sweep(database.parent)
         with (
-            translated(f"cannot vacuum {database}", at_open=True),
+            opening(database),
             closing(connect_to(database, timeout_seconds=timeout_seconds)) as connection,
         ):
             connection.set_progress_handler(go_on, _LOOK_OPCODES)

@@ -25,7 +25,8 @@ import msgspec
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection, translate
+from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection
+from acode_tui.storage.sqlite.faults import translate
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]

@@ -1,0 +1,180 @@
+"""SQLite's errors in the program's own words: what happened to which file, with a code and a way out.
+
+What a file looks like from outside is asked only once SQLite has refused it: closing a descriptor of a database drops
+the locks that this process's connections hold on it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, DiskFullError, IntegrityError, TransactionError
+
+WAYS_OUT = (
+    "keep it as it is, and put a backup in its place with `acode-tui db restore`, or rebuild it with "
+    "`acode-tui db recover --from postgres`"
+)
+_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
+"""How SQLite words it where the file system does not say that it is full: for the WAL's index, for a limit."""
+
+_MAGIC = b"SQLite format 3\x00"
+_HEADER_BYTES = 100
+
+
+@contextmanager
+def translated(what: str, *, at_open: bool = False) -> Iterator[None]:
+    """Turn sqlite3's errors into the program's: what happened, with a code and a hint."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, what, at_open=at_open) from error
+
+
+def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> AcodeError:
+    """The program's error for one of sqlite3's."""
+    primary = _primary(error)
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return IntegrityError(f"{what}: the file is damaged or not a database", hint=WAYS_OUT)
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return TransactionError(f"{what}: another process held the write lock for the whole wait")
+    if primary == sqlite3.SQLITE_INTERRUPT:
+        return TransactionError(f"{what}: the transaction took longer than allowed and was rolled back")
+    if primary == sqlite3.SQLITE_FULL:
+        return DiskFullError(f"{what}: the disk is full")
+    if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
+        return DiskFullError(f"{what}: the disk takes no more: it is full, or a quota or limit of file size is reached")
+    if primary == sqlite3.SQLITE_READONLY:
+        return TransactionError(f"{what}: the database is read-only", hint="check the file's owner and mode")
+    if at_open or primary == sqlite3.SQLITE_CANTOPEN:
+        return DatabaseConnectionError(f"{what}: {error}")
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return IntegrityError(f"{what}: {error}", hint="the row does not fit those already there; nothing was written")
+    return TransactionError(f"{what}: {error}")
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """The same for opening a file, where the file itself tells more than SQLite does."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise opening_fault(error, path) from error
+
+
+def opening_fault(error: sqlite3.Error, path: Path) -> AcodeError:
+    """Why a file cannot be opened: one sentence a kind of damage, one a kind of refusal."""
+    primary, what = _primary(error), f"cannot open {path}"
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return IntegrityError(f"{what}: {_damage(path)}", hint=WAYS_OUT)
+    if primary in (
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+    ):
+        reason, hint = _refusal(path)
+        if reason:
+            return DatabaseConnectionError(f"{what}: {reason}", hint=hint)
+        if _is_full(path.parent):
+            return DiskFullError(f"{what}: the disk is full")
+    return translate(error, what, at_open=True)
+
+
+def require_content(database: Path, *, has_lived: bool) -> None:
+    """Refuse a file whose content is gone, before anything is made in its place. Raises IntegrityError.
+
+    An empty file is what a first start leaves that was killed between making the file and filling it, and is filled
+    then. But where a workspace ``has_lived`` (its id was written down, or there are backups), or a WAL holds something,
+    an empty file is a loss: filling it would hide that, and SQLite would throw the WAL away.
+    """
+    wal = _size(database.with_name(database.name + "-wal"))
+    size = _size(database)
+    if wal and size is None:
+        raise IntegrityError(f"cannot open {database}: the file is missing, and its WAL is still there", hint=WAYS_OUT)
+    if size == 0 and (wal or has_lived):
+        raise IntegrityError(f"cannot open {database}: the file is empty, and it was not", hint=WAYS_OUT)
+
+
+def require_rights(database: Path) -> None:
+    """Refuse a file that may only be looked at: SQLite would open it, and every write would fail.
+
+    Raises DatabaseConnectionError.
+    """
+    if not _may(database, os.R_OK | os.W_OK):
+        reason, hint = _refusal(database)
+        raise DatabaseConnectionError(f"cannot open {database}: {reason}", hint=hint)
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with a file that SQLite calls damaged or none of its own."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+        size = path.stat().st_size
+    except OSError as error:
+        return f"it is damaged, and cannot be read either: {error.strerror or error}"
+    if not header.startswith(_MAGIC):
+        if not any(header):
+            return "its header is gone: it begins with zeros"
+        return "it is no SQLite database: it begins like something else"
+    page = int.from_bytes(header[16:18], "big")
+    page = 65536 if page == 1 else page
+    whole = int.from_bytes(header[28:32], "big") * page
+    if size < whole:
+        return f"it is cut off: {size:,} of {whole:,} bytes are there"
+    return "it is damaged: its pages do not fit together"
+
+
+def _refusal(path: Path) -> tuple[str, str]:
+    """Why a sound file cannot be used by this user in this place; nothing if that is not what is wrong."""
+    folder = path.parent
+    try:
+        system = os.statvfs(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror or error}", "check that the folder is there and that you may use it"
+    if not _may(path, os.R_OK):
+        return f"you may not read it ({_owner(path)})", "check the file's owner and mode; it was left as it is"
+    if system.f_flag & os.ST_RDONLY:
+        return "its file system is read-only", "choose another place with --workspace or persistence.sqlite.path"
+    if not _may(path, os.W_OK):
+        return f"you may not write to it ({_owner(path)})", "check the file's owner and mode; it was left as it is"
+    if not _may(folder, os.W_OK | os.X_OK):
+        return (
+            f"you may not write to its folder ({_owner(folder)}), where SQLite keeps its WAL",
+            "check the folder's owner and mode; the file was left as it is",
+        )
+    return "", ""
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return os.statvfs(folder).f_bavail == 0
+    except OSError:
+        return False
+
+
+def _may(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _owner(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return error.strerror or str(error)
+    return f"mode {status.st_mode & 0o777:04o}, owner {status.st_uid}, you are {os.geteuid()}"
+
+
+def _primary(error: sqlite3.Error) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if code is not None else None
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

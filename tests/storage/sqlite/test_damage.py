@@ -1,0 +1,315 @@
+"""A file that cannot be opened: each kind has its own words, names the file and the ways out, and stays as it was."""
+
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from acode_tui.config import BackupSettings, PersistenceSettings, Settings, SqliteSettings
+from acode_tui.domain.errors import (
+    AcodeError,
+    DatabaseConnectionError,
+    DiskFullError,
+    IntegrityError,
+    SchemaMismatchError,
+)
+from acode_tui.storage.sqlite import faults
+from acode_tui.storage.sqlite.faults import opening_fault, require_content
+from acode_tui.workspace import open_workspace
+from tests.storage.sqlite.parts import foreign
+
+Change = Callable[[Path], None]
+
+
+@pytest.fixture
+async def database(tmp_path: Path, plain_settings: Settings) -> Path:
+    """A closed workspace with twenty sessions."""
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        for number in range(20):
+            await workspace.store.create_session(f"session {number}")
+        return workspace.database_path
+
+
+def fingerprints(database: Path) -> dict[str, str]:
+    """The file and its WAL."""
+    files = (database, database.with_name(database.name + "-wal"))
+    return {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in files if each.exists()}
+
+
+async def refusal(database: Path, settings: Settings) -> AcodeError:
+    """What opening the workspace, and listing what is in it, says."""
+    with pytest.raises(AcodeError) as refused:
+        async with open_workspace(database.parent.parent, settings=settings) as workspace:
+            await workspace.store.list()
+    return refused.value
+
+
+def wal_of(database: Path) -> Path:
+    return database.with_name(database.name + "-wal")
+
+
+def leave_wal(database: Path) -> None:
+    """As a killed process leaves it: the last commits are in the WAL alone."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as keeper:
+        keeper.execute("PRAGMA wal_autocheckpoint = 0")
+        keeper.execute("UPDATE sessions SET task_description = 'in the WAL'")
+        left = database.read_bytes(), wal_of(database).read_bytes()
+    database.write_bytes(left[0])
+    wal_of(database).write_bytes(left[1])
+
+
+def _cut(database: Path) -> None:
+    os.truncate(database, database.stat().st_size // 2)
+
+
+def _cut_within_a_page(database: Path) -> None:
+    os.truncate(database, 1000)
+
+
+def _empty(database: Path) -> None:
+    os.truncate(database, 0)
+
+
+def _empty_with_wal(database: Path) -> None:
+    leave_wal(database)
+    _empty(database)
+
+
+def _lost_with_wal(database: Path) -> None:
+    leave_wal(database)
+    database.unlink()
+
+
+def _text(database: Path) -> None:
+    database.write_bytes(b"this was never a database, whatever its name says\n" * 100)
+
+
+def _zeros(database: Path) -> None:
+    database.write_bytes(bytes(100) + database.read_bytes()[100:])
+
+
+def _scrambled(database: Path) -> None:
+    data = bytearray(database.read_bytes())
+    data[100:4096] = b"\xa5" * 3996
+    database.write_bytes(data)
+
+
+def _table_gone(database: Path) -> None:
+    """The first page of a table is overwritten: SQLite notices when it looks at that table."""
+    with foreign(database) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'tool_calls'").fetchone()
+    data = bytearray(database.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
+    database.write_bytes(data)
+
+
+KINDS: dict[str, tuple[Change, str]] = {
+    "truncated": (_cut, r"it is cut off: [\d,]+ of [\d,]+ bytes are there"),
+    "truncated within its first page": (_cut_within_a_page, r"it is cut off: 1,000 of [\d,]+ bytes are there"),
+    "emptied": (_empty, "the file is empty, and it was not"),
+    "emptied beside its WAL": (_empty_with_wal, "the file is empty, and it was not"),
+    "lost beside its WAL": (_lost_with_wal, "the file is missing, and its WAL is still there"),
+    "no database": (_text, "it is no SQLite database: it begins like something else"),
+    "without a header": (_zeros, "its header is gone: it begins with zeros"),
+    "scrambled": (_scrambled, "it is damaged: its pages do not fit together"),
+    "with a table overwritten": (_table_gone, "it is damaged: its pages do not fit together"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_damage_is_named_and_nothing_is_changed(kind: str, database: Path, plain_settings: Settings) -> None:
+    change, words = KINDS[kind]
+    change(database)
+    before, there = fingerprints(database), database.exists()
+    told = await refusal(database, plain_settings)
+    assert isinstance(told, IntegrityError)
+    text = str(told)
+    assert text.startswith(f"ACODE-DB-007: cannot open {database}: ")
+    assert re.search(words, text), text
+    assert "`acode-tui db restore`" in text
+    assert "`acode-tui db recover --from postgres`" in text
+    assert fingerprints(database) == before
+    assert database.exists() == there
+
+
+async def test_damage_beside_a_wal_leaves_the_wal_too(database: Path, plain_settings: Settings) -> None:
+    leave_wal(database)
+    _text(database)
+    before = fingerprints(database)
+    assert len(before) == 2
+    assert "it is no SQLite database" in str(await refusal(database, plain_settings))
+    assert fingerprints(database) == before
+
+
+async def test_a_damaged_page_that_opening_does_not_see_is_named_when_it_is_read(
+    database: Path, plain_settings: Settings
+) -> None:
+    with foreign(database) as connection:
+        connection.executemany(
+            "INSERT INTO sessions (id, task_description, state, created_at, updated_at, workspace_id) "
+            "VALUES (?, ?, 'Created', '2026', '2026', 'w')",
+            [(f"filler {number}", "x" * 900) for number in range(50)],
+        )
+        (last,) = connection.execute("SELECT max(pageno) FROM dbstat WHERE name = 'sessions'").fetchone()
+    data = bytearray(database.read_bytes())
+    data[(last - 1) * 4096 : last * 4096] = b"\xa5" * 4096
+    database.write_bytes(data)
+    before = fingerprints(database)
+    with pytest.raises(IntegrityError, match="ACODE-DB-007") as refused:
+        async with open_workspace(database.parent.parent, settings=plain_settings) as workspace:
+            await workspace._readers.run(
+                lambda raw: raw.execute("SELECT sum(length(metadata)) FROM sessions").fetchall()
+            )
+    assert str(database) in str(refused.value)
+    assert "`acode-tui db restore`" in refused.value.hint
+    assert fingerprints(database) == before
+
+
+@pytest.mark.parametrize("wal", [False, True])
+async def test_a_database_of_another_program_is_left_alone(wal: bool, tmp_path: Path, plain_settings: Settings) -> None:
+    database = tmp_path / ".agent" / "workspace.db"
+    database.parent.mkdir()
+    with foreign(database) as connection:
+        connection.execute("PRAGMA journal_mode = WAL" if wal else "PRAGMA user_version = 3")
+        connection.execute("CREATE TABLE schema_migrations (version TEXT)")
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = fingerprints(database)
+    told = await refusal(database, plain_settings)
+    assert isinstance(told, SchemaMismatchError)
+    assert "another program" in told.message
+    assert fingerprints(database) == before
+
+
+async def test_an_empty_database_that_another_program_has_marked_is_left_alone(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
+    database = tmp_path / ".agent" / "workspace.db"
+    database.parent.mkdir()
+    with foreign(database) as connection:
+        connection.execute("PRAGMA application_id = 252006673")
+    before = fingerprints(database)
+    assert "another program" in str(await refusal(database, plain_settings))
+    assert fingerprints(database) == before
+
+
+@contextmanager
+def _as_somebody_else(folder: Path) -> Iterator[None]:
+    """This process as the owner of the folder, and not root: to root every file is open."""
+    before = os.geteuid()
+    if before == 0:
+        for each in (folder, *folder.rglob("*")):
+            os.chown(each, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.fixture
+def lent() -> Iterator[Path]:
+    """A folder that others may enter, as pytest's own may not be."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        for each in (folder, *folder.rglob("*")):
+            each.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "folder_mode", "words"),
+    [
+        (0o200, 0o700, "you may not read it (mode 0200"),
+        (0o400, 0o700, "you may not write to it (mode 0400"),
+        (0o600, 0o500, "you may not write to its folder (mode 0500"),
+    ],
+)
+async def test_missing_rights_are_named_and_nothing_is_changed(
+    file_mode: int, folder_mode: int, words: str, database: Path, lent: Path, plain_settings: Settings
+) -> None:
+    folder = lent / ".agent"
+    shutil.copytree(database.parent, folder)
+    copy = folder / database.name
+    with _as_somebody_else(lent):
+        copy.chmod(file_mode)
+        folder.chmod(folder_mode)
+        told = await refusal(copy, plain_settings)
+        copy.chmod(0o600)
+    assert isinstance(told, DatabaseConnectionError)
+    assert told.message.startswith(f"cannot open {copy}: {words}")
+    assert "owner and mode" in told.hint
+    assert fingerprints(copy) == fingerprints(database)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "words"),
+    [
+        ({"f_bavail": 0}, DiskFullError, "the disk is full"),
+        ({"f_flag": os.ST_RDONLY}, DatabaseConnectionError, "its file system is read-only"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_named(
+    place: dict[str, int], kind: type[AcodeError], words: str, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = os.statvfs(database.parent)
+
+    class Place:
+        f_bavail = place.get("f_bavail", plain.f_bavail)
+        f_flag = place.get("f_flag", plain.f_flag)
+
+    monkeypatch.setattr(faults.os, "statvfs", lambda folder: Place)  # type: ignore[attr-defined]
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    told = opening_fault(error, database)
+    assert isinstance(told, kind)
+    assert words in told.message
+
+
+def test_an_empty_file_is_filled_only_where_no_workspace_has_lived(tmp_path: Path) -> None:
+    database = tmp_path / "workspace.db"
+    require_content(database, has_lived=True)
+    database.touch()
+    require_content(database, has_lived=False)
+    with pytest.raises(IntegrityError, match="the file is empty"):
+        require_content(database, has_lived=True)
+    database.unlink()
+    wal_of(database).touch()
+    require_content(database, has_lived=True)
+
+
+async def test_backups_show_that_an_emptied_file_had_something_in_it(tmp_path: Path, plain_settings: Settings) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        await workspace.backup()
+        database = workspace.database_path
+    (database.parent / "workspace.id").unlink()
+    _empty(database)
+    assert "the file is empty" in str(await refusal(database, plain_settings))
+    assert database.stat().st_size == 0
+
+
+async def test_a_file_that_was_moved_away_makes_room_for_a_new_one(database: Path, plain_settings: Settings) -> None:
+    database.rename(database.with_name("old.db"))
+    async with open_workspace(database.parent.parent, settings=plain_settings) as workspace:
+        assert (await workspace.store.list()).total == 0
+
+
+async def test_the_configured_file_is_the_one_that_is_named(tmp_path: Path, plain_settings: Settings) -> None:
+    settings = msgspec.structs.replace(
+        plain_settings,
+        persistence=PersistenceSettings(sqlite=SqliteSettings(path="data/runs.db")),
+        backup=BackupSettings(directory="data/backups"),
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "runs.db").write_bytes(b"x" * 5000)
+    with pytest.raises(IntegrityError, match=r"data/runs\.db: it is no SQLite database"):
+        async with open_workspace(tmp_path, settings=settings):
+            pass
