@@ -45,6 +45,7 @@ MAIN: list[Binding] = [
     ),
     key("reload", "R", "app.reload", "read again", "Read again what is shown", show=False, shown_as="R"),
     key("sort", "O", "sort", "order", "Order by last activity or by creation", show=False, shown_as="O"),
+    key("settings", "o", "settings", "settings", "The settings, and changing them", show=False),
     key("copy_id", "y", "copy_id", "copy id", "Copy the id of the session under the cursor", show=False),
     key("back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False),
 ]
@@ -141,6 +142,13 @@ HEALTH: list[Binding] = [
     CLOSE,
     key("reload", "R", "app.reload", "look again", "Look at everything again now", shown_as="R"),
     key("copy", "y", "copy", "copy", "Copy the command that would help, or what was found"),
+]
+
+SETTINGS: list[Binding] = [
+    key("edit", "e", "edit", "change", "Change the setting under the cursor", shown_as="enter e"),
+    key("close", "escape,backspace", "leave", "back", "Leave the line, then the screen", shown_as="esc"),
+    key("place", "u", "place", "whose file", "Change this workspace's file, or your own for all of them"),
+    key("copy", "y", "copy", "copy", "Copy the setting and its value"),
 ]
 
 LOG: list[Binding] = [

@@ -29,6 +29,12 @@ class Doors(LiveScreen[None]):
 
             self.app.push_screen(HealthScreen())
 
+    def action_settings(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.screens.settings import SettingsScreen
+
+            self.app.push_screen(SettingsScreen())
+
     def action_migrate(self) -> None:
         if self.workspace is not None:
             from acode_tui.tui.screens.migrate import MigrateScreen

@@ -56,16 +56,10 @@ def theme_keeper(root: Path) -> Callable[[str], None]:
     """Writes ``tui.theme`` where it is set for this workspace, else into the user's own file. Raises ConfigError."""
 
     def keep(name: str) -> None:
-        from acode_tui.config import Origin, keys, load, user_config_path, workspace_config_path
-        from acode_tui.config.edit import set_value
-        from acode_tui.config.load import read_text
-        from acode_tui.files import make_private_folder, replacing
+        from acode_tui.config import Origin, keys, load
+        from acode_tui.tui.preferences import put
 
         of_workspace = load(root).origins["tui.theme"] is Origin.WORKSPACE
-        path = workspace_config_path(root) if of_workspace else user_config_path()
-        text = set_value(read_text(path), keys.find("tui.theme"), name)
-        make_private_folder(path.parent)
-        with replacing(path.resolve()) as file:
-            file.write(text.encode())
+        put(root, keys.find("tui.theme"), name, "workspace" if of_workspace else "user")
 
     return keep

@@ -1,0 +1,235 @@
+"""The settings: what each is for, its value, its origin, and changing it. A refusal stands where one types."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from acode_tui.config import Origin
+from acode_tui.domain.errors import ConfigError
+from acode_tui.tui import preferences
+from acode_tui.tui.bindings import SETTINGS
+from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.preferences import ORIGINS, Place, Preference
+from acode_tui.tui.styles import style_path
+from acode_tui.tui.text import line, styled
+from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
+from acode_tui.tui.widgets.scrolling import TextPanel
+from acode_tui.tui.widgets.title import TitleLine
+
+if TYPE_CHECKING:
+    from acode_tui.tui.ports import DashboardWorkspace
+
+
+class SettingTable(KeyedTable):
+    """Settings below the headings of their sections."""
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        name = Column("name", "setting", 26 if width < 100 else 32)
+        return (name, Column("value", "value"), Column("from", "from", 14))
+
+
+class SettingsScreen(LiveScreen[None]):
+    """A list, what is allowed, and a line to type in."""
+
+    CSS_PATH = style_path("screens.tcss")
+    BINDINGS: ClassVar[list[BindingType]] = [*SETTINGS]
+    AUTO_FOCUS = "SettingTable"
+
+    @dataclass
+    class SettingsRead(Message):
+        """What the files and the environment say now."""
+
+        settings: list[Preference]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings: dict[str, Preference] = {}
+        self._place: Place = "workspace"
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine("settings")
+        with Vertical(classes="frame", id="list"):
+            yield SettingTable(id="records")
+        yield TextPanel("Setting", id="detail")
+        with Vertical(id="editing"):
+            yield Input(id="value", placeholder="a new value")
+            yield Static("", id="verdict", markup=False)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#editing").display = False
+        self._retitle()
+
+    def _retitle(self) -> None:
+        path = str(preferences.place_path(self.dashboard.root, self._place))
+        shown = path.removeprefix(f"{self.dashboard.root}/")
+        whose = "this workspace" if self._place == "workspace" else "all your workspaces"
+        self.query_one(TitleLine).say(f"changes are for {whose}", styled(line(shown, 60), "$foreground-muted"))
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        root = self.dashboard.root
+        self.post_message(self.SettingsRead(await self.dashboard.in_thread(preferences.read, root)))
+
+    @on(SettingsRead)
+    def _read(self, event: SettingsRead) -> None:
+        self._settings = {setting.key.name: setting for setting in event.settings}
+        headings: dict[str, str] = {}
+        for setting in event.settings:
+            if setting.key.section not in headings.values():
+                headings[setting.key.name] = setting.key.section
+        self._fit()
+        table = self.query_one(SettingTable)
+        table.show([(name, _row(setting)) for name, setting in self._settings.items()], headings=headings)
+        self._describe()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        self.query_one(SettingTable).lay_out(max(self.query_one("#list").content_size.width, 40))
+
+    @property
+    def _setting(self) -> Preference | None:
+        return self._settings.get(self.query_one(SettingTable).cursor_key or "")
+
+    @on(KeyedTable.RowHighlighted)
+    def _describe(self) -> None:
+        setting = self._setting
+        if setting is not None:
+            panel = self.query_one("#detail", TextPanel)
+            panel.border_title = setting.key.name
+            panel.say(_detail(setting))
+
+    # Editing
+
+    @property
+    def editing(self) -> bool:
+        return bool(self.query_one("#editing").display)
+
+    @on(KeyedTable.RowSelected)
+    def action_edit(self) -> None:
+        setting = self._setting
+        if setting is None:
+            return
+        if setting.overridden:
+            said = f"{setting.overridden} holds this value; a file cannot change it"
+            self.notify(said, title=setting.key.name, severity="warning", markup=False)
+            return
+        self.query_one("#editing").display = True
+        typing = self.query_one(Input)
+        typing.value = setting.text
+        typing.focus()
+        self._judge(setting.text)
+        self.refresh_bindings()
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        if self.editing:
+            self._judge(event.value)
+
+    def _judge(self, text: str) -> Any:
+        """Say whether a text is allowed; answers its value, None if it is not."""
+        setting = self._setting
+        if setting is None:
+            return None
+        try:
+            value = preferences.check(setting.key, text)
+        except ConfigError as error:
+            self._say(f"✗ {error.message}" + (f"; {error.hint}" if error.hint else ""), "$text-error")
+            return None
+        self._say(f"✓ enter writes it; allowed: {setting.key.allowed}", "$text-success")
+        return value
+
+    def _say(self, text: str, style: str) -> None:
+        self.query_one("#verdict", Static).update(styled(text, style))
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        setting, place = self._setting, self._place
+        typed = event.value
+        value = self._judge(typed)
+        if setting is None or value is None:
+            return
+        root = self.dashboard.root
+
+        async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
+            try:
+                return await self.dashboard.in_thread(preferences.put, root, setting.key, value, place)
+            except ConfigError as error:
+                # A value may be fine alone and not beside another; that is said where it was typed.
+                self.post_message(self.Refused(error, typed))
+                return None
+
+        self.dashboard.actions.begin("settings", write)
+        self.action_leave()
+
+    @dataclass
+    class Refused(Message):
+        """The value is not allowed beside the others."""
+
+        error: ConfigError
+        text: str
+
+    @on(Refused)
+    def _refused(self, event: Refused) -> None:
+        with self.query_one(Input).prevent(Input.Changed):
+            self.action_edit()
+            self.query_one(Input).value = event.text
+        self._say(f"✗ {event.error.message}", "$text-error")
+
+    def action_leave(self) -> None:
+        if self.editing:
+            self.query_one("#editing").display = False
+            self.query_one(SettingTable).focus()
+            self.refresh_bindings()
+        else:
+            self.dismiss()
+
+    def action_place(self) -> None:
+        self._place = "user" if self._place == "workspace" else "workspace"
+        self._retitle()
+
+    def action_copy(self) -> None:
+        setting = self._setting
+        if setting is not None:
+            self.dashboard.copy(f"{setting.key.name} = {setting.shown}", "setting")
+
+
+def _row(setting: Preference) -> Row:
+    own = setting.origin is not Origin.DEFAULT
+    return {
+        "name": (setting.key.leaf, "plain"),
+        "value": (setting.shown, "busy" if own else "quiet"),
+        "from": (ORIGINS[setting.origin], "busy" if own else "quiet"),
+    }
+
+
+def _detail(setting: Preference) -> Content:
+    key = setting.key
+    held = [_fact("held by", f"{setting.overridden}; a file cannot change it")] if setting.overridden else []
+    return Content("\n").join(
+        [
+            styled(key.doc.replace("`", ""), "bold"),
+            Content(""),
+            _fact("value", setting.shown),
+            _fact("from", ORIGINS[setting.origin]),
+            *held,
+            _fact("default", key.default_text.replace("`", "")),
+            _fact("allowed", key.allowed),
+            _fact("shell", f"acode-tui config set {key.name} VALUE"),
+            _fact("or", key.variable),
+        ]
+    )
+
+
+def _fact(name: str, value: str) -> Content:
+    return Content.assemble((f"{name:<9}", "$foreground-muted"), styled(value, "$foreground"))
