@@ -75,7 +75,9 @@ def command(
 
 def _print_plan(plan: "RecoveryPlan", *, err: bool = False) -> None:
     found = plan.file if not plan.reason else f"{plan.file}: {plan.reason}"
-    unsent = "unknown" if plan.unsent is None else f"{plan.unsent:,} records; they would be lost"
+    unsent = f"{plural(plan.unsent, 'record')}, which would be lost" if plan.unsent else "nothing"
+    if plan.unsent is None:
+        unsent = "unknown" if plan.file == "damaged" else "-"
     print_fields(
         [
             ("workspace", plan.workspace_id),

@@ -14,17 +14,15 @@ from time import perf_counter
 import msgspec
 
 from acode_tui.config import Settings, resolve_path
-from acode_tui.config.root import AGENT_DIR
-from acode_tui.config.workspace_id import known_ids
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.files import make_private_folder
 from acode_tui.ops.check import check_workspace_file
 from acode_tui.ops.rebuild import RebuildProgress, ready, rebuild
+from acode_tui.ops.recover import find_workspace
 from acode_tui.ops.restore import restore_backup
 from acode_tui.ops.team import open_pool
 from acode_tui.ops.validate import compare_sessions, pages
-from acode_tui.ops.whose import chosen
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.backup_files import Backup, read_backups
 from acode_tui.storage.sqlite.building import read_counts
@@ -125,12 +123,7 @@ async def _try_recovery(
         async with open_pool(settings) as pool:
             told("asking the server")
             source = await ready(pool, settings)
-            workspace = chosen(
-                await source.workspaces(),
-                named=None,
-                in_file=live.workspace_id,
-                remembered=known_ids(root / AGENT_DIR),
-            )
+            workspace = await find_workspace(source, root, settings, live)
             name = workspace.id
             total = sum((await source.counts(workspace.id)).values())
             locks = scratch / "locks"

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from acode_tui.config import Settings
+from acode_tui.config import Settings, resolve_path
 from acode_tui.config.root import AGENT_DIR
 from acode_tui.config.workspace_id import keep_id, known_ids
 from acode_tui.domain.clock import WallClock, system_clock
-from acode_tui.domain.errors import RecoveryError
+from acode_tui.domain.errors import RecoveryError, TransactionError
 from acode_tui.logs import get_logger
 from acode_tui.ops.rebuild import Progress, ready, rebuild
 from acode_tui.ops.team import open_pool
 from acode_tui.ops.whose import chosen
-from acode_tui.storage.sqlite import swap
-from acode_tui.storage.sqlite.exclusive import exclusive
+from acode_tui.storage.ports import TeamWorkspace
+from acode_tui.storage.sqlite import exclusive, swap
+from acode_tui.storage.sqlite.backup_files import read_backups
 from acode_tui.storage.sqlite.standing import StandingFile, look_at
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ log = get_logger("acode_tui.ops")
 
 STAGING = ".recovering"
 """What is added to the file's name while the new one is built."""
+
+_TRY_SECONDS = 0.1
 
 Confirm = Callable[["RecoveryPlan"], bool]
 
@@ -47,7 +50,7 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workspace_id: str
     path: str
     file: str
-    """``missing``, ``damaged`` or ``sound``."""
+    """``missing``, ``damaged``, ``sound``, or ``unusable``: another program's, a newer one's, or not to be read."""
     reason: str
     unsent: int | None
     counts: dict[str, int]
@@ -73,7 +76,7 @@ async def plan_recovery(root: Path, settings: Settings, *, workspace_id: str | N
     database = settings.persistence.sqlite.resolve(root)
     async with open_pool(settings) as pool:
         source = await ready(pool, settings)
-        return await _plan(source, root, database, await asyncio.to_thread(look_at, database), workspace_id)
+        return await _plan(source, root, settings, await asyncio.to_thread(look_at, database), workspace_id)
 
 
 async def recover(
@@ -88,7 +91,7 @@ async def recover(
     """Rebuild the workspace file in ``root``; nobody may have it open.
 
     ``workspace_id`` (a unique beginning is enough) says which of the server's workspaces; without it the file, what the
-    folder remembers, or the only one there is. ``confirm`` is asked before a file that is sound is replaced.
+    folder remembers, or the only one there is. ``confirm`` is asked before a file that is not damaged is replaced.
     Raises AcodeError; the file is then as it was.
     """
     started = perf_counter()
@@ -97,15 +100,14 @@ async def recover(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings))
         source = await ready(pool, settings)
-        alone = exclusive(database)
-        await asyncio.to_thread(alone.__enter__)
-        stack.push(alone.__exit__)
+        await _alone(stack, database)
         standing = await asyncio.to_thread(look_at, database)
-        plan = await _plan(source, root, database, standing, workspace_id)
-        if standing.is_sound and not confirm(plan):
+        plan = await _plan(source, root, settings, standing, workspace_id)
+        if standing.exists and not standing.is_damaged and not confirm(plan):
+            why = f"it is sound{_unsent(plan)}" if standing.is_sound else standing.reason
             raise RecoveryError(
-                f"{database} is sound, and {plan.unsent or 0:,} of its records were never sent",
-                hint="nothing was changed; add --force to replace it all the same, the old file is kept",
+                f"{database} is not damaged: {why}; nothing was changed",
+                hint="add --force to replace it all the same, the old file is kept",
             )
         rebuilt = await rebuild(
             pool,
@@ -136,20 +138,42 @@ async def recover(
     )
 
 
+async def _alone(stack: AsyncExitStack, database: Path) -> None:
+    """Have the file alone until the stack ends; not in a thread, which could not be broken off."""
+    tries = round(exclusive.EXCLUSIVE_SECONDS / _TRY_SECONDS)
+    while True:
+        try:
+            stack.enter_context(exclusive.exclusive(database, timeout_seconds=0))
+            return
+        except TransactionError:
+            if tries <= 0:
+                raise
+        tries -= 1
+        await asyncio.sleep(_TRY_SECONDS)
+
+
+def _unsent(plan: RecoveryPlan) -> str:
+    return f", and {plan.unsent:,} of its records were never sent" if plan.unsent else ""
+
+
+async def find_workspace(
+    source: "RecoverySource", root: Path, settings: Settings, standing: StandingFile, *, named: str | None = None
+) -> TeamWorkspace:
+    """Which of the server's workspaces this folder holds, or held. Raises AcodeError where nothing decides."""
+    backups, _ = await asyncio.to_thread(read_backups, resolve_path(root, settings.backup.directory))
+    remembered = (*known_ids(root / AGENT_DIR), *(each.workspace_id for each in backups if each.workspace_id))
+    return chosen(await source.workspaces(), named=named, in_file=standing.workspace_id, remembered=remembered)
+
+
 async def _plan(
-    source: "RecoverySource", root: Path, database: Path, standing: StandingFile, named: str | None
+    source: "RecoverySource", root: Path, settings: Settings, standing: StandingFile, named: str | None
 ) -> RecoveryPlan:
-    workspace = chosen(
-        await source.workspaces(),
-        named=named,
-        in_file=standing.workspace_id,
-        remembered=known_ids(root / AGENT_DIR),
-    )
-    state = "sound" if standing.is_sound else "damaged" if standing.exists else "missing"
+    workspace = await find_workspace(source, root, settings, standing, named=named)
+    state = "sound" if standing.is_sound else "damaged" if standing.is_damaged else "unusable"
     return RecoveryPlan(
         workspace_id=workspace.id,
-        path=str(database),
-        file=state,
+        path=str(settings.persistence.sqlite.resolve(root)),
+        file=state if standing.exists else "missing",
         reason=standing.reason,
         unsent=standing.pending,
         counts=await source.counts(workspace.id),

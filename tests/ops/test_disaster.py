@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from acode_tui.ops.rebuild import RebuildProgress
 from acode_tui.ops.recover import recover
 from acode_tui.ops.validate import compare
 from acode_tui.storage.postgres import recovery
+from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.sqlite import exclusive
 from acode_tui.storage.sqlite.building import Building
 from acode_tui.workspace import Workspace
@@ -342,6 +345,61 @@ async def test_a_lost_file_is_known_by_what_the_folder_remembers(
     os.remove(shop / ".agent" / "workspace.db")
     done = await acode(shop, "db", "recover", "--from", "postgres", "--json")
     assert json.loads(done.stdout)["counts"]["sessions"] == 3
+
+
+async def test_a_file_that_was_made_anew_by_accident_does_not_hide_the_former_workspace(
+    shop: Path, time: FakeTime
+) -> None:
+    async with opened(shop, time) as workspace:
+        former = workspace.workspace_id
+    for left in (shop / ".agent").glob("workspace.db*"):
+        left.unlink()
+    async with opened(shop, time):
+        pass
+    asked = await acode(shop, "db", "recover", "--from", "postgres", "--force")
+    assert asked.exit_code == 1
+    assert "was here before" in asked.stderr
+    done = await acode(shop, "db", "recover", "--from", "postgres", "--force", "--workspace-id", former[:20])
+    assert done.exit_code == 0, done.stderr
+
+
+async def test_a_backup_says_whose_the_workspace_was(shop: Path, time: FakeTime, tmp_path: Path) -> None:
+    async with opened(tmp_path / "blog", time) as other:
+        await other.sync.sync_now()
+    await acode(shop, "db", "backup")
+    for left in (*(shop / ".agent").glob("workspace.*"), shop / ".agent" / "config.toml"):
+        left.unlink(missing_ok=True)
+    done = await acode(shop, "db", "recover", "--from", "postgres", "--json")
+    assert json.loads(done.stdout)["counts"]["sessions"] == 3
+
+
+async def test_a_newer_programs_file_is_no_damaged_one(shop: Path) -> None:
+    path = shop / ".agent" / "workspace.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
+        connection.commit()
+    before = files_in(shop)
+    refused = await acode(shop, "db", "recover", "--from", "postgres")
+    assert refused.exit_code == 1
+    assert "not damaged" in refused.stderr
+    assert files_in(shop) == before
+
+
+async def test_the_role_that_syncs_may_recover(
+    tmp_path: Path, time: FakeTime, pg_blank: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = "acode_recoverer"
+    await pg_blank.execute(
+        f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        provisioning_sql(role=role),
+    )
+    monkeypatch.setenv(URL, pg_blank.url_as(role))
+    async with opened(tmp_path, time) as workspace:
+        await add_run(workspace)
+        await workspace.sync.sync_now()
+    damage(tmp_path)
+    done = await acode(tmp_path, "db", "recover", "--from", "postgres")
+    assert done.exit_code == 0, done.stderr
 
 
 async def test_a_workspace_in_use_is_not_replaced(shop: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acode_tui.domain.errors import SyncError
+from acode_tui.ops import validate
 from acode_tui.ops.validate import Mismatch, compare, differences
 from acode_tui.storage.ports import RowChecksums
 from acode_tui.workspace import Workspace
@@ -87,6 +90,45 @@ async def test_what_was_not_sent_and_what_is_only_there_is_named(
 async def test_without_postgres_there_is_nothing_to_compare_with(workspace: Workspace) -> None:
     with pytest.raises(SyncError, match="not enabled"):
         await workspace.validate()
+
+
+class Held:
+    """A tier that holds these sessions, each with one row."""
+
+    def __init__(self, held: dict[str, bytes]) -> None:
+        self._held = held
+        self.asked: list[str] = []
+
+    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
+        return tuple(sorted(each for each in self._held if each > after)[:limit])
+
+    async def of_sessions(self, ids: tuple[str, ...]) -> dict[str, RowChecksums]:
+        self.asked += ids
+        return {each: {("sessions", each): self._held[each]} for each in ids if each in self._held}
+
+
+_HELD = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.sampled_from([b"1", b"2"]), max_size=30)
+
+
+@given(here=_HELD, there=_HELD)
+async def test_every_session_of_either_side_is_compared_once(here: dict[str, bytes], there: dict[str, bytes]) -> None:
+    local, team = Held(here), Held(there)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(validate, "PAGE", 3)
+        found = await compare(local, team)
+    together = sorted(here.keys() | there.keys())
+    assert local.asked == team.asked == together
+    assert found.compared == len(together)
+    assert found.matching == sum(here.get(each) == there.get(each) for each in together)
+    assert [each.id for each in found.mismatched] == [each for each in together if here.get(each) != there.get(each)]
+
+
+async def test_of_a_database_that_was_reset_the_first_rows_are_named_and_all_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(validate, "MOST_LISTED", 7)
+    found = await compare(Held({f"{number:04}": b"1" for number in range(120)}), Held({}))
+    assert (found.compared, found.matching, len(found.mismatched), found.mismatched_rows) == (120, 0, 7, 120)
 
 
 def test_rows_are_named_in_a_fixed_order() -> None:

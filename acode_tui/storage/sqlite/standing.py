@@ -15,12 +15,22 @@ from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import connect_to, has_content
 from acode_tui.storage.sqlite.migrate import plan
 
+_HAS_META = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'workspace_meta'"
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""The last one is what a statement over a schema says that lost a table or column."""
+
+_SHORT = (sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
+
 
 class StandingFile(msgspec.Struct, frozen=True, kw_only=True):
-    """``reason`` says why the file is not sound; ``pending`` counts the records that were never sent."""
+    """``reason`` says why the file is not sound; ``pending`` counts the records that were never sent.
+
+    A file that is not sound need not be damaged: it may be another program's, a newer one's, or somebody else's.
+    """
 
     exists: bool
     is_sound: bool = False
+    is_damaged: bool = False
     reason: str = ""
     workspace_id: str | None = None
     pending: int | None = None
@@ -36,7 +46,7 @@ def look_at(database: Path) -> StandingFile:
     except OSError as error:
         return StandingFile(exists=True, reason=error.strerror or str(error))
     if size == 0 and not _beside(database, "-wal").exists():
-        return StandingFile(exists=True, reason="it is empty")
+        return StandingFile(exists=True, is_damaged=True, reason="it is empty")
     # One that may write folds a WAL into the file when it is closed; one that may not leaves an empty WAL behind.
     beside = any(has_content(_beside(database, suffix)) for suffix in ("-wal", "-journal"))
     try:
@@ -44,33 +54,41 @@ def look_at(database: Path) -> StandingFile:
             connection.execute("PRAGMA query_only = ON")
             return _read(connection)
     except sqlite3.Error as error:
-        return StandingFile(exists=True, reason=str(error))
+        return StandingFile(exists=True, is_damaged=_is_damage(error), reason=str(error))
 
 
 def _read(connection: sqlite3.Connection) -> StandingFile:
-    workspace_id, pending, sessions, reason = None, None, None, ""
+    workspace_id, pending, sessions, reason, is_damaged = None, None, None, "", False
     try:
+        if connection.execute(_HAS_META).fetchone() is not None:
+            workspace_id = meta.read(connection, meta.WORKSPACE_ID)
         plan(connection, packaged("sqlite"))
-        workspace_id = meta.read(connection, meta.WORKSPACE_ID)
         pending = connection.execute("SELECT count(*) FROM outbox WHERE processed_at IS NULL").fetchone()[0]
         sessions = connection.execute("SELECT count(*) FROM sessions").fetchone()[0]
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            reason = found
+            reason, is_damaged = found, True
         elif workspace_id is None:
             reason = "it is no workspace"
     except AcodeError as error:
         reason = error.message
     except sqlite3.Error as error:
-        reason = str(error)
+        reason, is_damaged = str(error), _is_damage(error)
     return StandingFile(
         exists=True,
         is_sound=not reason,
+        is_damaged=is_damaged,
         reason=reason,
         workspace_id=workspace_id,
         pending=pending,
         sessions=sessions,
     )
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file's content is wrong, not that it may not or cannot read it now."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and (code & 0xFF in _DAMAGE or code in _SHORT)
 
 
 def _beside(path: Path, suffix: str) -> Path:
