@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from acode_tui.domain.errors import TransactionError
+from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.exclusive import holders, share
@@ -41,7 +41,10 @@ def measure(database: Path, *, seconds: float, go_on: GoOn) -> Room:
     """Look, and change nothing. Raises AcodeError, SchemaMismatchError for a file of another or a newer program."""
 
     def read(connection: sqlite3.Connection) -> int:
-        plan(connection, packaged("sqlite"))
+        if plan(connection, packaged("sqlite")).from_version is None:
+            raise DatabaseConnectionError(
+                f"there is no workspace in {database} yet: it is empty", hint="it was left as it is"
+            )
         pages, unused, size = (
             int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_count", "freelist_count", "page_size")
