@@ -226,6 +226,10 @@ class Outbox(Protocol):
 
     async def get(self, record_id: int) -> OutboxRecord: ...
 
+    async def last_refused(self) -> OutboxRecord | None:
+        """The unfinished record that the server refused last, with its error; None where there is none."""
+        ...
+
     async def list(self, *, status: OutboxStatus = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]: ...
 
     async def retry(self, record_ids: Sequence[int] | None = None) -> int:
@@ -280,12 +284,17 @@ class ConflictLog(Protocol):
 
 
 class SchemaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A tier's schema: the version it is at, the one this program wants, and what lies between."""
+    """A tier's schema: the version it is at, the one this program wants, and what lies between.
+
+    ``description`` and ``applied_at`` tell of the migration that came last.
+    """
 
     tier: Literal["sqlite", "postgres"]
     version: str | None
     target: str
     pending: tuple[str, ...] = ()
+    description: str = ""
+    applied_at: datetime | None = None
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -9,9 +9,11 @@ import gc
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import msgspec
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.events import Key
@@ -28,9 +30,11 @@ from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import key_commands
 from acode_tui.tui.copying import copy
 from acode_tui.tui.jobs import Jobs
+from acode_tui.tui.layout import Layout
 from acode_tui.tui.lifetime import Lifetime
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.state import DashboardState
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.wearing import Wearing
@@ -64,23 +68,28 @@ class Dashboard(App[int]):
         wall: WallClock = system_clock,
         zone: tzinfo | None = None,
         save_theme: Callable[[str], None] | None = None,
+        layout: Layout | None = None,
+        save_layout: Callable[[Layout], None] = lambda layout: None,
         settle: Callable[[], None] = lambda: None,
         migrate_only: "MigrateOnly | None" = None,
     ) -> None:
         """``opening`` opens the workspace; ``zone`` is where times are shown in, None the machine's own;
-        ``save_theme`` keeps a chosen theme for the next start; ``settle`` is called once the first frame stands, and
-        again once the workspace does. ``migrate_only`` asks before migrations run.
+        ``save_theme`` keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``; ``settle`` is
+        called once the first frame stands, and again once the workspace does. ``migrate_only`` asks before migrations
+        run.
         """
         super().__init__()
         self.root = root
         self.settings = settings
         self.zone = zone
+        self.state = DashboardState.of(layout or Layout(), settings.tui.page_size)
         self.team = TeamRuns(self.report)
         self.jobs = Jobs(self.report, self._jobs_changed)
         self.actions = Actions(self)
         self._life = Lifetime(self, opening, migrate_only=migrate_only, settle=settle)
         self._importer = importer
         self._wall = wall
+        self._save_layout = save_layout
         self._team_timer: Timer | None = None
         self._followed: Settings | None = None
         self._wearing = Wearing(self, settings.tui.theme, save_theme)
@@ -111,7 +120,7 @@ class Dashboard(App[int]):
     # The workspace's life
 
     def get_default_screen(self) -> Screen[Any]:
-        return MainScreen(self.settings.tui.page_size)
+        return MainScreen()
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._life.begin)
@@ -137,6 +146,29 @@ class Dashboard(App[int]):
         for screen in self.screen_stack if self.is_running else ():
             if isinstance(screen, LiveScreen):
                 screen.refresh_now()
+
+    # What is known
+
+    def troubled(self, error: AcodeError) -> None:
+        """The workspace's file cannot be read now; every screen goes on with what it has, and says so."""
+        self._tell_trouble(error)
+
+    def answered(self) -> None:
+        """The workspace's file was read."""
+        self._tell_trouble(None)
+
+    def _tell_trouble(self, error: AcodeError | None) -> None:
+        before, self.state.trouble = self.state.trouble, error
+        if str(before or "") != str(error or ""):
+            for screen in self.screen_stack if self.is_running else ():
+                if isinstance(screen, LiveScreen):
+                    screen.trouble_changed()
+
+    def lay_out(self, **changes: Any) -> Layout:
+        """Change how the first screen is laid out, and keep that for the next start."""
+        self.state.layout = msgspec.structs.replace(self.state.layout, **changes)
+        self._save_layout(self.state.layout)
+        return self.state.layout
 
     # Whose runs
 
@@ -259,17 +291,22 @@ def _settle() -> None:
 
 def run_dashboard(root: Path, settings: Settings) -> int:
     """Open the workspace at ``root`` and show it until the user leaves. Raises AcodeError if it cannot be opened."""
+    from acode_tui.tui.layout import layout_path, load_layout, save_layout
     from acode_tui.tui.opening import migrate_only, open_for_dashboard, theme_keeper
 
+    kept_at = layout_path()
+    layout = load_layout(kept_at)
     app = Dashboard(
         root,
         settings,
         opening=open_for_dashboard(root, settings),
         save_theme=theme_keeper(root),
+        layout=layout,
+        save_layout=partial(save_layout, kept_at),
         settle=_settle,
         migrate_only=migrate_only(root, settings),
     )
-    code = app.run()
+    code = app.run(mouse=layout.mouse)
     if app.fault is not None:
         raise app.fault
     return code or app.return_code or 0

@@ -29,6 +29,8 @@ MAIN: list[Binding] = [
     key("previous_page", "left_square_bracket", "page(-1)", "page", "Previous page", shown_as="["),
     key("next_page", "right_square_bracket", "page(1)", "page", "Next page", shown_as="]"),
     key("first_page", "left_curly_bracket", "first_page", "first page", "First page", show=False, shown_as="{"),
+    key("last_page", "right_curly_bracket", "last_page", "last page", "Last page", show=False, shown_as="}"),
+    key("jump", "number_sign", "jump", "jump", "Go to a session by its id, or its beginning", show=False, shown_as="#"),
     key("retries", "r", "retries", "retries", "Refused records and dead letters"),
     key("conflicts", "c", "conflicts", "conflicts", "Versions that met, and which one won"),
     key("log", "l", "log", "log", "The program's own log, live"),
@@ -44,10 +46,19 @@ MAIN: list[Binding] = [
         shown_as="T",
     ),
     key("reload", "R", "app.reload", "read again", "Read again what is shown", show=False, shown_as="R"),
-    key("sort", "O", "sort", "order", "Order by last activity or by creation", show=False, shown_as="O"),
+    key("sort", "O", "sort", "order", "Order by last activity, by creation or by state", show=False, shown_as="O"),
+    key("group", "d", "group", "headings", "A heading above the sessions of each day, or of each state", show=False),
+    key("panes", "v", "panes", "panes", "Show the four panes, or leave their room to the list", show=False),
+    key("mouse", "M", "mouse", "mouse", "Let the dashboard have the mouse, or the terminal", show=False, shown_as="M"),
     key("settings", "o", "settings", "settings", "The settings, and changing them", show=False),
     key("copy_id", "y", "copy_id", "copy id", "Copy the id of the session under the cursor", show=False),
     key("back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False),
+]
+
+SESSIONS: list[Binding] = [
+    key("open", "enter", "select_cursor", "open", "Open the session under the cursor", shown_as="enter"),
+    key("first_page", "home", "screen.first_page", "first page", "First page, then its first row", show=False),
+    key("last_page", "end", "screen.last_page", "last page", "Last page, then its last row", show=False),
 ]
 
 TABLE: list[Binding] = [
@@ -162,12 +173,12 @@ CONFIRM: list[Binding] = [
     key("no", "n,escape", "answer(False)", "no", "Leave it"),
 ]
 
-FILTER: list[Binding] = [
-    Binding("enter", "apply", "show", tooltip="Show these states", id="confirm", priority=True),
+CHIPS: list[Binding] = [
+    key("chip_toggle", "space", "switch", "on/off", "Show sessions in this state, or not", shown_as="space"),
     key("all", "a", "all", "all", "Show every state"),
-    key("cancel", "escape,f", "cancel", "back", "Leave it as it was", shown_as="esc"),
-    key("down", "j", "move(1)", "down", "Next state", show=False),
-    key("up", "k", "move(-1)", "up", "Previous state", show=False),
+    key("chip_left", "left,h", "move(-1)", "left", "The state to the left", show=False),
+    key("chip_right", "right,l", "move(1)", "right", "The state to the right", show=False),
+    key("search_done", "enter,down,j,f,escape", "close", "to the list", "Go back to the list", shown_as="esc"),
 ]
 
 HELP: list[Binding] = [key("close", "escape,question_mark,q", "dismiss", "back", "Back", shown_as="esc")]
@@ -189,7 +200,18 @@ IMPORT: list[Binding] = [
 
 ESSENTIAL: frozenset[str] = frozenset(
     {"sync", "search", "filter", "open", "help", "quit", "close", "retry", "discard", "reviewed", "take_other"}
-    | {"next_match", "wrap", "previous_session", "level", "follow", "import_all", "cancel", "confirm", "open_pane"}
+    | {
+        "chip_toggle",
+        "next_match",
+        "wrap",
+        "previous_session",
+        "level",
+        "follow",
+        "import_all",
+        "cancel",
+        "confirm",
+        "open_pane",
+    }
 )
 """Ids that the footer shows where the terminal is too narrow for all."""
 

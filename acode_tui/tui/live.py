@@ -4,6 +4,7 @@ A timer that cancelled its own slow query would never finish one, so a tick that
 While another screen covers this one the timer rests; uncovered, it reads at once.
 """
 
+import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from textual import on
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+REST = 6.0
+"""How many times as long as a reading took the next one waits at least: a huge backlog must not cost a core."""
+
 
 class LiveScreen(Screen[Result]):
     """A screen whose ``read`` runs whenever the workspace has changed."""
@@ -34,6 +38,7 @@ class LiveScreen(Screen[Result]):
         self._stale = True
         self._seen: int | None = None
         self._complaint = ""
+        self._rest_until = 0.0
 
     @property
     def dashboard(self) -> "Dashboard":
@@ -59,20 +64,23 @@ class LiveScreen(Screen[Result]):
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
         """Read what may change without a commit. Runs in a worker."""
 
+    def trouble_changed(self) -> None:
+        """The workspace's file cannot be read any more, or can be again."""
+
     def refresh_now(self) -> None:
         """Read again at the next chance, whether or not anything was committed."""
         self._stale = True
         self.poll()
 
     def on_mount(self) -> None:
-        self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self.poll)
+        self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._tick)
         self.poll()
 
     def take_over(self, settings: Settings, before: Settings) -> None:
         """Go by changed settings: look as often as they say."""
         if self._timer is not None and settings.tui.refresh_seconds != before.tui.refresh_seconds:
             self._timer.stop()
-            self._timer = self.set_interval(settings.tui.refresh_seconds, self.poll, pause=not self.is_current)
+            self._timer = self.set_interval(settings.tui.refresh_seconds, self._tick, pause=not self.is_current)
 
     def on_screen_suspend(self) -> None:
         if self._timer is not None:
@@ -82,6 +90,10 @@ class LiveScreen(Screen[Result]):
         if self._timer is not None:
             self._timer.resume()
             self.refresh_now()
+
+    def _tick(self) -> None:
+        if asyncio.get_running_loop().time() >= self._rest_until:
+            self.poll()
 
     def poll(self) -> None:
         """Look whether something has changed, and read it; skipped while a reading is under way."""
@@ -95,6 +107,7 @@ class LiveScreen(Screen[Result]):
         self.run_worker(self._poll(workspace), name="poll", group="poll", exit_on_error=False)
 
     async def _poll(self, workspace: "DashboardWorkspace") -> None:
+        began = asyncio.get_running_loop().time()
         try:
             version = self.dashboard.team.turn if self.follows_team else await workspace.data_version()
             if self._stale or version != self._seen:
@@ -104,7 +117,11 @@ class LiveScreen(Screen[Result]):
             else:
                 await self.read_idle(workspace)
             self._complaint = ""
+            if not self.follows_team:
+                self.dashboard.answered()
         except AcodeError as error:
+            if not self.follows_team:
+                self.dashboard.troubled(error)
             # A server that is away is asked again at the next turn, not at every tick.
             self._stale = not self.follows_team
             if str(error) != self._complaint:
@@ -112,6 +129,8 @@ class LiveScreen(Screen[Result]):
                 self.dashboard.report(error)
         finally:
             self._reading = False
+            now = asyncio.get_running_loop().time()
+            self._rest_until = now + REST * (now - began)
 
     @on(Worker.StateChanged)
     def _worker_failed(self, event: Worker.StateChanged) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from acode_tui.domain.states import SessionState
 from acode_tui.storage.ports import SessionPage
 from acode_tui.tui.state import Overview
 
@@ -42,8 +43,22 @@ class Searched(Message):
     text: str
 
 
-class SearchClosed(Message):
-    """The search stays, and the list has the keys again."""
+@dataclass
+class IdAsked(Message):
+    """Somebody wants to see the session of this id, or of the one that begins so."""
+
+    prefix: str
+
+
+@dataclass
+class StatesChosen(Message):
+    """Only sessions in these states are to be shown; none means all."""
+
+    states: frozenset[SessionState]
+
+
+class LineClosed(Message):
+    """What was typed stays, and the list has the keys again."""
 
 
 @dataclass

@@ -1,15 +1,49 @@
 """One reading of what the header and the panes show, from the workspace's ports."""
 
 import asyncio
+import shutil
 
+from acode_tui.domain.errors import AcodeError
+from acode_tui.storage.ports import SchemaStatus
 from acode_tui.tui.ports import DashboardWorkspace
-from acode_tui.tui.state import Overview
+from acode_tui.tui.state import Overview, Space
 
 
 async def read_overview(workspace: DashboardWorkspace) -> Overview:
-    """Everything at a glance; the parts are read side by side."""
-    schema, outbox, counts, sync = await asyncio.gather(
-        workspace.schema(), workspace.outbox.stats(), workspace.conflicts.counts(), workspace.sync.status()
+    """Everything at a glance; the parts are read side by side. Raises AcodeError."""
+    (schema, fault), outbox, counts, sync, space = await asyncio.gather(
+        _schema(workspace),
+        workspace.outbox.stats(),
+        workspace.conflicts.counts(),
+        workspace.sync.status(),
+        asyncio.to_thread(_space, workspace),
     )
     last = await workspace.conflicts.list(limit=1) if counts.total else ()
-    return Overview(schema=schema, outbox=outbox, conflicts=counts, last_conflict=last[0] if last else None, sync=sync)
+    refused = await workspace.outbox.last_refused() if outbox.retrying or outbox.failed else None
+    return Overview(
+        schema=schema,
+        outbox=outbox,
+        conflicts=counts,
+        last_conflict=last[0] if last else None,
+        sync=sync,
+        last_refused=refused,
+        schema_fault=fault,
+        space=space,
+    )
+
+
+async def _schema(workspace: DashboardWorkspace) -> tuple[SchemaStatus, AcodeError | None]:
+    """The schema, and why it cannot be worked with: a newer program may have migrated the file meanwhile."""
+    try:
+        return await workspace.schema(), None
+    except AcodeError as error:
+        return SchemaStatus(tier="sqlite", version=None, target="", pending=()), error
+
+
+def _space(workspace: DashboardWorkspace) -> Space | None:
+    """Room on the workspace's disk; None where nobody can tell."""
+    try:
+        usage = shutil.disk_usage(workspace.agent_dir)
+    except OSError:
+        return None
+    return Space(free=usage.free, total=usage.total)

@@ -1,7 +1,7 @@
 """Which run is looked at and how: its newest reading, whether it is followed, and its neighbours in the list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from acode_tui.domain.entities import Artifact, Session, SessionGraph
@@ -72,19 +72,15 @@ class SessionWalk:
     filter: SessionFilter
     page_size: int
     ids: list[str]
-    after: str | None = None
-    _next: str | None = None
-    _previous: str | None = None
-    _known: bool = field(default=False)
+    next_cursor: str | None = None
+    previous_cursor: str | None = None
 
     async def step(self, runs: "RunStateReader", session_id: str, direction: int) -> str | None:
         """The session after (1) or before (-1) that one; None at the end of the list."""
         place = self.ids.index(session_id) + direction if session_id in self.ids else 0
         if 0 <= place < len(self.ids):
             return self.ids[place]
-        if not self._known:
-            await self._read(runs, after=self.after)
-        cursor = self._next if direction > 0 else self._previous
+        cursor = self.next_cursor if direction > 0 else self.previous_cursor
         if cursor is None:
             return None
         await self._read(runs, **({"after": cursor} if direction > 0 else {"before": cursor}))
@@ -96,4 +92,4 @@ class SessionWalk:
         page = await runs.list(self.filter, limit=self.page_size, after=after, before=before)
         found: Sequence[Session] = page.sessions
         self.ids = [session.id for session in found]
-        self._next, self._previous, self._known = page.next_cursor, page.previous_cursor, True
+        self.next_cursor, self.previous_cursor = page.next_cursor, page.previous_cursor

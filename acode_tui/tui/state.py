@@ -1,4 +1,7 @@
-"""What the dashboard knows, outside any widget: the overview of the panes and the page of the browser."""
+"""What the dashboard knows, outside any widget: the overview of the panes, the page of the browser, what is wrong.
+
+One object, held by the app. Screens feed it with what workers read; widgets only draw it.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,33 +10,58 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from acode_tui.domain.entities import SessionSummary
+from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.states import SessionState
+from acode_tui.storage.cursors import SortKey
 from acode_tui.storage.ports import (
     Conflict,
     ConflictCounts,
+    OutboxRecord,
     OutboxStats,
     SchemaStatus,
     SessionFilter,
     SessionPage,
-    SortKey,
 )
 from acode_tui.sync.ports import SyncStatus
+from acode_tui.tui.layout import Layout
+from acode_tui.tui.paging import Pages
 
 Source = Literal["local", "team"]
 
 HISTORY = 240
 """Samples of the backlog kept for the sparkline."""
 
+LOW_SPACE = 100_000_000
+"""Free bytes below which the disk counts as full: what is recorded may not fit any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Room on the disk that the workspace is on, in bytes."""
+
+    free: int
+    total: int
+
+    @property
+    def is_low(self) -> bool:
+        return self.free < LOW_SPACE
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One reading of everything that the header and the four panes show."""
+    """One reading of everything that the header and the four panes show.
+
+    ``schema_fault`` says why the schema is not one to work with, such as another program's newer one.
+    """
 
     schema: SchemaStatus
     outbox: OutboxStats
     conflicts: ConflictCounts
     last_conflict: Conflict | None
     sync: SyncStatus
+    last_refused: OutboxRecord | None = None
+    schema_fault: AcodeError | None = None
+    space: Space | None = None
 
     @property
     def eta(self) -> timedelta | None:
@@ -63,22 +91,20 @@ class Backlog:
 class Browser:
     """Which page of which sessions is shown.
 
-    ``anchors`` holds the cursor before each page from the first to the present one, so that going back shows the
-    pages that were seen and a refresh reads the same stretch again. ``joining`` is set while the team's runs are being
-    opened, and ``trouble`` says why those shown may be old.
+    ``joining`` is set while the team's runs are being opened, ``reading`` while another page is on its way, and
+    ``trouble`` says why those shown may be old.
     """
 
-    page_size: int
+    pages: Pages
     states: frozenset[SessionState] = frozenset()
     text: str = ""
     sort: SortKey = "updated"
-    anchors: list[str | None] = field(default_factory=lambda: [None])
+    grouped: bool = False
     rows: Sequence[SessionSummary] = ()
-    next_cursor: str | None = None
-    total: int | None = None
     loaded: bool = False
     source: Source = "local"
     joining: bool = False
+    reading: bool = False
     trouble: str = ""
 
     @property
@@ -91,45 +117,37 @@ class Browser:
         """Whether a filter or a search hides some of the sessions."""
         return bool(self.states or self.text.strip())
 
-    @property
-    def page_number(self) -> int:
-        return len(self.anchors)
-
-    @property
-    def page_count(self) -> int | None:
-        """Pages in all; None while the total is not known."""
-        if self.total is None:
-            return None
-        return max(-(-self.total // self.page_size), self.page_number)
-
-    def restart(self) -> None:
-        """Back to the first page, after the filter, the search or the order changed."""
-        self.anchors = [None]
-
-    def forward(self) -> bool:
-        """Step to the next page; False where there is none."""
-        if self.next_cursor is None:
-            return False
-        self.anchors.append(self.next_cursor)
-        return True
-
-    def back(self) -> bool:
-        """Step to the page before; False on the first."""
-        if len(self.anchors) == 1:
-            return False
-        self.anchors.pop()
-        return True
-
     def turn_to(self, source: Source) -> None:
         """Whose sessions are shown from now on, from their first page; search, filter and order stay."""
         self.source = source
         self.trouble = ""
-        self.restart()
+        self.pages.restart()
 
     def take(self, page: SessionPage) -> None:
         """Remember a page that was read."""
+        self.pages.take(page)
         self.rows = page.sessions
-        self.next_cursor = page.next_cursor
-        self.total = page.total
         self.loaded = True
+        self.reading = False
         self.trouble = ""
+
+
+@dataclass(slots=True)
+class DashboardState:
+    """Everything that is shown on the first screen. ``trouble`` is why the workspace's file cannot be read now."""
+
+    browser: Browser
+    layout: Layout
+    backlog: Backlog = field(default_factory=Backlog)
+    overview: Overview | None = None
+    trouble: AcodeError | None = None
+
+    @classmethod
+    def of(cls, layout: Layout, page_size: int) -> "DashboardState":
+        browser = Browser(Pages(page_size), sort=layout.sort, grouped=layout.grouped)
+        return cls(browser, layout)
+
+    def take(self, overview: Overview, now: datetime) -> None:
+        """Remember a reading."""
+        self.overview = overview
+        self.backlog.note(overview.outbox.pending, now)

@@ -3,6 +3,9 @@
 from datetime import datetime, timedelta, tzinfo
 
 _STEPS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+ORDERS = {"updated": "last activity", "created": "creation", "state": "state, what waits for you first"}
+"""How each order of sessions is called."""
+
 _BYTES = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -43,6 +46,20 @@ def duration(delta: timedelta) -> str:
     if seconds < 3_600:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
     return f"{int(seconds // 3_600)} h {int(seconds % 3_600 // 60)} min"
+
+
+def short_duration(delta: timedelta) -> str:
+    """A duration in at most six columns: ``45 s``, ``12 min``, ``3.2 h``, ``4.5 d``; nothing at all is a dash."""
+    seconds = delta.total_seconds()
+    if seconds < 1:
+        return "–"
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    if seconds < 3_600:
+        return f"{int(seconds // 60)} min"
+    if seconds < 86_400:
+        return f"{seconds / 3_600:.1f} h"
+    return f"{seconds / 86_400:.1f} d" if seconds < 864_000 else f"{int(seconds // 86_400)} d"
 
 
 def clock(moment: datetime, zone: tzinfo | None) -> str:

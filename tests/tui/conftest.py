@@ -10,6 +10,7 @@ import pytest
 from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 from syrupy.location import PyTestLocation
 
+from acode_tui.tui.widgets.keyed_table import KeyedTable
 from tests.tui.fake import FakeWorkspace, online
 
 SNAPSHOTS = Path(__file__).parent.parent.parent / "snapshots"
@@ -20,6 +21,7 @@ def _dirname(cls: type[SVGImageExtension], *, test_location: PyTestLocation) -> 
     return str(SNAPSHOTS / test_location.basename)
 
 
+KeyedTable.STILL_SECONDS = 0.05
 SVGImageExtension.file_extension = "svg"
 SVGImageExtension.dirname = classmethod(_dirname)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -14,8 +14,10 @@ from acode_tui.domain.entities import (
     SessionGraph,
     SessionSummary,
 )
-from acode_tui.domain.errors import AcodeError, NotFoundError, SyncError
+from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError, SyncError
+from acode_tui.domain.states import STATE_ORDER, EntityType
 from acode_tui.ops.health import HealthReport
+from acode_tui.storage.cursors import SortKey, cursor_above
 from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
 from acode_tui.storage.ports import (
     Conflict,
@@ -65,7 +67,12 @@ class FakeStore:
             if (not wanted.states or session.state in wanted.states)
             and (not wanted.text or wanted.text.lower() in session.task_description.lower())
         ]
-        start = max(int(before) - limit, 0) if before else int(after) if after else 0
+        if wanted.sort == "state":
+            fitting.sort(key=lambda session: STATE_ORDER.index(session.state))
+        if before is not None:
+            start = max((int(before) if before.isdigit() else len(fitting)) - limit, 0)
+        else:
+            start = int(after) if after and after.isdigit() else _below(after, fitting)
         more = start + limit < len(fitting)
         return SessionPage(
             sessions=tuple(fitting[start : start + limit]),
@@ -73,6 +80,14 @@ class FakeStore:
             previous_cursor=str(start) if start else None,
             total=len(fitting),
         )
+
+    async def resolve_id(self, kind: EntityType, prefix: str) -> str:
+        found = [session.id for session in self.sessions if session.id.startswith(prefix)]
+        if not found:
+            raise NotFoundError(f"no {kind} begins with {prefix}")
+        if len(found) > 1:
+            raise AmbiguousIdError(f"{len(found)} ids begin with {prefix}", hint="type more of it")
+        return found[0]
 
     async def get(self, session_id: str) -> SessionSummary:
         for session in self.sessions:
@@ -88,6 +103,15 @@ class FakeStore:
         return self.contents[artifact_id]
 
 
+def _below(after: str | None, fitting: list[SessionSummary]) -> int:
+    """Where the page begins that stands behind a cursor right above a session."""
+    if after is None:
+        return 0
+    return next(
+        i for i, each in enumerate(fitting) if after in [cursor_above(sort, each) for sort in get_args(SortKey)]
+    )
+
+
 class FakeOutbox:
     def __init__(self, stats: OutboxStats, records: Sequence[OutboxRecord] = ()) -> None:
         self.figures = stats
@@ -97,6 +121,10 @@ class FakeOutbox:
 
     async def stats(self) -> OutboxStats:
         return self.figures
+
+    async def last_refused(self) -> OutboxRecord | None:
+        refused = [record for record in self.records if record.attempts]
+        return refused[-1] if refused else None
 
     async def list(self, *, status: str = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]:
         chosen = {
@@ -175,7 +203,13 @@ class FakeWorkspace:
         self.team: FakeStore | AcodeError = SyncError("PostgreSQL is off", hint="enable persistence.postgres")
         self.team_open = 0
         self.remote_plan: TierMigrations | AcodeError | None = None
-        self.schema_status = SchemaStatus(tier="sqlite", version="1.2.0", target="1.2.0")
+        self.schema_status = SchemaStatus(
+            tier="sqlite",
+            version="1.2.0",
+            target="1.2.0",
+            description="sync and import",
+            applied_at=NOW - timedelta(days=3),
+        )
         self.version = 1
         self.report = health_report()
         self.examined = 0

@@ -19,13 +19,22 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.opening import migrate_only, theme_keeper
 from acode_tui.tui.ports import MigrateOnly
-from acode_tui.tui.screens.filter import StateFilter
 from acode_tui.tui.screens.help import HelpScreen
 from acode_tui.tui.screens.log import LogScreen
-from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.widgets.keybar import KeyBar
-from tests.tui.driving import SETTINGS, dashboard, main_screen, over, sessions, shown, toasts, until, until_listed
+from tests.tui.driving import (
+    SETTINGS,
+    browser,
+    dashboard,
+    main_screen,
+    over,
+    sessions,
+    shown,
+    toasts,
+    until,
+    until_listed,
+)
 from tests.tui.fake import FakeWorkspace
 
 TABLES = {name: table for name, table in vars(bindings).items() if isinstance(table, list) and name.isupper()}
@@ -143,9 +152,9 @@ async def test_keys_can_be_remapped_by_id(fake: FakeWorkspace) -> None:
     async with over(fake, settings=settings).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         await pilot.press("f")
-        assert isinstance(pilot.app.screen, MainScreen)
+        assert not browser(pilot).choosing
         await pilot.press("f5")
-        assert isinstance(pilot.app.screen, StateFilter)
+        assert browser(pilot).choosing
 
 
 async def test_the_footer_shows_six_keys_at_eighty_columns_and_never_cuts_one(fake: FakeWorkspace) -> None:
@@ -166,7 +175,7 @@ async def test_a_click_on_the_footer_presses_the_key(fake: FakeWorkspace) -> Non
         await until_listed(pilot)
         column = shown(pilot).splitlines()[-1].index("f filter")
         await pilot.click("#keys", offset=(column + 2, 0))
-        await until(pilot, lambda: isinstance(pilot.app.screen, StateFilter))
+        await until(pilot, lambda: browser(pilot).choosing)
 
 
 async def test_help_is_written_from_the_bindings_of_the_screen(fake: FakeWorkspace) -> None:

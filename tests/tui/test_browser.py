@@ -126,7 +126,7 @@ async def test_filter_by_state_shows_those_states_only(
     await workspace.store.transition_session(ids[1], SessionState.CANCELLED, reason="not needed")
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
-        await pilot.press("f", "G", "end", "space", "enter")
+        await pilot.press("f", "left", "left", "space", "f")
         await until(pilot, lambda: table.keys_shown == [ids[1]])
         assert "Cancelled" in shown(pilot)
         await pilot.press("escape")
@@ -233,7 +233,7 @@ async def test_the_page_is_read_again_from_the_same_place(
         await pilot.press("right_square_bracket")
         await until(pilot, lambda: table.keys_shown == newest[10:20])
         await record(workspace, 3, "later")
-        await until(pilot, lambda: main_screen(pilot).browser.total == 33)
+        await until(pilot, lambda: main_screen(pilot).browser.pages.total == 33)
         assert table.keys_shown == newest[10:20]
         assert await workspace.store.count(SessionFilter()) == 33
 

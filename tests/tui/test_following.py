@@ -12,12 +12,22 @@ import pytest
 from textual.pilot import Pilot
 
 from acode_tui.config import Settings, TuiSettings
-from acode_tui.tui.screens.filter import StateFilter
 from acode_tui.tui.screens.log import LogScreen
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS
-from tests.tui.driving import SETTINGS, dashboard, main_screen, over, sessions, shown, toasts, until, until_listed
+from tests.tui.driving import (
+    SETTINGS,
+    browser,
+    dashboard,
+    main_screen,
+    over,
+    sessions,
+    shown,
+    toasts,
+    until,
+    until_listed,
+)
 from tests.tui.fake import FakeWorkspace
 
 WRITE = """
@@ -99,7 +109,7 @@ async def test_other_keys_are_taken_over(fake: FakeWorkspace) -> None:
         changed(fake, keymap={"filter": "f5"})
         await until(pilot, lambda: "f5" in main_screen(pilot).active_bindings)
         await pilot.press("f5")
-        await until(pilot, lambda: isinstance(pilot.app.screen, StateFilter))
+        await until(pilot, lambda: browser(pilot).choosing)
 
 
 def _pace(pilot: Pilot[int]) -> float | None:

@@ -9,17 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acode_tui.domain.states import ArtifactType
-from acode_tui.storage.ports import SessionPage
 from acode_tui.tui import bindings
 from acode_tui.tui.comparing import compare, side_by_side
 from acode_tui.tui.document import HEX_BYTES, PART_LINES, coloured, language_of, open_document
 from acode_tui.tui.logtail import LogTail, parse_entry
-from acode_tui.tui.nodes import children, is_carrier, label, parameter_hint, tool_call_count
-from acode_tui.tui.state import Backlog, Browser
+from acode_tui.tui.state import Backlog
 from acode_tui.tui.times import ago, countdown, duration, short_number, size, span
-from acode_tui.tui.widgets.header import short_path
 from acode_tui.tui.widgets.sparkline import BARS, sparkline
-from tests.tui.fake import NOW, graph, summary
+from tests.tui.fake import NOW
 
 DASHBOARD_PAGE = Path(__file__).parent.parent.parent / "docs" / "dashboard.md"
 
@@ -99,48 +96,6 @@ def test_the_backlog_keeps_one_sample_a_second() -> None:
     for tenth in range(25):
         backlog.note(tenth, NOW + timedelta(seconds=tenth / 10))
     assert list(backlog.samples) == [9, 19, 24]
-
-
-def test_pages_remember_the_way_back() -> None:
-    model = Browser(page_size=10)
-    model.take(SessionPage(sessions=(summary(0),), next_cursor="two", total=25))
-    assert (model.page_number, model.page_count, model.back()) == (1, 3, False)
-    assert model.forward()
-    model.take(SessionPage(sessions=(summary(1),), next_cursor=None, total=25))
-    assert (model.page_number, model.anchors[-1], model.forward()) == (2, "two", False)
-    assert model.back()
-    assert model.anchors == [None]
-
-
-def test_an_unknown_total_has_no_page_count() -> None:
-    model = Browser(page_size=10)
-    model.take(SessionPage(sessions=(), next_cursor=None, total=None))
-    assert model.page_count is None
-
-
-def test_a_long_path_keeps_its_end() -> None:
-    assert short_path(Path("/home/ada/src/shop"), 40, home=Path("/home/ada")) == "~/src/shop"
-    assert short_path(Path("/home/adalbert/src"), 40, home=Path("/home/ada")) == "/home/adalbert/src"
-    assert short_path(Path("/a/very/long/way/to/shop"), 12, home=Path("/")) == "…way/to/shop"
-
-
-def test_carriers_give_way_to_what_they_carry() -> None:
-    run = graph()
-    calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
-    assert [is_carrier(call) for call in calls] == [False, False, False, True]
-    assert tool_call_count(run) == 3
-    kinds = [child.kind.value for child in children(run.tasks[1].steps[0])]
-    assert kinds == ["tool_call", "artifact"]
-
-
-def test_a_label_says_the_parameter_that_tells_most() -> None:
-    assert parameter_hint({"timeout": 3, "command": "npm test"}) == "npm test"
-    assert parameter_hint({"command": ["ls", "-l"]}) == "ls -l"
-    assert parameter_hint({"file_path": "/home/ada/src/shop/login.ts"}) == "…/shop/login.ts"
-    assert parameter_hint({"odd": "value"}) == "value"
-    assert parameter_hint(None) == ""
-    texts = [text for text, _ in label(graph().tasks[0].steps[0].tool_calls[0])]
-    assert "".join(texts) == "✓ Read src/login.ts  412 ms"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_conflicts(snap_compare: Compare, size: tuple[int, int]) -> None:
 
 
 def test_the_filter(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), SMALL, after("Show sessions that are", "f", "space", "j", "space"))
+    take(snap_compare, FakeWorkspace(), SMALL, after("[○ Created]", "f", "space", "right", "right", "space"))
 
 
 def test_a_search_without_a_match(snap_compare: Compare) -> None:

@@ -168,7 +168,7 @@ async def test_a_failing_read_is_told_once_and_reading_goes_on(fake: FakeWorkspa
         assert len(toasts(pilot)) == 1
         fake.data_version = working  # type: ignore[method-assign]
         fake.store.sessions = fake.store.sessions[:3]
-        await until(pilot, lambda: main_screen(pilot).browser.total == 3)
+        await until(pilot, lambda: main_screen(pilot).browser.pages.total == 3)
 
 
 async def test_an_unforeseen_fault_in_a_worker_does_not_end_the_dashboard(fake: FakeWorkspace) -> None:
@@ -219,7 +219,7 @@ async def test_a_growing_backlog_is_drawn(fake_online: FakeWorkspace) -> None:
             seconds = 2 * step
             fake_online.outbox.figures = msgspec.structs.replace(fake_online.outbox.figures, pending=100 * step)
             await until(pilot, partial(_samples, pilot, step + 1))
-        assert list(main_screen(pilot).backlog.samples)[1:] == [100, 200, 300, 400, 500]
+        assert list(main_screen(pilot).dashboard.state.backlog.samples)[1:] == [100, 200, 300, 400, 500]
 
 
 def _in_header(pilot: Pilot[int], word: str) -> bool:
@@ -227,7 +227,7 @@ def _in_header(pilot: Pilot[int], word: str) -> bool:
 
 
 def _samples(pilot: Pilot[int], count: int) -> bool:
-    return len(main_screen(pilot).backlog.samples) == count
+    return len(main_screen(pilot).dashboard.state.backlog.samples) == count
 
 
 async def test_the_plan_shows_both_tiers_and_says_what_was_done(fake: FakeWorkspace) -> None:

@@ -5,9 +5,12 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+from acode_tui.domain.times import parse_time
 from acode_tui.storage.migrations.runner import Migration, newest
 from acode_tui.storage.ports import DatabaseFacts, SchemaStatus
 from acode_tui.storage.sqlite.migrate import plan, read_applied
+
+_LAST_APPLIED = "SELECT description, applied_at FROM schema_migrations WHERE version = ?"
 
 
 def read_facts(connection: sqlite3.Connection, path: Path, known: tuple[Migration, ...]) -> DatabaseFacts:
@@ -35,6 +38,14 @@ def read_facts(connection: sqlite3.Connection, path: Path, known: tuple[Migratio
 
 
 def read_schema(connection: sqlite3.Connection, known: tuple[Migration, ...]) -> SchemaStatus:
-    """The schema's version and what is pending."""
+    """The schema's version, what is pending, and which migration came last."""
     planned = plan(connection, known)
-    return SchemaStatus(tier="sqlite", version=planned.from_version, target=known[-1].version, pending=planned.pending)
+    last = connection.execute(_LAST_APPLIED, (planned.from_version,)).fetchone() if planned.from_version else None
+    return SchemaStatus(
+        tier="sqlite",
+        version=planned.from_version,
+        target=known[-1].version,
+        pending=planned.pending,
+        description=last[0] if last else "",
+        applied_at=parse_time(last[1]) if last else None,
+    )

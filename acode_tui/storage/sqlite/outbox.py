@@ -59,6 +59,14 @@ _LISTS: dict[str, str] = {
     "all": "1 ORDER BY id",
 }
 
+# The payloads of all but one are left where they are.
+_LAST_REFUSED = f"""
+SELECT {_COLUMNS} FROM outbox WHERE id = (
+    SELECT id FROM outbox INDEXED BY outbox_refused WHERE processed_at IS NULL AND attempts > 0
+    ORDER BY updated_at DESC, id DESC LIMIT 1
+)
+"""  # noqa: S608
+
 _FAILED = """
 UPDATE outbox SET attempts = attempts + 1, last_error = ?, updated_at = ?, next_attempt_at = ?, failed_at = ?
 WHERE id = ? AND processed_at IS NULL AND failed_at IS NULL
@@ -153,6 +161,15 @@ class SqliteOutbox:
     async def get(self, record_id: int) -> OutboxRecord:
         """A record. Raises NotFoundError."""
         return await self._readers.run(lambda connection: _require(connection, record_id))
+
+    async def last_refused(self) -> OutboxRecord | None:
+        """The unfinished record that the server refused last; None where there is none."""
+
+        def read(connection: sqlite3.Connection) -> OutboxRecord | None:
+            row = connection.execute(_LAST_REFUSED).fetchone()
+            return None if row is None else record(row)
+
+        return await self._readers.run(read)
 
     async def list(self, *, status: OutboxStatus = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]:
         """Records by what is to become of them."""

@@ -1,21 +1,23 @@
-"""The session browser's side of the first screen: which page of which sessions, and whose they are.
+"""The session browser's side of the first screen: which page of which sessions, in which order, and whose they are.
 
 This workspace's runs are read again when something was committed. The team's lie on a server that may be slow or away:
 they are read in a worker of their own, at turns, so that everything else on the screen goes on meanwhile.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from textual import on, work
 from textual.css.query import NoMatches
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
-from acode_tui.domain.states import SessionState
+from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.storage.cursors import SortKey, cursor_above
 from acode_tui.tui.live import LiveScreen
-from acode_tui.tui.messages import PageRead, SearchClosed, Searched
+from acode_tui.tui.messages import IdAsked, LineClosed, PageRead, Searched, StatesChosen
 from acode_tui.tui.state import Browser, Source
+from acode_tui.tui.times import ORDERS
 from acode_tui.tui.widgets.sessions.browser import SessionBrowser
 
 if TYPE_CHECKING:
@@ -25,17 +27,26 @@ if TYPE_CHECKING:
 SEARCH_PAUSE = 0.12
 """Seconds without a key after which a search runs."""
 
+PATIENCE = 0.2
+"""Seconds after which a page that has not come is said to be on its way."""
+
+Landing = Literal["keep", "top", "bottom"]
+"""Where the cursor stands on a page that comes: where it is, or at an end of it."""
+
 
 class BrowsingScreen(LiveScreen[None]):
     """Pages, search, filter, order and source."""
 
-    def __init__(self, page_size: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.browser = Browser(page_size=page_size)
         self._request = 0
-        self._started_on_page = False
+        self._landing: Landing = "keep"
         self._turn_seen = 0
         self._reading_team = False
+
+    @property
+    def browser(self) -> Browser:
+        return self.dashboard.state.browser
 
     @property
     def sessions(self) -> SessionBrowser:
@@ -53,7 +64,9 @@ class BrowsingScreen(LiveScreen[None]):
         self.post_message(PageRead(page, request))
 
     async def _page(self, runs: "RunStateReader") -> "SessionPage":
-        return await runs.list(self.browser.filter, limit=self.browser.page_size, after=self.browser.anchors[-1])
+        pages = self.browser.pages
+        here = pages.here
+        return await runs.list(self.browser.filter, limit=pages.limit, after=here.after, before=here.before)
 
     @work(group="page", exclusive=True, exit_on_error=False)
     async def _turn(self, pause: float) -> None:
@@ -69,9 +82,19 @@ class BrowsingScreen(LiveScreen[None]):
             self.dashboard.report(error)
             self._troubled(error)
 
-    def _show_another_page(self, pause: float = 0.0) -> None:
+    def _show_another_page(self, landing: Landing = "keep", *, pause: float = 0.0) -> None:
         self._request += 1
+        self._landing = landing
+        self.set_timer(pause + PATIENCE, partial(self._say_reading, self._request))
         self._turn(pause)
+
+    def _say_reading(self, request: int) -> None:
+        """A page that takes its time is said to be on its way; a quick one does not flicker."""
+        if request == self._request and request != self._answered:
+            self.browser.reading = True
+            self._retitle_if_shown()
+
+    _answered = 0
 
     @on(PageRead)
     def _page_read(self, event: PageRead) -> None:
@@ -79,22 +102,24 @@ class BrowsingScreen(LiveScreen[None]):
             self._show(event.page)
 
     def _show(self, page: "SessionPage") -> None:
-        turned = not self.browser.loaded or self._started_on_page
-        self._started_on_page = False
+        another = not self.browser.loaded or self._answered != self._request
+        landing: Landing = "top" if not self.browser.loaded else self._landing
+        self._landing, self._answered = "keep", self._request
         self.browser.take(page)
-        self.sessions.show(self.dashboard.now())
+        self.sessions.show(self.dashboard.now(), another=another)
+        table = self.sessions.table
         if self.browser.rows and self.focused in (None, self.sessions):
-            self.sessions.table.focus()
-        if turned and self.browser.rows:
-            self.sessions.table.move_cursor(row=0)
+            table.focus()
+        if self.browser.rows and landing != "keep":
+            table.move_cursor(row=0 if landing == "top" else len(self.browser.rows) - 1)
 
     # The team's runs
 
     def poll(self) -> None:
         super().poll()
         if (
-            self.browser.source == "team"
-            and self.is_attached
+            self.is_attached
+            and self.browser.source == "team"
             and self.dashboard.team.turn != self._turn_seen
             and not self._reading_team
         ):
@@ -121,9 +146,10 @@ class BrowsingScreen(LiveScreen[None]):
 
     def _troubled(self, error: AcodeError) -> None:
         """What is shown of the team's runs stays, and the frame says that it may be old."""
+        self.browser.reading = False
         if self.browser.source == "team":
             self.browser.trouble = error.message
-            self.sessions.retitle()
+        self._retitle_if_shown()
 
     def action_source(self) -> None:
         workspace, team = self.workspace, self.dashboard.team
@@ -138,7 +164,7 @@ class BrowsingScreen(LiveScreen[None]):
         asked = self.browser.filter
         try:
             page = await self.dashboard.team.open(
-                workspace, lambda runs: runs.list(asked, limit=self.browser.page_size)
+                workspace, lambda runs: runs.list(asked, limit=self.browser.pages.size)
             )
         except AcodeError as error:
             self.dashboard.report(error)
@@ -152,20 +178,20 @@ class BrowsingScreen(LiveScreen[None]):
         if asked == self.browser.filter:
             self._show(page)
         else:
-            self._show_another_page()
+            self._show_another_page("top")
 
     async def _leave_team(self) -> None:
         """Show this workspace's runs again, and give the connections back."""
         self.browser.joining = False
         opened = self.dashboard.team.let_go()
         self._look_at("local")
-        self._show_another_page()
+        self._show_another_page("top")
         await opened.aclose()
 
     def _look_at(self, source: Source) -> None:
         self.browser.turn_to(source)
         self._request += 1
-        self._started_on_page = True
+        self._landing = "top"
         self._turn_seen = self.dashboard.team.turn
         self.dashboard.watch_team()
 
@@ -181,61 +207,111 @@ class BrowsingScreen(LiveScreen[None]):
         """Go by another page size as well, and read the team's runs from another server."""
         super().take_over(settings, before)
         if settings.tui.page_size != before.tui.page_size:
-            self.browser.page_size = settings.tui.page_size
+            self.browser.pages.size = settings.tui.page_size
             self._start_over()
         workspace = self.workspace
         moved = settings.persistence.postgres != before.persistence.postgres
         if moved and workspace is not None and self.browser.source == "team":
             self.dashboard.team.begin(partial(self._join_team, workspace))
 
-    # Keys
+    # Pages
 
     def action_page(self, direction: int) -> None:
-        moved = self.browser.forward() if direction > 0 else self.browser.back()
-        if moved:
-            self._started_on_page = True
-            self._show_another_page()
+        pages = self.browser.pages
+        if pages.forward() if direction > 0 else pages.back():
+            self._show_another_page("top")
 
     def action_first_page(self) -> None:
-        if self.browser.page_number > 1:
-            self._started_on_page = True
-            self._start_over()
+        if self.browser.pages.number == 1:
+            self.sessions.table.action_top()
+        else:
+            self.browser.pages.restart()
+            self._show_another_page("top")
 
-    def _start_over(self, pause: float = 0.0) -> None:
-        self.browser.restart()
-        self._show_another_page(pause)
+    def action_last_page(self) -> None:
+        if self.browser.pages.to_end(self.browser.sort):
+            self._show_another_page("bottom")
+        else:
+            self.sessions.table.action_bottom()
+
+    def _start_over(self, *, pause: float = 0.0) -> None:
+        self.browser.pages.restart()
+        self._show_another_page("top", pause=pause)
+
+    # Search, jump, filter
 
     async def action_search(self) -> None:
         await self.sessions.open_search()
 
-    @on(SearchClosed)
-    def _search_closed(self) -> None:
-        self.sessions.close_search(clear=False)
+    async def action_jump(self) -> None:
+        await self.sessions.open_jump()
+
+    @on(LineClosed)
+    def _line_closed(self) -> None:
+        self.sessions.close_lines(clear=False)
 
     @on(Searched)
     def _searched(self, event: Searched) -> None:
         if event.text != self.browser.text:
             self.browser.text = event.text
-            self._start_over(SEARCH_PAUSE if event.text else 0.0)
+            self._start_over(pause=SEARCH_PAUSE if event.text else 0.0)
+
+    @on(IdAsked)
+    def _id_asked(self, event: IdAsked) -> None:
+        self._jump(event.prefix)
+
+    @work(group="page", exclusive=True, exit_on_error=False)
+    async def _jump(self, prefix: str) -> None:
+        """Show the page that begins with the session of that id; what hides it is cleared."""
+        runs = self.dashboard.runs
+        if runs is None:
+            return
+        with self.dashboard.reporting():
+            session = await runs.get(await runs.resolve_id(EntityType.SESSION, prefix))
+            self.sessions.close_lines(clear=False)
+            if session.id in self.sessions.table.keys_shown:
+                self.sessions.table.move_cursor(row=self.sessions.table.keys_shown.index(session.id))
+                return
+            if self.browser.narrowed:
+                self.browser.states, self.browser.text = frozenset(), ""
+                self.sessions.close_lines(clear=True)
+                self.notify("search and filter were cleared to show it", title="jump", markup=False)
+            self.browser.pages.start_at(cursor_above(self.browser.sort, session))
+            self._show_another_page("top")
 
     def action_clear(self) -> None:
-        if self.sessions.searching and self.browser.text:
-            self.sessions.close_search(clear=True)
-        elif self.sessions.searching:
-            self.sessions.close_search(clear=False)
+        if self.sessions.typing:
+            self.sessions.close_lines(clear=True)
+        elif self.sessions.choosing:
+            self.sessions.table.focus()
+        elif self.browser.text:
+            self.sessions.close_lines(clear=True)
         elif self.browser.states:
             self._filtered(frozenset())
 
     def action_filter(self) -> None:
-        from acode_tui.tui.screens.filter import StateFilter
+        self.sessions.choose_states()
 
-        self.app.push_screen(StateFilter(self.browser.states), self._filtered)
+    @on(StatesChosen)
+    def _states_chosen(self, event: StatesChosen) -> None:
+        self._filtered(event.states)
 
-    def _filtered(self, states: frozenset[SessionState] | None) -> None:
-        if states is not None and states != self.browser.states:
+    def _filtered(self, states: frozenset[SessionState]) -> None:
+        if states != self.browser.states:
             self.browser.states = states
+            self.sessions.retitle()
             self._start_over()
 
+    # Order and headings
+
     def action_sort(self) -> None:
-        self.browser.sort = "created" if self.browser.sort == "updated" else "updated"
+        orders = get_args(SortKey)
+        self.browser.sort = orders[(orders.index(self.browser.sort) + 1) % len(orders)]
+        self.dashboard.lay_out(sort=self.browser.sort)
+        self.notify(f"ordered by {ORDERS[self.browser.sort]}", title="order", markup=False)
         self._start_over()
+
+    def action_group(self) -> None:
+        self.browser.grouped = not self.browser.grouped
+        self.dashboard.lay_out(grouped=self.browser.grouped)
+        self.sessions.show(self.dashboard.now(), another=True)

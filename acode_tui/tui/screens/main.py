@@ -12,9 +12,9 @@ from acode_tui.sync.ports import SyncState
 from acode_tui.tui.bindings import MAIN
 from acode_tui.tui.doors import Doors
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
+from acode_tui.tui.mouse import capture_mouse
 from acode_tui.tui.reading import read_overview
 from acode_tui.tui.screens.browsing import BrowsingScreen
-from acode_tui.tui.state import Backlog
 from acode_tui.tui.times import number, size
 from acode_tui.tui.widgets.conflicts_pane import ConflictsPane
 from acode_tui.tui.widgets.header import HeaderLine
@@ -37,22 +37,21 @@ class MainScreen(BrowsingScreen, Doors):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [*MAIN]
 
-    def __init__(self, page_size: int) -> None:
-        super().__init__(page_size)
-        self.backlog = Backlog()
+    def __init__(self) -> None:
+        super().__init__()
         self._surveyed = False
 
     def compose(self) -> ComposeResult:
-        yield HeaderLine(self.dashboard.root, self.dashboard.zone)
+        state = self.dashboard.state
+        yield HeaderLine(self.dashboard.root, self.dashboard.zone, state)
         with Horizontal(id="panes"):
-            yield SchemaPane(id="schema")
-            yield OutboxPane(self.backlog, id="outbox")
-            yield RetriesPane(id="retries")
-            yield ConflictsPane(id="conflicts")
-        yield SessionBrowser(self.browser)
+            for pane in (SchemaPane, OutboxPane, RetriesPane, ConflictsPane):
+                yield pane(state)
+        yield SessionBrowser(state, self.dashboard.zone)
         yield KeyBar()
 
     def on_mount(self) -> None:
+        self.query_one("#panes").display = self.dashboard.state.layout.panes
         self.set_interval(1.0, self._pass_time)
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
         self._pass_time()
@@ -68,11 +67,18 @@ class MainScreen(BrowsingScreen, Doors):
 
     @on(OverviewRead)
     def _overview_read(self, event: OverviewRead) -> None:
+        self.dashboard.state.take(event.overview, self.dashboard.now())
+        self._draw_overview()
+
+    def _draw_overview(self) -> None:
         now = self.dashboard.now()
-        self.backlog.note(event.overview.outbox.pending, now)
-        self.query_one(HeaderLine).show(event.overview, now)
+        self.query_one(HeaderLine).show(now)
         for pane in self.query(Pane):
-            pane.show(event.overview, now)
+            pane.show(now)
+
+    def trouble_changed(self) -> None:
+        self._draw_overview()
+        self.sessions.show(self.dashboard.now())
 
     def _show(self, page: "SessionPage") -> None:
         super()._show(page)
@@ -85,11 +91,8 @@ class MainScreen(BrowsingScreen, Doors):
         """Another second: what is told from now is told anew, without reading anything."""
         if not self.is_current:
             return
-        now = self.dashboard.now()
-        self.query_one(HeaderLine).show(None, now)
-        for pane in self.query(Pane):
-            pane.show(None, now)
-        self.sessions.show_rows(now)
+        self._draw_overview()
+        self.sessions.show_rows(self.dashboard.now())
 
     # Transcripts on this machine
 
@@ -116,8 +119,8 @@ class MainScreen(BrowsingScreen, Doors):
             from acode_tui.tui.run_view import SessionWalk
             from acode_tui.tui.screens.session import SessionScreen
 
-            shown = [session.id for session in self.browser.rows]
-            walk = SessionWalk(self.browser.filter, self.browser.page_size, shown, self.browser.anchors[-1])
+            pages, shown = self.browser.pages, [session.id for session in self.browser.rows]
+            walk = SessionWalk(self.browser.filter, pages.size, shown, pages.next_cursor, pages.previous_cursor)
             self.app.push_screen(SessionScreen(session_id, walk), self._left)
 
     def _left(self, session_id: str | None) -> None:
@@ -137,9 +140,18 @@ class MainScreen(BrowsingScreen, Doors):
         self.dashboard.actions.sync_now()
 
     def action_pause(self) -> None:
-        overview = self.query_one(SchemaPane).overview
+        overview = self.dashboard.state.overview
         if overview is not None:
             self.dashboard.actions.pause_or_resume(overview.sync.state is SyncState.PAUSED)
+
+    def action_panes(self) -> None:
+        self.query_one("#panes").display = self.dashboard.lay_out(panes=not self.dashboard.state.layout.panes).panes
+
+    def action_mouse(self) -> None:
+        has = capture_mouse(self.app, not self.dashboard.state.layout.mouse)
+        self.dashboard.lay_out(mouse=has)
+        said = "the dashboard has the mouse" if has else "the terminal has the mouse: it selects text"
+        self.notify(said, title="mouse", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.dashboard.actions.may(action)

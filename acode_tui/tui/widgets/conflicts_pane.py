@@ -1,13 +1,19 @@
-"""The Conflicts pane: how often two versions of one row met, and how the last one ended (AC-051)."""
+"""The Conflicts pane: how often two versions of one row met, how the last one ended, whether clocks agree (AC-051)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from textual.content import Content
 
 from acode_tui.tui.state import Overview
 from acode_tui.tui.text import styled
-from acode_tui.tui.times import ago, number
-from acode_tui.tui.widgets.pane import Pane
+from acode_tui.tui.times import ago, duration, number
+from acode_tui.tui.widgets.pane import Mood, Pane
+
+MANY = 10
+"""Conflicts that nobody has looked at from which it looks bad: two machines go on writing over each other."""
+
+SKEW = timedelta(seconds=2)
+"""What clocks may differ by: the later stamp wins, so a clock that is ahead wins wrongly."""
 
 
 class ConflictsPane(Pane):
@@ -16,29 +22,42 @@ class ConflictsPane(Pane):
     TITLE = "Conflicts"
     OPENS = "conflicts"
 
+    def mood(self, overview: Overview, now: datetime) -> Mood:
+        if abs(_offset(overview)) > SKEW:
+            return Mood("bad", "✗ clocks")
+        new = overview.conflicts.unreviewed
+        if new:
+            return Mood("bad" if new >= MANY else "busy", f"{'✗' if new >= MANY else '◆'} {number(new)} new")
+        return Mood("quiet", "✓ reviewed" if overview.conflicts.total else "✓ none")
+
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         counts = overview.conflicts
         last = overview.last_conflict
-        if not counts.total:
-            return [
-                Content.assemble(("✓ ", "$text-success"), "none"),
-                styled("both versions", "$foreground-muted"),
-                styled("would be kept", "$foreground-muted"),
-            ]
-        total = Content.assemble((number(counts.total), "bold"), " total")
-        if counts.unreviewed:
-            total = Content.assemble(total, "  ", (f"◆ {number(counts.unreviewed)} new", "$text-warning"))
+        lines: list[Content] = []
+        if counts.total:
+            total = Content.assemble((number(counts.total), "bold"), " total")
+            if counts.unreviewed:
+                total = Content.assemble(total, "  ", (f"◆ {number(counts.unreviewed)} new", "$text-warning"))
+            lines.append(total)
+        else:
+            lines.append(Content.assemble(("✓ ", "$text-success"), "none"))
+        if abs(_offset(overview)) > SKEW:
+            told = f"clocks {duration(abs(_offset(overview)))} apart"
+            lines.append(styled(told, "$text-error"))
         if last is None:
-            return [total]
+            both = ("both versions", "would be kept")
+            return [*lines, *(styled(text, "$foreground-muted") for text in both)]
         what = str(last.entity_type).replace("_", " ").removeprefix("session ")
         when = ago(last.detected_at, now)
         roomy = width > 24
         fits = len(f"{last.winner} won {when}") <= width
         return [
-            total,
+            *lines,
             Content.assemble(("last: " if roomy else "", "$foreground-muted"), f"{what} {last.entity_id[:8]}…"),
-            styled(
-                f"{last.winner} won, {when}" if roomy else f"{last.winner} won {when if fits else ''}",
-                "$foreground-muted",
-            ),
+            styled(f"{last.winner} won{f' {when}' if fits else ''}", "$foreground-muted"),
+            styled("c shows both versions", "$foreground-muted"),
         ]
+
+
+def _offset(overview: Overview) -> timedelta:
+    return timedelta(milliseconds=overview.sync.clock_offset_ms or 0.0)

@@ -8,9 +8,9 @@ from textual.content import Content
 from textual.widget import Widget
 
 from acode_tui.tui.palette import CONTENT_STYLE, SYNC
-from acode_tui.tui.state import Overview
+from acode_tui.tui.state import DashboardState
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import ago, clock
+from acode_tui.tui.times import ago, clock, size
 
 
 def short_path(path: Path, columns: int, home: Path | None = None) -> str:
@@ -33,21 +33,25 @@ class HeaderLine(Widget):
 
     ALLOW_SELECT = False
 
-    def __init__(self, place: Path, zone: tzinfo | None) -> None:
+    def __init__(self, place: Path, zone: tzinfo | None, state: DashboardState) -> None:
         super().__init__(id="header")
         self._place = place
         self._zone = zone
-        self._overview: Overview | None = None
+        self._state = state
         self._now: datetime | None = None
+        self._painted = Content("")
 
-    def show(self, overview: Overview | None, now: datetime) -> None:
-        """Take a new reading or merely a new moment."""
-        if overview is not None:
-            self._overview = overview
+    def show(self, now: datetime) -> None:
+        """Draw what the state holds, as seen at a moment; what is there already is not drawn again."""
         self._now = now
-        self.refresh()
+        if not self._content().is_same(self._painted):
+            self.refresh()
 
     def render(self) -> RenderResult:
+        self._painted = self._content()
+        return self._painted
+
+    def _content(self) -> Content:
         width = self.size.width
         time = clock(self._now, self._zone) if self._now is not None else ""
         right = styled(time, "$foreground-muted")
@@ -61,7 +65,9 @@ class HeaderLine(Widget):
     def _parts(self, width: int) -> list[tuple[int, Content]]:
         """The line's parts in their order, each with its rank: what has no room goes by rank, highest number first."""
         place = styled(line(short_path(self._place, max(width // 3, 12))), "$foreground")
-        overview = self._overview
+        overview, trouble = self._state.overview, self._state.trouble
+        if trouble is not None:
+            return [(1, place), (0, styled(f"✗ {trouble.code} the store cannot be read", "$text-error"))]
         if overview is None:
             return [(1, place), (0, styled("opening…", "$foreground-muted"))]
         schema = overview.schema
@@ -77,6 +83,8 @@ class HeaderLine(Widget):
         mark = SYNC[overview.sync.state]
         state = styled(mark.label, CONTENT_STYLE[mark.role])
         parts = [(1, place), (2, version), (0, state)]
+        if overview.space is not None and overview.space.is_low:
+            parts.append((0, styled(f"✗ disk full: {size(overview.space.free)} left", "$text-error")))
         if overview.sync.last_sync_at is not None and self._now is not None:
             last = ago(overview.sync.last_sync_at, self._now)
             parts.append((3, Content.assemble(("last sync ", "$foreground-muted"), (last, "$foreground"))))

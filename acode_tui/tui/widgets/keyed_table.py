@@ -14,6 +14,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.timer import Timer
 
 from acode_tui.tui.bindings import TABLE
 from acode_tui.tui.palette import Colours
@@ -30,6 +31,11 @@ class KeyedTable(ScrollView, can_focus=True):
 
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE]
+    HOLDS: ClassVar[bool] = False
+    """Whether a refresh waits with moving rows while somebody points at one."""
+    STILL_SECONDS: ClassVar[float] = 1.0
+    """How long rows keep still after the last key or move of the mouse."""
+
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "table--titles",
         "table--heading",
@@ -74,6 +80,9 @@ class KeyedTable(ScrollView, can_focus=True):
         self._index = 0
         self._hovered: int | None = None
         self._drawn: dict[str, tuple[tuple[object, ...], Strip]] = {}
+        self._headings: Mapping[str, str] | None = None
+        self._pointing: Timer | None = None
+        self._waiting: tuple[Sequence[tuple[str, Row]], Mapping[str, str] | None] | None = None
 
     # What is shown
 
@@ -116,11 +125,24 @@ class KeyedTable(ScrollView, can_focus=True):
         self.refresh()
         return True
 
-    def show(self, rows: Sequence[tuple[str, Row]], *, headings: Mapping[str, str] | None = None) -> None:
+    def show(
+        self,
+        rows: Sequence[tuple[str, Row]],
+        *,
+        headings: Mapping[str, str] | None = None,
+        at_once: bool = False,
+    ) -> None:
         """Show these rows in this order, each heading above the row whose key it is given by.
 
-        The cursor stays on its row; if that is gone it stays at its height. The scroll stays where it is.
+        The cursor stays on its row; if that is gone it stays at its height. The scroll stays where it is. While
+        somebody points at a row, what would move rows waits, unless ``at_once``; what rows say does not.
         """
+        self._waiting = None
+        if self._pointing and not at_once and [key for key, _ in rows] != self._order:
+            self._waiting = (rows, headings)
+            later = dict(rows)
+            rows, headings = [(key, later.get(key, self._rows[key])) for key in self._order], self._headings
+        self._headings = headings
         order = [key for key, _ in rows]
         lines: list[int | str] = []
         line_of: list[int] = []
@@ -227,9 +249,26 @@ class KeyedTable(ScrollView, can_focus=True):
     def _measure(self) -> None:
         self.virtual_size = Size(self._width, HEADER + len(self._lines))
 
+    # Whoever points at a row finds it where it was
+
+    def _point(self) -> None:
+        """Somebody moves the cursor or the mouse here: rows keep their places for a moment."""
+        if not self.HOLDS:
+            return
+        if self._pointing is not None:
+            self._pointing.stop()
+        self._pointing = self.set_timer(self.STILL_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        self._pointing = None
+        if self._waiting is not None:
+            rows, headings = self._waiting
+            self.show(rows, headings=headings)
+
     # The mouse
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
+        self._point()
         self._hover(event.y - HEADER + round(self.scroll_y) if event.y >= HEADER else None)
 
     def on_leave(self) -> None:
@@ -261,22 +300,26 @@ class KeyedTable(ScrollView, can_focus=True):
             self.post_message(self.RowSelected(self, self._cursor))
 
     def action_cursor_down(self) -> None:
-        self.move_cursor(row=self._index + 1)
+        self._step_to(self._index + 1)
 
     def action_cursor_up(self) -> None:
-        self.move_cursor(row=self._index - 1)
+        self._step_to(self._index - 1)
 
     def action_top(self) -> None:
-        self.move_cursor(row=0)
+        self._step_to(0)
 
     def action_bottom(self) -> None:
-        self.move_cursor(row=len(self._order) - 1)
+        self._step_to(len(self._order) - 1)
 
     def action_half_page(self, direction: int) -> None:
-        self.move_cursor(row=self._index + direction * max(self._body // 2, 1))
+        self._step_to(self._index + direction * max(self._body // 2, 1))
 
     def action_turn(self, direction: int) -> None:
-        self.move_cursor(row=self._index + direction * max(self._body - 1, 1))
+        self._step_to(self._index + direction * max(self._body - 1, 1))
+
+    def _step_to(self, row: int) -> None:
+        self._point()
+        self.move_cursor(row=row)
 
     def _scroll_to_cursor(self) -> None:
         """Bring the cursor's line into sight, a heading right above it too; the scroll moves no further than that."""

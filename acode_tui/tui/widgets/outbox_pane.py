@@ -1,30 +1,55 @@
-"""The Outbox pane: the backlog, its recent history, and how long it will take at the present rate."""
+"""The Outbox pane: the backlog and its recent history, how long it will take, and how the way to PostgreSQL stands."""
 
 from datetime import datetime
 
 from textual.content import Content
 
-from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.sync.ports import SyncState
 from acode_tui.tui.palette import CONTENT_STYLE, SYNC
-from acode_tui.tui.state import Backlog, Overview
-from acode_tui.tui.text import styled
-from acode_tui.tui.times import countdown, number, short_number, span
-from acode_tui.tui.widgets.pane import Pane
+from acode_tui.tui.state import Overview
+from acode_tui.tui.text import line, styled
+from acode_tui.tui.times import ago, countdown, number, short_number, span
+from acode_tui.tui.widgets.pane import Look, Mood, Pane
 from acode_tui.tui.widgets.sparkline import sparkline
+
+_ON = (SyncState.IDLE, SyncState.SYNCING, SyncState.CONNECTING)
+_BAD = (
+    SyncState.MISCONFIGURED,
+    SyncState.AUTH_FAILED,
+    SyncState.SCHEMA_MISMATCH,
+    SyncState.READ_ONLY,
+    SyncState.REMOTE_BEHIND,
+    SyncState.STOPPED,
+)
 
 
 class OutboxPane(Pane):
-    """What waits to be sent."""
+    """What waits to be sent, where to, and who sends it."""
 
     TITLE = "Outbox"
     OPENS = "retries"
 
-    def __init__(self, backlog: Backlog, *, id: str) -> None:
-        super().__init__(id=id)
-        self._backlog = backlog
+    def mood(self, overview: Overview, now: datetime) -> Mood:
+        sync = overview.sync
+        mark = SYNC[sync.state]
+        if sync.state in _ON and sync.reason:
+            return Mood("bad", "✗ cannot write")
+        if sync.state in _BAD:
+            return Mood("bad", mark.label)
+        if sync.state is SyncState.OFFLINE:
+            return Mood("bad" if overview.outbox.pending else "busy", mark.label)
+        if sync.state in (SyncState.SYNCING, SyncState.CONNECTING, SyncState.PAUSED):
+            return Mood("busy", mark.label)
+        if sync.state is SyncState.DISABLED:
+            return Mood("quiet", "○ kept here")
+        look: Look = "busy" if overview.outbox.pending else "quiet"
+        return Mood(look, "↑ waiting" if overview.outbox.pending else "✓ empty")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
-        return [self._count(overview, now, width), self._history(width), self._pace(overview, now, width)]
+        lines = [self._count(overview, now, width), self._history(width), self._pace(overview, now, width)]
+        if self.size.height > 3:
+            lines += [*self._target(overview, width), self._holder(overview, now, width)]
+        return lines
 
     def _count(self, overview: Overview, now: datetime, width: int) -> Content:
         stats = overview.outbox
@@ -39,19 +64,24 @@ class OutboxPane(Pane):
         )
 
     def _history(self, width: int) -> Content:
-        bars = sparkline(self._backlog.samples, width)
+        bars = sparkline(self.state.backlog.samples, width)
         return Content.assemble(("▁" * (width - len(bars)), "$foreground-muted 40%"), (bars, "$primary"))
 
     def _pace(self, overview: Overview, now: datetime, width: int) -> Content:
         sync = overview.sync
         if sync.state is SyncState.DISABLED:
             return styled("kept here; sync is off" if width > 22 else "sync is off", "$foreground-muted")
-        if sync.state in (SyncState.IDLE, SyncState.SYNCING, SyncState.CONNECTING):
-            return (
-                self._rate(overview) if overview.outbox.pending else styled("everything is sent", "$foreground-muted")
-            )
+        if sync.state in _ON and sync.reason:
+            return styled(line(sync.reason, width), "$text-error")
+        if sync.state in _ON:
+            if overview.outbox.pending:
+                return self._rate(overview)
+            return styled("everything is sent", "$foreground-muted")
         mark = SYNC[sync.state]
-        return styled(self._trouble(sync, now), CONTENT_STYLE[mark.role])
+        told = mark.label
+        if sync.next_attempt_at is not None:
+            told += f", next try {countdown(sync.next_attempt_at, now)}"
+        return styled(line(told, width), CONTENT_STYLE[mark.role])
 
     def _rate(self, overview: Overview) -> Content:
         rate = f"{number(round(overview.sync.rate))} rec/s"
@@ -59,8 +89,19 @@ class OutboxPane(Pane):
         tail = f"   ETA {span(eta)}" if eta is not None else ""
         return Content.assemble((rate, "$foreground"), (tail, "$foreground-muted"))
 
-    def _trouble(self, sync: SyncStatus, now: datetime) -> str:
-        mark = SYNC[sync.state]
-        if sync.next_attempt_at is not None:
-            return f"{mark.label}, next try {countdown(sync.next_attempt_at, now)}"
-        return mark.label
+    def _target(self, overview: Overview, width: int) -> list[Content]:
+        """Where to; or why not, which is more than one would say of a place that is well."""
+        sync = overview.sync
+        if sync.state is SyncState.DISABLED:
+            return [styled(line("persistence.postgres.enabled sends it", width), "$foreground-muted")]
+        if sync.reason and sync.state not in _ON:
+            return [styled(line(sync.reason, width), "$foreground")]
+        return [styled(line(f"to {sync.target}", width), "$foreground-muted")] if sync.target else []
+
+    def _holder(self, overview: Overview, now: datetime, width: int) -> Content:
+        sync = overview.sync
+        last = f"last sync {ago(sync.last_sync_at, now)}"
+        if sync.holder is None:
+            return styled(line(last, width), "$foreground-muted")
+        held = f"{last} · by {sync.holder}"
+        return styled(line(held if len(held) <= width else f"{sync.holder}", width), "$foreground-muted")

@@ -1,7 +1,11 @@
-"""What the four panes at the top share: a titled frame that can be focused, clicked, and opened."""
+"""What the four panes at the top share: a titled frame that can be focused, clicked, and opened.
+
+How a pane looks (quiet, busy, bad) is told by its frame's colour and, for eyes and terminals that know none, by a sign
+and a word in its title.
+"""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal, NamedTuple
 
 from textual import events
 from textual.app import RenderResult
@@ -11,7 +15,21 @@ from textual.widget import Widget
 
 from acode_tui.tui.bindings import key
 from acode_tui.tui.messages import PaneOpened
-from acode_tui.tui.state import Overview
+from acode_tui.tui.state import DashboardState, Overview
+
+Look = Literal["quiet", "busy", "bad"]
+_LOOKS: dict[Look, str] = {"quiet": "$text-success", "busy": "$text-warning", "bad": "$text-error"}
+
+
+_FRAME = 6
+"""Columns of a frame's upper edge that its title cannot have."""
+
+
+class Mood(NamedTuple):
+    """How things stand in a pane: a look, and a sign with a word that says why."""
+
+    look: Look
+    said: str
 
 
 class Pane(Widget, can_focus=True):
@@ -24,22 +42,28 @@ class Pane(Widget, can_focus=True):
         key("open_pane", "enter", "open_pane", "open", "Open this pane's screen", shown_as="enter"),
     ]
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, classes="pane")
+    def __init__(self, state: DashboardState) -> None:
+        super().__init__(id=self.TITLE.lower(), classes="pane")
         self.border_title = self.TITLE
-        self.overview: Overview | None = None
+        self.state = state
         self.now: datetime | None = None
         self._painted = Content("")
+        self._mood: Mood | None = None
 
-    def show(self, overview: Overview | None, now: datetime) -> None:
-        """Take a new reading, or with None merely a new moment."""
-        if overview is not None:
-            self.overview = overview
+    def show(self, now: datetime) -> None:
+        """Draw what the state holds, as seen at a moment. Most seconds change nothing here; then nothing is drawn."""
         self.now = now
-        self._repaint_if_changed()
+        if self.state.overview is not None:
+            self._wear(self.mood(self.state.overview, now))
+        if not self._content().is_same(self._painted):
+            self.refresh()
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         """The pane's lines, most important first, for so many columns."""
+        raise NotImplementedError
+
+    def mood(self, overview: Overview, now: datetime) -> Mood:
+        """How things stand."""
         raise NotImplementedError
 
     def render(self) -> RenderResult:
@@ -47,14 +71,28 @@ class Pane(Widget, can_focus=True):
         return self._painted
 
     def _content(self) -> Content:
-        if self.overview is None or self.now is None:
+        if self.state.overview is None or self.now is None:
             return Content.styled("opening the workspace…", "$foreground-muted")
-        return Content("\n").join(self.lines(self.overview, self.now, self.size.width))
+        lines = self.lines(self.state.overview, self.now, self.size.width)
+        return Content("\n").join(lines[: max(self.size.height, 1)])
 
-    def _repaint_if_changed(self) -> None:
-        """Most seconds change nothing here; then nothing is sent to the terminal."""
-        if not self._content().is_same(self._painted):
-            self.refresh()
+    def _wear(self, mood: Mood) -> None:
+        if mood == self._mood:
+            return
+        self._mood = mood
+        for look in _LOOKS:
+            self.set_class(look == mood.look, f"-{look}")
+        self._title()
+
+    def _title(self) -> None:
+        if self._mood is None:
+            return
+        room = self.outer_size.width - _FRAME - len(self.TITLE) - 2
+        said = self._mood.said if len(self._mood.said) <= room else self._mood.said[:1]
+        self.border_title = Content.assemble((self.TITLE, "bold"), "  ", (said, _LOOKS[self._mood.look]))
+
+    def on_resize(self) -> None:
+        self._title()
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

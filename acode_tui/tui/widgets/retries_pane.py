@@ -5,9 +5,9 @@ from datetime import datetime
 from textual.content import Content
 
 from acode_tui.tui.state import Overview
-from acode_tui.tui.text import styled
-from acode_tui.tui.times import countdown, number
-from acode_tui.tui.widgets.pane import Pane
+from acode_tui.tui.text import line, styled
+from acode_tui.tui.times import ago, countdown, number
+from acode_tui.tui.widgets.pane import Mood, Pane
 
 
 class RetriesPane(Pane):
@@ -15,6 +15,11 @@ class RetriesPane(Pane):
 
     TITLE = "Retries"
     OPENS = "retries"
+
+    def mood(self, overview: Overview, now: datetime) -> Mood:
+        if overview.outbox.failed:
+            return Mood("bad", "✗ dead")
+        return Mood("busy", "↻ waiting") if overview.outbox.retrying else Mood("quiet", "✓ none")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         stats = overview.outbox
@@ -31,4 +36,9 @@ class RetriesPane(Pane):
             due = styled("none is due", "$foreground-muted")
         word = "dead letter" if stats.failed == 1 else "dead letters"
         dead = styled(f"✗ {number(stats.failed)} {word}", "$text-error" if stats.failed else "$foreground-muted")
-        return [retrying, due, dead if stats.failed else styled(f"no {word}", "$foreground-muted")]
+        lines = [retrying, due, dead if stats.failed else styled(f"no {word}", "$foreground-muted")]
+        last = overview.last_refused
+        if last is not None and last.last_error:
+            lines.append(styled(line(last.last_error, width), "$foreground"))
+            lines.append(styled(line(f"refused {ago(last.updated_at, now)}", width), "$foreground-muted"))
+        return lines

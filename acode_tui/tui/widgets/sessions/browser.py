@@ -1,7 +1,7 @@
 """The session browser: what is shown, of how many, and why nothing is."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from textual import events, on
@@ -10,16 +10,19 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
-from acode_tui.tui.palette import SESSION
-from acode_tui.tui.state import Browser
+from acode_tui.tui.grouping import headings
+from acode_tui.tui.state import DashboardState
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from acode_tui.tui.widgets.notice import Notice
-from acode_tui.tui.widgets.sessions.table import SessionTable
+from acode_tui.tui.widgets.sessions.chips import StateChips
+from acode_tui.tui.widgets.sessions.table import SessionTable, session_rows
 
 if TYPE_CHECKING:
-    from acode_tui.tui.widgets.sessions.search import SearchLine
+    from textual.widgets import Input
+
+    from acode_tui.tui.widgets.sessions.lines import JumpLine, SearchLine
 
 
 class SessionBrowser(Vertical):
@@ -31,14 +34,18 @@ class SessionBrowser(Vertical):
 
         session_id: str
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, state: DashboardState, zone: tzinfo | None) -> None:
         super().__init__(id="browser")
-        self._browser = browser
+        self._state = state
+        self._browser = state.browser
+        self._zone = zone
         self._offer: tuple[str, tuple[str | Content, ...]] | None = None
         self._now: datetime | None = None
         self._search: SearchLine | None = None
+        self._jump: JumpLine | None = None
 
     def compose(self) -> ComposeResult:
+        yield StateChips(self._browser)
         yield SessionTable(id="sessions")
         yield Notice(id="why-empty")
 
@@ -50,14 +57,22 @@ class SessionBrowser(Vertical):
         return self.query_one(SessionTable)
 
     @property
-    def searching(self) -> bool:
-        return self._search is not None and self._search.display
+    def typing(self) -> bool:
+        """Whether one of the lines to type in has the keys."""
+        return any(typed is not None and typed.has_focus for typed in (self._search, self._jump))
 
-    def show(self, now: datetime | None) -> None:
-        """Show the page that the model holds, as seen at a moment."""
+    @property
+    def choosing(self) -> bool:
+        return self.query_one(StateChips).has_focus
+
+    # What is shown
+
+    def show(self, now: datetime | None, *, another: bool = False) -> None:
+        """Show the page that the model holds, as seen at a moment; ``another`` if it is not the one shown before."""
         self._now = now or self._now
         empty = not self._browser.rows
         self.table.display = not empty
+        self.query_one(StateChips).display = self._browser.loaded and (not empty or self._browser.narrowed)
         notice = self.query_one(Notice)
         notice.display = empty
         if empty:
@@ -65,63 +80,100 @@ class SessionBrowser(Vertical):
             notice.say(headline, *lines)
             if self.table.has_focus:
                 self.focus()
-        self.show_rows()
+        self.show_rows(another=another)
         self.retitle()
 
-    def show_rows(self, now: datetime | None = None) -> None:
+    def show_rows(self, now: datetime | None = None, *, another: bool = False) -> None:
         """Write the rows again: another page, or the same at a later moment."""
         self._now = now or self._now
         if self._now is None or not self._browser.rows:
             return
-        table = self.table
-        table.source = self._browser.source
+        browser, table = self._browser, self.table
+        table.source = browser.source
         table.lay_out(max(self.size.width - 2, 20))
-        table.show_sessions(self._browser.rows, self._now)
+        heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
+        table.show(session_rows(browser.rows, self._now), headings=heads, at_once=another)
 
     def offer(self, headline: str, *lines: str | Content) -> None:
         """What to say where there are no sessions at all."""
         self._offer = (headline, lines)
         self.show(None)
 
-    async def open_search(self) -> None:
-        """Show the search line; it is made when it is first wanted."""
-        if self._search is None:
-            from acode_tui.tui.widgets.sessions.search import SearchLine
-
-            self._search = SearchLine()
-            await self.mount(self._search, before=0)
-        self._search.display = True
-        # Now, not when the app comes to it: the next letters may be on their way already.
-        self.screen.set_focus(self._search)
-
-    def close_search(self, *, clear: bool) -> None:
-        if self._search is not None:
-            if clear:
-                self._search.value = ""
-            self._search.display = bool(self._search.value)
-        if self._browser.rows:
-            self.table.focus()
-
     def on_resize(self, event: events.Resize) -> None:
         self.show_rows()
+        self.retitle()
 
     @on(KeyedTable.RowSelected, "#sessions")
     def _chosen(self, event: KeyedTable.RowSelected) -> None:
         event.stop()
         self.post_message(self.Opened(event.key))
 
+    # The lines above the list
+
+    async def open_search(self) -> None:
+        """Show the search line; it is made when it is first wanted."""
+        if self._search is None:
+            from acode_tui.tui.widgets.sessions.lines import SearchLine
+
+            self._search = SearchLine()
+            await self.mount(self._search, before=0)
+        self._open(self._search)
+
+    async def open_jump(self) -> None:
+        """Ask for an id."""
+        if self._jump is None:
+            from acode_tui.tui.widgets.sessions.lines import JumpLine
+
+            self._jump = JumpLine()
+            await self.mount(self._jump, before=0)
+        self._jump.value = ""
+        self._open(self._jump)
+
+    def _open(self, typed: "Input") -> None:
+        typed.display = True
+        # Now, not when the app comes to it: the next letters may be on their way already.
+        self.screen.set_focus(typed)
+
+    def close_lines(self, *, clear: bool) -> None:
+        """Give the keys back to the list; a search stays in sight with what it says, unless it is cleared."""
+        if self._jump is not None:
+            self._jump.display = False
+        if self._search is not None:
+            if clear:
+                self._search.value = ""
+            self._search.display = bool(self._search.value)
+        if self._browser.rows:
+            self.table.focus()
+        else:
+            self.screen.set_focus(None)
+
+    def choose_states(self) -> None:
+        """Give the keys to the chips."""
+        chips = self.query_one(StateChips)
+        chips.display = True
+        self.screen.set_focus(chips)
+
+    # What is said about it
+
     def _why_empty(self) -> tuple[str, tuple[str | Content, ...]]:
-        if not self._browser.loaded:
+        browser = self._browser
+        if not browser.loaded:
+            if self._state.trouble is not None:
+                return "The workspace cannot be read", (
+                    line(self._state.trouble.message),
+                    line(self._state.trouble.hint or ""),
+                    "It is tried again by itself; nothing that agents record elsewhere is lost.",
+                )
             return "Opening the workspace…", ("The first opening of a large workspace may take a moment.",)
-        if self._browser.narrowed:
-            what = f"“{line(self._browser.text.strip(), 40)}”" if self._browser.text.strip() else "these states"
+        if browser.narrowed:
+            what = f"“{line(browser.text.strip(), 40)}”" if browser.text.strip() else "these states"
             return (
                 "No session fits",
                 (f"Nothing here matches {what}.", keys(("esc", "shows everything again"), ("f", "chooses states"))),
             )
-        if self._browser.page_number > 1:
-            return "This page is empty now", (keys(("[", "goes back a page")),)
-        if self._browser.source == "team":
+        if browser.pages.number != 1:
+            return "This page is empty now", (keys(("[", "goes back a page"), ("home", "goes to the first")),)
+        if browser.source == "team":
             return (
                 "The team's database holds no runs yet",
                 (
@@ -140,27 +192,19 @@ class SessionBrowser(Vertical):
     def retitle(self) -> None:
         """Say in the frame whose sessions are shown, which, and how many."""
         browser = self._browser
-        states = " ".join(SESSION[state].label for state in browser.filter.states) or "all"
+        self.query_one(StateChips).refresh()
         title: list[Content] = [
             styled("Sessions", "bold"),
             Content.assemble(("source: ", "$foreground-muted"), self._source()),
-            Content.assemble(("state: ", "$foreground-muted"), (states, "$foreground")),
         ]
         if browser.text.strip():
             title.append(
                 Content.assemble(("search: ", "$foreground-muted"), (line(browser.text.strip(), 24), "$text-warning"))
             )
-        if browser.sort == "created":
-            title.append(Content.assemble(("order: ", "$foreground-muted"), ("created", "$foreground")))
+        if browser.sort != "updated":
+            title.append(Content.assemble(("order: ", "$foreground-muted"), (browser.sort, "$foreground")))
         self.border_title = Content("   ").join(title)
-        pages = "" if browser.page_count is None else f" of {number(browser.page_count)}"
-        if browser.trouble:
-            self.border_subtitle = self._trouble()
-            return
-        total = "" if browser.total is None else f"{number(browser.total)} sessions · "
-        self.border_subtitle = Content.styled(
-            f"{total}page {number(browser.page_number)}{pages}" if browser.loaded else "", "$foreground-muted"
-        )
+        self.border_subtitle = self._where()
 
     def _source(self) -> Content:
         browser = self._browser
@@ -170,11 +214,30 @@ class SessionBrowser(Vertical):
             return styled("✗ team, out of reach", "$text-error")
         return styled(browser.source, "$text-primary" if browser.source == "team" else "$foreground")
 
-    def _trouble(self) -> Content:
-        advice = keys(("R", "tries again"), ("T", "shows this workspace's own"))
+    def _where(self) -> Content:
+        """The page, of how many; or what keeps it from being read."""
+        browser = self._browser
+        if browser.trouble:
+            return self._said(browser.trouble, keys(("R", "tries again"), ("T", "shows this workspace's own")))
+        if self._state.trouble is not None and browser.source == "local":
+            told = self._state.trouble
+            return self._said(f"✗ {told.code}: {told.message}", styled("tried again by itself", "$foreground-muted"))
+        if not browser.loaded:
+            return Content("")
+        if browser.reading:
+            return styled("reading the page…", "$text-primary")
+        pages = browser.pages
+        total = "" if pages.total is None else f"{number(pages.total)} sessions · "
+        of = "" if pages.count is None else f" of {number(pages.count)}"
+        page = f"page {number(pages.number)}{of}" if pages.number is not None else "from here on"
+        if pages.is_last and pages.number is None:
+            page = "last page"
+        return styled(f"{total}{page}", "$foreground-muted")
+
+    def _said(self, why: str, advice: Content) -> Content:
         room = max(self.size.width - advice.cell_length - 12, 0)
-        why = f"{line(self._browser.trouble, room)}  ·  " if room > 20 else ""
-        return Content.assemble((why, "$text-warning"), advice)
+        shown = f"{line(why, room)}  ·  " if room > 20 else ""
+        return Content.assemble((shown, "$text-error"), advice)
 
 
 def keys(*pairs: tuple[str, str]) -> Content:

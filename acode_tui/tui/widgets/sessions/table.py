@@ -1,73 +1,94 @@
-"""The table of sessions, its columns by width."""
+"""The table of sessions: as many columns as the width has room for, the most useful first."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from textual.binding import BindingType
 
 from acode_tui.domain.entities import SessionSummary
-from acode_tui.tui.bindings import key
+from acode_tui.domain.times import parse_time
+from acode_tui.tui.bindings import SESSIONS
 from acode_tui.tui.palette import ROW_SYNC, SESSION, Mark
 from acode_tui.tui.state import Source
-from acode_tui.tui.times import ago, number, short_number
+from acode_tui.tui.times import ago, number, short_duration, short_number
+from acode_tui.tui.widgets.columns import PADDING
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 
-_STATE = Column("state", "state", 11)
 _TASK = Column("task", "task")
-_TASKS = Column("tasks", "tasks", 7, right=True)
-_TOOLS = Column("tools", "tools", 6, right=True)
-_ARTIFACTS = Column("artifacts", "artifacts", 9, right=True)
-_UPDATED = Column("updated", "updated", 10, right=True)
-_CREATED = Column("created", "created", 10, right=True)
-_AGENT = Column("agent", "agent", 12)
-_BRANCH = Column("branch", "branch", 18)
-_SYNC = Column("sync", "sync", 10)
-_SYNC_GLYPH = Column("sync_glyph", " ", 1)
-
-_NARROW = (_STATE, _TASK, _TASKS, _TOOLS, _UPDATED, _SYNC_GLYPH)
-_NORMAL = (_STATE, _TASK, _TASKS, _TOOLS, _ARTIFACTS, _UPDATED, _SYNC)
-_WIDE = (_STATE, _TASK, _AGENT, _BRANCH, _TASKS, _TOOLS, _ARTIFACTS, _CREATED, _UPDATED, _SYNC)
-_USER = Column("user_short", "user", 16)
-
-_TEAM_NARROW = (_STATE, _TASK, Column("user_short", "user", 12), _TASKS, _UPDATED)
-_TEAM_NORMAL = (_STATE, _TASK, _USER, _TASKS, _TOOLS, _ARTIFACTS, _UPDATED)
-_TEAM_WIDE = (
-    _STATE,
+_ORDERED = (
+    Column("state", "state", 11),
     _TASK,
-    Column("user", "user", 28),
-    _AGENT,
-    _BRANCH,
-    _TASKS,
-    _TOOLS,
-    _ARTIFACTS,
-    _CREATED,
-    _UPDATED,
+    Column("user_short", "user", 12),
+    Column("agent", "agent", 11),
+    Column("model", "model", 18),
+    Column("branch", "branch", 18),
+    Column("tasks", "tasks", 6, right=True),
+    Column("tools", "tools", 5, right=True),
+    Column("artifacts", "artifacts", 9, right=True),
+    Column("tokens", "tokens", 6, right=True),
+    Column("duration", "took", 6, right=True),
+    Column("created", "created", 10, right=True),
+    Column("updated", "updated", 10, right=True),
+    Column("sync", "sync", 10),
+    Column("sync_glyph", " ", 1),
 )
-_UNKNOWN = Mark("?", "unknown", "quiet")
-_COLUMNS: dict[Source, tuple[tuple[Column, ...], ...]] = {
-    "local": (_NARROW, _NORMAL, _WIDE),
-    "team": (_TEAM_NARROW, _TEAM_NORMAL, _TEAM_WIDE),
+"""Every column, in the order they stand in."""
+
+_USEFUL: dict[Source, tuple[str, ...]] = {
+    "local": (
+        *("state", "task", "updated", "sync_glyph", "tasks", "tools", "sync", "artifacts"),
+        *("duration", "agent", "tokens", "model", "created", "branch"),
+    ),
+    "team": (
+        *("state", "task", "updated", "user_short", "tasks", "tools", "artifacts"),
+        *("duration", "agent", "tokens", "model", "created", "branch"),
+    ),
 }
+"""Which columns come first where there is no room for all. The word of a sync takes the place of its glyph."""
+
+_LEAST_TASK = 30
+_TASK_SHARE = 0.36
+"""What the task has at least: so many columns, and that share of the width."""
+
+_UNKNOWN = Mark("?", "unknown", "quiet")
+_NOTHING = "–"
 
 
 class SessionTable(KeyedTable):
-    """Sessions, newest activity first. Of the team's, who ran them is told instead of whether they were sent."""
+    """Sessions. Of the team's, who ran them is told instead of whether they were sent."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*SESSIONS]
+    HOLDS = True
 
     source: Source = "local"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        key("open", "enter", "select_cursor", "open", "Open the session under the cursor", shown_as="enter"),
-    ]
-
     def columns_for(self, width: int) -> tuple[Column, ...]:
-        narrow, normal, wide = _COLUMNS[self.source]
-        if width < 100:
-            return narrow
-        return normal if width < 160 else wide
+        return columns_for(width, self.source)
 
-    def show_sessions(self, sessions: Sequence[SessionSummary], now: datetime) -> None:
-        self.show([(session.id, session_row(session, now)) for session in sessions])
+
+def columns_for(width: int, source: Source) -> tuple[Column, ...]:
+    """The columns for so many terminal columns: each in turn, as long as the task keeps its room."""
+    known = {column.key: column for column in _ORDERED}
+    left = width - PADDING
+    least = max(_LEAST_TASK, int(width * _TASK_SHARE))
+    chosen: set[str] = {"task"}
+    for key in _USEFUL[source]:
+        cost = known[key].width + PADDING if key != "task" else 0
+        if key == "sync":
+            cost -= known["sync_glyph"].width + PADDING
+        if left - cost < least:
+            continue
+        left -= cost
+        chosen.add(key)
+    if "sync" in chosen:
+        chosen.discard("sync_glyph")
+    return tuple(column for column in _ORDERED if column.key in chosen)
+
+
+def session_rows(sessions: Sequence[SessionSummary], now: datetime) -> list[tuple[str, Row]]:
+    """The rows of a page, as seen at a moment."""
+    return [(session.id, session_row(session, now)) for session in sessions]
 
 
 def session_row(session: SessionSummary, now: datetime) -> Row:
@@ -80,25 +101,60 @@ def session_row(session: SessionSummary, now: datetime) -> Row:
         "state": (state.label, state.role),
         "task": (session.task_description, "plain"),
         "tasks": (
-            f"{short_number(session.tasks_done)}/{short_number(session.task_count)}" if session.task_count else "–",
+            f"{short_number(session.tasks_done)}/{short_number(session.task_count)}"
+            if session.task_count
+            else _NOTHING,
             "quiet" if done or not session.task_count else "plain",
         ),
         "tools": (short_number(session.tool_call_count), "plain" if session.tool_call_count else "quiet"),
         "artifacts": (number(session.artifact_count), "plain" if session.artifact_count else "quiet"),
         "updated": (ago(session.updated_at, now), "plain"),
         "created": (ago(session.created_at, now), "quiet"),
+        "duration": (short_duration(duration_of(session)), "quiet"),
         "agent": (_first(metadata, "agent", "source"), "quiet"),
+        "model": (_model(metadata), "quiet"),
+        "tokens": (_tokens(metadata), "quiet"),
         "branch": (_first(metadata, "gitBranch", "git_branch", "branch"), "quiet"),
-        "user": (session.user_id or "–", "quiet"),
-        "user_short": ((session.user_id or "–").partition("@")[0], "quiet"),
+        "user_short": ((session.user_id or _NOTHING).partition("@")[0], "quiet"),
         "sync": (sync.label, sync.role),
         "sync_glyph": (sync.glyph, sync.role),
     }
 
 
-def _first(metadata: dict[str, object], *names: str) -> str:
+def duration_of(session: SessionSummary) -> timedelta:
+    """How long a run took: between the first and last moment of its transcript, else until its last change."""
+    metadata = session.metadata or {}
+    first, last = metadata.get("firstTime"), metadata.get("lastTime")
+    if isinstance(first, str) and isinstance(last, str):
+        try:
+            return parse_time(last) - parse_time(first)
+        except ValueError:
+            pass  # somebody's own metadata under the same names
+    return session.updated_at - session.created_at
+
+
+def _first(metadata: Mapping[str, Any], *names: str) -> str:
     for name in names:
         value = metadata.get(name)
         if isinstance(value, str) and value:
             return value
-    return "–"
+    return _NOTHING
+
+
+def _model(metadata: Mapping[str, Any]) -> str:
+    """The model, of several the last one, without its maker's name in front."""
+    models = metadata.get("models")
+    told = [model for model in models if isinstance(model, str)] if isinstance(models, list) else []
+    name = told[-1] if told else _first(metadata, "model")
+    return name.removeprefix("claude-")
+
+
+def _tokens(metadata: Mapping[str, Any]) -> str:
+    """Tokens in and out, what was read from a cache left aside."""
+    told = metadata.get("tokens")
+    if isinstance(told, Mapping):
+        counts = [told.get(name) for name in ("input", "cacheWrite", "output")]
+        total = sum(count for count in counts if isinstance(count, int))
+    else:
+        total = told if isinstance(told, int) else 0
+    return short_number(total) if total > 0 else _NOTHING

@@ -1,0 +1,107 @@
+"""The states as chips: which of them are shown. A click turns one on or off; so do the keys once the line has them."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import RenderResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widget import Widget
+
+from acode_tui.domain.states import SessionState
+from acode_tui.tui.bindings import CHIPS
+from acode_tui.tui.messages import LineClosed, StatesChosen
+from acode_tui.tui.palette import CONTENT_STYLE, SESSION
+from acode_tui.tui.state import Browser
+
+_STATES: tuple[SessionState | None, ...] = (None, *SessionState)
+"""What each chip stands for; the first for all of them."""
+
+
+class StateChips(Widget, can_focus=True):
+    """One line. A chip that is on stands in brackets, so that no terminal needs colour to tell it."""
+
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [*CHIPS]
+
+    def __init__(self, browser: Browser) -> None:
+        super().__init__(id="chips")
+        self._browser = browser
+        self._at = 1
+        self._spans: list[tuple[int, int]] = []
+
+    def render(self) -> RenderResult:
+        words = self._words(self.size.width)
+        self._spans, column = [], 0
+        parts: list[Content] = []
+        for index, word in enumerate(words):
+            self._spans.append((column, column + len(word)))
+            column += len(word)
+            parts.append(self._chip(index, word))
+        return Content.assemble(*parts)
+
+    def _words(self, width: int) -> list[str]:
+        """Each chip's text: with its word where all of them fit, else the glyph, with the word of those that are on."""
+        long = [self._bracketed(index, _label(state)) for index, state in enumerate(_STATES)]
+        if sum(len(word) for word in long) <= width:
+            return long
+        short = [
+            self._bracketed(index, _label(state) if self._is_on(index) or index == self._pointed else _glyph(state))
+            for index, state in enumerate(_STATES)
+        ]
+        if sum(len(word) for word in short) <= width:
+            return short
+        return [self._bracketed(index, _glyph(state)) for index, state in enumerate(_STATES)]
+
+    def _bracketed(self, index: int, word: str) -> str:
+        return f"[{word}]" if self._is_on(index) else f" {word} "
+
+    def _chip(self, index: int, word: str) -> Content:
+        state = _STATES[index]
+        on = self._is_on(index)
+        colour = CONTENT_STYLE[SESSION[state].role] if state is not None else "$foreground"
+        style = f"bold {colour}" if on else "$foreground-muted"
+        return Content.styled(word, f"{style} reverse" if index == self._pointed else style)
+
+    @property
+    def _pointed(self) -> int | None:
+        return self._at if self.has_focus else None
+
+    def _is_on(self, index: int) -> bool:
+        state = _STATES[index]
+        return state in self._browser.states if state is not None else not self._browser.states
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        at = event.get_content_offset(self)
+        for index, (start, end) in enumerate(self._spans):
+            if at is not None and start <= at.x < end:
+                self._toggle(index)
+
+    def _toggle(self, index: int) -> None:
+        self._at = index
+        state = _STATES[index]
+        chosen = self._browser.states ^ {state} if state is not None else frozenset()
+        self.post_message(StatesChosen(frozenset(chosen)))
+        self.refresh()
+
+    def action_move(self, direction: int) -> None:
+        self._at = (self._at + direction) % len(_STATES)
+        self.refresh()
+
+    def action_switch(self) -> None:
+        self._toggle(self._at)
+
+    def action_all(self) -> None:
+        self._toggle(0)
+
+    def action_close(self) -> None:
+        self.post_message(LineClosed())
+
+
+def _label(state: SessionState | None) -> str:
+    return "all" if state is None else SESSION[state].label
+
+
+def _glyph(state: SessionState | None) -> str:
+    return "all" if state is None else SESSION[state].glyph
