@@ -46,6 +46,7 @@ from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
 from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
+from acode_tui.storage.sqlite.run_import import SqliteRunImport
 from acode_tui.storage.sqlite.run_rows import SqliteRunRows
 from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
 from acode_tui.storage.sqlite.snapshot import Progress, take_snapshot
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from acode_tui.ops.export import Progress as ExportProgress
     from acode_tui.ops.export_request import ExportRequest
     from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
+    from acode_tui.ops.import_export import ImportedRuns
     from acode_tui.storage.postgres.connection import ReadPool
 
 CONFIG_POLL_SECONDS = 2.0
@@ -234,6 +236,27 @@ class Workspace:
             schema_version=self.migrated.to_version,
             settings=self.settings.export,
             now=self.wall(),
+            progress=progress,
+        )
+
+    async def import_export(
+        self,
+        path: Path,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        progress: "ExportProgress | None" = None,
+    ) -> "ImportedRuns":
+        """Bring the runs of an export in; see ``ops.import_export``. Raises ExportError, OSError."""
+        from acode_tui.ops.import_export import import_export
+
+        return await import_export(
+            path,
+            SqliteRunImport(self._writer),
+            limits=self.settings.limits,
+            syncs=self.settings.persistence.postgres.enabled,
+            force=force,
+            dry_run=dry_run,
             progress=progress,
         )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli import backup, checking, conflicts, drill, outbox, recovering, restore, sync, vacuum
+from acode_tui.cli import backup, checking, conflicts, drill, exporting, outbox, recovering, restore, sync, vacuum
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
@@ -36,6 +36,8 @@ command.add_command(drill.command)
 command.add_command(backup.group)
 command.add_command(restore.command)
 command.add_command(vacuum.command)
+command.add_command(exporting.export)
+command.add_command(exporting.import_)
 
 
 @command.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))

@@ -14,6 +14,7 @@ from acode_tui.domain.display import clean, fit
 
 if TYPE_CHECKING:
     from acode_tui.ingest import ImportProgress
+    from acode_tui.ops.export import ExportProgress
     from acode_tui.ops.rebuild import RebuildProgress
     from acode_tui.sync.ports import SyncProgress
 
@@ -86,6 +87,14 @@ class NoteLine(Line):
         """Show this at once: the next one may be long in coming."""
         self._shown_at = float("-inf")
         self.write(lambda: f"{self._what}: {clean(note)}")
+
+
+class ExportLine(Line):
+    """How far an export or the reading of one is."""
+
+    def show(self, progress: "ExportProgress") -> None:
+        """Show this."""
+        self.write(lambda: f"{progress.sessions_done:,}/{progress.sessions_total:,} sessions  {progress.rows:,} rows")
 
 
 class SyncLine(Line):

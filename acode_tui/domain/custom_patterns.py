@@ -17,10 +17,10 @@ PATTERN_SECONDS = 5.0
 class CustomPattern:
     """One pattern of ``export.patterns``. Its kind is ``pattern-`` and its number, from 1."""
 
-    def __init__(self, source: str, number: int, *, seconds: float = PATTERN_SECONDS) -> None:
+    def __init__(self, source: str, number: int, *, seconds: float | None = None) -> None:
         self.kind = f"pattern-{number}"
         self._number = number
-        self._seconds = seconds
+        self._seconds = PATTERN_SECONDS if seconds is None else seconds
         self._pattern = _compiled(source, number)
 
     def spots(self, text: str) -> Iterator[tuple[int, int]]:
@@ -36,7 +36,7 @@ class CustomPattern:
             ) from None
 
 
-def custom_patterns(sources: Sequence[str], *, seconds: float = PATTERN_SECONDS) -> tuple[CustomPattern, ...]:
+def custom_patterns(sources: Sequence[str], *, seconds: float | None = None) -> tuple[CustomPattern, ...]:
     """The patterns of these sources. Raises ValidationError for one that cannot be used."""
     return tuple(CustomPattern(source, number, seconds=seconds) for number, source in enumerate(sources, 1))
 

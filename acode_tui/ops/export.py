@@ -23,11 +23,16 @@ from acode_tui.ops.export_csv import MEMBERS, CsvFolder
 from acode_tui.ops.export_json import FORMAT_VERSION, About, JsonFile
 from acode_tui.ops.export_place import CSV_LOG, log_path, new_file, new_folder, require_free, size_of, write_log
 from acode_tui.ops.redact import RowRedaction
+from acode_tui.ops.report import ReportFile
+from acode_tui.ops.report_html import render_html
+from acode_tui.ops.report_markdown import render_markdown
 from acode_tui.storage.ports import RunRows
 from acode_tui.storage.sqlite.run_file import RunFile
 
-ExportFormat = Literal["json", "csv", "sqlite"]
-FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite")
+ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html"]
+FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite", "markdown", "html")
+REPORTS: frozenset[str] = frozenset({"markdown", "html"})
+"""Formats that hold one run, to be read by a person."""
 
 _PAGE = 500
 _ROWS_A_REPORT = 200
@@ -180,6 +185,10 @@ def _in_file(file: IO[bytes], format: ExportFormat, about: About) -> Sink:
     if format == "sqlite":
         info = {name: str(value) for name, value in msgspec.to_builtins(about).items() if value is not None}
         return RunFile(Path(file.name), info)
+    if format == "markdown":
+        return ReportFile(file, about, render_markdown)
+    if format == "html":
+        return ReportFile(file, about, render_html)
     return JsonFile(file, about)
 
 

@@ -4,7 +4,7 @@ It is written as the rows come; what is open at a moment is a path from a sessio
 """
 
 import os
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
@@ -44,43 +44,76 @@ class About(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     redacted: bool
 
 
-class JsonFile:
-    """Writes one JSON document into an open file."""
+class JsonRuns:
+    """Writes runs, nested, as their rows come."""
 
-    def __init__(self, file: IO[bytes], about: About) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._open: list[list[Any]] = []
-        self._sessions = 0
-        file.write(encode_json(about)[:-1] + b',"sessions":[')
+        self._open: list[_Level] = []
+        self._runs = 0
 
     def add(self, entity: Entity) -> None:
         """The next row, in the order of ``RunRows.walk``."""
         depth = _DEPTH[entity.kind]
         self._close_to(depth)
-        write = self._file.write
-        if depth == 0:
-            write(b",\n" if self._sessions else b"\n")
-            self._sessions += 1
-        else:
-            parent = self._open[-1]
-            if entity.kind is EntityType.SESSION_TASK and not parent[1]:
-                write(_TASKS)
-                parent[1:] = [True, 0]
-            if parent[2]:
-                write(b",")
-            parent[2] += 1
+        if depth:
+            self._continue(self._open[-1], entity.kind)
+        elif self._runs:
+            self._file.write(b",\n")
+        self._runs += not depth
         text = encode_json(entity)
         children = _LIST.get(entity.kind)
         if children is None:
-            write(text)
+            self._file.write(text)
             return
-        write(text[:-1])
-        write(children)
-        self._open.append([entity.kind, False, 0])
+        self._file.write(text[:-1])
+        self._file.write(children)
+        self._open.append(_Level(entity.kind))
+
+    def end(self) -> None:
+        """No more rows."""
+        self._close_to(0)
+
+    def _continue(self, parent: "_Level", kind: EntityType) -> None:
+        """What stands before a row in its parent's list."""
+        if kind is EntityType.SESSION_TASK and not parent.has_tasks:
+            self._file.write(_TASKS)
+            parent.has_tasks, parent.members = True, 0
+        if parent.members:
+            self._file.write(b",")
+        parent.members += 1
+
+    def _close_to(self, depth: int) -> None:
+        while len(self._open) > depth:
+            level = self._open.pop()
+            if level.kind is EntityType.SESSION and not level.has_tasks:
+                self._file.write(_TASKS)
+            self._file.write(b"]}")
+
+
+class _Level(msgspec.Struct):
+    """An object that is still open, and how many members its list has so far. A session has two lists: events first."""
+
+    kind: EntityType
+    has_tasks: bool = False
+    members: int = 0
+
+
+class JsonFile:
+    """Writes one JSON document into an open file."""
+
+    def __init__(self, file: IO[bytes], about: About) -> None:
+        self._file = file
+        self._runs = JsonRuns(file)
+        file.write(encode_json(about)[:-1] + b',"sessions":[\n')
+
+    def add(self, entity: Entity) -> None:
+        """The next row, in the order of ``RunRows.walk``."""
+        self._runs.add(entity)
 
     def close(self, counts: dict[str, int]) -> None:
         """Write the end. Without it the document is recognisably cut off."""
-        self._close_to(0)
+        self._runs.end()
         self._file.write(b'\n],"counts":' + encode_json(counts) + b"}\n")
         self._file.flush()
         # Here, in the thread that writes: it may take a while.
@@ -88,10 +121,3 @@ class JsonFile:
 
     def abandon(self) -> None:
         """Nothing to give back: the file is its maker's."""
-
-    def _close_to(self, depth: int) -> None:
-        while len(self._open) > depth:
-            kind, has_tasks, _ = self._open.pop()
-            if kind is EntityType.SESSION and not has_tasks:
-                self._file.write(_TASKS)
-            self._file.write(b"]}")

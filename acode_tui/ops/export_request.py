@@ -8,8 +8,9 @@ import msgspec
 
 from acode_tui import __version__
 from acode_tui.config import ExportSettings
+from acode_tui.domain.errors import ExportError
 from acode_tui.domain.states import EntityType
-from acode_tui.ops.export import ExportFormat, ExportReport, Origin, Progress, export_runs
+from acode_tui.ops.export import REPORTS, ExportFormat, ExportReport, Origin, Progress, export_runs
 from acode_tui.ops.export_place import default_path
 from acode_tui.ops.redact import RowRedaction
 from acode_tui.storage.ports import RunRows, RunStateReader
@@ -41,6 +42,8 @@ async def meet(
 ) -> ExportReport:
     """Export what is asked for. Raises ExportError, NotFoundError, AmbiguousIdError, OSError."""
     sessions = [await reader.resolve_id(EntityType.SESSION, each) for each in request.sessions]
+    if request.format in REPORTS and len(set(sessions)) != 1:
+        raise ExportError(f"a {request.format} report is of one session", hint="name it with --session ID")
     only = sessions[0] if len(set(sessions)) == 1 else None
     redact = settings.redact if request.redact is None else request.redact
     return await export_runs(

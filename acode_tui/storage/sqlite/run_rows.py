@@ -1,7 +1,7 @@
 """Runs as streams of rows: nothing but the row in hand, and the path down to it, is in memory."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -52,7 +52,7 @@ class SqliteRunRows:
         return await self._readers.run(lambda connection: consume(walk(connection, session_id)))
 
 
-def walk(connection: sqlite3.Connection, session_id: str) -> Iterator[Entity]:
+def walk(connection: sqlite3.Connection, session_id: str) -> Generator[Entity, None, None]:
     """The run's rows in the connection's present snapshot, each parent before its children."""
     row = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
     if row is None:

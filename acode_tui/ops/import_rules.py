@@ -1,0 +1,80 @@
+"""Which version of a row stays when a run comes back that is stored already. Pure."""
+
+from typing import TypeVar
+
+import msgspec
+
+from acode_tui.domain.canonical import canonical_digest
+from acode_tui.domain.entities import Entity, SessionGraph
+from acode_tui.domain.errors import ExportError
+from acode_tui.domain.schema import TABLES
+
+N = TypeVar("N", bound=Entity)
+
+_STAMPS = ("updatedAt", "syncVersion", "workspaceId")
+"""Fields that do not make a row another one."""
+
+
+class Overwrites(ExportError):
+    """A redacted row would take the place of what is stored."""
+
+
+def newest_of(given: SessionGraph, stored: SessionGraph) -> SessionGraph:
+    """The given run, but with every row of which a later version is stored as it is stored.
+
+    Between equal stamps the larger digest stays, as between synced machines: importing each other's exports, two
+    workspaces end up with the same rows.
+    """
+    rows = _Rows(stored)
+    tasks = tuple(
+        msgspec.structs.replace(
+            rows.settled(task),
+            steps=tuple(
+                msgspec.structs.replace(
+                    rows.settled(step), tool_calls=tuple(rows.settled(call) for call in step.tool_calls)
+                )
+                for step in task.steps
+            ),
+        )
+        for task in given.tasks
+    )
+    return msgspec.structs.replace(rows.settled(given), tasks=tasks)
+
+
+def unless_it_overwrites(given: SessionGraph, stored: SessionGraph) -> SessionGraph:
+    """The given, redacted run. Raises Overwrites where a row of it is stored with other content."""
+    rows = _Rows(stored)
+    for entity in given.entities():
+        there = rows.like(entity)
+        if there is not None and _content(entity) != _content(there):
+            raise Overwrites("the run is stored with other content")
+    return newest_of(given, stored)
+
+
+class _Rows:
+    """The stored rows, by kind and id."""
+
+    def __init__(self, stored: SessionGraph) -> None:
+        self._known = {(entity.kind, entity.id): entity for entity in stored.entities()}
+
+    def like(self, entity: Entity) -> Entity | None:
+        """The stored version of a row."""
+        return self._known.get((entity.kind, entity.id))
+
+    def settled(self, entity: N) -> N:
+        """A row, its columns those of the version that stays."""
+        there = self.like(entity)
+        if there is None or _wins(entity, there):
+            return entity
+        own = TABLES[entity.kind].entity
+        return msgspec.structs.replace(entity, **{name: getattr(there, name) for name in own.__struct_fields__})
+
+
+def _wins(given: Entity, there: Entity) -> bool:
+    if given.updated_at != there.updated_at:
+        return given.updated_at > there.updated_at
+    return _content(given) > _content(there)
+
+
+def _content(entity: Entity) -> bytes:
+    return canonical_digest(entity, without=_STAMPS)
