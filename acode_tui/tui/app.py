@@ -27,7 +27,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP
-from acode_tui.tui.commands import key_commands
+from acode_tui.tui.commands import commands
 from acode_tui.tui.copying import copy
 from acode_tui.tui.jobs import Jobs
 from acode_tui.tui.layout import Layout
@@ -278,7 +278,7 @@ class Dashboard(App[int]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every key of the screen as a command, then Textual's own."""
-        yield from key_commands(self, screen)
+        yield from commands(self, screen)
         for command in super().get_system_commands(screen):
             if command.title not in ("Quit", "Theme", "Keys"):
                 yield command

@@ -140,6 +140,7 @@ RETRIES: list[Binding] = [
     key("retry", "r", "retry", "retry", "Make this record due now"),
     key("retry_all", "R", "retry_all", "retry all", "Make every refused record due now", shown_as="R"),
     key("discard", "d", "discard", "discard", "End this dead letter unsent"),
+    *COPY,
 ]
 
 CONFLICTS: list[Binding] = [
@@ -147,6 +148,7 @@ CONFLICTS: list[Binding] = [
     key("reviewed", "v", "reviewed", "reviewed", "Mark this conflict as reviewed"),
     key("take_other", "o", "take_other", "take other", "Make the losing version win, by a new write"),
     key("only_new", "u", "only_new", "only new", "Show only what nobody has reviewed"),
+    *COPY,
 ]
 
 HEALTH: list[Binding] = [
@@ -163,9 +165,11 @@ SETTINGS: list[Binding] = [
 ]
 
 LOG: list[Binding] = [
-    CLOSE,
+    key("close", "escape,backspace", "leave", "back", "Take the filter away, then leave", shown_as="esc"),
     key("level", "f", "level", "level", "Show only this level and above"),
+    key("search", "slash", "search", "filter", "Show only lines that hold a text", shown_as="/"),
     key("follow", "space", "follow", "follow", "Follow new lines, or hold still"),
+    key("copy", "y", "copy", "copy", "Copy the lines that are shown"),
 ]
 
 CONFIRM: list[Binding] = [

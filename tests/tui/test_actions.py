@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from textual.pilot import Pilot
 
@@ -10,6 +11,7 @@ from acode_tui.domain.errors import TransactionError
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.tui.screens.backup import BackupScreen
 from acode_tui.tui.screens.health import HealthScreen
+from acode_tui.tui.screens.log import LogScreen
 from acode_tui.tui.screens.main import MainScreen
 from tests.tui.driving import over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace, fake_id
@@ -116,3 +118,84 @@ async def test_a_defect_in_a_job_is_told_and_does_not_end_the_dashboard(fake: Fa
         assert run is not None
         assert run.ended
         assert app.is_running
+
+
+async def test_the_log_is_filtered_held_and_copied(fake: FakeWorkspace, tmp_path: Path) -> None:
+    log = tmp_path / "acode.log"
+    log.write_text(_entry("warning", "statement.slow", "outbox") + _entry("error", "sync.refused", "[/red]"))
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        pilot.app.push_screen(LogScreen(log))
+        await until(pilot, lambda: "2 lines" in shown(pilot))
+        await pilot.press("slash", *"refu", "enter")
+        await until(pilot, lambda: "sync.refused" in shown(pilot) and "statement.slow" not in shown(pilot))
+        await pilot.press("y")
+        assert pilot.app.clipboard.endswith("sync.refused  table=[/red]")
+        await pilot.press("f", "slash", "z", "enter")
+        await until(pilot, lambda: "2 lines of the log" in shown(pilot) and "take the filter away" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "2 lines" in shown(pilot))
+        await pilot.press("space")
+        with log.open("a") as file:
+            file.write(_entry("error", "came.later", "x"))
+        await until(pilot, lambda: "holding still, 1 more" in shown(pilot))
+        assert "came.later" not in shown(pilot)
+        await pilot.press("space")
+        await until(pilot, lambda: "came.later" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+
+
+async def test_a_record_and_a_conflict_tell_everything_and_are_copied(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "refused  10 times" in shown(pilot))
+        assert "never; given up 2026-03-14 12:03:31" in shown(pilot)
+        await pilot.press("y")
+        assert '"name": "Run the tests"' in pilot.app.clipboard
+        await pilot.press("Y")
+        assert pilot.app.clipboard == fake_id(3, 3)
+        await pilot.press("j")
+        await until(pilot, lambda: "next try 2026-03-14 12:05:09, in 00:38" in shown(pilot))
+        await pilot.press("escape", "c")
+        await until(pilot, lambda: "db.example.org:5432/runs  ✓ won" in shown(pilot))
+        assert "nobody has reviewed it" in shown(pilot)
+        await pilot.press("Y")
+        assert pilot.app.clipboard == fake_id(0, 3)
+        await pilot.press("y")
+        assert "Run all the tests" in pilot.app.clipboard
+
+
+async def test_keys_without_an_object_are_dim(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "Nothing was refused" in shown(pilot))
+        assert [_enabled(pilot, key) for key in "rRdy"] == [False] * 4
+        await pilot.press("r", "R", "d", "y", "escape", "c")
+        await until(pilot, lambda: "No two versions have met" in shown(pilot))
+        assert [_enabled(pilot, key) for key in "voy"] == [False] * 3
+
+
+async def test_the_palette_has_the_first_screens_actions_everywhere(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("h")
+        await until(pilot, lambda: "database connectivity" in shown(pilot))
+        titles = [command.title for command in pilot.app.get_system_commands(pilot.app.screen)]
+        assert {"Look again", "Copy", "Sync", "Migrate", "Backup", "Settings", "Retries", "Import", "Theme"} <= {
+            *titles
+        }
+        assert len(titles) == len(set(titles))
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"backup")
+        await until(pilot, lambda: "safe place" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BackupScreen))
+
+
+def _entry(level: str, event: str, table: str) -> str:
+    stamp = "2026-03-14T12:00:00.000000Z"
+    return f'{{"level": "{level}", "timestamp": "{stamp}", "event": "{event}", "table": "{table}"}}\n'

@@ -56,11 +56,13 @@ class ConflictsScreen(LiveScreen[None]):
 
         conflicts: tuple[Conflict, ...]
         counts: ConflictCounts
+        target: str | None
 
     def __init__(self) -> None:
         super().__init__()
         self._conflicts: dict[str, Conflict] = {}
         self._only_new = False
+        self._target: str | None = None
 
     def compose(self) -> ComposeResult:
         yield TitleLine("conflicts")
@@ -72,16 +74,22 @@ class ConflictsScreen(LiveScreen[None]):
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         found = await workspace.conflicts.list(unreviewed_only=self._only_new, limit=LIMIT)
-        self.post_message(self.ConflictsRead(found, await workspace.conflicts.counts()))
+        status = await workspace.sync.status()
+        self.post_message(self.ConflictsRead(found, await workspace.conflicts.counts(), status.target))
 
     @on(ConflictsRead)
     def _read(self, event: ConflictsRead) -> None:
         now = self.dashboard.now()
         self._conflicts = {conflict.id: conflict for conflict in event.conflicts}
+        self._target = event.target
         self.query_one(TitleLine).say(
             f"{number(event.counts.total)} in all, {number(event.counts.unreviewed)} not reviewed"
         )
         self.query_one("#list").border_title = "Not reviewed" if self._only_new else "All conflicts"
+        of_kind = event.counts.unreviewed if self._only_new else event.counts.total
+        more = max(of_kind - LIMIT, 0)
+        self.query_one("#list").border_subtitle = f"{number(more)} older ones are not listed" if more else ""
+        self.refresh_bindings()
         table, notice = self.query_one(ConflictTable), self.query_one(Notice)
         table.display = bool(event.conflicts)
         notice.display = not event.conflicts
@@ -106,7 +114,7 @@ class ConflictsScreen(LiveScreen[None]):
         if conflict is not None:
             panel = self.query_one("#detail", TextPanel)
             width = max(panel.content_size.width, 40)
-            panel.say(_detail(conflict, width, self.dashboard.zone))
+            panel.say(_detail(conflict, width, self._target, self.dashboard.zone))
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._describe)
@@ -114,6 +122,19 @@ class ConflictsScreen(LiveScreen[None]):
     def _under_cursor(self) -> Conflict | None:
         key = self.query_one(ConflictTable).cursor_key
         return self._conflicts.get(key) if key is not None else None
+
+    def action_copy(self) -> None:
+        if self._under_cursor() is not None:
+            self.dashboard.copy(self.query_one("#detail", TextPanel).shown.plain, "conflict")
+
+    def action_copy_id(self) -> None:
+        if (conflict := self._under_cursor()) is not None:
+            self.dashboard.copy(conflict.entity_id, f"id of the {conflict.entity_type}")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("reviewed", "take_other", "copy", "copy_id"):
+            return bool(self._conflicts) or None
+        return True
 
     def action_only_new(self) -> None:
         self._only_new = not self._only_new
@@ -160,19 +181,24 @@ def _row(conflict: Conflict, now: datetime) -> Row:
     }
 
 
-def _detail(conflict: Conflict, width: int, zone: tzinfo | None) -> Content:
+def _detail(conflict: Conflict, width: int, target: str | None, zone: tzinfo | None) -> Content:
     won = "  ✓ won"
+    reviewed = f"reviewed {stamp(conflict.reviewed_at, zone)}" if conflict.reviewed_at else "nobody has reviewed it"
     head = [
         Content.assemble(
             ("here    ", "$text-error"),
             stamp(conflict.local_updated_at, zone),
+            ("  this machine", "$foreground-muted"),
             (won if conflict.winner == "local" else "", "$text-success"),
         ),
         Content.assemble(
             ("central ", "$text-success"),
             stamp(conflict.remote_updated_at, zone),
+            styled(f"  {target or 'PostgreSQL'}", "$foreground-muted"),
             (won if conflict.winner == "remote" else "", "$text-success"),
         ),
+        Content.assemble(("met     ", "$foreground-muted"), stamp(conflict.detected_at, zone), f", {reviewed}"),
+        styled(f"{conflict.entity_type} {conflict.entity_id}", "$foreground-muted"),
         styled(f"session {conflict.session_id}", "$foreground-muted"),
         Content(""),
     ]

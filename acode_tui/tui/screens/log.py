@@ -1,4 +1,4 @@
-"""The program's own log, live: JSON lines rendered, from a level on."""
+"""The program's own log, live: JSON lines rendered, from a level on, those that hold a text; followed or held still."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widgets import Input
 
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import LOG
@@ -54,6 +55,9 @@ class LogScreen(Screen[None]):
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self._level = 1
         self._follow = True
+        self._text = ""
+        self._waiting = 0
+        self._shown: list[Entry] = []
         self._reading = False
         self._timer: Timer | None = None
 
@@ -62,6 +66,7 @@ class LogScreen(Screen[None]):
         with Vertical(id="lines"):
             yield TextView(id="content")
             yield Notice()
+        yield Input(placeholder="only lines that hold", id="search")
         yield KeyBar()
 
     @property
@@ -72,11 +77,7 @@ class LogScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._look)
-        self.query_one(Notice).say(
-            "The log is empty",
-            "Warnings, faults and slow statements of every acode-tui on this workspace appear here.",
-            "acode-tui --log-level debug writes every statement's name and duration.",
-        )
+        self.query_one("#search").display = False
         self._show()
         self._look()
 
@@ -108,23 +109,53 @@ class LogScreen(Screen[None]):
     @on(Appended)
     def _appended(self, event: Appended) -> None:
         self._entries.extend(event.entries)
-        self._show()
+        if self._follow or not self._shown:
+            self._show()
+        else:
+            self._waiting += sum(self._fits(entry) for entry in event.entries)
+            self._retitle()
+
+    def _fits(self, entry: Entry) -> bool:
+        if _rank(entry.level) < self._level:
+            return False
+        wanted = self._text.casefold()
+        return not wanted or wanted in f"{entry.time} {entry.level} {entry.event} {entry.rest}".casefold()
 
     def _show(self) -> None:
-        level = LEVELS[self._level]
-        chosen = [entry for entry in self._entries if _rank(entry.level) >= self._level]
+        self._waiting = 0
+        chosen = self._shown = [entry for entry in self._entries if self._fits(entry)]
         view, notice = self.query_one(TextView), self.query_one(Notice)
         view.display, notice.display = bool(chosen), not chosen
-        self.query_one(TitleLine).say(
-            f"{level} and above" if self._level else "everything",
-            styled(
-                "following" if self._follow else "holding still", "$text-success" if self._follow else "$text-warning"
-            ),
-            styled(f"{number(len(chosen))} lines", "$foreground-muted"),
-        )
+        self._retitle()
+        if not chosen:
+            self._explain()
         view.reflow(flow([_rendered(entry) for entry in chosen], None))
         if self._follow:
             view.scroll_end(animate=False, x_axis=False)
+
+    def _explain(self) -> None:
+        """Why nothing is shown, and what to do."""
+        notice, hidden = self.query_one(Notice), len(self._entries)
+        if hidden:
+            said = "None of them is shown: f lowers the level, / and esc take the filter away."
+            notice.say(f"{number(hidden)} line{'' if hidden == 1 else 's'} of the log", said)
+        else:
+            notice.say(
+                "The log is empty",
+                "Warnings, faults and slow statements of every acode-tui on this workspace appear here.",
+                "acode-tui --log-level debug writes every statement's name and duration.",
+            )
+
+    def _retitle(self) -> None:
+        level = LEVELS[self._level]
+        held = f"holding still, {number(self._waiting)} more" if self._waiting else "holding still"
+        style = "$text-success" if self._follow else "$text-warning"
+        said = f"{level} and above" if self._level else "everything"
+        self.query_one(TitleLine).say(
+            said + (f", with “{line(self._text, 30)}”" if self._text else ""),
+            styled("◉ following" if self._follow else f"‖ {held}", style),
+            styled(f"{number(len(self._shown))} lines", "$foreground-muted"),
+        )
 
     def action_level(self) -> None:
         self._level = (self._level + 1) % len(LEVELS)
@@ -133,6 +164,34 @@ class LogScreen(Screen[None]):
     def action_follow(self) -> None:
         self._follow = not self._follow
         self._show()
+
+    def action_search(self) -> None:
+        search = self.query_one("#search", Input)
+        search.display = True
+        search.focus()
+
+    @on(Input.Changed)
+    def _searched(self, event: Input.Changed) -> None:
+        if event.value != self._text:
+            self._text = event.value
+            self._show()
+
+    @on(Input.Submitted)
+    def _to_the_lines(self) -> None:
+        self.query_one(TextView).focus()
+
+    def action_leave(self) -> None:
+        search = self.query_one("#search", Input)
+        if search.display:
+            search.value = ""
+            search.display = False
+            self.query_one(TextView).focus()
+        else:
+            self.dismiss()
+
+    def action_copy(self) -> None:
+        lines = "\n".join(_rendered(entry).plain for entry in self._shown)
+        self.dashboard.copy(lines, "lines", otherwise="f and / narrow them")
 
 
 def _rank(level: str) -> int:

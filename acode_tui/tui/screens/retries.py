@@ -17,7 +17,7 @@ from acode_tui.tui.bindings import RETRIES
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import block, pretty_json, styled
-from acode_tui.tui.times import countdown, number, span, stamp
+from acode_tui.tui.times import countdown, counted, number, span, stamp
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
@@ -87,6 +87,10 @@ class RetriesScreen(LiveScreen[None]):
             f"{number(stats.retrying)} waiting, {number(stats.failed)} dead letter{'' if stats.failed == 1 else 's'}",
             styled(f"{number(stats.pending)} pending in all", "$foreground-muted"),
         )
+        more = max(stats.retrying - LIMIT, 0) + max(stats.failed - LIMIT, 0)
+        subtitle = f"{number(more)} more are not listed; R retries them too" if more else ""
+        self.query_one("#list").border_subtitle = subtitle
+        self.refresh_bindings()
         table, notice = self.query_one(RecordTable), self.query_one(Notice)
         table.display = bool(event.records)
         notice.display = not event.records
@@ -109,11 +113,24 @@ class RetriesScreen(LiveScreen[None]):
     def _describe(self) -> None:
         record = self._under_cursor()
         if record is not None:
-            self.query_one("#detail", TextPanel).say(_detail(record, self.dashboard.zone))
+            self.query_one("#detail", TextPanel).say(_detail(record, self.dashboard.now(), self.dashboard.zone))
 
     def _under_cursor(self) -> OutboxRecord | None:
         key = self.query_one(RecordTable).cursor_key
         return self._records.get(key) if key is not None else None
+
+    def action_copy(self) -> None:
+        if self._under_cursor() is not None:
+            self.dashboard.copy(self.query_one("#detail", TextPanel).shown.plain, "record")
+
+    def action_copy_id(self) -> None:
+        if (record := self._under_cursor()) is not None:
+            self.dashboard.copy(record.entity_id, f"id of the {record.entity_type}")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("retry", "retry_all", "discard", "copy", "copy_id"):
+            return bool(self._records) or None
+        return True
 
     def action_retry(self) -> None:
         if (record := self._under_cursor()) is not None:
@@ -179,12 +196,21 @@ def _row(record: OutboxRecord, now: datetime) -> Row:
     }
 
 
-def _detail(record: OutboxRecord, zone: tzinfo | None) -> Content:
+def _detail(record: OutboxRecord, now: datetime, zone: tzinfo | None) -> Content:
+    if record.failed_at is not None:
+        due = Content.assemble(("never; given up ", "$text-error"), stamp(record.failed_at, zone))
+    elif record.next_attempt_at is not None:
+        due = Content.assemble(f"{stamp(record.next_attempt_at, zone)}, in ", countdown(record.next_attempt_at, now))
+    else:
+        due = Content("at the next sync")
     return Content("\n").join(
         [
-            Content.assemble(("key     ", "$foreground-muted"), styled(record.idempotency_key)),
-            Content.assemble(("written ", "$foreground-muted"), stamp(record.created_at, zone)),
-            Content.assemble(("error   ", "$foreground-muted"), block(record.last_error or "none", "$text-error")),
+            Content.assemble(("key      ", "$foreground-muted"), styled(record.idempotency_key)),
+            Content.assemble(("session  ", "$foreground-muted"), styled(record.session_id)),
+            Content.assemble(("written  ", "$foreground-muted"), stamp(record.created_at, zone)),
+            Content.assemble(("refused  ", "$foreground-muted"), counted(record.attempts, "time")),
+            Content.assemble(("next try ", "$foreground-muted"), due),
+            Content.assemble(("error    ", "$foreground-muted"), block(record.last_error or "none", "$text-error")),
             Content(""),
             Content(pretty_json(msgspec.json.decode(record.payload))),
         ]
