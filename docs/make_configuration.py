@@ -18,7 +18,7 @@ Values come from five places; the later one wins:
 3. the workspace's file, `.agent/config.toml`;
 4. environment variables: each key has one, named `ACODE_` + the key in capitals, dots as `__`
    (`tui.page_size` is `ACODE_TUI__PAGE_SIZE`);
-5. options on the command line.
+5. `--set KEY=VALUE` before a command, for that run alone: `acode-tui --set tui.page_size=20`.
 
 `acode-tui config show` prints every value and where it came from, `acode-tui config set KEY VALUE` writes one, and
 `acode-tui config init` writes a file with all of them commented out. Unknown keys, wrong types and values out of range

@@ -11,6 +11,7 @@ from acode_tui.cli.usage import examples, json_option
 from acode_tui.config import keys, user_config_path, workspace_config_path
 from acode_tui.config.load import check_file_value, load, read_text, read_toml
 from acode_tui.domain.errors import ConfigError
+from acode_tui.domain.redaction import redact
 
 _user_option = click.option("--user", is_flag=True, help="The file for all your workspaces, not this workspace's.")
 
@@ -32,14 +33,15 @@ def show(invocation: Invocation, prefix: str, as_json: bool) -> None:
         keys.find(prefix)
     if as_json:
         settings = [
-            {"key": name, "value": loaded.values[name], "origin": loaded.origins[name], "default": key.default}
+            {"key": name, "value": _masked(loaded.values[name]), "origin": loaded.origins[name], "default": key.default}
             for name, key in keys.table().items()
             if name in names
         ]
         files = [{"path": str(path), "exists": path.is_file()} for path in loaded.files]
         print_json({"settings": settings, "files": files})
         return
-    rows = [(name, keys.format_value(loaded.values[name]) or "-", loaded.origins[name].value) for name in names]
+    shown = {name: keys.format_value(_masked(loaded.values[name])) or "-" for name in names}
+    rows = [(name, shown[name], loaded.origins[name].words) for name in names]
     print_table([Column("setting"), Column("value", flexible=True), Column("from")], rows)
 
 
@@ -51,7 +53,7 @@ def get(invocation: Invocation, key: str, as_json: bool) -> None:
     """Print one setting's value."""
     name = keys.find(key).name
     loaded = load(invocation.root, environ=invocation.environ)
-    value = loaded.values[name]
+    value = _masked(loaded.values[name])
     if as_json:
         print_json({"key": name, "value": value, "origin": loaded.origins[name]})
     else:
@@ -112,6 +114,17 @@ def path(invocation: Invocation, as_json: bool) -> None:
         return
     rows = [(name, place, "" if place.is_file() else "not there") for name, place in places.items()]
     print_table([Column("file"), Column("path", flexible=True), Column("")], rows)
+
+
+def _masked(value: Any) -> Any:
+    """A value without secrets. Files hold none; the environment and the command line may."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, (list, tuple)):
+        return [_masked(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _masked(item) for name, item in value.items()}
+    return value
 
 
 def _path(invocation: Invocation, user: bool) -> Path:

@@ -28,9 +28,10 @@ _LONGEST = 160
 )
 @pass_invocation
 def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
-    """Print a report of the workspace that is safe to publish: names, addresses, paths and secrets are taken out.
+    """Print a report of the workspace that is safe to publish.
 
-    Works on a workspace that cannot be opened, too; changes nothing in it.
+    Names, addresses, paths and secrets are taken out of it. Works on a workspace that cannot be opened, too, and
+    changes nothing in it.
     """
     import asyncio
 

@@ -29,6 +29,13 @@ from acode_tui.cli.usage import examples
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     help="What goes into .agent/logs/acode-tui.log. Default: ACODE_LOG_LEVEL, else info.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting for this run alone, over files and environment. May be repeated.",
+)
 @click.option("--headless", is_flag=True, help="Run the sync worker without a terminal, until SIGINT or SIGTERM.")
 @click.option("--once", is_flag=True, help="With --headless: send what is waiting, then exit (1 if something remains).")
 @click.option(
@@ -43,6 +50,7 @@ def cli(
     context: click.Context,
     workspace: Path | None,
     log_level: str | None,
+    assignments: tuple[str, ...],
     headless: bool,
     once: bool,
     metrics: int | None,
@@ -52,6 +60,8 @@ def cli(
         context.color = False
     invocation = context.ensure_object(Invocation)
     invocation.use(workspace, log_level)
+    if assignments:
+        _give_flags(context, assignments)
     if once and not headless:
         raise click.UsageError("--once goes with --headless", context)
     if metrics is not None and (once or not headless):
@@ -67,6 +77,20 @@ def cli(
     from acode_tui.cli.dashboard import open_dashboard
 
     return open_dashboard(invocation)
+
+
+def _give_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
+    """Let the settings of the command line hold for every load of this process, reloads included."""
+    from acode_tui.config import give_flags, keys
+
+    flags = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {name}: write KEY=VALUE", context)
+        flags[name] = keys.parse(keys.find(name), text)
+    give_flags(flags)
+    context.call_on_close(lambda: give_flags({}))
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from acode_tui.config.identity import current_user
 from acode_tui.config.load import (
     LoadedSettings,
     Origin,
+    give_flags,
     load,
     load_settings,
     user_config_path,
@@ -48,6 +49,7 @@ __all__ = [
     "SyncSettings",
     "TuiSettings",
     "current_user",
+    "give_flags",
     "load",
     "load_settings",
     "resolve_path",

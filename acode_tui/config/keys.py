@@ -7,6 +7,7 @@ mistake for a place to put a password or a URL are not quoted.
 import difflib
 import functools
 import math
+import os
 import re
 import tomllib
 import types
@@ -71,14 +72,15 @@ def find(name: str) -> Key:
     key = table().get(name)
     if key is not None:
         return key
+    shown = name if name.isprintable() and len(name) <= 100 else _quote(name)
     if _PASSWORD_KEY.search(name):
         raise ConfigError(
-            f"{name}: a password may not stand in a file",
+            f"{shown}: a password may not stand in a file",
             hint="put it into an environment variable and name that in persistence.postgres.password_env",
         )
-    near = difflib.get_close_matches(name, table(), n=2, cutoff=0.6)
+    near = difflib.get_close_matches(name[:100], table(), n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `acode-tui config show` for every key"
-    raise ConfigError(f"{name}: there is no such setting", hint=hint)
+    raise ConfigError(f"{shown}: there is no such setting", hint=hint)
 
 
 def check(key: Key, value: object) -> Any:
@@ -91,6 +93,11 @@ def check(key: Key, value: object) -> Any:
         raise refusal(key, value) from None
     if key.regex and converted:
         _require_patterns(key, converted)
+    if _extra(key.type).get("path"):
+        for path in (converted,) if isinstance(converted, str) else converted:
+            if path.startswith("~") and os.path.expanduser(path) == path:
+                # Nobody of that name has a home here.
+                raise refusal(key, path)
     return converted
 
 
@@ -239,6 +246,8 @@ def format_value(value: object) -> str:
 
 
 def _quote(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "so large a number"
     text = format_value(value) or "an empty value"
     return text if len(text) <= 60 else text[:57] + "..."
 

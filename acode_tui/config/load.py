@@ -2,6 +2,7 @@
 over defaults, and remembers where each value came from. Everything it refuses is a ConfigError.
 """
 
+import errno
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,11 @@ class Origin(StrEnum):
     ENV = "env"
     FLAG = "flag"
 
+    @property
+    def words(self) -> str:
+        """The same as people read it."""
+        return {"user": "user file", "workspace": "workspace file", "env": "environment"}.get(self.value, self.value)
+
 
 class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings, the value and the origin of each by dotted key, and the files that were looked for."""
@@ -59,6 +65,15 @@ def user_config_path(environ: Mapping[str, str] = os.environ) -> Path:
     return platformdirs.user_config_path("acode-tui") / "config.toml"
 
 
+_flags: Mapping[str, object] = {}
+
+
+def give_flags(flags: Mapping[str, object]) -> None:
+    """Settings from this process's command line, by dotted key. Like its environment they hold for every load."""
+    global _flags
+    _flags = dict(flags)
+
+
 def load_settings(
     root: Path, *, environ: Mapping[str, str] = os.environ, overrides: Mapping[str, object] | None = None
 ) -> Settings:
@@ -73,7 +88,11 @@ def load(
     overrides: Mapping[str, object] | None = None,
     drafts: Mapping[Path, str] | None = None,
 ) -> LoadedSettings:
-    """The same with each value's origin. ``drafts`` are texts to take for what stands in a file."""
+    """The same with each value's origin. ``drafts`` are texts to take for what stands in a file.
+
+    Without ``overrides`` those hold that this process was given; see ``give_flags``.
+    """
+    flags = _flags if overrides is None else overrides
     files = (user_config_path(environ), workspace_config_path(root))
     values = {name: key.default for name, key in keys.table().items()}
     origins = dict.fromkeys(values, Origin.DEFAULT)
@@ -81,7 +100,7 @@ def load(
         (Origin.USER, _file_values(files[0], drafts)),
         (Origin.WORKSPACE, _file_values(files[1], drafts)),
         (Origin.ENV, _environment_values(environ)),
-        (Origin.FLAG, {name: keys.check(keys.find(name), value) for name, value in (overrides or {}).items()}),
+        (Origin.FLAG, {name: keys.check(keys.find(name), value) for name, value in flags.items()}),
     )
     for origin, layer in layers:
         values.update(layer)
@@ -98,8 +117,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def read_text(path: Path) -> str:
     """A configuration file's text, empty if there is none. Raises ConfigError."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
@@ -112,6 +130,14 @@ def read_text(path: Path) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's first MAX_FILE_BYTES and one. Raises OSError, also for a pipe or a device: those may never end."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    with path.open("rb") as file:
+        return file.read(MAX_FILE_BYTES + 1)
 
 
 def check_file_value(key: keys.Key, value: object) -> Any:
@@ -128,10 +154,14 @@ def check_file_value(key: keys.Key, value: object) -> Any:
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        reason = "nested too deeply"
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path}: not valid TOML ({error})", hint="correct that line, or move the file away"
-        ) from None
+        reason = str(error)
+    except ValueError:
+        # What the parser leaves to int(), which refuses thousands of digits.
+        reason = "a number has too many digits"
+    raise ConfigError(f"{path}: not valid TOML ({reason})", hint="correct that line, or move the file away")
 
 
 def _file_values(path: Path, drafts: Mapping[Path, str] | None) -> dict[str, Any]:

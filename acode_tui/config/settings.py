@@ -26,7 +26,7 @@ _HostName = Annotated[
     str, Meta(pattern=_HOST, extra={"allowed": "a host name, an address or a socket directory", "quiet": True})
 ]
 _Name = Annotated[str, Meta(pattern=_NAME, max_length=63, extra={"allowed": "a name of 1 to 63 characters"})]
-_FilePath = Annotated[str, Meta(pattern=_NAME, extra={"allowed": "a path"})]
+_FilePath = Annotated[str, Meta(pattern=_NAME, max_length=4096, extra={"allowed": "a path", "path": True})]
 
 
 class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from acode_tui.config.load import user_config_path, workspace_config_path
+from acode_tui.config.load import read_bytes, user_config_path, workspace_config_path
 
 Mark = tuple[int, int, int]
 """Inode, size, mtime in nanoseconds."""
@@ -44,6 +44,6 @@ def _mark(path: Path) -> Mark | None:
 
 def _hash(path: Path) -> bytes | None:
     try:
-        return sha256(path.read_bytes()).digest()
+        return sha256(read_bytes(path)).digest()
     except OSError:
         return None

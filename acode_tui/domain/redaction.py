@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://")  # bounded, or a long word takes time by its square
 _POSTGRES = re.compile(r"\bpostgres(?:ql)?://", re.IGNORECASE)
 _QUERY_SECRET = re.compile(
     r"([?&;](?:password|passwd|pwd|sslpassword|access_token|token|api_key|apikey|secret)=)[^&#\s]*", re.IGNORECASE

@@ -45,6 +45,42 @@ def test_the_users_file_is_for_every_workspace(run: Run, root: Path, tmp_path: P
     }
 
 
+def test_each_value_says_where_it_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("config", "set", "--user", "tui.page_size", "20").exit_code == 0
+    assert run("config", "set", "backup.max_backups", "3").exit_code == 0
+    monkeypatch.setenv("ACODE_TUI__REFRESH_SECONDS", "2")
+    flags = ("--set", "persistence.sync.jitter=0.1")
+    lines = {line.split()[0]: line for line in run(*flags, "config", "show").stdout.splitlines()}
+    assert lines["tui.page_size"].endswith("user file")
+    assert lines["backup.max_backups"].endswith("workspace file")
+    assert lines["tui.refresh_seconds"].endswith("environment")
+    assert lines["persistence.sync.jitter"].endswith("flag")
+    assert lines["tui.theme"].endswith("default")
+    shown = answer(run(*flags, "config", "show", "--json"))["settings"]
+    assert {each["origin"] for each in shown} == {"default", "user", "workspace", "env", "flag"}
+    assert answer(run("config", "get", "persistence.sync.jitter", "--json"))["origin"] == "default"
+
+
+def test_a_flag_is_checked_like_any_other_value(run: Run) -> None:
+    refused = run("--set", "tui.page_size=2", "config", "show")
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        "error: ACODE-CONFIG-001: tui.page_size: 2 is not allowed; it must be a whole number from 5 to 200\n"
+    )
+    assert run("--set", "tui.page_size", "config", "show").exit_code == 2
+    assert run("--set", "tui.pagesize=9", "config", "show").exit_code == 1
+
+
+@pytest.mark.ac("AC-058")
+def test_what_the_environment_holds_is_shown_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACODE_IDENTITY__USER", "postgresql://me:s3cret@h/d")
+    for arguments in (("show",), ("show", "--json"), ("get", "identity.user"), ("get", "identity.user", "--json")):
+        result = run("config", *arguments)
+        assert result.exit_code == 0
+        assert "s3cret" not in result.output
+        assert "identity.user" in result.output or "***" in result.output
+
+
 @pytest.mark.ac("AC-024")
 @pytest.mark.parametrize(
     ("key", "value", "word"),

@@ -1,0 +1,80 @@
+"""A running process takes over a changed file within five seconds, and one that is refused changes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from acode_tui.config import give_flags, workspace_config_path
+from tests.pg import Database
+from tests.sync.conftest import LogLines
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import add_run, opened, syncing
+
+WITHIN = 5.0
+
+
+@pytest.fixture(autouse=True)
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+
+
+def write(root: Path, text: str) -> None:
+    path = workspace_config_path(root)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.ac("AC-023")
+async def test_a_changed_file_counts_within_five_seconds(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    async with opened(tmp_path, time, sync=True, settings=syncing(enabled=False)) as workspace:
+        await add_run(workspace)
+        assert (await workspace.sync.status()).state == "disabled"
+        write(tmp_path, "[persistence.postgres]\nenabled = true\n[health]\nqueue_degraded = 3\n")
+        await time.advance(WITHIN)
+        assert workspace.settings.health.queue_degraded == 3
+        status = await workspace.sync.status()
+        assert (str(status.state), status.pending) == ("idle", 0)
+        write(tmp_path, "[persistence.postgres]\nenabled = false\n")
+        await time.advance(WITHIN)
+        assert (await workspace.sync.status()).state == "disabled"
+        assert workspace.settings.health.queue_degraded == 5000
+
+
+async def test_the_users_file_counts_too(tmp_path: Path, time: FakeTime) -> None:
+    async with opened(tmp_path / "shop", time, sync=True) as workspace:
+        folder = tmp_path / "xdg" / "acode-tui"
+        folder.mkdir(parents=True)
+        (folder / "config.toml").write_text("[tui]\npage_size = 20\n")
+        await time.advance(WITHIN)
+        assert workspace.settings.tui.page_size == 20
+
+
+@pytest.mark.parametrize(
+    "text", ["[tui\n", "[tui]\npage_size = 1\n", "a = " + "[" * 20_000, "[persistence.postgres]\npassword = 's3cret'\n"]
+)
+async def test_a_file_that_is_refused_changes_nothing_and_the_next_one_counts(
+    tmp_path: Path, time: FakeTime, log_lines: LogLines, text: str
+) -> None:
+    async with opened(tmp_path, time, sync=True) as workspace:
+        before = workspace.settings
+        write(tmp_path, text)
+        await time.advance(WITHIN)
+        assert workspace.settings is before
+        refused = [line for line in log_lines() if line["event"] == "config.refused"]
+        assert [line["code"] for line in refused] == ["ACODE-CONFIG-001"]
+        assert "s3cret" not in str(refused)
+        write(tmp_path, "[tui]\npage_size = 20\n")
+        await time.advance(WITHIN)
+        assert workspace.settings.tui.page_size == 20
+
+
+async def test_what_the_command_line_said_outlives_a_reload(tmp_path: Path, time: FakeTime) -> None:
+    give_flags({"backup.max_backups": 3})
+    try:
+        async with opened(tmp_path, time, sync=True) as workspace:
+            write(tmp_path, "[backup]\nmax_backups = 5\n[tui]\npage_size = 20\n")
+            await time.advance(WITHIN)
+            assert workspace.settings.tui.page_size == 20
+            assert workspace.settings.backup.max_backups == 3
+    finally:
+        give_flags({})
