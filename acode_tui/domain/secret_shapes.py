@@ -100,6 +100,13 @@ _PLACEHOLDER = re.compile(
     r"(?i)\*+|x+|\.+|-+|<.*>|\$.*|\{.*|%.*|none|null|nil|true|false|undefined|string|str|bytes|text|required|optional"
     r"|password|secret|token|example|changeme|your.*|my.*|todo"
 )
+
+
+def _meant(value: str) -> bool:
+    """Whether a value is one, rather than a mark that one belongs here."""
+    return _PLACEHOLDER.fullmatch(value) is None
+
+
 _LONG_WITH_DIGIT = re.compile(r"(?=.*[0-9])[^\s]{12,}")
 _CONNECTION = re.compile(r"\b(?:host|hostaddr|dbname|user|port)\s*=")
 
@@ -119,7 +126,7 @@ def _credentials(text: str) -> Iterator[Spot]:
             if found is None or not _assigned(text, name, found):
                 continue
         value = found["value"]
-        if _PLACEHOLDER.fullmatch(value) or (token and not _LONG_WITH_DIGIT.fullmatch(value)):
+        if not _meant(value) or (token and not _LONG_WITH_DIGIT.fullmatch(value)):
             continue
         yield found.span("value")
 
@@ -230,7 +237,7 @@ _BEFORE_HOME = re.compile(r"(?:(?<![\w.~/-])|(?<=file://)|(?<=\\[nrt])|(?<=\b[A-
 _WINDOWS_HOME = re.compile(r"Users(?:\\{1,4}|/)(?!Public\b)[^\s/\\\"'<>|:;,*?`]{1,64}")
 _DRIVE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]:(?:\\{1,4}|/)\Z")
 _FOLDED_HOME = re.compile(r"-(?:home|Users)-(?!Shared\b)[^\s/\\\"'<>|:;,*?`-]{1,64}(?=-|[/\\\"'\s]|\Z)")
-_FOLDED_AFTER = "/\\\"'= :\t\n"
+_FOLDED_AFTER = "/\\\"'=`( :\t\n"
 
 
 def _homes(text: str) -> Iterator[Spot]:
@@ -260,7 +267,7 @@ ACCESS: tuple[Shape, ...] = (
 ASSIGNED: tuple[Shape, ...] = (
     Shape("url-password", ("://",), _group(_IN_WEB_ADDRESS)),
     Shape("url-password", ("postgres",), _group(_IN_POSTGRES_ADDRESS)),
-    Shape("url-password", ("pass", "pwd", "token", "key=", "secret", "sig"), _group(_IN_QUERY)),
+    Shape("url-password", ("pass", "pwd", "token", "key=", "secret", "sig"), _group(_IN_QUERY, _meant)),
     Shape("credential", _NAMES, _credentials),
 )
 """What is a secret by the name that it is given."""

@@ -103,6 +103,7 @@ ORDINARY = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
     "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----",
     "SGVsbG8sIHdvcmxkISBUaGlzIGlzIGp1c3QgdGV4dC4=",
+    "open https://example.org/invite?token=${token} or ?api_key=<key>",
     "password=${DB_PASSWORD} password=<your password> PASSWORD=***",
     'a \\"quoted\\" string with \\n escapes and \\u00e9 and C:\\\\Windows\\\\System32',
     "\x1b[31mred\x1b[0m \u202e\ue0000000 é 漢字 \U0001f469",

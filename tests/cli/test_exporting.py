@@ -1,0 +1,186 @@
+"""``db export`` and ``db import``: runs as files and back, from the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.cli.conftest import HOSTILE, Recorded, Run, answer
+
+REPORT = {
+    "path", "format", "redacted", "counts", "redactions", "redactionLog", "sizeBytes", "dryRun", "durationSeconds",
+}  # fmt: skip
+IMPORTED = {
+    "path", "format", "redacted", "dryRun", "counts", "inserted", "updated", "unchanged", "errors", "refused",
+    "durationSeconds",
+}  # fmt: skip
+TABLES = {"sessions", "session_events", "session_tasks", "steps", "tool_calls", "artifacts"}
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "sqlite", "markdown", "html"])
+def test_every_format_reports_counts_and_where_it_went(run: Run, recorded: Recorded, root: Path, format: str) -> None:
+    found = answer(run("db", "export", "--format", format, "--session", recorded.session, "--json"))
+    assert set(found) == REPORT
+    assert set(found["counts"]) == TABLES
+    assert found["counts"]["tool_calls"] == 1
+    assert found["redacted"] is True
+    path = Path(found["path"])
+    assert path.parent == root / ".agent" / "exports"
+    assert path.exists()
+    assert Path(found["redactionLog"]).exists()
+
+
+def test_the_words_for_people_name_the_file_and_what_was_taken_out(
+    run: Run, recorded: Recorded, tmp_path: Path
+) -> None:
+    path = tmp_path / "runs.json"
+    shown = run("db", "export", "--output", str(path))
+    assert shown.exit_code == 0
+    assert f"{path}: 1 session, 1 task, 1 step, 1 tool call, 1 artifact, 1 event" in shown.stdout
+    assert "nothing was taken out" in run("db", "export", "--no-redact").stderr
+    dry = run("db", "export", "--dry-run", "--output", str(tmp_path / "not.json"))
+    assert "would write" in dry.stdout
+    assert not (tmp_path / "not.json").exists()
+
+
+def test_an_empty_workspace_says_what_to_do_next(run: Run) -> None:
+    shown = run("db", "export")
+    assert shown.exit_code == 0
+    assert "acode-tui import --all" in shown.stderr
+
+
+def test_what_is_there_needs_force(run: Run, recorded: Recorded, tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    path.write_text("mine")
+    refused = run("db", "export", "--output", str(path))
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("error: ACODE-EXPORT-001: ")
+    assert "--force" in refused.stderr
+    assert path.read_text() == "mine"
+    assert run("db", "export", "--output", str(path), "--force").exit_code == 0
+    assert json.loads(path.read_text())["format"] == "acode-export"
+
+
+def test_a_report_needs_one_session(run: Run, recorded: Recorded) -> None:
+    refused = run("db", "export", "--format", "html")
+    assert refused.exit_code == 1
+    assert "--session ID" in refused.stderr
+
+
+def test_an_export_is_imported_elsewhere_and_only_once(run: Run, recorded: Recorded, tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    run("db", "export", "--no-redact", "--output", str(path))
+    (tmp_path / "elsewhere").mkdir()
+    there = ("--workspace", str(tmp_path / "elsewhere"))
+    dry = answer(run(*there, "db", "import", str(path), "--dry-run", "--json"))
+    assert set(dry) == IMPORTED
+    assert dry["inserted"] == dry["counts"]
+    assert answer(run(*there, "session", "list", "--json"))["sessions"] == []
+    assert answer(run(*there, "db", "import", str(path), "--json"))["inserted"] == dry["counts"]
+    again = run(*there, "db", "import", str(path))
+    assert "0 rows were added, 0 rows changed, 6 as they are" in again.stdout
+    shown = answer(run(*there, "session", "show", recorded.session, "--json"))
+    assert shown["taskDescription"] == HOSTILE
+    saved = run(*there, "artifact", "save", recorded.artifact, "-")
+    assert saved.stdout_bytes == recorded.content
+
+
+def test_a_bad_file_is_named_with_line_and_field_and_no_traceback(run: Run, recorded: Recorded, tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    run("db", "export", "--output", str(path))
+    text = path.read_text()
+    path.write_text(text.replace('"order":0', '"order":"first"'))
+    refused = run("db", "import", str(path))
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("error: ACODE-EXPORT-001: ")
+    assert "line 2: session " in refused.stderr
+    assert "$.tasks[0].order" in refused.stderr
+    path.write_text(text[:200])
+    cut = run("db", "import", str(path))
+    assert cut.exit_code == 1
+    assert "cut off" in cut.stderr
+    for bad in (tmp_path, tmp_path / "nowhere.json"):
+        result = run("db", "import", str(bad))
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: ACODE-")
+
+
+_ID = st.one_of(
+    st.text(max_size=12),
+    st.text("0123456789abcdefABCDEF-", max_size=40),
+    st.sampled_from(
+        ["", " ", "'", "%", "_", "*", "'; DROP TABLE sessions; --", "\x00", "\ud800", "\u202e", "-", "0" * 5000]
+    ),
+)
+_TAKES_AN_ID = (
+    ("session", "show"),
+    ("artifact", "show"),
+    ("db", "export", "--dry-run", "--session"),
+    ("db", "conflicts", "show"),
+    ("db", "outbox", "retry"),
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(given_id=_ID, command=st.sampled_from(_TAKES_AN_ID))
+@example(given_id="\ud800", command=("session", "show"))
+@example(given_id="9" * 400, command=("db", "outbox", "retry"))
+def test_no_id_makes_a_command_fail_without_words(
+    run: Run, recorded: Recorded, given_id: str, command: tuple[str, ...]
+) -> None:
+    result = run(*command, "--", given_id) if "--session" not in command else run(*command, given_id)
+    assert result.exit_code in (0, 1, 2)
+    if result.exit_code:
+        assert result.stderr.splitlines()[-1].startswith("error: ")
+        assert "defect" not in result.stderr
+        assert "\u202e" not in result.stderr
+
+
+def test_an_interrupted_export_leaves_nothing(recorded: Recorded, root: Path, tmp_path: Path) -> None:
+    fifo = tmp_path / "started"
+    os.mkfifo(fifo)
+    # The process stands still in the middle of the first row until the export has heard of its interruption.
+    code = (
+        "import os, threading\n"
+        "from acode_tui.ops import export, redact\n"
+        "heard = threading.Event()\n"
+        "export.Event = lambda: heard\n"
+        "def row(self, entity):\n"
+        f"    os.close(os.open({str(fifo)!r}, os.O_WRONLY))\n"
+        "    heard.wait()\n"
+        "    return entity\n"
+        "redact.RowRedaction.row = row\n"
+        "from acode_tui.cli.main import main\n"
+        "main()\n"
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--workspace", str(root), "db", "export", "--output", str(out / "x.json")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with fifo.open("rb"):
+        process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.strip() == "interrupted"
+    assert list(out.iterdir()) == []
+
+
+def test_help_starts_without_reading_what_only_an_export_needs() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom acode_tui.cli.main import cli\n"
+        "assert CliRunner().invoke(cli, ['db', 'export', '--help']).exit_code == 0\n"
+        "print([m for m in ('acode_tui.ops.export', 'acode_tui.domain.redactor', 'regex') if m in sys.modules])"
+    )
+    started = time.monotonic()
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]", time.monotonic() - started
