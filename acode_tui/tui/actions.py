@@ -11,7 +11,7 @@ from acode_tui.tui.times import size
 
 if TYPE_CHECKING:
     from acode_tui.tui.app import Dashboard
-    from acode_tui.tui.ports import DashboardWorkspace
+    from acode_tui.tui.ports import DashboardWorkspace, ExportForm
 
 JOBS: dict[str, str] = {
     "sync_now": "sync",
@@ -32,6 +32,8 @@ class Actions:
 
     def may(self, action: str) -> bool | None:
         """For ``check_action``: None, which dims the key, while another job holds the action's own off."""
+        if action == "export" and self._dashboard.team.is_open:
+            return False  # the team's runs are exported where they were recorded
         job = JOBS.get(action)
         return None if job is not None and self._dashboard.jobs.blocker(job) is not None else True
 
@@ -109,6 +111,16 @@ class Actions:
             return path.absolute()
 
         return self.begin("save", write)
+
+    def export(self, session_id: str, form: "ExportForm", path: Path | None) -> JobRun | None:
+        """Write one session to a file, as a report or as JSON."""
+
+        async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
+            report = await workspace.export_session(session_id, form, path)
+            self._tell(run, report.path)
+            return report
+
+        return self.begin("export", write)
 
     def _tell(self, run: JobRun, text: str) -> None:
         """Tell the end of a job, unless a dialog is there that does."""

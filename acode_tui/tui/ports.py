@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from acode_tui.config import Settings
 from acode_tui.storage.migrations.runner import TierMigrations
@@ -12,8 +12,11 @@ from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStat
 from acode_tui.sync.ports import SyncService
 
 if TYPE_CHECKING:
+    from acode_tui.ops.export import ExportReport
     from acode_tui.ops.health import HealthReport
     from acode_tui.storage.sqlite.backup_files import Backup
+
+ExportForm = Literal["markdown", "html", "json"]
 
 
 class DashboardWorkspace(Protocol):
@@ -69,6 +72,13 @@ class DashboardWorkspace(Protocol):
 
     async def backup(self, *, progress: Callable[[int, int], None] | None = None) -> "Backup":
         """Copy the workspace file while writers go on; ``progress`` is told how much of how much. Raises AcodeError."""
+        ...
+
+    async def export_session(self, session_id: str, format: ExportForm, path: Path | None = None) -> "ExportReport":
+        """Write one run to a file, redacted as configured; without a path under a name of its own.
+
+        Raises AcodeError, OSError. A file that is there is not replaced.
+        """
         ...
 
     def open_team(self) -> AbstractAsyncContextManager[RunStateReader]:

@@ -16,6 +16,7 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError, SyncError
 from acode_tui.domain.states import STATE_ORDER, EntityType
+from acode_tui.ops.export import ExportFormat, ExportReport
 from acode_tui.ops.health import HealthReport
 from acode_tui.storage.cursors import SortKey, cursor_above
 from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
@@ -213,6 +214,7 @@ class FakeWorkspace:
         self.version = 1
         self.report = health_report()
         self.examined = 0
+        self.exported: list[tuple[str, str, Path | None]] = []
         self.backing_up = asyncio.Event()
         self.backing_up.set()
         self.refuses: AcodeError | None = None
@@ -258,6 +260,22 @@ class FakeWorkspace:
         if self.refuses is not None:
             raise self.refuses
         return BACKUP
+
+    async def export_session(self, session_id: str, format: ExportFormat, path: Path | None = None) -> ExportReport:
+        self.exported.append((session_id, format, path))
+        if path is not None and path.name == "taken":
+            raise FileExistsError(17, "File exists", str(path))
+        return ExportReport(
+            path=str(path or "/home/ada/src/shop/.agent/exports/acode_session_0190d6a1.md"),
+            format=format,
+            redacted=True,
+            counts={},
+            redactions={"api key": 2},
+            redaction_log=None,
+            size_bytes=48_000,
+            dry_run=False,
+            duration_seconds=0.1,
+        )
 
     @asynccontextmanager
     async def open_team(self) -> AsyncIterator[Any]:

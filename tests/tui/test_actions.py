@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 
 from acode_tui.domain.errors import TransactionError
@@ -194,6 +195,26 @@ async def test_the_palette_has_the_first_screens_actions_everywhere(fake: FakeWo
         await until(pilot, lambda: "safe place" in shown(pilot))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, BackupScreen))
+
+
+async def test_a_session_is_exported_in_a_form_to_a_path_and_a_name_that_is_taken_can_be_corrected(
+    fake: FakeWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("j", "e")
+        await until(pilot, lambda: "What looks like a secret is hidden." in shown(pilot))
+        await pilot.press("down", *"taken", "enter")
+        await until(pilot, lambda: "is there already" in shown(pilot))
+        await pilot.press("end", "2", "up", "enter")
+        await until(pilot, lambda: "✓ Exported." in shown(pilot) and "2 secrets hidden" in shown(pilot))
+        assert fake.exported == [(fake_id(1), "html", Path("taken")), (fake_id(1), "markdown", Path("taken2"))]
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: "Executing" in shown(pilot).splitlines()[0])
+        await pilot.press("e", "enter")
+        await until(pilot, lambda: "acode_session_0190d6a1.md" in shown(pilot))
+        assert fake.exported[-1] == (fake_id(1), "markdown", None)
 
 
 def _entry(level: str, event: str, table: str) -> str:

@@ -136,6 +136,13 @@ class MainScreen(BrowsingScreen, Doors):
     def action_copy_id(self) -> None:
         self.dashboard.copy(self.sessions.table.cursor_key or "", "session id")
 
+    def action_export(self) -> None:
+        found = next((row for row in self.browser.rows if row.id == self.sessions.table.cursor_key), None)
+        if found is not None and self.workspace is not None:
+            from acode_tui.tui.screens.saving import ExportSession
+
+            self.app.push_screen(ExportSession(found.id, found.task_description))
+
     def action_sync_now(self) -> None:
         self.dashboard.actions.sync_now()
 

@@ -1,7 +1,7 @@
 """Dialogs that write a file: where to, in which form, how it went. A name that is taken or refused can be corrected."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,9 +12,13 @@ from textual.widgets import Input, Static
 from acode_tui.domain.entities import Artifact
 from acode_tui.tui.bindings import FORMS
 from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.ports import ExportForm
 from acode_tui.tui.screens.job import JobDialog
 from acode_tui.tui.text import block, line, styled
-from acode_tui.tui.times import size
+from acode_tui.tui.times import counted, size
+
+if TYPE_CHECKING:
+    from acode_tui.ops.export import ExportReport
 
 _FORBIDDEN = frozenset("/\\\0")
 
@@ -24,7 +28,7 @@ class SavingDialog(JobDialog):
 
     BINDINGS: ClassVar[list[BindingType]] = [*FORMS]
     AGAIN: ClassVar[bool] = True
-    FORMS: ClassVar[tuple[str, ...]] = ()
+    FORMS: ClassVar[tuple[ExportForm, ...]] = ()
 
     def __init__(self, path: str = "", placeholder: str = "") -> None:
         super().__init__()
@@ -40,6 +44,7 @@ class SavingDialog(JobDialog):
     async def plan(self) -> None:
         self.say(*self.asked())
         self._show_forms()
+        self.query_one(".dialog").border_subtitle = "enter writes · esc back"
         self.make_ready()
         self.query_one(Input).focus()
 
@@ -47,13 +52,13 @@ class SavingDialog(JobDialog):
         """What would be written."""
         raise NotImplementedError
 
-    def save(self, path: Path | None, form: str) -> JobRun | None:
+    def save(self, path: Path | None, form: ExportForm) -> JobRun | None:
         """Start writing; None means a name of its own."""
         raise NotImplementedError
 
     @property
-    def form(self) -> str:
-        return self.FORMS[self._form] if self.FORMS else ""
+    def form(self) -> ExportForm:
+        return self.FORMS[self._form] if self.FORMS else "json"
 
     def begin(self) -> JobRun | None:
         typed = self.query_one(Input).value.strip()
@@ -106,11 +111,52 @@ class SaveArtifact(SavingDialog):
         said = f"{size(self._artifact.size)} of {line(self._artifact.name, 40)}, byte for byte."
         return [styled(said, "bold"), styled("A file that is there is not replaced.", "$foreground-muted"), Content("")]
 
-    def save(self, path: Path | None, form: str) -> JobRun | None:
+    def save(self, path: Path | None, form: ExportForm) -> JobRun | None:
         return self.dashboard.actions.save(self._artifact, path) if path is not None else None
 
     def told(self, result: Any) -> list[Content]:
         return [styled("✓ Saved.", "bold $text-success"), Content(""), block(str(result), "$foreground")]
+
+
+class ExportSession(SavingDialog):
+    """One session as a report to read, or as JSON to read back."""
+
+    JOB: ClassVar[str] = "export"
+    TITLE: ClassVar[str] = "Export this session"
+    FORMS: ClassVar[tuple[ExportForm, ...]] = ("markdown", "html", "json")
+
+    def __init__(self, session_id: str, title: str) -> None:
+        super().__init__(placeholder="a name of its own in .agent/exports")
+        self._session_id = session_id
+        self._title = title
+
+    def asked(self) -> list[Content]:
+        redacted = self.dashboard.settings.export.redact
+        said = "What looks like a secret is hidden." if redacted else "export.redact is off: secrets are NOT hidden."
+        return [
+            block(line(self._title, 200), "bold"),
+            styled(said, "$foreground-muted" if redacted else "$text-warning"),
+            Content(""),
+        ]
+
+    def save(self, path: Path | None, form: ExportForm) -> JobRun | None:
+        return self.dashboard.actions.export(self._session_id, form, path)
+
+    def told(self, result: Any) -> list[Content]:
+        report: ExportReport = result
+        return [
+            styled("✓ Exported.", "bold $text-success"),
+            Content(""),
+            block(report.path, "$foreground"),
+            styled(f"{size(report.size_bytes or 0)}, {_hidden(report)}", "$foreground-muted"),
+        ]
+
+
+def _hidden(report: "ExportReport") -> str:
+    """What redaction did, in words."""
+    if not report.redacted:
+        return "nothing hidden: export.redact is off"
+    return f"{counted(sum(report.redactions.values()), 'secret')} hidden"
 
 
 def file_name(name: str) -> str:

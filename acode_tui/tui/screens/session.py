@@ -217,10 +217,17 @@ class SessionScreen(LiveScreen[str]):
             return self._walk is not None
         if action == "follow":
             return self.run_view.running or self.run_view.held
-        return True
+        return self.dashboard.actions.may(action)
 
     def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
         self.dismiss(self.run_view.session_id)
+
+    def action_export(self) -> None:
+        graph = self.run_view.graph
+        if graph is not None:
+            from acode_tui.tui.screens.saving import ExportSession
+
+            self.app.push_screen(ExportSession(graph.id, graph.task_description))
 
     # Copying
 
