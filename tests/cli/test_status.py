@@ -32,9 +32,12 @@ NAMES = [
 
 
 @pytest.fixture(autouse=True)
-def sound_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever SQLite the tests run on must not decide them."""
+def calm_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the SQLite, the disk nor the speed of the machine that runs the tests must decide them."""
     monkeypatch.setattr(watch, "library_version", lambda: (3, 99, 0))
+    for name in ("STORAGE_DEGRADED_PERCENT", "STORAGE_UNHEALTHY_PERCENT", "STORAGE_DEGRADED_BYTES"):
+        monkeypatch.setenv(f"ACODE_HEALTH__{name}", "0")
+    monkeypatch.setenv("ACODE_HEALTH__DATABASE_SLOW_MS", "60000")
 
 
 def checks(result: Result) -> dict[str, Any]:

@@ -40,7 +40,7 @@ async def _check(name: str, look: Look, seconds: float) -> HealthCheck:
             status=HealthStatus.UNHEALTHY,
             description=error.message,
             details={"code": error.code},
-            suggestion=error.hint or None,
+            suggestion=error.hint or "acode-tui diagnostics",
         )
     except OSError as error:
         found = Finding(

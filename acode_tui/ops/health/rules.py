@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from acode_tui.config import HealthSettings
-from acode_tui.domain.errors import AcodeError, DiskFullError
+from acode_tui.domain.errors import AcodeError, DiskFullError, SchemaMismatchError
 from acode_tui.ops.health.report import Finding, HealthStatus
 from acode_tui.ops.health.target import TargetLook
 from acode_tui.storage.migrations.runner import version_key
@@ -12,6 +12,7 @@ from acode_tui.storage.sqlite.vitals import Pulse, QueueFacts
 
 Version = tuple[int, ...]
 
+_UPGRADE = "pip install --upgrade acode-tui"
 _RECOVER = "acode-tui db check, then acode-tui db restore or acode-tui db recover --from postgres"
 
 
@@ -64,8 +65,12 @@ def judge_schema(local: SchemaStatus | AcodeError, target: TargetLook, wanted: s
         "postgres": {"version": target.schema_version, "target": wanted, "reason": target.reason or None},
     }
     if isinstance(local, AcodeError):
+        newer = isinstance(local, SchemaMismatchError) and "this program knows" in local.message
         return Finding(
-            status=HealthStatus.UNHEALTHY, description=local.message, details=details, suggestion=local.hint or None
+            status=HealthStatus.UNHEALTHY,
+            description=local.message,
+            details=details,
+            suggestion=_UPGRADE if newer else local.hint or "acode-tui diagnostics",
         )
     details["sqlite"] = {"version": local.version, "target": local.target, "pending": list(local.pending)}
     here = f"workspace {local.version or 'empty'}"
@@ -75,7 +80,7 @@ def judge_schema(local: SchemaStatus | AcodeError, target: TargetLook, wanted: s
             status=HealthStatus.UNHEALTHY,
             description=f"the team's database has schema {there}; this program knows {wanted} at most",
             details=details,
-            suggestion="pip install --upgrade acode-tui",
+            suggestion=_UPGRADE,
         )
     if local.pending:
         return Finding(
@@ -93,7 +98,7 @@ def judge_schema(local: SchemaStatus | AcodeError, target: TargetLook, wanted: s
             status=HealthStatus.DEGRADED,
             description=f"{here} is current; PostgreSQL cannot be looked at: {target.reason}",
             details=details,
-            suggestion=target.hint or "acode-tui db sync status",
+            suggestion=f"acode-tui db sync status; {target.hint}".removesuffix("; "),
         )
     if there != wanted:
         return Finding(
@@ -138,7 +143,8 @@ def judge_queue(facts: QueueFacts, *, can_drain: bool, now: datetime, limits: He
                 details=details,
                 suggestion=help_,
             )
-    return Finding(status=HealthStatus.HEALTHY, description=f"{pending:,} records pending", details=details)
+    records = "1 record" if pending == 1 else f"{pending:,} records"
+    return Finding(status=HealthStatus.HEALTHY, description=f"{records} pending", details=details)
 
 
 def judge_dead_letters(count: int, limits: HealthSettings) -> Finding:

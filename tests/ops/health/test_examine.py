@@ -16,6 +16,7 @@ from acode_tui.storage.sqlite import vitals
 from acode_tui.workspace import open_workspace
 from tests.conftest import PLAIN_SETTINGS
 
+UNHURRIED = Settings(health=HealthSettings(database_slow_ms=60_000))
 FINE = Finding(status=HealthStatus.HEALTHY, description="fine")
 
 
@@ -69,7 +70,7 @@ async def test_a_check_never_raises(error: Exception, words: str) -> None:
 class Counted:
     """A health watch on a clock of the test's own, and how often it really looked."""
 
-    def __init__(self, root: Path, settings: Settings = PLAIN_SETTINGS) -> None:
+    def __init__(self, root: Path, settings: Settings = UNHURRIED) -> None:
         self.now = 1_000.0
         self.looks = 0
         self.watch = HealthWatch(root, lambda: settings, self._look, clock=lambda: self.now)
