@@ -98,9 +98,10 @@ def list_(invocation: Invocation, as_json: bool) -> None:
 )
 @click.argument("name", metavar="[NAME]", default="latest")
 @click.option("--all", "every", is_flag=True, help="All of them.")
+@click.option("--deep", is_flag=True, help="Look up every index entry of a large backup too, as a restore does.")
 @json_option
 @pass_invocation
-def verify(invocation: Invocation, name: str, every: bool, as_json: bool) -> int:
+def verify(invocation: Invocation, name: str, every: bool, deep: bool, as_json: bool) -> int:
     """Check a backup, the newest one if none is named: manifest, size, hash, integrity. Exits 1 if one is not sound."""
     from acode_tui.storage.sqlite.backup_files import find_backup, read_backups
 
@@ -113,7 +114,7 @@ def verify(invocation: Invocation, name: str, every: bool, as_json: bool) -> int
             click.echo(f"no backups in {cell(folder)}; make one with `acode-tui db backup`", err=True)
     else:
         wanted.append(find_backup(folder, name))
-    results = [(each, _verify(each)) for each in wanted]
+    results = [(each, _verify(each, deep=deep)) for each in wanted]
     sound = all(finding.ok for _, findings in results for finding in findings)
     if as_json:
         described = [_verified(each, findings) for each, findings in results]
@@ -126,12 +127,14 @@ def verify(invocation: Invocation, name: str, every: bool, as_json: bool) -> int
     return 0 if sound else FAULT
 
 
-def _verify(backup: "Backup | Incomplete") -> "tuple[Check, ...]":
+def _verify(backup: "Backup | Incomplete", *, deep: bool) -> "tuple[Check, ...]":
     from acode_tui.ops.backup import verify_backup
 
     async def run() -> "tuple[Check, ...]":
         with WorkLine() as line:
-            return await verify_backup(backup, progress=lambda done, total: line.show("verifying", done, total))
+            return await verify_backup(
+                backup, deep=deep, progress=lambda done, total: line.show("verifying", done, total)
+            )
 
     return asyncio.run(run())
 

@@ -27,6 +27,9 @@ def keep_id(agent_dir: Path, workspace_id: str) -> None:
     known = known_ids(agent_dir)
     if known[:1] == (workspace_id,):
         return
+    for left in agent_dir.glob(f".{NAME}.*.part"):
+        # Of a process that was killed here. Should it be at work still, it leaves the id to this one.
+        left.unlink(missing_ok=True)
     lines = (workspace_id, *(each for each in known if each != workspace_id))[:KEPT]
     try:
         with replacing(agent_dir / NAME) as file:

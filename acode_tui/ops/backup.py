@@ -43,10 +43,12 @@ async def create_backup(
     return await in_thread(work)
 
 
-async def verify_backup(backup: Backup | Incomplete, *, progress: Progress | None = None) -> tuple[Finding, ...]:
-    """What the checks of one backup find, in bytes read of ``progress``, which is told on the loop."""
+async def verify_backup(
+    backup: Backup | Incomplete, *, deep: bool = False, progress: Progress | None = None
+) -> tuple[Finding, ...]:
+    """What the checks of one backup find. ``progress`` is told on the loop, in bytes."""
     told = on_the_loop(progress)
-    return await in_thread(lambda check: verify(backup, packaged("sqlite"), go_on=check, told=told))
+    return await in_thread(lambda check: verify(backup, packaged("sqlite"), go_on=check, told=told, deep=deep))
 
 
 def keep_newest(folder: Path, *, keep: int, made: Backup, spare: Iterable[str] = ()) -> tuple[Backup, ...]:

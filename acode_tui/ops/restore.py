@@ -85,7 +85,9 @@ def _rehearse(database: Path, backup: Backup, folder: Path, check: Check, tell: 
     """Everything short of writing."""
     known = packaged("sqlite")
     tell("checking the backup", 0, 0)
-    findings = verify(backup, known, go_on=check, told=lambda done, size: tell("checking the backup", done, size))
+    findings = verify(
+        backup, known, go_on=check, told=lambda done, size: tell("checking the backup", done, size), deep=True
+    )
     _require_sound(backup, findings)
     with closing(share_if_known(database, timeout_seconds=1)):
         present = look_at(database)

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import hashlib
 import json
 import socket
 import threading
@@ -11,12 +12,13 @@ import msgspec
 import pytest
 
 from acode_tui.config import BackupSettings
+from acode_tui.ops.backup import verify_backup
 from acode_tui.ops.in_thread import Check, in_thread
-from acode_tui.storage.sqlite import snapshot
+from acode_tui.storage.sqlite import snapshot, verification
 from acode_tui.storage.sqlite.backup_files import read_backups
 from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
-from tests.storage.sqlite.parts import assert_sound, rows
+from tests.storage.sqlite.parts import assert_sound, foreign, rows
 
 
 def folder_of(workspace: Workspace) -> Path:
@@ -104,3 +106,24 @@ async def test_work_in_a_thread_has_ended_when_its_caller_hears_of_the_cancellat
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("deep", [True, False])
+async def test_an_index_without_its_entries_is_found_in_a_large_backup_too(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, deep: bool
+) -> None:
+    for number in range(5):
+        await workspace.store.create_session(f"session {number}")
+    made = await workspace.backup()
+    monkeypatch.setattr(verification, "DEEP_ANYWAY", 0)
+    assert all(finding.ok for finding in await verify_backup(made, deep=deep))
+    with foreign(made.database) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sessions_by_user'").fetchone()
+    data = bytearray(made.database.read_bytes())
+    # An index page with no entries on it: sound in itself.
+    data[(page - 1) * 4096 : page * 4096] = b"\x0a" + bytes(4) + b"\x10\x00" + bytes(4089)
+    made.database.write_bytes(data)
+    made = msgspec.structs.replace(made, sha256=hashlib.sha256(data).hexdigest())
+    wrong = [finding for finding in await verify_backup(made, deep=deep) if not finding.ok]
+    assert [finding.name for finding in wrong] == ["integrity"]
+    assert "sessions_by_user" in wrong[0].description

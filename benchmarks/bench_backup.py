@@ -1,0 +1,85 @@
+"""A backup and its verification beside the bare work: the file copied and synced, the file hashed.
+
+The workspace holds runs as transcripts have them: a third of the file is tool results, the rest rows, indexes, outbox.
+A file of this size is verified as `db backup verify` does it; the last row is what looking up every index entry takes.
+"""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import acode_tui
+from acode_tui.config import Settings
+from acode_tui.domain.clock import system_clock
+from acode_tui.ops.backup import create_backup, verify_backup
+from acode_tui.ops.vacuum import vacuum_file
+from acode_tui.storage.sqlite.backup_files import Backup
+from benchmarks.bench_hierarchy import make_graph
+from benchmarks.result import Measure, at_most, within
+from benchmarks.scale import sized
+from benchmarks.timing import timed, timed_call
+
+BLOCK = 1 << 20
+CONTENT_BYTES = 1_500
+
+
+def run() -> list[Measure]:
+    return asyncio.run(_run())
+
+
+async def _run() -> list[Measure]:
+    size = sized(100, 70)
+    with TemporaryDirectory(prefix="acode-benchmark-") as name:
+        folder = Path(name)
+        database = await _make(folder / "workspace", size << 20)
+        megabytes = database.stat().st_size >> 20
+        copied, made = [], []
+        hashed, verified, deeply = [], [], []
+        backup: Backup | None = None
+        for _ in range(sized(7, 3)):
+            copied.append(timed_call(_copy, database, folder / "copy"))
+            started = perf_counter()
+            backup = await create_backup(database, folder / "backups", now=system_clock(), keep=1)
+            made.append(perf_counter() - started)
+            hashed.append(timed_call(_hash, backup.database))
+            verified.append(await timed(verify_backup(backup)))
+            deeply.append(await timed(verify_backup(backup, deep=True)))
+        packed = await timed(vacuum_file(database, timeout_seconds=30))
+    return [
+        within(f"backup of {megabytes} MB, against copy and fsync", _ms(made), "ms", _ms(copied), 2),
+        within(f"verify of {megabytes} MB, against SHA-256", _ms(verified), "ms", _ms(hashed), 1.5),
+        at_most(f"verify --deep of {megabytes} MB", _ms(deeply), "ms", 5_000).beside(_ms(hashed)),
+        at_most(f"vacuum of {megabytes} MB", packed * 1e3, "ms", 10_000),
+    ]
+
+
+async def _make(root: Path, size: int) -> Path:
+    async with acode_tui.open_workspace(root, settings=Settings()) as workspace:
+        while workspace.database_path.stat().st_size < size:
+            await workspace.store.save(make_graph(1_000, workspace.workspace_id, content_bytes=CONTENT_BYTES))
+        return workspace.database_path
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    with source.open("rb") as reading, target.open("wb") as writing:
+        while block := reading.read(BLOCK):
+            writing.write(block)
+        writing.flush()
+        os.fsync(writing.fileno())
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _ms(samples: list[float]) -> float:
+    return median(samples) * 1e3
