@@ -35,6 +35,7 @@ class SavingDialog(JobDialog):
         self._path = path
         self._placeholder = placeholder
         self._form = 0
+        self._ready = True
 
     def compose_asking(self) -> ComposeResult:
         yield Static("", id="forms", markup=False)
@@ -42,6 +43,8 @@ class SavingDialog(JobDialog):
         yield Static(styled(f"a relative path starts at {line(str(Path.cwd()), 60)}", "$foreground-muted"), id="where")
 
     async def plan(self) -> None:
+        if self._run is not None or not self._ready:
+            return  # somebody was quicker than the first frame
         self.say(*self.asked())
         self._show_forms()
         self.query_one(".dialog").border_subtitle = "enter writes · esc back"
