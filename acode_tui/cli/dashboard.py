@@ -7,13 +7,20 @@ from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation
 
 
+def require_terminal() -> bool:
+    """Whether there is a terminal to draw on; where there is none, that is said."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return True
+    sys.stderr.write(
+        "error: the dashboard needs a terminal; standard input or output is not one; "
+        "run `acode-tui --headless`, or a command such as `acode-tui session list`\n"
+    )
+    return False
+
+
 def open_dashboard(invocation: Invocation) -> int:
     """Run the dashboard and answer its exit code; without a terminal say so."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        sys.stderr.write(
-            "error: the dashboard needs a terminal; standard input or output is not one; "
-            "run `acode-tui --headless`, or a command such as `acode-tui session list`\n"
-        )
+    if not require_terminal():
         return FAULT
     # Importing a terminal interface makes many objects that live to the end; looking for garbage among them, again and
     # again, takes a tenth of the start. The dashboard turns it on again once its first frame stands.

@@ -20,6 +20,10 @@ APP: list[Binding] = [
     key("quit", "q", "quit", "quit", "Leave; the batch in hand is finished first"),
 ]
 
+DEMO: list[Binding] = [
+    key("network", "n", "network", "network", "Demo: cut the network to the team's database, or restore it"),
+]
+
 MAIN: list[Binding] = [
     key("sync", "s", "sync_now", "sync", "Send the backlog to PostgreSQL now"),
     key("migrate", "m", "migrate", "migrate", "Show and run what the schema of both tiers still needs"),
@@ -217,6 +221,7 @@ ESSENTIAL: frozenset[str] = frozenset(
         "cancel",
         "confirm",
         "open_pane",
+        "network",
     }
 )
 """Ids that the footer shows where the terminal is too narrow for all."""

@@ -1,0 +1,163 @@
+"""What befalls the demo's team database: rules that refuse records for a while, and a colleague who disagrees."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from acode_tui.config import Settings
+from acode_tui.demo.colleague import Colleague
+from acode_tui.demo.network import Network
+from acode_tui.demo.script import DEAD_LETTER, REFUSED_TOOL
+from acode_tui.demo.server import DATABASE, EmbeddedServer
+from acode_tui.domain.entities import Session
+from acode_tui.domain.errors import AcodeError, TransitionError
+from acode_tui.domain.states import SessionState
+from acode_tui.logs import get_logger
+from acode_tui.storage.ports import SessionFilter
+from acode_tui.workspace import Workspace
+
+_RULES = f"""
+ALTER TABLE tool_calls ADD CONSTRAINT deployments_are_frozen CHECK (tool_name <> '{REFUSED_TOOL}') NOT VALID;
+CREATE FUNCTION no_core_dumps() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'core dumps are not kept here' USING ERRCODE = '22023'; END $$;
+CREATE TRIGGER no_core_dumps BEFORE INSERT ON artifacts FOR EACH ROW WHEN (NEW.name = '{DEAD_LETTER}')
+EXECUTE FUNCTION no_core_dumps();
+"""
+_THAW = "ALTER TABLE tool_calls DROP CONSTRAINT deployments_are_frozen"
+_KEEP_DUMPS = "DROP TRIGGER no_core_dumps ON artifacts"
+
+_OPEN = (SessionState.AWAITING_APPROVAL, SessionState.PAUSED)
+_LOOK_SECONDS = 1.0
+_SENT = 200
+"""From so few pending records on, what happened before the demo is in the team's database."""
+
+_OFFLINE_AFTER = 5
+_ONLINE_AFTER = 12
+"""Looks at the network after which the colleague decides: while it is cut, and for the first time while it is not."""
+
+log = get_logger("acode_tui.demo")
+
+
+class Plot:
+    """Unfolds once the team's database is reached."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        server: EmbeddedServer,
+        network: Network,
+        folder: Path,
+        *,
+        pause: Callable[[float], Awaitable[None]],
+        tell: Callable[[str, str], None],
+    ) -> None:
+        """``folder`` is the colleague's; ``pause`` lets seconds of the demo's time pass; ``tell``: title and text."""
+        self._pause = pause
+        self._tell = tell
+        self._workspace = workspace
+        self._server = server
+        self._network = network
+        self._colleague = Colleague(folder, _direct(workspace.settings, server), workspace.workspace_id)
+        self._disputed: set[str] = set()
+
+    async def unfold(self) -> None:
+        """The rules, the colleague, and whatever happens while the network is cut; until cancelled."""
+        await self._rule(_RULES)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._rules_change())
+            group.create_task(self._people())
+
+    async def _rules_change(self) -> None:
+        """The freeze of deployments ends, and what waited for that goes through by itself; the dead letter does not."""
+        while not (await self._workspace.outbox.stats()).retrying:
+            await self._pause(_LOOK_SECONDS)
+        self._tell("retries", "The team's database refuses a deployment just now. r shows the record that waits.")
+        while not (await self._workspace.outbox.stats()).failed:
+            await self._pause(_LOOK_SECONDS)
+        self._tell("dead letter", "It will never take a core dump. r shows it; retry it a minute from now.")
+        await self._pause(40)
+        await self._rule(_THAW)
+        await self._rule(_KEEP_DUMPS)
+        self._tell("retries", "The rules were lifted: what was refused goes at its next try. r, then R, retries all.")
+
+    async def _people(self) -> None:
+        """A colleague on another machine decides about sessions that are decided about here, too."""
+        while (await self._workspace.outbox.stats()).pending > _SENT:
+            await self._pause(_LOOK_SECONDS)
+        looks = cut_for = 0
+        met = False
+        while True:
+            await self._pause(_LOOK_SECONDS)
+            looks += 1
+            cut_for = 0 if self._network.is_up else cut_for + 1
+            if cut_for == _OFFLINE_AFTER:
+                await self._disagree_offline()
+            elif looks >= _ONLINE_AFTER and self._network.is_up and not met:
+                met = await self._disagree_online()
+
+    async def _disagree_online(self) -> bool:
+        """Both decide at the same moment: nothing gets through until both have. False if it did not come to that."""
+        session = await self._undecided()
+        if session is None:
+            return False
+        async with self._network.held():
+            if not (await self._colleague_decides(session) and await self._decide(session)):
+                return False
+        self._tell("conflict", "A colleague decided about the same session. c shows both versions and the winner.")
+        return True
+
+    async def _disagree_offline(self) -> None:
+        """Here somebody decides without the network, and the colleague decides otherwise a little later."""
+        session = await self._undecided()
+        if session is not None and await self._decide(session):
+            await self._pause(1)
+            await self._colleague_decides(session)
+
+    async def _undecided(self) -> Session | None:
+        """A session that both machines know alike, not decided about so far."""
+        try:
+            await self._colleague.catch_up()
+        except AcodeError as fault:
+            _missed(fault)
+            return None
+        page = await self._workspace.store.list(SessionFilter(states=_OPEN), limit=50)
+        for session in page:
+            if session.sync == "synced" and session.id not in self._disputed:
+                self._disputed.add(session.id)
+                return session
+        return None
+
+    async def _decide(self, session: Session) -> bool:
+        try:
+            await self._workspace.store.transition_session(session.id, SessionState.EXECUTING, reason="go on")
+        except TransitionError as fault:
+            return _missed(fault)
+        return True
+
+    async def _colleague_decides(self, session: Session) -> bool:
+        try:
+            await self._colleague.decide(session.id, SessionState.CANCELLED, "not needed any more")
+        except AcodeError as fault:
+            return _missed(fault)
+        return True
+
+    async def _rule(self, sql: str) -> None:
+        await asyncio.to_thread(self._server.execute, sql, database=DATABASE)
+
+
+def _missed(fault: AcodeError) -> bool:
+    """Somebody was in between, such as the user, or the team's database moved on while it was read: next time, then."""
+    log.warning("demo.colleague", code=fault.code, reason=fault.message)
+    return False
+
+
+def _direct(settings: Settings, server: EmbeddedServer) -> Settings:
+    """The same settings by the server's own socket, for a worker that only works when it is asked."""
+    persistence = settings.persistence
+    postgres = msgspec.structs.replace(persistence.postgres, host=str(server.folder))
+    sync = msgspec.structs.replace(persistence.sync, enabled=False)
+    return msgspec.structs.replace(
+        settings, persistence=msgspec.structs.replace(persistence, postgres=postgres, sync=sync)
+    )

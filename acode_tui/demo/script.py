@@ -1,0 +1,227 @@
+"""What the demo's agents do: runs made up from a seed. Pure; the same seed tells the same story.
+
+The runs are those of a small shop's repository: somebody asks for a change, an agent reads, searches, edits, tests and
+answers. One in several goes wrong somewhere, as runs do.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from acode_tui.domain.states import ArtifactType
+
+REFUSED_TOOL = "deploy"
+"""A tool whose calls the demo's team database refuses for a while."""
+
+DEAD_LETTER = "core.dump"
+"""An artifact's name that the demo's team database takes for one it can never hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An artifact of a call."""
+
+    type: ArtifactType
+    name: str
+    text: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call: how many seconds it takes, what comes of it, and the message it fails with, if it does."""
+
+    tool: str
+    parameters: dict[str, Any]
+    seconds: float
+    result: Any = None
+    content: Content | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step: its calls, and whether the agent goes on well although one of them failed."""
+
+    name: str
+    calls: tuple[Call, ...]
+    given_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task of a run."""
+
+    title: str
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A session: what was asked for, by what kind of agent, and the tasks in their order."""
+
+    description: str
+    metadata: dict[str, Any]
+    jobs: tuple[Job, ...]
+
+
+_AGENTS = (("claude-code", "claude-sonnet-4-5"), ("codex", "gpt-5-codex"), ("claude-code", "claude-opus-4-1"))
+
+_ASKED = (
+    ("Add input validation to the login form", "src/login.ts", "feature/login"),
+    ("Fix the race in the connection pool's shutdown", "src/db/pool.ts", "fix/pool-shutdown"),
+    ("Explain why the nightly build is slow", "ci/nightly.yml", "main"),
+    ("Move the orders table to bigint keys", "migrations/0042_orders.sql", "feature/bigint-orders"),
+    ("Draft the release notes for 2.4", "CHANGELOG.md", "release/2.4"),
+    ("Translate the settings page into French", "src/i18n/fr.json", "feature/french"),
+    ("Replace cron by systemd timers", "ops/timers/backup.timer", "ops/timers"),
+    ("Look into the memory growth of the worker", "src/worker.ts", "fix/worker-memory"),
+    ("Show the basket's total before shipping", "src/basket/total.ts", "feature/basket-total"),
+    ("Retry the payment webhook when it times out", "src/payments/webhook.ts", "fix/webhook-retry"),
+    ("Write tests for the discount rules", "tests/discounts.test.ts", "test/discounts"),
+    ("Upgrade the HTTP client and its callers", "package.json", "chore/http-client"),
+    ("Cache the product search for a minute", "src/search/cache.ts", "feature/search-cache"),
+    ("Make the invoice PDF accessible", "src/invoices/pdf.ts", "feature/a11y-invoices"),
+    ("Remove the feature flags that nobody uses", "src/flags.ts", "chore/flags"),
+    ("Log slow queries with their plan", "src/db/logging.ts", "feature/slow-queries"),
+)
+
+_FOLLOW_UPS = (
+    "Now run the tests, please",
+    "And bring the documentation up to date",
+    "Check that nothing else calls it",
+    "Make the error message say what to do",
+    "Does it hold for an empty basket as well?",
+)
+
+_FUNCTIONS = ("validate", "shutdown", "total", "retryLater", "lookUp", "render", "applyDiscount", "rotate")
+_FAILURES = (
+    "exit code 1: 2 of 148 tests failed",
+    "exit code 2: error TS2345 in src/basket/total.ts",
+    "timed out after 120 s",
+    "exit code 1: no such file or directory",
+)
+_MEDIA = {"ts": "text/x-typescript", "json": "application/json", "md": "text/markdown", "sql": "text/x-sql"}
+
+
+class Script:
+    """An endless story for one agent. ``pace`` stretches or shortens everything that takes time."""
+
+    def __init__(self, random: Random, *, pace: float = 1.0) -> None:
+        self._random = random
+        self._pace = pace
+
+    def __iter__(self) -> Iterator[Run]:
+        while True:
+            yield self.run()
+
+    def run(self) -> Run:
+        """A run from beginning to end."""
+        random = self._random
+        description, path, branch = random.choice(_ASKED)
+        titles = [description, *random.sample(_FOLLOW_UPS, random.choice((0, 1, 1, 2)))]
+        fails = random.random() < 0.12
+        jobs = [self._job(title, path, fails=fails and title is titles[-1]) for title in titles]
+        return Run(description, self._metadata(branch), tuple(jobs))
+
+    def refused(self) -> Run:
+        """A run that holds a call which the team's database refuses for now."""
+        call = Call(REFUSED_TOOL, {"target": "preview", "commit": self._hash()}, self._seconds(1.0), {"ok": True})
+        job = Job("Put it on the preview server", (Move("Deploy", (call,)),))
+        return Run("Deploy the preview of the checkout", self._metadata("release/2.4"), (job,))
+
+    def dead_letter(self) -> Run:
+        """A run that holds an artifact which the team's database says it can never hold."""
+        dump = Content(ArtifactType.COMMAND_OUTPUT, DEAD_LETTER, "core dump of worker 7\n", "text/plain")
+        call = Call("Bash", {"command": "gdb -batch worker core.dump"}, self._seconds(1.0), None, dump)
+        job = Job("Read the core dump", (Move("Look at the stack", (call,)),))
+        return Run("Find out why the worker crashed at night", self._metadata("fix/worker-crash"), (job,))
+
+    def _job(self, title: str, path: str, *, fails: bool) -> Job:
+        random = self._random
+        looking = [self._read(path), self._search(path)][: random.choice((1, 2))]
+        moves = [Move("Read what is there", tuple(looking))]
+        if random.random() < 0.25:
+            moves.append(Move("Try the obvious", (self._test(path, fails=True),), given_up=True))
+        moves.append(Move(f"Change {path.rpartition('/')[2]}", (self._edit(path), *self._maybe_more(path))))
+        moves.append(Move("Run the tests", (self._test(path, fails=fails), *(() if fails else (self._answer(title),)))))
+        return Job(title, tuple(moves))
+
+    def _maybe_more(self, path: str) -> tuple[Call, ...]:
+        return (self._write(path),) if self._random.random() < 0.4 else ()
+
+    def _read(self, path: str) -> Call:
+        text = _source(self._function(), self._random)
+        name = path.rpartition("/")[2]
+        content = Content(ArtifactType.FILE_CONTENT, name, text, _media(name))
+        return Call("Read", {"file_path": path, "limit": 200}, self._seconds(0.3), {"lines": text.count("\n")}, content)
+
+    def _search(self, path: str) -> Call:
+        name = self._function()
+        found = "".join(f"{path}:{line}:  {name}(order);\n" for line in sorted(self._random.sample(range(8, 240), 4)))
+        content = Content(ArtifactType.SEARCH_RESULT, "matches", found, "text/plain")
+        return Call("Grep", {"pattern": f"{name}\\(", "path": "src"}, self._seconds(0.4), {"matches": 4}, content)
+
+    def _edit(self, path: str) -> Call:
+        name, line = self._function(), self._random.randrange(8, 200)
+        diff = (
+            f"--- a/{path}\n+++ b/{path}\n@@ -{line},4 +{line},5 @@ export class Orders {{\n"
+            f"   const order = await load(id);\n-  return {name}(order);\n"
+            f"+  if (!order) throw new NotFound(id);\n+  return {name}(order, {{ strict: true }});\n }}\n"
+        )
+        content = Content(ArtifactType.FILE_DIFF, f"{path.rpartition('/')[2]}.diff", diff, "text/x-diff")
+        return Call("Edit", {"file_path": path, "replace_all": False}, self._seconds(0.6), {"changed": 2}, content)
+
+    def _write(self, path: str) -> Call:
+        name = path.rpartition("/")[2].partition(".")[0] + ".test.ts"
+        text = f"import {{ test }} from 'vitest';\n\ntest('{self._function()}', () => {{}});\n"
+        content = Content(ArtifactType.FILE_WRITE, name, text, "text/x-typescript")
+        return Call("Write", {"file_path": f"tests/{name}"}, self._seconds(0.5), {"bytes": len(text)}, content)
+
+    def _test(self, path: str, *, fails: bool) -> Call:
+        passed = self._random.randrange(60, 148)
+        text = "".join(f" ok  {self._function()} handles case {case}\n" for case in range(1, 9))
+        text += f"\n{passed} passed{', 2 failed' if fails else ''} in {self._random.randrange(2, 40)} s\n"
+        content = Content(ArtifactType.COMMAND_OUTPUT, "stdout", text, "text/plain")
+        error = self._random.choice(_FAILURES) if fails else ""
+        return Call("Bash", {"command": f"npm test -- {path}"}, self._seconds(1.6), {"exitCode": 0}, content, error)
+
+    def _answer(self, title: str) -> Call:
+        text = f"Done: **{title}**. The change is small, the tests pass, and nothing else calls it.\n"
+        content = Content(ArtifactType.MODEL_RESPONSE, "text", text, "text/markdown")
+        return Call("assistant", {}, self._seconds(0.9), None, content)
+
+    def _function(self) -> str:
+        return self._random.choice(_FUNCTIONS)
+
+    def _hash(self) -> str:
+        return f"{self._random.getrandbits(40):010x}"
+
+    def _seconds(self, usual: float) -> float:
+        return usual * self._random.uniform(0.5, 1.7) * self._pace
+
+    def _metadata(self, branch: str) -> dict[str, Any]:
+        random = self._random
+        agent, model = random.choice(_AGENTS)
+        tokens = {"input": random.randrange(2_000, 60_000), "output": random.randrange(400, 9_000)}
+        tokens |= {"cacheRead": random.randrange(50_000, 900_000), "cacheWrite": random.randrange(1_000, 40_000)}
+        return {
+            "source": agent,
+            "cwd": "/home/ada/src/shop",
+            "gitBranch": branch,
+            "models": [model],
+            "tokens": tokens,
+        }
+
+
+def _source(name: str, random: Random) -> str:
+    count = random.randrange(6, 24)
+    body = [f"  const page{page} = await orders.find(id, {json.dumps({'page': page})});" for page in range(count)]
+    head = f"export async function {name}(id: string, options: Options = {{}}) {{"
+    return "\n".join([head, *body, "  return last(page0);", "}", ""])
+
+
+def _media(name: str) -> str:
+    return _MEDIA.get(name.rpartition(".")[2], "text/plain")

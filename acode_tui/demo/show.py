@@ -1,0 +1,220 @@
+"""The demo itself: what happens when, from the first agent to the second machine.
+
+Everything is in the folder that it is given. What is told to whoever watches goes through ``Audience``; the network is
+theirs to cut.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+import tomli_w
+
+from acode_tui import recorder
+from acode_tui.config import Settings, load_settings, workspace_config_path
+from acode_tui.demo.agents import Sleep, work
+from acode_tui.demo.history import past_runs
+from acode_tui.demo.network import Network
+from acode_tui.demo.plot import Plot
+from acode_tui.demo.script import Script
+from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer
+from acode_tui.domain.errors import AcodeError
+from acode_tui.files import make_private_folder, replacing
+from acode_tui.workspace import Workspace, open_workspace
+
+USER = "ada@example.org"
+_LOOK_SECONDS = 0.2
+
+
+class Stage(Enum):
+    """How far the demo is, as far as the network goes."""
+
+    STARTING = "starting"
+    LOCAL = "local"
+    FAILED = "failed"
+    ONLINE = "online"
+    CUT = "cut"
+    RESTORED = "restored"
+
+
+class Audience(Protocol):
+    """Whoever watches."""
+
+    def tell(self, title: str, text: str) -> None:
+        """Something worth a look has happened."""
+
+    def trouble(self, fault: BaseException) -> None:
+        """The demo cannot go on as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``pace`` shortens (below 1) or stretches whatever takes time; ``history`` is how many runs stand there at first.
+
+    ``seed`` decides what the agents do; None is another story each time.
+    """
+
+    agents: int = 4
+    seed: int | None = None
+    pace: float = 1.0
+    history: int = 60
+
+
+class Show:
+    """One demo in ``home``. Without a server it is local only. ``opening`` opens its workspace and begins."""
+
+    def __init__(
+        self, home: Path, server: EmbeddedServer | None, options: Options, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self.root = home / "shop"
+        self.stage = Stage.LOCAL if server is None else Stage.STARTING
+        self.network: Network | None = None
+        self._home = home
+        self._server = server
+        self._options = options
+        self._sleep = sleep
+        self._random = Random(options.seed)
+        self._audience: Audience | None = None
+        self._turning = asyncio.Lock()
+
+    def prepare(self) -> Settings:
+        """Make the workspace's folder and its configuration; answers the settings. Without this nothing is there."""
+        make_private_folder(self.root / ".agent")
+        self._configure(online=False)
+        return load_settings(self.root)
+
+    def watched_by(self, audience: Audience) -> None:
+        self._audience = audience
+
+    @asynccontextmanager
+    async def opening(self) -> AsyncIterator[Workspace]:
+        """The workspace with its worker; meanwhile the agents are at work. All of it ends with the block."""
+        async with open_workspace(self.root, sync=True, mode="dashboard") as workspace:
+            going = asyncio.create_task(self._guarded(self._begin, workspace), name="acode-demo")
+            going.add_done_callback(self._ended)
+            try:
+                yield workspace
+            finally:
+                going.cancel()
+                await asyncio.wait([going])
+                await asyncio.to_thread(recorder.close)
+                if self.network is not None:
+                    await self.network.cut()
+
+    async def turn_network(self) -> None:
+        """Cut the network, or restore it. Nothing where there is none."""
+        if self.network is None:
+            return
+        async with self._turning:
+            if self.network.is_up:
+                await self.network.cut()
+                self.stage = Stage.CUT
+            else:
+                await self.network.restore()
+                self.stage = Stage.RESTORED
+
+    def _tell(self, title: str, text: str) -> None:
+        if self._audience is not None:
+            self._audience.tell(title, text)
+
+    async def pause(self, seconds: float) -> None:
+        """Let so much of the demo's time pass."""
+        await self._sleep(seconds * self._options.pace)
+
+    async def _begin(self, workspace: Workspace) -> None:
+        async with asyncio.TaskGroup() as group:
+            await self._write_history(workspace)
+            first: dict[int, list[str]] = {1: ["refused"], 2: ["dead_letter"]} if self._server is not None else {}
+            for number in range(self._options.agents):
+                group.create_task(self._agent(Random(self._random.getrandbits(64)), first.get(number, [])))
+            if self._server is not None:
+                group.create_task(self._guarded(self._go_online, workspace))
+
+    async def _write_history(self, workspace: Workspace) -> None:
+        runs = past_runs(
+            self._options.history, workspace_id=workspace.workspace_id, now=workspace.wall(), random=self._random
+        )
+        for graph in runs:
+            await workspace.store.save(graph)
+
+    async def _agent(self, random: Random, special: list[str]) -> None:
+        script = Script(random, pace=self._options.pace)
+        # The second thing that these agents do is what the team's database will not have.
+        opening = chain([script.run()], (getattr(script, name)() for name in special)) if special else ()
+        rest = partial(random.uniform, 0.5 * self._options.pace, 3.0 * self._options.pace)
+        await self._sleep(rest())
+        await work(self.root, chain(opening, script), sleep=self._sleep, rest=rest)
+
+    async def _go_online(self, workspace: Workspace) -> None:
+        server = self._server
+        assert server is not None
+        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(server.execute, f"CREATE DATABASE {DATABASE}")
+        folder = self._home / "network"
+        make_private_folder(folder)
+        network = Network(folder / server.socket.name, server.socket)
+        await network.restore()
+        try:
+            self._configure(online=True)
+            await workspace.reload(load_settings(self.root))
+            while (await workspace.sync.status()).schema_version is None:
+                await self._sleep(_LOOK_SECONDS)
+            self.network = network
+            self.stage = Stage.ONLINE
+            colleague = self._home / "colleague"
+            await Plot(workspace, server, network, colleague, pause=self.pause, tell=self._tell).unfold()
+        finally:
+            if self.network is None:
+                await network.cut()
+
+    async def _guarded(self, act: Callable[[Workspace], Awaitable[None]], workspace: Workspace) -> None:
+        """What goes wrong is told; the dashboard and whatever else is at work go on."""
+        try:
+            await act(workspace)
+        except* AcodeError as faults:
+            if self.stage is Stage.STARTING:
+                self.stage = Stage.FAILED
+            for fault in leaves(faults):
+                self._trouble(fault)
+
+    def _ended(self, going: "asyncio.Task[None]") -> None:
+        """A defect is told as well: a demo that stands still without a word would be worse."""
+        if not going.cancelled() and (fault := going.exception()) is not None:
+            self._trouble(fault)
+
+    def _trouble(self, fault: BaseException) -> None:
+        if self._audience is not None:
+            self._audience.trouble(fault)
+
+    def _configure(self, *, online: bool) -> None:
+        settings = {
+            "identity": {"user": USER},
+            "ingest": {"roots": [str(self._home / "transcripts")]},
+            "persistence": {
+                "postgres": {"enabled": online, **address(self._home / "network"), "connect_timeout_seconds": 3.0},
+                "sync": {"interval_seconds": 5.0, "initial_backoff_seconds": 4.0, "max_backoff_seconds": 20.0},
+            },
+        }
+        with replacing(workspace_config_path(self.root)) as file:
+            file.write(b"# The demo's settings; they go with it.\n" + tomli_w.dumps(settings).encode())
+
+
+def leaves(group: BaseExceptionGroup[AcodeError]) -> Iterator[AcodeError]:
+    """Every fault in a group of groups."""
+    for fault in group.exceptions:
+        if isinstance(fault, BaseExceptionGroup):
+            yield from leaves(fault)
+        else:
+            yield fault
+
+
+def address(folder: Path) -> dict[str, object]:
+    """The keys of ``persistence.postgres`` for the demo's database behind the socket in a folder."""
+    return {"host": str(folder), "port": PORT, "database": DATABASE, "username": SUPERUSER}

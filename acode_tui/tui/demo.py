@@ -1,0 +1,183 @@
+"""The dashboard over the demo: the same, with a line that says so and a key that cuts the network."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult, RenderResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from acode_tui import logs
+from acode_tui.config import Settings
+from acode_tui.demo.folder import demo_folder, sweep, temporary_folder
+from acode_tui.demo.server import EmbeddedServer, end_server, installation, server_owner
+from acode_tui.demo.show import Options, Show, Stage
+from acode_tui.domain.display import clean
+from acode_tui.tui.app import Dashboard
+from acode_tui.tui.bindings import APP, DEMO
+from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.text import styled
+from acode_tui.tui.widgets.header import HeaderLine
+
+_SAYS: dict[Stage, tuple[str, str]] = {
+    Stage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
+    Stage.LOCAL: ("", "agents record here; for a team database to lose and find: pip install 'acode-tui[embedded]'"),
+    Stage.FAILED: ("", "agents record here; the demo's PostgreSQL could not be used, l shows why"),
+    Stage.ONLINE: ("n", "cuts the network: the agents go on, and the outbox fills"),
+    Stage.CUT: ("n", "restores the network, which is cut: nothing is lost, the outbox fills"),
+    Stage.RESTORED: ("n", "cuts the network, which is back: the outbox drains, oldest first"),
+}
+
+
+class DemoLine(Widget):
+    """Says that it is a demo, and what the key does just now."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = (
+        "DemoLine { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }"
+    )
+
+    def __init__(self, show: Show) -> None:
+        super().__init__(id="demo")
+        self._show = show
+        self._shown: Stage | None = None
+
+    def on_mount(self) -> None:
+        self.set_interval(0.25, self.look)
+
+    def look(self) -> None:
+        """Draw again if the demo has come further."""
+        if self._show.stage is not self._shown:
+            self.refresh()
+
+    def render(self) -> RenderResult:
+        self._shown = self._show.stage
+        key, text = _SAYS[self._shown]
+        role = "$text-error" if self._shown is Stage.CUT else "$foreground"
+        return Content.assemble(
+            (" demo ", "bold $text-warning reverse"),
+            "  ",
+            (f"{key} " if key else "", "bold $text-primary"),
+            styled(text, role),
+        )
+
+
+class DemoScreen(MainScreen):
+    """The first screen, with the demo's line below the first one."""
+
+    def __init__(self, page_size: int, show: Show) -> None:
+        super().__init__(page_size)
+        self._demo = show
+
+    def compose(self) -> ComposeResult:
+        for widget in super().compose():
+            yield widget
+            if isinstance(widget, HeaderLine):
+                yield DemoLine(self._demo)
+
+
+class DemoDashboard(Dashboard):
+    """Over a demo. It ends by itself after ``seconds``, if that is given."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*DEMO, *APP]
+
+    def __init__(self, show: Show, settings: Settings, *, seconds: float | None = None, **more: Any) -> None:
+        super().__init__(show.root, settings, opening=show.opening, **more)
+        self.demo = show
+        self._seconds = seconds
+        self._here: asyncio.AbstractEventLoop | None = None
+        show.watched_by(self)
+
+    def get_default_screen(self) -> Screen[Any]:
+        return DemoScreen(self.settings.tui.page_size, self.demo)
+
+    def on_mount(self) -> None:
+        self._here = asyncio.get_running_loop()
+        if self._seconds is not None:
+            self.set_timer(self._seconds, self.exit)
+
+    def end(self, code: int) -> bool:
+        """Leave, from a signal's handler; False if the dashboard does not run."""
+        if self._here is None or self._here.is_closed():
+            return False
+        self._here.call_soon_threadsafe(self.exit, code)
+        return True
+
+    def tell(self, title: str, text: str) -> None:
+        self.notify(clean(text), title=title, timeout=10, markup=False)
+
+    def trouble(self, fault: BaseException) -> None:
+        self.report(fault)
+
+    async def action_network(self) -> None:
+        if self.demo.network is None:
+            self.tell("network", _SAYS[self.demo.stage][1])
+        else:
+            await self.demo.turn_network()
+
+
+def run_demo(options: Options, *, local: bool = False, seconds: float | None = None, log_level: str = "info") -> int:
+    """Run a demo until the user leaves, and leave nothing behind; answers the exit code. Raises AcodeError, OSError."""
+    place = temporary_folder()
+    owner = server_owner()
+    sweep(place, end=end_server, owners=frozenset({os.geteuid()} if owner is None else {os.geteuid(), owner}))
+    installed = None if local else installation()
+    with _ending_on_signals() as ends, ExitStack() as stack:
+        home = stack.enter_context(demo_folder(place))
+        stack.enter_context(_environment_of(home))
+        server = None
+        if installed is not None:
+            server = EmbeddedServer(stack.enter_context(demo_folder(place, owner=owner)), installed)
+            stack.callback(server.stop)
+        show = Show(home, server, options)
+        settings = show.prepare()
+        logs.configure(show.root / ".agent", level=log_level)
+        stack.callback(logs.configure, None)
+        app = DemoDashboard(show, settings, seconds=seconds)
+        ends.append(app.end)
+        code = app.run()
+        if app.fault is not None:
+            raise app.fault
+    return code or app.return_code or 0
+
+
+@contextmanager
+def _environment_of(home: Path, environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """No setting and no address of the user's own: what stands in the environment, or in their file, is not meant."""
+    kept = dict(environ)
+    for name in kept:
+        if name.startswith(("ACODE_", "PG")):
+            del environ[name]
+    environ["XDG_CONFIG_HOME"] = str(home / "config")
+    try:
+        yield
+    finally:
+        environ.clear()
+        environ.update(kept)
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[list[Callable[[int], bool]]]:
+    """SIGTERM and SIGHUP end the demo as ``q`` does: by the function in the list if it can, else at once."""
+    ends: list[Callable[[int], bool]] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for other in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(other, signal.SIG_IGN)
+        if not any(leave(128 + number) for leave in ends):
+            raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield ends
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

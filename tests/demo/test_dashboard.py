@@ -1,0 +1,133 @@
+"""The demo as one sees it: a real PostgreSQL from the wheel, lost and found again by a key."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from acode_tui.demo.folder import demo_folder
+from acode_tui.demo.server import EmbeddedServer, installation, server_owner
+from acode_tui.demo.show import Options, Show, Stage
+from acode_tui.sync.ports import SyncState
+from acode_tui.tui.demo import DemoDashboard
+from acode_tui.tui.ports import DashboardWorkspace
+from tests.memory import folder_for_tests
+from tests.tui.driving import NothingFound, shown, toasts, until
+
+QUICK = Options(agents=3, seed=7, pace=0.1, history=12)
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="acode-", dir=folder_for_tests()) as place:
+        monkeypatch.setenv("XDG_CONFIG_HOME", place)
+        with demo_folder(Path(place)) as folder:
+            yield folder
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedServer]:
+    installed = installation()
+    assert installed is not None
+    with ExitStack() as stack:
+        # Outside pytest's folders: where the tests run as root, the server's user could not get through to it.
+        folder = stack.enter_context(demo_folder(folder_for_tests(), owner=server_owner()))
+        made = EmbeddedServer(folder, installed)
+        stack.callback(made.stop)
+        yield made
+
+
+def demo(home: Path, server: EmbeddedServer | None, options: Options = QUICK) -> DemoDashboard:
+    show = Show(home, server, options)
+    return DemoDashboard(show, show.prepare(), importer=NothingFound())
+
+
+def told_by(app: DemoDashboard) -> set[str]:
+    """The titles of whatever the demo tells from now on; a message itself goes away by itself."""
+    told: set[str] = set()
+
+    class Witness:
+        def tell(self, title: str, text: str) -> None:
+            told.add(title)
+            app.tell(title, text)
+
+        def trouble(self, fault: BaseException) -> None:
+            raise AssertionError("the demo is in trouble") from fault
+
+    app.demo.watched_by(Witness())
+    return told
+
+
+def workspace_of(app: DemoDashboard) -> DashboardWorkspace:
+    assert app.workspace is not None
+    return app.workspace
+
+
+async def pending(app: DemoDashboard) -> int:
+    return (await workspace_of(app).outbox.stats()).pending
+
+
+async def until_state(pilot: Pilot[int], app: DemoDashboard, state: SyncState) -> None:
+    async with asyncio.timeout(30):
+        while (await workspace_of(app).sync.status()).state is not state:
+            await pilot.pause(0.02)
+
+
+async def until_pending(pilot: Pilot[int], app: DemoDashboard, fits: range) -> None:
+    async with asyncio.timeout(30):
+        while await pending(app) not in fits:
+            await pilot.pause(0.02)
+
+
+async def test_a_network_that_is_cut_lets_the_backlog_rise_and_restored_it_drains(
+    home: Path, server: EmbeddedServer
+) -> None:
+    app = demo(home, server)
+    told = told_by(app)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "is being started" in shown(pilot))
+        await until(pilot, lambda: app.demo.stage is Stage.ONLINE, seconds=60)
+        await until_pending(pilot, app, range(40))
+        await until(pilot, lambda: "n cuts the network" in shown(pilot))
+
+        # What the server refuses, what it never takes, and what a second machine decided otherwise.
+        await until(pilot, lambda: {"retries", "dead letter", "conflict"} <= told, seconds=60)
+        conflicts = workspace_of(app).conflicts
+        async with asyncio.timeout(30):
+            while not (await conflicts.counts()).total:
+                await pilot.pause(0.02)
+
+        await pilot.press("n")
+        await until(pilot, lambda: "n restores the network" in shown(pilot))
+        await until_pending(pilot, app, range(300, 1_000_000))
+        await until_state(pilot, app, SyncState.OFFLINE)
+        stats = await workspace_of(app).outbox.stats()
+        assert stats.failed <= 1
+        await pilot.press("n")
+        await until(pilot, lambda: "the outbox drains" in shown(pilot))
+        await until_pending(pilot, app, range(60))
+        await until_state(pilot, app, SyncState.IDLE)
+    assert not list((home / "network").iterdir())
+
+
+async def test_without_a_server_it_is_local_and_says_how_to_get_more(home: Path) -> None:
+    app = demo(home, None, Options(agents=1, seed=7, pace=0.1, history=3))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "pip install 'acode-tui[embedded]'" in shown(pilot))
+        await until(pilot, lambda: app.workspace is not None and "Completed" in shown(pilot))
+        await pilot.press("n")
+        await until(pilot, lambda: [title for title, _ in toasts(pilot)] == ["network"])
+        assert (await workspace_of(app).sync.status()).state is SyncState.DISABLED
+
+
+async def test_a_server_that_cannot_be_started_leaves_the_rest_at_work(home: Path, tmp_path: Path) -> None:
+    nothing = EmbeddedServer(tmp_path, tmp_path)
+    app = demo(home, nothing, Options(agents=1, seed=7, pace=0.1, history=3))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: [title for title, _ in toasts(pilot)] == ["ACODE-DB-001"])
+        await until(pilot, lambda: "could not be used" in shown(pilot))
+        await until(pilot, lambda: "Executing" in shown(pilot))

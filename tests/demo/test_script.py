@@ -1,0 +1,82 @@
+"""What the demo's agents do is made up from a seed, and is what real agents could have recorded."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import islice
+from random import Random
+
+from acode_tui.demo.agents import record
+from acode_tui.demo.history import OPEN, past_runs
+from acode_tui.demo.script import DEAD_LETTER, REFUSED_TOOL, Run, Script
+from acode_tui.domain.graph_validation import validate_graph
+from acode_tui.domain.states import SessionState
+from acode_tui.domain.validation import Limits
+from acode_tui.workspace import Workspace
+
+NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
+
+
+def runs(seed: int, count: int = 40) -> list[Run]:
+    return list(islice(Script(Random(seed)), count))
+
+
+def test_the_same_seed_tells_the_same_story() -> None:
+    assert runs(7) == runs(7)
+    assert runs(7) != runs(8)
+
+
+def test_the_pace_stretches_what_takes_time_and_nothing_else() -> None:
+    usual, slow = Script(Random(7)).run(), Script(Random(7), pace=10).run()
+    calls = [[call for job in run.jobs for move in job.moves for call in move.calls] for run in (usual, slow)]
+    for one, other in zip(*calls, strict=True):
+        assert other.seconds == one.seconds * 10
+        assert other.parameters == one.parameters
+
+
+def test_some_runs_go_wrong_and_most_do_not() -> None:
+    failing = [run for run in runs(7, 200) if any(_fails(run))]
+    assert 10 < len(failing) < 60
+
+
+def _fails(run: Run) -> list[bool]:
+    moves = [move for job in run.jobs for move in job.moves if not move.given_up]
+    return [bool(call.error) for move in moves for call in move.calls if call.error]
+
+
+def test_the_history_may_be_stored_as_it_is_and_leaves_something_to_decide() -> None:
+    graphs = list(past_runs(60, workspace_id="0190d6a1-0000-7000-8000-000000000001", now=NOW, random=Random(7)))
+    for graph in graphs:
+        validate_graph(graph, Limits())
+        assert graph.updated_at < NOW
+        assert graph.events[-1].to_state is graph.state
+    assert [graph.updated_at for graph in graphs] == sorted(graph.updated_at for graph in graphs)
+    states = Counter(graph.state for graph in graphs)
+    assert states[SessionState.COMPLETED] > states[SessionState.FAILED] > 0
+    assert sum(states[state] for state in OPEN) >= 8
+
+
+async def test_an_agent_records_what_the_script_says(workspace: Workspace) -> None:
+    from acode_tui import recorder
+
+    asleep: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        asleep.append(seconds)
+
+    script = Script(Random(3))
+    wanted = [script.refused(), script.dead_letter(), script.run()]
+    try:
+        for run in wanted:
+            await record(workspace.root, run, sleep=sleep)
+    finally:
+        recorder.close()
+    page = await workspace.store.list()
+    stored = {session.task_description: await workspace.store.get_with_hierarchy(session.id) for session in page}
+    for run in wanted:
+        graph = stored[run.description]
+        assert [task.title for task in graph.tasks] == [job.title for job in run.jobs]
+        assert graph.metadata == run.metadata
+        assert graph.state is SessionState.COMPLETED
+    assert stored[wanted[0].description].tasks[0].steps[0].tool_calls[0].tool_name == REFUSED_TOOL
+    assert stored[wanted[1].description].tasks[0].steps[0].tool_calls[0].artifacts[0].name == DEAD_LETTER
+    assert sum(asleep) > 0
