@@ -213,7 +213,7 @@ async def test_a_session_is_exported_in_a_form_to_a_path_and_a_name_that_is_take
         await pilot.press("escape", "enter")
         await until(pilot, lambda: "Executing" in shown(pilot).splitlines()[0])
         await pilot.press("e", "enter")
-        await until(pilot, lambda: "acode_session_0190d6a1.md" in shown(pilot))
+        await until(pilot, lambda: "acode_session_0190d6a1" in shown(pilot))
         assert fake.exported[-1] == (fake_id(1), "markdown", None)
 
 

@@ -47,9 +47,8 @@ class SavingDialog(JobDialog):
             return  # somebody was quicker than the first frame
         self.say(*self.asked())
         self._show_forms()
-        self.query_one(".dialog").border_subtitle = "enter writes · esc back"
         self.make_ready()
-        self.query_one(Input).focus()
+        self.show_asking(True)
 
     def asked(self) -> list[Content]:
         """What would be written."""
@@ -77,6 +76,7 @@ class SavingDialog(JobDialog):
         for id in ("forms", "path", "where"):
             self.query_one(f"#{id}").display = shown
         self.query_one("#forms").display = shown and bool(self.FORMS)
+        self.query_one(".dialog").border_subtitle = "enter writes · esc back" if shown else "esc back"
         if shown:
             self.query_one(Input).focus()
 
