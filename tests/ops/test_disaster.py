@@ -416,12 +416,18 @@ async def test_a_run_that_two_workspaces_have_sent_comes_back_whole(
     """The same transcript, imported on two machines: whoever sent first owns the rows."""
     async with opened(tmp_path / "first", time) as first, opened(tmp_path / "blog", time) as second:
         whole, shared = make_run(first.workspace_id), make_run(first.workspace_id, at=T0 + timedelta(seconds=9))
+        touched = make_run(first.workspace_id, at=T0 + timedelta(seconds=99))
+        await first.store.save(touched)
         await first.store.save(whole)
         await first.store.save(msgspec.structs.replace(shared, tasks=()))
         await first.sync.sync_now()
         await second.store.save(whole)
         await second.store.transition_session(whole.id, SessionState.CANCELLED, reason="edited here")
         await second.store.save(shared)
+        # It has no row of its own in this one: only the ledger knows that it was here.
+        await second.store.save(touched)
+        later = touched.updated_at + timedelta(seconds=1)
+        await second.store.save(msgspec.structs.replace(touched, task_description="Touched", updated_at=later))
         own: Session = await add_run(second, "its own")
         await second.sync.sync_now()
     path = tmp_path / "blog" / ".agent" / "workspace.db"

@@ -10,6 +10,8 @@ import pytest
 
 from acode_tui import SessionState
 from acode_tui.domain.times import format_time
+from acode_tui.storage.postgres.recovery import RecoverySource
+from acode_tui.storage.sqlite.adoption import adopt_pulled
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.conftest import LogLines
@@ -109,6 +111,18 @@ async def test_an_old_file_that_is_put_back_catches_up_and_says_so(
         await workspace.store.transition_session(other.id, SessionState.FAILED, reason="after")
         assert (await workspace.sync.sync_now()).conflicts == 0
         await assert_equal(workspace.database_path, team)
+
+
+async def test_what_is_here_already_is_no_news(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    async with opened(tmp_path, time) as workspace:
+        await add_run(workspace)
+        await workspace.sync.sync_now()
+        async with workspace._team_pool() as pool:
+            page = await RecoverySource(pool, schema="public").page(workspace.workspace_id, 0)
+        assert page is not None
+        assert page.rows
+        writer = workspace._writer
+        assert await writer.run(lambda connection: adopt_pulled(connection, writer.clock, page.rows)) == 0
 
 
 async def test_a_pull_leaves_a_row_with_a_pending_edit_to_the_push(
