@@ -25,7 +25,7 @@ class Tenure:
         self._mode = mode
         self._wall = wall
         self._beaten_at: datetime | None = None
-        self._told: tuple[str, str] | None = None
+        self._told: tuple[str, str, datetime | None] | None = None
         self.token = new_id()
         self.rival: Lease | None = None
         """Who holds it instead, as of the last look."""
@@ -46,12 +46,12 @@ class Tenure:
         self.rival = await self._journal.acquire(self.token, mode=self._mode, shown=shown)
         self.is_lost = False
         self._beaten_at = now if self.rival is None else None
-        self._told = (shown.state, shown.reason)
+        self._told = _news(shown)
         return self.rival is None
 
     async def show(self, shown: Shown) -> None:
-        """A heartbeat at once if the state is another than others were told."""
-        if (shown.state, shown.reason) != self._told:
+        """A heartbeat at once if the state, or when it is tried again, is another than others were told."""
+        if _news(shown) != self._told:
             await self.beat(shown)
 
     async def beat(self, shown: Shown) -> None:
@@ -61,7 +61,7 @@ class Tenure:
         try:
             await self._journal.beat(self.token, shown)
             self._beaten_at = self._wall()
-            self._told = (shown.state, shown.reason)
+            self._told = _news(shown)
         except LeaseLostError:
             self.is_lost = True
         except AcodeError as error:
@@ -82,3 +82,7 @@ class Tenure:
         except AcodeError as error:
             log.warning("sync.release", code=error.code, reason=error.message)
         self.forget()
+
+
+def _news(shown: Shown) -> tuple[str, str, datetime | None]:
+    return shown.state, shown.reason, shown.next_attempt_at
