@@ -175,7 +175,8 @@ async def open_writer(
             _use_wal(connection, timeout_seconds)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA wal_autocheckpoint = 1000")
+            # The writer checkpoints between its commits; within one, only where it never comes to that.
+            connection.execute("PRAGMA wal_autocheckpoint = 8192")
             # Statements with triggers keep copies of the pages they change: in memory, not in a file made for each.
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA cache_size = -16384")

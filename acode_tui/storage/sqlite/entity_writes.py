@@ -4,15 +4,16 @@ Plain functions of the connection; the transaction is the writer's.
 """
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from acode_tui.domain.clock import TICK
 from acode_tui.domain.entities import Entity, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import NotFoundError, ValidationError
-from acode_tui.domain.schema import TABLES
+from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.text import is_storable
 from acode_tui.domain.times import format_time
@@ -29,15 +30,27 @@ ENQUEUE = (
 
 
 _encode = msgspec.json.Encoder().encode
-_SHAPES = {
-    kind: (
-        kind.value,
-        tuple(column.json for column in table.columns),
-        tuple(column.json for column in table.columns if column.kind == "json"),
-    )
-    for kind, table in TABLES.items()
-}
-"""Each kind's name, its columns by JSON name, and which of them hold JSON."""
+
+
+def _payload(kind: EntityType) -> Callable[[rows.Row], Any]:
+    """What makes a row's payload, ready to be encoded: one struct a kind, made once from the schema."""
+    columns = TABLES[kind].columns
+    names: dict[str, Any] = {"Raw": msgspec.Raw}
+    names["Payload"] = msgspec.defstruct("Payload", [(column.json, Any) for column in columns], gc=False)
+
+    def value(index: int, column: Column) -> str:
+        if column.kind == "bytes":
+            return "None"
+        plain = f"row[{index}]"
+        # Stored JSON goes into the payload as it is.
+        return f"(None if {plain} is None else Raw({plain}))" if column.kind == "json" else plain
+
+    values = ", ".join(value(index, column) for index, column in enumerate(columns))
+    return cast(Callable[[rows.Row], Any], eval(f"lambda row: Payload({values})", names))  # noqa: S307
+
+
+_PAYLOAD = {kind: _payload(kind) for kind in TABLES}
+_STAMP = {kind: table.column_names.index("updated_at") for kind, table in TABLES.items()}
 
 
 def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> Entity:
@@ -54,24 +67,17 @@ def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) 
     The payload is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
     Raises ValidationError where a text holds what the team's database never could.
     """
-    kind_name, names, json_names = _SHAPES[kind]
-    fields = dict(zip(names, row, strict=True))
-    for name in json_names:
-        text = fields[name]
-        if text is not None:
-            fields[name] = msgspec.Raw(text)
-    if kind is EntityType.ARTIFACT:
-        fields["content"] = None
     try:
-        payload = _encode(fields)
+        payload = _encode(_PAYLOAD[kind](row))
     except UnicodeEncodeError:
         raise _unstorable(kind, row) from None
     if b"\\u0000" in payload:
         _require_storable(kind, row)
+    name = kind.value
     return (
-        f"{kind_name}:{row[0]}:{fields['updatedAt']}",
+        f"{name}:{row[0]}:{row[_STAMP[kind]]}",
         row[0] if kind is EntityType.SESSION else row[1],
-        kind_name,
+        name,
         row[0],
         str(operation),
         payload.decode(),

@@ -8,6 +8,7 @@ Promises:
 - a caller is answered after its unit is on disk, never before;
 - a unit that fails is rolled back alone; the others of its group commit;
 - a caller that is cancelled leaves no transaction open: one that waited is never run, one that ran is committed;
+- what a commit leaves in the WAL moves to the database after its callers were answered, so that none waits for it;
 - the workspace's clock is read and stored inside the transaction, so that no two processes hand out one stamp.
 """
 
@@ -24,15 +25,20 @@ import msgspec
 
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
+from acode_tui.logs import get_logger
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection
 from acode_tui.storage.sqlite.faults import translate
 
+log = get_logger("acode_tui.storage.sqlite")
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]
 
 MAX_GROUP = 256
 """Units a group at most: bounds how long a single caller can wait behind others."""
+
+CHECKPOINT_CHANGES = 400
+"""Rows written after which the WAL is moved to the database: about a thousand pages of it, as SQLite itself would."""
 
 _DEADLINE_OPCODES = 20_000
 """How often, in virtual machine instructions, SQLite looks at the transaction's deadline."""
@@ -67,6 +73,7 @@ class Writer:
         self.trouble: TransactionError | None = None
         """Why the last group did not commit, if none has since: the disk is full, or somebody keeps the lock."""
         self._deadline = 0.0
+        self._uncheckpointed = 0
 
     @property
     def clock(self) -> MonotonicClock:
@@ -110,6 +117,9 @@ class Writer:
                 group = [waiting for waiting in group if not waiting.future.cancelled()]
                 if group:
                     self._answer(group, await self._outcomes(group))
+                    if self._uncheckpointed >= CHECKPOINT_CHANGES:
+                        self._uncheckpointed = 0
+                        await self._connection.run(_checkpoint)
         finally:
             self._drain = None
             if self._waiting and not self._closed:
@@ -180,6 +190,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             return [translate(error, "the write could not begin") for _ in units], None
+        changes = connection.total_changes
         self._deadline = self._monotonic() + self._timeout_seconds
         connection.set_progress_handler(self._expired, _DEADLINE_OPCODES)
         try:
@@ -201,6 +212,7 @@ class Writer:
             if isinstance(error, sqlite3.Error):
                 return [], translate(error, "the write did not commit")
             return [], error
+        self._uncheckpointed += connection.total_changes - changes
         return outcomes, None
 
     def _unguarded(self, connection: sqlite3.Connection, unit: Unit) -> Any:
@@ -237,6 +249,15 @@ class Writer:
 
     def _expired(self) -> bool:
         return self._monotonic() > self._deadline
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Move to the database what no reader still needs in the WAL; waits for nobody, and may leave some of it."""
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error as error:
+        # Everything is on disk already, in the WAL; the next checkpoint tries again, and a write tells of a full disk.
+        log.warning("checkpoint.failed", database="sqlite", reason=str(translate(error, "the WAL stays as it is")))
 
 
 def _ignore(seconds: float) -> None:

@@ -12,11 +12,15 @@ from acode_tui.storage.sqlite.connection import TimedConnection
 
 @dataclass
 class FaultPlan:
-    """``fail_at`` counts statements from 1; None lets all pass. ``armed`` confines it to what the test looks at."""
+    """``fail_at`` counts statements from 1, ``fail_on`` names a part of one; None lets all pass.
+
+    ``armed`` confines it to what the test looks at.
+    """
 
     fail_at: int | None = None
     armed: bool = False
     rollback_fails: bool = False
+    fail_on: str | None = None
     seen: list[str] = field(default_factory=list)
 
     def arm(self, fail_at: int | None) -> None:
@@ -33,6 +37,8 @@ class FaultPlan:
             self.rollback_fails = False
             raise injected()
         self.seen.append(" ".join(sql.split()))
+        if self.fail_on is not None and self.fail_on in sql:
+            raise injected()
         if len(self.seen) == self.fail_at:
             raise injected()
 

@@ -167,10 +167,11 @@ def _executed_strings(path: Path) -> Iterator[str]:
 
 
 IDENTIFIERS = re.compile(
-    r"^(table(\.name)?|name|index|owner|column|other|order|stamp|marks|names|sets|columns|hits|where|sorting|equal|branch|"
+    r"^(table(\.name|\.parent\[0\])?|name|index|owner|column|other|order|stamp|marks|names|sets|columns|hits|where|sorting|equal|branch|"
     r"entries|prefix|_\w+|[A-Z_]+(\[kind\])?|rows\.\w+.*|quoted\(.*\)|COLUMNS\[.*\]|', '\.join\(.*\)|"
     r"' UNION ALL '\.join\(.*\)|' UNION '\.join\(.*\)|"
-    r"\"id\" if .*|'id' if .*|TOKENIZER|sql|_LISTS\[status\]|_REQUEUE|kind\..*)$"
+    r"\"id\" if .*|'id' if .*|'sync_version' if .*|_ORDER\.get\(kind, .*\)|lost|"
+    r"TOKENIZER|sql|_LISTS\[status\]|_REQUEUE|kind\..*)$"
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, ValidationError
+from acode_tui.storage.sqlite.writer import CHECKPOINT_CHANGES
 from tests.clocks import TurnedClock
 from tests.storage.sqlite.faults import inject
 from tests.storage.sqlite.parts import Parts, count, foreign, open_parts, rows
@@ -366,6 +367,39 @@ async def test_close_finishes_what_waits(database: Path) -> None:
         with pytest.raises(DatabaseConnectionError, match="closed"):
             await parts.writer.run(put("late"))
     assert len(facts(database)) == 600
+
+
+def put_many(connection: sqlite3.Connection) -> None:
+    """A unit that makes a checkpoint due."""
+    facts = [(f"k{n}", "1") for n in range(CHECKPOINT_CHANGES)]
+    connection.executemany("INSERT INTO workspace_meta (key, value) VALUES (?, ?)", facts)
+
+
+async def test_a_checkpoint_comes_by_itself_and_no_caller_waits_for_it(parts: Parts) -> None:
+    answered, moved = threading.Event(), threading.Event()
+
+    def watch(statement: str) -> None:
+        if "wal_checkpoint" in statement and answered.wait(20):
+            moved.set()
+
+    before = parts.path.stat().st_size
+    await parts.connection.run(lambda raw: raw.set_trace_callback(watch))
+    await parts.writer.run(put_many)
+    answered.set()
+    assert await parts.writer.run(put("k-next")) == "k-next"
+    assert moved.is_set()
+    assert parts.path.stat().st_size > before
+
+
+async def test_a_checkpoint_that_fails_costs_nobody_anything(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = inject(monkeypatch)
+    async with open_parts(database) as parts:
+        faults.arm(None)
+        faults.fail_on = "wal_checkpoint"
+        await parts.writer.run(put_many)
+        assert [await parts.writer.run(put(f"k-{n}")) for n in range(2)] == ["k-0", "k-1"]
+        assert any("wal_checkpoint" in statement for statement in faults.disarm())
+        assert len(facts(database)) == CHECKPOINT_CHANGES + 2
 
 
 async def test_listeners_hear_of_commits_and_of_nothing_else(parts: Parts) -> None:
