@@ -38,8 +38,8 @@ Characters such as `@ : / % ?` in a password have to be percent-encoded in a URL
 `database` and `username` may be set, and the password comes from the variable that `password_env` names. A password in
 a file is refused. A missing variable only leaves the sync `misconfigured`: recording goes on.
 
-Where libpq would look for what is not said, nothing is looked for: not in `PGPASSWORD` and its like, not in `~/.pgpass`,
-not in a service file.
+Where libpq would look for what is not said, nothing is looked for: not in `PGPASSWORD` and its like, not in
+`~/.pgpass`, not in a service file.
 
 Without a word about it, TLS is required, except on loopback and sockets.
 
