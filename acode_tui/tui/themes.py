@@ -19,7 +19,7 @@ THEMES = (
         panel="#1f2330",
         dark=True,
         variables={
-            "foreground-muted": "#7a84a3",
+            "foreground-muted": "#848eac",
             "border": "#7aa2f7",
             "border-blurred": "#2f3549",
             "block-cursor-background": "#2c3a5e",
@@ -51,7 +51,7 @@ THEMES = (
         panel="#dfe2ec",
         dark=False,
         variables={
-            "foreground-muted": "#646c8a",
+            "foreground-muted": "#596080",
             "border": "#2f5fc4",
             "border-blurred": "#c3c8d8",
             "block-cursor-background": "#cddaf7",
