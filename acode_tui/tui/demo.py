@@ -73,8 +73,8 @@ class DemoLine(Widget):
 class DemoScreen(MainScreen):
     """The first screen, with the demo's line below the first one."""
 
-    def __init__(self, page_size: int, show: Show) -> None:
-        super().__init__(page_size)
+    def __init__(self, show: Show) -> None:
+        super().__init__()
         self._demo = show
 
     def compose(self) -> ComposeResult:
@@ -97,7 +97,7 @@ class DemoDashboard(Dashboard):
         show.watched_by(self)
 
     def get_default_screen(self) -> Screen[Any]:
-        return DemoScreen(self.settings.tui.page_size, self.demo)
+        return DemoScreen(self.demo)
 
     def on_mount(self) -> None:
         self._here = asyncio.get_running_loop()
@@ -156,7 +156,8 @@ def _environment_of(home: Path, environ: MutableMapping[str, str] = os.environ) 
     for name in kept:
         if name.startswith(("ACODE_", "PG")):
             del environ[name]
-    environ["XDG_CONFIG_HOME"] = str(home / "config")
+    for kind in ("CONFIG", "STATE", "DATA", "CACHE"):
+        environ[f"XDG_{kind}_HOME"] = str(home / kind.lower())
     try:
         yield
     finally:
