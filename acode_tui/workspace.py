@@ -52,6 +52,7 @@ from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
 from acode_tui.storage.sqlite.snapshot import Progress, take_snapshot
 from acode_tui.storage.sqlite.sync_journal import SyncJournal
 from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
+from acode_tui.storage.sqlite.trouble import WriteTrouble
 from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.backoff import record_delay
@@ -130,6 +131,7 @@ class Workspace:
         )
         writer.on_commit(self.sync.local_commit)
         self._health: HealthWatch | None = None
+        self._trouble = WriteTrouble(writer, self.database_path, wall=wall)
 
     async def data_version(self) -> int:
         """A number that changes whenever anybody, this process or another, has committed. Cheap enough to poll."""
@@ -274,16 +276,12 @@ class Workspace:
         self._writer.observe(commits)
         self.sync.observe(batches)
 
-    async def write_trouble(self) -> AcodeError | None:
+    def write_trouble(self) -> AcodeError | None:
         """Why nothing can be written at present, None where something can: a full disk, a lock that is not given back.
 
-        Costs nothing while all is well; where the last write failed, a small one is tried: the clock's next stamp.
+        Answers at once, and may be asked several times a second.
         """
-        if self._writer.trouble is None:
-            return None
-        with suppress(AcodeError):
-            await self._writer.run(lambda connection: self._writer.clock.tick(), quiet=True)
-        return self._writer.trouble
+        return self._trouble.present()
 
     async def health(self, *, fresh: bool = False) -> "HealthReport":
         """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""

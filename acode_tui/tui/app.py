@@ -153,13 +153,19 @@ class Dashboard(App[int]):
         """The workspace's file cannot be read now; every screen goes on with what it has, and says so."""
         self._tell_trouble(error)
 
-    def answered(self) -> None:
-        """The workspace's file was read."""
-        self._tell_trouble(None)
+    def answered(self, refusal: AcodeError | None) -> None:
+        """The workspace's file was read; ``refusal`` is why it cannot be written, if it cannot."""
+        before, self.state.refusal = self.state.refusal, refusal
+        changed = str(before or "") != str(refusal or "")
+        if changed and refusal is not None:
+            self.report(refusal)
+        elif changed:
+            self.notify("There is room again; nothing was lost.", title="writes go through")
+        self._tell_trouble(None, again=changed)
 
-    def _tell_trouble(self, error: AcodeError | None) -> None:
+    def _tell_trouble(self, error: AcodeError | None, *, again: bool = False) -> None:
         before, self.state.trouble = self.state.trouble, error
-        if str(before or "") != str(error or ""):
+        if again or str(before or "") != str(error or ""):
             for screen in self.screen_stack if self.is_running else ():
                 if isinstance(screen, LiveScreen):
                     screen.trouble_changed()

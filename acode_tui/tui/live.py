@@ -118,7 +118,7 @@ class LiveScreen(Screen[Result]):
                 await self.read_idle(workspace)
             self._complaint = ""
             if not self.follows_team:
-                self.dashboard.answered()
+                self.dashboard.answered(workspace.write_trouble())
         except AcodeError as error:
             if not self.follows_team:
                 self.dashboard.troubled(error)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from acode_tui.config import Settings
+from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStateStore, SchemaStatus, TranscriptLog
 from acode_tui.sync.ports import SyncService
@@ -64,6 +65,10 @@ class DashboardWorkspace(Protocol):
 
     async def migrate(self) -> tuple[TierMigrations, ...]:
         """Bring both tiers up to date. Raises AcodeError."""
+        ...
+
+    def write_trouble(self) -> AcodeError | None:
+        """Why nothing can be written at present, None where something can. Answers at once."""
         ...
 
     async def health(self, *, fresh: bool = False) -> "HealthReport":

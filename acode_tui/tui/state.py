@@ -134,13 +134,15 @@ class Browser:
 
 @dataclass(slots=True)
 class DashboardState:
-    """Everything that is shown on the first screen. ``trouble`` is why the workspace's file cannot be read now."""
+    """Everything that is shown on the first screen. ``trouble`` is why the workspace's file cannot be read now,
+    ``refusal`` why it cannot be written."""
 
     browser: Browser
     layout: Layout
     backlog: Backlog = field(default_factory=Backlog)
     overview: Overview | None = None
     trouble: AcodeError | None = None
+    refusal: AcodeError | None = None
 
     @classmethod
     def of(cls, layout: Layout, page_size: int) -> "DashboardState":

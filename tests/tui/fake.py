@@ -213,6 +213,7 @@ class FakeWorkspace:
         )
         self.version = 1
         self.report = health_report()
+        self.trouble: AcodeError | None = None
         self.examined = 0
         self.exported: list[tuple[str, str, Path | None]] = []
         self.backing_up = asyncio.Event()
@@ -248,6 +249,9 @@ class FakeWorkspace:
         ]
         self.remote_plan = msgspec.structs.replace(done[0], from_version=done[0].to_version) if done else None
         return (here, *done)
+
+    def write_trouble(self) -> AcodeError | None:
+        return self.trouble
 
     async def health(self, *, fresh: bool = False) -> HealthReport:
         self.examined += 1

@@ -85,6 +85,8 @@ class HeaderLine(Widget):
         parts = [(1, place), (2, version), (0, state)]
         if overview.space is not None and overview.space.is_low:
             parts.append((0, styled(f"✗ disk full: {size(overview.space.free)} left", "$text-error")))
+        elif self._state.refusal is not None:
+            parts.append((0, styled(f"✗ {self._state.refusal.code} nothing can be written", "$text-error")))
         if overview.sync.last_sync_at is not None and self._now is not None:
             last = ago(overview.sync.last_sync_at, self._now)
             parts.append((3, Content.assemble(("last sync ", "$foreground-muted"), (last, "$foreground"))))

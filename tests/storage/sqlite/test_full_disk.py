@@ -16,6 +16,7 @@ import pytest
 from acode_tui.domain.errors import AcodeError, DiskFullError
 from acode_tui.ops.health import HealthStatus, watch_from_outside
 from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS
 from tests.pg import Database
 from tests.sync.conftest import team as team
@@ -45,8 +46,14 @@ def stored(path: Path) -> tuple[int, int, str]:
         return sessions, records, other.execute("PRAGMA integrity_check").fetchone()[0]
 
 
+async def still_refused(workspace: Workspace) -> None:
+    """Until the try that ``write_trouble`` began has ended, as it had to."""
+    with pytest.raises(DiskFullError):
+        await workspace.store.create_session(LONG)
+
+
 async def test_a_write_without_room_leaves_nothing_and_the_next_one_with_room_goes_through(
-    workspace: Workspace,
+    workspace: Workspace, clock: TurnedClock
 ) -> None:
     await workspace.store.create_session("before")
     with no_room():
@@ -56,8 +63,17 @@ async def test_a_write_without_room_leaves_nothing_and_the_next_one_with_room_go
             assert "free some space" in caught.value.hint
         assert await workspace.store.count() == 1
         assert (await workspace.outbox.stats()).pending == 1
-        assert isinstance(await workspace.write_trouble(), DiskFullError)
-    assert await workspace.write_trouble() is None
+        assert isinstance(workspace.write_trouble(), DiskFullError)
+        await still_refused(workspace)
+        clock.turn(seconds=3)
+        assert isinstance(workspace.write_trouble(), DiskFullError)
+        await still_refused(workspace)
+    clock.turn(seconds=3)
+    workspace.write_trouble()
+    trying = workspace._trouble._trying
+    assert trying is not None
+    await trying
+    assert workspace.write_trouble() is None
     await workspace.store.create_session("after")
     assert await workspace.store.count() == 2
     assert stored(workspace.database_path) == (2, 2, "ok")
@@ -101,12 +117,12 @@ async def test_the_worker_says_so_and_goes_on_by_itself(tmp_path: Path, time: Fa
             status = await workspace.sync.status()
             assert "disk" in status.reason
             assert "free some space" in status.hint
-            assert isinstance(await workspace.write_trouble(), DiskFullError)
+            assert isinstance(workspace.write_trouble(), DiskFullError)
             assert (await workspace.outbox.stats()).pending == pending
         await time.advance(120)
         status = await workspace.sync.status()
         assert (status.pending, status.reason, str(status.state)) == (0, "", "idle")
-        assert await workspace.write_trouble() is None
+        assert workspace.write_trouble() is None
         found = await workspace.validate()
         assert found.matching == found.compared == 2
 
@@ -142,6 +158,7 @@ async def test_a_workspace_on_a_full_disk_can_be_looked_at_and_works_again_with_
         fill(small_disk)
         with pytest.raises(DiskFullError):
             await workspace.store.create_session(LONG)
+        assert isinstance(workspace.write_trouble(), DiskFullError)
         checks = {each.name: each for each in (await workspace.health(fresh=True)).checks}
         assert checks["storage"].status is HealthStatus.UNHEALTHY
         assert checks["sync_queue"].status is HealthStatus.HEALTHY
