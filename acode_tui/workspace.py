@@ -47,7 +47,7 @@ from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.run_import import SqliteRunImport
-from acode_tui.storage.sqlite.run_rows import SqliteRunRows
+from acode_tui.storage.sqlite.run_rows import open_run_rows
 from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
 from acode_tui.storage.sqlite.snapshot import Progress, take_snapshot
 from acode_tui.storage.sqlite.sync_journal import SyncJournal
@@ -229,17 +229,19 @@ class Workspace:
         """Write runs to a file; see ``ops.export_request``. Raises AcodeError, OSError; nothing is left behind then."""
         from acode_tui.ops.export_request import meet
 
-        return await meet(
-            request,
-            SqliteRunRows(self._readers),
-            self.store,
-            agent_dir=self.agent_dir,
-            workspace_id=self.workspace_id,
-            schema_version=self.migrated.to_version,
-            settings=self.settings.export,
-            now=self.wall(),
-            progress=progress,
-        )
+        seconds = self.settings.persistence.sqlite.timeout_seconds
+        async with open_run_rows(self.database_path, timeout_seconds=seconds) as runs:
+            return await meet(
+                request,
+                runs,
+                self.store,
+                agent_dir=self.agent_dir,
+                workspace_id=self.workspace_id,
+                schema_version=self.migrated.to_version,
+                settings=self.settings.export,
+                now=self.wall(),
+                progress=progress,
+            )
 
     async def import_export(
         self,

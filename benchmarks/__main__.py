@@ -17,7 +17,7 @@ from benchmarks.scale import set_quick
 
 ROOT = Path(__file__).parent.parent
 _PREFIX = "bench_"
-_ORDER = ("write", "read", "hierarchy", "pages", "search", "migration", "import", "apply", "sync", "recover")
+_ORDER = ("write", "read", "hierarchy", "pages", "search", "migration", "import", "apply", "sync", "recover", "export")
 """In which order the table tells it; what is not named here follows."""
 
 

@@ -154,7 +154,7 @@ class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
     redact: Annotated[bool, Meta(description="Whether exports hide what looks like a secret.")] = True
     patterns: Annotated[
         tuple[Annotated[str, Meta(extra={"allowed": "a regular expression", "regex": True})], ...],
-        Meta(description="Further regular expressions to hide."),
+        Meta(description="Further regular expressions whose matches exports hide; each has 5 s for one value."),
     ] = ()
 
 

@@ -17,6 +17,8 @@ from acode_tui.domain.custom_patterns import CustomPattern
 from acode_tui.domain.secret_shapes import (
     ACCESS,
     ASSIGNED,
+    BEGINNING,
+    LEAD,
     MARKER,
     PERSONAL,
     RUN,
@@ -186,8 +188,9 @@ class Redactor:
         past = 0
         for run in RUN.finditer(text):
             start, end = run.span()
-            for kind, spot in tokens(text, (start, end)):
-                yield _found(*spot, kind)
+            if BEGINNING.search(text, start - LEAD if start > LEAD else 0, end) is not None:
+                for kind, spot in tokens(text, (start, end)):
+                    yield _found(*spot, kind)
             if end - start == 40 and text[end : end + 1] != "=" and is_aws_secret(run.group()):
                 yield _found(start, end, "aws-secret-key")
             elif given.layers and start >= past and _READABLE.match(text, start, end):

@@ -48,11 +48,11 @@ _TOKENS = {
     "jwt": _EDGE + r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}",
 }
 _TOKEN = re.compile("|".join(f"(?P<{kind.replace('-', '_')}>{pattern})" for kind, pattern in _TOKENS.items()))
-_BEGINNING = re.compile(
+BEGINNING = re.compile(
     r"sk-|[spr]k_|whsec_|gsk_|xai-|hf_|r8_|npm_|pypi-|dop_v1_|lin_api_|SG\.|dapi|gh[a-z]_|github_pat_|glpat-|xox|xapp-"
     r"|AIza|ya29\.|GOCSPX-|A(?:KIA|SIA|BIA|CCA|ROA|IDA)|eyJ"
 )
-_LEAD = 5
+LEAD = 5
 """How far before a run of letters and digits a token that ends in it may begin, as in ``ya29.``"""
 
 RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}+")
@@ -62,7 +62,7 @@ RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}+")
 def tokens(text: str, run: Spot) -> Iterator[tuple[str, Spot]]:
     """The kinds and spots of the tokens that begin in this run of the text, or just before it."""
     past = 0
-    for beginning in _BEGINNING.finditer(text, max(0, run[0] - _LEAD), run[1]):
+    for beginning in BEGINNING.finditer(text, max(0, run[0] - LEAD), run[1]):
         found = _TOKEN.match(text, beginning.start()) if beginning.start() >= past else None
         if found is not None and found.lastgroup is not None:
             past = found.end()

@@ -1,15 +1,17 @@
 """Which version of a row stays when a run comes back that is stored already. Pure."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
 from acode_tui.domain.canonical import canonical_digest
-from acode_tui.domain.entities import Entity, SessionGraph
+from acode_tui.domain.entities import Entity, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ExportError
 from acode_tui.domain.schema import TABLES
 
 N = TypeVar("N", bound=Entity)
+S = TypeVar("S", TaskGraph, StepGraph, ToolCallGraph)
 
 _STAMPS = ("updatedAt", "syncVersion", "workspaceId")
 """Fields that do not make a row another one."""
@@ -49,6 +51,34 @@ def unless_it_overwrites(given: SessionGraph, stored: SessionGraph) -> SessionGr
         if there is not None and _content(entity) != _content(there):
             raise Overwrites("the run is stored with other content")
     return newest_of(given, stored)
+
+
+def counted_anew(graph: SessionGraph) -> SessionGraph:
+    """The run with siblings counting from 0 without gaps, in the order in which they stand.
+
+    Two machines that each add a task to one run give both the same place. Such a run is stored and exported, yet
+    nobody may bring it in as it is.
+    """
+    tasks = _counted(graph.tasks)
+    return msgspec.structs.replace(
+        graph,
+        tasks=tuple(
+            msgspec.structs.replace(
+                task,
+                steps=tuple(
+                    msgspec.structs.replace(step, tool_calls=_counted(step.tool_calls)) for step in _counted(task.steps)
+                ),
+            )
+            for task in tasks
+        ),
+    )
+
+
+def _counted(siblings: Sequence[S]) -> tuple[S, ...]:
+    given = [each.order for each in siblings]
+    if given == list(range(len(given))) or min(given) < 0 or max(given) >= 2**63 or given != sorted(given):
+        return tuple(siblings)
+    return tuple(msgspec.structs.replace(each, order=place) for place, each in enumerate(siblings))
 
 
 class _Rows:

@@ -13,6 +13,7 @@ from acode_tui.domain.errors import AcodeError, ExportError, ValidationError
 from acode_tui.domain.graph_validation import validate_graph
 from acode_tui.domain.validation import Limits
 from acode_tui.ops.export_json import FORMAT, FORMAT_VERSION
+from acode_tui.ops.import_rules import counted_anew
 
 MOST_RUN_BYTES = 2**30
 """Of one run's JSON."""
@@ -75,7 +76,7 @@ class JsonExport:
 def graph_of(raw: RawRun, limits: Limits) -> SessionGraph | Issue:
     """The run, whole and allowed, or what is wrong with it."""
     try:
-        graph = msgspec.json.decode(raw.data, type=SessionGraph)
+        graph = counted_anew(msgspec.json.decode(raw.data, type=SessionGraph))
         validate_graph(graph, limits)
         for entity in graph.entities():
             if getattr(entity, "content", b"") is None:

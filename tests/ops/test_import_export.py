@@ -124,6 +124,20 @@ async def test_fields_of_a_newer_program_are_tolerated(exported: Path, tmp_path:
         assert (await other.import_export(changed(exported, add))).written == 16
 
 
+async def test_siblings_that_two_machines_gave_one_place_are_counted_anew(exported: Path, tmp_path: Path) -> None:
+    def double(document: dict[str, Any]) -> None:
+        for session in document["sessions"]:
+            for call in session["tasks"][0]["steps"][0]["toolCalls"]:
+                call["order"] = 1
+
+    path = changed(exported, double)
+    async with another(tmp_path) as other:
+        assert (await other.import_export(path)).written == 16
+        assert (await other.import_export(path)).written == 0
+        graph = await other.store.get_with_hierarchy((await other.store.list()).sessions[0].id)
+        assert [call.order for call in graph.tasks[0].steps[0].tool_calls] == [0, 1]
+
+
 async def test_the_later_version_of_a_row_stays_whichever_side_it_is_on(
     workspace: Workspace, exported: Path, tmp_path: Path
 ) -> None:

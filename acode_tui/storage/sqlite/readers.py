@@ -37,7 +37,7 @@ class Readers:
             connection = self._free.pop() if self._free else await self._open()
             try:
                 with translated(f"cannot read {self._path}"):
-                    return await connection.run(lambda raw: _snapshot(raw, read))
+                    return await connection.run(lambda raw: snapshot(raw, read))
             except asyncio.CancelledError:
                 # The read still runs in its thread; end it, so that the next one need not wait behind it.
                 connection.raw.interrupt()
@@ -67,7 +67,8 @@ class Readers:
         return connection
 
 
-def _snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
+def snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
+    """``read(connection)``'s answer, in one read transaction that ends with it."""
     connection.execute("BEGIN")
     try:
         return read(connection)

@@ -1,7 +1,9 @@
 """Runs as streams of rows: nothing but the row in hand, and the path down to it, is in memory."""
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -12,7 +14,9 @@ from acode_tui.domain.errors import IntegrityError, NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader
+from acode_tui.storage.sqlite.faults import translated
+from acode_tui.storage.sqlite.readers import snapshot
 
 T = TypeVar("T")
 
@@ -32,24 +36,38 @@ _CHILDREN = {
 
 
 class SqliteRunRows:
-    """``RunRows`` over the workspace file."""
+    """``RunRows`` over the workspace file, on a connection of its own: nobody waits behind a long export."""
 
-    def __init__(self, readers: Readers) -> None:
-        self._readers = readers
+    def __init__(self, connection: FunctionConnection) -> None:
+        self._connection = connection
 
     async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
         """The next session ids in order."""
-        return await self._readers.run(
-            lambda connection: tuple(row[0] for row in connection.execute(_NEXT, (after, limit)))
-        )
+        return await self._run(lambda connection: tuple(row[0] for row in connection.execute(_NEXT, (after, limit))))
 
     async def count(self) -> int:
         """How many sessions there are."""
-        return await self._readers.run(lambda connection: int(connection.execute(_COUNT).fetchone()[0]))
+        return await self._run(lambda connection: int(connection.execute(_COUNT).fetchone()[0]))
 
     async def walk(self, session_id: str, consume: Callable[[Iterator[Entity]], T]) -> T:
         """What ``consume`` answers, given the run's rows."""
-        return await self._readers.run(lambda connection: consume(walk(connection, session_id)))
+        return await self._run(lambda connection: consume(walk(connection, session_id)))
+
+    async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        with translated("the read failed"):
+            return await self._connection.run(lambda connection: snapshot(connection, read))
+
+
+@asynccontextmanager
+async def open_run_rows(path: Path, *, timeout_seconds: float) -> AsyncIterator[SqliteRunRows]:
+    """The runs in a workspace's file."""
+    connection = await open_reader(path, timeout_seconds=timeout_seconds)
+    try:
+        # Each page is read once: mapping them would only make the process look large.
+        await connection.run(lambda raw: raw.execute("PRAGMA mmap_size = 0").fetchall())
+        yield SqliteRunRows(connection)
+    finally:
+        await connection.close()
 
 
 def walk(connection: sqlite3.Connection, session_id: str) -> Generator[Entity, None, None]:

@@ -1,0 +1,131 @@
+"""Exports: memory that does not grow with what there is to export, and time beside a plain read of the same rows.
+
+Each export runs in a process of its own, so that its memory is its own. The data are artifacts of source code and tool
+calls with results, a home directory or an address here and there, as real runs have them.
+"""
+
+import asyncio
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from acode_tui.config import IdentitySettings, Settings
+from acode_tui.domain.codec import digest
+from acode_tui.domain.schema import TABLES
+from acode_tui.ops.export_request import ExportRequest
+from acode_tui.workspace import open_workspace
+from benchmarks.bench_sync import peak_mib
+from benchmarks.result import Measure, at_most, within
+from benchmarks.scale import sized
+from tests.storage.runs import make_run
+
+MEGABYTES = (10, 100)
+SETTINGS = Settings(identity=IdentitySettings(user="bench@example.org"))
+CALLS = 40
+CONTENT = 24_000
+"""Bytes of an artifact; a run of so many calls holds about a megabyte."""
+
+_LINES = (
+    "def validate(form: Form, *, strict: bool = False) -> list[Problem]:",
+    "    return [problem for field in form.fields for problem in check(field, strict=strict)]",
+    "import { createServer } from './server'; // see https://example.org/docs?page=2#top",
+    '    assert response.json() == {"name": "Ada", "id": "0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890"}',
+    "    at Object.<anonymous> (/usr/lib/node_modules/jest/build/runner.js:411:13)",
+)
+_TELLING = ("  cwd: /home/ada/src/shop", "Author: Ada Lovelace <ada@example.org>")
+
+
+def run() -> list[Measure]:
+    """Measure everything; a row a number."""
+    small, large = (sized(whole, quick) for whole, quick in zip(MEGABYTES, (10, 30), strict=True))
+    with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
+        roots = {}
+        for size in (small, large):
+            roots[size] = Path(folder) / str(size)
+            roots[size].mkdir()
+            asyncio.run(_fill(roots[size], size))
+        floor = min(_plain_read(roots[large]) for _ in range(3))
+        measures = []
+        for format in ("json", "csv", "sqlite"):
+            few, many = (_alone(roots[size], format, redact=False) for size in (small, large))
+            name = f"export of {large} MB as {format}"
+            measures.append(within(f"{name}: resident memory beside {small} MB", many[0], "MiB", few[0], 1.15))
+            measures.append(within(f"{name}, beside a plain read", many[1], "s", floor, 25))
+        peak, seconds = _alone(roots[large], "json", redact=True)
+        few_peak, _ = _alone(roots[small], "json", redact=True)
+        name = f"export of {large} MB as json, redacted"
+        measures.append(within(f"{name}: resident memory beside {small} MB", peak, "MiB", few_peak, 1.15))
+        measures.append(at_most(name, seconds, "s", 30))
+        return measures
+
+
+async def _fill(root: Path, megabytes: int) -> None:
+    async with open_workspace(root, settings=SETTINGS) as workspace:
+        rng = random.Random(megabytes)
+        for _ in range(megabytes):
+            graph = make_run(workspace.workspace_id, calls=CALLS)
+            (task,) = graph.tasks
+            (step,) = task.steps
+            calls = []
+            for call in step.tool_calls:
+                content = _text(rng, CONTENT).encode()
+                artifact = msgspec.structs.replace(
+                    call.artifacts[0], content=content, size=len(content), content_hash=digest(content)
+                )
+                calls.append(msgspec.structs.replace(call, result=_text(rng, 1_000), artifacts=(artifact,)))
+            step = msgspec.structs.replace(step, tool_calls=tuple(calls))
+            task = msgspec.structs.replace(task, steps=(step,))
+            await workspace.store.save(msgspec.structs.replace(graph, tasks=(task,)))
+
+
+def _text(rng: random.Random, size: int) -> str:
+    lines: list[str] = []
+    length = 0
+    while length < size:
+        line = rng.choice(_TELLING) if rng.random() < 0.01 else f"{rng.choice(_LINES)}  # {rng.randrange(10**6)}"
+        lines.append(line)
+        length += len(line) + 1
+    return "\n".join(lines)
+
+
+def _plain_read(root: Path) -> float:
+    """Seconds to read every column of every row."""
+    started = time.perf_counter()
+    connection = sqlite3.connect(root / ".agent" / "workspace.db")
+    try:
+        for table in TABLES.values():
+            for _ in connection.execute(f"SELECT * FROM {table.name}"):
+                pass
+    finally:
+        connection.close()
+    return time.perf_counter() - started
+
+
+def _alone(root: Path, format: str, *, redact: bool) -> tuple[float, float]:
+    """Most memory in MiB, and seconds, of an export in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.bench_export", str(root), format, str(int(redact))]
+    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return told["mib"], told["seconds"]
+
+
+async def _export(root: Path, format: str, redact: bool) -> None:
+    async with open_workspace(root, settings=SETTINGS) as workspace:
+        request = ExportRequest(format=format, path=root / f"out-{os.getpid()}", redact=redact)  # type: ignore[arg-type]
+        report = await workspace.export(request)
+    print(json.dumps({"mib": peak_mib(), "seconds": report.duration_seconds}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        asyncio.run(_export(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "1"))
+    else:
+        for measure in run():
+            print(measure)
