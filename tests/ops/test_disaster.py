@@ -114,7 +114,8 @@ async def test_a_damaged_workspace_comes_back_but_for_what_was_never_sent(
         async with acode_tui.open_workspace(shop, settings=syncing()):
             raise AssertionError("it was opened")
     assert told.value.code == "ACODE-DB-007"
-    assert "restore" in told.value.hint or "backup" in told.value.hint
+    assert "acode-tui db restore" in told.value.hint
+    assert "acode-tui db recover --from postgres" in told.value.hint
     shown = await acode(shop, "session", "list")
     assert shown.exit_code == 1
     assert "ACODE-DB-007" in shown.stderr
