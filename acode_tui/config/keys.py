@@ -259,5 +259,6 @@ def _split(text: str) -> list[str]:
 def _parse_collection(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
+        # Not TOML, nested without end, a number of thousands of digits: refused as the text that it is.
         return text

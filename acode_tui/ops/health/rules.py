@@ -12,6 +12,7 @@ from acode_tui.storage.sqlite.vitals import Pulse, QueueFacts
 
 Version = tuple[int, ...]
 
+_UNLOCK = "fuser .agent/workspace.db, and end the process that hangs"
 _UPGRADE = "pip install --upgrade acode-tui"
 _RECOVER = "acode-tui db check, then acode-tui db restore or acode-tui db recover --from postgres"
 
@@ -39,11 +40,12 @@ def judge_database(pulse: Pulse, limits: HealthSettings) -> Finding:
             suggestion=wait.hint,
         )
     if isinstance(wait, AcodeError):
+        locked = "lock" in wait.message
         return Finding(
             status=HealthStatus.UNHEALTHY,
-            description=f"locked: nothing can be recorded ({wait.message})",
+            description=f"{'locked: ' if locked else ''}nothing can be recorded ({wait.message})",
             details=details,
-            suggestion="fuser .agent/workspace.db, and end the process that hangs",
+            suggestion=_UNLOCK if locked else wait.hint or "acode-tui diagnostics",
         )
     if pulse.read_ms > limits.database_slow_ms:
         return Finding(

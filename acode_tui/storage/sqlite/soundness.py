@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from acode_tui.domain.codec import digest
-from acode_tui.domain.errors import AcodeError, IntegrityError, TransactionError
+from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, TransactionError
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import newest, packaged
@@ -239,7 +239,9 @@ def check_search(path: Path, *, seconds: float) -> Check:
                     if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
                         raise
                     wrong.append(index)
-    except TransactionError as error:
+    except (TransactionError, DatabaseConnectionError) as error:
         return Check(name="search", ok=True, description=f"not compared: {error.message}")
+    except IntegrityError as error:
+        return Check(name="search", ok=False, description=error.message)
     description = "the search indexes fit their tables" if not wrong else f"out of step: {', '.join(wrong)}"
     return Check(name="search", ok=not wrong, description=description)

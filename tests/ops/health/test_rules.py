@@ -5,7 +5,13 @@ from datetime import timedelta
 import pytest
 
 from acode_tui.config import HealthSettings
-from acode_tui.domain.errors import AcodeError, DiskFullError, SchemaMismatchError, TransactionError
+from acode_tui.domain.errors import (
+    AcodeError,
+    DatabaseConnectionError,
+    DiskFullError,
+    SchemaMismatchError,
+    TransactionError,
+)
 from acode_tui.ops.health import rules
 from acode_tui.ops.health.report import Finding, HealthStatus, worst
 from acode_tui.ops.health.target import TargetLook
@@ -33,6 +39,7 @@ def shown(found: Finding) -> HealthStatus:
         (1.0, ("row 3 missing from index",), 0.0, UNHEALTHY),
         (1.0, (), TransactionError("another process held the write lock"), UNHEALTHY),
         (1.0, (), DiskFullError("the disk is full"), UNHEALTHY),
+        (1.0, (), DatabaseConnectionError("the file system is read-only", hint=""), UNHEALTHY),
     ],
 )
 def test_a_slow_database_is_degraded_and_a_damaged_or_locked_one_unhealthy(

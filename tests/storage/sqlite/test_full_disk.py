@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from acode_tui.domain.errors import AcodeError, DiskFullError
+from acode_tui.ops.check import check_workspace_file
 from acode_tui.ops.health import HealthStatus, watch_from_outside
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
@@ -183,3 +184,26 @@ async def test_a_workspace_that_cannot_be_begun_is_begun_once_there_is_room(smal
     async with open_workspace(small_disk, settings=PLAIN_SETTINGS) as workspace:
         await workspace.store.create_session("x")
         assert "/*" in (small_disk / ".agent" / ".gitignore").read_text()
+
+
+def test_a_read_only_file_system_can_be_looked_at(small_disk: Path) -> None:
+    import asyncio
+
+    async def begin() -> None:
+        async with open_workspace(small_disk, settings=PLAIN_SETTINGS) as workspace:
+            await workspace.store.create_session("x")
+
+    async def look() -> None:
+        database = small_disk / ".agent" / "workspace.db"
+        report = await watch_from_outside(small_disk, PLAIN_SETTINGS).report()
+        checks = {each.name: each for each in report.checks}
+        assert checks["database"].status is HealthStatus.UNHEALTHY
+        assert "nothing can be recorded" in checks["database"].description
+        assert checks["sync_queue"].details["pending"] == 1
+        found = await check_workspace_file(database, timeout_seconds=1)
+        assert all(each.ok for each in found)
+        assert "not compared" in found[-1].description
+
+    asyncio.run(begin())
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    asyncio.run(look())
