@@ -1,0 +1,47 @@
+"""A backup put back is older than what the team's database has: the next sync brings the rest, and says so."""
+
+from pathlib import Path
+
+from acode_tui.ops.restore import restore_backup
+from acode_tui.storage.sqlite.backup_files import Backup
+from tests.pg import Database
+from tests.sync.equality import rows_here, rows_there
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import add_run, opened, query
+
+
+async def put_back(root: Path, backup: Backup, time: FakeTime) -> None:
+    database, folder = root / ".agent" / "workspace.db", root / ".agent" / "backups"
+    await restore_backup(database, backup, folder, now=time.wall(), keep=7, wait_seconds=0)
+
+
+async def test_a_restored_workspace_catches_up_and_its_next_edit_is_no_conflict(team: Database, tmp_path: Path) -> None:
+    time = FakeTime()
+    async with opened(tmp_path, time) as workspace:
+        first = await add_run(workspace, "before the backup, and sent")
+        await workspace.sync.sync_now()
+        waiting = await add_run(workspace, "before the backup, sent afterwards")
+        backup = await workspace.backup()
+        time.now = time.now.replace(minute=30)
+        await workspace.store.add_task(first.id, "added since")
+        later = await add_run(workspace, "since the backup")
+        await workspace.sync.sync_now()
+        workspace_id = workspace.workspace_id
+    there = await rows_there(team, workspace_id)
+
+    await put_back(tmp_path, backup, time)
+    async with opened(tmp_path, time) as workspace:
+        assert workspace.workspace_id == workspace_id
+        assert (await workspace.store.list()).total == 2
+        report = await workspace.sync.sync_now()
+        assert report.conflicts == 0
+        assert report.duplicates > 0
+        assert rows_here(workspace.database_path) == there == await rows_there(team, workspace_id)
+        assert {each.id for each in (await workspace.store.list()).sessions} == {first.id, waiting.id, later.id}
+        said = [entry.message for entry in await workspace._journal.tail(5) if entry.pulled]
+        assert "before this file was put back" in said[0]
+        await workspace.store.add_task(first.id, "after the restore")
+        report = await workspace.sync.sync_now()
+        assert report.conflicts == 0
+        assert rows_here(workspace.database_path) == await rows_there(team, workspace_id)
+        assert query(workspace, "SELECT count(*) FROM outbox WHERE processed_at IS NULL") == [(0,)]
