@@ -123,6 +123,22 @@ def test_a_damaged_file_is_told_and_left_alone(run: Run, recorded: Recorded, roo
     assert hashlib.sha256(database.read_bytes()).hexdigest() == before
 
 
+@pytest.mark.parametrize("questions", [0, 1, 5, 9])
+def test_it_ends_when_it_is_told_to(recorded: Recorded, root: Path, questions: int) -> None:
+    from acode_tui.ops.in_thread import Stopped
+    from acode_tui.storage.sqlite.soundness import check_file
+
+    asked: list[str] = []
+
+    def check() -> None:
+        if len(asked) > questions:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        check_file(root / ".agent" / "workspace.db", deep=True, seconds=1, check=check, told=asked.append)
+    assert len(asked) == questions + 1
+
+
 def test_a_missing_file_is_an_error_and_is_not_made(run: Run, root: Path) -> None:
     result = run("db", "check")
     assert result.exit_code == 1

@@ -46,15 +46,18 @@ class FileVitals:
         self._seconds = seconds
 
     def pulse(self, *, thorough: bool) -> Pulse:
-        """Whether the file answers, is sound (only if ``thorough``, for that reads all of it), and takes writes."""
+        """Whether the file answers, is sound (only if ``thorough``, for that reads all of it), and takes writes.
+
+        A writer may have to wait for as long as is left: somebody's large import is no lock that is never given back.
+        """
         started = perf_counter()
-        with looking(self._path, seconds=self._seconds) as connection:
-            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        share = self._seconds / 3
+        with looking(self._path, seconds=share) as connection:
             read_ms = (perf_counter() - started) * 1000
-            damage = quick_check(connection, seconds=self._seconds) if thorough else ()
+            damage = quick_check(connection, seconds=share) if thorough else ()
         wait: float | AcodeError
         try:
-            wait = write_lock_wait(self._path, seconds=self._seconds)
+            wait = write_lock_wait(self._path, seconds=max(share, self._seconds - (perf_counter() - started)))
         except AcodeError as error:
             wait = error
         return Pulse(read_ms=read_ms, damage=damage, lock_wait=wait)
