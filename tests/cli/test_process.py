@@ -257,6 +257,24 @@ cli.main(["work"])
     assert result.stderr.strip() == "interrupted"
 
 
+def test_an_interruption_while_the_program_is_read_exits_130_without_a_word() -> None:
+    code = """
+import signal, sys
+from importlib.abc import MetaPathFinder
+
+class Pressing(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "acode_tui.cli.faults":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Pressing())
+from acode_tui.__main__ import main
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (130, "")
+
+
 @pytest.mark.ac("AC-058")
 def test_a_defect_is_one_line_and_its_traceback_is_redacted_in_the_log(root: Path) -> None:
     password = "p@:/%'\"\\ w"
