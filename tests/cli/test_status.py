@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -201,6 +202,19 @@ def test_a_server_that_is_away_is_degraded_and_says_why(
     assert found["schema"]["status"] == "Degraded"
     assert found["sync_queue"]["status"] == "Healthy"
     assert "s3cret" not in result.output
+
+
+def test_a_server_that_hangs_is_one_that_is_away(run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACODE_HEALTH__CHECK_TIMEOUT_SECONDS", "1")
+    run("config", "set", "persistence.postgres.enabled", "true")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setenv("ACODE_POSTGRES_URL", f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/shop")
+        found = checks(run("status", "--json"))
+    assert {each["name"]: each["status"] for each in found.values() if each["status"] != "Healthy"} == {
+        "schema": "Degraded"
+    }
 
 
 async def test_a_server_that_answers_is_looked_at_on_both_sides(
