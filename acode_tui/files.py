@@ -1,5 +1,6 @@
 """Files that are nobody else's business: made 0600 in folders made 0700, written whole or not at all."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -35,10 +36,13 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
 
     Its ``name`` is where it lies until then.
 
-    Raises FileExistsError, at the end as at the beginning, if ``overwrite`` is False and something stands there.
+    Raises FileExistsError, at the end as at the beginning, if ``overwrite`` is False and something stands there, and
+    OSError where that is a device, a pipe or a folder: to replace ``/dev/null`` would be nobody's wish.
     """
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(path)
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is no ordinary file", str(path))
     part: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)

@@ -70,3 +70,12 @@ def test_tightening_takes_away_and_never_gives(tmp_path: Path) -> None:
     tighten(path, 0o600)
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     tighten(tmp_path / "nowhere", 0o600)
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="no ordinary file"), replacing(pipe):
+        raise AssertionError("nothing is written")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

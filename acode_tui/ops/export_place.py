@@ -39,6 +39,8 @@ def require_free(path: Path, *, folder: bool, overwrite: bool) -> None:
     if path.is_dir() != folder:
         what = "is a folder; name a file" if path.is_dir() else "is a file; name a folder"
         raise ExportError(f"{path}: {what}", hint="choose another name")
+    if not folder and path.exists() and not path.is_file():
+        raise ExportError(f"{path}: is no ordinary file", hint="choose another name")
     if not overwrite:
         raise ExportError(f"{path}: is there already", hint="choose another name, or use --force")
 
@@ -92,8 +94,11 @@ def new_folder(path: Path, *, overwrite: bool, members: frozenset[str]) -> Itera
         else:
             require_free(path, folder=True, overwrite=False)
             part.rename(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            # The reader knows the folder that was to be written.
+            raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
 
 

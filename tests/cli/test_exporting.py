@@ -148,13 +148,18 @@ def test_an_interrupted_export_leaves_nothing(recorded: Recorded, root: Path, tm
     os.mkfifo(fifo)
     # The process stands still in the middle of the first row until the export has heard of its interruption.
     code = (
-        "import os, threading\n"
+        "import asyncio, os, threading\n"
         "from acode_tui.ops import export, redact\n"
         "heard = threading.Event()\n"
-        "export.Event = lambda: heard\n"
+        "def event():\n"
+        "    heard.loop = asyncio.get_running_loop()\n"
+        "    return heard\n"
+        "export.Event = event\n"
         "def row(self, entity):\n"
         f"    os.close(os.open({str(fifo)!r}, os.O_WRONLY))\n"
-        "    heard.wait()\n"
+        # A loop that is on its way to sleep hears a signal when it is next woken.
+        "    while not heard.wait(0.02):\n"
+        "        heard.loop.call_soon_threadsafe(int)\n"
         "    return entity\n"
         "redact.RowRedaction.row = row\n"
         "from acode_tui.cli.main import main\n"

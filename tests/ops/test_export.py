@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import json
+import os
+import resource
 import sqlite3
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -169,6 +171,32 @@ async def test_a_folder_with_something_else_in_it_is_not_replaced(filled: Worksp
         await filled.export(ExportRequest(format="json", path=folder, overwrite=True))
     assert (folder / "thesis.tex").read_text() == "years of work"
     assert parts_left(tmp_path) == [".agent", ".gitignore"]
+
+
+async def test_a_pipe_or_device_is_not_replaced(filled: Workspace, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(ExportError, match="is no ordinary file"):
+            await filled.export(ExportRequest(path=path, overwrite=True))
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "sqlite", "html"])
+async def test_a_full_disk_is_said_by_name_and_leaves_nothing(filled: Workspace, tmp_path: Path, format: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (session, *_) = await filled.store.list()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, before[1]))
+    try:
+        with pytest.raises(OSError) as refused:
+            await filled.export(ExportRequest(format=format, path=out / "x", sessions=(session.id,)))  # type: ignore[arg-type]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.value.filename == str(out / "x")
+    assert list(out.iterdir()) == []
 
 
 async def test_a_dry_run_counts_and_writes_nothing(filled: Workspace, tmp_path: Path) -> None:
