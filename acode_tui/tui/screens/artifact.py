@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
@@ -136,7 +137,7 @@ class ArtifactScreen(Screen[None]):
             said.append("wrapped")
         if self._found is not None:
             said.append(f"{self._found.told} × “{line(self._found.needle, 24)}”")
-        view.border_subtitle = " · ".join(said)
+        view.border_subtitle = Content(" · ".join(said))
 
     @on(TextView.Resized)
     def _resized(self) -> None:

@@ -122,7 +122,7 @@ class HealthScreen(LiveScreen[None]):
         check = self._checks.get(self.query_one(CheckTable).cursor_key or "")
         if check is not None:
             panel = self.query_one("#detail", TextPanel)
-            panel.border_title = check.name
+            panel.border_title = styled(check.name)
             panel.say(_detail(check))
 
     def action_copy(self) -> None:
