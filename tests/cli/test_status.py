@@ -8,7 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,15 @@ def test_a_damaged_database_is_unhealthy_and_untouched(run: Run, recorded: Recor
     assert result.exit_code == 2
     assert checks(result)["database"]["status"] == "Unhealthy"
     assert trace(root) == before
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
+def test_what_is_no_file_is_neither_opened_nor_waited_for(run: Run, root: Path, make: Callable[[Path], None]) -> None:
+    (root / ".agent").mkdir()
+    make(root / ".agent" / "workspace.db")
+    assert run("status").exit_code == 2
+    assert run("db", "check").exit_code == 1
+    assert [path.name for path in (root / ".agent").iterdir()] == ["workspace.db"]
 
 
 @pytest.fixture
