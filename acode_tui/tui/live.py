@@ -39,6 +39,7 @@ class LiveScreen(Screen[Result]):
         self._seen: int | None = None
         self._complaint = ""
         self._rest_until = 0.0
+        self._idle_ticks = 0
 
     @property
     def dashboard(self) -> "Dashboard":
@@ -114,8 +115,9 @@ class LiveScreen(Screen[Result]):
                 self._stale = False
                 self._seen = version
                 await self.read(workspace)
-            else:
+            elif self._idle_ticks % self.IDLE_EVERY == 0:
                 await self.read_idle(workspace)
+            self._idle_ticks += 1
             self._complaint = ""
             if not self.follows_team:
                 self.dashboard.answered(workspace.write_trouble())

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from dataclasses import replace
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import SchemaStatus
@@ -30,6 +31,12 @@ async def read_overview(workspace: DashboardWorkspace) -> Overview:
         schema_fault=fault,
         space=space,
     )
+
+
+async def read_again(workspace: DashboardWorkspace, known: Overview) -> Overview:
+    """The same, where nothing was committed since: only what changes without that. Raises AcodeError."""
+    sync, space = await asyncio.gather(workspace.sync.status(), asyncio.to_thread(_space, workspace))
+    return replace(known, sync=sync, space=space)
 
 
 async def _schema(workspace: DashboardWorkspace) -> tuple[SchemaStatus, AcodeError | None]:

@@ -40,13 +40,17 @@ WHERE o.processed_at IS NULL
 ORDER BY o.created_at, o.id LIMIT ?
 """  # noqa: S608
 
+# By name as well: the planner would look up every row of the backlog for its attempts.
 _STATS = """
 SELECT
-    (SELECT count(*) FROM outbox WHERE processed_at IS NULL),
-    (SELECT min(created_at) FROM outbox WHERE processed_at IS NULL),
-    (SELECT count(*) FROM outbox WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NULL),
-    (SELECT count(*) FROM outbox WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NOT NULL),
-    (SELECT min(next_attempt_at) FROM outbox WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NULL)
+    (SELECT count(*) FROM outbox INDEXED BY outbox_pending WHERE processed_at IS NULL),
+    (SELECT min(created_at) FROM outbox INDEXED BY outbox_pending WHERE processed_at IS NULL),
+    (SELECT count(*) FROM outbox INDEXED BY outbox_refused
+     WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NULL),
+    (SELECT count(*) FROM outbox INDEXED BY outbox_refused
+     WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NOT NULL),
+    (SELECT min(next_attempt_at) FROM outbox INDEXED BY outbox_refused
+     WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NULL)
 """
 
 _ATTEMPTS = "SELECT coalesce(sum(attempts), 0) FROM outbox WHERE processed_at IS NULL AND attempts > 0"

@@ -1,5 +1,6 @@
 """The first screen: everything at a glance, and the session browser."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -13,7 +14,7 @@ from acode_tui.tui.bindings import MAIN
 from acode_tui.tui.doors import Doors
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
 from acode_tui.tui.mouse import capture_mouse
-from acode_tui.tui.reading import read_overview
+from acode_tui.tui.reading import read_again, read_overview
 from acode_tui.tui.screens.browsing import BrowsingScreen
 from acode_tui.tui.times import number, size
 from acode_tui.tui.widgets.conflicts_pane import ConflictsPane
@@ -35,6 +36,7 @@ class MainScreen(BrowsingScreen, Doors):
     """Header, four panes, the browser, the keys."""
 
     AUTO_FOCUS = ""
+    IDLE_EVERY = 2
     BINDINGS: ClassVar[list[BindingType]] = [*MAIN]
 
     def __init__(self) -> None:
@@ -63,7 +65,9 @@ class MainScreen(BrowsingScreen, Doors):
         self.post_message(OverviewRead(await read_overview(workspace)))
 
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
-        self.post_message(OverviewRead(await read_overview(workspace)))
+        known = self.dashboard.state.overview
+        if known is not None:
+            self.post_message(OverviewRead(await read_again(workspace, known)))
 
     @on(OverviewRead)
     def _overview_read(self, event: OverviewRead) -> None:
@@ -92,7 +96,11 @@ class MainScreen(BrowsingScreen, Doors):
         if not self.is_current:
             return
         self._draw_overview()
-        self.sessions.show_rows(self.dashboard.now())
+        now = self.dashboard.now()
+        newest = max((session.updated_at for session in self.browser.rows), default=now)
+        # Beyond a minute ages change once a minute, and none of them needs a look every second.
+        if now - newest < timedelta(minutes=1) or now.second % 10 == 0:
+            self.sessions.show_rows(now)
 
     # Transcripts on this machine
 

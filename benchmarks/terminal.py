@@ -1,0 +1,76 @@
+"""A program in a pseudo-terminal of its own: what it has written is read all the while, and its CPU is counted."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import termios
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Self
+
+COLUMNS, ROWS = 120, 36
+TIMEOUT_SECONDS = 30
+
+
+class Terminal:
+    """A context manager; the program is ended with it."""
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self._program = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment(), start_new_session=True
+        )
+        os.close(theirs)
+        self.written = b""
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._program.kill()
+        self._program.wait()
+        self._reading.join()
+        os.close(self._ours)
+
+    def wait_for(self, text: bytes) -> None:
+        """Until the program has written that."""
+        deadline = monotonic() + TIMEOUT_SECONDS
+        while text not in self.written:
+            if monotonic() > deadline or self._program.poll() is not None:
+                raise RuntimeError(f"it never showed {text!r}; its last words: {self.written[-300:]!r}")
+            sleep(0.01)
+
+    def cpu_seconds(self) -> float:
+        """What the program and its threads have used so far. Linux tells it to the hundredth."""
+        fields = Path(f"/proc/{self._program.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _read(self) -> None:
+        while True:
+            try:
+                chunk = os.read(self._ours, 65536)
+            except OSError:
+                return
+            if not chunk:
+                return
+            self.written = (self.written + chunk)[-1_000_000:]
+
+
+def environment() -> dict[str, str]:
+    """A terminal with colours, and nobody's settings."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("ACODE_", "TEXTUAL", "XDG_"))},
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+    }
