@@ -27,7 +27,7 @@ COMMANDS = {
     "config": CommandPlace("config", "Show and change settings."),
     "db": CommandPlace("database", "Look after the workspace's database and the outbox."),
     "diagnostics": CommandPlace("diagnostics", "Print a report of the workspace that is safe to publish."),
-    "demo": CommandPlace("demo", "Try it all in a temporary folder, with agents and a database of its own."),
+    "demo": CommandPlace("demo", "Try everything in a temporary folder."),
     "import": CommandPlace("importing", "Read transcripts of Claude Code, Codex and others into the workspace."),
     "session": CommandPlace("session", "List and show recorded runs."),
     "status": CommandPlace("status", "Show how healthy the workspace is."),
