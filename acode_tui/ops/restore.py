@@ -22,7 +22,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Check as Finding
 from acode_tui.storage.sqlite import swap
 from acode_tui.storage.sqlite.backup_files import Backup
-from acode_tui.storage.sqlite.exclusive import exclusive, holders, share_if_known
+from acode_tui.storage.sqlite.exclusive import exclusive, holders, in_use, share_if_known
 from acode_tui.storage.sqlite.snapshot import back_up_file
 from acode_tui.storage.sqlite.standing import StandingFile, look_at
 from acode_tui.storage.sqlite.verification import check_integrity, check_schema, verify
@@ -92,12 +92,8 @@ def _rehearse(database: Path, backup: Backup, folder: Path, check: Check, tell: 
     with closing(share_if_known(database, timeout_seconds=1)):
         present = look_at(database)
     _require_room(database, backup, folder, present)
-    pids = holders(database)
-    if pids:
-        raise TransactionError(
-            f"{database} is open in {len(pids)} other processes (pid {', '.join(map(str, pids))})",
-            hint="end the dashboard, the worker and the agents that use this workspace before the restore",
-        )
+    if holders(database):
+        raise in_use(database)
     return _answer(backup, present, safety=None, kept=None, dry_run=True)
 
 

@@ -125,6 +125,7 @@ async def test_nothing_is_restored_while_others_have_it_open(scene: Scene, monke
         assert (await workspace.store.list()).total == 2
     with monkeypatch.context() as patched:
         patched.setattr("acode_tui.ops.restore.holders", lambda database: [4711])
+        patched.setattr("acode_tui.storage.sqlite.exclusive.holders", lambda database: [4711])
         with pytest.raises(TransactionError, match="pid 4711"):
             await scene.restore(dry_run=True)
     await scene.restore()

@@ -55,7 +55,7 @@ def share(database: Path, *, timeout_seconds: float) -> SharedHold:
             if _lock(handle, fcntl.LOCK_EX, min(deadline, time.monotonic() + _POLL_SECONDS)):
                 swap.finish(database)
             elif time.monotonic() >= deadline:
-                raise _in_use(database)
+                raise in_use(database)
             # An upgrade gives up the share first, be it granted or not.
             _lock_shared(handle, database, deadline)
     except BaseException:
@@ -93,7 +93,7 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
     handle = os.open(_lock_path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         if not _lock(handle, fcntl.LOCK_EX, time.monotonic() + timeout_seconds):
-            raise _in_use(database)
+            raise in_use(database)
         swap.finish(database)
         with no_foreign_connection(database):
             pass
@@ -142,7 +142,8 @@ def _lock(handle: int, kind: int, deadline: float) -> bool:
             time.sleep(_POLL_SECONDS)
 
 
-def _in_use(database: Path) -> TransactionError:
+def in_use(database: Path) -> TransactionError:
+    """What whoever needs the file alone is told, with who is in the way where the system tells."""
     pids = holders(database)
     who = f" (pid {', '.join(map(str, pids))})" if pids else ""
     return TransactionError(
