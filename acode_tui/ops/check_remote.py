@@ -25,8 +25,7 @@ from acode_tui.storage.postgres.soundness import (
     count_rows,
 )
 from acode_tui.storage.sqlite.adoption import pending_among
-from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
+from acode_tui.storage.sqlite.row_checksums import Onlooker, Reading, SqliteRowChecksums
 from acode_tui.storage.sqlite.shares import LocalShares, read_shares
 
 _KINDS = {table.name: kind for kind, table in TABLES.items()}
@@ -53,38 +52,37 @@ async def check_team_database(
         connect_timeout=postgres.connect_timeout_seconds,
         command_timeout=postgres.command_timeout_seconds,
     )
-    readers = Readers(database, timeout_seconds=settings.persistence.sqlite.timeout_seconds)
+    reads = Onlooker(database, seconds=settings.persistence.sqlite.timeout_seconds)
     try:
-        return await _ask(pool, readers, postgres.schema, progress or (lambda what: None))
+        return await _ask(pool, reads, postgres.schema, progress or (lambda what: None))
     except AcodeError as error:
         return (_fault(error.message + (f" ({error.hint})" if error.hint else "")),)
     finally:
-        await readers.close()
         await pool.close()
 
 
-async def _ask(pool: ReadPool, readers: Readers, schema: str, progress: Progress) -> tuple[Check, ...]:
+async def _ask(pool: ReadPool, reads: Reading, schema: str, progress: Progress) -> tuple[Check, ...]:
     progress("the team's tables")
     structure = (await check_migrations(pool, schema), await check_tables(pool, schema))
     if not all(each.ok for each in structure):
         return structure
     progress("the team's rows")
-    local = await readers.run(read_shares)
+    local = await reads.run(read_shares)
     counted = await count_rows(pool, schema, local.workspace_id)
     team = PostgresRowChecksums(pool, schema=schema, workspace_id=local.workspace_id)
     found = await compare(
-        SqliteRowChecksums(readers), team, progress=lambda done: progress(f"{done:,} sessions compared")
+        SqliteRowChecksums(reads), team, progress=lambda done: progress(f"{done:,} sessions compared")
     )
-    unsettled = await _unsettled(pool, readers, schema, found.mismatched, local.change_seq)
+    unsettled = await _unsettled(pool, reads, schema, found.mismatched, local.change_seq)
     return (*structure, judge_counts(local, counted), judge_rows(found, unsettled))
 
 
 async def _unsettled(
-    pool: ReadPool, readers: Readers, schema: str, mismatched: Sequence[Mismatch], change_seq: int
+    pool: ReadPool, reads: Reading, schema: str, mismatched: Sequence[Mismatch], change_seq: int
 ) -> set[Mismatch]:
     """The differences that the next sync settles: rows that wait here, and rows that are news there."""
     keys = [(_KINDS[each.table], each.id) for each in mismatched]
-    settled_by_push = await readers.run(lambda connection: pending_among(connection, keys))
+    settled_by_push = await reads.run(lambda connection: pending_among(connection, keys))
     by_kind: dict[EntityType, list[str]] = {}
     for kind, row_id in keys:
         by_kind.setdefault(kind, []).append(row_id)

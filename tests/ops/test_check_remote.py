@@ -1,5 +1,8 @@
 """``db check --remote``: what the next sync settles is told, everything else is found."""
 
+import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from acode_tui.config import Settings
 from acode_tui.ops.check_remote import check_team_database
 from acode_tui.storage.ports import Check
 from acode_tui.workspace import Workspace
+from tests.cli.test_status import trace
 from tests.pg import Database, free_port
 from tests.sync.conftest import URL
 from tests.sync.conftest import team as team
@@ -40,6 +44,20 @@ async def test_two_tiers_in_step_are_sound_and_what_waits_is_only_told(
         found = await ask(workspace)
         assert bad(found) == set()
         assert "wait for the next sync" in found["remote rows"].description
+
+
+async def test_looking_from_outside_leaves_the_file_as_it_was(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    async with opened(tmp_path, time) as workspace:
+        await add_run(workspace)
+        await workspace.sync.sync_now()
+        database = workspace.database_path
+    code = (
+        f"import os, sqlite3; c = sqlite3.connect({str(database)!r}); c.execute('PRAGMA user_version = 7'); os._exit(0)"
+    )
+    await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=True)
+    before = trace(tmp_path)
+    assert bad({each.name: each for each in await check_team_database(database, syncing())}) == set()
+    assert trace(tmp_path) == before
 
 
 async def test_what_another_replica_sent_is_news_and_no_fault(tmp_path: Path, time: FakeTime, team: Database) -> None:
