@@ -26,7 +26,8 @@ class IdScope:
         name = _SEPARATOR.join((self._shared, *rest))
         try:
             return str(_uuid5(_NAMESPACE, name))
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, TypeError):
+            # The library says one or the other of a lone surrogate, depending on its release.
             return _of_bytes(name.encode("utf-8", "surrogatepass"))
 
 

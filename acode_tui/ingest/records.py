@@ -49,7 +49,8 @@ class LineDecoder(Generic[R]):
             if field.encode_name in value:
                 try:
                     known[field.name] = _convert(value[field.encode_name], field.type)
-                except (msgspec.ValidationError, msgspec.DecodeError, RecursionError):
+                except (msgspec.ValidationError, msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+                    # A lone surrogate where a state or a time belongs cannot even be looked up.
                     continue
         return self._type(**known)
 

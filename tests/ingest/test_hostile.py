@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from acode_tui.domain.entities import Artifact, SessionGraph
 from acode_tui.domain.text import is_storable, unescape
 from acode_tui.domain.validation import Limits, require_content, require_json, require_metadata, require_text
 from acode_tui.ingest.registry import Parsed
-from tests.ingest.builders import Claude, Codex, call_named, calls_of, graph_of, read, steps_of
+from tests.ingest.builders import Claude, Codex, call_named, calls_of, graph_of, read, steps_of, story
 
 LIMITS = Limits()
 TEXT = st.text(st.characters(), max_size=12)
@@ -190,3 +190,43 @@ def test_a_wrong_type_in_one_field_costs_that_field_only() -> None:
     assert len(steps_of(graph)) == 1
     (call,) = calls_of(graph)
     assert (call.tool_name, call.parameters) == ("(unnamed tool)", 5)
+
+
+def _codex_story() -> Codex:
+    transcript = Codex()
+    transcript.prompt("Go")
+    transcript.calls("c1")
+    transcript.output("c1", json.dumps({"output": "a\nb", "metadata": {"exit_code": 0}}))
+    transcript.tokens(20, 10)
+    transcript.says("Done")
+    return transcript
+
+
+_STORIES = {"claude-code": story().data, "codex": _codex_story().data}
+_PIECES = st.sampled_from(
+    [b'"', b"{", b"}", b"[", b"]", b",", b":", b"null", b"\\", b"\\ud800", b"1e999", b"9" * 400, b"\n"]
+)
+_EDITS = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 30), _PIECES | st.binary(max_size=6)), min_size=1, max_size=8
+)
+
+
+def _spoiled(data: bytes, edits: list[tuple[float, int, bytes]]) -> list[bytes]:
+    for place, length, piece in edits:
+        at = int(place * len(data))
+        data = data[:at] + piece + data[at + length :]
+    return data.split(b"\n")
+
+
+@given(st.sampled_from(sorted(_STORIES)), _EDITS)
+@example("codex", [(0.9375, 0, b"\\ud800")])
+@example("codex", [(0.5, 15, b""), (0.5, 0, b"\\ud800")])
+def test_no_spoiled_transcript_raises(format: str, edits: list[tuple[float, int, bytes]]) -> None:
+    assert_storable(read(_spoiled(_STORIES[format], edits), format=format))
+
+
+@pytest.mark.soak
+@settings(max_examples=2_500)
+@given(st.sampled_from(sorted(_STORIES)), _EDITS)
+def test_no_spoiled_transcript_raises_in_a_long_run(format: str, edits: list[tuple[float, int, bytes]]) -> None:
+    assert_storable(read(_spoiled(_STORIES[format], edits), format=format))

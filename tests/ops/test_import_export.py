@@ -398,7 +398,7 @@ def test_no_mutated_export_raises_anything_else(scratch: Path, edits: list[tuple
 
 
 @pytest.mark.soak
-@settings(max_examples=20_000)
+@settings(max_examples=2_500)
 @given(_EDITS, st.integers(0, len(_DOCUMENT)), st.integers(1, 64))
 def test_no_mutated_export_raises_anything_else_in_a_long_run(
     scratch: Path, edits: list[tuple[int, int, bytes]], end: int, chunk: int
