@@ -45,6 +45,7 @@ LIBRARIES = (
     "watchfiles",
     "prometheus-client",
 )
+_VERSIONS = ("acodeTui", "python", "sqlite", "libc", "libraries")
 _SECRET_NAME = re.compile(r"(?i)pass|pwd|secret|token|credential|api_?key|private_?key")
 _PLAIN_WORDS = frozenset(
     {
@@ -111,7 +112,9 @@ async def diagnose(
     parts = {name: getattr(found, name) for name in Diagnostics.__struct_fields__ if name != "created_at"}
     return Diagnostics(
         created_at=found.created_at,
-        **{name: value if name == "program" else hidden.json(to_plain(value)) for name, value in parts.items()},
+        **{name: hidden.json(to_plain(value)) for name, value in parts.items() if name != "program"},
+        # A version of four numbers is no address.
+        program={name: value if name in _VERSIONS else hidden.json(value) for name, value in found.program.items()},
     )
 
 

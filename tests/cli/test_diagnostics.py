@@ -39,6 +39,7 @@ def planted(run: Run, recorded: Recorded, root: Path, monkeypatch: pytest.Monkey
         f"postgresql://{SECRETS['role']}:{SECRETS['password'].replace('&', '%26')}"
         f"@{SECRETS['server']}:{free_port()}/{SECRETS['database']}",
     )
+    monkeypatch.setenv("TERM", f"xterm-{SECRETS['identity']}")
     for key, value in {
         "persistence.postgres.enabled": "true",
         "persistence.postgres.connection_string_env": SECRETS["variable"],
