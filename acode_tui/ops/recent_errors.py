@@ -29,7 +29,8 @@ def _worth_telling(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(found, dict) and found.get("level") in _LEVELS:
-            yield {str(name): _bounded(value) for name, value in islice(found.items(), 30) if name != "pid"}
+            fields = ((name, value) for name, value in found.items() if name.isidentifier() and name != "pid")
+            yield {name[:40]: _bounded(value) for name, value in islice(fields, 30)}
 
 
 def _lines(paths: Iterable[Path]) -> Iterator[bytes]:
