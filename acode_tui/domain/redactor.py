@@ -114,13 +114,15 @@ class Redactor:
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
         changed: dict[str, Any] = {}
+        # As environments are often listed: {"name": "DB_PASSWORD", "value": "..."}.
+        label = value.get("name", value.get("key")) if "value" in value else None
         same = True
         for key, item in value.items():
             name = shown = self.text(key)
             number = 2
             while shown in changed:
                 shown, number = f"{name} ({number})", number + 1
-            kept = self._member(shown, item)
+            kept = self._member(label if key == "value" and isinstance(label, str) else shown, item)
             same = same and shown == key and kept is item
             changed[shown] = kept
         return value if same else changed

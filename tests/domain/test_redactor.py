@@ -130,6 +130,21 @@ def test_a_members_name_makes_its_value_a_secret(name: str) -> None:
     assert Redactor().json({name: "", "x": None}) == {name: "", "x": None}
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"Authorization": "Basic dXNlcjpwYXNzd29yZA=="}, {"Authorization": "[redacted:authorization]"}),
+        ({"x-api-key": "abc"}, {"x-api-key": "[redacted:credential]"}),
+        ({"name": "DB_PASSWORD", "value": "hunter"}, {"name": "DB_PASSWORD", "value": "[redacted:credential]"}),
+        ({"key": "title", "value": "hunter"}, {"key": "title", "value": "hunter"}),
+        ({"token_count": "17", "max_tokens": 5, "key": "x"}, {"token_count": "17", "max_tokens": 5, "key": "x"}),
+    ],
+)
+def test_members_are_read_as_people_write_them(value: Any, shown: Any) -> None:
+    assert Redactor().json(value) == shown
+    assert Redactor().json(shown) == shown
+
+
 def test_a_home_directory_of_its_own_kind_is_known_when_told() -> None:
     redactor = Redactor(homes=["/srv/people/ada/", "/"])
     assert redactor.text("in /srv/people/ada/x and /srv/people/adam") == "in ~/x and /srv/people/adam"
