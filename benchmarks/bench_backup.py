@@ -7,6 +7,7 @@ A file of this size is verified as `db backup verify` does it; the last row is w
 import asyncio
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -22,7 +23,6 @@ from benchmarks.result import Measure, at_most, within
 from benchmarks.scale import sized
 from benchmarks.timing import timed, timed_call
 
-BLOCK = 1 << 20
 CONTENT_BYTES = 1_500
 
 
@@ -65,19 +65,17 @@ async def _make(root: Path, size: int) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
-    with source.open("rb") as reading, target.open("wb") as writing:
-        while block := reading.read(BLOCK):
-            writing.write(block)
-        writing.flush()
-        os.fsync(writing.fileno())
+    shutil.copyfile(source, target)
+    handle = os.open(target, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _best(samples: list[float]) -> float:

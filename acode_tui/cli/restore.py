@@ -57,7 +57,7 @@ def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait:
     database = invocation.settings.persistence.sqlite.resolve(invocation.root)
     if not dry_run and not force:
         made = local_time(_time(found.created_at))
-        click.echo(f"{found.name}: made {made}, {plural(found.counts.get('sessions', 0), 'session')}", err=True)
+        click.echo(f"{cell(found.name)}: made {made}, {plural(found.counts.get('sessions', 0), 'session')}", err=True)
         click.confirm(f"Put it in the place of {cell(database)}?", abort=True, err=True)
     invocation.start_log()
     done = asyncio.run(_restore(invocation, found, database, dry_run=dry_run, wait_seconds=wait))
@@ -89,9 +89,9 @@ async def _restore(
 def _say(invocation: Invocation, done: "Restored") -> None:
     sessions = plural(done.counts.get("sessions", 0), "session")
     verb = "could be restored" if done.dry_run else "restored"
-    click.echo(f"{done.name}: {verb}, {size(done.size_bytes)}, {sessions}, schema {cell(done.schema_version)}")
+    click.echo(f"{cell(done.name)}: {verb}, {size(done.size_bytes)}, {sessions}, schema {cell(done.schema_version)}")
     if done.safety_backup:
-        click.echo(f"what was there before is the backup {done.safety_backup}")
+        click.echo(f"what was there before is the backup {cell(done.safety_backup)}")
     if done.kept_as:
         click.echo(f"what was there before was damaged, and is kept as {cell(done.kept_as)}")
     if done.replaced_workspace_id and done.workspace_id and done.replaced_workspace_id != done.workspace_id:

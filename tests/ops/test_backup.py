@@ -16,7 +16,7 @@ from acode_tui.ops.backup import verify_backup
 from acode_tui.ops.in_thread import Check, in_thread
 from acode_tui.storage.sqlite import snapshot, verification
 from acode_tui.storage.sqlite.backup_files import read_backups
-from acode_tui.workspace import Workspace
+from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
 
@@ -127,3 +127,51 @@ async def test_an_index_without_its_entries_is_found_in_a_large_backup_too(
     wrong = [finding for finding in await verify_backup(made, deep=deep) if not finding.ok]
     assert [finding.name for finding in wrong] == ["integrity"]
     assert "sessions_by_user" in wrong[0].description
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        (b"", "its manifest is damaged"),
+        (b"\xff\xfe", "its manifest is damaged"),
+        (b"[]", "its manifest is damaged"),
+        (b'{"name": 1}', "its manifest is damaged"),
+        ({"createdAt": "yesterday"}, "its manifest is damaged"),
+        ({"sizeBytes": "many"}, "its manifest is damaged"),
+        ({"formatVersion": 2}, "its manifest is of a newer acode-tui"),
+        ({"name": "acode_backup_20200101_000000"}, "its manifest is of another backup"),
+        (None, "its manifest is missing"),
+    ],
+)
+async def test_a_manifest_that_is_none_makes_the_backup_incomplete_and_no_command_fall(
+    workspace: Workspace, manifest: bytes | dict[str, object] | None, reason: str
+) -> None:
+    made = await workspace.backup()
+    if manifest is None:
+        made.manifest.unlink()
+    elif isinstance(manifest, bytes):
+        made.manifest.write_bytes(manifest)
+    else:
+        made.manifest.write_text(json.dumps({**json.loads(made.manifest.read_text()), **manifest}))
+    backups, (incomplete,) = read_backups(folder_of(workspace))
+    assert backups == ()
+    assert incomplete.reason == reason
+    (finding,) = await verify_backup(incomplete)
+    assert (finding.name, finding.ok, finding.description) == ("manifest", False, reason)
+    # It is nobody's to take away: the next backup leaves it where it is.
+    await workspace.backup()
+    assert made.database.exists()
+
+
+async def test_two_workspaces_that_share_a_folder_keep_their_own_backups(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    folder = folder_of(workspace)
+    settings = msgspec.structs.replace(workspace.settings, backup=BackupSettings(directory=str(folder), max_backups=1))
+    workspace.settings = settings
+    async with open_workspace(tmp_path / "other", wall=clock, settings=settings) as other:
+        first = await other.backup()
+        for _ in range(3):
+            clock.turn(minutes=1)
+            mine = await workspace.backup()
+    assert {each.name for each in read_backups(folder)[0]} == {first.name, mine.name}

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, TransactionError
+from acode_tui.domain.times import parse_time
 from acode_tui.storage.sqlite.locks import locked
 
 FORMAT_VERSION = 1
@@ -95,6 +96,7 @@ def read_backup(database: Path) -> Backup | Incomplete:
     reason = ""
     try:
         read = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+        parse_time(read.created_at)
         if read.name != database.stem:
             reason = "its manifest is of another backup"
         elif read.format_version > FORMAT_VERSION:
@@ -105,7 +107,7 @@ def read_backup(database: Path) -> Backup | Incomplete:
         reason = "its manifest is missing"
     except OSError as error:
         reason = f"its manifest cannot be read: {error.strerror or error}"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except ValueError:  # no JSON, not these fields, no such time
         reason = "its manifest is damaged"
     if reason:
         return Incomplete(name=database.stem, path=str(database), reason=reason)
