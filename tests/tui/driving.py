@@ -68,10 +68,13 @@ async def until(pilot: Pilot[int], holds: Callable[[], object], *, seconds: floa
     await pilot.pause()
 
 
-async def still(pilot: Pilot[int]) -> None:
-    """Let the dashboard work until nothing on the screen has moved for a while: longer than a search waits for keys."""
+async def still(pilot: Pilot[int], looks: int = 15) -> None:
+    """Let the dashboard work until nothing on the screen has moved for a while: longer than a search waits for keys.
+
+    Where no search is under way a few ``looks`` are enough.
+    """
     last, same = "", 0
-    while same < 15:
+    while same < looks:
         await pilot.pause(0.02)
         for line in pilot.app.screen.query(Input):
             line.cursor_blink = False

@@ -50,19 +50,10 @@ def test_an_empty_workspace(snap_compare: Compare, size: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
-def test_a_session(snap_compare: Compare, size: tuple[int, int]) -> None:
-    take(snap_compare, online(FakeWorkspace()), size, after("took", "enter", "plus", "j", "j"))
-
-
-@pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
 def test_the_teams_runs(snap_compare: Compare, size: tuple[int, int]) -> None:
     workspace = online(FakeWorkspace(7))
     workspace.team = FakeStore([summary(number) for number in range(40)])
     take(snap_compare, workspace, size, after("source: team", "T"))
-
-
-def test_a_diff(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), USUAL, after("validate()", "enter", "plus", *"jjjjjj", "enter"))
 
 
 def test_offline_with_a_backlog(snap_compare: Compare) -> None:
@@ -70,16 +61,6 @@ def test_offline_with_a_backlog(snap_compare: Compare) -> None:
     workspace.outbox.figures = OutboxStats(pending=48, oldest_pending_at=NOW.replace(hour=6))
     workspace.sync.figures = SyncStatus(state=SyncState.OFFLINE, next_attempt_at=NOW.replace(second=59))
     take(snap_compare, workspace, USUAL, after("next try"))
-
-
-@pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
-def test_retries(snap_compare: Compare, size: tuple[int, int]) -> None:
-    take(snap_compare, online(FakeWorkspace()), size, after("22P02", "r"))
-
-
-@pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
-def test_conflicts(snap_compare: Compare, size: tuple[int, int]) -> None:
-    take(snap_compare, online(FakeWorkspace()), size, after("Run all the tests", "c"))
 
 
 def test_the_filter(snap_compare: Compare) -> None:
@@ -92,10 +73,6 @@ def test_a_search_without_a_match(snap_compare: Compare) -> None:
 
 def test_the_import_asks_first(snap_compare: Compare) -> None:
     take(snap_compare, FakeWorkspace(), USUAL, after("Read the new ones?", "i"), importer=Scripted())
-
-
-def test_help(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), USUAL, after("Send the backlog", "question_mark"))
 
 
 def test_the_day_theme(snap_compare: Compare) -> None:
