@@ -18,7 +18,7 @@ from acode_tui.storage.sqlite.backup_files import (
     delete_backup,
     read_backups,
 )
-from acode_tui.storage.sqlite.exclusive import share_if_known
+from acode_tui.storage.sqlite.exclusive import finish_replacement, share_if_known
 from acode_tui.storage.sqlite.snapshot import Progress, back_up_file
 from acode_tui.storage.sqlite.verification import verify
 
@@ -35,6 +35,7 @@ async def create_backup(
     told = on_the_loop(progress)
 
     def work(check: Check) -> Backup:
+        finish_replacement(database, timeout_seconds=LOCK_SECONDS)
         with closing(share_if_known(database, timeout_seconds=LOCK_SECONDS)):
             made = back_up_file(database, folder, now=now, progress=told, check=check)
         keep_newest(folder, keep=keep, made=made)

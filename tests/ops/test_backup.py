@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from acode_tui.config import BackupSettings
-from acode_tui.ops.backup import verify_backup
+from acode_tui.config import BackupSettings, Settings
+from acode_tui.ops.backup import create_backup, verify_backup
 from acode_tui.ops.in_thread import Check, in_thread
 from acode_tui.storage.sqlite import snapshot, verification
 from acode_tui.storage.sqlite.backup_files import read_backups
 from acode_tui.workspace import Workspace, open_workspace
-from tests.clocks import TurnedClock
+from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
 
 
@@ -175,3 +175,17 @@ async def test_two_workspaces_that_share_a_folder_keep_their_own_backups(
             clock.turn(minutes=1)
             mine = await workspace.backup()
     assert {each.name for each in read_backups(folder)[0]} == {first.name, mine.name}
+
+
+async def test_a_backup_after_a_replacement_that_was_killed_is_of_the_new_file(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        made = await workspace.backup()
+        await workspace.store.create_session("in the file that was to go")
+        database, folder = workspace.database_path, folder_of(workspace)
+    # As a restore leaves it that was killed right after it was decided.
+    database.with_name("workspace.db.replacing").write_bytes(made.database.read_bytes())
+    again = await create_backup(database, folder, now=NOON, keep=7)
+    assert again.counts["sessions"] == 0
+    assert not database.with_name("workspace.db.replacing").exists()

@@ -142,7 +142,8 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
 
 async def test_other_files_are_refused_untouched(database: Path, tmp_path: Path) -> None:
     with pytest.raises(DatabaseConnectionError, match="no database"):
-        await pack(tmp_path / "missing.db")
+        await pack(tmp_path / "missing" / "workspace.db")
+    assert not (tmp_path / "missing").exists()
     empty = tmp_path / "empty.db"
     empty.touch()
     with pytest.raises(DatabaseConnectionError, match="it is empty"):

@@ -81,6 +81,15 @@ def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
     return SharedHold(handle)
 
 
+def finish_replacement(database: Path, *, timeout_seconds: float) -> None:
+    """Carry out a replacement that was decided and not ended; where there is none, nothing is made.
+
+    For what works on the file without opening the workspace. Raises TransactionError as ``share`` does.
+    """
+    if swap.is_unfinished(database):
+        share(database, timeout_seconds=timeout_seconds).close()
+
+
 @contextmanager
 def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterator[None]:
     """Have the file alone for the length of the block; the caller has no connection to it open.

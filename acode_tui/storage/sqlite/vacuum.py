@@ -15,7 +15,7 @@ import msgspec
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
-from acode_tui.storage.sqlite.exclusive import holders, share
+from acode_tui.storage.sqlite.exclusive import finish_replacement, holders, share_if_known
 from acode_tui.storage.sqlite.faults import opening
 from acode_tui.storage.sqlite.looking import look
 from acode_tui.storage.sqlite.migrate import plan
@@ -67,7 +67,8 @@ def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told) -
     Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
     longer than ``timeout_seconds``; then, and where ``go_on`` raises, the file holds what it held.
     """
-    with closing(share(database, timeout_seconds=timeout_seconds)):
+    finish_replacement(database, timeout_seconds=timeout_seconds)
+    with closing(share_if_known(database, timeout_seconds=timeout_seconds)):
         before = measure(database, seconds=timeout_seconds, go_on=go_on)
         _require_room(database, before)
         _require_patience(database, before, timeout_seconds)
