@@ -89,7 +89,11 @@ def new_folder(path: Path, *, overwrite: bool, members: frozenset[str]) -> Itera
             old = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".old", dir=path.parent))
             # An empty folder gives way to a rename, and a full one cannot be replaced in one step.
             path.replace(old)
-            part.replace(path)
+            try:
+                part.replace(path)
+            except BaseException:
+                old.replace(path)
+                raise
             shutil.rmtree(old)
         else:
             require_free(path, folder=True, overwrite=False)
