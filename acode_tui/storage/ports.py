@@ -1,6 +1,6 @@
 """What the rest of the program asks of storage. Protocols and their value types; no database in sight.
 
-A backend is chosen once, in ``workspace.py``. Both tiers pass the same conformance suite for ``RunStateReader``.
+A backend is chosen once, in ``acode_tui.workspace``. Both tiers pass the same conformance suite for ``RunStateReader``.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -213,10 +213,10 @@ async def test_without_auto_migrate_an_older_workspace_is_not_opened(tmp_path: P
 async def test_a_workspace_whose_migration_fails_is_not_opened(
     tmp_path: Path, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acode_tui import workspace
+    from acode_tui.workspace import opening
 
     path = _older(tmp_path)
-    monkeypatch.setattr(workspace, "packaged", lambda tier: (*KNOWN[:2], make_migration("9.0.0_bad.sql", "BAD;")))
+    monkeypatch.setattr(opening, "packaged", lambda tier: (*KNOWN[:2], make_migration("9.0.0_bad.sql", "BAD;")))
     with pytest.raises(AcodeError, match=r"ACODE-DB-003.*9\.0\.0"):
         async with open_workspace(tmp_path, settings=plain_settings):
             pytest.fail("the workspace was opened")

@@ -318,7 +318,7 @@ async def test_nothing_is_left_open_where_opening_fails_late(
     tmp_path: Path, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads and connections would show as ResourceWarning, which the suite turns into errors."""
-    from acode_tui import workspace as module
+    from acode_tui.workspace import opening as module
 
     async def refuse(*_: object, **__: object) -> None:
         raise DatabaseConnectionError("no reader")

@@ -1,0 +1,8 @@
+"""The composition root: one workspace's config, store, outbox and sync, opened together and closed together."""
+
+from acode_tui.config.root import AGENT_DIR, find_root
+from acode_tui.workspace.opening import open_workspace
+from acode_tui.workspace.planning import migration_plan
+from acode_tui.workspace.workspace import Workspace
+
+__all__ = ["AGENT_DIR", "Workspace", "find_root", "migration_plan", "open_workspace"]

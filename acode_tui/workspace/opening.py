@@ -1,0 +1,170 @@
+"""Opening a workspace: what is missing is made, the schema brought up to date, all of it opened and closed together."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from acode_tui.config import ConfigWatch, Settings, current_user, load_settings, resolve_path
+from acode_tui.config.root import AGENT_DIR, find_root
+from acode_tui.config.workspace_id import keep_id, known_ids
+from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
+from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
+from acode_tui.domain.ids import new_id
+from acode_tui.files import PRIVATE_FOLDER, replacing, tighten
+from acode_tui.storage.migrations.runner import TierMigrations, packaged
+from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.connection import has_content, open_reader, open_writer, prepare_file, require_sqlite
+from acode_tui.storage.sqlite.exclusive import share
+from acode_tui.storage.sqlite.faults import require_content, require_rights, translated
+from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.writer import Writer
+from acode_tui.sync.waking import Sleep
+from acode_tui.workspace.workspace import Workspace
+
+_IGNORED = "# Written by acode-tui: what it records is not part of the repository.\n/*\n!/.gitignore\n!/config.toml\n"
+
+
+@asynccontextmanager
+async def open_workspace(
+    path: str | Path | None = None,
+    *,
+    sync: bool = False,
+    wall: WallClock = system_clock,
+    settings: Settings | None = None,
+    auto_migrate: bool | None = None,
+    mode: str = "api",
+    sleep: Sleep = asyncio.sleep,
+) -> AsyncIterator[Workspace]:
+    """Open the workspace in the folder ``path``, made if need be; without a path, the one that ``find_root`` finds.
+
+    Brings the schema up to date first; ``auto_migrate`` overrides the setting of that name. ``sync`` starts the worker
+    and follows the configuration files; ``mode`` is what other processes see of whoever holds the sync lease.
+    Raises AcodeError: DatabaseConnectionError, SchemaMismatchError, MigrationError, IntegrityError, ConfigError.
+    """
+    require_sqlite()
+    root = find_root() if path is None else Path(path).expanduser().absolute()
+    watch = ConfigWatch(root)
+    settings = settings or load_settings(root)
+    database = settings.persistence.sqlite.resolve(root)
+    timeout = settings.persistence.sqlite.timeout_seconds
+    known = packaged("sqlite")
+    async with AsyncExitStack() as stack:
+        hold = await asyncio.to_thread(share, database, timeout_seconds=timeout)
+        stack.callback(hold.close)
+        is_new = await asyncio.to_thread(_prepared, root, database, settings)
+        connection = await open_writer(
+            database, timeout_seconds=timeout, check=lambda connection: look_over(connection, known)
+        )
+        clock = MonotonicClock(wall)
+        writer = Writer(connection, clock, timeout_seconds=timeout)
+        stack.push_async_callback(writer.close)
+        allowed = settings.migrations.auto_migrate if auto_migrate is None else auto_migrate
+        user = asyncio.create_task(asyncio.to_thread(current_user, settings, root))
+        stack.push_async_callback(_settled, user)
+        with translated(f"cannot read {database}"):
+            migrated = await connection.run(
+                lambda raw: _migrated(raw, root, settings, allowed=allowed or is_new, wall=wall)
+            )
+        workspace_id = await writer.run(_own_id)
+        await asyncio.to_thread(keep_id, root / AGENT_DIR, workspace_id)
+        readers = Readers(database, timeout_seconds=timeout)
+        stack.push_async_callback(readers.close)
+        watcher = await open_reader(database, timeout_seconds=timeout)
+        stack.push_async_callback(watcher.close)
+        workspace = Workspace(
+            root=root,
+            settings=settings,
+            workspace_id=workspace_id,
+            migrated=migrated,
+            writer=writer,
+            readers=readers,
+            watcher=watcher,
+            user=await user,
+            mode=mode,
+            wall=wall,
+            sleep=sleep,
+        )
+        stack.push_async_callback(workspace.sync.stop)
+        if sync:
+            await workspace.sync.start()
+            follower = asyncio.create_task(workspace.follow_config(watch), name="acode-config")
+            stack.push_async_callback(_ended, follower)
+        yield workspace
+
+
+def _migrated(
+    connection: sqlite3.Connection, root: Path, settings: Settings, *, allowed: bool, wall: WallClock
+) -> TierMigrations:
+    known = packaged("sqlite")
+    planned = plan(connection, known)
+    if planned.pending and not allowed:
+        raise SchemaMismatchError(
+            f"{len(planned.pending)} migrations are pending and migrations.auto_migrate is off",
+            hint="run `acode-tui db migrate`",
+        )
+
+    def backup(version: str) -> None:
+        from acode_tui.ops.backup import keep_newest
+        from acode_tui.storage.sqlite.snapshot import take_snapshot
+
+        folder = resolve_path(root, settings.backup.directory)
+        made = take_snapshot(connection, folder, now=wall(), suffix="_pre_migrate", schema_version=version)
+        keep_newest(folder, keep=settings.backup.max_backups, made=made)
+
+    return migrate(
+        connection,
+        known,
+        lock_path=root / AGENT_DIR / "locks" / "migrate.lock",
+        lock_timeout_seconds=settings.migrations.lock_timeout_seconds,
+        backup=backup if settings.migrations.backup_before_migrate else None,
+        wall=wall,
+    )
+
+
+def _prepared(root: Path, database: Path, settings: Settings) -> bool:
+    """Make what is missing, with the modes it should have; True if the file is new. Raises AcodeError."""
+    agent_dir = root / AGENT_DIR
+    if not has_content(database):
+        from acode_tui.storage.sqlite.backup_files import read_backups
+
+        backups = resolve_path(root, settings.backup.directory)
+        require_content(database, has_lived=bool(known_ids(agent_dir) or read_backups(backups)[0]))
+    is_new = prepare_file(database)
+    require_rights(database)
+    tighten(agent_dir, PRIVATE_FOLDER)
+    if is_new:
+        _keep_out_of_git(agent_dir)
+    return is_new
+
+
+def _own_id(connection: sqlite3.Connection) -> str:
+    """The workspace's id, given once and for ever."""
+    known = meta.read(connection, meta.WORKSPACE_ID)
+    if known is None:
+        known = new_id()
+        meta.store(connection, meta.WORKSPACE_ID, known)
+    return known
+
+
+def _keep_out_of_git(agent_dir: Path) -> None:
+    """Tell git to leave recorded runs alone; a file that is there already is somebody's own. Raises AcodeError."""
+    if not agent_dir.is_dir():
+        return
+    try:
+        with suppress(FileExistsError), replacing(agent_dir / ".gitignore", overwrite=False) as file:
+            file.write(_IGNORED.encode())
+    except OSError as error:
+        raise DatabaseConnectionError(f"cannot begin a workspace in {agent_dir}: {error.strerror or error}") from error
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _settled(task: "asyncio.Task[str]") -> None:
+    """Wait for a task whose answer may no longer be wanted."""
+    await asyncio.wait([task])

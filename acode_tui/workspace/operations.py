@@ -1,0 +1,166 @@
+"""What is done with an open workspace now and then: looked after, copied, exported, compared with the team's database.
+
+Each brings in what it needs when it is asked for, so that opening a workspace costs none of it.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acode_tui.config import Settings, resolve_path
+from acode_tui.domain.clock import WallClock
+from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.ports import Check, RunStateReader
+
+if TYPE_CHECKING:
+    from acode_tui.ops.export import ExportFormat, ExportReport
+    from acode_tui.ops.export import Progress as ExportProgress
+    from acode_tui.ops.export_request import ExportRequest
+    from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
+    from acode_tui.ops.import_export import ImportedRuns
+    from acode_tui.ops.validate import Validation
+    from acode_tui.storage.postgres.connection import ReadPool
+    from acode_tui.storage.sqlite.backup_files import Backup
+    from acode_tui.storage.sqlite.readers import Readers
+    from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
+    from acode_tui.storage.sqlite.snapshot import Progress
+    from acode_tui.storage.sqlite.writer import Writer
+    from acode_tui.sync.service import SyncWorker
+
+
+class Operations:
+    """The part of ``Workspace`` that rests on ``ops``."""
+
+    root: Path
+    agent_dir: Path
+    settings: Settings
+    workspace_id: str
+    database_path: Path
+    migrated: TierMigrations
+    wall: WallClock
+    store: "SqliteRunStateStore"
+    sync: "SyncWorker"
+    _writer: "Writer"
+    _readers: "Readers"
+    _health: "HealthWatch | None" = None
+
+    @asynccontextmanager
+    async def open_team(self) -> AsyncIterator[RunStateReader]:
+        """The whole team's runs, read from PostgreSQL. Raises SyncError where it is not enabled or misconfigured."""
+        from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
+
+        async with self._team_pool() as pool:
+            yield PostgresRunStateStore(pool, schema=self.settings.persistence.postgres.schema)
+
+    async def validate(self, *, progress: Callable[[int], None] | None = None) -> "Validation":
+        """Compare every row here with the team's database. Raises SyncError where that is not enabled."""
+        from acode_tui.ops.validate import compare
+        from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
+        from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
+
+        async with self._team_pool() as pool:
+            schema = self.settings.persistence.postgres.schema
+            team = PostgresRowChecksums(pool, schema=schema, workspace_id=self.workspace_id)
+            return await compare(SqliteRowChecksums(self._readers), team, progress=progress)
+
+    @asynccontextmanager
+    async def _team_pool(self) -> "AsyncIterator[ReadPool]":
+        target = self.sync.require_target()
+        # Here, not above: a process that stays local need not load the driver.
+        from acode_tui.storage.postgres.connection import ReadPool
+
+        postgres = self.settings.persistence.postgres
+        pool = ReadPool(
+            target,
+            size=postgres.pool_size,
+            connect_timeout=postgres.connect_timeout_seconds,
+            command_timeout=postgres.command_timeout_seconds,
+        )
+        try:
+            yield pool
+        finally:
+            await pool.close()
+
+    async def backup(self, *, progress: "Progress | None" = None) -> "Backup":
+        """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""
+        from acode_tui.ops.backup import create_backup
+
+        settings = self.settings.backup
+        folder = resolve_path(self.root, settings.directory)
+        return await create_backup(
+            self.database_path, folder, now=self.wall(), keep=settings.max_backups, progress=progress
+        )
+
+    async def export(self, request: "ExportRequest", *, progress: "ExportProgress | None" = None) -> "ExportReport":
+        """Write runs to a file; see ``ops.export_request``. Raises AcodeError, OSError; nothing is left behind then."""
+        from acode_tui.ops.export_request import meet
+        from acode_tui.storage.sqlite.run_rows import open_run_rows
+
+        seconds = self.settings.persistence.sqlite.timeout_seconds
+        async with open_run_rows(self.database_path, timeout_seconds=seconds) as runs:
+            return await meet(
+                request,
+                runs,
+                self.store,
+                agent_dir=self.agent_dir,
+                workspace_id=self.workspace_id,
+                schema_version=self.migrated.to_version,
+                settings=self.settings.export,
+                now=self.wall(),
+                progress=progress,
+            )
+
+    async def import_export(
+        self,
+        path: Path,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        progress: "ExportProgress | None" = None,
+    ) -> "ImportedRuns":
+        """Bring the runs of an export in; see ``ops.import_export``. Raises ExportError, OSError."""
+        from acode_tui.ops.import_export import import_export
+        from acode_tui.storage.sqlite.run_import import SqliteRunImport
+
+        return await import_export(
+            path,
+            SqliteRunImport(self._writer),
+            limits=self.settings.limits,
+            syncs=self.settings.persistence.postgres.enabled,
+            force=force,
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+    async def export_session(self, session_id: str, format: "ExportFormat", path: Path | None = None) -> "ExportReport":
+        """One run, redacted as configured; without a path, under a new name in ``.agent/exports``.
+
+        Raises as ``export`` does; a file that is there is not replaced.
+        """
+        from acode_tui.ops.export_request import ExportRequest
+
+        return await self.export(ExportRequest(format=format, path=path, sessions=(session_id,)))
+
+    async def health(self, *, fresh: bool = False) -> "HealthReport":
+        """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""
+        if self._health is None:
+            from acode_tui.ops.health import HealthWatch
+
+            self._health = HealthWatch(self.root, lambda: self.settings, self._look_at_target, wall=self.wall)
+        return await self._health.report(fresh=fresh)
+
+    async def _look_at_target(self, seconds: float) -> "TargetLook":
+        from acode_tui.ops.health import look_at_target, seen_by_worker
+
+        postgres = self.settings.persistence.postgres
+        if self.sync.is_running:
+            return await seen_by_worker(self.sync.status, enabled=postgres.enabled)
+        return await look_at_target(postgres, seconds=seconds, wall=self.wall)
+
+    async def check(self, *, deep: bool = False) -> tuple[Check, ...]:
+        """Look for damage; changes nothing. Takes about as long as reading the file."""
+        from acode_tui.ops.check import check_workspace_file
+
+        seconds = self.settings.persistence.sqlite.timeout_seconds
+        return await check_workspace_file(self.database_path, timeout_seconds=seconds, deep=deep)

@@ -1,0 +1,170 @@
+"""An open workspace: its store, outbox, conflicts and sync, and what is known of its file."""
+
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from acode_tui.config import ConfigWatch, Settings, load_settings
+from acode_tui.config.root import AGENT_DIR
+from acode_tui.domain.clock import WallClock
+from acode_tui.domain.errors import AcodeError
+from acode_tui.logs import get_logger
+from acode_tui.storage.migrations.runner import TierMigrations, packaged
+from acode_tui.storage.ports import DatabaseFacts, SchemaStatus
+from acode_tui.storage.sqlite import inspection
+from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
+from acode_tui.storage.sqlite.connection import FunctionConnection
+from acode_tui.storage.sqlite.migrate import plan
+from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
+from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
+from acode_tui.storage.sqlite.trouble import WriteTrouble
+from acode_tui.storage.sqlite.writer import Writer
+from acode_tui.sync import conflict as conflict_rules
+from acode_tui.sync.backoff import record_delay
+from acode_tui.sync.service import SyncWorker
+from acode_tui.sync.waking import Sleep
+from acode_tui.workspace.operations import Operations
+
+CONFIG_POLL_SECONDS = 2.0
+"""A changed configuration is taken over within 5 s."""
+
+log = get_logger("acode_tui.workspace")
+
+
+class Workspace(Operations):
+    """An open workspace. Made by ``open_workspace``; every part of it is closed with it."""
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        settings: Settings,
+        workspace_id: str,
+        migrated: TierMigrations,
+        writer: Writer,
+        readers: Readers,
+        watcher: FunctionConnection,
+        user: str,
+        mode: str,
+        wall: WallClock,
+        sleep: Sleep,
+    ) -> None:
+        self.root = root
+        self.agent_dir = root / AGENT_DIR
+        self.settings = settings
+        self.workspace_id = workspace_id
+        self.database_path = settings.persistence.sqlite.resolve(root)
+        self.migrated = migrated
+        self.user = user
+        self.wall = wall
+        self._writer = writer
+        self._readers = readers
+        self._watcher = watcher
+        self._sleep = sleep
+        self._migrations = packaged("sqlite")
+        retry = _retry_policy(settings)
+        self.store = SqliteRunStateStore(
+            writer, readers, workspace_id=workspace_id, user_id=user, limits=settings.limits
+        )
+        self.outbox = SqliteOutbox(writer, readers, retry_delay=retry.delay, max_attempts=retry.max_attempts, wall=wall)
+        self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
+        self.transcripts = SqliteTranscriptLog(writer, readers)
+        self._journal = SyncJournal(
+            writer,
+            readers,
+            workspace_id=workspace_id,
+            retry=retry,
+            same_content=conflict_rules.same_content,
+            wall=wall,
+        )
+        self.sync = SyncWorker(
+            self._journal,
+            settings,
+            user=user,
+            mode=mode,
+            data_version=self.data_version,
+            wall=wall,
+            sleep=sleep,
+        )
+        writer.on_commit(self.sync.local_commit)
+        self._trouble = WriteTrouble(writer, self.database_path, wall=wall)
+
+    async def data_version(self) -> int:
+        """A number that changes whenever anybody, this process or another, has committed. Cheap enough to poll."""
+
+        def read(connection: sqlite3.Connection) -> int:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+        return await self._watcher.run(read)
+
+    async def reload(self, settings: Settings) -> None:
+        """Take over changed settings without a restart: the worker's at once, what is shown at the next look."""
+        self.settings = settings
+        self._journal.configure(_retry_policy(settings))
+        await self.sync.reconfigure(settings)
+
+    async def follow_config(self, watch: ConfigWatch) -> None:
+        """Reload whenever a configuration file changes, until cancelled. A file that is refused changes nothing."""
+        while True:
+            await self._sleep(CONFIG_POLL_SECONDS)
+            if not watch.changed():
+                continue
+            try:
+                await self.reload(load_settings(self.root))
+                log.info("config.reloaded")
+            except AcodeError as error:
+                log.warning("config.refused", code=error.code, reason=error.message, hint=error.hint)
+
+    async def schema(self) -> SchemaStatus:
+        """The workspace file's schema version, and what is pending (AC-014)."""
+        return await self._readers.run(lambda connection: inspection.read_schema(connection, self._migrations))
+
+    async def migration_plan(self) -> tuple[TierMigrations, ...]:
+        """What ``migrate`` would do: the workspace file, and the team's database where it is enabled and answers."""
+        planned = [await self._readers.run(lambda connection: plan(connection, self._migrations))]
+        if self.settings.persistence.postgres.enabled:
+            planned.append(await self.sync.migrate_target(dry_run=True))
+        return tuple(planned)
+
+    async def migrate(self) -> tuple[TierMigrations, ...]:
+        """Bring the team's schema up to date; the workspace file's was when it was opened. Raises AcodeError."""
+        done = [self.migrated]
+        if self.settings.persistence.postgres.enabled:
+            done.append(await self.sync.migrate_target())
+        return tuple(done)
+
+    async def database_facts(self) -> DatabaseFacts:
+        """The workspace file at a glance."""
+        path = self.database_path
+        return await self._readers.run(lambda connection: inspection.read_facts(connection, path, self._migrations))
+
+    def observe(self, *, commits: Callable[[float], object], batches: Callable[[float], object]) -> None:
+        """Tell how many seconds each committed group of writes and each batch of the sync took."""
+        self._writer.observe(commits)
+        self.sync.observe(batches)
+
+    def write_trouble(self) -> AcodeError | None:
+        """Why nothing can be written at present, None where something can: a full disk, a lock that is not given back.
+
+        Answers at once, and may be asked several times a second.
+        """
+        return self._trouble.present()
+
+
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    sync = settings.persistence.sync
+
+    def delay(refusals: int) -> float:
+        return record_delay(
+            refusals,
+            initial_seconds=sync.initial_backoff_seconds,
+            max_seconds=sync.max_backoff_seconds,
+            jitter=sync.jitter,
+            random=random.random,
+        )
+
+    return RetryPolicy(delay, sync.max_retry_attempts)
