@@ -128,7 +128,7 @@ _TAKES_AN_ID = (
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_id=_ID, command=st.sampled_from(_TAKES_AN_ID))
 @example(given_id="\ud800", command=("session", "show"))
 @example(given_id="9" * 400, command=("db", "outbox", "retry"))

@@ -145,7 +145,7 @@ def assert_clean(path: Path, found: list[Planted]) -> None:
         assert core not in everything, f"{path.name}: {each.text!r}"
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(run=planted())
 async def test_no_planted_secret_is_in_any_export(run: tuple[SessionGraph, list[Planted]]) -> None:
     graph, found = run
