@@ -36,8 +36,8 @@ from acode_tui.storage.sqlite.looking import mode_to_look
 from acode_tui.storage.sqlite.migrate import read_applied
 from acode_tui.storage.sqlite.verification import file_sha256
 
-PAGES_A_STEP = 128
-"""Half a MiB: what a core's own cache holds, between progress reports and looks at whether to stop."""
+PAGES_A_STEP = 64
+"""A quarter of a MiB, between progress reports and looks at whether to stop; see ``_RoomAhead``."""
 
 _LOCK_SECONDS = 30.0
 _BEGIN = "open the dashboard, or `acode-tui import --all`, to begin one"
@@ -213,7 +213,7 @@ class _RoomAhead:
     """Makes room in the file just before SQLite fills it.
 
     SQLite writes page by page, and letting a file grow by 4 KiB at a time costs the kernel more than the copying does:
-    it is half as much when half a MiB is written at once and then overwritten.
+    it is half as much when a quarter of a MiB, which a core's own cache holds, is written at once and then overwritten.
     """
 
     def __init__(self, path: Path, page_size: int) -> None:
