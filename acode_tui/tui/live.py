@@ -68,6 +68,9 @@ class LiveScreen(Screen[Result]):
     def trouble_changed(self) -> None:
         """The workspace's file cannot be read any more, or can be again."""
 
+    def troubled(self, error: AcodeError) -> None:
+        """Say on the screen itself that it could not be read, where nothing older is shown. It is tried again."""
+
     def refresh_now(self) -> None:
         """Read again at the next chance, whether or not anything was committed."""
         self._stale = True
@@ -129,6 +132,8 @@ class LiveScreen(Screen[Result]):
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 self.dashboard.report(error)
+                if self.is_attached:
+                    self.troubled(error)
         finally:
             self._reading = False
             now = asyncio.get_running_loop().time()

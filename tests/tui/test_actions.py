@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -220,3 +221,25 @@ async def test_a_session_is_exported_in_a_form_to_a_path_and_a_name_that_is_take
 def _entry(level: str, event: str, table: str) -> str:
     stamp = "2026-03-14T12:00:00.000000Z"
     return f'{{"level": "{level}", "timestamp": "{stamp}", "event": "{event}", "table": "{table}"}}\n'
+
+
+async def test_a_screen_that_cannot_be_read_says_so_itself_and_tries_again(fake_online: FakeWorkspace) -> None:
+    fake = fake_online
+    working = {"graph": fake.store.get_with_hierarchy, "records": fake.outbox.list}
+
+    async def locked(*_: object, **__: object) -> Any:
+        raise TransactionError("the disk is gone [/red]", hint="plug it in")
+
+    fake.store.get_with_hierarchy = locked  # type: ignore[method-assign]
+    fake.outbox.list = locked  # type: ignore[method-assign]
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "could not be read" in shown(pilot) and "✗ the disk is gone [/red]" in shown(pilot))
+        assert "plug it in" in shown(pilot)
+        fake.store.get_with_hierarchy = working["graph"]  # type: ignore[method-assign, assignment]
+        await until(pilot, lambda: "Add input validation" in shown(pilot))
+        await pilot.press("escape", "r")
+        await until(pilot, lambda: "could not be read" in shown(pilot) and "ACODE-DB-002" in shown(pilot))
+        fake.outbox.list = working["records"]  # type: ignore[method-assign, assignment]
+        await until(pilot, lambda: "1 dead letter" in shown(pilot).splitlines()[0])

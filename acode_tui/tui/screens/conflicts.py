@@ -11,9 +11,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
+from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import Conflict, ConflictCounts
 from acode_tui.tui.bindings import CONFLICTS
 from acode_tui.tui.comparing import compare, side_by_side
+from acode_tui.tui.faults import told_fault
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import styled
@@ -71,6 +73,11 @@ class ConflictsScreen(LiveScreen[None]):
             yield Notice()
         yield TextPanel("Both versions", id="detail")
         yield KeyBar()
+
+    def troubled(self, error: AcodeError) -> None:
+        if not self._conflicts:
+            self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         found = await workspace.conflicts.list(unreviewed_only=self._only_new, limit=LIMIT)

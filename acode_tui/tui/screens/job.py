@@ -15,10 +15,11 @@ from textual.widgets import Static
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import JOB
+from acode_tui.tui.faults import told_fault
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.progress import progress_line
 from acode_tui.tui.styles import style_path
-from acode_tui.tui.text import block, styled
+from acode_tui.tui.text import styled
 from acode_tui.tui.widgets.keybar import KeyBar
 
 LOOK_EVERY = 0.1
@@ -156,11 +157,3 @@ class JobDialog(ModalScreen[None]):
     def _show_bar(self, shown: bool) -> None:
         self.query_one("#bar").display = shown
         self.query_one("#pace").display = shown
-
-
-def told_fault(error: AcodeError) -> list[Content]:
-    """A fault inside a dialog: what, why, what to do."""
-    said = [Content.assemble(("✗ ", "$text-error"), block(error.message, "$text-error", max_chars=1_000))]
-    if error.hint:
-        said += [Content(""), block(error.hint, "$foreground", max_chars=1_000)]
-    return [*said, Content(""), styled(error.code, "$foreground-muted")]

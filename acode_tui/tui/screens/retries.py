@@ -12,8 +12,10 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
+from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import OutboxRecord, OutboxStats
 from acode_tui.tui.bindings import RETRIES
+from acode_tui.tui.faults import told_fault
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import block, pretty_json, styled
@@ -72,6 +74,11 @@ class RetriesScreen(LiveScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Refused records and dead letters"
+
+    def troubled(self, error: AcodeError) -> None:
+        if not self._records:
+            self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         dead = await workspace.outbox.list(status="failed", limit=LIMIT)

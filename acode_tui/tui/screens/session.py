@@ -15,8 +15,10 @@ from textual.message import Message
 from textual.widgets import Tree
 
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
+from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import SESSION as KEYS
 from acode_tui.tui.detail import about, describe, timeline, title_of
+from acode_tui.tui.faults import told_fault
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
@@ -95,6 +97,11 @@ class SessionScreen(LiveScreen[str]):
     @property
     def follows_team(self) -> bool:
         return self.dashboard.team.is_open
+
+    def troubled(self, error: AcodeError) -> None:
+        if self.run_view.graph is None:
+            self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         runs, view = self.dashboard.runs or workspace.store, self.run_view

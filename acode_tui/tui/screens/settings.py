@@ -12,9 +12,10 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from acode_tui.config import Origin
-from acode_tui.domain.errors import ConfigError
+from acode_tui.domain.errors import AcodeError, ConfigError
 from acode_tui.tui import preferences
 from acode_tui.tui.bindings import SETTINGS
+from acode_tui.tui.faults import told_fault
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.preferences import ORIGINS, Place, Preference
@@ -75,6 +76,11 @@ class SettingsScreen(LiveScreen[None]):
         whose = "this workspace" if self._place == "workspace" else "all your workspaces"
         self.query_one(TitleLine).say(f"changes are for {whose}", styled(line(shown, 60), "$foreground-muted"))
 
+    def troubled(self, error: AcodeError) -> None:
+        if not self._settings:
+            self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
+
     async def read(self, workspace: "DashboardWorkspace") -> None:
         root = self.dashboard.root
         self.post_message(self.SettingsRead(await self.dashboard.in_thread(preferences.read, root)))
@@ -87,6 +93,7 @@ class SettingsScreen(LiveScreen[None]):
             if setting.key.section not in headings.values():
                 headings[setting.key.name] = setting.key.section
         self._fit()
+        self._retitle()
         table = self.query_one(SettingTable)
         table.show([(name, _row(setting)) for name, setting in self._settings.items()], headings=headings)
         self._describe()
