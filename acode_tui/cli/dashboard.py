@@ -1,6 +1,7 @@
 """Opens the dashboard. The only place that reaches the terminal interface, and only when it is asked for."""
 
 import gc
+import os
 import sys
 
 from acode_tui.cli.faults import FAULT
@@ -8,8 +9,9 @@ from acode_tui.cli.invocation import Invocation
 
 
 def require_terminal() -> bool:
-    """Whether there is a terminal to draw on; where there is none, that is said."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    """Whether there is a terminal or, behind ``--serve``, a browser to draw on; where there is none, that is said."""
+    served = os.environ.get("TEXTUAL_DRIVER", "").startswith("textual.drivers.web_driver:")
+    if served or (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
     sys.stderr.write(
         "error: the dashboard needs a terminal; standard input or output is not one; "

@@ -44,6 +44,12 @@ from acode_tui.cli.usage import examples
     metavar="PORT",
     help="With --headless: numbers for Prometheus on 127.0.0.1 (0: any free port; the log says which).",
 )
+@click.option("--serve", is_flag=True, help="Serve the dashboard to browsers here, until SIGINT or SIGTERM.")
+@click.option("--serve-host", metavar="HOST", help="With --serve: where to listen. Default: 127.0.0.1.")
+@click.option(
+    "--serve-port", type=click.IntRange(0, 65535), metavar="PORT", help="With --serve: the port. Default: 8000; 0: any."
+)
+@click.option("--serve-public", is_flag=True, help="With --serve: allow a host that others reach, without a password.")
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
 def cli(
@@ -54,6 +60,10 @@ def cli(
     headless: bool,
     once: bool,
     metrics: int | None,
+    serve: bool,
+    serve_host: str | None,
+    serve_port: int | None,
+    serve_public: bool,
 ) -> Any:
     """A flight recorder for AI-agent runs. Without a command: the dashboard."""
     if os.environ.get("NO_COLOR"):
@@ -66,14 +76,29 @@ def cli(
         raise click.UsageError("--once goes with --headless", context)
     if metrics is not None and (once or not headless):
         raise click.UsageError("--metrics goes with --headless, and not with --once", context)
+    if serve and headless:
+        raise click.UsageError("--serve does not go with --headless", context)
+    if not serve and (serve_public or serve_host is not None or serve_port is not None):
+        raise click.UsageError("--serve-host, --serve-port and --serve-public go with --serve", context)
     if context.invoked_subcommand is not None:
-        if headless:
-            raise click.UsageError(f"--headless does not go with {context.invoked_subcommand}", context)
+        if headless or serve:
+            flag = "--headless" if headless else "--serve"
+            raise click.UsageError(f"{flag} does not go with {context.invoked_subcommand}", context)
         return None
     if headless:
         from acode_tui.cli.headless import run_headless
 
         return run_headless(invocation, once=once, metrics=metrics)
+    if serve:
+        from acode_tui.cli.serve import DEFAULT_HOST, DEFAULT_PORT, run_serve
+
+        return run_serve(
+            invocation,
+            host=serve_host or DEFAULT_HOST,
+            port=DEFAULT_PORT if serve_port is None else serve_port,
+            public=serve_public,
+            arguments=[*(["--log-level", log_level] if log_level else []), *(f"--set={each}" for each in assignments)],
+        )
     from acode_tui.cli.dashboard import open_dashboard
 
     return open_dashboard(invocation)

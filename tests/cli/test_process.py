@@ -66,7 +66,7 @@ def test_help_and_version_import_no_driver_and_no_dashboard(arguments: list[str]
     code = (
         "import sys\nfrom acode_tui.cli.main import cli\n"
         f"cli.main({arguments!r}, standalone_mode=False)\n"
-        "heavy = ('textual', 'rich', 'asyncpg', 'aiosqlite', 'sqlite3', 'structlog', 'prometheus_client')\n"
+        "heavy = ('textual', 'rich', 'asyncpg', 'aiosqlite', 'sqlite3', 'structlog', 'prometheus_client', 'aiohttp')\n"
         "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -81,7 +81,7 @@ def test_plain_commands_import_neither_textual_nor_asyncpg(
     code = (
         "import sys\nfrom acode_tui.cli.main import cli\n"
         f"code = cli.main(['--workspace', {str(root)!r}, *{arguments!r}], standalone_mode=False)\n"
-        "print(code, [m for m in ('textual', 'asyncpg') if m in sys.modules], file=sys.stderr)"
+        "print(code, [m for m in ('textual', 'asyncpg', 'aiohttp') if m in sys.modules], file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr.strip() == "0 []"

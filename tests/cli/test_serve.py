@@ -1,0 +1,153 @@
+"""The dashboard in a browser: drawn there, ended with the server, and nobody else's to look at."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from acode_tui.cli.main import cli
+from acode_tui.cli.serve import make_app
+
+SECONDS = 30.0
+"""Far beyond what anything here may take."""
+
+
+def run(*arguments: str) -> int:
+    code = cli.main([*arguments], standalone_mode=False)
+    assert isinstance(code, int)
+    return code
+
+
+@asynccontextmanager
+async def listening(host: str = "127.0.0.1", *, public: bool = False) -> AsyncIterator[int]:
+    """The web application on a free port; its dashboards are no dashboards."""
+    runner = web.AppRunner(await make_app(["false"], host, public=public))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+async def status(port: int, path: str = "/", **headers: str) -> int:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}{path}", headers=headers) as answer,
+    ):
+        return answer.status
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
+def test_others_may_not_reach_it_unless_that_is_said(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--serve", "--serve-host", host) == 2
+    said = capsys.readouterr().err
+    assert "--serve-public" in said
+    assert "password" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--serve-port", "8000"],
+        ["--serve-public"],
+        ["--serve", "--headless"],
+        ["--serve", "session", "list"],
+        ["--serve", "--serve-port", "70000"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    assert run(*arguments) == 2
+
+
+def test_without_the_extra_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "textual_serve", None)
+    assert run("--workspace", str(tmp_path), "--serve") == 1
+    assert capsys.readouterr().err == (
+        "error: --serve needs the package textual_serve; it is in the extra: pip install 'acode-tui[serve]'\n"
+    )
+
+
+async def test_a_port_that_is_taken_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with listening() as port:
+        code = await asyncio.to_thread(run, "--workspace", str(tmp_path), "--serve", "--serve-port", str(port))
+    assert code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: 127.0.0.1:{port}: ACODE-IO-001")
+    assert said.count("\n") == 1
+
+
+async def test_it_answers_to_this_machines_names_alone(tmp_path: Path) -> None:
+    async with listening() as port:
+        assert await status(port) == 200
+        assert await status(port, Host=f"localhost:{port}") == 200
+        assert await status(port, Host="localhost:9999") == 200, "through a tunnel the port is another"
+        assert await status(port, Host=f"rebound.example:{port}") == 403
+    async with listening("runs.example", public=True) as port:
+        assert await status(port, Host="runs.example") == 200
+        assert await status(port, Host="10.0.0.7:8000") == 200
+
+
+async def test_a_page_from_elsewhere_can_neither_read_nor_press_keys() -> None:
+    async with listening() as port:
+        assert await status(port, Origin=f"http://127.0.0.1:{port}") == 200
+        for path in ("/", "/ws", "/static/js/textual.js"):
+            assert await status(port, path, Origin="https://elsewhere.example") == 403
+            assert await status(port, path, Origin="null") == 403
+            assert await status(port, path, Origin=f"http://localhost:{port}") == 403
+
+
+async def test_the_page_is_whole_at_the_address_it_was_asked_by_and_asks_nobody_else() -> None:
+    async with listening() as port, aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{port}/", headers={"Host": "localhost:8022"}) as answer:
+            page = await answer.text()
+            policy = answer.headers["Content-Security-Policy"]
+        assert "http://localhost:8022/static/js/textual.js" in page
+        assert "ws://localhost:8022/ws" in page
+        assert "default-src 'self'" in policy
+        assert "http" not in policy
+
+
+async def test_a_visitor_sees_the_dashboard_and_its_process_ends_with_the_server(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "acode_tui", "--workspace", str(tmp_path), "--serve", "--serve-port", "0"]
+    server = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
+    assert server.stderr is not None
+    try:
+        async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as session:
+            address = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(";")[0]
+            async with session.ws_connect(f"{address}/ws?width=100&height=30", origin=address) as window:
+                drawn = b""
+                while not (b"Outbox" in drawn and b"No runs recorded here yet" in drawn):
+                    message = await window.receive()
+                    assert message.type is aiohttp.WSMsgType.BINARY
+                    drawn += message.data
+                assert dashboards(tmp_path)
+                server.send_signal(signal.SIGTERM)
+                async for _ in window:
+                    pass  # until it is closed
+            assert await server.wait() == 0
+            assert not dashboards(tmp_path)
+    finally:
+        if server.returncode is None:
+            server.kill()
+            await server.wait()
+
+
+def dashboards(root: Path) -> list[str]:
+    """Processes over a workspace that are not its server."""
+    found = []
+    for listing in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(listing.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(root) in line and "--serve" not in line]
