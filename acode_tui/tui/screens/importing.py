@@ -120,6 +120,9 @@ class ImportScreen(ModalScreen[bool]):
 
         if not self.dashboard.start_job("import", read):
             self._importing = False
+            self._show_bar(False)
+            other = self.dashboard.jobs.blocker("import") or "another job"
+            self._say(styled(f"{other} is under way; when it has ended, press enter again.", "bold $text-warning"))
         self.refresh_bindings()
 
     def _progressed(self, progress: ImportProgress) -> None:

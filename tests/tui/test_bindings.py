@@ -1,0 +1,44 @@
+"""Every key leads somewhere: its action exists, it can be remapped, help can tell it, no two clash. Pure."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+from textual.binding import Binding
+from textual.dom import DOMNode
+
+import acode_tui.tui
+from acode_tui.tui import bindings
+from acode_tui.tui.app import Dashboard
+
+TABLES = {name: table for name, table in vars(bindings).items() if name.isupper() and isinstance(table, list)}
+
+
+def bound() -> Iterator[tuple[type[DOMNode], Binding]]:
+    """Every class of the dashboard with the keys that it binds itself."""
+    for module in pkgutil.walk_packages(acode_tui.tui.__path__, "acode_tui.tui."):
+        for found in vars(importlib.import_module(module.name)).values():
+            if isinstance(found, type) and issubclass(found, DOMNode) and found.__module__ == module.name:
+                yield from ((found, each) for each in vars(found).get("BINDINGS", ()) if isinstance(each, Binding))
+
+
+def test_every_action_of_a_key_exists() -> None:
+    missing = []
+    for owner, binding in bound():
+        space, _, name = binding.action.partition("(")[0].rpartition(".")
+        where = {"app": Dashboard, "screen": None}.get(space, owner)
+        if where is not None and not hasattr(where, f"action_{name}"):
+            missing.append(f"{owner.__name__}: {binding.key} -> {binding.action}")
+    assert missing == []
+
+
+def test_every_key_can_be_remapped_and_told() -> None:
+    poor = [f"{owner.__name__}: {each.key}" for owner, each in bound() if not (each.id and each.tooltip)]
+    assert poor == []
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_no_key_of_a_table_is_there_twice(name: str) -> None:
+    keys = [key for binding in TABLES[name] for key in binding.key.split(",")]
+    assert sorted(keys) == sorted(set(keys))
