@@ -30,6 +30,7 @@ from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import commands
 from acode_tui.tui.copying import copy
 from acode_tui.tui.jobs import Jobs
+from acode_tui.tui.keymap import problems
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.lifetime import Lifetime
 from acode_tui.tui.live import LiveScreen
@@ -125,6 +126,7 @@ class Dashboard(App[int]):
     def on_mount(self) -> None:
         self.call_after_refresh(self._life.begin)
         self._wearing.begin()
+        self._tell_keymap()
 
     def on_ready(self) -> None:
         self._life.first_frame.set()
@@ -162,6 +164,11 @@ class Dashboard(App[int]):
         elif changed:
             self.notify("There is room again; nothing was lost.", title="writes go through")
         self._tell_trouble(None, again=changed)
+
+    def _tell_keymap(self) -> None:
+        """Say which of somebody's own keys can do nothing."""
+        for told in problems(self.settings.tui.keymap):
+            self.notify(clean(told), title="keys", severity="warning", timeout=12, markup=False)
 
     def _tell_trouble(self, error: AcodeError | None, *, again: bool = False) -> None:
         before, self.state.trouble = self.state.trouble, error
@@ -215,6 +222,7 @@ class Dashboard(App[int]):
             self._wearing.turn_to(settings.tui.theme)
         if settings.tui.keymap != before.tui.keymap:
             self.set_keymap(settings.tui.keymap)
+            self._tell_keymap()
         for screen in self.screen_stack:
             if isinstance(screen, LiveScreen):
                 screen.take_over(settings, before)

@@ -67,7 +67,12 @@ def summary(number: int) -> SessionSummary:
         updated_at=updated,
         task_description=description,
         state=state,
-        metadata={"source": "claude-code", "gitBranch": "feature/login"},
+        metadata={
+            "source": ("claude-code", "codex")[number % 3 == 2],
+            "gitBranch": "feature/login",
+            "models": [("claude-sonnet-4-5", "gpt-5-codex")[number % 3 == 2]],
+            "tokens": {"input": 900 * number, "output": 12_345, "cacheRead": 9_000_000, "cacheWrite": 31_000},
+        },
         user_id="ada@example.org",
         workspace_id=WORKSPACE,
         task_count=1 + number % 5,

@@ -218,6 +218,7 @@ async def test_a_growing_backlog_is_drawn(fake_online: FakeWorkspace) -> None:
         for step in range(1, 6):
             seconds = 2 * step
             fake_online.outbox.figures = msgspec.structs.replace(fake_online.outbox.figures, pending=100 * step)
+            fake_online.version += 1
             await until(pilot, partial(_samples, pilot, step + 1))
         assert list(main_screen(pilot).dashboard.state.backlog.samples)[1:] == [100, 200, 300, 400, 500]
 

@@ -308,6 +308,7 @@ async def test_a_slow_server_holds_up_neither_the_panes_nor_leaving(fake_online:
         await until(pilot, lambda: slow.asked > asked)
         assert slow.asked == asked + 1
         fake_online.outbox.figures = msgspec.structs.replace(fake_online.outbox.figures, pending=77)
+        fake_online.version += 1
         await until(pilot, lambda: "77 pending" in shown(pilot))
     assert fake_online.team_open == 0
 

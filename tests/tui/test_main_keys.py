@@ -1,0 +1,309 @@
+"""The first screen from the keyboard and the mouse: ends, a way to an id, chips, orders, headings, panes, the mouse."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+
+from acode_tui.config import TuiSettings
+from acode_tui.domain.errors import DatabaseConnectionError
+from acode_tui.domain.states import STATE_ORDER, SessionState
+from acode_tui.storage.ports import OutboxStats, SchemaStatus
+from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.tui import reading
+from acode_tui.tui.layout import Layout
+from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.state import Space
+from acode_tui.tui.widgets.keyed_table import KeyedTable
+from acode_tui.tui.widgets.pane import Pane
+from acode_tui.tui.widgets.sessions.chips import StateChips
+from tests.tui.driving import (
+    SETTINGS,
+    browser,
+    main_screen,
+    over,
+    sessions,
+    shown,
+    toasts,
+    until,
+    until_listed,
+    with_page_size,
+)
+from tests.tui.fake import NOW, FakeWorkspace, conflict, fake_id
+
+USUAL = (120, 36)
+
+
+async def test_home_and_end_are_the_first_and_the_last_page_and_then_their_ends(fake: FakeWorkspace) -> None:
+    async with over(fake, settings=with_page_size(50)).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("end")
+        await until(pilot, lambda: table.keys_shown[-1] == fake_id(119))
+        assert table.row_count == 20
+        assert table.cursor_row == 19
+        assert "page 3 of 3" in shown(pilot)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: table.keys_shown[0] == fake_id(50))
+        assert "page 2 of 3" in shown(pilot)
+        await pilot.press("right_curly_bracket")
+        await until(pilot, lambda: table.row_count == 20)
+        await pilot.press("g", "end")
+        assert table.cursor_row == 19
+        await pilot.press("home")
+        await until(pilot, lambda: table.keys_shown[0] == fake_id(0))
+        await pilot.press("G", "home")
+        assert (table.cursor_row, table.row_count) == (0, 50)
+        assert "page 1 of 3" in shown(pilot)
+
+
+async def test_a_session_is_found_by_the_beginning_of_its_id_whatever_hides_it(fake: FakeWorkspace) -> None:
+    async with over(fake, settings=with_page_size(10)).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("number_sign", *fake_id(4)[:13], "enter")
+        await until(pilot, lambda: table.cursor_key == fake_id(4))
+        assert table.keys_shown[0] == fake_id(0)
+        await pilot.press("slash", *"memory", "enter")
+        await until(pilot, lambda: table.keys_shown[0] == fake_id(8))
+        await pilot.press("number_sign", *fake_id(77), "enter")
+        await until(pilot, lambda: table.keys_shown[0] == fake_id(77))
+        assert table.has_focus
+        assert table.cursor_key == fake_id(77)
+        assert ("jump", "search and filter were cleared to show it") in toasts(pilot)
+        assert "from here on" in shown(pilot)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: table.keys_shown[-1] == fake_id(76))
+
+
+async def test_an_id_that_is_not_there_or_not_enough_says_so_and_moves_nothing(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        before = table.keys_shown
+        await pilot.press("number_sign", *"ffff", "enter")
+        await until(pilot, lambda: len(toasts(pilot)) == 1)
+        await pilot.press("escape", "number_sign", *"0190", "enter")
+        await until(pilot, lambda: len(toasts(pilot)) == 2)
+        assert "120 ids begin with 0190\ntype more of it" in toasts(pilot)[1][1]
+        await pilot.press("escape")
+        assert table.has_focus
+        assert table.keys_shown == before
+
+
+async def test_chips_turn_states_on_and_off_by_key_and_by_click(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        model = main_screen(pilot).browser
+        await pilot.press("f", "space", "right", "right", "space")
+        await until(pilot, lambda: model.states == {SessionState.CREATED, SessionState.AWAITING_APPROVAL})
+        await until(pilot, lambda: "[○ Created]" in shown(pilot) and "[◆ Approval]" in shown(pilot))
+        await pilot.press("h", "a")
+        await until(pilot, lambda: not model.states and "[all]" in shown(pilot))
+        await pilot.press("escape")
+        assert table.has_focus
+        line = next(text for text in shown(pilot).splitlines() if "✗ Failed" in text and "○ Created" in text)
+        y = shown(pilot).splitlines().index(line)
+        await pilot.click(offset=(line.index("✗ Failed"), y))
+        await until(pilot, lambda: model.states == {SessionState.FAILED} and "[✗ Failed]" in shown(pilot))
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "[✗ Failed]" in shown(pilot) and "○ Created" not in shown(pilot))
+        pilot.app.query_one(StateChips).focus()
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: not model.states)
+
+
+async def test_orders_and_headings_are_turned_and_kept(fake: FakeWorkspace) -> None:
+    kept: list[Layout] = []
+    async with over(fake, save_layout=kept.append).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("d")
+        await until(pilot, lambda: " Today ─" in shown(pilot))
+        await pilot.press("O", "O")
+        await until(pilot, lambda: " Approval ─" in shown(pilot) and "order: state" in shown(pilot))
+        first = [fake_id(number) for number in range(120) if number % 9 == 1]
+        assert table.keys_shown[: len(first)] == first
+        await pilot.press("O", "d", "v", "M")
+        await until(pilot, lambda: not main_screen(pilot).query_one("#panes").display)
+        assert " Today ─" not in shown(pilot)
+        assert kept[-1] == Layout(sort="updated", grouped=False, panes=False, mouse=False)
+        assert [layout.sort for layout in kept[1:3]] == ["created", "state"]
+    again = over(fake, layout=Layout(sort="state", grouped=True, panes=False))
+    async with again.run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        assert table.keys_shown[0] == fake_id(1)
+        assert SessionState.AWAITING_APPROVAL is STATE_ORDER[0]
+        assert not main_screen(pilot).query_one("#panes").display
+
+
+async def test_the_cursor_never_stands_on_a_heading_and_a_click_there_does_nothing(fake: FakeWorkspace) -> None:
+    async with over(fake, layout=Layout(sort="state", grouped=True)).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        await until(pilot, lambda: " Executing ─" in shown(pilot))
+        lines = shown(pilot).splitlines()
+        heading = next(y for y, line in enumerate(lines) if " Executing ─" in line)
+        await pilot.click(offset=(20, heading))
+        assert table.cursor_row == 0
+        assert pilot.app.screen is main_screen(pilot)
+        await pilot.click(offset=(20, heading - 1))
+        above = table.cursor_row
+        await pilot.press("j")
+        assert table.cursor_row == above + 1
+        assert "● Executing" in _line(pilot, table)
+        await pilot.press("G", "g")
+        assert table.scroll_y == 0
+
+
+def _line(pilot: Pilot[int], table: KeyedTable) -> str:
+    """What stands on the line of the cursor."""
+    at = table._line_of[table.cursor_row] - round(table.scroll_y) + 1
+    return shown(pilot).splitlines()[table.region.y + at]
+
+
+async def test_rows_keep_their_places_while_somebody_points_at_one(
+    fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KeyedTable, "STILL_SECONDS", 3_600.0)
+    async with over(fake).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("j")
+        before = table.keys_shown
+        moved = msgspec.structs.replace(fake.store.sessions[7], task_description="touched just now", updated_at=NOW)
+        fake.store.sessions = [moved, *fake.store.sessions[:7], *fake.store.sessions[8:]]
+        fake.version += 1
+        await until(pilot, lambda: "touched just now" in shown(pilot))
+        assert table.keys_shown == before
+        assert table.cursor_key == fake_id(1)
+        table._let_go()
+        assert table.keys_shown[0] == moved.id
+        assert table.cursor_key == fake_id(1)
+
+
+async def test_keys_that_can_do_nothing_are_told(fake: FakeWorkspace) -> None:
+    keymap = {"snyc": "f5", "filter": "f6", "group": "s"}
+    settings = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=0.1, keymap=keymap))
+    async with over(fake, settings=settings).run_test(size=USUAL) as pilot:
+        await until_listed(pilot)
+        told = [message for title, message in toasts(pilot) if title == "keys"]
+        assert "tui.keymap: no key has the id 'snyc'; did you mean 'sync'?" in told
+        assert "tui.keymap: 's' is 'group' now, and no longer 'sync'" in told
+        await pilot.press("f6")
+        assert browser(pilot).choosing
+
+
+@pytest.mark.parametrize(
+    ("state", "look", "said"),
+    [
+        (SyncState.IDLE, "quiet", "✓ empty"),
+        (SyncState.SYNCING, "busy", "↑ syncing"),
+        (SyncState.AUTH_FAILED, "bad", "✗ auth failed"),
+    ],
+)
+async def test_the_outbox_is_quiet_busy_or_bad(fake: FakeWorkspace, state: SyncState, look: str, said: str) -> None:
+    fake.sync.figures = SyncStatus(state=state)
+    async with over(fake).run_test(size=USUAL) as pilot:
+        await until(pilot, lambda: said in shown(pilot))
+        assert _looks(pilot)["outbox"] == look
+
+
+async def test_every_pane_has_a_bad_look_in_colour_and_in_words(
+    fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.schema_status = SchemaStatus(tier="sqlite", version="1.2.0", target="1.2.0")
+    fake.sync.figures = SyncStatus(
+        state=SyncState.SCHEMA_MISMATCH,
+        reason="the team's schema is 9.0.0",
+        schema_version="9.0.0",
+        target_schema_version="1.2.0",
+        clock_offset_ms=-4_000,
+        holder="laptop (headless)",
+    )
+    fake.outbox.figures = OutboxStats(pending=3, failed=2)
+    fake.conflicts.conflicts = [conflict(0)]
+    monkeypatch.setattr(reading, "_space", lambda workspace: Space(free=12_000_000, total=10**12))
+    async with over(fake).run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: "✗ newer" in shown(pilot))
+        text = shown(pilot)
+        for said in ("schema mismatch", "✗ dead", "✗ clocks", "clocks 4.0 s apart", "disk full: 12.0 MB left"):
+            assert said in text, said
+        assert "pg is newer: update acode-tui" in text
+        assert "laptop (headless)" in text
+        assert set(_looks(pilot).values()) == {"bad"}
+
+
+def _looks(pilot: Pilot[int]) -> dict[str, str]:
+    panes = main_screen(pilot).query(Pane)
+    return {
+        pane.id or "": next(look for look in ("quiet", "busy", "bad") if pane.has_class(f"-{look}")) for pane in panes
+    }
+
+
+async def test_a_file_that_a_newer_program_has_migrated_is_told_in_its_pane(fake: FakeWorkspace) -> None:
+    async def newer() -> Any:
+        raise DatabaseConnectionError("the database has schema 9.0.0; this program knows 1.2.0 at most")
+
+    fake.schema = newer  # type: ignore[method-assign]
+    async with over(fake).run_test(size=USUAL) as pilot:
+        await until_listed(pilot)
+        await until(pilot, lambda: "✗ unusable" in shown(pilot))
+
+
+async def test_a_store_that_fails_is_told_in_the_frame_and_the_frame_heals_with_it(fake: FakeWorkspace) -> None:
+    working = fake.data_version
+
+    async def failing() -> int:
+        raise DatabaseConnectionError("cannot read the file: disk I/O error")
+
+    async with over(fake).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        before = table.keys_shown
+        fake.data_version = failing  # type: ignore[method-assign]
+        await until(pilot, lambda: "ACODE-DB-001 the store cannot be read" in shown(pilot))
+        assert "✗ ACODE-DB-001: cannot read the file: disk I/O error" in shown(pilot)
+        assert table.keys_shown == before
+        fake.data_version = working  # type: ignore[method-assign]
+        await until(pilot, lambda: "the store cannot be read" not in shown(pilot) and "120 sessions" in shown(pilot))
+
+
+async def test_a_worker_that_cannot_write_is_told_in_the_outbox(fake: FakeWorkspace) -> None:
+    fake.sync.figures = SyncStatus(state=SyncState.IDLE, reason="the disk is full")
+    async with over(fake).run_test(size=USUAL) as pilot:
+        await until(pilot, lambda: "✗ cannot write" in shown(pilot) and "the disk is full" in shown(pilot))
+        fake.sync.figures = SyncStatus(state=SyncState.IDLE)
+        await until(pilot, lambda: "✓ empty" in shown(pilot))
+
+
+async def test_a_store_that_fails_from_the_beginning_says_so_in_the_middle(fake: FakeWorkspace) -> None:
+    async def failing() -> int:
+        raise DatabaseConnectionError("cannot read the file", hint="free some space")
+
+    working, fake.data_version = fake.data_version, failing  # type: ignore[method-assign]
+    async with over(fake).run_test(size=USUAL) as pilot:
+        await until(pilot, lambda: "The workspace cannot be read" in shown(pilot) and "free some space" in shown(pilot))
+        fake.data_version = working  # type: ignore[method-assign]
+        await until_listed(pilot)
+
+
+async def test_every_key_of_the_first_screen_opens_what_it_says(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=USUAL) as pilot:
+        await until_listed(pilot)
+        for key in ("r", "c", "l", "m", "o", "h", "b", "i", "question_mark"):
+            await pilot.press(key)
+            await until(pilot, lambda: not isinstance(pilot.app.screen, MainScreen))
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+        await pilot.press("s")
+        await until(pilot, lambda: fake_online.sync.syncs == 1)
+        await pilot.press("p")
+        await until(pilot, lambda: fake_online.sync.paused == 1)
+        await until(pilot, lambda: "paused" in shown(pilot).splitlines()[0])
+        await pilot.press("p")
+        await until(pilot, lambda: fake_online.sync.resumed == 1)
+        table = sessions(pilot)
+        table.focus()
+        for key, row in (("j", 1), ("down", 2), ("k", 1), ("up", 0), ("G", 49), ("g", 0)):
+            await pilot.press(key)
+            assert table.cursor_row == row, key
+        for key, back in (("ctrl+d", "ctrl+u"), ("pagedown", "pageup")):
+            await pilot.press(key)
+            assert table.cursor_row > 5, key
+            await pilot.press(back)
+            assert table.cursor_row == 0, back
