@@ -1,84 +1,111 @@
-"""Pictures of the dashboard, as SVG. ``pytest tests/tui/test_snapshots.py --snapshot-update`` takes them anew."""
+"""Pictures of the first screen in its states: three sizes, and light, dark and ANSI themes where that tells more.
 
-from collections.abc import Awaitable, Callable
+``pytest tests/tui/test_snapshots.py --snapshot-update`` takes them anew. One running dashboard is pictured often.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
-from textual.pilot import Pilot
+from syrupy.assertion import SnapshotAssertion
 
+from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.sync.ports import SyncState, SyncStatus
-from acode_tui.tui.widgets.sessions.table import SessionTable
-from tests.tui.driving import main_screen, over, shown, still, until, until_listed
-from tests.tui.fake import NOW, FakeStore, FakeWorkspace, online, summary
+from acode_tui.tui import reading
+from acode_tui.tui.state import Space
+from tests.tui.driving import dashboard, over, until_listed
+from tests.tui.fake import NOW, FakeStore, FakeWorkspace, conflict, online, summary
 from tests.tui.test_import_screen import Scripted
+from tests.tui.test_screen_pictures import ANSI, LIGHT, SIZES, SMALL, USUAL, Pictures
 
-Compare = Callable[..., bool]
-Before = Callable[[Pilot[int]], Awaitable[None]]
-
-SMALL, USUAL, LARGE = (80, 24), (120, 36), (200, 60)
-
-
-def after(expected: str, *keys: str, rows: bool = True) -> Before:
-    """Wait for the first page, press keys, and wait for a text to be on screen."""
-
-    async def run(pilot: Pilot[int]) -> None:
-        await until(pilot, lambda: pilot.app.screen_stack and main_screen(pilot).query(SessionTable))
-        if rows:
-            await until_listed(pilot)
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause()
-        await until(pilot, lambda: expected in shown(pilot))
-        await still(pilot)
-
-    return run
+FALLING = [4_872 + 9 * (60 - number) ** 2 for number in range(60)]
+"""A backlog over the last minute."""
 
 
-def take(compare: Compare, workspace: FakeWorkspace, size: tuple[int, int], before: Before, **more: Any) -> None:
-    assert compare(over(workspace, **more), terminal_size=size, run_before=before)
+async def test_the_first_screen(snapshot: SnapshotAssertion) -> None:
+    app = over(online(FakeWorkspace()))
+    app.state.backlog.samples.extend(FALLING)
+    async with app.run_test(size=USUAL) as pilot:
+        await until_listed(pilot)
+        pictures = Pictures(pilot, snapshot)
+        await pictures.see("812 rec/s", "j")
+        await pictures.take("busy")
+        for theme in (LIGHT, ANSI):
+            app.theme = theme
+            await pictures.take(f"busy {theme}")
+        app.theme = "acode-night"
+        await pictures.see("order: state", "O", "O", "d", "f", "right", "right", "space", "right", "space")
+        await pictures.take("chosen", (SMALL, USUAL))
+        await pictures.see("matches “zebra”", "escape", "slash", *"zebra")
+        await pictures.take("nothing found", (SMALL,))
+        await pictures.see("its beginning", "escape", "escape", "v", "number_sign")
+        await pictures.take("jump without panes", (SMALL,))
 
 
-@pytest.mark.parametrize("size", [SMALL, USUAL, LARGE], ids=["80x24", "120x36", "200x60"])
-def test_the_first_screen(snap_compare: Compare, size: tuple[int, int]) -> None:
-    take(snap_compare, online(FakeWorkspace()), size, after("4,872"))
+async def test_everything_at_its_worst(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = online(FakeWorkspace())
+    workspace.sync.figures = SyncStatus(
+        state=SyncState.SCHEMA_MISMATCH,
+        reason="the team's schema is 9.0.0, newer than this program",
+        target="db.example.org:5432/runs",
+        holder="laptop (headless)",
+        schema_version="9.0.0",
+        target_schema_version="1.2.0",
+        clock_offset_ms=-4_000,
+        last_sync_at=NOW.replace(hour=6),
+    )
+    workspace.conflicts.conflicts = [conflict(number) for number in range(12)]
+    monkeypatch.setattr(reading, "_space", lambda workspace: Space(free=12_000_000, total=10**12))
+    async with over(workspace).run_test(size=USUAL) as pilot:
+        await until_listed(pilot)
+        pictures = Pictures(pilot, snapshot)
+        await pictures.see("✗ newer")
+        await pictures.take("worst", SIZES)
 
 
-@pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
-def test_an_empty_workspace(snap_compare: Compare, size: tuple[int, int]) -> None:
-    take(snap_compare, FakeWorkspace(0), size, after("Claude Code", rows=False), importer=Scripted())
-
-
-@pytest.mark.parametrize("size", [SMALL, USUAL], ids=["80x24", "120x36"])
-def test_the_teams_runs(snap_compare: Compare, size: tuple[int, int]) -> None:
-    workspace = online(FakeWorkspace(7))
-    workspace.team = FakeStore([summary(number) for number in range(40)])
-    take(snap_compare, workspace, size, after("source: team", "T"))
-
-
-def test_offline_with_a_backlog(snap_compare: Compare) -> None:
+async def test_offline_then_without_a_store(snapshot: SnapshotAssertion) -> None:
     workspace = FakeWorkspace()
     workspace.outbox.figures = OutboxStats(pending=48, oldest_pending_at=NOW.replace(hour=6))
-    workspace.sync.figures = SyncStatus(state=SyncState.OFFLINE, next_attempt_at=NOW.replace(second=59))
-    take(snap_compare, workspace, USUAL, after("next try"))
+    workspace.sync.figures = SyncStatus(
+        state=SyncState.OFFLINE, reason="db.example.org refused the connection", next_attempt_at=NOW.replace(second=59)
+    )
+    workspace.team = FakeStore([summary(number) for number in range(40)])
+
+    async def failing() -> int:
+        raise DatabaseConnectionError("cannot read .agent/workspace.db: disk I/O error", hint="look at the disk")
+
+    async with over(workspace).run_test(size=USUAL) as pilot:
+        await until_listed(pilot)
+        pictures = Pictures(pilot, snapshot)
+        await pictures.see("next try")
+        await pictures.take("offline", (USUAL,))
+        await pictures.see("source: team", "T")
+        await pictures.take("team", (SMALL, USUAL))
+        await pictures.see("source: local", "T")
+        workspace.data_version = failing  # type: ignore[method-assign]
+        await pictures.see("the store cannot be read")
+        await pictures.take("store", (USUAL,))
 
 
-def test_the_filter(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), SMALL, after("[○ Created]", "f", "space", "right", "right", "space"))
+async def test_before_there_is_anything(snapshot: SnapshotAssertion) -> None:
+    workspace, gate = FakeWorkspace(0), asyncio.Event()
+    workspace.sync.figures = msgspec.structs.replace(workspace.sync.figures, hint="")
 
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        await gate.wait()
+        yield workspace
 
-def test_a_search_without_a_match(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), SMALL, after("matches “zebra”", "slash", *"zebra", "enter"))
-
-
-def test_the_import_asks_first(snap_compare: Compare) -> None:
-    take(snap_compare, FakeWorkspace(), USUAL, after("Read the new ones?", "i"), importer=Scripted())
-
-
-def test_the_day_theme(snap_compare: Compare) -> None:
-    async def day(pilot: Pilot[int]) -> None:
-        await after("4,872")(pilot)
-        pilot.app.theme = "acode-day"
-        await still(pilot)
-
-    take(snap_compare, online(FakeWorkspace()), USUAL, day)
+    async with dashboard(workspace.root, opening, importer=Scripted()).run_test(size=USUAL) as pilot:
+        pictures = Pictures(pilot, snapshot)
+        await pictures.see("Opening the workspace")
+        await pictures.take("opening", (SMALL,))
+        gate.set()
+        await pictures.see("Claude Code")
+        await pictures.take("empty", (SMALL, USUAL))
+        await pictures.see("Read the new ones?", "i")
+        await pictures.take("import", (USUAL,))

@@ -42,7 +42,7 @@ class SchemaPane(Pane):
         if fault is not None:
             why, advice = line(fault.message, width), line(fault.hint or "update acode-tui", width)
             return [styled(why, "$text-error"), styled(advice, "$foreground")]
-        lines = [_tier("sqlite", schema.version, schema.target), self._remote(overview, width)]
+        lines = [_tier("sqlite", schema.version, schema.target, width), self._remote(overview, width)]
         if _is_newer(overview):
             return [
                 *lines,
@@ -67,7 +67,7 @@ class SchemaPane(Pane):
             state = _UNREACHED.get(sync.state, "not seen yet")
             name = f"{'pg':<7}" if 7 + len(state) <= width else "pg "
             return styled(name + state, "$foreground-muted")
-        return _tier("pg", sync.schema_version, sync.target_schema_version or sync.schema_version)
+        return _tier("pg", sync.schema_version, sync.target_schema_version or sync.schema_version, width)
 
 
 def _due(overview: Overview) -> int:
@@ -88,11 +88,11 @@ def _is_newer(overview: Overview) -> bool:
     return version_key(sync.schema_version) > version_key(sync.target_schema_version)
 
 
-def _tier(name: str, version: str | None, target: str) -> Content:
+def _tier(name: str, version: str | None, target: str, width: int) -> Content:
     if version == target:
         mark = ("✓", "$text-success")
     elif version is not None and version_key(version) > version_key(target):
-        mark = (f"✗ > {target}", "$text-error")
+        mark = (f"✗ > {target}" if width > 20 else "✗", "$text-error")
     else:
         mark = (f"→ {target}", "$text-warning")
     return Content.assemble((f"{name:<7}", "$foreground-muted"), (version or "none", "bold"), " ", mark)
