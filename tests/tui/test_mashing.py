@@ -84,7 +84,7 @@ async def mashed(root: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: 
 
 @pytest.mark.ac("AC-059")
 async def test_random_keys_over_hostile_data_meet_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await mashed(tmp_path, monkeypatch, seed=20260314, steps=80)
+    await mashed(tmp_path, monkeypatch, seed=20260314, steps=60)
 
 
 @pytest.mark.soak

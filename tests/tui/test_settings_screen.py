@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from acode_tui.config import Origin, keys, load
 from acode_tui.tui.preferences import Preference, place_path, put, read
@@ -75,7 +76,9 @@ async def test_what_the_environment_holds_and_what_does_not_fit_beside_another_a
         await until(pilot, lambda: "it must be at most persistence.sync.max_backoff_seconds" in shown(pilot))
         assert "max_backoff" not in place_path(fake.root, "workspace").read_text()
         _stand_on(pilot, "persistence.postgres.database")
-        await pilot.press("escape", "e", *"postgres://u:hunter2@db/x", "enter")
+        await pilot.press("escape", "e")
+        pilot.app.screen.query_one(Input).value = "postgres://u:hunter2@db/x"
+        await pilot.press("enter")
         await until(pilot, lambda: "✗ persistence.postgres.database" in shown(pilot))
         assert shown(pilot).count("hunter2") == 1, "only where it is being typed"
 
