@@ -54,7 +54,32 @@ def test_markers_are_found_on_functions_classes_and_modules(tmp_path: Path) -> N
     assert "| AC-004 |" in module.render(found)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_gallery_shows_every_scene_and_nothing_else() -> None:
+    module = script("make_gallery")
+    assert module.PAGE.read_text("utf-8") == module.page(), "run: uv run python docs/make_gallery.py"
+    shown = {file.name for file in module.FOLDER.iterdir()}
+    assert shown == {line.partition("(gallery/")[2][:-1] for line in module.page().splitlines() if "(gallery/" in line}
+
+
+async def test_a_picture_is_taken_and_a_scene_that_does_not_come_about_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from tests.tui import gallery
+
+    scene = next(scene for scene in gallery.SCENES if scene.name == "dashboard-small")
+    lost = replace(scene, name="lost", expected="nowhere to be seen", seconds=0.1)
+    monkeypatch.setattr(gallery, "SCENES", (lost, scene))
+    assert await script("make_gallery").make([], tmp_path) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["dashboard-small.svg"]
+    assert "Outbox" in (tmp_path / "dashboard-small.svg").read_text("utf-8")
+    assert "lost: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/gallery.md"]
+)
 def test_links_between_pages_lead_somewhere(name: str) -> None:
     import re
 

@@ -1,0 +1,198 @@
+"""The scenes of the gallery: the real dashboard over a workspace in memory that stands still.
+
+``docs/make_gallery.py`` takes them, so a picture changes only where the dashboard does.
+"""
+
+import atexit
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from acode_tui.demo.history import past_runs
+from acode_tui.domain.entities import SessionGraph, SessionSummary
+from acode_tui.domain.states import WorkState
+from acode_tui.storage.ports import OutboxStats
+from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.tui.app import Dashboard
+from acode_tui.tui.screens.artifact import ArtifactScreen
+from acode_tui.tui.screens.log import LogScreen
+from tests.tui.driving import over, shown, still, until, until_listed
+from tests.tui.fake import NOW, FakeOutbox, FakeWorkspace, online, record
+from tests.tui.test_import_screen import Scripted
+
+SMALL, USUAL, LARGE = (80, 24), (120, 36), (200, 60)
+_FLIGHT = [0] * 12 + [*range(100, 11_400, 700)] + [*range(11_400, 4_900, -300)]
+"""The backlog of somebody who was on an aeroplane until just now, second by second."""
+
+
+_SYNC = ("pending",) * 5 + ("retrying", "synced", "failed") + ("synced",) * 200
+
+
+def shop(count: int = 120) -> FakeWorkspace:
+    """A workspace with the runs of the demo's team, in memory."""
+    workspace = FakeWorkspace(0)
+    runs = list(past_runs(count, workspace_id=workspace.workspace_id, now=NOW, random=Random(5)))[::-1]
+    late = [NOW - run.updated_at for run in runs]
+    store = workspace.store
+    for number, (run, sync) in enumerate(zip(runs, _SYNC, strict=False)):
+        # The last ones have just been at work.
+        moved = late[number] - timedelta(minutes=2 + 7 * number) if number < 6 else timedelta()
+        store.sessions.append(_summary(run, sync, moved))
+        store.graphs[run.id] = run
+        calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
+        store.contents.update({each.id: each.content or b"" for call in calls for each in call.artifacts})
+    return workspace
+
+
+def _summary(run: SessionGraph, sync: str, moved: timedelta) -> SessionSummary:
+    calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
+    return SessionSummary(
+        id=run.id,
+        created_at=run.created_at + moved,
+        updated_at=run.updated_at + moved,
+        task_description=run.task_description,
+        state=run.state,
+        metadata=run.metadata,
+        user_id=run.user_id,
+        workspace_id=run.workspace_id,
+        task_count=len(run.tasks),
+        tasks_done=sum(task.state is WorkState.COMPLETED for task in run.tasks),
+        tool_call_count=len(calls),
+        artifact_count=sum(len(call.artifacts) for call in calls),
+        sync=sync,
+    )
+
+
+def team() -> FakeWorkspace:
+    """The same with a team's database that is draining a backlog."""
+    workspace = online(shop())
+    dead = record(3, attempts=10, dead=True, error="22P05: unsupported Unicode escape sequence")
+    workspace.outbox = FakeOutbox(workspace.outbox.figures, [record(1), record(2, attempts=1), dead])
+    workspace.team = shop(60).store
+    return workspace
+
+
+def offline() -> FakeWorkspace:
+    """The same without its network."""
+    workspace = shop()
+    workspace.outbox.figures = OutboxStats(pending=4_872, oldest_pending_at=NOW - timedelta(hours=3, minutes=12))
+    reason = "db.example.org:5432/runs does not answer"
+    workspace.sync.figures = SyncStatus(
+        state=SyncState.OFFLINE, reason=reason, next_attempt_at=NOW + timedelta(seconds=28), schema_version="1.2.0"
+    )
+    return workspace
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is pressed, and the text that shows that it is there. ``screen`` opens what no key leads to here;
+    ``seconds`` is how long the text may take, far beyond what it does."""
+
+    name: str
+    caption: str
+    expected: str
+    keys: tuple[str, ...] = ()
+    workspace: Callable[[], FakeWorkspace] = team
+    size: tuple[int, int] = USUAL
+    theme: str | None = None
+    screen: Callable[[FakeWorkspace], Screen[Any]] | None = None
+    importer: Callable[[], Any] | None = None
+    listed: bool = True
+    seconds: float = 20.0
+
+
+SCENES = (
+    Scene("dashboard", "The first screen: everything at a glance, and the sessions", "4,872"),
+    Scene("dashboard-small", "The same at 80 columns by 24 rows", "4,872", size=SMALL),
+    Scene("dashboard-large", "and at 200 by 60", "4,872", size=LARGE),
+    Scene("dashboard-day", "The light theme", "4,872", theme="acode-day"),
+    Scene("dashboard-ansi", "The terminal's own colours", "4,872", theme="ansi-dark"),
+    Scene("offline", "On an aeroplane: what is recorded waits, and no attempt is spent", "next try", workspace=offline),
+    Scene(
+        "empty",
+        "An empty workspace offers what lies on the machine",
+        "Claude Code",
+        workspace=partial(FakeWorkspace, 0),
+        importer=Scripted,
+        listed=False,
+    ),
+    Scene("import", "Importing asks first", "Read the new ones?", ("i",), importer=Scripted),
+    Scene("search", "Search as you type", "search: pool", ("slash", *"pool", "enter")),
+    Scene(
+        "session", "A session: tasks, steps, tool calls, artifacts, and its timeline", "took", ("enter", "+", "j", "j")
+    ),
+    Scene("diff", "An artifact: a diff as a diff", "strict: true", screen=lambda workspace: _diff_screen(workspace)),
+    Scene("team", "The whole team's runs, read from PostgreSQL", "source: team", ("T",)),
+    Scene("retries", "Records that the server refused, and dead letters", "22P05", ("r",)),
+    Scene("conflicts", "Versions that met, side by side", "Run all the tests", ("c",)),
+    Scene("health", "Health checks, and what would help", "unhealthy", ("h", "j", "j")),
+    Scene("log", "The program's own log, live", "sync.drained", screen=lambda _: _log_screen()),
+    Scene("help", "Every key of the screen", "Send the backlog", ("question_mark",)),
+)
+
+_LINES: tuple[dict[str, object], ...] = (
+    {"level": "info", "event": "workspace.opened", "database": "sqlite", "duration_ms": 12},
+    {"level": "info", "event": "sync.drained", "synced": 412, "superseded": 96, "conflicts": 0, "duration_ms": 231},
+    {"level": "warning", "event": "statement.slow", "operation": "page of sessions", "duration_ms": 118},
+    {"level": "warning", "event": "sync.conflict", "code": "ACODE-DB-006", "entity_type": "step", "winner": "remote"},
+    {
+        "level": "error",
+        "event": "sync.refused",
+        "table": "tool_calls",
+        "reason": "23503: no such parent",
+        "attempts": 3,
+    },
+    {"level": "info", "event": "sync.drained", "synced": 37, "superseded": 4, "conflicts": 1, "duration_ms": 48},
+)
+
+
+def _diff_screen(workspace: FakeWorkspace) -> ArtifactScreen:
+    """The first diff of the first run."""
+    run = workspace.store.graphs[workspace.store.sessions[0].id]
+    calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
+    return ArtifactScreen(next(each for call in calls for each in call.artifacts if "diff" in each.content_type))
+
+
+def _log_screen() -> LogScreen:
+    """The log, of a workspace that has one. The screen reads the file once it is drawn, so it stays until the end."""
+    folder = tempfile.mkdtemp(prefix="acode-gallery-")
+    atexit.register(shutil.rmtree, folder)
+    path = Path(folder) / "acode-tui.log"
+    stamps = ({"timestamp": f"2026-03-14T12:0{minute}:17.000000Z"} for minute in range(len(_LINES)))
+    path.write_text("".join(json.dumps({**stamp, **line}) + "\n" for stamp, line in zip(stamps, _LINES, strict=True)))
+    return LogScreen(path)
+
+
+async def take(scene: Scene) -> str:
+    """The picture of a scene, as SVG."""
+    workspace = scene.workspace()
+    app = over(workspace, **({"importer": scene.importer()} if scene.importer else {}))
+    async with app.run_test(size=scene.size) as pilot:
+        await _bring_about(app, pilot, scene, workspace)
+        return app.export_screenshot(title="acode-tui", simplify=True) + "\n"
+
+
+async def _bring_about(app: Dashboard, pilot: Pilot[int], scene: Scene, workspace: FakeWorkspace) -> None:
+    # A picture's clock stands still, so that the backlog's last minutes are told beforehand.
+    app.state.backlog.samples.extend(_FLIGHT)
+    if scene.listed:
+        await until_listed(pilot)
+    if scene.theme is not None:
+        app.theme = scene.theme
+    if scene.screen is not None:
+        app.push_screen(scene.screen(workspace))
+    for key in scene.keys:
+        await pilot.press({"+": "plus"}.get(key, key))
+        await pilot.pause()
+    await until(pilot, lambda: scene.expected in shown(pilot), seconds=scene.seconds)
+    await still(pilot)
