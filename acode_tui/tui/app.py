@@ -25,6 +25,7 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
+from acode_tui.tui import themes
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import commands
@@ -122,6 +123,10 @@ class Dashboard(App[int]):
 
     def get_default_screen(self) -> Screen[Any]:
         return MainScreen()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The colours behind diffs and found text, which no theme of Textual's knows."""
+        return themes.grounds(self.current_theme)
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._life.begin)

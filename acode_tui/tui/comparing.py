@@ -49,9 +49,9 @@ def side_by_side(fields: list[Field], width: int) -> Content:
             rows.append(
                 Content.assemble(
                     (f"{fit(name, _NAME - 1):<{_NAME}}", "$foreground-muted"),
-                    (_pad(one, room), "$foreground-muted" if field.same else "$text-error on $error 12%"),
+                    (_pad(one, room), "$foreground-muted" if field.same else "$text-error on $removed-ground"),
                     (f" {mark} ", "$foreground-muted"),
-                    (_pad(two, room), "$foreground-muted" if field.same else "$text-success on $success 12%"),
+                    (_pad(two, room), "$foreground-muted" if field.same else "$text-success on $added-ground"),
                 )
             )
     return Content("\n").join(rows)

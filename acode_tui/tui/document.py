@@ -141,9 +141,9 @@ def _diff_line(line: str) -> Content:
     elif line.startswith("@@"):
         style = "$text-accent"
     elif line.startswith("+"):
-        style = "$text-success on $success 12%"
+        style = "$text-success on $added-ground"
     elif line.startswith("-"):
-        style = "$text-error on $error 12%"
+        style = "$text-error on $removed-ground"
     return Content.styled(line, style) if line else Content("")
 
 

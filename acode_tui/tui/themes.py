@@ -1,5 +1,6 @@
 """The dashboard's own two themes; Textual's are there as well."""
 
+from textual.color import Color
 from textual.theme import Theme
 
 DEFAULT = "acode-night"
@@ -67,3 +68,29 @@ THEMES = (
         },
     ),
 )
+
+
+def grounds(theme: Theme) -> dict[str, str]:
+    """What lies behind a diff's lines and behind text that was found, for any theme, as variables of the styles.
+
+    A terminal's own sixteen colours know no shades: there a diff is told by its text alone.
+    """
+    if theme.ansi:
+        return {
+            "removed-ground": "ansi_default",
+            "added-ground": "ansi_default",
+            "found-text": "ansi_black",
+            "found-ground": "ansi_cyan",
+            "here-text": "ansi_black",
+            "here-ground": "ansi_yellow",
+        }
+    known = theme.to_color_system().generate() | theme.variables
+    background, warning = Color.parse(known["background"]), Color.parse(known["warning"])
+    return {
+        "removed-ground": background.blend(Color.parse(known["error"]), 0.12).hex6,
+        "added-ground": background.blend(Color.parse(known["success"]), 0.12).hex6,
+        "found-text": known["foreground"],
+        "found-ground": background.blend(warning, 0.25).hex6,
+        "here-text": known["background"],
+        "here-ground": warning.hex6,
+    }

@@ -2,9 +2,9 @@
 
 import pytest
 from textual.color import Color
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
-from acode_tui.tui.themes import THEMES
+from acode_tui.tui.themes import THEMES, grounds
 
 AA = 4.5
 TEXTS = ("foreground", "foreground-muted", "text-primary", "text-success", "text-warning", "text-error", "text-accent")
@@ -12,7 +12,7 @@ GROUNDS = ("background", "surface", "panel")
 
 
 def variables(theme: Theme) -> dict[str, str]:
-    return theme.to_color_system().generate() | theme.variables
+    return grounds(theme) | theme.to_color_system().generate() | theme.variables
 
 
 def solid(value: str, ground: Color) -> Color:
@@ -55,9 +55,10 @@ def test_the_cursor_the_selection_and_both_sides_of_a_diff_can_be_read(theme: Th
     pairs = {
         "cursor": (known["block-cursor-foreground"], known["block-cursor-background"]),
         "cursor without the keys": (known["block-cursor-blurred-foreground"], known["block-cursor-blurred-background"]),
-        "removed": (known["text-error"], f"{known['error']} 12%"),
-        "added": (known["text-success"], f"{known['success']} 12%"),
-        "found": (known["foreground"], f"{known['warning']} 25%"),
+        "removed": (known["text-error"], known["removed-ground"]),
+        "added": (known["text-success"], known["added-ground"]),
+        "found": (known["found-text"], known["found-ground"]),
+        "where one is": (known["here-text"], known["here-ground"]),
     }
     poor = {}
     for name, (text, ground) in pairs.items():
@@ -65,3 +66,16 @@ def test_the_cursor_the_selection_and_both_sides_of_a_diff_can_be_read(theme: Th
         if (ratio := contrast(solid(text, behind), behind)) < AA:
             poor[name] = round(ratio, 2)
     assert poor == {}
+
+
+@pytest.mark.parametrize("theme", [theme for theme in BUILTIN_THEMES.values() if theme.ansi], ids=lambda t: t.name)
+def test_no_text_of_the_terminals_own_colours_stands_on_its_own_colour(theme: Theme) -> None:
+    known = variables(theme)
+    pairs = {"removed": "text-error", "added": "text-success", "found": "found-text", "here": "here-text"}
+    assert [name for name, text in pairs.items() if known[text] == known[f"{name}-ground"]] == []
+    assert known["removed-ground"] == known["added-ground"] == "ansi_default"
+
+
+@pytest.mark.parametrize("theme", BUILTIN_THEMES.values(), ids=lambda theme: theme.name)
+def test_every_theme_has_the_colours_behind_diffs(theme: Theme) -> None:
+    assert all(Color.parse(value) for value in grounds(theme).values())

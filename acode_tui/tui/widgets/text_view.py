@@ -18,6 +18,9 @@ MAX_WIDTH = 10_000
 """Columns that can be scrolled to; what stands beyond them shows when lines are wrapped."""
 
 
+_FOUND = "$found-text on $found-ground"
+_HERE = "bold $here-text on $here-ground"
+
 Flow = tuple[list[Content], list[tuple[int, Content]], int]
 """Lines, the rows that they are shown as with the line that each belongs to, and the width of the widest."""
 
@@ -122,9 +125,9 @@ def _set_off(line: Content, needle: str, marked: bool) -> Content:
     start = plain.find(needle)
     # Letters that casefold to several would shift the places; such a line is set off as a whole.
     if start >= 0 and len(plain) != len(line.plain):
-        return line.stylize("$text on $warning 25%")
+        return line.stylize(_FOUND)
     while start >= 0:
-        line = line.stylize("$text on $warning 60%" if marked else "$text on $warning 25%", start, start + len(needle))
+        line = line.stylize(_HERE if marked else _FOUND, start, start + len(needle))
         start = plain.find(needle, start + len(needle))
     return line
 
