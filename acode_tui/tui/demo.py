@@ -27,12 +27,12 @@ from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.text import styled
 from acode_tui.tui.widgets.header import HeaderLine
 
-_SAYS: dict[Stage, tuple[str, str]] = {
+SAYS: dict[Stage, tuple[str, str]] = {
     Stage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
-    Stage.LOCAL: ("", "agents record here; for a team database to lose and find: pip install 'acode-tui[embedded]'"),
-    Stage.FAILED: ("", "agents record here; the demo's PostgreSQL could not be used, l shows why"),
+    Stage.LOCAL: ("", "local only; pip install 'acode-tui[embedded]' adds a team database"),
+    Stage.FAILED: ("", "local only: the demo's PostgreSQL could not be used, l shows why"),
     Stage.ONLINE: ("n", "cuts the network: the agents go on, and the outbox fills"),
-    Stage.CUT: ("n", "restores the network, which is cut: nothing is lost, the outbox fills"),
+    Stage.CUT: ("n", "restores the network, which is cut: nothing is lost, it all waits"),
     Stage.RESTORED: ("n", "cuts the network, which is back: the outbox drains, oldest first"),
 }
 
@@ -60,7 +60,7 @@ class DemoLine(Widget):
 
     def render(self) -> RenderResult:
         self._shown = self._show.stage
-        key, text = _SAYS[self._shown]
+        key, text = SAYS[self._shown]
         role = "$text-error" if self._shown is Stage.CUT else "$foreground"
         return Content.assemble(
             (" demo ", "bold $text-warning reverse"),
@@ -119,7 +119,7 @@ class DemoDashboard(Dashboard):
 
     async def action_network(self) -> None:
         if self.demo.network is None:
-            self.tell("network", _SAYS[self.demo.stage][1])
+            self.tell("network", SAYS[self.demo.stage][1])
         else:
             await self.demo.turn_network()
 

@@ -13,7 +13,7 @@ from acode_tui.demo.folder import demo_folder
 from acode_tui.demo.server import EmbeddedServer, installation, server_owner
 from acode_tui.demo.show import Options, Show, Stage
 from acode_tui.sync.ports import SyncState
-from acode_tui.tui.demo import DemoDashboard
+from acode_tui.tui.demo import SAYS, DemoDashboard
 from acode_tui.tui.ports import DashboardWorkspace
 from tests.memory import folder_for_tests
 from tests.tui.driving import NothingFound, shown, toasts, until
@@ -131,3 +131,9 @@ async def test_a_server_that_cannot_be_started_leaves_the_rest_at_work(home: Pat
         await until(pilot, lambda: [title for title, _ in toasts(pilot)] == ["ACODE-DB-001"])
         await until(pilot, lambda: "could not be used" in shown(pilot))
         await until(pilot, lambda: "Executing" in shown(pilot))
+
+
+def test_what_the_line_says_is_whole_on_the_smallest_terminal() -> None:
+    for stage in Stage:
+        key, text = SAYS[stage]
+        assert len(f" demo   {key} {text} ") <= 80, text

@@ -90,7 +90,7 @@ def test_nothing_of_the_users_is_in_it_and_nothing_is_left_after_sigterm(place: 
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     terminal = Terminal("demo", "--local", "--agents", "1", environment=environment)
     try:
-        terminal.until(b"agents record here")
+        terminal.until(b"local only; pip install")
         terminal.until(b"sessions")
         assert [folder.stat().st_mode & 0o777 for folder in temporary.iterdir()] == [0o700]
         terminal.process.send_signal(signal.SIGTERM)

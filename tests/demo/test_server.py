@@ -1,0 +1,61 @@
+"""The demo's PostgreSQL: ended with its demo, and what a killed demo left is told from what is somebody else's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from acode_tui.demo.server import EmbeddedServer, _environment, end_server, installation
+from acode_tui.domain.errors import DatabaseConnectionError
+
+WAITS = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+
+
+def noted(folder: Path, pid: int | str) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "postmaster.pid").write_text(f"{pid}\n{folder}/data\n")
+
+
+def test_a_server_that_was_left_is_ended(tmp_path: Path) -> None:
+    with subprocess.Popen([*WAITS, str(tmp_path / "data")], stdin=subprocess.PIPE) as left:
+        noted(tmp_path, left.pid)
+        end_server(tmp_path)
+        assert left.wait(timeout=30) < 0
+
+
+@pytest.mark.parametrize("pid", ["", "nonsense", 2**22 + 1])
+def test_a_note_of_nobody_ends_nobody(tmp_path: Path, pid: int | str) -> None:
+    noted(tmp_path, pid)
+    end_server(tmp_path)
+
+
+def test_a_number_that_is_another_process_by_now_is_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen(WAITS, stdin=subprocess.PIPE) as other:
+        noted(tmp_path, other.pid)
+        end_server(tmp_path)
+        assert other.poll() is None
+        other.communicate()
+        assert other.returncode == 0
+
+
+def test_a_program_that_fails_says_which_and_what_goes_without(tmp_path: Path) -> None:
+    programs = tmp_path / "installed" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "psql").write_text("#!/bin/sh\necho 'psql: error: no such place' >&2\nexit 2\n")
+    (programs / "psql").chmod(0o755)
+    tmp_path.chmod(0o755)
+    with pytest.raises(DatabaseConnectionError, match=r"psql.*demo --local"):
+        EmbeddedServer(tmp_path, tmp_path / "installed").execute("SELECT 1")
+
+
+def test_no_variable_of_the_users_reaches_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSERVICE", "production")
+    monkeypatch.setenv("PGPASSWORD", "sentinel")
+    assert not [name for name in _environment() if name.startswith("PG")]
+
+
+def test_the_extra_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert installation() is not None
+    monkeypatch.setattr("acode_tui.demo.server.PACKAGE", "no_such_package_at_all")
+    assert installation() is None
