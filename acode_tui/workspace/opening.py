@@ -8,7 +8,7 @@ from pathlib import Path
 
 from acode_tui.config import ConfigWatch, Settings, current_user, load_settings, resolve_path
 from acode_tui.config.root import AGENT_DIR, find_root
-from acode_tui.config.workspace_id import keep_id, known_ids
+from acode_tui.config.workspace_id import keep_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.domain.ids import new_id
@@ -128,10 +128,9 @@ def _prepared(root: Path, database: Path, settings: Settings) -> bool:
     """Make what is missing, with the modes it should have; True if the file is new. Raises AcodeError."""
     agent_dir = root / AGENT_DIR
     if not has_content(database):
-        from acode_tui.storage.sqlite.backup_files import read_backups
+        from acode_tui.ops.lived import has_lived
 
-        backups = resolve_path(root, settings.backup.directory)
-        require_content(database, has_lived=bool(known_ids(agent_dir) or read_backups(backups)[0]))
+        require_content(database, has_lived=has_lived(root, settings))
     is_new = prepare_file(database)
     require_rights(database)
     tighten(agent_dir, PRIVATE_FOLDER)

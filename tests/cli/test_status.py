@@ -132,7 +132,7 @@ def test_pending_migrations_are_degraded_and_stay_pending(run: Run, recorded: Re
     assert trace(root) == before
 
 
-@pytest.mark.parametrize("damage", ["noise", "page", "truncated"])
+@pytest.mark.parametrize("damage", ["noise", "page", "truncated", "emptied"])
 def test_a_damaged_database_is_unhealthy_and_untouched(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
     database = root / ".agent" / "workspace.db"
     data = bytearray(database.read_bytes())
@@ -141,7 +141,7 @@ def test_a_damaged_database_is_unhealthy_and_untouched(run: Run, recorded: Recor
     elif damage == "page":
         data[4096 * 4 : 4096 * 5] = b"\xa5" * 4096
     else:
-        del data[len(data) // 2 :]
+        del data[len(data) // 2 if damage == "truncated" else 0 :]
     database.write_bytes(data)
     before = trace(root)
     result = run("status", "--json")

@@ -14,8 +14,11 @@ from acode_tui.ops.health import rules
 from acode_tui.ops.health.examine import Look, examine, unattended
 from acode_tui.ops.health.report import Finding, HealthReport
 from acode_tui.ops.health.target import TargetLook, look_at_target
+from acode_tui.ops.lived import has_lived
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SchemaStatus
+from acode_tui.storage.sqlite.connection import has_content
+from acode_tui.storage.sqlite.faults import require_content
 from acode_tui.storage.sqlite.vitals import FileVitals, library_version
 
 KEPT_SECONDS = 3.0
@@ -76,7 +79,7 @@ class HealthWatch:
         async def schema() -> Finding:
             local: SchemaStatus | AcodeError
             try:
-                local = await unattended(self._file.schema)
+                local = await unattended(lambda: self._file.schema())
             except AcodeError as error:
                 local = error
             return rules.judge_schema(local, await asyncio.shield(target), packaged("postgres")[-1].version)
@@ -88,10 +91,10 @@ class HealthWatch:
             return rules.judge_queue(facts, can_drain=can_drain, now=now, limits=self._limits)
 
         async def dead_letters() -> Finding:
-            return rules.judge_dead_letters(await unattended(self._file.dead_letters), self._limits)
+            return rules.judge_dead_letters(await unattended(lambda: self._file.dead_letters()), self._limits)
 
         async def conflicts() -> Finding:
-            return rules.judge_conflicts(await unattended(self._file.conflicts), self._limits)
+            return rules.judge_conflicts(await unattended(lambda: self._file.conflicts()), self._limits)
 
         async def storage() -> Finding:
             usage = await unattended(lambda: shutil.disk_usage(_existing(self._database)))
@@ -134,6 +137,9 @@ class HealthWatch:
 
     @property
     def _file(self) -> FileVitals:
+        """The file, asked for in the thread that looks at it. Raises IntegrityError if its content is gone."""
+        if not has_content(self._database):
+            require_content(self._database, has_lived=has_lived(self._root, self._settings()))
         # Its answer comes before the check's own time is up, and says more than that it did not come.
         return FileVitals(self._database, seconds=self._limits.check_timeout_seconds * 0.8)
 
