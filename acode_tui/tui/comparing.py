@@ -1,16 +1,21 @@
 """Two versions of one row side by side: field by field, what differs set off. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
 from textual.content import Content
 
-from acode_tui.domain.display import fit
-from acode_tui.tui.text import pretty_json
+from acode_tui.domain.display import cell_width
+from acode_tui.tui.text import line, pretty_json
 
 _UNTOLD = ("id", "sessionId", "workspaceId")
 _NAME = 16
+MAX_LINES = 60
+"""Lines that are shown of one field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +45,47 @@ def side_by_side(fields: list[Field], width: int) -> Content:
     room = max((width - _NAME - 5) // 2, 10)
     rows = []
     for field in fields:
-        left, right = _wrapped(field.local, room), _wrapped(field.remote, room)
-        for index in range(max(len(left), len(right))):
-            name = field.name if index == 0 else ""
-            one = left[index] if index < len(left) else ""
-            two = right[index] if index < len(right) else ""
-            mark = " " if field.same else "│"
+        name = line(field.name, _NAME - 1)
+        for one, two, same in _beside(_lines(field.local), _lines(field.remote), room):
             rows.append(
                 Content.assemble(
-                    (f"{fit(name, _NAME - 1):<{_NAME}}", "$foreground-muted"),
-                    (_pad(one, room), "$foreground-muted" if field.same else "$text-error on $removed-ground"),
-                    (f" {mark} ", "$foreground-muted"),
-                    (_pad(two, room), "$foreground-muted" if field.same else "$text-success on $added-ground"),
+                    (name + " " * (_NAME - cell_width(name)), "$foreground-muted"),
+                    (_pad(one, room), "$foreground-muted" if same else "$text-error on $removed-ground"),
+                    (f" {' ' if same else '│'} ", "$foreground-muted"),
+                    (_pad(two, room), "$foreground-muted" if same else "$text-success on $added-ground"),
                 )
             )
+            name = ""
     return Content("\n").join(rows)
+
+
+def _beside(local: list[str], remote: list[str], room: int) -> Iterator[tuple[str, str, bool]]:
+    """Rows of both sides in so many columns, equal lines next to each other, and whether they are equal."""
+    matched = SequenceMatcher(None, local, remote, autojunk=False).get_opcodes()
+    for tag, first, last, other_first, other_last in matched:
+        left = [row for text in local[first:last] for row in _folded(text, room)]
+        right = [row for text in remote[other_first:other_last] for row in _folded(text, room)]
+        yield from ((one, two, tag == "equal") for one, two in zip_longest(left, right, fillvalue=""))
 
 
 def _fields(payload: msgspec.Raw) -> dict[str, str]:
     decoded: Any = msgspec.json.decode(payload)
     if not isinstance(decoded, dict):
         return {"value": pretty_json(decoded)}
-    return {str(name): pretty_json(value) for name, value in decoded.items()}
+    return {str(name): pretty_json(_in_order(value)) for name, value in decoded.items()}
 
 
-def _wrapped(text: str | None, room: int) -> list[str]:
-    if text is None:
-        return ["(absent)"]
-    rows: list[str] = []
-    for line in text.split("\n")[:60]:
-        rows += [str(part) for part in Content(line).fold(room)] if line else [""]
-    return rows[:60]
+def _in_order(value: Any) -> Any:
+    """The same with the keys of every object in order: the team's database keeps them in another one."""
+    return msgspec.json.decode(msgspec.json.encode(value, order="sorted"))
+
+
+def _lines(text: str | None) -> list[str]:
+    return ["(absent)"] if text is None else text.split("\n")[:MAX_LINES]
+
+
+def _folded(text: str, room: int) -> list[str]:
+    return [str(part) for part in Content(text).fold(room)][:MAX_LINES] if text else [""]
 
 
 def _pad(text: str, room: int) -> str:

@@ -194,3 +194,21 @@ def test_the_manual_names_every_key_that_can_be_remapped() -> None:
     tables = (bindings.APP, bindings.MAIN, bindings.SESSION, bindings.VIEWER, bindings.RETRIES, bindings.CONFLICTS)
     ids = {binding.id for table in (*tables, bindings.LOG, bindings.TREE, bindings.SCROLL) for binding in table}
     assert {id_ for id_ in ids if f"`{id_}`" not in page} == set()
+
+
+def test_keys_in_another_order_are_no_difference_and_equal_lines_stand_beside_each_other() -> None:
+    local = msgspec.Raw(b'{"metadata": {"b": 1, "a": [1], "only": "here"}, "name": "x"}')
+    remote = msgspec.Raw(b'{"name": "x", "metadata": {"a": [1], "b": 1}}')
+    assert [field.name for field in compare(local, remote) if not field.same] == ["metadata"]
+    same_order = msgspec.Raw(b'{"metadata": {"only": "here", "a": [1], "b": 1}, "name": "x"}')
+    assert all(field.same for field in compare(local, same_order))
+    shown = side_by_side(compare(local, remote), 80).plain.splitlines()
+    assert [row.split() for row in shown if '"a": [' in row] == [['"a":', "[", '"a":', "["]]
+    assert [row.split()[-1] for row in shown if "only" in row] == ["│"]
+
+
+def test_a_field_with_a_hostile_name_is_shown_by_name() -> None:
+    version = msgspec.Raw(msgspec.json.encode({"\x1b[31m\u202e" + "字" * 20: 1}))
+    shown = side_by_side(compare(version, version), 60).plain
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown

@@ -19,7 +19,7 @@ from acode_tui.tui.faults import told_fault
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import styled
-from acode_tui.tui.times import ago, number, span, stamp
+from acode_tui.tui.times import ago, duration, number, span, stamp
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
@@ -183,7 +183,7 @@ def _row(conflict: Conflict, now: datetime) -> Row:
         "state": ("✓ reviewed", "quiet") if conflict.reviewed_at else ("◆ new", "wait"),
         "entity": (f"{conflict.entity_type} {conflict.entity_id}", "plain"),
         "winner": (conflict.winner, "plain"),
-        "apart": (span(apart), "quiet"),
+        "apart": (span(apart) if apart.total_seconds() >= 1 else duration(apart), "quiet"),
         "when": (ago(conflict.detected_at, now), "quiet"),
     }
 
@@ -206,8 +206,9 @@ def _detail(conflict: Conflict, width: int, target: str | None, zone: tzinfo | N
         ),
         Content.assemble(("met     ", "$foreground-muted"), stamp(conflict.detected_at, zone), f", {reviewed}"),
         styled(f"{conflict.entity_type} {conflict.entity_id}", "$foreground-muted"),
-        styled(f"session {conflict.session_id}", "$foreground-muted"),
-        Content(""),
     ]
+    if conflict.session_id != conflict.entity_id:
+        head.append(styled(f"session {conflict.session_id}", "$foreground-muted"))
+    head.append(Content(""))
     fields = compare(conflict.local_payload, conflict.remote_payload)
     return Content("\n").join([*head, side_by_side(fields, width)])
