@@ -25,10 +25,13 @@ from acode_tui.demo.network import Network
 from acode_tui.demo.plot import Plot
 from acode_tui.demo.script import Script
 from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer
+from acode_tui.demo.transcripts import write_transcripts
+from acode_tui.domain.clock import system_clock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.files import make_private_folder, replacing
 from acode_tui.workspace import Workspace, open_workspace
 
+TRANSCRIPTS = 12
 USER = "ada@example.org"
 _LOOK_SECONDS = 0.2
 
@@ -77,6 +80,7 @@ class Show:
         self.stage = Stage.LOCAL if server is None else Stage.STARTING
         self.network: Network | None = None
         self._home = home
+        self._transcripts = home / "transcripts"
         self._server = server
         self._options = options
         self._sleep = sleep
@@ -85,9 +89,10 @@ class Show:
         self._turning = asyncio.Lock()
 
     def prepare(self) -> Settings:
-        """Make the workspace's folder and its configuration; answers the settings. Without this nothing is there."""
+        """Make the workspace's folder, its configuration and what there is to import; answers the settings."""
         make_private_folder(self.root / ".agent")
         self._configure(online=False)
+        write_transcripts(self._transcripts, TRANSCRIPTS, now=system_clock(), random=self._random)
         return load_settings(self.root)
 
     def watched_by(self, audience: Audience) -> None:
@@ -196,7 +201,7 @@ class Show:
     def _configure(self, *, online: bool) -> None:
         settings = {
             "identity": {"user": USER},
-            "ingest": {"roots": [str(self._home / "transcripts")]},
+            "ingest": {"roots": [str(self._transcripts)]},
             "persistence": {
                 "postgres": {"enabled": online, **address(self._home / "network"), "connect_timeout_seconds": 3.0},
                 "sync": {"interval_seconds": 5.0, "initial_backoff_seconds": 4.0, "max_backoff_seconds": 20.0},

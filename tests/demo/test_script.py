@@ -3,14 +3,18 @@
 from collections import Counter
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 from acode_tui.demo.agents import record
 from acode_tui.demo.history import OPEN, past_runs
 from acode_tui.demo.script import DEAD_LETTER, REFUSED_TOOL, Run, Script
+from acode_tui.demo.transcripts import write_transcripts
 from acode_tui.domain.graph_validation import validate_graph
 from acode_tui.domain.states import SessionState
 from acode_tui.domain.validation import Limits
+from acode_tui.ingest.discover import discover
+from acode_tui.ingest.service import import_transcripts
 from acode_tui.workspace import Workspace
 
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -53,6 +57,18 @@ def test_the_history_may_be_stored_as_it_is_and_leaves_something_to_decide() -> 
     states = Counter(graph.state for graph in graphs)
     assert states[SessionState.COMPLETED] > states[SessionState.FAILED] > 0
     assert sum(states[state] for state in OPEN) >= 8
+
+
+async def test_the_transcripts_are_what_the_import_reads(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "transcripts"
+    write_transcripts(folder, 5, now=NOW, random=Random(7))
+    found = await discover([folder])
+    assert {each.format for each in found} == {"claude-code"}
+    report = await import_transcripts(workspace.transcripts, found, workspace_id=workspace.workspace_id)
+    assert (report.files, report.sessions, report.errors, report.skipped_lines) == (5, 5, (), 0)
+    assert report.tool_calls > 20
+    states = {session.state for session in await workspace.store.list()}
+    assert states <= {SessionState.COMPLETED, SessionState.FAILED, SessionState.EXECUTING}
 
 
 async def test_an_agent_records_what_the_script_says(workspace: Workspace) -> None:

@@ -1,0 +1,60 @@
+"""Transcripts as Claude Code leaves them, of made-up runs: what the demo's dashboard finds to import."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from acode_tui.demo.script import Run, Script
+from acode_tui.files import make_private_folder, replacing
+
+_PROJECT = Path("projects") / "-home-ada-src-shop"
+
+
+def write_transcripts(folder: Path, count: int, *, now: datetime, random: Random) -> None:
+    """Write so many into ``folder``, where the agent would."""
+    project = folder / _PROJECT
+    make_private_folder(project)
+    script = Script(random, pace=25)
+    for number in range(count):
+        run = script.run()
+        session = str(uuid.UUID(int=random.getrandbits(128), version=4))
+        started = now - timedelta(days=2 + number)
+        with replacing(project / f"{session}.jsonl") as file:
+            file.writelines(json.dumps(line).encode() + b"\n" for line in _lines(run, session, started))
+
+
+def _lines(run: Run, session: str, at: datetime) -> Iterator[dict[str, Any]]:
+    number = 0
+
+    def line(role: str, content: Any, **message: Any) -> dict[str, Any]:
+        return {
+            "type": role,
+            "sessionId": session,
+            "uuid": f"{session[:8]}-{number}",
+            "timestamp": at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "cwd": run.metadata["cwd"],
+            "gitBranch": run.metadata["gitBranch"],
+            "version": "2.1.39",
+            "message": {"role": role, "content": content, **message},
+        }
+
+    for job in run.jobs:
+        yield line("user", job.title)
+        for move in job.moves:
+            for call in move.calls:
+                number += 1
+                known = {"id": f"msg-{number}", "model": run.metadata["models"][0]}
+                text = call.content.text if call.content is not None else "done"
+                if call.tool == "assistant":
+                    at += timedelta(seconds=call.seconds)
+                    yield line("assistant", [{"type": "text", "text": text}], **known)
+                    continue
+                use = {"type": "tool_use", "id": f"toolu-{number}", "name": call.tool, "input": call.parameters}
+                yield line("assistant", [use], **known)
+                at += timedelta(seconds=call.seconds)
+                result = {"type": "tool_result", "tool_use_id": use["id"], "content": call.error or text}
+                yield line("user", [{**result, "is_error": bool(call.error)}])
