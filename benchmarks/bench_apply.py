@@ -4,12 +4,8 @@ The floor is a bare batched ``unnest`` upsert of the same rows into the same tab
 settling. Row by row is what a naive sync would do. Over a proxy with 50 ms round trips, round trips are what counts.
 """
 
-import asyncio
-import shutil
 import statistics
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -25,8 +21,9 @@ from acode_tui.storage.postgres.rows import PG_TYPES, column_values, stored_colu
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from benchmarks.result import Measure, at_least
+from benchmarks.servers import measured_on_a_server
 from tests.fault_proxy import fault_proxy
-from tests.pg import Server, make_server
+from tests.pg import Server
 from tests.storage.runs import make_run, plain, records
 
 WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"
@@ -40,16 +37,7 @@ FAR_FLOOR = 1_500.0
 
 def run() -> list[Measure]:
     """Measure everything; a row a number."""
-    folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
-    try:
-        server = make_server(folder, fsync="on", full_page_writes="on")
-        server.start()
-        try:
-            return asyncio.run(_measure(server))
-        finally:
-            server.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return measured_on_a_server(_measure)
 
 
 async def _measure(server: Server) -> list[Measure]:

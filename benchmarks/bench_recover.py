@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,23 +14,15 @@ from benchmarks.bench_apply import new_database
 from benchmarks.bench_sync import SETTINGS, URL, drain, fill, peak_mib
 from benchmarks.result import Measure, at_least, at_most
 from benchmarks.scale import sized
-from tests.pg import Server, make_server
+from benchmarks.servers import measured_on_a_server
+from tests.pg import Server
 
 ROWS = 100_000
 
 
 def run() -> list[Measure]:
     """Measure everything; a row a number."""
-    folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
-    try:
-        server = make_server(folder, fsync="on", full_page_writes="on")
-        server.start()
-        try:
-            return asyncio.run(_measure(server))
-        finally:
-            server.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return measured_on_a_server(_measure)
 
 
 async def _measure(server: Server) -> list[Measure]:

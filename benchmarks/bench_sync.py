@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -27,9 +26,10 @@ from acode_tui.workspace import Workspace
 from benchmarks.bench_apply import bare_rate, mixed, new_database
 from benchmarks.result import Measure, at_least, at_most, within
 from benchmarks.scale import sized
+from benchmarks.servers import measured_on_a_server
 from benchmarks.timing import milliseconds, timed
 from tests.fault_proxy import FaultProxy, fault_proxy
-from tests.pg import Server, make_server
+from tests.pg import Server
 from tests.storage.runs import make_run
 
 URL = "ACODE_POSTGRES_URL"
@@ -50,16 +50,7 @@ SETTINGS = Settings(
 
 def run() -> list[Measure]:
     """Measure everything; a row a number."""
-    folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
-    try:
-        server = make_server(folder, fsync="on", full_page_writes="on")
-        server.start()
-        try:
-            return asyncio.run(_measure(server))
-        finally:
-            server.stop("immediate")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return measured_on_a_server(_measure)
 
 
 async def _measure(server: Server) -> list[Measure]:

@@ -16,6 +16,18 @@ _JSON_FIELDS = {
 }
 
 
+_NOT_CONTENT = ("updatedAt", "syncVersion", "workspaceId")
+"""When, how often and by which workspace a row was sent does not make it another row."""
+
+
+def content_digest(entity: Entity) -> bytes:
+    """SHA-256 over everything a row says but for its ``updated_at``, ``sync_version`` and workspace.
+
+    An artifact's content is in it by its hash.
+    """
+    return canonical_digest(entity, without=_NOT_CONTENT)
+
+
 def canonical_digest(entity: Entity, *, without: tuple[str, ...] = (), content_sha256: str | None = None) -> bytes:
     """SHA-256 over a row's columns, by JSON name, but for those left out.
 

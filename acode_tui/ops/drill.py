@@ -23,6 +23,7 @@ from acode_tui.ops.recover import find_workspace
 from acode_tui.ops.restore import restore_backup
 from acode_tui.ops.team import open_pool
 from acode_tui.ops.validate import compare_sessions, pages
+from acode_tui.processes import is_alive
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.backup_files import Backup, read_backups
 from acode_tui.storage.sqlite.building import read_counts
@@ -243,15 +244,5 @@ async def _scratch(beside: Path) -> AsyncIterator[Path]:
 def _sweep(beside: Path) -> None:
     for left in beside.glob(f"{_SCRATCH}*"):
         pid = left.name.removeprefix(_SCRATCH).partition("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and not is_alive(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

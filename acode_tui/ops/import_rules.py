@@ -5,16 +5,13 @@ from typing import TypeVar
 
 import msgspec
 
-from acode_tui.domain.canonical import canonical_digest
+from acode_tui.domain.canonical import content_digest
 from acode_tui.domain.entities import Entity, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ExportError
 from acode_tui.domain.schema import TABLES
 
 N = TypeVar("N", bound=Entity)
 S = TypeVar("S", TaskGraph, StepGraph, ToolCallGraph)
-
-_STAMPS = ("updatedAt", "syncVersion", "workspaceId")
-"""Fields that do not make a row another one."""
 
 
 class Overwrites(ExportError):
@@ -48,7 +45,7 @@ def unless_it_overwrites(given: SessionGraph, stored: SessionGraph) -> SessionGr
     rows = _Rows(stored)
     for entity in given.entities():
         there = rows.like(entity)
-        if there is not None and _content(entity) != _content(there):
+        if there is not None and content_digest(entity) != content_digest(there):
             raise Overwrites("the run is stored with other content")
     return newest_of(given, stored)
 
@@ -103,8 +100,4 @@ class _Rows:
 def _wins(given: Entity, there: Entity) -> bool:
     if given.updated_at != there.updated_at:
         return given.updated_at > there.updated_at
-    return _content(given) > _content(there)
-
-
-def _content(entity: Entity) -> bytes:
-    return canonical_digest(entity, without=_STAMPS)
+    return content_digest(given) > content_digest(there)

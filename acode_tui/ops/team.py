@@ -1,10 +1,10 @@
-"""The way to the team's database for work that needs no open workspace."""
+"""The way to the team's database, for reading."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from acode_tui.config import Misconfigured, Settings, resolve_postgres
+from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings, resolve_postgres
 from acode_tui.domain.errors import SyncError
 from acode_tui.logs import add_secrets
 
@@ -25,6 +25,13 @@ async def open_pool(settings: Settings) -> "AsyncIterator[ReadPool]":
     if isinstance(address, Misconfigured):
         raise SyncError(address.reason, hint=address.hint)
     add_secrets(address.secrets)
+    async with pool_to(address, postgres) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def pool_to(address: PostgresTarget, postgres: PostgresSettings) -> "AsyncIterator[ReadPool]":
+    """Connections to an address that is known already."""
     # Here, not above: what never talks to PostgreSQL need not load the driver.
     from acode_tui.storage.postgres.connection import ReadPool
 

@@ -7,21 +7,10 @@ a form that survives both databases (``domain.canonical``).
 
 from typing import Literal
 
-from acode_tui.domain.canonical import canonical_digest
+from acode_tui.domain.canonical import content_digest as content_digest
 from acode_tui.domain.entities import Entity
 
 Winner = Literal["local", "remote"]
-
-_NOT_CONTENT = ("updatedAt", "syncVersion", "workspaceId")
-"""When, how often and by which workspace a row was sent does not make it another row."""
-
-
-def content_digest(entity: Entity) -> bytes:
-    """SHA-256 over everything a row says but for its ``updated_at``, ``sync_version`` and workspace.
-
-    An artifact's content is in it by its hash.
-    """
-    return canonical_digest(entity, without=_NOT_CONTENT)
 
 
 def same_content(local: Entity, remote: Entity) -> bool:

@@ -67,20 +67,11 @@ class Operations:
     @asynccontextmanager
     async def _team_pool(self) -> "AsyncIterator[ReadPool]":
         target = self.sync.require_target()
-        # Here, not above: a process that stays local need not load the driver.
-        from acode_tui.storage.postgres.connection import ReadPool
+        # Here, not above: a process that stays local need not load any of it.
+        from acode_tui.ops.team import pool_to
 
-        postgres = self.settings.persistence.postgres
-        pool = ReadPool(
-            target,
-            size=postgres.pool_size,
-            connect_timeout=postgres.connect_timeout_seconds,
-            command_timeout=postgres.command_timeout_seconds,
-        )
-        try:
+        async with pool_to(target, self.settings.persistence.postgres) as pool:
             yield pool
-        finally:
-            await pool.close()
 
     async def backup(self, *, progress: "Progress | None" = None) -> "Backup":
         """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""

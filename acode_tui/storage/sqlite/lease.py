@@ -4,7 +4,6 @@ Whoever holds the token may acknowledge; a holder that stops beating loses it wh
 process of this machine that is gone. An old token is never valid again.
 """
 
-import os
 import sqlite3
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ import msgspec
 
 from acode_tui.domain.errors import SyncError
 from acode_tui.domain.times import format_time, parse_time
+from acode_tui.processes import is_alive
 
 SECONDS = 20.0
 """How long a lease outlives its last heartbeat: a standby takes over within 30 s of a holder's death."""
@@ -72,7 +72,7 @@ def is_live(lease: Lease, now: datetime, host: str) -> bool:
     """Whether its holder may still be at work."""
     if lease.expires_at <= now:
         return False
-    return not (lease.holder == f"{host}:{lease.pid}" and not _is_alive(lease.pid))
+    return not (lease.holder == f"{host}:{lease.pid}" and not is_alive(lease.pid))
 
 
 def acquire(
@@ -107,13 +107,3 @@ def require(connection: sqlite3.Connection, token: str) -> None:
 def release(connection: sqlite3.Connection, token: str) -> bool:
     """Give it up, so that a standby need not wait for it to expire. Answers whether it was held."""
     return connection.execute(_RELEASE, (token,)).rowcount > 0
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,0 +1,25 @@
+"""A PostgreSQL of one's own for a benchmark, as durable as a team's."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from benchmarks.result import Measure
+from tests.pg import Server, make_server
+
+
+def measured_on_a_server(measure: Callable[[Server], Coroutine[Any, Any, list[Measure]]]) -> list[Measure]:
+    """What ``measure`` finds on a server that lives as long as it takes."""
+    folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
+    try:
+        server = make_server(folder, fsync="on", full_page_writes="on")
+        server.start()
+        try:
+            return asyncio.run(measure(server))
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
