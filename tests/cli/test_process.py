@@ -60,7 +60,15 @@ def test_every_help_text_has_an_example_and_a_sentence(path: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["session", "list", "--help"], ["db", "--help"], ["completion", "bash"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["session", "list", "--help"],
+        ["demo", "--help"],
+        ["db", "--help"],
+        ["completion", "bash"],
+    ],
 )
 def test_help_and_version_import_no_driver_and_no_dashboard(arguments: list[str]) -> None:
     code = (
