@@ -1,7 +1,10 @@
 """What an import costs, against the time that msgspec needs merely to decode the same lines.
 
 ``python -m benchmarks.bench_import`` prints the rows; ``run()`` returns them. The transcripts are made here,
-from a fixed seed, in the proportions of real ones: a third of the bytes is progress, results carry whole files.
+from fixed seeds, in the proportions of real ones: a third of the bytes is progress, results carry whole files.
+
+The target is that of a tree of transcripts, as it is first imported: opening the workspace is not counted, starting
+the process that reads is. A single file is read and stored by one process, and stands there for information.
 """
 
 import asyncio
@@ -10,7 +13,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,10 +28,12 @@ from acode_tui.ingest.registry import ReadContext, format_named
 from acode_tui.ingest.usage import Claims
 from acode_tui.workspace import open_workspace
 from benchmarks.result import Measure, at_most, within
+from benchmarks.scale import sized
 
 SEED = 20260105
 STEPS = 400
 FILES = 1_000
+TREE = 12
 REPEATS = 7
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 _SENTENCE = "the form validates input before it reaches the store and returns early on a blank field"
@@ -43,36 +48,50 @@ def run() -> list[Measure]:
 async def _run() -> list[Measure]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        claude = root / "00000000-0000-4000-8000-000000000001.jsonl"
-        codex = root / "rollout-2026-01-05T12-00-00-00000000-0000-4000-8000-000000000002.jsonl"
-        claude.write_bytes(b"".join(line + b"\n" for line in claude_lines(STEPS)))
-        codex.write_bytes(b"".join(line + b"\n" for line in codex_lines(STEPS)))
         measures = []
-        for path, name in ((claude, "claude-code"), (codex, "codex")):
-            floor = _best(partial(_decode, path))
-            read = _best(partial(_read, path, name))
-            stored = await _import(root / "ws" / name, path)
+        for name, lines in (("claude-code", claude_lines), ("codex", codex_lines)):
+            tree = root / name
+            tree.mkdir()
+            # Quick, there are just enough of them for a process of its own to read them.
+            paths = [_write(tree, lines(STEPS, number)) for number in range(sized(TREE, 5 if name == "codex" else 4))]
+            floor = _best(partial(_decode, paths[:1]))
+            read = _best(partial(_read, paths[0], name))
+            stored = await _import(root / "ws" / name, paths[:1], REPEATS)
             measures.append(within(f"import {name}: read", read, "ms", floor, 8))
-            measures.append(within(f"import {name}: read and stored", stored, "ms", floor, 8))
+            measures.append(_beside(f"import {name}: one file read and stored", stored, floor))
+            floor = _best(partial(_decode, paths), sized(REPEATS, 3))
+            stored = await _import(root / "ws" / f"{name}-tree", paths, sized(REPEATS, 3))
+            measures.append(within(f"import {name}: {len(paths)} files read and stored", stored, "ms", floor, 8))
         measures.append(await _recheck(root / "tree", root / "ws" / "tree"))
         return measures
 
 
-def _best(work: Callable[[], object]) -> float:
+def _write(folder: Path, lines: list[bytes]) -> Path:
+    path = folder / f"{len(list(folder.iterdir())):08d}-0000-4000-8000-000000000000.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def _beside(name: str, value: float, floor: float) -> Measure:
+    return Measure(name=name, value=value, unit="ms").beside(floor)
+
+
+def _best(work: Callable[[], object], repeats: int = REPEATS) -> float:
     """Milliseconds of the quickest run."""
     best = float("inf")
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         started = time.perf_counter()
         work()
         best = min(best, time.perf_counter() - started)
     return best * 1_000
 
 
-def _decode(path: Path) -> None:
+def _decode(paths: Sequence[Path]) -> None:
     decode = msgspec.json.Decoder().decode
-    with open(path, "rb") as source:
-        for line in source:
-            decode(line)
+    for path in paths:
+        with open(path, "rb") as source:
+            for line in source:
+                decode(line)
 
 
 def _read(path: Path, name: str) -> None:
@@ -88,12 +107,12 @@ def _read(path: Path, name: str) -> None:
         format_named(name).read(WholeLines(source, path.stat().st_size), context)
 
 
-async def _import(workspace: Path, path: Path) -> float:
+async def _import(workspace: Path, paths: Sequence[Path], repeats: int) -> float:
     """Reading and storing, each time into a new workspace; opening it is not counted."""
     best = float("inf")
-    for index in range(REPEATS):
+    for index in range(repeats):
         async with open_workspace(workspace / str(index)) as ws:
-            found = await discover([path])
+            found = await discover(paths)
             started = time.perf_counter()
             await import_transcripts(ws.transcripts, found, workspace_id=ws.workspace_id)
             best = min(best, time.perf_counter() - started)
@@ -105,7 +124,7 @@ async def _recheck(tree: Path, workspace: Path) -> Measure:
     for index in range(FILES):
         native = f"{index:08d}-0000-4000-8000-000000000000"
         path = tree / f"{native}.jsonl"
-        path.write_bytes(b"".join(line + b"\n" for line in claude_lines(1, session=native)))
+        path.write_bytes(b"".join(line + b"\n" for line in claude_lines(1, index)))
         os.utime(path, (START.timestamp(), START.timestamp()))
     async with open_workspace(workspace) as ws:
         await import_transcripts(ws.transcripts, await discover([tree]), workspace_id=ws.workspace_id)
@@ -138,9 +157,10 @@ class _Writer:
         self.lines.append(json.dumps(record, separators=(",", ":")).encode())
 
 
-def claude_lines(steps: int, *, session: str = "00000000-0000-4000-8000-000000000001") -> list[bytes]:
-    """A Claude Code session of about nine kilobytes a step."""
-    writer = _Writer(SEED)
+def claude_lines(steps: int, number: int = 0) -> list[bytes]:
+    """A Claude Code session of about nine kilobytes a step; each number is another session."""
+    session = f"{number:08d}-0000-4000-8000-000000000000"
+    writer = _Writer(SEED + number)
 
     def line(kind: str, **fields: Any) -> None:
         common = {
@@ -161,7 +181,7 @@ def claude_lines(steps: int, *, session: str = "00000000-0000-4000-8000-00000000
     for step in range(steps):
         if step % 20 == 0:
             line("user", message={"role": "user", "content": writer.text(30)})
-        message_id, call_id = f"msg_{step:024d}", f"toolu_{step:022d}"
+        message_id, call_id = f"msg_{number:08d}{step:016d}", f"toolu_{number:08d}{step:014d}"
         usage = {"input_tokens": 3, "cache_read_input_tokens": 50_000, "output_tokens": step % 200}
 
         def said(block: dict[str, Any], step: int = step, id_: str = message_id, usage: dict[str, Any] = usage) -> None:
@@ -192,14 +212,15 @@ def claude_lines(steps: int, *, session: str = "00000000-0000-4000-8000-00000000
     return writer.lines
 
 
-def codex_lines(steps: int) -> list[bytes]:
-    """A Codex rollout of about six kilobytes a step."""
-    writer = _Writer(SEED + 1)
+def codex_lines(steps: int, number: int = 0) -> list[bytes]:
+    """A Codex rollout of about six kilobytes a step; each number is another session."""
+    session = f"{number:08d}-0000-4000-8000-000000000001"
+    writer = _Writer(SEED + number)
 
     def line(kind: str, **payload: Any) -> None:
         writer.add({"timestamp": writer.stamp, "type": kind, "payload": payload})
 
-    line("session_meta", id="00000000-0000-4000-8000-000000000002", cwd="/home/dev/src/shop", cli_version="0.104.0")
+    line("session_meta", id=session, cwd="/home/dev/src/shop", cli_version="0.104.0")
     for step in range(steps):
         if step % 20 == 0:
             prompt = writer.text(40)

@@ -1,6 +1,5 @@
 """Finding transcripts on this machine: a walk that opens no file and survives loops of links."""
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -39,6 +38,8 @@ async def discover(roots: Sequence[Path | str], formats: Iterable[str] | None = 
 
     ``formats`` leaves out files whose path hints at another format. Runs off the event loop.
     """
+    import asyncio
+
     return await asyncio.to_thread(find, [Path(root) for root in roots], formats)
 
 

@@ -5,28 +5,36 @@ with its cursors, and the next import goes on from there.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 import msgspec
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.validation import Limits
+from acode_tui.ingest.apart import GroupSource, worthwhile
 from acode_tui.ingest.cursor import FileStat, cursor_key, unchanged
 from acode_tui.ingest.discover import FoundTranscript
-from acode_tui.ingest.file_reader import FileReader, Reading, UnknownFormatError
+from acode_tui.ingest.file_reader import FileReader
+from acode_tui.ingest.group_reader import FileDue, FileRead, GroupReader, in_groups
 from acode_tui.ingest.peek import reading_order
 from acode_tui.ingest.registry import MAX_REPORTED, Counts, format_named
 from acode_tui.ingest.state import decode_state, is_current, is_open
 from acode_tui.ingest.usage import Claims
+from acode_tui.ingest.wire import Settings
 from acode_tui.storage.ports import TranscriptFile, TranscriptLog
 
-GROUP_FILES = 50
-GROUP_BYTES = 4 * 1024 * 1024
-"""A group ends at whichever comes first; a larger file is a group of its own."""
+MOST_WAITING = 2
+"""Groups that may be on their way to the disk while the next is read. What waits for a commit shares the next one, and
+an index page that several groups change is then written once.
+"""
+
+_Readable: TypeAlias = tuple[Path, TranscriptFile, FileRead]
+"""A file that was read: its path, its cursor, and the rest."""
 
 
 class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -66,12 +74,6 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 ProgressCallback = Callable[[ImportProgress], None]
-
-
-class _Due(NamedTuple):
-    path: Path
-    size: int
-    known: TranscriptFile | None
 
 
 class _Tally:
@@ -138,41 +140,52 @@ class _Import:
         self._format = format
         self._progress = progress
         self._reader = FileReader(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
-        self._tally = _Tally()
         self._claims = Claims()
+        settings = Settings(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
+        self._source = GroupSource(GroupReader(self._reader, log.prepare, self._claims), self._claims, settings)
+        self._tally = _Tally()
         self._done = 0
         self._bytes_done = 0
         self._bytes_total = 0
 
     async def run(self) -> ImportReport:
-        known = await self._log.known()
-        due = await asyncio.to_thread(self._choose, known)
-        self._bytes_total = sum(file.size for file in due)
-        self._done = len(self._found) - len(due)
-        self._tell()
-        # While one group is on its way to the disk, the next is read.
-        storing: asyncio.Task[None] | None = None
+        storing: deque[asyncio.Task[None]] = deque()
         try:
-            for group in _groups(due):
-                readings = await asyncio.to_thread(self._read_group, group)
-                if storing is not None:
-                    await storing
-                storing = asyncio.create_task(self._finish_group(group, readings))
-            if storing is not None:
-                await storing
+            known = await self._log.known()
+            due = await asyncio.to_thread(self._choose, known)
+            self._bytes_total = sum(file.size for file in due)
+            self._done = len(self._found) - len(due)
+            self._tell()
+            groups = list(in_groups(due))
+            for group, following in zip(groups, [*groups[1:], None], strict=False):
+                files = await asyncio.to_thread(self._source.read, group, following)
+                storing.append(asyncio.create_task(self._finish_group(group, files)))
+                while len(storing) > MOST_WAITING:
+                    await storing.popleft()
+            while storing:
+                await storing.popleft()
         finally:
-            if storing is not None and not storing.done():
-                storing.cancel()
-                await asyncio.gather(storing, return_exceptions=True)
+            self._source.stop()
+            for task in storing:
+                task.cancel()
+            await asyncio.gather(*storing, return_exceptions=True)
+            if self._source.is_apart:
+                await asyncio.to_thread(self._source.close)
         return self._tally.report(len(self._found))
 
-    async def _finish_group(self, group: Sequence[_Due], readings: Sequence[Reading]) -> None:
-        await self._store(readings)
+    async def _finish_group(self, group: Sequence[FileDue], files: Sequence[FileRead]) -> None:
+        readable = []
+        for due, file in zip(group, files, strict=True):
+            if file.cursor is None:
+                self._tally.issue(due.path, file.problem)
+            else:
+                readable.append((due.path, file.cursor, file))
+        await self._store(readable)
         self._done += len(group)
         self._bytes_done += sum(file.size for file in group)
         self._tell(str(group[-1].path))
 
-    def _choose(self, known: dict[str, TranscriptFile]) -> list[_Due]:
+    def _choose(self, known: dict[str, TranscriptFile]) -> list[FileDue]:
         """The files to read, in reading order. An unchanged file costs the stat that found it."""
         due = []
         for item in self._found:
@@ -186,53 +199,39 @@ class _Import:
                 if not aged and is_current(cursor.state):
                     self._tally.unchanged += 1
                     continue
-            due.append(_Due(item.path, item.size, cursor))
+            due.append(FileDue(item.path, item.size, cursor))
+        if worthwhile(due, self._log.prepare):
+            self._source.start_process()
         if due:
-            held: dict[str, bytes] = {}
             for cursor in known.values():
                 state = decode_state(cursor.state)
-                if state.claimed:
-                    held[state.session] = held.get(state.session, b"") + state.claimed
-            self._claims = Claims(held)
+                self._claims.note(state.session, state.claimed)
         return sorted(due, key=lambda file: reading_order(file.path)) if len(due) > 1 else due
 
-    def _read_group(self, group: Sequence[_Due]) -> list[Reading]:
-        readings = []
-        for file in group:
-            try:
-                readings.append(self._reader.read(file.path, file.known, self._claims))
-            except OSError as error:
-                self._tally.issue(file.path, error.strerror or type(error).__name__)
-            except UnknownFormatError:
-                self._tally.issue(file.path, "not a transcript of a known format; name it with --format")
-        return readings
-
-    async def _store(self, readings: Sequence[Reading]) -> None:
-        if not readings:
+    async def _store(self, readable: Sequence[_Readable]) -> None:
+        if not readable:
             return
         try:
-            results = await self._log.save_many([(item.cursor, item.parsed.graphs) for item in readings])
+            results = await self._log.save_many([(cursor, file.runs) for _, cursor, file in readable])
         except ValidationError as error:
-            if len(readings) == 1:
-                self._tally.issue(readings[0].path, error.message)
+            if len(readable) == 1:
+                self._tally.issue(readable[0][0], error.message)
                 return
             # One file's content is refused: the others are stored without it.
-            for item in readings:
+            for item in readable:
                 await self._store([item])
             return
-        for item, result in zip(readings, results, strict=True):
-            self._count(item, result.written)
+        for (path, _, file), result in zip(readable, results, strict=True):
+            self._count(path, file, result.written)
 
-    def _count(self, reading: Reading, written: int) -> None:
-        parsed = reading.parsed
-        self._tally.counts.add(parsed.counts)
-        self._tally.skipped += parsed.skipped.count
+    def _count(self, path: Path, file: FileRead, written: int) -> None:
+        self._tally.counts.add(file.counts)
+        self._tally.skipped += file.skipped.count
         self._tally.written += written
-        path = reading.path
-        for line, why in parsed.skipped.named:
+        for line, why in file.skipped.named:
             self._tally.issue(path, why, line)
-        if parsed.skipped.count > MAX_REPORTED:
-            self._tally.issue(path, f"{parsed.skipped.count - MAX_REPORTED} more lines were skipped")
+        if file.skipped.count > MAX_REPORTED:
+            self._tally.issue(path, f"{file.skipped.count - MAX_REPORTED} more lines were skipped")
 
     def _tell(self, current: str = "") -> None:
         if self._progress is not None:
@@ -245,16 +244,3 @@ class _Import:
                     current=current,
                 )
             )
-
-
-def _groups(files: Sequence[_Due]) -> Iterator[list[_Due]]:
-    group: list[_Due] = []
-    size = 0
-    for file in files:
-        if group and (len(group) >= GROUP_FILES or size + file.size > GROUP_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(file)
-        size += file.size
-    if group:
-        yield group

@@ -50,15 +50,23 @@ class Claims:
     def __init__(self, known: Mapping[str, bytes] | None = None) -> None:
         self._holder: dict[bytes, str] = {}
         for holder, claimed in (known or {}).items():
-            self._note(holder, claimed)
+            self.note(holder, claimed)
 
-    def _note(self, holder: str, claimed: bytes) -> None:
+    def note(self, holder: str, claimed: bytes) -> None:
+        """What a session has claimed elsewhere; what is claimed already stays as it is."""
         for start in range(0, len(claimed), CLAIM_BYTES):
             self._holder.setdefault(claimed[start : start + CLAIM_BYTES], holder)
 
     def claim(self, holder: str, keys: list[bytes]) -> list[bool]:
         """For each key whether ``holder`` counts it: it does if it was the first to claim it."""
         return [self._holder.setdefault(key, holder) == holder for key in keys]
+
+    def held(self) -> dict[str, bytes]:
+        """What each session has claimed: what another ``Claims`` is made of."""
+        keys: dict[str, list[bytes]] = {}
+        for key, holder in self._holder.items():
+            keys.setdefault(holder, []).append(key)
+        return {holder: b"".join(claimed) for holder, claimed in keys.items()}
 
 
 def claim_key(message_id: str, request_id: str) -> bytes:

@@ -336,16 +336,20 @@ class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class TranscriptLog(Protocol):
     """Which transcripts were read, and how far."""
 
+    def prepare(self, graph: SessionGraph, new: bool) -> Any:
+        """The run in the form that ``save_many`` takes, made of plain lists, strings, numbers and bytes.
+
+        ``new``: it is likely not stored yet. Where this is a function of a module, another process may find it by its
+        name and call it there. Raises ValidationError for what cannot be stored.
+        """
+        ...
+
     async def known(self) -> dict[str, TranscriptFile]:
         """Every file read so far, by path, in one query."""
         ...
 
-    async def save(self, file: TranscriptFile, graphs: Sequence[SessionGraph]) -> SaveResult:
-        """A file's runs and its cursor, in one transaction."""
-        ...
-
-    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[SessionGraph]]]) -> tuple[SaveResult, ...]:
-        """Several files in one transaction: all of them, or none."""
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:
+        """Several files in one transaction, each with its prepared runs and its cursor: all of them, or none."""
         ...
 
 

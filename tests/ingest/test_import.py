@@ -239,10 +239,10 @@ class RefusingLog:
     async def known(self) -> dict[str, TranscriptFile]:
         return dict(self.files)
 
-    async def save(self, file: TranscriptFile, graphs: Sequence[SessionGraph]) -> SaveResult:
-        return (await self.save_many([(file, graphs)]))[0]
+    def prepare(self, graph: SessionGraph, new: bool) -> Any:
+        return graph
 
-    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[SessionGraph]]]) -> tuple[SaveResult, ...]:
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:
         if any(graph.task_description == self.refused for _, graphs in items for graph in graphs):
             raise ValidationError("task_description", "is refused")
         self.files.update({file.path: file for file, _ in items})

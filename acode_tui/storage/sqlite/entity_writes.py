@@ -61,10 +61,10 @@ def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) ->
     return found
 
 
-def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) -> rows.Row:
-    """The outbox record of a written row (as ``rows.to_row`` made it), in the order of the outbox's insert.
+def payload_of(kind: EntityType, row: rows.Row) -> str:
+    """The outbox payload of a row as ``rows.to_row`` made it.
 
-    The payload is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
+    It is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
     Raises ValidationError where a text holds what the team's database never could.
     """
     try:
@@ -73,14 +73,22 @@ def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) 
         raise _unstorable(kind, row) from None
     if b"\\u0000" in payload:
         _require_storable(kind, row)
+    return payload.decode()
+
+
+def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str, payload: str | None = None) -> rows.Row:
+    """The outbox record of a written row, in the order of the outbox's insert.
+
+    ``payload`` is the row's, where it was made before. Raises what ``payload_of`` raises.
+    """
     name = kind.value
     return (
         f"{name}:{row[0]}:{row[_STAMP[kind]]}",
         row[0] if kind is EntityType.SESSION else row[1],
         name,
         row[0],
-        str(operation),
-        payload.decode(),
+        operation.value,
+        payload_of(kind, row) if payload is None else payload,
         now,
         now,
     )

@@ -5,20 +5,21 @@ again only where the graph's ``updated_at`` is later (a session's last activity 
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from acode_tui.domain.clock import TICK, MonotonicClock
-from acode_tui.domain.entities import Artifact, Entity, SessionGraph
+from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite import entity_writes, rows
+from acode_tui.storage.sqlite.prepared import PreparedRows, PreparedRun, prepare_run, session_id, tables
 
 _UPDATED = {kind: table.column_names.index("updated_at") for kind, table in TABLES.items()}
 _VERSION = {kind: table.column_names.index("sync_version") for kind, table in TABLES.items() if table.mutable}
@@ -32,16 +33,29 @@ _STORED_IDS = {
     if not table.mutable
 }
 
+_CONTENT = TABLES[EntityType.ARTIFACT].column_names.index("content")
+
+_Planned: TypeAlias = tuple[rows.Row, str | None]
+"""A row to be written, and its payload where that was made before."""
+
+_Written: TypeAlias = tuple[rows.Row, str]
+"""A row that will be written, and its stamp."""
+
 
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
     """See ``RunStateStore.save``. Part of a unit of work; the graph has been validated."""
-    save = _Save(connection, graph.id, clock)
-    save.session(graph)
+    return save_run(connection, prepare_run(graph, new=False), clock)
+
+
+def save_run(connection: sqlite3.Connection, run: PreparedRun, clock: MonotonicClock) -> SaveResult:
+    """The same of a run whose rows were made before."""
+    save = _Save(connection, session_id(run), clock)
+    save.compare(tables(run))
     return save.write()
 
 
 class _Save:
-    """One comparison of a graph with what is stored, and the writes that follow from it."""
+    """One comparison of a run with what is stored, and the writes that follow from it."""
 
     def __init__(self, connection: sqlite3.Connection, session_id: str, clock: MonotonicClock) -> None:
         self._connection = connection
@@ -49,29 +63,27 @@ class _Save:
         self._clock = clock
         self._ticked: str | None = None
         session = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
-        self._is_new = session is None
-        self._stored: dict[EntityType, dict[str, rows.Row]] = {
-            EntityType.SESSION: {} if session is None else {session_id: session}
-        }
-        self._inserts: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
-        self._updates: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
+        self._session: rows.Row | None = session
+        self._inserts: dict[EntityType, list[_Planned]] = {kind: [] for kind in TABLES}
+        self._updates: dict[EntityType, list[_Planned]] = {kind: [] for kind in TABLES}
         self._unchanged = 0
 
-    def session(self, graph: SessionGraph) -> None:
-        """Compare the whole graph; children first, so that a parent's stamp is never behind what is below it."""
-        latest: str | None = None
-        for event in graph.events:
-            self._append_only(event)
-        for task in graph.tasks:
-            below: str | None = None
-            for step in task.steps:
-                deeper: str | None = None
-                for call in step.tool_calls:
-                    added = [self._append_only(artifact) for artifact in call.artifacts]
-                    deeper = _later(deeper, self._compare(call, _last(added)))
-                below = _later(below, self._compare(step, deeper))
-            latest = _later(latest, self._compare(task, below))
-        self._compare(graph, latest)
+    def compare(self, run: Sequence[PreparedRows]) -> None:
+        """Compare the whole run; children first, so that a parent's stamp is never behind what is below it."""
+        below: dict[EntityType, dict[str, str]] = {kind: {} for kind in TABLES}
+        for part in reversed(run):
+            if not part.rows:
+                continue
+            table = TABLES[part.kind]
+            written = self._compare(part, below[part.kind]) if table.mutable else self._append_only(part)
+            if table.parent is None or part.kind is EntityType.SESSION_EVENT:
+                continue
+            column, kind = table.parent
+            parent, above = table.column_names.index(column), below[kind]
+            for row, stamp in written:
+                known = above.get(row[parent])
+                if known is None or stamp > known:
+                    above[row[parent]] = stamp
 
     def write(self) -> SaveResult:
         """Do what the comparison found."""
@@ -81,11 +93,11 @@ class _Save:
         records: list[rows.Row] = []
         for kind in TABLES:
             if new := self._inserts[kind]:
-                rows.insert_many(self._connection, rows.INSERT[kind], new)
-                records += [entity_writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
+                rows.insert_many(self._connection, rows.INSERT[kind], [row for row, _ in new])
+                records += [entity_writes.outbox_row(kind, row, Operation.INSERT, now, made) for row, made in new]
             if changed := self._updates[kind]:
-                self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
-                records += [entity_writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
+                self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row, _ in changed])
+                records += [entity_writes.outbox_row(kind, row, Operation.UPDATE, now, made) for row, made in changed]
         entity_writes.enqueue_rows(self._connection, records)
         return SaveResult(
             inserted={kind: len(new) for kind, new in self._inserts.items() if new},
@@ -99,57 +111,62 @@ class _Save:
             self._ticked = format_time(self._clock.tick())
         return self._ticked
 
-    def _compare(self, entity: Entity, below: str | None) -> str | None:
-        """Plan a mutable row's write. Answers its stamp if it is written; ``below`` is the latest stamp under it."""
-        kind = entity.kind
-        row = rows.to_row(entity)
+    def _compare(self, part: PreparedRows, below: dict[str, str]) -> list[_Written]:
+        """Plan the writes of mutable rows; ``below`` has the latest stamp written under each. Answers what is written
+        and its stamp.
+        """
+        kind = part.kind
         at, version = _UPDATED[kind], _VERSION[kind]
-        stored = self._existing(kind).get(entity.id)
-        stamp: str = row[at]
-        if stored is None:
-            if below is not None and below > stamp:
-                stamp = below
-            if row[at] != stamp or row[version]:
-                row = _with(row, {at: stamp, version: 0})
-            self._inserts[kind].append(row)
-            return stamp
-        known: str = stored[at]
-        same = _same(kind, row, stored)
-        wanted = max(stamp, below or "")
-        if same and wanted <= known:
-            self._unchanged += 1
-            return None
-        if wanted <= known:
-            # Changed, yet not later by its own account: it is this moment that changes it.
-            wanted = max(self._now(), _next_stamp(known))
-        stamp = wanted
-        content = stored if same else row
-        self._updates[kind].append(_with(content, {at: stamp, version: stored[version]}))
-        return stamp
+        existing = self._existing(kind)
+        inserts, updates = self._inserts[kind], self._updates[kind]
+        written: list[_Written] = []
+        for row, payload in part.planned():
+            stamp: str = row[at]
+            under = below.get(row[0], "")
+            stored = existing.get(row[0])
+            if stored is None:
+                if under > stamp or row[version]:
+                    stamp = max(stamp, under)
+                    row, payload = _with(row, {at: stamp, version: 0}), None
+                inserts.append((row, payload))
+                written.append((row, stamp))
+                continue
+            known: str = stored[at]
+            same = _same(kind, row, stored)
+            stamp = max(stamp, under)
+            if stamp <= known:
+                if same:
+                    self._unchanged += 1
+                    continue
+                # Changed, yet not later by its own account: it is this moment that changes it.
+                stamp = max(self._now(), _next_stamp(known))
+            content = stored if same else row
+            updates.append((_with(content, {at: stamp, version: stored[version]}), None))
+            written.append((row, stamp))
+        return written
 
-    def _append_only(self, entity: Entity) -> str | None:
-        """Plan the insertion of an event or artifact that is not stored yet."""
-        if entity.id in self._existing(entity.kind):
-            self._unchanged += 1
-            return None
-        if isinstance(entity, Artifact) and entity.content is None:
-            raise NotFoundError(
-                f"artifact {entity.id} has no content to store", hint="load it with get_artifact_content first"
-            )
-        row = rows.to_row(entity)
-        self._inserts[entity.kind].append(row)
-        return str(row[_UPDATED[entity.kind]])
+    def _append_only(self, part: PreparedRows) -> list[_Written]:
+        """Plan the insertion of events or artifacts that are not stored yet."""
+        at, existing, inserts = _UPDATED[part.kind], self._existing(part.kind), self._inserts[part.kind]
+        for row, payload in part.planned():
+            if row[0] in existing:
+                self._unchanged += 1
+                continue
+            if part.kind is EntityType.ARTIFACT and row[_CONTENT] is None:
+                raise NotFoundError(
+                    f"artifact {row[0]} has no content to store", hint="load it with get_artifact_content first"
+                )
+            inserts.append((row, payload))
+        return [(row, row[at]) for row, _ in inserts]
 
     def _existing(self, kind: EntityType) -> dict[str, rows.Row]:
-        """What the session has of a kind, read once and only for a session that exists."""
-        found = self._stored.get(kind)
-        if found is None:
-            found = {}
-            if not self._is_new:
-                sql = rows.SELECT_SESSION_ROWS[kind] if TABLES[kind].mutable else _STORED_IDS[kind]
-                found = {row[0]: row for row in self._connection.execute(sql, (self._session_id,))}
-            self._stored[kind] = found
-        return found
+        """What the session has of a kind; nothing is read for a session that is new."""
+        if self._session is None:
+            return {}
+        if kind is EntityType.SESSION:
+            return {self._session_id: self._session}
+        sql = rows.SELECT_SESSION_ROWS[kind] if TABLES[kind].mutable else _STORED_IDS[kind]
+        return {row[0]: row for row in self._connection.execute(sql, (self._session_id,))}
 
 
 def _same(kind: EntityType, row: rows.Row, stored: rows.Row) -> bool:
@@ -178,16 +195,3 @@ def _with(row: Sequence[Any], changes: dict[int, Any]) -> rows.Row:
     for index, value in changes.items():
         changed[index] = value
     return tuple(changed)
-
-
-def _later(first: str | None, second: str | None) -> str | None:
-    if first is None or second is None:
-        return first or second
-    return max(first, second)
-
-
-def _last(stamps: Iterable[str | None]) -> str | None:
-    latest: str | None = None
-    for stamp in stamps:
-        latest = _later(latest, stamp)
-    return latest

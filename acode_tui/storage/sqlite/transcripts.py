@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.ports import SaveResult, TranscriptFile
-from acode_tui.storage.sqlite.graph_save import save_graph
+from acode_tui.storage.sqlite.graph_save import save_run
+from acode_tui.storage.sqlite.prepared import PreparedRun, prepare_run
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Writer
 
@@ -22,7 +22,9 @@ ON CONFLICT (path) DO UPDATE SET
 
 
 class SqliteTranscriptLog:
-    """``TranscriptLog`` over the workspace file. Graphs are the importers' own and come validated by construction."""
+    """``TranscriptLog`` over the workspace file. Runs are the importers' own and come validated by construction."""
+
+    prepare = staticmethod(prepare_run)
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
         self._writer = writer
@@ -36,17 +38,13 @@ class SqliteTranscriptLog:
 
         return await self._readers.run(read)
 
-    async def save(self, file: TranscriptFile, graphs: Sequence[SessionGraph]) -> SaveResult:
-        """One file's runs and its cursor, in one transaction."""
-        return (await self.save_many([(file, graphs)]))[0]
-
-    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[SessionGraph]]]) -> tuple[SaveResult, ...]:
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[PreparedRun]]]) -> tuple[SaveResult, ...]:
         """Several files in one transaction: all of them, or none."""
 
         def unit(connection: sqlite3.Connection) -> tuple[SaveResult, ...]:
             results = []
-            for file, graphs in items:
-                results.append(_sum([save_graph(connection, graph, self._writer.clock) for graph in graphs]))
+            for file, runs in items:
+                results.append(_sum([save_run(connection, run, self._writer.clock) for run in runs]))
                 connection.execute(_SAVE, _row(file))
             return tuple(results)
 

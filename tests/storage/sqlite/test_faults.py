@@ -67,7 +67,9 @@ WRITES: dict[str, Write] = {
         ids["call"], ArtifactType.FILE_CONTENT, "a.txt", b"\x00\xff", "text/plain"
     ),
     "save": lambda p, ids: p.store.save(make_run(1)),
-    "save_transcript": lambda p, ids: p.transcripts.save_many([(_transcript(), [make_run(1), make_run(2)])]),
+    "save_transcript": lambda p, ids: p.transcripts.save_many(
+        [(_transcript(), [p.transcripts.prepare(make_run(number), True) for number in (1, 2)])]
+    ),
     "enqueue": lambda p, ids: p.outbox.enqueue(EntityType.TOOL_CALL, ids["call"]),
     "mark_processed": lambda p, ids: p.outbox.mark_processed(ids["record"]),
     "mark_failed": lambda p, ids: p.outbox.mark_failed(ids["record"], "refused"),

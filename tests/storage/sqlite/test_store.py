@@ -258,14 +258,18 @@ async def test_a_transcript_and_its_runs_are_stored_together(parts: Parts, clock
         imported_at=NOON,
         state=b"\x00\xff opaque",
     )
-    result = await parts.transcripts.save(file, [make_run(1), make_run(2)])
+    prepared = [parts.transcripts.prepare(make_run(number), True) for number in (1, 2, 3)]
+    (result,) = await parts.transcripts.save_many([(file, prepared[:2])])
     assert result.inserted[EntityType.SESSION] == 2
     assert await parts.transcripts.known() == {file.path: file}
-    again = await parts.transcripts.save(file, [make_run(1), make_run(2)])
+    (again,) = await parts.transcripts.save_many([(file, prepared[:2])])
     assert (again.written, again.unchanged) == (0, 18)
+    unstorable = make_run(4, description="bad \udc80")
+    with pytest.raises(ValidationError):
+        parts.transcripts.prepare(unstorable, True)
     with pytest.raises(ValidationError):
         await parts.transcripts.save_many(
-            [(file, [make_run(3)]), (file, [make_run(4, description="bad \udc80")])],
+            [(file, prepared[2:]), (file, [parts.transcripts.prepare(unstorable, False)])],
         )
     assert count(parts.path, "sessions") == 2
     assert await parts.transcripts.save_many([]) == ()
