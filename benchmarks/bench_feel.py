@@ -7,6 +7,7 @@ changes a hundred rows a second, all of them on its page.
 """
 
 import asyncio
+import gc
 import os
 import random
 import shutil
@@ -115,7 +116,7 @@ async def _pressed(folder: Path) -> list[Measure]:
             await opened.sync.pause()
             yield opened
 
-    app = _Watched(folder, SETTINGS, opening=opening)
+    app = _Watched(folder, SETTINGS, opening=opening, settle=gc.freeze)
     chance = random.Random(7)
     records = sized(RECORDS, QUICK_RECORDS)
     samples: list[float] = []

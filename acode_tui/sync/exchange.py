@@ -43,8 +43,11 @@ class Exchange:
         waking: Waking,
         *,
         wall: WallClock,
+        largest_batch: int | None = None,
     ) -> None:
+        """``largest_batch`` bounds what the settings allow: encoding a batch holds up whoever shares the event loop."""
         self._journal = journal
+        self._largest_batch = largest_batch
         self._link = link
         self._tenure = tenure
         self._situation = situation
@@ -53,6 +56,10 @@ class Exchange:
         self._upkept_at: datetime | None = None
         self.timed: Callable[[float], object] | None = None
         """Told how many seconds the target took for each batch."""
+
+    def _batch_size(self) -> int:
+        allowed = self._situation.settings.persistence.sync.max_batch_size
+        return allowed if self._largest_batch is None else min(allowed, self._largest_batch)
 
     async def account(self, work: Work) -> SyncReport:
         """Do ``work`` and account for it. Raises what it raises."""
@@ -105,7 +112,7 @@ class Exchange:
             target,
             mark,
             token=self._tenure.token,
-            batch_size=batch_size or self._situation.settings.persistence.sync.max_batch_size,
+            batch_size=batch_size or self._batch_size(),
             tally=tally,
             should_stop=should_stop,
             is_quiet=self._waking.is_quiet,

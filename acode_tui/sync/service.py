@@ -52,8 +52,11 @@ class SyncWorker:
         wall: WallClock = system_clock,
         sleep: Sleep = asyncio.sleep,
         random: Random = system_random.random,
+        largest_batch: int | None = None,
     ) -> None:
-        """``data_version`` answers a number that changes with every process's commit; ``mode`` is shown to others."""
+        """``data_version`` answers a number that changes with every process's commit; ``mode`` is shown to others;
+        ``largest_batch`` bounds ``persistence.sync.max_batch_size`` where somebody watches the event loop paint.
+        """
         resolve = resolve or (lambda settings: resolve_postgres(settings.persistence.postgres))
         self._journal = journal
         self._wall = wall
@@ -65,7 +68,15 @@ class SyncWorker:
             settings, self._link, self._tenure, is_running=lambda: self.is_running, wall=wall, random=random
         )
         self._waking = Waking(wall, sleep, data_version)
-        self._exchange = Exchange(journal, self._link, self._tenure, self._situation, self._waking, wall=wall)
+        self._exchange = Exchange(
+            journal,
+            self._link,
+            self._tenure,
+            self._situation,
+            self._waking,
+            wall=wall,
+            largest_batch=largest_batch,
+        )
 
     # What others ask of it
 

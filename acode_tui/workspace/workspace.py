@@ -29,6 +29,9 @@ from acode_tui.sync.service import SyncWorker
 from acode_tui.sync.waking import Sleep
 from acode_tui.workspace.operations import Operations
 
+PAINTED_BATCH = 150
+"""Records that a dashboard sends at once: encoding more takes so long that a key would wait for its frame."""
+
 CONFIG_POLL_SECONDS = 2.0
 """A changed configuration is taken over within 5 s."""
 
@@ -86,6 +89,7 @@ class Workspace(Operations):
             settings,
             user=user,
             mode=mode,
+            largest_batch=PAINTED_BATCH if mode == "dashboard" else None,
             data_version=self.data_version,
             wall=wall,
             sleep=sleep,
