@@ -7,7 +7,7 @@ import pytest
 from textual.pilot import Pilot
 
 from acode_tui.config import TuiSettings
-from acode_tui.domain.errors import DatabaseConnectionError
+from acode_tui.domain.errors import DatabaseConnectionError, DiskFullError
 from acode_tui.domain.states import STATE_ORDER, SessionState
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
@@ -269,6 +269,17 @@ async def test_a_worker_that_cannot_write_is_told_in_the_outbox(fake: FakeWorksp
         await until(pilot, lambda: "✗ cannot write" in shown(pilot) and "the disk is full" in shown(pilot))
         fake.sync.figures = SyncStatus(state=SyncState.IDLE)
         await until(pilot, lambda: "✓ empty" in shown(pilot))
+
+
+async def test_a_full_disk_is_told_in_the_frame_and_the_frame_heals_with_it(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=USUAL) as pilot:
+        await until_listed(pilot)
+        fake.trouble = DiskFullError("the disk under /home/ada is full")
+        await until(pilot, lambda: "nothing can be written" in shown(pilot).splitlines()[0])
+        await until(pilot, lambda: "the disk under /home/ada is full  ·  tried again by itself" in shown(pilot))
+        assert "✗ cannot write" in shown(pilot)
+        fake.trouble = None
+        await until(pilot, lambda: "cannot write" not in shown(pilot) and "120 sessions" in shown(pilot))
 
 
 async def test_a_store_that_fails_from_the_beginning_says_so_in_the_middle(fake: FakeWorkspace) -> None:

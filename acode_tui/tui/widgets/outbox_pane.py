@@ -32,7 +32,7 @@ class OutboxPane(Pane):
     def mood(self, overview: Overview, now: datetime) -> Mood:
         sync = overview.sync
         mark = SYNC[sync.state]
-        if sync.state in _ON and sync.reason:
+        if self.state.refusal is not None or (sync.state in _ON and sync.reason):
             return Mood("bad", "✗ cannot write")
         if sync.state in _BAD:
             return Mood("bad", mark.label)
@@ -69,6 +69,8 @@ class OutboxPane(Pane):
 
     def _pace(self, overview: Overview, now: datetime, width: int) -> Content:
         sync = overview.sync
+        if self.state.refusal is not None:
+            return styled(line(self.state.refusal.message, width), "$text-error")
         if sync.state is SyncState.DISABLED:
             return styled("kept here; sync is off" if width > 22 else "sync is off", "$foreground-muted")
         if sync.state in _ON and sync.reason:

@@ -219,8 +219,8 @@ class SessionBrowser(Vertical):
         browser = self._browser
         if browser.trouble:
             return self._said(browser.trouble, keys(("R", "tries again"), ("T", "shows this workspace's own")))
-        if self._state.trouble is not None and browser.source == "local":
-            told = self._state.trouble
+        told = self._state.trouble or self._state.refusal
+        if told is not None and browser.source == "local":
             return self._said(f"✗ {told.code}: {told.message}", styled("tried again by itself", "$foreground-muted"))
         if not browser.loaded:
             return Content("")
