@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult, RenderResult
 from textual.binding import BindingType
@@ -26,6 +26,9 @@ from acode_tui.tui.bindings import APP, DEMO
 from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.text import styled
 from acode_tui.tui.widgets.header import HeaderLine
+
+if TYPE_CHECKING:
+    from acode_tui.tui.ports import Opening
 
 SAYS: dict[Stage, tuple[str, str]] = {
     Stage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
@@ -85,12 +88,20 @@ class DemoScreen(MainScreen):
 
 
 class DemoDashboard(Dashboard):
-    """Over a demo. It ends by itself after ``seconds``, if that is given."""
+    """Over a demo, or what ``opening`` opens in its place. It ends by itself after ``seconds``, if that is given."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*DEMO, *APP]
 
-    def __init__(self, show: Show, settings: Settings, *, seconds: float | None = None, **more: Any) -> None:
-        super().__init__(show.root, settings, opening=show.opening, **more)
+    def __init__(
+        self,
+        show: Show,
+        settings: Settings,
+        *,
+        seconds: float | None = None,
+        opening: "Opening | None" = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(show.root, settings, opening=opening or show.opening, **more)
         self.demo = show
         self._seconds = seconds
         self._here: asyncio.AbstractEventLoop | None = None

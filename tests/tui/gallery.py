@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,20 +19,25 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from acode_tui.demo.history import past_runs
+from acode_tui.demo.show import Options, Show, Stage
 from acode_tui.domain.entities import SessionGraph, SessionSummary
 from acode_tui.domain.states import WorkState
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.app import Dashboard
+from acode_tui.tui.demo import DemoDashboard
 from acode_tui.tui.screens.artifact import ArtifactScreen
 from acode_tui.tui.screens.log import LogScreen
-from tests.tui.driving import over, shown, still, until, until_listed
+from tests.tui.driving import SETTINGS, over, shown, still, until, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeWorkspace, online, record
 from tests.tui.test_import_screen import Scripted
 
 SMALL, USUAL, LARGE = (80, 24), (120, 36), (200, 60)
 _FLIGHT = [0] * 12 + [*range(100, 11_400, 700)] + [*range(11_400, 4_900, -300)]
 """The backlog of somebody who was on an aeroplane until just now, second by second."""
+
+_AWAY = [0] * 12 + [*range(100, 4_900, 120)]
+"""The backlog of somebody who still is."""
 
 
 _SYNC = ("pending",) * 5 + ("retrying", "synced", "failed") + ("synced",) * 200
@@ -88,7 +93,11 @@ def offline() -> FakeWorkspace:
     workspace.outbox.figures = OutboxStats(pending=4_872, oldest_pending_at=NOW - timedelta(hours=3, minutes=12))
     reason = "db.example.org:5432/runs does not answer"
     workspace.sync.figures = SyncStatus(
-        state=SyncState.OFFLINE, reason=reason, next_attempt_at=NOW + timedelta(seconds=28), schema_version="1.2.0"
+        state=SyncState.OFFLINE,
+        reason=reason,
+        last_sync_at=NOW - timedelta(hours=3, minutes=12),
+        next_attempt_at=NOW + timedelta(seconds=28),
+        schema_version="1.2.0",
     )
     return workspace
 
@@ -107,6 +116,7 @@ class Scene:
     theme: str | None = None
     screen: Callable[[FakeWorkspace], Screen[Any]] | None = None
     importer: Callable[[], Any] | None = None
+    dashboard: Callable[[FakeWorkspace], Dashboard] | None = None
     listed: bool = True
     seconds: float = 20.0
 
@@ -118,6 +128,13 @@ SCENES = (
     Scene("dashboard-day", "The light theme", "4,872", theme="acode-day"),
     Scene("dashboard-ansi", "The terminal's own colours", "4,872", theme="ansi-dark"),
     Scene("offline", "On an aeroplane: what is recorded waits, and no attempt is spent", "next try", workspace=offline),
+    Scene(
+        "demo",
+        "The demo, while its network is cut",
+        "n restores the network",
+        workspace=offline,
+        dashboard=lambda workspace: _demo(workspace),
+    ),
     Scene(
         "empty",
         "An empty workspace offers what lies on the machine",
@@ -156,6 +173,12 @@ _LINES: tuple[dict[str, object], ...] = (
 )
 
 
+def _demo(workspace: FakeWorkspace) -> Dashboard:
+    show = Show(Path("/tmp/acode-demo-2f81c0"), None, Options())
+    show.stage = Stage.CUT
+    return DemoDashboard(show, SETTINGS, opening=workspace.opening, wall=lambda: NOW, zone=UTC)
+
+
 def _diff_screen(workspace: FakeWorkspace) -> ArtifactScreen:
     """The first diff of the first run."""
     run = workspace.store.graphs[workspace.store.sessions[0].id]
@@ -176,7 +199,10 @@ def _log_screen() -> LogScreen:
 async def take(scene: Scene) -> str:
     """The picture of a scene, as SVG."""
     workspace = scene.workspace()
-    app = over(workspace, **({"importer": scene.importer()} if scene.importer else {}))
+    if scene.dashboard is not None:
+        app = scene.dashboard(workspace)
+    else:
+        app = over(workspace, **({"importer": scene.importer()} if scene.importer else {}))
     async with app.run_test(size=scene.size) as pilot:
         await _bring_about(app, pilot, scene, workspace)
         return app.export_screenshot(title="acode-tui", simplify=True) + "\n"
@@ -184,7 +210,8 @@ async def take(scene: Scene) -> str:
 
 async def _bring_about(app: Dashboard, pilot: Pilot[int], scene: Scene, workspace: FakeWorkspace) -> None:
     # A picture's clock stands still, so that the backlog's last minutes are told beforehand.
-    app.state.backlog.samples.extend(_FLIGHT)
+    is_away = workspace.sync.figures.state is SyncState.OFFLINE
+    app.state.backlog.samples.extend(_AWAY if is_away else _FLIGHT)
     if scene.listed:
         await until_listed(pilot)
     if scene.theme is not None:
