@@ -6,6 +6,7 @@ Plain functions of the connection; the transaction is the writer's.
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -28,6 +29,11 @@ ENQUEUE = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
+_ENQUEUE_HEAD = ENQUEUE.rsplit(" VALUES ", 1)[0]
+_PREPARED = 6
+"""Values of a prepared record."""
+
+_INSERTED = str(Operation.INSERT)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -61,10 +67,10 @@ def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) ->
     return found
 
 
-def payload_of(kind: EntityType, row: rows.Row) -> str:
-    """The outbox payload of a row as ``rows.to_row`` made it.
+def prepared_record(kind: EntityType, row: rows.Row) -> rows.Row:
+    """What can be said of a new row's outbox record before it is written: all but the moment.
 
-    It is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
+    The payload is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
     Raises ValidationError where a text holds what the team's database never could.
     """
     try:
@@ -73,25 +79,24 @@ def payload_of(kind: EntityType, row: rows.Row) -> str:
         raise _unstorable(kind, row) from None
     if b"\\u0000" in payload:
         _require_storable(kind, row)
-    return payload.decode()
-
-
-def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str, payload: str | None = None) -> rows.Row:
-    """The outbox record of a written row, in the order of the outbox's insert.
-
-    ``payload`` is the row's, where it was made before. Raises what ``payload_of`` raises.
-    """
     name = kind.value
     return (
         f"{name}:{row[0]}:{row[_STAMP[kind]]}",
         row[0] if kind is EntityType.SESSION else row[1],
         name,
         row[0],
-        operation.value,
-        payload_of(kind, row) if payload is None else payload,
-        now,
-        now,
+        _INSERTED,
+        payload.decode(),
     )
+
+
+def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) -> rows.Row:
+    """The outbox record of a written row (as ``rows.to_row`` made it), in the order of the outbox's insert.
+
+    Raises what ``prepared_record`` raises.
+    """
+    key, session_id, name, entity_id, _, payload = prepared_record(kind, row)
+    return (key, session_id, name, entity_id, str(operation), payload, now, now)
 
 
 def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation, now: datetime) -> None:
@@ -102,6 +107,20 @@ def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation
 def enqueue_rows(connection: sqlite3.Connection, records: list[rows.Row]) -> None:
     """Queue many, each made by ``outbox_row``."""
     rows.insert_many(connection, ENQUEUE, records)
+
+
+def enqueue_prepared(connection: sqlite3.Connection, values: list[Any], now: str) -> None:
+    """Queue many, made by ``prepared_record``, whose values stand one after the other."""
+    for start, size in rows.chunks(len(values) // _PREPARED):
+        chunk = values[start * _PREPARED : (start + size) * _PREPARED]
+        connection.execute(_enqueue_prepared(size), [now, *chunk])
+
+
+@cache
+def _enqueue_prepared(count: int) -> str:
+    # The moment is one parameter for all rows, the first.
+    marks = (", ".join(f"?{2 + row * _PREPARED + column}" for column in range(_PREPARED)) for row in range(count))
+    return f"{_ENQUEUE_HEAD} VALUES {', '.join(f'({values}, ?1, ?1)' for values in marks)}"
 
 
 def stamped(entity: E, now: datetime) -> E:

@@ -19,10 +19,19 @@ from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite import entity_writes, rows
-from acode_tui.storage.sqlite.prepared import PreparedRows, PreparedRun, prepare_run, session_id, tables
+from acode_tui.storage.sqlite.prepared import (
+    CONTENT,
+    PARENT,
+    UPDATED,
+    VERSION,
+    WIDTH,
+    PreparedRun,
+    Tables,
+    rows_of,
+    session_id,
+    tables,
+)
 
-_UPDATED = {kind: table.column_names.index("updated_at") for kind, table in TABLES.items()}
-_VERSION = {kind: table.column_names.index("sync_version") for kind, table in TABLES.items() if table.mutable}
 _JSON_COLUMNS = {
     kind: frozenset(i for i, column in enumerate(table.columns) if column.kind == "json")
     for kind, table in TABLES.items()
@@ -33,56 +42,68 @@ _STORED_IDS = {
     if not table.mutable
 }
 
-_CONTENT = TABLES[EntityType.ARTIFACT].column_names.index("content")
-
-_Planned: TypeAlias = tuple[rows.Row, str | None]
-"""A row to be written, and its payload where that was made before."""
-
 _Written: TypeAlias = tuple[rows.Row, str]
 """A row that will be written, and its stamp."""
 
 
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
     """See ``RunStateStore.save``. Part of a unit of work; the graph has been validated."""
-    return save_run(connection, prepare_run(graph, new=False), clock)
+    return _bring(connection, rows_of(graph), _stored_session(connection, graph.id), clock)
 
 
 def save_run(connection: sqlite3.Connection, run: PreparedRun, clock: MonotonicClock) -> SaveResult:
-    """The same of a run whose rows were made before."""
-    save = _Save(connection, session_id(run), clock)
-    save.compare(tables(run))
+    """The same of a run whose rows were made before. Nothing is compared where its session is new."""
+    values, records = run
+    session = _stored_session(connection, session_id(run))
+    if session is not None or not records:
+        return _bring(connection, tables(run), session, clock)
+    now = format_time(clock.tick())
+    inserted = {}
+    for kind, found in zip(TABLES, values, strict=True):
+        if found:
+            rows.insert_values(connection, rows.INSERT[kind], found, WIDTH[kind])
+            inserted[kind] = len(found) // WIDTH[kind]
+    entity_writes.enqueue_prepared(connection, records, now)
+    return SaveResult(inserted=inserted, updated={})
+
+
+def _stored_session(connection: sqlite3.Connection, session_id: str) -> rows.Row | None:
+    found: rows.Row | None = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
+    return found
+
+
+def _bring(connection: sqlite3.Connection, run: Tables, session: rows.Row | None, clock: MonotonicClock) -> SaveResult:
+    save = _Save(connection, session, clock)
+    save.compare(run)
     return save.write()
 
 
 class _Save:
-    """One comparison of a run with what is stored, and the writes that follow from it."""
+    """One comparison of a run with what is stored (``session`` is its row), and the writes that follow from it."""
 
-    def __init__(self, connection: sqlite3.Connection, session_id: str, clock: MonotonicClock) -> None:
+    def __init__(self, connection: sqlite3.Connection, session: rows.Row | None, clock: MonotonicClock) -> None:
         self._connection = connection
-        self._session_id = session_id
+        self._session = session
         self._clock = clock
         self._ticked: str | None = None
-        session = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
-        self._session: rows.Row | None = session
-        self._inserts: dict[EntityType, list[_Planned]] = {kind: [] for kind in TABLES}
-        self._updates: dict[EntityType, list[_Planned]] = {kind: [] for kind in TABLES}
+        self._inserts: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
+        self._updates: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
         self._unchanged = 0
 
-    def compare(self, run: Sequence[PreparedRows]) -> None:
+    def compare(self, run: Tables) -> None:
         """Compare the whole run; children first, so that a parent's stamp is never behind what is below it."""
         below: dict[EntityType, dict[str, str]] = {kind: {} for kind in TABLES}
-        for part in reversed(run):
-            if not part.rows:
+        for kind in reversed(TABLES):
+            if not run[kind]:
                 continue
-            table = TABLES[part.kind]
-            written = self._compare(part, below[part.kind]) if table.mutable else self._append_only(part)
-            if table.parent is None or part.kind is EntityType.SESSION_EVENT:
+            mutable = TABLES[kind].mutable
+            written = self._compare(kind, run[kind], below[kind]) if mutable else self._append_only(kind, run[kind])
+            if kind not in PARENT:
                 continue
-            column, kind = table.parent
-            parent, above = table.column_names.index(column), below[kind]
+            parent, above_kind = PARENT[kind]
+            above = below[above_kind]
             for row, stamp in written:
-                known = above.get(row[parent])
-                if known is None or stamp > known:
+                if above.get(row[parent], "") < stamp:
                     above[row[parent]] = stamp
 
     def write(self) -> SaveResult:
@@ -93,11 +114,11 @@ class _Save:
         records: list[rows.Row] = []
         for kind in TABLES:
             if new := self._inserts[kind]:
-                rows.insert_many(self._connection, rows.INSERT[kind], [row for row, _ in new])
-                records += [entity_writes.outbox_row(kind, row, Operation.INSERT, now, made) for row, made in new]
+                rows.insert_many(self._connection, rows.INSERT[kind], new)
+                records += [entity_writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
             if changed := self._updates[kind]:
-                self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row, _ in changed])
-                records += [entity_writes.outbox_row(kind, row, Operation.UPDATE, now, made) for row, made in changed]
+                self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
+                records += [entity_writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
         entity_writes.enqueue_rows(self._connection, records)
         return SaveResult(
             inserted={kind: len(new) for kind, new in self._inserts.items() if new},
@@ -111,67 +132,58 @@ class _Save:
             self._ticked = format_time(self._clock.tick())
         return self._ticked
 
-    def _compare(self, part: PreparedRows, below: dict[str, str]) -> list[_Written]:
-        """Plan the writes of mutable rows; ``below`` has the latest stamp written under each. Answers what is written
-        and its stamp.
-        """
-        kind = part.kind
-        at, version = _UPDATED[kind], _VERSION[kind]
+    def _compare(self, kind: EntityType, given: Sequence[rows.Row], below: dict[str, str]) -> list[_Written]:
+        """Plan the writes of mutable rows, and answer them; ``below`` has the latest stamp written under each."""
+        at, version = UPDATED[kind], VERSION[kind]
         existing = self._existing(kind)
         inserts, updates = self._inserts[kind], self._updates[kind]
         written: list[_Written] = []
-        for row, payload in part.planned():
-            stamp: str = row[at]
-            under = below.get(row[0], "")
+        for row in given:
             stored = existing.get(row[0])
+            stamp: str = max(row[at], below.get(row[0], ""))
             if stored is None:
-                if under > stamp or row[version]:
-                    stamp = max(stamp, under)
-                    row, payload = _with(row, {at: stamp, version: 0}), None
-                inserts.append((row, payload))
+                inserts.append(_with(row, {at: stamp, version: 0}) if row[at] != stamp or row[version] else row)
                 written.append((row, stamp))
                 continue
             known: str = stored[at]
             same = _same(kind, row, stored)
-            stamp = max(stamp, under)
             if stamp <= known:
                 if same:
                     self._unchanged += 1
                     continue
                 # Changed, yet not later by its own account: it is this moment that changes it.
                 stamp = max(self._now(), _next_stamp(known))
-            content = stored if same else row
-            updates.append((_with(content, {at: stamp, version: stored[version]}), None))
+            updates.append(_with(stored if same else row, {at: stamp, version: stored[version]}))
             written.append((row, stamp))
         return written
 
-    def _append_only(self, part: PreparedRows) -> list[_Written]:
+    def _append_only(self, kind: EntityType, given: Sequence[rows.Row]) -> list[_Written]:
         """Plan the insertion of events or artifacts that are not stored yet."""
-        at, existing, inserts = _UPDATED[part.kind], self._existing(part.kind), self._inserts[part.kind]
-        for row, payload in part.planned():
+        at, existing, inserts = UPDATED[kind], self._existing(kind), self._inserts[kind]
+        for row in given:
             if row[0] in existing:
                 self._unchanged += 1
                 continue
-            if part.kind is EntityType.ARTIFACT and row[_CONTENT] is None:
+            if kind is EntityType.ARTIFACT and row[CONTENT] is None:
                 raise NotFoundError(
                     f"artifact {row[0]} has no content to store", hint="load it with get_artifact_content first"
                 )
-            inserts.append((row, payload))
-        return [(row, row[at]) for row, _ in inserts]
+            inserts.append(row)
+        return [(row, row[at]) for row in inserts]
 
     def _existing(self, kind: EntityType) -> dict[str, rows.Row]:
         """What the session has of a kind; nothing is read for a session that is new."""
         if self._session is None:
             return {}
         if kind is EntityType.SESSION:
-            return {self._session_id: self._session}
+            return {self._session[0]: self._session}
         sql = rows.SELECT_SESSION_ROWS[kind] if TABLES[kind].mutable else _STORED_IDS[kind]
-        return {row[0]: row for row in self._connection.execute(sql, (self._session_id,))}
+        return {row[0]: row for row in self._connection.execute(sql, (self._session[0],))}
 
 
 def _same(kind: EntityType, row: rows.Row, stored: rows.Row) -> bool:
     """Whether two rows agree in everything but stamp and version."""
-    skip = (_UPDATED[kind], _VERSION[kind])
+    skip = (UPDATED[kind], VERSION[kind])
     for index, (ours, theirs) in enumerate(zip(row, stored, strict=True)):
         if ours == theirs or index in skip:
             continue

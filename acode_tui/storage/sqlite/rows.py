@@ -4,7 +4,7 @@ SQL derives from ``domain.schema``: identifiers come from that table alone and v
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, cast
@@ -68,16 +68,27 @@ def insert_many(connection: sqlite3.Connection, statement: str, given: Sequence[
     """Insert rows, many a statement; ``statement`` inserts one.
 
     Each statement with triggers makes the full-text indexes write out what they hold in memory. One row a statement
-    costs six times as much as 64, and 64 a tenth more than 256. The numbers of rows are powers of two, so that a
-    connection keeps few statements.
+    costs six times as much as 64, and 64 a tenth more than 256.
     """
-    start, size = 0, MOST_AT_ONCE
+    if given:
+        insert_values(connection, statement, list(chain.from_iterable(given)), len(given[0]))
+
+
+def insert_values(connection: sqlite3.Connection, statement: str, values: list[Any], width: int) -> None:
+    """The same of rows whose values stand one after the other."""
     head, marks = statement.rsplit(" VALUES ", 1)
-    while start < len(given):
-        while size > len(given) - start:
+    for start, size in chunks(len(values) // width):
+        chunk = values[start * width : (start + size) * width]
+        connection.execute(f"{head} VALUES {', '.join([marks] * size)}", chunk)
+
+
+def chunks(count: int) -> Iterator[tuple[int, int]]:
+    """Where each statement's rows begin, and how many: powers of two, so that a connection keeps few statements."""
+    start, size = 0, MOST_AT_ONCE
+    while start < count:
+        while size > count - start:
             size //= 2
-        chunk = given[start : start + size]
-        connection.execute(f"{head} VALUES {', '.join([marks] * size)}", list(chain.from_iterable(chunk)))
+        yield start, size
         start += size
 
 

@@ -20,8 +20,9 @@ from acode_tui.domain.states import EntityType, SessionState, ToolCallState, Wor
 from acode_tui.domain.times import parse_time
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SaveResult
-from acode_tui.storage.sqlite.graph_save import save_graph
+from acode_tui.storage.sqlite.graph_save import save_graph, save_run
 from acode_tui.storage.sqlite.migrate import migrate
+from acode_tui.storage.sqlite.prepared import prepare_run
 from acode_tui.storage.sqlite.run_state_reader import read_graph
 from tests.clocks import NOON, TurnedClock
 from tests.domain.graphs import graphs, objects, text
@@ -329,6 +330,38 @@ def test_saving_two_versions_in_sequence_yields_the_second(
         assert (again.written, connection.total_changes) == (0, changes)
         queued = connection.execute("SELECT count(*) FROM outbox WHERE operation = 'update'").fetchone()[0]
         assert queued == sum(result.updated.values())
+
+
+@given(pair=versions(), carried=st.booleans())
+def test_a_run_made_ready_before_is_stored_as_one_that_is_compared(
+    empty: sqlite3.Connection, pair: tuple[SessionGraph, SessionGraph], carried: bool
+) -> None:
+    dumps = []
+    for new in (True, False):
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            empty.backup(connection)
+            clock = MonotonicClock(TurnedClock())
+            results = []
+            for graph in (*pair, pair[0]):
+                run = prepare_run(graph, new)
+                # Another process sends it as lists.
+                run = msgspec.msgpack.decode(msgspec.msgpack.encode(run)) if carried else run
+                results.append(save_run(connection, run, clock))
+            dumps.append((results, list(connection.iterdump())))
+    assert dumps[0] == dumps[1]
+
+
+def test_a_stamp_behind_one_below_it_is_raised_however_the_run_comes(empty: sqlite3.Connection) -> None:
+    run = make_run(1)
+    (task, *others) = run.tasks
+    late = msgspec.structs.replace(task, updated_at=run.updated_at + timedelta(days=1), sync_version=7)
+    behind = msgspec.structs.replace(run, tasks=(late, *others))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        empty.backup(connection)
+        save_run(connection, prepare_run(behind, True), MonotonicClock(TurnedClock()))
+        stored = read_graph(connection, run.id)
+        assert stored.updated_at == late.updated_at
+        assert stored.tasks[0].sync_version == 0
 
 
 def _assert_stamps(
