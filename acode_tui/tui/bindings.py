@@ -79,7 +79,7 @@ TABLE: list[Binding] = [
 ]
 
 SEARCH: list[Binding] = [
-    key("search_done", "down", "close", "to the list", "Keep the search and go to the list", show=False),
+    key("search_done", "down", "close", "to the list", "Keep what is typed and go to the list", shown_as="↓"),
 ]
 
 SCROLL: list[Binding] = [
@@ -212,6 +212,7 @@ ESSENTIAL: frozenset[str] = frozenset(
     {"sync", "search", "filter", "open", "help", "quit", "close", "retry", "discard", "reviewed", "take_other"}
     | {
         "chip_toggle",
+        "search_done",
         "next_match",
         "wrap",
         "previous_session",
