@@ -230,7 +230,11 @@ class Outbox(Protocol):
         """The unfinished record that the server refused last, with its error; None where there is none."""
         ...
 
-    async def list(self, *, status: OutboxStatus = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]: ...
+    async def list(
+        self, *, status: OutboxStatus = "pending", limit: int = 100, after: OutboxRecord | None = None
+    ) -> tuple[OutboxRecord, ...]:
+        """By what is to become of them; ``after`` is the record that the page before ended with, as it was read."""
+        ...
 
     async def retry(self, record_ids: Sequence[int] | None = None) -> int:
         """Make dead letters and backing-off records (all, or these) due now with attempts 0; answers how many."""
@@ -268,8 +272,10 @@ class ConflictLog(Protocol):
 
     async def counts(self) -> ConflictCounts: ...
 
-    async def list(self, *, unreviewed_only: bool = False, limit: int = 100) -> tuple[Conflict, ...]:
-        """Newest first."""
+    async def list(
+        self, *, unreviewed_only: bool = False, limit: int = 100, after: Conflict | None = None
+    ) -> tuple[Conflict, ...]:
+        """Newest first; ``after`` is the conflict that the page before ended with."""
         ...
 
     async def get(self, conflict_id: str) -> Conflict:

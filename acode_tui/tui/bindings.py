@@ -141,12 +141,18 @@ VIEWER: list[Binding] = [
     key("copy_id", "Y", "copy_id", "copy id", "Copy its id", show=False, shown_as="Y"),
 ]
 
+PAGES: list[Binding] = [
+    key("previous_page", "left_square_bracket", "page(-1)", "page", "Previous page of a long list", shown_as="["),
+    key("next_page", "right_square_bracket", "page(1)", "page", "Next page of a long list", shown_as="]"),
+]
+
 RETRIES: list[Binding] = [
     CLOSE,
     key("retry", "r", "retry", "retry", "Make this record due now"),
     key("retry_all", "R", "retry_all", "retry all", "Make every refused record due now", shown_as="R"),
     key("discard", "d", "discard", "discard", "End this dead letter unsent"),
     *COPY,
+    *PAGES,
 ]
 
 CONFLICTS: list[Binding] = [
@@ -155,6 +161,7 @@ CONFLICTS: list[Binding] = [
     key("take_other", "o", "take_other", "take other", "Make the losing version win, by a new write"),
     key("only_new", "u", "only_new", "only new", "Show only what nobody has reviewed"),
     *COPY,
+    *PAGES,
 ]
 
 HEALTH: list[Binding] = [

@@ -127,12 +127,15 @@ class FakeOutbox:
         refused = [record for record in self.records if record.attempts]
         return refused[-1] if refused else None
 
-    async def list(self, *, status: str = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]:
+    async def list(
+        self, *, status: str = "pending", limit: int = 100, after: OutboxRecord | None = None
+    ) -> tuple[OutboxRecord, ...]:
         chosen = {
             "failed": [record for record in self.records if record.failed_at],
             "retrying": [record for record in self.records if record.attempts and not record.failed_at],
         }.get(status, self.records)
-        return tuple(chosen[:limit])
+        start = next((index + 1 for index, record in enumerate(chosen) if record is after), 0)
+        return tuple(chosen[start : start + limit])
 
     async def retry(self, record_ids: Sequence[int] | None = None) -> int:
         self.retried.append(None if record_ids is None else list(record_ids))
@@ -152,8 +155,12 @@ class FakeConflicts:
         unreviewed = sum(conflict.reviewed_at is None for conflict in self.conflicts)
         return ConflictCounts(total=len(self.conflicts), unreviewed=unreviewed)
 
-    async def list(self, *, unreviewed_only: bool = False, limit: int = 100) -> tuple[Conflict, ...]:
-        return tuple(item for item in self.conflicts if not unreviewed_only or item.reviewed_at is None)[:limit]
+    async def list(
+        self, *, unreviewed_only: bool = False, limit: int = 100, after: Conflict | None = None
+    ) -> tuple[Conflict, ...]:
+        chosen = [item for item in self.conflicts if not unreviewed_only or item.reviewed_at is None]
+        start = next((index + 1 for index, item in enumerate(chosen) if after and item.id == after.id), 0)
+        return tuple(chosen[start : start + limit])
 
     async def mark_reviewed(self, conflict_id: str) -> Conflict:
         index = next(i for i, conflict in enumerate(self.conflicts) if conflict.id == conflict_id)

@@ -16,8 +16,9 @@ from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.screens.conflicts import ConflictsScreen
 from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.screens.retries import RetriesScreen
+from acode_tui.tui.widgets.keyed_table import KeyedTable
 from tests.tui.driving import main_screen, over, shown, toasts, until, until_listed
-from tests.tui.fake import NOW, FakeWorkspace
+from tests.tui.fake import NOW, FakeWorkspace, conflict, record
 
 
 @pytest.mark.ac("AC-014")
@@ -271,6 +272,55 @@ async def test_a_plan_without_postgres_says_how_to_have_one(fake: FakeWorkspace)
         await pilot.press("m")
         await until(pilot, lambda: "off; persistence.postgres.enabled turns it on" in shown(pilot))
         assert "Nothing is due" in shown(pilot)
+
+
+async def test_every_refused_record_can_be_reached_page_by_page(fake: FakeWorkspace) -> None:
+    fake.outbox.records = [record(number, dead=number <= 250) for number in range(1, 451)]
+    fake.outbox.figures = OutboxStats(pending=200, retrying=200, failed=250)
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "page 1 of 3" in shown(pilot))
+        assert "200 waiting, 250 dead letters" in shown(pilot)
+        seen = records(pilot).keys_shown
+        await pilot.press("j", "j", "right_square_bracket")
+        await until(pilot, lambda: "page 2 of 3" in shown(pilot))
+        assert records(pilot).cursor_row == 0
+        seen += records(pilot).keys_shown
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "page 3 of 3" in shown(pilot))
+        seen += records(pilot).keys_shown
+        assert seen == [str(number) for number in range(1, 451)]
+        await pilot.press("right_square_bracket", "j")
+        fake.version += 1
+        await until(pilot, lambda: records(pilot).cursor_row == 1)
+        assert "page 3 of 3" in shown(pilot)
+        # The server takes what the last page held.
+        fake.outbox.records = fake.outbox.records[:400]
+        fake.version += 1
+        await until(pilot, lambda: "page 2 of" in shown(pilot) and records(pilot).row_count == 200)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: "page 1 of" in shown(pilot))
+
+
+async def test_every_conflict_can_be_reached_page_by_page(fake: FakeWorkspace) -> None:
+    fake.conflicts.conflicts = [conflict(number, reviewed=number % 2 == 0) for number in range(410)]
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: "page 1 of 3" in shown(pilot))
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "page 2 of 3" in shown(pilot))
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "page 3 of 3" in shown(pilot))
+        assert records(pilot).keys_shown == [each.id for each in fake.conflicts.conflicts[400:]]
+        await pilot.press("u")
+        await until(pilot, lambda: "page 1 of 2" in shown(pilot))
+        assert "Not reviewed" in shown(pilot)
+
+
+def records(pilot: Pilot[int]) -> KeyedTable:
+    return pilot.app.screen.query_one("#records", KeyedTable)
 
 
 def syncing() -> Settings:

@@ -18,10 +18,16 @@ from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Writer
 
 _COLUMNS = ", ".join(Conflict.__struct_fields__)
-_LIST = f"SELECT {_COLUMNS} FROM sync_conflicts ORDER BY detected_at DESC, id DESC LIMIT ?"  # noqa: S608
-_UNREVIEWED = f"""
-SELECT {_COLUMNS} FROM sync_conflicts WHERE reviewed_at IS NULL ORDER BY detected_at DESC, id DESC LIMIT ?
+_LIST = f"""
+SELECT {_COLUMNS} FROM sync_conflicts WHERE (detected_at, id) < (?, ?) ORDER BY detected_at DESC, id DESC LIMIT ?
 """  # noqa: S608
+_UNREVIEWED = f"""
+SELECT {_COLUMNS} FROM sync_conflicts INDEXED BY sync_conflicts_unreviewed
+WHERE reviewed_at IS NULL AND (detected_at, id) < (?, ?)
+ORDER BY detected_at DESC, id DESC LIMIT ?
+"""  # noqa: S608
+_FRONT = ("~", "~")
+"""Sorts behind every time and every id."""
 _BY_PREFIX = f"SELECT {_COLUMNS} FROM sync_conflicts WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"  # noqa: S608
 _INSERT = f"""
 INSERT INTO sync_conflicts ({_COLUMNS}) VALUES ({", ".join("?" for _ in Conflict.__struct_fields__)})
@@ -42,11 +48,14 @@ class SqliteConflictLog:
         """How many there are, and how many nobody has looked at (AC-051)."""
         return await self._readers.run(read_counts)
 
-    async def list(self, *, unreviewed_only: bool = False, limit: int = 100) -> tuple[Conflict, ...]:
-        """Newest first."""
+    async def list(
+        self, *, unreviewed_only: bool = False, limit: int = 100, after: Conflict | None = None
+    ) -> tuple[Conflict, ...]:
+        """Newest first; a page goes on behind the conflict that the one before ended with."""
         sql = _UNREVIEWED if unreviewed_only else _LIST
+        place = _FRONT if after is None else (format_time(after.detected_at), after.id)
         return await self._readers.run(
-            lambda connection: tuple(_conflict(row) for row in connection.execute(sql, (limit,)))
+            lambda connection: tuple(_conflict(row) for row in connection.execute(sql, (*place, limit)))
         )
 
     async def get(self, conflict_id: str) -> Conflict:

@@ -55,12 +55,42 @@ SELECT
 
 _ATTEMPTS = "SELECT coalesce(sum(attempts), 0) FROM outbox WHERE processed_at IS NULL AND attempts > 0"
 
-_LISTS: dict[str, str] = {
-    "pending": "processed_at IS NULL AND failed_at IS NULL ORDER BY created_at, id",
-    "retrying": "processed_at IS NULL AND attempts > 0 AND failed_at IS NULL ORDER BY next_attempt_at, id",
-    "failed": "processed_at IS NULL AND attempts > 0 AND failed_at IS NOT NULL ORDER BY failed_at, id",
-    "processed": "processed_at IS NOT NULL ORDER BY processed_at DESC, id DESC",
-    "all": "1 ORDER BY id",
+
+class _Listing(NamedTuple):
+    """Which records, and the column that they are ordered by before their id; ``newest`` first where it says so.
+
+    Refused ones are found by name of their index: it holds what orders them, so no payload is read but the page's own.
+    """
+
+    where: str
+    order: str
+    by: str = ""
+    newest: bool = False
+
+    def page(self, after: OutboxRecord | None) -> tuple[str, tuple[Any, ...]]:
+        """The statement that reads a page, but for its limit, and what is bound before that."""
+        way, beyond = ("DESC", "<") if self.newest else ("ASC", ">")
+        behind = ""
+        bound: tuple[Any, ...] = ()
+        if after is not None:
+            at = after.id if self.order == "id" else getattr(after, self.order)
+            behind = f"AND ({self.order}, id) {beyond} (?, ?)"
+            bound = (format_time(at) if isinstance(at, datetime) else at, after.id)
+        ids = f"""
+            SELECT id FROM outbox {self.by} WHERE {self.where} {behind}
+            ORDER BY {self.order} {way}, id {way} LIMIT ?
+        """  # noqa: S608
+        sql = f"SELECT {_COLUMNS} FROM outbox WHERE id IN ({ids}) ORDER BY {self.order} {way}, id {way}"  # noqa: S608
+        return sql, bound
+
+
+_REFUSED = "INDEXED BY outbox_refused"
+_LISTS: dict[str, _Listing] = {
+    "pending": _Listing("processed_at IS NULL AND failed_at IS NULL", "created_at"),
+    "retrying": _Listing("processed_at IS NULL AND attempts > 0 AND failed_at IS NULL", "next_attempt_at", _REFUSED),
+    "failed": _Listing("processed_at IS NULL AND attempts > 0 AND failed_at IS NOT NULL", "failed_at", _REFUSED),
+    "processed": _Listing("processed_at IS NOT NULL", "processed_at", newest=True),
+    "all": _Listing("1", "id"),
 }
 
 # The payloads of all but one are left where they are.
@@ -175,11 +205,13 @@ class SqliteOutbox:
 
         return await self._readers.run(read)
 
-    async def list(self, *, status: OutboxStatus = "pending", limit: int = 100) -> tuple[OutboxRecord, ...]:
-        """Records by what is to become of them."""
-        sql = f"SELECT {_COLUMNS} FROM outbox WHERE {_LISTS[status]} LIMIT ?"  # noqa: S608
+    async def list(
+        self, *, status: OutboxStatus = "pending", limit: int = 100, after: OutboxRecord | None = None
+    ) -> tuple[OutboxRecord, ...]:
+        """Records by what is to become of them; a page goes on behind the record that the one before ended with."""
+        sql, bound = _LISTS[status].page(after)
         return await self._readers.run(
-            lambda connection: tuple(record(row) for row in connection.execute(sql, (limit,)))
+            lambda connection: tuple(record(row) for row in connection.execute(sql, (*bound, limit)))
         )
 
     async def retry(self, record_ids: Sequence[int] | None = None) -> int:

@@ -1,5 +1,6 @@
 """The audit of conflicts: both versions side by side, which one won, and the means to let the other win."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, ClassVar
@@ -20,6 +21,7 @@ from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import styled
 from acode_tui.tui.times import ago, duration, number, span, stamp
+from acode_tui.tui.turning import Turning
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
@@ -29,7 +31,7 @@ from acode_tui.tui.widgets.title import TitleLine
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
 
-LIMIT = 200
+PAGE_ROWS = 200
 
 
 class ConflictTable(KeyedTable):
@@ -56,13 +58,17 @@ class ConflictsScreen(LiveScreen[None]):
     class ConflictsRead(Message):
         """A reading of the log."""
 
-        conflicts: tuple[Conflict, ...]
+        conflicts: Sequence[Conflict]
         counts: ConflictCounts
         target: str | None
+        after: Conflict | None
+        only_new: bool
 
     def __init__(self) -> None:
         super().__init__()
         self._conflicts: dict[str, Conflict] = {}
+        self._pages: Turning[Conflict] = Turning(PAGE_ROWS)
+        self._turned = False
         self._only_new = False
         self._target: str | None = None
 
@@ -80,22 +86,29 @@ class ConflictsScreen(LiveScreen[None]):
             self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        found = await workspace.conflicts.list(unreviewed_only=self._only_new, limit=LIMIT)
+        after, only_new = self._pages.here, self._only_new
+        found = await workspace.conflicts.list(unreviewed_only=only_new, limit=PAGE_ROWS + 1, after=after)
         status = await workspace.sync.status()
-        self.post_message(self.ConflictsRead(found, await workspace.conflicts.counts(), status.target))
+        counts = await workspace.conflicts.counts()
+        self.post_message(self.ConflictsRead(found, counts, status.target, after, only_new))
 
     @on(ConflictsRead)
     def _read(self, event: ConflictsRead) -> None:
+        if event.after is not self._pages.here or event.only_new is not self._only_new:
+            return
+        if not event.conflicts and self._pages.turn(-1):
+            # What the last page held has been reviewed.
+            self.refresh_now()
+            return
         now = self.dashboard.now()
-        self._conflicts = {conflict.id: conflict for conflict in event.conflicts}
+        self._conflicts = {conflict.id: conflict for conflict in self._pages.take(event.conflicts)}
         self._target = event.target
         self.query_one(TitleLine).say(
             f"{number(event.counts.total)} in all, {number(event.counts.unreviewed)} not reviewed"
         )
         self.query_one("#list").border_title = "Not reviewed" if self._only_new else "All conflicts"
         of_kind = event.counts.unreviewed if self._only_new else event.counts.total
-        more = max(of_kind - LIMIT, 0)
-        self.query_one("#list").border_subtitle = f"{number(more)} older ones are not listed" if more else ""
+        self.query_one("#list").border_subtitle = self._pages.told(of_kind)
         self.refresh_bindings()
         table, notice = self.query_one(ConflictTable), self.query_one(Notice)
         table.display = bool(event.conflicts)
@@ -110,7 +123,10 @@ class ConflictsScreen(LiveScreen[None]):
             )
             return
         table.lay_out(max(self.query_one("#list").content_size.width, 40))
-        table.show([(key, _row(conflict, now)) for key, conflict in self._conflicts.items()])
+        table.show([(key, _row(conflict, now)) for key, conflict in self._conflicts.items()], at_once=self._turned)
+        if self._turned:
+            self._turned = False
+            table.move_cursor(row=0)
         if self.focused is None:
             table.focus()
         self._describe()
@@ -139,12 +155,20 @@ class ConflictsScreen(LiveScreen[None]):
             self.dashboard.copy(conflict.entity_id, f"id of the {conflict.entity_type}")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "page":
+            return self._pages.number > 1 or self._pages.last is not None
         if action in ("reviewed", "take_other", "copy", "copy_id"):
             return bool(self._conflicts) or None
         return True
 
+    def action_page(self, direction: int) -> None:
+        if self._pages.turn(direction):
+            self._turned = True
+            self.refresh_now()
+
     def action_only_new(self) -> None:
         self._only_new = not self._only_new
+        self._pages.restart()
         self.refresh_now()
 
     def action_reviewed(self) -> None:

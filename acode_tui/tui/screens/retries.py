@@ -1,5 +1,6 @@
 """Records that the server refused: those waiting for another try, and the dead letters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, ClassVar
@@ -13,13 +14,14 @@ from textual.content import Content
 from textual.message import Message
 
 from acode_tui.domain.errors import AcodeError
-from acode_tui.storage.ports import OutboxRecord, OutboxStats
+from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
 from acode_tui.tui.bindings import RETRIES
 from acode_tui.tui.faults import told_fault
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import block, pretty_json, styled
 from acode_tui.tui.times import countdown, counted, number, span, stamp
+from acode_tui.tui.turning import Turning
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
@@ -29,7 +31,8 @@ from acode_tui.tui.widgets.title import TitleLine
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
 
-LIMIT = 200
+PAGE_ROWS = 200
+"""A page of the list: dead letters come first, those that are tried again follow them."""
 
 
 class RecordTable(KeyedTable):
@@ -57,12 +60,15 @@ class RetriesScreen(LiveScreen[None]):
     class RecordsRead(Message):
         """A reading of the refused records."""
 
-        records: tuple[OutboxRecord, ...]
+        records: Sequence[OutboxRecord]
         stats: OutboxStats
+        after: OutboxRecord | None
 
     def __init__(self) -> None:
         super().__init__()
         self._records: dict[str, OutboxRecord] = {}
+        self._pages: Turning[OutboxRecord] = Turning(PAGE_ROWS)
+        self._turned = False
 
     def compose(self) -> ComposeResult:
         yield TitleLine("retries")
@@ -81,22 +87,27 @@ class RetriesScreen(LiveScreen[None]):
             self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        dead = await workspace.outbox.list(status="failed", limit=LIMIT)
-        waiting = await workspace.outbox.list(status="retrying", limit=LIMIT)
-        self.post_message(self.RecordsRead((*dead, *waiting), await workspace.outbox.stats()))
+        after = self._pages.here
+        found = await _refused(workspace.outbox, after, PAGE_ROWS + 1)
+        stats = await workspace.outbox.stats()
+        self.post_message(self.RecordsRead(found, stats, after))
 
     @on(RecordsRead)
     def _read(self, event: RecordsRead) -> None:
+        if event.after is not self._pages.here:
+            return
+        if not event.records and self._pages.turn(-1):
+            # What the last page held has been retried, discarded or sent.
+            self.refresh_now()
+            return
         now = self.dashboard.now()
         stats = event.stats
-        self._records = {str(record.id): record for record in event.records}
+        self._records = {str(record.id): record for record in self._pages.take(event.records)}
         self.query_one(TitleLine).say(
             f"{number(stats.retrying)} waiting, {number(stats.failed)} dead letter{'' if stats.failed == 1 else 's'}",
             styled(f"{number(stats.pending)} pending in all", "$foreground-muted"),
         )
-        more = max(stats.retrying - LIMIT, 0) + max(stats.failed - LIMIT, 0)
-        subtitle = f"{number(more)} more are not listed; R retries them too" if more else ""
-        self.query_one("#list").border_subtitle = subtitle
+        self.query_one("#list").border_subtitle = self._pages.told(stats.retrying + stats.failed)
         self.refresh_bindings()
         table, notice = self.query_one(RecordTable), self.query_one(Notice)
         table.display = bool(event.records)
@@ -111,7 +122,10 @@ class RetriesScreen(LiveScreen[None]):
             )
             return
         table.lay_out(max(self.query_one("#list").content_size.width, 40))
-        table.show([(key, _row(record, now)) for key, record in self._records.items()])
+        table.show([(key, _row(record, now)) for key, record in self._records.items()], at_once=self._turned)
+        if self._turned:
+            self._turned = False
+            table.move_cursor(row=0)
         if self.focused is None:
             table.focus()
         self._describe()
@@ -134,7 +148,14 @@ class RetriesScreen(LiveScreen[None]):
         if (record := self._under_cursor()) is not None:
             self.dashboard.copy(record.entity_id, f"id of the {record.entity_type}")
 
+    def action_page(self, direction: int) -> None:
+        if self._pages.turn(direction):
+            self._turned = True
+            self.refresh_now()
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "page":
+            return self._pages.number > 1 or self._pages.last is not None
         if action in ("retry", "retry_all", "discard", "copy", "copy_id"):
             return bool(self._records) or None
         return True
@@ -189,6 +210,16 @@ class RetriesScreen(LiveScreen[None]):
             self.dashboard.notify(f"{number(count)} discarded", title="dead letters", markup=False)
 
         self.dashboard.start_job("discard", discard)
+
+
+async def _refused(outbox: Outbox, after: OutboxRecord | None, limit: int) -> tuple[OutboxRecord, ...]:
+    """Refused records behind one of them: the dead letters, then those that wait for another try."""
+    dead: tuple[OutboxRecord, ...] = ()
+    if after is None or after.failed_at is not None:
+        dead = await outbox.list(status="failed", limit=limit, after=after)
+        after = None
+    waiting = await outbox.list(status="retrying", limit=limit - len(dead), after=after) if len(dead) < limit else ()
+    return (*dead, *waiting)
 
 
 def _row(record: OutboxRecord, now: datetime) -> Row:

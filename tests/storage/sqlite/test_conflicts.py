@@ -154,3 +154,15 @@ async def test_the_other_version_of_a_row_that_is_gone_is_not_found(parts: Parts
     await _conflict(parts, 1, entity_id=_id(0xFF))
     with pytest.raises(NotFoundError):
         await parts.conflicts.take_other(_id(1))
+
+
+async def test_pages_of_conflicts_hold_each_once_and_go_on_behind_a_place(parts: Parts) -> None:
+    at_once = {"detected_at": NOON}
+    kept = [await _conflict(parts, number, **(at_once if number < 4 else {})) for number in range(1, 8)]
+    for unreviewed_only in (False, True):
+        paged: list[str] = []
+        after: Conflict | None = None
+        while page := await parts.conflicts.list(unreviewed_only=unreviewed_only, limit=2, after=after):
+            paged += [each.id for each in page]
+            after = page[-1]
+        assert paged == [each.id for each in kept[::-1]]

@@ -12,6 +12,7 @@ from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, WorkState
 from acode_tui.domain.times import format_time
+from acode_tui.storage.ports import OutboxRecord, OutboxStatus
 from acode_tui.storage.sqlite.outbox import MAX_ERROR_CHARS
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import Parts, count, rows
@@ -276,3 +277,25 @@ async def test_the_backlog_at_a_glance(parts: Parts, clock: TurnedClock) -> None
     for status, wanted in lists.items():
         assert [record.id for record in await parts.outbox.list(status=status)] == wanted
     assert len(await parts.outbox.list(status="all", limit=2)) == 2
+
+
+@pytest.mark.parametrize("status", ["pending", "retrying", "failed", "processed", "all"])
+async def test_pages_of_records_hold_each_once_in_the_order_of_the_whole_list(
+    parts: Parts, clock: TurnedClock, status: OutboxStatus
+) -> None:
+    for number in range(7):
+        await parts.store.create_session(f"run {number}")
+    for place, each in enumerate(await parts.outbox.list(status="all")):
+        clock.turn(seconds=place % 2)
+        for _ in range({"retrying": 1, "failed": 10}.get(status, 0)):
+            await parts.outbox.mark_failed(each.id, "no")
+        if status == "processed":
+            await parts.outbox.mark_processed(each.id)
+    whole = [each.id for each in await parts.outbox.list(status=status)]
+    paged: list[int] = []
+    after: OutboxRecord | None = None
+    while page := await parts.outbox.list(status=status, limit=2, after=after):
+        paged += [each.id for each in page]
+        after = page[-1]
+    assert paged == whole
+    assert len(whole) == 7
