@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,16 @@ import pytest
 from acode_tui.demo.server import EmbeddedServer, _environment, end_server, installation
 from acode_tui.domain.errors import DatabaseConnectionError
 
-WAITS = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+WAITS = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+
+
+@contextmanager
+def waiting(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has begun: just after its start the system may not know its command line yet."""
+    with subprocess.Popen([*WAITS, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        yield process
 
 
 def noted(folder: Path, pid: int | str) -> None:
@@ -18,7 +29,7 @@ def noted(folder: Path, pid: int | str) -> None:
 
 
 def test_a_server_that_was_left_is_ended(tmp_path: Path) -> None:
-    with subprocess.Popen([*WAITS, str(tmp_path / "data")], stdin=subprocess.PIPE) as left:
+    with waiting(str(tmp_path / "data")) as left:
         noted(tmp_path, left.pid)
         end_server(tmp_path)
         assert left.wait(timeout=30) < 0
@@ -31,7 +42,7 @@ def test_a_note_of_nobody_ends_nobody(tmp_path: Path, pid: int | str) -> None:
 
 
 def test_a_number_that_is_another_process_by_now_is_left_alone(tmp_path: Path) -> None:
-    with subprocess.Popen(WAITS, stdin=subprocess.PIPE) as other:
+    with waiting() as other:
         noted(tmp_path, other.pid)
         end_server(tmp_path)
         assert other.poll() is None

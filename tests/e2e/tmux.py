@@ -87,7 +87,9 @@ class Terminal:
 @contextmanager
 def terminal(command: Sequence[str], *, size: tuple[int, int], home: str, **more: str) -> Iterator[Terminal]:
     """The program in a window of ``size``, with ``home`` for a home; only this server is ended afterwards."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ACODE_", "PG", "TMUX", "XDG_"))}
+    # A size in the environment would count for more than the window's.
+    dropped = ("ACODE_", "PG", "TMUX", "XDG_", "COLUMNS", "LINES")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     with tempfile.TemporaryDirectory(prefix="acode-tmux-", dir=folder_for_tests()) as sockets:
         more = {"HOME": home, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", "TMUX_TMPDIR": sockets, **more}
         made = Terminal("acode-test", {**kept, **more})

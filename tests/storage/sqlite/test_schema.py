@@ -212,7 +212,7 @@ LOOK_UPS = {
     **{
         f"{table}.{column}": f"SELECT id FROM {table} WHERE {column} = ?"
         for table, keys in PARENTS.items()
-        for column, _ in keys
+        for column, _ in sorted(keys)
     },
 }
 
