@@ -33,7 +33,7 @@ from benchmarks.scale import sized
 SEED = 20260105
 STEPS = 400
 FILES = 1_000
-TREE = 12
+TREE = 24
 REPEATS = 7
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 _SENTENCE = "the form validates input before it reaches the store and returns early on a blank field"
@@ -59,8 +59,8 @@ async def _run() -> list[Measure]:
             stored = await _import(root / "ws" / name, paths[:1], REPEATS)
             measures.append(within(f"import {name}: read", read, "ms", floor, 8))
             measures.append(_beside(f"import {name}: one file read and stored", stored, floor))
-            floor = _best(partial(_decode, paths), sized(REPEATS, 3))
-            stored = await _import(root / "ws" / f"{name}-tree", paths, sized(REPEATS, 3))
+            floor = _best(partial(_decode, paths), sized(5, 3))
+            stored = await _import(root / "ws" / f"{name}-tree", paths, sized(5, 3))
             measures.append(within(f"import {name}: {len(paths)} files read and stored", stored, "ms", floor, 8))
         measures.append(await _recheck(root / "tree", root / "ws" / "tree"))
         return measures

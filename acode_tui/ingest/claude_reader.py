@@ -84,17 +84,22 @@ class ClaudeReader:
 
     def _note_header(self, record: Record) -> None:
         seen = self._seen
-        for name, value in (
-            ("session", record.session_id),
-            ("agent", record.agent_id),
-            ("cwd", record.cwd),
-            ("gitBranch", record.git_branch),
-            ("agentVersion", record.version),
-        ):
-            if name not in seen and type(value) is str and value:
-                seen[name] = label(value, 1_000)
+        if "session" not in seen:
+            self._see("session", record.session_id)
+        if "cwd" not in seen:
+            self._see("cwd", record.cwd)
+        if "gitBranch" not in seen:
+            self._see("gitBranch", record.git_branch)
+        if "agentVersion" not in seen:
+            self._see("agentVersion", record.version)
+        if record.agent_id is not None and "agent" not in seen:
+            self._see("agent", record.agent_id)
         if type(record.uuid) is str:
             self._leaves.add(record.uuid)
+
+    def _see(self, name: str, value: Any) -> None:
+        if type(value) is str and value:
+            self._seen[name] = label(value, 1_000)
 
     def _take_progress(self, record: Record) -> None:
         data = _progress.decode(bytes(record.data))

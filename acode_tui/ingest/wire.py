@@ -72,7 +72,8 @@ class Link:
         data = bytearray(length)
         view = memoryview(data)
         while view:
-            count = self._end.recv_into(view)
+            # In one call, however long it takes: this thread then need not ask for the interpreter between pieces.
+            count = self._end.recv_into(view, 0, socket.MSG_WAITALL)
             if count == 0:
                 raise EOFError
             view = view[count:]
