@@ -160,7 +160,7 @@ class _Import:
             for group, following in zip(groups, [*groups[1:], None], strict=False):
                 files = await asyncio.to_thread(self._source.read, group, following)
                 storing.append(asyncio.create_task(self._finish_group(group, files)))
-                while len(storing) > MOST_WAITING:
+                while storing and (storing[0].done() or len(storing) > MOST_WAITING):
                     await storing.popleft()
             while storing:
                 await storing.popleft()
