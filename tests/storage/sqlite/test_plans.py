@@ -171,6 +171,7 @@ IDENTIFIERS = re.compile(
     r"entries|prefix|_\w+|[A-Z_]+(\[kind\])?|rows\.\w+.*|quoted\(.*\)|COLUMNS\[.*\]|', '\.join\(.*\)|"
     r"' UNION ALL '\.join\(.*\)|' UNION '\.join\(.*\)|"
     r"\"id\" if .*|'id' if .*|'sync_version' if .*|_ORDER\.get\(kind, .*\)|lost|"
+    r"self\.(by|where|order)|behind|way|ids|"
     r"TOKENIZER|sql|_LISTS\[status\]|_REQUEUE|kind\..*)$"
 )
 
