@@ -85,12 +85,15 @@ SEARCH: list[Binding] = [
 SCROLL: list[Binding] = [
     key("down", "j", "scroll_down", "down", "A line down", show=False),
     key("up", "k", "scroll_up", "up", "A line up", show=False),
-    key("left", "h", "scroll_left", "left", "To the left", show=False),
-    key("right", "l", "scroll_right", "right", "To the right", show=False),
     key("top", "g", "scroll_home", "top", "To the beginning", show=False),
     key("bottom", "G", "scroll_end", "bottom", "To the end", show=False, shown_as="G"),
     key("half_down", "ctrl+d", "half_page(1)", "half page down", "Half a page down", show=False),
     key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
+]
+
+SIDEWAYS: list[Binding] = [
+    key("left", "h", "scroll_left", "left", "To the left", show=False),
+    key("right", "l", "scroll_right", "right", "To the right", show=False),
 ]
 
 TREE: list[Binding] = [

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from acode_tui.tui.bindings import HELP, SCROLL, TABLE, TREE, bindings
+from acode_tui.tui.bindings import HELP, SCROLL, SIDEWAYS, TABLE, TREE, bindings
 from acode_tui.tui.styles import style_path
 
 _NOTE = (
@@ -17,7 +17,7 @@ _NOTE = (
     'sync = "f5". A wide terminal lists the ids here; docs/dashboard.md has them all.'
 )
 
-_MOVING = {binding.id for binding in bindings(TABLE, SCROLL, TREE) if binding.id != "open"}
+_MOVING = {binding.id for binding in bindings(TABLE, SCROLL, SIDEWAYS, TREE) if binding.id != "open"}
 """Ids of keys that only move; they are listed last."""
 
 

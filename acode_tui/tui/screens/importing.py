@@ -20,7 +20,7 @@ from acode_tui.tui.messages import TranscriptsFound
 from acode_tui.tui.progress import progress_line
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import number, size, span
+from acode_tui.tui.times import counted, number, size, span
 from acode_tui.tui.widgets.keybar import KeyBar
 
 MAX_ISSUES = 6
@@ -217,7 +217,7 @@ def _result(report: ImportReport) -> list[Content]:
     rows += [Content.assemble((f"{number(count):>10} ", "bold"), (name, "$foreground-muted")) for name, count in counts]
     rows.append(styled(f"{number(report.unchanged):>10} files unchanged", "$foreground-muted"))
     if report.errors:
-        rows += [Content(""), styled(f"{number(len(report.errors))} things could not be read:", "$text-warning")]
+        rows += [Content(""), styled(f"{counted(len(report.errors), 'thing')} could not be read:", "$text-warning")]
         for issue in report.errors[:MAX_ISSUES]:
             where = issue.file.rsplit("/", 1)[-1] + (f":{issue.line}" if issue.line else "")
             rows.append(styled(line(f"{where}  {issue.message}", 58), "$foreground-muted"))

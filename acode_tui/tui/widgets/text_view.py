@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from acode_tui.tui.bindings import SCROLL
+from acode_tui.tui.bindings import SCROLL, SIDEWAYS
 
 MAX_WIDTH = 10_000
 """Columns that can be scrolled to; what stands beyond them shows when lines are wrapped."""
@@ -28,7 +28,7 @@ Flow = tuple[list[Content], list[tuple[int, Content]], int]
 class TextView(ScrollView, can_focus=True):
     """Cleaned, coloured lines, wrapped or scrolled sideways, with line numbers and one marked line."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*SCROLL]
+    BINDINGS: ClassVar[list[BindingType]] = [*SCROLL, *SIDEWAYS]
 
     class Resized(Message):
         """The width changed: wrapped lines want laying out anew."""
