@@ -84,6 +84,33 @@ def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
     click.echo(f"{setting.name} = {keys.format_value(checked)}  ({path})")
 
 
+@command.command(
+    "unset",
+    epilog=examples(
+        "acode-tui config unset persistence.sync.interval_seconds",
+        "acode-tui config unset --user tui.theme",
+    ),
+)
+@click.argument("key")
+@_user_option
+@pass_invocation
+def unset(invocation: Invocation, key: str, user: bool) -> None:
+    """Take one setting out of the workspace's file, so that the next weaker place, or the default, counts again."""
+    from acode_tui.config.edit import unset_value
+
+    setting = keys.find(key)
+    path = _path(invocation, user)
+    read_toml(path)
+    before = read_text(path)
+    after = unset_value(before, setting)
+    if after != before:
+        _write(path, after, invocation)
+    loaded = load(invocation.root, environ=invocation.environ)
+    shown = keys.format_value(_masked(loaded.values[setting.name])) or "-"
+    said = "" if after != before else "was not set; "
+    click.echo(f"{setting.name} = {shown}  ({said}{loaded.origins[setting.name].words})")
+
+
 @command.command("init", epilog=examples("acode-tui config init"))
 @_user_option
 @click.option("--force", is_flag=True, help="Replace a file that is there.")

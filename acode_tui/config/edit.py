@@ -32,6 +32,30 @@ def set_value(text: str, key: keys.Key, value: Any) -> str:
     return tomli_w.dumps(wanted)
 
 
+def unset_value(text: str, key: keys.Key) -> str:
+    """The text without ``key``; as it was where it does not set it. The text must be valid TOML."""
+    wanted = tomllib.loads(text)
+    node: Any = wanted
+    for part in key.section.split("."):
+        node = node.get(part, {}) if isinstance(node, dict) else {}
+    if not isinstance(node, dict) or key.leaf not in node:
+        return text
+    del node[key.leaf]
+    lines = text.splitlines()
+    present = re.compile(rf"^\s*{re.escape(key.leaf)}\s*=")
+    for place, section, line in _sections(lines):
+        if section == key.section and present.match(line):
+            edited = "".join(f"{each}\n" for each in (*lines[:place], *lines[place + 1 :]))
+            try:
+                if tomllib.loads(edited) == wanted:
+                    return edited
+            except tomllib.TOMLDecodeError:
+                pass  # a value over several lines: the file is written anew below
+    import tomli_w
+
+    return tomli_w.dumps(wanted)
+
+
 def template() -> str:
     """A new file: every setting with its meaning and default, commented out."""
     lines = [

@@ -45,6 +45,16 @@ def test_the_users_file_is_for_every_workspace(run: Run, root: Path, tmp_path: P
     }
 
 
+def test_a_setting_that_is_unset_leaves_the_next_weaker_place_to_count(run: Run, root: Path) -> None:
+    assert run("config", "set", "--user", "tui.page_size", "20").exit_code == 0
+    assert run("config", "set", "tui.page_size", "30").exit_code == 0
+    assert run("config", "unset", "tui.page_size").stdout == "tui.page_size = 20  (user file)\n"
+    assert tomllib.loads(config_file(root).read_text()) == {"tui": {}}
+    assert run("config", "unset", "--user", "tui.page_size").stdout == "tui.page_size = 50  (default)\n"
+    assert run("config", "unset", "tui.page_size").stdout == "tui.page_size = 50  (was not set; default)\n"
+    assert "there is no such setting" in run("config", "unset", "tui.nothing").stderr
+
+
 def test_each_value_says_where_it_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("config", "set", "--user", "tui.page_size", "20").exit_code == 0
     assert run("config", "set", "backup.max_backups", "3").exit_code == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from acode_tui.config import ConfigWatch, keys, workspace_config_path
-from acode_tui.config.edit import set_value, template
+from acode_tui.config.edit import set_value, template, unset_value
 
 INTERVAL = keys.find("persistence.sync.interval_seconds")
 
@@ -84,3 +84,41 @@ def test_the_watch_sees_edits_appearance_and_removal_but_not_a_touch(tmp_path: P
     assert watch.changed()
     path.unlink()
     assert watch.changed()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("", ""),
+        (COMMENTED, COMMENTED),
+        (
+            "# mine\n[persistence.sync]\ninterval_seconds = 9 # why\njitter = 0.1\n",
+            "# mine\n[persistence.sync]\njitter = 0.1\n",
+        ),
+        (
+            "[tui]\ninterval_seconds = 1\n[persistence.sync]\ninterval_seconds = 9\n",
+            "[tui]\ninterval_seconds = 1\n[persistence.sync]\n",
+        ),
+    ],
+)
+def test_a_setting_that_is_taken_out_leaves_the_rest_as_its_owner_wrote_it(text: str, left: str) -> None:
+    assert unset_value(text, INTERVAL) == left
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "persistence.sync.interval_seconds = 9\ntui.page_size = 20\n",
+        "persistence = { sync = { interval_seconds = 9 } }\ntui.page_size = 20\n",
+        "tui.page_size = 20\n[persistence]\nsync.interval_seconds = 9\n",
+    ],
+)
+def test_a_setting_is_taken_out_however_the_file_is_laid_out(text: str) -> None:
+    left = tomllib.loads(unset_value(text, INTERVAL))
+    assert left["tui"] == {"page_size": 20}
+    assert "interval_seconds" not in left["persistence"].get("sync", {})
+
+
+def test_a_value_over_several_lines_is_taken_out_whole() -> None:
+    text = "[export]\npatterns = [\n'a',\n'b',\n]\nredact = true\n"
+    assert tomllib.loads(unset_value(text, keys.find("export.patterns"))) == {"export": {"redact": True}}
