@@ -21,9 +21,9 @@ Values come from five places; the later one wins:
 5. `--set KEY=VALUE` before a command, for that run alone: `acode-tui --set tui.page_size=20`.
 
 `acode-tui config show` prints every value and where it came from, `acode-tui config set KEY VALUE` writes one,
-`acode-tui config unset KEY` takes it out again, so that the next weaker place counts, and `acode-tui config init` writes
-a file with all of them commented out. Unknown keys, wrong types and values out of range are refused by name. A running
-dashboard or headless worker takes up a changed file within five seconds.
+`acode-tui config unset KEY` takes it out again, so that the next weaker place counts, and `acode-tui config init`
+writes a file with all of them commented out. Unknown keys, wrong types and values out of range are refused by name.
+A running dashboard or headless worker takes up a changed file within five seconds.
 
 ## PostgreSQL and passwords
 
