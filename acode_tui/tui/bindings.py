@@ -176,6 +176,7 @@ HEALTH: list[Binding] = [
 SETTINGS: list[Binding] = [
     key("edit", "e", "edit", "change", "Change the setting under the cursor", shown_as="enter e"),
     key("close", "escape,backspace", "leave", "back", "Leave the line, then the screen", shown_as="esc"),
+    key("unset", "d", "unset", "unset", "Take the setting out of that file, so that the default counts", show=False),
     key("place", "u", "place", "whose file", "Change this workspace's file, or your own for all of them"),
     key("copy", "y", "copy", "copy", "Copy the setting and its value"),
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from acode_tui.config import LoadedSettings, Origin, keys, load, user_config_path, workspace_config_path
-from acode_tui.config.edit import set_value
+from acode_tui.config.edit import set_value, unset_value
 from acode_tui.config.load import check_file_value, read_text
 from acode_tui.domain.redaction import redact
 from acode_tui.files import make_private_folder, replacing
@@ -77,7 +77,24 @@ def put(
     Raises ConfigError and OSError; the file is as it was then.
     """
     path = place_path(root, place, environ)
-    text = set_value(read_text(path), key, value)
+    return _write(root, path, set_value(read_text(path), key, value), environ)
+
+
+def drop(root: Path, key: keys.Key, place: Place, environ: Mapping[str, str] = process_environment) -> bool:
+    """Take one value out of a file, so that the next weaker place counts; False where the file does not set it.
+
+    Raises ConfigError and OSError; the file is as it was then.
+    """
+    path = place_path(root, place, environ)
+    before = read_text(path)
+    after = unset_value(before, key)
+    if after == before:
+        return False
+    _write(root, path, after, environ)
+    return True
+
+
+def _write(root: Path, path: Path, text: str, environ: Mapping[str, str]) -> Path:
     load(root, environ=environ, drafts={path: text})
     make_private_folder(path.parent)
     with replacing(path.resolve()) as file:

@@ -48,6 +48,18 @@ async def test_a_setting_is_changed_where_it_is_shown_and_the_file_stays_its_own
         assert pilot.app.clipboard == "persistence.sqlite.timeout_seconds = 2.5"
 
 
+async def test_a_setting_is_taken_out_of_its_file_and_the_default_counts_again(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_settings(pilot)
+        _stand_on(pilot, "persistence.sync.interval_seconds")
+        await pilot.press("d")
+        await until(pilot, lambda: "default" in _row(pilot, "interval_seconds"))
+        assert place_path(fake.root, "workspace").read_text() == "# mine\n[persistence.sync]\n"
+        await pilot.press("d")
+        await until(pilot, lambda: len(toasts(pilot)) == 2)
+        assert toasts(pilot)[1] == ("persistence.sync.interval_seconds", "is not set in this workspace's file")
+
+
 async def test_a_change_may_be_for_all_workspaces_and_escape_changes_nothing(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await open_settings(pilot)

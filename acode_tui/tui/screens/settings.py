@@ -201,6 +201,21 @@ class SettingsScreen(LiveScreen[None]):
         else:
             self.dismiss()
 
+    def action_unset(self) -> None:
+        setting, place, root = self._setting, self._place, self.dashboard.root
+        if setting is None:
+            return
+        key = setting.key
+
+        async def unset(workspace: "DashboardWorkspace", run: JobRun) -> object:
+            gone = await self.dashboard.in_thread(preferences.drop, root, key, place)
+            said = "taken out of" if gone else "is not set in"
+            whose = "this workspace's file" if place == "workspace" else "your file"
+            self.dashboard.notify(f"{said} {whose}", title=key.name, markup=False)
+            return None
+
+        self.dashboard.actions.begin("settings", unset)
+
     def action_place(self) -> None:
         self._place = "user" if self._place == "workspace" else "workspace"
         self._retitle()
