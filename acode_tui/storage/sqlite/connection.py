@@ -175,8 +175,9 @@ async def open_writer(
             _use_wal(connection, timeout_seconds)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            # The writer checkpoints between its commits; within one, only where it never comes to that.
-            connection.execute("PRAGMA wal_autocheckpoint = 8192")
+            # The writer checkpoints between its commits, by the rows they wrote. Few rows may hold a lot: beyond 5 MiB
+            # SQLite does it within a commit.
+            connection.execute("PRAGMA wal_autocheckpoint = 1280")
             # Statements with triggers keep copies of the pages they change: in memory, not in a file made for each.
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA cache_size = -16384")

@@ -40,10 +40,6 @@ MAX_GROUP = 256
 CHECKPOINT_CHANGES = 400
 """Rows written after which the WAL is moved to the database: about a thousand pages of it, as SQLite itself would."""
 
-MOST_UNCHECKPOINTED = 20_000
-"""Rows written after which that is done although callers wait. Doing it seldom is cheaper: pages written several times
-are moved once. Yet a WAL of many megabytes takes long, and SQLite would do it within a commit."""
-
 _DEADLINE_OPCODES = 20_000
 """How often, in virtual machine instructions, SQLite looks at the transaction's deadline."""
 
@@ -121,7 +117,7 @@ class Writer:
                 group = [waiting for waiting in group if not waiting.future.cancelled()]
                 if group:
                     self._answer(group, await self._outcomes(group))
-                    if self._uncheckpointed >= (MOST_UNCHECKPOINTED if self._waiting else CHECKPOINT_CHANGES):
+                    if self._uncheckpointed >= CHECKPOINT_CHANGES:
                         self._uncheckpointed = 0
                         await self._connection.run(_checkpoint)
         finally:
