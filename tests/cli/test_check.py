@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from tests.cli.conftest import Recorded, Run, answer
 from tests.cli.test_status import trace
 
@@ -113,7 +114,7 @@ def test_a_damaged_file_is_told_and_left_alone(run: Run, recorded: Recorded, roo
     if damage == "noise":
         data = bytearray(b"no database" * 1000)
     else:
-        data[4096 * 4 : 4096 * 5] = b"\xa5" * 4096
+        data[PAGE_BYTES * 4 : PAGE_BYTES * 5] = b"\xa5" * PAGE_BYTES
     database.write_bytes(data)
     before = hashlib.sha256(data).hexdigest()
     assert "integrity" in bad(run)

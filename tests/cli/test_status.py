@@ -17,6 +17,7 @@ import pytest
 from click.testing import Result
 
 from acode_tui.ops.health import watch
+from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from tests.cli.conftest import Recorded, Run
 from tests.pg import Database, free_port
 
@@ -139,7 +140,7 @@ def test_a_damaged_database_is_unhealthy_and_untouched(run: Run, recorded: Recor
     if damage == "noise":
         data = bytearray(b"no database" * 1000)
     elif damage == "page":
-        data[4096 * 4 : 4096 * 5] = b"\xa5" * 4096
+        data[PAGE_BYTES * 4 : PAGE_BYTES * 5] = b"\xa5" * PAGE_BYTES
     else:
         del data[len(data) // 2 if damage == "truncated" else 0 :]
     database.write_bytes(data)

@@ -16,6 +16,7 @@ from acode_tui.ops.backup import create_backup, verify_backup
 from acode_tui.ops.in_thread import Check, in_thread
 from acode_tui.storage.sqlite import snapshot, verification
 from acode_tui.storage.sqlite.backup_files import read_backups
+from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
@@ -121,7 +122,8 @@ async def test_an_index_without_its_entries_is_found_in_a_large_backup_too(
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sessions_by_user'").fetchone()
     data = bytearray(made.database.read_bytes())
     # An index page with no entries on it: sound in itself.
-    data[(page - 1) * 4096 : page * 4096] = b"\x0a" + bytes(4) + b"\x10\x00" + bytes(4089)
+    empty = b"\x0a" + bytes(4) + PAGE_BYTES.to_bytes(2, "big")
+    data[(page - 1) * PAGE_BYTES : page * PAGE_BYTES] = empty.ljust(PAGE_BYTES, b"\0")
     made.database.write_bytes(data)
     made = msgspec.structs.replace(made, sha256=hashlib.sha256(data).hexdigest())
     wrong = [finding for finding in await verify_backup(made, deep=deep) if not finding.ok]

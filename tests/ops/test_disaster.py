@@ -27,6 +27,7 @@ from acode_tui.storage.postgres import recovery
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.sqlite import exclusive
 from acode_tui.storage.sqlite.building import Building
+from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.storage.runs import T0, make_run
@@ -82,7 +83,7 @@ def damage(folder: Path) -> None:
     """Overwrite the file's middle, as a dying disk does."""
     path = folder / ".agent" / "workspace.db"
     content = bytearray(path.read_bytes())
-    content[4096 : len(content) // 2] = b"\xde\xad" * ((len(content) // 2 - 4096) // 2)
+    content[PAGE_BYTES : len(content) // 2] = b"\xde\xad" * ((len(content) // 2 - PAGE_BYTES) // 2)
     path.write_bytes(content)
 
 

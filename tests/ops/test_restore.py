@@ -20,6 +20,7 @@ from acode_tui.ops.backup import create_backup
 from acode_tui.ops.restore import Restored, restore_backup
 from acode_tui.storage.sqlite import swap
 from acode_tui.storage.sqlite.backup_files import Backup, read_backup, read_backups
+from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.workspace import open_workspace
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
@@ -138,7 +139,7 @@ def _flip(path: Path, at: int = 5000) -> None:
 
 
 def _cut(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 4096)
+    os.truncate(path, path.stat().st_size - PAGE_BYTES)
 
 
 def _forge(path: Path) -> None:
@@ -146,7 +147,7 @@ def _forge(path: Path) -> None:
     with foreign(path) as connection:
         page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sessions_by_state'").fetchone()[0]
     data = bytearray(path.read_bytes())
-    data[(page - 1) * 4096 + 8 : page * 4096] = bytes(4088)
+    data[(page - 1) * PAGE_BYTES + 8 : page * PAGE_BYTES] = bytes(PAGE_BYTES - 8)
     path.write_bytes(data)
     manifest = json.loads(path.with_suffix(".json").read_text())
     manifest["sha256"] = hashlib.sha256(data).hexdigest()

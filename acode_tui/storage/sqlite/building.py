@@ -18,7 +18,7 @@ from acode_tui.storage.ports import Conflict
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.adoption import adopt_pulled
 from acode_tui.storage.sqlite.conflicts import insert_conflict
-from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, prepare_file
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
 from acode_tui.storage.sqlite.faults import translated
 from acode_tui.storage.sqlite.mark import Mark, read_mark, store_mark
 from acode_tui.storage.sqlite.migrate import migrate, plan
@@ -28,6 +28,7 @@ from acode_tui.storage.sqlite.writer import Writer
 _PARTS = ("", "-wal", "-shm", "-journal")
 _TIMEOUT_SECONDS = 600.0
 """Nobody waits for this file, so a page may take its time."""
+_WAL_BYTES = 64 * 1024 * 1024
 
 
 class Building:
@@ -127,7 +128,7 @@ async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallCloc
 def _loosen(connection: sqlite3.Connection) -> None:
     """Commits need not reach the disk one by one: what counts is the whole file, which is synced before it is used."""
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA wal_autocheckpoint = 16384")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // page_bytes(connection)}")
     connection.execute("PRAGMA cache_size = -65536")
 
 

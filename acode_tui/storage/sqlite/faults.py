@@ -98,6 +98,17 @@ def require_content(database: Path, *, has_lived: bool) -> None:
         raise IntegrityError(f"cannot open {database}: the file is empty, and it was not", hint=WAYS_OUT)
 
 
+def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
+    """Refuse a file whose last page is there in part: SQLite would read the rest of it as zeros. Raises IntegrityError.
+
+    A checkpoint that was cut off leaves such a page too; the WAL then has it whole.
+    """
+    page, pages = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_size", "page_count"))
+    size = _size(database)
+    if size and size % page and not _size(database.with_name(database.name + "-wal")):
+        raise IntegrityError(f"cannot open {database}: {_cut_off(size, pages * page)}", hint=WAYS_OUT)
+
+
 def require_rights(database: Path) -> None:
     """Refuse a file that may only be looked at: SQLite would open it, and every write would fail.
 
@@ -124,8 +135,12 @@ def _damage(path: Path) -> str:
     page = 65536 if page == 1 else page
     whole = int.from_bytes(header[28:32], "big") * page
     if size < whole:
-        return f"it is cut off: {size:,} of {whole:,} bytes are there"
+        return _cut_off(size, whole)
     return "it is damaged: its pages do not fit together"
+
+
+def _cut_off(size: int, whole: int) -> str:
+    return f"it is cut off: {size:,} of {whole:,} bytes are there"
 
 
 def _refusal(path: Path) -> tuple[str, str]:

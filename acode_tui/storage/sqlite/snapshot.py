@@ -30,13 +30,13 @@ from acode_tui.storage.sqlite.backup_files import (
     free_stem,
     part,
 )
-from acode_tui.storage.sqlite.connection import connect_to
+from acode_tui.storage.sqlite.connection import connect_to, page_bytes
 from acode_tui.storage.sqlite.faults import opening
 from acode_tui.storage.sqlite.looking import mode_to_look
 from acode_tui.storage.sqlite.migrate import read_applied
 from acode_tui.storage.sqlite.verification import file_sha256
 
-PAGES_A_STEP = 64
+PAGES_A_STEP = 32
 """A quarter of a MiB, between progress reports and looks at whether to stop; see ``_RoomAhead``."""
 
 _LOCK_SECONDS = 30.0
@@ -197,11 +197,13 @@ def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None, che
         if progress is not None:
             progress(total - remaining, total)
 
-    page_size, whole = (int(source.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_size", "page_count"))
+    page_size, whole = page_bytes(source), int(source.execute("PRAGMA page_count").fetchone()[0])
     with _RoomAhead(path, page_size) as room, closing(sqlite3.connect(path, isolation_level=None)) as target:
         # Nobody sees the copy before it is whole, and it is synced as a whole: no journal, no lock, no sync of its own.
+        # Pages of the same size, else SQLite writes its first page anew for each.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -256"):
             target.execute(f"PRAGMA {pragma}").fetchall()
+        target.execute(f"PRAGMA page_size = {page_size}")
         target.execute("PRAGMA user_version = 1")  # makes the first page, behind which room is made
         room.make(min(PAGES_A_STEP, whole))
         source.backup(target, pages=PAGES_A_STEP, progress=report)
@@ -212,7 +214,7 @@ def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None, che
 class _RoomAhead:
     """Makes room in the file just before SQLite fills it.
 
-    SQLite writes page by page, and letting a file grow by 4 KiB at a time costs the kernel more than the copying does:
+    SQLite writes page by page, and letting a file grow by a page at a time costs the kernel more than the copying does:
     it is half as much when a quarter of a MiB, which a core's own cache holds, is written at once and then overwritten.
     """
 

@@ -22,6 +22,7 @@ from acode_tui.domain.errors import (
     SchemaMismatchError,
 )
 from acode_tui.storage.sqlite import faults
+from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.faults import opening_fault, require_content
 from acode_tui.workspace import open_workspace
 from tests.storage.sqlite.parts import foreign
@@ -74,6 +75,10 @@ def _cut_within_a_page(database: Path) -> None:
     os.truncate(database, 1000)
 
 
+def _cut_within_the_last_page(database: Path) -> None:
+    os.truncate(database, database.stat().st_size - 1)
+
+
 def _empty(database: Path) -> None:
     os.truncate(database, 0)
 
@@ -98,7 +103,7 @@ def _zeros(database: Path) -> None:
 
 def _scrambled(database: Path) -> None:
     data = bytearray(database.read_bytes())
-    data[100:4096] = b"\xa5" * 3996
+    data[100:PAGE_BYTES] = b"\xa5" * (PAGE_BYTES - 100)
     database.write_bytes(data)
 
 
@@ -107,13 +112,14 @@ def _table_gone(database: Path) -> None:
     with foreign(database) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'tool_calls'").fetchone()
     data = bytearray(database.read_bytes())
-    data[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
+    data[(page - 1) * PAGE_BYTES : page * PAGE_BYTES] = b"\xa5" * PAGE_BYTES
     database.write_bytes(data)
 
 
 KINDS: dict[str, tuple[Change, str]] = {
     "truncated": (_cut, r"it is cut off: [\d,]+ of [\d,]+ bytes are there"),
     "truncated within its first page": (_cut_within_a_page, r"it is cut off: 1,000 of [\d,]+ bytes are there"),
+    "truncated within its last page": (_cut_within_the_last_page, r"it is cut off: [\d,]+ of [\d,]+ bytes are there"),
     "emptied": (_empty, "the file is empty, and it was not"),
     "emptied beside its WAL": (_empty_with_wal, "the file is empty, and it was not"),
     "lost beside its WAL": (_lost_with_wal, "the file is missing, and its WAL is still there"),
@@ -160,7 +166,7 @@ async def test_a_damaged_page_that_opening_does_not_see_is_named_when_it_is_read
         )
         (last,) = connection.execute("SELECT max(pageno) FROM dbstat WHERE name = 'sessions'").fetchone()
     data = bytearray(database.read_bytes())
-    data[(last - 1) * 4096 : last * 4096] = b"\xa5" * 4096
+    data[(last - 1) * PAGE_BYTES : last * PAGE_BYTES] = b"\xa5" * PAGE_BYTES
     database.write_bytes(data)
     before = fingerprints(database)
     with pytest.raises(IntegrityError, match="ACODE-DB-007") as refused:

@@ -18,7 +18,7 @@ from acode_tui.config.root import find_root
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, SchemaMismatchError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import connection
-from acode_tui.storage.sqlite.connection import prepare_file, require_sqlite
+from acode_tui.storage.sqlite.connection import PAGE_BYTES, prepare_file, require_sqlite
 from acode_tui.workspace import Workspace, open_workspace
 from tests.storage.sqlite.parts import contents, foreign, rows
 
@@ -208,12 +208,12 @@ def _header_gone(path: Path) -> None:
 
 
 def _truncated(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: 4096 * 2])
+    path.write_bytes(path.read_bytes()[: PAGE_BYTES * 2])
 
 
 def _schema_page_scrambled(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[100:4096] = os.urandom(3996)
+    data[100:PAGE_BYTES] = os.urandom(PAGE_BYTES - 100)
     path.write_bytes(data)
 
 

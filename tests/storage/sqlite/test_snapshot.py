@@ -16,6 +16,7 @@ from acode_tui.domain.errors import IntegrityError, TransactionError
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.sqlite import snapshot
 from acode_tui.storage.sqlite.backup_files import Backup
+from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.snapshot import take_snapshot
 from tests.clocks import NOON
 from tests.storage.sqlite.parts import Parts, assert_sound, foreign, rows
@@ -196,7 +197,7 @@ def test_a_damaged_source_leaves_nothing(tmp_path: Path) -> None:
         connection.executemany("INSERT INTO sessions VALUES (?, ?)", [(str(n), "x" * 500) for n in range(200)])
         connection.execute("CREATE INDEX by_id ON sessions (id)")
     data = bytearray(path.read_bytes())
-    data[4096:] = bytes(len(data) - 4096)
+    data[PAGE_BYTES:] = bytes(len(data) - PAGE_BYTES)
     path.write_bytes(data)
     connection = sqlite3.connect(path, isolation_level=None)
     with pytest.raises(IntegrityError, match="could not be copied"):
