@@ -45,6 +45,11 @@ class Preference:
             return keys.format_value(not self.value)
         return self.value if isinstance(self.value, str) else keys.format_value(self.value)
 
+    def holds(self, text: str) -> bool:
+        """Whether every word of ``text`` is in the key, in what is shown of the value, or in what it is for."""
+        told = f"{self.key.name}\n{self.shown}\n{self.key.doc}".casefold()
+        return all(word in told for word in text.casefold().split())
+
     @property
     def overridden(self) -> str:
         """What holds this value whatever a file says; empty if a file may change it."""

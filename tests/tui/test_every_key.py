@@ -173,7 +173,7 @@ async def looking_after(journey: Journey, pilot: Pilot[int], folder: Path) -> No
     await journey.press("escape", "i", sees="Read the new ones?")
     await journey.press("enter", sees="Imported.")
     await journey.press("escape", "o", sees="timeout_seconds")
-    await journey.press("u", "y", "d", "e", "escape", "escape", sees="Fix the race")
+    await journey.press("slash", *"path", "down", "escape", "u", "y", "d", "e", "escape", "escape", sees="Fix the race")
     await journey.press("l", "escape", sees="Fix the race")
     log = folder / "acode.log"
     log.write_text('{"level": "info", "timestamp": "2026-03-14T12:00:00.000000Z", "event": "sync.drained"}\n')

@@ -9,7 +9,7 @@ from textual.widgets import Input
 from acode_tui.config import Origin, keys, load
 from acode_tui.tui.preferences import Preference, place_path, put, read
 from acode_tui.tui.screens.main import MainScreen
-from acode_tui.tui.screens.settings import SettingsScreen
+from acode_tui.tui.screens.settings import SettingsScreen, SettingTable
 from tests.tui.driving import over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace
 
@@ -89,10 +89,53 @@ async def test_what_the_environment_holds_and_what_does_not_fit_beside_another_a
         assert "max_backoff" not in place_path(fake.root, "workspace").read_text()
         _stand_on(pilot, "persistence.postgres.database")
         await pilot.press("escape", "e")
-        pilot.app.screen.query_one(Input).value = "postgres://u:hunter2@db/x"
+        pilot.app.screen.query_one("#value", Input).value = "postgres://u:hunter2@db/x"
         await pilot.press("enter")
         await until(pilot, lambda: "✗ persistence.postgres.database" in shown(pilot))
         assert shown(pilot).count("hunter2") == 1, "only where it is being typed"
+
+
+async def test_settings_are_found_by_key_purpose_and_value_as_one_types(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_settings(pilot)
+        _stand_on(pilot, "persistence.sync.interval_seconds")
+        await pilot.press("slash", *"inter sec")
+        await until(pilot, lambda: _names(pilot) == ["persistence.sync.interval_seconds"])
+        assert f"1 of {len(keys.table())} settings" in shown(pilot)
+        await pilot.press(*["backspace"] * 9, *"environment variable")
+        await until(pilot, lambda: "persistence.postgres.password_env" in _names(pilot))
+        await pilot.press(*["backspace"] * 20, *".agent/workspace.db")
+        await until(pilot, lambda: _names(pilot) == ["persistence.sqlite.path"])
+        await pilot.press("enter", "e", "escape")
+        assert _names(pilot) == ["persistence.sqlite.path"], "leaving the value leaves the search"
+        await pilot.press("escape")
+        assert len(_names(pilot)) == len(keys.table())
+        assert pilot.app.screen.query_one(SettingTable).cursor_key == "persistence.sqlite.path", "the cursor stays"
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, MainScreen)
+
+
+async def test_a_search_that_no_setting_fits_says_so_and_how_to_go_on(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await open_settings(pilot)
+        await pilot.press("slash", *"nothing[/b]")
+        await until(pilot, lambda: "No setting fits" in shown(pilot))
+        assert "“nothing[/b]”" in shown(pilot)
+        assert "esc shows all" in shown(pilot)
+        await pilot.press("enter", "x")
+        assert pilot.app.screen.query_one("#search", Input).value == "nothing[/b]x", "the line keeps the keys"
+        fake.version += 1
+        await pilot.press("escape")
+        await until(pilot, lambda: len(_names(pilot)) == len(keys.table()))
+        await pilot.press("j", "y")
+        assert pilot.app.clipboard.startswith("persistence.sqlite.timeout_seconds = ")
+
+
+def test_a_search_does_not_find_what_is_hidden_in_a_value() -> None:
+    key = keys.find("identity.user")
+    preference = Preference(key, "postgres://u:hunter2@db/x", Origin.ENV)
+    assert preference.holds("IDENTITY db/x")
+    assert not preference.holds("hunter2")
 
 
 def test_every_setting_is_there_and_a_secret_in_a_value_is_not(fake: FakeWorkspace) -> None:
@@ -108,8 +151,10 @@ def _row(pilot: Pilot[int], text: str) -> str:
     return next(row for row in shown(pilot).splitlines() if text in row)
 
 
-def _stand_on(pilot: Pilot[int], name: str) -> None:
-    from acode_tui.tui.screens.settings import SettingTable
+def _names(pilot: Pilot[int]) -> list[str]:
+    return pilot.app.screen.query_one(SettingTable).keys_shown
 
+
+def _stand_on(pilot: Pilot[int], name: str) -> None:
     table = pilot.app.screen.query_one(SettingTable)
     table.move_cursor(row=table.keys_shown.index(name))

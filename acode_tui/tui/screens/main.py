@@ -20,11 +20,12 @@ from acode_tui.tui.times import number, size
 from acode_tui.tui.widgets.conflicts_pane import ConflictsPane
 from acode_tui.tui.widgets.header import HeaderLine
 from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.notice import keys
 from acode_tui.tui.widgets.outbox_pane import OutboxPane
 from acode_tui.tui.widgets.pane import Pane
 from acode_tui.tui.widgets.retries_pane import RetriesPane
 from acode_tui.tui.widgets.schema_pane import SchemaPane
-from acode_tui.tui.widgets.sessions.browser import SessionBrowser, keys
+from acode_tui.tui.widgets.sessions.browser import SessionBrowser
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import SessionPage

@@ -1,4 +1,6 @@
-"""The settings: what each is for, its value, its origin, and changing it. A refusal stands where one types."""
+"""The settings: what each is for, its value, its origin, and changing it. A refusal stands where one types; a search
+narrows them to those whose key, value or purpose holds every word.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,12 +20,15 @@ from acode_tui.tui.bindings import SETTINGS
 from acode_tui.tui.faults import told_fault
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.messages import LineClosed, Searched
 from acode_tui.tui.preferences import ORIGINS, Place, Preference
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
+from acode_tui.tui.widgets.notice import Notice, keys
 from acode_tui.tui.widgets.scrolling import TextPanel
+from acode_tui.tui.widgets.sessions.lines import SearchLine
 from acode_tui.tui.widgets.title import TitleLine
 
 if TYPE_CHECKING:
@@ -55,12 +60,15 @@ class SettingsScreen(LiveScreen[None]):
         super().__init__()
         self._settings: dict[str, Preference] = {}
         self._place: Place = "workspace"
+        self._text = ""
 
     def compose(self) -> ComposeResult:
         yield TitleLine("settings")
         with Vertical(classes="frame", id="list"):
             yield SettingTable(id="records")
+            yield Notice()
         yield TextPanel("Setting", id="detail")
+        yield SearchLine("words in keys, values, descriptions")
         with Vertical(id="editing"):
             yield Input(id="value", placeholder="a new value")
             yield Static("", id="verdict", markup=False)
@@ -68,6 +76,8 @@ class SettingsScreen(LiveScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one("#editing").display = False
+        self.query_one(SearchLine).display = False
+        self.query_one(Notice).display = False
         self._retitle()
 
     def _retitle(self) -> None:
@@ -88,15 +98,60 @@ class SettingsScreen(LiveScreen[None]):
     @on(SettingsRead)
     def _read(self, event: SettingsRead) -> None:
         self._settings = {setting.key.name: setting for setting in event.settings}
-        headings: dict[str, str] = {}
-        for setting in event.settings:
-            if setting.key.section not in headings.values():
-                headings[setting.key.name] = setting.key.section
         self._fit()
         self._retitle()
-        table = self.query_one(SettingTable)
-        table.show([(name, _row(setting)) for name, setting in self._settings.items()], headings=headings)
+        self._show()
+
+    def _show(self) -> None:
+        """The settings that fit the search, below the headings of their sections."""
+        fitting = {name: setting for name, setting in self._settings.items() if setting.holds(self._text)}
+        headings: dict[str, str] = {}
+        for name, setting in fitting.items():
+            if setting.key.section not in headings.values():
+                headings[name] = setting.key.section
+        table, notice = self.query_one(SettingTable), self.query_one(Notice)
+        kept = table.cursor_key in fitting
+        table.display, notice.display = bool(fitting), bool(self._settings) and not fitting
+        table.show([(name, _row(setting)) for name, setting in fitting.items()], headings=headings)
+        if not kept:
+            table.move_cursor(row=0)
+        if notice.display:
+            told = (
+                f"None of the {len(self._settings)} has “{line(self._text.strip(), 40)}” in its key, value or purpose."
+            )
+            notice.say("No setting fits", told, keys(("esc", "shows all of them again")))
+        many = f"{len(fitting)} of {len(self._settings)} settings" if self._text.strip() else ""
+        self.query_one("#list").border_subtitle = many
         self._describe()
+        self.refresh_bindings()
+
+    # Search
+
+    def action_search(self) -> None:
+        search = self.query_one(SearchLine)
+        search.display = True
+        # Now, not when the app comes to it: the next letters may be on their way already.
+        self.set_focus(search)
+
+    @on(Searched)
+    def _searched(self, event: Searched) -> None:
+        if event.text != self._text:
+            self._text = event.text
+            self._show()
+
+    @on(LineClosed)
+    def _to_the_list(self) -> None:
+        table = self.query_one(SettingTable)
+        if table.row_count:
+            self.query_one(SearchLine).display = bool(self._text)
+            table.focus()
+
+    def _show_all(self) -> None:
+        search = self.query_one(SearchLine)
+        search.value = self._text = ""
+        search.display = False
+        self._show()
+        self.query_one(SettingTable).focus()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._fit)
@@ -110,11 +165,13 @@ class SettingsScreen(LiveScreen[None]):
 
     @on(KeyedTable.RowHighlighted)
     def _describe(self) -> None:
-        setting = self._setting
+        setting, panel = self._setting, self.query_one("#detail", TextPanel)
         if setting is not None:
-            panel = self.query_one("#detail", TextPanel)
             panel.border_title = setting.key.name
             panel.say(_detail(setting))
+        elif self._settings:
+            panel.border_title = "Setting"
+            panel.say(Content(""))
 
     # Editing
 
@@ -132,7 +189,7 @@ class SettingsScreen(LiveScreen[None]):
             self.notify(said, title=setting.key.name, severity="warning", markup=False)
             return
         self.query_one("#editing").display = True
-        typing = self.query_one(Input)
+        typing = self.query_one("#value", Input)
         typing.value = setting.text
         typing.focus()
         self._judge(setting.text)
@@ -188,9 +245,10 @@ class SettingsScreen(LiveScreen[None]):
 
     @on(Refused)
     def _refused(self, event: Refused) -> None:
-        with self.query_one(Input).prevent(Input.Changed):
+        typing = self.query_one("#value", Input)
+        with typing.prevent(Input.Changed):
             self.action_edit()
-            self.query_one(Input).value = event.text
+            typing.value = event.text
         self._say(f"✗ {event.error.message}", "$text-error")
 
     def action_leave(self) -> None:
@@ -198,6 +256,8 @@ class SettingsScreen(LiveScreen[None]):
             self.query_one("#editing").display = False
             self.query_one(SettingTable).focus()
             self.refresh_bindings()
+        elif self.query_one(SearchLine).display:
+            self._show_all()
         else:
             self.dismiss()
 
@@ -224,6 +284,11 @@ class SettingsScreen(LiveScreen[None]):
         setting = self._setting
         if setting is not None:
             self.dashboard.copy(f"{setting.key.name} = {setting.shown}", "setting")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("edit", "unset", "copy") and self.is_mounted:
+            return None if self._setting is None else True
+        return True
 
 
 def _row(setting: Preference) -> Row:

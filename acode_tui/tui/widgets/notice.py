@@ -25,3 +25,11 @@ class Notice(Widget):
 
     def render(self) -> RenderResult:
         return self._content
+
+
+def keys(*pairs: tuple[str, str]) -> Content:
+    """``i imports them · esc goes back`` with the keys set off."""
+    parts: list[Content] = [
+        Content.assemble((pressed, "bold $text-primary"), (f" {does}", "$foreground-muted")) for pressed, does in pairs
+    ]
+    return Content.styled("  ·  ", "$foreground-muted").join(parts)

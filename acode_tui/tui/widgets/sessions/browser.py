@@ -15,7 +15,7 @@ from acode_tui.tui.state import DashboardState
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import number
 from acode_tui.tui.widgets.keyed_table import KeyedTable
-from acode_tui.tui.widgets.notice import Notice
+from acode_tui.tui.widgets.notice import Notice, keys
 from acode_tui.tui.widgets.sessions.chips import StateChips
 from acode_tui.tui.widgets.sessions.table import SessionTable, session_rows
 
@@ -238,11 +238,3 @@ class SessionBrowser(Vertical):
         room = max(self.size.width - advice.cell_length - 12, 0)
         shown = f"{line(why, room)}  ·  " if room > 20 else ""
         return Content.assemble((shown, "$text-error"), advice)
-
-
-def keys(*pairs: tuple[str, str]) -> Content:
-    """``i imports them · esc goes back`` with the keys set off."""
-    parts: list[Content] = [
-        Content.assemble((pressed, "bold $text-primary"), (f" {does}", "$foreground-muted")) for pressed, does in pairs
-    ]
-    return Content.styled("  ·  ", "$foreground-muted").join(parts)

@@ -15,11 +15,9 @@ class SearchLine(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [*SEARCH]
 
-    def __init__(self) -> None:
+    def __init__(self, placeholder: str = "words in descriptions, tasks, steps, tools, artifacts") -> None:
         # Selected on focus, what was typed while the line was opening would be typed over by the next letter.
-        super().__init__(
-            placeholder="words in descriptions, tasks, steps, tools, artifacts", id="search", select_on_focus=False
-        )
+        super().__init__(placeholder=placeholder, id="search", select_on_focus=False)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
