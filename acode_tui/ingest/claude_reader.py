@@ -12,7 +12,7 @@ from acode_tui.domain.states import SessionState
 from acode_tui.ingest import claude_results as results
 from acode_tui.ingest.claude_identity import Identity, identify
 from acode_tui.ingest.claude_prompts import Kind, classify, command_text
-from acode_tui.ingest.claude_records import Message, Progress, Record
+from acode_tui.ingest.claude_records import Message, Progress, ProgressLine, Record
 from acode_tui.ingest.contents import has_image, text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
@@ -54,17 +54,19 @@ class ClaudeReader:
         self._titles: dict[str, str] = {}
         self._talk = False
 
-    def take(self, line: int, raw: bytes, record: Record) -> None:
+    def take(self, line: int, raw: bytes, record: Record | ProgressLine) -> None:
         """One record. Nothing in it is trusted; what is no known shape is passed over."""
         at = parse_stamp(record.timestamp)
         if line > self._timeline.next_checkpoint:
             self._timeline.pass_checkpoint(line)
         at = self._bounds.see(at)
+        if isinstance(record, ProgressLine):
+            self._take_progress(record.data, record.parent_tool_use_id)
+            return
         kind = record.type
         if kind == "progress":
-            # A third of a large file is progress; only the link from a call to its subagent is of use.
-            if b"agent_progress" in raw:
-                self._take_progress(record)
+            # One that is not written as usual.
+            self._take_progress(_progress.decode(bytes(record.data)), text(record.parent_tool_use_id))
             return
         self._note_header(record)
         if kind == "assistant":
@@ -101,10 +103,9 @@ class ClaudeReader:
         if type(value) is str and value:
             self._seen[name] = label(value, 1_000)
 
-    def _take_progress(self, record: Record) -> None:
-        data = _progress.decode(bytes(record.data))
+    def _take_progress(self, data: Progress | None, call: str) -> None:
         if data is not None and data.type == "agent_progress" and label(data.agent_id):
-            self._agents.setdefault(text(record.parent_tool_use_id), label(data.agent_id))
+            self._agents.setdefault(call, label(data.agent_id))
 
     def _take_system(self, line: int, record: Record, at: datetime | None) -> None:
         if record.subtype == "compact_boundary":
@@ -209,17 +210,16 @@ class ClaudeReader:
         if type(content) is str:
             content = [{"type": "text", "text": content}]
         if type(content) is list:
-            dirty = needs_escape(raw)
             for index, block in enumerate(content):
                 if type(block) is dict:
-                    self._take_block(step, block, line, index, dirty, at)
+                    self._take_block(step, block, line, index, raw, at)
         if record.is_api_error_message is True:
             self._run.interrupt("API error")
             self._last = LastSeen.ERROR
             self._timeline.move(SessionState.FAILED, f"API error: {text_of(content)}", line)
 
     def _take_block(
-        self, step: StepDraft, block: dict[str, Any], line: int, index: int, dirty: bool, at: datetime | None
+        self, step: StepDraft, block: dict[str, Any], line: int, index: int, raw: bytes, at: datetime | None
     ) -> None:
         kind = block.get("type")
         if kind == "text":
@@ -230,21 +230,21 @@ class ClaudeReader:
         elif kind == "thinking":
             self._last = LastSeen.WORK
         elif kind in _CALLS:
-            self._call(step, block, f"call:{line}:{index}", dirty, line, at)
+            self._call(step, block, f"call:{line}:{index}", raw, line, at)
         elif type(kind) is str and kind.endswith("_tool_result"):
             # Server-side tools answer within the message itself.
             key = text(block.get("tool_use_id")) or f"result:{line}:{index}"
             results.settle(self._run.result_of(key, at, line), block, "", None, False, at)
 
     def _call(
-        self, step: StepDraft, block: dict[str, Any], fallback: str, dirty: bool, line: int, at: datetime | None
+        self, step: StepDraft, block: dict[str, Any], fallback: str, raw: bytes, line: int, at: datetime | None
     ) -> None:
         key = text(block.get("id")) or fallback
         if key in self._run.calls:
             return
         name = label(block.get("name")) or "(unnamed tool)"
         arguments = block.get("input")
-        parameters = storable(arguments, dirty=dirty) if arguments is not None else {}
+        parameters = storable(arguments, dirty=needs_escape(raw)) if arguments is not None else {}
         call = self._run.call(step, key, name, parameters, at)
         if not step.name:
             step.name = name

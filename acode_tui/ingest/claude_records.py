@@ -71,3 +71,12 @@ class Progress(msgspec.Struct):
 
     type: Any = None
     agent_id: Any = msgspec.field(default=None, name="agentId")
+
+
+class ProgressLine(msgspec.Struct, gc=False):
+    """A progress line: a third of a large file, and of no use but for its time and the link to a subagent."""
+
+    type: str
+    timestamp: str
+    data: Progress
+    parent_tool_use_id: str = msgspec.field(default="", name="parentToolUseID")

@@ -178,6 +178,9 @@ def to_bytes(text: str) -> bytes:
 def one_line(text: str) -> str:
     """The first line that says something."""
     line = text[: 4 * MAX_DESCRIPTION_CHARS].lstrip().partition("\n")[0]
+    if line.isprintable() and "  " not in line:
+        # The only blanks are single spaces: most lines, and looking is quicker than taking them apart.
+        return line.rstrip()
     return " ".join(line.split())
 
 

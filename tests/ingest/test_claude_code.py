@@ -2,12 +2,16 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import ArtifactType, ToolCallState, WorkState
 from acode_tui.domain.validation import Limits
+from acode_tui.ingest.registry import Parsed
 from acode_tui.ingest.usage import Claims
 from tests.ingest.builders import (
     SESSION,
@@ -17,6 +21,7 @@ from tests.ingest.builders import (
     graph_of,
     is_carrier,
     read,
+    stamp,
     steps_of,
     story,
 )
@@ -54,6 +59,45 @@ def test_what_only_looks_like_a_prompt_is_no_task(text: str) -> None:
     transcript.user(text)
     transcript.user([{"type": "text", "text": text}])
     assert read(transcript).counts.tasks == 1
+
+
+_odd = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+_said = st.one_of(_odd, st.just("a93ccab"))
+_LINK = {
+    "type": "progress",
+    "timestamp": stamp(9),
+    "data": {"type": "agent_progress", "agentId": "a93ccab"},
+    "parentToolUseID": "c1",
+}
+_data = st.one_of(
+    _odd, st.fixed_dictionaries({"type": st.sampled_from(["agent_progress", "hook_progress", 1]), "agentId": _said})
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["progress", "user", 1]), "timestamp": st.sampled_from([stamp(9), "never", 1])},
+            optional={"data": _data, "parentToolUseID": st.sampled_from(["c1", "c2", 1]), "message": st.just({})},
+        ),
+        max_size=6,
+    )
+)
+@example([_LINK])
+@example([_LINK | {"timestamp": 1}])
+def test_a_progress_line_says_the_same_however_it_is_written(lines: list[dict[str, Any]]) -> None:
+    def told(separators: tuple[str, str] | None) -> Parsed:
+        transcript = Claude()
+        transcript.user("Ask around")
+        transcript.calls("m1", "c1", "Task", {"prompt": "look"})
+        for line in lines:
+            transcript.raw(json.dumps(line, separators=separators).encode())
+        return read(transcript)
+
+    found = told((",", ":"))
+    assert found == told(None)
+    if _LINK in lines:
+        assert calls_of(found.graphs[0])[0].result["agentId"] == "a93ccab"
 
 
 def test_meta_and_compact_summaries_are_no_tasks() -> None:

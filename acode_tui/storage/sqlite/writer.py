@@ -38,7 +38,9 @@ MAX_GROUP = 256
 """Units a group at most: bounds how long a single caller can wait behind others."""
 
 CHECKPOINT_CHANGES = 400
-"""Rows written after which the WAL is moved to the database: about a thousand pages of it, as SQLite itself would."""
+"""Rows written after which the WAL is moved to the database, unless callers wait: pages that several groups change are
+then moved once, and SQLite itself does it at the latest when ``connection.WAL_BYTES`` are reached.
+"""
 
 _DEADLINE_OPCODES = 20_000
 """How often, in virtual machine instructions, SQLite looks at the transaction's deadline."""
@@ -117,7 +119,7 @@ class Writer:
                 group = [waiting for waiting in group if not waiting.future.cancelled()]
                 if group:
                     self._answer(group, await self._outcomes(group))
-                    if self._uncheckpointed >= CHECKPOINT_CHANGES:
+                    if self._uncheckpointed >= CHECKPOINT_CHANGES and not self._waiting:
                         self._uncheckpointed = 0
                         await self._connection.run(_checkpoint)
         finally:

@@ -10,6 +10,7 @@ import pytest
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, NotFoundError
 from acode_tui.domain.states import ArtifactType
+from acode_tui.storage.sqlite.connection import WAL_BYTES
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.workspace import Workspace, open_workspace
 from tests.storage.sqlite.parts import Parts, foreign, open_parts
@@ -86,16 +87,16 @@ async def test_the_wal_stays_small_while_readers_poll(parts: Parts) -> None:
     step = await parts.store.add_step(task.id, "step")
     call = await parts.store.add_tool_call(step.id, "bash")
     written = 0
-    for _ in range(60):
-        content = os.urandom(500_000)
+    for _ in range(100):
+        content = os.urandom(600_000)
         await parts.store.add_artifact(call.id, ArtifactType.COMMAND_OUTPUT, "out", content, "text/plain")
         written += len(content)
         largest = max(largest, wal.stat().st_size)
     done.set()
     await asyncio.gather(*polling)
-    # 4 MiB start a checkpoint; a reader may put off its end for a moment, not for the whole run.
-    assert written == 30_000_000
-    assert largest < 16_000_000
+    # 16 MiB start a checkpoint; a reader may put off its end for a moment, not for the whole run.
+    assert written == 60_000_000
+    assert largest < 2 * WAL_BYTES
 
 
 async def test_no_read_transaction_outlives_its_read(parts: Parts) -> None:
