@@ -29,7 +29,10 @@ ENQUEUE = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-_ENQUEUE_HEAD = ENQUEUE.rsplit(" VALUES ", 1)[0]
+_ENQUEUE_HEAD = ENQUEUE.rsplit(" VALUES ", 1)[0].replace("INSERT", "INSERT OR ROLLBACK")
+"""Of many records at once. A statement that could be undone by itself keeps a copy of each page that it changes; these
+records never clash, and if they did, the writer runs the units of their group again, one by one.
+"""
 _PREPARED = 6
 """Values of a prepared record."""
 

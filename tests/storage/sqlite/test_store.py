@@ -7,15 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from acode_tui.domain.codec import encode_json
-from acode_tui.domain.entities import SessionGraph
-from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, TransitionError, ValidationError
+from acode_tui.domain.entities import Session, SessionGraph
+from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, TransitionError, ValidationError
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, ToolCallState, WorkState
 from acode_tui.domain.validation import Limits
 from acode_tui.storage.ports import TranscriptFile
-from tests.clocks import NOON, TurnedClock
+from tests.clocks import NOON
 from tests.domain.graphs import HOSTILE, graphs
-from tests.storage.sqlite.parts import WORKSPACE_ID, Parts, assert_sound, contents, count, open_parts, rows
+from tests.storage.sqlite.parts import WORKSPACE_ID, Parts, assert_sound, contents, count, foreign, open_parts, rows
 from tests.storage.sqlite.runs import ident, make_run
 
 
@@ -244,8 +244,9 @@ async def test_a_read_by_id_is_one_statement_in_one_hop(parts: Parts) -> None:
     assert [each.split()[0] for each in seen] == ["BEGIN", "SELECT", "COMMIT"]
 
 
-async def test_a_transcript_and_its_runs_are_stored_together(parts: Parts, clock: TurnedClock) -> None:
-    file = TranscriptFile(
+def _transcript(*numbers: int) -> TranscriptFile:
+    """The cursor of a file that holds the sessions of these runs."""
+    return TranscriptFile(
         path="/home/ada/x'; --.jsonl",
         format="claude",
         inode=2**40,
@@ -253,11 +254,15 @@ async def test_a_transcript_and_its_runs_are_stored_together(parts: Parts, clock
         mtime_ns=2**60,
         offset=9,
         head_hash="h",
-        session_ids=(ident(1, "session"), ident(2, "session")),
+        session_ids=tuple(ident(number, "session") for number in numbers),
         skipped_lines=1,
         imported_at=NOON,
         state=b"\x00\xff opaque",
     )
+
+
+async def test_a_transcript_and_its_runs_are_stored_together(parts: Parts) -> None:
+    file = _transcript(1, 2)
     prepared = [parts.transcripts.prepare(make_run(number), True) for number in (1, 2, 3)]
     (result,) = await parts.transcripts.save_many([(file, prepared[:2])])
     assert result.inserted[EntityType.SESSION] == 2
@@ -273,3 +278,25 @@ async def test_a_transcript_and_its_runs_are_stored_together(parts: Parts, clock
         )
     assert count(parts.path, "sessions") == 2
     assert await parts.transcripts.save_many([]) == ()
+
+
+async def test_a_run_whose_outbox_record_clashes_is_refused_whole_and_alone(parts: Parts) -> None:
+    """Its statement takes the whole transaction with it; what shared that one is written all the same."""
+    run = parts.transcripts.prepare(make_run(1), True)
+    clashing = run[1][0]
+    with foreign(parts.path) as other:
+        other.execute(
+            "INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at,"
+            " updated_at) VALUES (?, 's', 'session', 's', 'insert', '{}', '2026', '2026')",
+            [clashing],
+        )
+    refused, session = await asyncio.gather(
+        parts.transcripts.save_many([(_transcript(1), [run])]),
+        parts.store.create_session("written meanwhile"),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, IntegrityError)
+    assert isinstance(session, Session)
+    assert [row[0] for row in contents(parts.path)["sessions"]] == [session.id]
+    assert count(parts.path, "steps") == 0
+    assert await parts.transcripts.known() == {}
