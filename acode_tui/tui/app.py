@@ -183,7 +183,7 @@ class Dashboard(App[int]):
                     screen.trouble_changed()
 
     def lay_out(self, **changes: Any) -> Layout:
-        """Change how the first screen is laid out, and keep that for the next start."""
+        """Change how the dashboard is laid out, and keep that for the next start."""
         self.state.layout = msgspec.structs.replace(self.state.layout, **changes)
         self._save_layout(self.state.layout)
         return self.state.layout

@@ -137,6 +137,7 @@ VIEWER: list[Binding] = [
     key("next_match", "n", "match(1)", "next", "Next match"),
     key("previous_match", "N", "match(-1)", "previous match", "Previous match", show=False, shown_as="N"),
     key("wrap", "w", "wrap", "wrap", "Wrap long lines, or scroll sideways"),
+    key("numbers", "number_sign", "numbers", "numbers", "Line numbers, or none", shown_as="#"),
     key("previous_page", "left_square_bracket", "part(-1)", "part", "Previous part of a long text", shown_as="["),
     key("next_page", "right_square_bracket", "part(1)", "part", "Next part of a long text", shown_as="]"),
     key("save", "s", "save", "save", "Save its bytes to a file"),

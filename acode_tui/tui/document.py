@@ -1,10 +1,11 @@
 """An artifact's bytes as coloured lines: code by its language, a diff as a diff, JSON pretty, the rest as it is.
 
-Pure, and meant for a worker thread: it may take long for long texts. A long text comes in parts, of which only the one
-that is looked at is coloured. Every line was cleaned before.
+Pure, and meant for a worker thread: it may take long for long texts, but in small steps, so that the event loop has its
+turns. A long text comes in parts, of which only the one that is looked at is coloured. Every line was cleaned before.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -12,6 +13,7 @@ from textual.content import Content
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.states import ArtifactType
+from acode_tui.tui import hunks
 from acode_tui.tui.times import number
 
 PART_LINES = 2_000
@@ -20,8 +22,31 @@ MAX_JSON_CHARS = 1_000_000
 MAX_COLOURED_LINE = 2_000
 HEX_BYTES = 512
 _SNIFF = 8_192
+_STYLES: dict[hunks.Role, str] = {
+    "file": "bold $foreground-muted",
+    "hunk": "$text-accent",
+    "added": "$text-success on $added-ground",
+    "removed": "$text-error on $removed-ground",
+    "same": "",
+}
 
 Kind = Literal["text", "code", "diff", "json", "binary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a document's lines. ``first`` is the number of its first line, of which ``continued`` says that it
+    began in the part before; ``place`` is where in a diff it begins.
+    """
+
+    text: str
+    first: int = 1
+    continued: bool = False
+    place: hunks.Place = hunks.OUTSIDE
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.split("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +55,7 @@ class Document:
 
     kind: Kind
     language: str
-    parts: tuple[str, ...]
+    parts: tuple[Part, ...]
     line_count: int
 
     @property
@@ -38,29 +63,62 @@ class Document:
         """Whether it reads better wrapped than scrolled sideways."""
         return self.kind == "text" and self.language in ("", "markdown")
 
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(
+            ("" if part.continued or not index else "\n") + part.text for index, part in enumerate(self.parts)
+        )
+
 
 def open_document(content: bytes, name: str, content_type: str, type_: ArtifactType) -> Document:
     """Tell what the bytes are and cut them into parts; nothing is coloured yet."""
     text = _decode(content)
     if text is None:
-        return Document("binary", "", (_hex(content),), 0)
+        return Document("binary", "", (Part(_hex(content)),), 0)
     kind, language = _kind(text, name, content_type.lower(), type_)
     if kind == "json" and len(text) <= MAX_JSON_CHARS:
         text = _pretty(text)
-    lines = text.splitlines()
-    return Document(kind, language, _cut(lines), len(lines))
+    parts = tuple(_cut(_lines(text)))
+    last = parts[-1]
+    count = last.first + last.text.count("\n") if text else 0
+    return Document(kind, language, tuple(_placed(parts)) if kind == "diff" else parts, count)
 
 
 def coloured(document: Document, part: int) -> list[Content]:
     """One part's lines with colours that follow the theme."""
-    text = clean(document.parts[part], keep_newlines=True)
+    stretch = document.parts[part]
+    text = clean(stretch.text, keep_newlines=True)
     if document.kind == "diff":
-        return [_diff_line(line) for line in text.split("\n")]
+        roles = hunks.walk(stretch.lines, stretch.place)[0]
+        return [_styled(line, _STYLES[each.role]) for line, each in zip(text.split("\n"), roles, strict=True)]
+    plain = [Content(line) for line in text.split("\n")]
     if document.kind == "binary" or not document.language or _has_long_line(text):
-        return [Content(line) for line in text.split("\n")]
+        return plain
     from textual.highlight import highlight
 
-    return list(highlight(text, language=document.language).split("\n", allow_blank=True))
+    lines = list(highlight(text, language=document.language).split("\n", allow_blank=True))
+    # Blank lines at the end are dropped there. Were any other taken or added, numbers would stand beside wrong lines.
+    lines += plain[len(lines) :]
+    return lines if [line.plain for line in lines] == [line.plain for line in plain] else plain
+
+
+def line_numbers(document: Document, part: int) -> list[str]:
+    """What stands beside each line of a part: its number, of a diff its numbers in both texts. All are equally wide.
+
+    Empty where lines have no numbers: bytes that are no text, and a diff of which nobody knows where it belongs.
+    """
+    stretch = document.parts[part]
+    if document.kind == "binary":
+        return []
+    if document.kind == "diff":
+        told = hunks.walk(stretch.lines, stretch.place)[0]
+        highest = max((number or 0 for line in told for number in (line.old, line.new)), default=0)
+        return hunks.labels(told, len(str(highest))) if highest else []
+    last = stretch.first + stretch.text.count("\n")
+    width = len(str(last))
+    numbers = [f"{number:>{width}}" for number in range(stretch.first, last + 1)]
+    return [" " * width, *numbers[1:]] if stretch.continued else numbers
 
 
 def language_of(name: str, content_type: str) -> str:
@@ -110,21 +168,43 @@ def _pretty(text: str) -> str:
         return text
 
 
-def _cut(lines: list[str]) -> tuple[str, ...]:
-    parts: list[str] = []
+def _lines(text: str) -> Iterator[str]:
+    """The lines as editors count them: a form feed or a paragraph separator does not end one."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = end if end >= 0 else len(text)
+        yield text[start:end]
+        start = end + 1
+
+
+def _cut(lines: Iterator[str]) -> Iterator[Part]:
     part: list[str] = []
-    chars = 0
-    for line in lines:
-        for piece in _pieces(line):
+    chars, first, continued = 0, 1, False
+    for at, line in enumerate(lines, 1):
+        for index, piece in enumerate(_pieces(line)):
             if part and (len(part) >= PART_LINES or chars + len(piece) > PART_CHARS):
-                parts.append("\n".join(part))
+                yield Part("\n".join(part), first, continued)
                 part, chars = [], 0
+            if not part:
+                first, continued = at, index > 0
             part.append(piece)
             chars += len(piece)
-    return (*parts, "\n".join(part)) if part or not parts else tuple(parts)
+    yield Part("\n".join(part), first, continued)
+
+
+def _placed(parts: tuple[Part, ...]) -> Iterator[Part]:
+    """The parts of a diff, each with the place that it begins at."""
+    place = hunks.OUTSIDE
+    for part in parts:
+        yield replace(part, place=place)
+        place = hunks.walk(part.lines, place)[1]
 
 
 def _pieces(line: str) -> list[str]:
+    """A line, and one that is longer than a part in as many pieces as it takes; a piece begins a part."""
     if len(line) <= PART_CHARS:
         return [line]
     return [line[start : start + PART_CHARS] for start in range(0, len(line), PART_CHARS)]
@@ -134,17 +214,8 @@ def _has_long_line(text: str) -> bool:
     return any(len(line) > MAX_COLOURED_LINE for line in text.split("\n"))
 
 
-def _diff_line(line: str) -> Content:
-    style = ""
-    if line.startswith(("+++", "---", "diff ", "index ")):
-        style = "bold $foreground-muted"
-    elif line.startswith("@@"):
-        style = "$text-accent"
-    elif line.startswith("+"):
-        style = "$text-success on $added-ground"
-    elif line.startswith("-"):
-        style = "$text-error on $removed-ground"
-    return Content.styled(line, style) if line else Content("")
+def _styled(line: str, style: str) -> Content:
+    return Content.styled(line, style) if line and style else Content(line)
 
 
 def _hex(content: bytes) -> str:

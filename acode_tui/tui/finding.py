@@ -47,8 +47,8 @@ def find(document: Document, needle: str) -> Found:
     wanted = needle.casefold()
     places = [
         (part, line)
-        for part, text in enumerate(document.parts)
-        for line, shown in enumerate(clean(text, keep_newlines=True).split("\n"))
+        for part, stretch in enumerate(document.parts)
+        for line, shown in enumerate(clean(stretch.text, keep_newlines=True).split("\n"))
         if wanted in shown.casefold()
     ]
     return Found(needle, places[:MAX_PLACES])

@@ -1,4 +1,4 @@
-"""How somebody likes the first screen: order, headings, panes, mouse. Kept from one start to the next.
+"""How somebody likes the dashboard: order, headings, panes, mouse, line numbers. Kept from one start to the next.
 
 Not in the configuration: that is written by people, often under version control, and every process that has the
 workspace open reloads when it changes; these change with a key. One file a user, for all workspaces.
@@ -16,13 +16,14 @@ log = get_logger("acode_tui.tui")
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """``grouped`` puts headings between sessions; ``panes`` shows the four panes; ``mouse`` lets the dashboard have
-    the mouse, without it the terminal selects text as it does elsewhere.
+    the mouse, without it the terminal selects text as it does elsewhere; ``numbers`` puts line numbers beside texts.
     """
 
     sort: SortKey = "updated"
     grouped: bool = False
     panes: bool = True
     mouse: bool = True
+    numbers: bool = True
 
 
 def layout_path() -> Path:

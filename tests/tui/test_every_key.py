@@ -144,7 +144,7 @@ async def a_session(journey: Journey) -> None:
     await journey.press("slash", *"needle 3", "enter", sees="1 of")
     await journey.press("n", sees="2 of")
     await journey.press("N", sees="1 of")
-    await journey.press("w", "w", *SCROLLING, "l", "h", "y", "Y", "s", sees="Save")
+    await journey.press("w", "w", "number_sign", "number_sign", *SCROLLING, "l", "h", "y", "Y", "s", sees="Save")
     await journey.press("escape", "escape", "escape", "escape", sees="Fix the race")
 
 

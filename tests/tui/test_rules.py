@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui import bindings
 from acode_tui.tui.comparing import compare, side_by_side
-from acode_tui.tui.document import HEX_BYTES, PART_LINES, coloured, language_of, open_document
+from acode_tui.tui.document import HEX_BYTES, PART_LINES, coloured, language_of, line_numbers, open_document
 from acode_tui.tui.logtail import LogTail, parse_entry
 from acode_tui.tui.state import Backlog
 from acode_tui.tui.times import ago, countdown, duration, short_number, size, span
@@ -117,9 +117,9 @@ def test_a_document_is_told_by_type_name_and_content_type(
 
 def test_json_is_shown_pretty_and_broken_json_as_it_is() -> None:
     pretty = open_document(b'{"a":[1,2]}', "x.json", "application/json", ArtifactType.FILE_CONTENT)
-    assert pretty.parts[0].startswith('{\n  "a"')
+    assert pretty.text.startswith('{\n  "a"')
     broken = open_document(b'{"a":', "x.json", "application/json", ArtifactType.FILE_CONTENT)
-    assert broken.parts == ('{"a":',)
+    assert broken.text == '{"a":'
 
 
 @given(st.binary(max_size=4_000))
@@ -135,20 +135,84 @@ def test_any_bytes_can_be_shown_without_control_characters(data: bytes) -> None:
 def test_parts_put_together_are_the_text(lines: list[str]) -> None:
     text = "\n".join(lines * 60)
     document = open_document(text.encode(), "x", "text/plain", ArtifactType.COMMAND_OUTPUT)
-    assert [line for part in document.parts for line in part.split("\n")] == (text.splitlines() or [""])
-    assert all(part.count("\n") < PART_LINES for part in document.parts)
+    assert [line for part in document.parts for line in part.lines] == (text.splitlines() or [""])
+    assert all(len(part.lines) <= PART_LINES for part in document.parts)
 
 
 def test_one_endless_line_is_cut_into_parts() -> None:
     document = open_document(b"x" * 1_000_000, "x", "text/plain", ArtifactType.COMMAND_OUTPUT)
     assert len(document.parts) == 5
+    assert document.text == "x" * 1_000_000
+    assert [line_numbers(document, part) for part in range(3)] == [["1"], [" "], [" "]]
+    assert document.line_count == 1
+
+
+def test_numbers_are_those_of_an_editor_whatever_the_bytes_and_the_colours_make_of_lines() -> None:
+    text = "\n\nx = 1\r\n\x0cy = '\u2028'\n\n\n"
+    document = open_document(text.encode(), "a.py", "text/plain", ArtifactType.FILE_CONTENT)
+    assert document.line_count == 6 == len(coloured(document, 0))
+    assert [line.plain for line in coloured(document, 0)][:4] == ["", "", "x = 1", " y = '<U+2028>'"]
+    assert line_numbers(document, 0) == list("123456")
+    long = open_document(b"a\n" * 2_500, "a.txt", "text/plain", ArtifactType.COMMAND_OUTPUT)
+    assert (line_numbers(long, 0)[0], line_numbers(long, 1)[0], line_numbers(long, 1)[-1]) == ("   1", "2001", "2500")
+
+
+DIFF = """--- a/x.sql
++++ b/x.sql
+@@ -9,4 +9,4 @@ CREATE
+ one
+--- removed, and no file's name
++++ added, and no file's name
+ three
+\\ No newline at end of file
+
++++ beyond what the header counted
+@@ -200 +201,2 @@
+-old
++new
++newer
+@@ @@
+-somewhere
+"""
+
+
+def test_a_diff_has_the_numbers_of_both_texts_and_none_where_nobody_knows() -> None:
+    document = open_document(DIFF.encode(), "x.diff", "text/x-diff", ArtifactType.FILE_DIFF)
+    assert [label.split() for label in line_numbers(document, 0)] == [
+        *([], [], []),
+        *(["9", "9"], ["10"], ["10"], ["11", "11"], [], ["12", "12"], []),
+        *([], ["200"], ["201"], ["202"]),
+        *([], []),
+    ]
+    assert {len(label) for label in line_numbers(document, 0)} == {7}
+    styles = [next((str(span.style) for span in line.spans), "") for line in coloured(document, 0)]
+    assert ["error" in style for style in styles][4] and ["success" in style for style in styles][5]  # noqa: PT018
+    assert "muted" in styles[0]
+    nowhere = open_document(b"@@ @@\n-a\n+b\n", "x.diff", "text/x-diff", ArtifactType.FILE_DIFF)
+    assert line_numbers(nowhere, 0) == []
+
+
+def test_a_diff_that_is_cut_into_parts_goes_on_counting() -> None:
+    body = "".join(f" {n}\n" for n in range(4_500))
+    diff = f"--- a\n+++ b\n@@ -1,4500 +1,4501 @@\n+first\n{body}"
+    document = open_document(diff.encode(), "x.diff", "text/x-diff", ArtifactType.FILE_DIFF)
+    assert [line_numbers(document, part)[0].split() for part in (1, 2)] == [["1997", "1998"], ["3997", "3998"]]
+    assert line_numbers(document, 2)[-1].split() == ["4500", "4501"]
+
+
+@given(st.text(alphabet="+- @\\x,123\n", max_size=300))
+def test_whatever_calls_itself_a_diff_is_shown_line_by_line(text: str) -> None:
+    document = open_document(("@@ -1,9 +1,9 @@\n" + text).encode(), "x.diff", "text/x-diff", ArtifactType.FILE_DIFF)
+    assert len(coloured(document, 0)) == len(document.parts[0].lines)
+    assert len(line_numbers(document, 0)) in (0, len(document.parts[0].lines))
 
 
 def test_bytes_that_are_no_text_show_their_head() -> None:
     document = open_document(b"\0" * (HEX_BYTES + 9), "x.bin", "application/octet-stream", ArtifactType.FILE_CONTENT)
     assert document.kind == "binary"
-    assert document.parts[0].startswith("00000000  00 00")
-    assert "9 more bytes" in document.parts[0]
+    assert document.text.startswith("00000000  00 00")
+    assert "9 more bytes" in document.text
+    assert line_numbers(document, 0) == []
 
 
 def test_unknown_files_have_no_language() -> None:

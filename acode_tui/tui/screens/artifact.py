@@ -14,7 +14,7 @@ from textual.widgets import Input
 from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
-from acode_tui.tui.document import PART_LINES, Document, coloured, open_document
+from acode_tui.tui.document import PART_LINES, Document, coloured, line_numbers, open_document
 from acode_tui.tui.finding import Found, find
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
@@ -96,9 +96,8 @@ class ArtifactScreen(Screen[None]):
             self.query_one(TextView).border_title = "could not be read"
             return
         wrap = document.wraps if self._wrap is None else self._wrap
-        width = self.query_one(TextView).room if wrap else None
-        lines = await self.dashboard.in_thread(coloured, document, part)
-        laid_out = await self.dashboard.in_thread(flow, lines, width)
+        columns = self.query_one(TextView).room if wrap else None
+        laid_out = await self.dashboard.in_thread(_laid_out, document, part, columns, self._numbers)
         self.post_message(self.PartReady(document, part, laid_out, renewed))
 
     async def _read(self, runs: "RunStateReader") -> Document:
@@ -114,8 +113,7 @@ class ArtifactScreen(Screen[None]):
             self._wrap = document.wraps
         view = self.query_one(TextView)
         if event.renewed:
-            first = 1 + sum(part.count("\n") + 1 for part in document.parts[: event.part])
-            view.show(event.flow, numbered=document.kind in ("code", "json"), first_number=first)
+            view.show(event.flow)
             place = self._found.place if self._found is not None else None
             if place is not None and place[0] == event.part:
                 view.mark(place[1])
@@ -135,6 +133,8 @@ class ArtifactScreen(Screen[None]):
             )
         if self._wrap:
             said.append("wrapped")
+        if self._numbers and document.kind == "diff" and not view.numbered:
+            said.append("no line numbers are known")
         if self._found is not None:
             said.append(f"{self._found.told} × “{line(self._found.needle, 24)}”")
         view.border_subtitle = Content(" · ".join(said))
@@ -151,6 +151,15 @@ class ArtifactScreen(Screen[None]):
     def action_wrap(self) -> None:
         self._wrap = not self._wrap
         self._prepare(self._part, renewed=False)
+
+    @property
+    def _numbers(self) -> bool:
+        return self.dashboard.state.layout.numbers
+
+    def action_numbers(self) -> None:
+        self.dashboard.lay_out(numbers=not self._numbers)
+        if self._document is not None:
+            self._prepare(self._part, renewed=False)
 
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
@@ -213,7 +222,7 @@ class ArtifactScreen(Screen[None]):
         self.app.push_screen(SaveArtifact(self._artifact))
 
     def action_copy(self) -> None:
-        text = "\n".join(self._document.parts) if self._document is not None else ""
+        text = self._document.text if self._document is not None else ""
         self.dashboard.copy(text, "text", otherwise="s saves it to a file")
 
     def action_copy_id(self) -> None:
@@ -222,6 +231,8 @@ class ArtifactScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "part":
             return self._document is not None and len(self._document.parts) > 1
+        if action == "numbers":
+            return self._document is None or self._document.kind != "binary"
         if action == "match":
             return bool(self.query_one("#search", Input).value) if self.is_mounted else False
         return True
@@ -233,3 +244,8 @@ class ArtifactScreen(Screen[None]):
             self.query_one(TextView).focus()
         else:
             self.dismiss()
+
+
+def _laid_out(document: Document, part: int, columns: int | None, numbers: bool) -> Flow:
+    """One part, coloured and laid out beside its line numbers. Runs in a thread."""
+    return flow(coloured(document, part), columns, line_numbers(document, part) if numbers else ())

@@ -1,12 +1,16 @@
-"""Long text, shown line by line: only what is on screen is rendered, however long the text is."""
+"""Long text, shown line by line: only what is on screen is rendered, however long the text and its lines are."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.binding import BindingType
-from textual.content import Content
+from textual.content import Content, Span
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -17,16 +21,33 @@ from acode_tui.tui.bindings import SCROLL, SIDEWAYS
 MAX_WIDTH = 10_000
 """Columns that can be scrolled to; what stands beyond them shows when lines are wrapped."""
 
+_LEAST_ROOM = 20
+_BESIDE = 2
+"""Columns between a line's number and the line."""
 
 _FOUND = "$found-text on $found-ground"
 _HERE = "bold $here-text on $here-ground"
 
-Flow = tuple[list[Content], list[tuple[int, Content]], int]
-"""Lines, the rows that they are shown as with the line that each belongs to, and the width of the widest."""
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Lines, the rows that they are shown as with the line that each belongs to, the width of the widest, and what
+    stands beside each line: a text of the same width for all, or nothing at all.
+    """
+
+    lines: list[Content] = field(default_factory=list)
+    rows: list[tuple[int, Content]] = field(default_factory=list)
+    widest: int = 0
+    labels: list[str] = field(default_factory=list)
+
+    @property
+    def gutter(self) -> int:
+        """Columns that the labels take."""
+        return _gutter(self.labels)
 
 
 class TextView(ScrollView, can_focus=True):
-    """Cleaned, coloured lines, wrapped or scrolled sideways, with line numbers and one marked line."""
+    """Cleaned, coloured lines, wrapped or scrolled sideways, with what stands beside them and one marked line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SCROLL, *SIDEWAYS]
 
@@ -35,35 +56,41 @@ class TextView(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, classes="frame")
-        self._lines: list[Content] = []
-        self._shown: list[tuple[int, Content]] = []
-        self._first_number = 1
-        self._numbered = False
+        self._flow = Flow()
         self._marked = -1
         self._needle = ""
 
     @property
     def lines(self) -> Sequence[Content]:
-        return self._lines
+        return self._flow.lines
 
-    def show(self, flow: "Flow", *, numbered: bool, first_number: int = 1) -> None:
+    @property
+    def numbered(self) -> bool:
+        """Whether something stands beside the lines."""
+        return bool(self._flow.labels)
+
+    def show(self, flow: Flow) -> None:
         """Show other lines, from their beginning."""
-        self._numbered = numbered
-        self._first_number = first_number
         self._marked = -1
-        self.reflow(flow)
+        self._take(flow)
         self.scroll_to(0, 0, animate=False, force=True)
 
-    def reflow(self, flow: "Flow") -> None:
-        """The same lines, laid out anew."""
-        self._lines, self._shown, widest = flow
-        self.virtual_size = Size(widest + self._gutter, len(self._shown))
+    def reflow(self, flow: Flow) -> None:
+        """The same lines, laid out anew; the one at the top stays there."""
+        top = self.first_seen
+        self._take(flow)
+        if (row := self._row_of(top)) != round(self.scroll_y):
+            self.scroll_to(y=row, animate=False, force=True)
+
+    def _take(self, flow: Flow) -> None:
+        self._flow = flow
+        self.virtual_size = Size(flow.widest + flow.gutter, len(flow.rows))
         self.refresh()
 
     @property
     def room(self) -> int:
-        """Columns for text beside the line numbers."""
-        return max(self.scrollable_content_region.width - self._gutter, 20)
+        """Columns for lines and what stands beside them."""
+        return self.scrollable_content_region.width
 
     def highlight(self, needle: str) -> None:
         """Set off a text wherever it stands; empty for nothing."""
@@ -79,65 +106,107 @@ class TextView(ScrollView, can_focus=True):
     @property
     def first_seen(self) -> int:
         """The index of the line at the top."""
-        row = min(max(round(self.scroll_y), 0), len(self._shown) - 1)
-        return self._shown[row][0] if self._shown else 0
+        rows = self._flow.rows
+        return rows[min(max(round(self.scroll_y), 0), len(rows) - 1)][0] if rows else 0
 
     def _show_marked(self) -> None:
-        row = next((row for row, (index, _) in enumerate(self._shown) if index == self._marked), 0)
+        row = self._row_of(self._marked)
         self.scroll_to(y=max(row - self.size.height // 2, 0), animate=False, force=True)
         self.refresh()
 
-    @property
-    def _gutter(self) -> int:
-        return len(str(self._first_number + len(self._lines))) + 2 if self._numbered else 0
+    def _row_of(self, line: int) -> int:
+        """The first row of a line; of one that is not there any more the last row of all."""
+        rows = self._flow.rows
+        return min(bisect_left(rows, line, key=itemgetter(0)), max(len(rows) - 1, 0))
 
     def on_resize(self, event: events.Resize) -> None:
         self.post_message(self.Resized())
 
     def render_line(self, y: int) -> Strip:
         scroll_x, scroll_y = self.scroll_offset
-        width = self.scrollable_content_region.width
+        width, flow = self.scrollable_content_region.width, self._flow
         base = self.visual_style
         row = scroll_y + y
-        if row >= len(self._shown):
+        if row >= len(flow.rows):
             return Strip.blank(width, base.rich_style)
-        index, line = self._shown[row]
+        index, line = flow.rows[row]
+        room = width - flow.gutter
+        body = self._body(line, scroll_x, room, index == self._marked)
+        if not flow.labels:
+            return body
+        first = row == 0 or flow.rows[row - 1][0] != index
+        label = f"{flow.labels[index] if first else '':<{flow.gutter}}"
+        return Strip([Segment(label, (base + self._get_style("$foreground-muted")).rich_style), *body], width)
+
+    def _body(self, line: Content, start: int, room: int, marked: bool) -> Strip:
+        """The columns of a line that are seen. It is cut to about these before it is rendered: it may be very long."""
+        base = self.visual_style
+        first, last, skipped = _seen(line.plain, start, room)
         if self._needle:
-            line = _set_off(line, self._needle, index == self._marked)
+            line = _set_off(line, self._needle, marked, first, last)
+        line = line[first:last] if (first, last) != (0, len(line)) else line
         segments = [
             Segment(text, (base + style).rich_style)
             for text, style in line.render(base, end="", parse_style=self._get_style)
         ]
-        body = Strip(segments, line.cell_length)
-        body = body.crop_extend(scroll_x, scroll_x + width - self._gutter, base.rich_style)
-        if not self._numbered:
-            return body
-        first = row == 0 or self._shown[row - 1][0] != index
-        label = f"{self._first_number + index if first else '':>{self._gutter - 2}}  "
-        return Strip([Segment(label, (base + self._get_style("$foreground-muted")).rich_style), *body], width)
+        return Strip(segments).crop_extend(start - skipped, start - skipped + room, base.rich_style)
 
     def action_half_page(self, direction: int) -> None:
         self.scroll_relative(y=direction * max(self.size.height // 2, 1), animate=False)
 
 
-def _set_off(line: Content, needle: str, marked: bool) -> Content:
+def _seen(plain: str, start: int, room: int) -> tuple[int, int, int]:
+    """From which character to which a line must be rendered for so many columns from ``start`` on, and how many columns
+    are left out before.
+    """
+    if len(plain) <= room:
+        return 0, len(plain), 0
+    # A character takes two columns at most, and some take none.
+    first = start // 2
+    skipped = cell_len(plain[:first])
+    last = first + start - skipped + room
+    while last < len(plain) and cell_len(plain[first:last]) < start - skipped + room:
+        last += room
+    return first, min(last, len(plain)), skipped
+
+
+def _set_off(line: Content, needle: str, marked: bool, first: int, last: int) -> Content:
+    """The line with the needle set off where it stands between two characters."""
     plain = line.plain.casefold()
-    start = plain.find(needle)
+    at = plain.find(needle, max(first - len(needle), 0))
     # Letters that casefold to several would shift the places; such a line is set off as a whole.
-    if start >= 0 and len(plain) != len(line.plain):
+    if at >= 0 and len(plain) != len(line.plain):
         return line.stylize(_FOUND)
-    while start >= 0:
-        line = line.stylize(_HERE if marked else _FOUND, start, start + len(needle))
-        start = plain.find(needle, start + len(needle))
-    return line
+    found: list[tuple[int, int]] = []
+    while 0 <= at < last:
+        if found and found[-1][1] == at:
+            found[-1] = (found[-1][0], at + len(needle))
+        else:
+            found.append((at, at + len(needle)))
+        at = plain.find(needle, at + len(needle))
+    style = _HERE if marked else _FOUND
+    return Content(line.plain, [*line.spans, *(Span(*place, style) for place in found)]) if found else line
 
 
-def flow(lines: list[Content], width: int | None) -> Flow:
-    """Lay lines out: wrapped to a width, or with None one row each. Slow for long texts: meant for a worker thread."""
-    if width is None:
+def flow(lines: list[Content], columns: int | None, labels: Sequence[str] = ()) -> Flow:
+    """Lay lines out beside their labels: wrapped to so many columns, or with None one row each.
+
+    Slow for long texts: meant for a worker thread.
+    """
+    beside = list(labels)
+    if columns is None:
         widest = min(max((line.cell_length for line in lines), default=0), MAX_WIDTH)
-        return lines, list(enumerate(lines)), widest
-    return lines, [(index, row) for index, line in enumerate(lines) for row in _fold(line, width)], width
+        return Flow(lines, [(index, _head(line)) for index, line in enumerate(lines)], widest, beside)
+    width = max(columns - _gutter(beside), _LEAST_ROOM)
+    return Flow(lines, [(index, row) for index, line in enumerate(lines) for row in _fold(line, width)], width, beside)
+
+
+def _gutter(labels: Sequence[str]) -> int:
+    return len(labels[0]) + _BESIDE if labels else 0
+
+
+def _head(line: Content) -> Content:
+    return line if len(line) <= MAX_WIDTH else line[:MAX_WIDTH]
 
 
 def _fold(line: Content, width: int) -> list[Content]:
