@@ -1,9 +1,10 @@
 """Whole lines of a growing file: an unterminated tail is never handed out, and memory stays bounded by one line."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import BinaryIO
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """A longer line is no record of a transcript; it is passed over and handed out as None."""
 
@@ -31,25 +32,26 @@ class WholeLines:
             if not chunk:
                 return
             self._left -= len(chunk)
-            lines = chunk.split(b"\n")
-            if len(lines) > 1:
+            # Several times as quick as split(), which looks at one byte after the other.
+            lines = BytesIO(chunk).readlines()
+            rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+            if lines:
                 pieces.append(lines[0])
                 lines[0] = b"".join(pieces)
                 pieces = []
-                for line in lines[:-1]:
+                for line in lines:
                     self.number += 1
                     if too_long:
-                        self.offset += held + len(line) + 1
+                        self.offset += held + len(line)
                         too_long = False
                         yield self.number, None
                     else:
-                        self.offset += len(line) + 1
-                        yield self.number, line if len(line) <= self._max_line else None
+                        self.offset += len(line)
+                        yield self.number, line[:-1] if len(line) <= self._max_line + 1 else None
                 held = 0
-            held += len(lines[-1])
+            held += len(rest)
             if held > self._max_line:
                 too_long = True
                 pieces = []
                 continue
-            pieces.append(lines[-1])
-        return
+            pieces.append(rest)

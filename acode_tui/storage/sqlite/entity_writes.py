@@ -4,7 +4,7 @@ Plain functions of the connection; the transaction is the writer's.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -70,35 +70,33 @@ def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) ->
     return found
 
 
-def prepared_record(kind: EntityType, row: rows.Row) -> rows.Row:
-    """What can be said of a new row's outbox record before it is written: all but the moment.
+def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
+    """What new rows' outbox records will say but for the moment: ``_PREPARED`` values each, one after the other.
 
-    The payload is made from the stored values, so nothing is formatted twice; it equals ``codec.encode_payload``.
+    Payloads are made from the stored values, so nothing is formatted twice; they equal ``codec.encode_payload``.
     Raises ValidationError where a text holds what the team's database never could.
     """
-    try:
-        payload = _encode(_PAYLOAD[kind](row))
-    except UnicodeEncodeError:
-        raise _unstorable(kind, row) from None
-    if b"\\u0000" in payload:
-        _require_storable(kind, row)
-    name = kind.value
-    return (
-        f"{name}:{row[0]}:{row[_STAMP[kind]]}",
-        row[0] if kind is EntityType.SESSION else row[1],
-        name,
-        row[0],
-        _INSERTED,
-        payload.decode(),
-    )
+    name, make, stamp = kind.value, _PAYLOAD[kind], _STAMP[kind]
+    session = 0 if kind is EntityType.SESSION else 1
+    records: list[Any] = []
+    for row in given:
+        try:
+            payload = _encode(make(row))
+        except UnicodeEncodeError:
+            raise _unstorable(kind, row) from None
+        if b"\\u0000" in payload:
+            _require_storable(kind, row)
+        entity_id = row[0]
+        records += (f"{name}:{entity_id}:{row[stamp]}", row[session], name, entity_id, _INSERTED, payload.decode())
+    return records
 
 
 def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) -> rows.Row:
     """The outbox record of a written row (as ``rows.to_row`` made it), in the order of the outbox's insert.
 
-    Raises what ``prepared_record`` raises.
+    Raises what ``prepared_records`` raises.
     """
-    key, session_id, name, entity_id, _, payload = prepared_record(kind, row)
+    key, session_id, name, entity_id, _, payload = prepared_records(kind, [row])
     return (key, session_id, name, entity_id, str(operation), payload, now, now)
 
 
@@ -113,7 +111,7 @@ def enqueue_rows(connection: sqlite3.Connection, records: list[rows.Row]) -> Non
 
 
 def enqueue_prepared(connection: sqlite3.Connection, values: list[Any], now: str) -> None:
-    """Queue many, made by ``prepared_record``, whose values stand one after the other."""
+    """Queue many, made by ``prepared_records``, whose values stand one after the other."""
     for start, size in rows.chunks(len(values) // _PREPARED):
         chunk = values[start * _PREPARED : (start + size) * _PREPARED]
         connection.execute(_enqueue_prepared(size), [now, *chunk])

@@ -5,15 +5,15 @@ another; values stand one after the other, because a list for each row would cos
 the transaction knows, the moment of the write and what is stored already, is left to ``graph_save``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
-from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.entities import Entity, SessionGraph
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.entity_writes import prepared_record
-from acode_tui.storage.sqlite.rows import Row, to_row
+from acode_tui.storage.sqlite.entity_writes import prepared_records
+from acode_tui.storage.sqlite.rows import DUMP, Row
 
 PreparedRun: TypeAlias = Sequence[Any]
 """The values of the run's rows, a list for each kind in the order of ``TABLES``; and those of their outbox records, in
@@ -46,16 +46,21 @@ def prepare_run(graph: SessionGraph, new: bool) -> PreparedRun:
     records: list[Any] = []
     if new and _is_settled(found):
         for kind, made in found.items():
-            for row in made:
-                records += prepared_record(kind, row)
+            records += prepared_records(kind, made)
     return [[list(chain.from_iterable(made)) for made in found.values()], records]
 
 
 def rows_of(graph: SessionGraph) -> Tables:
     """The graph's rows."""
     made: dict[EntityType, list[Row]] = {kind: [] for kind in TABLES}
+    # By class: a look-up by kind hashes an enum, which is a call of a function.
+    ways: dict[type[Entity], tuple[Callable[[Row], None], Callable[[Entity], Row]]] = {}
     for entity in graph.entities():
-        made[entity.kind].append(to_row(entity))
+        way = ways.get(type(entity))
+        if way is None:
+            way = ways[type(entity)] = (made[entity.kind].append, DUMP[entity.kind])
+        add, dump = way
+        add(dump(entity))
     return made
 
 

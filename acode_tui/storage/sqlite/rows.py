@@ -151,13 +151,15 @@ def loader(kind: EntityType, entity: type[Entity] | None = None, *extra: str) ->
     return cast(Callable[..., Any], eval(source, names))  # noqa: S307
 
 
-_DUMP = {kind: _dumper(kind) for kind in TABLES}
+DUMP = {kind: _dumper(kind) for kind in TABLES}
+"""For each kind what ``to_row`` does."""
+
 _LOAD = {kind: loader(kind) for kind in TABLES}
 
 
 def to_row(entity: Entity) -> Row:
     """An entity's values in the order of ``INSERT``."""
-    return _DUMP[entity.kind](entity)
+    return DUMP[entity.kind](entity)
 
 
 def from_row(kind: EntityType, row: Sequence[Any]) -> Entity:
