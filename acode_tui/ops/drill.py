@@ -138,6 +138,7 @@ async def _try_recovery(
                 lock_folder=locks,
                 progress=show,
                 wall=wall,
+                resumable=False,
             )
         matching = f"all {rebuilt.compared:,} sessions match the server row by row"
         checks = (Check(name="server", ok=True, description=matching), *await _look_over(recovered, told))

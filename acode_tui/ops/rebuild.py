@@ -87,8 +87,12 @@ async def rebuild(
     lock_folder: Path,
     progress: Progress | None,
     wall: WallClock,
+    resumable: bool,
 ) -> Rebuilt:
-    """A whole, closed, compared file at ``path``. One that is broken off goes, unless the server did not answer."""
+    """A whole, closed, compared file at ``path``. One that is broken off goes.
+
+    ``resumable``: it stays where it is only that the server did not answer, and the next run goes on from there.
+    """
     from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
 
     building: Building | None = None
@@ -102,7 +106,7 @@ async def rebuild(
     except BaseException as error:
         if building is not None:
             await building.abandon()
-        if building is not None and isinstance(error, DatabaseConnectionError):
+        if resumable and building is not None and isinstance(error, DatabaseConnectionError):
             hint = f"{error.hint}; the workspace is as it was, and what was read is kept: run it again to go on"
             raise DatabaseConnectionError(error.message, hint=hint.lstrip("; ")) from error
         await asyncio.to_thread(remove, path)

@@ -119,6 +119,7 @@ async def recover(
             lock_folder=root / AGENT_DIR / "locks",
             progress=progress,
             wall=wall,
+            resumable=True,
         )
         # Not in a thread: an interruption comes before it or after it.
         kept = swap.replace(database, staging, keep_as=f"corrupted-{wall():%Y%m%d_%H%M%S}")

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from acode_tui.domain.errors import DatabaseConnectionError
+from acode_tui.ops import rebuild
 from tests.ops.test_disaster import acode, damage, edit_all, files_in
 from tests.ops.test_disaster import enabled as enabled
 from tests.ops.test_disaster import shop as shop
@@ -76,6 +78,21 @@ async def test_a_server_that_is_down_fails_the_drill(shop: Path, monkeypatch: py
     assert told["backup"]["ok"]
     assert "ACODE-DB-001" in bad(told["recovery"])[0][1]
     assert "secret-word" not in json.dumps(told)
+
+
+async def test_a_server_that_goes_away_meanwhile_leaves_nothing_to_go_on_with(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut_off(*_: object, **__: object) -> int:
+        raise DatabaseConnectionError("the server closed the connection", hint="look at the network")
+
+    await acode(shop, "db", "backup")
+    monkeypatch.setattr(rebuild, "fill", cut_off)
+    told = await drilled(shop, 1)
+    ((name, said),) = bad(told["recovery"])
+    assert name == "way back"
+    assert "the server closed the connection" in said
+    assert "run it again" not in said
 
 
 async def test_without_a_server_only_the_backup_is_tried(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
