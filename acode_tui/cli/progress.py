@@ -94,7 +94,15 @@ class ExportLine(Line):
 
     def show(self, progress: "ExportProgress") -> None:
         """Show this."""
-        self.write(lambda: f"{progress.sessions_done:,}/{progress.sessions_total:,} sessions  {progress.rows:,} rows")
+        self.write(lambda: describe_export(progress))
+
+
+def describe_export(progress: "ExportProgress") -> str:
+    """``3/127 sessions  4,200 rows``, or of sessions that were named ``0/1 sessions  4,200 of 9,000 rows  46%``."""
+    said = f"{progress.sessions_done:,}/{progress.sessions_total:,} sessions  {progress.rows:,}"
+    if not progress.rows_total:
+        return f"{said} rows"
+    return f"{said} of {progress.rows_total:,} rows  {100 * progress.rows // progress.rows_total}%"
 
 
 class SyncLine(Line):

@@ -36,6 +36,8 @@ REPORTS: frozenset[str] = frozenset({"markdown", "html"})
 
 _PAGE = 500
 _ROWS_A_REPORT = 200
+_SECONDS_A_REPORT = 0.1
+"""A report comes after so many rows, or after so long: a few rows may hold a lot."""
 
 
 class ExportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -56,11 +58,12 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ExportProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an export is."""
+    """How far an export is; ``rows_total`` is known where sessions were named."""
 
     sessions_done: int
     sessions_total: int
     rows: int
+    rows_total: int | None = None
 
 
 class Sink(Protocol):
@@ -219,6 +222,8 @@ class _Passage:
         self._stop = Event()
         self._loop = asyncio.get_running_loop()
         self._done = self._total = self._rows = 0
+        self._rows_total: int | None = None
+        self._reported = monotonic()
         self._counts: Counter[str] = Counter()
 
     @property
@@ -231,6 +236,7 @@ class _Passage:
         if sessions is not None:
             chosen = tuple(dict.fromkeys(sessions))
             self._total = len(chosen)
+            self._rows_total = sum([await self._runs.rows(each) for each in chosen])
             await self._carry(chosen, sink)
         else:
             self._total = await self._runs.count()
@@ -268,11 +274,19 @@ class _Passage:
             sink.add(entity if redact is None else redact(entity))
             self._counts[TABLES[entity.kind].name] += 1
             self._rows += 1
-            if self._rows % _ROWS_A_REPORT == 0:
+            if self._rows % _ROWS_A_REPORT == 0 or monotonic() - self._reported >= _SECONDS_A_REPORT:
+                self._reported = monotonic()
                 self._loop.call_soon_threadsafe(self._report)
 
     def _report(self) -> None:
         if self._progress is not None:
+            total = self._rows_total
             self._progress(
-                ExportProgress(sessions_done=self._done, sessions_total=max(self._total, self._done), rows=self._rows)
+                ExportProgress(
+                    sessions_done=self._done,
+                    sessions_total=max(self._total, self._done),
+                    rows=self._rows,
+                    # Somebody may have written to the run since its rows were counted.
+                    rows_total=None if total is None else max(total, self._rows),
+                )
             )

@@ -380,6 +380,10 @@ class RunRows(Protocol):
         """How many sessions there are."""
         ...
 
+    async def rows(self, session_id: str) -> int:
+        """How many rows ``walk`` gives of a session at present; 0 of one that is not there."""
+        ...
+
     async def walk(self, session_id: str, consume: Callable[[Iterator[Entity]], T]) -> T:
         """What ``consume`` answers, given the run's rows in one snapshot: each parent before its children, siblings in
         order, events before tasks, artifacts with their content.

@@ -10,6 +10,7 @@ from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.times import size
 
 if TYPE_CHECKING:
+    from acode_tui.ops.export import ExportProgress
     from acode_tui.tui.app import Dashboard
     from acode_tui.tui.ports import DashboardWorkspace, ExportForm
 
@@ -116,7 +117,10 @@ class Actions:
         """Write one session to a file, as a report or as JSON."""
 
         async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
-            report = await workspace.export_session(session_id, form, path)
+            def note(told: "ExportProgress") -> None:
+                run.note(told.rows, told.rows_total or 0)
+
+            report = await workspace.export_session(session_id, form, path, progress=note)
             self._tell(run, report.path)
             return report
 

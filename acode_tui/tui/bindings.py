@@ -216,6 +216,10 @@ FORMS: list[Binding] = [
     key("previous_form", "up", "form(-1)", "form", "The form before", show=False),
 ]
 
+STOPPABLE: list[Binding] = [
+    key("stop", "escape,ctrl+c", "stop", "stop", "Stop it; nothing is left of it", shown_as="esc"),
+]
+
 IMPORT: list[Binding] = [
     key("import_all", "enter", "begin", "import", "Read the new and grown files into this workspace", shown_as="enter"),
     key("cancel", "escape", "leave", "back", "Stop after the files in hand, or go back", shown_as="esc"),
@@ -233,6 +237,7 @@ ESSENTIAL: frozenset[str] = frozenset(
         "follow",
         "import_all",
         "cancel",
+        "stop",
         "confirm",
         "open_pane",
         "network",

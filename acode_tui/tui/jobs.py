@@ -1,6 +1,7 @@
 """Jobs: what runs to its end whatever happens on screen, which of them bear each other, and how far each is.
 
-A job belongs to the app. No key and no closed screen cancels one, and leaving the dashboard waits for all of them.
+A job belongs to the app. No closed screen cancels one, and leaving the dashboard waits for all of them. One that leaves
+nothing behind where it is cancelled may be stopped.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ HELD_OFF: dict[str, frozenset[str]] = {"migrate": _ALONE, **dict.fromkeys(_ALONE
 class JobRun:
     """One run of a job: how far it is and how it ended. A worker thread may write ``done`` and ``total``.
 
-    ``watched`` is set while a dialog shows it: then the end needs no toast.
+    ``stopping`` is set once it is asked to stop, ``stopped`` where it then did. ``watched`` is set while a dialog shows
+    it: then the end needs no toast.
     """
 
     name: str
@@ -29,6 +31,8 @@ class JobRun:
     result: Any = None
     fault: AcodeError | None = None
     ended: bool = False
+    stopping: bool = False
+    stopped: bool = False
     watched: bool = False
 
     def note(self, done: int, total: int, doing: str = "") -> None:
@@ -76,6 +80,12 @@ class Jobs:
         self._changed()
         return run
 
+    def stop(self, name: str) -> None:
+        """Cancel a job that is fit for it. It ends once it has taken back what it had begun."""
+        if (task := self._tasks.get(name)) is not None:
+            self._runs[name].stopping = True
+            task.cancel()
+
     async def _run(self, run: JobRun, work: Work) -> None:
         try:
             run.result = await work(run)
@@ -92,6 +102,10 @@ class Jobs:
         except Exception as error:  # noqa: BLE001 - shown and logged; a job's defect does not end the dashboard
             run.fault = AcodeError(f"{type(error).__name__}: {error}", hint="the log has the details")
             self._report(error)
+        except asyncio.CancelledError:
+            if not run.stopping:
+                raise
+            run.stopped = True
         finally:
             run.ended = True
             del self._tasks[run.name]

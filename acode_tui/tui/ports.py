@@ -13,7 +13,7 @@ from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStat
 from acode_tui.sync.ports import SyncService
 
 if TYPE_CHECKING:
-    from acode_tui.ops.export import ExportReport
+    from acode_tui.ops.export import ExportProgress, ExportReport
     from acode_tui.ops.health import HealthReport
     from acode_tui.storage.sqlite.backup_files import Backup
 
@@ -79,10 +79,17 @@ class DashboardWorkspace(Protocol):
         """Copy the workspace file while writers go on; ``progress`` is told how much of how much. Raises AcodeError."""
         ...
 
-    async def export_session(self, session_id: str, format: ExportForm, path: Path | None = None) -> "ExportReport":
+    async def export_session(
+        self,
+        session_id: str,
+        format: ExportForm,
+        path: Path | None = None,
+        *,
+        progress: "Callable[[ExportProgress], None] | None" = None,
+    ) -> "ExportReport":
         """Write one run to a file, redacted as configured; without a path under a name of its own.
 
-        Raises AcodeError, OSError. A file that is there is not replaced.
+        Raises AcodeError, OSError. A file that is there is not replaced, and where it is cancelled nothing is left.
         """
         ...
 

@@ -124,14 +124,21 @@ class Operations:
             progress=progress,
         )
 
-    async def export_session(self, session_id: str, format: "ExportFormat", path: Path | None = None) -> "ExportReport":
+    async def export_session(
+        self,
+        session_id: str,
+        format: "ExportFormat",
+        path: Path | None = None,
+        *,
+        progress: "ExportProgress | None" = None,
+    ) -> "ExportReport":
         """One run, redacted as configured; without a path, under a new name in ``.agent/exports``.
 
-        Raises as ``export`` does; a file that is there is not replaced.
+        Raises as ``export`` does; a file that is there is not replaced, and where it is cancelled nothing is left.
         """
         from acode_tui.ops.export_request import ExportRequest
 
-        return await self.export(ExportRequest(format=format, path=path, sessions=(session_id,)))
+        return await self.export(ExportRequest(format=format, path=path, sessions=(session_id,)), progress=progress)
 
     async def health(self, *, fresh: bool = False) -> "HealthReport":
         """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""

@@ -214,6 +214,18 @@ async def test_progress_reaches_the_end(filled: Workspace, tmp_path: Path) -> No
     assert seen[-1] == ExportProgress(sessions_done=3, sessions_total=3, rows=24)
 
 
+async def test_the_rows_of_one_run_are_counted_before_they_are_read(filled: Workspace) -> None:
+    await filled.store.save(make_run(filled.workspace_id, calls=150))
+    session = next(each for each in await filled.store.list() if each.tool_call_count == 150)
+    seen: list[ExportProgress] = []
+    report = await filled.export_session(session.id, "json", progress=seen.append)
+    total = sum(report.counts.values())
+    assert total > 300
+    assert {told.rows_total for told in seen} == {total}
+    assert [told.rows for told in seen] == sorted(told.rows for told in seen)
+    assert (seen[-1].rows, seen[0].rows < total) == (total, True)
+
+
 @pytest.mark.parametrize("format", ["json", "csv", "sqlite"])
 async def test_a_cancelled_export_leaves_nothing(
     filled: Workspace, tmp_path: Path, format: str, monkeypatch: pytest.MonkeyPatch

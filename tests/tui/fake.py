@@ -16,7 +16,7 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError, SyncError
 from acode_tui.domain.states import STATE_ORDER, EntityType
-from acode_tui.ops.export import ExportFormat, ExportReport
+from acode_tui.ops.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
 from acode_tui.storage.cursors import SortKey, cursor_above
 from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
@@ -225,6 +225,8 @@ class FakeWorkspace:
         self.exported: list[tuple[str, str, Path | None]] = []
         self.backing_up = asyncio.Event()
         self.backing_up.set()
+        self.exporting = asyncio.Event()
+        self.exporting.set()
         self.refuses: AcodeError | None = None
 
     async def data_version(self) -> int:
@@ -272,8 +274,18 @@ class FakeWorkspace:
             raise self.refuses
         return BACKUP
 
-    async def export_session(self, session_id: str, format: ExportFormat, path: Path | None = None) -> ExportReport:
+    async def export_session(
+        self,
+        session_id: str,
+        format: ExportFormat,
+        path: Path | None = None,
+        *,
+        progress: Callable[[ExportProgress], None] | None = None,
+    ) -> ExportReport:
         self.exported.append((session_id, format, path))
+        if progress is not None:
+            progress(ExportProgress(sessions_done=0, sessions_total=1, rows=3_120, rows_total=12_000))
+        await self.exporting.wait()
         if path is not None and path.name == "taken":
             raise FileExistsError(17, "File exists", str(path))
         return ExportReport(

@@ -4,18 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import TransactionError
+from acode_tui.ops.report import ReportFile
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.tui.screens.backup import BackupScreen
 from acode_tui.tui.screens.health import HealthScreen
 from acode_tui.tui.screens.log import LogScreen
 from acode_tui.tui.screens.main import MainScreen
-from tests.tui.driving import over, shown, toasts, until, until_listed
+from acode_tui.workspace import Workspace
+from tests.storage.runs import make_run
+from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace, fake_id
 from tests.tui.test_sync_screens import syncing
 
@@ -28,6 +33,16 @@ async def holding(fake: FakeWorkspace) -> AsyncIterator[None]:
         yield
     finally:
         fake.backing_up.set()
+
+
+@asynccontextmanager
+async def exporting_slowly(fake: FakeWorkspace) -> AsyncIterator[None]:
+    """The same of an export."""
+    fake.exporting.clear()
+    try:
+        yield
+    finally:
+        fake.exporting.set()
 
 
 async def test_a_backup_tells_its_place_its_progress_and_its_end(fake: FakeWorkspace) -> None:
@@ -216,6 +231,64 @@ async def test_a_session_is_exported_in_a_form_to_a_path_and_a_name_that_is_take
         await pilot.press("e", "enter")
         await until(pilot, lambda: "acode_session_0190d6a1" in shown(pilot))
         assert fake.exported[-1] == (fake_id(1), "markdown", None)
+
+
+async def test_an_export_tells_how_far_it_is_and_a_key_stops_it(
+    fake: FakeWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        for key in ("escape", "ctrl+c"):
+            async with exporting_slowly(fake):
+                await pilot.press("e")
+                await until(pilot, lambda: "What looks like a secret" in shown(pilot))
+                await pilot.press("enter")
+                await until(pilot, lambda: "26%" in shown(pilot) and "3,120 of 12,000 rows" in shown(pilot))
+                assert "esc stop" in shown(pilot).splitlines()[-1]
+                await pilot.press(key)
+                await until(pilot, lambda: "‖ Stopped. Nothing of it was kept." in shown(pilot))
+                assert not pilot.app.jobs.is_running("export")  # type: ignore[attr-defined]
+            await pilot.press("enter")
+            await until(pilot, lambda: "✓ Exported." in shown(pilot))
+            await pilot.press("escape")
+        assert toasts(pilot) == []
+
+
+async def test_a_long_export_that_is_stopped_leaves_no_file(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await workspace.store.save(make_run(workspace.workspace_id, calls=400, description="Long"))
+    reached, go_on = Event(), Event()
+    add = ReportFile.add
+
+    def slow(self: ReportFile, entity: Entity) -> None:
+        add(self, entity)
+        if isinstance(entity, Artifact) and entity.name and not reached.is_set():
+            reached.set()
+            go_on.wait(20)
+
+    monkeypatch.setattr(ReportFile, "add", slow)
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Workspace]:
+        yield workspace
+
+    async with dashboard(tmp_path, opening).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: "What looks like a secret" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, reached.is_set)
+        await pilot.press("escape")
+        await until(pilot, lambda: "Stopping…" in shown(pilot))
+        go_on.set()
+        await until(pilot, lambda: "‖ Stopped." in shown(pilot))
+        folder = workspace.agent_dir / "exports"
+        assert not folder.exists() or list(folder.iterdir()) == []
+        await pilot.press("enter")
+        await until(pilot, lambda: "✓ Exported." in shown(pilot))
+        assert len(list(folder.glob("*.md"))) == 1
 
 
 def _entry(level: str, event: str, table: str) -> str:

@@ -18,6 +18,7 @@ from acode_tui.tui.screens.log import LogScreen
 from acode_tui.tui.widgets.pane import Pane
 from tests.tui.driving import SETTINGS, over, sessions, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace, conflict, fake_id, record
+from tests.tui.test_actions import exporting_slowly
 from tests.tui.test_bindings import bound
 from tests.tui.test_import_screen import Scripted
 
@@ -78,7 +79,7 @@ async def test_every_key_is_pressed_and_reaches_its_action(
         await the_list(journey, pilot)
         await a_session(journey)
         await what_was_refused(journey)
-        await looking_after(journey, pilot, tmp_path)
+        await looking_after(journey, pilot, fake, tmp_path)
         await journey.press("q")
     never = [
         f"{owner.__name__}: {each.key} -> {each.action}"
@@ -164,12 +165,15 @@ async def what_was_refused(journey: Journey) -> None:
     await journey.press("escape", sees="Fix the race")
 
 
-async def looking_after(journey: Journey, pilot: Pilot[int], folder: Path) -> None:
+async def looking_after(journey: Journey, pilot: Pilot[int], fake: FakeWorkspace, folder: Path) -> None:
     await journey.press("h", sees="unhealthy")
     await journey.press("R", "y", "escape", "b", sees="older ones make room")
     await journey.press("enter", sees="The backup is made")
     await journey.press("escape", "m", sees="sqlite")
     await journey.press("escape", "e", sees="What looks like a secret")
+    async with exporting_slowly(fake):
+        await journey.press("enter", sees="3,120 of 12,000 rows")
+        await journey.press("escape", sees="Stopped.")
     await journey.press("escape", "i", sees="Read the new ones?")
     await journey.press("enter", sees="Imported.")
     await journey.press("escape", "o", sees="timeout_seconds")

@@ -22,6 +22,11 @@ T = TypeVar("T")
 
 _NEXT = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _COUNT = "SELECT coalesce(sum(sessions), 0) FROM session_totals"
+_COUNTS = [
+    f"(SELECT count(*) FROM {table.name} WHERE {'session_id' if table.parent else 'id'} = ?1)"  # noqa: S608
+    for table in TABLES.values()
+]
+_ROWS = f"SELECT {' + '.join(_COUNTS)}"
 _CONTENT = "SELECT content FROM artifacts WHERE id = ?"
 _ORDER = {EntityType.SESSION_EVENT: "timestamp, id", EntityType.ARTIFACT: "rowid"}
 _BELOW = {
@@ -48,6 +53,10 @@ class SqliteRunRows:
     async def count(self) -> int:
         """How many sessions there are."""
         return await self._run(lambda connection: int(connection.execute(_COUNT).fetchone()[0]))
+
+    async def rows(self, session_id: str) -> int:
+        """How many rows a run has, each table's from an index."""
+        return await self._run(lambda connection: int(connection.execute(_ROWS, (session_id,)).fetchone()[0]))
 
     async def walk(self, session_id: str, consume: Callable[[Iterator[Entity]], T]) -> T:
         """What ``consume`` answers, given the run's rows."""

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.app import Dashboard
-from acode_tui.tui.bindings import JOB
+from acode_tui.tui.bindings import JOB, STOPPABLE
 from acode_tui.tui.faults import told_fault
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.progress import progress_line
@@ -30,11 +30,13 @@ class JobDialog(ModalScreen[None]):
     """Plan, progress, result. What differs is said by the subclass."""
 
     CSS_PATH = style_path("dialogs.tcss")
-    BINDINGS: ClassVar[list[BindingType]] = [*JOB]
+    BINDINGS: ClassVar[list[BindingType]] = [*STOPPABLE, *JOB]
     JOB: ClassVar[str] = ""
     TITLE: ClassVar[str] = ""
     AGAIN: ClassVar[bool] = False
     """Whether a job that failed may be begun again from here, after what was asked has been corrected."""
+    STOPS: ClassVar[bool] = False
+    """Whether a key stops the job, which leaves nothing behind then; else it goes on by itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +124,8 @@ class JobDialog(ModalScreen[None]):
 
     def begun(self) -> None:
         """The job runs: say so, and hide what was asked."""
-        self.say(styled("Working…", "bold"), styled("esc leaves it to go on by itself.", "$foreground-muted"))
+        told = "esc stops it, and nothing is left of it." if self.STOPS else "esc leaves it to go on by itself."
+        self.say(styled("Working…", "bold"), styled(told, "$foreground-muted"))
 
     def _look(self) -> None:
         run = self._run
@@ -131,8 +134,8 @@ class JobDialog(ModalScreen[None]):
         if run.ended:
             self._timer.stop()
             self._show_bar(False)
-            self.say(*(told_fault(run.fault) if run.fault is not None else self.told(run.result)))
-            self._ready = self.AGAIN and run.fault is not None
+            self.say(*self._ending(run))
+            self._ready = self.AGAIN and (run.fault is not None or run.stopped)
             self._run = None
             self.show_asking(self._ready)
             self.refresh_bindings()
@@ -143,6 +146,16 @@ class JobDialog(ModalScreen[None]):
             bar.update(progress_line(run.share, max(bar.size.width, 20)))
         self.query_one("#pace", Static).update(self.paced(run))
 
+    def _ending(self, run: JobRun) -> list[Content]:
+        if run.stopped:
+            return [styled("‖ Stopped. Nothing of it was kept.", "bold $text-warning"), Content("")]
+        return told_fault(run.fault) if run.fault is not None else self.told(run.result)
+
+    def action_stop(self) -> None:
+        if self._run is not None and not self._run.stopping:
+            self.dashboard.jobs.stop(self.JOB)
+            self.say(styled("Stopping…", "bold"), styled("What was begun is taken back.", "$foreground-muted"))
+
     def paced(self, run: JobRun) -> Content:
         """The line below the bar."""
         return styled(run.doing, "$foreground-muted")
@@ -152,6 +165,8 @@ class JobDialog(ModalScreen[None]):
             if not self._ready or self._run is not None:
                 return False
             return None if self.is_mounted and self.dashboard.jobs.blocker(self.JOB) is not None else True
+        if action == "stop":
+            return self.STOPS and self._run is not None
         return True
 
     def _show_bar(self, shown: bool) -> None:

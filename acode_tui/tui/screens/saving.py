@@ -15,7 +15,7 @@ from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.ports import ExportForm
 from acode_tui.tui.screens.job import JobDialog
 from acode_tui.tui.text import block, line, styled
-from acode_tui.tui.times import counted, size
+from acode_tui.tui.times import counted, number, size
 
 if TYPE_CHECKING:
     from acode_tui.ops.export import ExportReport
@@ -71,6 +71,8 @@ class SavingDialog(JobDialog):
     def begun(self) -> None:
         super().begun()
         self.show_asking(False)
+        if self.STOPS:
+            self.query_one(".dialog").border_subtitle = "esc stops"
 
     def show_asking(self, shown: bool) -> None:
         for id in ("forms", "path", "where"):
@@ -126,6 +128,7 @@ class ExportSession(SavingDialog):
 
     JOB: ClassVar[str] = "export"
     TITLE: ClassVar[str] = "Export this session"
+    STOPS: ClassVar[bool] = True
     FORMS: ClassVar[tuple[ExportForm, ...]] = ("markdown", "html", "json")
 
     def __init__(self, session_id: str, title: str) -> None:
@@ -144,6 +147,13 @@ class ExportSession(SavingDialog):
 
     def save(self, path: Path | None, form: ExportForm) -> JobRun | None:
         return self.dashboard.actions.export(self._session_id, form, path)
+
+    def paced(self, run: JobRun) -> Content:
+        if not run.total:
+            return styled("beginning…", "$foreground-muted")
+        if run.done >= run.total:
+            return styled(f"{number(run.total)} rows read; putting the file together", "$foreground-muted")
+        return styled(f"{number(run.done)} of {number(run.total)} rows", "$foreground-muted")
 
     def told(self, result: Any) -> list[Content]:
         report: ExportReport = result
