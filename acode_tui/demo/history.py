@@ -11,7 +11,7 @@ from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, Step
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 
 OPEN = (SessionState.AWAITING_APPROVAL, SessionState.PAUSED, SessionState.EXECUTING)
-"""States that the last event of a run may leave it in: two machines can still disagree about what comes next."""
+"""States that the last event of a run may leave it in: it has not ended."""
 
 _USERS = ("ada@example.org", "ada@example.org", "grace@example.org", "alan@example.org")
 _SLOWNESS = 25.0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import cycle
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,6 @@ from acode_tui.demo.colleague import Colleague
 from acode_tui.demo.network import Network
 from acode_tui.demo.script import DEAD_LETTER, REFUSED_TOOL
 from acode_tui.demo.server import DATABASE, EmbeddedServer
-from acode_tui.domain.entities import Session
 from acode_tui.domain.errors import AcodeError, TransitionError
 from acode_tui.domain.states import SessionState
 from acode_tui.logs import get_logger
@@ -28,7 +28,17 @@ EXECUTE FUNCTION no_core_dumps();
 _THAW = "ALTER TABLE tool_calls DROP CONSTRAINT deployments_are_frozen"
 _KEEP_DUMPS = "DROP TRIGGER no_core_dumps ON artifacts"
 
-_OPEN = (SessionState.AWAITING_APPROVAL, SessionState.PAUSED)
+_QUESTIONS = (
+    "Roll the new checkout out to every shop",
+    "Delete the orders of 2019 from the archive",
+    "Rename the customer table in production",
+    "Raise the rate limit of the public interface",
+)
+_ASKING = (
+    (SessionState.PLANNING, "the request was read"),
+    (SessionState.EXECUTING, "the plan was made"),
+    (SessionState.AWAITING_APPROVAL, "somebody has to decide"),
+)
 _LOOK_SECONDS = 1.0
 _SENT = 200
 """From so few pending records on, what happened before the demo is in the team's database."""
@@ -60,11 +70,15 @@ class Plot:
         self._server = server
         self._network = network
         self._colleague = Colleague(folder, _direct(workspace.settings, server), workspace.workspace_id)
-        self._disputed: set[str] = set()
+        self._questions = cycle(_QUESTIONS)
+        self._question: str | None = None
+
+    async def begin(self) -> None:
+        """The rules, before anything is made that they refuse."""
+        await self._rule(_RULES)
 
     async def unfold(self) -> None:
-        """The rules, the colleague, and whatever happens while the network is cut; until cancelled."""
-        await self._rule(_RULES)
+        """The colleague, and whatever happens while the network is cut; until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._rules_change())
             group.create_task(self._people())
@@ -92,53 +106,65 @@ class Plot:
             await self._pause(_LOOK_SECONDS)
             looks += 1
             cut_for = 0 if self._network.is_up else cut_for + 1
-            if cut_for == _OFFLINE_AFTER:
-                await self._disagree_offline()
+            if self._question is None:
+                self._question = await self._ask()
+            elif cut_for == _OFFLINE_AFTER:
+                await self._disagree_offline(self._question)
             elif looks >= _ONLINE_AFTER and self._network.is_up and not met:
-                met = await self._disagree_online()
+                met = await self._disagree_online(self._question)
 
-    async def _disagree_online(self) -> bool:
+    async def _disagree_online(self, question: str) -> bool:
         """Both decide at the same moment: nothing gets through until both have. False if it did not come to that."""
-        session = await self._undecided()
-        if session is None:
+        if not await self._is_known_to_both(question):
             return False
         async with self._network.held():
-            if not (await self._colleague_decides(session) and await self._decide(session)):
+            if not (await self._colleague_decides(question) and await self._decide(question)):
                 return False
         self._tell("conflict", "A colleague decided about the same session. c shows both versions and the winner.")
         return True
 
-    async def _disagree_offline(self) -> None:
+    async def _disagree_offline(self, question: str) -> None:
         """Here somebody decides without the network, and the colleague decides otherwise a little later."""
-        session = await self._undecided()
-        if session is not None and await self._decide(session):
+        if await self._is_known_to_both(question) and await self._decide(question):
             await self._pause(1)
-            await self._colleague_decides(session)
+            await self._colleague_decides(question)
 
-    async def _undecided(self) -> Session | None:
-        """A session that both machines know alike, not decided about so far."""
+    async def _ask(self) -> str:
+        """A session of the plot's own, that waits for somebody to decide."""
+        store = self._workspace.store
+        wanted = next(self._questions)
+        session = await store.create_session(wanted, metadata={"source": "claude-code"})
+        await store.add_task(session.id, wanted)
+        for state, reason in _ASKING:
+            await store.transition_session(session.id, state, reason=reason)
+        return session.id
+
+    async def _is_known_to_both(self, question: str) -> bool:
+        """Whether it is in the team's database as it is here, and the colleague has it from there."""
+        page = await self._workspace.store.list(SessionFilter(states=(SessionState.AWAITING_APPROVAL,)), limit=50)
+        found = next((session for session in page if session.id == question), None)
+        if found is None:
+            # The user decided.
+            self._question = None
+        if found is None or found.sync != "synced":
+            return False
         try:
             await self._colleague.catch_up()
         except AcodeError as fault:
-            _missed(fault)
-            return None
-        page = await self._workspace.store.list(SessionFilter(states=_OPEN), limit=50)
-        for session in page:
-            if session.sync == "synced" and session.id not in self._disputed:
-                self._disputed.add(session.id)
-                return session
-        return None
+            return _missed(fault)
+        return True
 
-    async def _decide(self, session: Session) -> bool:
+    async def _decide(self, question: str) -> bool:
+        self._question = None
         try:
-            await self._workspace.store.transition_session(session.id, SessionState.EXECUTING, reason="go on")
+            await self._workspace.store.transition_session(question, SessionState.EXECUTING, reason="go on")
         except TransitionError as fault:
             return _missed(fault)
         return True
 
-    async def _colleague_decides(self, session: Session) -> bool:
+    async def _colleague_decides(self, question: str) -> bool:
         try:
-            await self._colleague.decide(session.id, SessionState.CANCELLED, "not needed any more")
+            await self._colleague.decide(question, SessionState.CANCELLED, "not needed any more")
         except AcodeError as fault:
             return _missed(fault)
         return True

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -23,7 +22,7 @@ from acode_tui.demo.agents import Sleep, work
 from acode_tui.demo.history import past_runs
 from acode_tui.demo.network import Network
 from acode_tui.demo.plot import Plot
-from acode_tui.demo.script import Script
+from acode_tui.demo.script import Run, Script
 from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer
 from acode_tui.demo.transcripts import write_transcripts
 from acode_tui.domain.clock import system_clock
@@ -87,6 +86,7 @@ class Show:
         self._random = Random(options.seed)
         self._audience: Audience | None = None
         self._turning = asyncio.Lock()
+        self._ruled = False
 
     def prepare(self) -> Settings:
         """Make the workspace's folder, its configuration and what there is to import; answers the settings."""
@@ -150,12 +150,19 @@ class Show:
             await workspace.store.save(graph)
 
     async def _agent(self, random: Random, special: list[str]) -> None:
-        script = Script(random, pace=self._options.pace)
-        # The second thing that these agents do is what the team's database will not have.
-        opening = chain([script.run()], (getattr(script, name)() for name in special)) if special else ()
+        story = self._story(Script(random, pace=self._options.pace), special)
         rest = partial(random.uniform, 0.5 * self._options.pace, 3.0 * self._options.pace)
         await self._sleep(rest())
-        await work(self.root, chain(opening, script), sleep=self._sleep, rest=rest)
+        await work(self.root, story, sleep=self._sleep, rest=rest)
+
+    def _story(self, script: Script, special: list[str]) -> Iterator[Run]:
+        """An agent's runs. ``special`` are what the team's database will not have, so that has to have said so."""
+        yield script.run()
+        while special and not self._ruled:
+            yield script.run()
+        for name in special:
+            yield getattr(script, name)()
+        yield from script
 
     async def _go_online(self, workspace: Workspace) -> None:
         server = self._server
@@ -173,8 +180,10 @@ class Show:
                 await self._sleep(_LOOK_SECONDS)
             self.network = network
             self.stage = Stage.ONLINE
-            colleague = self._home / "colleague"
-            await Plot(workspace, server, network, colleague, pause=self.pause, tell=self._tell).unfold()
+            plot = Plot(workspace, server, network, self._home / "colleague", pause=self.pause, tell=self._tell)
+            await plot.begin()
+            self._ruled = True
+            await plot.unfold()
         finally:
             if self.network is None:
                 await network.cut()
