@@ -129,6 +129,14 @@ class RunStateReader(Protocol):
         """How many sessions fit, exactly, however long that takes."""
         ...
 
+    async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
+        """How many fit of each state, the filter's own states left aside; None where counting would not be cheap."""
+        ...
+
+    async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
+        """How many fit that stand before the page after ``cursor``; None where counting would not be cheap."""
+        ...
+
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first."""
         ...

@@ -1,5 +1,6 @@
 """What workers and panes tell the screens. A worker touches no widget: it posts one of these."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,12 @@ class OverviewRead(Message):
 
 @dataclass
 class PageRead(Message):
-    """A page of sessions for the browser, and the request it answers: an answer to an older one is dropped."""
+    """A page of sessions for the browser, how many there are of each state where that is known, and the request it
+    answers: an answer to an older one is dropped.
+    """
 
     page: SessionPage
+    counts: Mapping[SessionState, int] | None
     request: int
 
 

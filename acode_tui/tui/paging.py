@@ -24,7 +24,9 @@ FRONT = Anchor()
 
 @dataclass(slots=True)
 class Pages:
-    """The page that is shown and the way it was reached. ``number`` is None where it is not known."""
+    """The page that is shown and the way it was reached. ``number`` is None where it is not known, ``from_end`` where
+    it was not reached from the last page.
+    """
 
     size: int
     way: list[Anchor] = field(default_factory=lambda: [FRONT])
@@ -32,7 +34,12 @@ class Pages:
     next_cursor: str | None = None
     previous_cursor: str | None = None
     total: int | None = None
-    is_last: bool = False
+    from_end: int | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the list was asked for its end."""
+        return self.from_end == 0
 
     @property
     def here(self) -> Anchor:
@@ -52,7 +59,7 @@ class Pages:
 
     def restart(self) -> None:
         """Back to the front, after the filter, the search or the order changed."""
-        self.way, self.number, self.is_last = [FRONT], 1, False
+        self.way, self.number, self.from_end = [FRONT], 1, None
 
     def forward(self) -> bool:
         """Step to the next page; False where there is none."""
@@ -60,7 +67,7 @@ class Pages:
             return False
         self.way.append(Anchor(after=self.next_cursor))
         self.number = self.number + 1 if self.number is not None else None
-        self.is_last = False
+        self.from_end = self.from_end - 1 if self.from_end else None
         return True
 
     def back(self) -> bool:
@@ -72,7 +79,7 @@ class Pages:
         else:
             self.way = [Anchor(before=self.previous_cursor)]
         self.number = max(self.number - 1, 1) if self.number is not None else None
-        self.is_last = False
+        self.from_end = self.from_end + 1 if self.from_end is not None else None
         return True
 
     def to_end(self, sort: SortKey) -> bool:
@@ -85,17 +92,17 @@ class Pages:
             return True
         # The last page holds what the whole ones before it leave, so that stepping back meets them as they were.
         rest = self.total - (count - 1) * self.size if self.total is not None and count is not None else 0
-        self.way, self.number, self.is_last = [Anchor(before=end_cursor(sort), limit=max(rest, 0))], count, True
+        self.way, self.number, self.from_end = [Anchor(before=end_cursor(sort), limit=max(rest, 0))], count, 0
         return True
 
-    def start_at(self, cursor: str) -> None:
+    def start_at(self, cursor: str, number: int | None = None) -> None:
         """Show what stands behind a cursor that was not reached by turning pages."""
-        self.way, self.number, self.is_last = [Anchor(after=cursor)], None, False
+        self.way, self.number, self.from_end = [Anchor(after=cursor)], number, None
 
     def take(self, page: SessionPage) -> None:
         """Remember a page that was read."""
         self.next_cursor, self.previous_cursor, self.total = page.next_cursor, page.previous_cursor, page.total
         if self.here != FRONT and page.previous_cursor is None and page.sessions:
             self.restart()
-        elif self.is_last and self.total is not None:
+        elif self.is_last and self.total is not None and page.next_cursor is None:
             self.number = max(-(-self.total // self.size), 1)

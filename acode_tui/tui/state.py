@@ -4,7 +4,7 @@ One object, held by the app. Screens feed it with what workers read; widgets onl
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -91,7 +91,8 @@ class Backlog:
 class Browser:
     """Which page of which sessions is shown.
 
-    ``joining`` is set while the team's runs are being opened, ``reading`` while another page is on its way, and
+    ``counts`` says how many sessions there are of each state, where that is known of what is searched for; ``joining``
+    is set while the team's runs are being opened, ``reading`` while another page is on its way, and
     ``trouble`` says why those shown may be old.
     """
 
@@ -106,6 +107,7 @@ class Browser:
     joining: bool = False
     reading: bool = False
     trouble: str = ""
+    counts: Mapping[SessionState, int] | None = None
 
     @property
     def filter(self) -> SessionFilter:
@@ -121,11 +123,18 @@ class Browser:
         """Whose sessions are shown from now on, from their first page; search, filter and order stay."""
         self.source = source
         self.trouble = ""
+        self.counts = None
         self.pages.restart()
 
-    def take(self, page: SessionPage) -> None:
-        """Remember a page that was read."""
+    def search(self, text: str) -> None:
+        """Search for another text; how many there are of each state is not known until its page is."""
+        self.text = text
+        self.counts = None
+
+    def take(self, page: SessionPage, counts: Mapping[SessionState, int] | None = None) -> None:
+        """Remember a page that was read, and how many there are of each state."""
         self.pages.take(page)
+        self.counts = counts
         self.rows = page.sessions
         self.loaded = True
         self.reading = False

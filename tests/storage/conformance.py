@@ -167,6 +167,33 @@ class ReaderConformance:
         assert [session.id for session in here] == expected[4:7]
         assert here.previous_cursor is not None
 
+    @pytest.mark.parametrize("sort", ["updated", "created", "state"])
+    async def test_a_place_in_the_list_is_told_by_what_stands_before_it(
+        self, reader: RunStateReader, seed: Seed, sort: Any
+    ) -> None:
+        states = list(SessionState)
+        runs = [_bare(f"run {number}", at=minutes(number // 3), state=states[number % 8]) for number in range(12)]
+        await seed(runs)
+        given = SessionFilter(sort=sort)
+        shown = (await reader.list(given)).sessions
+        places = [await reader.count_before(given, cursor_above(sort, session)) for session in shown]
+        assert places == list(range(12))
+        assert await reader.count_before(given, end_cursor(sort)) == 12
+        with pytest.raises(ValidationError, match="cursor"):
+            await reader.count_before(given, "nonsense")
+        assert await reader.count_before(SessionFilter(text="run", sort=sort), end_cursor(sort)) is None
+
+    async def test_sessions_are_counted_by_state_whatever_states_are_asked_for(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
+        assert await reader.count_by_state() == dict.fromkeys(SessionState, 0)
+        await seed([_bare(f"run {number}", at=minutes(number), state=SessionState.FAILED) for number in range(3)])
+        await seed([_bare("other", at=minutes(9), state=SessionState.PAUSED)])
+        expected = dict.fromkeys(SessionState, 0) | {SessionState.FAILED: 3, SessionState.PAUSED: 1}
+        assert await reader.count_by_state() == expected
+        assert await reader.count_by_state(SessionFilter(states=[SessionState.PAUSED])) == expected
+        assert await reader.count_by_state(SessionFilter(text="run")) is None
+
     async def test_an_empty_tier_has_one_empty_page(self, reader: RunStateReader, seed: Seed) -> None:
         page = await reader.list()
         assert (len(page), page.next_cursor, page.previous_cursor, page.total) == (0, None, None, 0)

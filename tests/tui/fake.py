@@ -15,10 +15,10 @@ from acode_tui.domain.entities import (
     SessionSummary,
 )
 from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError, SyncError
-from acode_tui.domain.states import STATE_ORDER, EntityType
+from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.ops.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
-from acode_tui.storage.cursors import SortKey, cursor_above
+from acode_tui.storage.cursors import SortKey, cursor_above, end_cursor
 from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
 from acode_tui.storage.ports import (
     Conflict,
@@ -52,6 +52,7 @@ class FakeStore:
         self.sessions = sessions
         self.graphs: dict[str, SessionGraph] = {}
         self.contents = dict(CONTENTS)
+        self.places_are_dear = False
 
     async def list(
         self,
@@ -71,7 +72,10 @@ class FakeStore:
         if wanted.sort == "state":
             fitting.sort(key=lambda session: STATE_ORDER.index(session.state))
         if before is not None:
-            start = max((int(before) if before.isdigit() else len(fitting)) - limit, 0)
+            behind = int(before) if before.isdigit() else len(fitting)
+            if behind == len(fitting) and before != end_cursor(wanted.sort):
+                behind = _below(before, fitting)
+            start = max(behind - limit, 0)
         else:
             start = int(after) if after and after.isdigit() else _below(after, fitting)
         more = start + limit < len(fitting)
@@ -81,6 +85,19 @@ class FakeStore:
             previous_cursor=str(start) if start else None,
             total=len(fitting),
         )
+
+    async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
+        if filter is not None and filter.text:
+            return None
+        return {state: sum(session.state is state for session in self.sessions) for state in SessionState}
+
+    async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
+        if self.places_are_dear:
+            return None
+        fitting = list(self.sessions)
+        if filter.sort == "state":
+            fitting.sort(key=lambda session: STATE_ORDER.index(session.state))
+        return _below(cursor, fitting)
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
         found = [session.id for session in self.sessions if session.id.startswith(prefix)]

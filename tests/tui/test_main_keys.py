@@ -66,13 +66,26 @@ async def test_a_session_is_found_by_the_beginning_of_its_id_whatever_hides_it(f
         await pilot.press("slash", *"memory", "enter")
         await until(pilot, lambda: table.keys_shown[0] == fake_id(8))
         await pilot.press("number_sign", *fake_id(77)[:13], "enter")
-        await until(pilot, lambda: table.keys_shown[0] == fake_id(77))
+        await until(pilot, lambda: table.cursor_key == fake_id(77))
         assert table.has_focus
-        assert table.cursor_key == fake_id(77)
         assert ("jump", "search and filter were cleared to show it") in toasts(pilot)
-        assert "from here on" in shown(pilot)
+        await until(pilot, lambda: "120 sessions · page 8 of 12" in shown(pilot))
+        assert table.keys_shown == [fake_id(number) for number in range(70, 80)], "the page that paging would show"
         await pilot.press("left_square_bracket")
-        await until(pilot, lambda: table.keys_shown[-1] == fake_id(76))
+        await until(pilot, lambda: table.keys_shown[-1] == fake_id(69) and "page 7 of 12" in shown(pilot))
+        await pilot.press("number_sign", *fake_id(3)[:13], "enter")
+        await until(pilot, lambda: table.cursor_key == fake_id(3) and "page 1 of 12" in shown(pilot))
+
+
+async def test_where_a_place_is_dear_to_count_a_page_has_no_number_rather_than_a_wrong_one(fake: FakeWorkspace) -> None:
+    fake.store.places_are_dear = True
+    async with over(fake, settings=with_page_size(10)).run_test(size=USUAL) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("number_sign", *fake_id(77)[:13], "enter")
+        await until(pilot, lambda: table.keys_shown[0] == table.cursor_key == fake_id(77))
+        await until(pilot, lambda: "120 sessions · from here on" in shown(pilot))
+        await pilot.press("home")
+        await until(pilot, lambda: "page 1 of 12" in shown(pilot))
 
 
 async def test_an_id_that_is_not_there_or_not_enough_says_so_and_moves_nothing(fake: FakeWorkspace) -> None:
@@ -95,17 +108,19 @@ async def test_chips_turn_states_on_and_off_by_key_and_by_click(fake: FakeWorksp
         model = main_screen(pilot).browser
         await pilot.press("f", "space", "right", "right", "space")
         await until(pilot, lambda: model.states == {SessionState.CREATED, SessionState.AWAITING_APPROVAL})
-        await until(pilot, lambda: "[○ Created]" in shown(pilot) and "[◆ Approval]" in shown(pilot))
+        await until(pilot, lambda: "[○ Created 13]" in shown(pilot) and "[◆ Approval 14]" in shown(pilot))
         await pilot.press("h", "a")
-        await until(pilot, lambda: not model.states and "[all]" in shown(pilot))
+        await until(pilot, lambda: not model.states and "[all 120]" in shown(pilot))
         await pilot.press("escape")
         assert table.has_focus
-        line = next(text for text in shown(pilot).splitlines() if "✗ Failed" in text and "○ Created" in text)
+        line = next(text for text in shown(pilot).splitlines() if "✗ 13" in text)
         y = shown(pilot).splitlines().index(line)
-        await pilot.click(offset=(line.index("✗ Failed"), y))
-        await until(pilot, lambda: model.states == {SessionState.FAILED} and "[✗ Failed]" in shown(pilot))
+        await pilot.click(offset=(line.index("✗ 13"), y))
+        await until(pilot, lambda: model.states == {SessionState.FAILED} and "[✗ Failed 13]" in shown(pilot))
+        await pilot.resize_terminal(160, 40)
+        await until(pilot, lambda: "[✗ Failed 13]" in shown(pilot) and "○ Created 13" in shown(pilot))
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: "[✗ Failed]" in shown(pilot) and "○ Created" not in shown(pilot))
+        await until(pilot, lambda: "[✗ Failed 13]" in shown(pilot) and "○ Created" not in shown(pilot))
         pilot.app.query_one(StateChips).focus()
         await pilot.press("escape", "escape")
         await until(pilot, lambda: not model.states)

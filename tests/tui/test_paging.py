@@ -53,8 +53,23 @@ def test_the_last_page_of_nobody_knows_how_many_is_a_whole_one() -> None:
     pages.take(page(next="two", total=None))
     assert pages.to_end("created")
     assert (pages.limit, pages.number, pages.is_last) == (10, None, True)
+    pages.take(page(previous="x", total=None))
+    assert pages.back()
+    assert (pages.number, pages.from_end, pages.is_last) == (None, 1, False)
+    pages.take(page(next="z", previous="w", total=None))
+    assert pages.forward()
+    assert pages.is_last
     pages.take(page(previous="x", total=31))
     assert pages.number == 4
+
+
+def test_a_page_that_was_jumped_to_has_the_number_that_was_counted_for_it() -> None:
+    pages = Pages(10)
+    pages.start_at("somewhere", 7)
+    pages.take(page(5, next="on", previous="above", total=95))
+    assert (pages.number, pages.count) == (7, 10)
+    assert pages.forward()
+    assert pages.number == 8
 
 
 def test_going_back_far_enough_is_the_first_page_again() -> None:

@@ -19,9 +19,9 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import EntityType
+from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.postgres import session_pages
+from acode_tui.storage.postgres import session_counts, session_pages
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import is_uuid, quoted_schema
 from acode_tui.storage.postgres.rows import entity_from_row, entity_values, select_list
@@ -70,6 +70,16 @@ class PostgresRunStateStore:
         """How many sessions fit, exactly."""
         async with self._pool.connection() as connection:
             return await session_pages.count(connection, self._schema, filter or _EVERYTHING)
+
+    async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
+        """How many fit of each state, its own states aside, where there are not very many."""
+        async with self._pool.connection() as connection:
+            return await session_counts.by_state(connection, self._schema, filter or _EVERYTHING)
+
+    async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
+        """How many stand before the page after a cursor, where that is cheap."""
+        async with self._pool.connection() as connection:
+            return await session_counts.before(connection, self._schema, filter, cursor)
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""

@@ -16,9 +16,9 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import EntityType
+from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite import rows, session_pages
+from acode_tui.storage.sqlite import rows, session_counts, session_pages
 from acode_tui.storage.sqlite.entity_writes import require
 from acode_tui.storage.sqlite.readers import Readers
 
@@ -79,6 +79,15 @@ class SqliteRunStateReader:
         """How many sessions fit, exactly."""
         given = filter or _EVERYTHING
         return await self._readers.run(lambda connection: session_pages.count(connection, given))
+
+    async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
+        """How many fit of each state, its own states aside, where the counters know."""
+        given = filter or _EVERYTHING
+        return await self._readers.run(lambda connection: session_counts.by_state(connection, given))
+
+    async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
+        """How many stand before the page after a cursor, where that is cheap."""
+        return await self._readers.run(lambda connection: session_counts.before(connection, filter, cursor))
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""

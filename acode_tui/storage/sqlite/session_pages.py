@@ -11,6 +11,7 @@ from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.sqlite.session_counts import by_state
 from acode_tui.storage.sqlite.session_ranges import Place, Range, count_rows, filtered, span_of, spans_by_state
 from acode_tui.storage.sqlite.session_search import TextSearch
 from acode_tui.storage.sqlite.summaries import read_summaries
@@ -117,9 +118,5 @@ def _has_text(given: SessionFilter) -> bool:
 
 def _counted(connection: sqlite3.Connection, given: SessionFilter) -> int | None:
     """The total where the counters by state know it."""
-    if given.user is not None or given.workspace is not None or given.since or given.until:
-        return None
-    totals: dict[str, int] = dict(connection.execute("SELECT state, sessions FROM session_totals"))
-    if not given.states:
-        return sum(totals.values())
-    return sum(totals.get(str(state), 0) for state in set(given.states))
+    totals = by_state(connection, given)
+    return None if totals is None else sum(totals[state] for state in set(given.states or SessionState))

@@ -23,8 +23,8 @@ FEW = 1_200
 costs under a filter that this many of a million rows fit."""
 
 Place = tuple[str, str]
-_FIRST: Place = ("~", "~")
-_LAST: Place = ("", "")
+FIRST: Place = ("~", "~")
+LAST: Place = ("", "")
 
 
 class Range(NamedTuple):
@@ -40,8 +40,8 @@ class Range(NamedTuple):
 
 def span_of(given: SessionFilter, *, after: str | None = None, before: str | None = None) -> Range:
     """The filter's own times, from a cursor on. Raises ValidationError for a cursor of another ordering."""
-    upper = _FIRST if given.until is None else (format_time(given.until), "")
-    lower = _LAST if given.since is None else (format_time(given.since), "")
+    upper = FIRST if given.until is None else (format_time(given.until), "")
+    lower = LAST if given.since is None else (format_time(given.since), "")
     if after is not None:
         place = decode_cursor(after, given.sort)
         upper = min(upper, (place.stamp, place.id))
@@ -125,7 +125,7 @@ def count_rows(connection: sqlite3.Connection, given: SessionFilter, *, looking_
         """  # noqa: S608
         entries = " UNION ALL ".join([branch] * len(states))
         for state in states:
-            parameters += [*values, *equals, state, *(bounds if given.sort == "updated" else (*_FIRST, *_LAST))]
+            parameters += [*values, *equals, state, *(bounds if given.sort == "updated" else (*FIRST, *LAST))]
     sql = f"SELECT count(*), coalesce(sum(fits), 0) FROM (SELECT fits FROM ({entries}) LIMIT ?)"  # noqa: S608
     seen, fitting = connection.execute(sql, (*parameters, cap)).fetchone()
     return None if looking_at is not None and seen > looking_at else int(fitting)

@@ -4,8 +4,10 @@ This workspace's runs are read again when something was committed. The team's li
 they are read in a worker of their own, at turns, so that everything else on the screen goes on meanwhile.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from textual import on, work
 from textual.css.query import NoMatches
@@ -16,11 +18,15 @@ from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.cursors import SortKey, cursor_above
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.messages import IdAsked, LineClosed, PageRead, Searched, StatesChosen
+from acode_tui.tui.paging import FRONT
 from acode_tui.tui.state import Browser, Source
 from acode_tui.tui.times import ORDERS
 from acode_tui.tui.widgets.sessions.browser import SessionBrowser
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from acode_tui.domain.entities import Session
     from acode_tui.storage.ports import RunStateReader, SessionPage
     from acode_tui.tui.ports import DashboardWorkspace
 
@@ -30,8 +36,21 @@ SEARCH_PAUSE = 0.12
 PATIENCE = 0.2
 """Seconds after which a page that has not come is said to be on its way."""
 
-Landing = Literal["keep", "top", "bottom"]
-"""Where the cursor stands on a page that comes: where it is, or at an end of it."""
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where the cursor stands on a page that comes: on a session, else at one of its ends."""
+
+    session_id: str = ""
+    last: bool = False
+
+    def row(self, shown: Sequence[str]) -> int:
+        if self.session_id in shown:
+            return shown.index(self.session_id)
+        return len(shown) - 1 if self.last else 0
+
+
+TOP, BOTTOM = Landing(), Landing(last=True)
 
 
 class BrowsingScreen(LiveScreen[None]):
@@ -40,7 +59,7 @@ class BrowsingScreen(LiveScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._request = 0
-        self._landing: Landing = "keep"
+        self._landing: Landing | None = None
         self._turn_seen = 0
         self._reading_team = False
 
@@ -59,14 +78,10 @@ class BrowsingScreen(LiveScreen[None]):
             await self._read_page(workspace.store)
 
     async def _read_page(self, runs: "RunStateReader") -> None:
-        request = self._request
-        page = await self._page(runs)
-        self.post_message(PageRead(page, request))
-
-    async def _page(self, runs: "RunStateReader") -> "SessionPage":
-        pages = self.browser.pages
+        request, pages, asked = self._request, self.browser.pages, self.browser.filter
         here = pages.here
-        return await runs.list(self.browser.filter, limit=pages.limit, after=here.after, before=here.before)
+        page = await runs.list(asked, limit=pages.limit, after=here.after, before=here.before)
+        self.post_message(PageRead(page, await runs.count_by_state(asked), request))
 
     @work(group="page", exclusive=True, exit_on_error=False)
     async def _turn(self, pause: float) -> None:
@@ -82,7 +97,7 @@ class BrowsingScreen(LiveScreen[None]):
             self.dashboard.report(error)
             self._troubled(error)
 
-    def _show_another_page(self, landing: Landing = "keep", *, pause: float = 0.0) -> None:
+    def _show_another_page(self, landing: Landing | None = None, *, pause: float = 0.0) -> None:
         self._request += 1
         self._landing = landing
         self.set_timer(pause + PATIENCE, partial(self._say_reading, self._request))
@@ -99,19 +114,19 @@ class BrowsingScreen(LiveScreen[None]):
     @on(PageRead)
     def _page_read(self, event: PageRead) -> None:
         if event.request == self._request:
-            self._show(event.page)
+            self._show(event.page, event.counts)
 
-    def _show(self, page: "SessionPage") -> None:
+    def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
         another = not self.browser.loaded or self._answered != self._request
-        landing: Landing = "top" if not self.browser.loaded else self._landing
-        self._landing, self._answered = "keep", self._request
-        self.browser.take(page)
+        landing = TOP if not self.browser.loaded else self._landing
+        self._landing, self._answered = None, self._request
+        self.browser.take(page, counts)
         self.sessions.show(self.dashboard.now(), another=another)
         table = self.sessions.table
         if self.browser.rows and self.focused in (None, self.sessions):
             table.focus()
-        if self.browser.rows and landing != "keep":
-            table.move_cursor(row=0 if landing == "top" else len(self.browser.rows) - 1)
+        if self.browser.rows and landing is not None:
+            table.move_cursor(row=landing.row(table.keys_shown))
 
     # The team's runs
 
@@ -162,10 +177,13 @@ class BrowsingScreen(LiveScreen[None]):
         self.browser.joining = True
         self.sessions.retitle()
         asked = self.browser.filter
+
+        async def first(runs: "RunStateReader") -> "tuple[SessionPage, Mapping[SessionState, int] | None]":
+            page = await runs.list(asked, limit=self.browser.pages.size)
+            return page, await runs.count_by_state(asked)
+
         try:
-            page = await self.dashboard.team.open(
-                workspace, lambda runs: runs.list(asked, limit=self.browser.pages.size)
-            )
+            page, counts = await self.dashboard.team.open(workspace, first)
         except AcodeError as error:
             self.dashboard.report(error)
             if self.browser.source == "team":
@@ -176,22 +194,22 @@ class BrowsingScreen(LiveScreen[None]):
             self._retitle_if_shown()
         self._look_at("team")
         if asked == self.browser.filter:
-            self._show(page)
+            self._show(page, counts)
         else:
-            self._show_another_page("top")
+            self._show_another_page(TOP)
 
     async def _leave_team(self) -> None:
         """Show this workspace's runs again, and give the connections back."""
         self.browser.joining = False
         opened = self.dashboard.team.let_go()
         self._look_at("local")
-        self._show_another_page("top")
+        self._show_another_page(TOP)
         await opened.aclose()
 
     def _look_at(self, source: Source) -> None:
         self.browser.turn_to(source)
         self._request += 1
-        self._landing = "top"
+        self._landing = TOP
         self._turn_seen = self.dashboard.team.turn
         self.dashboard.watch_team()
 
@@ -219,24 +237,24 @@ class BrowsingScreen(LiveScreen[None]):
     def action_page(self, direction: int) -> None:
         pages = self.browser.pages
         if pages.forward() if direction > 0 else pages.back():
-            self._show_another_page("top")
+            self._show_another_page(TOP)
 
     def action_first_page(self) -> None:
-        if self.browser.pages.number == 1:
+        if self.browser.pages.here == FRONT:
             self.sessions.table.action_top()
         else:
             self.browser.pages.restart()
-            self._show_another_page("top")
+            self._show_another_page(TOP)
 
     def action_last_page(self) -> None:
         if self.browser.pages.to_end(self.browser.sort):
-            self._show_another_page("bottom")
+            self._show_another_page(BOTTOM)
         else:
             self.sessions.table.action_bottom()
 
     def _start_over(self, *, pause: float = 0.0) -> None:
         self.browser.pages.restart()
-        self._show_another_page("top", pause=pause)
+        self._show_another_page(TOP, pause=pause)
 
     # Search, jump, filter
 
@@ -253,7 +271,7 @@ class BrowsingScreen(LiveScreen[None]):
     @on(Searched)
     def _searched(self, event: Searched) -> None:
         if event.text != self.browser.text:
-            self.browser.text = event.text
+            self.browser.search(event.text)
             self._start_over(pause=SEARCH_PAUSE if event.text else 0.0)
 
     @on(IdAsked)
@@ -262,7 +280,9 @@ class BrowsingScreen(LiveScreen[None]):
 
     @work(group="page", exclusive=True, exit_on_error=False)
     async def _jump(self, prefix: str) -> None:
-        """Show the page that begins with the session of that id; what hides it is cleared."""
+        """Show the page that the session of that id is on, where it is cheap to tell which that is; else the one that
+        begins with it. What hides it is cleared.
+        """
         runs = self.dashboard.runs
         if runs is None:
             return
@@ -273,11 +293,27 @@ class BrowsingScreen(LiveScreen[None]):
                 self.sessions.table.move_cursor(row=self.sessions.table.keys_shown.index(session.id))
                 return
             if self.browser.narrowed:
-                self.browser.states, self.browser.text = frozenset(), ""
+                self.browser.states = frozenset()
+                self.browser.search("")
                 self.sessions.close_lines(clear=True)
                 self.notify("search and filter were cleared to show it", title="jump", markup=False)
-            self.browser.pages.start_at(cursor_above(self.browser.sort, session))
-            self._show_another_page("top")
+            await self._turn_to(runs, session)
+            self._show_another_page(Landing(session.id))
+
+    async def _turn_to(self, runs: "RunStateReader", session: "Session") -> None:
+        """Point the model at the page that holds a session, with as many rows above it as its number says."""
+        pages, asked = self.browser.pages, self.browser.filter
+        cursor = cursor_above(asked.sort, session)
+        above = await runs.count_before(asked, cursor)
+        if above is None:
+            pages.start_at(cursor)
+            return
+        if above < pages.size:
+            pages.restart()
+            return
+        if beside := above % pages.size:
+            cursor = cursor_above(asked.sort, (await runs.list(asked, limit=beside, before=cursor)).sessions[0])
+        pages.start_at(cursor, above // pages.size + 1)
 
     def action_clear(self) -> None:
         if self.sessions.typing:

@@ -28,6 +28,9 @@ from acode_tui.tui.widgets.schema_pane import SchemaPane
 from acode_tui.tui.widgets.sessions.browser import SessionBrowser
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from acode_tui.domain.states import SessionState
     from acode_tui.storage.ports import SessionPage
     from acode_tui.tui.importing import Survey
     from acode_tui.tui.ports import DashboardWorkspace
@@ -85,8 +88,8 @@ class MainScreen(BrowsingScreen, Doors):
         self._draw_overview()
         self.sessions.show(self.dashboard.now())
 
-    def _show(self, page: "SessionPage") -> None:
-        super()._show(page)
+    def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
+        super()._show(page, counts)
         nothing = not self.browser.rows and not self.browser.narrowed
         if nothing and self.browser.source == "local" and not self._surveyed:
             self._surveyed = True

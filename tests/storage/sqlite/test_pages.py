@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
@@ -18,10 +18,10 @@ from acode_tui.domain.entities import StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
-from acode_tui.storage.cursors import decode_cursor, encode_cursor
+from acode_tui.storage.cursors import SortKey, cursor_above, decode_cursor, encode_cursor
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite import session_pages, session_ranges, session_search
+from acode_tui.storage.sqlite import session_counts, session_pages, session_ranges, session_search
 from acode_tui.storage.sqlite.graph_save import save_graph
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.search import expression_of, words
@@ -405,3 +405,14 @@ def test_a_cursor_comes_back_as_the_place_it_was_made_of(sort: Any, stamp: datet
     assert encode_cursor(sort, datetime.fromisoformat(place.stamp), place.id) == cursor
     assert cursor.isascii()
     assert not set("=+/ &?") & set(cursor)
+
+
+async def test_a_place_too_far_from_both_ends_is_not_counted(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(9):
+        await parts.store.create_session(f"run {number}")
+    monkeypatch.setattr(session_counts, "COUNTED_PLACES", 3)
+    for sort in get_args(SortKey):
+        every = SessionFilter(sort=sort)
+        cursors = [cursor_above(sort, session) for session in await parts.store.list(every)]
+        places = [await parts.store.count_before(every, cursor) for cursor in cursors]
+        assert places == [0, 1, 2, 3, None, None, 6, 7, 8]

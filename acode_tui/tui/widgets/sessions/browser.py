@@ -11,9 +11,10 @@ from textual.content import Content
 from textual.message import Message
 
 from acode_tui.tui.grouping import headings
+from acode_tui.tui.paging import FRONT, Pages
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import number
+from acode_tui.tui.times import counted, number
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from acode_tui.tui.widgets.notice import Notice, keys
 from acode_tui.tui.widgets.sessions.chips import StateChips
@@ -171,7 +172,7 @@ class SessionBrowser(Vertical):
                 "No session fits",
                 (f"Nothing here matches {what}.", keys(("esc", "shows everything again"), ("f", "chooses states"))),
             )
-        if browser.pages.number != 1:
+        if browser.pages.here != FRONT:
             return "This page is empty now", (keys(("[", "goes back a page"), ("home", "goes to the first")),)
         if browser.source == "team":
             return (
@@ -229,12 +230,17 @@ class SessionBrowser(Vertical):
         pages = browser.pages
         total = "" if pages.total is None else f"{number(pages.total)} sessions · "
         of = "" if pages.count is None else f" of {number(pages.count)}"
-        page = f"page {number(pages.number)}{of}" if pages.number is not None else "from here on"
-        if pages.is_last and pages.number is None:
-            page = "last page"
+        page = f"page {number(pages.number)}{of}" if pages.number is not None else _unnumbered(pages)
         return styled(f"{total}{page}", "$foreground-muted")
 
     def _said(self, why: str, advice: Content) -> Content:
         room = max(self.size.width - advice.cell_length - 12, 0)
         shown = f"{line(why, room)}  ·  " if room > 20 else ""
         return Content.assemble((shown, "$text-error"), advice)
+
+
+def _unnumbered(pages: Pages) -> str:
+    """Where a page is of which nobody knows the number."""
+    if pages.from_end is None:
+        return "from here on"
+    return "last page" if pages.is_last else f"{counted(pages.from_end, 'page')} before the last"

@@ -1,6 +1,10 @@
-"""The states as chips: which of them are shown. A click turns one on or off; so do the keys once the line has them."""
+"""The states as chips: which of them are shown, and how many sessions there are of each.
 
-from typing import ClassVar
+A click turns one on or off; so do the keys once the line has them.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 from textual import events
 from textual.app import RenderResult
@@ -13,9 +17,16 @@ from acode_tui.tui.bindings import CHIPS
 from acode_tui.tui.messages import LineClosed, StatesChosen
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.state import Browser
+from acode_tui.tui.times import number
 
 _STATES: tuple[SessionState | None, ...] = (None, *SessionState)
 """What each chip stands for; the first for all of them."""
+
+Words = Literal["all", "some", "on", "none"]
+"""Which chips have their word: all, those of states that there are and those that are on, the latter alone, or none."""
+
+Count = Callable[[int], str]
+"""How a count is shown."""
 
 
 class StateChips(Widget, can_focus=True):
@@ -41,20 +52,28 @@ class StateChips(Widget, can_focus=True):
         return Content.assemble(*parts)
 
     def _words(self, width: int) -> list[str]:
-        """Each chip's text: with its word where all of them fit, else the glyph, with the word of those that are on."""
-        long = [self._bracketed(index, _label(state)) for index, state in enumerate(_STATES)]
-        if sum(len(word) for word in long) <= width:
-            return long
-        short = [
-            self._bracketed(index, _label(state) if self._is_on(index) or index == self._pointed else _glyph(state))
-            for index, state in enumerate(_STATES)
-        ]
-        if sum(len(word) for word in short) <= width:
-            return short
-        return [self._bracketed(index, _glyph(state)) for index, state in enumerate(_STATES)]
+        """Each chip's text, the most telling that fits: words and counts, then shorter counts, then glyphs in place of
+        words but for the chips that are on, then glyphs alone. Counts that are not known are not there.
+        """
+        forms: list[tuple[Words, Count]] = [("all", number), ("all", _brief), ("some", number)]
+        forms += [("some", _brief), ("on", number), ("on", _brief), ("none", _brief)]
+        if self._browser.counts is None:
+            forms = [(words, _unknown) for words, _ in forms]
+        forms.append(("none", _unknown))
+        for words, count in forms:
+            told = [self._told(index, words, count) for index in range(len(_STATES))]
+            if sum(map(len, told)) <= width:
+                return told
+        return told
 
-    def _bracketed(self, index: int, word: str) -> str:
-        return f"[{word}]" if self._is_on(index) else f" {word} "
+    def _told(self, index: int, words: Words, count: Count) -> str:
+        state = _STATES[index]
+        on = self._is_on(index) or index == self._pointed
+        counts = self._browser.counts or {}
+        many = counts.get(state, 0) if state is not None else sum(counts.values())
+        shown = words == "all" or (words == "some" and (many or on)) or (words == "on" and on)
+        told = f"{_label(state) if shown else _glyph(state)} {count(many)}".rstrip()
+        return f"[{told}]" if self._is_on(index) else f" {told} "
 
     def _chip(self, index: int, word: str) -> Content:
         state = _STATES[index]
@@ -105,3 +124,17 @@ def _label(state: SessionState | None) -> str:
 
 def _glyph(state: SessionState | None) -> str:
     return "all" if state is None else SESSION[state].glyph
+
+
+def _brief(count: int) -> str:
+    """``812``, ``1.2k``, ``12k``, ``1.4M``: at most four columns, rounded down."""
+    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+        if count >= 10 * size:
+            return f"{count // size}{letter}"
+        if count >= size:
+            return f"{count * 10 // size / 10:g}{letter}"
+    return str(count)
+
+
+def _unknown(count: int) -> str:
+    return ""

@@ -1,0 +1,74 @@
+"""The chips tell how many sessions there are of each state: live, exactly or not at all, and as short as they must."""
+
+import msgspec
+import pytest
+
+from acode_tui.domain.states import SessionState
+from acode_tui.tui.paging import Pages
+from acode_tui.tui.state import Browser
+from acode_tui.tui.widgets.sessions.chips import StateChips, _brief
+from tests.tui.driving import over, shown, until, until_listed
+from tests.tui.fake import FakeStore, FakeWorkspace, summary
+
+
+def chips(**counts: int) -> StateChips:
+    browser = Browser(Pages(50))
+    known = dict.fromkeys(SessionState, 0)
+    browser.counts = known | {SessionState(name): count for name, count in counts.items()} if counts else None
+    return StateChips(browser)
+
+
+def told(widget: StateChips, width: int) -> str:
+    return "".join(widget._words(width))
+
+
+def test_counts_are_shortened_and_words_dropped_before_a_chip_would_be_cut() -> None:
+    some = chips(Executing=3, Paused=12, Completed=81_204)
+    assert told(some, 180) == (
+        "[all 81,219] ○ Created 0  ◌ Planning 0  ◆ Approval 0  ● Executing 3  ‖ Paused 12  ✓ Completed 81,204"
+        "  ✗ Failed 0  ⊘ Cancelled 0 "
+    )
+    assert told(some, 116) == ("[all 81,219] ○ 0  ◌ 0  ◆ 0  ● Executing 3  ‖ Paused 12  ✓ Completed 81,204  ✗ 0  ⊘ 0 ")
+    assert told(some, 76) == "[all 81,219] ○ 0  ◌ 0  ◆ 0  ● 3  ‖ 12  ✓ 81,204  ✗ 0  ⊘ 0 "
+    some._browser.states = frozenset({SessionState.COMPLETED})
+    assert told(some, 76) == " all 81,219  ○ 0  ◌ 0  ◆ 0  ● 3  ‖ 12 [✓ Completed 81,204] ✗ 0  ⊘ 0 "
+
+
+def test_a_short_count_takes_four_columns_and_promises_no_more_than_there_are() -> None:
+    counts = (0, 999, 1_000, 1_299, 12_999, 999_999, 1_400_000, 12_000_000)
+    assert [_brief(count) for count in counts] == ["0", "999", "1k", "1.2k", "12k", "999k", "1.4M", "12M"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 76, 96, 116, 196])
+@pytest.mark.parametrize("count", [0, 7, 1_200, 1_400_000])
+def test_every_chip_fits_whatever_the_counts_are(width: int, count: int) -> None:
+    many = chips(**{state.value: count for state in SessionState})
+    assert len(told(many, width)) <= width
+    assert len(told(chips(), width)) <= width
+    if width >= 76:
+        assert any(char.isdigit() for char in told(many, width))
+
+
+async def test_counts_follow_what_others_write_and_a_search_hides_those_that_would_be_wrong(
+    fake: FakeWorkspace,
+) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        await until(pilot, lambda: "[all 120] ○ 13  ◌ 13  ◆ 14  ● 14  ‖ 13  ✓ 27  ✗ 13  ⊘ 13 " in shown(pilot))
+        fake.store.sessions[0] = msgspec.structs.replace(fake.store.sessions[0], state=SessionState.FAILED)
+        fake.version += 1
+        await until(pilot, lambda: "✗ 14" in shown(pilot))
+        await pilot.press("slash", *"memory")
+        await until(pilot, lambda: "[all]" in shown(pilot) and " 27 " not in shown(pilot).split("[all]")[1][:70])
+        await pilot.press("escape")
+        await until(pilot, lambda: "[all 120]" in shown(pilot))
+
+
+async def test_the_teams_runs_have_their_own_counts(fake: FakeWorkspace) -> None:
+    fake.team = FakeStore([summary(number) for number in range(8)])
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("T")
+        await until(pilot, lambda: "source: team" in shown(pilot) and "[all 8]" in shown(pilot))
+        await pilot.press("T")
+        await until(pilot, lambda: "[all 120]" in shown(pilot))
