@@ -57,7 +57,9 @@ MAIN: list[Binding] = [
     key("export", "e", "export", "export", "Export the session under the cursor as a report or as JSON", show=False),
     key("settings", "o", "settings", "settings", "The settings, and changing them", show=False),
     key("copy_id", "y", "copy_id", "copy id", "Copy the id of the session under the cursor", show=False),
-    key("back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False),
+    key(
+        "back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False, shown_as="esc"
+    ),
 ]
 
 SESSIONS: list[Binding] = [
@@ -76,6 +78,10 @@ TABLE: list[Binding] = [
     key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
     key("screen_down", "pagedown", "turn(1)", "screenful down", "A screenful down", show=False),
     key("screen_up", "pageup", "turn(-1)", "screenful up", "A screenful up", show=False),
+]
+
+OPENING: list[Binding] = [
+    key("open", "enter", "select_cursor", "open", "Open what is under the cursor", shown_as="enter"),
 ]
 
 SEARCH: list[Binding] = [
@@ -225,25 +231,14 @@ IMPORT: list[Binding] = [
     key("cancel", "escape", "leave", "back", "Stop after the files in hand, or go back", shown_as="esc"),
 ]
 
-ESSENTIAL: frozenset[str] = frozenset(
-    {"sync", "search", "filter", "open", "help", "quit", "close", "retry", "discard", "reviewed", "take_other"}
-    | {
-        "chip_toggle",
-        "search_done",
-        "next_match",
-        "wrap",
-        "previous_session",
-        "level",
-        "follow",
-        "import_all",
-        "cancel",
-        "stop",
-        "confirm",
-        "open_pane",
-        "network",
-    }
+PRIORITY: tuple[str, ...] = (
+    *("yes", "no", "confirm", "import_all", "open", "open_pane", "chip_toggle", "search_done", "all"),
+    *("close", "cancel", "stop", "help", "edit", "retry", "discard", "reviewed", "take_other"),
+    *("search", "next_match", "network", "import", "previous_page", "previous_session", "filter", "level", "follow"),
+    *("wrap", "sync", "quit", "retry_all", "save", "copy", "numbers", "artifacts", "retries", "conflicts"),
+    *("pause", "migrate", "log", "health", "backup", "source"),
 )
-"""Ids that the footer shows where the terminal is too narrow for all."""
+"""Ids in the order in which they get their room in the footer; those that are not named come last."""
 
 
 def bindings(*tables: Iterable[Binding]) -> list[Binding]:

@@ -58,6 +58,11 @@ class LiveScreen(Screen[Result]):
         """Whether what ``read`` reads is the team's, which no commit here tells of."""
         return False
 
+    @property
+    def timely_keys(self) -> frozenset[str]:
+        """Ids of keys that what is shown makes worth pressing now."""
+        return frozenset()
+
     async def read(self, workspace: "DashboardWorkspace") -> None:
         """Read what is shown and post it. Runs in a worker."""
         raise NotImplementedError

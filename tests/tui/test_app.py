@@ -14,6 +14,7 @@ from textual.command import CommandPalette
 
 from acode_tui.config import MigrationSettings, Settings, TuiSettings
 from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui import bindings
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.live import LiveScreen
@@ -35,7 +36,7 @@ from tests.tui.driving import (
     until,
     until_listed,
 )
-from tests.tui.fake import FakeWorkspace
+from tests.tui.fake import FakeWorkspace, conflict
 
 TABLES = {name: table for name, table in vars(bindings).items() if isinstance(table, list) and name.isupper()}
 
@@ -157,17 +158,49 @@ async def test_keys_can_be_remapped_by_id(fake: FakeWorkspace) -> None:
         assert browser(pilot).choosing
 
 
-async def test_the_footer_shows_six_keys_at_eighty_columns_and_never_cuts_one(fake: FakeWorkspace) -> None:
+async def test_the_footer_shows_what_matters_at_eighty_columns_and_never_cuts_a_key(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await until_listed(pilot)
         bar = main_screen(pilot).query_one(KeyBar)
-        assert len(bar.shown(80)) == 6
+        row = shown(pilot).splitlines()[-1].rstrip()
+        assert row == " enter open  s sync  / search  f filter  [ ] page  i import  ? help  q quit"
+        for width in range(20, 200):
+            told = [f"{label} {binding.description}" for label, binding in bar.shown(width)]
+            assert len(" ".join(["", *told])) <= width
+            assert width < 30 or {"open", "help"} <= {binding.id for _, binding in bar.shown(width)}
         await pilot.resize_terminal(120, 36)
         await pilot.pause()
         ids = {binding.id for _, binding in bar.shown(120)}
         assert {"sync", "migrate", "pause", "search", "filter", "retries", "conflicts", "log", "import", "help"} <= ids
         line = shown(pilot).splitlines()[-1]
         assert line.rstrip().endswith("q quit")
+
+
+async def test_the_footer_offers_what_has_become_timely_and_nothing_that_would_be_typed(
+    fake_online: FakeWorkspace,
+) -> None:
+    fake = fake_online
+    fake.outbox.figures, fake.conflicts.conflicts = OutboxStats(), []
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+
+        def footer() -> str:
+            return shown(pilot).splitlines()[-1]
+
+        assert "retries" not in footer()
+        fake.outbox.figures = OutboxStats(pending=1, failed=1)
+        fake.conflicts.conflicts = [conflict(0)]
+        fake.version += 1
+        await until(pilot, lambda: "r retries" in footer() and "c conflicts" in footer())
+        await pilot.press("slash", *"memory")
+        await until(pilot, lambda: "esc clear" in footer() and "↓ to the list" in footer())
+        assert "search" not in footer(), "it would be typed"
+        assert "f1 help" in footer()
+        assert "r retries" not in footer()
+        await pilot.press("down")
+        await until(pilot, lambda: "esc clear" in footer() and "r retries" in footer())
+        await pilot.press("escape")
+        await until(pilot, lambda: "esc clear" not in footer())
 
 
 async def test_a_click_on_the_footer_presses_the_key(fake: FakeWorkspace) -> None:

@@ -83,6 +83,20 @@ class MainScreen(BrowsingScreen, Doors):
         self.query_one(HeaderLine).show(now)
         for pane in self.query(Pane):
             pane.show(now)
+        self.query_one(KeyBar).follow()
+
+    @property
+    def timely_keys(self) -> frozenset[str]:
+        """What waits for somebody, and the way out of a search."""
+        overview, browser = self.dashboard.state.overview, self.browser
+        keys = {"import"} if browser.loaded and not browser.rows and not browser.narrowed else set()
+        if browser.narrowed or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
+            keys.add("back")
+        if overview is not None:
+            keys |= {"retries"} if overview.outbox.failed else set()
+            keys |= {"conflicts"} if overview.conflicts.unreviewed else set()
+            keys |= {"migrate"} if overview.schema.pending else set()
+        return frozenset(keys)
 
     def trouble_changed(self) -> None:
         self._draw_overview()
@@ -90,6 +104,7 @@ class MainScreen(BrowsingScreen, Doors):
 
     def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
         super()._show(page, counts)
+        self.query_one(KeyBar).follow()
         nothing = not self.browser.rows and not self.browser.narrowed
         if nothing and self.browser.source == "local" and not self._surveyed:
             self._surveyed = True

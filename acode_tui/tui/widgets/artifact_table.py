@@ -1,8 +1,12 @@
 """Every artifact of a run: its name, what it is, its size."""
 
 from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
 
 from acode_tui.domain.entities import Artifact
+from acode_tui.tui.bindings import OPENING
 from acode_tui.tui.palette import ARTIFACT_GLYPH
 from acode_tui.tui.times import size
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
@@ -10,6 +14,8 @@ from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 
 class ArtifactTable(KeyedTable):
     """In the order of the tree."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*OPENING]
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         name, bytes_ = Column("name", "artifact"), Column("size", "size", 9, right=True)

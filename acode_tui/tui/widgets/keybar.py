@@ -1,20 +1,25 @@
-"""The line at the bottom: the keys of the focused screen, as many as fit, never cut in the middle.
+"""The line at the bottom: the keys of the focused screen, as many as fit, the most important first, none of them cut.
 
-Below 100 columns only the essential six are shown; the rest is in the help and in the command palette. A key that has
-to wait for a job under way is dim.
+They stand in the order of their tables, whichever fit. Keys that are timely, such as the one to the dead letters where
+there are some, come before the others. While one types, keys that would be typed are not offered. A key that has to
+wait for a job under way is dim.
 """
 
 from textual import events
 from textual.app import RenderResult
 from textual.binding import Binding
 from textual.content import Content
+from textual.keys import REPLACED_KEYS, format_key, key_to_character
 from textual.screen import Screen
 from textual.widget import Widget
 
-from acode_tui.tui.bindings import ESSENTIAL
+from acode_tui.tui.bindings import PRIORITY
+from acode_tui.tui.live import LiveScreen
 
 NARROW = 100
-FEW = 6
+"""Below so many columns keys stand well apart rather than being many."""
+
+_RANK = {id: rank for rank, id in enumerate(PRIORITY)}
 
 
 class KeyBar(Widget):
@@ -25,6 +30,12 @@ class KeyBar(Widget):
     def __init__(self) -> None:
         super().__init__(id="keys")
         self._spans: list[tuple[int, int, str]] = []
+        self._told: frozenset[str] = frozenset()
+
+    def follow(self) -> None:
+        """Show what has become timely, or no longer is."""
+        if self._timely != self._told:
+            self.refresh()
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
@@ -34,12 +45,25 @@ class KeyBar(Widget):
 
     def shown(self, width: int) -> list[tuple[str, Binding]]:
         """The bindings that are shown in so many columns, each with its key as it is displayed."""
+        groups = self._groups()
+        timely = self._timely
+        chosen: list[tuple[str, Binding]] = []
+        for group in sorted(groups, key=lambda group: _rank(group[1], timely)):
+            if _columns([*chosen, group], gap=2 if width < NARROW else 1) <= width:
+                chosen.append(group)
+        return [group for group in groups if group in chosen]
+
+    def _groups(self) -> list[tuple[str, Binding]]:
+        """Every binding that may be shown, those beside each other that do the same two ways together."""
         groups: list[tuple[str, Binding]] = []
+        timely = self._timely
         for active in self.screen.active_bindings.values():
             binding = active.binding
-            if not binding.show or not binding.description:
+            if not binding.description or not (binding.show or binding.id in timely) or self._is_typed(binding.key):
                 continue
             label = self.app.get_key_display(binding)
+            if self._is_typed(label):
+                label = format_key(binding.key)  # such as f1, where a question mark would be typed
             if groups and groups[-1][1].description == binding.description:
                 if groups[-1][1].id != binding.id:
                     groups[-1] = (f"{groups[-1][0]} {label}", groups[-1][1])
@@ -47,15 +71,20 @@ class KeyBar(Widget):
             if any(binding.action == other.action for _, other in groups):
                 continue
             groups.append((label, binding))
-        if width < NARROW:
-            groups = [group for group in groups if group[1].id in ESSENTIAL][:FEW]
-        while groups and _columns(groups, gap=1) > width:
-            optional = [group for group in groups if group[1].id not in ESSENTIAL]
-            groups.remove(optional[-1] if optional else groups[-1])
         return groups
 
+    @property
+    def _timely(self) -> frozenset[str]:
+        screen = self.screen
+        return screen.timely_keys if isinstance(screen, LiveScreen) else frozenset()
+
+    def _is_typed(self, key: str) -> bool:
+        """Whether the line that has the keys would take this one as a letter."""
+        focused = self.screen.focused
+        return focused is not None and focused.check_consume_key(key, key_to_character(REPLACED_KEYS.get(key, key)))
+
     def render(self) -> RenderResult:
-        self._spans = []
+        self._spans, self._told = [], self._timely
         waiting = {active.binding.id for active in self.screen.active_bindings.values() if not active.enabled}
         parts: list[str | Content | tuple[str, str]] = [" "]
         column = 1
@@ -79,3 +108,9 @@ class KeyBar(Widget):
 
 def _columns(shown: list[tuple[str, Binding]], *, gap: int) -> int:
     return 1 + sum(len(label) + 1 + len(binding.description) + gap for label, binding in shown)
+
+
+def _rank(binding: Binding, timely: frozenset[str]) -> tuple[bool, int]:
+    """What is timely comes right behind what the cursor stands on."""
+    rank = _RANK.get(binding.id or "", len(_RANK))
+    return binding.id not in timely and rank > _RANK["help"], rank
