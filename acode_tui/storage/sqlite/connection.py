@@ -183,7 +183,6 @@ async def open_writer(
         connection = connect_to(path, timeout_seconds=timeout_seconds)
         try:
             check(connection)
-            require_whole_pages(connection, path)
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             _use_wal(connection, timeout_seconds)
             connection.execute("PRAGMA synchronous = FULL")
@@ -255,7 +254,10 @@ def has_content(path: Path) -> bool:
 
 
 def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlite3.Connection:
-    """A plain connection to a file that is there; ``mode`` is ``rw`` or ``ro``. Raises sqlite3.Error."""
+    """A plain connection to a file that is there; ``mode`` is ``rw`` or ``ro``.
+
+    Raises sqlite3.Error, and IntegrityError for a file whose last page is there in part.
+    """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -265,7 +267,12 @@ def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlit
         factory=TimedConnection,
         cached_statements=STATEMENT_CACHE,
     )
-    connection.execute(f"PRAGMA busy_timeout = {int(timeout_seconds * 1000)}")
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {int(timeout_seconds * 1000)}")
+        require_whole_pages(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -103,9 +103,13 @@ def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
 
     A checkpoint that was cut off leaves such a page too; the WAL then has it whole.
     """
-    page, pages = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_size", "page_count"))
+    # In this order: asking for the count reads the file, and only then is its page's size known.
+    pages, page = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     size = _size(database)
-    if size and size % page and not _size(database.with_name(database.name + "-wal")):
+    if not size or size % page == 0 or _size(database.with_name(database.name + "-wal")):
+        return
+    # A checkpoint may just have been at it: without a WAL it has ended.
+    if _size(database) == size:
         raise IntegrityError(f"cannot open {database}: {_cut_off(size, pages * page)}", hint=WAYS_OUT)
 
 

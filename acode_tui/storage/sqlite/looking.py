@@ -109,19 +109,13 @@ def quick_check(connection: sqlite3.Connection, *, seconds: float, most: int = 5
 
 def _connected(path: Path, seconds: float) -> sqlite3.Connection:
     mode = mode_to_look(path)
-    connection = connect_to(path, timeout_seconds=seconds, mode=mode)
     try:
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        return connect_to(path, timeout_seconds=seconds, mode=mode)
     except sqlite3.OperationalError as error:
-        connection.close()
         if mode == "ro" or error.sqlite_errorcode & 0xFF not in _NO_PLACE:
             raise
         # A full disk or a read-only folder has no place for the WAL's index. Then nobody can be writing either.
         return connect_to(path, timeout_seconds=seconds, mode=_UNCHANGING)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def mode_to_look(path: Path) -> str:

@@ -24,7 +24,10 @@ from acode_tui.domain.errors import (
 from acode_tui.storage.sqlite import faults
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.faults import opening_fault, require_content
+from acode_tui.storage.sqlite.looking import look
+from acode_tui.storage.sqlite.snapshot import back_up_file
 from acode_tui.workspace import open_workspace
+from tests.clocks import NOON
 from tests.storage.sqlite.parts import foreign
 
 Change = Callable[[Path], None]
@@ -319,3 +322,15 @@ async def test_the_configured_file_is_the_one_that_is_named(tmp_path: Path, plai
     with pytest.raises(IntegrityError, match=r"data/runs\.db: it is no SQLite database"):
         async with open_workspace(tmp_path, settings=settings):
             pass
+
+
+def test_a_file_cut_off_within_its_last_page_is_never_looked_at_as_if_it_were_whole(
+    database: Path, tmp_path: Path
+) -> None:
+    """SQLite would find it sound: it reads what is missing as zeros."""
+    os.truncate(database, database.stat().st_size - PAGE_BYTES // 2)
+    with pytest.raises(IntegrityError, match="it is cut off"):
+        look(database, lambda connection: None, seconds=5)
+    with pytest.raises(IntegrityError, match="it is cut off"):
+        back_up_file(database, tmp_path / "backups", now=NOON)
+    assert not (tmp_path / "backups").exists()

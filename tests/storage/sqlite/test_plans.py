@@ -169,7 +169,7 @@ def _executed_strings(path: Path) -> Iterator[str]:
 IDENTIFIERS = re.compile(
     r"^(table(\.name|\.parent\[0\])?|name|index|owner|column|other|order|stamp|marks|names|sets|columns|hits|where|sorting|equal|branch|"
     r"entries|prefix|_\w+|[A-Z_]+(\[kind\])?|rows\.\w+.*|quoted\(.*\)|COLUMNS\[.*\]|', '\.join\(.*\)|"
-    r"' UNION ALL '\.join\(.*\)|' UNION '\.join\(.*\)|"
+    r"' UNION ALL '\.join\(.*\)|' UNION '\.join\(.*\)|' \+ '\.join\(_COUNTS\)|'session_id' if .*|'' if asked .*|"
     r"\"id\" if .*|'id' if .*|'sync_version' if .*|_ORDER\.get\(kind, .*\)|lost|"
     r"self\.(by|where|order)|behind|way|ids|"
     r"TOKENIZER|sql|_LISTS\[status\]|_REQUEUE|kind\..*)$"
