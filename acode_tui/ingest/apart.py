@@ -93,8 +93,8 @@ class ReaderProcess:
         """Have it read a group. Raises OSError, ValueError."""
         self._link.send([Ordered(os.fsencode(file.path), file.known) for file in group])
 
-    def receive(self) -> bytearray:
-        """What it answers to the oldest order, still to be decoded. Raises OSError, EOFError."""
+    def receive(self) -> memoryview:
+        """What it answers to the oldest order, to be decoded before the next. Raises OSError, EOFError."""
         return self._link.receive()
 
     def kill(self) -> None:

@@ -56,6 +56,7 @@ class Link:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._held = bytearray()
 
     def send(self, message: Any) -> None:
         """Raises OSError when the other end is gone, ValueError for what cannot be encoded."""
@@ -63,18 +64,21 @@ class Link:
         self._end.sendall(_LENGTH.pack(len(body)))
         self._end.sendall(body)
 
-    def receive(self) -> bytearray:
-        """The next frame, undecoded. Raises EOFError when the other end has closed."""
+    def receive(self) -> memoryview:
+        """The next frame, undecoded, until the next one is received. Raises EOFError when the other end has closed."""
         (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
         return self._exactly(length)
 
-    def _exactly(self, length: int) -> bytearray:
-        data = bytearray(length)
-        view = memoryview(data)
-        while view:
+    def _exactly(self, length: int) -> memoryview:
+        if len(self._held) < length:
+            # Kept for the frames that follow: they are of one size, and new memory has to be made zeros first.
+            self._held = bytearray(length)
+        data = memoryview(self._held)[:length]
+        rest = data
+        while rest:
             # In one call, however long it takes: this thread then need not ask for the interpreter between pieces.
-            count = self._end.recv_into(view, 0, socket.MSG_WAITALL)
+            count = self._end.recv_into(rest, 0, socket.MSG_WAITALL)
             if count == 0:
                 raise EOFError
-            view = view[count:]
+            rest = rest[count:]
         return data

@@ -63,7 +63,7 @@ class Watched(apart.ReaderProcess):
 
     answers = 0
 
-    def receive(self) -> bytearray:
+    def receive(self) -> memoryview:
         found = super().receive()
         self.answers += 1
         return found
