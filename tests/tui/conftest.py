@@ -1,7 +1,6 @@
 """Pictures are kept as SVG in ``snapshots/``; nothing moves and no environment shows in them."""
 
 import os
-from pathlib import Path
 
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 os.environ.pop("NO_COLOR", None)
@@ -9,12 +8,11 @@ os.environ.pop("NO_COLOR", None)
 import pytest
 from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 from syrupy.location import PyTestLocation
-from textual import _wait
 
 from acode_tui.tui.widgets.keyed_table import KeyedTable
+from tests.tui.cheaper import make_textual_cheaper
 from tests.tui.fake import FakeWorkspace, online
-
-SNAPSHOTS = Path(__file__).parent.parent.parent / "snapshots"
+from tests.tui.pictures import SNAPSHOTS
 
 
 def _dirname(cls: type[SVGImageExtension], *, test_location: PyTestLocation) -> str:
@@ -22,9 +20,7 @@ def _dirname(cls: type[SVGImageExtension], *, test_location: PyTestLocation) -> 
     return str(SNAPSHOTS / test_location.basename)
 
 
-# A key counts as done once the dashboard has rested for 5 ms; the 20 of Textual make the suite half as long again.
-_wait.SLEEP_GRANULARITY = 1 / 200
-_wait.SLEEP_IDLE = 1 / 1000
+make_textual_cheaper()
 KeyedTable.STILL_SECONDS = 0.05
 SVGImageExtension.file_extension = "svg"
 SVGImageExtension.dirname = classmethod(_dirname)

@@ -144,6 +144,8 @@ class JobDialog(ModalScreen[None]):
         if run.share is not None:
             bar = self.query_one("#bar", Static)
             bar.update(progress_line(run.share, max(bar.size.width, 20)))
+            if not bar.size.width:
+                self.call_after_refresh(self._look)  # it has no width before it was shown
         self.query_one("#pace", Static).update(self.paced(run))
 
     def _ending(self, run: JobRun) -> list[Content]:

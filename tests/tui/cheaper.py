@@ -1,0 +1,34 @@
+"""What makes hundreds of short-lived dashboards in one process cheaper, and changes nothing that they do."""
+
+from textual import _wait
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
+from textual.css.types import CSSLocation
+
+_parse_rules = Stylesheet._parse_rules
+_parsed: dict[tuple[object, ...], list[RuleSet]] = {}
+
+
+def _parse_rules_once(
+    stylesheet: Stylesheet,
+    css: str,
+    read_from: CSSLocation,
+    is_default_rules: bool = False,
+    tie_breaker: int = 0,
+    scope: str = "",
+) -> list[RuleSet]:
+    variables = frozenset(stylesheet._variables.items())
+    key = (variables, css, read_from, is_default_rules, tie_breaker, scope)
+    if key not in _parsed:
+        _parsed[key] = _parse_rules(stylesheet, css, read_from, is_default_rules, tie_breaker, scope)
+    return _parsed[key]
+
+
+def make_textual_cheaper() -> None:
+    """Parse each theme's styles once in a process, and wait for a key as long as the dashboard works, not longer.
+
+    A key counts as done once the dashboard has rested for 5 ms; the 20 of Textual make the suite half as long again.
+    """
+    _wait.SLEEP_GRANULARITY = 1 / 200
+    _wait.SLEEP_IDLE = 1 / 1000
+    Stylesheet._parse_rules = _parse_rules_once  # type: ignore[method-assign, assignment]

@@ -1,0 +1,98 @@
+"""Pictures of what looks after a workspace: health, log, settings, backups, and the demo."""
+
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from acode_tui.demo.show import Options, Show, Stage
+from acode_tui.domain.errors import DiskFullError
+from acode_tui.tui.demo import DemoDashboard
+from acode_tui.tui.screens.log import LogScreen
+from tests.tui.driving import NothingFound, dashboard, over, until_listed
+from tests.tui.fake import NOW, FakeWorkspace, online
+from tests.tui.pictures import RESTING, picturing
+from tests.tui.test_actions import holding
+
+LINES = (
+    ("info", "workspace.opened", "entity_id=…"),
+    ("debug", "statement", "page of sessions"),
+    ("warning", "statement.slow", "outbox: 412 ms"),
+    ("error", "sync.refused", "23503 [/red] \u202etxt"),
+)
+
+
+async def test_health_and_backups(snapshot: SnapshotAssertion) -> None:
+    fake = FakeWorkspace()
+    async with picturing(over(fake, settings=RESTING), snapshot) as pictures, holding(fake):
+        await until_listed(pictures.pilot)
+        await pictures.see("unhealthy", "h", "j", "j")
+        await pictures.take("health")
+        await pictures.see("older ones make room", "escape", "b")
+        await pictures.take("backup")
+        await pictures.see("28%", "enter")
+        await pictures.take("backing up")
+        fake.backing_up.set()
+        await pictures.see("The backup is made")
+        await pictures.take("backed up")
+        fake.refuses = DiskFullError("there is no room for the backup", hint="free some space")
+        await pictures.see("older ones make room", "escape", "b")
+        await pictures.see("there is no room", "enter")
+        await pictures.take("backup refused")
+
+
+async def test_log_and_settings(snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    log = tmp_path / "acode.log"
+    log.write_text("".join(_entry(*each) for each in LINES))
+    async with picturing(over(FakeWorkspace(), settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        pictures.app.push_screen(LogScreen(log))
+        await pictures.see("statement.slow")
+        await pictures.take("log")
+        await pictures.see("outbox: 412 ms", "slash", *"slow", "enter")
+        await pictures.take("log filtered")
+        await pictures.see("sessions", "escape", "escape")
+        pictures.app.push_screen(LogScreen(tmp_path / "none.log"))
+        await pictures.see("The log is empty")
+        await pictures.take("no log")
+        await pictures.see("timeout_seconds", "escape", "o")
+        await pictures.take("settings")
+        await pictures.see("✗ persistence.sqlite", "j", "enter", "x")
+        await pictures.take("setting refused")
+
+
+async def test_the_demo(snapshot: SnapshotAssertion) -> None:
+    show = Show(Path("/tmp/acode-demo-2f81c0"), None, Options())
+    workspace = online(FakeWorkspace(12))
+    app = DemoDashboard(show, RESTING, opening=workspace.opening, wall=lambda: NOW, zone=UTC, importer=NothingFound())
+    async with picturing(app, snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        for stage in (Stage.ONLINE, Stage.CUT, Stage.LOCAL):
+            show.stage = stage
+            app.screen.query_one("#demo").refresh()
+            await pictures.see("demo")
+            await pictures.take(stage.value)
+
+
+async def test_migrations_that_may_not_run_by_themselves(snapshot: SnapshotAssertion) -> None:
+    class Asking:
+        opening = FakeWorkspace().opening
+
+        async def due(self) -> tuple[str, ...]:
+            return ("1.1.0", "1.2.0")
+
+    asking: Any = Asking()
+    app = dashboard(FakeWorkspace().root, asking.opening, settings=RESTING, migrate_only=asking)
+    async with picturing(app, snapshot) as pictures:
+        await pictures.see("Migrate the workspace?")
+        await pictures.take("migrate at the start")
+        await pictures.see("120 sessions", "y")
+
+
+def _entry(level: str, event: str, operation: str) -> str:
+    stamp = "2026-03-14T12:00:00.000000Z"
+    return f'{{"level": "{level}", "timestamp": "{stamp}", "event": "{event}", "operation": "{operation}"}}\n'

@@ -1,0 +1,221 @@
+"""Pictures of the first screen: what can be open on it, and how it says each state of the store and of the sync."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError, TransactionError
+from acode_tui.storage.ports import OutboxStats, SchemaStatus
+from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.tui import reading
+from acode_tui.tui.state import Space
+from tests.tui.driving import dashboard, over, until_listed
+from tests.tui.fake import NOW, FakeOutbox, FakeStore, FakeWorkspace, conflict, online, summary
+from tests.tui.pictures import RESTING, THEMES, picturing
+from tests.tui.test_import_screen import Scripted
+
+FALLING = [4_872 + 9 * (60 - number) ** 2 for number in range(60)]
+"""A backlog over the last minute."""
+
+
+async def test_the_first_screen(snapshot: SnapshotAssertion) -> None:
+    app = over(online(FakeWorkspace()), settings=RESTING)
+    app.state.backlog.samples.extend(FALLING)
+    async with picturing(app, snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("812 rec/s", "j")
+        await pictures.take("busy", (*THEMES, "ansi-light"))
+        app.screen.query_one("#outbox").focus()
+        await pictures.take("pane")
+        await pictures.see("order: state", "escape", "O", "O", "d", "f", "right", "right", "space", "right", "space")
+        await pictures.take("chosen")
+        await pictures.see("search: con", "escape", "escape", "O", "d", "slash", *"con")
+        await pictures.take("search")
+        await pictures.see("matches “conx”", "x")
+        await pictures.take("nothing found")
+        await pictures.see("its beginning", "escape", "v", "number_sign")
+        await pictures.take("jump without panes")
+
+
+async def test_what_opens_over_it(snapshot: SnapshotAssertion) -> None:
+    async with picturing(over(online(FakeWorkspace()), settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("Send the backlog", "question_mark")
+        await pictures.take("help")
+        await pictures.see("Search for commands", "escape", "ctrl+p")
+        await pictures.take("palette")
+        await pictures.see("Read again", *"read a")
+        await pictures.take("palette found")
+        await pictures.see("acode-day", "escape", "t")
+        await pictures.take("themes")
+
+
+async def test_without_colours(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with picturing(over(online(FakeWorkspace()), settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("4,872 pending")
+        await pictures.take("no colour", (*THEMES, "ansi-light"))
+        await pictures.see("Read the login form", "enter")
+        await pictures.take("no colour in a session", (*THEMES, "ansi-light"))
+
+
+SYNCS = {
+    "connecting": SyncStatus(state=SyncState.CONNECTING, target="db.example.org:5432/runs"),
+    "idle": SyncStatus(
+        state=SyncState.IDLE,
+        target="db.example.org:5432/runs",
+        last_sync_at=NOW - timedelta(seconds=4),
+        schema_version="1.2.0",
+        target_schema_version="1.2.0",
+    ),
+    "offline": SyncStatus(
+        state=SyncState.OFFLINE, reason="db.example.org refused the connection", next_attempt_at=NOW.replace(second=59)
+    ),
+    "auth failed": SyncStatus(
+        state=SyncState.AUTH_FAILED,
+        reason="password authentication failed for user “runs”",
+        next_attempt_at=NOW + timedelta(minutes=5),
+    ),
+    "misconfigured": SyncStatus(state=SyncState.MISCONFIGURED, reason="ACODE_POSTGRES_URL is not set"),
+    "read-only": SyncStatus(state=SyncState.READ_ONLY, reason="the server is a standby that accepts no writes"),
+    "remote behind": SyncStatus(
+        state=SyncState.REMOTE_BEHIND,
+        reason="PostgreSQL lost rows that it had confirmed: acode-tui db resync sends them again",
+        schema_version="1.2.0",
+        target_schema_version="1.2.0",
+    ),
+    "paused": SyncStatus(state=SyncState.PAUSED, schema_version="1.2.0", target_schema_version="1.2.0"),
+    "standby": SyncStatus(
+        state=SyncState.STANDBY,
+        holder="ada's desktop (dashboard)",
+        last_sync_at=NOW - timedelta(seconds=17),
+        schema_version="1.2.0",
+        target_schema_version="1.2.0",
+    ),
+    "stopped": SyncStatus(state=SyncState.STOPPED, reason="this process does not sync"),
+}
+EMPTY = {"idle", "connecting"}
+"""States in which nothing waits."""
+
+
+async def test_every_state_of_the_sync(snapshot: SnapshotAssertion) -> None:
+    workspace = FakeWorkspace(12)
+    waiting = OutboxStats(pending=48, oldest_pending_at=NOW.replace(hour=6))
+    async with picturing(over(workspace, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("local only")
+        await pictures.take("local only")
+        for name, status in SYNCS.items():
+            workspace.outbox.figures = OutboxStats() if name in EMPTY else waiting
+            workspace.sync.figures = status
+            await pictures.changed(name)
+            await pictures.take(name)
+
+
+async def test_what_is_wrong(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = online(FakeWorkspace(40))
+    workspace.sync.figures = SyncStatus(
+        state=SyncState.SCHEMA_MISMATCH,
+        reason="the team's schema is 9.0.0, newer than this program",
+        target="db.example.org:5432/runs",
+        holder="laptop (headless)",
+        schema_version="9.0.0",
+        target_schema_version="1.2.0",
+        clock_offset_ms=-4_000,
+        last_sync_at=NOW.replace(hour=6),
+    )
+    workspace.conflicts.conflicts = [conflict(number) for number in range(12)]
+
+    async def failing(error: Exception) -> int:
+        raise error
+
+    async with picturing(over(workspace, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        with monkeypatch.context() as full:
+            full.setattr(reading, "_space", lambda workspace: Space(free=12_000_000, total=10**12))
+            await pictures.changed("✗ newer")
+            await pictures.take("all at once")
+        workspace.sync.figures = SYNCS["idle"]
+        workspace.conflicts.conflicts = []
+        workspace.outbox = FakeOutbox(OutboxStats(pending=48, oldest_pending_at=NOW.replace(hour=6)))
+        workspace.trouble = TransactionError("the disk is full: 48 kB are needed", hint="free some space")
+        await pictures.changed("nothing can be written")
+        await pictures.take("disk full")
+        workspace.trouble = None
+        workspace.schema_status = SchemaStatus(
+            tier="sqlite", version="1.0.0", target="1.2.0", pending=("1.1.0", "1.2.0")
+        )
+        await pictures.changed("2 due")
+        await pictures.take("migrations due")
+        newer = SchemaMismatchError("the workspace's schema is 9.0.0, newer than 1.2.0", hint="update acode-tui")
+        workspace.schema = partial(failing, newer)  # type: ignore[method-assign,assignment]
+        await pictures.changed("✗ unusable")
+        await pictures.take("schema unusable")
+        del workspace.schema
+        gone = DatabaseConnectionError("cannot read .agent/workspace.db: disk I/O error", hint="look at the disk")
+        workspace.data_version = partial(failing, gone)  # type: ignore[method-assign]
+        await pictures.changed("the store cannot be read")
+        await pictures.take("store unreadable")
+
+
+async def test_the_teams_runs(snapshot: SnapshotAssertion) -> None:
+    workspace = online(FakeWorkspace(12))
+    team = workspace.team = FakeStore([summary(number) for number in range(40)])
+    async with picturing(over(workspace, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("source: team", "T")
+        await pictures.take("team")
+        team.sessions = []
+        await pictures.see("0 sessions", "R")
+        await pictures.take("team without runs")
+        team.sessions = [summary(number) for number in range(40)]
+        await pictures.see("40 sessions", "R")
+
+        async def away(*_: object, **__: object) -> Any:
+            raise DatabaseConnectionError("db.example.org:5432 does not answer", hint="it is asked again")
+
+        team.list = away  # type: ignore[method-assign]
+        await pictures.see("does not answer", "R")
+        await pictures.take("team away")
+
+
+async def test_before_there_is_anything(snapshot: SnapshotAssertion) -> None:
+    workspace, gate = FakeWorkspace(0), asyncio.Event()
+    importer = Scripted()
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        await gate.wait()
+        yield workspace
+
+    app = dashboard(workspace.root, opening, importer=importer, settings=RESTING)
+    async with picturing(app, snapshot) as pictures:
+        await pictures.see("Opening the workspace")
+        await pictures.take("opening")
+        gate.set()
+        await pictures.see("Claude Code")
+        await pictures.take("empty")
+        await pictures.see("Read the new ones?", "i")
+        await pictures.take("import")
+        await pictures.see("0 of 4 files", "enter")
+        importer.let(1)
+        await pictures.see("1 of 4 files")
+        await pictures.take("importing")
+        importer.let(4)
+        await pictures.see("Imported.")
+        await pictures.take("imported")
+
+
+async def test_a_machine_without_transcripts(snapshot: SnapshotAssertion) -> None:
+    async with picturing(over(FakeWorkspace(0), settings=RESTING), snapshot) as pictures:
+        await pictures.see("were found on this machine")
+        await pictures.take("empty without transcripts")
+        await pictures.see("No transcripts were found", "i")
+        await pictures.take("nothing to import")

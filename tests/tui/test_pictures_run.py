@@ -1,0 +1,66 @@
+"""Pictures of a session and of its artifacts, and of what is written from them."""
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from acode_tui.tui.screens.artifact import ArtifactScreen
+from tests.tui.driving import over, until_listed
+from tests.tui.fake import FakeWorkspace, fake_id, online
+from tests.tui.pictures import RESTING, picturing
+
+
+async def test_a_run(snapshot: SnapshotAssertion) -> None:
+    async with picturing(over(online(FakeWorkspace()), settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("following", "enter")
+        await pictures.take("following")
+        await pictures.see("took", "plus", "j", "j")
+        await pictures.take("unfolded")
+        await pictures.see("52.1 KB of content", "2")
+        await pictures.take("about")
+        await pictures.see("validate()", "3", "j")
+        await pictures.take("artifacts")
+        await pictures.see("Unfold every", "question_mark")
+        await pictures.take("help")
+
+
+async def test_artifacts(snapshot: SnapshotAssertion) -> None:
+    fake = online(FakeWorkspace())
+    fake.store.contents[fake_id(2, 5)] = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+    calls = (await fake.store.get_with_hierarchy(fake_id(0))).tasks[0].steps[0].tool_calls
+    text, *_ = (each for call in calls for each in call.artifacts)
+    async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("validate()", "enter", "3", "j", "enter")
+        await pictures.take("diff")
+        await pictures.see("1 of 1 ×", "slash", *"valid", "enter")
+        await pictures.take("found")
+        await pictures.see("Artifacts", "escape", "escape")
+        await pictures.see("89 50 4e 47", "j", "enter")
+        await pictures.take("bytes")
+        await pictures.see("Artifacts", "escape")
+        pictures.app.push_screen(ArtifactScreen(text))
+        await pictures.see("login.ts")
+        await pictures.take("text")
+        fake.store.contents[text.id] = b""
+        pictures.app.pop_screen()
+        pictures.app.push_screen(ArtifactScreen(text))
+        await pictures.see("typescript")
+        await pictures.take("no content")
+
+
+async def test_writing_to_files(snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    fake = FakeWorkspace()
+    async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("What looks like a secret", "e")
+        await pictures.take("export")
+        await pictures.see("is there already", *"taken", "enter")
+        await pictures.take("export refused")
+        await pictures.see("Exported.", *"2", "enter")
+        await pictures.take("exported")
+        await pictures.see("byte for byte", "escape", "enter", "3", "enter", "s")
+        await pictures.take("save")
