@@ -1,9 +1,11 @@
 """``python -m benchmarks [--quick] [NAME...]``: run the scenarios and say whether each number kept its target."""
 
+import compileall
 import importlib
 import json
 import pkgutil
 import sys
+import sysconfig
 from pathlib import Path
 from time import perf_counter
 
@@ -42,6 +44,7 @@ def main(names: tuple[str, ...], quick: bool, as_json: bool, update_readme: bool
     if update_readme and (quick or names):
         raise click.UsageError("--update-readme needs a whole run: no --quick, no names")
     set_quick(quick)
+    _compile()
     results: dict[str, list[Measure]] = {}
     for number, name in enumerate(chosen, 1):
         _progress(f"[{number}/{len(chosen)}] {name} ...")
@@ -57,6 +60,12 @@ def main(names: tuple[str, ...], quick: bool, as_json: bool, update_readme: bool
         report.update(ROOT, results)
     if not all(measure.ok for measures in results.values() for measure in measures):
         sys.exit(1)
+
+
+def _compile() -> None:
+    """Write the bytecode that a first start would write: some machines are told not to, and would compile each time."""
+    for folder in (ROOT / "acode_tui", sysconfig.get_path("purelib")):
+        compileall.compile_dir(folder, quiet=2)
 
 
 def _run(name: str) -> list[Measure]:
