@@ -6,6 +6,7 @@ SQL derives from ``domain.schema``: identifiers come from that table alone and v
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from typing import Any, cast
 
@@ -76,10 +77,14 @@ def insert_many(connection: sqlite3.Connection, statement: str, given: Sequence[
 
 def insert_values(connection: sqlite3.Connection, statement: str, values: list[Any], width: int) -> None:
     """The same of rows whose values stand one after the other."""
-    head, marks = statement.rsplit(" VALUES ", 1)
     for start, size in chunks(len(values) // width):
-        chunk = values[start * width : (start + size) * width]
-        connection.execute(f"{head} VALUES {', '.join([marks] * size)}", chunk)
+        connection.execute(_of_many(statement, size), values[start * width : (start + size) * width])
+
+
+@cache
+def _of_many(statement: str, rows: int) -> str:
+    head, marks = statement.rsplit(" VALUES ", 1)
+    return f"{head} VALUES {', '.join([marks] * rows)}"
 
 
 def chunks(count: int) -> Iterator[tuple[int, int]]:
