@@ -6,7 +6,7 @@ closed screen cancels them, and leaving waits for them.
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from functools import partial
@@ -17,6 +17,7 @@ import msgspec
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.events import Key
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -39,7 +40,7 @@ from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.team import TeamRuns
-from acode_tui.tui.wearing import Wearing
+from acode_tui.tui.wearing import Wearing, without_colours
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
@@ -127,6 +128,15 @@ class Dashboard(App[int]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The colours behind diffs and found text, which no theme of Textual's knows."""
         return themes.grounds(self.current_theme)
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Every theme's colours, those that could not be read corrected."""
+        self.theme_variables = themes.colours(self.current_theme, super().get_css_variables())
+        return self.theme_variables
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return without_colours(self, filters) if self.no_color else filters
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._life.begin)

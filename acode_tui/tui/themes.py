@@ -1,7 +1,11 @@
 """The dashboard's own two themes; Textual's are there as well."""
 
+from collections.abc import Mapping
+
 from textual.color import Color
 from textual.theme import Theme
+
+from acode_tui.tui.contrast import readable
 
 DEFAULT = "acode-night"
 
@@ -68,6 +72,15 @@ THEMES = (
         },
     ),
 )
+
+
+def colours(theme: Theme, known: Mapping[str, str]) -> dict[str, str]:
+    """All variables of a theme, ``known`` being Textual's and ``grounds``: what could not be read is corrected."""
+    if not theme.ansi:
+        return {**known, **readable(known)}
+    # On paper bright red is a shade of red: what is busy would look like what is bad.
+    busy = "ansi_yellow" if theme.dark else "ansi_magenta"
+    return {**known, "warning": busy, "text-warning": busy, "busy-border": busy}
 
 
 def grounds(theme: Theme) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Which theme the dashboard wears: the kept one where it exists, and a chosen one is kept for the next start."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from textual.filter import LineFilter, Monochrome, NoColor
 
 from acode_tui.domain.display import clean
 from acode_tui.tui import themes
@@ -52,3 +54,11 @@ class Wearing:
             self._kept = name
             with self._app.reporting():
                 self._save(name)
+
+
+def without_colours(app: "Dashboard", filters: Sequence[LineFilter]) -> list[LineFilter]:
+    """Where ``NO_COLOR`` is set: greys for a theme with colours of its own, the terminal's text on its ground for one
+    without. Textual decides that once, before a theme is put on; greys of no colour would be black on black.
+    """
+    others = [each for each in filters if not isinstance(each, (Monochrome, NoColor))]
+    return [*others, NoColor() if app.native_ansi_color else Monochrome()]

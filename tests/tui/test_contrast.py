@@ -1,18 +1,32 @@
-"""Every text can be read on what lies behind it: WCAG AA, 4.5 to 1, in each theme that is shipped. Pure."""
+"""Every text can be read on what lies behind it: WCAG AA, 4.5 to 1, and 3 to 1 for signs and frames, in every theme
+that the theme chooser offers. Pure."""
 
 import pytest
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
-from acode_tui.tui.themes import THEMES, grounds
+from acode_tui.tui.themes import THEMES, colours, grounds
 
-AA = 4.5
-TEXTS = ("foreground", "foreground-muted", "text-primary", "text-success", "text-warning", "text-error", "text-accent")
+TEXT, SIGN = 4.5, 3.0
+TEXTS = (
+    "foreground",
+    "foreground-muted",
+    "text-primary",
+    "text-secondary",
+    "text-success",
+    "text-warning",
+    "text-error",
+    "text-accent",
+)
 GROUNDS = ("background", "surface", "panel")
+OFFERED = [theme for theme in (*THEMES, *BUILTIN_THEMES.values()) if not theme.ansi]
+ANSI = [theme for theme in BUILTIN_THEMES.values() if theme.ansi]
+each_theme = pytest.mark.parametrize("theme", OFFERED, ids=lambda theme: theme.name)
+each_ansi_theme = pytest.mark.parametrize("theme", ANSI, ids=lambda theme: theme.name)
 
 
 def variables(theme: Theme) -> dict[str, str]:
-    return grounds(theme) | theme.to_color_system().generate() | theme.variables
+    return colours(theme, grounds(theme) | theme.to_color_system().generate() | theme.variables)
 
 
 def solid(value: str, ground: Color) -> Color:
@@ -35,45 +49,63 @@ def _luminance(colour: Color) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
-def test_text_can_be_read_on_every_ground(theme: Theme) -> None:
-    known = variables(theme)
-    grounds = {name: solid(known[name], Color.parse(known["background"])) for name in GROUNDS}
-    poor = {
-        f"{text} on {name}": round(contrast(solid(known[text], ground), ground), 2)
-        for name, ground in grounds.items()
-        for text in TEXTS
-        if contrast(solid(known[text], ground), ground) < AA
-    }
-    assert poor == {}
-
-
-@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
-def test_the_cursor_the_selection_and_both_sides_of_a_diff_can_be_read(theme: Theme) -> None:
+def poor(pairs: dict[str, tuple[str, str]], theme: Theme, least: float) -> dict[str, float]:
+    """Which of these pairs (what is drawn, what lies behind) tell too little."""
     known = variables(theme)
     background = Color.parse(known["background"])
+    told = {}
+    for name, (drawn, behind) in pairs.items():
+        ground = solid(known[behind], background)
+        told[name] = contrast(solid(known[drawn], ground), ground)
+    return {name: round(ratio, 2) for name, ratio in told.items() if ratio < least}
+
+
+@each_theme
+def test_text_can_be_read_on_every_ground(theme: Theme) -> None:
+    pairs = {f"{text} on {ground}": (text, ground) for ground in GROUNDS for text in TEXTS}
+    assert poor(pairs, theme, TEXT) == {}
+
+
+@each_theme
+def test_the_cursor_the_selection_and_both_sides_of_a_diff_can_be_read(theme: Theme) -> None:
     pairs = {
-        "cursor": (known["block-cursor-foreground"], known["block-cursor-background"]),
-        "cursor without the keys": (known["block-cursor-blurred-foreground"], known["block-cursor-blurred-background"]),
-        "removed": (known["text-error"], known["removed-ground"]),
-        "added": (known["text-success"], known["added-ground"]),
-        "found": (known["found-text"], known["found-ground"]),
-        "where one is": (known["here-text"], known["here-ground"]),
+        "cursor": ("block-cursor-foreground", "block-cursor-background"),
+        "cursor without the keys": ("block-cursor-blurred-foreground", "block-cursor-blurred-background"),
+        "cursor of a line": ("input-cursor-foreground", "input-cursor-background"),
+        "removed": ("text-error", "removed-ground"),
+        "added": ("text-success", "added-ground"),
+        "found": ("found-text", "found-ground"),
+        "where one is": ("here-text", "here-ground"),
     }
-    poor = {}
-    for name, (text, ground) in pairs.items():
-        behind = solid(ground, background)
-        if (ratio := contrast(solid(text, behind), behind)) < AA:
-            poor[name] = round(ratio, 2)
-    assert poor == {}
+    assert poor(pairs, theme, TEXT) == {}
 
 
-@pytest.mark.parametrize("theme", [theme for theme in BUILTIN_THEMES.values() if theme.ansi], ids=lambda t: t.name)
+@each_theme
+def test_signs_and_frames_that_tell_something_stand_out(theme: Theme) -> None:
+    signs = ("primary", "border", "busy-border", "error")
+    assert poor({f"{sign} on {ground}": (sign, ground) for sign in signs for ground in GROUNDS}, theme, SIGN) == {}
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_the_dashboards_own_themes_need_no_correction(theme: Theme) -> None:
+    known = grounds(theme) | theme.to_color_system().generate() | theme.variables
+    assert {name for name, value in variables(theme).items() if known.get(name) != value} <= {"busy-border"}
+
+
+@each_ansi_theme
 def test_no_text_of_the_terminals_own_colours_stands_on_its_own_colour(theme: Theme) -> None:
     known = variables(theme)
     pairs = {"removed": "text-error", "added": "text-success", "found": "found-text", "here": "here-text"}
     assert [name for name, text in pairs.items() if known[text] == known[f"{name}-ground"]] == []
     assert known["removed-ground"] == known["added-ground"] == "ansi_default"
+
+
+@each_ansi_theme
+def test_busy_and_bad_are_two_colours_of_the_terminals_own(theme: Theme) -> None:
+    known = variables(theme)
+    told = {known[name].removeprefix("ansi_").removeprefix("bright_") for name in ("busy-border", "error")}
+    assert len(told) == len({known[f"text-{role}"] for role in ("warning", "error")}) == 2
+    assert known["border"] not in (known["busy-border"], known["error"])
 
 
 @pytest.mark.parametrize("theme", BUILTIN_THEMES.values(), ids=lambda theme: theme.name)
