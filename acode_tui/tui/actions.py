@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact
+from acode_tui.sync.ports import SyncState
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.times import size
 
@@ -67,8 +68,13 @@ class Actions:
 
         self.begin("sync", drain)
 
-    def pause_or_resume(self, paused: bool) -> None:
-        """Pause the worker, or let it go on."""
+    def pause_or_resume(self, state: SyncState) -> None:
+        """Pause the worker, or let it go on; where there is none say so."""
+        paused = state is SyncState.PAUSED
+        if state is SyncState.DISABLED:
+            told = "sync is off: there is no worker to pause\n`acode-tui config set persistence.postgres.enabled true`"
+            self.say("pause", f"{told} turns it on", warn=True)
+            return
 
         async def turn(workspace: "DashboardWorkspace", run: JobRun) -> None:
             await (workspace.sync.resume() if paused else workspace.sync.pause())

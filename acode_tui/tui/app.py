@@ -18,6 +18,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.events import Key
 from textual.filter import LineFilter
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -95,6 +96,7 @@ class Dashboard(App[int]):
         self._save_layout = save_layout
         self._team_timer: Timer | None = None
         self._followed: Settings | None = None
+        self._said: dict[tuple[str, str], float] = {}
         self._wearing = Wearing(self, settings.tui.theme, save_theme)
         self.set_keymap(settings.tui.keymap)
 
@@ -267,6 +269,24 @@ class Dashboard(App[int]):
             yield
         except AcodeError as error:
             self.report(error)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """A toast. What is said once more takes the place of what is still up rather than piling up over the screen."""
+        now = asyncio.get_running_loop().time()
+        until = self._said.get((title, message), now)
+        if now < until:
+            self.clear_notifications()
+            self._said.clear()
+        self._said[title, message] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def report(self, fault: BaseException) -> None:
         """Show a fault and log it. Recorded text in it is never read as markup."""

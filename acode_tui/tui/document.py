@@ -64,6 +64,10 @@ class Document:
         return self.kind == "text" and self.language in ("", "markdown")
 
     @property
+    def is_empty(self) -> bool:
+        return not self.line_count and self.kind != "binary"
+
+    @property
     def text(self) -> str:
         """All of it."""
         return "".join(
@@ -87,6 +91,8 @@ def open_document(content: bytes, name: str, content_type: str, type_: ArtifactT
 
 def coloured(document: Document, part: int) -> list[Content]:
     """One part's lines with colours that follow the theme."""
+    if document.is_empty:
+        return [Content.styled("(empty: nothing was recorded)", "$foreground-muted")]
     stretch = document.parts[part]
     text = clean(stretch.text, keep_newlines=True)
     if document.kind == "diff":
@@ -109,7 +115,7 @@ def line_numbers(document: Document, part: int) -> list[str]:
     Empty where lines have no numbers: bytes that are no text, and a diff of which nobody knows where it belongs.
     """
     stretch = document.parts[part]
-    if document.kind == "binary":
+    if document.kind == "binary" or document.is_empty:
         return []
     if document.kind == "diff":
         told = hunks.walk(stretch.lines, stretch.place)[0]

@@ -45,6 +45,10 @@ class Preference:
             return keys.format_value(not self.value)
         return self.value if isinstance(self.value, str) else keys.format_value(self.value)
 
+    def may_be_set_in(self, place: Place) -> bool:
+        """Whether a file may set it: a stronger place says nothing of a weaker one."""
+        return self.origin is not Origin.DEFAULT and (place == "user" or self.origin is not Origin.USER)
+
     def holds(self, text: str) -> bool:
         """Whether every word of ``text`` is in the key, in what is shown of the value, or in what it is for."""
         told = f"{self.key.name}\n{self.shown}\n{self.key.doc}".casefold()

@@ -184,6 +184,18 @@ async def test_a_record_and_a_conflict_tell_everything_and_are_copied(fake_onlin
         assert "Run all the tests" in pilot.app.clipboard
 
 
+async def test_where_sync_is_off_there_is_nothing_to_pause_and_what_is_said_twice_stands_there_once(
+    fake: FakeWorkspace,
+) -> None:
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("p", "p", "p")
+        await until(pilot, lambda: toasts(pilot))
+        assert [title for title, _ in toasts(pilot)] == ["pause"]
+        assert "config set persistence.postgres.enabled true" in toasts(pilot)[0][1]
+        assert (fake.sync.paused, fake.sync.resumed) == (0, 0)
+
+
 async def test_keys_without_an_object_are_dim(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await until_listed(pilot)

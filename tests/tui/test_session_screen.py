@@ -204,7 +204,7 @@ async def test_content_that_cannot_be_read_is_a_toast_and_not_a_crash(
         missing = msgspec.structs.replace(artifact, id="0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890")
         pilot.app.push_screen(ArtifactScreen(missing))
         await until(pilot, lambda: [title for title, _ in toasts(pilot)] == ["ACODE-NOTFOUND-001"])
-        await until(pilot, lambda: "could not be read" in shown(pilot))
+        await until(pilot, lambda: "could not be read" in shown(pilot) and "✗ there is no artifact" in shown(pilot))
         assert pilot.app.is_running
 
 
@@ -244,7 +244,10 @@ async def test_the_next_session_is_the_next_of_the_list_over_its_pages_and_the_l
 ) -> None:
     async with over(fake, settings=with_page_size(5)).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
-        await pilot.press("j", "j", "j")
+        await open_session(pilot)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: ("", "That was the first session of the list.") in toasts(pilot))
+        await pilot.press("escape", "j", "j", "j")
         await open_session(pilot)
         for number in (4, 5, 6):
             await pilot.press("right_square_bracket")

@@ -53,6 +53,10 @@ async def test_a_setting_is_taken_out_of_its_file_and_the_default_counts_again(f
         await open_settings(pilot)
         _stand_on(pilot, "persistence.sync.interval_seconds")
         await pilot.press("d")
+        await until(pilot, lambda: "Take this setting out?" in shown(pilot) and "interval_seconds = 12" in shown(pilot))
+        await pilot.press("n")
+        assert "interval_seconds" in place_path(fake.root, "workspace").read_text()
+        await pilot.press("d", "y")
         await until(pilot, lambda: "default" in _row(pilot, "interval_seconds"))
         assert place_path(fake.root, "workspace").read_text() == "# mine\n[persistence.sync]\n"
         await pilot.press("d")

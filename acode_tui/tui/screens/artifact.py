@@ -15,6 +15,7 @@ from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
 from acode_tui.tui.document import PART_LINES, Document, coloured, line_numbers, open_document
+from acode_tui.tui.faults import told_fault
 from acode_tui.tui.finding import Found, find
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
@@ -93,7 +94,11 @@ class ArtifactScreen(Screen[None]):
             document = self._document or await self._read(runs)
         except AcodeError as error:
             self.dashboard.report(error)
-            self.query_one(TextView).border_title = "could not be read"
+            view = self.query_one(TextView)
+            view.border_title = "could not be read"
+            advice = styled("Opened again, it is read again.", "$foreground-muted")
+            told = Content("\n").join([*told_fault(error), Content(""), advice])
+            view.show(flow(list(told.split("\n", allow_blank=True)), view.room))
             return
         wrap = document.wraps if self._wrap is None else self._wrap
         columns = self.query_one(TextView).room if wrap else None

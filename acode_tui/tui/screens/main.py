@@ -9,7 +9,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 
-from acode_tui.sync.ports import SyncState
 from acode_tui.tui.bindings import MAIN
 from acode_tui.tui.doors import Doors
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
@@ -176,7 +175,7 @@ class MainScreen(BrowsingScreen, Doors):
     def action_pause(self) -> None:
         overview = self.dashboard.state.overview
         if overview is not None:
-            self.dashboard.actions.pause_or_resume(overview.sync.state is SyncState.PAUSED)
+            self.dashboard.actions.pause_or_resume(overview.sync.state)
 
     def action_panes(self) -> None:
         self.query_one("#panes").display = self.dashboard.lay_out(panes=not self.dashboard.state.layout.panes).panes
@@ -197,8 +196,9 @@ def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
     if not survey.groups:
         return headline, [
             "No transcripts of Claude Code or Codex were found on this machine either.",
-            "Record a run from Python with acode_tui.open_workspace(), or import files by",
-            "acode-tui import PATH",
+            "Record a run from Python with acode_tui.open_workspace().",
+            Content.assemble(("acode-tui import PATH", "bold"), ("  reads files from elsewhere", "$foreground-muted")),
+            Content.assemble(("acode-tui demo", "bold"), ("  shows made-up agents at work", "$foreground-muted")),
         ]
     found = [
         Content.assemble(

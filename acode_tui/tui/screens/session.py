@@ -60,9 +60,10 @@ class SessionScreen(LiveScreen[str]):
 
     @dataclass
     class Stepped(Message):
-        """The neighbour that was looked for; None at the end of the list."""
+        """The neighbour that was looked for; None at the end of the list in that direction."""
 
         session_id: str | None
+        direction: int
 
     @dataclass
     class PreviewRead(Message):
@@ -206,12 +207,14 @@ class SessionScreen(LiveScreen[str]):
         runs, walk = self.dashboard.runs, self._walk
         if runs is not None and walk is not None:
             with self.dashboard.reporting():
-                self.post_message(self.Stepped(await walk.step(runs, self.run_view.session_id, direction)))
+                found = await walk.step(runs, self.run_view.session_id, direction)
+                self.post_message(self.Stepped(found, direction))
 
     @on(Stepped)
     def _stepped(self, event: Stepped) -> None:
         if event.session_id is None:
-            self.notify("That was the last session of the list.", timeout=2, markup=False)
+            end = "last" if event.direction > 0 else "first"
+            self.notify(f"That was the {end} session of the list.", timeout=2, markup=False)
             return
         self.run_view.turn_to(event.session_id)
         self.query_one(RunTree).leave()

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from acode_tui.config import Origin
+from acode_tui.config.keys import Key
 from acode_tui.domain.errors import AcodeError, ConfigError
 from acode_tui.tui import preferences
 from acode_tui.tui.bindings import SETTINGS
@@ -22,6 +23,7 @@ from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.messages import LineClosed, Searched
 from acode_tui.tui.preferences import ORIGINS, Place, Preference
+from acode_tui.tui.screens.confirm import Confirm
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -262,10 +264,26 @@ class SettingsScreen(LiveScreen[None]):
             self.dismiss()
 
     def action_unset(self) -> None:
-        setting, place, root = self._setting, self._place, self.dashboard.root
+        setting, place = self._setting, self._place
         if setting is None:
             return
         key = setting.key
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._take_out(key, place)
+
+        if setting.may_be_set_in(place):
+            whose = "this workspace's file" if place == "workspace" else "your file for all workspaces"
+            question = (
+                f"{key.name} = {setting.shown}\n\nWhat {whose} says of it is taken out; the next weaker place counts."
+            )
+            self.app.push_screen(Confirm("Take this setting out?", question, yes="take out"), answered)
+        else:
+            self._take_out(key, place)
+
+    def _take_out(self, key: Key, place: Place) -> None:
+        root = self.dashboard.root
 
         async def unset(workspace: "DashboardWorkspace", run: JobRun) -> object:
             gone = await self.dashboard.in_thread(preferences.drop, root, key, place)

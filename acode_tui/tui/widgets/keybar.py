@@ -17,7 +17,7 @@ from acode_tui.tui.bindings import PRIORITY
 from acode_tui.tui.live import LiveScreen
 
 NARROW = 100
-"""Below so many columns keys stand well apart rather than being many."""
+"""Below so many columns only what matters comes closer to make room; other keys stand well apart or not at all."""
 
 _RANK = {id: rank for rank, id in enumerate(PRIORITY)}
 
@@ -49,7 +49,9 @@ class KeyBar(Widget):
         timely = self._timely
         chosen: list[tuple[str, Binding]] = []
         for group in sorted(groups, key=lambda group: _rank(group[1], timely)):
-            if _columns([*chosen, group], gap=2 if width < NARROW else 1) <= width:
+            rank, matters = _RANK.get(group[1].id or "", len(_RANK)), group[1].id in timely
+            close = width >= NARROW or matters or rank <= _RANK["previous_session"]
+            if _columns([*chosen, group], gap=1 if close else 2) <= width:
                 chosen.append(group)
         return [group for group in groups if group in chosen]
 
