@@ -15,6 +15,7 @@ from acode_tui.domain.ids import new_id
 from acode_tui.files import PRIVATE_FOLDER, replacing, tighten
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import has_content, open_reader, open_writer, prepare_file, require_sqlite
 from acode_tui.storage.sqlite.exclusive import share
 from acode_tui.storage.sqlite.faults import require_content, require_rights, translated
@@ -59,7 +60,7 @@ async def open_workspace(
             database, timeout_seconds=timeout, check=lambda connection: look_over(connection, known)
         )
         clock = MonotonicClock(wall)
-        writer = Writer(connection, clock, timeout_seconds=timeout)
+        writer = Writer(connection, clock, Checkpoints(database, timeout_seconds=timeout), timeout_seconds=timeout)
         stack.push_async_callback(writer.close)
         allowed = settings.migrations.auto_migrate if auto_migrate is None else auto_migrate
         user = asyncio.create_task(asyncio.to_thread(current_user, settings, root))

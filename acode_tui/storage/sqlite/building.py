@@ -17,6 +17,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.adoption import adopt_pulled
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.conflicts import insert_conflict
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
 from acode_tui.storage.sqlite.faults import translated
@@ -109,7 +110,7 @@ async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallCloc
         connection = await open_writer(
             path, timeout_seconds=_TIMEOUT_SECONDS, check=lambda connection: plan(connection, known)
         )
-    writer = Writer(connection, MonotonicClock(wall), timeout_seconds=_TIMEOUT_SECONDS)
+    writer = Writer(connection, MonotonicClock(wall), Checkpoints(path), timeout_seconds=_TIMEOUT_SECONDS)
     try:
         with translated(f"cannot write {path}"):
             await connection.run(_loosen)

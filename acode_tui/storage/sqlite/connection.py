@@ -187,8 +187,8 @@ async def open_writer(
             _use_wal(connection, timeout_seconds)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            # The writer checkpoints when nobody waits, by the rows it wrote. Somebody may always wait, and few rows may
-            # hold a lot: then SQLite does it within a commit.
+            # Checkpoints run beside, by the rows that were written. Few rows may hold a lot, and many writes may come
+            # meanwhile: then SQLite does it within a commit.
             connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // page_bytes(connection)}")
             # Statements with triggers keep copies of the pages they change: in memory, not in a file made for each.
             connection.execute("PRAGMA temp_store = MEMORY")
@@ -219,6 +219,11 @@ def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
             sleep(_WAL_RETRY_SECONDS)
         else:
             return
+
+
+async def open_checkpointer(path: Path, *, timeout_seconds: float) -> FunctionConnection:
+    """A connection that moves the WAL to the database and does nothing else."""
+    return await _open(path, lambda: connect_to(path, timeout_seconds=timeout_seconds))
 
 
 def page_bytes(connection: sqlite3.Connection) -> int:

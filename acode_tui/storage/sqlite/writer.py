@@ -8,7 +8,7 @@ Promises:
 - a caller is answered after its unit is on disk, never before;
 - a unit that fails is rolled back alone; the others of its group commit;
 - a caller that is cancelled leaves no transaction open: one that waited is never run, one that ran is committed;
-- what a commit leaves in the WAL moves to the database after its callers were answered, so that none waits for it;
+- what a commit leaves in the WAL moves to the database beside, so that no caller waits for it;
 - the workspace's clock is read and stored inside the transaction, so that no two processes hand out one stamp.
 """
 
@@ -25,12 +25,11 @@ import msgspec
 
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
-from acode_tui.logs import get_logger
 from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection
 from acode_tui.storage.sqlite.faults import translate
 
-log = get_logger("acode_tui.storage.sqlite")
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]
 
@@ -38,9 +37,10 @@ MAX_GROUP = 256
 """Units a group at most: bounds how long a single caller can wait behind others."""
 
 CHECKPOINT_CHANGES = 400
-"""Rows written after which the WAL is moved to the database, unless callers wait: pages that several groups change are
-then moved once, and SQLite itself does it at the latest when ``connection.WAL_BYTES`` are reached.
-"""
+"""Rows written after which the WAL is moved to the database: about a thousand pages of it, as SQLite itself would."""
+
+BUSY_CHANGES = 8_000
+"""The same while callers wait: pages that several groups change are then moved once."""
 
 _DEADLINE_OPCODES = 20_000
 """How often, in virtual machine instructions, SQLite looks at the transaction's deadline."""
@@ -59,12 +59,14 @@ class Writer:
         self,
         connection: FunctionConnection,
         clock: MonotonicClock,
+        checkpoints: Checkpoints,
         *,
         timeout_seconds: float = 30.0,
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
         self._connection = connection
         self._clock = clock
+        self._checkpoints = checkpoints
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
         self._waiting: deque[_Waiting] = deque()
@@ -110,6 +112,7 @@ class Writer:
         self._closed = True
         while self._drain is not None:
             await asyncio.wait([self._drain])
+        await self._checkpoints.close()
         await self._connection.close()
 
     async def _drain_all(self) -> None:
@@ -119,9 +122,9 @@ class Writer:
                 group = [waiting for waiting in group if not waiting.future.cancelled()]
                 if group:
                     self._answer(group, await self._outcomes(group))
-                    if self._uncheckpointed >= CHECKPOINT_CHANGES and not self._waiting:
+                    if self._uncheckpointed >= (BUSY_CHANGES if self._waiting else CHECKPOINT_CHANGES):
                         self._uncheckpointed = 0
-                        await self._connection.run(_checkpoint)
+                        self._checkpoints.begin()
         finally:
             self._drain = None
             if self._waiting and not self._closed:
@@ -251,15 +254,6 @@ class Writer:
 
     def _expired(self) -> bool:
         return self._monotonic() > self._deadline
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    """Move to the database what no reader still needs in the WAL; waits for nobody, and may leave some of it."""
-    try:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-    except sqlite3.Error as error:
-        # Everything is on disk already, in the WAL; the next checkpoint tries again, and a write tells of a full disk.
-        log.warning("checkpoint.failed", database="sqlite", reason=str(translate(error, "the WAL stays as it is")))
 
 
 def _ignore(seconds: float) -> None:

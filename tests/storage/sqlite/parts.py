@@ -12,6 +12,7 @@ from acode_tui.domain.clock import MonotonicClock, WallClock
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.validation import Limits
 from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, prepare_file
 from acode_tui.storage.sqlite.migrate import migrate
@@ -34,6 +35,7 @@ class Parts:
     path: Path
     connection: FunctionConnection
     writer: Writer
+    checkpoints: Checkpoints
     readers: Readers
     store: SqliteRunStateStore
     outbox: SqliteOutbox
@@ -56,13 +58,15 @@ async def open_parts(
     connection = await open_writer(path, timeout_seconds=timeout_seconds, check=lambda raw: None)
     lock = path.with_name("migrate.lock")
     await connection.run(lambda raw: migrate(raw, packaged("sqlite"), lock_path=lock, wall=wall))
-    writer = Writer(connection, MonotonicClock(wall), timeout_seconds=timeout_seconds, monotonic=monotonic)
+    checkpoints = Checkpoints(path, timeout_seconds=timeout_seconds)
+    writer = Writer(connection, MonotonicClock(wall), checkpoints, timeout_seconds=timeout_seconds, monotonic=monotonic)
     readers = Readers(path, timeout_seconds=timeout_seconds)
     try:
         yield Parts(
             path=path,
             connection=connection,
             writer=writer,
+            checkpoints=checkpoints,
             readers=readers,
             store=SqliteRunStateStore(writer, readers, workspace_id=WORKSPACE_ID, user_id="ada", limits=limits),
             outbox=SqliteOutbox(writer, readers, retry_delay=delay, wall=wall),

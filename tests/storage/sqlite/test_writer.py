@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, ValidationError
+from acode_tui.storage.sqlite import checkpoints
 from acode_tui.storage.sqlite.writer import CHECKPOINT_CHANGES
 from tests.clocks import TurnedClock
 from tests.storage.sqlite.faults import inject
@@ -375,20 +376,68 @@ def put_many(connection: sqlite3.Connection) -> None:
     connection.executemany("INSERT INTO workspace_meta (key, value) VALUES (?, ?)", facts)
 
 
-async def test_a_checkpoint_comes_by_itself_and_no_caller_waits_for_it(parts: Parts) -> None:
-    answered, moved = threading.Event(), threading.Event()
+async def test_a_checkpoint_comes_by_itself_and_no_caller_waits_for_it(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, ran = threading.Event(), threading.Event()
+    move = checkpoints._checkpoint
 
-    def watch(statement: str) -> None:
-        if "wal_checkpoint" in statement and answered.wait(20):
-            moved.set()
+    def held(connection: sqlite3.Connection) -> None:
+        assert answered.wait(20), "a write waits for the checkpoint"
+        move(connection)
+        ran.set()
 
+    monkeypatch.setattr(checkpoints, "_checkpoint", held)
     before = parts.path.stat().st_size
-    await parts.connection.run(lambda raw: raw.set_trace_callback(watch))
     await parts.writer.run(put_many)
-    answered.set()
+    assert parts.checkpoints.is_running
     assert await parts.writer.run(put("k-next")) == "k-next"
-    assert moved.is_set()
+    answered.set()
+    await parts.checkpoints.settled()
+    assert ran.is_set()
     assert parts.path.stat().st_size > before
+
+
+async def test_while_callers_wait_checkpoints_are_further_apart(parts: Parts) -> None:
+    gate, begun = Gate(), []
+
+    def much(connection: sqlite3.Connection) -> None:
+        put_many(connection)
+        gate(connection)
+
+    def look(connection: sqlite3.Connection) -> None:
+        begun.append(parts.checkpoints.is_running)
+
+    first = asyncio.create_task(parts.writer.run(much))
+    await gate.entered()
+    second = asyncio.create_task(parts.writer.run(look))
+    await asyncio.sleep(0)
+    gate.open()
+    await asyncio.gather(first, second)
+    assert begun == [False]
+    assert parts.checkpoints.is_running
+
+
+async def test_closing_waits_for_a_checkpoint_and_folds_the_rest(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    move = checkpoints._checkpoint
+
+    def held(connection: sqlite3.Connection) -> None:
+        assert goes_on.wait(20)
+        move(connection)
+
+    monkeypatch.setattr(checkpoints, "_checkpoint", held)
+    async with open_parts(database) as parts:
+        await parts.writer.run(put_many)
+        closing = asyncio.create_task(parts.writer.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        goes_on.set()
+        await closing
+    assert not database.with_name(database.name + "-wal").exists()
+    assert len(facts(database)) == CHECKPOINT_CHANGES
 
 
 async def test_a_checkpoint_that_fails_costs_nobody_anything(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,6 +446,7 @@ async def test_a_checkpoint_that_fails_costs_nobody_anything(database: Path, mon
         faults.arm(None)
         faults.fail_on = "wal_checkpoint"
         await parts.writer.run(put_many)
+        await parts.checkpoints.settled()
         assert [await parts.writer.run(put(f"k-{n}")) for n in range(2)] == ["k-0", "k-1"]
         assert any("wal_checkpoint" in statement for statement in faults.disarm())
         assert len(facts(database)) == CHECKPOINT_CHANGES + 2
