@@ -95,7 +95,9 @@ class OutboxPane(Pane):
         """Where to; or why not, which is more than one would say of a place that is well."""
         sync = overview.sync
         if sync.state is SyncState.DISABLED:
-            return [styled(line("persistence.postgres.enabled sends it", width), "$foreground-muted")]
+            key = "persistence.postgres.enabled"
+            told = f"{key} sends it"
+            return [styled(line(told if len(told) <= width else key, width), "$foreground-muted")]
         if sync.reason and sync.state not in _ON:
             return [styled(line(sync.reason, width), "$foreground")]
         return [styled(line(f"to {sync.target}", width), "$foreground-muted")] if sync.target else []
