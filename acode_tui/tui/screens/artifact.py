@@ -132,8 +132,6 @@ class ArtifactScreen(Screen[None]):
         kind = document.language or document.kind
         view.border_title = kind if document.kind != "binary" else "binary: not text, shown as bytes"
         said = [f"{number(document.line_count)} lines"] if document.kind != "binary" else []
-        if len(document.parts) == 1 and not document.parts[0].text:
-            said = ["it was recorded empty: there is nothing in it"]
         if len(document.parts) > 1:
             said.append(
                 f"part {self._part + 1} of {len(document.parts)} ([ and ] turn; {number(PART_LINES)} lines each)"
