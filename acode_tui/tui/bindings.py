@@ -222,6 +222,10 @@ FORMS: list[Binding] = [
     key("previous_form", "up", "form(-1)", "form", "The form before", show=False),
 ]
 
+RESULT: list[Binding] = [
+    key("copy", "y", "copy", "copy", "Copy the path that was written, or the command that leads back"),
+]
+
 STOPPABLE: list[Binding] = [
     key("stop", "escape,ctrl+c", "stop", "stop", "Stop it; nothing is left of it", shown_as="esc"),
 ]

@@ -57,6 +57,8 @@ async def test_a_backup_tells_its_place_its_progress_and_its_end(fake: FakeWorks
         fake.backing_up.set()
         await until(pilot, lambda: "acode-tui db restore acode_backup_20260314_120431" in shown(pilot))
         assert toasts(pilot) == []
+        await pilot.press("y")
+        assert pilot.app.clipboard == "acode-tui db restore acode_backup_20260314_120431"
 
 
 async def test_a_dialog_that_is_left_does_not_end_its_job_and_others_wait_for_it(fake: FakeWorkspace) -> None:
@@ -237,6 +239,8 @@ async def test_a_session_is_exported_in_a_form_to_a_path_and_a_name_that_is_take
         await until(pilot, lambda: "is there already" in shown(pilot))
         await pilot.press("end", "2", "up", "enter")
         await until(pilot, lambda: "✓ Exported." in shown(pilot) and "2 secrets hidden" in shown(pilot))
+        await pilot.press("y")
+        assert pilot.app.clipboard == "taken2"
         assert fake.exported == [(fake_id(1), "html", Path("taken")), (fake_id(1), "markdown", Path("taken2"))]
         await pilot.press("escape", "enter")
         await until(pilot, lambda: "Executing" in shown(pilot).splitlines()[0])

@@ -169,7 +169,7 @@ async def looking_after(journey: Journey, pilot: Pilot[int], fake: FakeWorkspace
     await journey.press("h", sees="unhealthy")
     await journey.press("R", "y", "escape", "b", sees="older ones make room")
     await journey.press("enter", sees="The backup is made")
-    await journey.press("escape", "m", sees="sqlite")
+    await journey.press("y", "escape", "m", sees="sqlite")
     await journey.press("escape", "e", sees="What looks like a secret")
     async with exporting_slowly(fake):
         await journey.press("enter", sees="3,120 of 12,000 rows")

@@ -130,6 +130,8 @@ def test_columns_fit_their_width_and_leave_the_task_its_room(width: int, source:
 
 
 def test_what_is_most_useful_comes_first() -> None:
+    by_creation = [column.key for column in columns_for(78, "local", "created")]
+    assert by_creation == ["state", "task", "tasks", "tools", "created", "sync_glyph"], "what they are in order of"
     shown = [[column.key for column in columns_for(width, "local")] for width in (78, 118, 158, 196)]
     assert shown[0] == ["state", "task", "tasks", "tools", "updated", "sync_glyph"]
     assert shown[1] == ["state", "task", "tasks", "tools", "artifacts", "duration", "updated", "sync"]

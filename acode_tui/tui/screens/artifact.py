@@ -19,7 +19,7 @@ from acode_tui.tui.faults import told_fault
 from acode_tui.tui.finding import Found, find
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import number, size
+from acode_tui.tui.times import counted, number, size
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.text_view import Flow, TextView, flow
 from acode_tui.tui.widgets.title import TitleLine
@@ -131,7 +131,7 @@ class ArtifactScreen(Screen[None]):
         view = self.query_one(TextView)
         kind = document.language or document.kind
         view.border_title = kind if document.kind != "binary" else "binary: not text, shown as bytes"
-        said = [f"{number(document.line_count)} lines"] if document.kind != "binary" else []
+        said = [counted(document.line_count, "line")] if document.kind != "binary" else []
         if len(document.parts) > 1:
             said.append(
                 f"part {self._part + 1} of {len(document.parts)} ([ and ] turn; {number(PART_LINES)} lines each)"

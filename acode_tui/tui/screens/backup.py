@@ -38,6 +38,10 @@ class BackupScreen(JobDialog):
     def paced(self, run: JobRun) -> Content:
         return styled("copying, and reading the copy back" if run.total else "beginning…", "$foreground-muted")
 
+    def copies(self, result: Any) -> tuple[str, str] | None:
+        made: Backup = result
+        return f"acode-tui db restore {made.name}", "command"
+
     def told(self, result: Any) -> list[Content]:
         made: Backup = result
         rows = sum(made.counts.values())

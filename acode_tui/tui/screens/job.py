@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.app import Dashboard
-from acode_tui.tui.bindings import JOB, STOPPABLE
+from acode_tui.tui.bindings import JOB, RESULT, STOPPABLE
 from acode_tui.tui.faults import told_fault
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.progress import progress_line
@@ -30,7 +30,7 @@ class JobDialog(ModalScreen[None]):
     """Plan, progress, result. What differs is said by the subclass."""
 
     CSS_PATH = style_path("dialogs.tcss")
-    BINDINGS: ClassVar[list[BindingType]] = [*STOPPABLE, *JOB]
+    BINDINGS: ClassVar[list[BindingType]] = [*STOPPABLE, *JOB, *RESULT]
     JOB: ClassVar[str] = ""
     TITLE: ClassVar[str] = ""
     AGAIN: ClassVar[bool] = False
@@ -42,6 +42,7 @@ class JobDialog(ModalScreen[None]):
         super().__init__()
         self._run: JobRun | None = None
         self._ready = False
+        self._copied: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
@@ -94,6 +95,10 @@ class JobDialog(ModalScreen[None]):
         """How the job ended."""
         raise NotImplementedError
 
+    def copies(self, result: Any) -> tuple[str, str] | None:
+        """What of the end is worth copying, and what it is; None where nothing is."""
+        return None
+
     def show_asking(self, shown: bool) -> None:
         """Show or hide what is asked."""
 
@@ -135,6 +140,7 @@ class JobDialog(ModalScreen[None]):
             self._timer.stop()
             self._show_bar(False)
             self.say(*self._ending(run))
+            self._copied = self.copies(run.result) if run.fault is None and not run.stopped else None
             self._ready = self.AGAIN and (run.fault is not None or run.stopped)
             self._run = None
             self.show_asking(self._ready)
@@ -153,6 +159,11 @@ class JobDialog(ModalScreen[None]):
             return [styled("‖ Stopped. Nothing of it was kept.", "bold $text-warning"), Content("")]
         return told_fault(run.fault) if run.fault is not None else self.told(run.result)
 
+    def action_copy(self) -> None:
+        if self._copied is not None:
+            text, what = self._copied
+            self.dashboard.copy(text, what)
+
     def action_stop(self) -> None:
         if self._run is not None and not self._run.stopping:
             self.dashboard.jobs.stop(self.JOB)
@@ -167,6 +178,8 @@ class JobDialog(ModalScreen[None]):
             if not self._ready or self._run is not None:
                 return False
             return None if self.is_mounted and self.dashboard.jobs.blocker(self.JOB) is not None else True
+        if action == "copy":
+            return self._copied is not None
         if action == "stop":
             return self.STOPS and self._run is not None
         return True

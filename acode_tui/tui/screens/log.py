@@ -20,7 +20,7 @@ from acode_tui.tui.bindings import LOG
 from acode_tui.tui.logtail import Entry, LogTail
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import number
+from acode_tui.tui.times import counted, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.text_view import TextView, flow
@@ -154,7 +154,7 @@ class LogScreen(Screen[None]):
         self.query_one(TitleLine).say(
             said + (f", with “{line(self._text, 30)}”" if self._text else ""),
             styled("◉ following" if self._follow else f"‖ {held}", style),
-            styled(f"{number(len(self._shown))} lines", "$foreground-muted"),
+            styled(counted(len(self._shown), "line"), "$foreground-muted"),
         )
 
     def action_level(self) -> None:

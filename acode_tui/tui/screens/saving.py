@@ -119,6 +119,9 @@ class SaveArtifact(SavingDialog):
     def save(self, path: Path | None, form: ExportForm) -> JobRun | None:
         return self.dashboard.actions.save(self._artifact, path) if path is not None else None
 
+    def copies(self, result: Any) -> tuple[str, str] | None:
+        return str(result), "path"
+
     def told(self, result: Any) -> list[Content]:
         return [styled("✓ Saved.", "bold $text-success"), Content(""), block(str(result), "$foreground")]
 
@@ -154,6 +157,10 @@ class ExportSession(SavingDialog):
         if run.done >= run.total:
             return styled(f"{number(run.total)} rows read; putting the file together", "$foreground-muted")
         return styled(f"{number(run.done)} of {number(run.total)} rows", "$foreground-muted")
+
+    def copies(self, result: Any) -> tuple[str, str] | None:
+        report: ExportReport = result
+        return report.path, "path"
 
     def told(self, result: Any) -> list[Content]:
         report: ExportReport = result

@@ -90,7 +90,7 @@ class SessionBrowser(Vertical):
         if self._now is None or not self._browser.rows:
             return
         browser, table = self._browser, self.table
-        table.source = browser.source
+        table.source, table.sort = browser.source, browser.sort
         table.lay_out(max(self.size.width - 2, 20))
         heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
         table.show(session_rows(browser.rows, self._now), headings=heads, at_once=another)

@@ -8,6 +8,7 @@ from textual.binding import BindingType
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.times import parse_time
+from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
 from acode_tui.tui.palette import ROW_SYNC, SESSION, Mark
 from acode_tui.tui.state import Source
@@ -62,18 +63,23 @@ class SessionTable(KeyedTable):
     HOLDS = True
 
     source: Source = "local"
+    sort: SortKey = "updated"
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
-        return columns_for(width, self.source)
+        return columns_for(width, self.source, self.sort)
 
 
-def columns_for(width: int, source: Source) -> tuple[Column, ...]:
-    """The columns for so many terminal columns: each in turn, as long as the task keeps its room."""
+def columns_for(width: int, source: Source, sort: SortKey = "updated") -> tuple[Column, ...]:
+    """The columns for so many terminal columns: each in turn, as long as the task keeps its room.
+
+    The time that rows are in order of is among the first.
+    """
     known = {column.key: column for column in _ORDERED}
     left = width - PADDING
     least = max(_LEAST_TASK, int(width * _TASK_SHARE))
     chosen: set[str] = {"task"}
-    for key in _USEFUL[source]:
+    swapped = {"updated": "created", "created": "updated"} if sort == "created" else {}
+    for key in (swapped.get(name, name) for name in _USEFUL[source]):
         cost = known[key].width + PADDING if key != "task" else 0
         if key == "sync":
             cost -= known["sync_glyph"].width + PADDING
