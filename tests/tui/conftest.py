@@ -2,7 +2,6 @@
 
 import os
 
-os.environ["TEXTUAL_ANIMATIONS"] = "none"
 os.environ.pop("NO_COLOR", None)
 
 import pytest

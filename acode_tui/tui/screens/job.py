@@ -42,6 +42,7 @@ class JobDialog(ModalScreen[None]):
         super().__init__()
         self._run: JobRun | None = None
         self._ready = False
+        self._drawn_early = False
         self._copied: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
@@ -150,8 +151,10 @@ class JobDialog(ModalScreen[None]):
         if run.share is not None:
             bar = self.query_one("#bar", Static)
             bar.update(progress_line(run.share, max(bar.size.width, 20)))
-            if not bar.size.width:
-                self.call_after_refresh(self._look)  # it has no width before it was shown
+            if not bar.size.width and not self._drawn_early:
+                # It has no width before it was shown; where it is never shown, once is enough.
+                self._drawn_early = True
+                self.call_after_refresh(self._look)
         self.query_one("#pace", Static).update(self.paced(run))
 
     def _ending(self, run: JobRun) -> list[Content]:
