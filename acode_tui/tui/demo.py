@@ -51,20 +51,22 @@ class DemoLine(Widget):
     def __init__(self, show: Show) -> None:
         super().__init__(id="demo")
         self._show = show
-        self._shown: Stage | None = None
+        self._seen: Stage | None = None
 
     def on_mount(self) -> None:
         self.set_interval(0.25, self.look)
 
     def look(self) -> None:
         """Draw again if the demo has come further."""
-        if self._show.stage is not self._shown:
+        if self._show.stage is not self._seen:
+            self._seen = self._show.stage
             self.refresh()
+            self.screen.refresh_bindings()
 
     def render(self) -> RenderResult:
-        self._shown = self._show.stage
-        key, text = SAYS[self._shown]
-        role = "$text-error" if self._shown is Stage.CUT else "$foreground"
+        stage = self._show.stage
+        key, text = SAYS[stage]
+        role = "$text-error" if stage is Stage.CUT else "$foreground"
         return Content.assemble(
             (" demo ", "bold $text-warning reverse"),
             "  ",
@@ -129,10 +131,15 @@ class DemoDashboard(Dashboard):
         self.report(fault)
 
     async def action_network(self) -> None:
-        if self.demo.network is None:
-            self.tell("network", SAYS[self.demo.stage][1])
-        else:
+        if self.demo.network is not None:
             await self.demo.turn_network()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "network" and self.demo.stage is Stage.STARTING:
+            return None
+        if action == "network" and self.demo.stage in (Stage.LOCAL, Stage.FAILED):
+            return False
+        return super().check_action(action, parameters)
 
 
 def run_demo(options: Options, *, local: bool = False, seconds: float | None = None, log_level: str = "info") -> int:
