@@ -65,6 +65,8 @@ class DemoLine(Widget):
 
     def render(self) -> RenderResult:
         stage = self._show.stage
+        if stage is not self._seen:
+            self.call_later(self.look)  # the keys tell it too
         key, text = SAYS[stage]
         role = "$text-error" if stage is Stage.CUT else "$foreground"
         return Content.assemble(
