@@ -25,7 +25,7 @@ LINES = (
 
 
 async def test_health_and_backups(snapshot: SnapshotAssertion) -> None:
-    fake = FakeWorkspace()
+    fake = FakeWorkspace(8)
     async with picturing(over(fake, settings=RESTING), snapshot) as pictures, holding(fake):
         await until_listed(pictures.pilot)
         await pictures.see("unhealthy", "h", "j", "j")
@@ -48,7 +48,7 @@ async def test_log_and_settings(snapshot: SnapshotAssertion, tmp_path: Path, mon
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     log = tmp_path / "acode.log"
     log.write_text("".join(_entry(*each) for each in LINES))
-    async with picturing(over(FakeWorkspace(), settings=RESTING), snapshot) as pictures:
+    async with picturing(over(FakeWorkspace(8), settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         pictures.app.push_screen(LogScreen(log))
         await pictures.see("statement.slow")

@@ -44,7 +44,7 @@ async def test_the_first_screen(snapshot: SnapshotAssertion) -> None:
 
 
 async def test_what_opens_over_it(snapshot: SnapshotAssertion) -> None:
-    async with picturing(over(online(FakeWorkspace()), settings=RESTING), snapshot) as pictures:
+    async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         await pictures.see("Send the backlog", "question_mark")
         await pictures.take("help")

@@ -12,7 +12,7 @@ from tests.tui.pictures import RESTING, picturing
 
 
 async def test_a_run(snapshot: SnapshotAssertion) -> None:
-    async with picturing(over(online(FakeWorkspace()), settings=RESTING), snapshot) as pictures:
+    async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         await pictures.see("following", "enter")
         await pictures.take("following")
@@ -27,7 +27,7 @@ async def test_a_run(snapshot: SnapshotAssertion) -> None:
 
 
 async def test_artifacts(snapshot: SnapshotAssertion) -> None:
-    fake = online(FakeWorkspace())
+    fake = online(FakeWorkspace(8))
     fake.store.contents[fake_id(2, 5)] = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
     calls = (await fake.store.get_with_hierarchy(fake_id(0))).tasks[0].steps[0].tool_calls
     text, *_ = (each for call in calls for each in call.artifacts)
@@ -53,7 +53,7 @@ async def test_artifacts(snapshot: SnapshotAssertion) -> None:
 
 async def test_writing_to_files(snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
-    fake = FakeWorkspace()
+    fake = FakeWorkspace(8)
     async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         await pictures.see("What looks like a secret", "e")

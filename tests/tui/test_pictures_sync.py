@@ -16,7 +16,7 @@ DUE = TierMigrations(tier="postgres", from_version="1.0.0", to_version="1.2.0", 
 
 
 async def test_refused_records_and_conflicts(snapshot: SnapshotAssertion) -> None:
-    fake = online(FakeWorkspace())
+    fake = online(FakeWorkspace(8))
     async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         await pictures.see("22P02", "r")
@@ -36,7 +36,7 @@ async def test_refused_records_and_conflicts(snapshot: SnapshotAssertion) -> Non
 
 
 async def test_migrations(snapshot: SnapshotAssertion) -> None:
-    fake, asked = online(FakeWorkspace()), asyncio.Event()
+    fake, asked = online(FakeWorkspace(8)), asyncio.Event()
     fake.settings = syncing()
     fake.remote_plan = DUE
     plan = fake.migration_plan
