@@ -170,9 +170,9 @@ def _painting_nothing() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def picturing(app: Dashboard, snapshot: SnapshotAssertion) -> AsyncIterator[Pictures]:
-    """Run a dashboard for its pictures, and judge them once it is left."""
-    async with app.run_test(size=USUAL) as pilot:
+async def picturing(app: Dashboard, snapshot: SnapshotAssertion, *, toasts: bool = False) -> AsyncIterator[Pictures]:
+    """Run a dashboard for its pictures, and judge them once it is left; ``toasts`` where those belong to them."""
+    async with app.run_test(size=USUAL, notifications=toasts) as pilot:
         pictures = Pictures(pilot, snapshot)
         yield pictures
     pictures.judge()

@@ -61,6 +61,9 @@ async def test_log_and_settings(snapshot: SnapshotAssertion, tmp_path: Path, mon
         await pictures.take("no log")
         await pictures.see("timeout_seconds", "escape", "o")
         await pictures.take("settings")
+        await pictures.see("1 of", "slash", *"inter sec")
+        await pictures.take("settings found")
+        await pictures.see("timeout_seconds", "escape", "g")
         await pictures.see("✗ persistence.sqlite", "j", "enter", "x")
         await pictures.take("setting refused")
 

@@ -56,6 +56,18 @@ async def test_what_opens_over_it(snapshot: SnapshotAssertion) -> None:
         await pictures.take("themes")
 
 
+async def test_toasts(snapshot: SnapshotAssertion) -> None:
+    async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot, toasts=True) as pictures:
+        await until_listed(pictures.pilot)
+        app, forever = pictures.app, 86_400
+        app.notify("47 records sent", title="sync", timeout=forever)
+        app.notify("there is no theme 'x'; press t to choose one", title="theme", severity="warning", timeout=forever)
+        fault = "db.example.org:5432 does not answer\nlook at the network"
+        app.notify(fault, title="ACODE-DB-001", severity="error", timeout=forever, markup=False)
+        await pictures.see("look at the network")
+        await pictures.take("toasts")
+
+
 async def test_without_colours(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with picturing(over(online(FakeWorkspace()), settings=RESTING), snapshot) as pictures:

@@ -9,6 +9,7 @@ from acode_tui.tui.screens.artifact import ArtifactScreen
 from tests.tui.driving import over, until_listed
 from tests.tui.fake import FakeWorkspace, fake_id, online
 from tests.tui.pictures import RESTING, picturing
+from tests.tui.test_actions import exporting_slowly
 
 
 async def test_a_run(snapshot: SnapshotAssertion) -> None:
@@ -60,7 +61,10 @@ async def test_writing_to_files(snapshot: SnapshotAssertion, tmp_path: Path, mon
         await pictures.take("export")
         await pictures.see("is there already", *"taken", "enter")
         await pictures.take("export refused")
-        await pictures.see("Exported.", *"2", "enter")
+        async with exporting_slowly(fake):
+            await pictures.see("3,120 of 12,000 rows", *"2", "enter")
+            await pictures.take("exporting")
+        await pictures.see("Exported.")
         await pictures.take("exported")
         await pictures.see("byte for byte", "escape", "enter", "3", "enter", "s")
         await pictures.take("save")
