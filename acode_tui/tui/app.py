@@ -6,6 +6,7 @@ closed screen cancels them, and leaving waits for them.
 
 import asyncio
 import gc
+import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.events import Key
@@ -27,7 +29,7 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
-from acode_tui.tui import themes
+from acode_tui.tui import themes, warming
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import commands
@@ -96,6 +98,7 @@ class Dashboard(App[int]):
         self._save_layout = save_layout
         self._team_timer: Timer | None = None
         self._followed: Settings | None = None
+        self._leaving = threading.Event()
         self._said: dict[tuple[str, str], float] = {}
         self._wearing = Wearing(self, settings.tui.theme, save_theme)
         self.set_keymap(settings.tui.keymap)
@@ -152,10 +155,16 @@ class Dashboard(App[int]):
         """Show it: every screen reads."""
         self._followed = workspace.settings
         self.refresh_screens()
+        self.set_timer(warming.AFTER, self._warm)
+
+    @work(group="warm", exit_on_error=False)
+    async def _warm(self) -> None:
+        await self.in_thread(warming.warm, self._leaving)
 
     async def on_unmount(self) -> None:
         """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
         self._life.first_frame.set()
+        self._leaving.set()
         await self.team.end()
         await self.jobs.settled()
         await self._life.end()

@@ -1,8 +1,10 @@
 """The app itself: opening and its faults, keys and their remapping, themes, what is imported when, leaving."""
 
 import asyncio
+import importlib.util
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from textual.command import CommandPalette
 from acode_tui.config import MigrationSettings, Settings, TuiSettings
 from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.storage.ports import OutboxStats
-from acode_tui.tui import bindings
+from acode_tui.tui import bindings, warming
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.live import LiveScreen
 from acode_tui.tui.opening import migrate_only, theme_keeper
@@ -156,6 +158,31 @@ async def test_keys_can_be_remapped_by_id(fake: FakeWorkspace) -> None:
         assert not browser(pilot).choosing
         await pilot.press("f5")
         assert browser(pilot).choosing
+
+
+async def test_what_the_next_keys_need_is_imported_while_nobody_waits_until_one_leaves(
+    fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    threads: set[int] = set()
+
+    def noted(name: str) -> None:
+        names.append(name)
+        threads.add(threading.get_ident())
+
+    monkeypatch.setattr(warming, "AFTER", 0.01)
+    monkeypatch.setattr(warming, "import_module", noted)
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: names == list(warming.NEXT))
+        assert threading.get_ident() not in threads
+    leaving = threading.Event()
+    leaving.set()
+    warming.warm(leaving)
+    assert len(names) == len(warming.NEXT)
+
+
+def test_what_is_to_be_imported_is_there() -> None:
+    assert [name for name in warming.NEXT if importlib.util.find_spec(name) is None] == []
 
 
 async def test_the_footer_shows_what_matters_at_eighty_columns_and_never_cuts_a_key(fake: FakeWorkspace) -> None:
