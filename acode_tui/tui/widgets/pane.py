@@ -72,7 +72,7 @@ class Pane(Widget, can_focus=True):
 
     def _content(self) -> Content:
         if self.state.overview is None or self.now is None:
-            return Content.styled("opening the workspace…", "$foreground-muted")
+            return Content.styled("opening…", "$foreground-muted")
         lines = self.lines(self.state.overview, self.now, self.size.width)
         return Content("\n").join(lines[: max(self.size.height, 1)])
 
