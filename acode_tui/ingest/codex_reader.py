@@ -151,6 +151,8 @@ class CodexReader:
             if not images:
                 return
             said = "[image]"
+        # What the model says next answers this, also where no item of its own repeats it.
+        self._fresh_input = True
         if self._turn is not None and self._turn_has_prompt:
             self._timeline.note(f"steering: {said}", line)
             return

@@ -1,8 +1,9 @@
 """Finding transcripts on this machine: a walk that opens no file and survives loops of links."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 import msgspec
 
@@ -112,13 +113,12 @@ def _walk(folder: str, visited: set[tuple[int, int]], failed: Callable[[OSError]
                 failed(error)
 
 
-def _is_transcript(name: str, siblings: Set[str]) -> bool:
-    return name.endswith(".jsonl") or (name.endswith(_PACKED) and name.removesuffix(".zst") not in siblings)
-
-
 def _file(path: Path, stat: os.stat_result) -> FoundTranscript:
     problem = None
-    if path.name.endswith(_PACKED):
+    if not S_ISREG(stat.st_mode):
+        # Opening a pipe would wait for somebody to write into it.
+        problem = "not an ordinary file"
+    elif path.name.endswith(_PACKED):
         problem = "compressed rollouts are not supported; unpack it with `zstd -d` beside it"
     return FoundTranscript(path=path, inode=stat.st_ino, size=stat.st_size, mtime_ns=stat.st_mtime_ns, problem=problem)
 

@@ -69,7 +69,9 @@ async def open_workspace(
             migrated = await connection.run(
                 lambda raw: _migrated(raw, root, settings, allowed=allowed or is_new, wall=wall)
             )
-        workspace_id = await writer.run(_own_id)
+            # Nobody has to wait for a writer's turn who may only want to read.
+            known_id = await connection.run(lambda raw: meta.read(raw, meta.WORKSPACE_ID))
+        workspace_id = await writer.run(_own_id) if known_id is None else known_id
         await asyncio.to_thread(keep_id, root / AGENT_DIR, workspace_id)
         readers = Readers(database, timeout_seconds=timeout)
         stack.push_async_callback(readers.close)

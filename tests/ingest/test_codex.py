@@ -59,6 +59,25 @@ def test_a_step_is_the_first_output_after_an_input() -> None:
     assert [call.tool_name for call in steps_of(graph)[0].tool_calls] == ["shell", "shell"]
 
 
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_prompt_that_is_only_an_event_begins_a_step_too(turns: bool) -> None:
+    transcript = Codex()
+    for said in ("First", "Second", "Third"):
+        if turns:
+            transcript.event("task_started", turn_id=said)
+        transcript.event("user_message", message=said)
+        transcript.says(f"{said} done")
+        if turns:
+            transcript.event("task_complete", turn_id=said)
+    graph = graph_of(transcript)
+    assert [[step.name for step in task.steps] for task in graph.tasks] == [
+        ["First done"],
+        ["Second done"],
+        ["Third done"],
+    ]
+    assert {task.state for task in graph.tasks} == {WorkState.COMPLETED}
+
+
 def test_arguments_are_parsed_from_their_string() -> None:
     transcript = turn()
     transcript.calls("c1", arguments='{"command":["ls","-la"]}')

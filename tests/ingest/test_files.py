@@ -131,6 +131,13 @@ def test_what_is_not_there_is_a_problem_of_its_own(tmp_path: Path) -> None:
     assert item.problem == "No such file or directory"
 
 
+def test_a_pipe_is_told_and_never_opened(tmp_path: Path) -> None:
+    """Opening it would wait for somebody to write into it."""
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for root in (tmp_path, tmp_path / "pipe.jsonl"):
+        assert [item.problem for item in find([root])] == ["not an ordinary file"]
+
+
 def test_packed_rollouts_give_way_to_plain_ones(tmp_path: Path) -> None:
     Codex().write(tmp_path / "one.jsonl")
     (tmp_path / "one.jsonl.zst").write_bytes(b"(\xb5/\xfd")

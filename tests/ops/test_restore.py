@@ -85,6 +85,17 @@ async def test_a_backup_comes_back_and_the_present_file_becomes_one(scene: Scene
     assert scene.sessions() == ["after", "before"]
 
 
+@pytest.mark.parametrize("bytes_lost", [1, PAGE_BYTES // 2, PAGE_BYTES])
+async def test_a_file_that_is_cut_off_gives_way_however_little_is_lost(scene: Scene, bytes_lost: int) -> None:
+    os.truncate(scene.database, scene.database.stat().st_size - bytes_lost)
+    old = scene.database.read_bytes()
+    done = await scene.restore()
+    assert done.safety_backup is None
+    assert done.kept_as is not None
+    assert Path(done.kept_as).read_bytes() == old
+    assert scene.sessions() == ["before"]
+
+
 async def test_the_safety_backup_can_be_put_back_too(scene: Scene) -> None:
     done = await scene.restore()
     safety = read_backup(scene.folder / f"{done.safety_backup}.db")

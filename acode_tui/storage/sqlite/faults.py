@@ -106,7 +106,7 @@ def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
     # In this order: asking for the count reads the file, and only then is its page's size known.
     pages, page = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     size = _size(database)
-    if not size or size % page == 0 or _size(database.with_name(database.name + "-wal")):
+    if not size or size >= pages * page or _size(database.with_name(database.name + "-wal")):
         return
     # A checkpoint may just have been at it: without a WAL it has ended.
     if _size(database) == size:

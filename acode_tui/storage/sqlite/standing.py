@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.errors import AcodeError, IntegrityError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import connect_to, has_content
@@ -53,6 +53,8 @@ def look_at(database: Path) -> StandingFile:
         with closing(connect_to(database, timeout_seconds=5, mode="ro" if beside else "rw")) as connection:
             connection.execute("PRAGMA query_only = ON")
             return _read(connection)
+    except IntegrityError as error:
+        return StandingFile(exists=True, is_damaged=True, reason=error.message)
     except sqlite3.Error as error:
         return StandingFile(exists=True, is_damaged=_is_damage(error), reason=str(error))
 

@@ -334,3 +334,11 @@ def test_a_file_cut_off_within_its_last_page_is_never_looked_at_as_if_it_were_wh
     with pytest.raises(IntegrityError, match="it is cut off"):
         back_up_file(database, tmp_path / "backups", now=NOON)
     assert not (tmp_path / "backups").exists()
+
+
+async def test_bytes_behind_the_last_page_are_no_loss(database: Path, plain_settings: Settings) -> None:
+    with database.open("ab") as file:
+        file.write(b"\xa5" * 100)
+    async with open_workspace(database.parent.parent, settings=plain_settings) as workspace:
+        await workspace.store.create_session("goes on")
+        assert (await workspace.store.list()).sessions

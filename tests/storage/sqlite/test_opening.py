@@ -379,3 +379,26 @@ async def test_a_new_file_that_somebody_writes_to_is_waited_for(
     finally:
         holder.close()
     assert len(waited) == 1
+
+
+@pytest.mark.ac("AC-007")
+async def test_a_workspace_is_opened_and_read_while_somebody_else_writes(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
+    """Were opening itself a write, it would wait for the lock, and fail."""
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        await workspace.store.create_session("there before")
+        path = workspace.database_path
+    impatient = msgspec.structs.replace(
+        plain_settings,
+        persistence=msgspec.structs.replace(
+            plain_settings.persistence,
+            sqlite=msgspec.structs.replace(plain_settings.persistence.sqlite, timeout_seconds=1),
+        ),
+    )
+    with foreign(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE sessions SET task_description = 'not yet'")
+        async with open_workspace(tmp_path, settings=impatient) as workspace:
+            assert [session.task_description for session in (await workspace.store.list()).sessions] == ["there before"]
+        other.execute("ROLLBACK")
