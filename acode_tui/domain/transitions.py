@@ -71,11 +71,11 @@ def check_session(
     if target is _S.COMPLETED:
         if not task_states:
             raise TransitionError("session cannot become Completed without a task", hint="add a task first")
-        unfinished = sum(state not in WORK_DONE for state in task_states)
-        if unfinished:
+        undone = sum(state not in WORK_DONE for state in task_states)
+        if undone:
             raise TransitionError(
-                f"session cannot become Completed while {unfinished} of {len(task_states)} tasks are unfinished",
-                hint="complete or skip them first",
+                f"session cannot become Completed while {undone} of {len(task_states)} tasks have failed or are open",
+                hint="complete or skip what is open; beside a failed task it can become Failed or Cancelled",
             )
     if target is _S.FAILED and not reason.strip():
         raise TransitionError("session cannot become Failed without a reason", hint="say why it failed")
@@ -112,6 +112,6 @@ def _check_table(what: str, current: StrEnum, target: StrEnum, targets: Collecti
 def _check_children(what: str, children: str, unfinished: int, total: int) -> None:
     if unfinished:
         raise TransitionError(
-            f"{what} cannot become Completed while {unfinished} of {total} {children} are unfinished",
+            f"{what} cannot become Completed while {unfinished} of {total} {children} have failed or are open",
             hint=f"finish its {children} first",
         )

@@ -114,7 +114,7 @@ def test_a_session_completes_only_when_every_task_is_completed_or_skipped(state:
     if state in ("Completed", "Skipped"):
         attempt()
         return
-    with pytest.raises(TransitionError, match="1 of 2 tasks are unfinished"):
+    with pytest.raises(TransitionError, match="1 of 2 tasks have failed or are open"):
         attempt()
 
 
