@@ -1,6 +1,8 @@
 """How far something is, as one line: a bar of plain characters and a percentage, the same in every theme."""
 
+from textual.app import RenderResult
 from textual.content import Content
+from textual.widget import Widget
 
 _WIDTH = 5
 
@@ -13,3 +15,22 @@ def progress_line(share: float, columns: int) -> Content:
     return Content.assemble(
         ("━" * done, "$text-primary"), ("─" * (room - done), "$foreground-muted"), (f"{percent:>{_WIDTH}}", "bold")
     )
+
+
+class ProgressLine(Widget):
+    """A bar as wide as it is at the moment: before it was shown it has no width to draw it for."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._share = 0.0
+
+    def show(self, share: float) -> None:
+        """Draw another share, from 0 to 1."""
+        if share != self._share:
+            self._share = share
+            self.refresh()
+
+    def render(self) -> RenderResult:
+        return progress_line(self._share, self.size.width)

@@ -17,7 +17,7 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import IMPORT
 from acode_tui.tui.importing import Pace, StoppedError, Survey
 from acode_tui.tui.messages import TranscriptsFound
-from acode_tui.tui.progress import progress_line
+from acode_tui.tui.progress import ProgressLine
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import counted, number, size, span
@@ -57,7 +57,7 @@ class ImportScreen(ModalScreen[bool]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Import transcripts"
             yield Static("", id="said", markup=False)
-            yield Static("", id="bar", markup=False)
+            yield ProgressLine(id="bar")
             yield Static("", id="pace", markup=False)
         yield KeyBar()
 
@@ -136,8 +136,7 @@ class ImportScreen(ModalScreen[bool]):
         at, now = event.progress, self.dashboard.now()
         self._wrote = self._wrote or at.bytes_done > 0
         self.dashboard.refresh_screens()
-        bar = self.query_one("#bar", Static)
-        bar.update(progress_line(at.bytes_done / max(at.bytes_total, 1), max(bar.size.width, 20)))
+        self.query_one("#bar", ProgressLine).show(at.bytes_done / max(at.bytes_total, 1))
         pace = self._pace
         left = pace.left(at.bytes_done, at.bytes_total, now) if pace is not None else None
         rate = f"   {size(round(pace.rate(at.bytes_done, now)))}/s" if pace is not None and at.bytes_done else ""

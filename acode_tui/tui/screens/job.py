@@ -17,7 +17,7 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import JOB, RESULT, STOPPABLE
 from acode_tui.tui.faults import told_fault
 from acode_tui.tui.jobs import JobRun
-from acode_tui.tui.progress import progress_line
+from acode_tui.tui.progress import ProgressLine
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import styled
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -42,7 +42,6 @@ class JobDialog(ModalScreen[None]):
         super().__init__()
         self._run: JobRun | None = None
         self._ready = False
-        self._drawn_early = False
         self._copied: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
@@ -50,7 +49,7 @@ class JobDialog(ModalScreen[None]):
             dialog.border_title = self.TITLE
             yield Static("reading…", id="said", markup=False)
             yield from self.compose_asking()
-            yield Static("", id="bar", markup=False)
+            yield ProgressLine(id="bar")
             yield Static("", id="pace", markup=False)
         yield KeyBar()
 
@@ -149,12 +148,7 @@ class JobDialog(ModalScreen[None]):
             return
         self.query_one("#bar").display = run.share is not None
         if run.share is not None:
-            bar = self.query_one("#bar", Static)
-            bar.update(progress_line(run.share, max(bar.size.width, 20)))
-            if not bar.size.width and not self._drawn_early:
-                # It has no width before it was shown; where it is never shown, once is enough.
-                self._drawn_early = True
-                self.call_after_refresh(self._look)
+            self.query_one("#bar", ProgressLine).show(run.share)
         self.query_one("#pace", Static).update(self.paced(run))
 
     def _ending(self, run: JobRun) -> list[Content]:
