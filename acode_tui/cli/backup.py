@@ -52,6 +52,7 @@ async def _create(invocation: Invocation) -> "Backup":
     """Does not open the workspace: what is copied is the file as it is, whatever its schema."""
     from acode_tui.domain.clock import system_clock
     from acode_tui.ops.backup import create_backup
+    from acode_tui.ops.lived import has_lived
 
     settings = invocation.settings
     invocation.start_log()
@@ -62,6 +63,7 @@ async def _create(invocation: Invocation) -> "Backup":
             now=system_clock(),
             keep=settings.backup.max_backups,
             progress=lambda done, total: line.show("copying", done, total),
+            has_lived=has_lived(invocation.root, settings),
         )
 
 

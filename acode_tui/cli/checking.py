@@ -45,6 +45,7 @@ def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, .
     import asyncio
 
     from acode_tui.ops.check import check_workspace_file
+    from acode_tui.ops.lived import has_lived
 
     settings = invocation.settings
     sqlite = settings.persistence.sqlite
@@ -53,7 +54,11 @@ def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, .
     async def run() -> "tuple[Check, ...]":
         with NoteLine("checking") as line:
             found = await check_workspace_file(
-                database, timeout_seconds=sqlite.timeout_seconds, deep=deep, progress=line.show
+                database,
+                timeout_seconds=sqlite.timeout_seconds,
+                deep=deep,
+                progress=line.show,
+                has_lived=has_lived(invocation.root, settings),
             )
             if remote:
                 from acode_tui.ops.check_remote import check_team_database

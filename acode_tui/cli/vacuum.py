@@ -37,11 +37,16 @@ def command(invocation: Invocation, dry_run: bool, as_json: bool) -> None:
 
 
 async def _vacuum(invocation: Invocation, *, dry_run: bool) -> "Vacuumed":
+    from acode_tui.ops.lived import has_lived
     from acode_tui.ops.vacuum import vacuum_file
 
     sqlite = invocation.settings.persistence.sqlite
     invocation.start_log()
     with NoteLine("vacuum") as line:
         return await vacuum_file(
-            sqlite.resolve(invocation.root), timeout_seconds=sqlite.timeout_seconds, dry_run=dry_run, told=line.show
+            sqlite.resolve(invocation.root),
+            timeout_seconds=sqlite.timeout_seconds,
+            dry_run=dry_run,
+            told=line.show,
+            has_lived=has_lived(invocation.root, invocation.settings),
         )

@@ -19,6 +19,7 @@ from acode_tui.storage.sqlite.backup_files import (
     read_backups,
 )
 from acode_tui.storage.sqlite.exclusive import finish_replacement, share_if_known
+from acode_tui.storage.sqlite.faults import require_content
 from acode_tui.storage.sqlite.snapshot import Progress, back_up_file
 from acode_tui.storage.sqlite.verification import verify
 
@@ -26,17 +27,25 @@ log = get_logger("acode_tui.ops")
 
 
 async def create_backup(
-    database: Path, folder: Path, *, now: datetime, keep: int, progress: Progress | None = None
+    database: Path,
+    folder: Path,
+    *,
+    now: datetime,
+    keep: int,
+    progress: Progress | None = None,
+    has_lived: bool = False,
 ) -> Backup:
     """Copy the workspace file into ``folder`` and take away what is beyond ``keep``. ``progress`` is told on the loop.
 
-    Raises AcodeError, and leaves nothing behind then, nor when it is cancelled.
+    Raises AcodeError, IntegrityError for an empty file where a workspace ``has_lived``, and leaves nothing behind then,
+    nor when it is cancelled.
     """
     told = on_the_loop(progress)
 
     def work(check: Check) -> Backup:
         finish_replacement(database, timeout_seconds=LOCK_SECONDS)
         with closing(share_if_known(database, timeout_seconds=LOCK_SECONDS)):
+            require_content(database, has_lived=has_lived)
             made = back_up_file(database, folder, now=now, progress=told, check=check)
         keep_newest(folder, keep=keep, made=made)
         return made

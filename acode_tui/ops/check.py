@@ -12,15 +12,21 @@ Progress = Callable[[str], None]
 
 
 async def check_workspace_file(
-    database: Path, *, timeout_seconds: float, deep: bool = False, progress: Progress | None = None
+    database: Path,
+    *,
+    timeout_seconds: float,
+    deep: bool = False,
+    progress: Progress | None = None,
+    has_lived: bool = False,
 ) -> tuple[Check, ...]:
     """Every finding. ``deep`` compares every artifact with its hash; ``progress`` hears which question is being asked.
 
-    Takes about as long as reading the file. Raises AcodeError where there is none, or it may not be read.
+    Where a workspace ``has_lived``, an empty file is a loss; elsewhere nobody has begun to fill it. Takes about as long
+    as reading the file. Raises AcodeError where there is none, or it may not be read.
     """
     told = on_the_loop(progress)
 
     def work(check: StopCheck) -> tuple[Check, ...]:
-        return check_file(database, deep=deep, seconds=timeout_seconds, check=check, told=told)
+        return check_file(database, deep=deep, seconds=timeout_seconds, check=check, told=told, has_lived=has_lived)
 
     return await in_thread(work)

@@ -21,19 +21,25 @@ class Vacuumed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def vacuum_file(
-    database: Path, *, timeout_seconds: float, dry_run: bool = False, told: Callable[[str], None] | None = None
+    database: Path,
+    *,
+    timeout_seconds: float,
+    dry_run: bool = False,
+    told: Callable[[str], None] | None = None,
+    has_lived: bool = False,
 ) -> Vacuumed:
     """Pack the file while readers go on and writers wait. ``told`` is called on the loop.
 
-    Raises AcodeError, and changes nothing then, nor when it is cancelled.
+    Raises AcodeError, IntegrityError for an empty file where a workspace ``has_lived``, and changes nothing then,
+    nor when it is cancelled.
     """
     tell = on_the_loop(told) or _silent
 
     def work(check: Check) -> Vacuumed:
         if dry_run:
-            room = measure(database, seconds=timeout_seconds, go_on=check)
+            room = measure(database, seconds=timeout_seconds, go_on=check, has_lived=has_lived)
             return Vacuumed(before_bytes=room.total, after_bytes=min(room.used, room.total), dry_run=True)
-        before = vacuum(database, timeout_seconds=timeout_seconds, go_on=check, told=tell)
+        before = vacuum(database, timeout_seconds=timeout_seconds, go_on=check, told=tell, has_lived=has_lived)
         return Vacuumed(before_bytes=before.total, after_bytes=size_with_wal(database), dry_run=False)
 
     done = await in_thread(work)

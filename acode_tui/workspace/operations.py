@@ -80,7 +80,12 @@ class Operations:
         settings = self.settings.backup
         folder = resolve_path(self.root, settings.directory)
         return await create_backup(
-            self.database_path, folder, now=self.wall(), keep=settings.max_backups, progress=progress
+            self.database_path,
+            folder,
+            now=self.wall(),
+            keep=settings.max_backups,
+            progress=progress,
+            has_lived=True,
         )
 
     async def export(self, request: "ExportRequest", *, progress: "ExportProgress | None" = None) -> "ExportReport":
@@ -161,4 +166,4 @@ class Operations:
         from acode_tui.ops.check import check_workspace_file
 
         seconds = self.settings.persistence.sqlite.timeout_seconds
-        return await check_workspace_file(self.database_path, timeout_seconds=seconds, deep=deep)
+        return await check_workspace_file(self.database_path, timeout_seconds=seconds, deep=deep, has_lived=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 from acode_tui.config import Misconfigured, Settings, resolve_postgres
 from acode_tui.domain.errors import SyncError
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.sqlite.connection import open_reader
-from acode_tui.storage.sqlite.faults import translated
+from acode_tui.storage.sqlite.connection import has_content, open_reader
+from acode_tui.storage.sqlite.faults import require_content, translated
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.sync import conflict as conflict_rules
 
@@ -36,10 +36,19 @@ async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
         await target.close()
 
 
+def _is_there(root: Path, database: Path, settings: Settings) -> bool:
+    """Raises IntegrityError where the file's content is gone: nothing is pending then, something is lost."""
+    if not has_content(database):
+        from acode_tui.ops.lived import has_lived
+
+        require_content(database, has_lived=has_lived(root, settings))
+    return database.exists()
+
+
 async def _file_plan(root: Path, settings: Settings) -> TierMigrations:
     known = packaged("sqlite")
     database = settings.persistence.sqlite.resolve(root)
-    if not await asyncio.to_thread(database.exists):
+    if not await asyncio.to_thread(_is_there, root, database, settings):
         return TierMigrations(tier="sqlite", to_version=known[-1].version, pending=tuple(m.version for m in known))
     connection = await open_reader(database, timeout_seconds=settings.persistence.sqlite.timeout_seconds)
     try:

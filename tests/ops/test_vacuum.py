@@ -112,7 +112,9 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
     before, size = contents(database), database.stat().st_size
     rewriting = threading.Event()
 
-    def stalling(path: Path, *, timeout_seconds: float, go_on: vacuum.GoOn, told: vacuum.Told) -> vacuum.Room:
+    def stalling(
+        path: Path, *, timeout_seconds: float, go_on: vacuum.GoOn, told: vacuum.Told, has_lived: bool
+    ) -> vacuum.Room:
         """Comes to a halt in the middle of the rewrite, until it is broken off."""
         doing = ""
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.storage.sqlite.connection import connect_to, has_content
 from acode_tui.storage.sqlite.exclusive import share_if_known
-from acode_tui.storage.sqlite.faults import opening, translated
+from acode_tui.storage.sqlite.faults import opening, require_content, translated
 
 T = TypeVar("T")
 
@@ -31,9 +31,9 @@ def looking(path: Path, *, seconds: float, check: Callable[[], None] | None = No
 
     Where ``check`` is given, that decides how long it may be at work, by raising.
     """
-    _require(path)
     with opening(path), ExitStack() as stack:
         stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
+        _require(path)
         connection = stack.enter_context(closing(_connected(path, seconds)))
         deadline = monotonic() + seconds
         is_over = check or (lambda: int(monotonic() > deadline))
@@ -65,9 +65,9 @@ def undone(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
 
     Raises TransactionError where another process kept the write lock for ``seconds``.
     """
-    _require(path)
     with translated(f"cannot look into {path}", at_open=True), ExitStack() as stack:
         stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
+        _require(path)
         if mode_to_look(path) == "ro":
             # Closed after the other one: as long as it is open, nothing is folded.
             guard = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode="ro")))
@@ -124,6 +124,8 @@ def mode_to_look(path: Path) -> str:
 
 
 def _require(path: Path) -> None:
+    # Whether a workspace has lived there is for the caller to know.
+    require_content(path, has_lived=False)
     if not path.exists():
         raise DatabaseConnectionError(
             f"there is no database at {path}", hint="open the dashboard, or `acode-tui import --all`, to begin one"

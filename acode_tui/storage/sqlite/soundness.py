@@ -11,6 +11,7 @@ from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import newest, packaged
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.expected import Difference, differences, read_schema, schema_of
+from acode_tui.storage.sqlite.faults import require_content
 from acode_tui.storage.sqlite.looking import look, undone
 from acode_tui.storage.sqlite.migrate import plan, read_applied
 from acode_tui.storage.sqlite.search import FTS_TABLES
@@ -43,12 +44,19 @@ def looks(*, deep: bool) -> dict[str, Look]:
 
 
 def check_file(
-    path: Path, *, deep: bool, seconds: float, check: Callable[[], None], told: Callable[[str], None] | None = None
+    path: Path,
+    *,
+    deep: bool,
+    seconds: float,
+    check: Callable[[], None],
+    told: Callable[[str], None] | None = None,
+    has_lived: bool = False,
 ) -> tuple[Check, ...]:
     """Every finding, search last. A file that cannot be read at all answers only the first question.
 
     ``check`` raises when it is to end, ``told`` hears which question is being asked, and ``seconds`` is how long to
-    wait for locks. Raises AcodeError where there is no file, or it cannot be opened for another reason than damage.
+    wait for locks. Where a workspace ``has_lived``, an empty file is a loss. Raises AcodeError where there is no file,
+    or it cannot be opened for another reason than damage.
     """
     found: list[Check] = []
     for name, question in looks(deep=deep).items():
@@ -56,6 +64,7 @@ def check_file(
         if told is not None:
             told(name)
         try:
+            require_content(path, has_lived=has_lived)
             found.append(look(path, question, seconds=seconds, check=check))
         except IntegrityError as error:
             found.append(Check(name=name, ok=False, description=error.message))

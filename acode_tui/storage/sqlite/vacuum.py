@@ -16,7 +16,7 @@ from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.exclusive import finish_replacement, holders, share_if_known
-from acode_tui.storage.sqlite.faults import opening
+from acode_tui.storage.sqlite.faults import opening, require_content
 from acode_tui.storage.sqlite.looking import look
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.search import FTS_TABLES
@@ -37,8 +37,11 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     used: int
 
 
-def measure(database: Path, *, seconds: float, go_on: GoOn) -> Room:
-    """Look, and change nothing. Raises AcodeError, SchemaMismatchError for a file of another or a newer program."""
+def measure(database: Path, *, seconds: float, go_on: GoOn, has_lived: bool = False) -> Room:
+    """Look, and change nothing. Raises AcodeError, SchemaMismatchError for a file of another or a newer program.
+
+    An empty file is a loss where a workspace ``has_lived``: IntegrityError.
+    """
 
     def read(connection: sqlite3.Connection) -> int:
         if plan(connection, packaged("sqlite")).from_version is None:
@@ -51,6 +54,7 @@ def measure(database: Path, *, seconds: float, go_on: GoOn) -> Room:
         )
         return (pages - unused) * size
 
+    require_content(database, has_lived=has_lived)
     used = look(database, read, seconds=seconds, check=go_on)
     return Room(total=size_with_wal(database), used=used)
 
@@ -61,7 +65,7 @@ def size_with_wal(database: Path) -> int:
     return sum(each.stat().st_size for each in files if each.exists())
 
 
-def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told) -> Room:
+def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told, has_lived: bool = False) -> Room:
     """Pack the file and its search indexes; answers how it stood before.
 
     Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
@@ -69,7 +73,7 @@ def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told) -
     """
     finish_replacement(database, timeout_seconds=timeout_seconds)
     with closing(share_if_known(database, timeout_seconds=timeout_seconds)):
-        before = measure(database, seconds=timeout_seconds, go_on=go_on)
+        before = measure(database, seconds=timeout_seconds, go_on=go_on, has_lived=has_lived)
         _require_room(database, before)
         _require_patience(database, before, timeout_seconds)
         _sweep(database.parent)
