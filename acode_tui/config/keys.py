@@ -12,6 +12,7 @@ import re
 import tomllib
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -36,6 +37,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     default_text: str
     quiet: bool
     regex: bool
+    choices: tuple[str, ...]
 
     @property
     def section(self) -> str:
@@ -72,14 +74,13 @@ def find(name: str) -> Key:
     key = table().get(name)
     if key is not None:
         return key
-    shown = name if name.isprintable() and len(name) <= 100 else _quote(name)
+    shown = name if name.isprintable() and len(name) <= 100 else quoted(name)
     if _PASSWORD_KEY.search(name):
         raise ConfigError(
             f"{shown}: a password may not stand in a file",
             hint="put it into an environment variable and name that in persistence.postgres.password_env",
         )
-    near = difflib.get_close_matches(name[:100], table(), n=2, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see `acode-tui config show` for every key"
+    hint = _nearest(name, table()) or "see `acode-tui config show` for every key"
     raise ConfigError(f"{shown}: there is no such setting", hint=hint)
 
 
@@ -91,6 +92,7 @@ def check(key: Key, value: object) -> Any:
         converted = msgspec.convert(value, type=key.type, strict=True)
     except msgspec.ValidationError:
         raise refusal(key, value) from None
+    _require_choices(key, converted)
     if key.regex and converted:
         _require_patterns(key, converted)
     if _extra(key.type).get("path"):
@@ -99,6 +101,25 @@ def check(key: Key, value: object) -> Any:
                 # Nobody of that name has a home here.
                 raise refusal(key, path)
     return converted
+
+
+def _require_choices(key: Key, value: Any) -> None:
+    """Where only certain names are known: that it is one of them, or holds (as items or as keys) nothing else."""
+    if not key.choices or value is None:
+        return
+    unknown = next((name for name in ((value,) if isinstance(value, str) else value) if name not in key.choices), None)
+    if unknown is not None:
+        hint = _nearest(unknown, key.choices)
+        if isinstance(value, dict):
+            raise ConfigError(
+                f"{key.name}: {quoted(unknown)} is not allowed; it must be one of {', '.join(key.choices)}", hint=hint
+            )
+        raise refusal(key, value, hint)
+
+
+def _nearest(name: str, known: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(name[:100], list(known), n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def _require_patterns(key: Key, patterns: typing.Sequence[str]) -> None:
@@ -129,15 +150,15 @@ def parse(key: Key, text: str) -> Any:
     return check(key, value)
 
 
-def refusal(key: Key, value: object) -> ConfigError:
+def refusal(key: Key, value: object, hint: str = "") -> ConfigError:
     """The error that says what was given and what is allowed."""
-    given = "the value given" if key.quiet else _quote(value)
-    return ConfigError(f"{key.name}: {given} is not allowed; it must be {key.allowed}", hint="")
+    given = "the value given" if key.quiet else quoted(value)
+    return ConfigError(f"{key.name}: {given} is not allowed; it must be {key.allowed}", hint=hint)
 
 
 def is_choice(key: Key) -> bool:
     """Whether its value is one of a fixed list of words."""
-    return _base(key.type) is Literal
+    return _base(key.type) is Literal or (bool(key.choices) and _base(key.type) is str)
 
 
 def _walk(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
@@ -157,6 +178,7 @@ def _walk(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
             default_text=str(extra.get("default", "")) or _default_text(default),
             quiet=bool(extra.get("quiet", False)),
             regex=bool(extra.get("regex", False)),
+            choices=_choices(extra),
         )
 
 
@@ -174,6 +196,11 @@ def _extra(type_: Any) -> dict[str, object]:
     for meta in _metas(type_):
         found.update(meta.extra or {})
     return found
+
+
+def _choices(extra: Mapping[str, object]) -> tuple[str, ...]:
+    found = extra.get("choices", ())
+    return found if isinstance(found, tuple) else ()
 
 
 def _doc(type_: Any) -> str:
@@ -200,6 +227,9 @@ def _allowed(type_: Any) -> str:
     said = _extra(type_).get("allowed")
     if said and base is not tuple:
         return str(said)
+    choices = _choices(_extra(type_))
+    if choices and base is str:
+        return "one of " + ", ".join(choices)
     if base is bool:
         return "true or false"
     if base is Literal:
@@ -245,7 +275,8 @@ def format_value(value: object) -> str:
     return str(value)
 
 
-def _quote(value: object) -> str:
+def quoted(value: object) -> str:
+    """A refused value as an error's text names it: as TOML, and short."""
     if isinstance(value, int) and value.bit_length() > 256:
         return "so large a number"
     text = format_value(value) or "an empty value"

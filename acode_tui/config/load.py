@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from acode_tui.config import keys
+from acode_tui.config.choices import LOG_LEVELS
 from acode_tui.config.settings import Settings
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.redaction import has_password
@@ -201,6 +202,7 @@ def _strings(value: object) -> Iterator[str]:
 def _environment_values(environ: Mapping[str, str]) -> dict[str, Any]:
     """Settings from ``ACODE_<SECTION>__<KEY>`` variables; an unknown one of a known section is refused."""
     found = {}
+    _require_log_level(environ)
     by_variable = {key.variable: key for key in keys.table().values()}
     prefixes = tuple({f"ACODE_{name.upper()}__" for name in keys.sections() if "." not in name})
     for variable, text in environ.items():
@@ -216,6 +218,15 @@ def _environment_values(environ: Mapping[str, str]) -> dict[str, Any]:
         except ConfigError as error:
             raise ConfigError(f"{variable}: {error.message}", hint=error.hint) from None
     return found
+
+
+def _require_log_level(environ: Mapping[str, str]) -> None:
+    level = environ.get("ACODE_LOG_LEVEL")
+    if level and level.lower() not in LOG_LEVELS:
+        raise ConfigError(
+            f"ACODE_LOG_LEVEL: {keys.quoted(level)} is not allowed; it must be one of {', '.join(LOG_LEVELS)}",
+            hint="set it to one of these, or unset it",
+        )
 
 
 def _check_order(values: Mapping[str, Any]) -> None:

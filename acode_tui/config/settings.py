@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from acode_tui.config.choices import FORMATS, KEY_IDS, THEMES
 from acode_tui.domain.validation import MAX_ARTIFACT_BYTES, MAX_METADATA_BYTES, Limits
 
 SCHEMA_PATTERN = r"^(?!pg_)(?!information_schema\Z)[A-Za-z_][A-Za-z0-9_]{0,62}\Z"
@@ -200,12 +201,21 @@ class HealthSettings(msgspec.Struct, frozen=True, kw_only=True):
 class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The dashboard."""
 
-    theme: Annotated[_Name | None, Meta(description="Colour theme.", extra={"default": "the dashboard's own"})] = None
+    theme: Annotated[
+        str | None,
+        Meta(description="Colour theme.", extra={"default": "the dashboard's own", "choices": THEMES}),
+    ] = None
     refresh_seconds: Annotated[
         float, Meta(ge=0.1, le=60, description="How often it looks for other programs' writes.")
     ] = 0.5
     page_size: Annotated[int, Meta(ge=5, le=200, description="Sessions on a page.")] = 50
-    keymap: Annotated[dict[str, str], Meta(description='Keys by action, such as `sync = "f5"`.')] = {}
+    keymap: Annotated[
+        dict[str, str],
+        Meta(
+            description='Keys by action, such as `sync = "f5"`.',
+            extra={"allowed": "a table of strings, each named by the id of a key", "choices": KEY_IDS},
+        ),
+    ] = {}
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +226,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Folders that `import --all` looks in.", extra={"default": "the known places of each agent"}),
     ] = ()
     formats: Annotated[
-        tuple[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]*\Z", extra={"allowed": "a format's name"})], ...],
+        tuple[Annotated[str, Meta(extra={"choices": FORMATS})], ...],
         Meta(description="Formats that are read.", extra={"default": "all"}),
     ] = ()
 

@@ -101,6 +101,9 @@ def test_what_the_environment_holds_is_shown_masked(run: Run, monkeypatch: pytes
         ("persistence.postgres.connection_string_env", "postgres://u:s3cret@h/d", "environment variable"),
         ("identity.user", "postgres://u:s3cret@h/d", "password"),
         ("health.queue_degraded", "99999", "health.queue_unhealthy"),
+        ("ingest.formats", '["nope"]', "claude-code, codex"),
+        ("tui.theme", "nosuch", "acode-day"),
+        ("tui.keymap", '{foo = "x"}', "previous_page"),
     ],
 )
 def test_what_may_not_stand_in_a_file_is_refused_and_nothing_is_written(

@@ -146,6 +146,29 @@ def test_a_password_in_a_file_is_refused_and_not_repeated(root: Path, environ: d
     assert "persistence" in message or "identity" in message or "tui" in message
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[ingest]\nformats = ['nope']", ['ingest.formats: ["nope"]', "each item one of claude-code, codex"]),
+        ("[tui]\ntheme = 'nrod'", ['tui.theme: "nrod"', "one of acode-night, ", "did you mean nord"]),
+        ("[tui.keymap]\nsnyc = 'f5'", ['tui.keymap: "snyc"', "one of about, ", "did you mean sync"]),
+    ],
+)
+def test_a_name_that_nothing_has_is_refused_with_those_that_there_are(
+    root: Path, environ: dict[str, str], text: str, words: list[str]
+) -> None:
+    message = refused(root, environ, text)
+    assert str(workspace_config_path(root)) in message
+    assert all(word in message for word in words), message
+
+
+def test_a_log_level_that_there_is_not_is_refused(root: Path, environ: dict[str, str]) -> None:
+    for level in ("", "debug", "WARNING"):
+        load_settings(root, environ=environ | {"ACODE_LOG_LEVEL": level})
+    with pytest.raises(ConfigError, match=r'ACODE_LOG_LEVEL: "bogus".*one of debug, info, warning, error'):
+        load_settings(root, environ=environ | {"ACODE_LOG_LEVEL": "bogus"})
+
+
 def test_unknown_environment_settings_are_refused_others_ignored(root: Path, environ: dict[str, str]) -> None:
     load_settings(root, environ=environ | {"ACODE_WORKSPACE": "/x", "ACODE_LOG_LEVEL": "debug", "ACODE_X__Y": "1"})
     with pytest.raises(ConfigError, match="ACODE_TUI__PAGESIZE"):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acode_tui.config.choices import FORMATS
 from acode_tui.domain.errors import IngestError
 from acode_tui.domain.ids import imported_id
 from acode_tui.ingest import default_roots, discover
@@ -176,3 +177,7 @@ def test_a_stat_is_all_that_discovery_takes(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("builtins.open", refuse)
     monkeypatch.setattr(os, "open", refuse)
     assert len(find([tmp_path])) == 1
+
+
+def test_the_settings_know_every_format_that_can_be_read() -> None:
+    assert sorted(FORMATS) == sorted(formats())

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from acode_tui import logs
+from acode_tui.config.choices import LOG_LEVELS
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.redaction import Secret
 from acode_tui.logs.rotating import RotatingFile
@@ -153,3 +154,7 @@ def test_processes_that_share_a_file_lose_no_line_when_it_rotates(tmp_path: Path
     assert [process.returncode for process in running] == [0, 0, 0]
     lines = [line for each in path.parent.iterdir() for line in each.read_text().splitlines()]
     assert sorted(lines) == sorted(f"{name} {number:05}" for name in "abc" for number in range(200))
+
+
+def test_the_settings_know_every_level() -> None:
+    assert sorted(LOG_LEVELS) == sorted(logs.LEVELS)

@@ -9,8 +9,11 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 import acode_tui.tui
+from acode_tui.config.choices import KEY_IDS, THEMES
 from acode_tui.tui import bindings
 from acode_tui.tui.app import Dashboard
+from tests.tui.driving import over
+from tests.tui.fake import FakeWorkspace
 
 TABLES = {name: table for name, table in vars(bindings).items() if name.isupper() and isinstance(table, list)}
 
@@ -42,3 +45,12 @@ def test_every_key_can_be_remapped_and_told() -> None:
 def test_no_key_of_a_table_is_there_twice(name: str) -> None:
     keys = [key for binding in TABLES[name] for key in binding.key.split(",")]
     assert sorted(keys) == sorted(set(keys))
+
+
+def test_the_settings_know_the_id_of_every_key() -> None:
+    known = {each.id for _, each in bound()} | {each.id for table in TABLES.values() for each in table}
+    assert sorted(KEY_IDS) == sorted(filter(None, known))
+
+
+def test_the_settings_know_every_theme_that_is_offered(fake: FakeWorkspace) -> None:
+    assert sorted(THEMES) == sorted(over(fake).available_themes)
