@@ -30,6 +30,14 @@ def tighten(path: Path, mode: int) -> None:
             path.chmod(present & mode)
 
 
+def concede(path: Path, mode: int) -> None:
+    """Give what ``mode`` allows and is not there. Somebody else's file is left alone."""
+    with suppress(PermissionError, FileNotFoundError):
+        present = path.stat().st_mode & 0o777
+        if mode & ~present:
+            path.chmod(present | mode)
+
+
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """A new file, 0600 and synced, that takes ``path``'s place when the block ends well; nothing is left otherwise.

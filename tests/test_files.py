@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.files import make_private_folder, replacing, tighten
+from acode_tui.files import concede, make_private_folder, replacing, tighten
 
 
 def test_a_file_is_replaced_whole_or_stays_as_it_is(tmp_path: Path) -> None:
@@ -70,6 +70,15 @@ def test_tightening_takes_away_and_never_gives(tmp_path: Path) -> None:
     tighten(path, 0o600)
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     tighten(tmp_path / "nowhere", 0o600)
+
+
+def test_conceding_gives_and_never_takes_away(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"")
+    path.chmod(0o404)
+    concede(path, 0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    concede(tmp_path / "nowhere", 0o600)
 
 
 def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:

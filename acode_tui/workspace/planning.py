@@ -6,8 +6,9 @@ from pathlib import Path
 from acode_tui.config import Misconfigured, Settings, resolve_postgres
 from acode_tui.domain.errors import SyncError
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.sqlite.connection import has_content, open_reader
-from acode_tui.storage.sqlite.faults import require_content, translated
+from acode_tui.storage.sqlite.connection import has_content
+from acode_tui.storage.sqlite.faults import require_content
+from acode_tui.storage.sqlite.looking import look
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.sync import conflict as conflict_rules
 
@@ -50,9 +51,5 @@ async def _file_plan(root: Path, settings: Settings) -> TierMigrations:
     database = settings.persistence.sqlite.resolve(root)
     if not await asyncio.to_thread(_is_there, root, database, settings):
         return TierMigrations(tier="sqlite", to_version=known[-1].version, pending=tuple(m.version for m in known))
-    connection = await open_reader(database, timeout_seconds=settings.persistence.sqlite.timeout_seconds)
-    try:
-        with translated(f"cannot read {database}"):
-            return await connection.run(lambda raw: plan(raw, known))
-    finally:
-        await connection.close()
+    seconds = settings.persistence.sqlite.timeout_seconds
+    return await asyncio.to_thread(look, database, lambda raw: plan(raw, known), seconds=seconds)

@@ -23,9 +23,9 @@ from acode_tui.domain.errors import (
     TransactionError,
     ValidationError,
 )
-from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten
+from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, concede, make_private_folder, tighten
 from acode_tui.logs import enabled, get_logger
-from acode_tui.storage.sqlite.faults import opening, require_whole_pages
+from acode_tui.storage.sqlite.faults import may_write, opening, require_whole_pages
 
 T = TypeVar("T")
 
@@ -144,8 +144,10 @@ def require_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> No
 def prepare_file(path: Path) -> bool:
     """Make the directory 0700 and the file 0600, created so, tightened if looser. True if the file is new (AC-057).
 
-    SQLite gives the WAL and SHM files the mode of the database.
+    SQLite gives the WAL and SHM files the mode of the database. Those that were made while that was read-only would
+    keep everybody from writing for good: once the database may be written to, so may they.
     """
+    beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
     try:
         make_private_folder(path.parent)
         if path.parent.name == ".agent":
@@ -156,8 +158,11 @@ def prepare_file(path: Path) -> bool:
             if path.is_dir():
                 # Before anything is tightened: a folder without its x bits is of no use to anybody.
                 raise IsADirectoryError(errno.EISDIR, "it is a folder") from None
-            for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            for each in (path, *beside):
                 tighten(each, PRIVATE_FILE)
+            if may_write(path):
+                for each in beside:
+                    concede(each, PRIVATE_FILE)
             return path.stat().st_size == 0
         return True
     except OSError as error:

@@ -113,12 +113,17 @@ def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
         raise IntegrityError(f"cannot open {database}: {_cut_off(size, pages * page)}", hint=WAYS_OUT)
 
 
+def may_write(database: Path) -> bool:
+    """Whether this user may read and write the file itself; its folder is another question."""
+    return _may(database, os.R_OK | os.W_OK)
+
+
 def require_rights(database: Path) -> None:
     """Refuse a file that may only be looked at: SQLite would open it, and every write would fail.
 
     Raises DatabaseConnectionError.
     """
-    if not _may(database, os.R_OK | os.W_OK):
+    if not may_write(database):
         reason, hint = _refusal(database)
         raise DatabaseConnectionError(f"cannot open {database}: {reason}", hint=hint)
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.storage.sqlite.connection import connect_to, has_content
 from acode_tui.storage.sqlite.exclusive import share_if_known
-from acode_tui.storage.sqlite.faults import opening, require_content, translated
+from acode_tui.storage.sqlite.faults import may_write, opening, require_content, require_rights, translated
 
 T = TypeVar("T")
 
@@ -63,11 +63,13 @@ def look(
 def undone(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
     """A connection inside a write transaction that is always rolled back: for looks that SQLite takes for writes.
 
-    Raises TransactionError where another process kept the write lock for ``seconds``.
+    Raises TransactionError where another process kept the write lock for ``seconds``, and DatabaseConnectionError for a
+    file that may only be looked at.
     """
     with translated(f"cannot look into {path}", at_open=True), ExitStack() as stack:
         stack.enter_context(closing(share_if_known(path, timeout_seconds=seconds)))
         _require(path)
+        require_rights(path)
         if mode_to_look(path) == "ro":
             # Closed after the other one: as long as it is open, nothing is folded.
             guard = stack.enter_context(closing(connect_to(path, timeout_seconds=seconds, mode="ro")))
@@ -84,8 +86,8 @@ def undone(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
 def write_lock_wait(path: Path, *, seconds: float) -> float:
     """How long a writer waits for its turn right now, in seconds.
 
-    Raises TransactionError where that is longer than ``seconds``, or nobody could write: the disk is full, the file is
-    read-only.
+    Raises TransactionError where that is longer than ``seconds``, DiskFullError where the disk is full, and
+    DatabaseConnectionError where the file is read-only.
     """
     started = perf_counter()
     with undone(path, seconds=seconds):
@@ -112,7 +114,7 @@ def _connected(path: Path, seconds: float) -> sqlite3.Connection:
     try:
         return connect_to(path, timeout_seconds=seconds, mode=mode)
     except sqlite3.OperationalError as error:
-        if mode == "ro" or error.sqlite_errorcode & 0xFF not in _NO_PLACE:
+        if mode != "rw" or error.sqlite_errorcode & 0xFF not in _NO_PLACE:
             raise
         # A full disk or a read-only folder has no place for the WAL's index. Then nobody can be writing either.
         return connect_to(path, timeout_seconds=seconds, mode=_UNCHANGING)
@@ -120,7 +122,11 @@ def _connected(path: Path, seconds: float) -> sqlite3.Connection:
 
 def mode_to_look(path: Path) -> str:
     """How to open a file so that looking leaves it, and its folder, as they are."""
-    return "ro" if has_content(path.with_name(path.name + "-wal")) else "rw"
+    if has_content(path.with_name(path.name + "-wal")):
+        return "ro"
+    # SQLite would leave a WAL and an index beside a file that may only be read, with that file's mode:
+    # nobody could write any more, even once the file's own mode is set right.
+    return "rw" if may_write(path) else _UNCHANGING
 
 
 def _require(path: Path) -> None:

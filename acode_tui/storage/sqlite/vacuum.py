@@ -16,7 +16,7 @@ from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.exclusive import finish_replacement, holders, share_if_known
-from acode_tui.storage.sqlite.faults import opening, require_content
+from acode_tui.storage.sqlite.faults import opening, require_content, require_rights
 from acode_tui.storage.sqlite.looking import look
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.search import FTS_TABLES
@@ -74,6 +74,7 @@ def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told, h
     finish_replacement(database, timeout_seconds=timeout_seconds)
     with closing(share_if_known(database, timeout_seconds=timeout_seconds)):
         before = measure(database, seconds=timeout_seconds, go_on=go_on, has_lived=has_lived)
+        require_rights(database)
         _require_room(database, before)
         _require_patience(database, before, timeout_seconds)
         _sweep(database.parent)

@@ -21,12 +21,15 @@ from acode_tui.domain.errors import (
     IntegrityError,
     SchemaMismatchError,
 )
+from acode_tui.ops.vacuum import vacuum_file
 from acode_tui.storage.sqlite import faults
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.faults import opening_fault, require_content
-from acode_tui.storage.sqlite.looking import look
+from acode_tui.storage.sqlite.looking import look, undone
 from acode_tui.storage.sqlite.snapshot import back_up_file
-from acode_tui.workspace import open_workspace
+from acode_tui.storage.sqlite.soundness import check_file
+from acode_tui.storage.sqlite.vitals import FileVitals
+from acode_tui.workspace import migration_plan, open_workspace
 from tests.clocks import NOON
 from tests.storage.sqlite.parts import foreign
 
@@ -257,6 +260,46 @@ async def test_missing_rights_are_named_and_nothing_is_changed(
     assert told.message.startswith(f"cannot open {copy}: {words}")
     assert "owner and mode" in told.hint
     assert fingerprints(copy) == fingerprints(database)
+
+
+async def test_looking_at_a_read_only_file_leaves_nothing_beside_it_and_says_that_nobody_can_write(
+    database: Path, lent: Path, plain_settings: Settings
+) -> None:
+    """SQLite would leave a WAL and its index of the same mode, and nobody could write once the file's is set right."""
+    folder = lent / ".agent"
+    shutil.copytree(database.parent, folder)
+    copy = folder / database.name
+    before = {each.name for each in folder.iterdir()}
+    with _as_somebody_else(lent):
+        copy.chmod(0o400)
+        pulse = FileVitals(copy, seconds=5).pulse(thorough=True)
+        with pytest.raises(DatabaseConnectionError, match="you may not write to it"), undone(copy, seconds=5):
+            pass
+        found = {each.name: each for each in check_file(copy, deep=False, seconds=5, check=lambda: None)}
+        back_up_file(copy, lent / "backups", now=NOON)
+        (plan,) = await migration_plan(lent, plain_settings)
+        with pytest.raises(DatabaseConnectionError, match="you may not write to it"):
+            await vacuum_file(copy, timeout_seconds=5)
+        assert {each.name for each in folder.iterdir()} == before
+    assert pulse.damage == ()
+    assert isinstance(pulse.lock_wait, DatabaseConnectionError)
+    assert all(each.ok for each in found.values())
+    assert "you may not write to it" in found["search"].description
+    assert plan.pending == ()
+
+
+async def test_a_wal_that_was_made_while_the_file_was_read_only_keeps_nobody_from_writing(
+    database: Path, lent: Path, plain_settings: Settings
+) -> None:
+    folder = lent / ".agent"
+    shutil.copytree(database.parent, folder)
+    for suffix in ("-wal", "-shm"):
+        (folder / f"{database.name}{suffix}").touch(0o400)
+    with _as_somebody_else(lent):
+        async with open_workspace(lent, settings=plain_settings) as workspace:
+            await workspace.store.create_session("one more")
+            for suffix in ("", "-wal", "-shm"):
+                assert (folder / f"{database.name}{suffix}").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
