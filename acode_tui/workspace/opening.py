@@ -16,7 +16,14 @@ from acode_tui.files import PRIVATE_FOLDER, replacing, tighten
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.checkpoints import Checkpoints
-from acode_tui.storage.sqlite.connection import has_content, open_reader, open_writer, prepare_file, require_sqlite
+from acode_tui.storage.sqlite.connection import (
+    has_content,
+    make_private,
+    open_reader,
+    open_writer,
+    prepare_file,
+    require_sqlite,
+)
 from acode_tui.storage.sqlite.exclusive import share
 from acode_tui.storage.sqlite.faults import require_content, require_rights, translated
 from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
@@ -56,9 +63,13 @@ async def open_workspace(
         hold = await asyncio.to_thread(share, database, timeout_seconds=timeout)
         stack.callback(hold.close)
         is_new = await asyncio.to_thread(_prepared, root, database, settings)
-        connection = await open_writer(
-            database, timeout_seconds=timeout, check=lambda connection: look_over(connection, known)
-        )
+
+        def check(connection: sqlite3.Connection) -> None:
+            look_over(connection, known)
+            make_private(database)
+            tighten(root / AGENT_DIR, PRIVATE_FOLDER)
+
+        connection = await open_writer(database, timeout_seconds=timeout, check=check)
         clock = MonotonicClock(wall)
         writer = Writer(connection, clock, Checkpoints(database, timeout_seconds=timeout), timeout_seconds=timeout)
         stack.push_async_callback(writer.close)
@@ -128,7 +139,10 @@ def _migrated(
 
 
 def _prepared(root: Path, database: Path, settings: Settings) -> bool:
-    """Make what is missing, with the modes it should have; True if the file is new. Raises AcodeError."""
+    """Make what is missing, with the modes it should have; True if the file is new. Raises AcodeError.
+
+    What is there keeps its mode until the file has been looked at.
+    """
     agent_dir = root / AGENT_DIR
     if not has_content(database):
         from acode_tui.ops.lived import has_lived
@@ -136,7 +150,6 @@ def _prepared(root: Path, database: Path, settings: Settings) -> bool:
         require_content(database, has_lived=has_lived(root, settings))
     is_new = prepare_file(database)
     require_rights(database)
-    tighten(agent_dir, PRIVATE_FOLDER)
     if is_new:
         _keep_out_of_git(agent_dir)
     return is_new

@@ -142,26 +142,22 @@ def require_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> No
 
 
 def prepare_file(path: Path) -> bool:
-    """Make the directory 0700 and the file 0600, created so, tightened if looser. True if the file is new (AC-057).
+    """Make the file 0600 in a directory 0700, created so. True if the file is new (AC-057).
 
-    SQLite gives the WAL and SHM files the mode of the database. Those that were made while that was read-only would
-    keep everybody from writing for good: once the database may be written to, so may they.
+    One that is there keeps its mode, for it may be another program's: see ``make_private``. But a WAL and a SHM that
+    were made while it was read-only would keep everybody from writing for good: once it may be written to, so may they.
     """
-    beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
     try:
         make_private_folder(path.parent)
-        if path.parent.name == ".agent":
+        if path.parent.name == ".agent" and not os.path.lexists(path):
             tighten(path.parent, PRIVATE_FOLDER)
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
         except FileExistsError:
             if path.is_dir():
-                # Before anything is tightened: a folder without its x bits is of no use to anybody.
                 raise IsADirectoryError(errno.EISDIR, "it is a folder") from None
-            for each in (path, *beside):
-                tighten(each, PRIVATE_FILE)
             if may_write(path):
-                for each in beside:
+                for each in _beside(path):
                     concede(each, PRIVATE_FILE)
             return path.stat().st_size == 0
         return True
@@ -170,6 +166,22 @@ def prepare_file(path: Path) -> bool:
             f"cannot open {path}: {error.strerror or error}",
             hint="choose another place with --workspace or persistence.sqlite.path",
         ) from error
+
+
+def make_private(path: Path) -> None:
+    """Tighten the modes of a workspace's file, and of what lies beside it, where they are looser than 0600 (AC-057).
+
+    Only once the file is known to be a workspace's: others may be meant to use another program's. SQLite gives the WAL
+    and SHM files that it makes the mode of the database.
+    """
+    if path.parent.name == ".agent":
+        tighten(path.parent, PRIVATE_FOLDER)
+    for each in (path, *_beside(path)):
+        tighten(each, PRIVATE_FILE)
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
 
 
 async def open_writer(

@@ -251,6 +251,28 @@ async def test_another_programs_database_is_refused_untouched(
     assert fingerprint(path) == before
 
 
+@pytest.mark.ac("AC-057")
+@pytest.mark.parametrize("damage", [_garbage, _truncated, None], ids=["garbage", "truncated", "foreign"])
+@pytest.mark.usefixtures("umask_022")
+async def test_what_is_refused_keeps_its_mode(damage: object, tmp_path: Path, plain_settings: Settings) -> None:
+    """Others may be meant to use it: it is theirs, or not known to be ours."""
+    path = tmp_path / ".agent" / "workspace.db"
+    if damage is None:
+        path.parent.mkdir()
+        with foreign(path) as connection:
+            connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    else:
+        async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+            await workspace.store.create_session("x")
+        damage(path)  # type: ignore[operator]
+    path.chmod(0o644)
+    path.parent.chmod(0o755)
+    with pytest.raises(AcodeError):
+        async with open_workspace(tmp_path, settings=plain_settings):
+            pass
+    assert (mode(path), mode(path.parent)) == (0o644, 0o755)
+
+
 def _make_newer(path: Path) -> None:
     with foreign(path) as connection:
         connection.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
