@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from acode_tui.storage.sqlite import soundness
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from tests.cli.conftest import Recorded, Run, answer
 from tests.cli.test_status import trace
@@ -74,6 +75,30 @@ def test_each_damage_has_its_finding(
     assert set(found) == {name}
     assert word in found[name]
     assert trace(root) == before
+
+
+def test_a_lost_table_is_damage_that_a_check_explains(run: Run, recorded: Recorded, root: Path) -> None:
+    change(root, "PRAGMA foreign_keys = OFF", "DROP TABLE artifacts")
+    result = run("session", "list")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ACODE-DB-007: ")
+    assert "the file has lost a table: artifacts" in result.stderr
+    assert "`acode-tui db check`" in result.stderr
+    assert "artifacts is missing" in bad(run)["tables"]
+
+
+def test_a_search_that_cannot_have_the_write_lock_is_not_waited_for_as_long_as_a_write(
+    run: Run, recorded: Recorded, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert soundness.SEARCH_WAIT_SECONDS <= 2
+    monkeypatch.setattr(soundness, "SEARCH_WAIT_SECONDS", 0.01)
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        found = answer(run("db", "check", "--json"))
+    (search,) = (each for each in found["checks"] if each["name"] == "search")
+    assert search["ok"] is True
+    assert search["description"].startswith("not compared within 0.01 s: ")
+    assert "write lock" in search["description"]
 
 
 def test_a_child_without_its_parent_is_found(run: Run, recorded: Recorded, root: Path) -> None:

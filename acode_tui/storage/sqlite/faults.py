@@ -5,6 +5,7 @@ the locks that this process's connections hold on it.
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ WAYS_OUT = (
 )
 _NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
 """How SQLite words it where the file system does not say that it is full: for the WAL's index, for a limit."""
+
+_LOST = re.compile(r"no such (table|column): (.+)")
+"""What SQLite says where a migration has made what is not there: nobody takes that away but another program."""
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
@@ -47,6 +51,11 @@ def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> Acod
         return DiskFullError(f"{what}: the disk takes no more: it is full, or a quota or limit of file size is reached")
     if primary == sqlite3.SQLITE_READONLY:
         return TransactionError(f"{what}: the database is read-only", hint="check the file's owner and mode")
+    lost = _LOST.match(str(error)) if primary == sqlite3.SQLITE_ERROR else None
+    if lost is not None:
+        return IntegrityError(
+            f"{what}: the file has lost a {lost[1]}: {lost[2]}", hint="see what else is wrong with `acode-tui db check`"
+        )
     if at_open or primary == sqlite3.SQLITE_CANTOPEN:
         return DatabaseConnectionError(f"{what}: {error}")
     if primary == sqlite3.SQLITE_CONSTRAINT:
