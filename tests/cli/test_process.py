@@ -147,7 +147,7 @@ def test_a_current_folder_that_is_gone_is_said_so(tmp_path: Path) -> None:
 def test_an_unknown_log_level_in_the_environment_is_one_line(root: Path) -> None:
     result = call("--workspace", str(root), "session", "list", environment={"ACODE_LOG_LEVEL": "loud"})
     assert result.returncode == 1
-    assert result.stderr.startswith("error: ACODE-CONFIG-001: ACODE_LOG_LEVEL: \"loud\" is not allowed")
+    assert result.stderr.startswith('error: ACODE-CONFIG-001: ACODE_LOG_LEVEL: "loud" is not allowed')
     assert result.stderr.count("\n") == 1
 
 
