@@ -250,7 +250,7 @@ class _Passage:
         for each in ids:
             await self._apart(self._runs.walk(each, lambda rows: self._consume(rows, sink)))
             self._done += 1
-            self._report()
+            self._report(self._rows)
 
     async def _apart(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for work in another thread. Cancelled, it is told to stop, and waited for: the sink is still in use."""
@@ -276,17 +276,18 @@ class _Passage:
             self._rows += 1
             if self._rows % _ROWS_A_REPORT == 0 or monotonic() - self._reported >= _SECONDS_A_REPORT:
                 self._reported = monotonic()
-                self._loop.call_soon_threadsafe(self._report)
+                # The count goes along: by the time the loop is told, the thread may be hundreds of rows further.
+                self._loop.call_soon_threadsafe(self._report, self._rows)
 
-    def _report(self) -> None:
+    def _report(self, rows: int) -> None:
         if self._progress is not None:
             total = self._rows_total
             self._progress(
                 ExportProgress(
                     sessions_done=self._done,
                     sessions_total=max(self._total, self._done),
-                    rows=self._rows,
+                    rows=rows,
                     # Somebody may have written to the run since its rows were counted.
-                    rows_total=None if total is None else max(total, self._rows),
+                    rows_total=None if total is None else max(total, rows),
                 )
             )
