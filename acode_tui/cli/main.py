@@ -1,6 +1,8 @@
 """The command group: options that stand before a command, and the dashboard where there is none."""
 
 import os
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -120,4 +122,7 @@ def _give_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run the program and exit."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A file may have any bytes for its name: they go out as they came in.
+        sys.stdout.reconfigure(errors="surrogateescape")
     cli.main()

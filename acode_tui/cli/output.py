@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import click
 
-from acode_tui.domain.codec import encode_json
+from acode_tui.domain.codec import encode_json, to_plain
 from acode_tui.domain.display import cell_width, clean, fit
+from acode_tui.domain.text import escape_json
 
 GAP = 2
 _LONGEST_CELL = 2000
@@ -42,8 +43,12 @@ class Column(NamedTuple):
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON."""
-    click.echo(encode_json(value))
+    """One line of JSON. Where a file in it has a name that is not UTF-8, all its text is as ``text.escape`` has it."""
+    try:
+        line = encode_json(value)
+    except UnicodeEncodeError:
+        line = encode_json(escape_json(to_plain(value)))
+    click.echo(line)
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, err: bool = False) -> None:

@@ -12,7 +12,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from acode_tui.config.settings import Settings
 from acode_tui.domain.errors import ConfigError, ValidationError
+from acode_tui.domain.text import is_storable
 
 _PASSWORD_KEY = re.compile(r"(^|[._-])(password|passwd|pwd|pass|secret)$", re.IGNORECASE)
 _TRUE = ("true", "yes", "on", "1")
@@ -88,6 +89,9 @@ def check(key: Key, value: object) -> Any:
     """The value, converted to the setting's type. Raises ConfigError."""
     if isinstance(value, float) and not math.isfinite(value):
         raise refusal(key, value)
+    if not all(map(is_storable, texts(value))):
+        # NUL, which no path may hold, or what the environment gave as bytes of another encoding: no file holds that.
+        raise refusal(key, value, "write it as UTF-8, without NUL")
     try:
         converted = msgspec.convert(value, type=key.type, strict=True)
     except msgspec.ValidationError:
@@ -101,6 +105,19 @@ def check(key: Key, value: object) -> Any:
                 # Nobody of that name has a home here.
                 raise refusal(key, path)
     return converted
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every string in a value, names of a table too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from texts(name)
+            yield from texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts(item)
 
 
 def _require_choices(key: Key, value: Any) -> None:
@@ -271,7 +288,8 @@ def format_value(value: object) -> str:
         pairs = (f"{format_value(str(name))} = {format_value(item)}" for name, item in value.items())
         return "{ " + ", ".join(pairs) + " }" if value else "{}"
     if isinstance(value, str):
-        return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+        shown = value.encode("utf-8", "backslashreplace")  # a value that is refused may hold lone surrogates
+        return msgspec.json.encode(shown.decode()).decode().replace("\x7f", "\\u007f")
     return str(value)
 
 

@@ -143,7 +143,7 @@ def read_bytes(path: Path) -> bytes:
 
 def check_file_value(key: keys.Key, value: object) -> Any:
     """A value that stands, or is to stand, in a file: converted, and without a password. Raises ConfigError."""
-    for text in _strings(value):
+    for text in keys.texts(value):
         if not key.regex and has_password(text):
             raise ConfigError(
                 f"{key.name}: an address with a password may not stand in a file",
@@ -185,18 +185,6 @@ def _flatten(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
         else:
             key = keys.find(dotted)
             yield dotted, check_file_value(key, value)
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from _strings(name)
-            yield from _strings(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _strings(item)
 
 
 def _environment_values(environ: Mapping[str, str]) -> dict[str, Any]:

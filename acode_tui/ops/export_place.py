@@ -12,6 +12,7 @@ from typing import IO
 import msgspec
 
 from acode_tui.domain.errors import ExportError
+from acode_tui.domain.text import escape_json
 from acode_tui.files import make_private_folder, replacing
 
 DIRECTORY = "exports"
@@ -53,7 +54,7 @@ def log_path(path: Path) -> Path:
 def write_log(path: Path, content: object) -> None:
     """A redaction log, whole or not at all."""
     with replacing(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+        file.write(msgspec.json.format(msgspec.json.encode(escape_json(content)), indent=2) + b"\n")
 
 
 def size_of(path: Path) -> int:

@@ -14,6 +14,7 @@ import click
 import pytest
 
 from acode_tui.cli.main import cli
+from acode_tui.domain.text import unescape
 from tests.cli.conftest import Recorded
 
 PROGRAM = [sys.executable, "-m", "acode_tui"]
@@ -175,6 +176,27 @@ def test_a_damaged_database_is_one_line_and_stays_as_it_is(root: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("error: ACODE-DB-007: ")
     assert database.read_bytes() == before
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_named_so_that_it_can_be_had_back(root: Path, recorded: Recorded) -> None:
+    folder = os.fsencode(root) + b"\xe9"
+    os.rename(root, folder)
+    before = [*PROGRAM, "--workspace", os.fsdecode(folder)]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+
+    def out(*arguments: str) -> bytes:
+        return subprocess.run([*before, *arguments], capture_output=True, check=True, env=strict).stdout
+
+    assert out("config", "init") == folder + b"/.agent/config.toml\n"
+    assert b"\xe9/.agent/config.toml" in out("config", "set", "tui.page_size", "20")
+    told = json.loads(out("config", "path", "--json"))
+    assert os.fsencode(unescape(told["workspace"])) == folder + b"/.agent/config.toml"
+    for format_ in ("csv", "json"):
+        target = os.fsdecode(folder + b"/\xe9" + format_.encode())
+        told = json.loads(out("db", "export", "--format", format_, "--output", target, "--json"))
+        assert unescape(told["path"]) == target
+        log = json.loads(Path(unescape(told["redactionLog"])).read_text())
+        assert unescape(log["export"]) == Path(target).name
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")

@@ -106,6 +106,14 @@ def test_a_refusal_names_key_value_and_what_is_allowed(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("text", ["caf\udce9", "a\x00b"])
+def test_text_that_no_file_can_hold_is_refused_in_words_that_can_be_printed(text: str) -> None:
+    for name, value in (("identity.user", text), ("backup.directory", text), ("tui.keymap", f"{{ x = {text!r} }}")):
+        with pytest.raises(ConfigError, match=name) as caught:
+            keys.parse(keys.find(name), value)
+        str(caught.value).encode("utf-8")
+
+
 @pytest.mark.ac("AC-028")
 @pytest.mark.parametrize("size", [0, -1])
 def test_pool_size_of_nothing_is_refused(root: Path, environ: dict[str, str], size: int) -> None:
