@@ -15,6 +15,9 @@ from acode_tui.domain.times import format_time, parse_time
 
 SortKey = Literal["updated", "created", "state"]
 
+MAX_PAGE = 200
+"""Rows a page at most."""
+
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 _FIRST_STAMP = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -33,6 +36,14 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     def is_end(self) -> bool:
         """Whether no row comes behind it."""
         return self.id == _NO_ID and self.stamp == format_time(_FIRST_STAMP)
+
+
+def check_page(limit: int, after: str | None, before: str | None) -> None:
+    """Raises ValidationError for what no page can be read by: a bad limit, or a cursor on either side."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise ValidationError("limit", f"is {limit}; a page holds 1 to {MAX_PAGE}")
+    if after is not None and before is not None:
+        raise ValidationError("cursor", "after and before cannot be given together")
 
 
 def encode_cursor(sort: SortKey, stamp: datetime, row_id: str, state: str = "") -> str:

@@ -12,14 +12,13 @@ from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.domain.times import parse_time
-from acode_tui.storage.cursors import Place, cursor_of, decode_cursor
+from acode_tui.storage.cursors import Place, check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres.identifiers import is_uuid
 from acode_tui.storage.postgres.rows import entity_values, select_list
 from acode_tui.storage.postgres.search import text_condition, word_patterns
 from acode_tui.storage.postgres.types import Connection
 
-MAX_PAGE = 200
 COUNT_CAP = 10_000
 """Beyond this many, a page is reported without a total."""
 
@@ -114,10 +113,7 @@ async def read_page(
     before: str | None,
 ) -> SessionPage:
     """One page. Raises ValidationError for a bad limit or cursor."""
-    if not 1 <= limit <= MAX_PAGE:
-        raise ValidationError("limit", f"is {limit}; a page holds 1 to {MAX_PAGE}")
-    if after is not None and before is not None:
-        raise ValidationError("cursor", "after and before cannot be given together")
+    check_page(limit, after, before)
     query = _Query(schema, given)
     if before is not None:
         query.beyond(before, ">")

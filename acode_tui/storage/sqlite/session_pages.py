@@ -7,16 +7,14 @@ import sqlite3
 
 import msgspec
 
-from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.cursors import cursor_of, decode_cursor
+from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite.session_counts import by_state
 from acode_tui.storage.sqlite.session_ranges import Place, Range, count_rows, filtered, span_of, spans_by_state
 from acode_tui.storage.sqlite.session_search import TextSearch
 from acode_tui.storage.sqlite.summaries import read_summaries
 
-MAX_PAGE = 200
 COUNTED_ENTRIES = 5_000
 """A total that no counter knows is given where it takes looking at no more index entries than this."""
 
@@ -30,10 +28,7 @@ def read_page(
     before: str | None,
 ) -> SessionPage:
     """One page. Raises ValidationError for a bad limit or cursor."""
-    if not 1 <= limit <= MAX_PAGE:
-        raise ValidationError("limit", f"is {limit}; a page holds 1 to {MAX_PAGE}")
-    if after is not None and before is not None:
-        raise ValidationError("cursor", "after and before cannot be given together")
+    check_page(limit, after, before)
     rows = _Rows(connection, given)
     if before is not None:
         found, total = rows.beyond(limit + 1, before=before)
