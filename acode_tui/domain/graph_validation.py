@@ -29,6 +29,8 @@ _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 def validate_graph(graph: SessionGraph, limits: Limits) -> None:
     """Raise ValidationError naming the first field that may not be stored."""
+    if not isinstance(graph, SessionGraph):
+        raise ValidationError("graph", f"must be a SessionGraph, not {type(graph).__name__}")
     require_uuid(graph.workspace_id, "workspace_id")
     require_text(graph.task_description, "task_description", max_chars=MAX_DESCRIPTION_CHARS)
     require_metadata(graph.metadata, "metadata", limits)

@@ -79,6 +79,13 @@ def require_content(content: bytes, field: str, limits: Limits) -> bytes:
     return data
 
 
+def require_id(value: str) -> str:
+    """An id to look up: any string, since one that names nothing is merely not found."""
+    if not isinstance(value, str):
+        raise ValidationError("id", f"must be a string, not {type(value).__name__}")
+    return value
+
+
 def require_uuid(value: str, field: str) -> str:
     """A UUID in its canonical lower-case form."""
     try:

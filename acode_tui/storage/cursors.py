@@ -40,6 +40,11 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 def check_page(limit: int, after: str | None, before: str | None) -> None:
     """Raises ValidationError for what no page can be read by: a bad limit, or a cursor on either side."""
+    if not isinstance(limit, int):
+        raise ValidationError("limit", f"must be an integer, not {type(limit).__name__}")
+    for name, cursor in (("after", after), ("before", before)):
+        if cursor is not None and not isinstance(cursor, str):
+            raise ValidationError(name, f"must be a cursor or None, not {type(cursor).__name__}")
     if not 1 <= limit <= MAX_PAGE:
         raise ValidationError("limit", f"is {limit}; a page holds 1 to {MAX_PAGE}")
     if after is not None and before is not None:

@@ -199,6 +199,48 @@ class ReaderConformance:
         assert (len(page), page.next_cursor, page.previous_cursor, page.total) == (0, None, None, 0)
         assert await reader.count() == 0
 
+    async def test_what_is_asked_with_a_wrong_type_or_name_is_refused_by_name(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
+        await seed([make_run(HERE)])
+        wrong: list[tuple[str, Any]] = [
+            ("states", SessionFilter(states=["Finished"])),  # type: ignore[list-item]
+            ("states", SessionFilter(states="Planning")),  # type: ignore[arg-type]
+            ("text", SessionFilter(text=5)),  # type: ignore[arg-type]
+            ("user", SessionFilter(user=5)),  # type: ignore[arg-type]
+            ("workspace", SessionFilter(workspace=5)),  # type: ignore[arg-type]
+            ("since", SessionFilter(since="2026-01-05")),  # type: ignore[arg-type]
+            ("until", SessionFilter(until=T0.replace(tzinfo=None))),
+            ("sort", SessionFilter(sort="size")),  # type: ignore[arg-type]
+            ("filter", "Planning"),
+        ]
+        for name, given in wrong:
+            for asked in (reader.list(given), reader.count(given), reader.count_by_state(given)):
+                with pytest.raises(ValidationError, match=f"{name}: "):
+                    await asked
+        pages: list[dict[str, Any]] = [{"limit": "9"}, {"limit": 1.5}, {"limit": None}, {"after": 5}, {"before": b"x"}]
+        for page in pages:
+            with pytest.raises(ValidationError, match=f"{next(iter(page))}: "):
+                await reader.list(**page)
+        ids: list[Any] = [None, 5, b"x"]
+        for wrong_id in ids:
+            for read in (
+                reader.get(wrong_id),
+                reader.get_events(wrong_id),
+                reader.get_with_hierarchy(wrong_id),
+                reader.get_artifact(wrong_id),
+                reader.get_artifact_content(wrong_id),
+                reader.resolve_id(EntityType.SESSION, wrong_id),
+            ):
+                with pytest.raises(ValidationError, match="id: must be a string"):
+                    await read
+
+    async def test_states_may_be_asked_for_by_name(self, reader: RunStateReader, seed: Seed) -> None:
+        run = make_run(HERE)
+        await seed([run])
+        named: Any = [run.state.value]
+        assert described(await reader.list(SessionFilter(states=named))) == [run.task_description]
+
     async def test_a_bad_limit_or_cursor_is_refused_by_name(self, reader: RunStateReader, seed: Seed) -> None:
         await seed([_bare("a"), _bare("b")])
         for limit in (0, -1, 201):

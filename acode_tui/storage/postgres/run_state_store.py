@@ -20,6 +20,8 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.validation import require_id
+from acode_tui.storage.filters import require_filter
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres import session_counts, session_pages
 from acode_tui.storage.postgres.connection import ReadPool
@@ -27,7 +29,6 @@ from acode_tui.storage.postgres.identifiers import is_uuid, quoted_schema
 from acode_tui.storage.postgres.rows import entity_from_row, entity_values, select_list
 from acode_tui.storage.postgres.types import Connection
 
-_EVERYTHING = SessionFilter()
 _DASHES = (8, 13, 18, 23)
 
 _Nodes = dict[str, list[Any]]
@@ -61,25 +62,29 @@ class PostgresRunStateStore:
         before: str | None = None,
     ) -> SessionPage:
         """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
+        given = require_filter(filter)
         async with self._pool.connection() as connection:
             return await session_pages.read_page(
-                connection, self._schema, filter or _EVERYTHING, limit=limit, after=after, before=before
+                connection, self._schema, given, limit=limit, after=after, before=before
             )
 
     async def count(self, filter: SessionFilter | None = None) -> int:
         """How many sessions fit, exactly."""
+        given = require_filter(filter)
         async with self._pool.connection() as connection:
-            return await session_pages.count(connection, self._schema, filter or _EVERYTHING)
+            return await session_pages.count(connection, self._schema, given)
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         """How many fit of each state, its own states aside, where there are not very many."""
+        given = require_filter(filter)
         async with self._pool.connection() as connection:
-            return await session_counts.by_state(connection, self._schema, filter or _EVERYTHING)
+            return await session_counts.by_state(connection, self._schema, given)
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
         """How many stand before the page after a cursor, where that is cheap."""
+        given = require_filter(filter)
         async with self._pool.connection() as connection:
-            return await session_counts.before(connection, self._schema, filter, cursor)
+            return await session_counts.before(connection, self._schema, given, cursor)
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""
@@ -114,7 +119,7 @@ class PostgresRunStateStore:
     async def get_artifact_content(self, artifact_id: str) -> bytes:
         """An artifact's bytes. Raises NotFoundError, or IntegrityError where they do not fit their hash."""
         async with self._pool.connection() as connection:
-            row = is_uuid(artifact_id) and await connection.fetchrow(
+            row = is_uuid(require_id(artifact_id)) and await connection.fetchrow(
                 f"SELECT content, content_hash FROM {self._schema}.artifacts WHERE id = $1",  # noqa: S608
                 artifact_id,
             )
@@ -127,7 +132,7 @@ class PostgresRunStateStore:
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
         """The one id that begins so. Raises NotFoundError, AmbiguousIdError, ValidationError."""
-        start = prefix.strip().lower()
+        start = require_id(prefix).strip().lower()
         if not start or len(start) > 36 or not set(start) <= set("0123456789abcdef-"):
             raise ValidationError("id", "must be a UUID or the beginning of one")
         what = kind.value.replace("_", " ")
@@ -148,7 +153,7 @@ class PostgresRunStateStore:
 
     async def _one(self, connection: Connection, kind: EntityType, entity_id: str) -> Entity:
         table = TABLES[kind]
-        row = is_uuid(entity_id) and await connection.fetchrow(
+        row = is_uuid(require_id(entity_id)) and await connection.fetchrow(
             f"SELECT {select_list(table)} FROM {self._schema}.{table.name} WHERE id = $1",  # noqa: S608
             entity_id,
         )

@@ -18,7 +18,7 @@ from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.text import is_storable
 from acode_tui.domain.times import format_time
-from acode_tui.domain.validation import require_json
+from acode_tui.domain.validation import require_id, require_json
 from acode_tui.storage.sqlite import rows
 
 E = TypeVar("E", bound=Entity)
@@ -64,7 +64,7 @@ _STAMP = {kind: table.column_names.index("updated_at") for kind, table in TABLES
 
 def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> Entity:
     """The row as it is now. Raises NotFoundError."""
-    found = rows.fetch(connection, kind, entity_id)
+    found = rows.fetch(connection, kind, require_id(entity_id))
     if found is None:
         raise NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
     return found

@@ -18,6 +18,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.text import escape
 from acode_tui.domain.times import format_time, parse_time
+from acode_tui.domain.validation import require_order
 from acode_tui.storage.ports import OutboxRecord, OutboxStats, OutboxStatus
 from acode_tui.storage.sqlite import entity_writes as writes
 from acode_tui.storage.sqlite.readers import Readers
@@ -154,7 +155,8 @@ class SqliteOutbox:
         return await self._writer.run(unit)
 
     async def get_pending(self, limit: int) -> tuple[OutboxRecord, ...]:
-        """Records due now, oldest first (AC-038)."""
+        """Records due now, oldest first (AC-038). Raises ValidationError for a bad limit."""
+        require_order(limit, "limit")
         now = format_time(self._wall())
         return await self._readers.run(
             lambda connection: tuple(record(row) for row in connection.execute(PENDING, (now, limit)))

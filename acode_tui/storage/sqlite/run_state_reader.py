@@ -17,6 +17,8 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.validation import require_id
+from acode_tui.storage.filters import require_filter
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite import rows, session_counts, session_pages
 from acode_tui.storage.sqlite.entity_writes import require
@@ -30,7 +32,6 @@ _BY_PREFIX = {
     kind: f"SELECT id FROM {table.name} WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"  # noqa: S608
     for kind, table in TABLES.items()
 }
-_EVERYTHING = SessionFilter()
 
 
 def _node(kind: EntityType, *made: Any, order: str = '"order", rowid') -> tuple[Callable[..., Any], int, str]:
@@ -70,24 +71,25 @@ class SqliteRunStateReader:
         before: str | None = None,
     ) -> SessionPage:
         """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
-        given = filter or _EVERYTHING
+        given = require_filter(filter)
         return await self._readers.run(
             lambda connection: session_pages.read_page(connection, given, limit=limit, after=after, before=before)
         )
 
     async def count(self, filter: SessionFilter | None = None) -> int:
         """How many sessions fit, exactly."""
-        given = filter or _EVERYTHING
+        given = require_filter(filter)
         return await self._readers.run(lambda connection: session_pages.count(connection, given))
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         """How many fit of each state, its own states aside, where the counters know."""
-        given = filter or _EVERYTHING
+        given = require_filter(filter)
         return await self._readers.run(lambda connection: session_counts.by_state(connection, given))
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
         """How many stand before the page after a cursor, where that is cheap."""
-        return await self._readers.run(lambda connection: session_counts.before(connection, filter, cursor))
+        given = require_filter(filter)
+        return await self._readers.run(lambda connection: session_counts.before(connection, given, cursor))
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""
@@ -109,6 +111,7 @@ class SqliteRunStateReader:
 
     async def get_artifact_content(self, artifact_id: str) -> bytes:
         """An artifact's bytes. Raises NotFoundError, or IntegrityError where they do not fit their hash."""
+        require_id(artifact_id)
         row: tuple[bytes, str] | None = await self._readers.run(
             lambda connection: connection.execute(_CONTENT, (artifact_id,)).fetchone()
         )
@@ -121,7 +124,7 @@ class SqliteRunStateReader:
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
         """The one id that begins so. Raises NotFoundError, AmbiguousIdError, ValidationError."""
-        start = prefix.strip().lower()
+        start = require_id(prefix).strip().lower()
         if not start or len(start) > 36 or not set(start) <= set("0123456789abcdef-"):
             raise ValidationError("id", "must be a UUID or the beginning of one")
         ends = (start, start + "g")
@@ -136,7 +139,7 @@ class SqliteRunStateReader:
 
 def read_graph(connection: sqlite3.Connection, session_id: str) -> SessionGraph:
     """A whole run in the connection's present snapshot. Raises NotFoundError."""
-    row = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
+    row = connection.execute(rows.SELECT[EntityType.SESSION], (require_id(session_id),)).fetchone()
     if row is None:
         raise NotFoundError(f"there is no session {session_id[:64]!r}")
     artifacts = _children(connection, session_id, EntityType.ARTIFACT, {})

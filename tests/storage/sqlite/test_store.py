@@ -118,6 +118,29 @@ async def test_a_refusal_changes_nothing(
     assert contents(parts.path) == before
 
 
+async def test_a_write_with_a_wrong_type_is_refused_by_name_and_changes_nothing(parts: Parts) -> None:
+    store = parts.store
+    session = await store.create_session("x")
+    before = contents(parts.path)
+    wrong: Any = None
+    for name, refused in (
+        ("reason", store.transition_session(session.id, SessionState.FAILED, reason=wrong)),
+        ("reason", store.transition_session(session.id, SessionState.PLANNING, reason=wrong)),
+        ("id", store.transition_session(wrong, SessionState.PLANNING)),
+        ("id", store.add_task(wrong, "x")),
+        ("id", store.add_step(wrong, "x")),
+        ("id", store.add_tool_call(wrong, "x")),
+        ("id", store.start_tool_call(wrong)),
+        ("graph", store.save(wrong)),
+        ("graph", store.save(session)),  # type: ignore[arg-type]
+        ("limit", parts.outbox.get_pending(wrong)),
+        ("limit", parts.outbox.get_pending(-1)),
+    ):
+        with pytest.raises(ValidationError, match=f"{name}: "):
+            await refused
+    assert contents(parts.path) == before
+
+
 async def test_paused_resumes_what_it_was(parts: Parts) -> None:
     session = await parts.store.create_session("x")
     await parts.store.add_task(session.id, "task")

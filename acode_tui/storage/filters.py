@@ -1,0 +1,56 @@
+"""What may be asked of a list of sessions, on both tiers: looked at once, before a statement is made of it.
+
+Whatever else would come out of a driver, or out of a look-up, is a ValidationError that names the parameter.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, get_args
+
+import msgspec
+
+from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.states import SessionState
+from acode_tui.domain.times import require_utc
+from acode_tui.storage.cursors import SortKey
+from acode_tui.storage.ports import SessionFilter
+
+_EVERYTHING = SessionFilter()
+_ORDERS = get_args(SortKey)
+
+
+def require_filter(given: Any) -> SessionFilter:
+    """The filter, its states as members: they may be given by name. None stands for every session.
+
+    Raises ValidationError.
+    """
+    if given is None:
+        return _EVERYTHING
+    if not isinstance(given, SessionFilter):
+        raise ValidationError("filter", f"must be a SessionFilter, not {type(given).__name__}")
+    for name in ("text", "user", "workspace"):
+        value = getattr(given, name)
+        if value is not None and not isinstance(value, str):
+            raise ValidationError(name, f"must be a string or None, not {type(value).__name__}")
+    for name in ("since", "until"):
+        moment = getattr(given, name)
+        if moment is not None:
+            if not isinstance(moment, datetime):
+                raise ValidationError(name, f"must be a datetime or None, not {type(moment).__name__}")
+            require_utc(moment, name)
+    if given.sort not in _ORDERS:
+        raise ValidationError("sort", f"must be one of {', '.join(_ORDERS)}")
+    states = _states(given.states)
+    return given if states == given.states else msgspec.structs.replace(given, states=states)
+
+
+def _states(given: Any) -> tuple[SessionState, ...]:
+    if given is None:
+        return ()
+    # A lone name is a sequence of letters.
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValidationError("states", "must be a sequence of states")
+    try:
+        return tuple(SessionState(state) for state in given)
+    except ValueError:
+        raise ValidationError("states", f"must be of {', '.join(SessionState)}") from None
