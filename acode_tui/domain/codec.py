@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from acode_tui.domain.entities import Entity, SessionGraph
+from acode_tui.domain.plain import plain_scalar
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.times import format_time
 
 T = TypeVar("T")
 
-_encoder = msgspec.json.Encoder()
-_sorted_encoder = msgspec.json.Encoder(order="sorted")
+_encoder = msgspec.json.Encoder(enc_hook=plain_scalar)
+_sorted_encoder = msgspec.json.Encoder(enc_hook=plain_scalar, order="sorted")
 _PLAN = {
     kind: tuple((column.name, column.json, column.kind) for column in table.columns) for kind, table in TABLES.items()
 }

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.plain import plain_scalar
 from acode_tui.domain.text import require_storable
 from acode_tui.domain.times import require_utc
 
@@ -17,6 +18,12 @@ MAX_METADATA_DEPTH = 10
 MAX_ARTIFACT_BYTES = 10 * 1024 * 1024
 MAX_JSON_DEPTH = 100
 """Depth allowed in tool parameters and results; PostgreSQL's own jsonb limit is far beyond it."""
+
+
+MAX_INTEGER_BITS = 8_192
+"""Some 2,500 digits. What has more than 4,300 can be written, yet no decoder reads it back."""
+
+_encode = msgspec.json.Encoder(enc_hook=plain_scalar).encode
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +70,7 @@ def require_metadata(value: Any, field: str, limits: Limits) -> Any:
     if not isinstance(value, dict):
         raise ValidationError(field, "must be a JSON object")
     require_json(value, field, max_depth=MAX_METADATA_DEPTH)
-    size = len(msgspec.json.encode(value))
+    size = len(_encode(value))
     if size > limits.max_metadata_bytes:
         raise ValidationError(field, f"is {size:,} bytes of JSON; at most {limits.max_metadata_bytes:,} are allowed")
     return value
@@ -113,7 +120,11 @@ def require_not_before(later: datetime, earlier: datetime, field: str, than: str
 
 
 def _walk_json(value: Any, field: str, left: int, max_depth: int) -> None:
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        if value.bit_length() > MAX_INTEGER_BITS:
+            raise ValidationError(field, f"contains an integer of more than {MAX_INTEGER_BITS:,} bits")
         return
     if isinstance(value, str):
         require_storable(value, field)

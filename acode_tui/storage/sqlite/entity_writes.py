@@ -14,6 +14,7 @@ import msgspec
 from acode_tui.domain.clock import TICK
 from acode_tui.domain.entities import Entity, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import NotFoundError, ValidationError
+from acode_tui.domain.plain import plain_scalar
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.text import is_storable
@@ -38,7 +39,7 @@ _PREPARED = 6
 
 _INSERTED = str(Operation.INSERT)
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=plain_scalar).encode
 
 
 def _payload(kind: EntityType) -> Callable[[rows.Row], Any]:

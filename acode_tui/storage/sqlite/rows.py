@@ -13,13 +13,14 @@ from typing import Any, cast
 import msgspec
 
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.plain import plain_scalar
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.times import format_time
 
 Row = tuple[Any, ...]
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=plain_scalar).encode
 _decode = msgspec.json.Decoder().decode
 _fromisoformat = datetime.fromisoformat
 

@@ -241,6 +241,43 @@ async def test_hostile_strings_round_trip_exactly_and_the_schema_survives(parts:
     assert_sound(parts.path)
 
 
+class _Marked(str):
+    def __str__(self) -> str:
+        return "something else"
+
+
+class _Count(int):
+    pass
+
+
+class _Measure(float):
+    pass
+
+
+async def test_values_of_derived_classes_are_stored_as_what_they_are(parts: Parts) -> None:
+    derived: dict[str, Any] = {_Marked("text"): [_Marked("said"), _Count(5), _Measure(1.5)]}
+    session = await parts.store.create_session(_Marked("asked"), metadata=derived, user_id=_Marked("ada"))
+    task = await parts.store.add_task(session.id, _Marked("title"))
+    step = await parts.store.add_step(task.id, _Marked("name"))
+    call = await parts.store.add_tool_call(step.id, _Marked("tool"), derived)
+    await parts.store.complete_tool_call(call.id, result=_Measure(2.5))
+    graph = await parts.store.get_with_hierarchy(session.id)
+    read = graph.tasks[0].steps[0].tool_calls[0]
+    plain_values = {"text": ["said", 5, 1.5]}
+    assert (graph.task_description, graph.metadata, graph.user_id) == ("asked", plain_values, "ada")
+    assert (graph.tasks[0].title, read.tool_name, read.parameters, read.result) == ("title", "tool", plain_values, 2.5)
+    assert b"something else" not in encode_json(session)
+    assert_sound(parts.path)
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**80), 10**2_400, -(10**2_400)])
+async def test_an_integer_that_is_let_in_is_read_back_exactly(parts: Parts, number: int) -> None:
+    made = await _whole(parts)
+    await parts.store.complete_tool_call(made["call"], result={"n": number})
+    graph = await parts.store.get_with_hierarchy(made["session"])
+    assert graph.tasks[0].steps[0].tool_calls[0].result == {"n": number}
+
+
 @given(graph=graphs())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_well_formed_run_reads_back_exactly(tmp_path_factory: Any, graph: SessionGraph) -> None:
