@@ -69,17 +69,19 @@ def retry(invocation: Invocation, record_ids: tuple[int, ...], every: bool, as_j
     if every == bool(record_ids):
         raise click.UsageError("name records by id, or say --all")
 
-    async def work(workspace: "Workspace") -> "tuple[tuple[OutboxRecord, ...], int]":
-        records = [await workspace.outbox.get(record_id) for record_id in record_ids]
-        count = await workspace.outbox.retry(None if every else record_ids)
-        return tuple([await workspace.outbox.get(record.id) for record in records]), count
+    async def work(workspace: "Workspace") -> "tuple[tuple[OutboxRecord, ...], tuple[int, ...]]":
+        for record_id in record_ids:
+            await workspace.outbox.get(record_id)
+        due = await workspace.outbox.retry(None if every else record_ids)
+        shown = (due if every else record_ids) if as_json else ()
+        return tuple([await workspace.outbox.get(record_id) for record_id in shown]), due
 
-    records, count = invocation.with_workspace(work)
+    records, due = invocation.with_workspace(work)
     if as_json:
-        print_json({"records": records, "retried": count})
+        print_json({"records": records, "retried": len(due), "ids": due})
     else:
-        click.echo(f"{plural(count, 'record')} due now")
-    return 0 if every or count == len(set(record_ids)) else FAULT
+        click.echo(f"{plural(len(due), 'record')} due now")
+    return 0 if every or len(due) == len(set(record_ids)) else FAULT
 
 
 @group.command("discard", epilog=examples("acode-tui db outbox discard 17"))

@@ -52,6 +52,8 @@ def group(context: click.Context, historical: bool, full: bool, as_json: bool) -
             raise click.UsageError("--historical and --full stand alone: `acode-tui db sync --historical`", context)
         return None
     if not (historical or full):
+        if as_json:
+            raise click.UsageError("--json goes with a command, --historical or --full", context)
         click.echo(context.get_help())
         return None
 

@@ -15,5 +15,11 @@ def examples(*lines: str) -> str:
 
 
 def json_option(function: F) -> F:
-    """``--json``: the same as JSON, for programs."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")(function)
+    """``--json``: the same as JSON, for programs. Given to a group it holds for the group's command."""
+    return click.option("--json", "as_json", is_flag=True, callback=_or_the_groups, help="Print JSON instead.")(
+        function
+    )
+
+
+def _or_the_groups(context: click.Context, _: click.Parameter, given: bool) -> bool:
+    return given or (context.parent is not None and context.parent.params.get("as_json", False))

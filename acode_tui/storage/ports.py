@@ -244,8 +244,8 @@ class Outbox(Protocol):
         """By what is to become of them; ``after`` is the record that the page before ended with, as it was read."""
         ...
 
-    async def retry(self, record_ids: Sequence[int] | None = None) -> int:
-        """Make dead letters and backing-off records (all, or these) due now with attempts 0; answers how many."""
+    async def retry(self, record_ids: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Make dead letters and backing-off records (all, or these) due now with attempts 0; answers their ids."""
         ...
 
     async def discard(self, record_ids: Sequence[int]) -> int:

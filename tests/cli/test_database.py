@@ -116,6 +116,35 @@ def test_outbox_records_are_listed_retried_and_discarded(run: Run, recorded: Rec
     retried = answer(run("db", "outbox", "retry", identity, "--json"))
     assert retried["records"][0]["attempts"] == 0
     assert retried["records"][0]["failedAt"] is None
+    assert (retried["retried"], retried["ids"]) == (1, [int(identity)])
+    assert answer(run("db", "outbox", "retry", "--all", "--json")) == {"records": [], "retried": 0, "ids": []}
+    with sqlite3.connect(root / ".agent" / "workspace.db") as connection:
+        connection.execute("UPDATE outbox SET attempts = 3 WHERE id = ?", (identity,))
+    connection.close()
+    retried = answer(run("db", "outbox", "retry", "--all", "--json"))
+    assert (retried["retried"], retried["ids"], retried["records"][0]["id"]) == (1, [int(identity)], int(identity))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("backup", "--json", "list"),
+        ("backup", "--json", "prune", "--dry-run"),
+        ("migrate", "--json", "status"),
+        ("conflicts", "--json", "list"),
+        ("sync", "--json", "status"),
+        ("sync", "--json", "log"),
+    ],
+)
+def test_json_asked_of_a_group_is_asked_of_its_command(
+    run: Run, recorded: Recorded, arguments: tuple[str, ...]
+) -> None:
+    assert isinstance(answer(run("db", *arguments)), dict)
+
+
+def test_a_group_without_a_command_has_no_json(run: Run) -> None:
+    refused = run("db", "sync", "--json")
+    assert (refused.exit_code, refused.stdout) == (2, "")
 
 
 def test_discarding_asks_first(run: Run, recorded: Recorded, root: Path) -> None:

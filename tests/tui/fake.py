@@ -154,9 +154,9 @@ class FakeOutbox:
         start = next((index + 1 for index, record in enumerate(chosen) if record is after), 0)
         return tuple(chosen[start : start + limit])
 
-    async def retry(self, record_ids: Sequence[int] | None = None) -> int:
+    async def retry(self, record_ids: Sequence[int] | None = None) -> tuple[int, ...]:
         self.retried.append(None if record_ids is None else list(record_ids))
-        return len(self.records) if record_ids is None else len(record_ids)
+        return tuple([record.id for record in self.records] if record_ids is None else record_ids)
 
     async def discard(self, record_ids: Sequence[int]) -> int:
         self.discarded.append(list(record_ids))

@@ -216,16 +216,16 @@ class SqliteOutbox:
             lambda connection: tuple(record(row) for row in connection.execute(sql, (*bound, limit)))
         )
 
-    async def retry(self, record_ids: Sequence[int] | None = None) -> int:
-        """Make dead letters and backing-off records due now, attempts back at 0; all, or these. Answers how many."""
+    async def retry(self, record_ids: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Make dead letters and backing-off records due now, attempts back at 0; all, or these. Answers their ids."""
 
-        def unit(connection: sqlite3.Connection) -> int:
+        def unit(connection: sqlite3.Connection) -> tuple[int, ...]:
             now = format_time(self._wall())
             if record_ids is None:
-                sql = f"{_REQUEUE} WHERE processed_at IS NULL AND attempts > 0"
-                return connection.execute(sql, (now,)).rowcount
-            sql = f"{_REQUEUE} WHERE id = ? AND processed_at IS NULL AND attempts > 0"
-            return sum(connection.execute(sql, (now, each)).rowcount for each in record_ids)
+                sql = f"{_REQUEUE} WHERE processed_at IS NULL AND attempts > 0 RETURNING id"
+                return tuple(sorted(row[0] for row in connection.execute(sql, (now,))))
+            sql = f"{_REQUEUE} WHERE id = ? AND processed_at IS NULL AND attempts > 0 RETURNING id"
+            return tuple(row[0] for each in record_ids for row in connection.execute(sql, (now, each)).fetchall())
 
         return await self._writer.run(unit)
 

@@ -174,8 +174,8 @@ class RetriesScreen(LiveScreen[None]):
             return
 
         async def retry() -> None:
-            count = await workspace.outbox.retry(ids)
-            self.dashboard.notify(f"{number(count)} due now", title="retry", markup=False)
+            due = await workspace.outbox.retry(ids)
+            self.dashboard.notify(f"{number(len(due))} due now", title="retry", markup=False)
 
         self.dashboard.start_job("retry", retry)
 
