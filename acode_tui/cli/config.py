@@ -1,5 +1,7 @@
 """``config``: what the settings are, where each came from, and changing one."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,16 @@ import click
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, print_json, print_table
 from acode_tui.cli.usage import examples, json_option
-from acode_tui.config import keys, user_config_path, workspace_config_path
+from acode_tui.config import (
+    LoadedSettings,
+    Origin,
+    PostgresTarget,
+    holds_address,
+    keys,
+    resolve_postgres,
+    user_config_path,
+    workspace_config_path,
+)
 from acode_tui.config.load import check_file_value, load, read_text, read_toml
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.redaction import redact
@@ -31,17 +42,20 @@ def show(invocation: Invocation, prefix: str, as_json: bool) -> None:
     names = [name for name in loaded.values if f"{name}.".startswith(f"{prefix}." if prefix else "")]
     if not names:
         keys.find(prefix)
+    connection = _connection(loaded, invocation.environ) if any(map(_of_postgres, names)) else None
     if as_json:
         settings = [
             {"key": name, "value": _masked(loaded.values[name]), "origin": loaded.origins[name], "default": key.default}
             for name, key in keys.table().items()
             if name in names
         ]
-        files = [{"path": str(path), "exists": path.is_file()} for path in loaded.files]
-        print_json({"settings": settings, "files": files})
+        files = [{"path": str(path), "exists": os.path.isfile(path)} for path in loaded.files]
+        print_json({"settings": settings, "files": files, "connection": connection})
         return
     shown = {name: keys.format_value(_masked(loaded.values[name])) or "-" for name in names}
     rows = [(name, shown[name], loaded.origins[name].words) for name in names]
+    if connection is not None:
+        rows.append((connection["variable"], connection["address"] or connection["reason"], Origin.ENV.words))
     print_table([Column("setting"), Column("value", flexible=True), Column("from")], rows)
 
 
@@ -139,8 +153,26 @@ def path(invocation: Invocation, as_json: bool) -> None:
         answer: dict[str, Any] = {name: str(place) for name, place in places.items()}
         print_json(answer)
         return
-    rows = [(name, place, "" if place.is_file() else "not there") for name, place in places.items()]
+    rows = [(name, place, "" if os.path.isfile(place) else "not there") for name, place in places.items()]
     print_table([Column("file"), Column("path", flexible=True), Column("")], rows)
+
+
+def _of_postgres(name: str) -> bool:
+    return name.startswith("persistence.postgres.")
+
+
+def _connection(loaded: LoadedSettings, environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """The address that a variable holds, as far as it may be shown; None where the settings say it."""
+    settings = loaded.settings.persistence.postgres
+    if not holds_address(settings, environ):
+        return None
+    target = resolve_postgres(settings, environ)
+    return {
+        "variable": settings.connection_string_env,
+        "origin": Origin.ENV,
+        "address": target.display if isinstance(target, PostgresTarget) else None,
+        "reason": None if isinstance(target, PostgresTarget) else target.reason,
+    }
 
 
 def _masked(value: Any) -> Any:

@@ -10,7 +10,7 @@ from acode_tui.config.load import (
     user_config_path,
     workspace_config_path,
 )
-from acode_tui.config.postgres import Misconfigured, PostgresTarget, resolve_postgres
+from acode_tui.config.postgres import Misconfigured, PostgresTarget, holds_address, resolve_postgres
 from acode_tui.config.settings import (
     BackupSettings,
     ExportSettings,
@@ -50,6 +50,7 @@ __all__ = [
     "TuiSettings",
     "current_user",
     "give_flags",
+    "holds_address",
     "load",
     "load_settings",
     "resolve_path",

@@ -81,6 +81,8 @@ def find(name: str) -> Key:
             f"{shown}: a password may not stand in a file",
             hint="put it into an environment variable and name that in persistence.postgres.password_env",
         )
+    if name in sections():
+        raise ConfigError(f"{name}: is a section, not a setting", hint=f"see `acode-tui config show {name}`")
     hint = _nearest(name, table()) or "see `acode-tui config show` for every key"
     raise ConfigError(f"{shown}: there is no such setting", hint=hint)
 

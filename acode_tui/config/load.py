@@ -122,9 +122,10 @@ def read_text(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror or error}", hint="make the file readable, or move it away"
-        ) from None
+        hint = "make the file readable, or move it away"
+        if isinstance(error, PermissionError) and not os.access(path.parent, os.X_OK):
+            hint = f"you may not look into {path.parent}: check its owner and mode"
+        raise ConfigError(f"{path}: {error.strerror or error}", hint=hint) from None
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES:,} bytes", hint="a configuration file is small")
     try:

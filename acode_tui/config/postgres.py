@@ -74,10 +74,9 @@ def resolve_postgres(
 ) -> PostgresTarget | Misconfigured:
     """The target of these settings, whether enabled or not, or why there is none."""
     variable = settings.connection_string_env
-    text = environ.get(variable)
-    if text is not None and (text.strip() or settings.host is None):
+    if holds_address(settings, environ):
         try:
-            return _target(_parse(text.strip()), settings)
+            return _target(_parse(environ[variable].strip()), settings)
         except _Malformed as problem:
             return Misconfigured(
                 reason=f"{variable} {problem}",
@@ -90,6 +89,12 @@ def resolve_postgres(
             hint=f"set {variable}, or persistence.postgres.host, database, username and password_env",
         )
     return _from_components(settings, environ)
+
+
+def holds_address(settings: PostgresSettings, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the address is taken from the variable, well-formed or not, and not from ``host`` and its companions."""
+    text = environ.get(settings.connection_string_env)
+    return text is not None and (bool(text.strip()) or settings.host is None)
 
 
 def _from_components(settings: PostgresSettings, environ: Mapping[str, str]) -> PostgresTarget | Misconfigured:

@@ -123,6 +123,8 @@ async def _part(gather: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, An
         return await gather()
     except AcodeError as error:
         return {"error": str(error)}
+    except OSError as error:
+        return {"error": error.strerror}
 
 
 def _program(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -176,7 +178,7 @@ def _configuration(loaded: LoadedSettings | None, environ: Mapping[str, str]) ->
             for origin in (loaded.origins[name],)
         ],
         "files": [
-            {"place": place, "exists": path.is_file()}
+            {"place": place, "exists": os.path.isfile(path)}
             for place, path in zip(("user", "workspace"), loaded.files, strict=True)
         ],
         "address": "usable" if isinstance(address, PostgresTarget) else address.reason,

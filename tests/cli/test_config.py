@@ -92,6 +92,39 @@ def test_what_the_environment_holds_is_shown_masked(run: Run, monkeypatch: pytes
 
 
 @pytest.mark.ac("AC-024")
+@pytest.mark.ac("AC-058")
+def test_the_address_in_the_environment_is_shown_masked_with_its_origin(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert answer(run("config", "show", "--json"))["connection"] is None
+    monkeypatch.setenv("ACODE_POSTGRES_URL", "postgresql://me:s3cret@db.example.org:6432/shop")
+    expected = {
+        "variable": "ACODE_POSTGRES_URL",
+        "origin": "env",
+        "address": "db.example.org:6432/shop",
+        "reason": None,
+    }
+    for prefix in ((), ("persistence",), ("persistence.postgres.host",)):
+        assert answer(run("config", "show", *prefix, "--json"))["connection"] == expected
+        shown = run("config", "show", *prefix).stdout
+        assert shown.splitlines()[-1].split() == ["ACODE_POSTGRES_URL", "db.example.org:6432/shop", "environment"]
+        assert "s3cret" not in shown
+    assert "ACODE_POSTGRES_URL" not in run("config", "show", "tui").stdout
+    assert answer(run("config", "show", "tui", "--json"))["connection"] is None
+    monkeypatch.setenv("ACODE_POSTGRES_URL", "mysql://me:s3cret@h/d")
+    told = answer(run("config", "show", "--json"))["connection"]
+    assert (told["address"], "is not a postgresql:// URL" in told["reason"]) == (None, True)
+    assert "s3cret" not in run("config", "show").stdout
+
+
+def test_a_section_is_no_setting_and_says_how_to_see_it(run: Run) -> None:
+    for arguments in (("get", "persistence"), ("set", "persistence.sync", "1"), ("unset", "tui")):
+        refused = run("config", *arguments)
+        assert refused.exit_code == 1
+        assert "is a section, not a setting; see `acode-tui config show " in refused.stderr
+
+
+@pytest.mark.ac("AC-024")
 @pytest.mark.parametrize(
     ("key", "value", "word"),
     [

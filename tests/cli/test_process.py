@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -165,6 +166,30 @@ def test_a_file_in_place_of_the_agent_folder_or_the_database_is_one_line(root: P
     assert result.returncode == 1
     assert result.stderr.startswith("error: ACODE-DB-001: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_an_agent_folder_that_nobody_may_look_into_is_one_line(root: Path) -> None:
+    agent = root / ".agent"
+    agent.mkdir(mode=0o000)
+    closed = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if closed and shutil.which("setpriv") is None:
+        pytest.skip("root may look everywhere, and setpriv is not there")
+
+    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        line = [*closed, *PROGRAM, "--workspace", str(root), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=False)
+
+    for arguments, code in ((("session", "list"), 1), (("db", "backup"), 1), (("status",), 3)):
+        result = call(*arguments)
+        assert result.returncode == code
+        assert result.stderr == (
+            f"error: ACODE-CONFIG-001: {agent}/config.toml: Permission denied; "
+            f"you may not look into {agent}: check its owner and mode\n"
+        )
+    assert call("config", "path").returncode == 0
+    report = call("diagnostics", "--json")
+    assert report.returncode == 0
+    assert json.loads(report.stdout)["outbox"] == {"error": "Permission denied"}
 
 
 def test_a_damaged_database_is_one_line_and_stays_as_it_is(root: Path) -> None:
