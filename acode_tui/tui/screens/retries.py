@@ -7,32 +7,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
-from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
 from acode_tui.tui.bindings import RETRIES
-from acode_tui.tui.faults import told_fault
-from acode_tui.tui.live import LiveScreen
-from acode_tui.tui.styles import style_path
+from acode_tui.tui.screens.records import PAGE_ROWS, RecordsScreen
 from acode_tui.tui.text import block, pretty_json, styled
 from acode_tui.tui.times import countdown, counted, number, span, stamp
-from acode_tui.tui.turning import Turning
-from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
-from acode_tui.tui.widgets.scrolling import TextPanel
 from acode_tui.tui.widgets.title import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
-
-PAGE_ROWS = 200
-"""A page of the list: dead letters come first, those that are tried again follow them."""
 
 
 class RecordTable(KeyedTable):
@@ -49,12 +38,12 @@ class RecordTable(KeyedTable):
         return (Column("state", "state", 13), entity, tries, due, Column("age", "waiting", 9, right=True), error)
 
 
-class RetriesScreen(LiveScreen[None]):
+class RetriesScreen(RecordsScreen[OutboxRecord]):
     """What was refused, why, and what to do about it."""
 
-    CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*RETRIES]
-    AUTO_FOCUS = ""
+    CRUMB, ITEM, DETAIL = "retries", "record", "Record"
+    OF_A_ROW = frozenset({*RecordsScreen.OF_A_ROW, "retry", "retry_all", "discard"})
 
     @dataclass
     class RecordsRead(Message):
@@ -64,108 +53,50 @@ class RetriesScreen(LiveScreen[None]):
         stats: OutboxStats
         after: OutboxRecord | None
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._records: dict[str, OutboxRecord] = {}
-        self._pages: Turning[OutboxRecord] = Turning(PAGE_ROWS)
-        self._turned = False
-
-    def compose(self) -> ComposeResult:
-        yield TitleLine("retries")
-        with Vertical(classes="frame", id="list"):
-            yield RecordTable(id="records")
-            yield Notice()
-        yield TextPanel("Record", id="detail")
-        yield KeyBar()
-
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Refused records and dead letters"
 
-    def troubled(self, error: AcodeError) -> None:
-        if not self._records:
-            self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
-            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
+    def table(self) -> KeyedTable:
+        return RecordTable(id="records")
+
+    def key(self, item: OutboxRecord) -> str:
+        return str(item.id)
+
+    def row(self, item: OutboxRecord, now: datetime) -> Row:
+        return _row(item, now)
+
+    def detail(self, item: OutboxRecord, width: int) -> Content:
+        return _detail(item, self.dashboard.now(), self.dashboard.zone)
+
+    def say_why_none(self, notice: Notice) -> None:
+        notice.say(
+            "Nothing was refused",
+            "A record that the server refuses is tried again, ten times, ever more slowly.",
+            "After that it waits here as a dead letter until you retry or discard it.",
+            role="$text-success",
+        )
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        after = self._pages.here
+        after = self.pages.here
         found = await _refused(workspace.outbox, after, PAGE_ROWS + 1)
         stats = await workspace.outbox.stats()
         self.post_message(self.RecordsRead(found, stats, after))
 
     @on(RecordsRead)
     def _read(self, event: RecordsRead) -> None:
-        if event.after is not self._pages.here:
-            return
-        if not event.records and self._pages.turn(-1):
-            # What the last page held has been retried, discarded or sent.
-            self.refresh_now()
-            return
-        now = self.dashboard.now()
         stats = event.stats
-        self._records = {str(record.id): record for record in self._pages.take(event.records)}
-        self.query_one(TitleLine).say(
-            f"{number(stats.retrying)} waiting, {number(stats.failed)} dead letter{'' if stats.failed == 1 else 's'}",
-            styled(f"{number(stats.pending)} pending in all", "$foreground-muted"),
-        )
-        self.query_one("#list").border_subtitle = self._pages.told(stats.retrying + stats.failed)
-        self.refresh_bindings()
-        table, notice = self.query_one(RecordTable), self.query_one(Notice)
-        table.display = bool(event.records)
-        notice.display = not event.records
-        self.query_one("#detail").display = bool(event.records)
-        if not event.records:
-            notice.say(
-                "Nothing was refused",
-                "A record that the server refuses is tried again, ten times, ever more slowly.",
-                "After that it waits here as a dead letter until you retry or discard it.",
-                role="$text-success",
+        if self.show_page(event.records, after=event.after, total=stats.retrying + stats.failed):
+            self.query_one(TitleLine).say(
+                f"{number(stats.retrying)} waiting, {counted(stats.failed, 'dead letter')}",
+                styled(f"{number(stats.pending)} pending in all", "$foreground-muted"),
             )
-            return
-        table.lay_out(max(self.query_one("#list").content_size.width, 40))
-        table.show([(key, _row(record, now)) for key, record in self._records.items()], at_once=self._turned)
-        if self._turned:
-            self._turned = False
-            table.move_cursor(row=0)
-        if self.focused is None:
-            table.focus()
-        self._describe()
-
-    @on(KeyedTable.RowHighlighted)
-    def _describe(self) -> None:
-        record = self._under_cursor()
-        if record is not None:
-            self.query_one("#detail", TextPanel).say(_detail(record, self.dashboard.now(), self.dashboard.zone))
-
-    def _under_cursor(self) -> OutboxRecord | None:
-        key = self.query_one(RecordTable).cursor_key
-        return self._records.get(key) if key is not None else None
-
-    def action_copy(self) -> None:
-        if self._under_cursor() is not None:
-            self.dashboard.copy(self.query_one("#detail", TextPanel).shown.plain, "record")
-
-    def action_copy_id(self) -> None:
-        if (record := self._under_cursor()) is not None:
-            self.dashboard.copy(record.entity_id, f"id of the {record.entity_type}")
-
-    def action_page(self, direction: int) -> None:
-        if self._pages.turn(direction):
-            self._turned = True
-            self.refresh_now()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "page":
-            return self._pages.number > 1 or self._pages.last is not None
-        if action in ("retry", "retry_all", "discard", "copy", "copy_id"):
-            return bool(self._records) or None
-        return True
 
     def action_retry(self) -> None:
-        if (record := self._under_cursor()) is not None:
+        if (record := self.under_cursor) is not None:
             self._retry([record.id])
 
     def action_retry_all(self) -> None:
-        if self._records:
+        if self.items:
             self._retry(None)
 
     def _retry(self, ids: list[int] | None) -> None:
@@ -182,7 +113,7 @@ class RetriesScreen(LiveScreen[None]):
     def action_discard(self) -> None:
         from acode_tui.tui.screens.confirm import Confirm
 
-        record = self._under_cursor()
+        record = self.under_cursor
         if record is None:
             return
         if record.failed_at is None:
