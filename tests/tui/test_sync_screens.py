@@ -319,6 +319,36 @@ async def test_every_conflict_can_be_reached_page_by_page(fake: FakeWorkspace) -
         assert "Not reviewed" in shown(pilot)
 
 
+@pytest.mark.parametrize(("opens", "last"), [("r", "the server said"), ("c", "met")])
+async def test_columns_of_a_list_follow_the_terminal(fake_online: FakeWorkspace, opens: str, last: str) -> None:
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press(opens)
+        await until(pilot, lambda: records(pilot).row_count)
+        for size in ((80, 24), (200, 60), (60, 15)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: last in shown(pilot))
+            assert records(pilot).virtual_size.width == pilot.app.screen.query_one("#list").content_size.width
+
+
+async def test_what_is_told_from_now_is_told_anew_while_nothing_is_written(fake_online: FakeWorkspace) -> None:
+    moment = [NOW]
+    fake_online.outbox.records = [
+        msgspec.structs.replace(each, payload=msgspec.Raw(msgspec.json.encode({f"line{n}": n for n in range(60)})))
+        for each in fake_online.outbox.records
+    ]
+    async with over(fake_online, wall=lambda: moment[0]).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("r")
+        await until(pilot, lambda: "00:38" in shown(pilot))
+        await pilot.press("j", "tab", "G")
+        panel = pilot.app.screen.query_one("#detail")
+        await until(pilot, lambda: panel.scroll_y > 0)
+        moment[0] += timedelta(seconds=8)
+        await until(pilot, lambda: "00:30" in shown(pilot))
+        assert panel.scroll_y == panel.max_scroll_y
+
+
 def records(pilot: Pilot[int]) -> KeyedTable:
     return pilot.app.screen.query_one("#records", KeyedTable)
 

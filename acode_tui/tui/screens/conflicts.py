@@ -99,9 +99,6 @@ class ConflictsScreen(RecordsScreen[Conflict]):
                 f"{number(event.counts.total)} in all, {number(event.counts.unreviewed)} not reviewed"
             )
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.describe)
-
     def action_only_new(self) -> None:
         self._only_new = not self._only_new
         self.pages.restart()

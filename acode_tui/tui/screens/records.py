@@ -60,6 +60,10 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
         self.items: dict[str, Item] = {}
         self.pages: Turning[Item] = Turning(PAGE_ROWS)
         self._turned = False
+        self._described: Item | None = None
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._pass_time)
 
     def table(self) -> KeyedTable:
         """A new table for the items."""
@@ -113,24 +117,38 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
         if not found:
             self.say_why_none(notice)
             return True
-        now = self.dashboard.now()
-        table.lay_out(max(self.query_one("#list").content_size.width, 40))
-        table.show([(key, self.row(item, now)) for key, item in self.items.items()], at_once=self._turned)
+        self._draw()
         if self._turned:
             self._turned = False
             table.move_cursor(row=0)
         if self.focused is None:
             table.focus()
-        self.describe()
         return True
 
+    def _draw(self) -> None:
+        """Write the rows and the detail for the room and the moment that there are now."""
+        if not self.items:
+            return
+        table, now = self.query_one(KeyedTable), self.dashboard.now()
+        table.lay_out(max(self.query_one("#list").content_size.width, 40))
+        table.show([(key, self.row(item, now)) for key, item in self.items.items()], at_once=self._turned)
+        self._describe()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
+    def _pass_time(self) -> None:
+        """Another second: what is told from now is told anew, without reading anything."""
+        if self.is_current:
+            self._draw()
+
     @on(KeyedTable.RowHighlighted)
-    def describe(self) -> None:
-        """Show all of the item under the cursor."""
-        item = self.under_cursor
+    def _describe(self) -> None:
+        item, panel = self.under_cursor, self.query_one("#detail", TextPanel)
         if item is not None:
-            panel = self.query_one("#detail", TextPanel)
-            panel.say(self.detail(item, max(panel.content_size.width, 40)))
+            another = self._described is None or self.key(item) != self.key(self._described)
+            self._described = item
+            panel.say(self.detail(item, max(panel.content_size.width, 40)), home=another)
 
     @property
     def under_cursor(self) -> Item | None:
