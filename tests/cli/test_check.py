@@ -87,6 +87,52 @@ def test_a_lost_table_is_damage_that_a_check_explains(run: Run, recorded: Record
     assert "artifacts is missing" in bad(run)["tables"]
 
 
+@pytest.mark.parametrize("table", ["steps", "outbox", "workspace_meta", "sync_log", "sessions_fts"])
+def test_a_lost_table_is_unhealthy_and_neither_packed_nor_copied(
+    run: Run, recorded: Recorded, root: Path, table: str
+) -> None:
+    sound = answer(run("db", "backup", "--json"))["name"]
+    change(root, "PRAGMA foreign_keys = OFF", f"DROP TABLE {table}")
+    before = trace(root)
+    status = run("status", "--json")
+    assert status.exit_code == 2
+    database = json.loads(status.stdout)["checks"][0]
+    assert database["status"] == "Unhealthy"
+    assert f"it has lost {table}" in database["description"]
+    assert "db restore" in database["suggestion"]
+    for arguments in (("vacuum",), ("vacuum", "--dry-run"), ("backup",)):
+        refused = run("db", *arguments)
+        assert refused.exit_code == 1
+        assert refused.stderr.startswith("error: ACODE-DB-007: ")
+        assert f"the file has lost {table}" in refused.stderr
+        assert "`acode-tui db restore`" in refused.stderr
+        assert "`acode-tui db recover --from postgres`" in refused.stderr
+    assert trace(root / ".agent" / "backups") == {
+        name.removeprefix(".agent/backups/"): what
+        for name, what in before.items()
+        if name.startswith(".agent/backups/")
+    }
+    restored = answer(run("db", "restore", sound, "--force", "--json"))
+    assert restored["safetyBackup"] is None
+    assert ".corrupted-" in restored["keptAs"]
+    assert run("db", "check").exit_code == 0
+
+
+def test_a_backup_that_lacks_a_table_is_not_sound(run: Run, recorded: Recorded, root: Path) -> None:
+    made = answer(run("db", "backup", "--json"))
+    copy, manifest = Path(made["path"]), Path(made["path"]).with_suffix(".json")
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("DROP TABLE sync_log")
+    told = json.loads(manifest.read_text())
+    told |= {"sizeBytes": copy.stat().st_size, "sha256": hashlib.sha256(copy.read_bytes()).hexdigest()}
+    manifest.write_text(json.dumps(told))
+    verified = run("db", "backup", "verify", "--json")
+    assert verified.exit_code == 1
+    assert json.loads(verified.stdout)["checks"][-1] == {"name": "tables", "ok": False, "description": "lost: sync_log"}
+    refused = run("db", "restore", made["name"], "--force")
+    assert (refused.exit_code, refused.stderr[:22]) == (1, "error: ACODE-DB-007: t")
+
+
 def test_a_search_that_cannot_have_the_write_lock_is_not_waited_for_as_long_as_a_write(
     run: Run, recorded: Recorded, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,15 @@
 """What a workspace file's schema should be, from the migrations themselves, and how a file differs from it."""
 
+import functools
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from acode_tui.storage.migrations.runner import Migration, version_key
-from acode_tui.storage.sqlite.migrate import HISTORY, statements
+from acode_tui.domain.errors import IntegrityError
+from acode_tui.storage.migrations.runner import Migration, newest, packaged, version_key
+from acode_tui.storage.sqlite.faults import WAYS_OUT
+from acode_tui.storage.sqlite.migrate import HISTORY, read_applied, statements
 from acode_tui.storage.sqlite.search import FTS_TABLES
 
 _OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -49,6 +52,30 @@ def differences(present: dict[tuple[str, str], str], expected: dict[tuple[str, s
         elif present[kind, name] != sql:
             found.append(Difference(kind, name, "changed"))
     return tuple(found)
+
+
+def lost_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Tables that an applied migration made and that are gone; none of a schema that this program does not know.
+
+    Asks for names alone, so it is cheap enough for every look. Raises SchemaMismatchError for another program's file.
+    """
+    at = newest(read_applied(connection))
+    if at not in {migration.version for migration in packaged("sqlite")}:
+        return ()
+    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tuple(sorted(_tables(at) - present))
+
+
+def require_tables(connection: sqlite3.Connection, what: str) -> None:
+    """Refuse ``what`` is to be done where a table is lost: nothing mends that in place. Raises IntegrityError."""
+    lost = lost_tables(connection)
+    if lost:
+        raise IntegrityError(f"{what}: the file has lost {', '.join(lost)}", hint=WAYS_OUT)
+
+
+@functools.cache
+def _tables(upto: str) -> frozenset[str]:
+    return frozenset(name for kind, name in schema_of(packaged("sqlite"), upto) if kind == "table")
 
 
 def _is_shadow(name: str) -> bool:

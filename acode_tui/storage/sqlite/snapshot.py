@@ -31,6 +31,7 @@ from acode_tui.storage.sqlite.backup_files import (
     part,
 )
 from acode_tui.storage.sqlite.connection import connect_to, page_bytes
+from acode_tui.storage.sqlite.expected import require_tables
 from acode_tui.storage.sqlite.faults import opening
 from acode_tui.storage.sqlite.looking import mode_to_look
 from acode_tui.storage.sqlite.migrate import read_applied
@@ -64,6 +65,7 @@ def back_up_file(
 ) -> Backup:
     """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError.
 
+    A file that lost a table is refused: its copy would push out a backup that has it.
     The caller shares the file (see ``exclusive.share``), or has it alone. Nothing about it is changed.
     """
     if not database.exists():
@@ -77,6 +79,7 @@ def back_up_file(
         version = newest(read_applied(source))
         if version is None:
             raise DatabaseConnectionError(f"there is no workspace in {database} yet: it is empty", hint=_BEGIN)
+        require_tables(source, f"cannot back up {database}")
         return take_snapshot(
             source, folder, now=now, suffix=suffix, schema_version=version, progress=progress, check=check
         )

@@ -13,6 +13,7 @@ from acode_tui.domain.errors import AcodeError, IntegrityError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import connect_to, has_content
+from acode_tui.storage.sqlite.expected import lost_tables
 from acode_tui.storage.sqlite.migrate import plan
 
 _HAS_META = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'workspace_meta'"
@@ -70,6 +71,8 @@ def _read(connection: sqlite3.Connection) -> StandingFile:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             reason, is_damaged = found, True
+        elif lost := lost_tables(connection):
+            reason, is_damaged = f"it has lost {', '.join(lost)}", True
         elif workspace_id is None:
             reason = "it is no workspace"
     except AcodeError as error:

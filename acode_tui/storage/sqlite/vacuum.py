@@ -16,6 +16,7 @@ from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.exclusive import finish_replacement, holders, share_if_known
+from acode_tui.storage.sqlite.expected import require_tables
 from acode_tui.storage.sqlite.faults import opening, require_content, require_rights
 from acode_tui.storage.sqlite.looking import look
 from acode_tui.storage.sqlite.migrate import plan
@@ -48,6 +49,7 @@ def measure(database: Path, *, seconds: float, go_on: GoOn, has_lived: bool = Fa
             raise DatabaseConnectionError(
                 f"there is no workspace in {database} yet: it is empty", hint="it was left as it is"
             )
+        require_tables(connection, f"cannot rewrite {database}")
         pages, unused, size = (
             int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_count", "freelist_count", "page_size")

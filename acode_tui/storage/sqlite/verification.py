@@ -11,6 +11,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.backup_files import Backup, Incomplete
+from acode_tui.storage.sqlite.expected import lost_tables
 from acode_tui.storage.sqlite.migrate import plan
 
 _BLOCK_BYTES = 1 << 18
@@ -168,7 +169,10 @@ def check_schema(path: Path, known: Sequence[Migration]) -> Check:
     try:
         with opened(path) as connection:
             planned = plan(connection, known)
+            lost = lost_tables(connection)
     except AcodeError as error:
         return Check(name="schema", ok=False, description=error.message)
+    if lost:
+        return Check(name="tables", ok=False, description=f"lost: {', '.join(lost)}")
     waiting = f", {len(planned.pending)} migrations behind this program" if planned.pending else ""
     return Check(name="schema", ok=True, description=f"schema {planned.from_version}{waiting}")

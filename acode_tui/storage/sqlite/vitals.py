@@ -16,14 +16,15 @@ from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import ConflictCounts, OutboxStats, SchemaStatus
 from acode_tui.storage.sqlite import conflicts, delivery, inspection, outbox
+from acode_tui.storage.sqlite.expected import lost_tables
 from acode_tui.storage.sqlite.looking import look, looking, quick_check, write_lock_wait
 
 _LAST_FINISHED = "SELECT max(processed_at) FROM outbox WHERE processed_at IS NOT NULL"
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a first read took, in milliseconds; what a quick check found, None if it was not finished; how long a
-    writer waits for its turn, in seconds, or why nobody can write."""
+    """How long a first read took, in milliseconds; which tables are lost and what a quick check found, None if
+    it was not finished; how long a writer waits for its turn, in seconds, or why nobody can write."""
 
     read_ms: float
     damage: tuple[str, ...] | None
@@ -54,13 +55,14 @@ class FileVitals:
         share = self._seconds / 3
         with looking(self._path, seconds=share) as connection:
             read_ms = (perf_counter() - started) * 1000
+            lost = tuple(f"it has lost {table}" for table in _lost(connection))
             damage = quick_check(connection, seconds=share) if thorough else ()
         wait: float | AcodeError
         try:
             wait = write_lock_wait(self._path, seconds=max(share, self._seconds - (perf_counter() - started)))
         except AcodeError as error:
             wait = error
-        return Pulse(read_ms=read_ms, damage=damage, lock_wait=wait)
+        return Pulse(read_ms=read_ms, damage=(*lost, *(damage or ())) if lost else damage, lock_wait=wait)
 
     def schema(self) -> SchemaStatus:
         """The version it is at, and what is pending. Raises SchemaMismatchError where it is newer."""
@@ -102,6 +104,13 @@ def _queue(connection: sqlite3.Connection, now: datetime) -> QueueFacts:
         oldest_due_at=None if due is None else parse_time(due),
         last_finished_at=None if finished is None else parse_time(finished),
     )
+
+
+def _lost(connection: sqlite3.Connection) -> tuple[str, ...]:
+    try:
+        return lost_tables(connection)
+    except AcodeError:
+        return ()  # another program's file: the look at the schema says so
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:
