@@ -10,6 +10,7 @@ from typing import IO
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+PART = ".part"
 
 
 def make_private_folder(folder: Path) -> None:
@@ -38,6 +39,14 @@ def concede(path: Path, mode: int) -> None:
             path.chmod(present | mode)
 
 
+def part_prefix(path: Path) -> str:
+    """How the hidden name begins, before something random and ``PART``, of what is to take ``path``'s place.
+
+    It says which process is at work, and is short in bytes: a name may have 255 of them.
+    """
+    return f".{os.fsdecode(os.fsencode(path.name)[:100])}.acode-{os.getpid()}-"
+
+
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """A new file, 0600 and synced, that takes ``path``'s place when the block ends well; nothing is left otherwise.
@@ -53,7 +62,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
         raise OSError(errno.EINVAL, "is no ordinary file", str(path))
     part: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=part_prefix(path), suffix=PART, dir=path.parent)
         os.close(handle)
         part = Path(name)
         with part.open("wb") as file:

@@ -44,6 +44,14 @@ def test_a_file_that_appears_midway_is_not_replaced_unless_asked_for(tmp_path: P
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["r" * 255, "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 85])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path, name: str) -> None:
+    with replacing(tmp_path / name) as file:
+        assert f".acode-{os.getpid()}-" in str(file.name)
+        file.write(b"whole")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
 def test_a_fault_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with pytest.raises(OSError, match="No space") as caught, replacing(path):

@@ -1,10 +1,11 @@
 """Where an export goes: a private file or folder that appears when it is whole, its redaction log just before it."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -13,8 +14,10 @@ import msgspec
 
 from acode_tui.domain.errors import ExportError
 from acode_tui.domain.text import escape_json
-from acode_tui.files import make_private_folder, replacing
+from acode_tui.files import PART, make_private_folder, part_prefix, replacing
+from acode_tui.processes import is_alive
 
+_PART = re.compile(r"\..*\.acode-(\d{1,9})-\w+\.part", re.DOTALL)
 DIRECTORY = "exports"
 LOG_SUFFIX = ".redactions.json"
 CSV_LOG = "redactions.json"
@@ -57,6 +60,19 @@ def write_log(path: Path, content: object) -> None:
         file.write(msgspec.json.format(msgspec.json.encode(escape_json(content)), indent=2) + b"\n")
 
 
+def sweep_parts(folder: Path) -> None:
+    """Take away the files and folders that this user's processes had begun here when they were killed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            named = _PART.fullmatch(entry.name)
+            if named is None or is_alive(int(named[1])) or entry.stat(follow_symlinks=False).st_uid != os.geteuid():
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
 def size_of(path: Path) -> int:
     """Bytes of a file, or of the files in a folder."""
     return sum(each.stat().st_size for each in path.iterdir()) if path.is_dir() else path.stat().st_size
@@ -64,8 +80,9 @@ def size_of(path: Path) -> int:
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A file to write that takes ``path``'s place."""
+    """A file to write that takes ``path``'s place. What exports that were killed left in its folder goes first."""
     make_private_folder(path.parent)
+    sweep_parts(path.parent)
     try:
         with replacing(path, overwrite=overwrite) as file:
             yield file
@@ -80,14 +97,15 @@ def new_folder(path: Path, *, overwrite: bool, members: frozenset[str]) -> Itera
     make_private_folder(path.parent)
     if overwrite and path.is_dir():
         _require_only(path, members)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent))
+    sweep_parts(path.parent)
+    part = Path(tempfile.mkdtemp(prefix=part_prefix(path), suffix=PART, dir=path.parent))
     try:
         yield part
         for each in part.iterdir():
             _sync(each)
         _sync(part)
         if overwrite and path.is_dir():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".old", dir=path.parent))
+            old = Path(tempfile.mkdtemp(prefix=part_prefix(path), suffix=".old", dir=path.parent))
             # An empty folder gives way to a rename, and a full one cannot be replaced in one step.
             path.replace(old)
             try:

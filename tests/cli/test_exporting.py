@@ -143,6 +143,27 @@ def test_no_id_makes_a_command_fail_without_words(
         assert "\u202e" not in result.stderr
 
 
+@pytest.mark.parametrize("format_", ["json", "csv", "sqlite"])
+def test_what_a_killed_export_leaves_goes_with_the_next(
+    run: Run, recorded: Recorded, root: Path, tmp_path: Path, format_: str
+) -> None:
+    code = (
+        "import os, signal\n"
+        "from acode_tui.ops import redact\n"
+        "redact.RowRedaction.row = lambda self, entity: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from acode_tui.cli.main import main\n"
+        "main()\n"
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    before = [sys.executable, "-c", code, "--workspace", str(root), "db", "export", "--format", format_]
+    killed = subprocess.run([*before, "--output", str(out / "x")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [each.name[:3] for each in out.iterdir()] == [".x."]
+    assert run("db", "export", "--output", str(out / "y.json")).exit_code == 0
+    assert {each.name for each in out.iterdir()} == {"y.json", "y.json.redactions.json"}
+
+
 def test_an_interrupted_export_leaves_nothing(recorded: Recorded, root: Path, tmp_path: Path) -> None:
     fifo = tmp_path / "started"
     os.mkfifo(fifo)
