@@ -41,7 +41,7 @@ class ClaudeReader:
         self._last = LastSeen.NOTHING
         self._planning = False
         self._command: tuple[str, str, datetime | None, int] | None = None
-        self._prompts: set[str] = set()
+        self._prompts: dict[str, list[str]] = {}
         self._briefs: set[str] = set()
         self._agents: dict[str, str] = {}
         self._tokens: dict[str, Tokens] = {}
@@ -144,9 +144,13 @@ class ClaudeReader:
     def _prompt(self, uuid: str, said: str, at: datetime | None, line: int) -> None:
         # An id with blanks in it is a placeholder, and names nothing.
         key = uuid if uuid and not _BLANK.search(uuid) else f"line:{line}"
-        if key in self._prompts:
+        known = self._prompts.setdefault(key, [])
+        if said in known:
             return
-        self._prompts.add(key)
+        known.append(said)
+        if len(known) > 1:
+            # Not a replay: the same id says something else.
+            key = f"{key}:{line}"
         self._run.begin_task(key, said, at, line)
         self._last = LastSeen.PROMPT
         if self._planning or self._timeline.live is SessionState.CREATED:

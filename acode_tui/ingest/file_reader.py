@@ -101,19 +101,40 @@ class FileReader:
         """The format, or None where there is no whole line yet."""
         if self._forced is not None:
             return self._formats[self._forced]
-        probe = source.read(min(PROBE_BYTES, size))
-        while b"\n" not in probe and len(probe) < min(size, MAX_PROBE_BYTES):
-            more = source.read(min(PROBE_BYTES, size - len(probe)))
-            if not more:
-                break
-            probe += more
-        records = list(_objects(probe))
-        for format_ in self._formats.values():
-            if format_.recognises(records):
-                return format_
-        if b"\n" not in probe and len(probe) < MAX_PROBE_BYTES:
-            return None
-        raise UnknownFormatError
+        whole = False
+        for probe in _probes(source, size):
+            whole = True
+            records = list(_objects(probe))
+            for format_ in self._formats.values():
+                if format_.recognises(records):
+                    return format_
+        if whole:
+            raise UnknownFormatError
+        return None
+
+
+def _probes(source: BinaryIO, size: int) -> Iterator[bytes]:
+    """Beginnings to know a file's format by, each with a whole line in it: mostly the first is enough.
+
+    A record that says nothing of the format may be followed by one that is longer than the first look, or the first
+    line be longer than any that is looked at: then what follows is read.
+    """
+    probe = source.read(min(PROBE_BYTES, size))
+    while b"\n" not in probe and len(probe) < min(size, MAX_PROBE_BYTES):
+        more = source.read(min(PROBE_BYTES, size - len(probe)))
+        if not more:
+            break
+        probe += more
+    if b"\n" in probe:
+        yield probe
+        if len(probe) < size and probe.count(b"\n") < PROBE_LINES:
+            yield probe + source.read(min(size, MAX_PROBE_BYTES) - len(probe))
+        return
+    while more := source.read(PROBE_BYTES):
+        _, ended, rest = more.partition(b"\n")
+        if ended:
+            yield rest + source.read(MAX_PROBE_BYTES)
+            return
 
 
 def _objects(probe: bytes) -> Iterator[dict[str, Any]]:

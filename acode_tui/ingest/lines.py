@@ -26,7 +26,6 @@ class WholeLines:
     def __iter__(self) -> Iterator[tuple[int, bytes | None]]:
         pieces: list[bytes] = []
         held = 0
-        too_long = False
         while self._left > 0:
             chunk = self._source.read(min(CHUNK_BYTES, self._left))
             if not chunk:
@@ -36,22 +35,23 @@ class WholeLines:
             lines = BytesIO(chunk).readlines()
             rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
             if lines:
-                pieces.append(lines[0])
-                lines[0] = b"".join(pieces)
-                pieces = []
+                if held:
+                    # The end of a line that may be very long: it is put together once, and not copied again.
+                    end = lines.pop(0)
+                    self.number += 1
+                    self.offset += held + len(end)
+                    pieces.append(end[:-1])
+                    fits = held + len(end) <= self._max_line + 1
+                    whole = b"".join(pieces) if fits else None
+                    pieces, held = [], 0
+                    yield self.number, whole
+                    whole = None
                 for line in lines:
                     self.number += 1
-                    if too_long:
-                        self.offset += held + len(line)
-                        too_long = False
-                        yield self.number, None
-                    else:
-                        self.offset += len(line)
-                        yield self.number, line[:-1] if len(line) <= self._max_line + 1 else None
-                held = 0
+                    self.offset += len(line)
+                    yield self.number, line[:-1] if len(line) <= self._max_line + 1 else None
             held += len(rest)
             if held > self._max_line:
-                too_long = True
                 pieces = []
-                continue
-            pieces.append(rest)
+            elif rest:
+                pieces.append(rest)

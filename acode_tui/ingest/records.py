@@ -73,15 +73,31 @@ def parse_any(line: bytes | msgspec.Raw) -> Any:
     except RecursionError:
         return None
     except msgspec.DecodeError:
-        # msgspec refuses lone surrogates and numbers beyond a double, which are JSON all the same.
+        # msgspec refuses lone surrogates and numbers beyond what it holds, which are JSON all the same. What is no
+        # UTF-8 is not: given bytes, the standard library would guess at their encoding.
         try:
-            return json.loads(data, parse_constant=_refuse)
+            text_ = data.decode("utf-8-sig", "surrogatepass")
+            return json.loads(text_, parse_constant=_refuse, parse_int=_whole, parse_float=_real)
         except (ValueError, RecursionError):
             return None
 
 
 def _refuse(name: str) -> Any:
     raise ValueError(name)
+
+
+def _whole(digits: str) -> int | str:
+    """An integer, or its digits where there are more than Python makes a number of."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
+def _real(digits: str) -> float | str:
+    """A number with a fraction or an exponent, or its text where it is beyond a double."""
+    value = float(digits)
+    return value if math.isfinite(value) else digits
 
 
 def needs_escape(line: bytes) -> bool:

@@ -41,6 +41,20 @@ def test_lines_across_chunks_are_joined_and_what_came_meanwhile_is_left(
     assert [line for _, line in reader] == [b"abcdefghij", b"kl", b"", b"mnopq"]
 
 
+@given(
+    st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=9),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
+def test_wherever_the_chunks_end_lines_are_the_same(lines: list[bytes], chunk: int, longest: int) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", chunk)
+        reader = WholeLines(io.BytesIO(data + b"tail"), len(data) + 4, max_line=longest)
+        assert [line for _, line in reader] == [line if len(line) <= longest else None for line in lines]
+        assert reader.offset == len(data)
+
+
 def test_a_line_beyond_all_measure_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", 4)
     data = b"ok\n" + b"x" * 50 + b"\nfine\n"

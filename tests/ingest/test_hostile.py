@@ -181,6 +181,40 @@ def test_huge_numbers_stay_exact() -> None:
     assert call.parameters == {"n": str(2**80), "ok": 7}
 
 
+@pytest.mark.parametrize("digits", ["9" * 10_000, "-" + "9" * 10_000, "1e400", "-2.5e9999"])
+def test_a_number_that_no_machine_holds_is_kept_as_text(digits: str) -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    transcript.calls("m1", "c1", "Bash", {"n": "here", "ok": 7})
+    transcript.lines[-1] = transcript.lines[-1].replace(b'"here"', digits.encode())
+    parsed = read(transcript)
+    (call,) = calls_of(parsed.graphs[0])
+    assert call.parameters == {"n": digits, "ok": 7}
+    assert parsed.skipped.count == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a_line_in_another_encoding_is_no_record(encoding: str) -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    (line,) = transcript.lines
+    transcript.raw(line.decode().replace("Go", "Stop").encode(encoding).replace(b"\n", b""))
+    transcript.raw(b"\xef\xbb\xbf" + line.replace(b"Go", b"On"))
+    parsed = read(transcript)
+    assert [task.title for task in parsed.graphs[0].tasks] == ["Go", "On"]
+    assert parsed.skipped.named == [(2, "not valid JSON")]
+
+
+def test_one_id_of_two_prompts_loses_neither_and_a_replay_is_none() -> None:
+    transcript = Claude()
+    for said in ("First", "First", "Second", "First", "Second"):
+        transcript.user(said, uuid="same")
+        transcript.says(f"m{len(transcript.lines)}", f"On {said}")
+    graph = graph_of(transcript)
+    assert [task.title for task in graph.tasks] == ["First", "Second"]
+    assert len({task.id for task in graph.tasks}) == 2
+
+
 def test_a_wrong_type_in_one_field_costs_that_field_only() -> None:
     transcript = Claude(cwd=["not", "a", "path"], version=3)
     transcript.user("Go", timestamp={"at": 1})

@@ -48,6 +48,35 @@ async def stored(workspace: Workspace, native: str = SESSION, source: str = "cla
     return await workspace.store.get_with_hierarchy(imported_id(source, native))
 
 
+@pytest.mark.parametrize("first", [b'{"type":"of-a-newer-release"}', b"", b"{broken"])
+async def test_what_begins_with_a_line_that_says_nothing_is_known_by_a_long_one_after_it(
+    workspace: Workspace, tmp_path: Path, first: bytes
+) -> None:
+    transcript = Claude()
+    transcript.raw(first)
+    transcript.user("x" * 400_000)
+    transcript.says("m1", "Done")
+    report = await bring(workspace, age(transcript.write(tmp_path / "t.jsonl")))
+    assert (report.tasks, report.steps) == (1, 1)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_first_line_longer_than_any_look_is_read_past(
+    workspace: Workspace, tmp_path: Path, ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acode_tui.ingest.file_reader.MAX_PROBE_BYTES", 1_000)
+    monkeypatch.setattr("acode_tui.ingest.file_reader.PROBE_BYTES", 500)
+    transcript = Claude()
+    transcript.user("x" * 5_000)
+    if ended:
+        transcript.says("m1", "Done")
+    path = transcript.write(tmp_path / "t.jsonl")
+    if not ended:
+        path.write_bytes(transcript.lines[0])
+    report = await bring(workspace, age(path))
+    assert (report.tasks, report.errors) == (1 if ended else 0, ())
+
+
 async def test_a_second_import_writes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     age(story().write(tmp_path / f"t/{SESSION}.jsonl"))
     first = await bring(workspace, tmp_path / "t")
