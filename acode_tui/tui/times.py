@@ -36,6 +36,12 @@ def countdown(moment: datetime | None, now: datetime) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
 
 
+def due_in(moment: datetime | None, now: datetime) -> str:
+    """``in 00:38``, or ``due now``."""
+    left = countdown(moment, now)
+    return "due now" if left == "now" else f"in {left}"
+
+
 def duration(delta: timedelta) -> str:
     """A measured duration, precise where it is short: ``12 ms``, ``3.4 s``, ``2 min 5 s``, ``3 h 10 min``."""
     seconds = max(delta.total_seconds(), 0.0)

@@ -349,6 +349,14 @@ async def test_what_is_told_from_now_is_told_anew_while_nothing_is_written(fake_
         assert panel.scroll_y == panel.max_scroll_y
 
 
+async def test_what_is_due_is_due_now_and_not_in_now(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online, wall=lambda: NOW + timedelta(minutes=1)).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "due now" in shown(pilot))
+        await pilot.press("r", "j")
+        await until(pilot, lambda: ", due now" in shown(pilot))
+        assert "in now" not in shown(pilot)
+
+
 def records(pilot: Pilot[int]) -> KeyedTable:
     return pilot.app.screen.query_one("#records", KeyedTable)
 

@@ -16,6 +16,7 @@ from acode_tui.tui.comparing import compare, side_by_side
 from acode_tui.tui.screens.records import PAGE_ROWS, RecordsScreen
 from acode_tui.tui.text import styled
 from acode_tui.tui.times import ago, duration, number, span, stamp
+from acode_tui.tui.told import entity_told
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.title import TitleLine
@@ -28,11 +29,12 @@ class ConflictTable(KeyedTable):
     """Conflicts, the newest first."""
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
+        apart = (Column("apart", "apart", 8, right=True),) if width >= 100 else ()
         return (
             Column("state", "state", 10),
             Column("entity", "entity"),
-            Column("winner", "winner", 8),
-            Column("apart", "apart", 8, right=True),
+            Column("winner", "winner", 6),
+            *apart,
             Column("when", "met", 10, right=True),
         )
 
@@ -67,7 +69,10 @@ class ConflictsScreen(RecordsScreen[Conflict]):
         return item.id
 
     def row(self, item: Conflict, now: datetime) -> Row:
-        return _row(item, now)
+        return _row(item, self.told[item.id], now)
+
+    def tell(self, item: Conflict) -> str:
+        return entity_told(item.entity_type, item.entity_id, item.local_payload)
 
     def detail(self, item: Conflict, width: int) -> Content:
         return _detail(item, width, self._target, self.dashboard.zone)
@@ -134,11 +139,11 @@ class ConflictsScreen(RecordsScreen[Conflict]):
         self.app.push_screen(Confirm("Take the other version?", question, yes=f"take {loser}"), answered)
 
 
-def _row(conflict: Conflict, now: datetime) -> Row:
+def _row(conflict: Conflict, told: str, now: datetime) -> Row:
     apart = abs(conflict.local_updated_at - conflict.remote_updated_at)
     return {
         "state": ("✓ reviewed", "quiet") if conflict.reviewed_at else ("◆ new", "wait"),
-        "entity": (f"{conflict.entity_type} {conflict.entity_id}", "plain"),
+        "entity": (told, "plain"),
         "winner": (conflict.winner, "plain"),
         "apart": (span(apart) if apart.total_seconds() >= 1 else duration(apart), "quiet"),
         "when": (ago(conflict.detected_at, now), "quiet"),

@@ -4,7 +4,7 @@ What retries and conflicts share. A page is read again from where it began, so t
 are; a page whose last row is gone gives way to the one before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.widget import Widget
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.states import EntityType
@@ -54,13 +55,17 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
     """The title of the panel below the list."""
     OF_A_ROW: ClassVar[frozenset[str]] = frozenset({"copy", "copy_id"})
     """Actions that there must be a row for."""
+    DETAIL_TELLS_TIME: ClassVar[bool] = False
+    """Whether the detail says something from now, and is to be written every second as the list is."""
 
     def __init__(self) -> None:
         super().__init__()
         self.items: dict[str, Item] = {}
         self.pages: Turning[Item] = Turning(PAGE_ROWS)
         self._turned = False
-        self._described: Item | None = None
+        self._described = ""
+        self.told: dict[str, str] = {}
+        """What each item is about, by its key: read from payloads once, not every second."""
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._pass_time)
@@ -71,6 +76,10 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
 
     def key(self, item: Item) -> str:
         """What is the item's alone."""
+        raise NotImplementedError
+
+    def tell(self, item: Item) -> str:
+        """What the item is about."""
         raise NotImplementedError
 
     def row(self, item: Item, now: datetime) -> Row:
@@ -85,8 +94,13 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
         """Say why the list is empty, and what would be in it."""
         raise NotImplementedError
 
+    def above_list(self) -> Iterable[Widget]:
+        """What stands between the title and the list."""
+        return ()
+
     def compose(self) -> ComposeResult:
         yield TitleLine(self.CRUMB)
+        yield from self.above_list()
         with Vertical(classes="frame", id="list"):
             yield self.table()
             yield Notice()
@@ -109,6 +123,7 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
             self.refresh_now()
             return False
         self.items = {self.key(item): item for item in self.pages.take(found)}
+        self.told = {key: self.tell(item) for key, item in self.items.items()}
         self.query_one("#list").border_subtitle = self.pages.told(total)
         self.refresh_bindings()
         table, notice = self.query_one(KeyedTable), self.query_one(Notice)
@@ -117,7 +132,7 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
         if not found:
             self.say_why_none(notice)
             return True
-        self._draw()
+        self._fit()
         if self._turned:
             self._turned = False
             table.move_cursor(row=0)
@@ -125,30 +140,34 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
             table.focus()
         return True
 
-    def _draw(self) -> None:
-        """Write the rows and the detail for the room and the moment that there are now."""
-        if not self.items:
-            return
-        table, now = self.query_one(KeyedTable), self.dashboard.now()
-        table.lay_out(max(self.query_one("#list").content_size.width, 40))
-        table.show([(key, self.row(item, now)) for key, item in self.items.items()], at_once=self._turned)
-        self._describe()
-
     def on_resize(self) -> None:
-        self.call_after_refresh(self._draw)
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """Write the rows and the detail for the room that there is."""
+        if self.items:
+            self.query_one(KeyedTable).lay_out(max(self.query_one("#list").content_size.width, 40))
+            self._draw_rows()
+            self._describe()
+
+    def _draw_rows(self) -> None:
+        now = self.dashboard.now()
+        rows = [(key, self.row(item, now)) for key, item in self.items.items()]
+        self.query_one(KeyedTable).show(rows, at_once=self._turned)
 
     def _pass_time(self) -> None:
         """Another second: what is told from now is told anew, without reading anything."""
-        if self.is_current:
-            self._draw()
+        if self.is_current and self.items:
+            self._draw_rows()
+            if self.DETAIL_TELLS_TIME:
+                self._describe()
 
     @on(KeyedTable.RowHighlighted)
     def _describe(self) -> None:
         item, panel = self.under_cursor, self.query_one("#detail", TextPanel)
         if item is not None:
-            another = self._described is None or self.key(item) != self.key(self._described)
-            self._described = item
-            panel.say(self.detail(item, max(panel.content_size.width, 40)), home=another)
+            before, self._described = self._described, self.key(item)
+            panel.say(self.detail(item, max(panel.content_size.width, 40)), home=before != self._described)
 
     @property
     def under_cursor(self) -> Item | None:

@@ -14,8 +14,9 @@ from textual.message import Message
 from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
 from acode_tui.tui.bindings import RETRIES
 from acode_tui.tui.screens.records import PAGE_ROWS, RecordsScreen
-from acode_tui.tui.text import block, pretty_json, styled
-from acode_tui.tui.times import countdown, counted, number, span, stamp
+from acode_tui.tui.text import block, styled
+from acode_tui.tui.times import countdown, counted, due_in, number, span, stamp
+from acode_tui.tui.told import entity_told, payload_told, refusal_told
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.title import TitleLine
@@ -28,14 +29,12 @@ class RecordTable(KeyedTable):
     """Refused records, dead letters first."""
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
-        narrow = width < 100
-        entity = Column("entity", "entity", 20 if narrow else 24)
-        tries = Column("tries", "tries", 5, right=True)
-        due = Column("due", "next try", 11, right=True)
+        state, tries = Column("state", "state", 13), Column("tries", "tries", 5, right=True)
         error = Column("error", "the server said")
-        if narrow:
-            return (Column("state", "state", 12), entity, tries, error)
-        return (Column("state", "state", 13), entity, tries, due, Column("age", "waiting", 9, right=True), error)
+        if width < 100:
+            return (state, Column("entity", "entity", 20), tries, error)
+        due, age = Column("due", "next try", 8, right=True), Column("age", "waiting", 8, right=True)
+        return (state, Column("entity", "entity", 28 if width < 160 else 56), tries, due, age, error)
 
 
 class RetriesScreen(RecordsScreen[OutboxRecord]):
@@ -53,6 +52,12 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         stats: OutboxStats
         after: OutboxRecord | None
 
+    DETAIL_TELLS_TIME = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._payload: tuple[msgspec.Raw, Content] | None = None
+
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Refused records and dead letters"
 
@@ -63,10 +68,15 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         return str(item.id)
 
     def row(self, item: OutboxRecord, now: datetime) -> Row:
-        return _row(item, now)
+        return _row(item, self.told[self.key(item)], now)
+
+    def tell(self, item: OutboxRecord) -> str:
+        return entity_told(item.entity_type, item.entity_id, item.payload)
 
     def detail(self, item: OutboxRecord, width: int) -> Content:
-        return _detail(item, self.dashboard.now(), self.dashboard.zone)
+        if self._payload is None or self._payload[0] is not item.payload:
+            self._payload = item.payload, payload_told(item.payload)
+        return _detail(item, self._payload[1], self.dashboard.now(), self.dashboard.zone)
 
     def say_why_none(self, notice: Notice) -> None:
         notice.say(
@@ -153,23 +163,23 @@ async def _refused(outbox: Outbox, after: OutboxRecord | None, limit: int) -> tu
     return (*dead, *waiting)
 
 
-def _row(record: OutboxRecord, now: datetime) -> Row:
+def _row(record: OutboxRecord, told: str, now: datetime) -> Row:
     dead = record.failed_at is not None
     return {
         "state": ("✗ dead letter" if dead else "↻ retrying", "bad" if dead else "wait"),
-        "entity": (f"{record.entity_type} {record.entity_id[:8]}…", "plain"),
+        "entity": (told, "plain"),
         "tries": (str(record.attempts), "plain"),
         "due": ("never" if dead else countdown(record.next_attempt_at, now), "quiet" if dead else "plain"),
         "age": (span(now - record.created_at), "quiet"),
-        "error": (record.last_error or "nothing", "plain"),
+        "error": (refusal_told(record.last_error or "nothing"), "plain"),
     }
 
 
-def _detail(record: OutboxRecord, now: datetime, zone: tzinfo | None) -> Content:
+def _detail(record: OutboxRecord, payload: Content, now: datetime, zone: tzinfo | None) -> Content:
     if record.failed_at is not None:
         due = Content.assemble(("never; given up ", "$text-error"), stamp(record.failed_at, zone))
     elif record.next_attempt_at is not None:
-        due = Content.assemble(f"{stamp(record.next_attempt_at, zone)}, in ", countdown(record.next_attempt_at, now))
+        due = Content(f"{stamp(record.next_attempt_at, zone)}, {due_in(record.next_attempt_at, now)}")
     else:
         due = Content("at the next sync")
     return Content("\n").join(
@@ -181,6 +191,6 @@ def _detail(record: OutboxRecord, now: datetime, zone: tzinfo | None) -> Content
             Content.assemble(("next try ", "$foreground-muted"), due),
             Content.assemble(("error    ", "$foreground-muted"), block(record.last_error or "none", "$text-error")),
             Content(""),
-            Content(pretty_json(msgspec.json.decode(record.payload))),
+            payload,
         ]
     )

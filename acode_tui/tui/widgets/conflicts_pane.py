@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from textual.content import Content
 
 from acode_tui.tui.state import Overview
-from acode_tui.tui.text import styled
+from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import ago, duration, number
+from acode_tui.tui.told import entity_told
 from acode_tui.tui.widgets.pane import Mood, Pane
 
 MANY = 10
@@ -47,13 +48,14 @@ class ConflictsPane(Pane):
         if last is None:
             both = ("both versions", "would be kept")
             return [*lines, *(styled(text, "$foreground-muted") for text in both)]
-        what = str(last.entity_type).replace("_", " ").removeprefix("session ")
+        kind = str(last.entity_type).replace("_", " ").removeprefix("session ")
+        what = entity_told(kind, last.entity_id, last.local_payload)
         when = ago(last.detected_at, now)
-        roomy = width > 24
+        said = "last: " if width > 24 else ""
         fits = len(f"{last.winner} won {when}") <= width
         return [
             *lines,
-            Content.assemble(("last: " if roomy else "", "$foreground-muted"), f"{what} {last.entity_id[:8]}…"),
+            Content.assemble((said, "$foreground-muted"), line(what, width - len(said))),
             styled(f"{last.winner} won{f' {when}' if fits else ''}", "$foreground-muted"),
             styled("c shows both versions", "$foreground-muted"),
         ]

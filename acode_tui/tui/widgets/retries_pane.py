@@ -7,6 +7,7 @@ from textual.content import Content
 from acode_tui.tui.state import Overview
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import ago, countdown, number
+from acode_tui.tui.told import refusal_told
 from acode_tui.tui.widgets.pane import Mood, Pane
 
 
@@ -31,7 +32,7 @@ class RetriesPane(Pane):
             ]
         retrying = Content.assemble((f"{number(stats.retrying)}", "bold"), " retrying")
         if stats.retrying and stats.next_attempt_at is not None:
-            due = Content.assemble(("next in ", "$foreground-muted"), countdown(stats.next_attempt_at, now))
+            due = _next(countdown(stats.next_attempt_at, now))
         else:
             due = styled("none is due", "$foreground-muted")
         word = "dead letter" if stats.failed == 1 else "dead letters"
@@ -39,6 +40,10 @@ class RetriesPane(Pane):
         lines = [retrying, due, dead if stats.failed else styled(f"no {word}", "$foreground-muted")]
         last = overview.last_refused
         if last is not None and last.last_error:
-            lines.append(styled(line(last.last_error, width), "$foreground"))
+            lines.append(styled(line(refusal_told(last.last_error), width), "$foreground"))
             lines.append(styled(line(f"refused {ago(last.updated_at, now)}", width), "$foreground-muted"))
         return lines
+
+
+def _next(left: str) -> Content:
+    return Content("due now") if left == "now" else Content.assemble(("next in ", "$foreground-muted"), left)
