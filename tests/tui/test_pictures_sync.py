@@ -6,8 +6,9 @@ from syrupy.assertion import SnapshotAssertion
 
 from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.sync.ports import SyncState, SyncStatus
 from tests.tui.driving import over, until_listed
-from tests.tui.fake import FakeWorkspace, online
+from tests.tui.fake import FakeWorkspace, online, record
 from tests.tui.pictures import RESTING, picturing
 from tests.tui.test_actions import holding
 from tests.tui.test_sync_screens import syncing
@@ -31,6 +32,14 @@ async def test_refused_records_and_conflicts(snapshot: SnapshotAssertion) -> Non
         fake.outbox.records, fake.conflicts.conflicts = [], []
         await pictures.see("Nothing was refused", "r")
         await pictures.take("no retries")
+        fake.outbox.records = [record(1)]
+        fake.sync.figures = SyncStatus(
+            state=SyncState.OFFLINE,
+            reason="db.example.org:5432/runs refuses connections",
+            hint="check that PostgreSQL is running there",
+        )
+        await pictures.changed("refuses connections")
+        await pictures.take("retries while offline")
         await pictures.see("No two versions have met", "escape", "c")
         await pictures.take("no conflicts")
 

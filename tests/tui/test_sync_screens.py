@@ -17,6 +17,7 @@ from acode_tui.tui.screens.conflicts import ConflictsScreen
 from acode_tui.tui.screens.main import MainScreen
 from acode_tui.tui.screens.retries import RetriesScreen
 from acode_tui.tui.widgets.keyed_table import KeyedTable
+from acode_tui.tui.widgets.outbox_pane import OutboxPane
 from tests.tui.driving import main_screen, over, shown, toasts, until, until_listed
 from tests.tui.fake import NOW, FakeWorkspace, conflict, record
 
@@ -347,6 +348,32 @@ async def test_what_is_told_from_now_is_told_anew_while_nothing_is_written(fake_
         moment[0] += timedelta(seconds=8)
         await until(pilot, lambda: "00:30" in shown(pilot))
         assert panel.scroll_y == panel.max_scroll_y
+
+
+async def test_a_long_reason_is_told_whole_where_the_pane_leads(fake: FakeWorkspace) -> None:
+    target = "db-17.platform.example.org:5432/team_runs"
+    fake.outbox.figures = OutboxStats(pending=12, oldest_pending_at=NOW)
+    fake.sync.figures = SyncStatus(
+        state=SyncState.OFFLINE,
+        target=target,
+        reason=f"{target} refuses connections",
+        hint="check that PostgreSQL is running there",
+    )
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "refuses connections" in shown(pilot))
+        assert str(pilot.app.screen.query_one(OutboxPane).tooltip).startswith(f"○ offline  {target} refuses")
+        await pilot.press("r")
+        await until(pilot, lambda: "check that PostgreSQL is running there" in shown(pilot))
+        assert f"○ offline  {target} refuses connections; check" in shown(pilot)
+        fake.sync.figures = SyncStatus(state=SyncState.IDLE, target=target)
+        await until(pilot, lambda: "offline" not in shown(pilot))
+
+
+async def test_nothing_is_said_to_be_sent_before_the_server_is_reached(fake: FakeWorkspace) -> None:
+    fake.sync.figures = SyncStatus(state=SyncState.CONNECTING, target="db.example.org:5432/runs")
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "to db.example.org" in shown(pilot))
+        assert "everything is sent" not in shown(pilot)
 
 
 async def test_what_is_due_is_due_now_and_not_in_now(fake_online: FakeWorkspace) -> None:

@@ -1,6 +1,6 @@
 """Records that the server refused: those waiting for another try, and the dead letters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, ClassVar
@@ -10,10 +10,14 @@ from textual import on
 from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
 
 from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
+from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.bindings import RETRIES
 from acode_tui.tui.screens.records import PAGE_ROWS, RecordsScreen
+from acode_tui.tui.standing import standing_told
 from acode_tui.tui.text import block, styled
 from acode_tui.tui.times import countdown, counted, due_in, number, span, stamp
 from acode_tui.tui.told import entity_told, payload_told, refusal_told
@@ -52,14 +56,24 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         stats: OutboxStats
         after: OutboxRecord | None
 
+    @dataclass
+    class StandingRead(Message):
+        """How the worker stands, which no commit tells of."""
+
+        sync: SyncStatus
+
     DETAIL_TELLS_TIME = True
 
     def __init__(self) -> None:
         super().__init__()
         self._payload: tuple[msgspec.Raw, Content] | None = None
+        self._standing = ""
 
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Refused records and dead letters"
+
+    def above_list(self) -> Iterable[Widget]:
+        yield Static(id="standing", markup=False)
 
     def table(self) -> KeyedTable:
         return RecordTable(id="records")
@@ -91,6 +105,18 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         found = await _refused(workspace.outbox, after, PAGE_ROWS + 1)
         stats = await workspace.outbox.stats()
         self.post_message(self.RecordsRead(found, stats, after))
+        await self.read_idle(workspace)
+
+    async def read_idle(self, workspace: "DashboardWorkspace") -> None:
+        self.post_message(self.StandingRead(await workspace.sync.status()))
+
+    @on(StandingRead)
+    def _standing_read(self, event: StandingRead) -> None:
+        told, standing = standing_told(event.sync), self.query_one("#standing", Static)
+        standing.display = told is not None
+        if told is not None and told.plain != self._standing:
+            standing.update(told)
+        self._standing = told.plain if told is not None else ""
 
     @on(RecordsRead)
     def _read(self, event: RecordsRead) -> None:

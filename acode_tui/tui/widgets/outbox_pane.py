@@ -6,7 +6,8 @@ from textual.content import Content
 
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.palette import CONTENT_STYLE, SYNC
-from acode_tui.tui.state import Overview
+from acode_tui.tui.standing import standing_told
+from acode_tui.tui.state import DashboardState, Overview
 from acode_tui.tui.text import line, styled
 from acode_tui.tui.times import ago, countdown, number, short_number, span
 from acode_tui.tui.widgets.pane import Look, Mood, Pane
@@ -29,6 +30,10 @@ class OutboxPane(Pane):
     TITLE = "Outbox"
     OPENS = "retries"
 
+    def __init__(self, state: DashboardState) -> None:
+        super().__init__(state)
+        self._hint = ""
+
     def mood(self, overview: Overview, now: datetime) -> Mood:
         sync = overview.sync
         mark = SYNC[sync.state]
@@ -44,6 +49,15 @@ class OutboxPane(Pane):
             return Mood("quiet", "○ kept here")
         look: Look = "busy" if overview.outbox.pending else "quiet"
         return Mood(look, "↑ waiting" if overview.outbox.pending else "✓ empty")
+
+    def show(self, now: datetime) -> None:
+        super().show(now)
+        overview = self.state.overview
+        told = standing_told(overview.sync) if overview is not None else None
+        # Only what is another: a tooltip that is given again is taken away under the mouse.
+        if (told.plain if told else "") != self._hint:
+            self._hint = told.plain if told else ""
+            self.tooltip = told
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         lines = [self._count(overview, now, width), self._history(width), self._pace(overview, now, width)]
@@ -75,7 +89,7 @@ class OutboxPane(Pane):
             return styled("kept here; sync is off" if width > 22 else "sync is off", "$foreground-muted")
         if sync.state in _ON and sync.reason:
             return styled(line(sync.reason, width), "$text-error")
-        if sync.state in _ON:
+        if sync.state in _ON and sync.state is not SyncState.CONNECTING:
             if overview.outbox.pending:
                 return self._rate(overview)
             return styled("everything is sent", "$foreground-muted")
@@ -99,7 +113,10 @@ class OutboxPane(Pane):
             told = f"{key} sends it"
             return [styled(line(told if len(told) <= width else key, width), "$foreground-muted")]
         if sync.reason and sync.state not in _ON:
-            return [styled(line(sync.reason, width), "$foreground")]
+            # Where to is known and stands in the whole sentence; why not must not be cut away behind it.
+            fits = len(sync.reason) <= width
+            told = sync.reason if fits else sync.reason.removeprefix(f"{sync.target} ")
+            return [styled(line(told, width), "$foreground")]
         return [styled(line(f"to {sync.target}", width), "$foreground-muted")] if sync.target else []
 
     def _holder(self, overview: Overview, now: datetime, width: int) -> Content:
