@@ -313,6 +313,37 @@ cli.main(["work"])
     assert result.stderr.strip() == "interrupted"
 
 
+_LATE = {
+    # While threads are waited for: this one would be for ever.
+    "thread": """
+def press():
+    while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait()
+threading.Thread(target=press).start()
+""",
+    "exit functions": "atexit.register(os.kill, os.getpid(), signal.SIGINT)",
+    # While the interpreter takes itself apart.
+    "modules": """
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):
+        kill(pid, number)
+last = Last()
+""",
+}
+
+
+@pytest.mark.parametrize("when", _LATE)
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["nonsense"], 2)])
+def test_an_interruption_after_the_last_word_changes_nothing(when: str, arguments: list[str], code: int) -> None:
+    script = f"import atexit, os, signal, sys, threading\n{_LATE[when]}\nfrom acode_tui.__main__ import main\nmain()"
+    result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert bool(result.stdout) == (code == 0)
+
+
 def test_an_interruption_while_the_program_is_read_exits_130_without_a_word() -> None:
     code = """
 import signal, sys
