@@ -86,7 +86,7 @@ def _say_usage(error: click.UsageError) -> None:
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
     path = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
-    click.echo(f"error: {_shown(error.format_message(), ())}{path}", err=True)
+    click.echo(f"error: {_shown(error.format_message().rstrip('.'), ())}{path}", err=True)
 
 
 def _shown(message: str, secrets: "Iterable[Secret]") -> str:

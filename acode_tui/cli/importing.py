@@ -32,7 +32,8 @@ _SETTLE_MS = 30_000
         "acode-tui import --all --watch",
     ),
 )
-@click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path), nargs=-1)
+# One that may not be read is listed with the errors, and the others are imported.
+@click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path, readable=False), nargs=-1)
 @click.option("--all", "everywhere", is_flag=True, help="Everywhere the known agents keep transcripts (ingest.roots).")
 @click.option("--format", "format_", metavar="NAME", help="Read every file as this format, whatever it looks like.")
 @click.option("--watch", is_flag=True, help="Go on, and import what is written from now on, until Ctrl-C.")

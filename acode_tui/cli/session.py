@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader, SessionFilter, SessionPage
     from acode_tui.workspace import Workspace
 
+
+class _State(click.Choice[str]):
+    """A state by its name, whatever the case; a refusal spells the names as they are."""
+
+    def __init__(self) -> None:
+        super().__init__([state.value for state in SessionState], case_sensitive=False)
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        return f"{value!r} is not one of {', '.join(SessionState)}"
+
+
 _COLUMNS = (
     Column("id"),
     Column("state"),
@@ -63,7 +74,7 @@ def command() -> None:
     "--state",
     "states",
     multiple=True,
-    type=click.Choice([state.value for state in SessionState], case_sensitive=False),
+    type=_State(),
     metavar="STATE",
     help="Only sessions in this state; may be repeated: " + ", ".join(SessionState) + ".",
 )

@@ -111,6 +111,28 @@ def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: tuple[str, ...], c
     assert words in result.stderr
 
 
+def test_a_file_that_may_not_be_read_is_listed_and_the_others_are_imported(
+    run: Run, transcript: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed.jsonl"
+    closed.write_text(lines("Not for you"))
+    may = os.access
+    monkeypatch.setattr(
+        "os.access", lambda path, *more, **named: str(path) != str(closed) and may(path, *more, **named)
+    )
+    look = open
+
+    def refused(path: Any, *more: Any, **named: Any) -> Any:
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(closed))
+        return look(path, *more, **named)
+
+    monkeypatch.setattr("builtins.open", refused)
+    found = answer(run("import", str(closed), str(transcript), "--json"))
+    assert found["sessions"] == 1
+    assert [(error["file"], error["message"]) for error in found["errors"]] == [(str(closed), "Permission denied")]
+
+
 def test_a_file_that_is_no_transcript_fails_by_name(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "other.jsonl"
     path.write_text('{"a": 1}\n')

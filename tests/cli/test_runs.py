@@ -162,3 +162,11 @@ def test_an_artifacts_metadata_is_shown_without_its_content(run: Run, recorded: 
     assert found["size"] == len(recorded.content)
     assert found["contentHash"].startswith("sha256:")
     assert found["content"] is None
+
+
+def test_a_state_that_there_is_not_is_refused_with_those_that_there_are(run: Run) -> None:
+    refused = run("session", "list", "--state", "finished")
+    assert refused.exit_code == 2
+    names = "Created, Planning, AwaitingApproval, Executing, Paused, Completed, Failed, Cancelled"
+    assert f"'finished' is not one of {names}; see `" in refused.stderr
+    assert run("session", "list", "--state", "awaitingAPPROVAL").exit_code == 0
