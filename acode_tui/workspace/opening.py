@@ -24,8 +24,9 @@ from acode_tui.storage.sqlite.connection import (
     prepare_file,
     require_sqlite,
 )
-from acode_tui.storage.sqlite.exclusive import share
+from acode_tui.storage.sqlite.exclusive import share, was_opened
 from acode_tui.storage.sqlite.faults import require_content, require_rights, translated
+from acode_tui.storage.sqlite.looking import look
 from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Writer
@@ -60,6 +61,7 @@ async def open_workspace(
     timeout = settings.persistence.sqlite.timeout_seconds
     known = packaged("sqlite")
     async with AsyncExitStack() as stack:
+        await asyncio.to_thread(_look_first, database, timeout)
         hold = await asyncio.to_thread(share, database, timeout_seconds=timeout)
         stack.callback(hold.close)
         is_new = await asyncio.to_thread(_prepared, root, database, settings)
@@ -136,6 +138,13 @@ def _migrated(
         backup=backup if settings.migrations.backup_before_migrate else None,
         wall=wall,
     )
+
+
+def _look_first(database: Path, timeout_seconds: float) -> None:
+    """Refuse what is no workspace before anything, be it a lock, is made beside it. Raises AcodeError."""
+    if database.is_file() and has_content(database) and not was_opened(database):
+        require_rights(database)
+        look(database, lambda connection: look_over(connection, packaged("sqlite")), seconds=timeout_seconds)
 
 
 def _prepared(root: Path, database: Path, settings: Settings) -> bool:

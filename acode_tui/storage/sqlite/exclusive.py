@@ -111,6 +111,11 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
         os.close(handle)
 
 
+def was_opened(database: Path) -> bool:
+    """Whether a workspace was opened there before, going by the lock that this leaves."""
+    return _lock_path(database).exists()
+
+
 def holders(database: Path) -> list[int]:
     """The other processes that have the workspace open, as far as the system tells; none where it does not."""
     return [pid for pid in _holders(_lock_path(database)) if pid != os.getpid()]

@@ -198,6 +198,7 @@ async def test_a_database_of_another_program_is_left_alone(wal: bool, tmp_path: 
     assert isinstance(told, SchemaMismatchError)
     assert "another program" in told.message
     assert fingerprints(database) == before
+    assert [each.name for each in database.parent.iterdir()] == ["workspace.db"]
 
 
 async def test_an_empty_database_that_another_program_has_marked_is_left_alone(
@@ -210,6 +211,19 @@ async def test_an_empty_database_that_another_program_has_marked_is_left_alone(
     before = fingerprints(database)
     assert "another program" in str(await refusal(database, plain_settings))
     assert fingerprints(database) == before
+    assert [each.name for each in database.parent.iterdir()] == ["workspace.db"]
+
+
+@pytest.mark.parametrize("kind", ["truncated", "no database", "scrambled", "with a table overwritten"])
+async def test_nothing_is_made_beside_a_damaged_file_that_was_put_there(
+    kind: str, database: Path, tmp_path: Path, plain_settings: Settings
+) -> None:
+    copy = tmp_path / "elsewhere" / ".agent" / database.name
+    copy.parent.mkdir(parents=True)
+    shutil.copy(database, copy)
+    KINDS[kind][0](copy)
+    assert isinstance(await refusal(copy, plain_settings), IntegrityError)
+    assert [each.name for each in copy.parent.iterdir()] == [database.name]
 
 
 @contextmanager
