@@ -10,7 +10,7 @@ from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, Step
 from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
 from acode_tui.tui.text import block, pretty_json, styled
-from acode_tui.tui.times import clock, counted, duration, number, size, stamp
+from acode_tui.tui.times import clock, counted, date, duration, number, size, stamp
 from acode_tui.tui.widgets.artifact_table import spaced
 
 MAX_JSON_CHARS = 4_000
@@ -41,13 +41,17 @@ def title_of(node: Node) -> str:
 
 
 def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo | None) -> Content:
-    """The session's events, oldest first, each with the time since the one before; of very many the newest."""
+    """The session's events, oldest first, each with the time since the one before; of very many the newest.
+
+    A run of several days has their dates above the events: the time of day alone would make them one.
+    """
     if not events:
         return styled("No change of state was recorded; the session was saved in one piece.", "$foreground-muted")
     rows: list[Content] = []
     if len(events) > MAX_EVENTS:
         rows.append(styled(f"… {number(len(events) - MAX_EVENTS)} earlier events", "$foreground-muted"))
-    before = graph.created_at
+    before, day = graph.created_at, ""
+    days = {date(moment, zone) for moment in (graph.created_at, *(event.timestamp for event in events))}
     for event in events[-MAX_EVENTS:]:
         mark = SESSION[event.to_state]
         since = f"+{duration(event.timestamp - before)}"
@@ -61,6 +65,8 @@ def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo
             row = Content.assemble(row, (f"{SESSION[event.from_state].word} → {mark.word}", "$foreground"))
             if reason := _reason(event):
                 row = Content.assemble(row, "  ", styled(reason, "$foreground-muted"))
+        if len(days) > 1 and day != (day := date(event.timestamp, zone)):
+            rows.append(styled(day, "bold $text-primary"))
         rows.append(Content.assemble(row, (f"  {since}", "$foreground-muted")))
         before = event.timestamp
     return Content("\n").join(rows)

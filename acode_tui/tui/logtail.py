@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ MAX_READ = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log: level, time of day as written, event, and everything else as ``name=value``."""
+    """One line of the log: level, moment (None if it names none), event, and everything else as ``name=value``."""
 
     level: str
-    time: str
+    at: datetime | None
     event: str
     rest: str
 
@@ -61,12 +62,20 @@ def parse_entry(raw: bytes) -> Entry:
     except (msgspec.DecodeError, UnicodeDecodeError):
         fields = None
     if not isinstance(fields, dict):
-        return Entry("info", "", raw.decode("utf-8", "replace"), "")
+        return Entry("info", None, raw.decode("utf-8", "replace"), "")
     level = str(fields.pop("level", "info"))
     time = str(fields.pop("timestamp", fields.pop("time", "")))
     event = str(fields.pop("event", ""))
     rest = "  ".join(f"{name}={_short(value)}" for name, value in fields.items() if name not in ("pid", "logger"))
-    return Entry(level, time[11:19], event, rest)
+    return Entry(level, _moment(time), event, rest)
+
+
+def _moment(written: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _short(value: object) -> str:

@@ -43,7 +43,9 @@ def due_in(moment: datetime | None, now: datetime) -> str:
 
 
 def duration(delta: timedelta) -> str:
-    """A measured duration, precise where it is short: ``12 ms``, ``3.4 s``, ``2 min 5 s``, ``3 h 10 min``."""
+    """A measured duration, precise where it is short: ``12 ms``, ``3.4 s``, ``2 min 5 s``, ``3 h 10 min``; from two
+    days on ``5 d 2 h``.
+    """
     seconds = max(delta.total_seconds(), 0.0)
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
@@ -51,7 +53,9 @@ def duration(delta: timedelta) -> str:
         return f"{seconds:.1f} s"
     if seconds < 3_600:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3_600)} h {int(seconds % 3_600 // 60)} min"
+    if seconds < 172_800:
+        return f"{int(seconds // 3_600)} h {int(seconds % 3_600 // 60)} min"
+    return f"{int(seconds // 86_400)} d {int(seconds % 86_400 // 3_600)} h"
 
 
 def short_duration(delta: timedelta) -> str:
@@ -71,6 +75,11 @@ def short_duration(delta: timedelta) -> str:
 def clock(moment: datetime, zone: tzinfo | None) -> str:
     """The time of day in a zone; None is the machine's own."""
     return f"{moment.astimezone(zone):%H:%M:%S}"
+
+
+def date(moment: datetime, zone: tzinfo | None) -> str:
+    """The date in a zone."""
+    return f"{moment.astimezone(zone):%Y-%m-%d}"
 
 
 def stamp(moment: datetime, zone: tzinfo | None) -> str:

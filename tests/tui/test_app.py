@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from acode_tui.tui.styles import style_path
 from acode_tui.tui.widgets.keybar import KeyBar
 from tests.tui.driving import (
     SETTINGS,
+    NothingFound,
     browser,
     dashboard,
     main_screen,
@@ -38,7 +40,7 @@ from tests.tui.driving import (
     until,
     until_listed,
 )
-from tests.tui.fake import FakeWorkspace, conflict
+from tests.tui.fake import NOW, FakeWorkspace, conflict
 
 TABLES = {name: table for name, table in vars(bindings).items() if isinstance(table, list) and name.isupper()}
 
@@ -363,6 +365,24 @@ async def test_the_log_screen_follows_the_file(fake: FakeWorkspace, tmp_path: Pa
         await pilot.press("f", "f")
         await until(pilot, lambda: "opened" not in shown(pilot))
         assert "broke" in shown(pilot)
+
+
+async def test_the_log_tells_times_as_the_rest_does_and_which_day_a_line_is_of(
+    fake: FakeWorkspace, tmp_path: Path
+) -> None:
+    log = tmp_path / "acode-tui.log"
+    stamps = ("2026-03-10T08:00:00Z", "2026-03-13T23:30:00Z", "2026-03-14T12:00:00.250000Z", "yesterday")
+    log.write_text("".join(f'{{"event":"e{n}","timestamp":"{stamp}"}}\n' for n, stamp in enumerate(stamps)))
+    zone = timezone(timedelta(hours=2))
+    app = Dashboard(fake.root, SETTINGS, opening=fake.opening, importer=NothingFound(), wall=lambda: NOW, zone=zone)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        pilot.app.push_screen(LogScreen(log))
+        await until(pilot, lambda: "e3" in shown(pilot))
+        lines = [line.strip(" │").split("  ")[0] for line in shown(pilot).splitlines()]
+        assert lines[2:8] == ["Tuesday 10 March", "10:00:00", "Today", "01:30:00", "14:00:00", "info"]
+        await pilot.press("slash", *"01:30", "enter")
+        await until(pilot, lambda: "1 line" in shown(pilot))
 
 
 def test_the_style_sheet_is_found_and_absolute() -> None:

@@ -1,6 +1,6 @@
 """The pure parts: times, bars, pages, labels, documents, comparisons, the log's tail."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import msgspec
@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui import bindings
 from acode_tui.tui.comparing import compare, side_by_side
+from acode_tui.tui.detail import timeline
 from acode_tui.tui.document import HEX_BYTES, PART_LINES, coloured, language_of, line_numbers, open_document
 from acode_tui.tui.logtail import LogTail, parse_entry
 from acode_tui.tui.state import Backlog
 from acode_tui.tui.times import ago, countdown, duration, short_number, size, span
 from acode_tui.tui.widgets.sparkline import BARS, sparkline
-from tests.tui.fake import NOW
+from tests.tui.fake import NOW, graph
 
 DASHBOARD_PAGE = Path(__file__).parent.parent.parent / "docs" / "dashboard.md"
 
@@ -47,12 +48,24 @@ def test_a_countdown_reads_like_a_clock() -> None:
     assert countdown(NOW - timedelta(seconds=1), NOW) == "now"
 
 
+def test_a_run_of_several_days_has_their_dates_in_its_timeline() -> None:
+    run = graph(0)
+    assert "2026" not in timeline(run.events, run, UTC).plain
+    first, last = run.events
+    later = msgspec.structs.replace(last, timestamp=last.timestamp + timedelta(days=3))
+    told = timeline((first, later), run, UTC).plain.splitlines()
+    assert [told[0], told[2]] == [f"{first.timestamp:%Y-%m-%d}", f"{later.timestamp:%Y-%m-%d}"]
+    west = timezone(timedelta(hours=-20))
+    assert timeline((first, later), run, west).plain.startswith(f"{first.timestamp.astimezone(west):%Y-%m-%d}")
+
+
 def test_short_durations_are_precise() -> None:
-    assert [duration(timedelta(seconds=seconds)) for seconds in (0.012, 3.44, 125, 11_400)] == [
+    assert [duration(timedelta(seconds=seconds)) for seconds in (0.012, 3.44, 125, 11_400, 10_525_800)] == [
         "12 ms",
         "3.4 s",
         "2 min 5 s",
         "3 h 10 min",
+        "121 d 19 h",
     ]
 
 
@@ -250,7 +263,12 @@ def test_the_log_is_read_on_from_where_it_stopped_and_over_a_rotation(tmp_path: 
 def test_a_line_that_is_no_json_is_shown_as_it_stands() -> None:
     assert parse_entry(b"not json").event == "not json"
     entry = parse_entry(b'{"level":"error","timestamp":"2026-03-14T12:00:01Z","event":"x","duration_ms":3,"pid":1}')
-    assert (entry.level, entry.time, entry.event, entry.rest) == ("error", "12:00:01", "x", "duration_ms=3")
+    assert (entry.level, entry.at, entry.event, entry.rest) == (
+        "error",
+        datetime(2026, 3, 14, 12, 0, 1, tzinfo=UTC),
+        "x",
+        "duration_ms=3",
+    )
 
 
 def test_the_manual_names_every_key_that_can_be_remapped() -> None:

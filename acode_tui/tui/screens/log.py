@@ -17,10 +17,11 @@ from textual.widgets import Input
 
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import LOG
+from acode_tui.tui.grouping import day
 from acode_tui.tui.logtail import Entry, LogTail
 from acode_tui.tui.styles import style_path
 from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import counted, number
+from acode_tui.tui.times import clock, counted, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.text_view import TextView, flow
@@ -119,7 +120,7 @@ class LogScreen(Screen[None]):
         if _rank(entry.level) < self._level:
             return False
         wanted = self._text.casefold()
-        return not wanted or wanted in f"{entry.time} {entry.level} {entry.event} {entry.rest}".casefold()
+        return not wanted or wanted in f"{self._clock(entry)} {entry.level} {entry.event} {entry.rest}".casefold()
 
     def _show(self) -> None:
         self._waiting = 0
@@ -129,9 +130,25 @@ class LogScreen(Screen[None]):
         self._retitle()
         if not chosen:
             self._explain()
-        view.reflow(flow([_rendered(entry) for entry in chosen], None))
+        view.reflow(flow(self._lines(), None))
         if self._follow:
             view.scroll_end(animate=False, x_axis=False)
+
+    def _lines(self) -> list[Content]:
+        """What is shown, with each day above its lines unless today's are all there is."""
+        zone, today = self.dashboard.zone, self.dashboard.now().astimezone(self.dashboard.zone).date()
+        lines: list[Content] = []
+        last = today
+        for entry in self._shown:
+            that = entry.at.astimezone(zone).date() if entry.at is not None else last
+            if that != last:
+                lines.append(styled(day(that, today), "bold $text-primary"))
+            last = that
+            lines.append(_rendered(entry, self._clock(entry)))
+        return lines
+
+    def _clock(self, entry: Entry) -> str:
+        return clock(entry.at, self.dashboard.zone) if entry.at is not None else ""
 
     def _explain(self) -> None:
         """Why nothing is shown, and what to do."""
@@ -190,7 +207,7 @@ class LogScreen(Screen[None]):
             self.dismiss()
 
     def action_copy(self) -> None:
-        lines = "\n".join(_rendered(entry).plain for entry in self._shown)
+        lines = "\n".join(shown.plain for shown in self._lines())
         self.dashboard.copy(lines, "lines", otherwise="f and / narrow them")
 
 
@@ -198,9 +215,9 @@ def _rank(level: str) -> int:
     return LEVELS.index(level) if level in LEVELS else len(LEVELS) - 1
 
 
-def _rendered(entry: Entry) -> Content:
+def _rendered(entry: Entry, at: str) -> Content:
     return Content.assemble(
-        (f"{line(entry.time, 8):<8}  ", "$foreground-muted"),
+        (f"{at:<8}  ", "$foreground-muted"),
         (f"{line(entry.level, 8):<8} ", _STYLE.get(entry.level, "$text-error")),
         styled(entry.event, "$foreground"),
         "  ",
