@@ -14,8 +14,10 @@ from acode_tui.domain.validation import (
     require_content,
     require_json,
     require_metadata,
+    require_moment,
     require_not_before,
     require_order,
+    require_reason,
     require_text,
     require_uuid,
 )
@@ -61,7 +63,8 @@ def _check_names(entity: Entity) -> None:
 
 def _check(entity: object, limits: Limits) -> None:
     if isinstance(entity, SessionEvent):
-        optional_text(entity.reason, "reason")
+        require_reason(entity.reason)
+        require_moment(entity.timestamp, "timestamp")
     elif isinstance(entity, SessionTask):
         require_text(entity.title, "title")
         optional_text(entity.description, "description")

@@ -19,6 +19,8 @@ MAX_ARTIFACT_BYTES = 10 * 1024 * 1024
 MAX_JSON_DEPTH = 100
 """Depth allowed in tool parameters and results; PostgreSQL's own jsonb limit is far beyond it."""
 
+LAST_YEAR = 9998
+"""A row stamped with the last moment there is could never be changed again."""
 
 MAX_INTEGER_BITS = 8_192
 """Some 2,500 digits. What has more than 4,300 can be written, yet no decoder reads it back."""
@@ -51,6 +53,14 @@ def optional_text(value: str | None, field: str) -> str | None:
         if not isinstance(value, str):
             raise ValidationError(field, f"must be a string or None, not {type(value).__name__}")
         require_storable(value, field)
+    return value
+
+
+def require_reason(value: str) -> str:
+    """A reason may be empty; whether it has to say something is the transition's own rule."""
+    if not isinstance(value, str):
+        raise ValidationError("reason", f"must be a string, not {type(value).__name__}")
+    require_storable(value, "reason")
     return value
 
 
@@ -113,9 +123,19 @@ def require_order(value: int, field: str) -> int:
     return value
 
 
+def require_moment(value: datetime, field: str) -> datetime:
+    """An aware moment, in UTC, that another can follow: stamps only ever rise."""
+    if not isinstance(value, datetime):
+        raise ValidationError(field, f"must be a datetime, not {type(value).__name__}")
+    moment = require_utc(value, field)
+    if moment.year > LAST_YEAR:
+        raise ValidationError(field, f"lies beyond the year {LAST_YEAR}")
+    return moment
+
+
 def require_not_before(later: datetime, earlier: datetime, field: str, than: str) -> None:
     """Both aware, and the one not before the other."""
-    if require_utc(later, field) < require_utc(earlier, than):
+    if require_moment(later, field) < require_moment(earlier, than):
         raise ValidationError(field, f"is before {than}")
 
 

@@ -1,13 +1,13 @@
 """The boundary: what is refused is refused by the field's name, and the value is never quoted."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 
-from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.graph_validation import validate_graph
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
@@ -110,7 +110,7 @@ def test_well_formed_runs_are_accepted(graph: SessionGraph) -> None:
 
 def _run(**changes: Any) -> SessionGraph:
     """A small sound run; ``changes`` go to the entity whose name begins them: ``call__state="x"``."""
-    parts: dict[str, dict[str, Any]] = {name: {} for name in ("session", "task", "step", "call", "artifact")}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in ("session", "event", "task", "step", "call", "artifact")}
     for name, value in changes.items():
         kind, _, field = name.partition("__")
         parts[kind][field] = value
@@ -170,6 +170,18 @@ def _run(**changes: Any) -> SessionGraph:
             **parts["task"],
         }
     )
+    event = SessionEvent(
+        **{
+            "id": ids[5],
+            "session_id": ids[0],
+            "from_state": SessionState.CREATED,
+            "to_state": SessionState.PLANNING,
+            "reason": "",
+            "timestamp": NOON,
+            **times,
+            **parts["event"],
+        }
+    )
     return SessionGraph(
         **{
             "id": ids[0],
@@ -177,6 +189,7 @@ def _run(**changes: Any) -> SessionGraph:
             "state": SessionState.CREATED,
             "workspace_id": ids[5],
             "tasks": (task,),
+            "events": (event,),
             **times,
             **parts["session"],
         }
@@ -196,6 +209,14 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("session_task.session_id", {"task__session_id": OTHER}),
     ("step.id", {"step__id": "0190d6a1-0000-7000-8000-000000000001"}),
     ("updated_at", {"session__created_at": LATER}),
+    ("updated_at", {"session__updated_at": None}),
+    ("updated_at", {"session__updated_at": "2026-01-05T12:00:00Z"}),
+    ("updated_at", {"session__updated_at": datetime.max.replace(tzinfo=UTC)}),
+    ("created_at", {"session__created_at": None}),
+    ("completed_at", {"call__completed_at": datetime.max.replace(tzinfo=UTC)}),
+    ("reason", {"event__reason": None}),
+    ("timestamp", {"event__timestamp": None}),
+    ("timestamp", {"event__timestamp": datetime(2026, 1, 5)}),
     ("state", {"session__state": SECRET}),
     ("state", {"task__state": SECRET}),
     ("state", {"step__state": SessionState.EXECUTING}),

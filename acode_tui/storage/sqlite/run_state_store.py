@@ -23,7 +23,6 @@ from acode_tui.domain.states import (
     ToolCallState,
     WorkState,
 )
-from acode_tui.domain.text import require_storable
 from acode_tui.domain.validation import (
     MAX_DESCRIPTION_CHARS,
     Limits,
@@ -31,6 +30,7 @@ from acode_tui.domain.validation import (
     require_content,
     require_json,
     require_metadata,
+    require_reason,
     require_text,
 )
 from acode_tui.storage.ports import SaveResult
@@ -100,7 +100,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
     async def transition_session(self, session_id: str, to_state: SessionState, *, reason: str = "") -> Session:
         """Change a session's state and append the event. Raises TransitionError, NotFoundError."""
         target = _state(SessionState, to_state, "to_state")
-        _require_reason(reason)
+        require_reason(reason)
 
         def unit(connection: sqlite3.Connection) -> Session:
             session = cast(Session, writes.require(connection, EntityType.SESSION, session_id))
@@ -336,13 +336,6 @@ class SqliteRunStateStore(SqliteRunStateReader):
             return self._changed(connection, finished, now)
 
         return await self._run(unit)
-
-
-def _require_reason(reason: str) -> None:
-    """A reason may be empty; whether it has to say something is the transition's own rule."""
-    if not isinstance(reason, str):
-        raise ValidationError("reason", f"must be a string, not {type(reason).__name__}")
-    require_storable(reason, "reason")
 
 
 def _state(states: type[S], value: S | str, field: str) -> S:
