@@ -62,7 +62,9 @@ class Dashboard(App[int]):
     CSS_PATH: ClassVar[list[Path]] = [style_path("app.tcss")]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [*APP]
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS: list[tuple[int, str]] = [(0, "-short"), (30, "-medium"), (48, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] = [  # noqa: RUF012
+        *((0, "-tiny"), (16, "-short"), (30, "-medium"), (48, "-tall")),
+    ]
 
     def __init__(
         self,

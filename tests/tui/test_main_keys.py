@@ -149,6 +149,31 @@ async def test_orders_and_headings_are_turned_and_kept(fake: FakeWorkspace) -> N
         assert not main_screen(pilot).query_one("#panes").display
 
 
+async def test_a_tiny_terminal_is_the_lists_and_no_key_is_lost(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(80, 24)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("shift+tab", "shift+tab")
+        assert isinstance(pilot.app.focused, Pane)
+        await pilot.resize_terminal(40, 10)
+        await until(pilot, lambda: table.has_focus and table.size.height > 4)
+        assert not main_screen(pilot).query_one("#panes").display
+        await pilot.press("j", "v", "v")
+        assert table.cursor_row == 1
+        assert ("panes", "they show where there are 16 rows or more") in toasts(pilot)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: main_screen(pilot).query_one("#panes").display)
+        await pilot.press("shift+tab", "shift+tab", "v")
+        await until(pilot, lambda: table.has_focus)
+
+
+async def test_however_narrow_a_pane_is_its_title_keeps_the_sign(fake_online: FakeWorkspace) -> None:
+    async with over(fake_online).run_test(size=(60, 20)) as pilot:
+        await until(pilot, lambda: "✗ Retries" in shown(pilot))
+        assert "◆ Confl" in shown(pilot)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "Retries  ✗" in shown(pilot))
+
+
 async def test_the_cursor_never_stands_on_a_heading_and_a_click_there_does_nothing(fake: FakeWorkspace) -> None:
     async with over(fake, layout=Layout(sort="state", grouped=True)).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)

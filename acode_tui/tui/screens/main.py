@@ -56,7 +56,7 @@ class MainScreen(BrowsingScreen, Doors):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one("#panes").display = self.dashboard.state.layout.panes
+        self.query_one("#panes").set_class(not self.dashboard.state.layout.panes, "-off")
         self.set_interval(1.0, self._pass_time)
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
         self._pass_time()
@@ -178,7 +178,20 @@ class MainScreen(BrowsingScreen, Doors):
             self.dashboard.actions.pause_or_resume(overview.sync.state)
 
     def action_panes(self) -> None:
-        self.query_one("#panes").display = self.dashboard.lay_out(panes=not self.dashboard.state.layout.panes).panes
+        wanted = self.dashboard.lay_out(panes=not self.dashboard.state.layout.panes).panes
+        self.query_one("#panes").set_class(not wanted, "-off")
+        self.call_after_refresh(self._keep_focus)
+        if wanted and self.has_class("-tiny"):
+            self.notify("they show where there are 16 rows or more", title="panes", markup=False)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._keep_focus)
+
+    def _keep_focus(self) -> None:
+        """A pane that goes must not keep the keys: the list has them then."""
+        gone = isinstance(self.focused, Pane) and not self.query_one("#panes").display
+        if gone or (self.focused is None and self.browser.rows):
+            self.set_focus(self.sessions.table if self.browser.rows else None)
 
     def action_mouse(self) -> None:
         has = capture_mouse(self.app, not self.dashboard.state.layout.mouse)

@@ -22,6 +22,7 @@ _LOOKS: dict[Look, str] = {"quiet": "$text-success", "busy": "$text-warning", "b
 
 
 _FRAME = 6
+_LONGEST = len("Conflicts")
 """Columns of a frame's upper edge that its title cannot have."""
 
 
@@ -87,9 +88,14 @@ class Pane(Widget, can_focus=True):
     def _title(self) -> None:
         if self._mood is None:
             return
+        look = _LOOKS[self._mood.look]
+        if self.outer_size.width < _FRAME + _LONGEST + 2:
+            # A title is cut at its end, and the sign is what must not be; in all panes alike.
+            self.border_title = Content.assemble((self._mood.said[:1], look), " ", (self.TITLE, "bold"))
+            return
         room = self.outer_size.width - _FRAME - len(self.TITLE) - 2
         said = self._mood.said if len(self._mood.said) <= room else self._mood.said[:1]
-        self.border_title = Content.assemble((self.TITLE, "bold"), "  ", (said, _LOOKS[self._mood.look]))
+        self.border_title = Content.assemble((self.TITLE, "bold"), "  ", (said, look))
 
     def on_resize(self) -> None:
         self._title()
