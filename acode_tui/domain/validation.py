@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -19,8 +19,8 @@ MAX_ARTIFACT_BYTES = 10 * 1024 * 1024
 MAX_JSON_DEPTH = 100
 """Depth allowed in tool parameters and results; PostgreSQL's own jsonb limit is far beyond it."""
 
-LAST_YEAR = 9998
-"""A row stamped with the last moment there is could never be changed again."""
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
+"""No stamp lies in it: a row with the last moment there is could never be changed again."""
 
 MAX_INTEGER_BITS = 8_192
 """Some 2,500 digits. What has more than 4,300 can be written, yet no decoder reads it back."""
@@ -128,8 +128,8 @@ def require_moment(value: datetime, field: str) -> datetime:
     if not isinstance(value, datetime):
         raise ValidationError(field, f"must be a datetime, not {type(value).__name__}")
     moment = require_utc(value, field)
-    if moment.year > LAST_YEAR:
-        raise ValidationError(field, f"lies beyond the year {LAST_YEAR}")
+    if moment >= LAST_DAY:
+        raise ValidationError(field, f"lies on the last day there is, {LAST_DAY:%Y-%m-%d}")
     return moment
 
 
