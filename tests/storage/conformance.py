@@ -311,6 +311,46 @@ class ReaderConformance:
             assert described(page) == expected, text
             assert await reader.count(SessionFilter(text=text)) == len(expected), text
 
+    async def test_words_written_without_spaces_are_found_within_a_run_of_them(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
+        chinese, thai = "修复登录表单的错误", "แก้ไขแบบฟอร์มเข้าสู่ระบบ"
+        japanese, mixed = "ログインフォームを直す (Login)", "登录Form: login"
+        await seed(
+            [
+                _bare(chinese, at=minutes(1)),
+                _bare(japanese, at=minutes(2), user="ada"),
+                _bare(thai, at=minutes(3)),
+                _bare(mixed, at=minutes(4), state=SessionState.FAILED),
+                _bare("login", at=minutes(5)),
+            ]
+        )
+        cases = {
+            "登录": [mixed, chinese],
+            "单": [chinese],
+            "录表 错误": [chinese],
+            "错误 login": [],
+            "录form": [mixed],
+            "登录 LOG": [mixed],
+            "登录 ogin": [],
+            "フォーム": [japanese],
+            "直 login": [japanese],
+            "ระบบ": [thai],
+            "注册": [],
+        }
+        for text, expected in cases.items():
+            page = await reader.list(SessionFilter(text=text))
+            assert described(page) == expected, text
+            assert page.total in (None, len(expected)), text
+            assert await reader.count(SessionFilter(text=text)) == len(expected), text
+        first = await reader.list(SessionFilter(text="登录"), limit=1)
+        second = await reader.list(SessionFilter(text="登录"), limit=1, after=first.next_cursor)
+        back = await reader.list(SessionFilter(text="登录"), limit=1, before=second.previous_cursor)
+        assert described(first) + described(second) + described(back) == [mixed, chinese, mixed]
+        assert described(await reader.list(SessionFilter(text="登录", states=[SessionState.FAILED]))) == [mixed]
+        assert described(await reader.list(SessionFilter(text="直", user="ada", sort="created"))) == [japanese]
+        assert described(await reader.list(SessionFilter(text="登录", sort="state"))) == [chinese, mixed]
+
     async def test_a_page_of_matches_goes_on_where_it_ended(self, reader: RunStateReader, seed: Seed) -> None:
         await seed([_bare(f"{'login' if number % 2 else 'other'} {number}", at=minutes(number)) for number in range(9)])
         first = await reader.list(SessionFilter(text="login"), limit=3)

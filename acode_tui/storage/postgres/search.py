@@ -1,12 +1,15 @@
 """What a search box's text means to PostgreSQL: the words, by prefix, all of them in one title, name or description.
 
-The same meaning as the local full-text search: letters without case or accents, and a single ASCII letter only as a
-whole word. Words are letters and digits alone, so nothing in a pattern is regular-expression syntax.
+The same meaning as the local full-text search: letters without case or accents, a single ASCII letter only as a whole
+word, and words of scripts without spaces anywhere. Words are letters and digits alone, so nothing in a pattern is
+regular-expression syntax.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable
+
+from acode_tui.storage.unspaced import is_unspaced
 
 _WORD = re.compile(r"[^\W_]+")
 _START = "(^|[^[:alnum:]])"
@@ -26,7 +29,8 @@ def word_patterns(text: str) -> list[str]:
     patterns = []
     for word in _WORD.findall(_folded(text)):
         end = _END if len(word) == 1 and word.isascii() else ""
-        patterns.append(f"{_START}{word}{end}")
+        start = "" if is_unspaced(word) else _START
+        patterns.append(f"{start}{word}{end}")
     return patterns
 
 

@@ -7,6 +7,9 @@
    stands in every row costs more than testing the few rows that the others leave.
 3. Matches that are many are dense, so testing on finds a page soon. Where it does not, or where the first rows show
    that it will not because the matches lie far from the page's place, every match is sorted after all.
+
+A word of a script that is written without spaces is asked of no index, since it stands within what an index takes for a
+word: every text is looked at for it.
 """
 
 import sqlite3
@@ -19,6 +22,7 @@ from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.search import FTS_TABLES, expression_of, words
 from acode_tui.storage.sqlite.session_ranges import Place, Range, conditions, count_rows, span_of, walk
 from acode_tui.storage.sqlite.text_probe import TextProbe
+from acode_tui.storage.unspaced import is_unspaced
 
 MATCH_CAP = 16_000
 """Matches that are sorted outright: about where looking them up costs as much as walking to a page does."""
@@ -72,6 +76,7 @@ class TextSearch:
         self._given = given
         self._words = words(given.text or "")
         self._expression = expression_of(self._words)
+        self._within = [_lower(word) for word in self._words if is_unspaced(word)]
         self._every: set[Place] | None = None
         self._density: dict[str, list[str]] = {}
 
@@ -79,7 +84,7 @@ class TextSearch:
         """The first ``limit`` rows of the span that fit, in its direction; and how many fit in all, where known."""
         if not self._words:
             return [], 0
-        if self._every is None:
+        if self._every is None and not self._within:
             with TextProbe(self._words, self._expression) as probe:
                 answer = self._from_few(span, limit, probe)
             if answer is not None:
@@ -131,8 +136,25 @@ class TextSearch:
 
     def _all_matches(self) -> set[Place]:
         if self._every is None:
-            self._every = self._looked_up(span_of(self._given), -1)
+            self._every = self._contained() if self._within else self._looked_up(span_of(self._given), -1)
         return self._every
+
+    def _contained(self) -> set[Place]:
+        """Every row with a text that has the unspaced words anywhere in it, and fits the others."""
+        stamp, span = _stamp(self._given), span_of(self._given)
+        where, values = conditions(self._given, "s.")
+        others = expression_of([word for word in self._words if not is_unspaced(word)])
+        found: set[Place] = set()
+        for index, (table, owner, column) in _COLUMNS.items():
+            tests = " AND ".join([f"instr(lower(t.{column}), ?)"] * len(self._within))
+            fitting = f" AND t.rowid IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)" if others else ""  # noqa: S608
+            sql = f"""
+                SELECT s.{stamp}, s.id FROM {table} AS t CROSS JOIN sessions AS s ON s.id = t.{owner}
+                WHERE {tests}{fitting} AND (s.{stamp}, s.id) < (?, ?) AND (s.{stamp}, s.id) > (?, ?){where}
+            """  # noqa: S608
+            given = [*self._within, *([others] if others else [])]
+            found.update(self._connection.execute(sql, (*given, *span.upper, *span.lower, *values)))
+        return found
 
     def _looked_up(self, span: Range, limit: int) -> set[Place]:
         """The first ``limit`` rows of the span that fit by each full-text index; -1 means all."""
@@ -213,6 +235,11 @@ class TextSearch:
                 matching.append(index)
         self._density[expression] = matching if total > cap else []
         return self._density[expression]
+
+
+def _lower(word: str) -> str:
+    """In small letters as SQLite makes them, which are the ASCII ones."""
+    return "".join(char.lower() if char.isascii() else char for char in word)
 
 
 def _stamp(given: SessionFilter) -> str:
