@@ -321,10 +321,10 @@ def health_report() -> HealthReport:
         )
 
     checks = (
-        check("database connectivity", HealthStatus.HEALTHY, "answers in 0.4 ms; 4.2 MB are sound", readMs=0.4),
-        check("schema version", HealthStatus.HEALTHY, "sqlite 1.2.0 is current; PostgreSQL is not enabled"),
+        check("database", HealthStatus.HEALTHY, "answers in 0.4 ms; 4.2 MB are sound", readMs=0.4),
+        check("schema", HealthStatus.HEALTHY, "sqlite 1.2.0 is current; PostgreSQL is not enabled"),
         check(
-            "dead letters",
+            "dead_letters",
             HealthStatus.DEGRADED,
             "1 record was given up [/red]",
             "acode-tui db outbox list --status failed, then retry or discard",

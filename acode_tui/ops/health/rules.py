@@ -155,7 +155,7 @@ def judge_dead_letters(count: int, limits: HealthSettings) -> Finding:
         count,
         limits.dead_letters_degraded,
         none="no dead letters",
-        some=f"{count:,} dead letters wait for a decision",
+        some="1 dead letter waits for a decision" if count == 1 else f"{count:,} dead letters wait for a decision",
         suggestion="acode-tui db outbox list --status failed, then retry or discard",
     )
 
@@ -166,7 +166,7 @@ def judge_conflicts(counts: ConflictCounts, limits: HealthSettings) -> Finding:
         counts.unreviewed,
         limits.conflicts_degraded,
         none=f"none to review, {counts.total:,} in all",
-        some=f"{counts.unreviewed:,} of {counts.total:,} conflicts are to be reviewed",
+        some=f"{counts.unreviewed:,} to review, {counts.total:,} in all",
         suggestion="acode-tui db conflicts list, then resolve",
     )
     return Finding(
@@ -181,7 +181,8 @@ def judge_storage(*, total: int, free: int, limits: HealthSettings) -> Finding:
     """Bytes of the file system that the workspace is on; ``free`` is what this user may still use."""
     percent = 100 * free / total if total else 0.0
     details = {"totalBytes": total, "freeBytes": free, "freePercent": round(percent, 1)}
-    description = f"{percent:.1f} % free, {free / 1e6:,.0f} MB"
+    room = f"{free / 1e9:,.1f} GB" if free >= 1e9 else f"{free / 1e6:,.0f} MB"
+    description = f"{percent:.1f} % free, {room}"
     status = HealthStatus.HEALTHY
     if percent < limits.storage_unhealthy_percent:
         status = HealthStatus.UNHEALTHY

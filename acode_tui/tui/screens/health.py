@@ -34,12 +34,15 @@ MARKS = {
     "Unhealthy": Mark("✗", "unhealthy", "bad"),
 }
 
+RANKS = tuple(MARKS)
+"""From the best to the worst; what is worst is looked at first."""
+
 
 class CheckTable(KeyedTable):
     """The checks, in their fixed order."""
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
-        state, name = Column("state", "state", 12), Column("name", "check", 24 if width < 100 else 30)
+        state, name = Column("state", "state", 12), Column("name", "check", 14)
         found = Column("found", "found")
         return (state, name, found) if width < 100 else (state, name, found, Column("took", "took", 9, right=True))
 
@@ -107,7 +110,11 @@ class HealthScreen(LiveScreen[None]):
         )
         table = self.query_one(CheckTable)
         table.lay_out(max(self.query_one("#list").content_size.width, 40))
+        first = not table.row_count
         table.show([(name, _row(check)) for name, check in self._checks.items()])
+        if first:
+            worst = max(report.checks, key=lambda check: RANKS.index(check.status.value))
+            table.move_cursor(row=report.checks.index(worst))
         self._describe()
 
     def on_resize(self) -> None:

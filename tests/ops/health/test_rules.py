@@ -114,6 +114,8 @@ def test_a_queue_is_judged_by_its_length_and_by_whether_it_moves_while_online(
 def test_dead_letters_and_unreviewed_conflicts_degrade() -> None:
     assert shown(rules.judge_dead_letters(0, LIMITS)) is HEALTHY
     assert shown(rules.judge_dead_letters(1, LIMITS)) is DEGRADED
+    assert rules.judge_dead_letters(1, LIMITS).description == "1 dead letter waits for a decision"
+    assert rules.judge_dead_letters(2, LIMITS).description == "2 dead letters wait for a decision"
     assert shown(rules.judge_conflicts(ConflictCounts(total=3), LIMITS)) is HEALTHY
     assert shown(rules.judge_conflicts(ConflictCounts(total=3, unreviewed=1), LIMITS)) is DEGRADED
 
@@ -133,6 +135,9 @@ def test_storage_is_judged_by_the_share_that_is_free(free: int, expected: Health
 
 
 def test_little_room_degrades_however_large_its_share() -> None:
+    assert rules.judge_storage(total=271_000_000_000, free=82_283_000_000, limits=LIMITS).description == (
+        "30.4 % free, 82.3 GB"
+    )
     assert shown(rules.judge_storage(total=200_000_000, free=99_999_999, limits=LIMITS)) is DEGRADED
     assert shown(rules.judge_storage(total=200_000_000, free=100_000_000, limits=LIMITS)) is HEALTHY
 
