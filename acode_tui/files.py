@@ -57,7 +57,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     OSError where that is a device, a pipe or a folder: to replace ``/dev/null`` would be nobody's wish.
     """
     if not overwrite and os.path.lexists(path):
-        raise FileExistsError(path)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "is no ordinary file", str(path))
     part: Path | None = None

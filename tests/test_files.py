@@ -40,6 +40,9 @@ def test_a_file_that_appears_midway_is_not_replaced_unless_asked_for(tmp_path: P
 
     with pytest.raises(FileExistsError):
         race()
+    with pytest.raises(FileExistsError) as refused, replacing(path, overwrite=False):
+        pass
+    assert (refused.value.errno, refused.value.filename) == (errno.EEXIST, str(path))
     assert path.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [path]
 

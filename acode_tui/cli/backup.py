@@ -10,13 +10,11 @@ from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, cell, plural, print_json, print_table, size
 from acode_tui.cli.progress import WorkLine
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.usage import examples, force_option, json_option
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
     from acode_tui.storage.sqlite.backup_files import Backup, Incomplete
-
-_force = click.option("--force", "--yes", "force", is_flag=True, help="Do not ask.")
 
 
 @click.group(
@@ -153,7 +151,7 @@ def _verified(backup: "Backup | Incomplete", findings: "tuple[Check, ...]") -> d
 
 @group.command("delete", epilog=examples("acode-tui db backup delete acode_backup_20260105_182345"))
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@_force
+@force_option
 @json_option
 @pass_invocation
 def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json: bool) -> None:
@@ -185,7 +183,7 @@ def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json:
     "--keep", type=click.IntRange(min=1), metavar="N", help="How many stay; `backup.max_backups` if not given."
 )
 @click.option("--dry-run", is_flag=True, help="Say which would go, and touch nothing.")
-@_force
+@force_option
 @json_option
 @pass_invocation
 def prune(invocation: Invocation, keep: int | None, dry_run: bool, force: bool, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, print_fields, print_json, print_table
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.usage import examples, force_option, json_option
 from acode_tui.domain.codec import decode_json
 
 if TYPE_CHECKING:
@@ -111,12 +111,12 @@ def show(invocation: Invocation, conflict_id: str, as_json: bool) -> None:
 )
 @click.argument("conflict_id", metavar="ID")
 @click.option("--take-other", is_flag=True, help="Write the version that lost as the newest one, everywhere.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@force_option
 @json_option
 @pass_invocation
-def resolve(invocation: Invocation, conflict_id: str, take_other: bool, yes: bool, as_json: bool) -> None:
+def resolve(invocation: Invocation, conflict_id: str, take_other: bool, force: bool, as_json: bool) -> None:
     """Mark a conflict reviewed; with --take-other, let the other version win."""
-    if take_other and not yes:
+    if take_other and not force:
         click.confirm("Replace the present version by the one that lost?", abort=True, err=True)
 
     async def work(workspace: "Workspace") -> "Conflict":

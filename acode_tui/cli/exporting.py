@@ -10,6 +10,7 @@ from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import plural, print_json, size
 from acode_tui.cli.usage import examples, json_option
 from acode_tui.domain.display import clean
+from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 
 if TYPE_CHECKING:
     from acode_tui.ops.export import ExportFormat, ExportReport
@@ -88,11 +89,33 @@ def export(
         with ExportLine() as line:
             return await workspace.export(request, progress=line.show)
 
+    if dry_run and not _is_current(invocation):
+        raise DatabaseConnectionError(
+            f"there is no database in {invocation.root}", hint="nothing could be exported from here"
+        )
     report = invocation.with_workspace(work)
     if as_json:
         print_json(report)
     else:
         _print_export(report)
+
+
+def _is_current(invocation: Invocation) -> bool:
+    """Whether there is a workspace that a dry run may open: opening makes one, and brings an older one up to date.
+
+    Raises SchemaMismatchError where migrations are pending.
+    """
+    import asyncio
+
+    from acode_tui.workspace import file_plan
+
+    planned = asyncio.run(file_plan(invocation.root, invocation.settings))
+    if planned.from_version is not None and planned.pending:
+        raise SchemaMismatchError(
+            f"{plural(len(planned.pending), 'migration')} pending, and a dry run applies none",
+            hint="run `acode-tui db migrate` first",
+        )
+    return planned.from_version is not None
 
 
 def _print_export(report: "ExportReport") -> None:
@@ -138,7 +161,8 @@ def import_(invocation: Invocation, path: Path, dry_run: bool, force: bool, as_j
         with ExportLine() as line:
             return await workspace.import_export(path.expanduser(), force=force, dry_run=dry_run, progress=line.show)
 
-    report = invocation.with_workspace(work)
+    is_new = dry_run and not _is_current(invocation)
+    report = invocation.with_empty_workspace(work) if is_new else invocation.with_workspace(work)
     if as_json:
         print_json(report)
     else:

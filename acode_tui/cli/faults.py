@@ -46,9 +46,18 @@ def guarded(work: Callable[[], Any], secrets: "Callable[[], Iterable[Secret]]") 
         return USAGE
     except click.Abort as abort:
         # click turns an interruption into an Abort, as it does a question that was answered with no.
-        interrupted = isinstance(abort.__cause__ or abort.__context__, KeyboardInterrupt)
-        click.echo("interrupted" if interrupted else "aborted: nothing was changed", err=True)
-        return INTERRUPTED if interrupted else FAULT
+        cause = abort.__cause__ or abort.__context__
+        if isinstance(cause, KeyboardInterrupt):
+            click.echo("interrupted", err=True)
+            return INTERRUPTED
+        unanswered = isinstance(cause, EOFError)
+        click.echo(
+            "\naborted: nothing was changed; nobody answered, and --force does not ask"
+            if unanswered
+            else "aborted: nothing was changed",
+            err=True,
+        )
+        return FAULT
     except click.ClickException as error:
         say(error.format_message(), secrets())
         return FAULT

@@ -84,5 +84,26 @@ class Invocation:
 
         return asyncio.run(run())
 
+    def with_empty_workspace(self, work: Callable[["Workspace"], Awaitable[T]]) -> T:
+        """The same of an empty workspace with these settings, in a temporary folder that goes with it."""
+        import asyncio
+        from tempfile import TemporaryDirectory
+
+        import msgspec
+
+        from acode_tui.workspace import open_workspace
+
+        async def run(folder: str) -> T:
+            tiers = self.settings.persistence
+            sqlite = msgspec.structs.replace(tiers.sqlite, path=os.path.join(folder, "workspace.db"))
+            tiers = msgspec.structs.replace(tiers, sqlite=sqlite)
+            async with open_workspace(
+                folder, settings=msgspec.structs.replace(self.settings, persistence=tiers)
+            ) as workspace:
+                return await work(workspace)
+
+        with TemporaryDirectory(prefix="acode-") as folder:
+            return asyncio.run(run(folder))
+
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -7,7 +7,7 @@ import click
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, plural, print_json, print_table
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.usage import examples, force_option, json_option
 from acode_tui.domain.states import EntityType
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def retry(invocation: Invocation, record_ids: tuple[int, ...], every: bool, as_j
 
 @group.command("discard", epilog=examples("acode-tui db outbox discard 17"))
 @click.argument("record_ids", metavar="ID...", type=int, nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@force_option
 @json_option
 @pass_invocation
-def discard(invocation: Invocation, record_ids: tuple[int, ...], yes: bool, as_json: bool) -> int:
+def discard(invocation: Invocation, record_ids: tuple[int, ...], force: bool, as_json: bool) -> int:
     """Give up dead letters: they are never sent. The runs themselves stay here."""
 
     async def read(workspace: "Workspace") -> "tuple[OutboxRecord, ...]":
@@ -103,7 +103,7 @@ def discard(invocation: Invocation, record_ids: tuple[int, ...], yes: bool, as_j
             f"ACODE-DB-005: not a dead letter: {others}; only these can be discarded; "
             "see `acode-tui db outbox list --status failed`"
         )
-    if not yes:
+    if not force:
         _print(tuple(dead), err=True)
         click.confirm(f"Never send {'this record' if len(dead) == 1 else 'these records'}?", abort=True, err=True)
 

@@ -11,7 +11,7 @@ from acode_tui.cli.backup import backup_folder
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import cell, local_time, plural, print_json, size
 from acode_tui.cli.progress import WorkLine
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.usage import examples, force_option, json_option
 
 if TYPE_CHECKING:
     from acode_tui.ops.restore import Restored
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.argument("name", metavar="NAME")
 @click.option("--dry-run", is_flag=True, help="Check everything, and touch nothing.")
-@click.option("--force", "--yes", "force", is_flag=True, help="Do not ask.")
+@force_option
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),

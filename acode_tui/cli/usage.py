@@ -21,5 +21,10 @@ def json_option(function: F) -> F:
     )
 
 
+def force_option(function: F) -> F:
+    """``--force``, or ``--yes``: go on without the question that is asked otherwise."""
+    return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask.")(function)
+
+
 def _or_the_groups(context: click.Context, _: click.Parameter, given: bool) -> bool:
     return given or (context.parent is not None and context.parent.params.get("as_json", False))

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 
@@ -233,6 +233,7 @@ def _failed(name: str, why: str, *, created_at: str | None = None) -> Tried:
 @asynccontextmanager
 async def _scratch(beside: Path) -> AsyncIterator[Path]:
     """A private folder on the disk where a restore would be; those of drills that were killed go first."""
+    was_there = beside.is_dir()
     await asyncio.to_thread(make_private_folder, beside)
     await asyncio.to_thread(_sweep, beside)
     folder = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=beside))
@@ -240,6 +241,9 @@ async def _scratch(beside: Path) -> AsyncIterator[Path]:
         yield folder
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if not was_there:
+            with suppress(OSError):
+                beside.rmdir()
 
 
 def _sweep(beside: Path) -> None:

@@ -2,7 +2,7 @@
 
 from acode_tui.config.root import AGENT_DIR, find_root
 from acode_tui.workspace.opening import open_workspace
-from acode_tui.workspace.planning import migration_plan
+from acode_tui.workspace.planning import file_plan, migration_plan
 from acode_tui.workspace.workspace import Workspace
 
-__all__ = ["AGENT_DIR", "Workspace", "find_root", "migration_plan", "open_workspace"]
+__all__ = ["AGENT_DIR", "Workspace", "file_plan", "find_root", "migration_plan", "open_workspace"]

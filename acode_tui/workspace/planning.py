@@ -18,7 +18,7 @@ async def migration_plan(root: Path, settings: Settings) -> tuple[TierMigrations
 
     The workspace file is not even made. Raises AcodeError where PostgreSQL is enabled and cannot be used.
     """
-    return (await _file_plan(root, settings), *await _team_plan(settings))
+    return (await file_plan(root, settings), *await _team_plan(settings))
 
 
 async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
@@ -46,7 +46,8 @@ def _is_there(root: Path, database: Path, settings: Settings) -> bool:
     return database.exists()
 
 
-async def _file_plan(root: Path, settings: Settings) -> TierMigrations:
+async def file_plan(root: Path, settings: Settings) -> TierMigrations:
+    """The workspace file's part of it; without a version where there is no file."""
     known = packaged("sqlite")
     database = settings.persistence.sqlite.resolve(root)
     if not await asyncio.to_thread(_is_there, root, database, settings):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Recorded, Run, answer
+from tests.cli.test_process import COMMANDS
 
 KEYS = {"name", "path", "sizeBytes", "sha256", "schemaVersion", "counts"}
 
@@ -65,6 +66,30 @@ def test_a_restore_asks_first_and_says_what_it_did(run: Run, root: Path) -> None
     assert done.keys() >= KEYS
     assert done["keptAs"].startswith(str(root / ".agent" / "workspace.db.corrupted-"))
     assert answer(run("session", "list", "--json"))["total"] == 1
+
+
+def test_a_question_that_nobody_answers_is_a_no_that_says_what_would_be_a_yes(run: Run, recorded: Recorded) -> None:
+    name = answer(run("db", "backup", "--json"))["name"]
+    for arguments in (("restore", name), ("backup", "delete", name)):
+        refused = run("db", *arguments, input="")
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        last = refused.stderr.splitlines()[-1]
+        assert last == "aborted: nothing was changed; nobody answered, and --force does not ask"
+    assert len(answer(run("db", "backup", "list", "--json"))["backups"]) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("db", "outbox", "discard"),
+        ("db", "conflicts", "resolve"),
+        ("db", "restore"),
+        ("db", "backup", "delete"),
+        ("db", "backup", "prune"),
+    ],
+)
+def test_whoever_is_asked_may_say_yes_beforehand_in_either_word(path: tuple[str, ...]) -> None:
+    assert {"--force", "--yes"} <= {name for each in COMMANDS[path].params for name in each.opts}
 
 
 def test_without_backups_the_next_step_is_named(run: Run, recorded: Recorded) -> None:

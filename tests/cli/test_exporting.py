@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.cli.conftest import HOSTILE, Recorded, Run, answer
+from tests.cli.test_status import trace
 
 REPORT = {
     "path", "format", "redacted", "counts", "redactions", "redactionLog", "sizeBytes", "dryRun", "durationSeconds",
@@ -90,6 +93,28 @@ def test_an_export_is_imported_elsewhere_and_only_once(run: Run, recorded: Recor
     assert shown["taskDescription"] == HOSTILE
     saved = run(*there, "artifact", "save", recorded.artifact, "-")
     assert saved.stdout_bytes == recorded.content
+
+
+def test_a_dry_run_makes_no_workspace_and_migrates_none(
+    run: Run, recorded: Recorded, root: Path, tmp_path: Path
+) -> None:
+    path, empty = tmp_path / "runs.json", tmp_path / "empty"
+    run("db", "export", "--output", str(path))
+    empty.mkdir()
+    there = ("--workspace", str(empty))
+    assert answer(run(*there, "db", "import", str(path), "--dry-run", "--json"))["inserted"]["sessions"] == 1
+    refused = run(*there, "db", "export", "--dry-run")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("error: ACODE-DB-001: there is no database in ")
+    assert list(empty.iterdir()) == []
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
+        connection.execute("DELETE FROM schema_migrations WHERE version = '1.2.0'")
+    before = trace(root / ".agent")
+    for arguments in (("export",), ("import", str(path))):
+        refused = run("db", *arguments, "--dry-run")
+        assert refused.exit_code == 1
+        assert refused.stderr.startswith("error: ACODE-DB-004: 1 migration pending, and a dry run applies none")
+    assert trace(root / ".agent") == before
 
 
 def test_a_bad_file_is_named_with_line_and_field_and_no_traceback(run: Run, recorded: Recorded, tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.ops import rebuild
+from acode_tui.ops.drill import drill
 from tests.ops.test_disaster import acode, damage, edit_all, files_in
 from tests.ops.test_disaster import enabled as enabled
 from tests.ops.test_disaster import shop as shop
@@ -78,6 +80,11 @@ async def test_a_server_that_is_down_fails_the_drill(shop: Path, monkeypatch: py
     assert told["backup"]["ok"]
     assert "ACODE-DB-001" in bad(told["recovery"])[0][1]
     assert "secret-word" not in json.dumps(told)
+
+
+async def test_without_a_workspace_nothing_is_made(tmp_path: Path, plain_settings: Settings) -> None:
+    assert not (await drill(tmp_path, plain_settings)).ok
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_server_that_goes_away_meanwhile_leaves_nothing_to_go_on_with(
