@@ -251,3 +251,21 @@ async def test_narrow_and_wide_terminals_have_other_columns(
         await until(pilot, lambda: "artifacts" in [column.key for column in sessions(pilot).columns])
         assert table.cursor_key == under
         assert table.row_count == 2
+
+
+async def test_an_empty_page_names_the_keys_that_lead_out_of_it_where_one_is(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("slash", *"nosuchword")
+        await until(pilot, lambda: "esc shows everything again" in shown(pilot))
+        assert "f chooses states" not in shown(pilot)  # it would be typed
+        await pilot.press("enter")
+        await until(pilot, lambda: "f chooses states" in shown(pilot))
+        await pilot.press("f")
+        await until(pilot, lambda: "a shows every state" in shown(pilot))
+        await pilot.press("right", "space")
+        await until(pilot, lambda: "in these states" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "esc clears the search" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "search:" not in shown(pilot) and "No session fits" not in shown(pilot))

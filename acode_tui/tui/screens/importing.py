@@ -85,10 +85,8 @@ class ImportScreen(ModalScreen[bool]):
             self._over = True
             self._say(
                 styled("No transcripts were found on this machine.", "bold"),
-                styled(
-                    "Folders to look in can be named in the configuration, under ingest.roots,", "$foreground-muted"
-                ),
-                styled("and single files be read with: acode-tui import PATH", "$foreground-muted"),
+                Content.assemble(("ingest.roots", "bold"), ("  names other folders to look in", "$foreground-muted")),
+                Content.assemble(("acode-tui import PATH", "bold"), ("  reads single files", "$foreground-muted")),
             )
         elif not survey.fresh:
             self._over = True

@@ -211,7 +211,9 @@ def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
             "No transcripts of Claude Code or Codex were found on this machine either.",
             "Record a run from Python with acode_tui.open_workspace().",
             Content.assemble(("acode-tui import PATH", "bold"), ("  reads files from elsewhere", "$foreground-muted")),
-            Content.assemble(("acode-tui demo", "bold"), ("  shows made-up agents at work", "$foreground-muted")),
+            Content.assemble(
+                ("acode-tui demo       ", "bold"), ("  shows made-up agents at work", "$foreground-muted")
+            ),
         ]
     found = [
         Content.assemble(

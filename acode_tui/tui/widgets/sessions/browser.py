@@ -77,8 +77,7 @@ class SessionBrowser(Vertical):
         notice = self.query_one(Notice)
         notice.display = empty
         if empty:
-            headline, lines = self._why_empty()
-            notice.say(headline, *lines)
+            self._explain()
             if self.table.has_focus:
                 self.focus()
         self.show_rows(another=another)
@@ -156,6 +155,17 @@ class SessionBrowser(Vertical):
 
     # What is said about it
 
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _keys_went(self) -> None:
+        """Which keys lead out of an empty page depends on who has them."""
+        if not self._browser.rows:
+            self._explain()
+
+    def _explain(self) -> None:
+        headline, lines = self._why_empty()
+        self.query_one(Notice).say(headline, *lines)
+
     def _why_empty(self) -> tuple[str, tuple[str | Content, ...]]:
         browser = self._browser
         if not browser.loaded:
@@ -168,10 +178,8 @@ class SessionBrowser(Vertical):
             return "Opening the workspace…", ("The first opening of a large workspace may take a moment.",)
         if browser.narrowed:
             what = f"“{line(browser.text.strip(), 40)}”" if browser.text.strip() else "these states"
-            return (
-                "No session fits",
-                (f"Nothing here matches {what}.", keys(("esc", "shows everything again"), ("f", "chooses states"))),
-            )
+            both = " in these states" if browser.text.strip() and browser.states else ""
+            return "No session fits", (f"Nothing here matches {what}{both}.", self._ways_out())
         if browser.pages.here != FRONT:
             return "This page is empty now", (keys(("[", "goes back a page"), ("home", "goes to the first")),)
         if browser.source == "team":
@@ -189,6 +197,14 @@ class SessionBrowser(Vertical):
                 keys(("i", "looks for transcripts to import")),
             ),
         )
+
+    def _ways_out(self) -> Content:
+        """The keys that show more, of those that mean it where the keys go now."""
+        if self.choosing:
+            return keys(("a", "shows every state"))
+        both = self._browser.text.strip() and self._browser.states
+        clear = ("esc", "clears the search" if both else "shows everything again")
+        return keys(clear) if self.typing else keys(clear, ("f", "chooses states"))
 
     def retitle(self) -> None:
         """Say in the frame whose sessions are shown, which, and how many."""
