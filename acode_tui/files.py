@@ -31,6 +31,17 @@ def tighten(path: Path, mode: int) -> None:
             path.chmod(present & mode)
 
 
+def tighten_folder(folder: Path) -> None:
+    """A folder and the files right in it, made nobody else's business. Links, and what they lead to, are left alone."""
+    if folder.is_symlink():
+        return
+    tighten(folder, PRIVATE_FOLDER)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                tighten(Path(entry.path), PRIVATE_FILE)
+
+
 def concede(path: Path, mode: int) -> None:
     """Give what ``mode`` allows and is not there. Somebody else's file is left alone."""
     with suppress(PermissionError, FileNotFoundError):

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from acode_tui.config import ConfigWatch, Settings, current_user, load_settings, resolve_path
 from acode_tui.config.root import AGENT_DIR, find_root
+from acode_tui.config.workspace_id import NAME as ID_FILE
 from acode_tui.config.workspace_id import keep_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.domain.ids import new_id
-from acode_tui.files import PRIVATE_FOLDER, replacing, tighten
+from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, replacing, tighten, tighten_folder
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.checkpoints import Checkpoints
@@ -33,6 +34,7 @@ from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync.waking import Sleep
 from acode_tui.workspace.workspace import Workspace
 
+_FOLDERS = ("backups", "exports", "locks", "logs")
 _IGNORED = "# Written by acode-tui: what it records is not part of the repository.\n/*\n!/.gitignore\n!/config.toml\n"
 
 
@@ -69,7 +71,7 @@ async def open_workspace(
         def check(connection: sqlite3.Connection) -> None:
             look_over(connection, known)
             make_private(database)
-            tighten(root / AGENT_DIR, PRIVATE_FOLDER)
+            _keep_private(root / AGENT_DIR)
 
         connection = await open_writer(database, timeout_seconds=timeout, check=check)
         clock = MonotonicClock(wall)
@@ -162,6 +164,14 @@ def _prepared(root: Path, database: Path, settings: Settings) -> bool:
     if is_new:
         _keep_out_of_git(agent_dir)
     return is_new
+
+
+def _keep_private(agent_dir: Path) -> None:
+    """Tighten what is the program's own; the configuration is its user's, who may have it in a repository."""
+    tighten(agent_dir, PRIVATE_FOLDER)
+    tighten(agent_dir / ID_FILE, PRIVATE_FILE)
+    for name in _FOLDERS:
+        tighten_folder(agent_dir / name)
 
 
 def _own_id(connection: sqlite3.Connection) -> str:

@@ -124,6 +124,35 @@ async def test_looser_modes_are_tightened(tmp_path: Path, plain_settings: Settin
 
 
 @pytest.mark.ac("AC-057")
+async def test_what_else_lies_in_dot_agent_is_tightened_but_for_what_is_its_user_s(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
+    agent, outside = tmp_path / ".agent", tmp_path / "outside"
+    outside.mkdir()
+    outside.chmod(0o755)
+    async with open_workspace(tmp_path, settings=plain_settings):
+        pass
+    own = [agent / "workspace.id"]
+    for name in ("backups", "exports", "locks", "logs"):
+        (agent / name).mkdir(exist_ok=True)
+        (agent / name).chmod(0o755)
+        own.append(agent / name / "file")
+    config = agent / "config.toml"
+    for path in (*own, config, outside / "file"):
+        path.touch()
+        path.chmod(0o644)
+    (agent / "logs" / "link").symlink_to(outside / "file")
+    (agent / "exports" / "file").unlink()
+    (agent / "exports").rmdir()
+    (agent / "exports").symlink_to(outside)
+    async with open_workspace(tmp_path, settings=plain_settings):
+        for name in ("backups", "locks", "logs"):
+            assert (mode(agent / name), mode(agent / name / "file")) == (0o700, 0o600), name
+        assert mode(agent / "workspace.id") == 0o600
+        assert (mode(config), mode(outside), mode(outside / "file")) == (0o644, 0o755, 0o644)
+
+
+@pytest.mark.ac("AC-057")
 @pytest.mark.usefixtures("umask_022")
 async def test_dot_agent_is_private_also_where_the_database_is_elsewhere(
     tmp_path: Path, plain_settings: Settings
