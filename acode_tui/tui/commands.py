@@ -1,5 +1,6 @@
 """Every key of a screen as a command of the palette."""
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -10,13 +11,19 @@ from textual.screen import Screen
 
 
 def key_commands(app: App[Any], screen: Screen[Any], only: frozenset[str] | None = None) -> Iterator[SystemCommand]:
-    """The bindings that a screen has now, one command an action; choosing it does what the key does."""
-    seen: set[str] = set()
+    """The bindings that a screen has now, one command an id; choosing it does what the key does.
+
+    Keys that the footer calls the same, such as those of the pages, are told apart by what they do.
+    """
+    found: dict[str | None, tuple[DOMNode, Binding, str]] = {}
     for node, binding, enabled, tooltip in screen.active_bindings.values():
         wanted = binding.id and (only is None or binding.id in only)
-        if enabled and wanted and tooltip and binding.action not in seen and not binding.system:
-            seen.add(binding.action)
-            yield SystemCommand(binding.description.capitalize(), tooltip, _pressing(app, node, binding))
+        if enabled and wanted and tooltip and not binding.system:
+            found.setdefault(binding.id, (node, binding, tooltip))
+    called = Counter(binding.description for _, binding, _ in found.values())
+    for node, binding, tooltip in found.values():
+        title = binding.description.capitalize() if called[binding.description] == 1 else tooltip
+        yield SystemCommand(title, f"{app.get_key_display(binding)}  {tooltip}", _pressing(app, node, binding))
 
 
 EVERYWHERE = frozenset(

@@ -56,7 +56,7 @@ def label(node: Node) -> Label:
         return _call_label(node)
     return [
         (f"{ARTIFACT_GLYPH.get(node.type, '·')} ", "busy"),
-        (_short_path(node.name), "plain"),
+        (short_path(node.name), "plain"),
         (f"  {size(node.size)}", "quiet"),
     ]
 
@@ -68,7 +68,7 @@ def parameter_hint(parameters: object) -> str:
     for name in _SHOWN_PARAMETERS:
         value = parameters.get(name)
         if isinstance(value, str) and value:
-            return _short_path(value[:_MAX_HINT])
+            return short_path(value[:_MAX_HINT])
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             return " ".join(value)[:_MAX_HINT]
     return next((value[:_MAX_HINT] for value in parameters.values() if isinstance(value, str) and value), "")
@@ -84,7 +84,7 @@ def tool_call_count(graph: SessionGraph) -> int:
     return sum(not is_carrier(call) for task in graph.tasks for step in task.steps for call in step.tool_calls)
 
 
-def _short_path(text: str) -> str:
+def short_path(text: str) -> str:
     """A long absolute path by its end, which is what tells files apart; other text as it is."""
     parts = text.split("/")
     if text.startswith("/") and len(parts) > 4 and " " not in text:

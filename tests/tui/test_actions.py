@@ -212,6 +212,23 @@ async def test_keys_without_an_object_are_dim(fake: FakeWorkspace) -> None:
         assert [_enabled(pilot, key) for key in "voy"] == [False] * 3
 
 
+async def test_no_two_commands_of_the_palette_are_called_the_same_and_each_tells_its_key(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        assert {"Previous page", "Next page", "First page", "Backup"} <= _commands(pilot).keys()
+        await pilot.press("enter")
+        await until(pilot, lambda: "Every artifact of the run" in _commands(pilot))
+        assert _commands(pilot)["Export"] == "e  Export this session as a report or as JSON"
+
+
+def _commands(pilot: Pilot[int]) -> dict[str, str]:
+    """What each command of the palette is called, and what it says of itself."""
+    commands = list(pilot.app.get_system_commands(pilot.app.screen))
+    told = {command.title: command.help for command in commands}
+    assert len(told) == len(commands)
+    return told
+
+
 async def test_the_palette_has_the_first_screens_actions_everywhere(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)

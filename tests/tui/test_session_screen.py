@@ -17,6 +17,7 @@ from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.tui.screens.artifact import ArtifactScreen
 from acode_tui.tui.screens.saving import file_name
 from acode_tui.tui.screens.session import SessionScreen
+from acode_tui.tui.widgets.artifact_table import ArtifactTable
 from acode_tui.tui.widgets.run_tree import RunTree
 from acode_tui.tui.widgets.text_view import TextView
 from acode_tui.workspace import Workspace, open_workspace
@@ -392,3 +393,15 @@ def test_too_much_for_a_clipboard_is_refused_and_says_what_to_do(fake: FakeWorks
 )
 def test_a_recorded_name_offers_a_file_here_and_nowhere_else(name: str, file: str) -> None:
     assert file_name(name) == file
+
+
+async def test_files_of_one_folder_are_told_apart_in_the_list_of_artifacts(fake: FakeWorkspace) -> None:
+    folder = "/home/ada/src/shop/packages/checkout/src/components"
+    artifact = graph(0).tasks[0].steps[0].tool_calls[0].artifacts[0]
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        await pilot.press("3")
+        table = pilot.app.screen.query_one(ArtifactTable)
+        table.take([replace(artifact, id=name, name=f"{folder}/{name}") for name in ("basket.ts", "payment.ts")])
+        await until(pilot, lambda: "…/components/basket.ts" in shown(pilot))
+        assert "…/components/payment.ts" in shown(pilot)

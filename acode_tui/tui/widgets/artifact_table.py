@@ -7,6 +7,7 @@ from textual.binding import BindingType
 
 from acode_tui.domain.entities import Artifact
 from acode_tui.tui.bindings import OPENING
+from acode_tui.tui.nodes import short_path
 from acode_tui.tui.palette import ARTIFACT_GLYPH
 from acode_tui.tui.times import size
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
@@ -19,7 +20,7 @@ class ArtifactTable(KeyedTable):
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         name, bytes_ = Column("name", "artifact"), Column("size", "size", 9, right=True)
-        return (name, bytes_) if width < 48 else (name, Column("type", "type", 15), bytes_)
+        return (name, bytes_) if width < 64 else (name, Column("type", "type", 15), bytes_)
 
     def take(self, artifacts: Sequence[Artifact]) -> None:
         """Show these artifacts."""
@@ -37,7 +38,7 @@ def spaced(name: str) -> str:
 def _row(artifact: Artifact) -> Row:
     glyph = ARTIFACT_GLYPH.get(artifact.type, "·")
     return {
-        "name": (f"{glyph} {artifact.name}", "plain"),
+        "name": (f"{glyph} {short_path(artifact.name)}", "plain"),
         "type": (spaced(artifact.type), "quiet"),
         "size": (size(artifact.size), "quiet"),
     }
