@@ -1,8 +1,9 @@
 """Takes secrets out of text, JSON and bytes, and counts them by kind. It never tells what it took.
 
 A value is looked at as it stands and as it reads once its escapes are undone, layer by layer, so that JSON within a
-string within JSON hides nothing; runs of base64 are decoded, looked at and encoded again. What is found gives way to
-``[redacted:KIND]``, a home directory to ``~``. Redacting twice is redacting once: markers are never looked into.
+string within JSON hides nothing, nor does an address or HTML; runs of base64 are decoded, looked at and encoded again.
+What is found gives way to ``[redacted:KIND]``, a home directory to ``~``. Redacting twice is redacting once: markers are
+never looked into.
 """
 
 import binascii
@@ -10,7 +11,7 @@ import re
 from base64 import b64encode, urlsafe_b64encode
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from acode_tui.domain.custom_patterns import CustomPattern
@@ -23,6 +24,7 @@ from acode_tui.domain.secret_shapes import (
     PERSONAL,
     RUN,
     Shape,
+    Spot,
     is_aws_secret,
     seen_by_chance,
     tokens,
@@ -33,6 +35,14 @@ _LAYERS = 6
 """How deeply escapes or base64 may be nested; each layer doubles the backslashes, so nobody nests much deeper."""
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'\\/bfnrt]))|\ue000([0-9a-f]{4})")
+_WEB_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})|&#[xX]([0-9a-fA-F]{1,4});|&#([0-9]{1,4});|&(amp|apos|gt|lt|quot);")
+_WEB_LAYERS = 2
+"""An address within an address is escaped twice; nothing is more often."""
+
+_REACH = 256
+"""How far around such an escape a secret is looked for that it hides; one that is farther is seen without."""
+
+_ENTITIES = {"amp": "&", "apos": "'", "gt": ">", "lt": "<", "quot": '"'}
 _PLAIN = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _ASCII_GROUP = "[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
 _READABLE = re.compile(rf"(?:[A-Za-z0-9+/_-]{{4}})*?(?:{_ASCII_GROUP}){{3}}")
@@ -157,12 +167,26 @@ class Redactor:
 
     def _spots(self, value: str, given: _Pass) -> list[_Found]:
         """What to replace, in order, apart from each other."""
-        spots = list(self._look(value, given))
+        spots = [*self._look(value, given), *self._look_nearby(value, None, given, _WEB_LAYERS)]
         view, depth = _undone(value), 0
         while view is not None and depth < given.layers:
             spots += [view.outside(spot) for spot in self._look(view.text, given)]
-            view, depth = view.undone(), depth + 1
+            spots += self._look_nearby(view.text, view, given, _WEB_LAYERS)
+            view, depth = _undone(view.text, view), depth + 1
         return _settled(value, spots) if spots else []
+
+    def _look_nearby(self, text: str, below: "_View | None", given: _Pass, layers: int) -> Iterator[_Found]:
+        """Every spot around the escapes of addresses and HTML, as it reads there; the rest was looked at already."""
+        if not layers or ("%" not in text and "&" not in text):
+            return
+        for start, end in _around_web_escapes(text):
+            view = _view(text, _WEB_ESCAPE, _meant_web, below, start, end)
+            # What a stretch begins in the middle of may look like something else.
+            whole = 0 if start == 0 else _REACH // 4
+            for spot in self._look(view.text, given):
+                if spot.start >= whole:
+                    yield view.outside(spot)
+            yield from self._look_nearby(view.text, view, given, layers - 1)
 
     def _look(self, text: str, given: _Pass) -> Iterator[_Found]:
         """Every spot in the text as it stands."""
@@ -258,10 +282,6 @@ class _View:
         moved = spot._replace(start=start, end=end)
         return moved if self._below is None else self._below.outside(moved)
 
-    def undone(self) -> "_View | None":
-        """The view one layer further in, None where nothing is left to undo."""
-        return _undone(self.text, self)
-
     def _position(self, at: int) -> int:
         place = bisect_right(self._here, at) - 1
         return self._there[place] + at - self._here[place]
@@ -270,22 +290,44 @@ class _View:
 def _undone(text: str, below: _View | None = None) -> _View | None:
     if "\\" not in text and "\ue000" not in text:
         return None
+    return _view(text, _ESCAPE, _meant, below, 0, len(text)) if _ESCAPE.search(text) else None
+
+
+def _around_web_escapes(text: str) -> Iterator[Spot]:
+    """The stretches that an escape of an address or of HTML is near to."""
+    start, end = 0, -1
+    for found in _WEB_ESCAPE.finditer(text):
+        if found.start() - _REACH > end:
+            if end >= 0:
+                yield start, end
+            start = max(0, found.start() - _REACH)
+        end = min(len(text), found.end() + _REACH)
+    if end >= 0:
+        yield start, end
+
+
+def _view(
+    text: str,
+    escape: re.Pattern[str],
+    meant: Callable[[re.Match[str]], str],
+    below: _View | None,
+    start: int,
+    end: int,
+) -> _View:
+    """This stretch of the text with these escapes undone."""
     parts: list[str] = []
     # Between two breaks positions run in step. After an escape, which became one character, they start anew.
-    here, there = [0], [0]
-    length = position = 0
-    for found in _ESCAPE.finditer(text):
-        start, end = found.span()
-        parts.append(text[position:start])
-        length += start - position
-        parts.append(_meant(found))
+    here, there = [0], [start]
+    length, position = 0, start
+    for found in escape.finditer(text, start, end):
+        parts.append(text[position : found.start()])
+        length += found.start() - position
+        parts.append(meant(found))
         length += 1
         here.append(length)
-        there.append(end)
-        position = end
-    if not parts:
-        return None
-    parts.append(text[position:])
+        there.append(found.end())
+        position = found.end()
+    parts.append(text[position:end])
     return _View("".join(parts), here, there, below)
 
 
@@ -293,6 +335,14 @@ def _meant(escape: re.Match[str]) -> str:
     wide, narrow, plain, marked = escape.groups()
     code = wide or narrow or marked
     return chr(int(code, 16)) if code else _PLAIN.get(plain, plain)
+
+
+def _meant_web(escape: re.Match[str]) -> str:
+    percent, wide, decimal, named = escape.groups()
+    if named:
+        return _ENTITIES[named]
+    # A byte of a longer character stands for itself: what is looked for is ASCII.
+    return chr(int(decimal) if decimal else int(percent or wide, 16))
 
 
 def _decoded(run: str) -> bytes | None:

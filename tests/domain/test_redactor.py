@@ -1,10 +1,12 @@
 """Secrets are found wherever and however they are written; what is none stays as it was."""
 
 import base64
+import html
 import json
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -33,13 +35,18 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "in base64 for addresses": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "in lines of base64": lambda text: base64.encodebytes((f"long {text} " * 3).encode()).decode(),
     "in base64 in JSON": lambda text: json.dumps({"data": base64.b64encode(nested(text).encode()).decode()}),
+    "in an address": lambda text: f"https://example.net/x?to={quote(text)}&n=1",
+    "in an address in an address": lambda text: "vscode://file/?at=" + quote(quote(text, safe=""), safe=""),
+    "in HTML": lambda text: f"<p>so &mdash; {html.escape(text)}</p>",
+    "in HTML with numbers": lambda text: "<b>" + "".join(f"&#{ord(each)};" for each in text) + "</b>",
+    "in an address in JSON": lambda text: json.dumps({"url": "x://y?z=" + quote(text, safe="")}),
     "in base64 of UTF-16": lambda text: base64.b64encode(f"{text} ".encode("utf-16-le")).decode(),
 }
 
 
 def layers(text: str) -> list[str]:
     """The text and everything that decoding base64 in it yields, as one who looks for secrets would read it."""
-    found = [text]
+    found = [text, html.unescape(text), unquote(text), unquote(unquote(text))]
     for run in text.replace("\\", '"').replace("\n", "").split('"'):
         for decode in (base64.b64decode, base64.urlsafe_b64decode):
             try:
@@ -202,6 +209,11 @@ def test_a_pattern_that_cannot_be_used_is_refused(source: str) -> None:
         "-home-" * 30_000,
         "[redacted:x]" * 10_000,
         "/home/" * 30_000,
+        "%20" * 60_000,
+        "%2525" * 40_000,
+        "\\\\%5C" * 30_000,
+        "&amp;amp;" * 20_000,
+        "%3A%2F%2F" * 20_000,
     ],
     ids=lambda text: text[:12].strip(),
 )
