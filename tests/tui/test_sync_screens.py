@@ -67,6 +67,12 @@ async def test_pending_migrations_stand_in_the_schema_pane_and_its_plan(fake: Fa
         assert isinstance(pilot.app.screen, MainScreen)
 
 
+async def test_a_workspace_that_is_behind_is_not_called_equal_to_the_server(fake_online: FakeWorkspace) -> None:
+    fake_online.schema_status = SchemaStatus(tier="sqlite", version="1.1.0", target="1.2.0", pending=("1.2.0",))
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "schema 1.1.0 ≠ 1.2.0 (pg)" in shown(pilot))
+
+
 async def test_retries_are_listed_with_what_the_server_said(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
@@ -328,8 +334,12 @@ async def test_columns_of_a_list_follow_the_terminal(fake_online: FakeWorkspace,
         await until(pilot, lambda: records(pilot).row_count)
         for size in ((80, 24), (200, 60), (60, 15)):
             await pilot.resize_terminal(*size)
-            await until(pilot, lambda: last in shown(pilot))
-            assert records(pilot).virtual_size.width == pilot.app.screen.query_one("#list").content_size.width
+            await until(pilot, partial(_as_wide_as, pilot, size[0] - 2))
+            assert last in shown(pilot)
+
+
+def _as_wide_as(pilot: Pilot[int], width: int) -> bool:
+    return records(pilot).virtual_size.width == width
 
 
 async def test_what_is_told_from_now_is_told_anew_while_nothing_is_written(fake_online: FakeWorkspace) -> None:

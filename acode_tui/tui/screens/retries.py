@@ -36,7 +36,7 @@ class RecordTable(KeyedTable):
         state, tries = Column("state", "state", 13), Column("tries", "tries", 5, right=True)
         error = Column("error", "the server said")
         if width < 100:
-            return (state, Column("entity", "entity", 20), tries, error)
+            return (state, Column("entity", "entity", 20 if width > 70 else 12), tries, error)
         due, age = Column("due", "next try", 8, right=True), Column("age", "waiting", 8, right=True)
         return (state, Column("entity", "entity", 28 if width < 160 else 56), tries, due, age, error)
 

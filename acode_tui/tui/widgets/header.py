@@ -77,7 +77,9 @@ class HeaderLine(Widget):
         )
         remote = overview.sync.schema_version
         if remote is not None and (width >= NARROW or remote != schema.version):
-            same = remote == (overview.sync.target_schema_version or schema.version)
+            # The tiers count their versions apart: they are alike where each has what this program needs of it.
+            needed = overview.sync.target_schema_version or schema.version
+            same = remote == needed and schema.version == schema.target
             tail = styled(f" {'=' if same else '≠'} {remote} (pg)", "$foreground-muted" if same else "$text-warning")
             version = Content.assemble(version, tail)
         mark = SYNC[overview.sync.state]
