@@ -2,8 +2,8 @@
 
 A value is looked at as it stands and as it reads once its escapes are undone, layer by layer, so that JSON within a
 string within JSON hides nothing, nor does an address or HTML; runs of base64 are decoded, looked at and encoded again.
-What is found gives way to ``[redacted:KIND]``, a home directory to ``~``. Redacting twice is redacting once: markers are
-never looked into.
+What is found gives way to ``[redacted:KIND]``, a home directory to ``~``. Redacting twice is redacting once: markers
+are never looked into.
 """
 
 import binascii
