@@ -128,10 +128,11 @@ def _apply(connection: sqlite3.Connection, migration: Migration, wall: WallClock
     except (sqlite3.Error, sqlite3.Warning, MigrationError) as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        reason = translate(error, str(error)).message if isinstance(error, sqlite3.OperationalError) else str(error)
-        if isinstance(error, MigrationError):
-            reason = error.message
-        raise MigrationError(f"migration {migration.version} ({migration.description}) failed: {reason}") from error
+        what = f"migration {migration.version} ({migration.description}) failed"
+        if isinstance(error, sqlite3.OperationalError):
+            raise MigrationError(translate(error, what).message) from error
+        reason = error.message if isinstance(error, MigrationError) else error
+        raise MigrationError(f"{what}: {reason}") from error
     log.info("migration.applied", database="sqlite", operation=migration.version, duration_ms=duration_ms)
     return AppliedMigration(
         version=migration.version,

@@ -76,8 +76,11 @@ def test_a_second_run_applies_nothing_and_leaves_every_byte(
 
 @pytest.mark.ac("AC-013")
 def test_a_failing_migration_is_undone_and_earlier_ones_stay(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    with pytest.raises(MigrationError, match=r"ACODE-DB-003: migration 1\.11\.0 \(broken\) failed: .*nowhere"):
+    with pytest.raises(
+        MigrationError, match=r"ACODE-DB-003: migration 1\.11\.0 \(broken\) failed: .*nowhere"
+    ) as failed:
         run(connection, [FIRST, SECOND, BROKEN], tmp_path)
+    assert str(failed.value).count("nowhere") == 1
     assert not connection.in_transaction
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == {"one", "two", "schema_migrations"}
