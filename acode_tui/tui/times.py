@@ -87,6 +87,11 @@ def stamp(moment: datetime, zone: tzinfo | None) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
+def fine_stamp(moment: datetime, zone: tzinfo | None) -> str:
+    """Date and time of day to the millisecond, where a second does not tell two apart."""
+    return f"{stamp(moment, zone)}.{moment.microsecond // 1000:03}"
+
+
 def size(count: int) -> str:
     """Bytes in decimal units: ``312 B``, ``4.2 MB``."""
     value = float(count)

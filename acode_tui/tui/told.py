@@ -37,8 +37,8 @@ def name_in(payload: msgspec.Raw) -> str:
 
 
 def entity_told(entity_type: str, entity_id: str, payload: msgspec.Raw) -> str:
-    """``step Run the tests``; an id stands for what has no name."""
-    return f"{entity_type} {name_in(payload) or entity_id}"
+    """``tool call bash``; an id stands for what has no name."""
+    return f"{entity_type.replace('_', ' ')} {name_in(payload) or entity_id}"
 
 
 def refusal_told(error: str) -> str:

@@ -125,6 +125,17 @@ async def test_conflicts_show_both_versions_and_what_differs(fake_online: FakeWo
         await until(pilot, lambda: "Nothing is left to review" in shown(pilot))
 
 
+async def test_versions_of_one_second_are_told_apart_by_their_milliseconds(fake_online: FakeWorkspace) -> None:
+    met = conflict(0)
+    close = met.local_updated_at + timedelta(milliseconds=85)
+    fake_online.conflicts.conflicts = [msgspec.structs.replace(met, remote_updated_at=close)]
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: "11:55:31.085" in shown(pilot))
+        assert "11:55:31.000" in shown(pilot)
+
+
 async def test_taking_the_other_version_asks_first(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)

@@ -26,7 +26,7 @@ def raw(**fields: object) -> msgspec.Raw:
     ],
 )
 def test_a_record_is_told_by_the_name_in_its_payload_and_else_by_its_id(payload: msgspec.Raw, told: str) -> None:
-    assert entity_told("step", "0190d6a1", payload) == f"step {told}"
+    assert entity_told("tool_call", "0190d6a1", payload) == f"tool call {told}"
 
 
 def test_a_refusal_begins_with_what_differs_from_the_next_one() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -15,7 +15,7 @@ from acode_tui.tui.bindings import CONFLICTS
 from acode_tui.tui.comparing import compare, side_by_side
 from acode_tui.tui.screens.records import PAGE_ROWS, RecordsScreen
 from acode_tui.tui.text import styled
-from acode_tui.tui.times import ago, duration, number, span, stamp
+from acode_tui.tui.times import ago, duration, fine_stamp, number, span, stamp
 from acode_tui.tui.told import entity_told
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
@@ -152,17 +152,19 @@ def _row(conflict: Conflict, told: str, now: datetime) -> Row:
 
 def _detail(conflict: Conflict, width: int, target: str | None, zone: tzinfo | None) -> Content:
     won = "  ✓ won"
+    apart = abs(conflict.local_updated_at - conflict.remote_updated_at)
+    at = stamp if apart >= timedelta(seconds=1) else fine_stamp
     reviewed = f"reviewed {stamp(conflict.reviewed_at, zone)}" if conflict.reviewed_at else "nobody has reviewed it"
     head = [
         Content.assemble(
             ("here    ", "$text-error"),
-            stamp(conflict.local_updated_at, zone),
+            at(conflict.local_updated_at, zone),
             ("  this machine", "$foreground-muted"),
             (won if conflict.winner == "local" else "", "$text-success"),
         ),
         Content.assemble(
             ("central ", "$text-success"),
-            stamp(conflict.remote_updated_at, zone),
+            at(conflict.remote_updated_at, zone),
             styled(f"  {target or 'PostgreSQL'}", "$foreground-muted"),
             (won if conflict.winner == "remote" else "", "$text-success"),
         ),
