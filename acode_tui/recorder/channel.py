@@ -104,7 +104,8 @@ class Channel:
 
     def place(self, root: Path) -> Place:
         """The one workspace of a folder, however its path is spelled."""
-        key = os.path.realpath(root)
+        # No file system has a name with NUL in it; opening will say so.
+        key = str(root) if "\0" in str(root) else os.path.realpath(root)
         with self._lock:
             return self._places.setdefault(key, Place(root))
 

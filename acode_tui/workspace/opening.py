@@ -57,6 +57,8 @@ async def open_workspace(
     """
     require_sqlite()
     root = find_root() if path is None else Path(path).expanduser().absolute()
+    if "\0" in str(root):
+        raise DatabaseConnectionError("the folder's name contains NUL", hint="choose another folder")
     watch = ConfigWatch(root)
     settings = settings or load_settings(root)
     database = settings.persistence.sqlite.resolve(root)

@@ -152,6 +152,11 @@ def test_a_workspace_that_did_not_open_is_not_tried_at_every_write(
     assert len(tries) == 1
 
 
+def test_a_folder_that_cannot_be_named_costs_the_record_only(caplog: pytest.LogCaptureFixture) -> None:
+    assert agent(Path("/x\0y")).lost > 0
+    assert "contains NUL" in caplog.text
+
+
 def test_a_current_folder_that_is_gone_costs_the_record_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = folder / "gone"
     gone.mkdir()

@@ -108,6 +108,12 @@ async def test_files_are_private_under_umask_022(tmp_path: Path, plain_settings:
         assert {mode(each) for each in locks.iterdir()} == {0o600}
 
 
+async def test_a_folder_s_name_with_nul_is_refused() -> None:
+    with pytest.raises(DatabaseConnectionError, match="contains NUL"):
+        async with open_workspace("/x\0y"):
+            pass
+
+
 @pytest.mark.ac("AC-057")
 async def test_looser_modes_are_tightened(tmp_path: Path, plain_settings: Settings) -> None:
     agent = tmp_path / ".agent"
