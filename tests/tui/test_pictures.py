@@ -15,7 +15,7 @@ from tests.tui.pictures import SIZES, SNAPSHOTS, THEMES, themes_that_differ
 from tests.tui.svg import Look, picture
 
 HEAD = re.compile(r'<svg [^>]*data-screen="(\w+)"')
-NOT_SHOWN = {"BrowsingScreen", "JobDialog", "SavingDialog"}
+NOT_SHOWN = {"BrowsingScreen", "JobDialog", "RecordsScreen", "SavingDialog"}
 """What screens have in common, and what is none by itself."""
 
 
