@@ -62,7 +62,7 @@ def short_duration(delta: timedelta) -> str:
     """A duration in at most six columns: ``45 s``, ``12 min``, ``3.2 h``, ``4.5 d``; nothing at all is a dash."""
     seconds = delta.total_seconds()
     if seconds < 1:
-        return "–"
+        return "<1 s" if seconds > 0 else "–"
     if seconds < 60:
         return f"{int(seconds)} s"
     if seconds < 3_600:

@@ -15,7 +15,7 @@ from acode_tui.tui.detail import timeline
 from acode_tui.tui.document import HEX_BYTES, PART_LINES, coloured, language_of, line_numbers, open_document
 from acode_tui.tui.logtail import LogTail, parse_entry
 from acode_tui.tui.state import Backlog
-from acode_tui.tui.times import ago, countdown, duration, short_number, size, span
+from acode_tui.tui.times import ago, countdown, duration, short_duration, short_number, size, span
 from acode_tui.tui.widgets.sparkline import BARS, sparkline
 from tests.tui.fake import NOW, graph
 
@@ -46,6 +46,10 @@ def test_a_countdown_reads_like_a_clock() -> None:
     assert countdown(NOW + timedelta(seconds=38), NOW) == "00:38"
     assert countdown(NOW + timedelta(hours=1, minutes=2, seconds=10), NOW) == "1:02:10"
     assert countdown(NOW - timedelta(seconds=1), NOW) == "now"
+
+
+def test_what_was_short_is_not_called_unknown() -> None:
+    assert [short_duration(timedelta(milliseconds=passed)) for passed in (0, 22, 1_000)] == ["–", "<1 s", "1 s"]
 
 
 def test_a_run_of_several_days_has_their_dates_in_its_timeline() -> None:
