@@ -76,6 +76,10 @@ def export(
     from acode_tui.cli.progress import ExportLine
     from acode_tui.ops.export_request import ExportRequest
 
+    if output is not None and str(output) == "-":
+        # Elsewhere that means standard output; here it would be a file that is hard to get rid of.
+        raise click.UsageError("--output -: an export is a file, or a folder, of its own; name it")
+
     request = ExportRequest(
         format=cast("ExportFormat", format_),
         path=None if output is None else output.expanduser().absolute(),

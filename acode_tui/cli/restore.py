@@ -93,7 +93,7 @@ def _say(invocation: Invocation, done: "Restored") -> None:
     if done.safety_backup:
         click.echo(f"what was there before is the backup {cell(done.safety_backup)}")
     if done.kept_as:
-        click.echo(f"what was there before was damaged, and is kept as {cell(done.kept_as)}")
+        click.echo(f"what was there before was no sound workspace, and is kept as {cell(done.kept_as)}")
     if done.replaced_workspace_id and done.workspace_id and done.replaced_workspace_id != done.workspace_id:
         click.echo("note: this backup is of another workspace than the one that was here", err=True)
     if not done.dry_run and invocation.settings.persistence.postgres.enabled:

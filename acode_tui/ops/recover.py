@@ -26,6 +26,7 @@ from acode_tui.ops.whose import chosen
 from acode_tui.storage.ports import TeamWorkspace
 from acode_tui.storage.sqlite import exclusive, swap
 from acode_tui.storage.sqlite.backup_files import read_backups
+from acode_tui.storage.sqlite.faults import require_file
 from acode_tui.storage.sqlite.standing import StandingFile, look_at
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def plan_recovery(root: Path, settings: Settings, *, workspace_id: str | None = None) -> RecoveryPlan:
     """What ``recover`` would do; touches nothing. Raises AcodeError where it could not be done."""
     database = settings.persistence.sqlite.resolve(root)
+    require_file(database)
     async with open_pool(settings) as pool:
         source = await ready(pool, settings)
         return await _plan(source, root, settings, await asyncio.to_thread(look_at, database), workspace_id)

@@ -23,6 +23,7 @@ from acode_tui.storage.ports import Check as Finding
 from acode_tui.storage.sqlite import swap
 from acode_tui.storage.sqlite.backup_files import Backup
 from acode_tui.storage.sqlite.exclusive import exclusive, holders, in_use, share_if_known
+from acode_tui.storage.sqlite.faults import require_file
 from acode_tui.storage.sqlite.snapshot import back_up_file
 from acode_tui.storage.sqlite.standing import StandingFile, look_at
 from acode_tui.storage.sqlite.verification import check_integrity, check_schema, verify
@@ -83,6 +84,7 @@ async def restore_backup(
 
 def _rehearse(database: Path, backup: Backup, folder: Path, check: Check, tell: Told) -> Restored:
     """Everything short of writing."""
+    require_file(database)
     known = packaged("sqlite")
     tell("checking the backup", 0, 0)
     findings = verify(

@@ -71,6 +71,12 @@ def test_what_is_there_needs_force(run: Run, recorded: Recorded, tmp_path: Path)
     assert json.loads(path.read_text())["format"] == "acode-export"
 
 
+def test_a_dash_is_no_name_of_an_export(run: Run, recorded: Recorded) -> None:
+    refused = run("db", "export", "--output", "-")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert not Path("-").exists()
+
+
 def test_a_report_needs_one_session(run: Run, recorded: Recorded) -> None:
     refused = run("db", "export", "--format", "html")
     assert refused.exit_code == 1

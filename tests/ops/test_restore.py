@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from acode_tui.config import Settings
-from acode_tui.domain.errors import IntegrityError, SchemaMismatchError, TransactionError
+from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError, TransactionError
 from acode_tui.ops.backup import create_backup
 from acode_tui.ops.restore import Restored, restore_backup
 from acode_tui.storage.sqlite import swap
@@ -215,6 +215,17 @@ async def test_a_missing_file_comes_back_and_a_wal_without_a_file_is_kept(scene:
     assert scene.sessions() == ["before"]
     kept = scene.database.with_name("workspace.db.corrupted-20260105_120000-wal")
     assert (kept.read_bytes() if kept.exists() else b"") == wal
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["a pipe", "a folder"])
+async def test_what_is_no_file_is_not_replaced(scene: Scene, make: Callable[[Path], None]) -> None:
+    scene.database = scene.root / "elsewhere"
+    make(scene.database)
+    for dry_run in (True, False):
+        with pytest.raises(DatabaseConnectionError, match="elsewhere is no file"):
+            await scene.restore(dry_run=dry_run)
+    assert {each.name for each in scene.root.iterdir()} == {".agent", "elsewhere"}
+    assert not scene.database.is_file()
 
 
 async def test_rotation_after_a_restore_spares_the_backup_that_was_restored(scene: Scene) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.files import PRIVATE_FILE, make_private_folder
 from acode_tui.storage.sqlite import swap
+from acode_tui.storage.sqlite.faults import require_file
 from acode_tui.storage.sqlite.foreign import no_foreign_connection
 
 EXCLUSIVE_SECONDS = 2.0
@@ -95,8 +96,10 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
     """Have the file alone for the length of the block; the caller has no connection to it open.
 
     A replacement that was killed halfway is finished first. Raises TransactionError, with who is in the way where the
-    system tells, if another process keeps the file open for longer than the time-out, EXCLUSIVE_SECONDS by default.
+    system tells, if another process keeps the file open for longer than the time-out, EXCLUSIVE_SECONDS by default, and
+    DatabaseConnectionError for what is no file.
     """
+    require_file(database)
     timeout_seconds = EXCLUSIVE_SECONDS if timeout_seconds is None else timeout_seconds
     make_private_folder(database.parent)
     handle = os.open(_lock_path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)

@@ -92,13 +92,24 @@ def opening_fault(error: sqlite3.Error, path: Path) -> AcodeError:
     return translate(error, what, at_open=True)
 
 
+def require_file(path: Path) -> None:
+    """Refuse a device, a pipe or a folder: opening one may wait without end, and putting a database in its place is
+    nobody's wish. What is not there is no fault here. Raises DatabaseConnectionError."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DatabaseConnectionError(
+            f"{path} is no file", hint="move it away, or name another persistence.sqlite.path"
+        )
+
+
 def require_content(database: Path, *, has_lived: bool) -> None:
     """Refuse a file whose content is gone, before anything is made in its place. Raises IntegrityError.
 
     An empty file is what a first start leaves that was killed between making the file and filling it, and is filled
     then. But where a workspace ``has_lived`` (its id was written down, or there are backups), or a WAL holds something,
     an empty file is a loss: filling it would hide that, and SQLite would throw the WAL away.
+    Raises DatabaseConnectionError for what is no file.
     """
+    require_file(database)
     wal = _size(database.with_name(database.name + "-wal"))
     size = _size(database)
     if wal and size is None:

@@ -136,8 +136,3 @@ def _require(path: Path) -> None:
         raise DatabaseConnectionError(
             f"there is no database at {path}", hint="open the dashboard, or `acode-tui import --all`, to begin one"
         )
-    if not path.is_file():
-        # A pipe would be waited for without end.
-        raise DatabaseConnectionError(
-            f"{path} is no file", hint="move it away, or name another persistence.sqlite.path"
-        )
