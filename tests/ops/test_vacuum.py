@@ -76,7 +76,8 @@ async def test_writers_beside_it_wait_and_none_of_them_fails(
             written += 1
         done = await packing
         assert written > 0
-        assert done.after_bytes < done.before_bytes
+        # Without the WAL, which holds as much as was written meanwhile.
+        assert database.stat().st_size < done.before_bytes
         assert (await workspace.store.list()).total == 20 + written
         assert all(each.ok for each in await workspace.check())
 
