@@ -233,9 +233,11 @@ class ClaudeReader:
                 self._last = LastSeen.ANSWER
         elif kind == "thinking":
             self._last = LastSeen.WORK
+        elif type(kind) is not str:
+            return
         elif kind in _CALLS:
             self._call(step, block, f"call:{line}:{index}", raw, line, at)
-        elif type(kind) is str and kind.endswith("_tool_result"):
+        elif kind.endswith("_tool_result"):
             # Server-side tools answer within the message itself.
             key = text(block.get("tool_use_id")) or f"result:{line}:{index}"
             results.settle(self._run.result_of(key, at, line), block, "", None, False, at)

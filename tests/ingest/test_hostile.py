@@ -226,6 +226,20 @@ def test_a_wrong_type_in_one_field_costs_that_field_only() -> None:
     assert (call.tool_name, call.parameters) == ("(unnamed tool)", 5)
 
 
+@pytest.mark.parametrize("kind", [[], {}, ["text"], 5, None, True])
+def test_a_block_whose_type_is_no_text_is_passed_over(kind: Any) -> None:
+    transcript = Claude()
+    transcript.user([{"type": kind, "text": "Go"}, {"type": kind, "tool_use_id": "c1"}])
+    transcript.assistant("m1", {"type": kind, "text": "x"}, {"type": "text", "text": "Done"})
+    assert read(transcript).counts.steps == 1
+    rollout = Codex()
+    rollout.prompt("Go")
+    rollout.item(kind, call_id="c1", name="shell")
+    rollout.event(kind, message="x")
+    rollout.says("Done")
+    assert read(rollout).counts.steps == 1
+
+
 def _codex_story() -> Codex:
     transcript = Codex()
     transcript.prompt("Go")
