@@ -56,6 +56,9 @@ class FileReader:
             head = source.read(HEAD_BYTES)[: now.size]
             change = classify(known, now, head, self._forced)
             kept = decode_state(known.state) if known is not None else FileState()
+            if change is Change.REWRITTEN:
+                # It may be another session's by now; the next cursor will not remember what the former one counted.
+                claims.forget(kept.session, kept.claimed)
             source.seek(0)
             format_ = self._format(source, now.size)
             source.seek(0)

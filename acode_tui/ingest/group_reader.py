@@ -14,11 +14,14 @@ from acode_tui.domain.errors import ValidationError
 from acode_tui.ingest.file_reader import FileReader, UnknownFormatError
 from acode_tui.ingest.registry import Counts, SkippedLines
 from acode_tui.ingest.usage import Claims
+from acode_tui.logs import get_logger
 from acode_tui.storage.ports import TranscriptFile
 
 GROUP_FILES = 50
 GROUP_BYTES = 4 * 1024 * 1024
 """A group ends at whichever comes first; a larger file is a group of its own."""
+
+log = get_logger("acode_tui.ingest")
 
 Prepare = Callable[[SessionGraph, bool], Any]
 """``TranscriptLog.prepare``."""
@@ -64,6 +67,10 @@ class GroupReader:
             return FileRead(problem="not a transcript of a known format; name it with --format")
         except ValidationError as error:
             return FileRead(problem=error.message)
+        except Exception as error:
+            # A defect of a reader costs the file that shows it, not the import of all the others.
+            log.error("import.defect", file=str(file.path), exc_info=error)
+            return FileRead(problem=f"cannot be read because of a defect ({type(error).__name__}); please report it")
         return FileRead(found.cursor, runs, found.parsed.counts, found.parsed.skipped)
 
 

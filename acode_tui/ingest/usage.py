@@ -57,6 +57,13 @@ class Claims:
         for start in range(0, len(claimed), CLAIM_BYTES):
             self._holder.setdefault(claimed[start : start + CLAIM_BYTES], holder)
 
+    def forget(self, holder: str, claimed: bytes) -> None:
+        """What a session has claimed in a file that has been written anew: whoever repeats it now may count it."""
+        for start in range(0, len(claimed), CLAIM_BYTES):
+            key = claimed[start : start + CLAIM_BYTES]
+            if self._holder.get(key) == holder:
+                del self._holder[key]
+
     def claim(self, holder: str, keys: list[bytes]) -> list[bool]:
         """For each key whether ``holder`` counts it: it does if it was the first to claim it."""
         return [self._holder.setdefault(key, holder) == holder for key in keys]

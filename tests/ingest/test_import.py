@@ -48,6 +48,39 @@ async def stored(workspace: Workspace, native: str = SESSION, source: str = "cla
     return await workspace.store.get_with_hierarchy(imported_id(source, native))
 
 
+async def test_a_file_that_became_another_session_s_is_read_the_same_again(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    usage = {"input_tokens": 10, "output_tokens": 5}
+    path = tmp_path / "renamed.jsonl"
+    for session in (SESSION, OTHER):
+        transcript = Claude(session=session)
+        transcript.user(f"Go, {session[:8]}")
+        transcript.says("m1", "Done", usage=usage)
+        age(transcript.write(path), START.replace(hour=13 if session == OTHER else 12))
+        await bring(workspace, path)
+    before = await stored(workspace, OTHER)
+    assert (before.metadata or {})["tokens"]["input"] == 10
+    age(path, START.replace(hour=14))
+    assert (await bring(workspace, path)).written == 0
+    assert (await stored(workspace, OTHER)).metadata == before.metadata
+
+
+async def test_a_defect_of_a_reader_costs_the_file_that_shows_it(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = age(Codex().write(tmp_path / "t/bad.jsonl"))
+    age(story().write(tmp_path / f"t/{SESSION}.jsonl"))
+
+    def broken(*_: Any) -> None:
+        raise TypeError("unhashable type")
+
+    monkeypatch.setattr("acode_tui.ingest.codex_reader.CodexReader.take", broken)
+    report = await bring(workspace, tmp_path / "t")
+    assert report.sessions == 1
+    assert [(error.file, error.message[:24]) for error in report.errors] == [(str(bad), "cannot be read because o")]
+
+
 @pytest.mark.parametrize("first", [b'{"type":"of-a-newer-release"}', b"", b"{broken"])
 async def test_what_begins_with_a_line_that_says_nothing_is_known_by_a_long_one_after_it(
     workspace: Workspace, tmp_path: Path, first: bytes
