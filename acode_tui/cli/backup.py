@@ -1,6 +1,5 @@
 """``db backup``: copies of the workspace's database: make, list, verify, delete, prune."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.loop import run_async
 from acode_tui.cli.output import Column, cell, plural, print_json, print_table, size
 from acode_tui.cli.progress import WorkLine
 from acode_tui.cli.usage import examples, force_option, json_option
@@ -38,7 +38,7 @@ def group(context: click.Context, as_json: bool) -> None:
         return
     invocation = context.ensure_object(Invocation)
 
-    made = asyncio.run(_create(invocation))
+    made = run_async(_create(invocation))
     if as_json:
         print_json(made)
         return
@@ -136,7 +136,7 @@ def _verify(backup: "Backup | Incomplete", *, deep: bool) -> "tuple[Check, ...]"
                 backup, deep=deep, progress=lambda done, total: line.show("verifying", done, total)
             )
 
-    return asyncio.run(run())
+    return run_async(run())
 
 
 def _verified(backup: "Backup | Incomplete", findings: "tuple[Check, ...]") -> dict[str, Any]:

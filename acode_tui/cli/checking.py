@@ -42,8 +42,7 @@ def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> 
 
 
 def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":
-    import asyncio
-
+    from acode_tui.cli.loop import run_async
     from acode_tui.ops.check import check_workspace_file
     from acode_tui.ops.lived import has_lived
 
@@ -66,4 +65,4 @@ def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, .
                 found += await check_team_database(database, settings, environ=invocation.environ, progress=line.show)
             return found
 
-    return asyncio.run(run())
+    return run_async(run())

@@ -150,11 +150,10 @@ def migrate_status(invocation: Invocation, as_json: bool) -> None:
 
 
 def _plan(invocation: Invocation) -> "tuple[TierMigrations, ...]":
-    import asyncio
-
+    from acode_tui.cli.loop import run_async
     from acode_tui.workspace import migration_plan
 
-    return asyncio.run(migration_plan(invocation.root, invocation.settings))
+    return run_async(migration_plan(invocation.root, invocation.settings))
 
 
 def _print_tiers(tiers: "Sequence[TierMigrations]", *, as_json: bool) -> None:

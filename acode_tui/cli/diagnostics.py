@@ -33,12 +33,11 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     Names, addresses, paths and secrets are taken out of it. Works on a workspace that cannot be opened, too, and
     changes nothing in it.
     """
-    import asyncio
-
+    from acode_tui.cli.loop import run_async
     from acode_tui.domain.codec import encode_json, to_plain
     from acode_tui.ops.diagnostics import diagnose
 
-    found: Diagnostics = asyncio.run(diagnose(invocation.root, environ=invocation.environ))
+    found: Diagnostics = run_async(diagnose(invocation.root, environ=invocation.environ))
     text = encode_json(found).decode() if as_json else "\n".join(render(to_plain(found)))
     if output is None:
         click.echo(text)

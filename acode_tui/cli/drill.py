@@ -1,12 +1,12 @@
 """``db drill``: are there ways back, and do they lead there?"""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.loop import run_async
 from acode_tui.cli.output import Column, plural, print_json, print_table
 from acode_tui.cli.progress import NoteLine
 from acode_tui.cli.usage import examples, json_option
@@ -33,7 +33,7 @@ def command(invocation: Invocation, as_json: bool) -> int:
         with NoteLine("drill") as line:
             return await drill.drill(invocation.root, settings, told=line.show)
 
-    done = asyncio.run(run())
+    done = run_async(run())
     if as_json:
         print_json(done)
     else:

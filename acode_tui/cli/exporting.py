@@ -109,11 +109,10 @@ def _is_current(invocation: Invocation) -> bool:
 
     Raises SchemaMismatchError where migrations are pending.
     """
-    import asyncio
-
+    from acode_tui.cli.loop import run_async
     from acode_tui.workspace import file_plan
 
-    planned = asyncio.run(file_plan(invocation.root, invocation.settings))
+    planned = run_async(file_plan(invocation.root, invocation.settings))
     if planned.from_version is not None and planned.pending:
         raise SchemaMismatchError(
             f"{plural(len(planned.pending), 'migration')} pending, and a dry run applies none",

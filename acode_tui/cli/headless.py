@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from acode_tui import logs
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation
+from acode_tui.cli.loop import run_async
 from acode_tui.cli.metrics import served_metrics
 from acode_tui.cli.notify import notify
 from acode_tui.cli.signals import handled
@@ -42,7 +43,7 @@ def run_headless(invocation: Invocation, *, once: bool, metrics: int | None = No
             async with served_metrics(workspace, metrics):
                 return await _serve(workspace, invocation)
 
-    return asyncio.run(run())
+    return run_async(run())
 
 
 async def _drain(workspace: "Workspace") -> int:

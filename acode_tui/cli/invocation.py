@@ -71,8 +71,7 @@ class Invocation:
 
     def with_workspace(self, work: Callable[["Workspace"], Awaitable[T]], *, auto_migrate: bool | None = None) -> T:
         """What ``work`` answers, given the open workspace; it is closed afterwards, whatever happens."""
-        import asyncio
-
+        from acode_tui.cli.loop import run_async
         from acode_tui.workspace import open_workspace
 
         settings = self.settings
@@ -82,15 +81,15 @@ class Invocation:
             async with open_workspace(self.root, settings=settings, auto_migrate=auto_migrate) as workspace:
                 return await work(workspace)
 
-        return asyncio.run(run())
+        return run_async(run())
 
     def with_empty_workspace(self, work: Callable[["Workspace"], Awaitable[T]]) -> T:
         """The same of an empty workspace with these settings, in a temporary folder that goes with it."""
-        import asyncio
         from tempfile import TemporaryDirectory
 
         import msgspec
 
+        from acode_tui.cli.loop import run_async
         from acode_tui.workspace import open_workspace
 
         async def run(folder: str) -> T:
@@ -103,7 +102,7 @@ class Invocation:
                 return await work(workspace)
 
         with TemporaryDirectory(prefix="acode-") as folder:
-            return asyncio.run(run(folder))
+            return run_async(run(folder))
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -40,13 +40,12 @@ def command(
     The new file is compared with the server row by row before it takes the old one's place; the old one is kept as
     workspace.db.corrupted-TIME. What was never sent is lost. Interrupted, run it again.
     """
-    import asyncio
-
+    from acode_tui.cli.loop import run_async
     from acode_tui.ops import recover
 
     settings = invocation.settings
     if dry_run:
-        planned = asyncio.run(recover.plan_recovery(invocation.root, settings, workspace_id=workspace_id))
+        planned = run_async(recover.plan_recovery(invocation.root, settings, workspace_id=workspace_id))
         if as_json:
             print_json(planned)
         else:
@@ -66,7 +65,7 @@ def command(
                 invocation.root, settings, workspace_id=workspace_id, confirm=confirmed, progress=line.show
             )
 
-    done = asyncio.run(run())
+    done = run_async(run())
     if as_json:
         print_json(done)
     else:

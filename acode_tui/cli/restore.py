@@ -1,6 +1,5 @@
 """``db restore``: put a backup in the place of the workspace's database."""
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ import click
 
 from acode_tui.cli.backup import backup_folder
 from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.loop import run_async
 from acode_tui.cli.output import cell, local_time, plural, print_json, size
 from acode_tui.cli.progress import WorkLine
 from acode_tui.cli.usage import examples, force_option, json_option
@@ -60,7 +60,7 @@ def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait:
         click.echo(f"{cell(found.name)}: made {made}, {plural(found.counts.get('sessions', 0), 'session')}", err=True)
         click.confirm(f"Put it in the place of {cell(database)}?", abort=True, err=True)
     invocation.start_log()
-    done = asyncio.run(_restore(invocation, found, database, dry_run=dry_run, wait_seconds=wait))
+    done = run_async(_restore(invocation, found, database, dry_run=dry_run, wait_seconds=wait))
     if as_json:
         print_json(done)
         return

@@ -16,6 +16,7 @@ import click
 
 from acode_tui.cli.faults import describe_os_error
 from acode_tui.cli.invocation import Invocation
+from acode_tui.cli.loop import run_async
 from acode_tui.cli.signals import handled
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def run_serve(invocation: Invocation, *, host: str, port: int, public: bool, arg
         click.echo(f"the dashboard of {root} is at {address}; Ctrl-C ends it", err=True)
 
     try:
-        asyncio.run(serve(command, host, port, public=public, ready=tell))
+        run_async(serve(command, host, port, public=public, ready=tell))
     except OSError as error:
         raise click.ClickException(f"{host}:{port}: {describe_os_error(error)}; see --serve-port") from None
     return 0

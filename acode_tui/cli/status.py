@@ -45,9 +45,8 @@ def command(invocation: Invocation, as_json: bool) -> int:
 
 
 def _look(invocation: Invocation) -> "HealthReport":
-    import asyncio
-
+    from acode_tui.cli.loop import run_async
     from acode_tui.ops.health import watch_from_outside
 
     watch = watch_from_outside(invocation.root, invocation.settings, environ=invocation.environ)
-    return asyncio.run(watch.report())
+    return run_async(watch.report())

@@ -1,11 +1,11 @@
 """``db vacuum``: give the disk back what the workspace's database no longer uses."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.loop import run_async
 from acode_tui.cli.output import print_json, size
 from acode_tui.cli.progress import NoteLine
 from acode_tui.cli.usage import examples, json_option
@@ -25,7 +25,7 @@ def command(invocation: Invocation, dry_run: bool, as_json: bool) -> None:
 
     Reading goes on meanwhile, writing waits. It needs the size of the database twice, for a while.
     """
-    done = asyncio.run(_vacuum(invocation, dry_run=dry_run))
+    done = run_async(_vacuum(invocation, dry_run=dry_run))
     if as_json:
         print_json(done)
         return

@@ -313,6 +313,26 @@ cli.main(["work"])
     assert result.stderr.strip() == "interrupted"
 
 
+def test_an_interruption_while_the_loop_is_made_exits_130_and_complains_of_nothing(root: Path) -> None:
+    code = """
+import asyncio, os, signal
+made = asyncio.new_event_loop
+
+def pressed():
+    os.kill(os.getpid(), signal.SIGINT)
+    return made()
+
+asyncio.new_event_loop = asyncio.events.new_event_loop = pressed
+from acode_tui.__main__ import main
+main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, "--workspace", str(root), "status"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 130
+    assert result.stderr.strip() == "interrupted"
+
+
 _LATE = {
     # While threads are waited for: this one would be for ever.
     "thread": """
