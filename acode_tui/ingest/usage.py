@@ -49,20 +49,32 @@ class Claims:
 
     def __init__(self, known: Mapping[str, bytes] | None = None) -> None:
         self._holder: dict[bytes, str] = {}
+        self._behind: dict[bytes, list[str]] = {}
         for holder, claimed in (known or {}).items():
             self.note(holder, claimed)
 
     def note(self, holder: str, claimed: bytes) -> None:
         """What a session has claimed elsewhere; what is claimed already stays as it is."""
         for start in range(0, len(claimed), CLAIM_BYTES):
-            self._holder.setdefault(claimed[start : start + CLAIM_BYTES], holder)
+            key = claimed[start : start + CLAIM_BYTES]
+            if key in self._holder:
+                self._behind.setdefault(key, []).append(holder)
+            else:
+                self._holder[key] = holder
 
     def forget(self, holder: str, claimed: bytes) -> None:
-        """What a session has claimed in a file that has been written anew: whoever repeats it now may count it."""
+        """What a session has claimed in a file that has been written anew: it is the next one's, or nobody's."""
         for start in range(0, len(claimed), CLAIM_BYTES):
             key = claimed[start : start + CLAIM_BYTES]
-            if self._holder.get(key) == holder:
-                del self._holder[key]
+            behind = self._behind.get(key, [])
+            if holder in behind:
+                # It has claimed the message in another file too, or was not the first to do so.
+                behind.remove(holder)
+            elif self._holder.get(key) == holder:
+                if behind:
+                    self._holder[key] = behind.pop(0)
+                else:
+                    del self._holder[key]
 
     def claim(self, holder: str, keys: list[bytes]) -> list[bool]:
         """For each key whether ``holder`` counts it: it does if it was the first to claim it."""

@@ -14,6 +14,7 @@ from acode_tui.domain.errors import IngestError, ValidationError
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState
 from acode_tui.ingest import ImportProgress, ImportReport, discover, import_transcripts
+from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import SaveResult, TranscriptFile
 from acode_tui.workspace import Workspace, open_workspace
 from tests.ingest.builders import SESSION, START, Claude, Codex, story
@@ -64,6 +65,20 @@ async def test_a_file_that_became_another_session_s_is_read_the_same_again(
     age(path, START.replace(hour=14))
     assert (await bring(workspace, path)).written == 0
     assert (await stored(workspace, OTHER)).metadata == before.metadata
+
+
+def test_what_a_rewritten_file_had_claimed_goes_to_the_next_session_that_claimed_it_too() -> None:
+    key, own = b"12345678", b"abcdefgh"
+    claims = Claims()
+    for holder, claimed in (("a", key + own), ("b", key), ("a", key)):
+        claims.note(holder, claimed)
+    claims.forget("a", key + own)
+    assert (claims.claim("c", [key, own]), claims.claim("a", [key])) == ([False, True], [True])
+    claims.forget("a", key)
+    assert (claims.claim("c", [key]), claims.claim("b", [key])) == ([False], [True])
+    claims.forget("b", key)
+    claims.forget("b", key)
+    assert claims.claim("c", [key]) == [True]
 
 
 async def test_a_defect_of_a_reader_costs_the_file_that_shows_it(
