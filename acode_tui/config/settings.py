@@ -1,9 +1,10 @@
 """Every setting there is: its TOML key, type, range, default and meaning, in one place.
 
 Loading, ``config show|get|set|init`` and ``docs/configuration.md`` all derive from these structs. Attribute
-names are the TOML keys. Nothing here reads a file or the environment.
+names are the TOML keys. Nothing here reads a file or the environment; only a link is followed, see ``SqliteSettings``.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -42,8 +43,13 @@ class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 30.0
 
     def resolve(self, root: Path) -> Path:
-        """The database file of the workspace at ``root``."""
-        return resolve_path(root, self.path)
+        """The database file of the workspace at ``root``. Where that is a link, the file that it leads to.
+
+        SQLite keeps the WAL beside that one, so the lock and whatever else lies beside a database belong there too;
+        and a restore puts the new file there, not in the place of the link.
+        """
+        path = resolve_path(root, self.path)
+        return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):

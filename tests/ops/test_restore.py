@@ -217,6 +217,27 @@ async def test_a_missing_file_comes_back_and_a_wal_without_a_file_is_kept(scene:
     assert (kept.read_bytes() if kept.exists() else b"") == wal
 
 
+async def test_a_link_to_the_file_stays_and_everything_lies_beside_the_file(
+    scene: Scene, plain_settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "large disk").mkdir()
+    real = scene.database.rename(tmp_path / "large disk" / "shop.db")
+    scene.database.symlink_to(real)
+    async with open_workspace(scene.root, settings=plain_settings) as workspace:
+        await workspace.store.create_session("by the link")
+        assert workspace.database_path == real
+        assert {each.name for each in real.parent.iterdir()} == {
+            "shop.db",
+            "shop.db-shm",
+            "shop.db-wal",
+            "shop.db.lock",
+        }
+    link, scene.database = scene.database, plain_settings.persistence.sqlite.resolve(scene.root)
+    await scene.restore()
+    assert link.is_symlink()
+    assert scene.sessions(real) == ["before"]
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["a pipe", "a folder"])
 async def test_what_is_no_file_is_not_replaced(scene: Scene, make: Callable[[Path], None]) -> None:
     scene.database = scene.root / "elsewhere"
