@@ -9,7 +9,7 @@ import asyncio
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Literal, Protocol
@@ -90,7 +90,7 @@ async def import_export(
     then, nor where the answer has ``errors``.
     """
     started = monotonic()
-    with ExitStack() as stack:
+    with _named(path), ExitStack() as stack:
         source = await asyncio.to_thread(_open, path, stack)
         work = _Import(source, target, limits, force=force, dry_run=dry_run, progress=progress)
         await work.look()
@@ -115,6 +115,15 @@ async def import_export(
         refused=tuple(work.refused),
         duration_seconds=round(monotonic() - started, 3),
     )
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have whatever is wrong with an export say which file it is."""
+    try:
+        yield
+    except ExportError as error:
+        raise ExportError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 class _Source(Protocol):
@@ -177,7 +186,7 @@ def _as_json(rows: Iterator[Entity]) -> bytes:
 
 def _open(path: Path, stack: ExitStack) -> _Source:
     if path.is_dir():
-        raise ExportError(f"{path}: is a folder; CSV cannot be read back", hint="export as json or sqlite")
+        raise ExportError("is a folder; CSV cannot be read back", hint="export as json or sqlite")
     with path.open("rb") as file:
         start = file.read(len(SIGNATURE))
     if start != SIGNATURE:

@@ -112,9 +112,9 @@ def _head(outside: bytes) -> Head:
     try:
         head = msgspec.json.decode(outside, type=Head)
     except _UNREADABLE as error:
-        raise ExportError(f"the file is no export of acode-tui: {error}") from None
+        raise ExportError(f"is no export of acode-tui: {error}") from None
     if head.format != FORMAT:
-        raise ExportError("the file is no export of acode-tui: its format is another one")
+        raise ExportError("is no export of acode-tui: its format is another one")
     if head.format_version > FORMAT_VERSION:
         raise ExportError(
             f"the export has format version {head.format_version}; this program reads up to {FORMAT_VERSION}",
@@ -174,7 +174,7 @@ class _Scan:
             else:
                 self._outside += piece
                 if len(self._outside) > _MOST_OUTSIDE:
-                    raise ExportError("the file is no export of acode-tui: it holds no sessions")
+                    raise ExportError("is no export of acode-tui: it holds no sessions")
             self._line += piece.count(b"\n")
             depth += 1 if opens else -1
             if depth > _MOST_LEVELS:
@@ -198,7 +198,7 @@ class _Scan:
             )
         rest = self._buffer[at:] + self._file.read(_CHUNK)
         if depth < 0 or not seen:
-            raise ExportError("the file is no export of acode-tui", hint="name one that `acode-tui db export` wrote")
+            raise ExportError("is no export of acode-tui", hint="name one that `acode-tui db export` wrote")
         if rest.strip():
             raise self._unreadable("something follows the end of the document")
 

@@ -73,6 +73,6 @@ class RunSource:
             columns = {row[1] for row in self._connection.execute(f"PRAGMA table_info({table.name})")}
             if known != ("table",) or not columns >= set(table.column_names):
                 raise ExportError(
-                    f"{self._path}: is a SQLite file without the table {table.name} of acode-tui",
+                    f"is a SQLite file without the table {table.name} of acode-tui",
                     hint="name a file that `acode-tui db export` wrote",
                 )
