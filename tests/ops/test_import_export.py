@@ -288,7 +288,7 @@ async def test_a_file_that_is_no_export_is_refused_in_words(exported: Path, tmp_
             path.write_bytes(spoil(exported.read_bytes()))
             with pytest.raises(ExportError) as refused:
                 await other.import_export(path)
-            assert words in refused.value.message, what
+            assert words in str(refused.value), what
             assert refused.value.message.startswith(f"{path}: "), what
         assert (await other.store.list()).total == 0
 
