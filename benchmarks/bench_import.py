@@ -58,7 +58,7 @@ async def _run() -> list[Measure]:
             floor, stored = await _import(root / "ws" / name, paths[:1], REPEATS)
             measures.append(within(f"import {name}: read", read, "ms", floor, 8))
             measures.append(_beside(f"import {name}: one file read and stored", stored, floor))
-            floor, stored = await _import(root / "ws" / f"{name}-tree", paths, sized(5, 3))
+            floor, stored = await _import(root / "ws" / f"{name}-tree", paths, sized(REPEATS, 3))
             measures.append(within(f"import {name}: {len(paths)} files read and stored", stored, "ms", floor, 8))
         measures.append(await _recheck(root / "tree", root / "ws" / "tree"))
         return measures
