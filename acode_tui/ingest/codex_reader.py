@@ -263,6 +263,8 @@ class CodexReader:
 
     def _note_model(self, context: Payload, line: int, at: datetime | None) -> None:
         self._cwd = self._cwd or label(context.cwd, 1_000)
+        if context.model == self._model:
+            return
         model = label(context.model)
         if not model or model == self._model:
             return

@@ -115,6 +115,8 @@ def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
             return CUT
         changed: dict[str, Any] | None = None
         for key, item in value.items():
+            if not dirty and type(item) is str:
+                continue
             kept = storable(item, dirty=dirty, depth=depth - 1)
             if kept is not item:
                 changed = dict(value) if changed is None else changed
@@ -124,6 +126,8 @@ def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
     if kind is list:
         if depth == 0:
             return CUT
+        if not dirty and all(type(item) is str for item in value):
+            return value
         return [storable(item, dirty=dirty, depth=depth - 1) for item in value]
     if kind is int:
         # Beyond 64 bits a decoder may give a float back: the digits are kept as text.

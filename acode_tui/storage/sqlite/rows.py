@@ -125,6 +125,11 @@ def _load_time(value: str | None) -> datetime | None:
 def _dumper(kind: EntityType) -> Callable[[Any], Row]:
     def value(column: Column) -> str:
         plain = f"entity.{column.name}"
+        if column.name == "created_at":
+            return f"(created := format_time({plain}))"
+        if column.name == "updated_at":
+            # Most rows are written once: the two are the same object then, and one text.
+            return f"created if {plain} is entity.created_at else format_time({plain})"
         if column.kind == "time":
             return f"_dump_time({plain})" if column.nullable else f"format_time({plain})"
         if column.kind == "json":
