@@ -39,7 +39,7 @@ MAX_GROUP = 256
 CHECKPOINT_CHANGES = 400
 """Rows written after which the WAL is moved to the database: about a thousand pages of it, as SQLite itself would."""
 
-BUSY_CHANGES = 8_000
+BUSY_CHANGES = 16_000
 """The same while callers wait: pages that several groups change are then moved once."""
 
 _DEADLINE_OPCODES = 20_000
