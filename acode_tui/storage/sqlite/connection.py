@@ -41,8 +41,8 @@ usual 4 KiB: with twice that, an import spends a tenth less, and a backup a sixt
 """
 
 WAL_BYTES = 32 * 1024 * 1024
-"""Beyond which SQLite moves the WAL to the file by itself. A sixth of that costs an import an eighth more: it moves index
-pages that the next group changes again.
+"""Beyond which SQLite moves the WAL to the file by itself. A sixth of that costs an import an eighth more: it moves
+index pages that the next group changes again.
 """
 
 _WAL_RETRY_SECONDS = 0.02
