@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -115,6 +116,7 @@ async def _import(workspace: Path, paths: Sequence[Path], repeats: int) -> tuple
             started = time.perf_counter()
             await import_transcripts(ws.transcripts, found, workspace_id=ws.workspace_id)
             best = min(best, time.perf_counter() - started)
+        shutil.rmtree(workspace / str(index))
     return floor, best * 1_000
 
 
