@@ -3,7 +3,13 @@
 from enum import StrEnum
 
 
-class EntityType(StrEnum):
+class _Name(StrEnum):
+    """Looked up in sets and tables for every row: hashed as the text it is, where an enum would call a function."""
+
+    __hash__ = str.__hash__
+
+
+class EntityType(_Name):
     """The kind of a row, as it stands in idempotency keys and outbox rows (AC-030)."""
 
     SESSION = "session"
@@ -14,7 +20,7 @@ class EntityType(StrEnum):
     ARTIFACT = "artifact"
 
 
-class SessionState(StrEnum):
+class SessionState(_Name):
     CREATED = "Created"
     PLANNING = "Planning"
     AWAITING_APPROVAL = "AwaitingApproval"
@@ -38,7 +44,7 @@ STATE_ORDER: tuple[SessionState, ...] = (
 """Sessions by state: what waits for a person first, then what runs, then what rests, then what has ended."""
 
 
-class WorkState(StrEnum):
+class WorkState(_Name):
     """The state of a task or a step."""
 
     PENDING = "Pending"
@@ -52,7 +58,7 @@ TaskState = WorkState
 StepState = WorkState
 
 
-class ToolCallState(StrEnum):
+class ToolCallState(_Name):
     PENDING = "Pending"
     EXECUTING = "Executing"
     SUCCEEDED = "Succeeded"
@@ -60,7 +66,7 @@ class ToolCallState(StrEnum):
     CANCELLED = "Cancelled"
 
 
-class ArtifactType(StrEnum):
+class ArtifactType(_Name):
     FILE_CONTENT = "FileContent"
     FILE_WRITE = "FileWrite"
     FILE_DIFF = "FileDiff"
@@ -69,7 +75,7 @@ class ArtifactType(StrEnum):
     SEARCH_RESULT = "SearchResult"
 
 
-class Operation(StrEnum):
+class Operation(_Name):
     """What a write did to its row, as the outbox records it."""
 
     INSERT = "insert"

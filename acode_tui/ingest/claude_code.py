@@ -9,7 +9,7 @@ import msgspec
 
 from acode_tui.ingest.claude_reader import ClaudeReader
 from acode_tui.ingest.claude_records import ProgressLine, Record
-from acode_tui.ingest.reading import RecordLines
+from acode_tui.ingest.reading import read_records
 from acode_tui.ingest.records import LineDecoder
 from acode_tui.ingest.registry import Parsed, ReadContext
 
@@ -85,8 +85,5 @@ class ClaudeCode:
         return [(Path(configured) if configured else home / ".claude") / "projects"]
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
-        records = RecordLines(lines, _decoder)
         reader = ClaudeReader(context)
-        for number, line, record in records:
-            reader.take(number, line, record)
-        return reader.finish(records.skipped, records.last_line)
+        return reader.finish(*read_records(lines, _decoder, reader.take))

@@ -7,7 +7,7 @@ from typing import Any
 
 from acode_tui.ingest.codex_reader import CodexReader
 from acode_tui.ingest.codex_records import Line
-from acode_tui.ingest.reading import RecordLines
+from acode_tui.ingest.reading import read_records
 from acode_tui.ingest.records import LineDecoder
 from acode_tui.ingest.registry import Parsed, ReadContext
 
@@ -45,8 +45,5 @@ class Codex:
         return [base / "sessions", base / "archived_sessions"]
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
-        records = RecordLines(lines, _decoder)
         reader = CodexReader(context)
-        for number, line, record in records:
-            reader.take(number, line, record)
-        return reader.finish(records.skipped, records.last_line)
+        return reader.finish(*read_records(lines, _decoder, reader.take))

@@ -14,7 +14,7 @@ from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.domain.text import escape, unescape
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import ArtifactDraft, CallDraft, to_bytes
-from acode_tui.ingest.records import parse_any
+from acode_tui.ingest.records import parse_text
 
 HEAD_CHARS = 400
 _EXITED = re.compile(r"(?:Process exited with code|Exit code:) (-?\d{1,9})")
@@ -34,7 +34,7 @@ def read_output(value: Any) -> Output:
     """Text and metadata of an ``output``: JSON in a string, plain text, a list of blocks, or an object."""
     if type(value) is str:
         if value.startswith("{"):
-            inner = parse_any(value.encode("utf-8", "surrogatepass"))
+            inner = parse_text(value)
             if type(inner) is dict and "output" in inner:
                 return _of_object(inner)
         return Output(value)

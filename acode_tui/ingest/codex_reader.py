@@ -17,7 +17,7 @@ from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
 from acode_tui.ingest.graph import Header
-from acode_tui.ingest.records import label, needs_escape, parse_any, storable, text
+from acode_tui.ingest.records import label, needs_escape, parse_text, storable, text
 from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.timeline import Timeline
 from acode_tui.ingest.times import Bounds, parse_stamp
@@ -226,7 +226,7 @@ class CodexReader:
         given = item.arguments if item.arguments is not None else item.input if item.input is not None else item.action
         parameters: Any = {}
         if type(given) is str:
-            parsed = parse_any(given.encode("utf-8", "surrogatepass")) if given[:1] in "{[" else None
+            parsed = parse_text(given) if given[:1] in "{[" else None
             parameters = (
                 storable(parsed, dirty=dirty) if parsed is not None else {"input": storable(given, dirty=dirty)}
             )

@@ -71,7 +71,7 @@ class GraphBuilder:
         self._session = header.session_id
         self._start = header.first_seen or EPOCH
         self._limit = header.limits.max_artifact_bytes
-        self._scope = IdScope(header.source, header.session_id)
+        self._id = IdScope(header.source, header.session_id).id
         self._made: set[str] = set()
         self.artifacts = 0
 
@@ -96,9 +96,6 @@ class GraphBuilder:
             tasks=tasks,
             events=rows,
         )
-
-    def _id(self, *native: str) -> str:
-        return self._scope.id(*native)
 
     def _event(self, event: EventDraft) -> SessionEvent:
         at = event.at
@@ -177,7 +174,7 @@ class GraphBuilder:
         broken: str | None,
     ) -> StepGraph:
         created = step.at or self._start
-        calls = tuple(self._call(call, step_id, index, ended, in_hand, broken) for index, call in enumerate(step.calls))
+        calls = [self._call(call, step_id, index, ended, in_hand, broken) for index, call in enumerate(step.calls)]
         own = WorkState.IN_PROGRESS if in_hand or calls else WorkState.COMPLETED
         return StepGraph(
             id=step_id,
@@ -188,8 +185,8 @@ class GraphBuilder:
             order=order,
             metadata=step.metadata or None,
             created_at=created,
-            updated_at=max([created, *(call.updated_at for call in calls)]),
-            tool_calls=calls,
+            updated_at=max([created, *[call.updated_at for call in calls]]),
+            tool_calls=tuple(calls),
         )
 
     def _call(
@@ -204,9 +201,13 @@ class GraphBuilder:
         owned = call.carrier and call.name != UNCLAIMED_RESULT
         call_id = self._id("carrier", step_id, call.key) if owned else self._id("call", call.key)
         facts = dict(call.facts)
-        made = (self._artifact(draft, call_id, created, facts) for draft in call.artifacts)
-        artifacts = tuple(artifact for artifact in made if artifact is not None)
-        stamps = [created, completed or created, *(artifact.updated_at for artifact in artifacts)]
+        artifacts = []
+        stamps = [created, completed or created]
+        for draft in call.artifacts:
+            artifact = self._artifact(draft, call_id, created, facts)
+            if artifact is not None:
+                artifacts.append(artifact)
+                stamps.append(artifact.updated_at)
         return ToolCallGraph(
             id=call_id,
             session_id=self._session,
@@ -220,7 +221,7 @@ class GraphBuilder:
             error_message=shorten(error or "failed", MAX_ERROR_CHARS) if state not in _FINE else None,
             created_at=created,
             updated_at=max(stamps),
-            artifacts=artifacts,
+            artifacts=tuple(artifacts),
         )
 
     def _artifact(
@@ -234,8 +235,16 @@ class GraphBuilder:
             content = _cut(content, self._limit)
         at = draft.at or created
         content_hash = digest(content)
-        key = (call_id, draft.label, draft.type, draft.name, draft.content_type, format_time(at), content_hash)
-        artifact_id = self._id("artifact", *key)
+        artifact_id = self._id(
+            "artifact",
+            call_id,
+            draft.label,
+            draft.type,
+            draft.name,
+            draft.content_type,
+            format_time(at),
+            content_hash,
+        )
         if artifact_id in self._made:
             return None
         self._made.add(artifact_id)

@@ -1,6 +1,6 @@
 """Whole lines of a growing file: an unterminated tail is never handed out, and memory stays bounded by one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
@@ -10,10 +10,10 @@ MAX_LINE_BYTES = 256 * 1024 * 1024
 
 
 class WholeLines:
-    """Iterates over ``(number, line)`` up to ``size`` bytes; ``offset`` is the byte after the last whole line.
+    """Iterates over ``(number, line)`` up to ``size`` bytes, each line with its newline.
 
-    Lines come without their newline. ``size`` is taken from the same stat as the cursor's, so that what is
-    appended while reading is seen as growth the next time.
+    ``offset`` is the byte after the last whole line that was read, which may be ahead of the one handed out. ``size``
+    is taken from the same stat as the cursor's, so that what is appended while reading is seen as growth the next time.
     """
 
     def __init__(self, source: BinaryIO, size: int, *, max_line: int = MAX_LINE_BYTES) -> None:
@@ -40,18 +40,23 @@ class WholeLines:
                     end = lines.pop(0)
                     self.number += 1
                     self.offset += held + len(end)
-                    pieces.append(end[:-1])
+                    pieces.append(end)
                     fits = held + len(end) <= self._max_line + 1
                     whole = b"".join(pieces) if fits else None
                     pieces, held = [], 0
                     yield self.number, whole
                     whole = None
-                for line in lines:
-                    self.number += 1
-                    self.offset += len(line)
-                    yield self.number, line[:-1] if len(line) <= self._max_line + 1 else None
+                first = self.number + 1
+                self.number += len(lines)
+                self.offset += sum(map(len, lines))
+                yield from enumerate(self._fitting(lines), first)
             held += len(rest)
             if held > self._max_line:
                 pieces = []
             elif rest:
                 pieces.append(rest)
+
+    def _fitting(self, lines: list[bytes]) -> Sequence[bytes | None]:
+        if self._max_line >= CHUNK_BYTES:
+            return lines
+        return [line if len(line) <= self._max_line + 1 else None for line in lines]

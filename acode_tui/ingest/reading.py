@@ -1,7 +1,7 @@
-"""The loop that every line-based format shares: decode, count what is no record, mind the time and the checkpoints."""
+"""The loop that every line-based format shares: decode, count what is no record, hand over the rest."""
 
-from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -13,36 +13,32 @@ R = TypeVar("R", bound=msgspec.Struct)
 _BOM = b"\xef\xbb\xbf"
 
 
-class RecordLines(Generic[R]):
-    """Iterates over ``(number, line, record)``; lines that are no JSON object go to ``skipped``."""
-
-    def __init__(self, lines: Iterable[tuple[int, bytes | None]], decoder: LineDecoder[R]) -> None:
-        self.skipped = SkippedLines()
-        self.last_line = 0
-        self._lines = lines
-        self._decoder = decoder
-
-    def __iter__(self) -> Iterator[tuple[int, bytes, R]]:
-        decode = self._decoder.decode
-        skipped = self.skipped
-        for number, line in self._lines:
-            if line is None:
-                skipped.add(number, "line too long")
+def read_records(
+    lines: Iterable[tuple[int, bytes | None]], decoder: LineDecoder[R], take: Callable[[int, bytes, R], None]
+) -> tuple[SkippedLines, int]:
+    """``take(number, line, record)`` for every JSON object; answers the other lines, and the last that was one."""
+    decode = decoder.decode
+    skipped = SkippedLines()
+    last_line = 0
+    for number, line in lines:
+        if line is None:
+            skipped.add(number, "line too long")
+            continue
+        if number == 1 and line.startswith(_BOM):
+            line = line[len(_BOM) :]
+        record = decode(line)
+        if record is None:
+            if not line.strip():
+                skipped.blank.append(number)
                 continue
-            if number == 1 and line.startswith(_BOM):
-                line = line[len(_BOM) :]
-            record = decode(line)
-            if record is None:
-                if not line.strip():
-                    skipped.blank.append(number)
-                    continue
-                skipped.settle_blank()
-                skipped.add(number, _why(line))
-                continue
-            if skipped.blank:
-                skipped.settle_blank()
-            self.last_line = number
-            yield number, line, record
+            skipped.settle_blank()
+            skipped.add(number, _why(line))
+            continue
+        if skipped.blank:
+            skipped.settle_blank()
+        last_line = number
+        take(number, line, record)
+    return skipped, last_line
 
 
 def _why(line: bytes) -> str:

@@ -100,9 +100,18 @@ def _real(digits: str) -> float | str:
     return value if math.isfinite(value) else digits
 
 
+def parse_text(value: str) -> Any:
+    """The same of text."""
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return parse_any(value.encode("utf-8", "surrogatepass"))
+
+
 def needs_escape(line: bytes) -> bool:
     """Whether some string of a line might hold what a database text cannot; rarely true, and cheap to ask."""
-    return b"\xee\x80\x80" in line or (b"\\u" in line and _HAZARD.search(line) is not None)
+    marked = not line.isascii() and b"\xee\x80\x80" in line
+    return marked or (b"\\u" in line and _HAZARD.search(line) is not None)
 
 
 def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
@@ -126,8 +135,12 @@ def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
     if kind is list:
         if depth == 0:
             return CUT
-        if not dirty and all(type(item) is str for item in value):
-            return value
+        if not dirty:
+            for item in value:
+                if type(item) is not str:
+                    break
+            else:
+                return value
         return [storable(item, dirty=dirty, depth=depth - 1) for item in value]
     if kind is int:
         # Beyond 64 bits a decoder may give a float back: the digits are kept as text.
@@ -151,5 +164,8 @@ def label(value: Any, limit: int = 200) -> str:
     """A short, storable one-line string, or the empty string."""
     if type(value) is not str:
         return ""
+    if value.isascii() and value.isprintable() and " " not in value:
+        # A name or an id, as nearly always: one word, and nothing in it to be escaped.
+        return value[:limit]
     found = " ".join(value[: limit * 4].split())
     return escape(found[:limit])

@@ -28,7 +28,7 @@ def test_only_whole_lines_are_handed_out(lines: list[bytes], tail: bytes) -> Non
     tail = tail.replace(b"\n", b"")
     data = b"".join(line + b"\n" for line in lines)
     reader = WholeLines(io.BytesIO(data + tail), len(data + tail))
-    assert list(reader) == list(enumerate(lines, 1))
+    assert list(reader) == [(number, line + b"\n") for number, line in enumerate(lines, 1)]
     assert reader.offset == len(data)
 
 
@@ -38,7 +38,7 @@ def test_lines_across_chunks_are_joined_and_what_came_meanwhile_is_left(
     monkeypatch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", 4)
     data = b"abcdefghij\nkl\n\nmnopq\n"
     reader = WholeLines(io.BytesIO(data + b"later\n"), len(data))
-    assert [line for _, line in reader] == [b"abcdefghij", b"kl", b"", b"mnopq"]
+    assert [line for _, line in reader] == [b"abcdefghij\n", b"kl\n", b"\n", b"mnopq\n"]
 
 
 @given(
@@ -51,7 +51,7 @@ def test_wherever_the_chunks_end_lines_are_the_same(lines: list[bytes], chunk: i
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", chunk)
         reader = WholeLines(io.BytesIO(data + b"tail"), len(data) + 4, max_line=longest)
-        assert [line for _, line in reader] == [line if len(line) <= longest else None for line in lines]
+        assert [line for _, line in reader] == [line + b"\n" if len(line) <= longest else None for line in lines]
         assert reader.offset == len(data)
 
 
@@ -59,7 +59,7 @@ def test_a_line_beyond_all_measure_is_passed_over(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", 4)
     data = b"ok\n" + b"x" * 50 + b"\nfine\n"
     reader = WholeLines(io.BytesIO(data), len(data), max_line=10)
-    assert [line for _, line in reader] == [b"ok", None, b"fine"]
+    assert [line for _, line in reader] == [b"ok\n", None, b"fine\n"]
     assert reader.offset == len(data)
 
 

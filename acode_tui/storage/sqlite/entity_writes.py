@@ -34,7 +34,7 @@ _ENQUEUE_HEAD = ENQUEUE.rsplit(" VALUES ", 1)[0].replace("INSERT", "INSERT OR RO
 """Of many records at once. A statement that could be undone by itself keeps a copy of each page that it changes; these
 records never clash, and if they did, the writer runs the units of their group again, one by one.
 """
-_PREPARED = 6
+_PREPARED = 5
 """Values of a prepared record."""
 
 _INSERTED = str(Operation.INSERT)
@@ -88,7 +88,7 @@ def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
         if b"\\u0000" in payload:
             _require_storable(kind, row)
         entity_id = row[0]
-        records += (f"{name}:{entity_id}:{row[stamp]}", row[session], name, entity_id, _INSERTED, payload.decode())
+        records += (f"{name}:{entity_id}:{row[stamp]}", row[session], name, entity_id, payload.decode())
     return records
 
 
@@ -97,7 +97,7 @@ def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) 
 
     Raises what ``prepared_records`` raises.
     """
-    key, session_id, name, entity_id, _, payload = prepared_records(kind, [row])
+    key, session_id, name, entity_id, payload = prepared_records(kind, [row])
     return (key, session_id, name, entity_id, str(operation), payload, now, now)
 
 
@@ -115,14 +115,17 @@ def enqueue_prepared(connection: sqlite3.Connection, values: list[Any], now: str
     """Queue many, made by ``prepared_records``, whose values stand one after the other."""
     for start, size in rows.chunks(len(values) // _PREPARED):
         chunk = values[start * _PREPARED : (start + size) * _PREPARED]
-        connection.execute(_enqueue_prepared(size), [now, *chunk])
+        connection.execute(_enqueue_prepared(size), [_INSERTED, now, *chunk])
 
 
 @cache
 def _enqueue_prepared(count: int) -> str:
-    # The moment is one parameter for all rows, the first.
-    marks = (", ".join(f"?{2 + row * _PREPARED + column}" for column in range(_PREPARED)) for row in range(count))
-    return f"{_ENQUEUE_HEAD} VALUES {', '.join(f'({values}, ?1, ?1)' for values in marks)}"
+    # The operation and the moment are one parameter each for all rows, the first two.
+    marks = []
+    for row in range(count):
+        key, session, kind, entity, payload = (f"?{3 + row * _PREPARED + column}" for column in range(_PREPARED))
+        marks.append(f"({key}, {session}, {kind}, {entity}, ?1, {payload}, ?2, ?2)")
+    return f"{_ENQUEUE_HEAD} VALUES {', '.join(marks)}"
 
 
 def stamped(entity: E, now: datetime) -> E:

@@ -7,6 +7,7 @@ again only where the graph's ``updated_at`` is later (a session's last activity 
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
@@ -51,20 +52,40 @@ def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: Monot
     return _bring(connection, rows_of(graph), _stored_session(connection, graph.id), clock)
 
 
-def save_run(connection: sqlite3.Connection, run: PreparedRun, clock: MonotonicClock) -> SaveResult:
-    """The same of a run whose rows were made before. Nothing is compared where its session is new."""
-    values, records = run
-    session = _stored_session(connection, session_id(run))
-    if session is not None or not records:
-        return _bring(connection, tables(run), session, clock)
+def save_runs(connection: sqlite3.Connection, runs: Sequence[PreparedRun], clock: MonotonicClock) -> list[SaveResult]:
+    """The same of runs whose rows were made before, in their order.
+
+    Nothing is compared where a session is new. Such runs are inserted together, behind the others: a row costs the more
+    the fewer of them a statement has.
+    """
+    results = []
+    fresh: dict[str, PreparedRun] = {}
+    for run in runs:
+        found = session_id(run)
+        if found in fresh:
+            _insert_all(connection, fresh, clock)
+        session = _stored_session(connection, found)
+        if session is None and run[1]:
+            fresh[found] = run
+            counts = [len(values) // WIDTH[kind] for kind, values in zip(TABLES, run[0], strict=True)]
+            inserted = {kind: count for kind, count in zip(TABLES, counts, strict=True) if count}
+            results.append(SaveResult(inserted=inserted, updated={}))
+        else:
+            results.append(_bring(connection, tables(run), session, clock))
+    _insert_all(connection, fresh, clock)
+    return results
+
+
+def _insert_all(connection: sqlite3.Connection, fresh: dict[str, PreparedRun], clock: MonotonicClock) -> None:
+    """Insert runs of new sessions, parents before children, and forget them."""
+    if not fresh:
+        return
     now = format_time(clock.tick())
-    inserted = {}
-    for kind, found in zip(TABLES, values, strict=True):
-        if found:
-            rows.insert_values(connection, rows.INSERT[kind], found, WIDTH[kind])
-            inserted[kind] = len(found) // WIDTH[kind]
-    entity_writes.enqueue_prepared(connection, records, now)
-    return SaveResult(inserted=inserted, updated={})
+    for index, kind in enumerate(TABLES):
+        values = list(chain.from_iterable(run[0][index] for run in fresh.values()))
+        rows.insert_values(connection, rows.INSERT[kind], values, WIDTH[kind])
+    entity_writes.enqueue_prepared(connection, list(chain.from_iterable(run[1] for run in fresh.values())), now)
+    fresh.clear()
 
 
 def _stored_session(connection: sqlite3.Connection, session_id: str) -> rows.Row | None:

@@ -5,7 +5,7 @@ another; values stand one after the other, because a list for each row would cos
 the transaction knows, the moment of the write and what is stored already, is left to ``graph_save``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -52,16 +52,18 @@ def prepare_run(graph: SessionGraph, new: bool) -> PreparedRun:
 
 def rows_of(graph: SessionGraph) -> Tables:
     """The graph's rows."""
-    made: dict[EntityType, list[Row]] = {kind: [] for kind in TABLES}
-    # By class: a look-up by kind hashes an enum, which is a call of a function.
-    ways: dict[type[Entity], tuple[Callable[[Row], None], Callable[[Entity], Row]]] = {}
-    for entity in graph.entities():
-        way = ways.get(type(entity))
-        if way is None:
-            way = ways[type(entity)] = (made[entity.kind].append, DUMP[entity.kind])
-        add, dump = way
-        add(dump(entity))
-    return made
+    tasks = graph.tasks
+    steps = [step for task in tasks for step in task.steps]
+    calls = [call for step in steps for call in step.tool_calls]
+    found: dict[EntityType, Iterable[Entity]] = {
+        EntityType.SESSION: (graph,),
+        EntityType.SESSION_EVENT: graph.events,
+        EntityType.SESSION_TASK: tasks,
+        EntityType.STEP: steps,
+        EntityType.TOOL_CALL: calls,
+        EntityType.ARTIFACT: (artifact for call in calls for artifact in call.artifacts),
+    }
+    return {kind: list(map(DUMP[kind], found[kind])) for kind in TABLES}
 
 
 def tables(run: PreparedRun) -> Tables:

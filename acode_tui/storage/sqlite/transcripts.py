@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
 from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.ports import SaveResult, TranscriptFile
-from acode_tui.storage.sqlite.graph_save import save_run
+from acode_tui.storage.sqlite.graph_save import save_runs
 from acode_tui.storage.sqlite.prepared import PreparedRun, prepare_run
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Writer
@@ -42,11 +43,9 @@ class SqliteTranscriptLog:
         """Several files in one transaction: all of them, or none."""
 
         def unit(connection: sqlite3.Connection) -> tuple[SaveResult, ...]:
-            results = []
-            for file, runs in items:
-                results.append(_sum([save_run(connection, run, self._writer.clock) for run in runs]))
-                connection.execute(_SAVE, _row(file))
-            return tuple(results)
+            saved = iter(save_runs(connection, [run for _, runs in items for run in runs], self._writer.clock))
+            connection.executemany(_SAVE, [_row(file) for file, _ in items])
+            return tuple(_sum(list(islice(saved, len(runs)))) for _, runs in items)
 
         return await self._writer.run(unit)
 

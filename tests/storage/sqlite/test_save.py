@@ -20,7 +20,7 @@ from acode_tui.domain.states import EntityType, SessionState, ToolCallState, Wor
 from acode_tui.domain.times import parse_time
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SaveResult
-from acode_tui.storage.sqlite.graph_save import save_graph, save_run
+from acode_tui.storage.sqlite.graph_save import save_graph, save_runs
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.prepared import prepare_run
 from acode_tui.storage.sqlite.run_state_reader import read_graph
@@ -30,6 +30,13 @@ from tests.storage.sqlite.parts import Parts, assert_sound, contents, count, row
 from tests.storage.sqlite.runs import ident, make_run
 
 LATER = NOON + timedelta(hours=1)
+
+
+class Stopped(MonotonicClock):
+    """Hands out one stamp, again and again."""
+
+    def tick(self) -> datetime:
+        return NOON
 
 
 def with_call(run: SessionGraph, order: int, change: Callable[[ToolCallGraph], ToolCallGraph]) -> SessionGraph:
@@ -346,9 +353,30 @@ def test_a_run_made_ready_before_is_stored_as_one_that_is_compared(
                 run = prepare_run(graph, new)
                 # Another process sends it as lists.
                 run = msgspec.msgpack.decode(msgspec.msgpack.encode(run)) if carried else run
-                results.append(save_run(connection, run, clock))
+                results += save_runs(connection, [run], clock)
             dumps.append((results, list(connection.iterdump())))
     assert dumps[0] == dumps[1]
+
+
+@given(pairs=st.lists(versions(), min_size=1, max_size=3), data=st.data())
+def test_runs_saved_together_are_stored_as_one_by_one(
+    empty: sqlite3.Connection, pairs: list[tuple[SessionGraph, SessionGraph]], data: st.DataObject
+) -> None:
+    # New ones, the same session again, and one that was stored before, in any order.
+    runs = [prepare_run(graph, True) for pair in pairs for graph in pair]
+    runs = [runs[index] for index in data.draw(st.permutations(range(len(runs))))]
+    stored, found = [], []
+    for together in (True, False):
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            empty.backup(connection)
+            batches = [runs] if together else [[run] for run in runs]
+            found.append([result for batch in batches for result in save_runs(connection, batch, Stopped())])
+            lanes = "SELECT session_id, idempotency_key, operation FROM outbox ORDER BY session_id, id"
+            every = [f"SELECT * FROM {table.name} ORDER BY id" for table in TABLES.values()]
+            tables = [connection.execute(statement).fetchall() for statement in every]
+            stored.append((tables, connection.execute(lanes).fetchall()))
+    assert found[0] == found[1]
+    assert stored[0] == stored[1]
 
 
 def test_a_stamp_behind_one_below_it_is_raised_however_the_run_comes(empty: sqlite3.Connection) -> None:
@@ -358,7 +386,7 @@ def test_a_stamp_behind_one_below_it_is_raised_however_the_run_comes(empty: sqli
     behind = msgspec.structs.replace(run, tasks=(late, *others))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         empty.backup(connection)
-        save_run(connection, prepare_run(behind, True), MonotonicClock(TurnedClock()))
+        save_runs(connection, [prepare_run(behind, True)], MonotonicClock(TurnedClock()))
         stored = read_graph(connection, run.id)
         assert stored.updated_at == late.updated_at
         assert stored.tasks[0].sync_version == 0
