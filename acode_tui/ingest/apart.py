@@ -89,12 +89,12 @@ class ReaderProcess:
             raise ValueError(f"it is of version {found}")
         self._link.send(setup)
 
-    def order(self, group: Sequence[FileDue]) -> None:
-        """Have it read a group. Raises OSError, ValueError."""
-        self._link.send([Ordered(os.fsencode(file.path), file.known) for file in group])
+    def order(self, groups: Sequence[Sequence[FileDue]]) -> None:
+        """Have it read groups, and answer one after the other. Raises OSError, ValueError."""
+        self._link.send([[Ordered(os.fsencode(file.path), file.known) for file in group] for group in groups])
 
     def receive(self) -> memoryview:
-        """What it answers to the oldest order, to be decoded before the next. Raises OSError, EOFError."""
+        """What it answers of the next group, to be decoded before the one after. Raises OSError, EOFError."""
         return self._link.receive()
 
     def kill(self) -> None:
@@ -138,33 +138,29 @@ class GroupSource:
             if self._stopped:
                 self._give_up(self._process)
 
-    def read(self, group: Sequence[FileDue], following: Sequence[FileDue] | None) -> list[FileRead]:
-        """What came of a group. ``following`` is the next one, which the other process may begin with meanwhile."""
+    def read(self, groups: Sequence[Sequence[FileDue]], index: int) -> list[FileRead]:
+        """What came of a group, of all that an import reads: it is the next one, and the others follow."""
         with self._lock:
             process = self._process
             if process is not None:
                 try:
                     if self._ordered or process.is_up(PATIENCE):
-                        return self._apart(process, group, following)
+                        return self._apart(process, groups, index)
                 except (OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
                     self._give_up(process)
                     if self._stopped:
                         return []
                     log.warning("import.reader_failed", reason=str(error) or "it ended", pid=process.pid)
-            return self._reader.read(group)
+            return self._reader.read(groups[index])
 
-    def _apart(
-        self, process: ReaderProcess, group: Sequence[FileDue], following: Sequence[FileDue] | None
-    ) -> list[FileRead]:
+    def _apart(self, process: ReaderProcess, groups: Sequence[Sequence[FileDue]], index: int) -> list[FileRead]:
         if not self._ordered:
             process.begin(Setup(self._settings, self._claims.held()))
-            process.order(group)
-        answer = process.receive()
-        if following is not None:
-            process.order(following)
-        self._ordered = following is not None
-        found = ANSWER.decode(answer)
-        if len(found) != len(group):
+            # All that is left at once: it never waits for an order, and goes on while an answer is stored.
+            process.order(groups[index:])
+            self._ordered = True
+        found = ANSWER.decode(process.receive())
+        if len(found) != len(groups[index]):
             raise ValueError("it answered another order")
         for file in found:
             if file.cursor is not None:

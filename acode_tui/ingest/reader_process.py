@@ -15,6 +15,7 @@ import msgspec
 from acode_tui import __version__
 from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.group_reader import FileDue, GroupReader, Prepare
+from acode_tui.ingest.registry import formats
 from acode_tui.ingest.usage import Claims
 from acode_tui.ingest.wire import ORDER, SETUP, Link
 
@@ -31,6 +32,8 @@ def main(descriptor: int, prepare: str) -> None:
 
 
 def _serve(link: Link, prepare: Prepare) -> None:
+    formats()
+    # Whoever hears this may rely on it: all is loaded.
     link.send(__version__)
     setup = SETUP.decode(link.receive())
     files = FileReader(**msgspec.structs.asdict(setup.settings))
@@ -38,6 +41,5 @@ def _serve(link: Link, prepare: Prepare) -> None:
     # What a group leaves behind is freed by counting references; looking for cycles finds none and takes its time.
     gc.freeze()
     gc.disable()
-    while True:
-        order = ORDER.decode(link.receive())
-        link.send(reader.read([FileDue(Path(os.fsdecode(file.path)), 0, file.known) for file in order]))
+    for group in ORDER.decode(link.receive()):
+        link.send(reader.read([FileDue(Path(os.fsdecode(file.path)), 0, file.known) for file in group]))

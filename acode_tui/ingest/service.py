@@ -1,10 +1,11 @@
-"""Importing: which files changed, reading them off the event loop, and storing each group in one transaction.
+"""Importing: which files changed, reading them off the event loop, and storing several in each transaction.
 
-A group is a few files. Between groups the import can be cancelled or killed: what was stored stays together
-with its cursors, and the next import goes on from there.
+Between transactions the import can be cancelled or killed: what was stored stays together with its cursors, and the
+next import goes on from there.
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -22,6 +23,7 @@ from acode_tui.ingest.discover import FoundTranscript
 from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.group_reader import FileDue, FileRead, GroupReader, in_groups
 from acode_tui.ingest.peek import reading_order
+from acode_tui.ingest.ready import Ready
 from acode_tui.ingest.registry import MAX_REPORTED, Counts, format_named
 from acode_tui.ingest.state import decode_state, is_current, is_open
 from acode_tui.ingest.usage import Claims
@@ -29,9 +31,7 @@ from acode_tui.ingest.wire import Settings
 from acode_tui.storage.ports import TranscriptFile, TranscriptLog
 
 MOST_WAITING = 2
-"""Groups that may be on their way to the disk while the next is read. What waits for a commit shares the next one, and
-an index page that several groups change is then written once.
-"""
+"""Commits that may be on their way to the disk while more is read; two that wait are made one."""
 
 _Readable: TypeAlias = tuple[Path, TranscriptFile, FileRead]
 """A file that was read: its path, its cursor, and the rest."""
@@ -46,7 +46,7 @@ class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Handed out after every group, and once before the first. Bytes are those of files to be read."""
+    """Handed out after every commit, and once before the first. Bytes are those of files to be read."""
 
     files_done: int
     files_total: int
@@ -98,7 +98,8 @@ class _Tally:
             unchanged=self.unchanged,
             skipped_lines=self.skipped,
             written=self.written,
-            errors=tuple(self.issues),
+            # By file and line: commits may end in another order than their files were read in.
+            errors=tuple(sorted(self.issues, key=lambda issue: (issue.file, issue.line or sys.maxsize))),
         )
 
 
@@ -157,9 +158,11 @@ class _Import:
             self._done = len(self._found) - len(due)
             self._tell()
             groups = list(in_groups(due))
-            for group, following in zip(groups, [*groups[1:], None], strict=False):
-                files = await asyncio.to_thread(self._source.read, group, following)
-                storing.append(asyncio.create_task(self._finish_group(group, files)))
+            ready = Ready(self._bytes_total)
+            for index, group in enumerate(groups):
+                ready.add(group, await asyncio.to_thread(self._source.read, groups, index))
+                if ready.is_enough:
+                    storing.append(asyncio.create_task(self._finish(*ready.take())))
                 while storing and (storing[0].done() or len(storing) > MOST_WAITING):
                     await storing.popleft()
             while storing:
@@ -173,17 +176,17 @@ class _Import:
                 await asyncio.to_thread(self._source.close)
         return self._tally.report(len(self._found))
 
-    async def _finish_group(self, group: Sequence[FileDue], files: Sequence[FileRead]) -> None:
+    async def _finish(self, due: Sequence[FileDue], files: Sequence[FileRead]) -> None:
         readable = []
-        for due, file in zip(group, files, strict=True):
+        for known, file in zip(due, files, strict=True):
             if file.cursor is None:
-                self._tally.issue(due.path, file.problem)
+                self._tally.issue(known.path, file.problem)
             else:
-                readable.append((due.path, file.cursor, file))
+                readable.append((known.path, file.cursor, file))
         await self._store(readable)
-        self._done += len(group)
-        self._bytes_done += sum(file.size for file in group)
-        self._tell(str(group[-1].path))
+        self._done += len(due)
+        self._bytes_done += sum(file.size for file in due)
+        self._tell(str(due[-1].path))
 
     def _choose(self, known: dict[str, TranscriptFile]) -> list[FileDue]:
         """The files to read, in reading order. An unchanged file costs the stat that found it."""

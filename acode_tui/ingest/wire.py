@@ -1,7 +1,7 @@
 """What an import and its reader process say to each other, as frames over a socket: a length, then MessagePack.
 
-The reader speaks first: its version. The import answers with a ``Setup``, then orders groups one after the other;
-each is answered by the list of what came of its files. The end of the stream ends the reader.
+The reader speaks first: its version. The import answers with a ``Setup`` and an order: groups of files. Each group is
+answered by the list of what came of its files. The end of the stream ends the reader.
 """
 
 import socket
@@ -46,7 +46,7 @@ class Ordered(msgspec.Struct, array_like=True, frozen=True):
 
 
 SETUP = msgspec.msgpack.Decoder(Setup)
-ORDER = msgspec.msgpack.Decoder(list[Ordered])
+ORDER = msgspec.msgpack.Decoder(list[list[Ordered]])
 ANSWER = msgspec.msgpack.Decoder(list[FileRead])
 VERSION = msgspec.msgpack.Decoder(str)
 
