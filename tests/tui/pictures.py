@@ -19,6 +19,7 @@ from syrupy.assertion import SnapshotAssertion
 from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 from textual.screen import Screen, SystemModalScreen
+from textual.strip import Strip
 from textual.widgets import Input
 from textual.worker import WorkerState
 
@@ -34,6 +35,8 @@ SIZES = (USUAL, LARGE, SMALL)
 THEMES = ("acode-night", "acode-day", "ansi-dark")
 RESTING = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=60, page_size=50))
 """A dashboard that looks for changes when it is told to."""
+MOST_LAYOUTS = 20
+"""Rounds in which the screens behind a modal one are laid out anew, at most."""
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 REPORT = Path(__file__).parents[2] / "snapshot_report"
 _THEME = re.compile(r'<g id="([^"]*)" (.*?)</g>\n(?=<g id=|</svg>)', re.DOTALL)
@@ -79,21 +82,13 @@ class Pictures:
         before = self.app.theme
         with _painting_nothing():
             for size in SIZES:
-                await self._resize(size)
+                await self.pilot.resize_terminal(*size)
                 looks = [await self._look(theme) for theme in themes]
                 self._compare(f"{name} {size[0]}x{size[1]}", picture(looks, screen=type(self.app.screen).__name__))
             self.app.theme = before
             await self.pilot.resize_terminal(*USUAL)
         self.app.refresh()
         await self.pilot.pause()
-
-    async def _resize(self, size: tuple[int, int]) -> None:
-        await self.pilot.resize_terminal(*size)
-        for _ in range(2):
-            # A screen that shows through another one is laid out by chance: twice lets scrollbars come and go.
-            for screen in self.app._background_screens:
-                screen._refresh_layout()
-                await self.pilot.pause()
 
     async def _look(self, theme: str) -> Look:
         self.app.theme = theme
@@ -102,10 +97,25 @@ class Pictures:
             await self.pilot.pause()
             self.app.stylesheet.update(self.app.screen)
         await self._settled()
-        # What a modal screen lets through belongs to the picture.
+        return Look(theme, await self._lines(), PAPER if theme == "ansi-light" else SVG_EXPORT_THEME)
+
+    async def _lines(self) -> list[Strip]:
+        """What is on the screen, once it stays so."""
+        behind = self.app._background_screens
+        drawn = [self._drawn()]
+        # A screen that shows through another one is laid out by chance: its scrollbars come and go by and by.
+        while behind and not (len(drawn) > 2 and drawn[-1] == drawn[-2] == drawn[-3]):
+            assert len(drawn) < MOST_LAYOUTS, "what shows through never comes to rest"
+            for screen in behind:
+                screen._refresh_layout()
+            await self._settled()
+            drawn.append(self._drawn())
+        return drawn[-1]
+
+    def _drawn(self) -> list[Strip]:
+        # What a modal screen lets through belongs to the picture. It is taken from the list while it is drawn.
         visible_screen_stack.set(self.app._background_screens)
-        lines = self.app.screen._compositor.render_strips()
-        return Look(theme, lines, PAPER if theme == "ansi-light" else SVG_EXPORT_THEME)
+        return self.app.screen._compositor.render_strips()
 
     async def _settled(self) -> None:
         """Let the dashboard work until it has nothing to do any more."""
@@ -118,7 +128,9 @@ class Pictures:
         await self.pilot.pause()
 
     def _at_work(self) -> bool:
-        return any(worker.state in (WorkerState.PENDING, WorkerState.RUNNING) for worker in self.app.workers)
+        return any(map(_unsettled, self.app._background_screens)) or any(
+            worker.state in (WorkerState.PENDING, WorkerState.RUNNING) for worker in self.app.workers
+        )
 
     # Comparing
 
@@ -148,6 +160,13 @@ class Pictures:
                 path.unlink()
         else:
             assert not surplus, f"nothing takes these any more: {sorted(path.name for path in surplus)}"
+
+
+def _unsettled(screen: Screen[object]) -> bool:
+    """Whether a screen behind a modal one has yet to write itself for its size: a pilot waits for the one on top."""
+    if screen._callbacks or screen.message_queue_size:
+        return True
+    return any(each.message_queue_size or each._layout_required for each in screen.query("*"))
 
 
 def themes_that_differ(kept: str, now: str) -> list[str]:
