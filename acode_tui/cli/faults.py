@@ -94,8 +94,20 @@ def say(message: str, secrets: "Iterable[Secret]") -> None:
 def _say_usage(error: click.UsageError) -> None:
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
-    path = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
-    click.echo(f"error: {_shown(error.format_message().rstrip('.'), ())}{path}", err=True)
+    hint = _misplaced(error) or (f"see `{error.ctx.command_path} --help`" if error.ctx is not None else "")
+    click.echo("; ".join(filter(None, (f"error: {_shown(error.format_message().rstrip('.'), ())}", hint))), err=True)
+
+
+def _misplaced(error: click.UsageError) -> str:
+    """Where an option belongs that the program has, and the command behind it has not."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None or error.ctx.parent is None:
+        return ""
+    root = error.ctx.find_root()
+    for each in root.command.params:
+        if isinstance(each, click.Option) and not each.is_flag and error.option_name in each.opts:
+            command = error.ctx.command_path.removeprefix(root.command_path)
+            return f"it stands before the command: `{root.command_path} {error.option_name} …{command}`"
+    return ""
 
 
 def _shown(message: str, secrets: "Iterable[Secret]") -> str:

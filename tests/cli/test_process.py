@@ -126,6 +126,14 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert "\nerror: " in result.stderr
 
 
+def test_an_option_of_the_program_behind_a_command_is_told_where_it_stands() -> None:
+    result = call("db", "status", "--workspace", "/srv")
+    assert result.returncode == 2
+    assert "it stands before the command: `acode-tui --workspace … db status`" in result.stderr
+    assert "see `acode-tui db status --help`" in call("db", "status", "--nonsense").stderr
+    assert "see `acode-tui --help`" in call("--nonsense").stderr
+
+
 def test_a_workspace_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
