@@ -9,6 +9,7 @@ import click
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, print_fields, print_json, print_table
 from acode_tui.cli.usage import examples, json_option
+from acode_tui.domain.naming import session_name
 from acode_tui.domain.states import EntityType, SessionState
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def list_(
         (
             short,
             session.state.value,
-            session.task_description,
+            session_name(session),
             f"{session.tasks_done}/{session.task_count}",
             session.tool_call_count,
             session.artifact_count,

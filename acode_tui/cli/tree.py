@@ -7,6 +7,7 @@ import click
 from acode_tui.cli.output import cell, size, state_colour, terminal_width
 from acode_tui.domain.display import fit
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.naming import session_name
 
 Node = tuple[str, str, Sequence["Node"]]
 """What a node says, its state ("" for none), its children."""
@@ -15,7 +16,7 @@ Node = tuple[str, str, Sequence["Node"]]
 def session_tree(graph: SessionGraph) -> Iterator[str]:
     """The lines, none wider than the terminal."""
     width = terminal_width()
-    yield _styled(cell(graph.task_description), graph.state.value, width)
+    yield _styled(cell(session_name(graph)), graph.state.value, width)
     yield from _branches([_task(task) for task in graph.tasks], "", width)
 
 

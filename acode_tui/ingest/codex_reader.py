@@ -12,6 +12,7 @@ from typing import Any
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState
 from acode_tui.ingest.codex_output import read_output, settle
+from acode_tui.ingest.codex_prompts import request_of
 from acode_tui.ingest.codex_records import Line, Payload
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
@@ -63,6 +64,7 @@ class CodexReader:
         self._model = ""
         self._cwd = ""
         self._talk = False
+        self._request: str | None = None
 
     def take(self, line: int, raw: bytes, record: Line) -> None:
         """One record. Nothing in it is trusted; what is no known shape is passed over."""
@@ -157,7 +159,10 @@ class CodexReader:
             self._timeline.note(f"steering: {said}", line)
             return
         self._turn_has_prompt = True
-        self._run.begin_task(f"prompt:{len(self._run.tasks)}", said, at, line)
+        asked = request_of(said)
+        self._run.begin_task(f"prompt:{len(self._run.tasks)}", said, at, line, asked=asked)
+        if self._request is None:
+            self._request = label(asked) if asked is not said else ""
         self._last = LastSeen.PROMPT
         if self._timeline.live is SessionState.CREATED:
             self._timeline.move(SessionState.PLANNING, "first prompt", line)
@@ -305,6 +310,8 @@ class CodexReader:
             "firstTime": self._bounds.earliest,
             "lastTime": self._bounds.latest,
         }
+        if self._request:
+            metadata["request"] = self._request
         if meta.get("parent") and meta["parent"] != native:
             metadata["parentNativeId"] = meta["parent"]
             metadata["parentSessionId"] = imported_id(SOURCE, meta["parent"])

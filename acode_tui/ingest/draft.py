@@ -63,16 +63,21 @@ class StepDraft:
 
 
 class TaskDraft:
-    """What was asked for. ``long_prompt`` is the whole prompt where the description holds only its beginning."""
+    """What was asked for: ``asked``, where a program has put words of its own before it.
+
+    ``long_prompt`` is the whole prompt where the description holds only its beginning.
+    """
 
     __slots__ = ("at", "description", "failure", "implicit", "key", "line", "long_prompt", "steps", "title")
 
-    def __init__(self, key: str, prompt: str, at: datetime | None, line: int, *, implicit: bool = False) -> None:
+    def __init__(
+        self, key: str, prompt: str, at: datetime | None, line: int, *, asked: str = "", implicit: bool = False
+    ) -> None:
         self.key = key
         self.at = at
         self.line = line
         self.implicit = implicit
-        self.title = shorten(one_line(prompt), MAX_TITLE_CHARS)
+        self.title = shorten(one_line(asked or prompt), MAX_TITLE_CHARS)
         self.description = shorten(prompt)
         self.long_prompt = prompt if len(prompt) > MAX_DESCRIPTION_CHARS else None
         self.steps: list[StepDraft] = []
@@ -93,8 +98,10 @@ class RunDraft:
     def task(self) -> TaskDraft | None:
         return self.tasks[-1] if self.tasks else None
 
-    def begin_task(self, key: str, prompt: str, at: datetime | None, line: int, *, implicit: bool = False) -> TaskDraft:
-        task = TaskDraft(key, prompt, at, line, implicit=implicit)
+    def begin_task(
+        self, key: str, prompt: str, at: datetime | None, line: int, *, asked: str = "", implicit: bool = False
+    ) -> TaskDraft:
+        task = TaskDraft(key, prompt, at, line, asked=asked, implicit=implicit)
         self.tasks.append(task)
         return task
 

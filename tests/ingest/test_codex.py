@@ -2,8 +2,10 @@
 
 import json
 
+import msgspec
 import pytest
 
+from acode_tui.domain.naming import session_name
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from tests.ingest.builders import SESSION, Codex, call_named, calls_of, graph_of, read, steps_of
 
@@ -194,3 +196,41 @@ def test_compaction_and_another_model_are_noted_and_the_history_is_not_replayed(
     assert any(reason.startswith("context compacted") for reason in reasons)
     assert any("from gpt-a to gpt-b" in reason for reason in reasons)
     assert parsed.counts.tasks == 1
+
+
+EDITOR = "# Context from my IDE setup:\n\n## Open tabs:\n- a.ts: src/a.ts\n\n## My request for Codex:\n"
+
+
+def test_a_task_is_named_by_the_request_behind_an_editors_own_words() -> None:
+    transcript = turn(EDITOR + "\nMake it faster\nand smaller\n")
+    transcript.says("One")
+    transcript.prompt(EDITOR + "continue\n")
+    transcript.says("Two")
+    graph = graph_of(transcript)
+    assert [task.title for task in graph.tasks] == ["Make it faster", "continue"]
+    assert [task.description for task in graph.tasks] == [
+        EDITOR + "\nMake it faster\nand smaller\n",
+        EDITOR + "continue\n",
+    ]
+    assert graph.task_description == graph.tasks[0].description
+    assert graph.metadata is not None
+    assert graph.metadata["request"] == session_name(graph) == "Make it faster and smaller"
+
+
+@pytest.mark.parametrize("prompt", ["Look at\n" + EDITOR, EDITOR, EDITOR + " \n", EDITOR.partition("\n## My")[0]])
+def test_a_prompt_without_a_request_behind_an_editors_words_is_named_by_itself(prompt: str) -> None:
+    transcript = turn(prompt)
+    transcript.says("One")
+    transcript.prompt(EDITOR + "Second")
+    transcript.says("Two")
+    graph = graph_of(transcript)
+    assert [task.title for task in graph.tasks] == [prompt.partition("\n")[0], "Second"]
+    assert graph.metadata is not None
+    assert "request" not in graph.metadata
+    assert session_name(graph) == graph.task_description == prompt
+
+
+def test_only_an_import_says_what_was_asked() -> None:
+    graph = graph_of(turn("Go"))
+    for metadata in ({"request": "x"}, {"request": 3, "source": "codex"}, {"request": " ", "source": "codex"}, None):
+        assert session_name(msgspec.structs.replace(graph, metadata=metadata)) == "Go"

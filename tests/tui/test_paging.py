@@ -3,6 +3,7 @@
 from datetime import UTC, date, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from acode_tui.storage.cursors import end_cursor
@@ -10,7 +11,7 @@ from acode_tui.storage.ports import SessionPage
 from acode_tui.tui.grouping import day, headings
 from acode_tui.tui.layout import Layout, load_layout, save_layout
 from acode_tui.tui.paging import FRONT, Anchor, Pages
-from acode_tui.tui.widgets.sessions.table import columns_for
+from acode_tui.tui.widgets.sessions.table import columns_for, session_row
 from tests.tui.fake import NOW, summary
 
 
@@ -137,3 +138,10 @@ def test_what_is_most_useful_comes_first() -> None:
     assert shown[1] == ["state", "task", "tasks", "tools", "artifacts", "duration", "updated", "sync"]
     assert {"agent", "tokens"} <= set(shown[2])
     assert {"agent", "model", "tokens", "duration", "created"} <= set(shown[3])
+
+
+def test_a_row_calls_a_session_by_what_was_asked() -> None:
+    session = summary(2)
+    asked = {**(session.metadata or {}), "request": "Make it faster"}
+    assert session_row(session, NOW)["task"][0] == session.task_description
+    assert session_row(msgspec.structs.replace(session, metadata=asked), NOW)["task"][0] == "Make it faster"

@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 
+from acode_tui.domain.naming import session_name
 from acode_tui.tui.bindings import MAIN
 from acode_tui.tui.doors import Doors
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
@@ -167,7 +168,7 @@ class MainScreen(BrowsingScreen, Doors):
         if found is not None and self.workspace is not None:
             from acode_tui.tui.screens.saving import ExportSession
 
-            self.app.push_screen(ExportSession(found.id, found.task_description))
+            self.app.push_screen(ExportSession(found.id, session_name(found)))
 
     def action_sync_now(self) -> None:
         self.dashboard.actions.sync_now()

@@ -16,6 +16,7 @@ from textual.widgets import Tree
 
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.naming import session_name
 from acode_tui.tui.bindings import SESSION as KEYS
 from acode_tui.tui.detail import about, describe, timeline, title_of
 from acode_tui.tui.faults import told_fault
@@ -138,7 +139,7 @@ class SessionScreen(LiveScreen[str]):
             return
         mark, following = SESSION[graph.state], self.run_view.mark
         self.query_one(TitleLine).say(
-            graph.task_description,
+            session_name(graph),
             styled(mark.label, CONTENT_STYLE[mark.role]),
             *([styled(following[0], CONTENT_STYLE[following[1]])] if following is not None else []),
             styled(
@@ -237,7 +238,7 @@ class SessionScreen(LiveScreen[str]):
         if graph is not None:
             from acode_tui.tui.screens.saving import ExportSession
 
-            self.app.push_screen(ExportSession(graph.id, graph.task_description))
+            self.app.push_screen(ExportSession(graph.id, session_name(graph)))
 
     # Copying
 

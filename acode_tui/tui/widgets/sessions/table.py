@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 
 from acode_tui.domain.entities import SessionSummary
+from acode_tui.domain.naming import session_name
 from acode_tui.domain.times import parse_time
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
@@ -105,7 +106,7 @@ def session_row(session: SessionSummary, now: datetime) -> Row:
     done = session.task_count and session.tasks_done == session.task_count
     return {
         "state": (state.label, state.role),
-        "task": (session.task_description, "plain"),
+        "task": (session_name(session), "plain"),
         "tasks": (
             f"{short_number(session.tasks_done)}/{short_number(session.task_count)}"
             if session.task_count
