@@ -101,7 +101,7 @@ class Pictures:
 
     async def _lines(self) -> list[Strip]:
         """What is on the screen, once it stays so."""
-        behind = self.app._background_screens
+        behind = self._behind
         drawn = [self._drawn()]
         # A screen that shows through another one is laid out by chance: its scrollbars come and go by and by.
         while behind and not (len(drawn) > 2 and drawn[-1] == drawn[-2] == drawn[-3]):
@@ -127,8 +127,13 @@ class Pictures:
             line.cursor_blink = False
         await self.pilot.pause()
 
+    @property
+    def _behind(self) -> list[Screen[object]]:
+        """The screens that show through the one on top."""
+        return self.app._background_screens if self.app.screen.is_modal else []
+
     def _at_work(self) -> bool:
-        return any(map(_unsettled, self.app._background_screens)) or any(
+        return any(map(_unsettled, self._behind)) or any(
             worker.state in (WorkerState.PENDING, WorkerState.RUNNING) for worker in self.app.workers
         )
 
