@@ -1,6 +1,6 @@
 """The process that reads for a large import: it decodes and prepares, and touches no database and no terminal.
 
-It is started by ``apart`` and lives as long as the socket to it: when the import ends or dies, so does it.
+It is started by ``apart`` and ends with its last answer, or with the import: when that ends or dies, the socket does.
 """
 
 import gc

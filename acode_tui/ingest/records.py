@@ -101,7 +101,7 @@ def _real(digits: str) -> float | str:
 
 
 def parse_text(value: str) -> Any:
-    """The same of text."""
+    """What ``parse_any`` gives, of JSON that is text already: a string within a record."""
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -164,8 +164,8 @@ def label(value: Any, limit: int = 200) -> str:
     """A short, storable one-line string, or the empty string."""
     if type(value) is not str:
         return ""
-    if value.isascii() and value.isprintable() and " " not in value:
+    head = value[: limit * 4]
+    if head.isascii() and head.isprintable() and " " not in head:
         # A name or an id, as nearly always: one word, and nothing in it to be escaped.
-        return value[:limit]
-    found = " ".join(value[: limit * 4].split())
-    return escape(found[:limit])
+        return head[:limit]
+    return escape(" ".join(head.split())[:limit])

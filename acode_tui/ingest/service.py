@@ -176,17 +176,17 @@ class _Import:
                 await asyncio.to_thread(self._source.close)
         return self._tally.report(len(self._found))
 
-    async def _finish(self, due: Sequence[FileDue], files: Sequence[FileRead]) -> None:
+    async def _finish(self, group: Sequence[FileDue], files: Sequence[FileRead]) -> None:
         readable = []
-        for known, file in zip(due, files, strict=True):
+        for due, file in zip(group, files, strict=True):
             if file.cursor is None:
-                self._tally.issue(known.path, file.problem)
+                self._tally.issue(due.path, file.problem)
             else:
-                readable.append((known.path, file.cursor, file))
+                readable.append((due.path, file.cursor, file))
         await self._store(readable)
-        self._done += len(due)
-        self._bytes_done += sum(file.size for file in due)
-        self._tell(str(due[-1].path))
+        self._done += len(group)
+        self._bytes_done += sum(file.size for file in group)
+        self._tell(str(group[-1].path))
 
     def _choose(self, known: dict[str, TranscriptFile]) -> list[FileDue]:
         """The files to read, in reading order. An unchanged file costs the stat that found it."""

@@ -13,7 +13,7 @@ from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError, ValidationError
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState
-from acode_tui.ingest import ImportProgress, ImportReport, discover, import_transcripts
+from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, discover, import_transcripts
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import SaveResult, TranscriptFile
 from acode_tui.workspace import Workspace, open_workspace
@@ -389,3 +389,19 @@ async def test_imported_rows_carry_the_transcript_s_times(workspace: Workspace, 
     assert graph.updated_at.date() == START.date()
     assert max(entity.updated_at for entity in graph.entities()) == graph.updated_at
     assert graph.created_at.tzinfo is UTC
+
+
+async def test_errors_are_told_by_file_and_line_however_they_came_about(workspace: Workspace, tmp_path: Path) -> None:
+    bad = story()
+    bad.raw(b"oops")
+    bad.raw(b"again")
+    found = [
+        FoundTranscript(path=tmp_path / "z.jsonl", problem="gone"),
+        *await discover([age(bad.write(tmp_path / "m.jsonl"))]),
+        FoundTranscript(path=tmp_path / "a.jsonl", problem="gone"),
+    ]
+    report = await import_transcripts(workspace.transcripts, found, workspace_id=workspace.workspace_id)
+    assert [Path(issue.file).name for issue in report.errors] == ["a.jsonl", "m.jsonl", "m.jsonl", "z.jsonl"]
+    first, second = (issue.line for issue in report.errors[1:3])
+    assert first is not None
+    assert second == first + 1
