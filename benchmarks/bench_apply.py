@@ -11,11 +11,11 @@ from typing import Any
 
 import asyncpg
 
-from acode_tui.config.postgres import PostgresTarget
+from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.postgres.apply import ApplyRow
+from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.postgres.migrate import migrate
 from acode_tui.storage.postgres.rows import PG_TYPES, column_values, stored_columns
 from acode_tui.storage.postgres.sync_target import SyncTarget

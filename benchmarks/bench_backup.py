@@ -15,9 +15,9 @@ from time import perf_counter
 import acode_tui
 from acode_tui.config import Settings
 from acode_tui.domain.clock import system_clock
-from acode_tui.ops.backup import create_backup, verify_backup
-from acode_tui.ops.vacuum import vacuum_file
-from acode_tui.storage.sqlite.backup_files import Backup
+from acode_tui.ops.backup.create import create_backup, verify_backup
+from acode_tui.ops.backup.vacuum import vacuum_file
+from acode_tui.storage.sqlite.files.backup_catalog import Backup
 from benchmarks.bench_hierarchy import make_graph
 from benchmarks.result import Measure, at_most, within
 from benchmarks.scale import sized

@@ -25,9 +25,9 @@ import acode_tui
 from acode_tui.config import IdentitySettings, Settings
 from acode_tui.config.settings import PersistenceSettings, PostgresSettings
 from acode_tui.tui.app import Dashboard
+from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.main.sessions_table import SessionTable
 from acode_tui.tui.ports import DashboardWorkspace
-from acode_tui.tui.screens.main import MainScreen
-from acode_tui.tui.widgets.sessions.table import SessionTable
 from benchmarks import million
 from benchmarks.bench_apply import new_database
 from benchmarks.result import Measure, at_most

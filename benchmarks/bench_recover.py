@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import acode_tui
-from acode_tui.ops.recover import Recovery, recover
+from acode_tui.ops.recovery.recover import Recovery, recover
 from benchmarks.bench_apply import new_database
 from benchmarks.bench_sync import SETTINGS, URL, drain, fill, peak_mib
 from benchmarks.result import Measure, at_least, at_most

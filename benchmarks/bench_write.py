@@ -17,7 +17,8 @@ from acode_tui.domain.entities import Session
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import Operation, SessionState
 from acode_tui.domain.times import format_time
-from acode_tui.storage.sqlite import entity_writes, rows
+from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.runs import rows
 from acode_tui.workspace import Workspace
 from benchmarks.result import Measure, at_least, at_most, within
 from benchmarks.scale import sized

@@ -22,7 +22,7 @@ from acode_tui.config import (
 )
 from acode_tui.config.load import check_file_value, load, read_text, read_toml
 from acode_tui.domain.errors import ConfigError
-from acode_tui.domain.redaction import redact
+from acode_tui.domain.secrets.known import redact
 
 _user_option = click.option("--user", is_flag=True, help="The file for all your workspaces, not this workspace's.")
 

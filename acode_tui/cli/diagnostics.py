@@ -11,7 +11,7 @@ from acode_tui.cli.output import size
 from acode_tui.cli.usage import examples, json_option
 
 if TYPE_CHECKING:
-    from acode_tui.ops.diagnostics import Diagnostics
+    from acode_tui.ops.health.diagnostics import Diagnostics
 
 _LONGEST = 160
 
@@ -35,7 +35,7 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     """
     from acode_tui.cli.loop import run_async
     from acode_tui.domain.codec import encode_json, to_plain
-    from acode_tui.ops.diagnostics import diagnose
+    from acode_tui.ops.health.diagnostics import diagnose
 
     found: Diagnostics = run_async(diagnose(invocation.root, environ=invocation.environ))
     text = encode_json(found).decode() if as_json else "\n".join(render(to_plain(found)))

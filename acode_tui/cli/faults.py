@@ -14,7 +14,7 @@ import click
 from acode_tui.domain.errors import AcodeError
 
 if TYPE_CHECKING:
-    from acode_tui.domain.redaction import Secret
+    from acode_tui.domain.secrets.known import Secret
 
 FAULT = 1
 USAGE = 2
@@ -113,7 +113,7 @@ def _misplaced(error: click.UsageError) -> str:
 def _shown(message: str, secrets: "Iterable[Secret]") -> str:
     # Here, not above: where nothing goes wrong nothing has to be hidden, and `--help` starts sooner.
     from acode_tui.domain.display import clean
-    from acode_tui.domain.redaction import redact
+    from acode_tui.domain.secrets.known import redact
 
     return clean(redact(message, secrets))
 

@@ -11,7 +11,7 @@ from acode_tui.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from acode_tui.config import Settings
-    from acode_tui.domain.redaction import Secret
+    from acode_tui.domain.secrets.known import Secret
     from acode_tui.workspace import Workspace
 
 T = TypeVar("T")

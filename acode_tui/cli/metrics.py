@@ -8,7 +8,7 @@ from acode_tui import __version__, logs
 from acode_tui.sync.ports import SyncState
 
 if TYPE_CHECKING:
-    from acode_tui.ops.metrics import Sample
+    from acode_tui.ops.health.metrics import Sample
     from acode_tui.workspace import Workspace
 
 _STATES = tuple(state.value for state in SyncState)
@@ -26,7 +26,7 @@ async def served_metrics(workspace: "Workspace", port: int | None) -> AsyncItera
         yield
         return
     # Here, not above: who does not ask for numbers does not load what serves them.
-    from acode_tui.ops.metrics import ADDRESS, MetricsServer
+    from acode_tui.ops.health.metrics import ADDRESS, MetricsServer
 
     server = MetricsServer(lambda: take_sample(workspace))
     await server.open(port)
@@ -40,7 +40,7 @@ async def served_metrics(workspace: "Workspace", port: int | None) -> AsyncItera
 
 async def take_sample(workspace: "Workspace") -> "Sample":
     """The workspace's numbers now. Raises AcodeError where its file cannot be read."""
-    from acode_tui.ops.metrics import Sample
+    from acode_tui.ops.health.metrics import Sample
 
     status = await workspace.sync.status()
     facts = await workspace.database_facts()

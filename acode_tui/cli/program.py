@@ -25,10 +25,10 @@ COMMANDS = {
     "artifact": CommandPlace("artifact", "Show and save artifacts."),
     "completion": CommandPlace("completion", "Print a shell's completion script."),
     "config": CommandPlace("config", "Show and change settings."),
-    "db": CommandPlace("database", "Look after the workspace's database and the outbox."),
+    "db": CommandPlace("db.status", "Look after the workspace's database and the outbox."),
     "diagnostics": CommandPlace("diagnostics", "Print a report of the workspace that is safe to publish."),
     "demo": CommandPlace("demo", "Try everything in a temporary folder."),
-    "import": CommandPlace("importing", "Read transcripts of Claude Code, Codex and others into the workspace."),
+    "import": CommandPlace("import_", "Read transcripts of Claude Code, Codex and others into the workspace."),
     "session": CommandPlace("session", "List and show recorded runs."),
     "status": CommandPlace("status", "Show how healthy the workspace is."),
 }

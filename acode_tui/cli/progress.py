@@ -14,8 +14,8 @@ from acode_tui.domain.display import clean, fit
 
 if TYPE_CHECKING:
     from acode_tui.ingest import ImportProgress
-    from acode_tui.ops.export import ExportProgress
-    from acode_tui.ops.rebuild import RebuildProgress
+    from acode_tui.ops.export.export import ExportProgress
+    from acode_tui.ops.recovery.rebuild import RebuildProgress
     from acode_tui.sync.ports import SyncProgress
 
 _EVERY_SECONDS = 0.1

@@ -44,7 +44,7 @@ Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
 
 def require_loopback(host: str, *, public: bool) -> None:
     """Refuse an address that others can reach, unless they are meant to. Raises UsageError."""
-    from acode_tui.config.postgres import is_local
+    from acode_tui.config.postgres_address import is_local
 
     if not public and not is_local(host):
         raise click.UsageError(

@@ -10,7 +10,7 @@ from acode_tui.config.load import (
     user_config_path,
     workspace_config_path,
 )
-from acode_tui.config.postgres import Misconfigured, PostgresTarget, holds_address, resolve_postgres
+from acode_tui.config.postgres_address import Misconfigured, PostgresTarget, holds_address, resolve_postgres
 from acode_tui.config.settings import (
     BackupSettings,
     ExportSettings,

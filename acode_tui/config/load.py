@@ -16,7 +16,7 @@ from acode_tui.config import keys
 from acode_tui.config.choices import LOG_LEVELS
 from acode_tui.config.settings import Settings
 from acode_tui.domain.errors import ConfigError
-from acode_tui.domain.redaction import has_password
+from acode_tui.domain.secrets.known import has_password
 
 MAX_FILE_BYTES = 1024 * 1024
 _ORDERED = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from acode_tui.config import Settings
 from acode_tui.domain.states import SessionState
-from acode_tui.ops.recover import recover
+from acode_tui.ops.recovery.recover import recover
 from acode_tui.workspace import open_workspace
 
 

@@ -10,7 +10,7 @@ from acode_tui.ingest.discover import FoundTranscript, default_roots, discover
 from acode_tui.ingest.registry import formats
 
 if TYPE_CHECKING:
-    from acode_tui.ingest.service import ImportIssue, ImportProgress, ImportReport, import_transcripts
+    from acode_tui.ingest.importer import ImportIssue, ImportProgress, ImportReport, import_transcripts
 
 _OF_SERVICE = ("ImportIssue", "ImportProgress", "ImportReport", "import_transcripts")
 
@@ -29,4 +29,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _OF_SERVICE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.service"), name)
+    return getattr(import_module(f"{__name__}.importer"), name)

@@ -7,8 +7,8 @@ what a shorter one gave.
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from acode_tui.domain.carriers import PROMPT, RESPONSE, UNCLAIMED_RESULT
 from acode_tui.domain.states import ArtifactType, ToolCallState
+from acode_tui.domain.synthetic_calls import PROMPT, RESPONSE, UNCLAIMED_RESULT
 from acode_tui.domain.text import escape
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.domain.carriers import UNCLAIMED_RESULT
 from acode_tui.domain.clock import EPOCH
 from acode_tui.domain.codec import digest
 from acode_tui.domain.derivation import derive_step_state
@@ -23,6 +22,7 @@ from acode_tui.domain.entities import (
     ToolCallGraph,
 )
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
+from acode_tui.domain.synthetic_calls import UNCLAIMED_RESULT
 from acode_tui.domain.times import format_time
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.draft import (

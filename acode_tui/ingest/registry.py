@@ -103,8 +103,8 @@ class TranscriptFormat(Protocol):
 def formats() -> dict[str, TranscriptFormat]:
     """Every format by name."""
     # Imported here because format modules use this module's types.
-    from acode_tui.ingest.claude_code import ClaudeCode
-    from acode_tui.ingest.codex import Codex
+    from acode_tui.ingest.claude.format import ClaudeCode
+    from acode_tui.ingest.codex.format import Codex
 
     found: tuple[TranscriptFormat, ...] = (ClaudeCode(), Codex())
     return {format.name: format for format in found}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from acode_tui.domain.errors import ConfigError
-from acode_tui.domain.redaction import Secret, redact
+from acode_tui.domain.secrets.known import Secret, redact
 from acode_tui.logs.rotating import RotatingFile
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from acode_tui.ops.in_thread import Check as StopCheck
-from acode_tui.ops.in_thread import in_thread, on_the_loop
+from acode_tui.ops.cancellable_thread import Check as StopCheck
+from acode_tui.ops.cancellable_thread import in_thread, on_the_loop
 from acode_tui.storage.ports import Check
-from acode_tui.storage.sqlite.soundness import check_file
+from acode_tui.storage.sqlite.files.check import check_file
 
 Progress = Callable[[str], None]
 

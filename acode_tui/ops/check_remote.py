@@ -13,20 +13,20 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.ops.check import Progress
-from acode_tui.ops.validate import Mismatch, Validation, compare
+from acode_tui.ops.recovery.validate import Mismatch, Validation, compare
 from acode_tui.storage.ports import Check
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
-from acode_tui.storage.postgres.soundness import (
+from acode_tui.storage.postgres.schema_check import (
     TeamCounts,
     changed_after,
     check_migrations,
     check_tables,
     count_rows,
 )
-from acode_tui.storage.sqlite.adoption import pending_among
-from acode_tui.storage.sqlite.row_checksums import Onlooker, Reading, SqliteRowChecksums
+from acode_tui.storage.sqlite.runs.checksums import Onlooker, Reading, SqliteRowChecksums
 from acode_tui.storage.sqlite.shares import LocalShares, read_shares
+from acode_tui.storage.sqlite.sync.adopt import pending_among
 
 _KINDS = {table.name: kind for kind, table in TABLES.items()}
 _MOST_FINDINGS = 5

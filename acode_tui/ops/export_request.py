@@ -10,9 +10,9 @@ from acode_tui import __version__
 from acode_tui.config import ExportSettings
 from acode_tui.domain.errors import ExportError
 from acode_tui.domain.states import EntityType
-from acode_tui.ops.export import REPORTS, ExportFormat, ExportReport, Origin, Progress, export_runs
-from acode_tui.ops.export_place import default_path
-from acode_tui.ops.redact import RowRedaction
+from acode_tui.ops.export.destination import default_path
+from acode_tui.ops.export.export import REPORTS, ExportFormat, ExportReport, Origin, Progress, export_runs
+from acode_tui.ops.export.redact import RowRedaction
 from acode_tui.storage.ports import RunRows, RunStateReader
 
 

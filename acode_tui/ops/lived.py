@@ -4,8 +4,8 @@ from pathlib import Path
 
 from acode_tui.config import Settings, resolve_path
 from acode_tui.config.root import AGENT_DIR
-from acode_tui.config.workspace_id import known_ids
-from acode_tui.storage.sqlite.backup_files import read_backups
+from acode_tui.config.workspace_root import known_ids
+from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 
 
 def has_lived(root: Path, settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from acode_tui.recorder.channel import Write
-from acode_tui.recorder.ending import DONE, Ending, ending_of
+from acode_tui.recorder.outcome import DONE, Ending, ending_of
 from acode_tui.recorder.rows import Row
 from acode_tui.recorder.writes import Writes
 

@@ -5,7 +5,7 @@ import logging
 import threading
 
 from acode_tui.domain.errors import AcodeError
-from acode_tui.domain.redaction import redact
+from acode_tui.domain.secrets.known import redact
 from acode_tui.recorder.values import reason_of
 
 log = logging.getLogger("acode_tui.recorder")

@@ -16,7 +16,7 @@ import msgspec
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Json
-from acode_tui.domain.redaction import redact
+from acode_tui.domain.secrets.known import redact
 from acode_tui.domain.text import MARK, escape
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, MAX_METADATA_DEPTH
 

@@ -6,7 +6,7 @@ lane order matters, so its first half is tried before the second, and a refusal 
 
 from collections.abc import Sequence
 
-from acode_tui.storage.sqlite.delivery import ClaimedRecord
+from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Payload and content in one batch, in bytes; a single larger record still goes alone."""

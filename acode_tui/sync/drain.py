@@ -13,11 +13,11 @@ import msgspec
 
 from acode_tui.domain.times import format_time
 from acode_tui.logs import get_logger
-from acode_tui.storage.postgres.apply import ApplyReply
+from acode_tui.storage.delivery_protocol import ApplyReply
 from acode_tui.storage.postgres.fault import PostgresFault
-from acode_tui.storage.sqlite.delivery import ClaimedRecord
 from acode_tui.storage.sqlite.mark import Mark
-from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from acode_tui.sync.batch import MAX_BATCH_BYTES, Batch, halves
 from acode_tui.sync.classify import Verdict, classify, is_record
 from acode_tui.sync.ports import ProgressCallback, SyncProgress

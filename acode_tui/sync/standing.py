@@ -7,10 +7,10 @@ import msgspec
 from acode_tui.config import PostgresTarget
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.postgres.fault import Fault
-from acode_tui.storage.sqlite.lease import Lease
-from acode_tui.storage.sqlite.sync_journal import Shown, Standing
-from acode_tui.sync.link import Off
+from acode_tui.storage.sqlite.sync.journal import Shown, Standing
+from acode_tui.storage.sqlite.sync.lease import Lease
 from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.sync.target import Off
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ Runs hourly, in pages, between the user's writes.
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget

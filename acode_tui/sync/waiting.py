@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import SyncError
-from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from acode_tui.sync.ports import SyncReport
 
 LOOK_SECONDS = 0.5

@@ -8,10 +8,10 @@ from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.jobs import JobRun
-from acode_tui.tui.times import size
+from acode_tui.tui.style.times import size
 
 if TYPE_CHECKING:
-    from acode_tui.ops.export import ExportProgress
+    from acode_tui.ops.export.export import ExportProgress
     from acode_tui.tui.app import Dashboard
     from acode_tui.tui.ports import DashboardWorkspace, ExportForm
 
@@ -86,7 +86,7 @@ class Actions:
         """Copy the workspace file, then run what both schemas need; a copy that fails is the end of it."""
 
         async def bring_up_to_date(workspace: "DashboardWorkspace", run: JobRun) -> object:
-            from acode_tui.tui.screens.migrate import told
+            from acode_tui.tui.dialogs.migrate import told
 
             if workspace.settings.migrations.backup_before_migrate:
                 run.doing = "taking the backup…"

@@ -29,7 +29,7 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
-from acode_tui.tui import themes, warming
+from acode_tui.tui import warming
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP
 from acode_tui.tui.commands import commands
@@ -37,18 +37,19 @@ from acode_tui.tui.copying import copy
 from acode_tui.tui.jobs import Jobs
 from acode_tui.tui.keymap import problems
 from acode_tui.tui.layout import Layout
-from acode_tui.tui.lifetime import Lifetime
-from acode_tui.tui.live import LiveScreen
-from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.live_screen import LiveScreen
+from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.state import DashboardState
-from acode_tui.tui.styles import style_path
+from acode_tui.tui.style import themes
+from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.wearing import Wearing, without_colours
+from acode_tui.tui.workspace_holder import Lifetime
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
-    from acode_tui.tui.importing import Importer
     from acode_tui.tui.ports import DashboardWorkspace, MigrateOnly, Opening
+    from acode_tui.tui.transcript_import import Importer
 
 _log = get_logger("acode_tui.tui")
 _MAX_TOAST_CHARS = 400
@@ -316,7 +317,7 @@ class Dashboard(App[int]):
     def importer(self) -> "Importer":
         """What finds and reads transcripts."""
         if self._importer is None:
-            from acode_tui.tui.importing import TranscriptImporter
+            from acode_tui.tui.transcript_import import TranscriptImporter
 
             self._importer = TranscriptImporter(self.settings)
         return self._importer
@@ -329,7 +330,7 @@ class Dashboard(App[int]):
             now.post_message(Key(event.key, event.character))
 
     def action_help(self) -> None:
-        from acode_tui.tui.screens.help import HelpScreen
+        from acode_tui.tui.dialogs.help import HelpScreen
 
         self.push_screen(HelpScreen(self.screen))
 

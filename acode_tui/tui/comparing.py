@@ -10,7 +10,7 @@ import msgspec
 from textual.content import Content
 
 from acode_tui.domain.display import cell_width
-from acode_tui.tui.text import line, pretty_json
+from acode_tui.tui.style.text import line, pretty_json
 
 _UNTOLD = ("id", "sessionId", "workspaceId")
 _NAME = 16

@@ -7,7 +7,7 @@ A terminal takes only so much in one sequence; more is refused rather than lost 
 from textual.app import App
 
 from acode_tui.domain.display import clean
-from acode_tui.tui.times import size
+from acode_tui.tui.style.times import size
 
 MAX_BYTES = 74_000
 """What every terminal with OSC 52 takes: 100,000 characters of base64 with its frame."""

@@ -23,9 +23,9 @@ from acode_tui.demo.show import Options, Show, Stage
 from acode_tui.domain.display import clean
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import APP, DEMO
-from acode_tui.tui.screens.main import MainScreen
-from acode_tui.tui.text import styled
-from acode_tui.tui.widgets.header import HeaderLine
+from acode_tui.tui.main.header import HeaderLine
+from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.style.text import styled
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import Opening

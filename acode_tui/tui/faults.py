@@ -3,7 +3,7 @@
 from textual.content import Content
 
 from acode_tui.domain.errors import AcodeError
-from acode_tui.tui.text import block, styled
+from acode_tui.tui.style.text import block, styled
 
 
 def told_fault(error: AcodeError) -> list[Content]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from acode_tui.domain.display import clean
-from acode_tui.tui.document import Document
+from acode_tui.tui.run.document import Document
 
 MAX_PLACES = 20_000
 

@@ -11,8 +11,8 @@ from acode_tui.storage.ports import SessionPage
 from acode_tui.tui.state import Overview
 
 if TYPE_CHECKING:
-    from acode_tui.tui.importing import Survey
     from acode_tui.tui.ports import DashboardWorkspace
+    from acode_tui.tui.transcript_import import Survey
 
 
 @dataclass

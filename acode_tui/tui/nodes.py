@@ -7,8 +7,8 @@ shown: their texts stand in their place.
 from collections.abc import Sequence
 
 from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
-from acode_tui.tui.palette import ARTIFACT_GLYPH, TOOL_CALL, WORK, Role
-from acode_tui.tui.times import duration, size
+from acode_tui.tui.style.palette import ARTIFACT_GLYPH, TOOL_CALL, WORK, Role
+from acode_tui.tui.style.times import duration, size
 
 Node = TaskGraph | StepGraph | ToolCallGraph | Artifact
 Label = list[tuple[str, Role]]

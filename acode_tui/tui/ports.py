@@ -13,9 +13,9 @@ from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStat
 from acode_tui.sync.ports import SyncService
 
 if TYPE_CHECKING:
-    from acode_tui.ops.export import ExportProgress, ExportReport
+    from acode_tui.ops.export.export import ExportProgress, ExportReport
     from acode_tui.ops.health import HealthReport
-    from acode_tui.storage.sqlite.backup_files import Backup
+    from acode_tui.storage.sqlite.files.backup_catalog import Backup
 
 ExportForm = Literal["markdown", "html", "json"]
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from acode_tui.config import LoadedSettings, Origin, keys, load, user_config_path, workspace_config_path
 from acode_tui.config.edit import set_value, unset_value
 from acode_tui.config.load import check_file_value, read_text
-from acode_tui.domain.redaction import redact
+from acode_tui.domain.secrets.known import redact
 from acode_tui.files import make_private_folder, replacing
 
 Place = Literal["workspace", "user"]

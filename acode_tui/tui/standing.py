@@ -3,8 +3,8 @@
 from textual.content import Content
 
 from acode_tui.sync.ports import SyncStatus
-from acode_tui.tui.palette import CONTENT_STYLE, SYNC
-from acode_tui.tui.text import styled
+from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
+from acode_tui.tui.style.text import styled
 
 
 def standing_told(sync: SyncStatus) -> Content | None:

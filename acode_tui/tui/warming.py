@@ -10,12 +10,12 @@ AFTER = 1.0
 """Seconds after the workspace is open."""
 
 NEXT: tuple[str, ...] = (
-    *("acode_tui.tui.screens.session", "pygments.lexers.data", "textual.highlight", "acode_tui.tui.screens.artifact"),
-    *("acode_tui.tui.screens.importing", "acode_tui.tui.screens.settings", "acode_tui.tui.screens.help"),
-    *("acode_tui.tui.screens.retries", "acode_tui.tui.screens.conflicts", "acode_tui.tui.screens.log"),
-    *("acode_tui.tui.screens.health", "acode_tui.ops.health", "acode_tui.tui.screens.saving"),
-    *("acode_tui.ops.export_request", "acode_tui.tui.screens.backup", "acode_tui.ops.backup"),
-    *("acode_tui.tui.screens.migrate", "acode_tui.tui.widgets.sessions.lines"),
+    *("acode_tui.tui.run.screen", "pygments.lexers.data", "textual.highlight", "acode_tui.tui.run.artifact"),
+    *("acode_tui.tui.dialogs.import_", "acode_tui.tui.tools.settings", "acode_tui.tui.dialogs.help"),
+    *("acode_tui.tui.records.retries", "acode_tui.tui.records.conflicts", "acode_tui.tui.tools.log"),
+    *("acode_tui.tui.tools.health", "acode_tui.ops.health", "acode_tui.tui.dialogs.save"),
+    *("acode_tui.ops.export_request", "acode_tui.tui.dialogs.backup", "acode_tui.ops.backup.create"),
+    *("acode_tui.tui.dialogs.migrate", "acode_tui.tui.main.sessions_lines"),
 )
 """Modules, the likeliest first."""
 

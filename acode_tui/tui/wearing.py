@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from textual.filter import LineFilter, Monochrome, NoColor
 
 from acode_tui.domain.display import clean
-from acode_tui.tui import themes
+from acode_tui.tui.style import themes
 
 if TYPE_CHECKING:
     from acode_tui.tui.app import Dashboard

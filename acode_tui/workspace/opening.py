@@ -8,8 +8,8 @@ from pathlib import Path
 
 from acode_tui.config import ConfigWatch, Settings, current_user, load_settings, resolve_path
 from acode_tui.config.root import AGENT_DIR, find_root
-from acode_tui.config.workspace_id import NAME as ID_FILE
-from acode_tui.config.workspace_id import keep_id
+from acode_tui.config.workspace_root import NAME as ID_FILE
+from acode_tui.config.workspace_root import keep_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.domain.ids import new_id
@@ -25,13 +25,13 @@ from acode_tui.storage.sqlite.connection import (
     prepare_file,
     require_sqlite,
 )
-from acode_tui.storage.sqlite.exclusive import share, was_opened
-from acode_tui.storage.sqlite.faults import require_content, require_rights, translated
-from acode_tui.storage.sqlite.looking import look
+from acode_tui.storage.sqlite.errors import require_content, require_rights, translated
+from acode_tui.storage.sqlite.files.inspect import look
+from acode_tui.storage.sqlite.files.locks import share, was_opened
 from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Writer
-from acode_tui.sync.waking import Sleep
+from acode_tui.sync.wake import Sleep
 from acode_tui.workspace.workspace import Workspace
 
 _FOLDERS = ("backups", "exports", "locks", "logs")
@@ -127,8 +127,8 @@ def _migrated(
         )
 
     def backup(version: str) -> None:
-        from acode_tui.ops.backup import keep_newest
-        from acode_tui.storage.sqlite.snapshot import take_snapshot
+        from acode_tui.ops.backup.create import keep_newest
+        from acode_tui.storage.sqlite.files.backup_copy import take_snapshot
 
         folder = resolve_path(root, settings.backup.directory)
         made = take_snapshot(connection, folder, now=wall(), suffix="_pre_migrate", schema_version=version)

@@ -14,19 +14,19 @@ from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import Check, RunStateReader
 
 if TYPE_CHECKING:
-    from acode_tui.ops.export import ExportFormat, ExportReport
-    from acode_tui.ops.export import Progress as ExportProgress
+    from acode_tui.ops.export.export import ExportFormat, ExportReport
+    from acode_tui.ops.export.export import Progress as ExportProgress
+    from acode_tui.ops.export.import_ import ImportedRuns
     from acode_tui.ops.export_request import ExportRequest
     from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
-    from acode_tui.ops.import_export import ImportedRuns
-    from acode_tui.ops.validate import Validation
+    from acode_tui.ops.recovery.validate import Validation
     from acode_tui.storage.postgres.connection import ReadPool
-    from acode_tui.storage.sqlite.backup_files import Backup
+    from acode_tui.storage.sqlite.files.backup_catalog import Backup
+    from acode_tui.storage.sqlite.files.backup_copy import Progress
     from acode_tui.storage.sqlite.readers import Readers
-    from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
-    from acode_tui.storage.sqlite.snapshot import Progress
+    from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
     from acode_tui.storage.sqlite.writer import Writer
-    from acode_tui.sync.service import SyncWorker
+    from acode_tui.sync.worker import SyncWorker
 
 
 class Operations:
@@ -55,9 +55,9 @@ class Operations:
 
     async def validate(self, *, progress: Callable[[int], None] | None = None) -> "Validation":
         """Compare every row here with the team's database. Raises SyncError where that is not enabled."""
-        from acode_tui.ops.validate import compare
+        from acode_tui.ops.recovery.validate import compare
         from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
-        from acode_tui.storage.sqlite.row_checksums import SqliteRowChecksums
+        from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
         async with self._team_pool() as pool:
             schema = self.settings.persistence.postgres.schema
@@ -68,14 +68,14 @@ class Operations:
     async def _team_pool(self) -> "AsyncIterator[ReadPool]":
         target = self.sync.require_target()
         # Here, not above: a process that stays local need not load any of it.
-        from acode_tui.ops.team import pool_to
+        from acode_tui.ops.recovery.team_pool import pool_to
 
         async with pool_to(target, self.settings.persistence.postgres) as pool:
             yield pool
 
     async def backup(self, *, progress: "Progress | None" = None) -> "Backup":
         """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""
-        from acode_tui.ops.backup import create_backup
+        from acode_tui.ops.backup.create import create_backup
 
         settings = self.settings.backup
         folder = resolve_path(self.root, settings.directory)
@@ -91,7 +91,7 @@ class Operations:
     async def export(self, request: "ExportRequest", *, progress: "ExportProgress | None" = None) -> "ExportReport":
         """Write runs to a file; see ``ops.export_request``. Raises AcodeError, OSError; nothing is left behind then."""
         from acode_tui.ops.export_request import meet
-        from acode_tui.storage.sqlite.run_rows import open_run_rows
+        from acode_tui.storage.sqlite.runs.stream import open_run_rows
 
         seconds = self.settings.persistence.sqlite.timeout_seconds
         async with open_run_rows(self.database_path, timeout_seconds=seconds) as runs:
@@ -116,7 +116,7 @@ class Operations:
         progress: "ExportProgress | None" = None,
     ) -> "ImportedRuns":
         """Bring the runs of an export in; see ``ops.import_export``. Raises ExportError, OSError."""
-        from acode_tui.ops.import_export import import_export
+        from acode_tui.ops.export.import_ import import_export
         from acode_tui.storage.sqlite.run_import import SqliteRunImport
 
         return await import_export(

@@ -7,8 +7,8 @@ from acode_tui.config import Misconfigured, Settings, resolve_postgres
 from acode_tui.domain.errors import SyncError
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.sqlite.connection import has_content
-from acode_tui.storage.sqlite.faults import require_content
-from acode_tui.storage.sqlite.looking import look
+from acode_tui.storage.sqlite.errors import require_content
+from acode_tui.storage.sqlite.files.inspect import look
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.sync import conflict as conflict_rules
 

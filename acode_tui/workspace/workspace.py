@@ -13,20 +13,20 @@ from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import DatabaseFacts, SchemaStatus
 from acode_tui.storage.sqlite import inspection
-from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.connection import FunctionConnection
 from acode_tui.storage.sqlite.migrate import plan
-from acode_tui.storage.sqlite.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
-from acode_tui.storage.sqlite.sync_journal import SyncJournal
-from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
-from acode_tui.storage.sqlite.trouble import WriteTrouble
+from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
+from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
+from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
+from acode_tui.storage.sqlite.sync.outbox import RetryPolicy, SqliteOutbox
+from acode_tui.storage.sqlite.write_health import WriteTrouble
 from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.backoff import record_delay
-from acode_tui.sync.service import SyncWorker
-from acode_tui.sync.waking import Sleep
+from acode_tui.sync.wake import Sleep
+from acode_tui.sync.worker import SyncWorker
 from acode_tui.workspace.operations import Operations
 
 PAINTED_BATCH = 150

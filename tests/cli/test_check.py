@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from acode_tui.storage.sqlite import soundness
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
+from acode_tui.storage.sqlite.files import check as soundness
 from tests.cli.conftest import Recorded, Run, answer
 from tests.cli.test_status import trace
 
@@ -197,8 +197,8 @@ def test_a_damaged_file_is_told_and_left_alone(run: Run, recorded: Recorded, roo
 
 @pytest.mark.parametrize("questions", [0, 1, 5, 9])
 def test_it_ends_when_it_is_told_to(recorded: Recorded, root: Path, questions: int) -> None:
-    from acode_tui.ops.in_thread import Stopped
-    from acode_tui.storage.sqlite.soundness import check_file
+    from acode_tui.ops.cancellable_thread import Stopped
+    from acode_tui.storage.sqlite.files.check import check_file
 
     asked: list[str] = []
 

@@ -397,7 +397,7 @@ def test_a_defect_is_one_line_and_its_traceback_is_redacted_in_the_log(root: Pat
 from pathlib import Path
 from acode_tui import logs
 from acode_tui.cli.faults import guarded
-from acode_tui.domain.redaction import Secret
+from acode_tui.domain.secrets.known import Secret
 def work():
     raise RuntimeError({password!r} + " in postgres://u:other@h/d")
 secret = Secret({password!r})

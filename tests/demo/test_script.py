@@ -14,7 +14,7 @@ from acode_tui.domain.graph_validation import validate_graph
 from acode_tui.domain.states import SessionState
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.discover import discover
-from acode_tui.ingest.service import import_transcripts
+from acode_tui.ingest.importer import import_transcripts
 from acode_tui.workspace import Workspace
 
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)

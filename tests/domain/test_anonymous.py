@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.anonymous import Anonymizer
+from acode_tui.domain.secrets.anonymize import Anonymizer
 
 HIDDEN = Anonymizer(
     names={"hopper": "<user>", "enigma": "<host>"},

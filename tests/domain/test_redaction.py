@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from acode_tui.domain.redaction import MASK, Secret, display_address, has_password, redact
+from acode_tui.domain.secrets.known import MASK, Secret, display_address, has_password, redact
 
 HARD = st.text(st.sampled_from("@:/%'\"\\ aZ9é\n"), min_size=1, max_size=12)
 CORE = "S3nt1nel"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.custom_patterns import custom_patterns
 from acode_tui.domain.errors import ConfigError, ValidationError
-from acode_tui.domain.redaction import redact
-from acode_tui.domain.redactor import Redactor
+from acode_tui.domain.secrets.known import redact
+from acode_tui.domain.secrets.redactor import Redactor
 from tests.domain.secrets import ORDINARY, Planted, secrets
 
 

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest import ImportProgress, ImportReport, apart, discover, group_reader, import_transcripts
+from acode_tui.ingest import ImportProgress, ImportReport, discover, group_reader, import_transcripts
+from acode_tui.ingest import parallel as apart
 from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.group_reader import FileDue, FileRead, GroupReader
 from acode_tui.ingest.usage import Claims
@@ -301,7 +302,8 @@ def _embedding(tmp_path: Path, ending: str) -> list[str]:
             f"""
             import asyncio, os, pathlib, sys
             from acode_tui import open_workspace
-            from acode_tui.ingest import apart, discover, group_reader, import_transcripts
+            from acode_tui.ingest import discover, group_reader, import_transcripts
+            from acode_tui.ingest import parallel as apart
             apart.APART_BYTES, apart.PATIENCE, group_reader.GROUP_FILES = 1, 60.0, 1
             apart._cores = lambda: 2
             class Noted(apart.ReaderProcess):

@@ -90,7 +90,7 @@ async def test_a_defect_of_a_reader_costs_the_file_that_shows_it(
     def broken(*_: Any) -> None:
         raise TypeError("unhashable type")
 
-    monkeypatch.setattr("acode_tui.ingest.codex_reader.CodexReader.take", broken)
+    monkeypatch.setattr("acode_tui.ingest.codex.reader.CodexReader.take", broken)
     report = await bring(workspace, tmp_path / "t")
     assert report.sessions == 1
     assert [(error.file, error.message[:24]) for error in report.errors] == [(str(bad), "cannot be read because o")]
@@ -377,7 +377,7 @@ async def test_an_unchanged_file_is_not_opened(
         raise AssertionError("read")
 
     monkeypatch.setattr("acode_tui.ingest.file_reader.FileReader.read", refuse)
-    monkeypatch.setattr("acode_tui.ingest.service.reading_order", refuse)
+    monkeypatch.setattr("acode_tui.ingest.importer.reading_order", refuse)
     assert (await bring(workspace, path)).unchanged == 1
 
 

@@ -15,7 +15,7 @@ import pytest
 from acode_tui import logs
 from acode_tui.config.choices import LOG_LEVELS
 from acode_tui.domain.errors import ConfigError
-from acode_tui.domain.redaction import Secret
+from acode_tui.domain.secrets.known import Secret
 from acode_tui.logs.rotating import RotatingFile
 
 PASSWORD = "p@:/%'\"\\ w"

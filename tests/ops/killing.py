@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from acode_tui.config import IdentitySettings, Settings
-from acode_tui.ops import restore
-from acode_tui.ops.backup import keep_newest
-from acode_tui.storage.sqlite import snapshot, vacuum
-from acode_tui.storage.sqlite.backup_files import Backup, read_backups
+from acode_tui.ops.backup import restore
+from acode_tui.ops.backup.create import keep_newest
 from acode_tui.storage.sqlite.connection import TimedConnection
-from acode_tui.storage.sqlite.snapshot import back_up_file
+from acode_tui.storage.sqlite.files import backup_copy as snapshot
+from acode_tui.storage.sqlite.files import vacuum
+from acode_tui.storage.sqlite.files.backup_catalog import Backup, read_backups
+from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.workspace import open_workspace
 
 SETTINGS = Settings(identity=IdentitySettings(user="ada@example.org"))

@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from acode_tui.config import BackupSettings, Settings
-from acode_tui.ops.backup import create_backup, verify_backup
-from acode_tui.ops.in_thread import Check, in_thread
-from acode_tui.storage.sqlite import snapshot, verification
-from acode_tui.storage.sqlite.backup_files import read_backups
+from acode_tui.ops.backup.create import create_backup, verify_backup
+from acode_tui.ops.cancellable_thread import Check, in_thread
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
+from acode_tui.storage.sqlite.files import backup_copy as snapshot
+from acode_tui.storage.sqlite.files import backup_verify as verification
+from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows

@@ -19,15 +19,15 @@ from acode_tui import SessionState
 from acode_tui.cli.main import cli
 from acode_tui.domain.entities import Session, Step
 from acode_tui.domain.errors import IntegrityError, RecoveryError
-from acode_tui.ops import rebuild
-from acode_tui.ops.rebuild import RebuildProgress
-from acode_tui.ops.recover import recover
-from acode_tui.ops.validate import compare
-from acode_tui.storage.postgres import recovery
+from acode_tui.ops.recovery import rebuild
+from acode_tui.ops.recovery.rebuild import RebuildProgress
+from acode_tui.ops.recovery.recover import recover
+from acode_tui.ops.recovery.validate import compare
+from acode_tui.storage.postgres import read_back as recovery
 from acode_tui.storage.postgres.provisioning import provisioning_sql
-from acode_tui.storage.sqlite import exclusive
-from acode_tui.storage.sqlite.building import Building
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
+from acode_tui.storage.sqlite.files import locks as exclusive
+from acode_tui.storage.sqlite.files.rebuild import Building
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.storage.runs import T0, make_run

@@ -8,8 +8,8 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError
-from acode_tui.ops import rebuild
-from acode_tui.ops.drill import drill
+from acode_tui.ops.recovery import rebuild
+from acode_tui.ops.recovery.drill import drill
 from tests.ops.test_disaster import acode, damage, edit_all, files_in
 from tests.ops.test_disaster import enabled as enabled
 from tests.ops.test_disaster import shop as shop

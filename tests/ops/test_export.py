@@ -17,9 +17,9 @@ from acode_tui.domain.codec import decode_graph, encode_json
 from acode_tui.domain.entities import Artifact, Entity, SessionGraph
 from acode_tui.domain.errors import ExportError, IntegrityError, NotFoundError
 from acode_tui.domain.schema import TABLES
-from acode_tui.ops.export import ExportProgress
+from acode_tui.ops.export.export import ExportProgress
 from acode_tui.ops.export_request import ExportRequest
-from acode_tui.storage.sqlite.run_rows import SqliteRunRows
+from acode_tui.storage.sqlite.runs.stream import SqliteRunRows
 from acode_tui.workspace import Workspace
 from tests.storage.runs import make_run
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from acode_tui.ops.export_place import sweep_parts
+from acode_tui.ops.export.destination import sweep_parts
 
 
 def test_what_a_killed_process_had_begun_is_swept_and_nothing_else(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from acode_tui.domain.codec import encode_json
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError
 from acode_tui.domain.validation import Limits
-from acode_tui.ops import read_back
+from acode_tui.ops.export import parse_json as read_back
+from acode_tui.ops.export.import_ import ImportedRuns
+from acode_tui.ops.export.parse_json import Issue, JsonExport, graph_of
 from acode_tui.ops.export_request import ExportRequest
-from acode_tui.ops.import_export import ImportedRuns
-from acode_tui.ops.read_back import Issue, JsonExport, graph_of
 from acode_tui.workspace import Workspace, open_workspace
 from tests.conftest import PLAIN_SETTINGS
 from tests.domain.graphs import graphs

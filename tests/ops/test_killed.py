@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.sqlite.backup_files import read_backups
 from acode_tui.storage.sqlite.connection import connect_to
+from acode_tui.storage.sqlite.files.backup_catalog import read_backups
+from acode_tui.storage.sqlite.files.backup_verify import verify
+from acode_tui.storage.sqlite.files.check import check_file
 from acode_tui.storage.sqlite.migrate import migrate
-from acode_tui.storage.sqlite.soundness import check_file
-from acode_tui.storage.sqlite.verification import verify
 from acode_tui.workspace import open_workspace
 from tests.clocks import TurnedClock
 from tests.ops.killing import KINDS, SETTINGS, Killer, backups_in, database_in

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from acode_tui.cli.metrics import served_metrics, take_sample
 from acode_tui.domain.errors import ConfigError
-from acode_tui.ops.metrics import ADDRESS, MetricsServer, Sample
+from acode_tui.ops.health.metrics import ADDRESS, MetricsServer, Sample
 from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
 from tests.pg import Database

@@ -21,9 +21,9 @@ from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.schema import TABLES
-from acode_tui.ops.export import FORMATS
+from acode_tui.ops.export.export import FORMATS
+from acode_tui.ops.export.redact import RowRedaction
 from acode_tui.ops.export_request import ExportRequest
-from acode_tui.ops.redact import RowRedaction
 from acode_tui.workspace import Workspace, open_workspace
 from tests.conftest import PLAIN_SETTINGS
 from tests.domain.secrets import ORDINARY, Planted, secrets

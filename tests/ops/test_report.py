@@ -16,11 +16,11 @@ from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, SessionGraph
 from acode_tui.domain.errors import ExportError
 from acode_tui.domain.states import ArtifactType
-from acode_tui.ops.export_json import About
+from acode_tui.ops.export.html import render_html
+from acode_tui.ops.export.json import About
+from acode_tui.ops.export.markdown import fence, inline, quote, render_markdown
+from acode_tui.ops.export.report import MOST_CHARS, Report, ReportFile, duration
 from acode_tui.ops.export_request import ExportRequest
-from acode_tui.ops.report import MOST_CHARS, Report, ReportFile, duration
-from acode_tui.ops.report_html import render_html
-from acode_tui.ops.report_markdown import fence, inline, quote, render_markdown
 from acode_tui.workspace import Workspace
 from tests.domain.graphs import HOSTILE
 from tests.storage.runs import make_run

@@ -16,11 +16,11 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError, TransactionError
-from acode_tui.ops.backup import create_backup
-from acode_tui.ops.restore import Restored, restore_backup
-from acode_tui.storage.sqlite import swap
-from acode_tui.storage.sqlite.backup_files import Backup, read_backup, read_backups
+from acode_tui.ops.backup.create import create_backup
+from acode_tui.ops.backup.restore import Restored, restore_backup
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
+from acode_tui.storage.sqlite.files import replace as swap
+from acode_tui.storage.sqlite.files.backup_catalog import Backup, read_backup, read_backups
 from acode_tui.workspace import open_workspace
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
@@ -136,8 +136,8 @@ async def test_nothing_is_restored_while_others_have_it_open(scene: Scene, monke
             await scene.restore()
         assert (await workspace.store.list()).total == 2
     with monkeypatch.context() as patched:
-        patched.setattr("acode_tui.ops.restore.holders", lambda database: [4711])
-        patched.setattr("acode_tui.storage.sqlite.exclusive.holders", lambda database: [4711])
+        patched.setattr("acode_tui.ops.backup.restore.holders", lambda database: [4711])
+        patched.setattr("acode_tui.storage.sqlite.files.locks.holders", lambda database: [4711])
         with pytest.raises(TransactionError, match="pid 4711"):
             await scene.restore(dry_run=True)
     await scene.restore()
@@ -270,7 +270,7 @@ async def test_a_cancelled_restore_changes_nothing(scene: Scene, monkeypatch: py
     async def restore() -> None:
         await scene.restore(told=lambda what, done, of: copying.set())
 
-    monkeypatch.setattr("acode_tui.ops.restore._BLOCK_BYTES", 16)
+    monkeypatch.setattr("acode_tui.ops.backup.restore._BLOCK_BYTES", 16)
     running = asyncio.create_task(restore())
     await copying.wait()
     running.cancel()

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from acode_tui.ops.restore import restore_backup
-from acode_tui.storage.sqlite.backup_files import Backup
+from acode_tui.ops.backup.restore import restore_backup
+from acode_tui.storage.sqlite.files.backup_catalog import Backup
 from tests.pg import Database
 from tests.sync.equality import rows_here, rows_there
 from tests.sync.fake_time import FakeTime

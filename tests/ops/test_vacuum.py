@@ -11,10 +11,10 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError, TransactionError
-from acode_tui.ops.vacuum import Vacuumed, vacuum_file
+from acode_tui.ops.backup.vacuum import Vacuumed, vacuum_file
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.storage.sqlite import vacuum
-from acode_tui.storage.sqlite.soundness import check_file
+from acode_tui.storage.sqlite.files import vacuum
+from acode_tui.storage.sqlite.files.check import check_file
 from acode_tui.workspace import open_workspace
 from tests.storage.sqlite.parts import contents, foreign
 from tests.storage.sqlite.runs import make_run
@@ -132,7 +132,7 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
 
     with monkeypatch.context() as patched:
         patched.setattr(vacuum, "_LOOK_OPCODES", 100)
-        patched.setattr("acode_tui.ops.vacuum.vacuum", stalling)
+        patched.setattr("acode_tui.ops.backup.vacuum.vacuum", stalling)
         packing = asyncio.create_task(pack(database))
         await asyncio.to_thread(rewriting.wait, 20)
         packing.cancel()

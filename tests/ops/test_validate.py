@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acode_tui.domain.errors import SyncError
-from acode_tui.ops import validate
-from acode_tui.ops.validate import Mismatch, compare, differences
+from acode_tui.ops.recovery import validate
+from acode_tui.ops.recovery.validate import Mismatch, compare, differences
 from acode_tui.storage.ports import RowChecksums
 from acode_tui.workspace import Workspace
 from tests.pg import Database

@@ -17,7 +17,7 @@ from acode_tui.domain.errors import TransactionError
 from acode_tui.recorder import channel as channels
 from acode_tui.recorder.rows import CallRow
 from acode_tui.recorder.writes import Writes
-from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
+from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from tests.recorder.conftest import Recorded, states
 
 

@@ -19,7 +19,7 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.keys import idempotency_key
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
-from acode_tui.storage.postgres.apply import ApplyRow
+from acode_tui.storage.delivery_protocol import ApplyRow
 
 T0 = datetime(2026, 1, 5, 18, 23, 45, 123456, tzinfo=UTC)
 E = TypeVar("E", bound=Entity)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from acode_tui.storage.postgres import delivery
+from acode_tui.storage.postgres import apply_batch as delivery
 from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import opened
 

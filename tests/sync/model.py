@@ -17,12 +17,14 @@ from acode_tui.domain.ids import new_id
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState, WorkState
 from acode_tui.domain.times import format_time
+from acode_tui.storage.delivery_protocol import ApplyReply, ApplyResult, ApplyRow
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict
-from acode_tui.storage.postgres.apply import ApplyReply, ApplyResult, ApplyRow
 from acode_tui.storage.postgres.settle import RemoteRow, settle
-from acode_tui.storage.sqlite import adoption, delivery, entity_writes
-from acode_tui.storage.sqlite.delivery import ClaimedRecord
+from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.sync import adopt as adoption
+from acode_tui.storage.sqlite.sync import claim as delivery
+from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
 from acode_tui.sync import conflict as rules
 from tests.sync.fake_time import NOON
 from tests.sync.histories import FIELD, Chronicle, Said, Sync

@@ -9,10 +9,12 @@ import pytest
 
 from acode_tui import ArtifactType, SessionState
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.postgres.apply import ApplyRow
+from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.storage.sqlite import delivery, entity_writes, upkeep
-from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.sync import claim as delivery
+from acode_tui.storage.sqlite.sync import retention as upkeep
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from acode_tui.sync.batch import MAX_BATCH_BYTES
 from acode_tui.workspace import Workspace
 from tests.pg import Database

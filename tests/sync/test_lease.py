@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import SyncError
-from acode_tui.storage.sqlite.lease import LeaseLostError
-from acode_tui.storage.sqlite.sync_journal import Shown, SyncJournal
+from acode_tui.storage.sqlite.sync.journal import Shown, SyncJournal
+from acode_tui.storage.sqlite.sync.lease import LeaseLostError
 from acode_tui.sync.ports import SyncReport, SyncState
 from acode_tui.workspace import Workspace
 from tests.pg import Database

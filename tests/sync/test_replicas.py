@@ -17,10 +17,10 @@ from acode_tui.domain.errors import SyncError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.times import format_time
-from acode_tui.storage.postgres.apply import ApplyReply
-from acode_tui.storage.sqlite import entity_writes
-from acode_tui.storage.sqlite.delivery import ClaimedRecord
-from acode_tui.storage.sqlite.sync_journal import SyncJournal
+from acode_tui.storage.delivery_protocol import ApplyReply
+from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.equality import rows_here, rows_there

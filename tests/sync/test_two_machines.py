@@ -10,8 +10,8 @@ import pytest
 
 from acode_tui import SessionState
 from acode_tui.domain.times import format_time
-from acode_tui.storage.postgres.recovery import RecoverySource
-from acode_tui.storage.sqlite.adoption import adopt_pulled
+from acode_tui.storage.postgres.read_back import RecoverySource
+from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.conftest import LogLines

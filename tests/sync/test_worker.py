@@ -10,9 +10,9 @@ import pytest
 import acode_tui
 from acode_tui import SessionState
 from acode_tui.domain.errors import SyncError
-from acode_tui.sync import service
+from acode_tui.sync import worker as service
 from acode_tui.sync.ports import SyncState
-from acode_tui.sync.waking import Waking
+from acode_tui.sync.wake import Waking
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database

@@ -15,10 +15,10 @@ from textual.widgets import Input
 
 from acode_tui.config import IdentitySettings, Settings, TuiSettings
 from acode_tui.tui.app import Dashboard
-from acode_tui.tui.importing import Importer
-from acode_tui.tui.screens.main import MainScreen
-from acode_tui.tui.widgets.sessions.browser import SessionBrowser
-from acode_tui.tui.widgets.sessions.table import SessionTable
+from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.main.sessions_browser import SessionBrowser
+from acode_tui.tui.main.sessions_table import SessionTable
+from acode_tui.tui.transcript_import import Importer
 from tests.tui.fake import NOW, FakeWorkspace
 
 SETTINGS = Settings(
@@ -30,7 +30,7 @@ class NothingFound(Importer):
     """A machine without transcripts."""
 
     async def survey(self, workspace: Any) -> Any:
-        from acode_tui.tui.importing import Survey
+        from acode_tui.tui.transcript_import import Survey
 
         return Survey(())
 

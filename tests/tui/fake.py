@@ -16,7 +16,7 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError, SyncError
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
-from acode_tui.ops.export import ExportFormat, ExportProgress, ExportReport
+from acode_tui.ops.export.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
 from acode_tui.storage.cursors import SortKey, cursor_above, end_cursor
 from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
@@ -29,7 +29,7 @@ from acode_tui.storage.ports import (
     SessionFilter,
     SessionPage,
 )
-from acode_tui.storage.sqlite.backup_files import Backup
+from acode_tui.storage.sqlite.files.backup_catalog import Backup
 from acode_tui.sync.ports import SyncReport, SyncState, SyncStatus
 from tests.tui.recorded import (
     BACKUP,

@@ -26,8 +26,8 @@ from acode_tui.storage.ports import OutboxStats
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.demo import DemoDashboard
-from acode_tui.tui.screens.artifact import ArtifactScreen
-from acode_tui.tui.screens.log import LogScreen
+from acode_tui.tui.run.artifact import ArtifactScreen
+from acode_tui.tui.tools.log import LogScreen
 from tests.tui.driving import SETTINGS, over, shown, still, until, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeWorkspace, online, record
 from tests.tui.test_import_screen import Scripted

@@ -29,7 +29,7 @@ from acode_tui.storage.ports import (
     Conflict,
     OutboxRecord,
 )
-from acode_tui.storage.sqlite.backup_files import Backup
+from acode_tui.storage.sqlite.files.backup_catalog import Backup
 
 NOW = datetime(2026, 3, 14, 12, 4, 31, tzinfo=UTC)
 WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"

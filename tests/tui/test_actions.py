@@ -12,12 +12,12 @@ from textual.pilot import Pilot
 
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import TransactionError
-from acode_tui.ops.report import ReportFile
+from acode_tui.ops.export.report import ReportFile
 from acode_tui.storage.migrations.runner import TierMigrations
-from acode_tui.tui.screens.backup import BackupScreen
-from acode_tui.tui.screens.health import HealthScreen
-from acode_tui.tui.screens.log import LogScreen
-from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.dialogs.backup import BackupScreen
+from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.tools.health import HealthScreen
+from acode_tui.tui.tools.log import LogScreen
 from acode_tui.workspace import Workspace
 from tests.storage.runs import make_run
 from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed

@@ -20,12 +20,12 @@ from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui import bindings, warming
 from acode_tui.tui.app import Dashboard
-from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.dialogs.help import HelpScreen
+from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.opening import migrate_only, theme_keeper
 from acode_tui.tui.ports import MigrateOnly
-from acode_tui.tui.screens.help import HelpScreen
-from acode_tui.tui.screens.log import LogScreen
-from acode_tui.tui.styles import style_path
+from acode_tui.tui.style.paths import style_path
+from acode_tui.tui.tools.log import LogScreen
 from acode_tui.tui.widgets.keybar import KeyBar
 from tests.tui.driving import (
     SETTINGS,
@@ -394,8 +394,8 @@ def test_the_style_sheet_is_found_and_absolute() -> None:
 def test_starting_imports_no_highlighter_no_driver_and_no_other_screen() -> None:
     code = (
         "import sys, acode_tui.tui.app\n"
-        "heavy = ('pygments', 'asyncpg', 'structlog', 'watchfiles', 'acode_tui.ingest.service',"
-        " 'acode_tui.workspace', 'acode_tui.tui.screens.session', 'acode_tui.tui.screens.importing')\n"
+        "heavy = ('pygments', 'asyncpg', 'structlog', 'watchfiles', 'acode_tui.ingest.importer',"
+        " 'acode_tui.workspace', 'acode_tui.tui.run.screen', 'acode_tui.tui.dialogs.import_')\n"
         "print(*[name for name in heavy if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ import pytest
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
-from acode_tui.tui.themes import THEMES, colours, grounds
+from acode_tui.tui.style.themes import THEMES, colours, grounds
 
 TEXT, SIGN = 4.5, 3.0
 TEXTS = (

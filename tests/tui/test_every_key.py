@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 from acode_tui.config.settings import TuiSettings
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui.app import Dashboard
-from acode_tui.tui.screens.log import LogScreen
-from acode_tui.tui.widgets.pane import Pane
+from acode_tui.tui.main.pane import Pane
+from acode_tui.tui.tools.log import LogScreen
 from tests.tui.driving import SETTINGS, over, sessions, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace, conflict, fake_id, record
 from tests.tui.test_actions import exporting_slowly

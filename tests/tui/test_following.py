@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from acode_tui.config import Settings, TuiSettings
-from acode_tui.tui.screens.log import LogScreen
+from acode_tui.tui.tools.log import LogScreen
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS

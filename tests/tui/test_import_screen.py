@@ -14,9 +14,9 @@ import pytest
 from acode_tui.config import IngestSettings
 from acode_tui.ingest import FoundTranscript, ImportIssue, ImportProgress, ImportReport
 from acode_tui.storage.ports import TranscriptFile
-from acode_tui.tui.importing import Group, Importer, Pace, Survey, TranscriptImporter, group_by_agent
-from acode_tui.tui.screens.importing import ImportScreen
-from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.dialogs.import_ import ImportScreen
+from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.transcript_import import Group, Importer, Pace, Survey, TranscriptImporter, group_by_agent
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS

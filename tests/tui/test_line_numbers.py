@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui.layout import Layout
-from acode_tui.tui.screens.artifact import ArtifactScreen
+from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.widgets.text_view import MAX_WIDTH, TextView, _seen, flow
 from tests.tui.driving import over, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace, graph

@@ -11,13 +11,13 @@ from acode_tui.domain.errors import DatabaseConnectionError, DiskFullError
 from acode_tui.domain.states import STATE_ORDER, SessionState
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
-from acode_tui.tui import reading
 from acode_tui.tui.layout import Layout
-from acode_tui.tui.screens.main import MainScreen
+from acode_tui.tui.main import overview as reading
+from acode_tui.tui.main.pane import Pane
+from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.state import Space
 from acode_tui.tui.widgets.keyed_table import KeyedTable
-from acode_tui.tui.widgets.pane import Pane
-from acode_tui.tui.widgets.sessions.chips import StateChips
 from tests.tui.driving import (
     SETTINGS,
     browser,

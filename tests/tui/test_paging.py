@@ -8,10 +8,10 @@ import pytest
 
 from acode_tui.storage.cursors import end_cursor
 from acode_tui.storage.ports import SessionPage
-from acode_tui.tui.grouping import day, headings
 from acode_tui.tui.layout import Layout, load_layout, save_layout
-from acode_tui.tui.paging import FRONT, Anchor, Pages
-from acode_tui.tui.widgets.sessions.table import columns_for, session_row
+from acode_tui.tui.main.headings import day, headings
+from acode_tui.tui.main.paging import FRONT, Anchor, Pages
+from acode_tui.tui.main.sessions_table import columns_for, session_row
 from tests.tui.fake import NOW, summary
 
 

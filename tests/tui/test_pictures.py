@@ -10,19 +10,19 @@ from rich.style import Style
 from textual.screen import Screen
 from textual.strip import Strip
 
-import acode_tui.tui.screens
+import acode_tui.tui
 from tests.tui.pictures import SIZES, SNAPSHOTS, THEMES, themes_that_differ
 from tests.tui.svg import Look, picture
 
 HEAD = re.compile(r'<svg [^>]*data-screen="(\w+)"')
-NOT_SHOWN = {"BrowsingScreen", "JobDialog", "RecordsScreen", "SavingDialog"}
+NOT_SHOWN = {"BrowsingScreen", "Doors", "JobDialog", "LiveScreen", "RecordsScreen", "SavingDialog"}
 """What screens have in common, and what is none by itself."""
 
 
 def screens() -> set[str]:
     """Every screen of the dashboard."""
     found = set()
-    for module in pkgutil.iter_modules(acode_tui.tui.screens.__path__, "acode_tui.tui.screens."):
+    for module in pkgutil.walk_packages(acode_tui.tui.__path__, "acode_tui.tui."):
         for each in vars(importlib.import_module(module.name)).values():
             if isinstance(each, type) and issubclass(each, Screen) and each.__module__ == module.name:
                 found.add(each.__name__)

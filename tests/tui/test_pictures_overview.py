@@ -13,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError, TransactionError
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
-from acode_tui.tui import reading
+from acode_tui.tui.main import overview as reading
 from acode_tui.tui.state import Space
 from tests.tui.driving import dashboard, over, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeStore, FakeWorkspace, conflict, online, summary

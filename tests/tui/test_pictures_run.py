@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from acode_tui.tui.screens.artifact import ArtifactScreen
+from acode_tui.tui.run.artifact import ArtifactScreen
 from tests.tui.driving import over, until_listed
 from tests.tui.fake import FakeWorkspace, fake_id, online
 from tests.tui.pictures import RESTING, picturing

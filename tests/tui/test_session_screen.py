@@ -14,11 +14,11 @@ from textual.pilot import Pilot
 
 from acode_tui.domain.entities import ToolCall, ToolCallGraph
 from acode_tui.domain.states import ArtifactType, SessionState
-from acode_tui.tui.screens.artifact import ArtifactScreen
-from acode_tui.tui.screens.saving import file_name
-from acode_tui.tui.screens.session import SessionScreen
-from acode_tui.tui.widgets.artifact_table import ArtifactTable
-from acode_tui.tui.widgets.run_tree import RunTree
+from acode_tui.tui.dialogs.save import file_name
+from acode_tui.tui.run.artifact import ArtifactScreen
+from acode_tui.tui.run.artifact_table import ArtifactTable
+from acode_tui.tui.run.screen import SessionScreen
+from acode_tui.tui.run.tree import RunTree
 from acode_tui.tui.widgets.text_view import TextView
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock

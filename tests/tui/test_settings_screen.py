@@ -7,9 +7,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from acode_tui.config import Origin, keys, load
+from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.preferences import Preference, place_path, put, read
-from acode_tui.tui.screens.main import MainScreen
-from acode_tui.tui.screens.settings import SettingsScreen, SettingTable
+from acode_tui.tui.tools.settings import SettingsScreen, SettingTable
 from tests.tui.driving import over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace
 

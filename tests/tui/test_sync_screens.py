@@ -13,9 +13,9 @@ from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
-from acode_tui.tui.screens.conflicts import ConflictsScreen
-from acode_tui.tui.screens.main import MainScreen
-from acode_tui.tui.screens.retries import RetriesScreen
+from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.records.conflicts import ConflictsScreen
+from acode_tui.tui.records.retries import RetriesScreen
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from acode_tui.tui.widgets.outbox_pane import OutboxPane
 from tests.tui.driving import main_screen, over, shown, toasts, until, until_listed

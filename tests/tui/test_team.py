@@ -15,8 +15,8 @@ from acode_tui.domain.errors import DatabaseConnectionError, SyncError
 from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.storage.ports import SessionPage
 from acode_tui.tui.app import Dashboard
-from acode_tui.tui.screens.artifact import ArtifactScreen
-from acode_tui.tui.screens.session import SessionScreen
+from acode_tui.tui.run.artifact import ArtifactScreen
+from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.pg import Database, Server

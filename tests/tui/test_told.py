@@ -4,8 +4,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from acode_tui.storage.postgres.faults import fault_of
-from acode_tui.tui.told import MAX_PAYLOAD_CHARS, entity_told, payload_told, refusal_told
+from acode_tui.storage.postgres.errors import fault_of
+from acode_tui.tui.records.record_text import MAX_PAYLOAD_CHARS, entity_told, payload_told, refusal_told
 
 
 def raw(**fields: object) -> msgspec.Raw:

@@ -18,7 +18,7 @@ from acode_tui.ops.lived import has_lived
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SchemaStatus
 from acode_tui.storage.sqlite.connection import has_content
-from acode_tui.storage.sqlite.faults import require_content
+from acode_tui.storage.sqlite.errors import require_content
 from acode_tui.storage.sqlite.vitals import FileVitals, library_version
 
 KEPT_SECONDS = 3.0

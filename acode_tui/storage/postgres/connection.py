@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 
 import asyncpg
 
-from acode_tui.config.postgres import PostgresTarget
+from acode_tui.config.postgres_address import PostgresTarget
+from acode_tui.storage.postgres.errors import as_error, fault_of
 from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
-from acode_tui.storage.postgres.faults import as_error, fault_of
 from acode_tui.storage.postgres.types import Connection
 
 APPLICATION_NAME = "acode-tui"

@@ -3,15 +3,15 @@
 from datetime import timedelta
 from time import perf_counter
 
-from acode_tui.config.postgres import PostgresTarget
+from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import SchemaMismatchError
+from acode_tui.storage.delivery_protocol import TargetFacts
 from acode_tui.storage.postgres import migrate
-from acode_tui.storage.postgres.apply import TargetFacts
 from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.connection import DRIVER_ERRORS, connect, deadline
+from acode_tui.storage.postgres.errors import fault_of
 from acode_tui.storage.postgres.fault import PostgresFault
-from acode_tui.storage.postgres.faults import fault_of
 from acode_tui.storage.postgres.types import Connection
 
 _LOOK = """

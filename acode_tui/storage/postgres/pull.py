@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.postgres.apply import Head, PullPage
+from acode_tui.storage.delivery_protocol import Head, PullPage
 from acode_tui.storage.postgres.identifiers import quoted_schema
 from acode_tui.storage.postgres.rows import entity_from_row, select_list
 from acode_tui.storage.postgres.types import Connection

@@ -6,11 +6,11 @@ Every text is put together from fixed parts and numbered placeholders; values tr
 from collections.abc import Iterator
 from typing import Any
 
-from acode_tui.domain.carriers import SQL_NAMES
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
+from acode_tui.domain.synthetic_calls import SQL_NAMES
 from acode_tui.domain.times import parse_time
 from acode_tui.storage.cursors import Place, check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage

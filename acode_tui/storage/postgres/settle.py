@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
-from acode_tui.storage.postgres.apply import ApplyRow, ConflictRules, Outcome
+from acode_tui.storage.delivery_protocol import ApplyRow, ConflictRules, Outcome
 
 
 class RemoteRow(NamedTuple):

@@ -11,7 +11,7 @@ from pathlib import Path
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_checkpointer
-from acode_tui.storage.sqlite.faults import translate
+from acode_tui.storage.sqlite.errors import translate
 
 log = get_logger("acode_tui.storage.sqlite")
 

@@ -25,7 +25,7 @@ from acode_tui.domain.errors import (
 )
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, concede, make_private_folder, tighten
 from acode_tui.logs import enabled, get_logger
-from acode_tui.storage.sqlite.faults import may_write, opening, require_whole_pages
+from acode_tui.storage.sqlite.errors import may_write, opening, require_whole_pages
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.times import format_time
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations, due, newest
-from acode_tui.storage.sqlite.faults import translate
+from acode_tui.storage.sqlite.errors import translate
 from acode_tui.storage.sqlite.locks import locked
 
 HISTORY = """

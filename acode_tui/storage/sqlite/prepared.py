@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from acode_tui.domain.entities import Entity, SessionGraph
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.entity_writes import prepared_records
-from acode_tui.storage.sqlite.rows import DUMP, Row
+from acode_tui.storage.sqlite.runs.row_writes import prepared_records
+from acode_tui.storage.sqlite.runs.rows import DUMP, Row
 
 PreparedRun: TypeAlias = Sequence[Any]
 """The values of the run's rows, a list for each kind in the order of ``TABLES``; and those of their outbox records, in

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader
-from acode_tui.storage.sqlite.faults import translated
+from acode_tui.storage.sqlite.errors import translated
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.storage.ports import SaveResult
-from acode_tui.storage.sqlite.graph_save import save_graph
-from acode_tui.storage.sqlite.run_state_reader import read_graph
+from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.writer import Writer
 
 Choose = Callable[[SessionGraph, SessionGraph], SessionGraph]

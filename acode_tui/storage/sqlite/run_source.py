@@ -10,9 +10,9 @@ import msgspec
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import AcodeError, ExportError
 from acode_tui.domain.schema import TABLES
-from acode_tui.storage.sqlite.faults import translated
-from acode_tui.storage.sqlite.run_file import INFO
-from acode_tui.storage.sqlite.run_rows import walk
+from acode_tui.storage.sqlite.errors import translated
+from acode_tui.storage.sqlite.runs.export_file import INFO
+from acode_tui.storage.sqlite.runs.stream import walk
 
 SIGNATURE = b"SQLite format 3\x00"
 _IDS = "SELECT id FROM sessions WHERE typeof(id) = 'text' AND id > ? ORDER BY id LIMIT 500"

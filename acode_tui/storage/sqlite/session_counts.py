@@ -5,7 +5,7 @@ import sqlite3
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import decode_cursor
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.storage.sqlite.session_ranges import FIRST, LAST, Place, spans_by_state
+from acode_tui.storage.sqlite.sessions.ranges import FIRST, LAST, Place, spans_by_state
 
 COUNTED_PLACES = 200_000
 """Index entries that are looked at for a place in the list, from either end of it: some 40 ms."""

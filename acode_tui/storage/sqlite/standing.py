@@ -13,7 +13,7 @@ from acode_tui.domain.errors import AcodeError, IntegrityError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import connect_to, has_content
-from acode_tui.storage.sqlite.expected import lost_tables
+from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.migrate import plan
 
 _HAS_META = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'workspace_meta'"

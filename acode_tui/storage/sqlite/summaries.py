@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from acode_tui.domain.carriers import SQL_NAMES
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite import rows
+from acode_tui.domain.synthetic_calls import SQL_NAMES
+from acode_tui.storage.sqlite.runs import rows
 
 # Every count is a range of an index that covers it.
 _SUMMARIES = f"""

@@ -15,9 +15,11 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import ConflictCounts, OutboxStats, SchemaStatus
-from acode_tui.storage.sqlite import conflicts, delivery, inspection, outbox
-from acode_tui.storage.sqlite.expected import lost_tables
-from acode_tui.storage.sqlite.looking import look, looking, quick_check, write_lock_wait
+from acode_tui.storage.sqlite import inspection
+from acode_tui.storage.sqlite.files.expected_schema import lost_tables
+from acode_tui.storage.sqlite.files.inspect import look, looking, quick_check, write_lock_wait
+from acode_tui.storage.sqlite.sync import claim as delivery
+from acode_tui.storage.sqlite.sync import conflicts, outbox
 
 _LAST_FINISHED = "SELECT max(processed_at) FROM outbox WHERE processed_at IS NOT NULL"
 

@@ -28,7 +28,7 @@ from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, Transac
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection
-from acode_tui.storage.sqlite.faults import translate
+from acode_tui.storage.sqlite.errors import translate
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]

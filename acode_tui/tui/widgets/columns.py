@@ -8,8 +8,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from acode_tui.domain.display import cell_width
-from acode_tui.tui.palette import Colours, Role
-from acode_tui.tui.text import line
+from acode_tui.tui.style.palette import Colours, Role
+from acode_tui.tui.style.text import line
 
 PADDING = 2
 """Columns that the padding of one cell takes."""

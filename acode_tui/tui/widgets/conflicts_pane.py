@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from textual.content import Content
 
+from acode_tui.tui.main.pane import Mood, Pane
+from acode_tui.tui.records.record_text import entity_told
 from acode_tui.tui.state import Overview
-from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import ago, duration, number
-from acode_tui.tui.told import entity_told
-from acode_tui.tui.widgets.pane import Mood, Pane
+from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.times import ago, duration, number
 
 MANY = 10
 """Conflicts that nobody has looked at from which it looks bad: two machines go on writing over each other."""

@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from acode_tui.tui.bindings import PRIORITY
-from acode_tui.tui.live import LiveScreen
+from acode_tui.tui.live_screen import LiveScreen
 
 NARROW = 100
 """Below so many columns only what matters comes closer to make room; other keys stand well apart or not at all."""

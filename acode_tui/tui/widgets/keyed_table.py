@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from acode_tui.tui.bindings import TABLE
-from acode_tui.tui.palette import Colours
+from acode_tui.tui.style.palette import Colours
 from acode_tui.tui.widgets.columns import Cell, Column, Row, draw_heading, draw_row, draw_titles, widths
 
 __all__ = ["Cell", "Column", "KeyedTable", "Row"]

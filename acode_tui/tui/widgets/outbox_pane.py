@@ -5,12 +5,12 @@ from datetime import datetime
 from textual.content import Content
 
 from acode_tui.sync.ports import SyncState
-from acode_tui.tui.palette import CONTENT_STYLE, SYNC
+from acode_tui.tui.main.pane import Look, Mood, Pane
 from acode_tui.tui.standing import standing_told
 from acode_tui.tui.state import DashboardState, Overview
-from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import ago, countdown, number, short_number, span
-from acode_tui.tui.widgets.pane import Look, Mood, Pane
+from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
+from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.times import ago, countdown, number, short_number, span
 from acode_tui.tui.widgets.sparkline import sparkline
 
 _ON = (SyncState.IDLE, SyncState.SYNCING, SyncState.CONNECTING)

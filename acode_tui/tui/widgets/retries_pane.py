@@ -4,11 +4,11 @@ from datetime import datetime
 
 from textual.content import Content
 
+from acode_tui.tui.main.pane import Mood, Pane
+from acode_tui.tui.records.record_text import refusal_told
 from acode_tui.tui.state import Overview
-from acode_tui.tui.text import line, styled
-from acode_tui.tui.times import ago, countdown, number
-from acode_tui.tui.told import refusal_told
-from acode_tui.tui.widgets.pane import Mood, Pane
+from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.times import ago, countdown, number
 
 
 class RetriesPane(Pane):

@@ -4,7 +4,7 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.widget import Widget
 
-from acode_tui.tui.text import line, styled
+from acode_tui.tui.style.text import line, styled
 
 
 class TitleLine(Widget):

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from acode_tui.config.postgres import PostgresTarget
+from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.entities import Entity
-from acode_tui.storage.postgres.apply import ApplyReply, ApplyRow, Head
+from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, Head
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from tests.pg import Database

@@ -11,10 +11,10 @@ from acode_tui.domain.canonical import normal_form
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.postgres import delivery
-from acode_tui.storage.postgres.apply import ApplyReply
+from acode_tui.storage.delivery_protocol import ApplyReply
+from acode_tui.storage.postgres import apply_batch as delivery
+from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.fault import FaultKind, PostgresFault
-from acode_tui.storage.postgres.statements import ApplyStatements
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from acode_tui.sync.classify import Verdict, classify

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from acode_tui.config.postgres import PostgresTarget, resolve_postgres
+from acode_tui.config.postgres_address import PostgresTarget, resolve_postgres
 from acode_tui.config.settings import PostgresSettings
 from acode_tui.storage.postgres.migrate import migrate
 from acode_tui.storage.postgres.sync_target import SyncTarget

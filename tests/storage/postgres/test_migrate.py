@@ -10,9 +10,9 @@ import pytest
 
 from acode_tui.domain.errors import ConfigError, MigrationError, SchemaMismatchError
 from acode_tui.domain.schema import TABLES
+from acode_tui.storage.delivery_protocol import Head
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import make_migration
-from acode_tui.storage.postgres.apply import Head
 from acode_tui.storage.postgres.identifiers import quoted_role, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema, migrate, schema_version, target_version
 from acode_tui.storage.postgres.provisioning import provisioning_sql

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.entities import Session
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.postgres.apply import ApplyRow
+from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.postgres.settle import RemoteRow, settle
 from acode_tui.sync import conflict
 from tests.storage.runs import T0

@@ -13,13 +13,13 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.validation import Limits
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.checkpoints import Checkpoints
-from acode_tui.storage.sqlite.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, prepare_file
 from acode_tui.storage.sqlite.migrate import migrate
-from acode_tui.storage.sqlite.outbox import SqliteOutbox
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
-from acode_tui.storage.sqlite.transcripts import SqliteTranscriptLog
+from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
+from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
+from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
+from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync.backoff import record_delay
 from tests.clocks import TurnedClock

@@ -11,7 +11,7 @@ from acode_tui.domain.entities import Session
 from acode_tui.domain.errors import AmbiguousIdError, ConflictError, NotFoundError
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import Conflict
-from acode_tui.storage.sqlite.conflicts import insert_conflict
+from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import Parts, assert_sound, count, open_parts, rows
 from tests.storage.sqlite.runs import make_run

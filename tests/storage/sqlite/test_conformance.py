@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from acode_tui.domain.entities import SessionGraph
-from acode_tui.storage.sqlite.run_state_store import SqliteRunStateStore
+from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from tests.storage.conformance import ReaderConformance, Seed
 from tests.storage.sqlite.parts import Parts
 

@@ -21,13 +21,13 @@ from acode_tui.domain.errors import (
     IntegrityError,
     SchemaMismatchError,
 )
-from acode_tui.ops.vacuum import vacuum_file
-from acode_tui.storage.sqlite import faults
+from acode_tui.ops.backup.vacuum import vacuum_file
+from acode_tui.storage.sqlite import errors as faults
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
-from acode_tui.storage.sqlite.faults import opening_fault, require_content
-from acode_tui.storage.sqlite.looking import look, undone
-from acode_tui.storage.sqlite.snapshot import back_up_file
-from acode_tui.storage.sqlite.soundness import check_file
+from acode_tui.storage.sqlite.errors import opening_fault, require_content
+from acode_tui.storage.sqlite.files.backup_copy import back_up_file
+from acode_tui.storage.sqlite.files.check import check_file
+from acode_tui.storage.sqlite.files.inspect import look, undone
 from acode_tui.storage.sqlite.vitals import FileVitals
 from acode_tui.workspace import migration_plan, open_workspace
 from tests.clocks import NOON

@@ -11,7 +11,7 @@ import pytest
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, WorkState
 from acode_tui.storage.ports import Conflict, TranscriptFile
-from acode_tui.storage.sqlite.conflicts import insert_conflict
+from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 from tests.clocks import NOON
 from tests.storage.sqlite.faults import FaultPlan, inject
 from tests.storage.sqlite.parts import Parts, assert_sound, contents, open_parts

@@ -13,8 +13,8 @@ import pytest
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError, MigrationError, SchemaMismatchError, TransactionError
 from acode_tui.storage.migrations.runner import Migration, TierMigrations, make_migration, packaged
-from acode_tui.storage.sqlite import snapshot
 from acode_tui.storage.sqlite.connection import prepare_file
+from acode_tui.storage.sqlite.files import backup_copy as snapshot
 from acode_tui.storage.sqlite.migrate import migrate, plan, read_applied, statements
 from acode_tui.workspace import open_workspace
 from tests.storage.sqlite.parts import foreign, rows

@@ -21,10 +21,13 @@ from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.storage.cursors import SortKey, cursor_above, decode_cursor, encode_cursor
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite import session_counts, session_pages, session_ranges, session_search
-from acode_tui.storage.sqlite.graph_save import save_graph
+from acode_tui.storage.sqlite import session_counts
 from acode_tui.storage.sqlite.migrate import migrate
+from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.search import expression_of, words
+from acode_tui.storage.sqlite.sessions import pages as session_pages
+from acode_tui.storage.sqlite.sessions import ranges as session_ranges
+from acode_tui.storage.sqlite.sessions import search as session_search
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import Parts
 from tests.storage.sqlite.runs import make_run

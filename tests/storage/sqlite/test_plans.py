@@ -15,10 +15,12 @@ from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import encode_cursor
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.storage.sqlite import session_pages, session_ranges, session_search
 from acode_tui.storage.sqlite.migrate import migrate
-from acode_tui.storage.sqlite.outbox import PENDING
-from acode_tui.storage.sqlite.run_state_reader import read_graph
+from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.sessions import pages as session_pages
+from acode_tui.storage.sqlite.sessions import ranges as session_ranges
+from acode_tui.storage.sqlite.sessions import search as session_search
+from acode_tui.storage.sqlite.sync.outbox import PENDING
 from tests.clocks import NOON
 
 TABLES = "sessions|session_events|session_tasks|steps|tool_calls|artifacts|outbox"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import TransactionError
-from acode_tui.storage.sqlite import swap
-from acode_tui.storage.sqlite.exclusive import exclusive, share
+from acode_tui.storage.sqlite.files import replace as swap
+from acode_tui.storage.sqlite.files.locks import exclusive, share
 from acode_tui.workspace import Workspace, open_workspace
 from tests.conftest import PLAIN_SETTINGS
 

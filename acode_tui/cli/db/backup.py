@@ -1,0 +1,230 @@
+"""``db backup``: copies of the workspace's database: make, list, verify, delete, prune."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.loop import run_async
+from acode_tui.cli.output import Column, cell, plural, print_json, print_table, size
+from acode_tui.cli.progress import WorkLine
+from acode_tui.cli.usage import examples, force_option, json_option
+
+if TYPE_CHECKING:
+    from acode_tui.storage.ports import Check
+    from acode_tui.storage.sqlite.files.backup_catalog import Backup, Incomplete
+
+
+@click.group(
+    "backup",
+    invoke_without_command=True,
+    epilog=examples(
+        "acode-tui db backup",
+        "acode-tui db backup list",
+        "acode-tui db backup verify --all",
+        "acode-tui db backup --json",
+    ),
+)
+@json_option
+@click.pass_context
+def group(context: click.Context, as_json: bool) -> None:
+    """Copy the workspace's database while everything goes on; without a command, make a backup.
+
+    The oldest ones beyond `backup.max_backups` go once the new one is there.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    invocation = context.ensure_object(Invocation)
+
+    made = run_async(_create(invocation))
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{made.name}: {size(made.size_bytes)}, {plural(made.counts.get('sessions', 0), 'session')}")
+    click.echo(f"put it back with `acode-tui db restore {made.name}`", err=True)
+
+
+async def _create(invocation: Invocation) -> "Backup":
+    """Does not open the workspace: what is copied is the file as it is, whatever its schema."""
+    from acode_tui.domain.clock import system_clock
+    from acode_tui.ops.backup.create import create_backup
+    from acode_tui.ops.lived import has_lived
+
+    settings = invocation.settings
+    invocation.start_log()
+    with WorkLine() as line:
+        return await create_backup(
+            settings.persistence.sqlite.resolve(invocation.root),
+            backup_folder(invocation),
+            now=system_clock(),
+            keep=settings.backup.max_backups,
+            progress=lambda done, total: line.show("copying", done, total),
+            has_lived=has_lived(invocation.root, settings),
+        )
+
+
+def backup_folder(invocation: Invocation) -> Path:
+    """Where this workspace's backups are."""
+    from acode_tui.config import resolve_path
+
+    return resolve_path(invocation.root, invocation.settings.backup.directory)
+
+
+@group.command("list", epilog=examples("acode-tui db backup list", "acode-tui db backup list --json"))
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, as_json: bool) -> None:
+    """List the backups, newest first. Does not need the database."""
+    from acode_tui.storage.sqlite.files.backup_catalog import read_backups
+
+    folder = backup_folder(invocation)
+    backups, incomplete = read_backups(folder)
+    if as_json:
+        print_json({"backups": backups, "incomplete": incomplete})
+        return
+    if backups:
+        print_backups(backups)
+    elif not incomplete:
+        click.echo(f"no backups in {cell(folder)}; make one with `acode-tui db backup`", err=True)
+    for each in incomplete:
+        click.echo(f"{cell(each.name)}: not a whole backup: {cell(each.reason)}", err=True)
+
+
+@group.command(
+    "verify",
+    epilog=examples("acode-tui db backup verify", "acode-tui db backup verify acode_backup_20260105_182345 --json"),
+)
+@click.argument("name", metavar="[NAME]", default="latest")
+@click.option("--all", "every", is_flag=True, help="All of them.")
+@click.option("--deep", is_flag=True, help="Look up every index entry of a large backup too, as a restore does.")
+@json_option
+@pass_invocation
+def verify(invocation: Invocation, name: str, every: bool, deep: bool, as_json: bool) -> int:
+    """Check a backup, the newest one if none is named: manifest, size, hash, integrity. Exits 1 if one is not sound."""
+    from acode_tui.storage.sqlite.files.backup_catalog import find_backup, read_backups
+
+    folder = backup_folder(invocation)
+    wanted: list[Backup | Incomplete] = []
+    if every:
+        backups, incomplete = read_backups(folder)
+        wanted += [*backups, *incomplete]
+        if not wanted:
+            click.echo(f"no backups in {cell(folder)}; make one with `acode-tui db backup`", err=True)
+    else:
+        wanted.append(find_backup(folder, name))
+    results = [(each, _verify(each, deep=deep)) for each in wanted]
+    sound = all(finding.ok for _, findings in results for finding in findings)
+    if as_json:
+        described = [_verified(each, findings) for each, findings in results]
+        print_json({"ok": sound, "backups": described} if every else described[0])
+        return 0 if sound else FAULT
+    for each, findings in results:
+        click.echo(cell(each.name))
+        rows = [("ok" if finding.ok else "BAD", finding.name, finding.description) for finding in findings]
+        print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
+    return 0 if sound else FAULT
+
+
+def _verify(backup: "Backup | Incomplete", *, deep: bool) -> "tuple[Check, ...]":
+    from acode_tui.ops.backup.create import verify_backup
+
+    async def run() -> "tuple[Check, ...]":
+        with WorkLine() as line:
+            return await verify_backup(
+                backup, deep=deep, progress=lambda done, total: line.show("verifying", done, total)
+            )
+
+    return run_async(run())
+
+
+def _verified(backup: "Backup | Incomplete", findings: "tuple[Check, ...]") -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "ok": all(finding.ok for finding in findings),
+        **msgspec.to_builtins(backup),
+        "checks": msgspec.to_builtins(findings),
+    }
+
+
+@group.command("delete", epilog=examples("acode-tui db backup delete acode_backup_20260105_182345"))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@force_option
+@json_option
+@pass_invocation
+def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Delete backups for good."""
+    from acode_tui.ops.backup import create as ops
+    from acode_tui.storage.sqlite.files.backup_catalog import Backup, find_backup
+
+    folder = backup_folder(invocation)
+    found = {each.name: each for each in (find_backup(folder, name) for name in names)}
+    whole = [each for each in found.values() if isinstance(each, Backup)]
+    others = [each for each in found.values() if not isinstance(each, Backup)]
+    if others:
+        raise click.ClickException(
+            f"ACODE-DB-007: {others[0].name} is not a whole backup: {others[0].reason}; nothing was deleted; "
+            "take the file away by hand if you do not need it"
+        )
+    if not force:
+        print_backups(whole, err=True)
+        click.confirm(f"Delete {plural(len(whole), 'backup')} for good?", abort=True, err=True)
+    ops.delete(folder, whole)
+    if as_json:
+        print_json({"deleted": whole})
+    else:
+        click.echo(f"{plural(len(whole), 'backup')} deleted")
+
+
+@group.command("prune", epilog=examples("acode-tui db backup prune --dry-run", "acode-tui db backup prune --keep 3"))
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N", help="How many stay; `backup.max_backups` if not given."
+)
+@click.option("--dry-run", is_flag=True, help="Say which would go, and touch nothing.")
+@force_option
+@json_option
+@pass_invocation
+def prune(invocation: Invocation, keep: int | None, dry_run: bool, force: bool, as_json: bool) -> None:
+    """Delete all but the newest backups."""
+    from acode_tui.ops.backup import create as ops
+
+    folder = backup_folder(invocation)
+    most = invocation.settings.backup.max_backups if keep is None else keep
+    gone, kept = ops.prune(folder, keep=most, dry_run=True)
+    if not dry_run and gone:
+        if not force:
+            print_backups(gone, err=True)
+            click.confirm(f"Delete {plural(len(gone), 'backup')} for good?", abort=True, err=True)
+        gone, kept = ops.prune(folder, keep=most)
+    if as_json:
+        print_json({"deleted": gone, "kept": kept, "dryRun": dry_run})
+        return
+    if dry_run and gone:
+        print_backups(gone)
+    click.echo(f"{plural(len(gone), 'backup')} {'would be ' if dry_run else ''}deleted, {len(kept):,} kept")
+
+
+def print_backups(backups: "tuple[Backup, ...] | list[Backup]", *, err: bool = False) -> None:
+    """A table of backups."""
+    from acode_tui.domain.times import parse_time
+
+    rows = [
+        (
+            each.name,
+            parse_time(each.created_at),
+            each.schema_version,
+            size(each.size_bytes),
+            each.counts.get("sessions"),
+        )
+        for each in backups
+    ]
+    columns = (
+        Column("name"),
+        Column("made"),
+        Column("schema"),
+        Column("size", align="right"),
+        Column("sessions", align="right"),
+    )
+    print_table(columns, rows, err=err)

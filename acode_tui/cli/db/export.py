@@ -1,0 +1,206 @@
+"""``db export`` and ``db import``: runs as files, and back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import plural, print_json, size
+from acode_tui.cli.usage import examples, json_option
+from acode_tui.domain.display import clean
+from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
+
+if TYPE_CHECKING:
+    from acode_tui.ops.export.export import ExportFormat, ExportReport
+    from acode_tui.ops.export.import_ import ImportedRuns
+    from acode_tui.workspace import Workspace
+
+_FORMATS = ("json", "csv", "sqlite", "markdown", "html")
+_MOST_ISSUES = 20
+_NOUNS = (
+    ("sessions", "session"),
+    ("session_tasks", "task"),
+    ("steps", "step"),
+    ("tool_calls", "tool call"),
+    ("artifacts", "artifact"),
+    ("session_events", "event"),
+)
+
+
+@click.command(
+    "export",
+    epilog=examples(
+        "acode-tui db export --format json",
+        "acode-tui db export --format csv --output ~/runs --session 0190d6a1 --session 0190d6a2",
+        "acode-tui db export --format html --session 0190d6a1 --output run.html",
+        "acode-tui db export --format sqlite --no-redact --json",
+    ),
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(_FORMATS),
+    default="json",
+    show_default=True,
+    help="One JSON document, a folder of CSV files, a SQLite database, or one session as a page to read.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Where to; a folder for csv. Default: a new name in .agent/exports.",
+)
+@click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session; may be repeated.")
+@click.option(
+    "--redact/--no-redact",
+    default=None,
+    help="Take out what looks like a secret, an e-mail address or a home path. Default: export.redact, which is on.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be exported and taken out; write nothing.")
+@click.option("--force", is_flag=True, help="Replace an export that is there.")
+@json_option
+@pass_invocation
+def export(
+    invocation: Invocation,
+    format_: str,
+    output: Path | None,
+    sessions: tuple[str, ...],
+    redact: bool | None,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write runs to a file of their own, without secrets."""
+    from acode_tui.cli.progress import ExportLine
+    from acode_tui.ops.export_request import ExportRequest
+
+    if output is not None and str(output) == "-":
+        # Elsewhere that means standard output; here it would be a file that is hard to get rid of.
+        raise click.UsageError("--output -: an export is a file, or a folder, of its own; name it")
+
+    request = ExportRequest(
+        format=cast("ExportFormat", format_),
+        path=None if output is None else output.expanduser().absolute(),
+        sessions=sessions,
+        redact=redact,
+        overwrite=force,
+        dry_run=dry_run,
+    )
+
+    async def work(workspace: "Workspace") -> "ExportReport":
+        with ExportLine() as line:
+            return await workspace.export(request, progress=line.show)
+
+    if dry_run and not _is_current(invocation):
+        raise DatabaseConnectionError(
+            f"there is no database in {invocation.root}", hint="nothing could be exported from here"
+        )
+    report = invocation.with_workspace(work)
+    if as_json:
+        print_json(report)
+    else:
+        _print_export(report)
+
+
+def _is_current(invocation: Invocation) -> bool:
+    """Whether there is a workspace that a dry run may open: opening makes one, and brings an older one up to date.
+
+    Raises SchemaMismatchError where migrations are pending.
+    """
+    from acode_tui.cli.loop import run_async
+    from acode_tui.workspace import file_plan
+
+    planned = run_async(file_plan(invocation.root, invocation.settings))
+    if planned.from_version is not None and planned.pending:
+        raise SchemaMismatchError(
+            f"{plural(len(planned.pending), 'migration')} pending, and a dry run applies none",
+            hint="run `acode-tui db migrate` first",
+        )
+    return planned.from_version is not None
+
+
+def _print_export(report: "ExportReport") -> None:
+    held = ", ".join(plural(report.counts[table], noun) for table, noun in _NOUNS if report.counts[table])
+    if report.dry_run:
+        click.echo(f"would write {clean(report.path)}: {held or 'no sessions'}")
+    else:
+        click.echo(f"{clean(report.path)}: {held or 'no sessions'}, {size(report.size_bytes or 0)}")
+    if report.redacted:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.redactions.items())
+        verb = "would be taken out" if report.dry_run else "taken out"
+        click.echo(f"{verb}: {kinds}" if kinds else "no secrets were found")
+    else:
+        click.echo("secrets, if there are any, are in it: nothing was taken out", err=True)
+    if not report.counts["sessions"]:
+        click.echo("there is nothing to export yet; `acode-tui import --all` reads your agents' transcripts", err=True)
+
+
+@click.command(
+    "import",
+    epilog=examples(
+        "acode-tui db import runs.json --dry-run",
+        "acode-tui db import runs.json",
+        "acode-tui --workspace ~/copy db import .agent/backups/acode_backup_20260105_182345.db --json",
+    ),
+)
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@click.option(
+    "--force", is_flag=True, help="Let the export win over later rows here, a redacted one over what it was made from."
+)
+@json_option
+@pass_invocation
+def import_(invocation: Invocation, path: Path, dry_run: bool, force: bool, as_json: bool) -> int:
+    """Bring the runs of an export back in.
+
+    FILE is a JSON or SQLite export, a backup, or another workspace's database. What is here already is not written
+    again; of two versions of a row the later one stays. Transcripts of agents are read by `acode-tui import`.
+    """
+    from acode_tui.cli.progress import ExportLine
+
+    async def work(workspace: "Workspace") -> "ImportedRuns":
+        with ExportLine() as line:
+            return await workspace.import_export(path.expanduser(), force=force, dry_run=dry_run, progress=line.show)
+
+    is_new = dry_run and not _is_current(invocation)
+    report = invocation.with_empty_workspace(work) if is_new else invocation.with_workspace(work)
+    if as_json:
+        print_json(report)
+    else:
+        _print_import(report)
+    return 0 if report.ok else FAULT
+
+
+def _print_import(report: "ImportedRuns") -> None:
+    if report.errors:
+        click.echo(
+            f"error: ACODE-EXPORT-001: {clean(report.path)}: nothing was written; the file is not sound", err=True
+        )
+        for issue in report.errors[:_MOST_ISSUES]:
+            where = " ".join(
+                part
+                for part in (
+                    f"line {issue.line}:" if issue.line else "",
+                    f"session {issue.session_id}:" if issue.session_id else "",
+                    f"{issue.field}" if issue.field and not issue.message.startswith(issue.field) else "",
+                )
+                if part
+            )
+            click.echo(clean(f"{where} {issue.message}".strip()), err=True)
+        if len(report.errors) > _MOST_ISSUES:
+            click.echo(f"and {len(report.errors) - _MOST_ISSUES:,} more; --json has them", err=True)
+        return
+    held = ", ".join(plural(report.counts[table], noun) for table, noun in _NOUNS if report.counts[table])
+    verb = "would be" if report.dry_run else "were"
+    click.echo(
+        f"{held or 'no sessions'}; {plural(sum(report.inserted.values()), 'row')} {verb} added, "
+        f"{plural(sum(report.updated.values()), 'row')} changed, {report.unchanged:,} as they are"
+    )
+    if report.refused:
+        click.echo(
+            f"{plural(len(report.refused), 'session')} left alone: the export is redacted, and what is here is not; "
+            "--force overwrites it",
+            err=True,
+        )

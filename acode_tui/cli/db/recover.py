@@ -1,0 +1,103 @@
+"""``db recover``: the workspace file made anew from the team's database."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import cell, plural, print_fields, print_json
+from acode_tui.cli.progress import RebuildLine
+from acode_tui.cli.usage import examples, json_option
+
+if TYPE_CHECKING:
+    from acode_tui.ops.recovery.recover import Recovery, RecoveryPlan
+
+
+@click.command(
+    "recover",
+    epilog=examples(
+        "acode-tui db recover --from postgres --dry-run",
+        "acode-tui db recover --from postgres",
+        "acode-tui db recover --from postgres --workspace-id 0190d6a1 --json",
+    ),
+)
+@click.option("--from", "source", type=click.Choice(["postgres"]), required=True, help="Where the runs are read from.")
+@click.option(
+    "--workspace-id",
+    metavar="ID",
+    help="Which of the server's workspaces, by a unique beginning. Default: the one that this folder held.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and touch nothing.")
+@click.option("--force", is_flag=True, help="Replace a sound file without asking. It is kept beside the new one.")
+@json_option
+@pass_invocation
+def command(
+    invocation: Invocation, source: str, workspace_id: str | None, dry_run: bool, force: bool, as_json: bool
+) -> None:
+    """Make the workspace's database anew from the team's PostgreSQL, when it is damaged or lost.
+
+    The new file is compared with the server row by row before it takes the old one's place; the old one is kept as
+    workspace.db.corrupted-TIME. What was never sent is lost. Interrupted, run it again.
+    """
+    from acode_tui.cli.loop import run_async
+    from acode_tui.ops.recovery import recover
+
+    settings = invocation.settings
+    if dry_run:
+        planned = run_async(recover.plan_recovery(invocation.root, settings, workspace_id=workspace_id))
+        if as_json:
+            print_json(planned)
+        else:
+            _print_plan(planned)
+        return
+    invocation.start_log()
+
+    def confirmed(plan: "RecoveryPlan") -> bool:
+        if force or not sys.stdin.isatty():
+            return force
+        _print_plan(plan, err=True)
+        return click.confirm("The file is sound. Replace it all the same?", err=True)
+
+    async def run() -> "Recovery":
+        with RebuildLine() as line:
+            return await recover.recover(
+                invocation.root, settings, workspace_id=workspace_id, confirm=confirmed, progress=line.show
+            )
+
+    done = run_async(run())
+    if as_json:
+        print_json(done)
+    else:
+        _print_done(done)
+
+
+def _print_plan(plan: "RecoveryPlan", *, err: bool = False) -> None:
+    found = plan.file if not plan.reason else f"{plan.file}: {plan.reason}"
+    unsent = f"{plural(plan.unsent, 'record')}, which would be lost" if plan.unsent else "nothing"
+    if plan.unsent is None:
+        unsent = "unknown" if plan.file == "damaged" else "-"
+    print_fields(
+        [
+            ("workspace", plan.workspace_id),
+            ("file", plan.path),
+            ("  state", found),
+            ("  unsent", unsent),
+            *((f"  {table}", f"{count:,} on the server") for table, count in plan.counts.items()),
+        ],
+        err=err,
+    )
+
+
+def _print_done(done: "Recovery") -> None:
+    rows = sum(done.counts.values())
+    rate = rows / done.duration_seconds if done.duration_seconds else 0.0
+    click.echo(
+        f"recovered {plural(rows, 'row')} of {plural(done.counts['sessions'], 'session')} "
+        f"in {done.duration_seconds:.1f} s ({rate:,.0f}/s); all {done.compared:,} match the team's database"
+    )
+    click.echo(f"workspace {done.workspace_id} is in {cell(done.path)}", err=True)
+    if done.kept_as is not None:
+        click.echo(f"the old file is kept as {cell(done.kept_as)}; remove it when nothing is missed", err=True)
+    if done.unsent:
+        click.echo(f"{plural(done.unsent, 'record')} that had not been sent are only in the old file", err=True)

@@ -1,0 +1,108 @@
+"""``db restore``: put a backup in the place of the workspace's database."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from acode_tui.cli.db.backup import backup_folder
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.loop import run_async
+from acode_tui.cli.output import cell, local_time, plural, print_json, size
+from acode_tui.cli.progress import WorkLine
+from acode_tui.cli.usage import examples, force_option, json_option
+
+if TYPE_CHECKING:
+    from acode_tui.ops.backup.restore import Restored
+    from acode_tui.storage.sqlite.files.backup_catalog import Backup
+
+
+@click.command(
+    "restore",
+    epilog=examples(
+        "acode-tui db backup list",
+        "acode-tui db restore latest --dry-run",
+        "acode-tui db restore acode_backup_20260105_182345",
+    ),
+)
+@click.argument("name", metavar="NAME")
+@click.option("--dry-run", is_flag=True, help="Check everything, and touch nothing.")
+@force_option
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for others to close the workspace.",
+)
+@json_option
+@pass_invocation
+def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait: float, as_json: bool) -> None:
+    """Put the backup NAME in the place of the workspace's database.
+
+    NAME may be the beginning of a name, a path, or `latest`. The backup is checked first, and the present database
+    becomes a backup itself. Nobody else may have the workspace open.
+    """
+    from acode_tui.domain.errors import IntegrityError
+    from acode_tui.storage.sqlite.files.backup_catalog import Backup, find_backup
+
+    found = find_backup(backup_folder(invocation), name)
+    if not isinstance(found, Backup):
+        raise IntegrityError(
+            f"the backup {found.name} cannot be restored: {found.reason}",
+            hint="take another one: `acode-tui db backup list`; nothing was changed",
+        )
+    database = invocation.settings.persistence.sqlite.resolve(invocation.root)
+    if not dry_run and not force:
+        made = local_time(_time(found.created_at))
+        click.echo(f"{cell(found.name)}: made {made}, {plural(found.counts.get('sessions', 0), 'session')}", err=True)
+        click.confirm(f"Put it in the place of {cell(database)}?", abort=True, err=True)
+    invocation.start_log()
+    done = run_async(_restore(invocation, found, database, dry_run=dry_run, wait_seconds=wait))
+    if as_json:
+        print_json(done)
+        return
+    _say(invocation, done)
+
+
+async def _restore(
+    invocation: Invocation, backup: "Backup", database: Path, *, dry_run: bool, wait_seconds: float
+) -> "Restored":
+    from acode_tui.domain.clock import system_clock
+    from acode_tui.ops.backup.restore import restore_backup
+
+    with WorkLine() as line:
+        return await restore_backup(
+            database,
+            backup,
+            backup_folder(invocation),
+            now=system_clock(),
+            keep=invocation.settings.backup.max_backups,
+            wait_seconds=wait_seconds,
+            dry_run=dry_run,
+            told=line.show,
+        )
+
+
+def _say(invocation: Invocation, done: "Restored") -> None:
+    sessions = plural(done.counts.get("sessions", 0), "session")
+    verb = "could be restored" if done.dry_run else "restored"
+    click.echo(f"{cell(done.name)}: {verb}, {size(done.size_bytes)}, {sessions}, schema {cell(done.schema_version)}")
+    if done.safety_backup:
+        click.echo(f"what was there before is the backup {cell(done.safety_backup)}")
+    if done.kept_as:
+        click.echo(f"what was there before was no sound workspace, and is kept as {cell(done.kept_as)}")
+    if done.replaced_workspace_id and done.workspace_id and done.replaced_workspace_id != done.workspace_id:
+        click.echo("note: this backup is of another workspace than the one that was here", err=True)
+    if not done.dry_run and invocation.settings.persistence.postgres.enabled:
+        click.echo(
+            "what the team's database has since then comes back with the next sync: `acode-tui db sync now`", err=True
+        )
+
+
+def _time(text: str) -> "datetime":
+    from acode_tui.domain.times import parse_time
+
+    return parse_time(text)

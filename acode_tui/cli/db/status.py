@@ -1,0 +1,257 @@
+"""``db``: the databases themselves: schema, state, soundness."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acode_tui.cli.db import backup, conflicts, drill, outbox, restore, sync, vacuum
+from acode_tui.cli.db import check as checking
+from acode_tui.cli.db import export as exporting
+from acode_tui.cli.db import recover as recovering
+from acode_tui.cli.faults import FAULT
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
+from acode_tui.cli.progress import CountLine
+from acode_tui.cli.usage import examples, json_option
+from acode_tui.config import PostgresTarget, resolve_postgres
+from acode_tui.sync.ports import SyncState
+
+if TYPE_CHECKING:
+    from acode_tui.ops.recovery.validate import Validation
+    from acode_tui.storage.migrations.runner import TierMigrations
+    from acode_tui.workspace import Workspace
+
+_MOST_MISMATCHES = 20
+
+
+@click.group("db", epilog=examples("acode-tui db status"))
+def command() -> None:
+    """Look after the workspace's database and the outbox."""
+
+
+command.add_command(outbox.group)
+command.add_command(conflicts.group)
+command.add_command(sync.group)
+command.add_command(checking.command)
+command.add_command(recovering.command)
+command.add_command(drill.command)
+command.add_command(backup.group)
+command.add_command(restore.command)
+command.add_command(vacuum.command)
+command.add_command(exporting.export)
+command.add_command(exporting.import_)
+
+
+@command.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))
+@json_option
+@pass_invocation
+def status(invocation: Invocation, as_json: bool) -> None:
+    """Show both databases, the outbox, conflicts and the sync at a glance."""
+    found, address, reason = invocation.with_workspace(lambda workspace: _status(invocation, workspace))
+    if as_json:
+        print_json(found)
+        return
+    sqlite, postgres, queue = found["sqlite"], found["postgres"], found["outbox"]
+    settled, sync = found["conflicts"], found["sync"]
+    print_fields(
+        [
+            ("sqlite", sqlite["path"]),
+            ("  schema", f"{sqlite['schemaVersion']} (this program: {sqlite['targetVersion']})"),
+            ("  size", f"{size(sqlite['sizeBytes'])}, journal {sqlite['journalMode']}"),
+            ("  sessions", f"{plural(sqlite['sessions'], 'session')}, last change {cell(sqlite['lastModified'])}"),
+            ("postgres", f"{postgres['state']}  {address}".rstrip()),
+            *([("  reason", reason)] if reason else []),
+            ("outbox", f"{queue['pending']:,} pending, {queue['retrying']:,} retrying, {queue['failed']:,} failed"),
+            ("  oldest", queue["oldestPendingAt"]),
+            ("conflicts", f"{settled['total']:,} total, {settled['unreviewed']:,} to review"),
+            ("sync", sync["state"]),
+            ("  last", sync["lastSyncAt"]),
+            ("  next", sync["nextAttemptAt"]),
+        ]
+    )
+
+
+async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[str, Any], str, str]:
+    """What the JSON holds; ``host:port/database``; why the sync does not work if it does not."""
+    facts = await workspace.database_facts()
+    queue = await workspace.outbox.stats()
+    counts = await workspace.conflicts.counts()
+    sync = await workspace.sync.probe()
+    target = resolve_postgres(workspace.settings.persistence.postgres, invocation.environ)
+    known = target if isinstance(target, PostgresTarget) else None
+    found = {
+        "sqlite": {
+            "path": facts.path,
+            "sizeBytes": facts.size_bytes,
+            "schemaVersion": facts.schema_version,
+            "targetVersion": facts.target_version,
+            "journalMode": facts.journal_mode,
+            "sessions": facts.sessions,
+            "lastModified": facts.last_modified,
+        },
+        "postgres": {
+            # Without a worker the sync is stopped; the server may well answer.
+            "state": SyncState.IDLE if sync.state == "stopped" and sync.latency_ms is not None else sync.state,
+            "host": known.host if known else None,
+            "database": known.database if known else None,
+            "schemaVersion": sync.schema_version,
+            "latencyMs": sync.latency_ms,
+            "clockOffsetMs": sync.clock_offset_ms,
+        },
+        "outbox": {
+            "pending": queue.pending,
+            "oldestPendingAt": queue.oldest_pending_at,
+            "retrying": queue.retrying,
+            "failed": queue.failed,
+        },
+        "conflicts": {"total": counts.total, "unreviewed": counts.unreviewed},
+        "sync": {
+            "state": sync.state,
+            "holder": sync.holder,
+            "lastSyncAt": sync.last_sync_at,
+            "nextAttemptAt": sync.next_attempt_at,
+        },
+    }
+    return found, known.display if known else "", "; ".join(filter(None, (sync.reason, sync.hint)))
+
+
+@command.group(
+    "migrate",
+    invoke_without_command=True,
+    epilog=examples("acode-tui db migrate --dry-run", "acode-tui db migrate", "acode-tui db migrate status --json"),
+)
+@click.option("--dry-run", is_flag=True, help="Print the SQL that would run, and touch nothing.")
+@json_option
+@click.pass_context
+def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
+    """Bring the schema up to date. A backup is made first."""
+    if context.invoked_subcommand is not None:
+        return
+    invocation = context.ensure_object(Invocation)
+    if dry_run:
+        planned = _plan(invocation)
+        if as_json:
+            _print_tiers(planned, as_json=True)
+        else:
+            for tier in planned:
+                _print_sql(tier)
+        return
+
+    async def migrated(workspace: "Workspace") -> "tuple[TierMigrations, ...]":
+        return await workspace.migrate()
+
+    _print_tiers(invocation.with_workspace(migrated, auto_migrate=True), as_json=as_json)
+
+
+@migrate.command("status", epilog=examples("acode-tui db migrate status"))
+@json_option
+@pass_invocation
+def migrate_status(invocation: Invocation, as_json: bool) -> None:
+    """Show which migrations are pending. Touches nothing."""
+    _print_tiers(_plan(invocation), as_json=as_json)
+
+
+def _plan(invocation: Invocation) -> "tuple[TierMigrations, ...]":
+    from acode_tui.cli.loop import run_async
+    from acode_tui.workspace import migration_plan
+
+    return run_async(migration_plan(invocation.root, invocation.settings))
+
+
+def _print_tiers(tiers: "Sequence[TierMigrations]", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"tiers": [_tier(tier) for tier in tiers]})
+        return
+    for tier in tiers:
+        for done in tier.applied:
+            click.echo(f"{tier.tier}: applied {done.version} {done.description} ({done.duration_ms} ms)")
+        if tier.pending:
+            click.echo(
+                f"{tier.tier}: schema {cell(tier.from_version)}, {plural(len(tier.pending), 'migration')} pending: "
+                f"{', '.join(tier.pending)}; run `acode-tui db migrate`"
+            )
+        else:
+            click.echo(f"{tier.tier}: schema {cell(tier.to_version)}, nothing pending")
+
+
+def _tier(tier: "TierMigrations") -> dict[str, Any]:
+    applied = [
+        {"version": done.version, "description": done.description, "durationMs": done.duration_ms}
+        for done in tier.applied
+    ]
+    return {
+        "tier": tier.tier,
+        "from": tier.from_version,
+        "to": tier.to_version,
+        "applied": applied,
+        "pending": tier.pending,
+    }
+
+
+def _print_sql(planned: "TierMigrations") -> None:
+    from acode_tui.storage.migrations.runner import packaged
+
+    if not planned.pending:
+        click.echo(f"-- {planned.tier}: schema {cell(planned.to_version)}, nothing pending")
+    for migration in packaged(planned.tier):
+        if migration.version in planned.pending:
+            click.echo(f"-- {planned.tier} {migration.version}: {migration.description}\n{migration.sql}")
+
+
+@command.command(
+    "schema",
+    epilog=examples("acode-tui db schema --dialect postgres --role agents | psql shop", "acode-tui db schema"),
+)
+@click.option(
+    "--dialect",
+    type=click.Choice(["sqlite", "postgres"]),
+    default="sqlite",
+    show_default=True,
+    help="Which database's SQL.",
+)
+@click.option("--role", metavar="NAME", help="With postgres: grant this role what the sync needs, and no more.")
+@pass_invocation
+def schema(invocation: Invocation, dialect: str, role: str | None) -> None:
+    """Print the SQL that makes the tables. Nothing is run."""
+    if dialect == "sqlite":
+        if role is not None:
+            raise click.UsageError("--role goes with --dialect postgres")
+        from acode_tui.storage.migrations.runner import packaged
+
+        click.echo("\n".join(migration.sql for migration in packaged("sqlite")))
+        return
+    from acode_tui.storage.postgres.provisioning import provisioning_sql
+
+    click.echo(provisioning_sql(invocation.settings.persistence.postgres.schema, role))
+
+
+@command.command(
+    "validate", epilog=examples("acode-tui db validate", "acode-tui db validate --compare-checksums --json")
+)
+@click.option("--compare-checksums", is_flag=True, help="Compare row by row (what it does in any case).")
+@json_option
+@pass_invocation
+def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> int:
+    """Compare every row here with the team's database. Exits 1 where they differ; changes nothing."""
+
+    async def compare(workspace: "Workspace") -> "Validation":
+        with CountLine("sessions compared") as line:
+            return await workspace.validate(progress=line.show)
+
+    found = invocation.with_workspace(compare)
+    unlisted = found.mismatched_rows - len(found.mismatched)
+    if as_json:
+        print_json({"compared": found.compared, "matching": found.matching, "mismatched": found.mismatched})
+        if unlisted:
+            click.echo(f"{unlisted:,} more rows differ", err=True)
+    else:
+        click.echo(f"{found.matching:,} of {plural(found.compared, 'session')} match")
+        if found.mismatched:
+            shown = found.mismatched[:_MOST_MISMATCHES]
+            rows = [(each.table, each.id, each.session_id, each.finding) for each in shown]
+            print_table((Column("table"), Column("id"), Column("session"), Column("finding", flexible=True)), rows)
+            if found.mismatched_rows > len(shown):
+                click.echo(f"and {found.mismatched_rows - len(shown):,} more; --json names them", err=True)
+            click.echo("what still waits in the outbox differs until it is sent: `acode-tui db sync now`", err=True)
+    return FAULT if found.mismatched else 0

@@ -1,0 +1,52 @@
+"""``db vacuum``: give the disk back what the workspace's database no longer uses."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.loop import run_async
+from acode_tui.cli.output import print_json, size
+from acode_tui.cli.progress import NoteLine
+from acode_tui.cli.usage import examples, json_option
+
+if TYPE_CHECKING:
+    from acode_tui.ops.backup.vacuum import Vacuumed
+
+
+@click.command(
+    "vacuum", epilog=examples("acode-tui db vacuum --dry-run", "acode-tui db vacuum", "acode-tui db vacuum --json")
+)
+@click.option("--dry-run", is_flag=True, help="Say what it would give back, and touch nothing.")
+@json_option
+@pass_invocation
+def command(invocation: Invocation, dry_run: bool, as_json: bool) -> None:
+    """Rewrite the workspace's database without its gaps, and give their space back to the disk.
+
+    Reading goes on meanwhile, writing waits. It needs the size of the database twice, for a while.
+    """
+    done = run_async(_vacuum(invocation, dry_run=dry_run))
+    if as_json:
+        print_json(done)
+        return
+    before, after = size(done.before_bytes), size(done.after_bytes)
+    if dry_run:
+        click.echo(f"{before} now, {after} of it in use: a vacuum gives back the rest")
+    else:
+        click.echo(f"{before} before, {after} now")
+
+
+async def _vacuum(invocation: Invocation, *, dry_run: bool) -> "Vacuumed":
+    from acode_tui.ops.backup.vacuum import vacuum_file
+    from acode_tui.ops.lived import has_lived
+
+    sqlite = invocation.settings.persistence.sqlite
+    invocation.start_log()
+    with NoteLine("vacuum") as line:
+        return await vacuum_file(
+            sqlite.resolve(invocation.root),
+            timeout_seconds=sqlite.timeout_seconds,
+            dry_run=dry_run,
+            told=line.show,
+            has_lived=has_lived(invocation.root, invocation.settings),
+        )

@@ -1,0 +1,1 @@
+"""Secrets in text: patterns, redaction, anonymous reports. Pure."""

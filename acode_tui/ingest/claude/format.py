@@ -1,0 +1,89 @@
+"""Claude Code transcripts: one JSONL file a session, subagents in files of their own."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from acode_tui.ingest.claude.reader import ClaudeReader
+from acode_tui.ingest.claude.records import ProgressLine, Record
+from acode_tui.ingest.reading import read_records
+from acode_tui.ingest.records import LineDecoder
+from acode_tui.ingest.registry import Parsed, ReadContext
+
+NAME = "claude-code"
+
+_TYPES = frozenset(
+    {
+        "user",
+        "assistant",
+        "system",
+        "progress",
+        "summary",
+        "queue-operation",
+        "file-history-snapshot",
+        "attachment",
+        "custom-title",
+        "ai-title",
+        "permission-mode",
+        "mode",
+        "pr-link",
+        "last-prompt",
+    }
+)
+_FLAT_TYPES = frozenset({"summary", "file-history-snapshot", "custom-title", "ai-title", "permission-mode", "mode"})
+_PATH = re.compile(r"/\.claude/|/projects/[^/]+/[^/]+\.jsonl$|/subagents/")
+_PROGRESS = b'"type":"progress"'
+_PROGRESS_WITHIN = 600
+"""Bytes at the beginning of a line in which its type stands, if it is written as agents write it."""
+
+
+class _ClaudeDecoder(LineDecoder[Record | ProgressLine]):
+    """Reads progress as what it is, where a line looks like it, at a third of the price of any record."""
+
+    def __init__(self) -> None:
+        super().__init__(Record)
+        self._progress = msgspec.json.Decoder(ProgressLine).decode
+
+    def decode(self, line: bytes) -> Record | ProgressLine | None:
+        if line.find(_PROGRESS, 0, _PROGRESS_WITHIN) >= 0:
+            try:
+                found = self._progress(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return super().decode(line)
+            if found.type == "progress":
+                return found
+        return super().decode(line)
+
+
+_decoder = _ClaudeDecoder()
+
+
+class ClaudeCode:
+    """The format as the registry knows it."""
+
+    name = NAME
+
+    def recognises(self, records: Sequence[Mapping[str, Any]]) -> bool:
+        for record in records:
+            kind = record.get("type")
+            if not isinstance(kind, str) or kind not in _TYPES or "payload" in record:
+                continue
+            if kind in _FLAT_TYPES or "sessionId" in record or "uuid" in record or "parentUuid" in record:
+                return True
+            if kind in ("user", "assistant") and isinstance(record.get("message"), dict):
+                return True
+        return False
+
+    def hints(self, path: Path) -> bool:
+        return _PATH.search(path.as_posix()) is not None and path.suffix == ".jsonl"
+
+    def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
+        configured = environ.get("CLAUDE_CONFIG_DIR", "").strip()
+        return [(Path(configured) if configured else home / ".claude") / "projects"]
+
+    def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
+        reader = ClaudeReader(context)
+        return reader.finish(*read_records(lines, _decoder, reader.take))

@@ -1,0 +1,49 @@
+"""Codex rollouts: one JSONL file a session, each line ``{timestamp, type, payload}``."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from acode_tui.ingest.codex.reader import CodexReader
+from acode_tui.ingest.codex.records import Line
+from acode_tui.ingest.reading import read_records
+from acode_tui.ingest.records import LineDecoder
+from acode_tui.ingest.registry import Parsed, ReadContext
+
+NAME = "codex"
+
+_WRAPPED = frozenset({"session_meta", "turn_context", "response_item", "event_msg", "compacted", "world_state"})
+_BARE = frozenset({"message", "reasoning", "function_call", "function_call_output", "local_shell_call"})
+_PATH = re.compile(r"/\.codex/|/rollout-[^/]*\.jsonl$")
+_decoder = LineDecoder(Line)
+
+
+class Codex:
+    """The format as the registry knows it."""
+
+    name = NAME
+
+    def recognises(self, records: Sequence[Mapping[str, Any]]) -> bool:
+        for index, record in enumerate(records):
+            kind = record.get("type")
+            if kind in _WRAPPED and isinstance(record.get("payload"), dict):
+                return True
+            if isinstance(kind, str) and kind in _BARE and "sessionId" not in record:
+                return True
+            bare_meta = kind is None and {"id", "timestamp"} <= record.keys()
+            if index == 0 and bare_meta and ("instructions" in record or "git" in record):
+                return True
+        return False
+
+    def hints(self, path: Path) -> bool:
+        return _PATH.search(path.as_posix()) is not None
+
+    def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
+        configured = environ.get("CODEX_HOME", "").strip()
+        base = Path(configured) if configured else home / ".codex"
+        return [base / "sessions", base / "archived_sessions"]
+
+    def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
+        reader = CodexReader(context)
+        return reader.finish(*read_records(lines, _decoder, reader.take))

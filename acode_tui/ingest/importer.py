@@ -1,0 +1,249 @@
+"""Importing: which files changed, reading them off the event loop, and storing several in each transaction.
+
+Between transactions the import can be cancelled or killed: what was stored stays together with its cursors, and the
+next import goes on from there.
+"""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest.cursor import FileStat, cursor_key, unchanged
+from acode_tui.ingest.discover import FoundTranscript
+from acode_tui.ingest.file_reader import FileReader
+from acode_tui.ingest.group_reader import FileDue, FileRead, GroupReader, in_groups
+from acode_tui.ingest.parallel import GroupSource, worthwhile
+from acode_tui.ingest.peek import reading_order
+from acode_tui.ingest.ready import Ready
+from acode_tui.ingest.registry import MAX_REPORTED, Counts, format_named
+from acode_tui.ingest.state import decode_state, is_current, is_open
+from acode_tui.ingest.usage import Claims
+from acode_tui.ingest.wire import Settings
+from acode_tui.storage.ports import TranscriptFile, TranscriptLog
+
+MOST_WAITING = 2
+"""Commits that may be on their way to the disk while more is read; two that wait are made one."""
+
+_Readable: TypeAlias = tuple[Path, TranscriptFile, FileRead]
+"""A file that was read: its path, its cursor, and the rest."""
+
+
+class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Something that could not be read. ``line`` counts from 1; None where the whole file is meant."""
+
+    file: str
+    line: int | None = None
+    message: str
+
+
+class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Handed out after every commit, and once before the first. Bytes are those of files to be read."""
+
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    current: str = ""
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an import did. Counts are of the files read this time; ``unchanged`` files were not read again.
+
+    ``written`` is the number of rows inserted or updated.
+    """
+
+    files: int = 0
+    sessions: int = 0
+    tasks: int = 0
+    steps: int = 0
+    tool_calls: int = 0
+    artifacts: int = 0
+    unchanged: int = 0
+    skipped_lines: int = 0
+    written: int = 0
+    errors: tuple[ImportIssue, ...] = ()
+
+
+ProgressCallback = Callable[[ImportProgress], None]
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.unchanged = 0
+        self.skipped = 0
+        self.written = 0
+        self.issues: list[ImportIssue] = []
+
+    def issue(self, path: Path, message: str, line: int | None = None) -> None:
+        self.issues.append(ImportIssue(file=cursor_key(path), line=line, message=message))
+
+    def report(self, files: int) -> ImportReport:
+        return ImportReport(
+            files=files,
+            sessions=self.counts.sessions,
+            tasks=self.counts.tasks,
+            steps=self.counts.steps,
+            tool_calls=self.counts.tool_calls,
+            artifacts=self.counts.artifacts,
+            unchanged=self.unchanged,
+            skipped_lines=self.skipped,
+            written=self.written,
+            # By file and line: commits may end in another order than their files were read in.
+            errors=tuple(sorted(self.issues, key=lambda issue: (issue.file, issue.line or sys.maxsize))),
+        )
+
+
+async def import_transcripts(
+    log: TranscriptLog,
+    found: Sequence[FoundTranscript],
+    *,
+    workspace_id: str,
+    user_id: str | None = None,
+    limits: Limits | None = None,
+    format: str | None = None,
+    progress: ProgressCallback | None = None,
+    wall: WallClock = system_clock,
+) -> ImportReport:
+    """Bring the workspace to what the found files hold now. A second import of the same files writes nothing.
+
+    ``format`` reads every file as that one, whatever it looks like. Raises IngestError for an unknown format, and
+    what storage raises; a file that cannot be read is an issue in the report and stops nothing.
+    """
+    if format is not None:
+        format_named(format)
+    return await _Import(log, found, workspace_id, user_id, limits or Limits(), format, progress, wall()).run()
+
+
+class _Import:
+    def __init__(
+        self,
+        log: TranscriptLog,
+        found: Sequence[FoundTranscript],
+        workspace_id: str,
+        user_id: str | None,
+        limits: Limits,
+        format: str | None,
+        progress: ProgressCallback | None,
+        now: datetime,
+    ) -> None:
+        self._log = log
+        self._found = found
+        self._format = format
+        self._progress = progress
+        self._reader = FileReader(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
+        self._claims = Claims()
+        settings = Settings(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
+        self._source = GroupSource(GroupReader(self._reader, log.prepare, self._claims), self._claims, settings)
+        self._tally = _Tally()
+        self._done = 0
+        self._bytes_done = 0
+        self._bytes_total = 0
+
+    async def run(self) -> ImportReport:
+        storing: deque[asyncio.Task[None]] = deque()
+        try:
+            known = await self._log.known()
+            due = await asyncio.to_thread(self._choose, known)
+            self._bytes_total = sum(file.size for file in due)
+            self._done = len(self._found) - len(due)
+            self._tell()
+            groups = list(in_groups(due))
+            ready = Ready(self._bytes_total)
+            for index, group in enumerate(groups):
+                ready.add(group, await asyncio.to_thread(self._source.read, groups, index))
+                if ready.is_enough:
+                    storing.append(asyncio.create_task(self._finish(*ready.take())))
+                while storing and (storing[0].done() or len(storing) > MOST_WAITING):
+                    await storing.popleft()
+            while storing:
+                await storing.popleft()
+        finally:
+            self._source.stop()
+            for task in storing:
+                task.cancel()
+            await asyncio.gather(*storing, return_exceptions=True)
+            if self._source.is_apart:
+                await asyncio.to_thread(self._source.close)
+        return self._tally.report(len(self._found))
+
+    async def _finish(self, group: Sequence[FileDue], files: Sequence[FileRead]) -> None:
+        readable = []
+        for due, file in zip(group, files, strict=True):
+            if file.cursor is None:
+                self._tally.issue(due.path, file.problem)
+            else:
+                readable.append((due.path, file.cursor, file))
+        await self._store(readable)
+        self._done += len(group)
+        self._bytes_done += sum(file.size for file in group)
+        self._tell(str(group[-1].path))
+
+    def _choose(self, known: dict[str, TranscriptFile]) -> list[FileDue]:
+        """The files to read, in reading order. An unchanged file costs the stat that found it."""
+        due = []
+        for item in self._found:
+            if item.problem is not None:
+                self._tally.issue(item.path, item.problem)
+                continue
+            cursor = known.get(cursor_key(item.path))
+            now = FileStat(item.inode, item.size, item.mtime_ns)
+            if cursor is not None and unchanged(cursor, now, self._format):
+                aged = is_open(cursor.state) and not self._reader.is_fresh(item.mtime_ns)
+                if not aged and is_current(cursor.state):
+                    self._tally.unchanged += 1
+                    continue
+            due.append(FileDue(item.path, item.size, cursor))
+        if worthwhile(due, self._log.prepare):
+            self._source.start_process()
+        if due:
+            for cursor in known.values():
+                state = decode_state(cursor.state)
+                self._claims.note(state.session, state.claimed)
+        return sorted(due, key=lambda file: reading_order(file.path)) if len(due) > 1 else due
+
+    async def _store(self, readable: Sequence[_Readable]) -> None:
+        if not readable:
+            return
+        try:
+            results = await self._log.save_many([(cursor, file.runs) for _, cursor, file in readable])
+        except ValidationError as error:
+            if len(readable) == 1:
+                self._tally.issue(readable[0][0], error.message)
+                return
+            # One file's content is refused: the others are stored without it.
+            for item in readable:
+                await self._store([item])
+            return
+        for (path, _, file), result in zip(readable, results, strict=True):
+            self._count(path, file, result.written)
+
+    def _count(self, path: Path, file: FileRead, written: int) -> None:
+        self._tally.counts.add(file.counts)
+        self._tally.skipped += file.skipped.count
+        self._tally.written += written
+        for line, why in file.skipped.named:
+            self._tally.issue(path, why, line)
+        if file.skipped.count > MAX_REPORTED:
+            self._tally.issue(path, f"{file.skipped.count - MAX_REPORTED} more lines were skipped")
+
+    def _tell(self, current: str = "") -> None:
+        if self._progress is not None:
+            self._progress(
+                ImportProgress(
+                    files_done=self._done,
+                    files_total=len(self._found),
+                    bytes_done=self._bytes_done,
+                    bytes_total=self._bytes_total,
+                    current=current,
+                )
+            )

@@ -1,0 +1,1 @@
+"""Backup, restore and vacuum of a workspace file."""

@@ -1,0 +1,52 @@
+"""Packing a workspace file: what it would give back, and doing it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from acode_tui.logs import get_logger
+from acode_tui.ops.cancellable_thread import Check, in_thread, on_the_loop
+from acode_tui.storage.sqlite.files.vacuum import measure, size_with_wal, vacuum
+
+log = get_logger("acode_tui.ops")
+
+
+class Vacuumed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Sizes with the WAL. In a dry run ``after_bytes`` is what rows and indexes use: at most so much would be left."""
+
+    before_bytes: int
+    after_bytes: int
+    dry_run: bool
+
+
+async def vacuum_file(
+    database: Path,
+    *,
+    timeout_seconds: float,
+    dry_run: bool = False,
+    told: Callable[[str], None] | None = None,
+    has_lived: bool = False,
+) -> Vacuumed:
+    """Pack the file while readers go on and writers wait. ``told`` is called on the loop.
+
+    Raises AcodeError, IntegrityError for an empty file where a workspace ``has_lived``, and changes nothing then,
+    nor when it is cancelled.
+    """
+    tell = on_the_loop(told) or _silent
+
+    def work(check: Check) -> Vacuumed:
+        if dry_run:
+            room = measure(database, seconds=timeout_seconds, go_on=check, has_lived=has_lived)
+            return Vacuumed(before_bytes=room.total, after_bytes=min(room.used, room.total), dry_run=True)
+        before = vacuum(database, timeout_seconds=timeout_seconds, go_on=check, told=tell, has_lived=has_lived)
+        return Vacuumed(before_bytes=before.total, after_bytes=size_with_wal(database), dry_run=False)
+
+    done = await in_thread(work)
+    if not dry_run:
+        log.info("database.vacuumed", before=done.before_bytes, after=done.after_bytes)
+    return done
+
+
+def _silent(what: str) -> None:
+    """Nobody wants to know."""

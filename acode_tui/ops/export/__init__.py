@@ -1,0 +1,1 @@
+"""Exports and reports of runs, and importing an export."""

@@ -1,0 +1,301 @@
+"""Runs as files: JSON, CSV, SQLite, or one run as a page to read. Whole or not at all, redacted unless told otherwise.
+
+Each run is one snapshot, and is written while it is read, in the reader's thread; memory does not grow with what there
+is to export. A run that is written to meanwhile is in the export as it was at one moment.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import IO, Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from acode_tui.domain.entities import Entity
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.times import format_time
+from acode_tui.ops.export.csv import MEMBERS, CsvFolder
+from acode_tui.ops.export.destination import (
+    CSV_LOG,
+    log_path,
+    new_file,
+    new_folder,
+    require_free,
+    size_of,
+    write_log,
+)
+from acode_tui.ops.export.html import render_html
+from acode_tui.ops.export.json import FORMAT_VERSION, About, JsonFile
+from acode_tui.ops.export.markdown import render_markdown
+from acode_tui.ops.export.redact import RowRedaction
+from acode_tui.ops.export.report import ReportFile
+from acode_tui.storage.ports import RunRows
+from acode_tui.storage.sqlite.runs.export_file import RunFile
+
+ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html"]
+FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite", "markdown", "html")
+REPORTS: frozenset[str] = frozenset({"markdown", "html"})
+"""Formats that hold one run, to be read by a person."""
+
+_PAGE = 500
+_ROWS_A_REPORT = 200
+_SECONDS_A_REPORT = 0.1
+"""A report comes after so many rows, or after so long: a few rows may hold a lot."""
+
+
+class ExportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was exported, and where to. ``counts`` are rows a table; ``redactions`` finds by kind.
+
+    ``size_bytes`` is None where nothing was written.
+    """
+
+    path: str
+    format: ExportFormat
+    redacted: bool
+    counts: dict[str, int]
+    redactions: dict[str, int]
+    redaction_log: str | None
+    size_bytes: int | None
+    dry_run: bool
+    duration_seconds: float
+
+
+class ExportProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an export is; ``rows_total`` is known where sessions were named."""
+
+    sessions_done: int
+    sessions_total: int
+    rows: int
+    rows_total: int | None = None
+
+
+class Sink(Protocol):
+    """Something that rows are written into, in the order of ``RunRows.walk``."""
+
+    def add(self, entity: Entity) -> None: ...
+
+    def close(self, counts: dict[str, int]) -> None: ...
+
+    def abandon(self) -> None: ...
+
+
+class _Nowhere:
+    """What a dry run writes into."""
+
+    def add(self, entity: Entity) -> None:
+        pass
+
+    def close(self, counts: dict[str, int]) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export says of where it comes from."""
+
+    workspace_id: str
+    schema_version: str | None
+    program_version: str
+
+
+Progress = Callable[[ExportProgress], None]
+
+
+async def export_runs(
+    runs: RunRows,
+    format: ExportFormat,
+    path: Path,
+    *,
+    origin: Origin,
+    sessions: Sequence[str] | None = None,
+    redaction: RowRedaction | None,
+    now: datetime,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write these sessions, by whole id, or all there are. ``progress`` is called in the loop's own thread.
+
+    Raises ExportError where ``path`` is taken, OSError where it cannot be written; nothing is left behind then, nor
+    where it is cancelled.
+    """
+    started = monotonic()
+    require_free(path, folder=format == "csv", overwrite=overwrite)
+    about = About(
+        created_at=format_time(now),
+        program_version=origin.program_version,
+        schema_version=origin.schema_version,
+        workspace_id=origin.workspace_id,
+        redacted=redaction is not None,
+    )
+    passage = _Passage(runs, redaction, progress)
+    log = None
+    if dry_run:
+        await passage.into(_Nowhere(), sessions)
+    else:
+        with _written(path, format, about, overwrite=overwrite) as written:
+            await passage.into(written.sink, sessions)
+            if redaction is not None:
+                write_log(written.log, _log(about, path, redaction))
+                log = written.log if format != "csv" else path / CSV_LOG
+    return ExportReport(
+        path=str(path),
+        format=format,
+        redacted=redaction is not None,
+        counts=passage.counts,
+        redactions=redaction.kinds if redaction is not None else {},
+        redaction_log=None if log is None else str(log),
+        size_bytes=None if dry_run else size_of(path),
+        dry_run=dry_run,
+        duration_seconds=round(monotonic() - started, 3),
+    )
+
+
+class _Written(NamedTuple):
+    """An export in the making: where rows go, and where its redaction log does."""
+
+    sink: Sink
+    log: Path
+
+
+@contextmanager
+def _written(path: Path, format: ExportFormat, about: About, *, overwrite: bool) -> Iterator[_Written]:
+    if format == "csv":
+        making = new_folder(path, overwrite=overwrite, members=MEMBERS)
+        with making as folder, _sink(CsvFolder(folder, about)) as sink:
+            yield _Written(sink, folder / CSV_LOG)
+        return
+    log = log_path(path)
+    had_log = log.exists()
+    try:
+        with new_file(path, overwrite=overwrite) as file, _sink(_in_file(file, format, about)) as sink:
+            yield _Written(sink, log)
+    except BaseException:
+        if not had_log:
+            log.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _sink(sink: Sink) -> Iterator[Sink]:
+    try:
+        yield sink
+    except BaseException:
+        sink.abandon()
+        raise
+
+
+def _in_file(file: IO[bytes], format: ExportFormat, about: About) -> Sink:
+    if format == "sqlite":
+        info = {name: str(value) for name, value in msgspec.to_builtins(about).items() if value is not None}
+        return RunFile(Path(file.name), info)
+    if format == "markdown":
+        return ReportFile(file, about, render_markdown)
+    if format == "html":
+        return ReportFile(file, about, render_html)
+    return JsonFile(file, about)
+
+
+def _log(about: About, path: Path, redaction: RowRedaction) -> dict[str, object]:
+    """How many secrets of which kind were taken from where; never what they were."""
+    kinds = redaction.kinds
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "createdAt": about.created_at,
+        "export": path.name,
+        "total": sum(kinds.values()),
+        "kinds": kinds,
+        "places": redaction.places,
+    }
+
+
+class _Stopped(Exception):
+    """The export was cancelled while a row was on its way."""
+
+
+class _Passage:
+    """The way of all rows from the store into a sink."""
+
+    def __init__(self, runs: RunRows, redaction: RowRedaction | None, progress: Progress | None) -> None:
+        self._runs = runs
+        self._redaction = redaction
+        self._progress = progress
+        self._stop = Event()
+        self._loop = asyncio.get_running_loop()
+        self._done = self._total = self._rows = 0
+        self._rows_total: int | None = None
+        self._reported = monotonic()
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows a table, every table named."""
+        return {table.name: self._counts[table.name] for table in TABLES.values()}
+
+    async def into(self, sink: Sink, sessions: Sequence[str] | None) -> None:
+        """Carry them all over, and close the sink."""
+        if sessions is not None:
+            chosen = tuple(dict.fromkeys(sessions))
+            self._total = len(chosen)
+            self._rows_total = sum([await self._runs.rows(each) for each in chosen])
+            await self._carry(chosen, sink)
+        else:
+            self._total = await self._runs.count()
+            after = ""
+            while ids := await self._runs.session_ids(after=after, limit=_PAGE):
+                await self._carry(ids, sink)
+                after = ids[-1]
+        await self._apart(asyncio.to_thread(sink.close, self.counts))
+
+    async def _carry(self, ids: Sequence[str], sink: Sink) -> None:
+        for each in ids:
+            await self._apart(self._runs.walk(each, lambda rows: self._consume(rows, sink)))
+            self._done += 1
+            self._report(self._rows)
+
+    async def _apart(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work in another thread. Cancelled, it is told to stop, and waited for: the sink is still in use."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._stop.set()
+            while not task.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
+            raise
+
+    def _consume(self, rows: Iterator[Entity], sink: Sink) -> None:
+        redact = self._redaction.row if self._redaction is not None else None
+        for entity in rows:
+            if self._stop.is_set():
+                raise _Stopped
+            sink.add(entity if redact is None else redact(entity))
+            self._counts[TABLES[entity.kind].name] += 1
+            self._rows += 1
+            if self._rows % _ROWS_A_REPORT == 0 or monotonic() - self._reported >= _SECONDS_A_REPORT:
+                self._reported = monotonic()
+                # The count goes along: by the time the loop is told, the thread may be hundreds of rows further.
+                self._loop.call_soon_threadsafe(self._report, self._rows)
+
+    def _report(self, rows: int) -> None:
+        if self._progress is not None:
+            total = self._rows_total
+            self._progress(
+                ExportProgress(
+                    sessions_done=self._done,
+                    sessions_total=max(self._total, self._done),
+                    rows=rows,
+                    # Somebody may have written to the run since its rows were counted.
+                    rows_total=None if total is None else max(total, rows),
+                )
+            )

@@ -1,0 +1,212 @@
+"""Reading an export back, run by run, however it is laid out and however large it is. A bad file is an ExportError or
+a row of issues, never anything else, and never takes longer than its length warrants."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.errors import AcodeError, ExportError, ValidationError
+from acode_tui.domain.graph_validation import validate_graph
+from acode_tui.domain.validation import Limits
+from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION
+from acode_tui.ops.export.merge_rules import counted_anew
+
+MOST_RUN_BYTES = 2**30
+"""Of one run's JSON."""
+_MOST_OUTSIDE = 2**20
+_CHUNK = 2**20
+_MOST_LEVELS = 1_000
+_BOM = b"\xef\xbb\xbf"
+
+# As far as the next bracket that is not in a string.
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]|"(?:[^"\\]|\\.)*+")*+([{}\[\]])', re.DOTALL)
+_SESSIONS = re.compile(rb'"sessions"\s*:\s*\[\Z')
+_BETWEEN = re.compile(rb"[\s,]*\{?\Z")
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for JSON that is none."""
+_PATH = re.compile(r"\s+-\s+at `(\$[^`]*)`")
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an export says of itself."""
+
+    format: str
+    format_version: int
+    redacted: bool
+    workspace_id: str | None = None
+    schema_version: str | None = None
+    counts: dict[str, int] = {}
+
+
+class Issue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is wrong with one run of an export: ``line`` is where it begins, ``field`` where in it the fault is."""
+
+    line: int
+    session_id: str | None
+    field: str | None
+    message: str
+
+
+class RawRun(NamedTuple):
+    """A run's JSON and the line that it begins on."""
+
+    line: int
+    data: bytes
+
+
+class JsonExport:
+    """A JSON export in a file. ``head`` is known once ``runs`` has been read to its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.head: Head | None = None
+
+    def runs(self) -> Iterator[RawRun]:
+        """Every run as it stands in the file. Raises OSError, and ExportError where that is no export or cut off."""
+        with self._path.open("rb") as file:
+            outside = bytearray()
+            yield from _Scan(file, outside).runs()
+        self.head = _head(bytes(outside))
+
+
+def graph_of(raw: RawRun, limits: Limits) -> SessionGraph | Issue:
+    """The run, whole and allowed, or what is wrong with it."""
+    try:
+        graph = counted_anew(msgspec.json.decode(raw.data, type=SessionGraph))
+        validate_graph(graph, limits)
+        for entity in graph.entities():
+            if getattr(entity, "content", b"") is None:
+                raise ValidationError("content", f"of artifact {entity.id} is missing")
+    except AcodeError as error:
+        field = error.field if isinstance(error, ValidationError) else None
+        return Issue(line=raw.line, session_id=_id_in(raw.data), field=field, message=error.message)
+    except msgspec.MsgspecError as error:
+        place = _PATH.search(str(error))
+        message = _PATH.sub("", str(error))
+        return Issue(
+            line=raw.line, session_id=_id_in(raw.data), field=place.group(1) if place else None, message=message
+        )
+    except UnicodeDecodeError:
+        return Issue(line=raw.line, session_id=None, field=None, message="has a text that is no UTF-8")
+    except RecursionError:
+        return Issue(line=raw.line, session_id=None, field=None, message="is nested too deeply")
+    return graph
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+def _id_in(data: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(data, type=_Id).id[:64]
+    except _UNREADABLE:
+        return None
+
+
+def _head(outside: bytes) -> Head:
+    try:
+        head = msgspec.json.decode(outside, type=Head)
+    except _UNREADABLE as error:
+        raise ExportError(f"is no export of acode-tui: {error}") from None
+    if head.format != FORMAT:
+        raise ExportError("is no export of acode-tui: its format is another one")
+    if head.format_version > FORMAT_VERSION:
+        raise ExportError(
+            f"the export has format version {head.format_version}; this program reads up to {FORMAT_VERSION}",
+            hint="upgrade acode-tui",
+        )
+    return head
+
+
+class _Scan:
+    """Cuts the ``sessions`` of a JSON object into their elements, by brackets alone; what they hold is not looked at.
+    All that is outside of them is collected, the list left empty."""
+
+    def __init__(self, file: IO[bytes], outside: bytearray) -> None:
+        self._file = file
+        self._outside = outside
+        self._buffer = b""
+        self._ended = False
+        self._chunk = _CHUNK
+        self._line = 1
+
+    def runs(self) -> Iterator[RawRun]:
+        depth = at = 0
+        element: list[bytes] | None = None
+        size = 0
+        in_sessions = seen = False
+        start_line = 1
+        self._more()
+        if self._buffer.startswith(_BOM):
+            at = len(_BOM)
+        while True:
+            found = _TO_BRACKET.match(self._buffer, at)
+            if found is None:
+                if self._ended:
+                    break
+                self._buffer, at = self._buffer[at:], 0
+                if len(self._buffer) > MOST_RUN_BYTES:
+                    raise ExportError(f"line {self._line}: one text is larger than {MOST_RUN_BYTES:,} bytes")
+                self._more()
+                continue
+            piece = found.group()
+            at = found.end()
+            opens = found.group(1) in (b"{", b"[")
+            if in_sessions and element is None and opens:
+                if depth != 2 or _BETWEEN.match(piece) is None:
+                    raise self._unreadable("an element of sessions is no object")
+                start_line = self._line + piece.count(b"\n")
+                element, size = [b"{"], 1
+            elif element is not None:
+                element.append(piece)
+                size += len(piece)
+                if size > MOST_RUN_BYTES:
+                    raise ExportError(f"line {start_line}: one session is larger than {MOST_RUN_BYTES:,} bytes")
+            elif in_sessions:
+                if piece.strip(b" \t\r\n,") != b"]":
+                    raise self._unreadable("an element of sessions is no object")
+                self._outside += b"]"
+            else:
+                self._outside += piece
+                if len(self._outside) > _MOST_OUTSIDE:
+                    raise ExportError("is no export of acode-tui: it holds no sessions")
+            self._line += piece.count(b"\n")
+            depth += 1 if opens else -1
+            if depth > _MOST_LEVELS:
+                raise self._unreadable(f"is nested deeper than {_MOST_LEVELS} levels")
+            if depth == 2 and opens and not in_sessions and not seen and _SESSIONS.search(self._outside[-64:]):
+                in_sessions = seen = True
+            elif in_sessions and depth == 2 and element is not None:
+                yield RawRun(start_line, b"".join(element))
+                element = None
+            elif in_sessions and depth == 1:
+                in_sessions = False
+            elif depth <= 0:
+                break
+        self._finish(at, depth, seen=seen)
+
+    def _finish(self, at: int, depth: int, *, seen: bool) -> None:
+        if depth > 0:
+            raise ExportError(
+                f"the file ends at line {self._line} in the middle of what it holds: it was cut off",
+                hint="export again, or get the whole file",
+            )
+        rest = self._buffer[at:] + self._file.read(_CHUNK)
+        if depth < 0 or not seen:
+            raise ExportError("is no export of acode-tui", hint="name one that `acode-tui db export` wrote")
+        if rest.strip():
+            raise self._unreadable("something follows the end of the document")
+
+    def _unreadable(self, what: str) -> ExportError:
+        return ExportError(f"line {self._line}: {what}", hint="name a file that `acode-tui db export` wrote")
+
+    def _more(self) -> None:
+        # Twice as much each time: a long text is looked at again from its beginning whenever more of it has come.
+        data = self._file.read(self._chunk if not self._buffer else max(_CHUNK, len(self._buffer)))
+        self._ended = not data
+        self._buffer += data

@@ -1,0 +1,205 @@
+"""One run as a page to read: what both kinds of page show, gathered from its rows. Bounded, whatever the run holds."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import IO
+
+import msgspec
+
+from acode_tui.domain.display import clean
+from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent, SessionTask, Step, ToolCall
+from acode_tui.domain.states import ArtifactType
+from acode_tui.domain.synthetic_calls import is_carrier
+from acode_tui.ops.export.json import About
+
+MOST_CHARS = 60_000
+"""Of one text: more does not help a reader; an export as JSON has it all."""
+MOST_IMAGE_BYTES = 1_500_000
+IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_MOST_KEPT = 24_000_000
+"""Bytes of content in a whole report; from there on artifacts are named only."""
+_LANGUAGES = {
+    **{"py": "python", "js": "javascript", "ts": "typescript", "rs": "rust", "go": "go", "rb": "ruby", "sh": "bash"},
+    **{"json": "json", "toml": "toml", "yaml": "yaml", "yml": "yaml", "md": "markdown", "html": "html", "css": "css"},
+    **{"sql": "sql", "c": "c", "h": "c", "cpp": "cpp", "java": "java", "tsx": "tsx", "jsx": "jsx", "xml": "xml"},
+}
+
+
+class CallNode(msgspec.Struct):
+    """A tool call with its artifacts."""
+
+    call: ToolCall
+    artifacts: list[Artifact] = []
+
+    @property
+    def carries(self) -> bool:
+        """Whether it is no call at all but carries what the model said, or a prompt."""
+        return is_carrier(self.call.tool_name)
+
+
+class StepNode(msgspec.Struct):
+    step: Step
+    calls: list[CallNode] = []
+
+
+class TaskNode(msgspec.Struct):
+    task: SessionTask
+    steps: list[StepNode] = []
+
+
+class Report(msgspec.Struct):
+    """A run, ready to be rendered."""
+
+    about: About
+    session: Session
+    events: list[SessionEvent] = []
+    tasks: list[TaskNode] = []
+
+    def calls(self) -> Iterator[CallNode]:
+        """Every real tool call, in order."""
+        for task in self.tasks:
+            for step in task.steps:
+                yield from (node for node in step.calls if not node.carries)
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        """What is worth a glance, by name."""
+        tools = list(self.calls())
+        failed = sum(node.call.state.value == "Failed" for node in tools)
+        artifacts = sum(len(call.artifacts) for task in self.tasks for step in task.steps for call in step.calls)
+        took = duration(self.session.updated_at - self.session.created_at)
+        return [
+            ("tasks", f"{len(self.tasks):,}"),
+            ("steps", f"{sum(len(task.steps) for task in self.tasks):,}"),
+            ("tool calls", f"{len(tools):,}" + (f", {failed:,} failed" if failed else "")),
+            ("artifacts", f"{artifacts:,}"),
+            ("took", took),
+        ]
+
+    @property
+    def tools(self) -> list[tuple[str, int]]:
+        """Which tools were used how often, the most used first."""
+        return Counter(shown(node.call.tool_name, 60) for node in self.calls()).most_common(12)
+
+
+class ReportFile:
+    """Gathers the rows of one run and writes the page when they are all there."""
+
+    def __init__(self, file: IO[bytes], about: About, render: Callable[[Report], Iterator[str]]) -> None:
+        self._file = file
+        self._about = about
+        self._render = render
+        self._report: Report | None = None
+        self._kept = 0
+
+    def add(self, entity: Entity) -> None:
+        """The next row."""
+        if isinstance(entity, Session):
+            self._report = Report(about=self._about, session=entity)
+            return
+        report = self._report
+        if report is None:
+            return
+        if isinstance(entity, SessionEvent):
+            report.events.append(entity)
+        elif isinstance(entity, SessionTask):
+            report.tasks.append(TaskNode(entity))
+        elif isinstance(entity, Step):
+            report.tasks[-1].steps.append(StepNode(entity))
+        elif isinstance(entity, ToolCall):
+            report.tasks[-1].steps[-1].calls.append(CallNode(entity))
+        elif isinstance(entity, Artifact):
+            report.tasks[-1].steps[-1].calls[-1].artifacts.append(self._short(entity))
+
+    def close(self, counts: dict[str, int]) -> None:
+        """Write the page."""
+        if self._report is not None:
+            for part in self._render(self._report):
+                self._file.write(part.encode("utf-8", "replace"))
+
+    def abandon(self) -> None:
+        """Nothing to give back."""
+
+    def _short(self, artifact: Artifact) -> Artifact:
+        content = artifact.content or b""
+        most = MOST_IMAGE_BYTES if artifact.content_type in IMAGES else 4 * MOST_CHARS
+        if artifact.content_type in IMAGES and len(content) > most:
+            content = b""
+        content = content[:most] if self._kept < _MOST_KEPT else b""
+        self._kept += len(content)
+        return msgspec.structs.replace(artifact, content=content)
+
+
+def shown(text: str, most: int | None = None) -> str:
+    """Recorded text on one line, safe to show."""
+    return clean(text, max_chars=most)
+
+
+def shown_lines(text: str) -> str:
+    """Recorded text of several lines, safe to show and not endless."""
+    cut = clean(text[:MOST_CHARS], keep_newlines=True)
+    return cut if len(text) <= MOST_CHARS else f"{cut}\n… {len(text) - MOST_CHARS:,} more characters"
+
+
+def shown_json(value: object) -> str:
+    """A JSON value laid out; a mere string as itself."""
+    if isinstance(value, str):
+        return shown_lines(value)
+    return shown_lines(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def text_of(artifact: Artifact) -> str | None:
+    """An artifact's content as text, None where it is none."""
+    content = artifact.content or b""
+    if b"\x00" in content[:8192] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return None
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return shown_lines(content[: len(content) - len(content) % 2].decode("utf-16", "replace"))
+    text = content.decode("utf-8", "replace")
+    return None if text.count("\ufffd") > len(text) // 10 + 4 else shown_lines(text)
+
+
+def missing(artifact: Artifact) -> str:
+    """What to say where content is not shown."""
+    if not artifact.size:
+        return "empty"
+    return (
+        f"{artifact.size:,} bytes that are not shown here; `acode-tui artifact save {artifact.id[:13]} PATH` has them"
+    )
+
+
+def is_diff(artifact: Artifact) -> bool:
+    """Whether the content is a diff."""
+    content = artifact.content or b""
+    return (
+        artifact.type is ArtifactType.FILE_DIFF
+        or "diff" in artifact.content_type
+        or content.startswith((b"diff --git ", b"--- a/"))
+    )
+
+
+def language(artifact: Artifact) -> str:
+    """The name that a fence takes for the content's language; empty where it is not known."""
+    if is_diff(artifact):
+        return "diff"
+    if "json" in artifact.content_type:
+        return "json"
+    return _LANGUAGES.get(artifact.name.rpartition(".")[2].lower(), "")
+
+
+def moment(when: datetime) -> str:
+    """A moment as a page shows it."""
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def duration(span: timedelta) -> str:
+    """``0.3 s``, ``12 s``, ``4 min 5 s``, ``2 h 3 min``, ``3 d 4 h``."""
+    seconds = max(span.total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // below} {small}"
+    return f"{whole} s"

@@ -1,0 +1,1 @@
+"""Recovery from PostgreSQL, drills and validation."""

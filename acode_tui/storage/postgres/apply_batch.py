@@ -1,0 +1,362 @@
+"""One batch, one transaction: the apply protocol.
+
+1. The workspace's head is raised; its row lock puts the batches of all replicas in one order.
+2. The ledger takes each key once. What it held already was delivered before.
+3. Each table takes its new rows with one statement, where the row is still the version the record was based on.
+4. Whatever was not written is read and settled (``settle``), written a second time where it won, and recorded.
+
+The number of round trips depends on which of these happen, never on how many records there are.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from acode_tui.domain.codec import encode_payload
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.domain.times import format_time
+from acode_tui.storage.delivery_protocol import ApplyReply, ApplyResult, ApplyRow, ConflictRules
+from acode_tui.storage.ports import Conflict
+from acode_tui.storage.postgres.apply_sql import ApplyStatements
+from acode_tui.storage.postgres.connection import DRIVER_ERRORS
+from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.postgres.rows import column_values, entity_from_row, stored_columns
+from acode_tui.storage.postgres.settle import Decision, RemoteRow, settle
+from acode_tui.storage.postgres.types import Connection
+
+CONFLICT_NAMESPACE = uuid.UUID("2c9c4f5e-4a53-5b0a-8f0e-6d1f3a8f5c71")
+"""Conflict ids derive from the two versions, so a repeated delivery records a conflict once."""
+
+
+async def deliver(
+    connection: Connection,
+    statements: ApplyStatements,
+    workspace_id: str,
+    batch: Sequence[ApplyRow],
+    *,
+    incarnation: str,
+    mark: int,
+    rules: ConflictRules,
+    now: datetime,
+    fused: bool,
+    idle_timeout: float,
+) -> ApplyReply:
+    """Deliver a batch. Raises what the driver raises, after rolling back, and PostgresFault."""
+    _require_distinct(batch)
+    delivery = _Delivery(connection, statements, workspace_id, rules, now)
+    milliseconds = max(1000, round(idle_timeout * 1000))
+    # If this machine vanishes, the server must not hold the head's lock for as long as TCP believes in it.
+    await connection.execute(
+        f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+    )
+    try:
+        write = delivery.write_fused if fused else delivery.write_stepwise
+        change_seq = await write(batch, incarnation, mark)
+        results = await delivery.settle_rest(batch, change_seq)
+    except (*DRIVER_ERRORS, PostgresFault):
+        try:
+            await connection.execute("ROLLBACK")
+        except DRIVER_ERRORS:
+            # The server rolls back what it lost the client of; the first error is the one that says why.
+            connection.terminate()
+        raise
+    await connection.execute("COMMIT")
+    return ApplyReply(results=results, change_seq=change_seq)
+
+
+def _require_distinct(batch: Sequence[ApplyRow]) -> None:
+    if not batch:
+        raise ValueError("an empty batch")
+    if len({row.idempotency_key for row in batch}) != len(batch):
+        raise ValueError("two records of one key in a batch")
+    if len({(row.kind, row.entity.id) for row in batch}) != len(batch):
+        raise ValueError("two records of one entity in a batch: coalesce them first")
+
+
+class _Delivery:
+    """The state of one batch under way."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        statements: ApplyStatements,
+        workspace_id: str,
+        rules: ConflictRules,
+        now: datetime,
+    ) -> None:
+        self._connection = connection
+        self._sql = statements
+        self._workspace_id = workspace_id
+        self._rules = rules
+        self._now = now
+        self._fresh: set[str] = set()
+        self._written: dict[tuple[EntityType, str], int] = {}
+
+    async def write_fused(self, batch: Sequence[ApplyRow], incarnation: str, mark: int) -> int:
+        """Head, ledger and first writes in one statement. Answers the batch's number."""
+        arguments: list[Any] = [self._workspace_id, incarnation, mark, *self._ledger_arrays(batch)]
+        for kind in TABLES:
+            rows = _by_id(row for row in batch if row.kind is kind)
+            arguments += _write_arrays(kind, rows, [row.base + 1 for row in rows])
+            arguments.append([row.idempotency_key for row in rows])
+        change_seq: int | None = None
+        for what, entity_id, number, key in await self._connection.fetch(self._sql.fused, *arguments):
+            if what == "head":
+                change_seq = number
+            elif what == "ledger":
+                self._fresh.add(key)
+            else:
+                self._written[EntityType(what), str(entity_id)] = number
+        return _require_head(change_seq)
+
+    async def write_stepwise(self, batch: Sequence[ApplyRow], incarnation: str, mark: int) -> int:
+        """The same, a statement at a time."""
+        change_seq = _require_head(
+            await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, mark)
+        )
+        ledger = await self._connection.fetch(
+            self._sql.ledger, change_seq, self._workspace_id, *self._ledger_arrays(batch)
+        )
+        self._fresh = {row["idempotency_key"] for row in ledger}
+        for kind in TABLES:
+            rows = _by_id(row for row in batch if row.kind is kind and row.idempotency_key in self._fresh)
+            if rows:
+                arrays = _write_arrays(kind, rows, [row.base + 1 for row in rows])
+                written = await self._connection.fetch(self._sql.write[kind], change_seq, self._workspace_id, *arrays)
+                self._note(kind, written)
+        return change_seq
+
+    def _ledger_arrays(self, batch: Sequence[ApplyRow]) -> list[list[Any]]:
+        ordered = sorted(batch, key=lambda row: (row.session_id, row.idempotency_key))
+        return [
+            [row.session_id for row in ordered],
+            [row.idempotency_key for row in ordered],
+            [self._rules.content_digest(row.entity) for row in ordered],
+        ]
+
+    def _note(self, kind: EntityType, rows: Sequence[asyncpg.Record]) -> None:
+        for row in rows:
+            self._written[kind, str(row["id"])] = row["sync_version"]
+
+    async def settle_rest(self, batch: Sequence[ApplyRow], change_seq: int) -> tuple[ApplyResult, ...]:
+        """Settle what the first write left, and put the results in the batch's order."""
+        rest = [row for row in batch if (row.kind, row.entity.id) not in self._written]
+        if not rest:
+            return tuple(
+                ApplyResult(
+                    record_id=row.record_id,
+                    outcome="applied",
+                    sync_version=self._written[row.kind, row.entity.id],
+                )
+                for row in batch
+            )
+        remote = await self._read(rest)
+        delivered, recorded = await self._delivered(rest)
+        decisions: dict[int, Decision] = {}
+        conflicts: dict[int, Conflict] = {}
+        for position, row in enumerate(batch):
+            if (row.kind, row.entity.id) in self._written:
+                continue
+            there = remote.get((row.kind, row.entity.id))
+            decision = settle(row, there, delivered=row.idempotency_key in delivered, rules=self._rules)
+            decisions[position] = decision
+            if decision.is_conflict:
+                assert there is not None
+                conflicts[position] = self._conflict(row, there, decision)
+            elif decision.outcome == "duplicate" and row.idempotency_key in recorded:
+                conflicts[position] = recorded[row.idempotency_key]
+        await self._rewrite([batch[position] for position, made in decisions.items() if made.write], remote, change_seq)
+        fresh = [(batch[position], conflicts[position]) for position, made in decisions.items() if made.is_conflict]
+        if fresh:
+            await self._record(fresh)
+        return tuple(
+            self._result(row, decisions.get(position), conflicts.get(position), remote)
+            for position, row in enumerate(batch)
+        )
+
+    def _result(
+        self,
+        row: ApplyRow,
+        decision: Decision | None,
+        conflict: Conflict | None,
+        remote: dict[tuple[EntityType, str], RemoteRow],
+    ) -> ApplyResult:
+        key = (row.kind, row.entity.id)
+        there = remote.get(key)
+        if decision is None or decision.write:
+            return ApplyResult(
+                record_id=row.record_id,
+                outcome=decision.outcome if decision is not None else "applied",
+                sync_version=self._written[key],
+                conflict=conflict,
+            )
+        assert there is not None
+        return ApplyResult(
+            record_id=row.record_id,
+            outcome=decision.outcome,
+            sync_version=there.version,
+            remote=there.entity,
+            conflict=conflict,
+        )
+
+    async def _read(self, rows: Sequence[ApplyRow]) -> dict[tuple[EntityType, str], RemoteRow]:
+        """The central rows of these records, one statement a table present."""
+        found: dict[tuple[EntityType, str], RemoteRow] = {}
+        for kind in TABLES:
+            ids = sorted(row.entity.id for row in rows if row.kind is kind)
+            if not ids:
+                continue
+            sessions = sorted({row.session_id for row in rows if row.kind is kind})
+            arguments = [ids] if kind is EntityType.SESSION else [sessions, ids]
+            for record in await self._connection.fetch(self._sql.read[kind], *arguments):
+                entity = entity_from_row(kind, record)
+                version = getattr(entity, "sync_version", 1)
+                found[kind, entity.id] = RemoteRow(entity, version, str(record["workspace_id"]))
+        return found
+
+    async def _delivered(self, rows: Sequence[ApplyRow]) -> tuple[set[str], dict[str, Conflict]]:
+        """Keys that the ledger holds with this very payload, and the conflicts recorded under keys it holds."""
+        old = [row for row in rows if row.idempotency_key not in self._fresh]
+        if not old:
+            return set(), {}
+        arguments = (sorted({row.session_id for row in old}), [row.idempotency_key for row in old])
+        digests = {
+            record["idempotency_key"]: record["payload_sha256"]
+            for record in await self._connection.fetch(self._sql.delivered, *arguments)
+        }
+        same = {
+            row.idempotency_key
+            for row in old
+            if digests.get(row.idempotency_key) == self._rules.content_digest(row.entity)
+        }
+        recorded = {
+            record["idempotency_key"]: conflict_from_row(record)
+            for record in await self._connection.fetch(self._sql.conflicts, *arguments)
+        }
+        return same, recorded
+
+    async def _rewrite(
+        self, rows: Sequence[ApplyRow], remote: dict[tuple[EntityType, str], RemoteRow], change_seq: int
+    ) -> None:
+        """Write what won. A row that another workspace owns takes its number from that workspace's head."""
+        if not rows:
+            return
+        owners = {
+            (row.kind, row.entity.id): there.workspace_id if (there := remote.get((row.kind, row.entity.id))) else None
+            for row in rows
+        }
+        heads = {self._workspace_id: change_seq}
+        others = sorted({owner for owner in owners.values() if owner is not None} - set(heads))
+        if others:
+            for record in await self._connection.fetch(self._sql.raise_heads, others):
+                heads[str(record["id"])] = record["change_seq"]
+        for kind in TABLES:
+            mine = _by_id(row for row in rows if row.kind is kind)
+            if not mine:
+                continue
+            keys = [(row.kind, row.entity.id) for row in mine]
+            versions = [
+                max(row.base, there.version if (there := remote.get(key)) else 0) + 1
+                for row, key in zip(mine, keys, strict=True)
+            ]
+            owner_of = [owners[key] or self._workspace_id for key in keys]
+            # An owner without a head was deleted by hand: its rows are nobody's, any number will do.
+            numbers = [heads.get(owner, change_seq) for owner in owner_of]
+            written = await self._connection.fetch(
+                self._sql.rewrite[kind], *_write_arrays(kind, mine, versions), owner_of, numbers
+            )
+            self._note(kind, written)
+            if any(key not in self._written for key in keys):
+                # Another workspace of the team changed a shared row between the read and this write.
+                raise PostgresFault(
+                    Fault(kind=FaultKind.CONTENDED, sentence="another machine changed a row at the same moment")
+                )
+
+    def _conflict(self, row: ApplyRow, there: RemoteRow, decision: Decision) -> Conflict:
+        local, remote = row.entity, there.entity
+        name = "\x1f".join(
+            (
+                row.kind.value,
+                local.id,
+                self._rules.content_digest(local).hex(),
+                format_time(local.updated_at),
+                self._rules.content_digest(remote).hex(),
+                format_time(remote.updated_at),
+            )
+        )
+        return Conflict(
+            id=str(uuid.uuid5(CONFLICT_NAMESPACE, name)),
+            session_id=row.session_id,
+            entity_type=row.kind,
+            entity_id=local.id,
+            local_payload=msgspec.Raw(encode_payload(local)),
+            remote_payload=msgspec.Raw(encode_payload(remote)),
+            local_updated_at=local.updated_at,
+            remote_updated_at=remote.updated_at,
+            winner="local" if decision.outcome == "conflict_local" else "remote",
+            detected_at=self._now,
+        )
+
+    async def _record(self, conflicts: Sequence[tuple[ApplyRow, Conflict]]) -> None:
+        await self._connection.execute(
+            self._sql.add_conflicts,
+            self._workspace_id,
+            self._now,
+            [conflict.id for _, conflict in conflicts],
+            [conflict.session_id for _, conflict in conflicts],
+            [conflict.entity_type.value for _, conflict in conflicts],
+            [conflict.entity_id for _, conflict in conflicts],
+            [row.idempotency_key for row, _ in conflicts],
+            [bytes(conflict.local_payload).decode() for _, conflict in conflicts],
+            [bytes(conflict.remote_payload).decode() for _, conflict in conflicts],
+            [conflict.local_updated_at for _, conflict in conflicts],
+            [conflict.remote_updated_at for _, conflict in conflicts],
+            [conflict.winner for _, conflict in conflicts],
+        )
+
+
+def _by_id(rows: Any) -> list[ApplyRow]:
+    """In one order everywhere, so that two batches that share rows wait for each other instead of deadlocking."""
+    return sorted(rows, key=lambda row: row.entity.id)
+
+
+def _write_arrays(kind: EntityType, rows: Sequence[ApplyRow], versions: Sequence[int]) -> list[Sequence[Any]]:
+    table = TABLES[kind]
+    entities = [row.entity for row in rows]
+    arrays: list[Sequence[Any]] = [column_values(column, entities) for column in stored_columns(table)]
+    if table.mutable:
+        arrays.append(versions)
+    return arrays
+
+
+def _require_head(change_seq: int | None) -> int:
+    if change_seq is None:
+        raise PostgresFault(
+            Fault(
+                kind=FaultKind.REMOTE_BEHIND,
+                sentence="the team's database was reset or restored: it is not where this workspace left it",
+                hint="run `acode-tui db sync --full` to send everything again",
+            )
+        )
+    return change_seq
+
+
+def conflict_from_row(row: asyncpg.Record) -> Conflict:
+    return Conflict(
+        id=str(row["id"]),
+        session_id=str(row["session_id"]),
+        entity_type=EntityType(row["entity_type"]),
+        entity_id=str(row["entity_id"]),
+        local_payload=msgspec.Raw(row["local_payload"].encode()),
+        remote_payload=msgspec.Raw(row["remote_payload"].encode()),
+        local_updated_at=row["local_updated_at"],
+        remote_updated_at=row["remote_updated_at"],
+        winner=row["winner"],
+        detected_at=row["detected_at"],
+        reviewed_at=row["reviewed_at"],
+    )

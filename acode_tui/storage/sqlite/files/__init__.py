@@ -1,0 +1,1 @@
+"""The database file as a file: locks, replacement, backups, inspection."""

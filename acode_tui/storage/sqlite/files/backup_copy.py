@@ -1,0 +1,264 @@
+"""A copy of a live database with its manifest, by SQLite's online backup, while writers go on.
+
+Made whole or not at all: both files are written beside their place and renamed, the manifest last.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, TransactionError
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.times import format_time
+from acode_tui.files import PRIVATE_FILE, make_private_folder
+from acode_tui.storage.migrations.runner import newest
+from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.connection import connect_to, page_bytes
+from acode_tui.storage.sqlite.errors import opening
+from acode_tui.storage.sqlite.files.backup_catalog import (
+    FORMAT_VERSION,
+    Backup,
+    Manifest,
+    alone_in,
+    described,
+    free_stem,
+    part,
+)
+from acode_tui.storage.sqlite.files.backup_verify import file_sha256
+from acode_tui.storage.sqlite.files.expected_schema import require_tables
+from acode_tui.storage.sqlite.files.inspect import mode_to_look
+from acode_tui.storage.sqlite.migrate import read_applied
+
+PAGES_A_STEP = 32
+"""A quarter of a MiB, between progress reports and looks at whether to stop; see ``_RoomAhead``."""
+
+_LOCK_SECONDS = 30.0
+_BEGIN = "open the dashboard, or `acode-tui import --all`, to begin one"
+
+Progress = Callable[[int, int], None]
+"""Told how many pages are copied, and of how many."""
+
+Check = Callable[[], None]
+"""Called every few MiB; what it raises ends the work."""
+
+
+def go_on() -> None:
+    """The check of work that nobody ends."""
+
+
+def back_up_file(
+    database: Path,
+    folder: Path,
+    *,
+    now: datetime,
+    suffix: str = "",
+    progress: Progress | None = None,
+    check: Check = go_on,
+) -> Backup:
+    """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError.
+
+    A file that lost a table is refused: its copy would push out a backup that has it.
+    The caller shares the file (see ``exclusive.share``), or has it alone. Nothing about it is changed.
+    """
+    if not database.exists():
+        raise DatabaseConnectionError(f"there is no database at {database}", hint=_BEGIN)
+    with (
+        opening(database),
+        closing(connect_to(database, timeout_seconds=_LOCK_SECONDS, mode=mode_to_look(database))) as source,
+    ):
+        source.execute("PRAGMA query_only = ON")
+        source.execute("PRAGMA mmap_size = 67108864")
+        version = newest(read_applied(source))
+        if version is None:
+            raise DatabaseConnectionError(f"there is no workspace in {database} yet: it is empty", hint=_BEGIN)
+        require_tables(source, f"cannot back up {database}")
+        return take_snapshot(
+            source, folder, now=now, suffix=suffix, schema_version=version, progress=progress, check=check
+        )
+
+
+def take_snapshot(
+    source: sqlite3.Connection,
+    folder: Path,
+    *,
+    now: datetime,
+    suffix: str = "",
+    schema_version: str | None = None,
+    progress: Progress | None = None,
+    check: Check = go_on,
+) -> Backup:
+    """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``; answers what was made.
+
+    Raises TransactionError where there is not enough space or the copy fails, and IntegrityError where the source is
+    damaged; nothing is left behind then.
+    """
+    try:
+        make_private_folder(folder)
+        with alone_in(folder, check=check), _one_moment(source):
+            return _take(source, folder, free_stem(folder, now, suffix), now, schema_version, progress, check)
+    except OSError as error:
+        raise TransactionError(
+            f"the backup could not be written to {folder}: {error.strerror or error}",
+            hint="nothing was left behind; choose another place with backup.directory",
+        ) from error
+
+
+def _take(
+    source: sqlite3.Connection,
+    folder: Path,
+    stem: str,
+    now: datetime,
+    schema_version: str | None,
+    progress: Progress | None,
+    check: Check,
+) -> Backup:
+    _require_room(source, folder)
+    database, manifest = folder / f"{stem}.db", folder / f"{stem}.json"
+    try:
+        _create(part(database))
+        try:
+            _copy(source, part(database), progress, check)
+            with ThreadPoolExecutor(2) as others:
+                # Three things that wait for different parts of the machine.
+                synced = others.submit(_sync, part(database))
+                digest = others.submit(file_sha256, part(database), check)
+                counts = {table.name: _count(source, table.name) for table in TABLES.values()}
+                workspace_id = meta.read(source, meta.WORKSPACE_ID) if _has_table(source, "workspace_meta") else None
+                synced.result()
+        except sqlite3.DatabaseError as error:
+            raise _uncopied(error) from error
+        described_by = Manifest(
+            name=stem,
+            format_version=FORMAT_VERSION,
+            created_at=format_time(now),
+            schema_version=schema_version,
+            size_bytes=part(database).stat().st_size,
+            sha256=digest.result(),
+            counts={name: count for name, count in counts.items() if count is not None},
+            workspace_id=workspace_id,
+        )
+        _create(part(manifest))
+        with part(manifest).open("wb") as file:
+            file.write(json.dumps(msgspec.to_builtins(described_by), indent=2).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part(database).rename(database)
+        part(manifest).rename(manifest)
+        _sync(folder)
+    except BaseException:
+        for each in (part(database), part(manifest)):
+            each.unlink(missing_ok=True)
+        if not manifest.exists():
+            # A copy without its manifest is half a backup.
+            database.unlink(missing_ok=True)
+        raise
+    return described(described_by, database)
+
+
+@contextmanager
+def _one_moment(source: sqlite3.Connection) -> Iterator[None]:
+    """Hold one read transaction: the copy need not start over when somebody commits, and the counts fit it."""
+    if source.in_transaction:
+        yield
+        return
+    source.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if source.in_transaction:
+            source.execute("ROLLBACK")
+
+
+def _require_room(source: sqlite3.Connection, folder: Path) -> None:
+    pages, size = (int(source.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
+    free = shutil.disk_usage(folder).free
+    if free < pages * size * 1.05:
+        raise TransactionError(
+            f"there is not enough free space for a backup in {folder}",
+            hint=f"it needs {pages * size:,} bytes and {free:,} are free; nothing was written",
+        )
+
+
+def _uncopied(error: sqlite3.DatabaseError) -> IntegrityError | TransactionError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return TransactionError(f"the backup could not be written: {error}", hint="free some space and try again")
+    return IntegrityError("the database could not be copied: it is damaged")
+
+
+def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None, check: Check) -> None:
+    def report(_: int, remaining: int, total: int) -> None:
+        check()
+        room.make(min(total - remaining + PAGES_A_STEP, total))
+        if progress is not None:
+            progress(total - remaining, total)
+
+    page_size, whole = page_bytes(source), int(source.execute("PRAGMA page_count").fetchone()[0])
+    with _RoomAhead(path, page_size) as room, closing(sqlite3.connect(path, isolation_level=None)) as target:
+        # Nobody sees the copy before it is whole, and it is synced as a whole: no journal, no lock, no sync of its own.
+        # Pages of the same size, else SQLite writes its first page anew for each.
+        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -256"):
+            target.execute(f"PRAGMA {pragma}").fetchall()
+        target.execute(f"PRAGMA page_size = {page_size}")
+        target.execute("PRAGMA user_version = 1")  # makes the first page, behind which room is made
+        room.make(min(PAGES_A_STEP, whole))
+        source.backup(target, pages=PAGES_A_STEP, progress=report)
+        # A backup of a WAL database is one file, readable by anything.
+        target.execute("PRAGMA journal_mode = DELETE").fetchall()
+
+
+class _RoomAhead:
+    """Makes room in the file just before SQLite fills it.
+
+    SQLite writes page by page, and letting a file grow by a page at a time costs the kernel more than the copying does:
+    it is half as much when a quarter of a MiB, which a core's own cache holds, is written at once and then overwritten.
+    """
+
+    def __init__(self, path: Path, page_size: int) -> None:
+        self._path = path
+        self._page_size = page_size
+        self._zeros = bytes(PAGES_A_STEP * page_size)
+        self._made = page_size
+
+    def __enter__(self) -> "_RoomAhead":
+        self._file = os.open(self._path, os.O_WRONLY)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def make(self, pages: int) -> None:
+        """Room for so many pages in all, none where it is there already."""
+        wanted = pages * self._page_size - self._made
+        if wanted > 0:
+            self._made += os.pwrite(self._file, memoryview(self._zeros)[:wanted], self._made)
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int | None:
+    if not _has_table(connection, table):
+        return None
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - from TABLES
+
+
+def _has_table(connection: sqlite3.Connection, table: str) -> bool:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
+    return known is not None
+
+
+def _create(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,178 @@
+"""Whether a backup is what its manifest says and whether SQLite finds nothing wrong in it. Reads, and nothing else."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from acode_tui.domain.errors import AcodeError
+from acode_tui.storage.migrations.runner import Migration
+from acode_tui.storage.ports import Check
+from acode_tui.storage.sqlite.files.backup_catalog import Backup, Incomplete
+from acode_tui.storage.sqlite.files.expected_schema import lost_tables
+from acode_tui.storage.sqlite.migrate import plan
+
+_BLOCK_BYTES = 1 << 18
+"""What fits beside everything else into a core's own cache."""
+
+_MOST_FINDINGS = 5
+_SOUND = "ok"
+_LOOK_OPCODES = 100_000
+
+DEEP_ANYWAY = 64 * 1024 * 1024
+"""Up to so many bytes every index entry is looked up without being asked to: that takes a tenth of a second."""
+
+GoOn = Callable[[], None]
+"""Called every so often; what it raises ends the work."""
+
+Told = Callable[[int, int], None]
+"""Told how many bytes are read, and of how many."""
+
+
+def verify(
+    backup: Backup | Incomplete,
+    known: Sequence[Migration],
+    *,
+    go_on: GoOn,
+    told: Told | None = None,
+    deep: bool = False,
+) -> tuple[Check, ...]:
+    """Manifest, size, hash, integrity, schema, in this order; what one failure makes pointless is left out.
+
+    In a large file the entries of an index are counted, and only looked up one by one where ``deep`` asks for it: that
+    takes twice as long as all the rest, and what the hash vouches for has not changed since it was copied.
+    """
+    if isinstance(backup, Incomplete):
+        return (Check(name="manifest", ok=False, description=backup.reason),)
+    found = [Check(name="manifest", ok=True, description=f"made {backup.created_at}")]
+    size = backup.database.stat().st_size
+    found.append(_size(backup, size))
+    if size != backup.size_bytes:
+        return tuple(found)
+    deep = deep or size <= DEEP_ANYWAY
+    with ThreadPoolExecutor(1) as second:
+        # None of this holds the interpreter: on two cores it takes as long as the longer half.
+        hashed = second.submit(file_sha256, backup.database, go_on, told)
+        counted = second.submit(_miscounted, backup.database) if not deep else None
+        integrity = check_integrity(backup.database, go_on, deep=deep)
+        found.append(_hash(backup, hashed.result()))
+        if integrity.ok and counted is not None and counted.result():
+            integrity = Check(name="integrity", ok=False, description="; ".join(counted.result()[:_MOST_FINDINGS]))
+    found.append(integrity)
+    if integrity.ok:
+        found.append(check_schema(backup.database, known))
+    return tuple(found)
+
+
+def file_sha256(path: Path, go_on: GoOn, told: Told | None = None) -> str:
+    """A file's SHA-256 in hexadecimal, in constant memory."""
+    digest, block, done = sha256(), memoryview(bytearray(_BLOCK_BYTES)), 0
+    with path.open("rb", buffering=0) as file:
+        size = path.stat().st_size
+        while count := file.readinto(block):
+            digest.update(block[:count])
+            done += count
+            go_on()
+            if told is not None:
+                told(done, size)
+    return digest.hexdigest()
+
+
+def check_integrity(path: Path, go_on: GoOn, *, deep: bool = True) -> Check:
+    """What SQLite finds wrong in a file that nobody writes to; only ``deep`` looks up the entries of indexes."""
+    stopped: list[BaseException] = []
+
+    def look() -> bool:
+        try:
+            go_on()
+        except BaseException as error:  # noqa: BLE001 - SQLite would swallow it: it is raised below
+            stopped.append(error)
+        return bool(stopped)
+
+    try:
+        with opened(path) as connection:
+            connection.set_progress_handler(look, _LOOK_OPCODES)
+            rows = connection.execute(f"PRAGMA {'integrity' if deep else 'quick'}_check({_MOST_FINDINGS})")
+            found = [str(row[0]).replace("\n", " ") for row in rows]
+    except sqlite3.DatabaseError as error:
+        if stopped:
+            raise stopped[0] from None
+        found = [str(error)]
+    ok = found == [_SOUND]
+    sound = "every page and index is sound" if deep else "every page is sound, and indexes have an entry a row"
+    return Check(name="integrity", ok=ok, description=sound if ok else "; ".join(found))
+
+
+def _miscounted(path: Path) -> list[str]:
+    """Indexes that have another number of entries than their table has rows; nothing where SQLite cannot count."""
+    try:
+        with opened(path) as connection:
+            return list(_differing(connection))
+    except sqlite3.DatabaseError:
+        return []  # the integrity check has words for it
+
+
+def _differing(connection: sqlite3.Connection) -> Iterator[str]:
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0").fetchall()
+    for (table,) in tables:
+        indexes = connection.execute("SELECT name, partial FROM pragma_index_list(?)", (table,)).fetchall()
+        whole = [index for index, is_partial in indexes if not is_partial]
+        if whole and not _is_without_rowid(connection, table):
+            rows = _count(connection, table, "NOT INDEXED")
+            for index in whole:
+                entries = _count(connection, table, f"INDEXED BY {quoted(index)}")
+                if entries != rows:
+                    yield f"index {index} has {entries:,} entries for {rows:,} rows"
+
+
+def _is_without_rowid(connection: sqlite3.Connection, table: str) -> bool:
+    """Such a table is its own index; the search indexes have some."""
+    (without,) = connection.execute("SELECT wr FROM pragma_table_list WHERE name = ?", (table,)).fetchone()
+    return bool(without)
+
+
+def _count(connection: sqlite3.Connection, table: str, index: str) -> int:
+    # The names come from the file's own schema, and are quoted: a strange one is an error, and no other statement.
+    # Without a condition SQLite would count the entries of whichever index is the smallest.
+    return int(connection.execute(f"SELECT count(*) FROM {quoted(table)} {index} WHERE true").fetchone()[0])  # noqa: S608
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a file that nobody writes to: takes no lock, makes no file beside it."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        connection.execute("PRAGMA mmap_size = 67108864")
+        yield connection
+
+
+def _size(backup: Backup, size: int) -> Check:
+    ok = size == backup.size_bytes
+    description = f"{size:,} bytes" if ok else f"{size:,} bytes, and the manifest says {backup.size_bytes:,}"
+    return Check(name="size", ok=ok, description=description)
+
+
+def _hash(backup: Backup, found: str) -> Check:
+    ok = found == backup.sha256
+    description = f"sha256 {found}" if ok else f"sha256 {found}, and the manifest says {backup.sha256[:64]}"
+    return Check(name="hash", ok=ok, description=description)
+
+
+def check_schema(path: Path, known: Sequence[Migration]) -> Check:
+    """Whether this program can work with the file, or bring it up to date."""
+    try:
+        with opened(path) as connection:
+            planned = plan(connection, known)
+            lost = lost_tables(connection)
+    except AcodeError as error:
+        return Check(name="schema", ok=False, description=error.message)
+    if lost:
+        return Check(name="tables", ok=False, description=f"lost: {', '.join(lost)}")
+    waiting = f", {len(planned.pending)} migrations behind this program" if planned.pending else ""
+    return Check(name="schema", ok=True, description=f"schema {planned.from_version}{waiting}")

@@ -1,0 +1,262 @@
+"""Whether a workspace file is sound: one function a question, each a read of one snapshot. Nothing is changed."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from acode_tui.domain.codec import digest
+from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, TransactionError
+from acode_tui.domain.schema import TABLES, Table
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.migrations.runner import newest, packaged
+from acode_tui.storage.ports import Check
+from acode_tui.storage.sqlite.errors import require_content
+from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, read_schema, schema_of
+from acode_tui.storage.sqlite.files.inspect import look, undone
+from acode_tui.storage.sqlite.migrate import plan, read_applied
+from acode_tui.storage.sqlite.search import FTS_TABLES
+
+Look = Callable[[sqlite3.Connection], Check]
+
+MOST_FINDINGS = 5
+SEARCH_WAIT_SECONDS = 2.0
+"""How long the one question that needs the write lock waits for it: all the others are answered by then."""
+
+HASHED_ANYWAY = 256 * 1024 * 1024
+"""Up to so many bytes of artifacts are compared with their hashes without being asked to: that takes half a second."""
+
+
+def looks(*, deep: bool) -> dict[str, Look]:
+    """The questions by name, in the order they are asked. The search indexes are ``check_search``'s."""
+
+    def hashes(connection: sqlite3.Connection) -> Check:
+        return _artifact_hashes(connection, most_bytes=None if deep else HASHED_ANYWAY)
+
+    return {
+        "integrity": _integrity,
+        "foreign keys": _foreign_keys,
+        "migrations": _migrations,
+        "tables": _tables,
+        "indexes": _indexes,
+        "triggers": _triggers,
+        "outbox": _outbox_records,
+        "traces": _traces,
+        "counters": _totals,
+        "artifact hashes": hashes,
+    }
+
+
+def check_file(
+    path: Path,
+    *,
+    deep: bool,
+    seconds: float,
+    check: Callable[[], None],
+    told: Callable[[str], None] | None = None,
+    has_lived: bool = False,
+) -> tuple[Check, ...]:
+    """Every finding, search last. A file that cannot be read at all answers only the first question.
+
+    ``check`` raises when it is to end, ``told`` hears which question is being asked, and ``seconds`` is how long to
+    wait for locks. Where a workspace ``has_lived``, an empty file is a loss. Raises AcodeError where there is no file,
+    or it cannot be opened for another reason than damage.
+    """
+    found: list[Check] = []
+    for name, question in looks(deep=deep).items():
+        check()
+        if told is not None:
+            told(name)
+        try:
+            require_content(path, has_lived=has_lived)
+            found.append(look(path, question, seconds=seconds, check=check))
+        except IntegrityError as error:
+            found.append(Check(name=name, ok=False, description=error.message))
+            if name == "integrity":
+                return tuple(found)
+        except TransactionError as error:
+            check()  # it may have been told to end
+            found.append(Check(name=name, ok=False, description=error.message))
+    check()
+    if told is not None:
+        told("search")
+    return (*found, check_search(path, seconds=seconds))
+
+
+def _integrity(connection: sqlite3.Connection) -> Check:
+    found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({MOST_FINDINGS})")]
+    ok = found == ["ok"]
+    return Check(name="integrity", ok=ok, description="every page is sound" if ok else "; ".join(found))
+
+
+def _foreign_keys(connection: sqlite3.Connection) -> Check:
+    found = connection.execute("PRAGMA foreign_key_check").fetchmany(MOST_FINDINGS)
+    description = "every child has its parent"
+    if found:
+        description = "; ".join(f"{table} row {row} has no {parent}" for table, row, parent, _ in found)
+    return Check(name="foreign keys", ok=not found, description=description)
+
+
+def _migrations(connection: sqlite3.Connection) -> Check:
+    known = packaged("sqlite")
+    try:
+        planned = plan(connection, known)
+    except AcodeError as error:
+        return Check(name="migrations", ok=False, description=error.message)
+    description = f"{planned.from_version or 'none'}, each as it was released"
+    if planned.pending:
+        description += f"; pending: {', '.join(planned.pending)} (run `acode-tui db migrate`)"
+    return Check(name="migrations", ok=True, description=description)
+
+
+def _tables(connection: sqlite3.Connection) -> Check:
+    return _objects(connection, "table")
+
+
+def _indexes(connection: sqlite3.Connection) -> Check:
+    return _objects(connection, "index")
+
+
+def _triggers(connection: sqlite3.Connection) -> Check:
+    return _objects(connection, "trigger")
+
+
+def _objects(connection: sqlite3.Connection, kind: str) -> Check:
+    name = {"table": "tables", "index": "indexes", "trigger": "triggers"}[kind]
+    known = packaged("sqlite")
+    at = newest(read_applied(connection))
+    if at is None:
+        return Check(name=name, ok=True, description="none yet: no migration was applied")
+    expected = {key: sql for key, sql in schema_of(known, at).items() if key[0] == kind}
+    found = differences(read_schema(connection), expected)
+    if at not in {migration.version for migration in known}:
+        # A newer program may have changed them; what it took away it must have had its reasons for.
+        return Check(name=name, ok=True, description=f"not compared: schema {at} is not known to this program")
+    description = f"all {len(expected)} are there as they should be"
+    return Check(name=name, ok=not found, description=_told(found) if found else description)
+
+
+def _told(found: Sequence[Difference]) -> str:
+    shown = "; ".join(f"{each.kind} {each.name} is {each.how}" for each in found[:MOST_FINDINGS])
+    return shown if len(found) <= MOST_FINDINGS else f"{shown}; and {len(found) - MOST_FINDINGS} more"
+
+
+def _there(connection: sqlite3.Connection) -> set[str]:
+    """The tables that are there. One that is not comes with a pending migration, or ``tables`` says that it is lost."""
+    return {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _entities(connection: sqlite3.Connection) -> dict[EntityType, Table]:
+    there = _there(connection)
+    return {kind: table for kind, table in TABLES.items() if {table.name, "outbox", "sessions"} <= there}
+
+
+def _outbox_records(connection: sqlite3.Connection) -> Check:
+    missing = 0
+    for kind, table in _entities(connection).items():
+        missing += connection.execute(
+            f"""
+            SELECT count(*) FROM outbox AS o WHERE o.processed_at IS NULL AND o.entity_type = ?
+            AND NOT EXISTS (SELECT 1 FROM {table.name} AS t WHERE t.id = o.entity_id)
+            """,  # noqa: S608 - from TABLES
+            (kind.value,),
+        ).fetchone()[0]
+    description = "every pending record has its row" if not missing else f"{missing:,} pending records have no row"
+    return Check(name="outbox", ok=not missing, description=description)
+
+
+# A record's key begins with its row's kind and id: the rest of the range of the unique index is that row's records.
+_RECORD_OF = "idempotency_key >= '{kind}:' || t.id || ':' AND idempotency_key < '{kind}:' || t.id || ':~'"
+# A mutable row says by its version that the ledger knows it; until then its newest write waits in the outbox, folded
+# into one record where there is nowhere to send to, or was discarded by somebody who had seen it.
+_UNTRACED = """
+FROM {table} AS t WHERE t.sync_version = 0 AND NOT EXISTS (
+    SELECT 1 FROM outbox WHERE {record} AND (processed_at IS NULL OR outcome = 'discarded'))
+"""
+# Events and artifacts have no version; they follow their session, which was sent before them.
+_UNTRACED_FOLLOWER = """
+FROM {table} AS t JOIN sessions AS s ON s.id = t.session_id
+WHERE s.sync_version = 0 AND NOT EXISTS (SELECT 1 FROM outbox WHERE {record})
+"""
+
+
+def _traces(connection: sqlite3.Connection) -> Check:
+    wrong: list[str] = []
+    delivered = waiting = 0
+    for kind, table in _entities(connection).items():
+        form = _UNTRACED if table.mutable else _UNTRACED_FOLLOWER
+        lost = form.format(table=table.name, record=_RECORD_OF.format(kind=kind.value))
+        count = connection.execute(f"SELECT count(*) {lost}").fetchone()[0]
+        if count:
+            example = connection.execute(f"SELECT t.id {lost} LIMIT 1").fetchone()[0]
+            wrong.append(f"{count:,} of {table.name}, such as {example}")
+        if table.mutable:
+            delivered += connection.execute(
+                f"SELECT count(*) FROM {table.name} WHERE sync_version > 0"  # noqa: S608 - from TABLES
+            ).fetchone()[0]
+        waiting += connection.execute(
+            "SELECT count(DISTINCT entity_id) FROM outbox WHERE processed_at IS NULL AND entity_type = ?", (kind.value,)
+        ).fetchone()[0]
+    if wrong:
+        description = (
+            f"never delivered and not in the outbox: {'; '.join(wrong)} (run `acode-tui db sync --historical`)"
+        )
+        return Check(name="traces", ok=False, description=description)
+    return Check(
+        name="traces",
+        ok=True,
+        description=f"nothing was left out: {delivered:,} rows are delivered, {waiting:,} wait in the outbox",
+    )
+
+
+def _totals(connection: sqlite3.Connection) -> Check:
+    if not {"sessions", "session_totals"} <= _there(connection):
+        return Check(name="counters", ok=True, description="none yet")
+    stored = dict(connection.execute("SELECT state, sessions FROM session_totals WHERE sessions <> 0"))
+    counted = dict(connection.execute("SELECT state, count(*) FROM sessions GROUP BY state"))
+    ok = stored == counted
+    description = "the session counters are right" if ok else "the session counters differ from the sessions"
+    return Check(name="counters", ok=ok, description=description)
+
+
+def _artifact_hashes(connection: sqlite3.Connection, *, most_bytes: int | None) -> Check:
+    if "artifacts" not in _there(connection):
+        return Check(name="artifact hashes", ok=True, description="no artifacts yet")
+    total, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM artifacts").fetchone()
+    if most_bytes is not None and size > most_bytes:
+        description = f"not compared: {total:,} artifacts, {size / 1e6:,.0f} MB; --deep compares them"
+        return Check(name="artifact hashes", ok=True, description=description)
+    wrong = [
+        artifact_id
+        for artifact_id, content, content_hash, stated in connection.execute(
+            "SELECT id, content, content_hash, size FROM artifacts"
+        )
+        if len(content) != stated or digest(content) != content_hash
+    ]
+    description = f"all {total:,} artifacts fit their hashes"
+    if wrong:
+        description = f"{len(wrong):,} of {total:,} differ from their hashes: {', '.join(wrong[:MOST_FINDINGS])}"
+    return Check(name="artifact hashes", ok=not wrong, description=description)
+
+
+def check_search(path: Path, *, seconds: float) -> Check:
+    """Whether the full-text indexes fit their tables. FTS5 takes the question for a write, so it is asked inside a
+    transaction that is undone; one that cannot be had within ``seconds``, and SEARCH_WAIT_SECONDS at most, leaves it
+    unanswered."""
+    wrong, seconds = [], min(seconds, SEARCH_WAIT_SECONDS)
+    try:
+        with undone(path, seconds=seconds) as connection:
+            for index in sorted(FTS_TABLES.keys() & _there(connection)):
+                try:
+                    connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")  # noqa: S608
+                except sqlite3.DatabaseError as error:
+                    if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+                        raise
+                    wrong.append(index)
+    except TransactionError as error:
+        return Check(name="search", ok=True, description=f"not compared within {seconds:g} s: {error.message}")
+    except DatabaseConnectionError as error:
+        return Check(name="search", ok=True, description=f"not compared: {error.message}")
+    except IntegrityError as error:
+        return Check(name="search", ok=False, description=error.message)
+    description = "the search indexes fit their tables" if not wrong else f"out of step: {', '.join(wrong)}"
+    return Check(name="search", ok=not wrong, description=description)

@@ -1,0 +1,185 @@
+"""Who has the workspace file open. Everybody shares a lock beside it; whoever replaces the file needs it alone.
+
+The lock is the kernel's, on ``<file>.lock``: it goes with the process that held it, works for a file that is damaged or
+missing, and is taken before SQLite looks at anything. Without it a process could open the old file while another is put
+in its place, and write its pages into the WAL of the new one.
+"""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
+from acode_tui.files import PRIVATE_FILE, make_private_folder
+from acode_tui.storage.sqlite.errors import require_file
+from acode_tui.storage.sqlite.files import replace as swap
+from acode_tui.storage.sqlite.foreign import no_foreign_connection
+
+EXCLUSIVE_SECONDS = 2.0
+"""How long whoever wants the file alone waits for others to close it."""
+
+_POLL_SECONDS = 0.02
+_CANNOT_MAKE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
+
+
+class SharedHold:
+    """A share in the file, kept until ``close``."""
+
+    def __init__(self, handle: int | None) -> None:
+        self._handle = handle
+
+    def close(self) -> None:
+        """Give it back; harmless if repeated."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+
+def share(database: Path, *, timeout_seconds: float) -> SharedHold:
+    """Take a share before opening the file; a replacement that was killed halfway is finished first.
+
+    Where no lock can be made (a read-only folder, a folder that is not there) nobody can replace the file either.
+    Raises TransactionError while somebody else has it alone for longer than ``timeout_seconds``.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    handle = _open_lock(database)
+    if handle is None:
+        return SharedHold(None)
+    try:
+        _lock_shared(handle, database, deadline)
+        while swap.is_unfinished(database):
+            # Nobody has opened the file since: whoever comes first finishes, the others find it done.
+            if _lock(handle, fcntl.LOCK_EX, min(deadline, time.monotonic() + _POLL_SECONDS)):
+                swap.finish(database)
+            elif time.monotonic() >= deadline:
+                raise in_use(database)
+            # An upgrade gives up the share first, be it granted or not.
+            _lock_shared(handle, database, deadline)
+    except BaseException:
+        os.close(handle)
+        raise
+    return SharedHold(handle)
+
+
+def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
+    """The same for a glance that must change nothing: makes no lock, finishes no replacement.
+
+    Raises TransactionError while somebody else has the file alone for longer than ``timeout_seconds``.
+    """
+    try:
+        handle = os.open(_lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return SharedHold(None)
+    try:
+        _lock_shared(handle, database, time.monotonic() + timeout_seconds)
+    except BaseException:
+        os.close(handle)
+        raise
+    return SharedHold(handle)
+
+
+def finish_replacement(database: Path, *, timeout_seconds: float) -> None:
+    """Carry out a replacement that was decided and not ended; where there is none, nothing is made.
+
+    For what works on the file without opening the workspace. Raises TransactionError as ``share`` does.
+    """
+    if swap.is_unfinished(database):
+        share(database, timeout_seconds=timeout_seconds).close()
+
+
+@contextmanager
+def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterator[None]:
+    """Have the file alone for the length of the block; the caller has no connection to it open.
+
+    A replacement that was killed halfway is finished first. Raises TransactionError, with who is in the way where the
+    system tells, if another process keeps the file open for longer than the time-out, EXCLUSIVE_SECONDS by default, and
+    DatabaseConnectionError for what is no file.
+    """
+    require_file(database)
+    timeout_seconds = EXCLUSIVE_SECONDS if timeout_seconds is None else timeout_seconds
+    make_private_folder(database.parent)
+    handle = os.open(_lock_path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        if not _lock(handle, fcntl.LOCK_EX, time.monotonic() + timeout_seconds):
+            raise in_use(database)
+        swap.finish(database)
+        with no_foreign_connection(database):
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def was_opened(database: Path) -> bool:
+    """Whether a workspace was opened there before, going by the lock that this leaves."""
+    return _lock_path(database).exists()
+
+
+def holders(database: Path) -> list[int]:
+    """The other processes that have the workspace open, as far as the system tells; none where it does not."""
+    return [pid for pid in _holders(_lock_path(database)) if pid != os.getpid()]
+
+
+def _lock_path(database: Path) -> Path:
+    return database.with_name(database.name + ".lock")
+
+
+def _open_lock(database: Path) -> int | None:
+    try:
+        make_private_folder(database.parent)
+        return os.open(_lock_path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    except OSError as error:
+        if error.errno in _CANNOT_MAKE:
+            return None
+        raise DatabaseConnectionError(
+            f"cannot open {database}: {error.strerror or error}", hint="see what is wrong with its folder"
+        ) from error
+
+
+def _lock_shared(handle: int, database: Path, deadline: float) -> None:
+    if not _lock(handle, fcntl.LOCK_SH, deadline):
+        raise TransactionError(
+            f"{database} is being replaced by another process",
+            hint="wait until its restore or recovery has ended, then try again",
+        )
+
+
+def _lock(handle: int, kind: int, deadline: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+
+
+def in_use(database: Path) -> TransactionError:
+    """What whoever needs the file alone is told, with who is in the way where the system tells."""
+    pids = holders(database)
+    who = f" (pid {', '.join(map(str, pids))})" if pids else ""
+    return TransactionError(
+        f"another process has {database} open{who}",
+        hint="end the dashboard, the worker and the agents that use this workspace, then try again",
+    )
+
+
+def _holders(path: Path) -> list[int]:
+    """Who holds locks on a file, as far as Linux tells."""
+    try:
+        inode = path.stat().st_ino
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return []
+    found = set()
+    for line in lines:
+        # 5: FLOCK  ADVISORY  READ 1234 00:1f:5678 0 EOF
+        parts = line.split()
+        if len(parts) >= 6 and parts[1] == "FLOCK" and parts[5].rpartition(":")[2] == str(inode):
+            found.add(int(parts[4]))
+    return sorted(found)

@@ -1,0 +1,157 @@
+"""A workspace file that is being built beside the real one, from rows that the team's database has.
+
+It is what a first pull would make of an empty file: remote versions, empty outbox, the mark where the pull stopped.
+Each page moves the mark in its own transaction, so a build that was killed is gone on with, or thrown away whole.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from acode_tui.domain.clock import MonotonicClock, WallClock
+from acode_tui.domain.entities import Entity
+from acode_tui.domain.errors import AcodeError, IntegrityError
+from acode_tui.domain.schema import TABLES
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import Conflict
+from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.checkpoints import Checkpoints
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
+from acode_tui.storage.sqlite.errors import translated
+from acode_tui.storage.sqlite.mark import Mark, read_mark, store_mark
+from acode_tui.storage.sqlite.migrate import migrate, plan
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
+from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
+from acode_tui.storage.sqlite.writer import Writer
+
+_PARTS = ("", "-wal", "-shm", "-journal")
+_TIMEOUT_SECONDS = 600.0
+"""Nobody waits for this file, so a page may take its time."""
+_WAL_BYTES = 64 * 1024 * 1024
+
+
+class Building:
+    """An open build. Made by ``open_building``; ends with ``finish`` or ``abandon``."""
+
+    def __init__(self, path: Path, connection: FunctionConnection, writer: Writer) -> None:
+        self.path = path
+        self.readers = Readers(path, timeout_seconds=_TIMEOUT_SECONDS)
+        self._connection = connection
+        self._writer = writer
+
+    async def mark(self) -> Mark | None:
+        """How far it has come; None at the beginning."""
+        return await self._writer.run(read_mark)
+
+    async def adopt(self, pulled: Sequence[Entity], mark: Mark | None = None) -> int:
+        """Write rows, and where the pull stands after them; answers how many were news."""
+
+        def unit(connection: sqlite3.Connection) -> int:
+            written = adopt_pulled(connection, self._writer.clock, pulled)
+            if mark is not None:
+                store_mark(connection, mark)
+            return written
+
+        return await self._writer.run(unit)
+
+    async def adopt_conflicts(self, found: Sequence[Conflict]) -> None:
+        """Write conflicts that were settled before."""
+
+        def unit(connection: sqlite3.Connection) -> None:
+            for conflict in found:
+                insert_conflict(connection, conflict)
+
+        await self._writer.run(unit)
+
+    async def counts(self) -> dict[str, int]:
+        """Rows a table."""
+        return await self.readers.run(read_counts)
+
+    async def finish(self, *, synced_at: str) -> None:
+        """Check it and close it, so that it is one whole file. Raises IntegrityError if it is not sound."""
+        await self._writer.run(lambda connection: meta.store(connection, meta.LAST_SYNC, synced_at))
+        await self.readers.close()
+        await self._connection.run(_complete)
+        await self._writer.close()
+
+    async def abandon(self) -> None:
+        """Close it as it is; what was written so far stays for another try."""
+        await self.readers.close()
+        await self._writer.close()
+
+
+async def open_building(path: Path, *, workspace_id: str, lock_folder: Path, wall: WallClock) -> Building:
+    """A new build, or one that was begun for the same workspace; what cannot be gone on with is removed first."""
+    if await asyncio.to_thread(path.exists):
+        try:
+            begun = await _open(path, workspace_id, lock_folder, wall)
+        except AcodeError:
+            begun = None
+        if begun is not None:
+            return begun
+        await asyncio.to_thread(remove, path)
+    made = await _open(path, workspace_id, lock_folder, wall)
+    assert made is not None
+    return made
+
+
+def remove(path: Path) -> None:
+    """Remove a closed database and whatever lies beside it."""
+    for part in _PARTS:
+        path.with_name(path.name + part).unlink(missing_ok=True)
+
+
+async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallClock) -> Building | None:
+    known = packaged("sqlite")
+    await asyncio.to_thread(prepare_file, path)
+    with translated(f"cannot open {path}", at_open=True):
+        connection = await open_writer(
+            path, timeout_seconds=_TIMEOUT_SECONDS, check=lambda connection: plan(connection, known)
+        )
+    writer = Writer(connection, MonotonicClock(wall), Checkpoints(path), timeout_seconds=_TIMEOUT_SECONDS)
+    try:
+        with translated(f"cannot write {path}"):
+            await connection.run(_loosen)
+            await connection.run(
+                lambda raw: migrate(raw, known, lock_path=lock_folder / "migrate.lock", backup=None, wall=wall)
+            )
+        if await writer.run(lambda raw: _claim(raw, workspace_id)):
+            return Building(path, connection, writer)
+    except BaseException:
+        await writer.close()
+        raise
+    await writer.close()
+    return None
+
+
+def _loosen(connection: sqlite3.Connection) -> None:
+    """Commits need not reach the disk one by one: what counts is the whole file, which is synced before it is used."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // page_bytes(connection)}")
+    connection.execute("PRAGMA cache_size = -65536")
+
+
+def _claim(connection: sqlite3.Connection, workspace_id: str) -> bool:
+    """Whether the build is this workspace's; a new one becomes so."""
+    known = meta.read(connection, meta.WORKSPACE_ID)
+    if known is None:
+        meta.store(connection, meta.WORKSPACE_ID, workspace_id)
+    return known in (None, workspace_id)
+
+
+def read_counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """Rows a table."""
+    return {
+        table.name: int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
+        for table in TABLES.values()
+    }
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    with translated("the recovered database cannot be completed"):
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise IntegrityError(f"the recovered database is not sound: {found}", hint="check the disk, then try again")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -1,0 +1,157 @@
+"""Giving the disk back what a workspace file no longer uses, in place: one transaction, so a kill leaves it as it was.
+
+Readers go on; writers wait, so a file that takes longer than they wait is only done alone. The work needs its size on
+disk twice, once for the new copy and once for the WAL it goes through, and none of it is held in memory.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.sqlite.connection import connect_to
+from acode_tui.storage.sqlite.errors import opening, require_content, require_rights
+from acode_tui.storage.sqlite.files.expected_schema import require_tables
+from acode_tui.storage.sqlite.files.inspect import look
+from acode_tui.storage.sqlite.files.locks import finish_replacement, holders, share_if_known
+from acode_tui.storage.sqlite.migrate import plan
+from acode_tui.storage.sqlite.search import FTS_TABLES
+
+BYTES_A_SECOND = 20_000_000
+"""What even a slow disk manages; measured are five times as many and more."""
+
+_LOOK_OPCODES = 20_000
+
+GoOn = Callable[[], None]
+Told = Callable[[str], None]
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """How large a file is with its WAL, and how much of it rows and indexes use, in bytes."""
+
+    total: int
+    used: int
+
+
+def measure(database: Path, *, seconds: float, go_on: GoOn, has_lived: bool = False) -> Room:
+    """Look, and change nothing. Raises AcodeError, SchemaMismatchError for a file of another or a newer program.
+
+    An empty file is a loss where a workspace ``has_lived``: IntegrityError.
+    """
+
+    def read(connection: sqlite3.Connection) -> int:
+        if plan(connection, packaged("sqlite")).from_version is None:
+            raise DatabaseConnectionError(
+                f"there is no workspace in {database} yet: it is empty", hint="it was left as it is"
+            )
+        require_tables(connection, f"cannot rewrite {database}")
+        pages, unused, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - unused) * size
+
+    require_content(database, has_lived=has_lived)
+    used = look(database, read, seconds=seconds, check=go_on)
+    return Room(total=size_with_wal(database), used=used)
+
+
+def size_with_wal(database: Path) -> int:
+    """Bytes on disk."""
+    files = (database, database.with_name(database.name + "-wal"))
+    return sum(each.stat().st_size for each in files if each.exists())
+
+
+def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told, has_lived: bool = False) -> Room:
+    """Pack the file and its search indexes; answers how it stood before.
+
+    Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
+    longer than ``timeout_seconds``; then, and where ``go_on`` raises, the file holds what it held.
+    """
+    finish_replacement(database, timeout_seconds=timeout_seconds)
+    with closing(share_if_known(database, timeout_seconds=timeout_seconds)):
+        before = measure(database, seconds=timeout_seconds, go_on=go_on, has_lived=has_lived)
+        require_rights(database)
+        _require_room(database, before)
+        _require_patience(database, before, timeout_seconds)
+        _sweep(database.parent)
+        with (
+            opening(database),
+            closing(connect_to(database, timeout_seconds=timeout_seconds)) as connection,
+        ):
+            connection.set_progress_handler(go_on, _LOOK_OPCODES)
+            _use_disk(connection, database.parent)
+            _pack(connection, told)
+    return before
+
+
+def _pack(connection: sqlite3.Connection, told: Told) -> None:
+    told("search indexes")
+    for index in FTS_TABLES:
+        if _exists(connection, index):
+            connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # noqa: S608 - a constant
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    told("rewriting the file")
+    connection.execute("VACUUM")
+    told("folding the WAL")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    told("checking the search indexes")
+    for index in FTS_TABLES:
+        if _exists(connection, index):
+            _repair(connection, index)
+
+
+def _repair(connection: sqlite3.Connection, index: str) -> None:
+    """An index points at row numbers, which SQLite does not promise to keep when it rewrites a table."""
+    try:
+        connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")  # noqa: S608
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")  # noqa: S608
+
+
+def _use_disk(connection: sqlite3.Connection, folder: Path) -> None:
+    """Scratch space on the file's own disk, where the room was looked for: elsewhere it might be memory.
+
+    The pragma is deprecated, and without it the scratch file lies where the system puts such files, mode 0600 too.
+    """
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA temp_store = FILE")
+    quoted = str(folder.absolute()).replace("'", "''")
+    connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
+
+
+def _require_room(database: Path, before: Room) -> None:
+    needed, free = before.used * 2, shutil.disk_usage(database.parent).free
+    if free < needed * 1.05:
+        raise TransactionError(
+            f"there is not enough free space beside {database} to rewrite it",
+            hint=f"it needs {needed:,} bytes for a while and {free:,} are free; nothing was changed",
+        )
+
+
+def _require_patience(database: Path, before: Room, timeout_seconds: float) -> None:
+    pids = holders(database)
+    if pids and before.used > BYTES_A_SECOND * timeout_seconds / 2:
+        raise TransactionError(
+            f"{database} is open in other processes (pid {', '.join(map(str, pids))}), and is so large that their "
+            f"writes might wait for longer than {timeout_seconds:g} s and fail",
+            hint="end the dashboard, the worker and the agents that use this workspace, then try again",
+        )
+
+
+def _sweep(folder: Path) -> None:
+    """SQLite takes its scratch file's name away as soon as it is open; only a kill in between leaves one."""
+    for each in folder.glob("etilqs_*"):
+        each.unlink(missing_ok=True)
+
+
+def _exists(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None

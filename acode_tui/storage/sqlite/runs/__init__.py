@@ -1,0 +1,1 @@
+"""Runs in SQLite: rows, writes, reads, streams, checksums."""

@@ -1,0 +1,70 @@
+"""Checksums of the rows that are really in the workspace file, content included. One row is in memory at a time."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from acode_tui.domain.canonical import canonical_digest
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.ports import RowChecksums
+from acode_tui.storage.sqlite.files.inspect import look
+from acode_tui.storage.sqlite.runs import rows
+
+T = TypeVar("T")
+
+_NEXT = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
+_OF_SESSION = {
+    kind: rows.SELECT[kind] if kind is EntityType.SESSION else rows.SELECT_SESSION_ROWS[kind] for kind in TABLES
+}
+_CONTENT = "SELECT content FROM artifacts WHERE id = ?"
+
+
+class Reading(Protocol):
+    """What runs a read: the pool of an open workspace, or ``Onlooker``."""
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T: ...
+
+
+class Onlooker:
+    """Reads of a file that must stay as it is, byte for byte, each over a connection of its own."""
+
+    def __init__(self, path: Path, *, seconds: float) -> None:
+        self._path = path
+        self._seconds = seconds
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """``read(connection)``'s answer. Raises AcodeError."""
+        return await asyncio.to_thread(look, self._path, read, seconds=self._seconds)
+
+
+class SqliteRowChecksums:
+    """``RowChecksumReader`` over a workspace file."""
+
+    def __init__(self, readers: Reading) -> None:
+        self._readers = readers
+
+    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
+        """The next session ids in order."""
+        return await self._readers.run(
+            lambda connection: tuple(row[0] for row in connection.execute(_NEXT, (after, limit)))
+        )
+
+    async def of_sessions(self, ids: tuple[str, ...]) -> dict[str, RowChecksums]:
+        """By session: each row's checksum by (table, id)."""
+        return await self._readers.run(lambda connection: {each: _of_session(connection, each) for each in ids})
+
+
+def _of_session(connection: sqlite3.Connection, session_id: str) -> RowChecksums:
+    found: RowChecksums = {}
+    for kind, table in TABLES.items():
+        for row in connection.execute(_OF_SESSION[kind], (session_id,)):
+            content = None
+            if kind is EntityType.ARTIFACT:
+                content = sha256(connection.execute(_CONTENT, (row[0],)).fetchone()[0]).hexdigest()
+            entity = rows.from_row(kind, row)
+            found[table.name, row[0]] = canonical_digest(entity, without=("workspaceId",), content_sha256=content)
+    return found

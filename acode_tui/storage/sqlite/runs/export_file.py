@@ -1,0 +1,103 @@
+"""A database file of its own that holds runs and nothing else: the entity tables, readable by anything."""
+
+import errno
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from acode_tui.domain.entities import Entity
+from acode_tui.domain.schema import TABLES, Column, Table
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.runs import rows
+
+INFO = "export_info"
+_TYPES = {"int": "INTEGER", "bytes": "BLOB"}
+_ROWS_AT_ONCE = 200
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+
+
+def _ddl(table: Table) -> str:
+    columns = [_column(table, column) for column in table.columns]
+    return f"CREATE TABLE {table.name} (\n    " + ",\n    ".join(columns) + "\n) STRICT"
+
+
+def _column(table: Table, column: Column) -> str:
+    text = f'"{column.name}" {_TYPES.get(column.kind, "TEXT")}' + ("" if column.nullable else " NOT NULL")
+    if column.name == "id":
+        return text + " PRIMARY KEY"
+    if table.parent and column.name == table.parent[0]:
+        return text + f" REFERENCES {TABLES[table.parent[1]].name} (id)"
+    return text + (" REFERENCES sessions (id)" if column.name == "session_id" else "")
+
+
+class RunFile:
+    """Writes rows into a new database at ``path``, which exists and is empty. Raises OSError where that fails."""
+
+    def __init__(self, path: Path, info: dict[str, str]) -> None:
+        self._path = path
+        # Rows come from whichever thread reads them, one at a time.
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._waiting: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
+        self._rows = self._bytes = 0
+        try:
+            # The file is synced as a whole before anybody sees it; until then there is nothing to protect.
+            self._run("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA application_id = 1094930277")
+            self._run("BEGIN", *map(_ddl, TABLES.values()))
+            self._run(f"CREATE TABLE {INFO} (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT")
+            self._many(f"INSERT INTO {INFO} VALUES (?, ?)", list(info.items()))  # noqa: S608
+        except BaseException:
+            self.abandon()
+            raise
+
+    def add(self, entity: Entity) -> None:
+        """The next row."""
+        self._waiting[entity.kind].append(rows.to_row(entity))
+        self._rows += 1
+        self._bytes += len(getattr(entity, "content", None) or b"")
+        if self._rows >= _ROWS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
+            self._flush()
+
+    def close(self, counts: dict[str, int]) -> None:
+        """Finish the file."""
+        self._flush()
+        self._many(f"INSERT INTO {INFO} VALUES (?, ?)", [(f"rows.{name}", str(n)) for name, n in counts.items()])  # noqa: S608
+        for table in TABLES.values():
+            if table.parent:
+                # What a reader follows: from a session, and from a parent, to its rows.
+                self._run(f"CREATE INDEX {table.name}_by_session ON {table.name} (session_id)")
+            if table.parent and table.parent[0] != "session_id":
+                self._run(f"CREATE INDEX {table.name}_by_parent ON {table.name} ({table.parent[0]})")
+        self._run("COMMIT")
+        self._connection.close()
+
+    def abandon(self) -> None:
+        """Close a file that will not be."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _flush(self) -> None:
+        for kind, waiting in self._waiting.items():
+            if waiting:
+                self._many(rows.INSERT[kind], waiting)
+                waiting.clear()
+        self._rows = self._bytes = 0
+
+    def _run(self, *statements: str) -> None:
+        try:
+            for statement in statements:
+                self._connection.execute(statement)
+        except sqlite3.Error as error:
+            raise self._unwritten(error) from error
+
+    def _many(self, statement: str, values: list[rows.Row]) -> None:
+        try:
+            self._connection.executemany(statement, values)
+        except sqlite3.Error as error:
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: sqlite3.Error) -> OSError:
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        return OSError(
+            errno.ENOSPC if full else errno.EIO, os.strerror(errno.ENOSPC) if full else str(error), str(self._path)
+        )

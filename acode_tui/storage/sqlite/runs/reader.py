@@ -1,0 +1,174 @@
+"""Reading runs from the workspace file: each method is one function on one reader, one snapshot."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, cast
+
+from acode_tui.domain.codec import digest
+from acode_tui.domain.entities import (
+    Artifact,
+    Session,
+    SessionEvent,
+    SessionGraph,
+    StepGraph,
+    TaskGraph,
+    ToolCallGraph,
+)
+from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.validation import require_id
+from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.session_filter import require_filter
+from acode_tui.storage.sqlite import session_counts
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite.runs.row_writes import require
+from acode_tui.storage.sqlite.sessions import pages as session_pages
+
+_EVENTS = (
+    f"SELECT {rows.COLUMNS[EntityType.SESSION_EVENT]} FROM session_events WHERE session_id = ? ORDER BY timestamp, id"  # noqa: S608
+)
+_CONTENT = "SELECT content, content_hash FROM artifacts WHERE id = ?"
+_BY_PREFIX = {
+    kind: f"SELECT id FROM {table.name} WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"  # noqa: S608
+    for kind, table in TABLES.items()
+}
+
+
+def _node(kind: EntityType, *made: Any, order: str = '"order", rowid') -> tuple[Callable[..., Any], int, str]:
+    """How a graph's nodes of a kind are made, where their parent's id stands, and what reads them in order."""
+    table = TABLES[kind]
+    assert table.parent is not None
+    sql = f"{rows.SELECT_SESSION_ROWS[kind]} ORDER BY {order}"
+    return rows.loader(kind, *made), table.column_names.index(table.parent[0]), sql
+
+
+_NODES = {
+    EntityType.SESSION_TASK: _node(EntityType.SESSION_TASK, TaskGraph, "steps"),
+    EntityType.STEP: _node(EntityType.STEP, StepGraph, "tool_calls"),
+    EntityType.TOOL_CALL: _node(EntityType.TOOL_CALL, ToolCallGraph, "artifacts"),
+    EntityType.ARTIFACT: _node(EntityType.ARTIFACT, order="rowid"),
+}
+_LOAD_SESSION = rows.loader(EntityType.SESSION, SessionGraph, "tasks", "events")
+
+
+class SqliteRunStateReader:
+    """``RunStateReader`` over the workspace file."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def get(self, session_id: str) -> Session:
+        """A session by its whole id. Raises NotFoundError."""
+        found = await self._readers.run(lambda connection: require(connection, EntityType.SESSION, session_id))
+        return cast(Session, found)
+
+    async def list(
+        self,
+        filter: SessionFilter | None = None,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> SessionPage:
+        """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
+        given = require_filter(filter)
+        return await self._readers.run(
+            lambda connection: session_pages.read_page(connection, given, limit=limit, after=after, before=before)
+        )
+
+    async def count(self, filter: SessionFilter | None = None) -> int:
+        """How many sessions fit, exactly."""
+        given = require_filter(filter)
+        return await self._readers.run(lambda connection: session_pages.count(connection, given))
+
+    async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
+        """How many fit of each state, its own states aside, where the counters know."""
+        given = require_filter(filter)
+        return await self._readers.run(lambda connection: session_counts.by_state(connection, given))
+
+    async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
+        """How many stand before the page after a cursor, where that is cheap."""
+        given = require_filter(filter)
+        return await self._readers.run(lambda connection: session_counts.before(connection, given, cursor))
+
+    async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
+        """A session's events, oldest first. Raises NotFoundError."""
+
+        def read(connection: sqlite3.Connection) -> tuple[SessionEvent, ...]:
+            require(connection, EntityType.SESSION, session_id)
+            return _events(connection, session_id)
+
+        return await self._readers.run(read)
+
+    async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
+        """The whole run: one query a table. Raises NotFoundError."""
+        return await self._readers.run(lambda connection: read_graph(connection, session_id))
+
+    async def get_artifact(self, artifact_id: str) -> Artifact:
+        """An artifact's metadata. Raises NotFoundError."""
+        found = await self._readers.run(lambda connection: require(connection, EntityType.ARTIFACT, artifact_id))
+        return cast(Artifact, found)
+
+    async def get_artifact_content(self, artifact_id: str) -> bytes:
+        """An artifact's bytes. Raises NotFoundError, or IntegrityError where they do not fit their hash."""
+        require_id(artifact_id)
+        row: tuple[bytes, str] | None = await self._readers.run(
+            lambda connection: connection.execute(_CONTENT, (artifact_id,)).fetchone()
+        )
+        if row is None:
+            raise NotFoundError(f"there is no artifact {artifact_id[:64]!r}")
+        content, content_hash = row
+        if digest(content) != content_hash:
+            raise IntegrityError(f"the content of artifact {artifact_id} does not match its hash")
+        return content
+
+    async def resolve_id(self, kind: EntityType, prefix: str) -> str:
+        """The one id that begins so. Raises NotFoundError, AmbiguousIdError, ValidationError."""
+        start = require_id(prefix).strip().lower()
+        if not start or len(start) > 36 or not set(start) <= set("0123456789abcdef-"):
+            raise ValidationError("id", "must be a UUID or the beginning of one")
+        ends = (start, start + "g")
+        found = await self._readers.run(lambda connection: connection.execute(_BY_PREFIX[kind], ends).fetchall())
+        what = kind.value.replace("_", " ")
+        if not found:
+            raise NotFoundError(f"no {what} id begins with {start!r}")
+        if len(found) > 1:
+            raise AmbiguousIdError(f"more than one {what} id begins with {start!r}")
+        return str(found[0][0])
+
+
+def read_graph(connection: sqlite3.Connection, session_id: str) -> SessionGraph:
+    """A whole run in the connection's present snapshot. Raises NotFoundError."""
+    row = connection.execute(rows.SELECT[EntityType.SESSION], (require_id(session_id),)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no session {session_id[:64]!r}")
+    artifacts = _children(connection, session_id, EntityType.ARTIFACT, {})
+    calls = _children(connection, session_id, EntityType.TOOL_CALL, artifacts)
+    steps = _children(connection, session_id, EntityType.STEP, calls)
+    tasks = _children(connection, session_id, EntityType.SESSION_TASK, steps)
+    graph = _LOAD_SESSION(row, tuple(tasks.get(session_id, ())), _events(connection, session_id))
+    return cast(SessionGraph, graph)
+
+
+def _children(
+    connection: sqlite3.Connection, session_id: str, kind: EntityType, below: dict[str, list[Any]]
+) -> dict[str, list[Any]]:
+    """A session's rows of one kind by their parent's id, each in order and with its own children."""
+    load, parent, sql = _NODES[kind]
+    grouped: dict[str, list[Any]] = {}
+    for row in connection.execute(sql, (session_id,)):
+        children = below.get(row[0])
+        node = load(row) if kind is EntityType.ARTIFACT else load(row, tuple(children) if children else ())
+        siblings = grouped.get(row[parent])
+        if siblings is None:
+            grouped[row[parent]] = [node]
+        else:
+            siblings.append(node)
+    return grouped
+
+
+def _events(connection: sqlite3.Connection, session_id: str) -> tuple[SessionEvent, ...]:
+    found = [rows.from_row(EntityType.SESSION_EVENT, row) for row in connection.execute(_EVENTS, (session_id,))]
+    return tuple(cast(list[SessionEvent], found))

@@ -1,0 +1,102 @@
+"""Runs as streams of rows: nothing but the row in hand, and the path down to it, is in memory."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from acode_tui.domain.codec import digest
+from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.errors import IntegrityError, NotFoundError
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader
+from acode_tui.storage.sqlite.errors import translated
+from acode_tui.storage.sqlite.readers import snapshot
+from acode_tui.storage.sqlite.runs import rows
+
+T = TypeVar("T")
+
+_NEXT = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
+_COUNT = "SELECT coalesce(sum(sessions), 0) FROM session_totals"
+_COUNTS = [
+    f"(SELECT count(*) FROM {table.name} WHERE {'session_id' if table.parent else 'id'} = ?1)"  # noqa: S608
+    for table in TABLES.values()
+]
+_ROWS = f"SELECT {' + '.join(_COUNTS)}"
+_CONTENT = "SELECT content FROM artifacts WHERE id = ?"
+_ORDER = {EntityType.SESSION_EVENT: "timestamp, id", EntityType.ARTIFACT: "rowid"}
+_BELOW = {
+    kind: tuple(child for child, table in TABLES.items() if table.parent and table.parent[1] is kind) for kind in TABLES
+}
+_CHILDREN = {
+    kind: f"SELECT {rows.COLUMNS[kind]} FROM {table.name} WHERE {table.parent[0]} = ? "  # noqa: S608
+    f"ORDER BY {_ORDER.get(kind, chr(34) + 'order' + chr(34) + ', rowid')}"
+    for kind, table in TABLES.items()
+    if table.parent
+}
+
+
+class SqliteRunRows:
+    """``RunRows`` over the workspace file, on a connection of its own: nobody waits behind a long export."""
+
+    def __init__(self, connection: FunctionConnection) -> None:
+        self._connection = connection
+
+    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
+        """The next session ids in order."""
+        return await self._run(lambda connection: tuple(row[0] for row in connection.execute(_NEXT, (after, limit))))
+
+    async def count(self) -> int:
+        """How many sessions there are."""
+        return await self._run(lambda connection: int(connection.execute(_COUNT).fetchone()[0]))
+
+    async def rows(self, session_id: str) -> int:
+        """How many rows a run has, each table's from an index."""
+        return await self._run(lambda connection: int(connection.execute(_ROWS, (session_id,)).fetchone()[0]))
+
+    async def walk(self, session_id: str, consume: Callable[[Iterator[Entity]], T]) -> T:
+        """What ``consume`` answers, given the run's rows."""
+        return await self._run(lambda connection: consume(walk(connection, session_id)))
+
+    async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        with translated("the read failed"):
+            return await self._connection.run(lambda connection: snapshot(connection, read))
+
+
+@asynccontextmanager
+async def open_run_rows(path: Path, *, timeout_seconds: float) -> AsyncIterator[SqliteRunRows]:
+    """The runs in a workspace's file."""
+    connection = await open_reader(path, timeout_seconds=timeout_seconds)
+    try:
+        # Each page is read once: mapping them would only make the process look large.
+        await connection.run(lambda raw: raw.execute("PRAGMA mmap_size = 0").fetchall())
+        yield SqliteRunRows(connection)
+    finally:
+        await connection.close()
+
+
+def walk(connection: sqlite3.Connection, session_id: str) -> Generator[Entity, None, None]:
+    """The run's rows in the connection's present snapshot, each parent before its children."""
+    row = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no session {session_id[:64]!r}")
+    yield from _with_children(connection, EntityType.SESSION, row)
+
+
+def _with_children(connection: sqlite3.Connection, kind: EntityType, row: rows.Row) -> Iterator[Entity]:
+    entity = rows.from_row(kind, row)
+    yield _loaded(connection, entity) if isinstance(entity, Artifact) else entity
+    for child in _BELOW[kind]:
+        for below in connection.execute(_CHILDREN[child], (row[0],)):
+            yield from _with_children(connection, child, below)
+
+
+def _loaded(connection: sqlite3.Connection, artifact: Artifact) -> Artifact:
+    content: bytes = connection.execute(_CONTENT, (artifact.id,)).fetchone()[0]
+    if digest(content) != artifact.content_hash:
+        raise IntegrityError(f"the content of artifact {artifact.id} does not match its hash")
+    return msgspec.structs.replace(artifact, content=content)

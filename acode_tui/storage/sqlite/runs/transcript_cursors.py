@@ -1,0 +1,75 @@
+"""Which transcripts were read, and how far: kept in the transaction that stores what was read from them."""
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import islice
+
+import msgspec
+
+from acode_tui.domain.times import format_time, parse_time
+from acode_tui.storage.ports import SaveResult, TranscriptFile
+from acode_tui.storage.sqlite.prepared import PreparedRun, prepare_run
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.runs.save_graph import save_runs
+from acode_tui.storage.sqlite.writer import Writer
+
+_COLUMNS = ", ".join(TranscriptFile.__struct_fields__)
+_KNOWN = f"SELECT {_COLUMNS} FROM ingest_files"  # noqa: S608
+_SAVE = f"""
+INSERT INTO ingest_files ({_COLUMNS}) VALUES ({", ".join("?" for _ in TranscriptFile.__struct_fields__)})
+ON CONFLICT (path) DO UPDATE SET
+{", ".join(f"{name} = excluded.{name}" for name in TranscriptFile.__struct_fields__ if name != "path")}
+"""  # noqa: S608
+
+
+class SqliteTranscriptLog:
+    """``TranscriptLog`` over the workspace file. Runs are the importers' own and come validated by construction."""
+
+    prepare = staticmethod(prepare_run)
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def known(self) -> dict[str, TranscriptFile]:
+        """Every file read so far, by path."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, TranscriptFile]:
+            return {row[0]: _file(row) for row in connection.execute(_KNOWN)}
+
+        return await self._readers.run(read)
+
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[PreparedRun]]]) -> tuple[SaveResult, ...]:
+        """Several files in one transaction: all of them, or none."""
+
+        def unit(connection: sqlite3.Connection) -> tuple[SaveResult, ...]:
+            saved = iter(save_runs(connection, [run for _, runs in items for run in runs], self._writer.clock))
+            connection.executemany(_SAVE, [_row(file) for file, _ in items])
+            return tuple(_sum(list(islice(saved, len(runs)))) for _, runs in items)
+
+        return await self._writer.run(unit)
+
+
+def _sum(results: Sequence[SaveResult]) -> SaveResult:
+    if len(results) == 1:
+        return results[0]
+    total = SaveResult(inserted={}, updated={})
+    for result in results:
+        for mine, more in ((total.inserted, result.inserted), (total.updated, result.updated)):
+            for kind, count in more.items():
+                mine[kind] = mine.get(kind, 0) + count
+    return msgspec.structs.replace(total, unchanged=sum(result.unchanged for result in results))
+
+
+def _row(file: TranscriptFile) -> list[object]:
+    values = msgspec.structs.asdict(file)
+    values["session_ids"] = msgspec.json.encode(file.session_ids).decode()
+    values["imported_at"] = format_time(file.imported_at)
+    return list(values.values())
+
+
+def _file(row: Sequence[object]) -> TranscriptFile:
+    values = dict(zip(TranscriptFile.__struct_fields__, row, strict=True))
+    values["session_ids"] = msgspec.json.decode(str(values["session_ids"]), type=tuple[str, ...])
+    values["imported_at"] = parse_time(str(values["imported_at"]))
+    return TranscriptFile(**values)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Pages, ranges and search of sessions in SQLite."""

@@ -1,0 +1,250 @@
+"""Pages of the sessions that a text fits: found in three ways, so that neither rare nor common words take long.
+
+1. A few rows at the page's place are tested by their own texts: a common word fills a page from them, and nothing else
+   is asked. That costs the same however many rows the word fits.
+2. Otherwise the full-text indexes answer. Matches that are few enough are all looked up, then sorted. Of several words
+   the indexes are asked only for those that the first rows lack, where they do: collecting the places of a word that
+   stands in every row costs more than testing the few rows that the others leave.
+3. Matches that are many are dense, so testing on finds a page soon. Where it does not, or where the first rows show
+   that it will not because the matches lie far from the page's place, every match is sorted after all.
+
+A word of a script that is written without spaces is asked of no index, since it stands within what an index takes for a
+word: every text is looked at for it.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.sqlite.search import FTS_TABLES, expression_of, words
+from acode_tui.storage.sqlite.sessions.ranges import Place, Range, conditions, count_rows, span_of, walk
+from acode_tui.storage.sqlite.text_probe import TextProbe
+from acode_tui.storage.unspaced import is_unspaced
+
+MATCH_CAP = 16_000
+"""Matches that are sorted outright: about where looking them up costs as much as walking to a page does."""
+
+GLANCE_TEXTS = 600
+WALK_TEXTS = 9_000
+"""Texts tested before the indexes are asked, and before every match is sorted after all."""
+
+GLANCE_ROWS = 200
+"""Rows that a total is counted in by testing each."""
+
+RARE_CAP = 3_000
+"""Matches of the rare words of a search that are tested one by one for the others."""
+
+COMMON_SHARE = 8
+"""A word is common if it stands in the texts of one in so many of the first rows."""
+
+_FIRST_CHUNK = 4
+
+_COLUMNS: dict[str, tuple[str, str, str]] = {
+    "sessions_fts": ("sessions", "id", "task_description"),
+    "session_tasks_fts": ("session_tasks", "session_id", "title"),
+    "steps_fts": ("steps", "session_id", "name"),
+    "tool_calls_fts": ("tool_calls", "session_id", "tool_name"),
+    "artifacts_fts": ("artifacts", "session_id", "name"),
+}
+"""Each index's table, with its columns for the session and for the text."""
+
+# DISTINCT: a session calls the same few tools again and again.
+_TEXTS: dict[str, str] = {
+    index: f"SELECT DISTINCT t.{owner}, t.{column} FROM json_each(?) AS g "  # noqa: S608
+    f"CROSS JOIN {table} AS t ON t.{owner} = g.value"
+    for index, (table, owner, column) in _COLUMNS.items()
+}
+
+
+class _Tested(NamedTuple):
+    """Rows that fit, of ``rows`` that were tested; ``ended`` if the span has no others; the texts of all of them."""
+
+    found: list[Place]
+    rows: int
+    ended: bool
+    texts: list[tuple[str, str]]
+
+
+class TextSearch:
+    """One search over one state of the database: what it has found out serves every page asked of it."""
+
+    def __init__(self, connection: sqlite3.Connection, given: SessionFilter) -> None:
+        self._connection = connection
+        self._given = given
+        self._words = words(given.text or "")
+        self._expression = expression_of(self._words)
+        self._within = [_lower(word) for word in self._words if is_unspaced(word)]
+        self._every: set[Place] | None = None
+        self._density: dict[str, list[str]] = {}
+
+    def places(self, span: Range, limit: int) -> tuple[list[Place], int | None]:
+        """The first ``limit`` rows of the span that fit, in its direction; and how many fit in all, where known."""
+        if not self._words:
+            return [], 0
+        if self._every is None and not self._within:
+            with TextProbe(self._words, self._expression) as probe:
+                answer = self._from_few(span, limit, probe)
+            if answer is not None:
+                return answer
+        every = self._all_matches()
+        return [place for place in _in_order(every, span) if span.holds(place)][:limit], len(every)
+
+    def count(self) -> int:
+        """How many fit, exactly."""
+        return len(self._all_matches()) if self._words else 0
+
+    def _from_few(self, span: Range, limit: int, probe: TextProbe) -> tuple[list[Place], int | None] | None:
+        """The answer, where it takes testing no more than so many rows; None where every match is now known instead."""
+        glance = self._tested(span, limit, probe, list(FTS_TABLES), GLANCE_TEXTS)
+        if len(glance.found) >= limit or glance.ended:
+            return glance.found, self._total_at_a_glance(probe)
+        rare = self._rare_words(glance)
+        if rare and not self._dense(expression_of(rare), RARE_CAP):
+            self._every = self._looked_up_by(expression_of(rare), probe)
+            return None
+        dense = self._dense(self._expression, MATCH_CAP)
+        if not dense:
+            return None
+        # As dense as the first rows are, the page's end is so many texts away; where none fits, it is far.
+        if len(glance.found) * WALK_TEXTS >= limit * len(glance.texts):
+            walked = self._tested(span, limit, probe, dense, WALK_TEXTS, only_misses=True)
+            if len(walked.found) >= limit or walked.ended:
+                return walked.found, None
+        return _in_order(self._looked_up(span, limit), span)[:limit], None
+
+    def _total_at_a_glance(self, probe: TextProbe) -> int | None:
+        """How many fit, where the filter leaves so few rows that each can be tested; else None."""
+        if count_rows(self._connection, self._given, looking_at=GLANCE_ROWS) is None:
+            return None
+        tested = self._tested(span_of(self._given), GLANCE_ROWS + 1, probe, list(FTS_TABLES), GLANCE_TEXTS)
+        return len(tested.found) if tested.ended else None
+
+    def _rare_words(self, glance: _Tested) -> list[str]:
+        """The words that few of the first rows have, where the others are common there; else none."""
+        if len(self._words) == 1 or not all(word.isascii() for word in self._words):
+            return []
+        lowered = [(owner, text.lower()) for owner, text in glance.texts]
+        rare = [
+            word
+            for word in self._words
+            if len({owner for owner, text in lowered if word.lower() in text}) * COMMON_SHARE < glance.rows
+        ]
+        return rare if len(rare) < len(self._words) else []
+
+    def _all_matches(self) -> set[Place]:
+        if self._every is None:
+            self._every = self._contained() if self._within else self._looked_up(span_of(self._given), -1)
+        return self._every
+
+    def _contained(self) -> set[Place]:
+        """Every row with a text that has the unspaced words anywhere in it, and fits the others."""
+        stamp, span = _stamp(self._given), span_of(self._given)
+        where, values = conditions(self._given, "s.")
+        others = expression_of([word for word in self._words if not is_unspaced(word)])
+        found: set[Place] = set()
+        for index, (table, owner, column) in _COLUMNS.items():
+            tests = " AND ".join([f"instr(lower(t.{column}), ?)"] * len(self._within))
+            fitting = f" AND t.rowid IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)" if others else ""  # noqa: S608
+            sql = f"""
+                SELECT s.{stamp}, s.id FROM {table} AS t CROSS JOIN sessions AS s ON s.id = t.{owner}
+                WHERE {tests}{fitting} AND (s.{stamp}, s.id) < (?, ?) AND (s.{stamp}, s.id) > (?, ?){where}
+            """  # noqa: S608
+            given = [*self._within, *([others] if others else [])]
+            found.update(self._connection.execute(sql, (*given, *span.upper, *span.lower, *values)))
+        return found
+
+    def _looked_up(self, span: Range, limit: int) -> set[Place]:
+        """The first ``limit`` rows of the span that fit by each full-text index; -1 means all."""
+        stamp, order = _stamp(self._given), "DESC" if span.newest_first else "ASC"
+        sorting = "" if limit < 0 else f"ORDER BY s.{stamp} {order}, s.id {order}"
+        where, values = conditions(self._given, "s.")
+        found: set[Place] = set()
+        for index, table in FTS_TABLES.items():
+            if table == "sessions":
+                hits = f"{index} AS f CROSS JOIN sessions AS s ON s.rowid = f.rowid WHERE f.{index} MATCH ?"
+            else:
+                hits = (
+                    f"(SELECT DISTINCT t.session_id FROM {index} AS f CROSS JOIN {table} AS t ON t.rowid = f.rowid "  # noqa: S608
+                    f"WHERE f.{index} MATCH ?) AS hit CROSS JOIN sessions AS s ON s.id = hit.session_id WHERE 1"
+                )
+            sql = f"""
+                SELECT s.{stamp}, s.id FROM {hits}
+                AND (s.{stamp}, s.id) < (?, ?) AND (s.{stamp}, s.id) > (?, ?){where} {sorting} LIMIT ?
+            """  # noqa: S608
+            found.update(self._connection.execute(sql, (self._expression, *span.upper, *span.lower, *values, limit)))
+        return found
+
+    def _looked_up_by(self, expression: str, probe: TextProbe) -> set[Place]:
+        """Every row that fits, given an expression that fits those and few others."""
+        stamp, span = _stamp(self._given), span_of(self._given)
+        where, values = conditions(self._given, "s.")
+        hits: list[tuple[str, str, str]] = []
+        for index, (table, owner, column) in _COLUMNS.items():
+            sql = f"""
+                SELECT s.{stamp}, s.id, t.{column} FROM {index} AS f CROSS JOIN {table} AS t ON t.rowid = f.rowid
+                CROSS JOIN sessions AS s ON s.id = t.{owner} WHERE f.{index} MATCH ?
+                AND (s.{stamp}, s.id) < (?, ?) AND (s.{stamp}, s.id) > (?, ?){where}
+            """  # noqa: S608
+            hits += self._connection.execute(sql, (expression, *span.upper, *span.lower, *values))
+        fitting = probe.owners([(row_id, text) for _, row_id, text in hits])
+        return {(at, row_id) for at, row_id, _ in hits if row_id in fitting}
+
+    def _tested(
+        self,
+        span: Range,
+        limit: int,
+        probe: TextProbe,
+        indexes: Sequence[str],
+        budget: int,
+        *,
+        only_misses: bool = False,
+    ) -> _Tested:
+        """Rows of the span, each tested by its texts until ``limit`` fit or ``budget`` is spent.
+
+        What fits brings the page nearer to its end: with ``only_misses`` it is not counted.
+        """
+        found: list[Place] = []
+        seen: list[tuple[str, str]] = []
+        rows = 0
+        for places in walk(self._connection, self._given, span, _FIRST_CHUNK):
+            ids = msgspec.json.encode([place[1] for place in places]).decode()
+            texts = [pair for index in indexes for pair in self._connection.execute(_TEXTS[index], (ids,))]
+            fitting = probe.owners(texts)
+            found += [place for place in places if place[1] in fitting]
+            seen += texts
+            rows += len(places)
+            budget -= len(places)
+            budget -= sum(owner not in fitting for owner, _ in texts) if only_misses else len(texts)
+            if len(found) >= limit or budget <= 0:
+                return _Tested(found[:limit], rows, False, seen)
+        return _Tested(found, rows, True, seen)
+
+    def _dense(self, expression: str, cap: int) -> list[str]:
+        """The indexes with matches, if there are more than ``cap`` of them; else none."""
+        if (known := self._density.get(expression)) is not None:
+            return known
+        total, matching = 0, []
+        for index in FTS_TABLES:
+            sql = f"SELECT count(*) FROM (SELECT 1 FROM {index} WHERE {index} MATCH ? LIMIT ?)"  # noqa: S608
+            count = int(self._connection.execute(sql, (expression, cap + 1)).fetchone()[0])
+            total += count
+            if count:
+                matching.append(index)
+        self._density[expression] = matching if total > cap else []
+        return self._density[expression]
+
+
+def _lower(word: str) -> str:
+    """In small letters as SQLite makes them, which are the ASCII ones."""
+    return "".join(char.lower() if char.isascii() else char for char in word)
+
+
+def _stamp(given: SessionFilter) -> str:
+    return "updated_at" if given.sort == "updated" else "created_at"
+
+
+def _in_order(places: set[Place], span: Range) -> list[Place]:
+    return sorted(places, reverse=span.newest_first)

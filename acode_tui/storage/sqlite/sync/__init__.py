@@ -1,0 +1,1 @@
+"""The sync tables of a workspace file: outbox, lease, conflicts, retention."""

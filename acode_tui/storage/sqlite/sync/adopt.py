@@ -1,0 +1,89 @@
+"""Writing the team's version of a row here: no outbox record, and never over an edit that waits to be sent."""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+
+from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.runs import rows
+
+# Keys begin with kind and id, so a row's records are one range of their unique index; "~" sorts after any stamp.
+_PENDING = """
+SELECT asked.key FROM json_each(?) AS asked WHERE EXISTS (
+    SELECT 1 FROM outbox
+    WHERE idempotency_key >= asked.value || ':' AND idempotency_key < asked.value || ':~' AND processed_at IS NULL
+)
+"""
+_STANDING = {
+    kind: f"SELECT sync_version, updated_at FROM {table.name} WHERE id = ?"  # noqa: S608
+    for kind, table in TABLES.items()
+    if table.mutable
+}
+_STANDING_AMONG = {
+    kind: f"SELECT id, {'sync_version' if table.mutable else '0'} FROM {table.name} "  # noqa: S608
+    "WHERE id IN (SELECT value FROM json_each(?))"
+    for kind, table in TABLES.items()
+}
+_IGNORE = {
+    kind: rows.INSERT[kind] + " ON CONFLICT (id) DO NOTHING" for kind, table in TABLES.items() if not table.mutable
+}
+
+
+def pending_among(
+    connection: sqlite3.Connection, rows: Sequence[tuple[EntityType, str]]
+) -> set[tuple[EntityType, str]]:
+    """Those of the rows that a write still waiting to be delivered is about."""
+    asked = json.dumps([f"{kind.value}:{entity_id}" for kind, entity_id in rows])
+    return {rows[position] for (position,) in connection.execute(_PENDING, (asked,))}
+
+
+def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
+    """Replace or insert one row by the central one. Answers whether anything was written."""
+    kind = remote.kind
+    row = rows.to_row(remote)
+    if not TABLES[kind].mutable:
+        return connection.execute(_IGNORE[kind], row).rowcount > 0
+    standing = connection.execute(_STANDING[kind], (remote.id,)).fetchone()
+    if standing is None:
+        connection.execute(rows.INSERT[kind], row)
+        return True
+    connection.execute(rows.UPDATE[kind], (*row[1:], row[0]))
+    return True
+
+
+def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: Sequence[Entity]) -> int:
+    """Write rows that came with a pull, parents first; answers how many were news here.
+
+    A row that a pending record is about is left to the push; one that is not newer by ``sync_version`` stays. A table's
+    rows take a fixed number of statements, for a first pull brings years of them.
+    """
+    by_kind: defaultdict[EntityType, dict[str, Entity]] = defaultdict(dict)
+    for remote in pulled:
+        clock.raise_to(remote.updated_at)
+        by_kind[remote.kind][remote.id] = remote
+    return sum(_adopt_kind(connection, kind, by_kind[kind]) for kind in TABLES if kind in by_kind)
+
+
+def _adopt_kind(connection: sqlite3.Connection, kind: EntityType, pulled: dict[str, Entity]) -> int:
+    standing = dict(connection.execute(_STANDING_AMONG[kind], (json.dumps(list(pulled)),)))
+    fresh = [remote for entity_id, remote in pulled.items() if entity_id not in standing and _is_whole(remote)]
+    rows.insert_many(connection, rows.INSERT[kind], [rows.to_row(remote) for remote in fresh])
+    if not TABLES[kind].mutable:
+        return len(fresh)
+    newer = [entity_id for entity_id, version in standing.items() if _version(pulled[entity_id]) > version]
+    waiting = pending_among(connection, [(kind, entity_id) for entity_id in newer])
+    changed = [rows.to_row(pulled[entity_id]) for entity_id in newer if (kind, entity_id) not in waiting]
+    connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
+    return len(fresh) + len(changed)
+
+
+def _is_whole(remote: Entity) -> bool:
+    return not isinstance(remote, Artifact) or remote.content is not None
+
+
+def _version(entity: Entity) -> int:
+    return getattr(entity, "sync_version", 0)

@@ -1,0 +1,293 @@
+"""The local half of a delivery: which records go next, and what their answers change here.
+
+Records go oldest first. Of several records of one row only the newest is sent, at the oldest one's place in its lane,
+so a parent still precedes its child; the others end as superseded. An answer is written in one transaction that also
+proves that the lease is still held: a worker that lost it may not acknowledge, and its work comes back as duplicates.
+
+Both halves take a fixed number of statements, whatever the batch, for the user's own writes wait behind them.
+"""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, overload
+
+import msgspec
+
+from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.codec import decode_payload
+from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.delivery_protocol import ApplyResult, ApplyRow
+from acode_tui.storage.sqlite.sync.adopt import adopt, pending_among
+from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
+
+SameContent = Callable[[Entity, Entity], bool]
+
+SCAN = 8
+"""How many records a batch may stand for, as a multiple of its rows: a row that was written a million times is sent
+once in every so many, so that memory stays bounded."""
+
+# The index by name: without statistics the planner would walk the whole backlog in the order of its lanes.
+_BLOCKED = """
+SELECT session_id, min(id) FROM outbox INDEXED BY outbox_refused
+WHERE processed_at IS NULL AND attempts > 0 AND (failed_at IS NOT NULL OR next_attempt_at > ?)
+GROUP BY session_id
+"""
+# The two orders are one: ids and stamps are given out in the same transaction. Lanes that wait are few, so they
+# are listed once rather than looked up a row.
+_DUE = """
+FROM outbox AS o
+LEFT JOIN blocked AS b ON b.session_id = o.session_id
+WHERE o.processed_at IS NULL AND (b.first IS NULL OR o.id < b.first)
+ORDER BY o.created_at, o.id LIMIT ?
+"""
+_WAITING = f"WITH blocked (session_id, first) AS MATERIALIZED ({_BLOCKED})"
+_CLAIM = f"{_WAITING} SELECT o.id, o.idempotency_key, o.session_id, o.entity_type, o.entity_id, o.payload {_DUE}"
+_OLDEST_DUE = f"{_WAITING} SELECT o.created_at {_DUE}"
+
+# A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
+_NEWER = """
+SELECT asked.key, o.id, o.idempotency_key, o.payload FROM json_each(?) AS asked
+CROSS JOIN outbox AS o ON o.idempotency_key > asked.value ->> 0 AND o.idempotency_key < asked.value ->> 1
+WHERE o.processed_at IS NULL AND o.id < asked.value ->> 2
+ORDER BY asked.key, o.idempotency_key
+"""
+_VERSIONS = {
+    kind: f"SELECT id, sync_version FROM {table.name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+    for kind, table in TABLES.items()
+    if table.mutable
+}
+_CONTENTS = "SELECT id, content FROM artifacts WHERE id IN (SELECT value FROM json_each(?))"
+_SET_VERSION = {
+    kind: f"UPDATE {table.name} SET sync_version = ? WHERE id = ? AND sync_version < ?"  # noqa: S608
+    for kind, table in TABLES.items()
+    if table.mutable
+}
+# By key as well as by id: a record that was folded into a newer one meanwhile is not the one that was sent.
+_DONE = """
+UPDATE outbox SET processed_at = ?, outcome = ?, updated_at = ?
+WHERE id = ? AND idempotency_key = ? AND processed_at IS NULL
+"""
+
+
+_KINDS = {kind.value: kind for kind in EntityType}
+_ARTIFACT = EntityType.ARTIFACT.value
+
+
+class Place(NamedTuple):
+    """A record by its place in the outbox and by what it says."""
+
+    id: int
+    key: str
+
+
+class ClaimedRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A record to send, the older ones that it stands for, and the version its row was last in step with."""
+
+    row: ApplyRow
+    superseded: tuple[Place, ...] = ()
+    size: int = 0
+
+
+class _Past(Sequence[Entity]):
+    """Older versions of a row, decoded only when somebody looks: hardly ever, and there may be thousands."""
+
+    def __init__(self, kind: EntityType, payloads: Sequence[str]) -> None:
+        self._kind = kind
+        self._payloads = payloads
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def __iter__(self) -> Iterator[Entity]:
+        return (decode_payload(self._kind, payload) for payload in reversed(self._payloads))
+
+    @overload
+    def __getitem__(self, index: int) -> Entity: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Entity]: ...
+    def __getitem__(self, index: int | slice) -> Entity | Sequence[Entity]:
+        return tuple(self)[index]
+
+
+class _Version(NamedTuple):
+    id: int
+    key: str
+    payload: str
+
+
+class _Chosen(NamedTuple):
+    kind: EntityType
+    entity_id: str
+    session_id: str
+    versions: list[_Version]
+
+
+class _Sized(msgspec.Struct):
+    size: int = 0
+
+
+def has_due(connection: sqlite3.Connection, *, now: str) -> bool:
+    """Whether there is anything to claim."""
+    return connection.execute(_CLAIM, (now, 1)).fetchone() is not None
+
+
+def oldest_due(connection: sqlite3.Connection, *, now: str) -> str | None:
+    """Since when the first record that ``claim`` would hand out has been waiting."""
+    found = connection.execute(_OLDEST_DUE, (now, 1)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def claim(
+    connection: sqlite3.Connection,
+    *,
+    now: str,
+    max_records: int,
+    max_bytes: int,
+    beside: Sequence[ClaimedRecord] = (),
+) -> tuple[ClaimedRecord, ...]:
+    """The next batch: at most ``max_records`` rows and about ``max_bytes`` of payload and content, at least one.
+
+    Claiming writes nothing. A crash before the answer leaves everything as it was, to be sent again. ``beside`` is a
+    batch that is under way: its records are passed over, and the new batch ends before the first further record of a
+    row in it, for what that record is based on is not known yet.
+    """
+    blocked = dict(connection.execute(_BLOCKED, (now,)))
+    rows_under_way = {(record.row.kind.value, record.row.entity.id) for record in beside}
+    under_way = {record.row.record_id for record in beside}
+    under_way.update(place.id for record in beside for place in record.superseded)
+    chosen: dict[tuple[str, str], _Chosen] = {}
+    size, last = 0, 0
+    limit = max_records * SCAN + len(under_way)
+    for record_id, key, session_id, kind, entity_id, payload in connection.execute(_CLAIM, (now, limit)):
+        if record_id in under_way:
+            continue
+        row = (kind, entity_id)
+        if row in rows_under_way:
+            break
+        known = chosen.get(row)
+        if known is not None:
+            known.versions.append(_Version(record_id, key, payload))
+            continue
+        cost = len(payload)
+        if kind == _ARTIFACT:
+            cost += msgspec.json.decode(payload, type=_Sized).size
+        if chosen and (len(chosen) >= max_records or size + cost > max_bytes):
+            break
+        size += cost
+        last = record_id
+        chosen[row] = _Chosen(_KINDS[kind], entity_id, session_id, [_Version(record_id, key, payload)])
+    if not chosen:
+        return ()
+    _extend(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
+    bases, contents = _bases(connection, chosen.values()), _contents(connection, chosen.values())
+    return tuple(_claimed(each, bases, contents) for each in chosen.values())
+
+
+def _extend(connection: sqlite3.Connection, chosen: list[_Chosen], blocked: dict[str, int], *, before: int) -> None:
+    """Add each row's later records, as far as their lane is free and a batch may reach."""
+    asked = {
+        str(position): (
+            each.versions[-1].key,
+            f"{each.kind.value}:{each.entity_id}:~",
+            min(before, blocked.get(each.session_id, before)),
+        )
+        for position, each in enumerate(chosen)
+        if TABLES[each.kind].mutable
+    }
+    for position, *version in connection.execute(_NEWER, (json.dumps(asked),)):
+        chosen[int(position)].versions.append(_Version(*version))
+
+
+def _bases(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, int]:
+    """The version that each mutable row was last in step with, by id."""
+    ids: defaultdict[EntityType, list[str]] = defaultdict(list)
+    for each in chosen:
+        if TABLES[each.kind].mutable:
+            ids[each.kind].append(each.entity_id)
+    found: dict[str, int] = {}
+    for kind, wanted in ids.items():
+        found.update(connection.execute(_VERSIONS[kind], (json.dumps(wanted),)))
+    return found
+
+
+def _contents(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, bytes]:
+    """The content of each artifact, by id."""
+    wanted = [each.entity_id for each in chosen if each.kind is EntityType.ARTIFACT]
+    return dict(connection.execute(_CONTENTS, (json.dumps(wanted),))) if wanted else {}
+
+
+def _claimed(each: _Chosen, bases: dict[str, int], contents: dict[str, bytes]) -> ClaimedRecord:
+    *past, newest = each.versions
+    entity: Entity = decode_payload(each.kind, newest.payload)
+    if isinstance(entity, Artifact):
+        entity = msgspec.structs.replace(entity, content=contents.get(each.entity_id, b""))
+    row = ApplyRow(
+        record_id=newest.id,
+        idempotency_key=newest.key,
+        session_id=each.session_id,
+        entity=entity,
+        base=bases.get(each.entity_id, 0),
+        ancestors=_Past(each.kind, [version.payload for version in past]) if past else (),
+    )
+    superseded = tuple(Place(version.id, version.key) for version in past)
+    return ClaimedRecord(row=row, superseded=superseded, size=len(newest.payload))
+
+
+def acknowledge(
+    connection: sqlite3.Connection,
+    clock: MonotonicClock,
+    claimed: Sequence[ClaimedRecord],
+    results: Sequence[ApplyResult],
+    *,
+    now: str,
+    same_content: SameContent,
+) -> int:
+    """Write what became of a batch; part of a unit that has proved the lease. Answers how many conflicts are new."""
+    done: list[tuple[str, str, str, int, str]] = []
+    for record, result in zip(claimed, results, strict=True):
+        done.append((now, result.outcome, now, record.row.record_id, record.row.idempotency_key))
+        done += [(now, "superseded", now, older.id, older.key) for older in record.superseded]
+    # First the records, so that "is there a pending one?" below means one that came after this batch was claimed.
+    connection.executemany(_DONE, done)
+    mutable = [record.row.entity for record in claimed if TABLES[record.row.kind].mutable]
+    edited = pending_among(connection, [(entity.kind, entity.id) for entity in mutable])
+    conflicts = 0
+    versions: defaultdict[EntityType, list[tuple[int, str, int]]] = defaultdict(list)
+    for record, result in zip(claimed, results, strict=True):
+        if result.conflict is not None:
+            conflicts += insert_conflict(connection, result.conflict)
+        if result.remote is not None:
+            clock.raise_to(result.remote.updated_at)
+        sent = record.row.entity
+        if not TABLES[sent.kind].mutable:
+            continue
+        match _settlement(sent, result, edited_since=(sent.kind, sent.id) in edited, same_content=same_content):
+            case Entity() as remote:
+                adopt(connection, remote)
+            case int(version):
+                versions[sent.kind].append((version, sent.id, version))
+    for kind, raised in versions.items():
+        connection.executemany(_SET_VERSION[kind], raised)
+    return conflicts
+
+
+def _settlement(
+    sent: Entity, result: ApplyResult, *, edited_since: bool, same_content: SameContent
+) -> Entity | int | None:
+    """How the local row comes into step with the central one: by adopting it, by taking its version, or not yet.
+
+    Never over an edit that came after it was sent.
+    """
+    remote = result.remote
+    if remote is None or not edited_since:
+        if remote is None or remote.updated_at < sent.updated_at:
+            # The central row is what was sent: that is what the local row, edited since or not, grew out of.
+            return result.sync_version
+        return remote
+    # A later local edit knew nothing of a central row that says something else: its base stays behind, so that
+    # the next delivery sees the conflict.
+    return result.sync_version if same_content(sent, remote) else None

@@ -1,0 +1,163 @@
+"""Keeping the outbox small and whole: retention, compaction, and queueing what was never sent.
+
+Each function is one unit over one page, so that no write of the user's waits long behind it.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType, Operation
+from acode_tui.domain.times import format_time
+from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite.runs.reader import read_graph
+
+_EXPIRED = """
+SELECT id, session_id, idempotency_key, outcome FROM outbox
+WHERE processed_at IS NOT NULL AND processed_at < ? AND id > ? ORDER BY id LIMIT ?
+"""
+_PAGE_OF_PENDING = """
+SELECT id, idempotency_key, entity_type, entity_id, payload, updated_at FROM outbox
+WHERE processed_at IS NULL AND id > ? ORDER BY id LIMIT ?
+"""
+_LATER = """
+SELECT id, idempotency_key, payload, updated_at FROM outbox
+WHERE idempotency_key > ? AND idempotency_key < ? AND processed_at IS NULL ORDER BY idempotency_key
+"""
+_FOLD = "UPDATE outbox SET idempotency_key = ?, payload = ?, updated_at = ? WHERE id = ?"
+_DELETE = "DELETE FROM outbox WHERE id = ?"
+_SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
+_KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
+_FORGET = "DELETE FROM outbox WHERE idempotency_key = ? AND processed_at IS NOT NULL"
+_FORGET_VERSIONS = tuple(
+    f"UPDATE {table.name} SET sync_version = 0 WHERE {'id' if kind is EntityType.SESSION else 'session_id'} = ?"  # noqa: S608
+    for kind, table in TABLES.items()
+    if table.mutable
+)
+# The ledger of a server that was reset will never vouch for what was delivered to it before.
+_OUTDATE = """
+UPDATE outbox SET outcome = 'superseded'
+WHERE idempotency_key >= ? AND idempotency_key < ? AND processed_at IS NOT NULL AND outcome <> 'discarded'
+"""
+_RECORD = """idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at,
+    attempts, next_attempt_at, failed_at, last_error"""
+_LANE = f"SELECT {_RECORD} FROM outbox WHERE session_id = ? AND processed_at IS NULL ORDER BY id"  # noqa: S608
+_EMPTY_LANE = "DELETE FROM outbox WHERE session_id = ? AND processed_at IS NULL"
+_FILL_LANE = f"INSERT INTO outbox ({_RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivered record past its keeping. ``needs_ledger``: it may only go if the ledger holds its key."""
+
+    id: int
+    session_id: str
+    idempotency_key: str
+    needs_ledger: bool
+
+
+def expired(connection: sqlite3.Connection, *, before: str, after_id: int, limit: int) -> tuple[Expired, ...]:
+    """One page of delivered records from before a moment, by id."""
+    found = connection.execute(_EXPIRED, (before, after_id, limit))
+    return tuple(
+        Expired(
+            id=record_id,
+            session_id=session_id,
+            idempotency_key=key,
+            needs_ledger=outcome not in ("superseded", "discarded"),
+        )
+        for record_id, session_id, key, outcome in found
+    )
+
+
+def delete_records(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
+    """Remove records; answers how many there were."""
+    return sum(connection.execute(_DELETE, (each,)).rowcount for each in ids)
+
+
+def compact(connection: sqlite3.Connection, *, after_id: int, limit: int) -> tuple[int, int | None]:
+    """Fold one page of pending records into one a row: the newest payload at the oldest place.
+
+    The place matters: a parent must still come before its children. Only for a workspace that has nowhere to send to.
+    Answers how many records went, and the id to go on after; None at the end.
+    """
+    page = connection.execute(_PAGE_OF_PENDING, (after_id, limit)).fetchall()
+    gone: set[int] = set()
+    for record_id, key, kind, entity_id, _, _ in page:
+        if record_id in gone or not TABLES[EntityType(kind)].mutable:
+            continue
+        later = connection.execute(_LATER, (key, f"{kind}:{entity_id}:~")).fetchall()
+        if not later:
+            continue
+        _, newest_key, payload, updated_at = later[-1]
+        gone.update(each[0] for each in later)
+        connection.executemany(_DELETE, [(each[0],) for each in later])
+        connection.execute(_FOLD, (newest_key, payload, updated_at, record_id))
+    return len(gone), page[-1][0] if len(page) == limit else None
+
+
+def queue_unsent(
+    connection: sqlite3.Connection,
+    clock: MonotonicClock,
+    *,
+    after: str,
+    limit: int,
+    everything: bool,
+    new_life: bool = False,
+) -> tuple[int, str | None]:
+    """Queue, for one page of sessions by id, every row that was never synced; with ``everything``, every row.
+
+    A session is queued whole, so a run that is broken off and repeated leaves none of its rows out. Answers how many
+    records were made, and the session id to go on after; None at the end.
+
+    In a ``new_life`` of the server the versions of the former one mean nothing: were they kept as what the rows are
+    based on, an edit that somebody else sent to the restored server could be overwritten without a conflict.
+    """
+    sessions = connection.execute(_SESSIONS, (after, limit)).fetchall()
+    if new_life:
+        for forget in _FORGET_VERSIONS:
+            connection.executemany(forget, sessions)
+    made = sum(_queue_session(connection, clock, session_id, everything=everything) for (session_id,) in sessions)
+    return made, sessions[-1][0] if len(sessions) == limit else None
+
+
+def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, session_id: str, *, everything: bool) -> int:
+    """Queue one session's rows. What waits in its lane already takes its place among them, parents first.
+
+    Otherwise a child that waits would stand before a parent that is queued now, be refused for the lack of it, and
+    keep the whole lane from going on.
+    """
+    graph = read_graph(connection, session_id)
+    waiting: dict[tuple[str, str], list[rows.Row]] = {}
+    for record in connection.execute(_LANE, (session_id,)):
+        waiting.setdefault((record[2], record[3]), []).append(record)
+    lane: list[rows.Row] = []
+    made = 0
+    for entity in graph.entities():
+        standing = waiting.pop((entity.kind.value, entity.id), None)
+        if standing is not None:
+            lane += standing
+            continue
+        # Events and artifacts carry no version: they were sent if the rest of their session was.
+        version = getattr(entity, "sync_version", graph.sync_version)
+        if version == 0 or everything:
+            record = entity_writes.outbox_row(
+                entity.kind, rows.to_row(entity), Operation.INSERT, format_time(clock.tick())
+            )
+            if everything:
+                connection.execute(_FORGET, (record[0],))
+                start = f"{entity.kind.value}:{entity.id}:"
+                connection.execute(_OUTDATE, (start, start + "~"))
+            elif connection.execute(_KNOWN, (record[0],)).fetchone() is not None:
+                continue
+            lane.append((*record, 0, None, None, None))
+            made += 1
+    if made:
+        # One moment for the whole lane, the oldest in it, so that its order is that of its ids.
+        oldest = min(record[6] for record in lane)
+        connection.execute(_EMPTY_LANE, (session_id,))
+        connection.executemany(_FILL_LANE, [(*record[:6], oldest, *record[7:]) for record in lane])
+    return made

@@ -1,0 +1,215 @@
+"""The way to the team's database: what the settings say of it, one connection, and what was last seen there."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from acode_tui import __version__
+from acode_tui.config import Misconfigured, PostgresTarget, Settings
+from acode_tui.domain.clock import WallClock
+from acode_tui.domain.errors import MigrationError
+from acode_tui.logs import add_secrets, get_logger
+from acode_tui.storage.delivery_protocol import Head, TargetFacts
+from acode_tui.storage.migrations.runner import TierMigrations, packaged
+from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.sqlite.mark import Mark
+from acode_tui.storage.sqlite.sync.journal import SyncJournal
+from acode_tui.sync import conflict as rules
+from acode_tui.sync.ports import SyncState
+from acode_tui.sync.pull import behind_fault, is_behind
+
+if TYPE_CHECKING:
+    from acode_tui.storage.postgres.sync_target import SyncTarget
+
+FACTS_SECONDS = 60.0
+CLOCK_WARNING_SECONDS = 2.0
+
+Resolve = Callable[[Settings], PostgresTarget | Misconfigured]
+
+log = get_logger("acode_tui.sync")
+
+
+class Off(NamedTuple):
+    """Why there is nothing to talk to."""
+
+    state: SyncState
+    reason: str
+    hint: str
+
+
+_NOT_ENABLED = Off(
+    SyncState.DISABLED,
+    "PostgreSQL is not enabled",
+    "enable it with `acode-tui config set persistence.postgres.enabled true`",
+)
+
+
+class Link:
+    """At most one connection, opened when it is needed and looked over once a minute."""
+
+    def __init__(
+        self, journal: SyncJournal, settings: Settings, *, user: str, resolve: Resolve, wall: WallClock
+    ) -> None:
+        self._journal = journal
+        self._user = user
+        self._resolve = resolve
+        self._wall = wall
+        self._target: SyncTarget | None = None
+        self._looked_at: datetime | None = None
+        self.settings = settings
+        self.facts: TargetFacts | None = None
+        """What the last look saw; kept when the connection is gone."""
+
+    @property
+    def is_enabled(self) -> bool:
+        return self.settings.persistence.postgres.enabled
+
+    @property
+    def is_open(self) -> bool:
+        return self._target is not None and self._target.is_connected
+
+    def address(self) -> PostgresTarget | None:
+        """Where PostgreSQL is; None if it is off or its settings make no address."""
+        found = self._resolve(self.settings) if self.is_enabled else None
+        return found if isinstance(found, PostgresTarget) else None
+
+    def off(self) -> Off | None:
+        """Why there is nothing to talk to; None if there is."""
+        if not self.is_enabled:
+            return _NOT_ENABLED
+        found = self._resolve(self.settings)
+        if isinstance(found, Misconfigured):
+            return Off(SyncState.MISCONFIGURED, found.reason, found.hint)
+        return None
+
+    async def connected(self, token: str) -> tuple["SyncTarget", Mark]:
+        """A target that is ready for batches, and where this replica stands with it. Raises PostgresFault.
+
+        A server that went back in time, or is another one, is REMOTE_BEHIND and left alone.
+        """
+        target, looked = await self._ready()
+        mark = await self._journal.mark()
+        if looked or mark is None:
+            head = await self._register(target)
+            if mark is None:
+                # From zero: whatever other replicas have sent so far is news here.
+                mark = Mark(change_seq=0, incarnation=head.incarnation)
+                await self._journal.set_mark(token, mark)
+            elif is_behind(head, mark):
+                raise behind_fault()
+        return target, mark
+
+    async def new_life(self) -> Mark | None:
+        """Where to begin with a server that went back in time; None if it is what it was. Raises PostgresFault.
+
+        The mark is for the caller to store once everything is queued again: until then this stays REMOTE_BEHIND, so
+        that a re-send that is broken off is not taken for one that was done.
+        """
+        target, _ = await self._ready()
+        mark = await self._journal.mark()
+        head = await self._register(target)
+        if mark is None or not is_behind(head, mark):
+            return None
+        if head.incarnation == mark.incarnation:
+            head = await target.renew_incarnation(self._journal.workspace_id)
+        return Mark(change_seq=0, incarnation=head.incarnation)
+
+    async def _ready(self) -> tuple["SyncTarget", bool]:
+        """A connected target that fits, and whether it was looked over just now."""
+        target = self._open()
+        if not target.is_connected:
+            self._looked_at = None
+            await target.connect()
+        return target, await self._look(target)
+
+    async def _register(self, target: "SyncTarget") -> Head:
+        return await target.register_workspace(
+            self._journal.workspace_id, user=self._user, host=self._journal.host, version=__version__
+        )
+
+    async def probe(self) -> None:
+        """Look whether PostgreSQL is there and fit, change nothing. Raises PostgresFault."""
+        target = self._open()
+        try:
+            await target.connect()
+            self.facts = await target.probe()
+            await target.check_schema()
+        finally:
+            await self.close()
+
+    async def migrate(self, *, dry_run: bool = False) -> TierMigrations:
+        """Bring the schema up to date; the next round looks again."""
+        target = self._open()
+        self._looked_at = None
+        distribute = self.settings.persistence.postgres.distribute
+        return await target.migrate(distribute=distribute, dry_run=dry_run)
+
+    async def close(self) -> None:
+        """Say goodbye, within two seconds; the next try begins anew.
+
+        Also after every fault of the target: nothing about it is taken for granted then. A standby may have been
+        promoted behind the same name, a right may have been granted to the next session only.
+        """
+        target, self._target = self._target, None
+        self._looked_at = None
+        if target is not None:
+            await target.close()
+
+    def terminate(self) -> None:
+        """Cut whatever is in flight; it fails with a PostgresFault."""
+        if self._target is not None:
+            self._target.terminate()
+
+    def _open(self) -> "SyncTarget":
+        address = self.address()
+        assert address is not None
+        if self._target is not None and self._target.target == address:
+            return self._target
+        # Here, not above: a process that never syncs need not load the driver.
+        from acode_tui.storage.postgres.sync_target import SyncTarget
+
+        postgres = self.settings.persistence.postgres
+        add_secrets(address.secrets)
+        self._target = SyncTarget(
+            address,
+            rules,
+            schema=postgres.schema,
+            connect_timeout=postgres.connect_timeout_seconds,
+            command_timeout=postgres.command_timeout_seconds,
+            wall=self._wall,
+        )
+        return self._target
+
+    async def _look(self, target: "SyncTarget") -> bool:
+        """Once a minute and connection: its schema, its clock, how far away it is. Answers whether it looked."""
+        now = self._wall()
+        if self._looked_at is not None and (now - self._looked_at).total_seconds() < FACTS_SECONDS:
+            return False
+        # Kept even if what it says is a fault: people want to see the version that does not fit.
+        self.facts = facts = await target.probe()
+        postgres = self.settings.persistence.postgres
+        if facts.schema_version != target_version() and postgres.auto_migrate and not facts.read_only:
+            try:
+                await target.migrate(distribute=postgres.distribute)
+            except MigrationError as error:
+                raise PostgresFault(Fault(kind=FaultKind.SCHEMA, sentence=error.message, hint=error.hint)) from error
+            self.facts = facts = await target.probe()
+        await target.check_schema()
+        if facts.read_only:
+            raise PostgresFault(
+                Fault(
+                    kind=FaultKind.SERVER,
+                    sqlstate="25006",
+                    sentence=f"{target.target.display} is read-only, a standby perhaps",
+                    hint="point the address at the primary",
+                )
+            )
+        if abs(facts.clock_offset) > CLOCK_WARNING_SECONDS:
+            log.warning("sync.clock_offset", offset_ms=round(facts.clock_offset * 1000))
+        self._looked_at = now
+        return True
+
+
+def target_version() -> str:
+    """The schema that this program needs in PostgreSQL."""
+    return packaged("postgres")[-1].version

@@ -1,0 +1,70 @@
+"""Every key of the screen that it was opened over, written from the bindings themselves."""
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from acode_tui.tui.bindings import HELP, SCROLL, SIDEWAYS, TABLE, TREE, bindings
+from acode_tui.tui.style.paths import style_path
+
+_NOTE = (
+    "Keys can be changed: in .agent/config.toml, under [tui.keymap], give an id another key, such as "
+    'sync = "f5". A wide terminal lists the ids here; docs/dashboard.md has them all.'
+)
+
+_MOVING = {binding.id for binding in bindings(TABLE, SCROLL, SIDEWAYS, TREE) if binding.id != "open"}
+"""Ids of keys that only move; they are listed last."""
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys, what they do, and the ids under which they can be remapped."""
+
+    CSS_PATH = style_path("dialogs.tcss")
+    BINDINGS: ClassVar[list[BindingType]] = [*HELP]
+
+    def __init__(self, over: Screen[Any]) -> None:
+        super().__init__()
+        self._rows = _rows(over)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog help") as dialog:
+            dialog.border_title = "Keys"
+            dialog.border_subtitle = "esc back"
+            yield Static(self._text(), markup=False)
+
+    def on_resize(self) -> None:
+        self.query_one(Static).update(self._text())
+
+    def _text(self) -> Content:
+        with_ids = self.app.size.width >= 100
+        widest = max((len(shown) for shown, _, _ in self._rows), default=0)
+        told = max((len(tooltip) for _, tooltip, _ in self._rows), default=0)
+        lines = [
+            Content.assemble(
+                (f"{shown:>{widest}}  ", "bold $text-primary"),
+                (f"{tooltip:<{told}}  " if with_ids else tooltip, "$foreground"),
+                (id_ if with_ids else "", "$foreground-muted"),
+            )
+            for shown, tooltip, id_ in self._rows
+        ]
+        return Content("\n").join([*lines, Content(""), Content.styled(_NOTE, "$foreground-muted")])
+
+
+def _rows(over: Screen[Any]) -> list[tuple[str, str, str]]:
+    """Key, tooltip and id of every binding with an id, keys of one action together."""
+    found: dict[str, tuple[list[str], Binding]] = {}
+    for active in over.active_bindings.values():
+        binding = active.binding
+        if binding.id is None or not binding.tooltip or not active.enabled:
+            continue
+        keys, _ = found.setdefault(binding.id, ([], binding))
+        shown = over.app.get_key_display(binding)
+        if shown not in keys:
+            keys.append(shown)
+    rows = [(" ".join(keys), binding.tooltip, binding.id or "") for keys, binding in found.values()]
+    return sorted(rows, key=lambda row: row[2] in _MOVING)

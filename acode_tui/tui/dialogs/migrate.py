@@ -1,0 +1,117 @@
+"""What the schema of both tiers still needs, the backup before it, running it, and what came of it."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual.content import Content
+
+from acode_tui.config import Settings, resolve_path
+from acode_tui.domain.display import clean
+from acode_tui.domain.errors import AcodeError
+from acode_tui.storage.migrations.runner import TierMigrations, packaged
+from acode_tui.storage.ports import SchemaStatus
+from acode_tui.tui.dialogs.job import JobDialog
+from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.times import number
+
+_IS_OFF = "off; persistence.postgres.enabled turns it on"
+_INDENT = " " * 10
+
+
+class MigrateScreen(JobDialog):
+    """The plan for both tiers."""
+
+    JOB: ClassVar[str] = "migrate"
+    TITLE: ClassVar[str] = "Schema"
+
+    async def plan(self) -> None:
+        workspace = self.dashboard.workspace
+        if workspace is None:
+            return
+        schema = await workspace.schema()
+        self.say(_here(schema), _remote("asking…"))
+        settings = workspace.settings
+        try:
+            tiers = await workspace.migration_plan()
+        except AcodeError as error:
+            # What the workspace's own file needs is known and may be run all the same.
+            due = bool(schema.pending)
+            self.say(_here(schema), _refusal(error), *(self._conclusion(settings, due) if due else ()))
+            self.make_ready(due)
+            return
+        there = next((tier for tier in tiers if tier.tier == "postgres"), None)
+        due = bool(schema.pending) or bool(there and there.pending)
+        off = _IS_OFF if not settings.persistence.postgres.enabled else "not seen yet"
+        self.say(_here(schema), _there(there) if there else _remote(off), *self._conclusion(settings, due))
+        self.make_ready(due)
+
+    def _conclusion(self, settings: Settings, due: bool) -> list[Content]:
+        if not due:
+            return [Content(""), styled("✓ Nothing is due.", "$text-success")]
+        first = "migrations.backup_before_migrate is off: no backup is taken."
+        if settings.migrations.backup_before_migrate:
+            folder = resolve_path(self.dashboard.root, settings.backup.directory)
+            first = f"First a backup of the workspace file is taken, into {_within(folder, self.dashboard.root)}/"
+        return [
+            Content(""),
+            styled(first, "$foreground"),
+            styled("A migration that fails leaves its tier as it was.", "$foreground-muted"),
+            styled("From a shell: acode-tui db migrate", "$foreground-muted"),
+        ]
+
+    def begin(self) -> JobRun | None:
+        return self.dashboard.actions.migrate()
+
+    def told(self, result: Any) -> list[Content]:
+        tiers: Sequence[TierMigrations] = result
+        rows = [styled("✓ Both tiers are up to date." if len(tiers) > 1 else "✓ Up to date.", "bold $text-success")]
+        rows += [styled(row, "$foreground") for row in told(tiers).split("\n")]
+        for tier in tiers:
+            for done in tier.applied if tier.tier == "postgres" else ():
+                rows.append(styled(f"{_INDENT}{done.version}  {number(done.duration_ms)} ms", "$foreground-muted"))
+        return rows
+
+
+def told(tiers: Sequence[TierMigrations]) -> str:
+    """What a run did to each tier, a line a tier. The workspace file's migrations ran when it was opened."""
+    lines = []
+    for tier in tiers:
+        done = ", ".join(migration.version for migration in tier.applied) if tier.tier == "postgres" else ""
+        lines.append(f"{tier.tier}: {done} applied" if done else f"{tier.tier}: up to date at {tier.to_version}")
+    return clean("\n".join(lines), keep_newlines=True)
+
+
+def _within(path: object, root: object) -> str:
+    """A path, told from the workspace's root where it lies below it."""
+    return str(path).removeprefix(f"{root}/")
+
+
+def _here(schema: SchemaStatus) -> Content:
+    return _tier("sqlite", schema.version, schema.target, schema.pending)
+
+
+def _there(tier: TierMigrations) -> Content:
+    return _tier("postgres", tier.from_version, tier.to_version or "", tier.pending)
+
+
+def _remote(text: str) -> Content:
+    return Content.assemble((f"{'postgres':<10}", "$foreground-muted"), styled(text, "$foreground-muted"))
+
+
+def _refusal(error: AcodeError) -> Content:
+    """Why PostgreSQL's plan is not known, and what to do about it."""
+    said = Content.assemble(
+        (f"{'postgres':<10}", "$foreground-muted"), styled(f"✗ {line(error.message)}", "$text-error")
+    )
+    return Content("\n").join([said, styled(line(error.hint), "$foreground-muted")]) if error.hint else said
+
+
+def _tier(name: str, version: str | None, target: str, pending: Sequence[str]) -> Content:
+    state = (f"→ {target}", "$text-warning") if pending else ("✓", "$text-success")
+    row = Content.assemble((f"{name:<10}", "$foreground-muted"), (version or "none", "bold"), " ", state)
+    said = {
+        migration.version: migration.description for migration in packaged("sqlite" if name == "sqlite" else "postgres")
+    }
+    steps = [styled(f"{_INDENT}due: {version:<7} {said.get(version, '')}", "$foreground-muted") for version in pending]
+    return Content("\n").join([row, *steps])

@@ -1,0 +1,102 @@
+"""The line at the top: name, workspace, schema, sync state, last sync, time of day. It drops what does not fit."""
+
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.widget import Widget
+
+from acode_tui.tui.state import DashboardState
+from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
+from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.times import ago, clock, size
+
+
+def short_path(path: Path, columns: int, home: Path | None = None) -> str:
+    """A path with ``~`` for the home directory, its middle left out where it is too long."""
+    text = str(path)
+    home_text = str(home or Path.home())
+    if home_text != "/" and (text == home_text or text.startswith(home_text + "/")):
+        text = "~" + text[len(home_text) :]
+    if len(text) <= columns:
+        return text
+    return "…" + text[-(columns - 1) :]
+
+
+NARROW = 100
+"""Columns below which equal versions of both tiers are told once."""
+
+
+class HeaderLine(Widget):
+    """The dashboard's first line."""
+
+    ALLOW_SELECT = False
+
+    def __init__(self, place: Path, zone: tzinfo | None, state: DashboardState) -> None:
+        super().__init__(id="header")
+        self._place = place
+        self._zone = zone
+        self._state = state
+        self._now: datetime | None = None
+        self._painted = Content("")
+
+    def show(self, now: datetime) -> None:
+        """Draw what the state holds, as seen at a moment; what is there already is not drawn again."""
+        self._now = now
+        if not self._content().is_same(self._painted):
+            self.refresh()
+
+    def render(self) -> RenderResult:
+        self._painted = self._content()
+        return self._painted
+
+    def _content(self) -> Content:
+        width = self.size.width
+        time = clock(self._now, self._zone) if self._now is not None else ""
+        right = styled(time, "$foreground-muted")
+        left = Content.assemble(("▌", "$primary"), ("acode-tui", "bold $text-primary"))
+        room = width - left.cell_length - right.cell_length - 2
+        for part in _fitting(self._parts(width), room):
+            left = Content.assemble(left, "   ", part)
+        gap = max(width - left.cell_length - right.cell_length - 1, 1)
+        return Content.assemble(left, " " * gap, right)
+
+    def _parts(self, width: int) -> list[tuple[int, Content]]:
+        """The line's parts in their order, each with its rank: what has no room goes by rank, highest number first."""
+        place = styled(line(short_path(self._place, max(width // 3, 12))), "$foreground")
+        overview, trouble = self._state.overview, self._state.trouble
+        if trouble is not None:
+            return [(1, place), (0, styled(f"✗ {trouble.code} the store cannot be read", "$text-error"))]
+        if overview is None:
+            return [(1, place), (0, styled("opening…", "$foreground-muted"))]
+        schema = overview.schema
+        version = Content.assemble(
+            ("schema ", "$foreground-muted"),
+            (schema.version or "none", "$foreground" if schema.version == schema.target else "$text-warning"),
+        )
+        remote = overview.sync.schema_version
+        if remote is not None and (width >= NARROW or remote != schema.version):
+            # The tiers count their versions apart: they are alike where each has what this program needs of it.
+            needed = overview.sync.target_schema_version or schema.version
+            same = remote == needed and schema.version == schema.target
+            tail = styled(f" {'=' if same else '≠'} {remote} (pg)", "$foreground-muted" if same else "$text-warning")
+            version = Content.assemble(version, tail)
+        mark = SYNC[overview.sync.state]
+        state = styled(mark.label, CONTENT_STYLE[mark.role])
+        parts = [(1, place), (2, version), (0, state)]
+        if overview.space is not None and overview.space.is_low:
+            parts.append((0, styled(f"✗ disk full: {size(overview.space.free)} left", "$text-error")))
+        elif self._state.refusal is not None:
+            parts.append((0, styled(f"✗ {self._state.refusal.code} nothing can be written", "$text-error")))
+        if overview.sync.last_sync_at is not None and self._now is not None:
+            last = ago(overview.sync.last_sync_at, self._now)
+            parts.append((3, Content.assemble(("last sync ", "$foreground-muted"), (last, "$foreground"))))
+        return parts
+
+
+def _fitting(parts: list[tuple[int, Content]], room: int) -> list[Content]:
+    kept = list(parts)
+    while kept and sum(part.cell_length + 3 for _, part in kept) > room:
+        kept.remove(max(kept, key=lambda ranked: ranked[0]))
+    return [part for _, part in kept]

@@ -1,0 +1,45 @@
+"""Headings between sessions: the day that those below were active or created on, or their state. Pure."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, tzinfo
+
+from acode_tui.domain.entities import SessionSummary
+from acode_tui.storage.cursors import SortKey
+from acode_tui.tui.style.palette import SESSION
+
+
+def headings(sessions: Sequence[SessionSummary], sort: SortKey, now: datetime, zone: tzinfo | None) -> dict[str, str]:
+    """The heading above each session that begins another group than the one before, by the session's id."""
+    found: dict[str, str] = {}
+    last = ""
+    for session in sessions:
+        said = _group(session, sort, now, zone)
+        if said != last:
+            found[session.id] = last = said
+    return found
+
+
+def _group(session: SessionSummary, sort: SortKey, now: datetime, zone: tzinfo | None) -> str:
+    if sort == "state":
+        mark = SESSION.get(session.state)
+        return mark.word if mark is not None else str(session.state)
+    stamp = session.updated_at if sort == "updated" else session.created_at
+    return day(stamp.astimezone(zone).date(), now.astimezone(zone).date())
+
+
+def day(that: date, today: date) -> str:
+    """A day as one would say it: ``Today``, ``Yesterday``, ``Tuesday 10 March``, with the year where it is another."""
+    if that == today:
+        return "Today"
+    if that == today - timedelta(days=1):
+        return "Yesterday"
+    year = "" if that.year == today.year else f" {that.year}"
+    return f"{_DAYS[that.weekday()]} {that.day} {_MONTHS[that.month - 1]}{year}"
+
+
+# Not strftime: its names follow the locale, and everything else here is in English.
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip

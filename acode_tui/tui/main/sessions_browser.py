@@ -1,0 +1,262 @@
+"""The session browser: what is shown, of how many, and why nothing is."""
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+
+from acode_tui.tui.main.headings import headings
+from acode_tui.tui.main.paging import FRONT, Pages
+from acode_tui.tui.main.sessions_chips import StateChips
+from acode_tui.tui.main.sessions_table import SessionTable, session_rows
+from acode_tui.tui.state import DashboardState
+from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.times import counted, number
+from acode_tui.tui.widgets.keyed_table import KeyedTable
+from acode_tui.tui.widgets.notice import Notice, keys
+
+if TYPE_CHECKING:
+    from textual.widgets import Input
+
+    from acode_tui.tui.main.sessions_lines import JumpLine, SearchLine
+
+
+class SessionBrowser(Vertical):
+    """The lower part of the first screen."""
+
+    @dataclass
+    class Opened(Message):
+        """A session was chosen."""
+
+        session_id: str
+
+    def __init__(self, state: DashboardState, zone: tzinfo | None) -> None:
+        super().__init__(id="browser")
+        self._state = state
+        self._browser = state.browser
+        self._zone = zone
+        self._offer: tuple[str, tuple[str | Content, ...]] | None = None
+        self._now: datetime | None = None
+        self._search: SearchLine | None = None
+        self._jump: JumpLine | None = None
+
+    def compose(self) -> ComposeResult:
+        yield StateChips(self._browser)
+        yield SessionTable(id="sessions")
+        yield Notice(id="why-empty")
+
+    def on_mount(self) -> None:
+        self.show(None)
+
+    @property
+    def table(self) -> SessionTable:
+        return self.query_one(SessionTable)
+
+    @property
+    def typing(self) -> bool:
+        """Whether one of the lines to type in has the keys."""
+        return any(typed is not None and typed.has_focus for typed in (self._search, self._jump))
+
+    @property
+    def choosing(self) -> bool:
+        return self.query_one(StateChips).has_focus
+
+    # What is shown
+
+    def show(self, now: datetime | None, *, another: bool = False) -> None:
+        """Show the page that the model holds, as seen at a moment; ``another`` if it is not the one shown before."""
+        self._now = now or self._now
+        empty = not self._browser.rows
+        self.table.display = not empty
+        self.query_one(StateChips).display = self._browser.loaded and (not empty or self._browser.narrowed)
+        notice = self.query_one(Notice)
+        notice.display = empty
+        if empty:
+            self._explain()
+            if self.table.has_focus:
+                self.focus()
+        self.show_rows(another=another)
+        self.retitle()
+
+    def show_rows(self, now: datetime | None = None, *, another: bool = False) -> None:
+        """Write the rows again: another page, or the same at a later moment."""
+        self._now = now or self._now
+        if self._now is None or not self._browser.rows:
+            return
+        browser, table = self._browser, self.table
+        table.source, table.sort = browser.source, browser.sort
+        table.lay_out(max(self.size.width - 2, 20))
+        heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
+        table.show(session_rows(browser.rows, self._now), headings=heads, at_once=another)
+
+    def offer(self, headline: str, *lines: str | Content) -> None:
+        """What to say where there are no sessions at all."""
+        self._offer = (headline, lines)
+        self.show(None)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.show_rows()
+        self.retitle()
+
+    @on(KeyedTable.RowSelected, "#sessions")
+    def _chosen(self, event: KeyedTable.RowSelected) -> None:
+        event.stop()
+        self.post_message(self.Opened(event.key))
+
+    # The lines above the list
+
+    async def open_search(self) -> None:
+        """Show the search line; it is made when it is first wanted."""
+        if self._search is None:
+            from acode_tui.tui.main.sessions_lines import SearchLine
+
+            self._search = SearchLine()
+            await self.mount(self._search, before=0)
+        self._open(self._search)
+
+    async def open_jump(self) -> None:
+        """Ask for an id."""
+        if self._jump is None:
+            from acode_tui.tui.main.sessions_lines import JumpLine
+
+            self._jump = JumpLine()
+            await self.mount(self._jump, before=0)
+        self._jump.value = ""
+        self._open(self._jump)
+
+    def _open(self, typed: "Input") -> None:
+        typed.display = True
+        # Now, not when the app comes to it: the next letters may be on their way already.
+        self.screen.set_focus(typed)
+
+    def close_lines(self, *, clear: bool) -> None:
+        """Give the keys back to the list; a search stays in sight with what it says, unless it is cleared."""
+        if self._jump is not None:
+            self._jump.display = False
+        if self._search is not None:
+            if clear:
+                self._search.value = ""
+            self._search.display = bool(self._search.value)
+        if self._browser.rows:
+            self.table.focus()
+        else:
+            self.screen.set_focus(None)
+
+    def choose_states(self) -> None:
+        """Give the keys to the chips."""
+        chips = self.query_one(StateChips)
+        chips.display = True
+        self.screen.set_focus(chips)
+
+    # What is said about it
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _keys_went(self) -> None:
+        """Which keys lead out of an empty page depends on who has them."""
+        if not self._browser.rows:
+            self._explain()
+
+    def _explain(self) -> None:
+        headline, lines = self._why_empty()
+        self.query_one(Notice).say(headline, *lines)
+
+    def _why_empty(self) -> tuple[str, tuple[str | Content, ...]]:
+        browser = self._browser
+        if not browser.loaded:
+            if self._state.trouble is not None:
+                return "The workspace cannot be read", (
+                    line(self._state.trouble.message),
+                    line(self._state.trouble.hint or ""),
+                    "It is tried again by itself; nothing that agents record elsewhere is lost.",
+                )
+            return "Opening the workspace…", ("The first opening of a large workspace may take a moment.",)
+        if browser.narrowed:
+            what = f"“{line(browser.text.strip(), 40)}”" if browser.text.strip() else "these states"
+            both = " in these states" if browser.text.strip() and browser.states else ""
+            return "No session fits", (f"Nothing here matches {what}{both}.", self._ways_out())
+        if browser.pages.here != FRONT:
+            return "This page is empty now", (keys(("[", "goes back a page"), ("home", "goes to the first")),)
+        if browser.source == "team":
+            return (
+                "The team's database holds no runs yet",
+                (
+                    "What any workspace sends is listed here.",
+                    keys(("s", "sends what waits here"), ("T", "shows this workspace's own")),
+                ),
+            )
+        return self._offer or (
+            "No runs recorded here yet",
+            (
+                "Record one from Python with acode_tui.open_workspace(), or",
+                keys(("i", "looks for transcripts to import")),
+            ),
+        )
+
+    def _ways_out(self) -> Content:
+        """The keys that show more, of those that mean it where the keys go now."""
+        if self.choosing:
+            return keys(("a", "shows every state"))
+        both = self._browser.text.strip() and self._browser.states
+        clear = ("esc", "clears the search" if both else "shows everything again")
+        return keys(clear) if self.typing else keys(clear, ("f", "chooses states"))
+
+    def retitle(self) -> None:
+        """Say in the frame whose sessions are shown, which, and how many."""
+        browser = self._browser
+        self.query_one(StateChips).refresh()
+        title: list[Content] = [
+            styled("Sessions", "bold"),
+            Content.assemble(("source: ", "$foreground-muted"), self._source()),
+        ]
+        if browser.text.strip():
+            title.append(
+                Content.assemble(("search: ", "$foreground-muted"), (line(browser.text.strip(), 24), "$text-warning"))
+            )
+        if browser.sort != "updated":
+            title.append(Content.assemble(("order: ", "$foreground-muted"), (browser.sort, "$foreground")))
+        self.border_title = Content("   ").join(title)
+        self.border_subtitle = self._where()
+
+    def _source(self) -> Content:
+        browser = self._browser
+        if browser.joining:
+            return styled("team, connecting… (T gives up)", "$text-warning")
+        if browser.trouble:
+            return styled("✗ team, out of reach", "$text-error")
+        return styled(browser.source, "$text-primary" if browser.source == "team" else "$foreground")
+
+    def _where(self) -> Content:
+        """The page, of how many; or what keeps it from being read."""
+        browser = self._browser
+        if browser.trouble:
+            return self._said(browser.trouble, keys(("R", "tries again"), ("T", "shows this workspace's own")))
+        told = self._state.trouble or self._state.refusal
+        if told is not None and browser.source == "local":
+            return self._said(f"✗ {told.code}: {told.message}", styled("tried again by itself", "$foreground-muted"))
+        if not browser.loaded:
+            return Content("")
+        if browser.reading:
+            return styled("reading the page…", "$text-primary")
+        pages = browser.pages
+        total = "" if pages.total is None else f"{number(pages.total)} sessions · "
+        of = "" if pages.count is None else f" of {number(pages.count)}"
+        page = f"page {number(pages.number)}{of}" if pages.number is not None else _unnumbered(pages)
+        return styled(f"{total}{page}", "$foreground-muted")
+
+    def _said(self, why: str, advice: Content) -> Content:
+        room = max(self.size.width - advice.cell_length - 12, 0)
+        shown = f"{line(why, room)}  ·  " if room > 20 else ""
+        return Content.assemble((shown, "$text-error"), advice)
+
+
+def _unnumbered(pages: Pages) -> str:
+    """Where a page is of which nobody knows the number."""
+    if pages.from_end is None:
+        return "from here on"
+    return "last page" if pages.is_last else f"{counted(pages.from_end, 'page')} before the last"

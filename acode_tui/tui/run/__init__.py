@@ -1,0 +1,1 @@
+"""One run: tree, details, artifacts."""

@@ -1,0 +1,44 @@
+"""Every artifact of a run: its name, what it is, its size."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from acode_tui.domain.entities import Artifact
+from acode_tui.tui.bindings import OPENING
+from acode_tui.tui.nodes import short_path
+from acode_tui.tui.style.palette import ARTIFACT_GLYPH
+from acode_tui.tui.style.times import size
+from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
+
+
+class ArtifactTable(KeyedTable):
+    """In the order of the tree."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*OPENING]
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        name, bytes_ = Column("name", "artifact"), Column("size", "size", 9, right=True)
+        return (name, bytes_) if width < 64 else (name, Column("type", "type", 15), bytes_)
+
+    def take(self, artifacts: Sequence[Artifact]) -> None:
+        """Show these artifacts."""
+        self.show([(artifact.id, _row(artifact)) for artifact in artifacts])
+
+    def on_resize(self) -> None:
+        self.lay_out(max(self.size.width, 20))
+
+
+def spaced(name: str) -> str:
+    """``FileContent`` as ``File content``."""
+    return "".join(f" {char.lower()}" if char.isupper() and index else char for index, char in enumerate(name))
+
+
+def _row(artifact: Artifact) -> Row:
+    glyph = ARTIFACT_GLYPH.get(artifact.type, "·")
+    return {
+        "name": (f"{glyph} {short_path(artifact.name)}", "plain"),
+        "type": (spaced(artifact.type), "quiet"),
+        "size": (size(artifact.size), "quiet"),
+    }

@@ -1,0 +1,173 @@
+"""What the detail panel says of a node: its state, times and durations, parameters and results as pretty JSON."""
+
+import re
+from datetime import tzinfo
+from typing import Any
+
+from textual.content import Content
+
+from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.tui.nodes import Node, tool_call_count
+from acode_tui.tui.run.artifact_table import spaced
+from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
+from acode_tui.tui.style.text import block, pretty_json, styled
+from acode_tui.tui.style.times import clock, counted, date, duration, number, size, stamp
+
+MAX_JSON_CHARS = 4_000
+MAX_EVENTS = 300
+MAX_REASON = 160
+_INFERRED = re.compile(r"\s*\[inferred=true[^\]]*\]\Z")
+
+
+def describe(node: Node, zone: tzinfo | None) -> Content:
+    """Everything about a node but an artifact's content."""
+    if isinstance(node, TaskGraph):
+        return _lines(
+            _state(WORK[node.state]), *_times(node, zone), _text(node.description), _json("metadata", node.metadata)
+        )
+    if isinstance(node, StepGraph):
+        said = [_text(node.description)] if node.description else []
+        return _lines(_state(WORK[node.state]), *_times(node, zone), _text(node.name), *said)
+    if isinstance(node, ToolCallGraph):
+        return _call(node, zone)
+    return _artifact(node, zone)
+
+
+def title_of(node: Node) -> str:
+    """What kind of thing the detail is about."""
+    if isinstance(node, Artifact):
+        return f"{spaced(node.type)}"
+    return {TaskGraph: "Task", StepGraph: "Step", ToolCallGraph: "Tool call"}[type(node)]
+
+
+def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo | None) -> Content:
+    """The session's events, oldest first, each with the time since the one before; of very many the newest.
+
+    A run of several days has their dates above the events: the time of day alone would make them one.
+    """
+    if not events:
+        return styled("No change of state was recorded; the session was saved in one piece.", "$foreground-muted")
+    rows: list[Content] = []
+    if len(events) > MAX_EVENTS:
+        rows.append(styled(f"… {number(len(events) - MAX_EVENTS)} earlier events", "$foreground-muted"))
+    before, day = graph.created_at, ""
+    days = {date(moment, zone) for moment in (graph.created_at, *(event.timestamp for event in events))}
+    for event in events[-MAX_EVENTS:]:
+        mark = SESSION[event.to_state]
+        since = f"+{duration(event.timestamp - before)}"
+        row = Content.assemble(
+            (f"{clock(event.timestamp, zone)} ", "$foreground-muted"),
+            (f"{mark.glyph} ", CONTENT_STYLE[mark.role]),
+        )
+        if event.from_state is event.to_state:
+            row = Content.assemble(row, styled(_reason(event) or str(event.to_state), "$foreground"))
+        else:
+            row = Content.assemble(row, (f"{SESSION[event.from_state].word} → {mark.word}", "$foreground"))
+            if reason := _reason(event):
+                row = Content.assemble(row, "  ", styled(reason, "$foreground-muted"))
+        if len(days) > 1 and day != (day := date(event.timestamp, zone)):
+            rows.append(styled(day, "bold $text-primary"))
+        rows.append(Content.assemble(row, (f"  {since}", "$foreground-muted")))
+        before = event.timestamp
+    return Content("\n").join(rows)
+
+
+def about(graph: SessionGraph, zone: tzinfo | None) -> Content:
+    """What is known of a session itself: who, where, when, how much, and its metadata."""
+    calls = [call for task in graph.tasks for step in task.steps for call in step.tool_calls]
+    artifacts = [artifact for call in calls for artifact in call.artifacts]
+    return _lines(
+        block(graph.task_description, "bold"),
+        _state(SESSION[graph.state]),
+        _pair("id", graph.id),
+        _pair("who", graph.user_id or "nobody named"),
+        _pair("space", graph.workspace_id),
+        _pair("start", stamp(graph.created_at, zone)),
+        _pair("last", stamp(graph.updated_at, zone)),
+        _pair("took", duration(graph.updated_at - graph.created_at)),
+        _pair(
+            "holds", f"{counted(len(graph.tasks), 'task')}, {counted(sum(len(t.steps) for t in graph.tasks), 'step')},"
+        ),
+        _pair("", f"{counted(tool_call_count(graph), 'tool call')}, {counted(len(artifacts), 'artifact')}"),
+        _pair("", f"{size(sum(artifact.size for artifact in artifacts))} of content"),
+        _json("metadata", graph.metadata) or styled("No metadata was recorded.", "$foreground-muted"),
+    )
+
+
+def _reason(event: SessionEvent) -> str:
+    """The reason without the mark of an importer, which says that the event was inferred, and from which line."""
+    reason = _INFERRED.sub(" (inferred)", event.reason)
+    return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
+
+
+def _call(call: ToolCallGraph, zone: tzinfo | None) -> Content:
+    parts = [
+        Content.assemble(styled(call.tool_name, "bold"), "   ", _state(TOOL_CALL[call.state])),
+        *_times(call, zone),
+    ]
+    if call.error_message:
+        parts += [_heading("error"), block(call.error_message, "$text-error", max_chars=MAX_JSON_CHARS)]
+    parts.append(_json("parameters", call.parameters))
+    if call.result is not None:
+        parts.append(_json("result", call.result))
+    return _lines(*parts)
+
+
+def _artifact(artifact: Artifact, zone: tzinfo | None) -> Content:
+    return _lines(
+        styled(artifact.name, "bold"),
+        _pair("type", f"{spaced(artifact.type)}, {artifact.content_type}"),
+        _pair("size", f"{size(artifact.size)}"),
+        _pair("hash", artifact.content_hash),
+        _pair("time", stamp(artifact.created_at, zone)),
+    )
+
+
+def _times(node: TaskGraph | StepGraph | ToolCallGraph, zone: tzinfo | None) -> list[Content]:
+    rows = [_pair("start", stamp(node.created_at, zone))]
+    end = node.completed_at if isinstance(node, ToolCallGraph) else node.updated_at
+    if end is not None and end > node.created_at:
+        word = "end" if isinstance(node, ToolCallGraph) else "last"
+        rows.append(_pair(word, stamp(end, zone)))
+        rows.append(_pair("took", duration(end - node.created_at)))
+    return rows
+
+
+def _json(title: str, value: Any) -> Content:
+    if value in (None, {}, []):
+        return Content("")
+    text = pretty_json(value)
+    cut = len(text) > MAX_JSON_CHARS
+    shown = _coloured_json(text[:MAX_JSON_CHARS])
+    if cut:
+        note = f"\n… {number(len(text) - MAX_JSON_CHARS)} more characters"
+        shown = Content.assemble(shown, (note, "$text-warning"))
+    return Content.assemble(_heading(title), "\n", shown)
+
+
+def _coloured_json(text: str) -> Content:
+    if not text.startswith(("{", "[")):
+        return Content(text)
+    from textual.highlight import highlight
+
+    return highlight(text, language="json").rstrip()
+
+
+def _text(value: str | None) -> Content:
+    return Content.assemble("\n", block(value, max_chars=MAX_JSON_CHARS)) if value else Content("")
+
+
+def _heading(title: str) -> Content:
+    return Content.assemble("\n", (title, "bold $text-primary"))
+
+
+def _state(mark: Mark) -> Content:
+    return styled(mark.label, CONTENT_STYLE[mark.role])
+
+
+def _pair(name: str, value: str) -> Content:
+    return Content.assemble((f"{name:<6}", "$foreground-muted"), styled(value, "$foreground"))
+
+
+def _lines(*parts: Content) -> Content:
+    return Content("\n").join([part for part in parts if part])

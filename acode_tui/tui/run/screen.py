@@ -1,0 +1,335 @@
+"""One session: the tree of what was done, beside its timeline, what is known of it or its artifacts, and the detail.
+
+A run that goes on is followed, or held as it is; the sessions before and after it are a key away.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Tree
+
+from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
+from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.naming import session_name
+from acode_tui.tui.bindings import SESSION as KEYS
+from acode_tui.tui.faults import told_fault
+from acode_tui.tui.live_screen import LiveScreen
+from acode_tui.tui.nodes import Node, tool_call_count
+from acode_tui.tui.run.artifact_table import ArtifactTable
+from acode_tui.tui.run.detail import about, describe, timeline, title_of
+from acode_tui.tui.run.run_view import RunView, SessionWalk, Side
+from acode_tui.tui.run.tree import RunTree, foldable
+from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
+from acode_tui.tui.style.paths import style_path
+from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.times import counted, duration, number
+from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.keyed_table import KeyedTable
+from acode_tui.tui.widgets.scrolling import TextPanel
+from acode_tui.tui.widgets.title import TitleLine
+
+if TYPE_CHECKING:
+    from acode_tui.tui.ports import DashboardWorkspace
+
+PREVIEW_PAUSE = 0.08
+"""Seconds the cursor rests on an artifact before its content is read."""
+PREVIEW_LINES = 200
+PREVIEW_BYTES = 1_000_000
+
+
+class SessionScreen(LiveScreen[str]):
+    """Tree, side, detail. Answers which session was looked at last."""
+
+    CSS_PATH = style_path("screens.tcss")
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
+    AUTO_FOCUS = "RunTree"
+
+    @dataclass
+    class GraphRead(Message):
+        """A reading of the whole run, content left out."""
+
+        graph: SessionGraph
+
+    class RunWentOn(Message):
+        """The run that is held has gone on."""
+
+    @dataclass
+    class Stepped(Message):
+        """The neighbour that was looked for; None at the end of the list in that direction."""
+
+        session_id: str | None
+        direction: int
+
+    @dataclass
+    class PreviewRead(Message):
+        """The beginning of an artifact's content."""
+
+        artifact: Artifact
+        preview: Content
+
+    def __init__(self, session_id: str, walk: SessionWalk | None = None) -> None:
+        super().__init__()
+        self.run_view = RunView(session_id)
+        self._walk = walk
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine("team session" if self.follows_team else "session")
+        with Horizontal(classes="beside"):
+            yield RunTree()
+            with Vertical(id="side"):
+                yield TextPanel("Timeline", id="timeline")
+                yield TextPanel("About", id="about")
+                with Vertical(id="artifacts", classes="frame"):
+                    yield ArtifactTable()
+                yield TextPanel("Detail", id="detail")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one(RunTree).border_title = "Run"
+        self._show_side()
+        self.query_one(TitleLine).say("opening…")
+        self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(RunTree).restyle())
+
+    @property
+    def follows_team(self) -> bool:
+        return self.dashboard.team.is_open
+
+    def troubled(self, error: AcodeError) -> None:
+        if self.run_view.graph is None:
+            self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        runs, view = self.dashboard.runs or workspace.store, self.run_view
+        wanted = view.session_id
+        if view.graph is not None:
+            if not view.is_newer(await runs.get(wanted)):
+                return
+            if view.held:
+                self.post_message(self.RunWentOn())
+                return
+        self.post_message(self.GraphRead(await runs.get_with_hierarchy(wanted)))
+
+    @on(GraphRead)
+    def _graph_read(self, event: GraphRead) -> None:
+        view, graph = self.run_view, event.graph
+        if graph.id != view.session_id or (view.held and view.graph is not None):
+            return  # the answer to a question that is no longer asked
+        view.take(graph)
+        self._retitle()
+        self._show_facts(graph)
+        tree = self.query_one(RunTree)
+        tree.take(graph)
+        if not graph.tasks:
+            why = "No task was recorded in this session yet. What the agent records appears here by itself."
+            self.query_one("#detail", TextPanel).say(styled(why, "$foreground-muted"))
+        elif tree.cursor_node is not None and tree.cursor_node.data is not None:
+            self._describe(tree.cursor_node.data, home=False)
+        self.refresh_bindings()
+
+    def _retitle(self) -> None:
+        graph = self.run_view.graph
+        if graph is None:
+            return
+        mark, following = SESSION[graph.state], self.run_view.mark
+        self.query_one(TitleLine).say(
+            session_name(graph),
+            styled(mark.label, CONTENT_STYLE[mark.role]),
+            *([styled(following[0], CONTENT_STYLE[following[1]])] if following is not None else []),
+            styled(
+                f"{counted(len(graph.tasks), 'task')}  {counted(tool_call_count(graph), 'tool')}", "$foreground-muted"
+            ),
+            styled(duration(graph.updated_at - graph.created_at), "$foreground-muted"),
+            *([styled(line(graph.user_id, 32), "$foreground-muted")] if graph.user_id and self.follows_team else []),
+        )
+
+    # The side
+
+    def _show_facts(self, graph: SessionGraph) -> None:
+        zone = self.dashboard.zone
+        self.query_one("#timeline", TextPanel).say(timeline(graph.events, graph, zone), home=False)
+        self.query_one("#about", TextPanel).say(about(graph, zone), home=False)
+        found = self.run_view.artifacts
+        self.query_one(ArtifactTable).take(found)
+        title = f"Artifacts  {number(len(found))}" if found else "Artifacts: none was recorded"
+        self.query_one("#artifacts").border_title = title
+
+    def _show_side(self) -> None:
+        for side in ("timeline", "about", "artifacts"):
+            self.query_one(f"#{side}").display = side == self.run_view.side
+
+    def action_side(self, side: Side) -> None:
+        self.run_view.side = side
+        self._show_side()
+        self.query_one(ArtifactTable if side == "artifacts" else f"#{side}").focus()
+        if (node := self._under_cursor()) is not None:
+            self._describe(node)
+
+    @property
+    def _artifact(self) -> Artifact | None:
+        """The artifact under the cursor of their list, where that has the keys."""
+        table = self.query_one(ArtifactTable)
+        if not table.has_focus:
+            return None
+        return next((found for found in self.run_view.artifacts if found.id == table.cursor_key), None)
+
+    @on(KeyedTable.RowHighlighted)
+    def _artifact_under_cursor(self) -> None:
+        if (artifact := self._artifact) is not None:
+            self._describe(artifact)
+
+    @on(KeyedTable.RowSelected)
+    def _artifact_chosen(self) -> None:
+        if (artifact := self._artifact) is not None:
+            self._open(artifact)
+
+    # Following, and the neighbours
+
+    @on(RunWentOn)
+    def _run_went_on(self) -> None:
+        self.run_view.newer = True
+        self._retitle()
+
+    def action_follow(self) -> None:
+        view = self.run_view
+        view.held = not view.held
+        self._retitle()
+        if not view.held:
+            self.refresh_now()
+
+    @work(group="step", exclusive=True, exit_on_error=False)
+    async def action_step(self, direction: int) -> None:
+        runs, walk = self.dashboard.runs, self._walk
+        if runs is not None and walk is not None:
+            with self.dashboard.reporting():
+                found = await walk.step(runs, self.run_view.session_id, direction)
+                self.post_message(self.Stepped(found, direction))
+
+    @on(Stepped)
+    def _stepped(self, event: Stepped) -> None:
+        if event.session_id is None:
+            end = "last" if event.direction > 0 else "first"
+            self.notify(f"That was the {end} session of the list.", timeout=2, markup=False)
+            return
+        self.run_view.turn_to(event.session_id)
+        self.query_one(RunTree).leave()
+        self.query_one("#detail", TextPanel).say(Content(""))
+        self.query_one(TitleLine).say("opening…")
+        self.refresh_now()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "step":
+            return self._walk is not None
+        if action == "follow":
+            return self.run_view.running or self.run_view.held
+        return self.dashboard.actions.may(action)
+
+    def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
+        self.dismiss(self.run_view.session_id)
+
+    def action_export(self) -> None:
+        graph = self.run_view.graph
+        if graph is not None:
+            from acode_tui.tui.dialogs.save import ExportSession
+
+            self.app.push_screen(ExportSession(graph.id, session_name(graph)))
+
+    # Copying
+
+    def _under_cursor(self) -> Node | None:
+        if self.query_one(ArtifactTable).has_focus:
+            return self._artifact
+        node = self.query_one(RunTree).cursor_node
+        return node.data if node is not None else None
+
+    def action_copy(self) -> None:
+        side = next((panel for panel in self.query(TextPanel) if panel.has_focus), None)
+        shown = side or self.query_one("#detail", TextPanel)
+        self.dashboard.copy(shown.shown.plain, str(shown.border_title).lower(), otherwise="e exports the session")
+
+    def action_copy_id(self) -> None:
+        node = self._under_cursor()
+        self.dashboard.copy(node.id if node is not None else self.run_view.session_id, "id")
+
+    # What is under the cursor
+
+    @on(Tree.NodeHighlighted)
+    def _highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
+        if event.node.data is not None:
+            self._describe(event.node.data)
+
+    def _describe(self, node: Node, *, home: bool = True) -> None:
+        panel = self.query_one("#detail", TextPanel)
+        panel.border_title = title_of(node)
+        content = describe(node, self.dashboard.zone)
+        if isinstance(node, Artifact):
+            if not home:
+                return
+            self._preview(node)
+        panel.say(content, home=home)
+
+    @work(group="preview", exclusive=True, exit_on_error=False)
+    async def _preview(self, artifact: Artifact) -> None:
+        """Read the beginning of what is under the cursor. The cursor moving on cancels it."""
+        await self.dashboard.pause(PREVIEW_PAUSE)
+        runs = self.dashboard.runs
+        if runs is None:
+            return
+        if artifact.size > PREVIEW_BYTES:
+            note = "This is long; enter opens it."
+            self.post_message(self.PreviewRead(artifact, styled(note, "$foreground-muted")))
+            return
+        with self.dashboard.reporting():
+            data = await runs.get_artifact_content(artifact.id)
+            preview = await self.dashboard.in_thread(_begin, data, artifact)
+            self.post_message(self.PreviewRead(artifact, preview))
+
+    @on(PreviewRead)
+    def _preview_read(self, event: PreviewRead) -> None:
+        if self._under_cursor() == event.artifact:
+            about = describe(event.artifact, self.dashboard.zone)
+            self.query_one("#detail", TextPanel).say(Content("\n").join([about, Content(""), event.preview]))
+
+    @on(Tree.NodeSelected)
+    def _selected(self, event: Tree.NodeSelected[Node]) -> None:
+        node = event.node
+        if node.data is None:
+            return
+        if isinstance(node.data, Artifact):
+            self._open(node.data)
+        elif foldable(node.data):
+            node.toggle()
+        elif isinstance(node.data, ToolCallGraph) and len(node.data.artifacts) == 1:
+            self._open(node.data.artifacts[0])
+        else:
+            node.toggle()
+
+    def _open(self, artifact: Artifact) -> None:
+        from acode_tui.tui.run.artifact import ArtifactScreen
+
+        self.app.push_screen(ArtifactScreen(artifact))
+
+    def action_unfold(self) -> None:
+        if not self.query_one(RunTree).unfold():
+            self.notify("This run is large: its tasks are unfolded, unfold steps one by one.", markup=False)
+
+    def action_fold(self) -> None:
+        self.query_one(RunTree).fold()
+
+
+def _begin(data: bytes, artifact: Artifact) -> Content:
+    """The first lines of an artifact's content, coloured. Runs in a thread."""
+    from acode_tui.tui.run.document import coloured, open_document
+
+    document = open_document(data, artifact.name, artifact.content_type, artifact.type)
+    lines = coloured(document, 0)[:PREVIEW_LINES]
+    preview = Content("\n").join(line if len(line) <= 400 else line[:400] for line in lines)
+    if document.line_count > PREVIEW_LINES or len(document.parts) > 1:
+        preview = Content.assemble(preview, ("\n… enter opens the whole text", "$text-warning"))
+    return preview

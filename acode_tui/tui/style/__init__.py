@@ -1,0 +1,1 @@
+"""Themes, palette and text formatting."""

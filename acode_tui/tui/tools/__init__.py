@@ -1,0 +1,1 @@
+"""Screens for health, log and settings."""

@@ -1,0 +1,162 @@
+"""How the workspace is: every check, what it found, and the command that would help."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+
+from acode_tui.tui.bindings import HEALTH
+from acode_tui.tui.live_screen import LiveScreen
+from acode_tui.tui.style.palette import CONTENT_STYLE, Mark
+from acode_tui.tui.style.paths import style_path
+from acode_tui.tui.style.text import block, pretty_json, styled
+from acode_tui.tui.style.times import clock, duration
+from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
+from acode_tui.tui.widgets.scrolling import TextPanel
+from acode_tui.tui.widgets.title import TitleLine
+
+if TYPE_CHECKING:
+    from acode_tui.ops.health import HealthCheck, HealthReport
+    from acode_tui.tui.ports import DashboardWorkspace
+
+EVERY = timedelta(seconds=20)
+"""How often it looks again by itself while it is open; ``R`` looks at once."""
+MARKS = {
+    "Healthy": Mark("✓", "healthy", "good"),
+    "Degraded": Mark("◆", "degraded", "wait"),
+    "Unhealthy": Mark("✗", "unhealthy", "bad"),
+}
+
+RANKS = tuple(MARKS)
+"""From the best to the worst; what is worst is looked at first."""
+
+
+class CheckTable(KeyedTable):
+    """The checks, in their fixed order."""
+
+    def columns_for(self, width: int) -> tuple[Column, ...]:
+        state, name = Column("state", "state", 12), Column("name", "check", 14)
+        found = Column("found", "found")
+        return (state, name, found) if width < 100 else (state, name, found, Column("took", "took", 9, right=True))
+
+
+class HealthScreen(LiveScreen[None]):
+    """Looks when it is opened, every so often, and when it is asked to."""
+
+    CSS_PATH = style_path("screens.tcss")
+    BINDINGS: ClassVar[list[BindingType]] = [*HEALTH]
+    AUTO_FOCUS = "CheckTable"
+
+    @dataclass
+    class Examined(Message):
+        """A report came in."""
+
+        report: "HealthReport"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._checks: dict[str, HealthCheck] = {}
+        self._asked = True
+        self._looked_at: datetime | None = None
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine("health")
+        with Vertical(classes="frame", id="list"):
+            yield CheckTable(id="records")
+        yield TextPanel("Finding", id="detail")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#list").border_title = "Checks"
+        self.query_one(TitleLine).say("looking…")
+        self.query_one("#detail", TextPanel).say(styled("The checks run side by side…", "$foreground-muted"))
+
+    def refresh_now(self) -> None:
+        self._asked = True
+        super().refresh_now()
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        await self._examine(workspace)
+
+    async def read_idle(self, workspace: "DashboardWorkspace") -> None:
+        await self._examine(workspace)
+
+    async def _examine(self, workspace: "DashboardWorkspace") -> None:
+        """Other programs' commits are no reason to look: only time, and being asked."""
+        now = self.dashboard.now()
+        if not self._asked and self._looked_at is not None and now - self._looked_at < EVERY:
+            return
+        fresh, self._asked, self._looked_at = self._asked, False, now
+        self.post_message(self.Examined(await workspace.health(fresh=fresh)))
+
+    @on(Examined)
+    def _examined(self, event: Examined) -> None:
+        report = event.report
+        mark = MARKS[report.status.value]
+        self._checks = {check.name: check for check in report.checks}
+        bad = sum(check.status.value != "Healthy" for check in report.checks)
+        at = clock(self._looked_at or self.dashboard.now(), self.dashboard.zone)
+        self.query_one(TitleLine).say(
+            "everything is as it should be" if not bad else f"{bad} of {len(report.checks)} checks found something",
+            styled(mark.label, CONTENT_STYLE[mark.role]),
+            styled(f"looked at {at}", "$foreground-muted"),
+        )
+        table = self.query_one(CheckTable)
+        table.lay_out(max(self.query_one("#list").content_size.width, 40))
+        first = not table.row_count
+        table.show([(name, _row(check)) for name, check in self._checks.items()])
+        if first:
+            worst = max(report.checks, key=lambda check: RANKS.index(check.status.value))
+            table.move_cursor(row=report.checks.index(worst))
+        self._describe()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        if self._checks:
+            self.query_one(CheckTable).lay_out(max(self.query_one("#list").content_size.width, 40))
+
+    @on(KeyedTable.RowHighlighted)
+    def _describe(self) -> None:
+        check = self._checks.get(self.query_one(CheckTable).cursor_key or "")
+        if check is not None:
+            panel = self.query_one("#detail", TextPanel)
+            panel.border_title = styled(check.name)
+            panel.say(_detail(check))
+
+    def action_copy(self) -> None:
+        check = self._checks.get(self.query_one(CheckTable).cursor_key or "")
+        if check is not None:
+            what = "suggestion" if check.suggestion else "finding"
+            self.dashboard.copy(check.suggestion or f"{check.name}: {check.description}", what)
+
+
+def _row(check: "HealthCheck") -> Row:
+    mark = MARKS[check.status.value]
+    return {
+        "state": (mark.label, mark.role),
+        "name": (check.name, "plain"),
+        "found": (check.description, "quiet" if mark.role == "good" else "plain"),
+        "took": (duration(timedelta(milliseconds=check.duration_ms)), "quiet"),
+    }
+
+
+def _detail(check: "HealthCheck") -> Content:
+    mark = MARKS[check.status.value]
+    parts = [
+        Content.assemble((f"{mark.label}  ", CONTENT_STYLE[mark.role]), block(check.description, "bold")),
+    ]
+    if check.suggestion:
+        parts += [Content(""), styled("what would help", "bold $text-primary"), block(check.suggestion)]
+    if check.details:
+        numbers = Content(pretty_json(check.details))
+        parts += [Content(""), styled("the numbers behind it", "bold $text-primary"), numbers]
+    return Content("\n").join(parts)
