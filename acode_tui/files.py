@@ -92,3 +92,14 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
             # The reader knows the file that was to be written, not the one that was to become it.
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of that id runs, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -20,7 +20,7 @@ import msgspec
 from acode_tui.config import IdentitySettings, Settings
 from acode_tui.domain.codec import digest
 from acode_tui.domain.schema import TABLES
-from acode_tui.ops.export_request import ExportRequest
+from acode_tui.ops.export.export import ExportRequest
 from acode_tui.workspace import open_workspace
 from benchmarks.bench_sync import peak_mib
 from benchmarks.result import Measure, at_most, within

@@ -27,8 +27,9 @@ import msgspec
 
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest import discover, import_transcripts
+from acode_tui.ingest.format import ReadContext
 from acode_tui.ingest.lines import WholeLines
-from acode_tui.ingest.registry import ReadContext, format_named
+from acode_tui.ingest.registry import format_named
 from acode_tui.ingest.usage import Claims
 from acode_tui.workspace import open_workspace
 from benchmarks.result import Measure, at_most, within

@@ -12,11 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from acode_tui.domain.clock import system_clock
+from acode_tui.domain.clock import format_time, system_clock
 from acode_tui.domain.entities import Session
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import Operation, SessionState
-from acode_tui.domain.times import format_time
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.runs import rows
 from acode_tui.workspace import Workspace

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import print_fields, print_json, size
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.output import examples, json_option, print_fields, print_json, size
 from acode_tui.domain.display import clean
 from acode_tui.domain.states import EntityType
 

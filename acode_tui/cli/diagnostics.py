@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import size
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.output import examples, json_option, size
 
 if TYPE_CHECKING:
     from acode_tui.ops.health.diagnostics import Diagnostics
@@ -33,7 +32,7 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     Names, addresses, paths and secrets are taken out of it. Works on a workspace that cannot be opened, too, and
     changes nothing in it.
     """
-    from acode_tui.cli.loop import run_async
+    from acode_tui.cli.invocation import run_async
     from acode_tui.domain.codec import encode_json, to_plain
     from acode_tui.ops.health.diagnostics import diagnose
 

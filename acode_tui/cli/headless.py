@@ -5,25 +5,118 @@ a changed configuration file, takes over new settings. A second worker waits as 
 """
 
 import asyncio
+import os
 import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from acode_tui import logs
+from acode_tui import __version__, logs
 from acode_tui.cli.faults import FAULT
-from acode_tui.cli.invocation import Invocation
-from acode_tui.cli.loop import run_async
-from acode_tui.cli.metrics import served_metrics
-from acode_tui.cli.notify import notify
-from acode_tui.cli.signals import handled
+from acode_tui.cli.invocation import Invocation, run_async
 from acode_tui.domain.errors import AcodeError
+from acode_tui.sync.ports import SyncState
 
 if TYPE_CHECKING:
+    from acode_tui.ops.health.metrics import Sample
     from acode_tui.workspace import Workspace
+
+
+@contextmanager
+def handled(handlers: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[None]:
+    """Call these on the loop when their signal comes. Only the main thread hears signals; others just run the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
+
+
+log = logs.get_logger("acode_tui.headless")
+
+
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Send ``READY=1``, ``STOPPING=1``, ``STATUS=...``; answers whether anybody was told."""
+    address = environ.get("NOTIFY_SOCKET")
+    if not address or address[0] not in "/@":
+        return False
+    # An @ stands for the NUL of Linux's abstract sockets.
+    place = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.sendto(state.encode(), place)
+        except OSError as error:
+            log.warning("headless.notify", reason=error.strerror or type(error).__name__)
+            return False
+    return True
+
+
+_STATES = tuple(state.value for state in SyncState)
+
+
+@asynccontextmanager
+async def served_metrics(workspace: "Workspace", port: int | None) -> AsyncIterator[None]:
+    """Serve the workspace's numbers on ``port`` for the length of the block; None serves nothing.
+
+    Raises ConfigError where the port cannot be had.
+    """
+    if port is None:
+        yield
+        return
+    # Here, not above: who does not ask for numbers does not load what serves them.
+    from acode_tui.ops.health.metrics import ADDRESS, MetricsServer
+
+    server = MetricsServer(lambda: take_sample(workspace))
+    await server.open(port)
+    workspace.observe(commits=server.observe_commit, batches=server.observe_batch)
+    log.info("metrics.serving", address=f"http://{ADDRESS}:{server.port}/metrics")
+    try:
+        yield
+    finally:
+        await server.close()
+
+
+async def take_sample(workspace: "Workspace") -> "Sample":
+    """The workspace's numbers now. Raises AcodeError where its file cannot be read."""
+    from acode_tui.ops.health.metrics import Sample
+
+    status = await workspace.sync.status()
+    facts = await workspace.database_facts()
+    health = await workspace.health()
+    return Sample(
+        version=__version__,
+        now=workspace.wall(),
+        pending=status.pending,
+        oldest_pending_at=status.oldest_pending_at,
+        retrying=status.retrying,
+        attempts=await workspace.outbox.attempts(),
+        dead_letters=status.failed,
+        conflicts=status.conflicts,
+        unreviewed_conflicts=status.unreviewed_conflicts,
+        duplicates=status.duplicates,
+        rate=status.rate,
+        state=status.state.value,
+        states=_STATES,
+        last_sync_at=status.last_sync_at,
+        next_attempt_at=status.next_attempt_at,
+        latency_seconds=None if status.latency_ms is None else status.latency_ms / 1000,
+        clock_offset_seconds=None if status.clock_offset_ms is None else status.clock_offset_ms / 1000,
+        database_bytes=facts.size_bytes,
+        sessions=facts.sessions,
+        health={check.name: check.status for check in health.checks},
+    )
+
 
 STATUS_SECONDS = 5.0
 """How often the log and systemd hear of a changed state."""
-
-log = logs.get_logger("acode_tui.headless")
 
 
 def run_headless(invocation: Invocation, *, once: bool, metrics: int | None = None) -> int:

@@ -8,8 +8,7 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import plural, print_json
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.output import examples, json_option, plural, print_json
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import IngestError
 

@@ -1,9 +1,11 @@
 """What the options before a command say, and the way from there to an open workspace."""
 
+import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import signal
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from acode_tui.config import Settings
     from acode_tui.domain.secrets.known import Secret
     from acode_tui.workspace import Workspace
+
 
 T = TypeVar("T")
 
@@ -38,7 +41,7 @@ class Invocation:
         if self._workspace is not None:
             root = self._workspace
         else:
-            from acode_tui.config.root import find_root
+            from acode_tui.config.workspace_root import find_root
 
             try:
                 root = find_root(environ=self.environ)
@@ -71,7 +74,6 @@ class Invocation:
 
     def with_workspace(self, work: Callable[["Workspace"], Awaitable[T]], *, auto_migrate: bool | None = None) -> T:
         """What ``work`` answers, given the open workspace; it is closed afterwards, whatever happens."""
-        from acode_tui.cli.loop import run_async
         from acode_tui.workspace import open_workspace
 
         settings = self.settings
@@ -89,7 +91,6 @@ class Invocation:
 
         import msgspec
 
-        from acode_tui.cli.loop import run_async
         from acode_tui.workspace import open_workspace
 
         async def run(folder: str) -> T:
@@ -106,3 +107,23 @@ class Invocation:
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """What ``asyncio.run`` answers; an interruption that comes while the loop is being made says nothing more.
+
+    asyncio complains of half a loop, and of work that was never begun, with tracebacks.
+    """
+    try:
+        with asyncio.Runner(loop_factory=_whole_loop) as runner:
+            return runner.run(work)
+    finally:
+        work.close()  # what has ended, or was begun, is left as it is
+
+
+def _whole_loop() -> asyncio.AbstractEventLoop:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return asyncio.new_event_loop()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

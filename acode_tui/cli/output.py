@@ -3,15 +3,15 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import click
 
 from acode_tui.domain.codec import encode_json, to_plain
 from acode_tui.domain.display import cell_width, clean, fit
-from acode_tui.domain.text import escape_json
+from acode_tui.domain.validation import escape_json
 
 GAP = 2
 _LONGEST_CELL = 2000
@@ -160,3 +160,28 @@ def _line(columns: Sequence[Column], widths: list[int], row: Sequence[str], *, b
         parts.append(click.style(text, bold=True) if bold else click.style(text, fg=colour) if colour else text)
         left = None if left is None else left - room
     return (" " * GAP).join(parts).rstrip()
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def examples(*lines: str) -> str:
+    """The examples under a help text, kept as they are laid out."""
+    title = "Example:" if len(lines) == 1 else "Examples:"
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def json_option(function: F) -> F:
+    """``--json``: the same as JSON, for programs. Given to a group it holds for the group's command."""
+    return click.option("--json", "as_json", is_flag=True, callback=_or_the_groups, help="Print JSON instead.")(
+        function
+    )
+
+
+def force_option(function: F) -> F:
+    """``--force``, or ``--yes``: go on without the question that is asked otherwise."""
+    return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask.")(function)
+
+
+def _or_the_groups(context: click.Context, _: click.Parameter, given: bool) -> bool:
+    return given or (context.parent is not None and context.parent.params.get("as_json", False))

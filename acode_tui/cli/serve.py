@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.faults import describe_os_error
-from acode_tui.cli.invocation import Invocation
-from acode_tui.cli.loop import run_async
-from acode_tui.cli.signals import handled
+from acode_tui.cli.headless import handled
+from acode_tui.cli.invocation import Invocation, run_async
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -6,8 +6,7 @@ import click
 
 from acode_tui.cli.faults import say
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, print_json, print_table
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 
@@ -45,7 +44,7 @@ def command(invocation: Invocation, as_json: bool) -> int:
 
 
 def _look(invocation: Invocation) -> "HealthReport":
-    from acode_tui.cli.loop import run_async
+    from acode_tui.cli.invocation import run_async
     from acode_tui.ops.health import watch_from_outside
 
     watch = watch_from_outside(invocation.root, invocation.settings, environ=invocation.environ)

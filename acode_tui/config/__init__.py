@@ -1,7 +1,7 @@
 """Settings: TOML and environment in, typed frozen values out. No driver, no terminal, nothing heavy to import."""
 
-from acode_tui.config.identity import current_user
 from acode_tui.config.load import (
+    ConfigWatch,
     LoadedSettings,
     Origin,
     give_flags,
@@ -27,7 +27,7 @@ from acode_tui.config.settings import (
     TuiSettings,
     resolve_path,
 )
-from acode_tui.config.watch import ConfigWatch
+from acode_tui.config.workspace_root import current_user
 
 __all__ = [
     "BackupSettings",

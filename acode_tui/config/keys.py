@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from acode_tui.config.settings import Settings
 from acode_tui.domain.errors import ConfigError, ValidationError
-from acode_tui.domain.text import is_storable
+from acode_tui.domain.validation import is_storable
 
 _PASSWORD_KEY = re.compile(r"(^|[._-])(password|passwd|pwd|pass|secret)$", re.IGNORECASE)
 _TRUE = ("true", "yes", "on", "1")
@@ -142,7 +142,7 @@ def _nearest(name: str, known: typing.Iterable[str]) -> str:
 
 
 def _require_patterns(key: Key, patterns: typing.Sequence[str]) -> None:
-    from acode_tui.domain.custom_patterns import custom_patterns
+    from acode_tui.domain.secrets.patterns import custom_patterns
 
     try:
         custom_patterns(patterns)

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from acode_tui.config.identity import os_user
 from acode_tui.config.settings import PostgresSettings, SslMode
+from acode_tui.config.workspace_root import os_user
 from acode_tui.domain.secrets.known import Secret, display_address
 
 SOCKET_FOLDERS = ("/run/postgresql", "/var/run/postgresql", "/tmp")  # noqa: S108

@@ -4,13 +4,15 @@ Nothing is asked of the system: no user is made, no port is opened, no file outs
 demo runs as root, which PostgreSQL refuses to, the server runs as ``nobody``.
 """
 
+import asyncio
 import importlib.util
 import os
 import shutil
 import signal
 import stat
 import subprocess
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,79 @@ def _environment() -> dict[str, str]:
 
 def _open_to_everyone(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
+
+
+_CHUNK = 1 << 16
+
+
+class Network:
+    """Between two sockets. Cut, it resets every connection and nobody listens; restored, new ones go through."""
+
+    def __init__(self, here: Path, there: Path) -> None:
+        self._here = here
+        self._there = there
+        self._server: asyncio.Server | None = None
+        self._links: set[asyncio.Task[None]] = set()
+        self._clear = asyncio.Event()
+        self._clear.set()
+
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
+
+    async def restore(self) -> None:
+        """Listen; harmless where that is so."""
+        if self._server is None:
+            self._here.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._accept, str(self._here))
+
+    async def cut(self) -> None:
+        """Reset what is open and refuse what comes, until it is restored."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            self._here.unlink(missing_ok=True)
+        links = list(self._links)
+        for link in links:
+            link.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """For the length of the block nothing arrives on either side; afterwards everything does, late."""
+        self._clear.clear()
+        try:
+            yield
+        finally:
+            self._clear.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = asyncio.current_task()
+        assert link is not None
+        self._links.add(link)
+        ends = [writer]
+        try:
+            server_reader, server_writer = await asyncio.open_unix_connection(str(self._there))
+            ends.append(server_writer)
+            ways = [
+                asyncio.create_task(self._pass_on(reader, server_writer)),
+                asyncio.create_task(self._pass_on(server_reader, writer)),
+            ]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):
+            return  # the server is gone, or the network was cut: the client sees its connection end
+        finally:
+            self._links.discard(link)
+            for end in ends:
+                end.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_CHUNK):
+            await self._clear.wait()
+            writer.write(data)
+            await writer.drain()

@@ -5,8 +5,14 @@ theirs to cut.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -18,17 +24,121 @@ import tomli_w
 
 from acode_tui import recorder
 from acode_tui.config import Settings, load_settings, workspace_config_path
-from acode_tui.demo.agents import Sleep, work
-from acode_tui.demo.history import past_runs
-from acode_tui.demo.network import Network
 from acode_tui.demo.plot import Plot
-from acode_tui.demo.script import Run, Script
-from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer
+from acode_tui.demo.script import Call, Run, Script, past_runs
+from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer, Network
 from acode_tui.demo.transcripts import write_transcripts
 from acode_tui.domain.clock import system_clock
 from acode_tui.domain.errors import AcodeError
-from acode_tui.files import make_private_folder, replacing
+from acode_tui.files import PRIVATE_FILE, make_private_folder, replacing
 from acode_tui.workspace import Workspace, open_workspace
+
+PREFIX = "acode-demo-"
+LOCK = "lock"
+MAX_PARENT_CHARS = 60
+"""A socket's path may have about a hundred characters, its name and the demo's folder included."""
+
+UNLOCKED_SECONDS = 600.0
+"""A folder without a lock is being made just now, unless it is older than this."""
+
+
+def temporary_folder() -> Path:
+    """Where temporary files go, if a socket below it has room for its name."""
+    usual = Path(tempfile.gettempdir())
+    return usual if len(os.fsencode(usual)) <= MAX_PARENT_CHARS else Path("/tmp")  # noqa: S108 - mkdtemp makes it ours
+
+
+@contextmanager
+def demo_folder(parent: Path, *, owner: int | None = None) -> Iterator[Path]:
+    """A new folder, 0700, removed at the end of the block. ``owner`` is another user that it is made over to."""
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    try:
+        lock = os.open(folder / LOCK, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if owner is not None:
+                os.chown(folder, owner, owner)
+            yield folder
+        finally:
+            remove(folder)
+            os.close(lock)
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Take a folder away with all that is in it; what a process that is just ending still writes is taken again."""
+    for _ in range(5):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+
+
+def sweep(parent: Path, *, end: Callable[[Path], None], owners: frozenset[int]) -> int:
+    """Remove what killed demos have left in ``parent``; answers how many folders. ``end`` ends what runs in one."""
+    return sum(_swept(folder, end, owners) for folder in parent.glob(f"{PREFIX}*"))
+
+
+def _swept(folder: Path, end: Callable[[Path], None], owners: frozenset[int]) -> bool:
+    with suppress(FileNotFoundError):
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
+            return False
+        try:
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            if time.time() - found.st_mtime < UNLOCKED_SECONDS:
+                return False
+            remove(folder)
+            return True
+        except OSError:
+            return False  # not one of ours, whatever its name
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            end(folder)
+            remove(folder)
+            return True
+        finally:
+            os.close(lock)
+    return False
+
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+async def work(root: Path, runs: Iterable[Run], *, sleep: Sleep, rest: Callable[[], float]) -> None:
+    """Record run after run into the workspace at ``root``, with ``rest`` seconds between them, until cancelled."""
+    for run in runs:
+        await record(root, run, sleep=sleep)
+        await sleep(rest())
+
+
+async def record(root: Path, run: Run, *, sleep: Sleep) -> None:
+    """Record a run while it happens. Cancelled, it is recorded as cancelled."""
+    async with recorder.session(run.description, root, metadata=run.metadata) as session:
+        for job in run.jobs:
+            async with session.task(job.title) as task:
+                for move in job.moves:
+                    async with task.step(move.name) as step:
+                        for call in move.calls:
+                            async with step.tool(call.tool, call.parameters) as made:
+                                await _make(made, call, sleep)
+                        if move.given_up:
+                            step.skip()
+
+
+async def _make(made: recorder.Call, call: Call, sleep: Sleep) -> None:
+    await sleep(call.seconds)
+    if (content := call.content) is not None:
+        made.artifact(content.type, content.name, content.text, content.content_type)
+    if call.error:
+        made.fail(call.error)
+    else:
+        made.result(call.result)
+
 
 TRANSCRIPTS = 12
 USER = "ada@example.org"

@@ -8,7 +8,8 @@ variation selectors of ordinary emoji.
 import re
 import unicodedata
 
-from acode_tui.domain.text import unescape
+from acode_tui.domain.entities import Session
+from acode_tui.domain.validation import unescape
 
 ELLIPSIS = "…"
 _DROPPED = {0x200C, 0x200D, *range(0xFE00, 0xFE10)}
@@ -94,3 +95,10 @@ def _char_width(char: str) -> int:
 
 
 _ONE_LINE = _Shown()
+
+
+def session_name(session: Session) -> str:
+    """Its description; of an imported one what was asked for, where that begins with an editor's own words."""
+    metadata = session.metadata or {}
+    request = metadata.get("request") if metadata.get("source") == "codex" else None
+    return request if isinstance(request, str) and request.strip() else session.task_description

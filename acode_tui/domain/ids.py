@@ -4,8 +4,12 @@ An imported entity has the same id wherever and whenever it is imported, so impo
 """
 
 import uuid
+from datetime import datetime
 
 import uuid_utils
+
+from acode_tui.domain.clock import format_time
+from acode_tui.domain.states import EntityType
 
 IMPORT_NAMESPACE = uuid.UUID("6f2b1c52-93d5-5c0e-9d0a-3f0f4c1f7a11")
 """Fixed for ever: changing it would duplicate every imported run."""
@@ -19,3 +23,8 @@ def new_id() -> str:
 def imported_id(source: str, *native: str) -> str:
     """The UUIDv5 of a source's name and a native id, with its parents' ids where the native id is not unique alone."""
     return str(uuid.uuid5(IMPORT_NAMESPACE, "\x1f".join((source, *native))))
+
+
+def idempotency_key(kind: EntityType, entity_id: str, updated_at: datetime) -> str:
+    """The key of one write of one entity: ``entity_type:entity_id:updated_at``."""
+    return f"{kind.value}:{entity_id}:{format_time(updated_at)}"

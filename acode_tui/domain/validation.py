@@ -1,16 +1,64 @@
 """What the boundary lets in. Errors name the field and what is allowed; they never quote the value."""
 
 import math
+import re
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from acode_tui.domain.clock import require_utc
+from acode_tui.domain.codec import digest, plain_scalar
+from acode_tui.domain.entities import Artifact, Entity, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.plain import plain_scalar
-from acode_tui.domain.text import require_storable
-from acode_tui.domain.times import require_utc
+from acode_tui.domain.schema import TABLES
+
+MARK = "\ue000"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_ESCAPABLE = re.compile("[\x00\ud800-\udfff\ue000]")
+_ESCAPED = re.compile(MARK + "([0-9a-f]{4})")
+
+
+def is_storable(text: str) -> bool:
+    """Whether both tiers can hold the text as it is."""
+    # Of ASCII, which a string knows itself to be, NUL alone is refused: that is found ten times as fast.
+    return "\x00" not in text if text.isascii() else _UNSTORABLE.search(text) is None
+
+
+def require_storable(text: str, field: str) -> None:
+    """Raise ValidationError naming the field if the text holds NUL or a lone surrogate."""
+    found = _UNSTORABLE.search(text)
+    if found is not None:
+        what = "NUL" if found.group() == "\x00" else f"the lone surrogate U+{ord(found.group()):04X}"
+        raise ValidationError(field, f"contains {what}, which a database text cannot hold", hint="remove or encode it")
+
+
+def escape(text: str) -> str:
+    """Storable text from any text; ``unescape`` is its inverse."""
+    if ("\x00" not in text) if text.isascii() else (_ESCAPABLE.search(text) is None):
+        return text
+    return _ESCAPABLE.sub(lambda found: f"{MARK}{ord(found.group()):04x}", text)
+
+
+def unescape(text: str) -> str:
+    """The text that ``escape`` was given."""
+    if MARK not in text:
+        return text
+    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
+
+
+def escape_json(value: Any) -> Any:
+    """A JSON value with every string in it, keys too, escaped."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {escape(str(key)): escape_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [escape_json(item) for item in value]
+    return value
+
 
 MAX_DESCRIPTION_CHARS = 1_000
 MAX_METADATA_BYTES = 64 * 1024
@@ -165,3 +213,97 @@ def _walk_json(value: Any, field: str, left: int, max_depth: int) -> None:
                 _walk_json(item, field, left - 1, max_depth)
     else:
         raise ValidationError(field, f"contains a {type(value).__name__}, which JSON cannot hold")
+
+
+_ENUMS = {
+    kind: tuple((column.name, column.enum) for column in table.columns if column.enum is not None)
+    for kind, table in TABLES.items()
+}
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+
+
+def validate_graph(graph: SessionGraph, limits: Limits) -> None:
+    """Raise ValidationError naming the first field that may not be stored."""
+    if not isinstance(graph, SessionGraph):
+        raise ValidationError("graph", f"must be a SessionGraph, not {type(graph).__name__}")
+    require_uuid(graph.workspace_id, "workspace_id")
+    require_text(graph.task_description, "task_description", max_chars=MAX_DESCRIPTION_CHARS)
+    require_metadata(graph.metadata, "metadata", limits)
+    optional_text(graph.user_id, "user_id")
+    seen: set[str] = set()
+    for entity in graph.entities():
+        if require_uuid(entity.id, f"{entity.kind.value}.id") != entity.id:
+            raise ValidationError(f"{entity.kind.value}.id", "must be a lower-case UUID")
+        if entity.id in seen:
+            raise ValidationError(f"{entity.kind.value}.id", "stands twice in the graph")
+        seen.add(entity.id)
+        require_not_before(entity.updated_at, entity.created_at, "updated_at", "created_at")
+        if entity is not graph and getattr(entity, "session_id", None) != graph.id:
+            raise ValidationError(f"{entity.kind.value}.session_id", "is not the session's id")
+        _check_names(entity)
+        _check(entity, limits)
+    _check_links(graph)
+
+
+def _check_names(entity: Entity) -> None:
+    """States and types: a name that no program knows could be stored, but never read again."""
+    for field, names in _ENUMS[entity.kind]:
+        try:
+            names(getattr(entity, field))
+        except ValueError:
+            raise ValidationError(field, f"must be one of {', '.join(names)}") from None
+
+
+def _check(entity: object, limits: Limits) -> None:
+    if isinstance(entity, SessionEvent):
+        require_reason(entity.reason)
+        require_moment(entity.timestamp, "timestamp")
+    elif isinstance(entity, SessionTask):
+        require_text(entity.title, "title")
+        optional_text(entity.description, "description")
+        require_metadata(entity.metadata, "metadata", limits)
+    elif isinstance(entity, Step):
+        require_text(entity.name, "name")
+        optional_text(entity.description, "description")
+        require_metadata(entity.metadata, "metadata", limits)
+    elif isinstance(entity, ToolCall):
+        require_text(entity.tool_name, "tool_name")
+        require_json(entity.parameters, "parameters")
+        require_json(entity.result, "result")
+        optional_text(entity.error_message, "error_message")
+        if entity.completed_at is not None:
+            require_not_before(entity.completed_at, entity.created_at, "completed_at", "created_at")
+    elif isinstance(entity, Artifact):
+        require_text(entity.name, "name")
+        require_text(entity.content_type, "content_type")
+        require_order(entity.size, "size")
+        if _DIGEST.fullmatch(entity.content_hash) is None:
+            raise ValidationError("content_hash", "must be sha256: and 64 hex digits")
+        if entity.content is not None:
+            content = require_content(entity.content, "content", limits)
+            if len(content) != entity.size:
+                raise ValidationError("size", f"is {entity.size}; the content has {len(content)} bytes")
+            if digest(content) != entity.content_hash:
+                raise ValidationError("content_hash", "does not fit the content")
+
+
+def _check_links(graph: SessionGraph) -> None:
+    _check_orders("task", [task.order for task in graph.tasks])
+    for task in graph.tasks:
+        _check_orders("step", [step.order for step in task.steps])
+        for step in task.steps:
+            if step.task_id != task.id:
+                raise ValidationError("task_id", "is not the id of the task that holds the step")
+            _check_orders("tool call", [call.order for call in step.tool_calls])
+            for call in step.tool_calls:
+                if call.step_id != step.id:
+                    raise ValidationError("step_id", "is not the id of the step that holds the tool call")
+                if any(artifact.tool_call_id != call.id for artifact in call.artifacts):
+                    raise ValidationError("tool_call_id", "is not the id of the tool call that holds the artifact")
+
+
+def _check_orders(what: str, orders: Sequence[int]) -> None:
+    for expected, order in enumerate(orders):
+        require_order(order, "order")
+        if order != expected:
+            raise ValidationError("order", f"of {what} {expected} is {order}; siblings count from 0 without gaps")

@@ -7,7 +7,8 @@ from stat import S_ISREG
 
 import msgspec
 
-from acode_tui.ingest.registry import TranscriptFormat, format_named, formats
+from acode_tui.ingest.format import TranscriptFormat
+from acode_tui.ingest.registry import format_named, formats
 
 UNKNOWN = ""
 _PACKED = ".jsonl.zst"

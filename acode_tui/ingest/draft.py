@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.domain.synthetic_calls import PROMPT, RESPONSE, UNCLAIMED_RESULT
-from acode_tui.domain.text import escape
-from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
+from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, escape
 
 MAX_TITLE_CHARS = 200
 

@@ -9,11 +9,21 @@ from typing import Any, BinaryIO
 import msgspec
 
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest.cursor import HEAD_BYTES, Change, FileStat, classify, cursor_key, hash_head
+from acode_tui.ingest.cursor import (
+    HEAD_BYTES,
+    Change,
+    FileStat,
+    FileState,
+    classify,
+    cursor_key,
+    decode_state,
+    encode_state,
+    hash_head,
+)
+from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines, TranscriptFormat
 from acode_tui.ingest.lines import WholeLines
 from acode_tui.ingest.records import parse_any
-from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines, TranscriptFormat, formats
-from acode_tui.ingest.state import FileState, decode_state, encode_state
+from acode_tui.ingest.registry import formats
 from acode_tui.ingest.timeline import SETTLED
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import TranscriptFile

@@ -5,11 +5,11 @@ from enum import Enum, auto
 
 import msgspec
 
+from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
-from acode_tui.domain.times import format_time
 from acode_tui.ingest.draft import RunDraft
+from acode_tui.ingest.format import Counts, Parsed, SkippedLines
 from acode_tui.ingest.graph import GraphBuilder, Header, Outcome
-from acode_tui.ingest.registry import Counts, Parsed, SkippedLines
 from acode_tui.ingest.timeline import Timeline
 
 

@@ -5,9 +5,11 @@ next import goes on from there.
 """
 
 import asyncio
+import os
+import re
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -17,18 +19,86 @@ import msgspec
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest.cursor import FileStat, cursor_key, unchanged
+from acode_tui.ingest.cursor import FileStat, cursor_key, decode_state, is_current, is_open, unchanged
 from acode_tui.ingest.discover import FoundTranscript
 from acode_tui.ingest.file_reader import FileReader
-from acode_tui.ingest.group_reader import FileDue, FileRead, GroupReader, in_groups
-from acode_tui.ingest.parallel import GroupSource, worthwhile
-from acode_tui.ingest.peek import reading_order
-from acode_tui.ingest.ready import Ready
-from acode_tui.ingest.registry import MAX_REPORTED, Counts, format_named
-from acode_tui.ingest.state import decode_state, is_current, is_open
+from acode_tui.ingest.format import MAX_REPORTED, Counts
+from acode_tui.ingest.parallel import FileDue, FileRead, GroupReader, GroupSource, Settings, in_groups, worthwhile
+from acode_tui.ingest.records import parse_stamp
+from acode_tui.ingest.registry import format_named
 from acode_tui.ingest.usage import Claims
-from acode_tui.ingest.wire import Settings
 from acode_tui.storage.ports import TranscriptFile, TranscriptLog
+
+COMMIT_BYTES = 8 * 1024 * 1024
+COMMIT_SHARE = 3
+"""It is enough once it is as much, or such a part of what came before it, or of what is still to come.
+
+The larger a commit, the fewer index pages are written again by the next: ids are random, so each changes most of them.
+The first is small nevertheless, so that storing begins early; and so is the last, since nothing is read beside it.
+"""
+
+
+class Ready:
+    """Files in the order they were read in. ``left``: the bytes of all that the import is to read."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self._before = 0
+        self._bytes = 0
+        self._due: list[FileDue] = []
+        self._files: list[FileRead] = []
+
+    def add(self, due: Sequence[FileDue], files: Sequence[FileRead]) -> None:
+        """A group was read."""
+        size = sum(file.size for file in due)
+        self._left -= size
+        self._bytes += size
+        self._due += due
+        self._files += files
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether to store it now; always, once nothing is left to be read."""
+        return self._bytes >= min(self._before // COMMIT_SHARE, self._left // COMMIT_SHARE, COMMIT_BYTES)
+
+    def take(self) -> tuple[list[FileDue], list[FileRead]]:
+        """All of it, to be stored together."""
+        taken = (self._due, self._files)
+        self._before += self._bytes
+        self._due, self._files, self._bytes = [], [], 0
+        return taken
+
+
+PEEK_BYTES = 64 * 1024
+_STAMP = re.compile(rb'"timestamp"\s*:\s*"([^"\\]{10,40})"')
+_LAST = "9999"
+
+
+def reading_order(path: Path) -> tuple[str, str, str]:
+    """First and last stamp near the file's ends, and its name. A file without stamps, or unreadable, comes last.
+
+    A fork begins with the very lines of its origin, so their first stamps are equal and the last ones decide.
+    """
+    try:
+        with open(path, "rb") as source:
+            head = source.read(PEEK_BYTES)
+            size = os.fstat(source.fileno()).st_size
+            source.seek(max(size - PEEK_BYTES, 0))
+            tail = source.read(PEEK_BYTES)
+    except OSError:
+        return (_LAST, _LAST, path.name)
+    first = _first_of(_STAMP.findall(head))
+    last = _first_of(reversed(_STAMP.findall(tail)))
+    return (first, last, path.name)
+
+
+def _first_of(stamps: Iterable[bytes]) -> str:
+    for stamp in stamps:
+        moment = parse_stamp(stamp.decode("ascii", "replace"))
+        if moment is not None:
+            return moment.isoformat()
+    return _LAST
+
 
 MOST_WAITING = 2
 """Commits that may be on their way to the disk while more is read; two that wait are made one."""

@@ -4,26 +4,174 @@ Nothing depends on the other process. Until it is up, and from the moment it fai
 that it was working on is simply read again. It has no terminal, a session of its own, and ends with the socket.
 """
 
+import gc
 import os
 import pkgutil
 import select
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import PurePath
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path, PurePath
+from struct import Struct
 from threading import Lock
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from acode_tui import __version__
-from acode_tui.ingest.group_reader import FileDue, FileRead, GroupReader, Prepare
-from acode_tui.ingest.state import decode_state
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.validation import Limits
+from acode_tui.ingest.cursor import decode_state
+from acode_tui.ingest.file_reader import FileReader, UnknownFormatError
+from acode_tui.ingest.format import Counts, SkippedLines
+from acode_tui.ingest.registry import formats
 from acode_tui.ingest.usage import Claims
-from acode_tui.ingest.wire import ANSWER, VERSION, Link, Ordered, Settings, Setup
 from acode_tui.logs import get_logger
+from acode_tui.storage.ports import TranscriptFile
+
+GROUP_FILES = 50
+GROUP_BYTES = 2 * 1024 * 1024
+"""A group ends at whichever comes first; a larger file is a group of its own."""
 
 log = get_logger("acode_tui.ingest")
+
+Prepare = Callable[[SessionGraph, bool], Any]
+"""``TranscriptLog.prepare``."""
+
+
+class FileDue(NamedTuple):
+    """A file that is to be read, its size when it was found, and what is known of it from the last time."""
+
+    path: Path
+    size: int
+    known: TranscriptFile | None
+
+
+class FileRead(msgspec.Struct, array_like=True):
+    """What came of a file: its cursor and its runs, prepared; or, without a cursor, why it could not be read."""
+
+    cursor: TranscriptFile | None = None
+    runs: list[Any] = []
+    counts: Counts = msgspec.field(default_factory=Counts)
+    skipped: SkippedLines = msgspec.field(default_factory=SkippedLines)
+    problem: str = ""
+
+
+class GroupReader:
+    """Reads groups in order; ``claims`` is what sessions read so far have counted, and grows with each group."""
+
+    def __init__(self, reader: FileReader, prepare: Prepare, claims: Claims) -> None:
+        self._reader = reader
+        self.prepare = prepare
+        self._claims = claims
+
+    def read(self, group: Sequence[FileDue]) -> list[FileRead]:
+        """One answer a file, in the group's order. A file that cannot be read stops nothing."""
+        return [self._read(file) for file in group]
+
+    def _read(self, file: FileDue) -> FileRead:
+        try:
+            found = self._reader.read(file.path, file.known, self._claims)
+            runs = [self.prepare(graph, file.known is None) for graph in found.parsed.graphs]
+        except OSError as error:
+            return FileRead(problem=error.strerror or type(error).__name__)
+        except UnknownFormatError:
+            return FileRead(problem="not a transcript of a known format; name it with --format")
+        except ValidationError as error:
+            return FileRead(problem=error.message)
+        except Exception as error:
+            # A defect of a reader costs the file that shows it, not the import of all the others.
+            log.error("import.defect", file=str(file.path), exc_info=error)
+            return FileRead(problem=f"cannot be read because of a defect ({type(error).__name__}); please report it")
+        return FileRead(found.cursor, runs, found.parsed.counts, found.parsed.skipped)
+
+
+def in_groups(files: Sequence[FileDue]) -> Iterator[list[FileDue]]:
+    """The files in their order, as groups that are read together."""
+    group: list[FileDue] = []
+    size = 0
+    for file in files:
+        if group and (len(group) >= GROUP_FILES or size + file.size > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += file.size
+    if group:
+        yield group
+
+
+T = TypeVar("T")
+
+_LENGTH = Struct(">Q")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Settings(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    """What all files of an import are read by; ``now`` is its own time."""
+
+    workspace_id: str
+    user_id: str | None
+    limits: Limits
+    now: datetime
+    format: str | None
+
+
+class Setup(msgspec.Struct, array_like=True, frozen=True):
+    """What a reader must know before the first group. ``claims`` are those of all sessions read so far."""
+
+    settings: Settings
+    claims: dict[str, bytes]
+
+
+class Ordered(msgspec.Struct, array_like=True, frozen=True):
+    """A file to be read; its path as bytes, since a name need not be text."""
+
+    path: bytes
+    known: TranscriptFile | None
+
+
+SETUP = msgspec.msgpack.Decoder(Setup)
+ORDER = msgspec.msgpack.Decoder(list[list[Ordered]])
+ANSWER = msgspec.msgpack.Decoder(list[FileRead])
+VERSION = msgspec.msgpack.Decoder(str)
+
+
+class Link:
+    """One end of the socket."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._held = bytearray()
+
+    def send(self, message: Any) -> None:
+        """Raises OSError when the other end is gone, ValueError for what cannot be encoded."""
+        body = _encode(message)
+        self._end.sendall(_LENGTH.pack(len(body)))
+        self._end.sendall(body)
+
+    def receive(self) -> memoryview:
+        """The next frame, undecoded, until the next one is received. Raises EOFError when the other end has closed."""
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        return self._exactly(length)
+
+    def _exactly(self, length: int) -> memoryview:
+        if len(self._held) < length:
+            # Kept for the frames that follow: they are of one size, and new memory has to be made zeros first.
+            self._held = bytearray(length)
+        data = memoryview(self._held)[:length]
+        rest = data
+        while rest:
+            # In one call, however long it takes: this thread then need not ask for the interpreter between pieces.
+            count = self._end.recv_into(rest, 0, socket.MSG_WAITALL)
+            if count == 0:
+                raise EOFError
+            rest = rest[count:]
+        return data
+
 
 APART_BYTES = 8 * 1024 * 1024
 """What must be due, beside the largest file, for a process to be worth its start."""
@@ -33,7 +181,7 @@ PATIENCE = 0.0
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[3:];"
-    " from acode_tui.ingest.reader_process import main; main(int(sys.argv[1]), sys.argv[2])"
+    " from acode_tui.ingest.parallel import main; main(int(sys.argv[1]), sys.argv[2])"
 )
 
 
@@ -204,3 +352,28 @@ def _cores() -> int:
 def _is_python(executable: str) -> bool:
     """An embedding program may name itself here, and would be started a second time."""
     return PurePath(executable).name.lower().startswith(("python", "pypy"))
+
+
+def main(descriptor: int, prepare: str) -> None:
+    """Serve one import over the socket of this descriptor; ``prepare`` names a function as ``module:name``."""
+    # Ctrl-C is for the import, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as end:
+        try:
+            _serve(Link(end), pkgutil.resolve_name(prepare))
+        except (EOFError, ConnectionError):
+            return
+
+
+def _serve(link: Link, prepare: Prepare) -> None:
+    formats()
+    # Whoever hears this may rely on it: all is loaded.
+    link.send(__version__)
+    setup = SETUP.decode(link.receive())
+    files = FileReader(**msgspec.structs.asdict(setup.settings))
+    reader = GroupReader(files, prepare, Claims(setup.claims))
+    # What a group leaves behind is freed by counting references; looking for cycles finds none and takes its time.
+    gc.freeze()
+    gc.disable()
+    for group in ORDER.decode(link.receive()):
+        link.send(reader.read([FileDue(Path(os.fsdecode(file.path)), 0, file.known) for file in group]))

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
+from acode_tui.ingest.format import SkippedLines
 from acode_tui.ingest.records import LineDecoder, parse_any
-from acode_tui.ingest.registry import SkippedLines
 
 R = TypeVar("R", bound=msgspec.Struct)
 

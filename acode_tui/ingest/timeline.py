@@ -19,7 +19,7 @@ import msgspec
 from acode_tui.domain.clock import EPOCH, TICK
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.draft import shorten
-from acode_tui.ingest.times import Bounds
+from acode_tui.ingest.records import Bounds
 
 MAX_REASON_CHARS = 1_000
 MAX_CHECKPOINTS = 100

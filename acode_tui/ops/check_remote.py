@@ -16,7 +16,7 @@ from acode_tui.ops.check import Progress
 from acode_tui.ops.recovery.validate import Mismatch, Validation, compare
 from acode_tui.storage.ports import Check
 from acode_tui.storage.postgres.connection import ReadPool
-from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
+from acode_tui.storage.postgres.read_back import PostgresRowChecksums
 from acode_tui.storage.postgres.schema_check import (
     TeamCounts,
     changed_after,
@@ -25,8 +25,8 @@ from acode_tui.storage.postgres.schema_check import (
     count_rows,
 )
 from acode_tui.storage.sqlite.runs.checksums import Onlooker, Reading, SqliteRowChecksums
-from acode_tui.storage.sqlite.shares import LocalShares, read_shares
 from acode_tui.storage.sqlite.sync.adopt import pending_among
+from acode_tui.storage.sqlite.sync.retention import LocalShares, read_shares
 
 _KINDS = {table.name: kind for kind, table in TABLES.items()}
 _MOST_FINDINGS = 5

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from acode_tui.config.root import find_root
+from acode_tui.config.workspace_root import find_root
 from acode_tui.recorder.channel import close
 from acode_tui.recorder.decorator import tool
 from acode_tui.recorder.run import Call, Run, Step, Task

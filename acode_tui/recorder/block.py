@@ -12,10 +12,9 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Literal, Self
 
-from acode_tui.recorder.channel import Write
+from acode_tui.recorder.channel import Write, Writes
 from acode_tui.recorder.outcome import DONE, Ending, ending_of
 from acode_tui.recorder.rows import Row
-from acode_tui.recorder.writes import Writes
 
 _current: "ContextVar[Block | None]" = ContextVar("acode_recorder_block", default=None)
 

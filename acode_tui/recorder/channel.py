@@ -22,11 +22,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from acode_tui.domain.errors import AcodeError, TransactionError
-from acode_tui.recorder.losses import Losses, log
+from acode_tui.recorder.outcome import Losses, log
+from acode_tui.recorder.rows import Row
 from acode_tui.recorder.values import reason_of
 
 if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
+
 
 PATIENCE_SECONDS = 5.0
 EXIT_SECONDS = 10.0
@@ -225,3 +227,37 @@ def close(seconds: float = EXIT_SECONDS) -> None:
 def _end() -> None:
     if _process.channel is not None:
         _process.channel.end(EXIT_SECONDS)
+
+
+class Writes:
+    """Where one run's writes go."""
+
+    def __init__(self, root: Path) -> None:
+        self.losses = Losses()
+        self._root = root
+
+    def submit(self, row: Row, write: Write, size: int = 0) -> "Future[None] | None":
+        """Queue a write of ``row``; whatever keeps it from being queued is a loss, never an error."""
+        try:
+            opened = channel()
+            return opened.submit(opened.place(self._root), row, write, self.losses, size)
+        except (RuntimeError, OSError) as error:
+            # No thread can be started at the very end of a process, or beyond a limit.
+            self.losses.add(error)
+            return None
+
+    def patience(self) -> float:
+        place = self._place()
+        return 0.0 if place is None or place.stalled else PATIENCE_SECONDS
+
+    def stall(self) -> None:
+        """The database kept an agent waiting too long: do not wait again before a write has succeeded."""
+        place = self._place()
+        if place is not None:
+            place.stalled = True
+
+    def _place(self) -> Place | None:
+        try:
+            return channel().place(self._root)
+        except (RuntimeError, OSError):
+            return None

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from acode_tui.domain.entities import Json
 from acode_tui.domain.errors import TransitionError
 from acode_tui.domain.states import SessionState, WorkState
-from acode_tui.recorder.losses import NotRecorded
-from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, Ending, How
+from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, Ending, How, NotRecorded
 from acode_tui.recorder.values import fitting
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any
 from acode_tui.domain.states import ArtifactType
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
 from acode_tui.recorder.block import Block
+from acode_tui.recorder.channel import Writes
 from acode_tui.recorder.outcome import DONE, Ending, How
 from acode_tui.recorder.rows import CallRow, SessionRow, StepRow, TaskRow
 from acode_tui.recorder.values import bytes_of, recordable, recordable_metadata, said, title
-from acode_tui.recorder.writes import Writes
 
 Metadata = Mapping[str, Any]
 _DESCRIPTION_CHARS = 64 * 1024

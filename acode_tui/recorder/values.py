@@ -17,8 +17,7 @@ import msgspec
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Json
 from acode_tui.domain.secrets.known import redact
-from acode_tui.domain.text import MARK, escape
-from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, MAX_METADATA_DEPTH
+from acode_tui.domain.validation import MARK, MAX_DESCRIPTION_CHARS, MAX_METADATA_DEPTH, escape
 
 MAX_STRING_CHARS = 64 * 1024
 MAX_VALUE_CHARS = 256 * 1024

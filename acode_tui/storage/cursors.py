@@ -8,10 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.domain.entities import Session
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.states import STATE_ORDER
-from acode_tui.domain.times import format_time, parse_time
 
 SortKey = Literal["updated", "created", "state"]
 

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 import msgspec
 
+from acode_tui.domain.clock import require_utc
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.states import SessionState
-from acode_tui.domain.times import require_utc
 from acode_tui.storage.cursors import SortKey
 from acode_tui.storage.ports import SessionFilter
 
@@ -54,3 +54,16 @@ def _states(given: Any) -> tuple[SessionState, ...]:
         return tuple(SessionState(state) for state in given)
     except ValueError:
         raise ValidationError("states", f"must be of {', '.join(SessionState)}") from None
+
+
+# Ranges, and no pattern: compiling one of so many characters takes longer than opening the workspace file.
+_UNSPACED = (
+    *(("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff")),  # Thai, Lao, Burmese, Khmer
+    *(("\u3040", "\u30ff"), ("\u31f0", "\u31ff"), ("\uff66", "\uff9f")),  # Japanese syllables
+    *(("\u3400", "\u4dbf"), ("\u4e00", "\u9fff"), ("\uf900", "\ufaff"), ("\U00020000", "\U0003ffff")),  # Chinese
+)
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a word has letters of such a script."""
+    return not word.isascii() and any(first <= char <= last for char in word for first, last in _UNSPACED)

@@ -4,9 +4,10 @@ The line that matters runs between the target and the record. A target that cann
 worker and costs no record an attempt; a record that the server looked at and refused counts, and waits alone.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 
-from acode_tui.storage.postgres.fault import Fault, FaultKind
+from acode_tui.storage.delivery_protocol import Fault, FaultKind
 from acode_tui.sync.ports import SyncState
 
 
@@ -108,3 +109,46 @@ def heals_itself(verdict: Verdict) -> bool:
 def state_of(verdict: Verdict) -> SyncState | None:
     """The state that a verdict on the target puts the worker in; None where the target is fine."""
     return _STATES.get(verdict)
+
+
+Random = Callable[[], float]
+
+MAX_JITTER = 0.3
+PROBE_FLOOR_SECONDS = 5.0
+"""Longest first wait before an unreachable target is tried again, in seconds."""
+
+
+def record_delay(
+    failures: int,
+    *,
+    initial_seconds: float = 5.0,
+    max_seconds: float = 3600.0,
+    jitter: float = 0.0,
+    random: Random | None = None,
+) -> float:
+    """Seconds to wait after a record's nth refusal: min(initial * 2^(n-1), max), up to ``jitter`` of it on top.
+
+    ``failures`` counts from 1. The jitter (0 to 0.3) is added last, so that records at the limit spread as well.
+    Without ``random`` there is none. Raises ValueError outside these ranges.
+    """
+    if failures < 1:
+        raise ValueError("failures counts from 1")
+    if not 0 <= jitter <= MAX_JITTER:
+        raise ValueError(f"jitter is a share from 0 to {MAX_JITTER}")
+    # 2.0**1024 overflows; the limit is reached long before.
+    delay = min(initial_seconds * 2.0 ** min(failures - 1, 1000), max_seconds)
+    if random is None:
+        return delay
+    return delay * (1 + jitter * random())
+
+
+def probe_delay(failures: int, *, interval_seconds: float, random: Random) -> float:
+    """Seconds until an unreachable target is tried again after ``failures`` (from 1) vain tries.
+
+    Full jitter over a ceiling that doubles from 5 s to the sync interval; never under a tenth of the ceiling, so a
+    run of small draws does not hammer.
+    """
+    if failures < 1:
+        raise ValueError("failures counts from 1")
+    ceiling = min(PROBE_FLOOR_SECONDS * 2.0 ** min(failures - 1, 1000), max(interval_seconds, 0.1))
+    return ceiling * max(0.1, random())

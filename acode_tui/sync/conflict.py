@@ -7,7 +7,7 @@ a form that survives both databases (``domain.canonical``).
 
 from typing import Literal
 
-from acode_tui.domain.canonical import content_digest as content_digest
+from acode_tui.domain.codec import content_digest as content_digest
 from acode_tui.domain.entities import Entity
 
 Winner = Literal["local", "remote"]

@@ -5,25 +5,49 @@ second delivery with ``duplicate``. So a crash, a cut or a lost lease between an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from acode_tui.domain.times import format_time
+from acode_tui.domain.clock import format_time
 from acode_tui.logs import get_logger
-from acode_tui.storage.delivery_protocol import ApplyReply
-from acode_tui.storage.postgres.fault import PostgresFault
-from acode_tui.storage.sqlite.mark import Mark
+from acode_tui.storage.delivery_protocol import ApplyReply, PostgresFault
+from acode_tui.storage.sqlite.meta import Mark
 from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
 from acode_tui.storage.sqlite.sync.journal import SyncJournal
-from acode_tui.sync.batch import MAX_BATCH_BYTES, Batch, halves
 from acode_tui.sync.classify import Verdict, classify, is_record
 from acode_tui.sync.ports import ProgressCallback, SyncProgress
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget
+
+
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+"""Payload and content in one batch, in bytes; a single larger record still goes alone."""
+
+Batch = Sequence[ClaimedRecord]
+
+
+def lanes(batch: Batch) -> list[list[ClaimedRecord]]:
+    """The batch by lane, lanes in the order of their first record, each in its own order."""
+    grouped: dict[str, list[ClaimedRecord]] = {}
+    for record in batch:
+        grouped.setdefault(record.row.session_id, []).append(record)
+    return list(grouped.values())
+
+
+def halves(batch: Batch) -> tuple[list[ClaimedRecord], list[ClaimedRecord], bool]:
+    """Two smaller batches, and whether the second depends on the first. At least two records are needed."""
+    by_lane = lanes(batch)
+    if len(by_lane) > 1:
+        middle = len(by_lane) // 2
+        first, second = by_lane[:middle], by_lane[middle:]
+        return [r for lane in first for r in lane], [r for lane in second for r in lane], False
+    middle = len(batch) // 2
+    return list(batch[:middle]), list(batch[middle:]), True
+
 
 COLLISIONS = 5
 """How often a batch that collided with another transaction is sent again at once."""

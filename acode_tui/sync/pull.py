@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from acode_tui.storage.delivery_protocol import Head
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
-from acode_tui.storage.sqlite.mark import Mark
+from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault
+from acode_tui.storage.sqlite.meta import Mark
 from acode_tui.storage.sqlite.sync.journal import SyncJournal
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from acode_tui.domain.clock import WallClock
 from acode_tui.logs import get_logger
-from acode_tui.storage.postgres.fault import PostgresFault
+from acode_tui.storage.delivery_protocol import PostgresFault
 from acode_tui.storage.sqlite.sync.journal import LogEntry, SyncJournal
-from acode_tui.sync import upkeep
 from acode_tui.sync.drain import Drain, Tally
 from acode_tui.sync.lease_holder import Tenure
 from acode_tui.sync.ports import ProgressCallback, SyncReport, SyncState
@@ -23,6 +22,34 @@ from acode_tui.sync.wake import Waking
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget
+
+
+PAGE = 500
+EVERY = timedelta(hours=1)
+
+
+async def retain(journal: SyncJournal, target: "SyncTarget", *, before: datetime) -> int:
+    """Forget delivered records from before a moment, if the ledger holds their key or a newer one replaced them."""
+    gone, after = 0, 0
+    while page := await journal.expired(before=before, after_id=after, limit=PAGE):
+        after = page[-1].id
+        asked = [(each.session_id, each.idempotency_key) for each in page if each.needs_ledger]
+        held = await target.ledger_has(asked) if asked else set()
+        ids = [each.id for each in page if not each.needs_ledger or each.idempotency_key in held]
+        gone += await journal.delete_records(ids)
+    return gone
+
+
+async def fold(journal: SyncJournal) -> int:
+    """Fold the pending records of a workspace that has nowhere to send to: one a row stays."""
+    gone, after = 0, 0
+    while True:
+        count, last = await journal.compact(after_id=after, limit=PAGE)
+        gone += count
+        if last is None:
+            return gone
+        after = last
+
 
 Work = Callable[[Tally], Awaitable[None]]
 
@@ -147,7 +174,7 @@ class Exchange:
     async def keep_house(self, target: "SyncTarget | None") -> None:
         """Hourly: forget what is delivered and old, or fold what has nowhere to go."""
         now = self._wall()
-        if self._upkept_at is not None and now - self._upkept_at < upkeep.EVERY:
+        if self._upkept_at is not None and now - self._upkept_at < EVERY:
             return
         if target is None and (self._link.is_enabled or await self._journal.live_lease() is not None):
             # Another process may not know yet that there is nowhere to send to: its batch in hand is left alone.
@@ -155,9 +182,9 @@ class Exchange:
         self._upkept_at = now
         if target is not None:
             days = self._situation.settings.persistence.sync.retention_days
-            await upkeep.retain(self._journal, target, before=now - timedelta(days=days))
+            await retain(self._journal, target, before=now - timedelta(days=days))
         else:
-            await upkeep.fold(self._journal)
+            await fold(self._journal)
 
     async def _queue(self, *, everything: bool, new_life: bool = False) -> None:
         after: str | None = ""

@@ -9,10 +9,9 @@ from acode_tui.config import Misconfigured, PostgresTarget, Settings
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import MigrationError
 from acode_tui.logs import add_secrets, get_logger
-from acode_tui.storage.delivery_protocol import Head, TargetFacts
+from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault, TargetFacts
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
-from acode_tui.storage.sqlite.mark import Mark
+from acode_tui.storage.sqlite.meta import Mark
 from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from acode_tui.sync import conflict as rules
 from acode_tui.sync.ports import SyncState

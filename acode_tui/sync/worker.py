@@ -13,19 +13,17 @@ from acode_tui.config import PostgresTarget, Settings, resolve_postgres
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError, SyncError
 from acode_tui.logs import get_logger
+from acode_tui.storage.delivery_protocol import PostgresFault
 from acode_tui.storage.migrations.runner import TierMigrations
-from acode_tui.storage.postgres.fault import PostgresFault
 from acode_tui.storage.sqlite.sync import lease as leases
 from acode_tui.storage.sqlite.sync.journal import LogEntry, SyncJournal
 from acode_tui.storage.sqlite.sync.lease import LeaseLostError
-from acode_tui.sync.backoff import Random
-from acode_tui.sync.lease_holder import Tenure
+from acode_tui.sync.classify import Random
+from acode_tui.sync.lease_holder import Tenure, drained_by_other
 from acode_tui.sync.ports import ProgressCallback, SyncReport, SyncStatus
 from acode_tui.sync.round import Exchange, Work
-from acode_tui.sync.standing import status_of
-from acode_tui.sync.state import Situation
+from acode_tui.sync.state import Situation, status_of
 from acode_tui.sync.target import Link, Resolve
-from acode_tui.sync.waiting import drained_by_other
 from acode_tui.sync.wake import Sleep, Waking
 
 STANDBY_SECONDS = 5.0

@@ -29,11 +29,9 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
-from acode_tui.tui import warming
+from acode_tui.tui import opening as warming
 from acode_tui.tui.actions import Actions
-from acode_tui.tui.bindings import APP
-from acode_tui.tui.commands import commands
-from acode_tui.tui.copying import copy
+from acode_tui.tui.bindings import APP, commands
 from acode_tui.tui.jobs import Jobs
 from acode_tui.tui.keymap import problems
 from acode_tui.tui.layout import Layout
@@ -42,8 +40,9 @@ from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
 from acode_tui.tui.style.paths import style_path
+from acode_tui.tui.style.themes import Wearing, without_colours
 from acode_tui.tui.team import TeamRuns
-from acode_tui.tui.wearing import Wearing, without_colours
+from acode_tui.tui.terminal import copy
 from acode_tui.tui.workspace_holder import Lifetime
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from textual.widget import Widget
 
 from acode_tui import logs
 from acode_tui.config import Settings
-from acode_tui.demo.folder import demo_folder, sweep, temporary_folder
 from acode_tui.demo.server import EmbeddedServer, end_server, installation, server_owner
-from acode_tui.demo.show import Options, Show, Stage
+from acode_tui.demo.show import Options, Show, Stage, demo_folder, sweep, temporary_folder
 from acode_tui.domain.display import clean
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import APP, DEMO

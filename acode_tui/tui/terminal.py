@@ -4,6 +4,9 @@ from typing import Any
 
 from textual.app import App
 
+from acode_tui.domain.display import clean
+from acode_tui.tui.style.times import size
+
 
 def capture_mouse(app: App[Any], wanted: bool) -> bool:
     """Take the mouse or give it back while the dashboard runs; answers who has it now. A driver without one is left."""
@@ -16,3 +19,24 @@ def capture_mouse(app: App[Any], wanted: bool) -> bool:
         driver._mouse = wanted
         driver.flush()
     return wanted
+
+
+MAX_BYTES = 74_000
+"""What every terminal with OSC 52 takes: 100,000 characters of base64 with its frame."""
+
+
+def copy(app: App[int], text: str, what: str, *, otherwise: str = "") -> bool:
+    """Copy cleaned text and say so; False, and a toast with ``otherwise``, if there is nothing or too much."""
+    shown = clean(text, keep_newlines=True)
+    count = len(shown.encode())
+    if not shown:
+        app.notify(f"there is no {what} to copy here", title="copy", severity="warning", markup=False)
+        return False
+    if count > MAX_BYTES:
+        said = f"{size(count)} are more than a terminal's clipboard takes ({size(MAX_BYTES)})"
+        app.notify(f"{said}; {otherwise}" if otherwise else said, title="copy", severity="warning", markup=False)
+        return False
+    app.copy_to_clipboard(shown)
+    told = what if count > 200 else f"{what}: {shown.splitlines()[0][:60]}"
+    app.notify(told, title="copied", timeout=3, markup=False)
+    return True

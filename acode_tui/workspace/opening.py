@@ -6,17 +6,23 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from acode_tui.config import ConfigWatch, Settings, current_user, load_settings, resolve_path
-from acode_tui.config.root import AGENT_DIR, find_root
+from acode_tui.config import (
+    ConfigWatch,
+    Misconfigured,
+    Settings,
+    current_user,
+    load_settings,
+    resolve_path,
+    resolve_postgres,
+)
+from acode_tui.config.workspace_root import AGENT_DIR, find_root, keep_id
 from acode_tui.config.workspace_root import NAME as ID_FILE
-from acode_tui.config.workspace_root import keep_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
-from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
+from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, replacing, tighten, tighten_folder
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import (
     has_content,
     make_private,
@@ -30,7 +36,8 @@ from acode_tui.storage.sqlite.files.inspect import look
 from acode_tui.storage.sqlite.files.locks import share, was_opened
 from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.writer import Writer
+from acode_tui.storage.sqlite.writer import Checkpoints, Writer
+from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.wake import Sleep
 from acode_tui.workspace.workspace import Workspace
 
@@ -158,7 +165,7 @@ def _prepared(root: Path, database: Path, settings: Settings) -> bool:
     """
     agent_dir = root / AGENT_DIR
     if not has_content(database):
-        from acode_tui.ops.lived import has_lived
+        from acode_tui.ops.recovery.recover import has_lived
 
         require_content(database, has_lived=has_lived(root, settings))
     is_new = prepare_file(database)
@@ -204,3 +211,46 @@ async def _ended(task: "asyncio.Task[None]") -> None:
 async def _settled(task: "asyncio.Task[str]") -> None:
     """Wait for a task whose answer may no longer be wanted."""
     await asyncio.wait([task])
+
+
+async def migration_plan(root: Path, settings: Settings) -> tuple[TierMigrations, ...]:
+    """What ``db migrate`` would do to both tiers, PostgreSQL only where it is enabled; touches nothing.
+
+    The workspace file is not even made. Raises AcodeError where PostgreSQL is enabled and cannot be used.
+    """
+    return (await file_plan(root, settings), *await _team_plan(settings))
+
+
+async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
+    postgres = settings.persistence.postgres
+    if not postgres.enabled:
+        return ()
+    address = resolve_postgres(postgres)
+    if isinstance(address, Misconfigured):
+        raise SyncError(address.reason, hint=address.hint)
+    from acode_tui.storage.postgres.sync_target import SyncTarget
+
+    target = SyncTarget(address, conflict_rules, schema=postgres.schema)
+    try:
+        return (await target.migrate(distribute=postgres.distribute, dry_run=True),)
+    finally:
+        await target.close()
+
+
+def _is_there(root: Path, database: Path, settings: Settings) -> bool:
+    """Raises IntegrityError where the file's content is gone: nothing is pending then, something is lost."""
+    if not has_content(database):
+        from acode_tui.ops.recovery.recover import has_lived
+
+        require_content(database, has_lived=has_lived(root, settings))
+    return database.exists()
+
+
+async def file_plan(root: Path, settings: Settings) -> TierMigrations:
+    """The workspace file's part of it; without a version where there is no file."""
+    known = packaged("sqlite")
+    database = settings.persistence.sqlite.resolve(root)
+    if not await asyncio.to_thread(_is_there, root, database, settings):
+        return TierMigrations(tier="sqlite", to_version=known[-1].version, pending=tuple(m.version for m in known))
+    seconds = settings.persistence.sqlite.timeout_seconds
+    return await asyncio.to_thread(look, database, lambda raw: plan(raw, known), seconds=seconds)

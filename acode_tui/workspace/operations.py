@@ -14,10 +14,9 @@ from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import Check, RunStateReader
 
 if TYPE_CHECKING:
-    from acode_tui.ops.export.export import ExportFormat, ExportReport
+    from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest
     from acode_tui.ops.export.export import Progress as ExportProgress
     from acode_tui.ops.export.import_ import ImportedRuns
-    from acode_tui.ops.export_request import ExportRequest
     from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
     from acode_tui.ops.recovery.validate import Validation
     from acode_tui.storage.postgres.connection import ReadPool
@@ -56,7 +55,7 @@ class Operations:
     async def validate(self, *, progress: Callable[[int], None] | None = None) -> "Validation":
         """Compare every row here with the team's database. Raises SyncError where that is not enabled."""
         from acode_tui.ops.recovery.validate import compare
-        from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
+        from acode_tui.storage.postgres.read_back import PostgresRowChecksums
         from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
         async with self._team_pool() as pool:
@@ -90,7 +89,7 @@ class Operations:
 
     async def export(self, request: "ExportRequest", *, progress: "ExportProgress | None" = None) -> "ExportReport":
         """Write runs to a file; see ``ops.export_request``. Raises AcodeError, OSError; nothing is left behind then."""
-        from acode_tui.ops.export_request import meet
+        from acode_tui.ops.export.export import meet
         from acode_tui.storage.sqlite.runs.stream import open_run_rows
 
         seconds = self.settings.persistence.sqlite.timeout_seconds
@@ -117,7 +116,7 @@ class Operations:
     ) -> "ImportedRuns":
         """Bring the runs of an export in; see ``ops.import_export``. Raises ExportError, OSError."""
         from acode_tui.ops.export.import_ import import_export
-        from acode_tui.storage.sqlite.run_import import SqliteRunImport
+        from acode_tui.storage.sqlite.runs.save_graph import SqliteRunImport
 
         return await import_export(
             path,
@@ -141,7 +140,7 @@ class Operations:
 
         Raises as ``export`` does; a file that is there is not replaced, and where it is cancelled nothing is left.
         """
-        from acode_tui.ops.export_request import ExportRequest
+        from acode_tui.ops.export.export import ExportRequest
 
         return await self.export(ExportRequest(format=format, path=path, sessions=(session_id,)), progress=progress)
 

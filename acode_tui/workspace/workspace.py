@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from acode_tui.config import ConfigWatch, Settings, load_settings
-from acode_tui.config.root import AGENT_DIR
+from acode_tui.config.workspace_root import AGENT_DIR
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import DatabaseFacts, SchemaStatus
-from acode_tui.storage.sqlite import inspection
 from acode_tui.storage.sqlite.connection import FunctionConnection
+from acode_tui.storage.sqlite.files import inspect as inspection
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
@@ -24,7 +24,7 @@ from acode_tui.storage.sqlite.sync.outbox import RetryPolicy, SqliteOutbox
 from acode_tui.storage.sqlite.write_health import WriteTrouble
 from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync import conflict as conflict_rules
-from acode_tui.sync.backoff import record_delay
+from acode_tui.sync.classify import record_delay
 from acode_tui.sync.wake import Sleep
 from acode_tui.sync.worker import SyncWorker
 from acode_tui.workspace.operations import Operations

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from acode_tui.cli.main import cli
-from acode_tui.cli.program import COMMANDS
+from acode_tui.cli.main import COMMANDS, cli
 from tests.cli.conftest import Run, answer
 
 

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from acode_tui.cli.main import cli
-from acode_tui.domain.text import unescape
+from acode_tui.domain.validation import unescape
 from tests.cli.conftest import Recorded
 
 PROGRAM = [sys.executable, "-m", "acode_tui"]
@@ -294,7 +294,7 @@ def test_an_interrupted_command_exits_130_without_a_traceback(root: Path, name: 
     code = f"""
 import asyncio, click, signal, sys
 from acode_tui.cli.invocation import pass_invocation
-from acode_tui.cli.program import ProgramGroup
+from acode_tui.cli.main import ProgramGroup
 
 class Group(ProgramGroup):
     get_command = click.Group.get_command

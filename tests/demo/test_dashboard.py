@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from acode_tui.demo.folder import demo_folder
 from acode_tui.demo.server import EmbeddedServer, installation, server_owner
-from acode_tui.demo.show import Options, Show, Stage
+from acode_tui.demo.show import Options, Show, Stage, demo_folder
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.demo import SAYS, DemoDashboard
 from acode_tui.tui.ports import DashboardWorkspace

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.demo.folder import MAX_PARENT_CHARS, PREFIX, demo_folder, sweep, temporary_folder
+from acode_tui.demo.show import MAX_PARENT_CHARS, PREFIX, demo_folder, sweep, temporary_folder
 from tests.memory import folder_for_tests
 
 ME = frozenset({os.geteuid()})
@@ -18,7 +18,7 @@ ME = frozenset({os.geteuid()})
 HOLDER = """
 import sys
 from pathlib import Path
-from acode_tui.demo.folder import demo_folder
+from acode_tui.demo.show import demo_folder
 with demo_folder(Path(sys.argv[1])) as folder:
     (folder / "data").mkdir()
     (folder / "data" / "file").write_text("x")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.demo.network import Network
+from acode_tui.demo.server import Network
 from tests.memory import folder_for_tests
 
 

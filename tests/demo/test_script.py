@@ -6,13 +6,11 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from acode_tui.demo.agents import record
-from acode_tui.demo.history import OPEN, past_runs
-from acode_tui.demo.script import DEAD_LETTER, REFUSED_TOOL, Run, Script
+from acode_tui.demo.script import DEAD_LETTER, OPEN, REFUSED_TOOL, Run, Script, past_runs
+from acode_tui.demo.show import record
 from acode_tui.demo.transcripts import write_transcripts
-from acode_tui.domain.graph_validation import validate_graph
 from acode_tui.domain.states import SessionState
-from acode_tui.domain.validation import Limits
+from acode_tui.domain.validation import Limits, validate_graph
 from acode_tui.ingest.discover import discover
 from acode_tui.ingest.importer import import_transcripts
 from acode_tui.workspace import Workspace

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.clock import TICK, MonotonicClock, system_clock
+from acode_tui.domain.clock import TICK, MonotonicClock, format_time, parse_time, require_utc, system_clock
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.times import format_time, parse_time, require_utc
 from tests.clocks import NOON, TurnedClock
 from tests.domain.graphs import moments
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.derivation import derive_session_state, derive_step_state, derive_task_state
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
+from acode_tui.domain.transitions import derive_session_state, derive_step_state, derive_task_state
 
 work = st.sampled_from(WorkState)
 call = st.sampled_from(ToolCallState)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acode_tui.domain.display import cell_width, clean, fit
-from acode_tui.domain.text import escape
+from acode_tui.domain.validation import escape
 
 ANY_TEXT = st.text(st.characters())
 

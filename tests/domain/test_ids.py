@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.ids import imported_id, new_id
-from acode_tui.domain.keys import idempotency_key
+from acode_tui.domain.clock import parse_time
+from acode_tui.domain.ids import idempotency_key, imported_id, new_id
 from acode_tui.domain.states import EntityType
-from acode_tui.domain.times import parse_time
 
 parts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=3)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.text import MARK, escape, escape_json, is_storable, require_storable, unescape
+from acode_tui.domain.validation import MARK, escape, escape_json, is_storable, require_storable, unescape
 
 pieces = st.sampled_from(["\x00", "\ud800", "\udfff", MARK, MARK + "0041", MARK + "d800", "0", "00", "a", "é"])
 anything = st.one_of(st.lists(pieces, max_size=8).map("".join), st.text(st.characters()))

@@ -9,7 +9,6 @@ from hypothesis import given
 
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.graph_validation import validate_graph
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.domain.validation import (
     Limits,
@@ -21,6 +20,7 @@ from acode_tui.domain.validation import (
     require_order,
     require_text,
     require_uuid,
+    validate_graph,
 )
 from tests.clocks import NOON
 from tests.domain.graphs import HOSTILE, graphs

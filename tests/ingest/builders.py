@@ -8,7 +8,8 @@ from typing import Any
 
 from acode_tui.domain.entities import SessionGraph, StepGraph, ToolCallGraph
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest.registry import Parsed, ReadContext, format_named
+from acode_tui.ingest.format import Parsed, ReadContext
+from acode_tui.ingest.registry import format_named
 from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.ingest.usage import Claims
 

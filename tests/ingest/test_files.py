@@ -9,16 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.config.choices import FORMATS
+from acode_tui.config.settings import FORMATS
 from acode_tui.domain.errors import IngestError
 from acode_tui.domain.ids import imported_id
 from acode_tui.ingest import default_roots, discover
-from acode_tui.ingest.cursor import Change, FileStat, classify, hash_head, unchanged
+from acode_tui.ingest.cursor import (
+    Change,
+    FileStat,
+    FileState,
+    classify,
+    decode_state,
+    encode_state,
+    hash_head,
+    is_current,
+    is_open,
+    unchanged,
+)
 from acode_tui.ingest.discover import find
-from acode_tui.ingest.ids import IdScope
+from acode_tui.ingest.graph import IdScope
 from acode_tui.ingest.lines import WholeLines
 from acode_tui.ingest.registry import format_named, formats
-from acode_tui.ingest.state import FileState, decode_state, encode_state, is_current, is_open
 from acode_tui.storage.ports import TranscriptFile
 from tests.ingest.builders import START, Claude, Codex, story
 

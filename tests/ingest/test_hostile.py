@@ -9,9 +9,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from acode_tui.domain.entities import Artifact, SessionGraph
-from acode_tui.domain.text import is_storable, unescape
-from acode_tui.domain.validation import Limits, require_content, require_json, require_metadata, require_text
-from acode_tui.ingest.registry import Parsed
+from acode_tui.domain.validation import (
+    Limits,
+    is_storable,
+    require_content,
+    require_json,
+    require_metadata,
+    require_text,
+    unescape,
+)
+from acode_tui.ingest.format import Parsed
 from tests.ingest.builders import Claude, Codex, call_named, calls_of, graph_of, read, steps_of, story
 
 LIMITS = Limits()

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from acode_tui import logs
-from acode_tui.config.choices import LOG_LEVELS
+from acode_tui.config.settings import LOG_LEVELS
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.secrets.known import Secret
-from acode_tui.logs.rotating import RotatingFile
+from acode_tui.logs.log import RotatingFile
 
 PASSWORD = "p@:/%'\"\\ w"
 
@@ -130,7 +130,7 @@ def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
 
 def test_processes_that_share_a_file_lose_no_line_when_it_rotates(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom acode_tui.logs.rotating import RotatingFile\n"
+        "import sys\nfrom pathlib import Path\nfrom acode_tui.logs.log import RotatingFile\n"
         "file = RotatingFile(Path(sys.argv[1]), max_bytes=40, kept=200)\n"
         "print('ready', flush=True); sys.stdin.read()\n"
         "for number in range(200): file.write(f'{sys.argv[2]} {number:05}\\n'.encode())\n"

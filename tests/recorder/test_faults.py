@@ -15,8 +15,8 @@ import pytest
 import acode_tui
 from acode_tui.domain.errors import TransactionError
 from acode_tui.recorder import channel as channels
+from acode_tui.recorder.channel import Writes
 from acode_tui.recorder.rows import CallRow
-from acode_tui.recorder.writes import Writes
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from tests.recorder.conftest import Recorded, states
 

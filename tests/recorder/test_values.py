@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acode_tui.domain.states import ArtifactType
-from acode_tui.domain.text import is_storable, unescape
-from acode_tui.domain.validation import Limits, require_json, require_metadata, require_text
+from acode_tui.domain.validation import Limits, is_storable, require_json, require_metadata, require_text, unescape
 from acode_tui.recorder.values import (
     MAX_DEPTH,
     MAX_ITEMS,

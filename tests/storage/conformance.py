@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from acode_tui.domain.canonical import normal_form
-from acode_tui.domain.codec import to_plain
+from acode_tui.domain.codec import normal_form, to_plain
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCall
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState

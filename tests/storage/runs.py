@@ -17,7 +17,7 @@ from acode_tui.domain.entities import (
     TaskGraph,
     ToolCallGraph,
 )
-from acode_tui.domain.keys import idempotency_key
+from acode_tui.domain.ids import idempotency_key
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.storage.delivery_protocol import ApplyRow
 

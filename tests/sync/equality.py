@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.domain.canonical import normal_form
+from acode_tui.domain.clock import format_time
+from acode_tui.domain.codec import normal_form
 from acode_tui.domain.schema import TABLES, Column
-from acode_tui.domain.times import format_time
 from acode_tui.storage.postgres.rows import select_list
 from tests.pg import Database
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.entities import Entity, Session, SessionTask
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState, WorkState
-from acode_tui.domain.times import format_time
 from acode_tui.storage.delivery_protocol import ApplyReply, ApplyResult, ApplyRow
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.sync.backoff import MAX_JITTER, probe_delay, record_delay
+from acode_tui.sync.classify import MAX_JITTER, probe_delay, record_delay
 
 
 @pytest.mark.ac("AC-040")

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from acode_tui.storage.postgres.fault import Fault, FaultKind
-from acode_tui.sync.circuit import Circuit
+from acode_tui.storage.delivery_protocol import Fault, FaultKind
+from acode_tui.sync.state import Circuit
 from tests.sync.fake_time import NOON
 
 UNREACHABLE = Fault(kind=FaultKind.UNREACHABLE, sentence="gone")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.storage.postgres.fault import Fault, FaultKind
+from acode_tui.storage.delivery_protocol import Fault, FaultKind
 from acode_tui.sync.classify import Verdict, classify, heals_itself, is_record, state_of
 from acode_tui.sync.ports import SyncState
 

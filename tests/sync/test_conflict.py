@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.canonical import normal_form
+from acode_tui.domain.codec import normal_form
 from acode_tui.domain.entities import Entity, Session, SessionTask
 from acode_tui.domain.states import SessionState, WorkState
 from acode_tui.sync.conflict import content_digest, resolve, same_content

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from acode_tui import SessionState
-from acode_tui.storage.postgres.fault import PostgresFault
+from acode_tui.storage.delivery_protocol import PostgresFault
 from acode_tui.sync.ports import SyncProgress, SyncState
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy

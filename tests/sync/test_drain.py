@@ -15,7 +15,7 @@ from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.sync import claim as delivery
 from acode_tui.storage.sqlite.sync import retention as upkeep
 from acode_tui.storage.sqlite.sync.journal import SyncJournal
-from acode_tui.sync.batch import MAX_BATCH_BYTES
+from acode_tui.sync.drain import MAX_BATCH_BYTES
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.conftest import LogLines

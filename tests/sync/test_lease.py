@@ -193,7 +193,7 @@ async def test_a_token_is_void_for_good_once_somebody_else_held_the_lease(
 
 
 async def _mark(workspace: Workspace) -> Any:
-    from acode_tui.storage.sqlite.mark import Mark
+    from acode_tui.storage.sqlite.meta import Mark
 
     return Mark(change_seq=1, incarnation="x")
 

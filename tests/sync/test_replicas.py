@@ -13,10 +13,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from acode_tui.domain.clock import format_time
 from acode_tui.domain.errors import SyncError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.domain.times import format_time
 from acode_tui.storage.delivery_protocol import ApplyReply
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.sync.claim import ClaimedRecord

@@ -18,7 +18,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from acode_tui.demo.history import past_runs
+from acode_tui.demo.script import past_runs
 from acode_tui.demo.show import Options, Show, Stage
 from acode_tui.domain.entities import SessionGraph, SessionSummary
 from acode_tui.domain.states import WorkState
@@ -28,9 +28,9 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.demo import DemoDashboard
 from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.tools.log import LogScreen
+from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import SETTINGS, over, shown, still, until, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeWorkspace, online, record
-from tests.tui.test_import_screen import Scripted
 
 SMALL, USUAL, LARGE = (80, 24), (120, 36), (200, 60)
 _FLIGHT = [0] * 12 + [*range(100, 11_400, 700)] + [*range(11_400, 4_900, -300)]

@@ -18,7 +18,8 @@ from textual.command import CommandPalette
 from acode_tui.config import MigrationSettings, Settings, TuiSettings
 from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.storage.ports import OutboxStats
-from acode_tui.tui import bindings, warming
+from acode_tui.tui import bindings
+from acode_tui.tui import opening as warming
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.dialogs.help import HelpScreen
 from acode_tui.tui.live_screen import LiveScreen

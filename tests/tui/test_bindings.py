@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 import acode_tui.tui
-from acode_tui.config.choices import KEY_IDS, THEMES
+from acode_tui.config.settings import KEY_IDS, THEMES
 from acode_tui.tui import bindings
 from acode_tui.tui.app import Dashboard
 from tests.tui.driving import over

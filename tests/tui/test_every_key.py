@@ -16,11 +16,11 @@ from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.tools.log import LogScreen
+from tests.tui.dialogs.test_import import Scripted
+from tests.tui.dialogs.test_jobs import exporting_slowly
 from tests.tui.driving import SETTINGS, over, sessions, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace, conflict, fake_id, record
-from tests.tui.test_actions import exporting_slowly
 from tests.tui.test_bindings import bound
-from tests.tui.test_import_screen import Scripted
 
 SCROLLING = ("j", "k", "G", "g", "ctrl+d", "ctrl+u")
 ELSEWHERE = {"network"}

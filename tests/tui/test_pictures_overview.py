@@ -15,10 +15,10 @@ from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.main import overview as reading
 from acode_tui.tui.state import Space
+from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import dashboard, over, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeStore, FakeWorkspace, conflict, online, summary
 from tests.tui.pictures import RESTING, THEMES, picturing
-from tests.tui.test_import_screen import Scripted
 
 FALLING = [4_872 + 9 * (60 - number) ** 2 for number in range(60)]
 """A backlog over the last minute."""

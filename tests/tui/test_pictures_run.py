@@ -6,10 +6,10 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from acode_tui.tui.run.artifact import ArtifactScreen
+from tests.tui.dialogs.test_jobs import exporting_slowly
 from tests.tui.driving import over, until_listed
 from tests.tui.fake import FakeWorkspace, fake_id, online
 from tests.tui.pictures import RESTING, picturing
-from tests.tui.test_actions import exporting_slowly
 
 
 async def test_a_run(snapshot: SnapshotAssertion) -> None:

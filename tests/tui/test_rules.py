@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui import bindings
-from acode_tui.tui.comparing import compare, side_by_side
-from acode_tui.tui.logtail import LogTail, parse_entry
+from acode_tui.tui.main.panes import BARS, sparkline
+from acode_tui.tui.records.conflicts import compare, side_by_side
 from acode_tui.tui.run.detail import timeline
 from acode_tui.tui.run.document import HEX_BYTES, PART_LINES, coloured, language_of, line_numbers, open_document
 from acode_tui.tui.state import Backlog
 from acode_tui.tui.style.times import ago, countdown, duration, short_duration, short_number, size, span
-from acode_tui.tui.widgets.sparkline import BARS, sparkline
+from acode_tui.tui.tools.log import LogTail, parse_entry
 from tests.tui.fake import NOW, graph
 
 DASHBOARD_PAGE = Path(__file__).parent.parent.parent / "docs" / "dashboard.md"

@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.faults import FAULT
-from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.loop import run_async
-from acode_tui.cli.output import Column, cell, plural, print_json, print_table, size
+from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
+from acode_tui.cli.output import (
+    Column,
+    cell,
+    examples,
+    force_option,
+    json_option,
+    plural,
+    print_json,
+    print_table,
+    size,
+)
 from acode_tui.cli.progress import WorkLine
-from acode_tui.cli.usage import examples, force_option, json_option
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
@@ -50,7 +58,7 @@ async def _create(invocation: Invocation) -> "Backup":
     """Does not open the workspace: what is copied is the file as it is, whatever its schema."""
     from acode_tui.domain.clock import system_clock
     from acode_tui.ops.backup.create import create_backup
-    from acode_tui.ops.lived import has_lived
+    from acode_tui.ops.recovery.recover import has_lived
 
     settings = invocation.settings
     invocation.start_log()
@@ -208,7 +216,7 @@ def prune(invocation: Invocation, keep: int | None, dry_run: bool, force: bool, 
 
 def print_backups(backups: "tuple[Backup, ...] | list[Backup]", *, err: bool = False) -> None:
     """A table of backups."""
-    from acode_tui.domain.times import parse_time
+    from acode_tui.domain.clock import parse_time
 
     rows = [
         (

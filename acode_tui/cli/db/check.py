@@ -6,9 +6,8 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, print_json, print_table
+from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
 from acode_tui.cli.progress import NoteLine
-from acode_tui.cli.usage import examples, json_option
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
@@ -42,9 +41,9 @@ def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> 
 
 
 def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":
-    from acode_tui.cli.loop import run_async
+    from acode_tui.cli.invocation import run_async
     from acode_tui.ops.check import check_workspace_file
-    from acode_tui.ops.lived import has_lived
+    from acode_tui.ops.recovery.recover import has_lived
 
     settings = invocation.settings
     sqlite = settings.persistence.sqlite

@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.faults import FAULT
-from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.loop import run_async
-from acode_tui.cli.output import Column, plural, print_json, print_table
+from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
+from acode_tui.cli.output import Column, examples, json_option, plural, print_json, print_table
 from acode_tui.cli.progress import NoteLine
-from acode_tui.cli.usage import examples, json_option
 
 if TYPE_CHECKING:
     from acode_tui.ops.recovery.drill import Drill, Tried

@@ -7,8 +7,7 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import plural, print_json, size
-from acode_tui.cli.usage import examples, json_option
+from acode_tui.cli.output import examples, json_option, plural, print_json, size
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 
@@ -74,7 +73,7 @@ def export(
 ) -> None:
     """Write runs to a file of their own, without secrets."""
     from acode_tui.cli.progress import ExportLine
-    from acode_tui.ops.export_request import ExportRequest
+    from acode_tui.ops.export.export import ExportRequest
 
     if output is not None and str(output) == "-":
         # Elsewhere that means standard output; here it would be a file that is hard to get rid of.
@@ -109,7 +108,7 @@ def _is_current(invocation: Invocation) -> bool:
 
     Raises SchemaMismatchError where migrations are pending.
     """
-    from acode_tui.cli.loop import run_async
+    from acode_tui.cli.invocation import run_async
     from acode_tui.workspace import file_plan
 
     planned = run_async(file_plan(invocation.root, invocation.settings))

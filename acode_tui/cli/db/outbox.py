@@ -6,8 +6,7 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, plural, print_json, print_table
-from acode_tui.cli.usage import examples, force_option, json_option
+from acode_tui.cli.output import Column, examples, force_option, json_option, plural, print_json, print_table
 from acode_tui.domain.states import EntityType
 
 if TYPE_CHECKING:

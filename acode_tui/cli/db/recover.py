@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import cell, plural, print_fields, print_json
+from acode_tui.cli.output import cell, examples, json_option, plural, print_fields, print_json
 from acode_tui.cli.progress import RebuildLine
-from acode_tui.cli.usage import examples, json_option
 
 if TYPE_CHECKING:
     from acode_tui.ops.recovery.recover import Recovery, RecoveryPlan
@@ -40,7 +39,7 @@ def command(
     The new file is compared with the server row by row before it takes the old one's place; the old one is kept as
     workspace.db.corrupted-TIME. What was never sent is lost. Interrupted, run it again.
     """
-    from acode_tui.cli.loop import run_async
+    from acode_tui.cli.invocation import run_async
     from acode_tui.ops.recovery import recover
 
     settings = invocation.settings

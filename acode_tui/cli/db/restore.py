@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.db.backup import backup_folder
-from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.loop import run_async
-from acode_tui.cli.output import cell, local_time, plural, print_json, size
+from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
+from acode_tui.cli.output import cell, examples, force_option, json_option, local_time, plural, print_json, size
 from acode_tui.cli.progress import WorkLine
-from acode_tui.cli.usage import examples, force_option, json_option
 
 if TYPE_CHECKING:
     from acode_tui.ops.backup.restore import Restored
@@ -103,6 +101,6 @@ def _say(invocation: Invocation, done: "Restored") -> None:
 
 
 def _time(text: str) -> "datetime":
-    from acode_tui.domain.times import parse_time
+    from acode_tui.domain.clock import parse_time
 
     return parse_time(text)

@@ -11,9 +11,18 @@ from acode_tui.cli.db import export as exporting
 from acode_tui.cli.db import recover as recovering
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, cell, plural, print_fields, print_json, print_table, size
+from acode_tui.cli.output import (
+    Column,
+    cell,
+    examples,
+    json_option,
+    plural,
+    print_fields,
+    print_json,
+    print_table,
+    size,
+)
 from acode_tui.cli.progress import CountLine
-from acode_tui.cli.usage import examples, json_option
 from acode_tui.config import PostgresTarget, resolve_postgres
 from acode_tui.sync.ports import SyncState
 
@@ -153,7 +162,7 @@ def migrate_status(invocation: Invocation, as_json: bool) -> None:
 
 
 def _plan(invocation: Invocation) -> "tuple[TierMigrations, ...]":
-    from acode_tui.cli.loop import run_async
+    from acode_tui.cli.invocation import run_async
     from acode_tui.workspace import migration_plan
 
     return run_async(migration_plan(invocation.root, invocation.settings))

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.faults import FAULT
+from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, plural, print_fields, print_json, print_table
+from acode_tui.cli.output import Column, examples, json_option, plural, print_fields, print_json, print_table
 from acode_tui.cli.progress import SyncLine
-from acode_tui.cli.signals import handled
-from acode_tui.cli.usage import examples, json_option
 
 if TYPE_CHECKING:
     from acode_tui.sync.ports import SyncProgress, SyncReport

@@ -4,11 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.loop import run_async
-from acode_tui.cli.output import print_json, size
+from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
+from acode_tui.cli.output import examples, json_option, print_json, size
 from acode_tui.cli.progress import NoteLine
-from acode_tui.cli.usage import examples, json_option
 
 if TYPE_CHECKING:
     from acode_tui.ops.backup.vacuum import Vacuumed
@@ -38,7 +36,7 @@ def command(invocation: Invocation, dry_run: bool, as_json: bool) -> None:
 
 async def _vacuum(invocation: Invocation, *, dry_run: bool) -> "Vacuumed":
     from acode_tui.ops.backup.vacuum import vacuum_file
-    from acode_tui.ops.lived import has_lived
+    from acode_tui.ops.recovery.recover import has_lived
 
     sqlite = invocation.settings.persistence.sqlite
     invocation.start_log()

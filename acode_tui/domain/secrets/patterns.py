@@ -5,9 +5,11 @@ without a way back. ``hints`` are lower-case pieces, one of which a text must ho
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from acode_tui.domain.errors import ConfigError, ValidationError
 
 Spot = tuple[int, int]
 """Where something begins and ends in a text."""
@@ -282,3 +284,47 @@ PERSONAL: tuple[Shape, ...] = (
 def seen_by_chance(shape: Shape, length: int) -> bool:
     """Whether bytes that are no text hold such a spot every few megabytes without meaning anything by it."""
     return shape.kind == "email" and length < 12
+
+
+PATTERN_SECONDS = 5.0
+"""Longest that one pattern may take over one value."""
+
+
+class CustomPattern:
+    """One pattern of ``export.patterns``. Its kind is ``pattern-`` and its number, from 1."""
+
+    def __init__(self, source: str, number: int, *, seconds: float | None = None) -> None:
+        self.kind = f"pattern-{number}"
+        self._number = number
+        self._seconds = PATTERN_SECONDS if seconds is None else seconds
+        self._pattern = _compiled(source, number)
+
+    def spots(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where it matches. Raises ConfigError where that takes too long."""
+        try:
+            for found in self._pattern.finditer(text, timeout=self._seconds):
+                if found.end() > found.start():
+                    yield found.span()
+        except TimeoutError:
+            raise ConfigError(
+                f"export.patterns: pattern {self._number} took longer than {self._seconds:g} s on one value",
+                hint="write it without nested repetitions such as (a+)+, or remove it",
+            ) from None
+
+
+def custom_patterns(sources: Sequence[str], *, seconds: float | None = None) -> tuple[CustomPattern, ...]:
+    """The patterns of these sources. Raises ValidationError for one that cannot be used."""
+    return tuple(CustomPattern(source, number, seconds=seconds) for number, source in enumerate(sources, 1))
+
+
+def _compiled(source: str, number: int) -> Any:
+    # Here, not above: most workspaces have no pattern of their own.
+    import regex
+
+    try:
+        pattern = regex.compile(source)
+    except (regex.error, OverflowError, RecursionError) as error:
+        raise ValidationError(f"pattern {number}", f"is no regular expression: {error}") from None
+    if pattern.match(""):
+        raise ValidationError(f"pattern {number}", "matches where nothing is", hint="write + where it has *")
+    return pattern

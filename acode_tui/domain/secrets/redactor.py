@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from acode_tui.domain.custom_patterns import CustomPattern
 from acode_tui.domain.secrets.patterns import (
     ACCESS,
     ASSIGNED,
@@ -23,6 +22,7 @@ from acode_tui.domain.secrets.patterns import (
     MARKER,
     PERSONAL,
     RUN,
+    CustomPattern,
     Shape,
     Spot,
     is_aws_secret,

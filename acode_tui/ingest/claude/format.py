@@ -9,9 +9,9 @@ import msgspec
 
 from acode_tui.ingest.claude.reader import ClaudeReader
 from acode_tui.ingest.claude.records import ProgressLine, Record
+from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.reading import read_records
 from acode_tui.ingest.records import LineDecoder
-from acode_tui.ingest.registry import Parsed, ReadContext
 
 NAME = "claude-code"
 

@@ -10,17 +10,15 @@ from typing import Any
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.claude import results
-from acode_tui.ingest.claude.prompts import Kind, classify, command_text
+from acode_tui.ingest.claude.prompts import Identity, Kind, classify, command_text, identify
 from acode_tui.ingest.claude.records import Message, Progress, ProgressLine, Record
-from acode_tui.ingest.claude_identity import Identity, identify
 from acode_tui.ingest.contents import has_image, text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
+from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.graph import Header
-from acode_tui.ingest.records import LineDecoder, label, needs_escape, storable, text
-from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines
+from acode_tui.ingest.records import Bounds, LineDecoder, label, needs_escape, parse_stamp, storable, text
 from acode_tui.ingest.timeline import Timeline
-from acode_tui.ingest.times import Bounds, parse_stamp
 from acode_tui.ingest.usage import Tokens, claim_key, claude_usage
 
 SOURCE = "claude-code"

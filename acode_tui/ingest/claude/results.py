@@ -6,10 +6,9 @@ from typing import Any
 from msgspec import Raw
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
-from acode_tui.domain.text import escape, unescape
+from acode_tui.domain.validation import escape, unescape
 from acode_tui.ingest.claude.records import ToolUseResult
-from acode_tui.ingest.contents import images_of, text_of
-from acode_tui.ingest.diffs import diff_of_edit, diff_of_patch
+from acode_tui.ingest.contents import diff_of_edit, diff_of_patch, images_of, text_of
 from acode_tui.ingest.draft import ArtifactDraft, CallDraft, to_bytes
 from acode_tui.ingest.records import LineDecoder, label, number, parse_any
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from acode_tui.ingest.codex.reader import CodexReader
 from acode_tui.ingest.codex.records import Line
+from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.reading import read_records
 from acode_tui.ingest.records import LineDecoder
-from acode_tui.ingest.registry import Parsed, ReadContext
 
 NAME = "codex"
 

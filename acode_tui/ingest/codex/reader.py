@@ -13,16 +13,26 @@ from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState
 from acode_tui.ingest.codex.records import Line, Payload
 from acode_tui.ingest.codex.results import read_output, settle
-from acode_tui.ingest.codex_prompts import request_of
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
+from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.graph import Header
-from acode_tui.ingest.records import label, needs_escape, parse_text, storable, text
-from acode_tui.ingest.registry import Counts, Parsed, ReadContext, SkippedLines
+from acode_tui.ingest.records import Bounds, label, needs_escape, parse_stamp, parse_text, storable, text
 from acode_tui.ingest.timeline import Timeline
-from acode_tui.ingest.times import Bounds, parse_stamp
 from acode_tui.ingest.usage import Tokens, codex_usage
+
+_CONTEXT = "# Context from my IDE setup:"
+_REQUEST = "\n## My request for Codex:"
+
+
+def request_of(prompt: str) -> str:
+    """The prompt without the editor's list of open files; as it is where it has none, or asks for nothing."""
+    if not prompt.startswith(_CONTEXT):
+        return prompt
+    asked = prompt.partition(_REQUEST)[2]
+    return asked if asked.strip() else prompt
+
 
 SOURCE = "codex"
 MAX_MODELS = 50

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
-from acode_tui.domain.text import escape, unescape
+from acode_tui.domain.validation import escape, unescape
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import ArtifactDraft, CallDraft, to_bytes
 from acode_tui.ingest.records import parse_text

@@ -25,8 +25,8 @@ from acode_tui.storage.sqlite.files import replace as swap
 from acode_tui.storage.sqlite.files.backup_catalog import Backup
 from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.storage.sqlite.files.backup_verify import check_integrity, check_schema, verify
+from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
 from acode_tui.storage.sqlite.files.locks import exclusive, holders, in_use, share_if_known
-from acode_tui.storage.sqlite.standing import StandingFile, look_at
 
 _BLOCK_BYTES = 1 << 20
 

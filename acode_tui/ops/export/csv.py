@@ -13,10 +13,10 @@ from typing import IO, Any
 
 import msgspec
 
+from acode_tui.domain.clock import format_time
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.domain.times import format_time
 from acode_tui.files import PRIVATE_FILE
 from acode_tui.ops.export.destination import CSV_LOG
 from acode_tui.ops.export.json import About

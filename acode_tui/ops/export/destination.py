@@ -13,9 +13,8 @@ from typing import IO
 import msgspec
 
 from acode_tui.domain.errors import ExportError
-from acode_tui.domain.text import escape_json
-from acode_tui.files import PART, make_private_folder, part_prefix, replacing
-from acode_tui.processes import is_alive
+from acode_tui.domain.validation import escape_json
+from acode_tui.files import PART, is_alive, make_private_folder, part_prefix, replacing
 
 _PART = re.compile(r"\..*\.acode-(\d{1,9})-\w+\.part", re.DOTALL)
 DIRECTORY = "exports"

@@ -16,12 +16,17 @@ from typing import IO, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from acode_tui import __version__
+from acode_tui.config import ExportSettings
+from acode_tui.domain.clock import format_time
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.errors import ExportError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.times import format_time
+from acode_tui.domain.states import EntityType
 from acode_tui.ops.export.csv import MEMBERS, CsvFolder
 from acode_tui.ops.export.destination import (
     CSV_LOG,
+    default_path,
     log_path,
     new_file,
     new_folder,
@@ -34,7 +39,7 @@ from acode_tui.ops.export.json import FORMAT_VERSION, About, JsonFile
 from acode_tui.ops.export.markdown import render_markdown
 from acode_tui.ops.export.redact import RowRedaction
 from acode_tui.ops.export.report import ReportFile
-from acode_tui.storage.ports import RunRows
+from acode_tui.storage.ports import RunRows, RunStateReader
 from acode_tui.storage.sqlite.runs.export_file import RunFile
 
 ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html"]
@@ -299,3 +304,47 @@ class _Passage:
                     rows_total=None if total is None else max(total, rows),
                 )
             )
+
+
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """``sessions`` are ids or their beginnings, none for all. Without a ``path`` the export gets a name of its own;
+    ``redact`` None is what configuration says."""
+
+    format: ExportFormat = "json"
+    path: Path | None = None
+    sessions: Sequence[str] = ()
+    redact: bool | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+async def meet(
+    request: ExportRequest,
+    runs: RunRows,
+    reader: RunStateReader,
+    *,
+    agent_dir: Path,
+    workspace_id: str,
+    schema_version: str | None,
+    settings: ExportSettings,
+    now: datetime,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export what is asked for. Raises ExportError, NotFoundError, AmbiguousIdError, OSError."""
+    sessions = [await reader.resolve_id(EntityType.SESSION, each) for each in request.sessions]
+    if request.format in REPORTS and len(set(sessions)) != 1:
+        raise ExportError(f"a {request.format} report is of one session", hint="name it with --session ID")
+    only = sessions[0] if len(set(sessions)) == 1 else None
+    redact = settings.redact if request.redact is None else request.redact
+    return await export_runs(
+        runs,
+        request.format,
+        request.path or default_path(agent_dir, request.format, now, only),
+        origin=Origin(workspace_id=workspace_id, schema_version=schema_version, program_version=__version__),
+        sessions=sessions or None,
+        redaction=RowRedaction(settings.patterns) if redact else None,
+        now=now,
+        overwrite=request.overwrite,
+        dry_run=request.dry_run,
+        progress=progress,
+    )

@@ -26,7 +26,7 @@ from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION, JsonRuns
 from acode_tui.ops.export.merge_rules import Overwrites, newest_of, unless_it_overwrites
 from acode_tui.ops.export.parse_json import Head, Issue, JsonExport, RawRun, graph_of
 from acode_tui.storage.ports import SaveResult
-from acode_tui.storage.sqlite.run_source import SIGNATURE, RunSource
+from acode_tui.storage.sqlite.runs.stream import SIGNATURE, RunSource
 
 Progress = Callable[[ExportProgress], None]
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from acode_tui.domain.canonical import content_digest
+from acode_tui.domain.codec import content_digest
 from acode_tui.domain.entities import Entity, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ExportError
 from acode_tui.domain.schema import TABLES

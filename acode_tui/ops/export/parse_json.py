@@ -10,8 +10,7 @@ import msgspec
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError, ValidationError
-from acode_tui.domain.graph_validation import validate_graph
-from acode_tui.domain.validation import Limits
+from acode_tui.domain.validation import Limits, validate_graph
 from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION
 from acode_tui.ops.export.merge_rules import counted_anew
 

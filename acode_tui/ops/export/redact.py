@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.codec import digest
-from acode_tui.domain.custom_patterns import custom_patterns
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
+from acode_tui.domain.secrets.patterns import custom_patterns
 from acode_tui.domain.secrets.redactor import Redactor
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
 

@@ -4,6 +4,7 @@ Each part is gathered on its own and may fail on its own; the report says so the
 damaged one, and with a configuration that is refused.
 """
 
+import json
 import os
 import platform
 import re
@@ -12,23 +13,68 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from acode_tui.config import LoadedSettings, Origin, PostgresTarget, Settings, keys, load, resolve_postgres
-from acode_tui.config.identity import git_email, os_user
-from acode_tui.config.root import AGENT_DIR
+from acode_tui.config.workspace_root import AGENT_DIR, git_email, os_user
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.codec import to_plain
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.anonymize import Anonymizer
 from acode_tui.domain.secrets.known import Secret
+from acode_tui.logs import LOG_FILE
 from acode_tui.ops.health import watch_from_outside
-from acode_tui.ops.health.examine import unattended
-from acode_tui.ops.recent_errors import read_recent_errors
-from acode_tui.storage.sqlite.vitals import FileVitals, library_version
+from acode_tui.ops.health.report import unattended
+from acode_tui.storage.sqlite.files.inspect import FileVitals, library_version
+
+MOST = 50
+TAIL_BYTES = 2 * 1024 * 1024
+MOST_CHARS = 4_000
+"""Of one field: a traceback's end says more than its beginning."""
+
+_LEVELS = ("warning", "error")
+
+
+def read_recent_errors(agent_dir: Path, *, most: int = MOST) -> tuple[dict[str, Any], ...]:
+    """The newest ``most`` of them, newest first. What is no line of this program's log is left out. Never raises."""
+    log = agent_dir / LOG_FILE
+    return tuple(islice(_worth_telling(_lines((log, log.with_name(log.name + ".1")))), most))
+
+
+def _worth_telling(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict) and found.get("level") in _LEVELS:
+            fields = ((name, value) for name, value in found.items() if name.isidentifier() and name != "pid")
+            yield {name[:40]: _bounded(value) for name, value in islice(fields, 30)}
+
+
+def _lines(paths: Iterable[Path]) -> Iterator[bytes]:
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - TAIL_BYTES))
+                tail = file.read(TAIL_BYTES)
+        except OSError:
+            continue
+        lines = tail.splitlines()
+        yield from reversed(lines if size <= TAIL_BYTES else lines[1:])
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, (bool, int, float)) or value is None:
+        return value
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= MOST_CHARS else "..." + text[-MOST_CHARS:]
+
 
 HEALTH_SECONDS = 2.5
 """Longest time for a health check here, so that the whole report takes less than five seconds."""

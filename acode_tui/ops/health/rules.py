@@ -8,7 +8,7 @@ from acode_tui.ops.health.report import Finding, HealthStatus
 from acode_tui.ops.health.target import TargetLook
 from acode_tui.storage.migrations.runner import version_key
 from acode_tui.storage.ports import ConflictCounts, SchemaStatus
-from acode_tui.storage.sqlite.vitals import Pulse, QueueFacts
+from acode_tui.storage.sqlite.files.inspect import Pulse, QueueFacts
 
 Version = tuple[int, ...]
 

@@ -39,7 +39,7 @@ async def look_at_target(
     if isinstance(address, Misconfigured):
         return TargetLook(enabled=True, reason=address.reason, hint=address.hint)
     # Here, not above: a process that stays local need not load the driver.
-    from acode_tui.storage.postgres.probing import probe
+    from acode_tui.storage.postgres.schema_check import probe
 
     try:
         facts = await probe(

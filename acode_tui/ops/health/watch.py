@@ -11,15 +11,14 @@ from acode_tui.config import HealthSettings, Settings
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.ops.health import rules
-from acode_tui.ops.health.examine import Look, examine, unattended
-from acode_tui.ops.health.report import Finding, HealthReport
+from acode_tui.ops.health.report import Finding, HealthReport, Look, examine, unattended
 from acode_tui.ops.health.target import TargetLook, look_at_target
-from acode_tui.ops.lived import has_lived
+from acode_tui.ops.recovery.recover import has_lived
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SchemaStatus
 from acode_tui.storage.sqlite.connection import has_content
 from acode_tui.storage.sqlite.errors import require_content
-from acode_tui.storage.sqlite.vitals import FileVitals, library_version
+from acode_tui.storage.sqlite.files.inspect import FileVitals, library_version
 
 KEPT_SECONDS = 3.0
 """How long an answer is good for in a running process."""

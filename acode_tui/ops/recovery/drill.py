@@ -16,19 +16,18 @@ import msgspec
 from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
-from acode_tui.files import make_private_folder
+from acode_tui.files import is_alive, make_private_folder
 from acode_tui.ops.backup.restore import restore_backup
 from acode_tui.ops.check import check_workspace_file
 from acode_tui.ops.recovery.rebuild import RebuildProgress, ready, rebuild
 from acode_tui.ops.recovery.recover import find_workspace
 from acode_tui.ops.recovery.team_pool import open_pool
 from acode_tui.ops.recovery.validate import compare_sessions, pages
-from acode_tui.processes import is_alive
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.files.backup_catalog import Backup, read_backups
+from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
 from acode_tui.storage.sqlite.files.rebuild import read_counts
 from acode_tui.storage.sqlite.runs.checksums import Onlooker, SqliteRowChecksums
-from acode_tui.storage.sqlite.standing import StandingFile, look_at
 
 _SCRATCH = ".drill-"
 _IMMUTABLE = ("session_events", "artifacts")

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from acode_tui.config import Settings
-from acode_tui.domain.clock import WallClock
+from acode_tui.domain.clock import WallClock, format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, RecoveryError
-from acode_tui.domain.times import format_time
 from acode_tui.ops.recovery.validate import Mismatch, compare, compare_sessions
 from acode_tui.storage.ports import RowChecksumReader
 from acode_tui.storage.sqlite.files.rebuild import Building, open_building, remove
-from acode_tui.storage.sqlite.mark import Mark
+from acode_tui.storage.sqlite.meta import Mark
 from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ async def rebuild(
 
     ``resumable``: it stays where it is only that the server did not answer, and the next run goes on from there.
     """
-    from acode_tui.storage.postgres.row_checksums import PostgresRowChecksums
+    from acode_tui.storage.postgres.read_back import PostgresRowChecksums
 
     building: Building | None = None
     try:

@@ -6,7 +6,7 @@ it was, and a build that was begun is gone on with by the next run.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import perf_counter
@@ -15,23 +15,83 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from acode_tui.config import Settings, resolve_path
-from acode_tui.config.root import AGENT_DIR
-from acode_tui.config.workspace_root import keep_id, known_ids
-from acode_tui.domain.clock import WallClock, system_clock
-from acode_tui.domain.errors import RecoveryError, TransactionError
+from acode_tui.config.workspace_root import AGENT_DIR, keep_id, known_ids
+from acode_tui.domain.clock import WallClock, format_time, system_clock
+from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, RecoveryError, TransactionError
 from acode_tui.logs import get_logger
 from acode_tui.ops.recovery.rebuild import Progress, ready, rebuild
 from acode_tui.ops.recovery.team_pool import open_pool
-from acode_tui.ops.whose import chosen
 from acode_tui.storage.ports import TeamWorkspace
 from acode_tui.storage.sqlite.errors import require_file
 from acode_tui.storage.sqlite.files import locks as exclusive
 from acode_tui.storage.sqlite.files import replace as swap
 from acode_tui.storage.sqlite.files.backup_catalog import read_backups
-from acode_tui.storage.sqlite.standing import StandingFile, look_at
+from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.read_back import RecoverySource
+
+
+_MOST_NAMED = 20
+
+
+def chosen(
+    known: Sequence[TeamWorkspace], *, named: str | None, in_file: str | None, remembered: Sequence[str]
+) -> TeamWorkspace:
+    """The workspace to recover, of those that the server knows.
+
+    What was ``named`` (an id or a unique beginning), else what the file says, else what the folder remembers, the
+    latest first, else the only one that there is. Raises NotFoundError, AmbiguousIdError; RecoveryError where nothing
+    decides.
+    """
+    if not known:
+        raise RecoveryError(
+            "the team's database knows no workspace: nothing was ever sent to it", hint="restore a backup instead"
+        )
+    if named is not None:
+        return _named(known, named)
+    by_id = {each.id: each for each in known}
+    if in_file is not None:
+        # A file that says whose it is is not replaced by somebody else's.
+        if in_file in by_id:
+            return by_id[in_file]
+        raise NotFoundError(
+            f"the team's database does not know this file's workspace {in_file}; it knows {_listed(known, remembered)}",
+            hint="name one with --workspace-id, or restore a backup",
+        )
+    for each in remembered:
+        if each in by_id:
+            return by_id[each]
+    if len(known) == 1:
+        return known[0]
+    raise RecoveryError(
+        f"nothing here says which workspace this was; the team's database knows {_listed(known, remembered)}",
+        hint="name one with --workspace-id",
+    )
+
+
+def _named(known: Sequence[TeamWorkspace], named: str) -> TeamWorkspace:
+    start = named.strip().lower()
+    found = [each for each in known if start and each.id.startswith(start)]
+    if not found:
+        raise NotFoundError(
+            f"the team's database knows no workspace {named[:64]!r}; it knows {_listed(known, ())}",
+            hint="name one of them with --workspace-id",
+        )
+    if len(found) > 1:
+        raise AmbiguousIdError(f"{len(found)} workspaces begin with {named[:64]!r}")
+    return found[0]
+
+
+def _listed(known: Sequence[TeamWorkspace], remembered: Sequence[str]) -> str:
+    parts = []
+    for each in known[:_MOST_NAMED]:
+        was_here = ", was here before" if each.id in remembered else ""
+        seen = format_time(each.last_seen_at)[:16].replace("T", " ")
+        parts.append(f"{each.id} ({each.user} on {each.host}, {each.sessions:,} sessions, seen {seen} UTC{was_here})")
+    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    return ", ".join(parts) + more
+
 
 log = get_logger("acode_tui.ops")
 
@@ -182,3 +242,8 @@ async def _plan(
         unsent=standing.pending,
         counts=await source.counts(workspace.id),
     )
+
+
+def has_lived(root: Path, settings: Settings) -> bool:
+    """True if its id was written down there, or there are backups: an empty file is a loss then, and no beginning."""
+    return bool(known_ids(root / AGENT_DIR) or read_backups(resolve_path(root, settings.backup.directory))[0])

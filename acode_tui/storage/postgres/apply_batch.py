@@ -16,18 +16,25 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from acode_tui.domain.clock import format_time
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.domain.times import format_time
-from acode_tui.storage.delivery_protocol import ApplyReply, ApplyResult, ApplyRow, ConflictRules
+from acode_tui.storage.delivery_protocol import (
+    ApplyReply,
+    ApplyResult,
+    ApplyRow,
+    ConflictRules,
+    Fault,
+    FaultKind,
+    PostgresFault,
+)
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.connection import DRIVER_ERRORS
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.rows import column_values, entity_from_row, stored_columns
 from acode_tui.storage.postgres.settle import Decision, RemoteRow, settle
-from acode_tui.storage.postgres.types import Connection
 
 CONFLICT_NAMESPACE = uuid.UUID("2c9c4f5e-4a53-5b0a-8f0e-6d1f3a8f5c71")
 """Conflict ids derive from the two versions, so a repeated delivery records a conflict once."""

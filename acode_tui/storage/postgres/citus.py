@@ -6,8 +6,7 @@ is a reference table, so a batch's head can be raised in the same transaction. O
 
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.postgres.identifiers import quoted_schema
-from acode_tui.storage.postgres.types import Connection
+from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
 
 _COLUMNS = {
     **{table.name: "id" if kind is EntityType.SESSION else "session_id" for kind, table in TABLES.items()},

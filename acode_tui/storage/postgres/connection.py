@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 import asyncpg
 
 from acode_tui.config.postgres_address import PostgresTarget
+from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.errors import as_error, fault_of
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
-from acode_tui.storage.postgres.types import Connection
+from acode_tui.storage.postgres.identifiers import Connection
 
 APPLICATION_NAME = "acode-tui"
 OLDEST_SERVER = 14

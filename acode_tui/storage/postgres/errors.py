@@ -11,7 +11,7 @@ import asyncpg
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, MigrationError, SchemaMismatchError
 from acode_tui.domain.secrets.known import redact
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
+from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.migrate import PROVISION_HINT
 
 MAX_SENTENCE = 500

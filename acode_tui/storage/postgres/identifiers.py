@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from acode_tui.config.settings import SCHEMA_PATTERN
 from acode_tui.domain.errors import ConfigError
@@ -34,3 +35,12 @@ def is_uuid(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+if TYPE_CHECKING:
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+else:
+    Connection: TypeAlias = Any

@@ -13,8 +13,7 @@ from acode_tui.domain.errors import MigrationError, SchemaMismatchError
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations
 from acode_tui.storage.postgres.citus import distribute_tables
-from acode_tui.storage.postgres.identifiers import quoted_schema
-from acode_tui.storage.postgres.types import Connection
+from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
 
 PROVISION_HINT = "run the SQL that `acode-tui db schema --dialect postgres` prints as the database's owner"
 NEWER_HINT = "upgrade acode-tui on this machine; the team's database was left untouched"

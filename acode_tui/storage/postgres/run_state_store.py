@@ -22,11 +22,11 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.postgres import session_counts, session_pages
+from acode_tui.storage.postgres import session_pages
+from acode_tui.storage.postgres import session_pages as session_counts
 from acode_tui.storage.postgres.connection import ReadPool
-from acode_tui.storage.postgres.identifiers import is_uuid, quoted_schema
+from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_schema
 from acode_tui.storage.postgres.rows import entity_from_row, entity_values, select_list
-from acode_tui.storage.postgres.types import Connection
 from acode_tui.storage.session_filter import require_filter
 
 _DASHES = (8, 13, 18, 23)

@@ -3,21 +3,106 @@
 Every text is put together from fixed parts and numbered placeholders; values travel as parameters.
 """
 
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from acode_tui.domain.clock import parse_time
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.domain.synthetic_calls import SQL_NAMES
-from acode_tui.domain.times import parse_time
 from acode_tui.storage.cursors import Place, check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.postgres.identifiers import is_uuid
+from acode_tui.storage.postgres.identifiers import Connection, is_uuid
 from acode_tui.storage.postgres.rows import entity_values, select_list
-from acode_tui.storage.postgres.search import text_condition, word_patterns
-from acode_tui.storage.postgres.types import Connection
+from acode_tui.storage.session_filter import is_unspaced
+
+COUNTED = 10_000
+"""Index entries that are looked at for a count that nobody waits for."""
+
+
+def _is_narrowed(given: SessionFilter) -> bool:
+    """Whether more than states is asked for: then a count may have to look at every row."""
+    return bool(
+        given.user is not None
+        or given.workspace is not None
+        or given.since
+        or given.until
+        or (given.text is not None and given.text.strip())
+    )
+
+
+async def by_state(connection: Connection, schema: str, given: SessionFilter) -> dict[SessionState, int] | None:
+    """How many sessions fit of each state, the filter's own states aside; None where there are very many."""
+    if _is_narrowed(given):
+        return None
+    sql = f"SELECT state, count(*) FROM (SELECT state FROM {schema}.sessions LIMIT $1) AS few GROUP BY state"  # noqa: S608
+    found = {row["state"]: int(row["count"]) for row in await connection.fetch(sql, COUNTED + 1)}
+    return {state: found.get(state.value, 0) for state in SessionState} if sum(found.values()) <= COUNTED else None
+
+
+async def before(connection: Connection, schema: str, given: SessionFilter, cursor: str) -> int | None:
+    """How many sessions stand before the page that is read after a cursor. Raises ValidationError for a bad cursor."""
+    place = decode_cursor(cursor, given.sort)
+    if _is_narrowed(given) or given.states:
+        return None
+    stamp = "created_at" if given.sort == "created" else "updated_at"
+    values: list[object] = [COUNTED + 1, parse_time(place.stamp), place.id]
+    where = f"({stamp}, id) >= ($2, $3::uuid)"
+    if given.sort == "state":
+        earlier = [state.value for state in STATE_ORDER[: STATE_ORDER.index(SessionState(place.state))]]
+        values += [place.state, earlier]
+        where = f"(state = $4 AND {where} OR state = ANY($5::text[]))"
+    sql = f"SELECT count(*) FROM (SELECT FROM {schema}.sessions WHERE {where} LIMIT $1) AS counted"  # noqa: S608
+    counted = int(await connection.fetchval(sql, *values))
+    return counted if counted <= COUNTED else None
+
+
+_WORD = re.compile(r"[^\W_]+")
+_START = "(^|[^[:alnum:]])"
+_END = "($|[^[:alnum:]])"
+
+FIELDS = {
+    "session_tasks": "title",
+    "steps": "name",
+    "tool_calls": "tool_name",
+    "artifacts": "name",
+}
+"""The searched column of each table below a session."""
+
+
+def word_patterns(text: str) -> list[str]:
+    """A POSIX pattern for each word that a person typed; none if there is no word in it."""
+    patterns = []
+    for word in _WORD.findall(_folded(text)):
+        end = _END if len(word) == 1 and word.isascii() else ""
+        start = "" if is_unspaced(word) else _START
+        patterns.append(f"{start}{word}{end}")
+    return patterns
+
+
+def text_condition(schema: str, patterns: list[str], parameter: Callable[[object], str]) -> str:
+    """The condition on a session ``s``. ``parameter`` takes a value and answers its placeholder."""
+    placeholders = [parameter(pattern) for pattern in patterns]
+
+    def matches(column: str) -> str:
+        folded = f"regexp_replace(normalize(lower({column}), NFD), '[\\u0300-\\u036f]', '', 'g')"
+        return " AND ".join(f"{folded} ~ {placeholder}" for placeholder in placeholders)
+
+    below = (
+        f"EXISTS (SELECT FROM {schema}.{table} AS f WHERE f.session_id = s.id AND {matches(f'f.{column}')})"
+        for table, column in FIELDS.items()
+    )
+    return f"(({matches('s.task_description')}) OR {' OR '.join(below)})"
+
+
+def _folded(text: str) -> str:
+    decomposed = unicodedata.normalize("NFD", text.lower())
+    return "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
+
 
 COUNT_CAP = 10_000
 """Beyond this many, a page is reported without a total."""

@@ -14,7 +14,17 @@ import asyncpg
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
-from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, ConflictRules, Head, PullPage, TargetFacts
+from acode_tui.storage.delivery_protocol import (
+    ApplyReply,
+    ApplyRow,
+    ConflictRules,
+    Fault,
+    FaultKind,
+    Head,
+    PostgresFault,
+    PullPage,
+    TargetFacts,
+)
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.postgres import migrate
 from acode_tui.storage.postgres.apply_batch import deliver
@@ -22,10 +32,9 @@ from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.connection import DRIVER_ERRORS, STATEMENT_CACHE, connect, deadline
 from acode_tui.storage.postgres.errors import fault_of
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.identifiers import quoted_schema
-from acode_tui.storage.postgres.probing import facts_of
-from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page
+from acode_tui.storage.postgres.read_back import MAX_PAGE_BYTES, pull_page
+from acode_tui.storage.postgres.schema_check import facts_of
 
 _POOLED = ("26000", "42P05")
 """A prepared statement is unknown, or known already: a pooler gave this transaction another backend."""

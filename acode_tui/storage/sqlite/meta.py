@@ -3,8 +3,9 @@
 import sqlite3
 from datetime import datetime
 
-from acode_tui.domain.clock import MonotonicClock
-from acode_tui.domain.times import format_time, parse_time
+import msgspec
+
+from acode_tui.domain.clock import MonotonicClock, format_time, parse_time
 
 WORKSPACE_ID = "workspace_id"
 CLOCK = "clock_last"
@@ -36,3 +37,24 @@ def read_clock(connection: sqlite3.Connection, clock: MonotonicClock) -> datetim
 def store_clock(connection: sqlite3.Connection, clock: MonotonicClock) -> None:
     """Keep the clock's last stamp, in the transaction that handed it out."""
     store(connection, CLOCK, format_time(clock.last))
+
+
+_KEY = "sync_mark"
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """The last central number whose rows are here, and the incarnation that gave it out."""
+
+    change_seq: int
+    incarnation: str
+
+
+def read_mark(connection: sqlite3.Connection) -> Mark | None:
+    """The mark; None before the first sync."""
+    stored = read(connection, _KEY)
+    return None if stored is None else msgspec.json.decode(stored, type=Mark)
+
+
+def store_mark(connection: sqlite3.Connection, mark: Mark) -> None:
+    """Move the mark, in the transaction that wrote the rows up to it."""
+    store(connection, _KEY, msgspec.json.encode(mark).decode())

@@ -10,14 +10,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
 
-from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.clock import WallClock, format_time, system_clock
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError, TransactionError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.times import format_time
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations, due, newest
 from acode_tui.storage.sqlite.errors import translate
-from acode_tui.storage.sqlite.locks import locked
+from acode_tui.storage.sqlite.files.locks import locked
 
 HISTORY = """
 CREATE TABLE IF NOT EXISTS schema_migrations (

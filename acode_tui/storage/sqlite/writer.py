@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
@@ -25,10 +26,60 @@ import msgspec
 
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
+from acode_tui.logs import get_logger
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.checkpoints import Checkpoints
-from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection
+from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection, open_checkpointer
 from acode_tui.storage.sqlite.errors import translate
+
+log = get_logger("acode_tui.storage.sqlite")
+
+
+class Checkpoints:
+    """Of one file. One runs at a time, and nobody waits for it; the connection is opened for the first."""
+
+    def __init__(self, path: Path, *, timeout_seconds: float = 30.0) -> None:
+        self._path = path
+        self._timeout_seconds = timeout_seconds
+        self._connection: FunctionConnection | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._running is not None and not self._running.done()
+
+    def begin(self) -> None:
+        """Have one run, unless one does."""
+        if not self.is_running:
+            self._running = asyncio.create_task(self._run(), name="acode-checkpoint")
+
+    async def settled(self) -> None:
+        """Wait until none runs."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def close(self) -> None:
+        """Let the one that runs end, and close the connection: before the writer's, which folds what is left."""
+        await self.settled()
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _run(self) -> None:
+        try:
+            if self._connection is None:
+                self._connection = await open_checkpointer(self._path, timeout_seconds=self._timeout_seconds)
+            await self._connection.run(_checkpoint)
+        except sqlite3.Error as error:
+            # Everything is on disk already, in the WAL; the next one tries again, and a write tells of a full disk.
+            log.warning("checkpoint.failed", database="sqlite", reason=str(translate(error, "the WAL stays as it is")))
+        except AcodeError as error:
+            log.warning("checkpoint.failed", database="sqlite", reason=str(error))
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Waits for nobody, and may leave what a reader still needs."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]

@@ -15,8 +15,8 @@ from textual.widgets import Static
 from acode_tui.ingest import ImportProgress, ImportReport
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import IMPORT
+from acode_tui.tui.jobs import ProgressLine
 from acode_tui.tui.messages import TranscriptsFound
-from acode_tui.tui.progress import ProgressLine
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.style.times import counted, number, size, span

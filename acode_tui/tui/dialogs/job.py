@@ -15,11 +15,9 @@ from textual.widgets import Static
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import JOB, RESULT, STOPPABLE
-from acode_tui.tui.faults import told_fault
-from acode_tui.tui.jobs import JobRun
-from acode_tui.tui.progress import ProgressLine
+from acode_tui.tui.jobs import JobRun, ProgressLine
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import styled
+from acode_tui.tui.style.text import styled, told_fault
 from acode_tui.tui.widgets.keybar import KeyBar
 
 LOOK_EVERY = 0.1

@@ -9,23 +9,20 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 
-from acode_tui.domain.naming import session_name
+from acode_tui.domain.display import session_name
 from acode_tui.tui.bindings import MAIN
-from acode_tui.tui.doors import Doors
+from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.browsing import BrowsingScreen
 from acode_tui.tui.main.header import HeaderLine
 from acode_tui.tui.main.overview import read_again, read_overview
 from acode_tui.tui.main.pane import Pane
-from acode_tui.tui.main.panes import SchemaPane
+from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
 from acode_tui.tui.style.times import number, size
 from acode_tui.tui.terminal import capture_mouse
-from acode_tui.tui.widgets.conflicts_pane import ConflictsPane
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import keys
-from acode_tui.tui.widgets.outbox_pane import OutboxPane
-from acode_tui.tui.widgets.retries_pane import RetriesPane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +31,61 @@ if TYPE_CHECKING:
     from acode_tui.storage.ports import SessionPage
     from acode_tui.tui.ports import DashboardWorkspace
     from acode_tui.tui.transcript_import import Survey
+
+
+class Doors(LiveScreen[None]):
+    """What needs the workspace does not open before it is there."""
+
+    def action_retries(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.records.retries import RetriesScreen
+
+            self.app.push_screen(RetriesScreen())
+
+    def action_conflicts(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.records.conflicts import ConflictsScreen
+
+            self.app.push_screen(ConflictsScreen())
+
+    def action_log(self) -> None:
+        from acode_tui.tui.tools.log import LogScreen
+
+        self.app.push_screen(LogScreen(self.dashboard.root / ".agent" / "logs" / "acode-tui.log"))
+
+    def action_health(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.tools.health import HealthScreen
+
+            self.app.push_screen(HealthScreen())
+
+    def action_settings(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.tools.settings import SettingsScreen
+
+            self.app.push_screen(SettingsScreen())
+
+    def action_migrate(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.dialogs.migrate import MigrateScreen
+
+            self.app.push_screen(MigrateScreen())
+
+    def action_backup(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.dialogs.backup import BackupScreen
+
+            self.app.push_screen(BackupScreen())
+
+    def action_import(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.dialogs.import_ import ImportScreen
+
+            self.app.push_screen(ImportScreen(), self._imported)
+
+    def _imported(self, wrote: bool | None) -> None:
+        if wrote:
+            self.refresh_now()
 
 
 class MainScreen(BrowsingScreen, Doors):

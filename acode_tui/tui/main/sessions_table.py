@@ -6,16 +6,15 @@ from typing import Any, ClassVar
 
 from textual.binding import BindingType
 
+from acode_tui.domain.clock import parse_time
+from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import SessionSummary
-from acode_tui.domain.naming import session_name
-from acode_tui.domain.times import parse_time
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
 from acode_tui.tui.state import Source
 from acode_tui.tui.style.palette import ROW_SYNC, SESSION, Mark
 from acode_tui.tui.style.times import ago, number, short_duration, short_number
-from acode_tui.tui.widgets.columns import PADDING
-from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
+from acode_tui.tui.widgets.keyed_table import PADDING, Column, KeyedTable, Row
 
 _TASK = Column("task", "task")
 _ORDERED = (

@@ -5,7 +5,9 @@ import re
 import msgspec
 from textual.content import Content
 
-from acode_tui.tui.style.text import pretty_json
+from acode_tui.sync.ports import SyncStatus
+from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
+from acode_tui.tui.style.text import pretty_json, styled
 from acode_tui.tui.style.times import number
 
 MAX_PAYLOAD_CHARS = 20_000
@@ -53,3 +55,14 @@ def payload_told(payload: msgspec.Raw) -> Content:
         return Content(text)
     more = f"\n… {number(len(text) - MAX_PAYLOAD_CHARS)} more characters"
     return Content.assemble(text[:MAX_PAYLOAD_CHARS], (more, "$text-warning"))
+
+
+def standing_told(sync: SyncStatus) -> Content | None:
+    """State, reason and what to do about it; None where there is nothing to say."""
+    if not sync.reason:
+        return None
+    mark = SYNC[sync.state]
+    hint = f"; {sync.hint}" if sync.hint else ""
+    return Content.assemble(
+        (mark.label, f"bold {CONTENT_STYLE[mark.role]}"), "  ", styled(sync.reason), styled(hint, "$foreground-muted")
+    )

@@ -16,14 +16,12 @@ from textual.widgets import Static
 from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
 from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.bindings import RETRIES
-from acode_tui.tui.records.record_text import entity_told, payload_told, refusal_told
+from acode_tui.tui.records.record_text import entity_told, payload_told, refusal_told, standing_told
 from acode_tui.tui.records.screen import PAGE_ROWS, RecordsScreen
-from acode_tui.tui.standing import standing_told
 from acode_tui.tui.style.text import block, styled
 from acode_tui.tui.style.times import countdown, counted, due_in, number, span, stamp
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
-from acode_tui.tui.widgets.notice import Notice
-from acode_tui.tui.widgets.title import TitleLine
+from acode_tui.tui.widgets.notice import Notice, TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace

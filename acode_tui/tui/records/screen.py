@@ -5,6 +5,7 @@ are; a page whose last row is gone gives way to the one before it.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Generic, Protocol, TypeVar
 
@@ -16,16 +17,61 @@ from textual.widget import Widget
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.states import EntityType
-from acode_tui.tui.faults import told_fault
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import styled
-from acode_tui.tui.turning import Turning
+from acode_tui.tui.style.text import styled, told_fault
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable, Row
-from acode_tui.tui.widgets.notice import Notice
-from acode_tui.tui.widgets.scrolling import TextPanel
-from acode_tui.tui.widgets.title import TitleLine
+from acode_tui.tui.widgets.notice import Notice, TextPanel, TitleLine
+
+Item = TypeVar("Item")
+
+
+@dataclass(slots=True)
+class Turning(Generic[Item]):
+    """The way from the front to the page that is shown: the last row of each page before it."""
+
+    size: int
+    way: list[Item | None] = field(default_factory=lambda: [None])
+    last: Item | None = None
+    """The last row of the page that is shown, where another page follows."""
+
+    @property
+    def here(self) -> Item | None:
+        """The row that the page goes on behind; None at the front."""
+        return self.way[-1]
+
+    @property
+    def number(self) -> int:
+        return len(self.way)
+
+    def restart(self) -> None:
+        self.way, self.last = [None], None
+
+    def turn(self, direction: int) -> bool:
+        """Step to the next page (1) or to the one before (-1); False where there is none."""
+        if direction > 0 and self.last is not None:
+            self.way.append(self.last)
+        elif direction < 0 and len(self.way) > 1:
+            self.way.pop()
+        else:
+            return False
+        self.last = None
+        return True
+
+    def take(self, found: Sequence[Item]) -> Sequence[Item]:
+        """The page's rows, of one more than fit; the surplus one tells that another page follows."""
+        page = found[: self.size]
+        self.last = page[-1] if len(found) > self.size else None
+        return page
+
+    def told(self, total: int) -> str:
+        """Where this is, for the list's frame; nothing where one page holds all."""
+        if self.number == 1 and self.last is None:
+            return ""
+        count = max(-(-total // self.size), self.number + (self.last is not None))
+        return f"page {self.number} of {count:,}   [ ] other pages"
+
 
 PAGE_ROWS = 200
 
@@ -40,10 +86,10 @@ class Recorded(Protocol):
     def entity_id(self) -> str: ...
 
 
-Item = TypeVar("Item", bound=Recorded)
+RecordItem = TypeVar("RecordItem", bound=Recorded)
 
 
-class RecordsScreen(LiveScreen[None], Generic[Item]):
+class RecordsScreen(LiveScreen[None], Generic[RecordItem]):
     """A subclass reads ``PAGE_ROWS + 1`` items behind ``pages.here`` and hands them to ``show_page``."""
 
     CSS_PATH = style_path("screens.tcss")
@@ -60,8 +106,8 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.items: dict[str, Item] = {}
-        self.pages: Turning[Item] = Turning(PAGE_ROWS)
+        self.items: dict[str, RecordItem] = {}
+        self.pages: Turning[RecordItem] = Turning(PAGE_ROWS)
         self._turned = False
         self._described = ""
         self.told: dict[str, str] = {}
@@ -74,19 +120,19 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
         """A new table for the items."""
         raise NotImplementedError
 
-    def key(self, item: Item) -> str:
+    def key(self, item: RecordItem) -> str:
         """What is the item's alone."""
         raise NotImplementedError
 
-    def tell(self, item: Item) -> str:
+    def tell(self, item: RecordItem) -> str:
         """What the item is about."""
         raise NotImplementedError
 
-    def row(self, item: Item, now: datetime) -> Row:
+    def row(self, item: RecordItem, now: datetime) -> Row:
         """The item's line in the list."""
         raise NotImplementedError
 
-    def detail(self, item: Item, width: int) -> Content:
+    def detail(self, item: RecordItem, width: int) -> Content:
         """All of the item, for so many columns."""
         raise NotImplementedError
 
@@ -114,7 +160,7 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
 
     # What is shown
 
-    def show_page(self, found: Sequence[Item], *, after: Item | None, total: int) -> bool:
+    def show_page(self, found: Sequence[RecordItem], *, after: RecordItem | None, total: int) -> bool:
         """Show what was read behind ``after``, one of ``total``; False if that is not what is asked for any more."""
         if after is not self.pages.here:
             return False
@@ -170,7 +216,7 @@ class RecordsScreen(LiveScreen[None], Generic[Item]):
             panel.say(self.detail(item, max(panel.content_size.width, 40)), home=before != self._described)
 
     @property
-    def under_cursor(self) -> Item | None:
+    def under_cursor(self) -> RecordItem | None:
         return self.items.get(self.query_one(KeyedTable).cursor_key or "")
 
     # Keys

@@ -14,15 +14,13 @@ from textual.widgets import Input
 from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
-from acode_tui.tui.faults import told_fault
-from acode_tui.tui.finding import Found, find
-from acode_tui.tui.run.document import PART_LINES, Document, coloured, line_numbers, open_document
+from acode_tui.tui.run.document import PART_LINES, Document, Found, coloured, find, line_numbers, open_document
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.text import line, styled, told_fault
 from acode_tui.tui.style.times import counted, number, size
 from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.notice import TitleLine
 from acode_tui.tui.widgets.text_view import Flow, TextView, flow
-from acode_tui.tui.widgets.title import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader

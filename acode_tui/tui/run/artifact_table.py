@@ -7,7 +7,7 @@ from textual.binding import BindingType
 
 from acode_tui.domain.entities import Artifact
 from acode_tui.tui.bindings import OPENING
-from acode_tui.tui.nodes import short_path
+from acode_tui.tui.run.tree import short_path
 from acode_tui.tui.style.palette import ARTIFACT_GLYPH
 from acode_tui.tui.style.times import size
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row

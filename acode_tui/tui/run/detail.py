@@ -7,8 +7,8 @@ from typing import Any
 from textual.content import Content
 
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
-from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.run.artifact_table import spaced
+from acode_tui.tui.run.tree import Node, tool_call_count
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
 from acode_tui.tui.style.text import block, pretty_json, styled
 from acode_tui.tui.style.times import clock, counted, date, duration, number, size, stamp

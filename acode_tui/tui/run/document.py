@@ -4,17 +4,98 @@ Pure, and meant for a worker thread: it may take long for long texts, but in sma
 turns. A long text comes in parts, of which only the one that is looked at is coloured. Every line was cleaned before.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 from textual.content import Content
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.states import ArtifactType
-from acode_tui.tui import hunks
 from acode_tui.tui.style.times import number
+
+Role = Literal["file", "hunk", "added", "removed", "same"]
+
+_HEADER = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
+_FILE = ("+++", "---", "diff ", "index ")
+
+
+class Place(NamedTuple):
+    """The numbers that come next in the old and in the new text, and how many lines of each the hunk still has."""
+
+    old: int = 0
+    new: int = 0
+    old_left: int = 0
+    new_left: int = 0
+
+
+OUTSIDE = Place()
+"""Where no hunk is."""
+
+
+class DiffLine(NamedTuple):
+    """One line; a number is None where the line is not in that text, or where nobody knows."""
+
+    role: Role
+    old: int | None = None
+    new: int | None = None
+
+
+def walk(lines: Iterable[str], place: Place = OUTSIDE) -> tuple[list[DiffLine], Place]:
+    """Each line of a stretch of a diff that begins at ``place``, and where the stretch ends."""
+    told: list[DiffLine] = []
+    old, new, old_left, new_left = place
+    for line in lines:
+        first = line[:1]
+        if line.startswith("@@"):
+            old, new, old_left, new_left = _opened(line)
+            told.append(DiffLine("hunk"))
+        elif not (old_left or new_left) or line.startswith("diff --git "):
+            old_left = new_left = 0
+            told.append(DiffLine(_role(line)))
+        elif first == "+" and new_left:
+            told.append(DiffLine("added", None, new))
+            new, new_left = new + 1, new_left - 1
+        elif first == "-" and old_left:
+            told.append(DiffLine("removed", old))
+            old, old_left = old + 1, old_left - 1
+        elif first in ("", " ") and old_left and new_left:
+            told.append(DiffLine("same", old, new))
+            old, new, old_left, new_left = old + 1, new + 1, old_left - 1, new_left - 1
+        elif first == "\\":
+            told.append(DiffLine("same"))
+        else:
+            # More than the header said, or something else: from here on the numbers are anybody's guess.
+            old_left = new_left = 0
+            told.append(DiffLine(_role(line)))
+    return told, Place(old, new, old_left, new_left)
+
+
+def labels(lines: Iterable[DiffLine], width: int) -> list[str]:
+    """Both numbers of each line, in columns of ``width``."""
+    return [f"{_number(line.old):>{width}} {_number(line.new):>{width}}" for line in lines]
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _opened(header: str) -> Place:
+    """The place that a hunk begins at; one whose header names none has no numbers."""
+    found = _HEADER.match(header)
+    if found is None:
+        return OUTSIDE
+    old, old_count, new, new_count = (int(part) if part is not None else 1 for part in found.groups())
+    return Place(old, new, old_count, new_count)
+
+
+def _role(line: str) -> Role:
+    if line.startswith(_FILE):
+        return "file"
+    return "added" if line.startswith("+") else "removed" if line.startswith("-") else "same"
+
 
 PART_LINES = 2_000
 PART_CHARS = 200_000
@@ -22,7 +103,7 @@ MAX_JSON_CHARS = 1_000_000
 MAX_COLOURED_LINE = 2_000
 HEX_BYTES = 512
 _SNIFF = 8_192
-_STYLES: dict[hunks.Role, str] = {
+_STYLES: dict[Role, str] = {
     "file": "bold $foreground-muted",
     "hunk": "$text-accent",
     "added": "$text-success on $added-ground",
@@ -42,7 +123,7 @@ class Part:
     text: str
     first: int = 1
     continued: bool = False
-    place: hunks.Place = hunks.OUTSIDE
+    place: Place = OUTSIDE
 
     @property
     def lines(self) -> list[str]:
@@ -96,7 +177,7 @@ def coloured(document: Document, part: int) -> list[Content]:
     stretch = document.parts[part]
     text = clean(stretch.text, keep_newlines=True)
     if document.kind == "diff":
-        roles = hunks.walk(stretch.lines, stretch.place)[0]
+        roles = walk(stretch.lines, stretch.place)[0]
         return [_styled(line, _STYLES[each.role]) for line, each in zip(text.split("\n"), roles, strict=True)]
     plain = [Content(line) for line in text.split("\n")]
     if document.kind == "binary" or not document.language or _has_long_line(text):
@@ -118,9 +199,9 @@ def line_numbers(document: Document, part: int) -> list[str]:
     if document.kind == "binary" or document.is_empty:
         return []
     if document.kind == "diff":
-        told = hunks.walk(stretch.lines, stretch.place)[0]
+        told = walk(stretch.lines, stretch.place)[0]
         highest = max((number or 0 for line in told for number in (line.old, line.new)), default=0)
-        return hunks.labels(told, len(str(highest))) if highest else []
+        return labels(told, len(str(highest))) if highest else []
     last = stretch.first + stretch.text.count("\n")
     width = len(str(last))
     numbers = [f"{number:>{width}}" for number in range(stretch.first, last + 1)]
@@ -203,10 +284,10 @@ def _cut(lines: Iterator[str]) -> Iterator[Part]:
 
 def _placed(parts: tuple[Part, ...]) -> Iterator[Part]:
     """The parts of a diff, each with the place that it begins at."""
-    place = hunks.OUTSIDE
+    place = OUTSIDE
     for part in parts:
         yield replace(part, place=place)
-        place = hunks.walk(part.lines, place)[1]
+        place = walk(part.lines, place)[1]
 
 
 def _pieces(line: str) -> list[str]:
@@ -234,3 +315,52 @@ def _hex(content: bytes) -> str:
     if len(content) > HEX_BYTES:
         rows += ["", f"{number(len(content) - HEX_BYTES)} more bytes; `acode-tui artifact save` writes them to a file"]
     return "\n".join(rows) or "(no bytes)"
+
+
+MAX_PLACES = 20_000
+
+FoundAt = tuple[int, int]
+"""A part and a line in it, both from 0."""
+
+
+@dataclass(slots=True)
+class Found:
+    """The lines that hold a text in letters of either case. ``at`` is the one looked at, None before the first."""
+
+    needle: str
+    places: list[FoundAt]
+    at: int | None = None
+
+    def step(self, direction: int, here: FoundAt) -> FoundAt | None:
+        """The next place in a direction, around the ends; at first the next one from ``here``."""
+        if not self.places:
+            return None
+        if self.at is None:
+            later = next((index for index, place in enumerate(self.places) if place >= here), 0)
+            self.at = later if direction > 0 else (later - 1) % len(self.places)
+        else:
+            self.at = (self.at + direction) % len(self.places)
+        return self.places[self.at]
+
+    @property
+    def place(self) -> FoundAt | None:
+        """Where one is."""
+        return self.places[self.at] if self.at is not None else None
+
+    @property
+    def told(self) -> str:
+        """``3 of 17``."""
+        many = f"{len(self.places):,}" + ("+" if len(self.places) == MAX_PLACES else "")
+        return f"{(self.at or 0) + 1:,} of {many}" if self.places else "none"
+
+
+def find(document: Document, needle: str) -> Found:
+    """Every line that holds the text, as it is shown. Meant for a worker thread."""
+    wanted = needle.casefold()
+    places = [
+        (part, line)
+        for part, stretch in enumerate(document.parts)
+        for line, shown in enumerate(clean(stretch.text, keep_newlines=True).split("\n"))
+        if wanted in shown.casefold()
+    ]
+    return Found(needle, places[:MAX_PLACES])

@@ -14,25 +14,22 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Tree
 
+from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
 from acode_tui.domain.errors import AcodeError
-from acode_tui.domain.naming import session_name
 from acode_tui.tui.bindings import SESSION as KEYS
-from acode_tui.tui.faults import told_fault
 from acode_tui.tui.live_screen import LiveScreen
-from acode_tui.tui.nodes import Node, tool_call_count
 from acode_tui.tui.run.artifact_table import ArtifactTable
 from acode_tui.tui.run.detail import about, describe, timeline, title_of
 from acode_tui.tui.run.run_view import RunView, SessionWalk, Side
-from acode_tui.tui.run.tree import RunTree, foldable
+from acode_tui.tui.run.tree import Node, RunTree, foldable, tool_call_count
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.text import line, styled, told_fault
 from acode_tui.tui.style.times import counted, duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable
-from acode_tui.tui.widgets.scrolling import TextPanel
-from acode_tui.tui.widgets.title import TitleLine
+from acode_tui.tui.widgets.notice import TextPanel, TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace

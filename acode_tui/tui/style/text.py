@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.content import Content
 
 from acode_tui.domain.display import clean, fit
+from acode_tui.domain.errors import AcodeError
 
 MAX_LINE_CHARS = 2_000
 """What one line shows at most; a longer one ends in an ellipsis."""
@@ -50,3 +51,11 @@ def pretty_json(value: Any) -> str:
         return clean(value, keep_newlines=True)
     encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return clean(encoded.decode(), keep_newlines=True)
+
+
+def told_fault(error: AcodeError) -> list[Content]:
+    """A fault, a line a part."""
+    said = [Content.assemble(("✗ ", "$text-error"), block(error.message, "$text-error", max_chars=1_000))]
+    if error.hint:
+        said += [Content(""), block(error.hint, "$foreground", max_chars=1_000)]
+    return [*said, Content(""), styled(error.code, "$foreground-muted")]

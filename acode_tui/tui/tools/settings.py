@@ -2,8 +2,11 @@
 narrows them to those whose key, value or purpose holds every word.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from os import environ as process_environment
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
@@ -13,28 +16,123 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from acode_tui.config import Origin
+from acode_tui.config import LoadedSettings, Origin, keys, load, user_config_path, workspace_config_path
+from acode_tui.config.edit import set_value, unset_value
 from acode_tui.config.keys import Key
+from acode_tui.config.load import check_file_value, read_text
 from acode_tui.domain.errors import AcodeError, ConfigError
-from acode_tui.tui import preferences
+from acode_tui.domain.secrets.known import redact
+from acode_tui.files import make_private_folder, replacing
 from acode_tui.tui.bindings import SETTINGS
 from acode_tui.tui.dialogs.confirm import Confirm
-from acode_tui.tui.faults import told_fault
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.sessions_lines import SearchLine
 from acode_tui.tui.messages import LineClosed, Searched
-from acode_tui.tui.preferences import ORIGINS, Place, Preference
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.text import line, styled, told_fault
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
-from acode_tui.tui.widgets.notice import Notice, keys
-from acode_tui.tui.widgets.scrolling import TextPanel
-from acode_tui.tui.widgets.title import TitleLine
+from acode_tui.tui.widgets.notice import Notice, TextPanel, TitleLine
+from acode_tui.tui.widgets.notice import keys as keys_line
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
+
+
+Place = Literal["workspace", "user"]
+ORIGINS: dict[Origin, str] = {
+    Origin.DEFAULT: "default",
+    Origin.USER: "your file",
+    Origin.WORKSPACE: "this workspace",
+    Origin.ENV: "environment",
+    Origin.FLAG: "option",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One setting. ``shown`` is its value as TOML with secrets hidden; ``text`` is what an edit begins with."""
+
+    key: keys.Key
+    value: Any
+    origin: Origin
+
+    @property
+    def shown(self) -> str:
+        return redact(keys.format_value(self.value)) or "-"
+
+    @property
+    def text(self) -> str:
+        """The other value of a switch; of anything else the present one."""
+        if isinstance(self.value, bool):
+            return keys.format_value(not self.value)
+        return self.value if isinstance(self.value, str) else keys.format_value(self.value)
+
+    def may_be_set_in(self, place: Place) -> bool:
+        """Whether a file may set it: a stronger place says nothing of a weaker one."""
+        return self.origin is not Origin.DEFAULT and (place == "user" or self.origin is not Origin.USER)
+
+    def holds(self, text: str) -> bool:
+        """Whether every word of ``text`` is in the key, in what is shown of the value, or in what it is for."""
+        told = f"{self.key.name}\n{self.shown}\n{self.key.doc}".casefold()
+        return all(word in told for word in text.casefold().split())
+
+    @property
+    def overridden(self) -> str:
+        """What holds this value whatever a file says; empty if a file may change it."""
+        if self.origin is Origin.ENV:
+            return self.key.variable
+        return "an option of this command" if self.origin is Origin.FLAG else ""
+
+
+def read(root: Path, environ: Mapping[str, str] = process_environment) -> list[Preference]:
+    """Every setting in the order of the documentation. Raises ConfigError."""
+    loaded: LoadedSettings = load(root, environ=environ)
+    return [Preference(key, loaded.values[name], loaded.origins[name]) for name, key in keys.table().items()]
+
+
+def check(key: keys.Key, text: str) -> Any:
+    """The value that was typed. Raises ConfigError, which names what is allowed."""
+    return check_file_value(key, keys.parse(key, text))
+
+
+def place_path(root: Path, place: Place, environ: Mapping[str, str] = process_environment) -> Path:
+    """The file that a place stands for."""
+    return workspace_config_path(root) if place == "workspace" else user_config_path(environ)
+
+
+def put(
+    root: Path, key: keys.Key, value: object, place: Place, environ: Mapping[str, str] = process_environment
+) -> Path:
+    """Write one value that was checked, if all settings together are allowed then. Answers the file.
+
+    Raises ConfigError and OSError; the file is as it was then.
+    """
+    path = place_path(root, place, environ)
+    return _write(root, path, set_value(read_text(path), key, value), environ)
+
+
+def drop(root: Path, key: keys.Key, place: Place, environ: Mapping[str, str] = process_environment) -> bool:
+    """Take one value out of a file, so that the next weaker place counts; False where the file does not set it.
+
+    Raises ConfigError and OSError; the file is as it was then.
+    """
+    path = place_path(root, place, environ)
+    before = read_text(path)
+    after = unset_value(before, key)
+    if after == before:
+        return False
+    _write(root, path, after, environ)
+    return True
+
+
+def _write(root: Path, path: Path, text: str, environ: Mapping[str, str]) -> Path:
+    load(root, environ=environ, drafts={path: text})
+    make_private_folder(path.parent)
+    with replacing(path.resolve()) as file:
+        file.write(text.encode())
+    return path
 
 
 class SettingTable(KeyedTable):
@@ -83,7 +181,7 @@ class SettingsScreen(LiveScreen[None]):
         self._retitle()
 
     def _retitle(self) -> None:
-        path = str(preferences.place_path(self.dashboard.root, self._place))
+        path = str(place_path(self.dashboard.root, self._place))
         shown = path.removeprefix(f"{self.dashboard.root}/")
         whose = "this workspace" if self._place == "workspace" else "all your workspaces"
         self.query_one(TitleLine).say(f"changes are for {whose}", styled(line(shown, 60), "$foreground-muted"))
@@ -95,7 +193,7 @@ class SettingsScreen(LiveScreen[None]):
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         root = self.dashboard.root
-        self.post_message(self.SettingsRead(await self.dashboard.in_thread(preferences.read, root)))
+        self.post_message(self.SettingsRead(await self.dashboard.in_thread(read, root)))
 
     @on(SettingsRead)
     def _read(self, event: SettingsRead) -> None:
@@ -121,7 +219,7 @@ class SettingsScreen(LiveScreen[None]):
             told = (
                 f"None of the {len(self._settings)} has “{line(self._text.strip(), 40)}” in its key, value or purpose."
             )
-            notice.say("No setting fits", told, keys(("esc", "shows all of them again")))
+            notice.say("No setting fits", told, keys_line(("esc", "shows all of them again")))
         many = f"{len(fitting)} of {len(self._settings)} settings" if self._text.strip() else ""
         self.query_one("#list").border_subtitle = many
         self._describe()
@@ -208,7 +306,7 @@ class SettingsScreen(LiveScreen[None]):
         if setting is None:
             return None
         try:
-            value = preferences.check(setting.key, text)
+            value = check(setting.key, text)
         except ConfigError as error:
             self._say(f"✗ {error.message}" + (f"; {error.hint}" if error.hint else ""), "$text-error")
             return None
@@ -229,7 +327,7 @@ class SettingsScreen(LiveScreen[None]):
 
         async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
             try:
-                return await self.dashboard.in_thread(preferences.put, root, setting.key, value, place)
+                return await self.dashboard.in_thread(put, root, setting.key, value, place)
             except ConfigError as error:
                 # A value may be fine alone and not beside another; that is said where it was typed.
                 self.post_message(self.Refused(error, typed))
@@ -286,7 +384,7 @@ class SettingsScreen(LiveScreen[None]):
         root = self.dashboard.root
 
         async def unset(workspace: "DashboardWorkspace", run: JobRun) -> object:
-            gone = await self.dashboard.in_thread(preferences.drop, root, key, place)
+            gone = await self.dashboard.in_thread(drop, root, key, place)
             said = "taken out of" if gone else "is not set in"
             whose = "this workspace's file" if place == "workspace" else "your file"
             self.dashboard.notify(f"{said} {whose}", title=key.name, markup=False)

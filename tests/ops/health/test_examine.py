@@ -8,11 +8,10 @@ import pytest
 from acode_tui.config import Settings
 from acode_tui.config.settings import HealthSettings
 from acode_tui.domain.errors import IntegrityError
-from acode_tui.ops.health.examine import examine
-from acode_tui.ops.health.report import Finding, HealthStatus
+from acode_tui.ops.health.report import Finding, HealthStatus, examine
 from acode_tui.ops.health.target import TargetLook
 from acode_tui.ops.health.watch import KEPT_SECONDS, QUICK_CHECK_KEPT_SECONDS, HealthWatch
-from acode_tui.storage.sqlite import vitals
+from acode_tui.storage.sqlite.files import inspect as vitals
 from acode_tui.workspace import open_workspace
 from tests.conftest import PLAIN_SETTINGS
 

@@ -16,7 +16,7 @@ from acode_tui.ops.health import rules
 from acode_tui.ops.health.report import Finding, HealthStatus, worst
 from acode_tui.ops.health.target import TargetLook
 from acode_tui.storage.ports import ConflictCounts, OutboxStats, SchemaStatus
-from acode_tui.storage.sqlite.vitals import Pulse, QueueFacts
+from acode_tui.storage.sqlite.files.inspect import Pulse, QueueFacts
 from tests.clocks import NOON
 
 LIMITS = HealthSettings()

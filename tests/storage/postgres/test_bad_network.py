@@ -8,7 +8,7 @@ import pytest
 
 from acode_tui.domain.entities import Entity, SessionTask
 from acode_tui.domain.states import WorkState
-from acode_tui.storage.postgres.fault import FaultKind, PostgresFault
+from acode_tui.storage.delivery_protocol import FaultKind, PostgresFault
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict
 from acode_tui.sync.classify import Verdict, classify

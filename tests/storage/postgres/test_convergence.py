@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.entities import Session
-from acode_tui.domain.keys import idempotency_key
+from acode_tui.domain.ids import idempotency_key
 from acode_tui.storage.delivery_protocol import ApplyRow, Head
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict

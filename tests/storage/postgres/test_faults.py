@@ -15,10 +15,9 @@ import pytest
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.known import Secret
-from acode_tui.storage.delivery_protocol import Head
+from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault
 from acode_tui.storage.postgres import connection as connections
 from acode_tui.storage.postgres.errors import MAX_SENTENCE, fault_of
-from acode_tui.storage.postgres.fault import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from acode_tui.sync import conflict

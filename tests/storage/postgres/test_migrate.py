@@ -13,11 +13,10 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.storage.delivery_protocol import Head
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import make_migration
-from acode_tui.storage.postgres.identifiers import quoted_role, quoted_schema
+from acode_tui.storage.postgres.identifiers import Connection, quoted_role, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema, migrate, schema_version, target_version
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.storage.postgres.types import Connection
 from acode_tui.sync import conflict
 from tests.pg import Database
 from tests.storage.postgres.conftest import WORKSPACE, target_of

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.delivery_protocol import Head
-from acode_tui.storage.postgres.pull import page_end
+from acode_tui.storage.postgres.read_back import page_end
 from acode_tui.storage.postgres.sync_target import SyncTarget
 from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE
 from tests.storage.runs import edited, make_run, plain, records, session_of

@@ -27,8 +27,7 @@ from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.errors import opening_fault, require_content
 from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.storage.sqlite.files.check import check_file
-from acode_tui.storage.sqlite.files.inspect import look, undone
-from acode_tui.storage.sqlite.vitals import FileVitals
+from acode_tui.storage.sqlite.files.inspect import FileVitals, look, undone
 from acode_tui.workspace import migration_plan, open_workspace
 from tests.clocks import NOON
 from tests.storage.sqlite.parts import foreign

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from acode_tui.config import IdentitySettings, PersistenceSettings, Settings, SqliteSettings
-from acode_tui.config.root import find_root
+from acode_tui.config.workspace_root import find_root
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, SchemaMismatchError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import connection

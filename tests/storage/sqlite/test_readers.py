@@ -14,7 +14,7 @@ from acode_tui.storage.sqlite.connection import WAL_BYTES
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.workspace import Workspace, open_workspace
 from tests.storage.sqlite.parts import Parts, foreign, open_parts
-from tests.storage.sqlite.runs import make_run
+from tests.storage.sqlite.runs.runs import make_run
 
 
 @pytest.mark.ac("AC-007")

@@ -11,7 +11,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.connection import TimedConnection
 from tests.storage.sqlite.parts import Parts, foreign, open_parts, rows
-from tests.storage.sqlite.runs import make_run
+from tests.storage.sqlite.runs.runs import make_run
 
 CONTRACT = {
     "sessions": "id task_description state created_at updated_at metadata? user_id? workspace_id sync_version",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, ValidationError
-from acode_tui.storage.sqlite import checkpoints
+from acode_tui.storage.sqlite import writer as checkpoints
 from acode_tui.storage.sqlite.writer import CHECKPOINT_CHANGES
 from tests.clocks import TurnedClock
 from tests.storage.sqlite.faults import inject

@@ -15,9 +15,9 @@ from typing import Literal
 
 import msgspec
 
+from acode_tui.domain.clock import parse_time
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, TransactionError
-from acode_tui.domain.times import parse_time
-from acode_tui.storage.sqlite.locks import locked
+from acode_tui.storage.sqlite.files.locks import locked
 
 FORMAT_VERSION = 1
 LOCK_SECONDS = 60.0

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from acode_tui.domain.clock import format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, TransactionError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.times import format_time
 from acode_tui.files import PRIVATE_FILE, make_private_folder
 from acode_tui.storage.migrations.runner import newest
 from acode_tui.storage.sqlite import meta

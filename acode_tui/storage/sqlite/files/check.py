@@ -14,7 +14,7 @@ from acode_tui.storage.sqlite.errors import require_content
 from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, read_schema, schema_of
 from acode_tui.storage.sqlite.files.inspect import look, undone
 from acode_tui.storage.sqlite.migrate import plan, read_applied
-from acode_tui.storage.sqlite.search import FTS_TABLES
+from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
 
 Look = Callable[[sqlite3.Connection], Check]
 

@@ -10,7 +10,7 @@ from acode_tui.domain.errors import IntegrityError
 from acode_tui.storage.migrations.runner import Migration, newest, packaged, version_key
 from acode_tui.storage.sqlite.errors import WAYS_OUT
 from acode_tui.storage.sqlite.migrate import HISTORY, read_applied, statements
-from acode_tui.storage.sqlite.search import FTS_TABLES
+from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
 
 _OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
 _SHADOW = ("_data", "_idx", "_docsize", "_config")

@@ -16,15 +16,14 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.checkpoints import Checkpoints
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
 from acode_tui.storage.sqlite.errors import translated
-from acode_tui.storage.sqlite.mark import Mark, read_mark, store_mark
+from acode_tui.storage.sqlite.meta import Mark, read_mark, store_mark
 from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
-from acode_tui.storage.sqlite.writer import Writer
+from acode_tui.storage.sqlite.writer import Checkpoints, Writer
 
 _PARTS = ("", "-wal", "-shm", "-journal")
 _TIMEOUT_SECONDS = 600.0

@@ -20,7 +20,7 @@ from acode_tui.storage.sqlite.files.expected_schema import require_tables
 from acode_tui.storage.sqlite.files.inspect import look
 from acode_tui.storage.sqlite.files.locks import finish_replacement, holders, share_if_known
 from acode_tui.storage.sqlite.migrate import plan
-from acode_tui.storage.sqlite.search import FTS_TABLES
+from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
 
 BYTES_A_SECOND = 20_000_000
 """What even a slow disk manages; measured are five times as many and more."""

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from acode_tui.domain.canonical import canonical_digest
+from acode_tui.domain.codec import canonical_digest
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import RowChecksums

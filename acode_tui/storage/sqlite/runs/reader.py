@@ -20,10 +20,10 @@ from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.session_filter import require_filter
-from acode_tui.storage.sqlite import session_counts
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs import rows
 from acode_tui.storage.sqlite.runs.row_writes import require
+from acode_tui.storage.sqlite.sessions import pages as session_counts
 from acode_tui.storage.sqlite.sessions import pages as session_pages
 
 _EVENTS = (

@@ -11,15 +11,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from acode_tui.domain.clock import TICK
+from acode_tui.domain.clock import TICK, format_time
+from acode_tui.domain.codec import plain_scalar
 from acode_tui.domain.entities import Entity, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import NotFoundError, ValidationError
-from acode_tui.domain.plain import plain_scalar
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType, Operation
-from acode_tui.domain.text import is_storable
-from acode_tui.domain.times import format_time
-from acode_tui.domain.validation import require_id, require_json
+from acode_tui.domain.validation import is_storable, require_id, require_json
 from acode_tui.storage.sqlite.runs import rows
 
 E = TypeVar("E", bound=Entity)

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import msgspec
 
+from acode_tui.domain.clock import format_time
+from acode_tui.domain.codec import plain_scalar
 from acode_tui.domain.entities import Entity
-from acode_tui.domain.plain import plain_scalar
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType
-from acode_tui.domain.times import format_time
 
 Row = tuple[Any, ...]
 

@@ -14,7 +14,6 @@ from acode_tui.domain import transitions
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, Json, Session, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.graph_validation import validate_graph
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import (
     ArtifactType,
@@ -32,6 +31,7 @@ from acode_tui.domain.validation import (
     require_metadata,
     require_reason,
     require_text,
+    validate_graph,
 )
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite.readers import Readers

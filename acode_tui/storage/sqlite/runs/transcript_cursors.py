@@ -6,11 +6,10 @@ from itertools import islice
 
 import msgspec
 
-from acode_tui.domain.times import format_time, parse_time
+from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.storage.ports import SaveResult, TranscriptFile
-from acode_tui.storage.sqlite.prepared import PreparedRun, prepare_run
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.runs.save_graph import save_runs
+from acode_tui.storage.sqlite.runs.save_graph import PreparedRun, prepare_run, save_runs
 from acode_tui.storage.sqlite.writer import Writer
 
 _COLUMNS = ", ".join(TranscriptFile.__struct_fields__)

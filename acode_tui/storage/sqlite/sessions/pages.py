@@ -4,16 +4,119 @@ Which rows stand on a page is the business of ``session_ranges`` and, where a te
 """
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
-from acode_tui.domain.states import SessionState
+from acode_tui.domain.entities import SessionSummary
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.synthetic_calls import SQL_NAMES
 from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite.session_counts import by_state
-from acode_tui.storage.sqlite.sessions.ranges import Place, Range, count_rows, filtered, span_of, spans_by_state
+from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite.sessions.ranges import (
+    FIRST,
+    LAST,
+    Place,
+    Range,
+    count_rows,
+    filtered,
+    span_of,
+    spans_by_state,
+)
 from acode_tui.storage.sqlite.sessions.search import TextSearch
-from acode_tui.storage.sqlite.summaries import read_summaries
+
+COUNTED_PLACES = 200_000
+"""Index entries that are looked at for a place in the list, from either end of it: some 40 ms."""
+
+
+def by_state(connection: sqlite3.Connection, given: SessionFilter) -> dict[SessionState, int] | None:
+    """How many sessions fit of each state, the filter's own states aside; None where no counter knows."""
+    if given.user is not None or given.workspace is not None or given.since or given.until:
+        return None
+    if given.text is not None and given.text.strip():
+        return None
+    totals = dict(connection.execute("SELECT state, sessions FROM session_totals"))
+    return {state: totals.get(str(state), 0) for state in SessionState}
+
+
+def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) -> int | None:
+    """How many sessions stand before the page that is read after a cursor. Raises ValidationError for a bad cursor."""
+    totals = by_state(connection, given)
+    if totals is None:
+        return None
+    states = [state for state in SessionState if not given.states or state in given.states]
+    place = decode_cursor(cursor, given.sort)
+    at = (place.stamp, place.id)
+    if given.sort == "created" and given.states:
+        return None  # its index does not begin with the state
+    if given.sort == "state":
+        # The states before that of the place are counted already; its own is one range of an index.
+        own = SessionState(place.state)
+        earlier = [state for state, _ in spans_by_state(given, before=cursor) if state is not own]
+        skipped, states, of = sum(totals[state] for state in earlier), [own], totals[own]
+    else:
+        skipped, of = 0, sum(totals[state] for state in states)
+    index = "sessions_by_creation" if given.sort == "created" else "sessions_by_state"
+    stamp = "created_at" if given.sort == "created" else "updated_at"
+    asked: list[SessionState | None] = [None] if given.sort == "created" else list(states)
+
+    def entries(upper: Place, lower: Place) -> int | None:
+        branch = f"""
+            SELECT 1 FROM sessions INDEXED BY {index}
+            WHERE {"" if asked == [None] else "state = ? AND"} ({stamp}, id) < (?, ?) AND ({stamp}, id) >= (?, ?)
+        """  # noqa: S608
+        values: list[str | int] = []
+        for state in asked:
+            values += [*(() if state is None else (str(state),)), *upper, *lower]
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM ({' UNION ALL '.join([branch] * len(asked))}) LIMIT ?)"  # noqa: S608
+        counted = int(connection.execute(sql, (*values, COUNTED_PLACES + 1)).fetchone()[0])
+        return counted if counted <= COUNTED_PLACES else None
+
+    if (above := entries(FIRST, at)) is not None:
+        return skipped + above
+    below = entries(at, LAST)
+    return None if below is None else skipped + of - below
+
+
+# Every count is a range of an index that covers it.
+_SUMMARIES = f"""
+SELECT
+    {rows.quoted([c.name for c in TABLES[EntityType.SESSION].columns], "s.")},
+    (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id),
+    (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')),
+    (SELECT count(*) FROM tool_calls AS c
+     WHERE c.session_id = s.id AND c.tool_name NOT IN ({SQL_NAMES})),
+    (SELECT count(*) FROM artifacts AS a WHERE a.session_id = s.id),
+    CASE
+        WHEN (SELECT max(o.failed_at IS NOT NULL) FROM outbox AS o INDEXED BY outbox_refused
+              WHERE o.session_id = s.id AND o.processed_at IS NULL AND o.attempts > 0) THEN 'failed'
+        WHEN EXISTS (SELECT 1 FROM outbox AS o INDEXED BY outbox_refused
+                     WHERE o.session_id = s.id AND o.processed_at IS NULL AND o.attempts > 0) THEN 'retrying'
+        WHEN EXISTS (SELECT 1 FROM outbox AS o INDEXED BY outbox_lane
+                     WHERE o.session_id = s.id AND o.processed_at IS NULL) THEN 'pending'
+        WHEN s.sync_version > 0 THEN 'synced'
+        ELSE 'local'
+    END
+FROM json_each(?) AS given JOIN sessions AS s ON s.id = given.value
+"""  # noqa: S608
+
+_WIDTH = len(TABLES[EntityType.SESSION].columns)
+_load = rows.loader(
+    EntityType.SESSION, SessionSummary, "task_count", "tasks_done", "tool_call_count", "artifact_count", "sync"
+)
+
+
+def read_summaries(connection: sqlite3.Connection, ids: Sequence[str]) -> list[SessionSummary]:
+    """The sessions with these ids, in the order given."""
+    given = msgspec.json.encode(ids).decode()
+    found: dict[str, SessionSummary] = {}
+    for row in connection.execute(_SUMMARIES, (given,)):
+        summary: SessionSummary = _load(row, *row[_WIDTH:])
+        found[summary.id] = summary
+    return [found[each] for each in ids if each in found]
+
 
 COUNTED_ENTRIES = 5_000
 """A total that no counter knows is given where it takes looking at no more index entries than this."""

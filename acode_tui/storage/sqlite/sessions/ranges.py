@@ -13,8 +13,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import STATE_ORDER, SessionState
-from acode_tui.domain.times import format_time
 from acode_tui.storage.cursors import decode_cursor
 from acode_tui.storage.ports import SessionFilter
 

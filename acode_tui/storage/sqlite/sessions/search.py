@@ -12,17 +12,98 @@ A word of a script that is written without spaces is asked of no index, since it
 word: every text is looked at for it.
 """
 
+import re
 import sqlite3
+import unicodedata
 from collections.abc import Sequence
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import msgspec
 
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.storage.sqlite.search import FTS_TABLES, expression_of, words
+from acode_tui.storage.session_filter import is_unspaced
 from acode_tui.storage.sqlite.sessions.ranges import Place, Range, conditions, count_rows, span_of, walk
-from acode_tui.storage.sqlite.text_probe import TextProbe
-from acode_tui.storage.unspaced import is_unspaced
+
+_WORD = re.compile(r"[^\W_]+")
+
+FTS_TABLES: dict[str, str] = {
+    "sessions_fts": "sessions",
+    "session_tasks_fts": "session_tasks",
+    "steps_fts": "steps",
+    "tool_calls_fts": "tool_calls",
+    "artifacts_fts": "artifacts",
+}
+"""Each full-text index and the table it reads."""
+
+
+def words(text: str) -> list[str]:
+    """The words that a person typed, with accents put together: some keyboards and file systems take them apart."""
+    return _WORD.findall(unicodedata.normalize("NFC", text))
+
+
+def expression_of(found: list[str]) -> str:
+    """The MATCH expression for the words that a person typed.
+
+    Every word is quoted, so nothing in it is FTS5 syntax. A single ASCII letter matches only as a whole word:
+    as a prefix it would fit nearly everything and help nobody.
+    """
+    return " ".join(f'"{word}"' if len(word) == 1 and word.isascii() else f'"{word}"*' for word in found)
+
+
+TOKENIZER = "unicode61 remove_diacritics 2"
+_FIRST_LOOK = 3
+
+
+class TextProbe:
+    """Answers for one MATCH expression, made of ``words``. A context manager: it holds a database in memory."""
+
+    def __init__(self, words: Sequence[str], expression: str) -> None:
+        self._expression = expression
+        # Of plain texts only those that contain every word can fit, and that is cheap to see.
+        needed = [word.lower() for word in words]
+        self._needed = needed if all(word.isascii() for word in needed) else []
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.execute(
+            f"CREATE VIRTUAL TABLE probe USING fts5 (text, content = '', tokenize = '{TOKENIZER}')"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def owners(self, texts: Sequence[tuple[str, str]]) -> set[str]:
+        """Of ``(owner, text)`` pairs, the owners with a text that fits."""
+        likely: dict[str, list[str]] = {}
+        for owner, text in texts:
+            if self._likely(text):
+                likely.setdefault(owner, []).append(text)
+        # Most owners that fit do so by one of their first likely texts, and need not have the rest looked at.
+        found = self._ask([(owner, text) for owner, own in likely.items() for text in own[:_FIRST_LOOK]])
+        rest = [(owner, text) for owner, own in likely.items() if owner not in found for text in own[_FIRST_LOOK:]]
+        return found | self._ask(rest) if rest else found
+
+    def _ask(self, texts: Sequence[tuple[str, str]]) -> set[str]:
+        if not texts:
+            return set()
+        self._connection.execute("BEGIN")
+        self._connection.executemany(
+            "INSERT INTO probe (rowid, text) VALUES (?, ?)", ((row, text) for row, (_, text) in enumerate(texts))
+        )
+        found = self._connection.execute("SELECT rowid FROM probe WHERE probe MATCH ?", (self._expression,)).fetchall()
+        self._connection.execute("ROLLBACK")
+        return {texts[row][0] for (row,) in found}
+
+    def _likely(self, text: str) -> bool:
+        if not text.isascii():
+            return True
+        lowered = text.lower()
+        return all(word in lowered for word in self._needed)
+
 
 MATCH_CAP = 16_000
 """Matches that are sorted outright: about where looking them up costs as much as walking to a page does."""

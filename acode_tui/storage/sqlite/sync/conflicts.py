@@ -6,12 +6,11 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
 from acode_tui.domain.codec import decode_payload
 from acode_tui.domain.errors import AmbiguousIdError, ConflictError, NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.ports import Conflict, ConflictCounts
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs import row_writes as writes

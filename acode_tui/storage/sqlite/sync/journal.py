@@ -11,14 +11,13 @@ from datetime import datetime
 
 import msgspec
 
-from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import SyncError
-from acode_tui.domain.times import format_time, parse_time
 from acode_tui.storage.delivery_protocol import ApplyReply
 from acode_tui.storage.ports import ConflictCounts, OutboxStats
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.mark import Mark, read_mark, store_mark
+from acode_tui.storage.sqlite.meta import Mark, read_mark, store_mark
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.sync import adopt as adoption
 from acode_tui.storage.sqlite.sync import claim as delivery

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.domain.errors import SyncError
-from acode_tui.domain.times import format_time, parse_time
-from acode_tui.processes import is_alive
+from acode_tui.files import is_alive
 
 SECONDS = 20.0
 """How long a lease outlives its last heartbeat: a standby takes over within 30 s of a holder's death."""

@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.secrets.known import redact
 from acode_tui.domain.states import EntityType, Operation
-from acode_tui.domain.text import escape
-from acode_tui.domain.times import format_time, parse_time
-from acode_tui.domain.validation import require_order
+from acode_tui.domain.validation import escape, require_order
 from acode_tui.storage.ports import OutboxRecord, OutboxStats, OutboxStatus
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs import row_writes as writes

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
-from acode_tui.domain.times import format_time
+from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.meta import read_mark
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.runs import rows
 from acode_tui.storage.sqlite.runs.reader import read_graph
@@ -161,3 +162,37 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
         connection.execute(_EMPTY_LANE, (session_id,))
         connection.executemany(_FILL_LANE, [(*record[:6], oldest, *record[7:]) for record in lane])
     return made
+
+
+_DELIVERED = "SELECT count(*) FROM {table} WHERE sync_version > 0"
+# Events and artifacts have no version: they are delivered once none of their records waits, if their session is.
+_DELIVERED_FOLLOWERS = """
+SELECT count(*) FROM {table} AS t JOIN sessions AS s ON s.id = t.session_id WHERE s.sync_version > 0 AND NOT EXISTS (
+    SELECT 1 FROM outbox WHERE processed_at IS NULL
+    AND idempotency_key >= '{kind}:' || t.id || ':' AND idempotency_key < '{kind}:' || t.id || ':~')
+"""
+
+
+class LocalShares(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows by kind, those of them that were delivered, and the last number of the central order that was seen here."""
+
+    workspace_id: str
+    total: dict[EntityType, int]
+    delivered: dict[EntityType, int]
+    change_seq: int
+
+
+def read_shares(connection: sqlite3.Connection) -> LocalShares:
+    """As of now."""
+    total, delivered = {}, {}
+    for kind, table in TABLES.items():
+        total[kind] = int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
+        form = _DELIVERED if table.mutable else _DELIVERED_FOLLOWERS
+        delivered[kind] = int(connection.execute(form.format(table=table.name, kind=kind.value)).fetchone()[0])
+    mark = read_mark(connection)
+    return LocalShares(
+        workspace_id=meta.read(connection, meta.WORKSPACE_ID) or "",
+        total=total,
+        delivered=delivered,
+        change_seq=0 if mark is None else mark.change_seq,
+    )

@@ -1,0 +1,132 @@
+"""A file that grows: nothing that was said is said otherwise later, and the end is the same as if read at once."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acode_tui.domain.codec import encode_payload
+from acode_tui.domain.entities import Artifact, SessionEvent
+from acode_tui.domain.states import SessionState
+from acode_tui.ingest.format import Parsed
+from acode_tui.ingest.timeline import Checkpoint
+from tests.ingest.builders import Claude, Codex, Transcript, read, stamp, story
+
+
+def codex_story() -> Codex:
+    found = Codex()
+    found.event("task_started", turn_id="t1")
+    found.prompt("Go " * 600)
+    found.line("turn_context", model="gpt-a")
+    found.calls("c1")
+    found.event("user_message", message="steer")
+    found.output("c1", "x")
+    found.says("One")
+    found.event("task_complete", turn_id="t1")
+    found.prompt("More")
+    found.calls("c2")
+    found.event("turn_aborted", reason="interrupted")
+    found.prompt("Again")
+    found.line("turn_context", model="gpt-b")
+    found.calls("c3")
+    found.output("c3", '{"output":"x","metadata":{"exit_code":1}}')
+    found.says("Two")
+    return found
+
+
+def claude_story() -> Claude:
+    found = story()
+    found.user("A long prompt " * 200)
+    found.calls("m6", "c6", "EnterPlanMode")
+    found.result("c6")
+    found.calls("m7", "c7", "ExitPlanMode")
+    found.result("c7", "yes")
+    found.calls("m8", "c8", "Task", {"prompt": "look"})
+    found.says("m9", "", isApiErrorMessage=True, model="<synthetic>")
+    found.user("Try again")
+    found.says("m10", "part one")
+    found.says("m10", "part two")
+    return found
+
+
+def confused(found: Transcript, stamps: list[float]) -> Transcript:
+    """The same lines with other times: standing still, or running back and forth."""
+    for index, line in enumerate(found.lines):
+        record = json.loads(line)
+        record["timestamp"] = stamp(stamps[index % len(stamps)])
+        found.lines[index] = json.dumps(record).encode()
+    return found
+
+
+STORIES: list[Transcript] = [
+    claude_story(),
+    codex_story(),
+    confused(claude_story(), [7]),
+    confused(claude_story(), [50, 3, 40, 41, 2]),
+    confused(codex_story(), [7, 7, 1]),
+]
+
+
+def rows(parsed: Parsed) -> dict[str, bytes]:
+    return {entity.id: encode_payload(entity) for graph in parsed.graphs for entity in graph.entities()}
+
+
+def fixed_rows(parsed: Parsed) -> dict[str, bytes]:
+    """The rows that storage never rewrites."""
+    return {
+        entity.id: encode_payload(entity)
+        for graph in parsed.graphs
+        for entity in graph.entities()
+        if isinstance(entity, (SessionEvent, Artifact))
+    }
+
+
+@given(st.sampled_from(STORIES), st.data())
+def test_reading_on_never_contradicts_what_was_read_before(transcript: Transcript, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(transcript.lines)), max_size=6)) | {len(transcript.lines)})
+    kind = "codex" if isinstance(transcript, Codex) else "claude-code"
+    stored: dict[str, bytes] = {}
+    checkpoints: tuple[Checkpoint, ...] = ()
+    for cut in cuts:
+        fresh = data.draw(st.booleans())
+        parsed = read(transcript.lines[:cut], fresh=fresh, checkpoints=checkpoints, format=kind)
+        checkpoints = parsed.checkpoints
+        fixed = fixed_rows(parsed)
+        for entity_id, row in fixed.items():
+            assert stored.get(entity_id, row) == row
+        assert stored.keys() <= fixed.keys()
+        stored.update(fixed)
+    at_once = read(transcript.lines, fresh=fresh, format=kind)
+    grown, whole = rows(parsed), rows(at_once)
+    # Besides the ends that were read on the way, the run is the same as if it had been read at once.
+    events = {event.id for graph in parsed.graphs for event in graph.events}
+    assert grown.keys() - whole.keys() <= events
+    session_ids = {graph.id for graph in parsed.graphs}
+    same = (grown.keys() & whole.keys()) - session_ids
+    assert {found: grown[found] for found in same} == {found: whole[found] for found in same}
+    assert whole.keys() - grown.keys() <= {event.id for graph in at_once.graphs for event in graph.events}
+
+
+@given(st.sampled_from(STORIES), st.data())
+def test_events_stay_a_whole_chain_however_often_the_file_was_read(transcript: Transcript, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(transcript.lines)), max_size=6)) | {len(transcript.lines)})
+    kind = "codex" if isinstance(transcript, Codex) else "claude-code"
+    checkpoints: tuple[Checkpoint, ...] = ()
+    for cut in cuts:
+        parsed = read(transcript.lines[:cut], fresh=False, checkpoints=checkpoints, format=kind)
+        checkpoints = parsed.checkpoints
+        for graph in parsed.graphs:
+            if graph.events:
+                assert graph.events[-1].to_state is graph.state
+            state = SessionState.CREATED
+            for event in sorted(graph.events, key=lambda event: event.timestamp):
+                assert event.from_state is state
+                state = event.to_state
+
+
+def test_reading_the_same_lines_again_gives_the_same_rows() -> None:
+    for transcript in STORIES:
+        first = read(transcript)
+        again = read(transcript, checkpoints=first.checkpoints)
+        assert rows(first) == rows(again)
+        assert first.checkpoints == again.checkpoints

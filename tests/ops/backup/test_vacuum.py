@@ -1,0 +1,172 @@
+"""Giving space back: smaller, whole, still searchable, and without anybody's write failing."""
+
+import asyncio
+import hashlib
+import shutil
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from acode_tui.config import Settings
+from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError, TransactionError
+from acode_tui.ops.backup.vacuum import Vacuumed, vacuum_file
+from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.sqlite.files import vacuum
+from acode_tui.storage.sqlite.files.check import check_file
+from acode_tui.workspace import open_workspace
+from tests.storage.sqlite.parts import contents, foreign
+from tests.storage.sqlite.runs.runs import make_run
+
+
+@pytest.fixture
+async def database(tmp_path: Path, plain_settings: Settings) -> Path:
+    """A closed workspace with gaps in its file."""
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        for number in range(20):
+            await workspace.store.save(make_run(number, calls=4))
+        path = workspace.database_path
+    with foreign(path) as connection:
+        connection.execute("CREATE TABLE gap (filler)")
+        connection.executemany("INSERT INTO gap VALUES (?)", [("x" * 3000,) for _ in range(200)])
+        connection.execute("DROP TABLE gap")
+    return path
+
+
+async def pack(path: Path, **more: object) -> Vacuumed:
+    return await vacuum_file(path, timeout_seconds=5, **more)  # type: ignore[arg-type]
+
+
+async def test_the_file_is_smaller_and_holds_what_it_held(
+    database: Path, tmp_path: Path, plain_settings: Settings
+) -> None:
+    before, size = contents(database), database.stat().st_size
+    told: list[str] = []
+    done = await pack(database, told=told.append)
+    assert done.before_bytes == size
+    assert done.after_bytes == database.stat().st_size < size - 500_000
+    assert contents(database) == before
+    assert all(each.ok for each in check_file(database, deep=True, seconds=5, check=lambda: None))
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    assert "rewriting the file" in told
+    assert {each.name for each in database.parent.iterdir()} >= {"workspace.db"}
+    assert not list(database.parent.glob("etilqs_*"))
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        found = await workspace.store.list(SessionFilter(text="validation"))
+        assert found.total == 20
+
+
+async def test_a_dry_run_says_how_much_and_touches_nothing(database: Path) -> None:
+    before = hashlib.sha256(database.read_bytes()).hexdigest()
+    planned = await pack(database, dry_run=True)
+    assert planned.dry_run
+    assert planned.after_bytes < planned.before_bytes == database.stat().st_size
+    assert hashlib.sha256(database.read_bytes()).hexdigest() == before
+
+
+async def test_writers_beside_it_wait_and_none_of_them_fails(
+    database: Path, tmp_path: Path, plain_settings: Settings
+) -> None:
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        packing = asyncio.create_task(pack(database))
+        written = 0
+        while not packing.done():
+            await workspace.store.create_session(f"beside {written}")
+            written += 1
+        done = await packing
+        assert written > 0
+        # Without the WAL, which holds as much as was written meanwhile.
+        assert database.stat().st_size < done.before_bytes
+        assert (await workspace.store.list()).total == 20 + written
+        assert all(each.ok for each in await workspace.check())
+
+
+async def test_search_indexes_that_lost_their_rows_are_built_anew(
+    database: Path, tmp_path: Path, plain_settings: Settings
+) -> None:
+    with foreign(database) as connection:
+        connection.execute("INSERT INTO sessions_fts (sessions_fts) VALUES ('delete-all')")
+    await pack(database)
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        assert (await workspace.store.list(SessionFilter(text="validation"))).total == 20
+
+
+async def test_without_room_nothing_is_begun(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage, before = shutil.disk_usage(database.parent), database.read_bytes()
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=100_000))
+    with pytest.raises(TransactionError, match="not enough free space") as refused:
+        await pack(database)
+    assert "nothing was changed" in refused.value.hint
+    assert database.read_bytes() == before
+
+
+async def test_a_large_file_that_others_have_open_is_refused(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vacuum, "holders", lambda database: [4711])
+    await pack(database)
+    monkeypatch.setattr(vacuum, "BYTES_A_SECOND", 1000)
+    with pytest.raises(TransactionError, match=r"pid 4711.*might wait for longer than 5 s"):
+        await pack(database)
+
+
+async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, size = contents(database), database.stat().st_size
+    rewriting = threading.Event()
+
+    def stalling(
+        path: Path, *, timeout_seconds: float, go_on: vacuum.GoOn, told: vacuum.Told, has_lived: bool
+    ) -> vacuum.Room:
+        """Comes to a halt in the middle of the rewrite, until it is broken off."""
+        doing = ""
+
+        def tell(what: str) -> None:
+            nonlocal doing
+            doing = what
+
+        def wait() -> None:
+            while doing == "rewriting the file":
+                rewriting.set()
+                go_on()
+
+        return vacuum.vacuum(path, timeout_seconds=timeout_seconds, go_on=wait, told=tell)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(vacuum, "_LOOK_OPCODES", 100)
+        patched.setattr("acode_tui.ops.backup.vacuum.vacuum", stalling)
+        packing = asyncio.create_task(pack(database))
+        await asyncio.to_thread(rewriting.wait, 20)
+        packing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await packing
+    assert contents(database) == before
+    assert database.stat().st_size <= size
+    await pack(database)
+
+
+async def test_other_files_are_refused_untouched(database: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseConnectionError, match="no database"):
+        await pack(tmp_path / "missing" / "workspace.db")
+    assert not (tmp_path / "missing").exists()
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    with pytest.raises(DatabaseConnectionError, match="it is empty"):
+        await pack(empty)
+    assert empty.stat().st_size == 0
+    other = tmp_path / "other.db"
+    with foreign(other) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    with pytest.raises(SchemaMismatchError, match="another program"):
+        await pack(other)
+    garbage = tmp_path / "garbage.db"
+    garbage.write_bytes(b"no database\n" * 1000)
+    before = garbage.read_bytes()
+    with pytest.raises(IntegrityError, match="ACODE-DB-007"):
+        await pack(garbage)
+    assert garbage.read_bytes() == before
+
+
+async def test_scratch_files_of_a_killed_vacuum_go_with_the_next(database: Path) -> None:
+    left = database.with_name("etilqs_5e68e909ab28f52")
+    left.touch()
+    await pack(database)
+    assert not left.exists()

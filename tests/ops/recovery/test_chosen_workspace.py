@@ -1,0 +1,51 @@
+"""Which of the server's workspaces is recovered."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, RecoveryError
+from acode_tui.ops.recovery.recover import chosen
+from acode_tui.storage.ports import TeamWorkspace
+
+LAPTOP, DESKTOP = "0190d6a1-0000-7000-8000-000000000001", "0190d6a2-0000-7000-8000-000000000002"
+
+
+def known(*ids: str) -> list[TeamWorkspace]:
+    seen = datetime(2026, 1, 5, 18, 23, tzinfo=UTC)
+    return [TeamWorkspace(id=each, user="ada", host="laptop", last_seen_at=seen, sessions=7) for each in ids]
+
+
+def choose(*ids: str, named: str | None = None, in_file: str | None = None, remembered: tuple[str, ...] = ()) -> str:
+    return chosen(known(*ids), named=named, in_file=in_file, remembered=remembered).id
+
+
+def test_what_is_named_goes_before_what_the_file_says_and_that_before_what_is_remembered() -> None:
+    both = (LAPTOP, DESKTOP)
+    assert choose(*both, named="0190D6A2", in_file=LAPTOP, remembered=(LAPTOP,)) == DESKTOP
+    assert choose(*both, in_file=DESKTOP, remembered=(LAPTOP,)) == DESKTOP
+    assert choose(*both, remembered=("never sent", LAPTOP, DESKTOP)) == LAPTOP
+    assert choose(LAPTOP) == LAPTOP
+
+
+def test_a_file_that_says_whose_it_is_is_not_replaced_by_another_workspace() -> None:
+    with pytest.raises(NotFoundError, match=r"does not know this file's workspace.*was here before"):
+        choose(LAPTOP, in_file=DESKTOP, remembered=(DESKTOP, LAPTOP))
+
+
+def test_where_nothing_decides_those_there_are_are_named() -> None:
+    with pytest.raises(RecoveryError, match="ada on laptop, 7 sessions, seen 2026-01-05 18:23 UTC") as told:
+        choose(LAPTOP, DESKTOP)
+    assert LAPTOP in str(told.value)
+    assert DESKTOP in str(told.value)
+    with pytest.raises(RecoveryError, match="nothing was ever sent"):
+        choose()
+
+
+def test_a_beginning_has_to_be_one_workspaces() -> None:
+    with pytest.raises(AmbiguousIdError):
+        choose(LAPTOP, DESKTOP, named="0190d6a")
+    with pytest.raises(NotFoundError):
+        choose(LAPTOP, named="ffff")
+    with pytest.raises(NotFoundError):
+        choose(LAPTOP, named=" ")

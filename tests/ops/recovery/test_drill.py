@@ -1,0 +1,116 @@
+"""The drill says whether a restore and a recovery would work, by doing them somewhere else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acode_tui.config import Settings
+from acode_tui.domain.errors import DatabaseConnectionError
+from acode_tui.ops.recovery import rebuild
+from acode_tui.ops.recovery.drill import drill
+from tests.ops.recovery.test_disaster import acode, damage, edit_all, files_in
+from tests.ops.recovery.test_disaster import enabled as enabled
+from tests.ops.recovery.test_disaster import shop as shop
+from tests.pg import Database
+from tests.sync.conftest import URL
+from tests.sync.fake_time import FakeTime
+from tests.sync.workspaces import opened
+
+
+async def drilled(folder: Path, code: int) -> Any:
+    """The drill's answer; it leaves no file behind, and none changed."""
+    before = files_in(folder)
+    done = await acode(folder, "db", "drill", "--json")
+    assert done.exit_code == code, done.stderr
+    assert files_in(folder) == before
+    assert not list((folder / ".agent").glob(".drill*"))
+    return json.loads(done.stdout)
+
+
+def bad(tried: Any) -> list[tuple[str, str]]:
+    return [(each["name"], each["description"]) for each in tried["checks"] if not each["ok"]]
+
+
+async def test_both_ways_lead_back(shop: Path, time: FakeTime) -> None:
+    assert (await acode(shop, "db", "backup")).exit_code == 0
+    told = await drilled(shop, 0)
+    assert (told["ok"], told["backup"]["ok"], told["recovery"]["ok"]) == (True, True, True)
+    assert told["backup"]["counts"]["sessions"] == 4
+    assert told["backup"]["live"] == {"same": 4, "changed": 0, "onlyLive": 0, "onlyScratch": 0, "wrong": 0}
+    # The one that was never sent is not on the server.
+    assert told["recovery"]["counts"]["sessions"] == 3
+    assert told["recovery"]["live"] == {"same": 3, "changed": 0, "onlyLive": 1, "onlyScratch": 0, "wrong": 0}
+    async with opened(shop, time) as workspace:
+        await edit_all(workspace)
+    told = await drilled(shop, 0)
+    assert told["backup"]["live"] == {"same": 1, "changed": 3, "onlyLive": 0, "onlyScratch": 0, "wrong": 0}
+    shown = await acode(shop, "db", "drill")
+    assert "every way tried leads back" in shown.stdout
+
+
+async def test_without_a_backup_it_says_what_to_do(shop: Path) -> None:
+    told = await drilled(shop, 1)
+    assert bad(told["backup"]) == [("way back", "there is no backup yet; make one with `acode-tui db backup`")]
+    assert told["recovery"]["ok"]
+
+
+async def test_a_backup_that_rots_is_found(shop: Path) -> None:
+    await acode(shop, "db", "backup")
+    (path,) = (shop / ".agent" / "backups").glob("*.db")
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 0xFF
+    path.write_bytes(content)
+    told = await drilled(shop, 1)
+    assert "sha256" in bad(told["backup"])[0][1]
+
+
+async def test_a_damaged_workspace_is_no_reason_not_to_try(shop: Path) -> None:
+    await acode(shop, "db", "backup")
+    damage(shop)
+    told = await drilled(shop, 0)
+    assert (told["backup"]["live"], told["recovery"]["live"]) == (None, None)
+
+
+async def test_a_server_that_is_down_fails_the_drill(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await acode(shop, "db", "backup")
+    monkeypatch.setenv(URL, "postgresql://ada:secret-word@127.0.0.1:1/shop")
+    told = await drilled(shop, 1)
+    assert told["backup"]["ok"]
+    assert "ACODE-DB-001" in bad(told["recovery"])[0][1]
+    assert "secret-word" not in json.dumps(told)
+
+
+async def test_without_a_workspace_nothing_is_made(tmp_path: Path, plain_settings: Settings) -> None:
+    assert not (await drill(tmp_path, plain_settings)).ok
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_server_that_goes_away_meanwhile_leaves_nothing_to_go_on_with(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut_off(*_: object, **__: object) -> int:
+        raise DatabaseConnectionError("the server closed the connection", hint="look at the network")
+
+    await acode(shop, "db", "backup")
+    monkeypatch.setattr(rebuild, "fill", cut_off)
+    told = await drilled(shop, 1)
+    ((name, said),) = bad(told["recovery"])
+    assert name == "way back"
+    assert "the server closed the connection" in said
+    assert "run it again" not in said
+
+
+async def test_without_a_server_only_the_backup_is_tried(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await acode(shop, "db", "backup")
+    monkeypatch.setenv("ACODE_PERSISTENCE__POSTGRES__ENABLED", "false")
+    assert (await drilled(shop, 0))["recovery"] is None
+
+
+async def test_a_row_that_can_never_change_and_did_is_found(shop: Path, team: Database) -> None:
+    await acode(shop, "db", "backup")
+    await team.execute("UPDATE artifacts SET name = 'other' WHERE id = (SELECT id FROM artifacts ORDER BY id LIMIT 1)")
+    told = await drilled(shop, 1)
+    assert [name for name, _ in bad(told["recovery"])] == ["live file"]
+    assert told["recovery"]["live"]["wrong"] == 1
