@@ -6,7 +6,9 @@ Names are loaded when they are first used, so ``import acode_tui`` costs next to
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from acode_tui.version import VERSION
+
+__version__ = VERSION
 
 _PUBLIC = {
     "AcodeError": "acode_tui.domain.errors",

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from acode_tui import __version__, logs
+from acode_tui import logs
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, run_async
 from acode_tui.domain.errors import AcodeError
 from acode_tui.sync.ports import SyncState
+from acode_tui.version import VERSION
 
 if TYPE_CHECKING:
     from acode_tui.ops.health.metrics import Sample
@@ -92,7 +93,7 @@ async def take_sample(workspace: "Workspace") -> "Sample":
     facts = await workspace.database_facts()
     health = await workspace.health()
     return Sample(
-        version=__version__,
+        version=VERSION,
         now=workspace.wall(),
         pending=status.pending,
         oldest_pending_at=status.oldest_pending_at,

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from acode_tui import __version__
 from acode_tui.cli.faults import guarded
 from acode_tui.cli.invocation import Invocation
 from acode_tui.cli.output import examples
+from acode_tui.version import VERSION
 
 PROGRAM = "acode-tui"
 COMPLETE_VARIABLE = "_ACODE_TUI_COMPLETE"
@@ -123,7 +123,7 @@ class ProgramGroup(click.Group):
     "--serve-port", type=click.IntRange(0, 65535), metavar="PORT", help="With --serve: the port. Default: 8000; 0: any."
 )
 @click.option("--serve-public", is_flag=True, help="With --serve: allow a host that others reach, without a password.")
-@click.version_option(__version__, prog_name=PROGRAM)
+@click.version_option(VERSION, prog_name=PROGRAM)
 @click.pass_context
 def cli(
     context: click.Context,

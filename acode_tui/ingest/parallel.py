@@ -21,7 +21,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from acode_tui import __version__
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.validation import Limits
@@ -32,6 +31,7 @@ from acode_tui.ingest.registry import formats
 from acode_tui.ingest.usage import Claims
 from acode_tui.logs import get_logger
 from acode_tui.storage.ports import TranscriptFile
+from acode_tui.version import VERSION
 
 GROUP_FILES = 50
 GROUP_BYTES = 2 * 1024 * 1024
@@ -137,7 +137,7 @@ class Ordered(msgspec.Struct, array_like=True, frozen=True):
 SETUP = msgspec.msgpack.Decoder(Setup)
 ORDER = msgspec.msgpack.Decoder(list[list[Ordered]])
 ANSWER = msgspec.msgpack.Decoder(list[FileRead])
-VERSION = msgspec.msgpack.Decoder(str)
+VERSION_ANSWER = msgspec.msgpack.Decoder(str)
 
 
 class Link:
@@ -232,8 +232,8 @@ class ReaderProcess:
 
     def begin(self, setup: Setup) -> None:
         """Tell it what to read for. Raises OSError, EOFError, ValueError."""
-        found = VERSION.decode(self._link.receive())
-        if found != __version__:
+        found = VERSION_ANSWER.decode(self._link.receive())
+        if found != VERSION:
             raise ValueError(f"it is of version {found}")
         self._link.send(setup)
 
@@ -368,7 +368,7 @@ def main(descriptor: int, prepare: str) -> None:
 def _serve(link: Link, prepare: Prepare) -> None:
     formats()
     # Whoever hears this may rely on it: all is loaded.
-    link.send(__version__)
+    link.send(VERSION)
     setup = SETUP.decode(link.receive())
     files = FileReader(**msgspec.structs.asdict(setup.settings))
     reader = GroupReader(files, prepare, Claims(setup.claims))

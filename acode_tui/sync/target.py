@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from acode_tui import __version__
 from acode_tui.config import Misconfigured, PostgresTarget, Settings
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import MigrationError
@@ -16,6 +15,7 @@ from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from acode_tui.sync import conflict as rules
 from acode_tui.sync.ports import SyncState
 from acode_tui.sync.pull import behind_fault, is_behind
+from acode_tui.version import VERSION
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget
@@ -123,7 +123,7 @@ class Link:
 
     async def _register(self, target: "SyncTarget") -> Head:
         return await target.register_workspace(
-            self._journal.workspace_id, user=self._user, host=self._journal.host, version=__version__
+            self._journal.workspace_id, user=self._user, host=self._journal.host, version=VERSION
         )
 
     async def probe(self) -> None:

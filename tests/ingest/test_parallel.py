@@ -239,7 +239,7 @@ async def test_a_reader_of_another_version_is_not_used(
     tmp_path: Path, started: list[Watched], logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The program was upgraded while this one runs.
-    monkeypatch.setattr(apart, "__version__", "0.0.1")
+    monkeypatch.setattr(apart, "VERSION", "0.0.1")
     sessions(tmp_path / "t", 3)
     report = await bring(tmp_path / "ws", tmp_path / "t")
     assert (report.sessions, started[0].answers) == (3, 0)

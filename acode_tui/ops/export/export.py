@@ -16,7 +16,6 @@ from typing import IO, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from acode_tui import __version__
 from acode_tui.config import ExportSettings
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.entities import Entity
@@ -41,6 +40,7 @@ from acode_tui.ops.export.redact import RowRedaction
 from acode_tui.ops.export.report import ReportFile
 from acode_tui.storage.ports import RunRows, RunStateReader
 from acode_tui.storage.sqlite.runs.export_file import RunFile
+from acode_tui.version import VERSION
 
 ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html"]
 FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite", "markdown", "html")
@@ -340,7 +340,7 @@ async def meet(
         runs,
         request.format,
         request.path or default_path(agent_dir, request.format, now, only),
-        origin=Origin(workspace_id=workspace_id, schema_version=schema_version, program_version=__version__),
+        origin=Origin(workspace_id=workspace_id, schema_version=schema_version, program_version=VERSION),
         sessions=sessions or None,
         redaction=RowRedaction(settings.patterns) if redact else None,
         now=now,
