@@ -1,28 +1,17 @@
-"""Pictures are kept as SVG in ``snapshots/``; nothing moves and no environment shows in them."""
+"""Makes dashboards cheap and repeatable for every test: no animation, no dependence on the environment."""
 
 import os
 
 os.environ.pop("NO_COLOR", None)
 
 import pytest
-from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
-from syrupy.location import PyTestLocation
 
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from tests.tui.cheaper import make_textual_cheaper
 from tests.tui.fake import FakeWorkspace, online
-from tests.tui.pictures import SNAPSHOTS
-
-
-def _dirname(cls: type[SVGImageExtension], *, test_location: PyTestLocation) -> str:
-    # One folder a test module: syrupy relates a picture to its test by it.
-    return str(SNAPSHOTS / test_location.basename)
-
 
 make_textual_cheaper()
 KeyedTable.STILL_SECONDS = 0.05
-SVGImageExtension.file_extension = "svg"
-SVGImageExtension.dirname = classmethod(_dirname)
 
 
 @pytest.fixture

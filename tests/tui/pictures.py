@@ -1,13 +1,14 @@
-"""Takes every state of a screen as pictures: three sizes, and in each the dark theme, the light one and ANSI.
+"""Takes each state of a screen as pictures: an SVG with every theme at the usual size, plain text at two other sizes.
 
-One running dashboard is driven from state to state; in each the terminal is resized and the theme changed, nothing is
-started again. ``snapshots/`` keeps a file a state and size, the themes below one another; what differs is collected,
-and told at the end with a page to look at.
+One running dashboard is driven from state to state. In each state the terminal is resized and the theme changed;
+the dashboard is not started again. ``snapshots/`` keeps one file per state and size: colours are compared in the SVG,
+the text of the other sizes can be reviewed in a diff. Differences are collected and reported together at the end.
 """
 
 import asyncio
+import difflib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 from rich.terminal_theme import SVG_EXPORT_THEME
 from syrupy.assertion import SnapshotAssertion
+from syrupy.location import PyTestLocation
 from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 from textual.screen import Screen, SystemModalScreen
@@ -29,32 +31,56 @@ from tests.tui.driving import SETTINGS, shown, until
 from tests.tui.svg import PAPER, Look, picture
 
 SMALL, USUAL, LARGE = (80, 24), (120, 36), (200, 60)
-SIZES = (USUAL, LARGE, SMALL)
-"""From the one that it is driven in."""
+"""Columns and rows. A dashboard is driven at the usual size, of which an SVG is kept; the others are kept as text."""
+
+SIZES = {USUAL: "svg", LARGE: "txt", SMALL: "txt"}
+"""The file type that is kept for each size."""
 
 THEMES = ("acode-night", "acode-day", "ansi-dark")
+"""The themes of every SVG; a text has no colours and is taken in the first theme."""
+
 RESTING = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=60, page_size=50))
-"""A dashboard that looks for changes when it is told to."""
+"""Settings of a dashboard that does not look for changes by itself while its pictures are taken."""
+
 MOST_LAYOUTS = 20
-"""Rounds in which the screens behind a modal one are laid out anew, at most."""
+"""Limit of layout rounds for the screens behind a modal screen."""
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 REPORT = Path(__file__).parents[2] / "snapshot_report"
 _THEME = re.compile(r'<g id="([^"]*)" (.*?)</g>\n(?=<g id=|</svg>)', re.DOTALL)
 _PAGE = """<!doctype html><meta charset="utf-8"><title>{name}</title>
 <style>body{{font:14px sans-serif;background:#888}}div{{display:flex;gap:1em}}svg{{width:49vw}}</style>
-<p>{name}: what is kept, and what is there now.</p><div>{kept}{now}</div>
+<p>{name}: the kept picture, and the present one.</p><div>{kept}{now}</div>
 """
 
 
+class PictureExtension(SVGImageExtension):  # type: ignore[misc]
+    """Keeps an SVG in the folder of its test module: syrupy relates a picture to its test by the folder's name."""
+
+    file_extension = "svg"
+
+    @classmethod
+    def dirname(cls, *, test_location: PyTestLocation) -> str:
+        return str(SNAPSHOTS / test_location.basename)
+
+
+class TextExtension(PictureExtension):
+    """The same for a plain text."""
+
+    file_extension = "txt"
+
+
+EXTENSIONS: dict[str, type[PictureExtension]] = {"svg": PictureExtension, "txt": TextExtension}
+
+
 class Pictures:
-    """Of one running dashboard."""
+    """Takes and compares the pictures of one running dashboard."""
 
     def __init__(self, pilot: Pilot[int], snapshot: SnapshotAssertion) -> None:
         self.pilot = pilot
-        self._snapshot = snapshot.use_extension(SVGImageExtension)
-        self._differing: list[str] = []
-        self._taken: set[str] = set()
-        self._waiting = False
+        self._snapshots = {kind: snapshot.use_extension(extension) for kind, extension in EXTENSIONS.items()}
+        self._differences: list[str] = []
+        self._taken: set[Path] = set()
+        self._loading = False
 
     @property
     def app(self) -> Dashboard:
@@ -63,7 +89,7 @@ class Pictures:
         return app
 
     async def see(self, text: str, *keys: str) -> None:
-        """Press keys, and wait for a text."""
+        """Press the keys, then wait until the text is on the screen."""
         for key in keys:
             await self.pilot.press(key)
         try:
@@ -72,19 +98,26 @@ class Pictures:
             raise AssertionError(f"after {keys} {text!r} is not on\n{shown(self.pilot)}") from None
 
     async def changed(self, text: str) -> None:
-        """Have the screens read what the test has changed, and wait for a text."""
+        """Let the screens read what the test has changed, then wait until the text is on the screen."""
         self.app.refresh_screens()
         await self.see(text)
 
-    async def take(self, name: str, themes: tuple[str, ...] = THEMES, *, waiting: bool = False) -> None:
-        """The present state in every size and theme; ``waiting`` for one in which a reader waits for its answer."""
-        self._waiting = waiting
+    async def take(self, name: str, themes: tuple[str, ...] = THEMES, *, loading: bool = False) -> None:
+        """Take the present state in every size; ``themes`` are those of the SVG.
+
+        ``loading`` is for a state in which a worker of the dashboard has not finished.
+        """
+        self._loading = loading
         before = self.app.theme
         with _painting_nothing():
-            for size in SIZES:
+            for size, kind in SIZES.items():
                 await self.pilot.resize_terminal(*size)
-                looks = [await self._look(theme) for theme in themes]
-                self._compare(f"{name} {size[0]}x{size[1]}", picture(looks, screen=type(self.app.screen).__name__))
+                state = f"{name} {size[0]}x{size[1]}"
+                if kind == "svg":
+                    looks = [await self._look(theme) for theme in themes]
+                    self._compare(kind, state, picture(looks, screen=type(self.app.screen).__name__))
+                else:
+                    self._compare(kind, state, plain_text((await self._look(themes[0])).lines))
             self.app.theme = before
             await self.pilot.resize_terminal(*USUAL)
         self.app.refresh()
@@ -93,19 +126,19 @@ class Pictures:
     async def _look(self, theme: str) -> Look:
         self.app.theme = theme
         if isinstance(self.app.screen, SystemModalScreen):
-            # Textual does not restyle its palette: no theme can change while it is open but here.
+            # Textual does not restyle its command palette: outside this test no theme can change while it is open.
             await self.pilot.pause()
             self.app.stylesheet.update(self.app.screen)
         await self._settled()
         return Look(theme, await self._lines(), PAPER if theme == "ansi-light" else SVG_EXPORT_THEME)
 
     async def _lines(self) -> list[Strip]:
-        """What is on the screen, once it stays so."""
+        """The screen's lines, once they no longer change."""
         behind = self._behind
         drawn = [self._drawn()]
-        # A screen that shows through another one is laid out by chance: its scrollbars come and go by and by.
+        # Textual lays out a screen behind a modal one in several rounds: its scrollbars appear and disappear.
         while behind and not (len(drawn) > 2 and drawn[-1] == drawn[-2] == drawn[-3]):
-            assert len(drawn) < MOST_LAYOUTS, "what shows through never comes to rest"
+            assert len(drawn) < MOST_LAYOUTS, "the screens behind the modal one never stop changing"
             for screen in behind:
                 screen._refresh_layout()
             await self._settled()
@@ -113,15 +146,15 @@ class Pictures:
         return drawn[-1]
 
     def _drawn(self) -> list[Strip]:
-        # What a modal screen lets through belongs to the picture. It is taken from the list while it is drawn.
+        # The screens behind a modal one belong to the picture; the compositor finds them in this variable.
         visible_screen_stack.set(self.app._background_screens)
         return self.app.screen._compositor.render_strips()
 
     async def _settled(self) -> None:
-        """Let the dashboard work until it has nothing to do any more."""
+        """Wait until the dashboard has no work left."""
         async with asyncio.timeout(20):
             await self.pilot.pause()
-            while self._at_work() and not self._waiting:
+            while self._at_work() and not self._loading:
                 await self.pilot.pause()
         for line in self.app.screen.query(Input):
             line.cursor_blink = False
@@ -129,7 +162,7 @@ class Pictures:
 
     @property
     def _behind(self) -> list[Screen[object]]:
-        """The screens that show through the one on top."""
+        """The screens that are visible behind a modal screen."""
         return self.app._background_screens if self.app.screen.is_modal else []
 
     def _at_work(self) -> bool:
@@ -137,56 +170,73 @@ class Pictures:
             worker.state in (WorkerState.PENDING, WorkerState.RUNNING) for worker in self.app.workers
         )
 
-    # Comparing
-
-    def _compare(self, name: str, now: str) -> None:
-        self._taken.add(name)
-        path = self._path(name)
+    def _compare(self, kind: str, name: str, now: str) -> None:
+        snapshot = self._snapshots[kind]
+        path = picture_path(snapshot.test_location, name, kind)
+        self._taken.add(path)
         kept = path.read_text(encoding="utf-8") if path.exists() else ""
-        if self._snapshot(name=name) == now:
-            return
-        REPORT.mkdir(exist_ok=True)
-        page = REPORT / f"{path.stem}.html"
-        page.write_text(_PAGE.format(name=name, kept=kept, now=now.replace(' id="', ' id="now ')), encoding="utf-8")
-        self._differing.append(f"{name} ({', '.join(themes_that_differ(kept, now)) or 'all of it'}): {page}")
-
-    def _path(self, name: str) -> Path:
-        where = self._snapshot.test_location
-        return SNAPSHOTS / where.basename / f"{where.methodname}[{name}].svg"
+        if snapshot(name=name) != now:
+            self._differences.append(
+                f"{path.name}:\n{_text_diff(kept, now)}" if kind == "txt" else _picture_diff(path, name, kept, now)
+            )
 
     def judge(self) -> None:
-        """Fail if a picture differs from what is kept, or if one is kept that nothing takes any more."""
-        assert not self._differing, "these look different:\n" + "\n".join(self._differing)
-        here = self._path("*")
-        kept = {path for path in here.parent.glob("*.svg") if path.name.startswith(here.name.partition("[")[0] + "[")}
-        surplus = kept - {self._path(name) for name in self._taken}
-        if self._snapshot.session.update_snapshots:
+        """Fail if a picture differs from the kept one, or if the test no longer takes one that is kept."""
+        assert not self._differences, "these pictures differ:\n" + "\n".join(self._differences)
+        snapshot = self._snapshots["svg"]
+        here = picture_path(snapshot.test_location, "*", "*")
+        prefix = here.name.partition("[")[0] + "["
+        surplus = {path for path in here.parent.iterdir() if path.name.startswith(prefix)} - self._taken
+        if snapshot.session.update_snapshots:
             for path in surplus:
                 path.unlink()
         else:
-            assert not surplus, f"nothing takes these any more: {sorted(path.name for path in surplus)}"
+            assert not surplus, f"no test takes these any more: {sorted(path.name for path in surplus)}"
+
+
+def picture_path(test: PyTestLocation, name: str, kind: str) -> Path:
+    """The file of one state and size of a test."""
+    return SNAPSHOTS / test.basename / f"{test.methodname}[{name}].{kind}"
+
+
+def plain_text(lines: Sequence[Strip]) -> str:
+    """The characters of a screen line by line, without trailing blanks."""
+    return "".join(f"{line.text.rstrip()}\n" for line in lines)
+
+
+def _text_diff(kept: str, now: str) -> str:
+    return "\n".join(difflib.unified_diff(kept.split("\n"), now.split("\n"), "kept", "now", n=1, lineterm=""))
+
+
+def _picture_diff(path: Path, name: str, kept: str, now: str) -> str:
+    """Write a page that shows both pictures, and name the themes that differ."""
+    REPORT.mkdir(exist_ok=True)
+    page = REPORT / f"{path.stem}.html"
+    page.write_text(_PAGE.format(name=name, kept=kept, now=now.replace(' id="', ' id="now ')), encoding="utf-8")
+    return f"{path.name} ({', '.join(themes_that_differ(kept, now)) or 'all of it'}): {page}"
 
 
 def _unsettled(screen: Screen[object]) -> bool:
-    """Whether a screen behind a modal one has yet to write itself for its size: a pilot waits for the one on top."""
+    """Whether a screen behind a modal one has work left; a pilot waits for the screen on top only."""
     if screen._callbacks or screen.message_queue_size:
         return True
     return any(each.message_queue_size or each._layout_required for each in screen.query("*"))
 
 
 def themes_that_differ(kept: str, now: str) -> list[str]:
+    """The themes of an SVG whose drawings differ between the two files."""
     before, after = (dict(_THEME.findall(text)) for text in (kept, now))
     return [theme for theme, drawn in after.items() if before.get(theme) != drawn]
 
 
 @contextmanager
 def _painting_nothing() -> Iterator[None]:
-    """Textual paints each step on the way to a picture, at most of its cost; only the last one is looked at here."""
+    """Skip Textual's painting of each intermediate step, which is most of its cost; a picture needs the last one."""
     paint = Screen._compositor_refresh
 
     def unless_on_top(screen: Screen[object]) -> None:
         if screen is not screen.app.screen:
-            paint(screen)  # it paints nothing itself: it tells the one on top what shows through
+            paint(screen)  # a screen behind paints nothing itself: it makes the screen on top draw it
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Screen, "_compositor_refresh", unless_on_top)
@@ -195,7 +245,7 @@ def _painting_nothing() -> Iterator[None]:
 
 @asynccontextmanager
 async def picturing(app: Dashboard, snapshot: SnapshotAssertion, *, toasts: bool = False) -> AsyncIterator[Pictures]:
-    """Run a dashboard for its pictures, and judge them once it is left; ``toasts`` where those belong to them."""
+    """Run a dashboard, and judge its pictures at the end; ``toasts`` says whether notifications are in them."""
     async with app.run_test(size=USUAL, notifications=toasts) as pilot:
         pictures = Pictures(pilot, snapshot)
         yield pictures

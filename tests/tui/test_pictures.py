@@ -1,9 +1,10 @@
-"""The pictures are complete, small, and tell what differs. Without a dashboard."""
+"""The kept pictures are complete and small, and a difference names its themes. No dashboard runs here."""
 
 import importlib
 import pkgutil
 import re
 from collections import defaultdict
+from pathlib import Path
 
 from rich.segment import Segment
 from rich.style import Style
@@ -11,7 +12,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 import acode_tui.tui
-from tests.tui.pictures import SIZES, SNAPSHOTS, THEMES, themes_that_differ
+from tests.tui.pictures import EXTENSIONS, SIZES, SNAPSHOTS, THEMES, plain_text, themes_that_differ
 from tests.tui.svg import Look, picture
 
 HEAD = re.compile(r'<svg [^>]*data-screen="(\w+)"')
@@ -29,24 +30,40 @@ def screens() -> set[str]:
     return found - NOT_SHOWN
 
 
-def test_every_screen_is_pictured_and_every_state_in_all_sizes_and_themes() -> None:
-    pictured: set[str] = set()
-    sizes: dict[str, set[str]] = defaultdict(set)
-    for path in SNAPSHOTS.rglob("*.svg"):
+def kept(kind: str) -> list[Path]:
+    return sorted(SNAPSHOTS.rglob(f"*.{kind}"))
+
+
+def test_every_state_is_kept_in_all_sizes_as_a_picture_or_as_text() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in (path for kind in EXTENSIONS for path in kept(kind)):
         state, _, size = path.stem.rstrip("]").rpartition(" ")
-        sizes[f"{path.parent.name}/{state}"].add(size)
+        found[f"{path.parent.name}/{state}"].add(f"{size}{path.suffix}")
+    wanted = {f"{width}x{height}.{kind}" for (width, height), kind in SIZES.items()}
+    assert {state: files for state, files in found.items() if files != wanted} == {}
+
+
+def test_every_screen_is_pictured_in_all_themes() -> None:
+    pictured: set[str] = set()
+    for path in kept("svg"):
         text = path.read_text(encoding="utf-8")
         head = HEAD.match(text)
         assert head, path
         pictured.add(head[1])
         assert [theme for theme in THEMES if f'<g id="{theme}" ' not in text] == [], path
-    wanted = {f"{width}x{height}" for width, height in SIZES}
-    assert {state: found for state, found in sizes.items() if found != wanted} == {}
     assert screens() - pictured == set()
 
 
+def test_a_text_has_a_line_for_each_row_of_its_terminal() -> None:
+    heights = {f"{width}x{height}": height for width, height in SIZES}
+    for path in kept("txt"):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        assert len(lines) == heights[path.stem.rstrip("]").rpartition(" ")[2]] + 1, path
+        assert lines == [line.rstrip() for line in lines], path
+
+
 def test_all_pictures_together_stay_small() -> None:
-    assert sum(path.stat().st_size for path in SNAPSHOTS.rglob("*.svg")) < 12_000_000
+    assert sum(path.stat().st_size for kind in EXTENSIONS for path in kept(kind)) < 5_000_000
 
 
 def row(*parts: tuple[str, str]) -> Strip:
@@ -64,7 +81,11 @@ def test_a_picture_holds_text_where_it_stands_and_the_colours_behind_it() -> Non
     assert 'x="126">x<' in drawn
 
 
-def test_what_differs_is_told_by_its_theme() -> None:
+def test_a_text_holds_the_characters_without_trailing_blanks() -> None:
+    assert plain_text([row(("ab", "red"), ("  c  ", "bold")), row(("   ", ""))]) == "ab  c\n\n"
+
+
+def test_a_difference_names_its_theme() -> None:
     before = picture([Look("dark", [row(("a", "red"))]), Look("light", [row(("a", "red"))])], screen="Some")
     after = picture([Look("dark", [row(("a", "red"))]), Look("light", [row(("b", "red"))])], screen="Some")
     assert themes_that_differ(before, after) == ["light"]

@@ -58,7 +58,7 @@ async def test_migrations(snapshot: SnapshotAssertion) -> None:
     async with picturing(over(fake, settings=RESTING), snapshot) as pictures, holding(fake):
         await until_listed(pictures.pilot)
         await pictures.see("asking…", "m")
-        await pictures.take("asking", waiting=True)
+        await pictures.take("asking", loading=True)
         asked.set()
         await pictures.see("First a backup")
         await pictures.take("plan")
