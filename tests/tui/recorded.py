@@ -23,6 +23,7 @@ from acode_tui.domain.states import (
     ToolCallState,
     WorkState,
 )
+from acode_tui.domain.synthetic_calls import RESPONSE
 from acode_tui.ops.health import HealthCheck, HealthReport, HealthStatus
 from acode_tui.ops.health.report import worst
 from acode_tui.storage.ports import (
@@ -152,7 +153,7 @@ def graph(number: int = 0) -> SessionGraph:
     said = call(
         3,
         third,
-        "assistant",
+        RESPONSE,
         {"carrier": True},
         ToolCallState.SUCCEEDED,
         completed_at=start + timedelta(seconds=75),

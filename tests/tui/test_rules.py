@@ -13,7 +13,14 @@ from acode_tui.tui import bindings
 from acode_tui.tui.main.panes import BARS, sparkline
 from acode_tui.tui.records.conflicts import compare, side_by_side
 from acode_tui.tui.run.detail import timeline
-from acode_tui.tui.run.document import HEX_BYTES, PART_LINES, coloured, language_of, line_numbers, open_document
+from acode_tui.tui.run.document import (
+    HEX_BYTES,
+    PART_LINES,
+    highlighted_lines,
+    language_of,
+    line_numbers,
+    open_document,
+)
 from acode_tui.tui.state import Backlog
 from acode_tui.tui.style.times import ago, countdown, duration, short_duration, short_number, size, span
 from acode_tui.tui.tools.log import LogTail, parse_entry
@@ -143,7 +150,7 @@ def test_json_is_shown_pretty_and_broken_json_as_it_is() -> None:
 def test_any_bytes_can_be_shown_without_control_characters(data: bytes) -> None:
     document = open_document(data, "any.py", "text/plain", ArtifactType.FILE_CONTENT)
     for part in range(len(document.parts)):
-        for line in coloured(document, part):
+        for line in highlighted_lines(document, part):
             assert "\n" not in line.plain
             assert not any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in line.plain)
 
@@ -167,8 +174,8 @@ def test_one_endless_line_is_cut_into_parts() -> None:
 def test_numbers_are_those_of_an_editor_whatever_the_bytes_and_the_colours_make_of_lines() -> None:
     text = "\n\nx = 1\r\n\x0cy = '\u2028'\n\n\n"
     document = open_document(text.encode(), "a.py", "text/plain", ArtifactType.FILE_CONTENT)
-    assert document.line_count == 6 == len(coloured(document, 0))
-    assert [line.plain for line in coloured(document, 0)][:4] == ["", "", "x = 1", " y = '<U+2028>'"]
+    assert document.line_count == 6 == len(highlighted_lines(document, 0))
+    assert [line.plain for line in highlighted_lines(document, 0)][:4] == ["", "", "x = 1", " y = '<U+2028>'"]
     assert line_numbers(document, 0) == list("123456")
     long = open_document(b"a\n" * 2_500, "a.txt", "text/plain", ArtifactType.COMMAND_OUTPUT)
     assert (line_numbers(long, 0)[0], line_numbers(long, 1)[0], line_numbers(long, 1)[-1]) == ("   1", "2001", "2500")
@@ -202,7 +209,7 @@ def test_a_diff_has_the_numbers_of_both_texts_and_none_where_nobody_knows() -> N
         *([], []),
     ]
     assert {len(label) for label in line_numbers(document, 0)} == {7}
-    styles = [next((str(span.style) for span in line.spans), "") for line in coloured(document, 0)]
+    styles = [next((str(span.style) for span in line.spans), "") for line in highlighted_lines(document, 0)]
     assert ["error" in style for style in styles][4] and ["success" in style for style in styles][5]  # noqa: PT018
     assert "muted" in styles[0]
     nowhere = open_document(b"@@ @@\n-a\n+b\n", "x.diff", "text/x-diff", ArtifactType.FILE_DIFF)
@@ -220,7 +227,7 @@ def test_a_diff_that_is_cut_into_parts_goes_on_counting() -> None:
 @given(st.text(alphabet="+- @\\x,123\n", max_size=300))
 def test_whatever_calls_itself_a_diff_is_shown_line_by_line(text: str) -> None:
     document = open_document(("@@ -1,9 +1,9 @@\n" + text).encode(), "x.diff", "text/x-diff", ArtifactType.FILE_DIFF)
-    assert len(coloured(document, 0)) == len(document.parts[0].lines)
+    assert len(highlighted_lines(document, 0)) == len(document.parts[0].lines)
     assert len(line_numbers(document, 0)) in (0, len(document.parts[0].lines))
 
 

@@ -17,7 +17,7 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import JOB, RESULT, STOPPABLE
 from acode_tui.tui.jobs import JobRun, ProgressLine
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import styled, told_fault
+from acode_tui.tui.style.text import error_lines, styled
 from acode_tui.tui.widgets.keybar import KeyBar
 
 LOOK_EVERY = 0.1
@@ -78,7 +78,7 @@ class JobDialog(ModalScreen[None]):
             try:
                 await self.plan()
             except AcodeError as error:
-                self.say(*told_fault(error))
+                self.say(*error_lines(error))
                 raise
 
     async def plan(self) -> None:
@@ -152,7 +152,7 @@ class JobDialog(ModalScreen[None]):
     def _ending(self, run: JobRun) -> list[Content]:
         if run.stopped:
             return [styled("‖ Stopped. Nothing of it was kept.", "bold $text-warning"), Content("")]
-        return told_fault(run.fault) if run.fault is not None else self.told(run.result)
+        return error_lines(run.fault) if run.fault is not None else self.told(run.result)
 
     def action_copy(self) -> None:
         if self._copied is not None:

@@ -19,7 +19,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.states import EntityType
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import styled, told_fault
+from acode_tui.tui.style.text import error_lines, styled
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice, TextPanel, TitleLine
@@ -156,7 +156,7 @@ class RecordsScreen(LiveScreen[None], Generic[RecordItem]):
     def troubled(self, error: AcodeError) -> None:
         if not self.items:
             self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
-            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(error_lines(error)))
 
     # What is shown
 

@@ -1,4 +1,4 @@
-"""The viewer of one artifact: colours by language, diffs as diffs, JSON pretty, binary as a hex summary."""
+"""The viewer of one artifact: highlighted code and diffs, indented JSON, a hex dump of binary content."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -14,9 +14,10 @@ from textual.widgets import Input
 from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
-from acode_tui.tui.run.document import PART_LINES, Document, Found, coloured, find, line_numbers, open_document
+from acode_tui.tui.run.document import PART_LINES, Document, highlighted_lines, line_numbers, open_document
+from acode_tui.tui.run.find import Matches, find_matches
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import line, styled, told_fault
+from acode_tui.tui.style.text import error_lines, line, styled
 from acode_tui.tui.style.times import counted, number, size
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import TitleLine
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class ArtifactScreen(Screen[None]):
-    """One artifact's whole content, a part at a time."""
+    """The whole content of an artifact, one part at a time."""
 
     CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*VIEWER]
@@ -36,23 +37,23 @@ class ArtifactScreen(Screen[None]):
 
     @dataclass
     class PartReady(Message):
-        """A part was read, coloured and laid out."""
+        """A part was read, highlighted and laid out. ``from_top`` shows its first line; else the scroll is kept."""
 
         document: Document
         part: int
         flow: Flow
-        renewed: bool
+        from_top: bool
 
     @dataclass
-    class Searched(Message):
-        """A text was looked for in all parts."""
+    class MatchesFound(Message):
+        """A text was searched for in all parts."""
 
-        found: Found
+        matches: Matches
         direction: int
 
     def __init__(self, artifact: Artifact) -> None:
         super().__init__()
-        self._found: Found | None = None
+        self._matches: Matches | None = None
         self._artifact = artifact
         self._document: Document | None = None
         self._part = 0
@@ -81,10 +82,10 @@ class ArtifactScreen(Screen[None]):
             styled(self._artifact.content_hash[:19] + "…", "$foreground-muted"),
         )
         self.query_one(TextView).border_title = "reading…"
-        self._prepare(0, renewed=True)
+        self._load_part(0, from_top=True)
 
     @work(group="part", exclusive=True, exit_on_error=False)
-    async def _prepare(self, part: int, *, renewed: bool) -> None:
+    async def _load_part(self, part: int, *, from_top: bool) -> None:
         runs = self.dashboard.runs
         if runs is None:
             return
@@ -94,66 +95,66 @@ class ArtifactScreen(Screen[None]):
             self.dashboard.report(error)
             view = self.query_one(TextView)
             view.border_title = "could not be read"
-            advice = styled("Opened again, it is read again.", "$foreground-muted")
-            told = Content("\n").join([*told_fault(error), Content(""), advice])
-            view.show(flow(list(told.split("\n", allow_blank=True)), view.room))
+            advice = styled("Open the artifact again to try once more.", "$foreground-muted")
+            text = Content("\n").join([*error_lines(error), Content(""), advice])
+            view.show(flow(list(text.split("\n", allow_blank=True)), view.room))
             return
         wrap = document.wraps if self._wrap is None else self._wrap
         columns = self.query_one(TextView).room if wrap else None
         laid_out = await self.dashboard.in_thread(_laid_out, document, part, columns, self._numbers)
-        self.post_message(self.PartReady(document, part, laid_out, renewed))
+        self.post_message(self.PartReady(document, part, laid_out, from_top))
 
     async def _read(self, runs: "RunStateReader") -> Document:
-        found = self._artifact
-        data = await runs.get_artifact_content(found.id)
-        return await self.dashboard.in_thread(open_document, data, found.name, found.content_type, found.type)
+        artifact = self._artifact
+        data = await runs.get_artifact_content(artifact.id)
+        return await self.dashboard.in_thread(open_document, data, artifact.name, artifact.content_type, artifact.type)
 
     @on(PartReady)
-    def _ready(self, event: PartReady) -> None:
+    def _part_ready(self, event: PartReady) -> None:
         document = self._document = event.document
         self._part = event.part
         if self._wrap is None:
             self._wrap = document.wraps
         view = self.query_one(TextView)
-        if event.renewed:
+        if event.from_top:
             view.show(event.flow)
-            place = self._found.place if self._found is not None else None
-            if place is not None and place[0] == event.part:
-                view.mark(place[1])
+            match = self._matches.selected if self._matches is not None else None
+            if match is not None and match[0] == event.part:
+                view.mark(match[1])
         else:
             view.reflow(event.flow)
-        self._titles(document)
+        self._update_titles(document)
         self.refresh_bindings()
 
-    def _titles(self, document: Document) -> None:
+    def _update_titles(self, document: Document) -> None:
         view = self.query_one(TextView)
         kind = document.language or document.kind
         view.border_title = kind if document.kind != "binary" else "binary: not text, shown as bytes"
-        said = [counted(document.line_count, "line")] if document.kind != "binary" else []
+        facts = [counted(document.line_count, "line")] if document.kind != "binary" else []
         if len(document.parts) > 1:
-            said.append(
+            facts.append(
                 f"part {self._part + 1} of {len(document.parts)} ([ and ] turn; {number(PART_LINES)} lines each)"
             )
         if self._wrap:
-            said.append("wrapped")
+            facts.append("wrapped")
         if self._numbers and document.kind == "diff" and not view.numbered:
-            said.append("no line numbers are known")
-        if self._found is not None:
-            said.append(f"{self._found.told} × “{line(self._found.needle, 24)}”")
-        view.border_subtitle = Content(" · ".join(said))
+            facts.append("no line numbers are known")
+        if self._matches is not None:
+            facts.append(f"{self._matches.position} × “{line(self._matches.needle, 24)}”")
+        view.border_subtitle = Content(" · ".join(facts))
 
     @on(TextView.Resized)
     def _resized(self) -> None:
         if self._document is not None and self._wrap:
-            self._prepare(self._part, renewed=False)
+            self._load_part(self._part, from_top=False)
 
     def action_part(self, direction: int) -> None:
         if self._document is not None and 0 <= self._part + direction < len(self._document.parts):
-            self._prepare(self._part + direction, renewed=True)
+            self._load_part(self._part + direction, from_top=True)
 
     def action_wrap(self) -> None:
         self._wrap = not self._wrap
-        self._prepare(self._part, renewed=False)
+        self._load_part(self._part, from_top=False)
 
     @property
     def _numbers(self) -> bool:
@@ -162,7 +163,7 @@ class ArtifactScreen(Screen[None]):
     def action_numbers(self) -> None:
         self.dashboard.lay_out(numbers=not self._numbers)
         if self._document is not None:
-            self._prepare(self._part, renewed=False)
+            self._load_part(self._part, from_top=False)
 
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
@@ -175,49 +176,49 @@ class ArtifactScreen(Screen[None]):
         if event.value:
             self._find(event.value, 1)
         else:
-            self._found = None
+            self._matches = None
             self.query_one(TextView).highlight("")
-            self._titles_if_known()
+            self._update_titles_if_open()
 
     @work(group="find", exclusive=True, exit_on_error=False)
     async def _find(self, needle: str, direction: int) -> None:
         if self._document is not None:
-            found = await self.dashboard.in_thread(find, self._document, needle)
-            self.post_message(self.Searched(found, direction))
+            matches = await self.dashboard.in_thread(find_matches, self._document, needle)
+            self.post_message(self.MatchesFound(matches, direction))
 
-    @on(Searched)
-    def _searched(self, event: Searched) -> None:
-        self._found = event.found
-        self.query_one(TextView).highlight(event.found.needle)
-        self._go(event.direction)
+    @on(MatchesFound)
+    def _matches_found(self, event: MatchesFound) -> None:
+        self._matches = event.matches
+        self.query_one(TextView).highlight(event.matches.needle)
+        self._select_match(event.direction)
         self.refresh_bindings()
 
     def action_match(self, direction: int) -> None:
         needle = self.query_one("#search", Input).value
         if not needle:
             self.action_search()
-        elif self._found is None or self._found.needle != needle:
+        elif self._matches is None or self._matches.needle != needle:
             self._find(needle, direction)
         else:
-            self._go(direction)
+            self._select_match(direction)
 
-    def _go(self, direction: int) -> None:
-        """To the next place, in another part if it stands there."""
-        found, view = self._found, self.query_one(TextView)
-        if found is None:
+    def _select_match(self, direction: int) -> None:
+        """Go to the next or previous match; load the part that it is in."""
+        matches, view = self._matches, self.query_one(TextView)
+        if matches is None:
             return
-        place = found.step(direction, (self._part, view.first_seen))
-        if place is None:
-            self.notify(f"“{line(found.needle, 40)}” is not in this text", markup=False)
-        elif place[0] == self._part:
-            view.mark(place[1])
+        match = matches.step(direction, (self._part, view.first_seen))
+        if match is None:
+            self.notify(f"“{line(matches.needle, 40)}” is not in this text", markup=False)
+        elif match[0] == self._part:
+            view.mark(match[1])
         else:
-            self._prepare(place[0], renewed=True)
-        self._titles_if_known()
+            self._load_part(match[0], from_top=True)
+        self._update_titles_if_open()
 
-    def _titles_if_known(self) -> None:
+    def _update_titles_if_open(self) -> None:
         if self._document is not None:
-            self._titles(self._document)
+            self._update_titles(self._document)
 
     def action_save(self) -> None:
         from acode_tui.tui.dialogs.save import SaveArtifact
@@ -250,5 +251,5 @@ class ArtifactScreen(Screen[None]):
 
 
 def _laid_out(document: Document, part: int, columns: int | None, numbers: bool) -> Flow:
-    """One part, coloured and laid out beside its line numbers. Runs in a thread."""
-    return flow(coloured(document, part), columns, line_numbers(document, part) if numbers else ())
+    """One part, highlighted and laid out beside its line numbers. Runs in a thread."""
+    return flow(highlighted_lines(document, part), columns, line_numbers(document, part) if numbers else ())

@@ -1,4 +1,4 @@
-"""Every artifact of a run: its name, what it is, its size."""
+"""The list of all artifacts of a run: name, type, size."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -7,14 +7,14 @@ from textual.binding import BindingType
 
 from acode_tui.domain.entities import Artifact
 from acode_tui.tui.bindings import OPENING
-from acode_tui.tui.run.tree import short_path
+from acode_tui.tui.run.nodes import short_path
 from acode_tui.tui.style.palette import ARTIFACT_GLYPH
 from acode_tui.tui.style.times import size
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 
 
 class ArtifactTable(KeyedTable):
-    """In the order of the tree."""
+    """Artifacts, in the order of the tree."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*OPENING]
 
@@ -22,8 +22,7 @@ class ArtifactTable(KeyedTable):
         name, bytes_ = Column("name", "artifact"), Column("size", "size", 9, right=True)
         return (name, bytes_) if width < 64 else (name, Column("type", "type", 15), bytes_)
 
-    def take(self, artifacts: Sequence[Artifact]) -> None:
-        """Show these artifacts."""
+    def show_artifacts(self, artifacts: Sequence[Artifact]) -> None:
         self.show([(artifact.id, _row(artifact)) for artifact in artifacts])
 
     def on_resize(self) -> None:
@@ -31,7 +30,7 @@ class ArtifactTable(KeyedTable):
 
 
 def spaced(name: str) -> str:
-    """``FileContent`` as ``File content``."""
+    """The words of a type: ``FileContent`` becomes ``File content``."""
     return "".join(f" {char.lower()}" if char.isupper() and index else char for index, char in enumerate(name))
 
 

@@ -1,4 +1,4 @@
-"""What the detail panel says of a node: its state, times and durations, parameters and results as pretty JSON."""
+"""The text of the detail panel and of the panes beside the tree: state, times, parameters, results, events. Pure."""
 
 import re
 from datetime import tzinfo
@@ -8,42 +8,41 @@ from textual.content import Content
 
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.tui.run.artifact_table import spaced
-from acode_tui.tui.run.tree import Node, tool_call_count
+from acode_tui.tui.run.nodes import Node, tool_call_count
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
-from acode_tui.tui.style.text import block, pretty_json, styled
+from acode_tui.tui.style.text import block, labelled, pretty_json, styled
 from acode_tui.tui.style.times import clock, counted, date, duration, number, size, stamp
 
 MAX_JSON_CHARS = 4_000
 MAX_EVENTS = 300
 MAX_REASON = 160
-_INFERRED = re.compile(r"\s*\[inferred=true[^\]]*\]\Z")
+_INFERRED_NOTE = re.compile(r"\s*\[inferred=true[^\]]*\]\Z")
 
 
 def describe(node: Node, zone: tzinfo | None) -> Content:
-    """Everything about a node but an artifact's content."""
+    """All that is recorded of a node, except the content of an artifact."""
     if isinstance(node, TaskGraph):
         return _lines(
             _state(WORK[node.state]), *_times(node, zone), _text(node.description), _json("metadata", node.metadata)
         )
     if isinstance(node, StepGraph):
-        said = [_text(node.description)] if node.description else []
-        return _lines(_state(WORK[node.state]), *_times(node, zone), _text(node.name), *said)
+        return _lines(_state(WORK[node.state]), *_times(node, zone), _text(node.name), _text(node.description))
     if isinstance(node, ToolCallGraph):
-        return _call(node, zone)
+        return _tool_call(node, zone)
     return _artifact(node, zone)
 
 
-def title_of(node: Node) -> str:
-    """What kind of thing the detail is about."""
+def kind_of(node: Node) -> str:
+    """The kind of a node, for the title of the detail panel."""
     if isinstance(node, Artifact):
-        return f"{spaced(node.type)}"
+        return spaced(node.type)
     return {TaskGraph: "Task", StepGraph: "Step", ToolCallGraph: "Tool call"}[type(node)]
 
 
 def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo | None) -> Content:
-    """The session's events, oldest first, each with the time since the one before; of very many the newest.
+    """The events of a session, oldest first, each with the time since the previous one; at most the newest MAX_EVENTS.
 
-    A run of several days has their dates above the events: the time of day alone would make them one.
+    In a run of several days each day has a heading: the time of day alone would not tell them apart.
     """
     if not events:
         return styled("No change of state was recorded; the session was saved in one piece.", "$foreground-muted")
@@ -73,7 +72,7 @@ def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo
 
 
 def about(graph: SessionGraph, zone: tzinfo | None) -> Content:
-    """What is known of a session itself: who, where, when, how much, and its metadata."""
+    """The session itself: user, workspace, times, counts and metadata."""
     calls = [call for task in graph.tasks for step in task.steps for call in step.tool_calls]
     artifacts = [artifact for call in calls for artifact in call.artifacts]
     return _lines(
@@ -95,12 +94,12 @@ def about(graph: SessionGraph, zone: tzinfo | None) -> Content:
 
 
 def _reason(event: SessionEvent) -> str:
-    """The reason without the mark of an importer, which says that the event was inferred, and from which line."""
-    reason = _INFERRED.sub(" (inferred)", event.reason)
+    """The reason of an event. The note of an importer that it inferred the event is shortened to ``(inferred)``."""
+    reason = _INFERRED_NOTE.sub(" (inferred)", event.reason)
     return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
 
 
-def _call(call: ToolCallGraph, zone: tzinfo | None) -> Content:
+def _tool_call(call: ToolCallGraph, zone: tzinfo | None) -> Content:
     parts = [
         Content.assemble(styled(call.tool_name, "bold"), "   ", _state(TOOL_CALL[call.state])),
         *_times(call, zone),
@@ -117,7 +116,7 @@ def _artifact(artifact: Artifact, zone: tzinfo | None) -> Content:
     return _lines(
         styled(artifact.name, "bold"),
         _pair("type", f"{spaced(artifact.type)}, {artifact.content_type}"),
-        _pair("size", f"{size(artifact.size)}"),
+        _pair("size", size(artifact.size)),
         _pair("hash", artifact.content_hash),
         _pair("time", stamp(artifact.created_at, zone)),
     )
@@ -137,15 +136,14 @@ def _json(title: str, value: Any) -> Content:
     if value in (None, {}, []):
         return Content("")
     text = pretty_json(value)
-    cut = len(text) > MAX_JSON_CHARS
-    shown = _coloured_json(text[:MAX_JSON_CHARS])
-    if cut:
+    shown = _highlighted_json(text[:MAX_JSON_CHARS])
+    if len(text) > MAX_JSON_CHARS:
         note = f"\n… {number(len(text) - MAX_JSON_CHARS)} more characters"
         shown = Content.assemble(shown, (note, "$text-warning"))
     return Content.assemble(_heading(title), "\n", shown)
 
 
-def _coloured_json(text: str) -> Content:
+def _highlighted_json(text: str) -> Content:
     if not text.startswith(("{", "[")):
         return Content(text)
     from textual.highlight import highlight
@@ -166,7 +164,7 @@ def _state(mark: Mark) -> Content:
 
 
 def _pair(name: str, value: str) -> Content:
-    return Content.assemble((f"{name:<6}", "$foreground-muted"), styled(value, "$foreground"))
+    return labelled(name, value, width=6)
 
 
 def _lines(*parts: Content) -> Content:

@@ -1,4 +1,4 @@
-"""Which run is looked at and how: its newest reading, whether it is followed, and its neighbours in the list."""
+"""The state of the session screen: the run it shows, whether it follows the run, and the neighbouring sessions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,38 +17,41 @@ Side = Literal["timeline", "about", "artifacts"]
 
 @dataclass(slots=True)
 class RunView:
-    """A session as it is looked at. ``held`` keeps what is shown as it is while the run goes on."""
+    """The session that is shown.
+
+    ``held`` keeps what is shown unchanged while the run goes on; ``newer`` is set if the stored run has changed since.
+    ``side`` is the pane beside the tree.
+    """
 
     session_id: str
     graph: SessionGraph | None = None
     held: bool = False
     newer: bool = False
     side: Side = "timeline"
-    listed: str = ""
 
     @property
     def running(self) -> bool:
-        """Whether more may come: the session is in no final state."""
+        """Whether more may be recorded: the session is not in a final state."""
         return self.graph is not None and self.graph.state not in SESSION_TERMINAL
 
     @property
-    def mark(self) -> tuple[str, Role] | None:
-        """What the title says of following; None for a run that has ended and is shown whole."""
+    def follow_label(self) -> tuple[str, Role] | None:
+        """The text in the title on whether the run is followed; None for a run that has ended and is shown whole."""
         if self.held:
             return ("‖ held, there is more", "wait") if self.newer else ("‖ held", "wait")
         return ("◉ following", "good") if self.running else None
 
-    def is_newer(self, present: Session) -> bool:
-        """Whether the stored run has gone on since it was read."""
-        return self.graph is None or (present.updated_at, present.state) != (self.graph.updated_at, self.graph.state)
+    def is_newer(self, stored: Session) -> bool:
+        """Whether the stored run has changed since it was read."""
+        return self.graph is None or (stored.updated_at, stored.state) != (self.graph.updated_at, self.graph.state)
 
-    def take(self, graph: SessionGraph) -> None:
-        """Another reading of the run."""
+    def update(self, graph: SessionGraph) -> None:
+        """The run was read again."""
         self.graph = graph
         self.newer = False
 
-    def turn_to(self, session_id: str) -> None:
-        """Another session; the side that is open stays open."""
+    def switch_to(self, session_id: str) -> None:
+        """Show another session. The side that is open stays open."""
         self.session_id = session_id
         self.graph = None
         self.held = self.newer = False
@@ -64,9 +67,9 @@ class RunView:
 
 @dataclass(slots=True)
 class SessionWalk:
-    """The sessions before and after one, in the order of the list that it was opened from.
+    """Steps to the next and the previous session, in the order of the list that the session was opened from.
 
-    It begins on the page that was shown and reads the neighbouring pages when it steps over an edge.
+    Begins with the page that the list shows, and reads the next or the previous page at the edge of the current one.
     """
 
     filter: SessionFilter
@@ -76,10 +79,10 @@ class SessionWalk:
     previous_cursor: str | None = None
 
     async def step(self, runs: "RunStateReader", session_id: str, direction: int) -> str | None:
-        """The session after (1) or before (-1) that one; None at the end of the list."""
-        place = self.ids.index(session_id) + direction if session_id in self.ids else 0
-        if 0 <= place < len(self.ids):
-            return self.ids[place]
+        """The id of the session after (1) or before (-1) a session; None at the end of the list."""
+        index = self.ids.index(session_id) + direction if session_id in self.ids else 0
+        if 0 <= index < len(self.ids):
+            return self.ids[index]
         cursor = self.next_cursor if direction > 0 else self.previous_cursor
         if cursor is None:
             return None

@@ -1,6 +1,6 @@
-"""One session: the tree of what was done, beside its timeline, what is known of it or its artifacts, and the detail.
+"""One session: the tree of its run, one of three panes beside it (timeline, about, artifacts), and the detail panel.
 
-A run that goes on is followed, or held as it is; the sessions before and after it are a key away.
+A run that is being recorded is followed, or held as it is. Keys open the next and the previous session of the list.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import SESSION as KEYS
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.run.artifact_table import ArtifactTable
-from acode_tui.tui.run.detail import about, describe, timeline, title_of
+from acode_tui.tui.run.detail import about, describe, kind_of, timeline
+from acode_tui.tui.run.nodes import Node, foldable, tool_call_count
 from acode_tui.tui.run.run_view import RunView, SessionWalk, Side
-from acode_tui.tui.run.tree import Node, RunTree, foldable, tool_call_count
+from acode_tui.tui.run.tree import RunTree
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import line, styled, told_fault
+from acode_tui.tui.style.text import error_lines, line, styled
 from acode_tui.tui.style.times import counted, duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
 
 PREVIEW_PAUSE = 0.08
-"""Seconds the cursor rests on an artifact before its content is read."""
+"""Seconds that the cursor stays on an artifact before its content is read."""
 PREVIEW_LINES = 200
-PREVIEW_BYTES = 1_000_000
+PREVIEW_LINE_CHARS = 400
+MAX_PREVIEW_BYTES = 1_000_000
 
 
 class SessionScreen(LiveScreen[str]):
-    """Tree, side, detail. Answers which session was looked at last."""
+    """Tree, side pane and detail panel. Its result is the id of the session that was shown last."""
 
     CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
@@ -49,23 +51,23 @@ class SessionScreen(LiveScreen[str]):
 
     @dataclass
     class GraphRead(Message):
-        """A reading of the whole run, content left out."""
+        """The whole run was read, without the content of artifacts."""
 
         graph: SessionGraph
 
-    class RunWentOn(Message):
-        """The run that is held has gone on."""
+    class NewerRunStored(Message):
+        """The stored run is newer than the held one that is shown."""
 
     @dataclass
     class Stepped(Message):
-        """The neighbour that was looked for; None at the end of the list in that direction."""
+        """The next (1) or previous (-1) session of the list was looked up; None at the end of the list."""
 
         session_id: str | None
         direction: int
 
     @dataclass
     class PreviewRead(Message):
-        """The beginning of an artifact's content."""
+        """The beginning of an artifact's content was read."""
 
         artifact: Artifact
         preview: Content
@@ -89,7 +91,7 @@ class SessionScreen(LiveScreen[str]):
 
     def on_mount(self) -> None:
         self.query_one(RunTree).border_title = "Run"
-        self._show_side()
+        self._show_open_side()
         self.query_one(TitleLine).say("opening…")
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(RunTree).restyle())
 
@@ -100,29 +102,29 @@ class SessionScreen(LiveScreen[str]):
     def troubled(self, error: AcodeError) -> None:
         if self.run_view.graph is None:
             self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
-            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(error_lines(error)))
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         runs, view = self.dashboard.runs or workspace.store, self.run_view
-        wanted = view.session_id
+        session_id = view.session_id
         if view.graph is not None:
-            if not view.is_newer(await runs.get(wanted)):
+            if not view.is_newer(await runs.get(session_id)):
                 return
             if view.held:
-                self.post_message(self.RunWentOn())
+                self.post_message(self.NewerRunStored())
                 return
-        self.post_message(self.GraphRead(await runs.get_with_hierarchy(wanted)))
+        self.post_message(self.GraphRead(await runs.get_with_hierarchy(session_id)))
 
     @on(GraphRead)
     def _graph_read(self, event: GraphRead) -> None:
         view, graph = self.run_view, event.graph
         if graph.id != view.session_id or (view.held and view.graph is not None):
-            return  # the answer to a question that is no longer asked
-        view.take(graph)
+            return  # another session is shown by now, or this one is held
+        view.update(graph)
         self._retitle()
-        self._show_facts(graph)
+        self._show_sides(graph)
         tree = self.query_one(RunTree)
-        tree.take(graph)
+        tree.show(graph)
         if not graph.tasks:
             why = "No task was recorded in this session yet. What the agent records appears here by itself."
             self.query_one("#detail", TextPanel).say(styled(why, "$foreground-muted"))
@@ -134,11 +136,11 @@ class SessionScreen(LiveScreen[str]):
         graph = self.run_view.graph
         if graph is None:
             return
-        mark, following = SESSION[graph.state], self.run_view.mark
+        mark, follow_label = SESSION[graph.state], self.run_view.follow_label
         self.query_one(TitleLine).say(
             session_name(graph),
             styled(mark.label, CONTENT_STYLE[mark.role]),
-            *([styled(following[0], CONTENT_STYLE[following[1]])] if following is not None else []),
+            *([styled(follow_label[0], CONTENT_STYLE[follow_label[1]])] if follow_label is not None else []),
             styled(
                 f"{counted(len(graph.tasks), 'task')}  {counted(tool_call_count(graph), 'tool')}", "$foreground-muted"
             ),
@@ -146,50 +148,50 @@ class SessionScreen(LiveScreen[str]):
             *([styled(line(graph.user_id, 32), "$foreground-muted")] if graph.user_id and self.follows_team else []),
         )
 
-    # The side
+    # The panes beside the tree
 
-    def _show_facts(self, graph: SessionGraph) -> None:
+    def _show_sides(self, graph: SessionGraph) -> None:
         zone = self.dashboard.zone
         self.query_one("#timeline", TextPanel).say(timeline(graph.events, graph, zone), home=False)
         self.query_one("#about", TextPanel).say(about(graph, zone), home=False)
-        found = self.run_view.artifacts
-        self.query_one(ArtifactTable).take(found)
-        title = f"Artifacts  {number(len(found))}" if found else "Artifacts: none was recorded"
+        artifacts = self.run_view.artifacts
+        self.query_one(ArtifactTable).show_artifacts(artifacts)
+        title = f"Artifacts  {number(len(artifacts))}" if artifacts else "Artifacts: none was recorded"
         self.query_one("#artifacts").border_title = title
 
-    def _show_side(self) -> None:
+    def _show_open_side(self) -> None:
         for side in ("timeline", "about", "artifacts"):
             self.query_one(f"#{side}").display = side == self.run_view.side
 
     def action_side(self, side: Side) -> None:
         self.run_view.side = side
-        self._show_side()
+        self._show_open_side()
         self.query_one(ArtifactTable if side == "artifacts" else f"#{side}").focus()
         if (node := self._under_cursor()) is not None:
             self._describe(node)
 
     @property
-    def _artifact(self) -> Artifact | None:
-        """The artifact under the cursor of their list, where that has the keys."""
+    def _listed_artifact(self) -> Artifact | None:
+        """The artifact under the cursor of the list of artifacts, if the list has the focus."""
         table = self.query_one(ArtifactTable)
         if not table.has_focus:
             return None
-        return next((found for found in self.run_view.artifacts if found.id == table.cursor_key), None)
+        return next((artifact for artifact in self.run_view.artifacts if artifact.id == table.cursor_key), None)
 
     @on(KeyedTable.RowHighlighted)
-    def _artifact_under_cursor(self) -> None:
-        if (artifact := self._artifact) is not None:
+    def _artifact_highlighted(self) -> None:
+        if (artifact := self._listed_artifact) is not None:
             self._describe(artifact)
 
     @on(KeyedTable.RowSelected)
-    def _artifact_chosen(self) -> None:
-        if (artifact := self._artifact) is not None:
+    def _artifact_selected(self) -> None:
+        if (artifact := self._listed_artifact) is not None:
             self._open(artifact)
 
-    # Following, and the neighbours
+    # Following the run, and the neighbouring sessions
 
-    @on(RunWentOn)
-    def _run_went_on(self) -> None:
+    @on(NewerRunStored)
+    def _newer_run_stored(self) -> None:
         self.run_view.newer = True
         self._retitle()
 
@@ -205,8 +207,8 @@ class SessionScreen(LiveScreen[str]):
         runs, walk = self.dashboard.runs, self._walk
         if runs is not None and walk is not None:
             with self.dashboard.reporting():
-                found = await walk.step(runs, self.run_view.session_id, direction)
-                self.post_message(self.Stepped(found, direction))
+                session_id = await walk.step(runs, self.run_view.session_id, direction)
+                self.post_message(self.Stepped(session_id, direction))
 
     @on(Stepped)
     def _stepped(self, event: Stepped) -> None:
@@ -214,8 +216,8 @@ class SessionScreen(LiveScreen[str]):
             end = "last" if event.direction > 0 else "first"
             self.notify(f"That was the {end} session of the list.", timeout=2, markup=False)
             return
-        self.run_view.turn_to(event.session_id)
-        self.query_one(RunTree).leave()
+        self.run_view.switch_to(event.session_id)
+        self.query_one(RunTree).clear()
         self.query_one("#detail", TextPanel).say(Content(""))
         self.query_one(TitleLine).say("opening…")
         self.refresh_now()
@@ -241,29 +243,29 @@ class SessionScreen(LiveScreen[str]):
 
     def _under_cursor(self) -> Node | None:
         if self.query_one(ArtifactTable).has_focus:
-            return self._artifact
+            return self._listed_artifact
         node = self.query_one(RunTree).cursor_node
         return node.data if node is not None else None
 
     def action_copy(self) -> None:
-        side = next((panel for panel in self.query(TextPanel) if panel.has_focus), None)
-        shown = side or self.query_one("#detail", TextPanel)
-        self.dashboard.copy(shown.shown.plain, str(shown.border_title).lower(), otherwise="e exports the session")
+        focused = next((panel for panel in self.query(TextPanel) if panel.has_focus), None)
+        panel = focused or self.query_one("#detail", TextPanel)
+        self.dashboard.copy(panel.shown.plain, str(panel.border_title).lower(), otherwise="e exports the session")
 
     def action_copy_id(self) -> None:
         node = self._under_cursor()
         self.dashboard.copy(node.id if node is not None else self.run_view.session_id, "id")
 
-    # What is under the cursor
+    # The node under the cursor
 
     @on(Tree.NodeHighlighted)
-    def _highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
+    def _node_highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
         if event.node.data is not None:
             self._describe(event.node.data)
 
     def _describe(self, node: Node, *, home: bool = True) -> None:
         panel = self.query_one("#detail", TextPanel)
-        panel.border_title = title_of(node)
+        panel.border_title = kind_of(node)
         content = describe(node, self.dashboard.zone)
         if isinstance(node, Artifact):
             if not home:
@@ -273,18 +275,18 @@ class SessionScreen(LiveScreen[str]):
 
     @work(group="preview", exclusive=True, exit_on_error=False)
     async def _preview(self, artifact: Artifact) -> None:
-        """Read the beginning of what is under the cursor. The cursor moving on cancels it."""
+        """Read the beginning of an artifact. Cancelled when the cursor moves to another artifact."""
         await self.dashboard.pause(PREVIEW_PAUSE)
         runs = self.dashboard.runs
         if runs is None:
             return
-        if artifact.size > PREVIEW_BYTES:
+        if artifact.size > MAX_PREVIEW_BYTES:
             note = "This is long; enter opens it."
             self.post_message(self.PreviewRead(artifact, styled(note, "$foreground-muted")))
             return
         with self.dashboard.reporting():
             data = await runs.get_artifact_content(artifact.id)
-            preview = await self.dashboard.in_thread(_begin, data, artifact)
+            preview = await self.dashboard.in_thread(_preview_content, data, artifact)
             self.post_message(self.PreviewRead(artifact, preview))
 
     @on(PreviewRead)
@@ -294,7 +296,7 @@ class SessionScreen(LiveScreen[str]):
             self.query_one("#detail", TextPanel).say(Content("\n").join([about, Content(""), event.preview]))
 
     @on(Tree.NodeSelected)
-    def _selected(self, event: Tree.NodeSelected[Node]) -> None:
+    def _node_selected(self, event: Tree.NodeSelected[Node]) -> None:
         node = event.node
         if node.data is None:
             return
@@ -320,13 +322,13 @@ class SessionScreen(LiveScreen[str]):
         self.query_one(RunTree).fold()
 
 
-def _begin(data: bytes, artifact: Artifact) -> Content:
-    """The first lines of an artifact's content, coloured. Runs in a thread."""
-    from acode_tui.tui.run.document import coloured, open_document
+def _preview_content(data: bytes, artifact: Artifact) -> Content:
+    """The first lines of an artifact's content, highlighted. Runs in a thread."""
+    from acode_tui.tui.run.document import highlighted_lines, open_document
 
     document = open_document(data, artifact.name, artifact.content_type, artifact.type)
-    lines = coloured(document, 0)[:PREVIEW_LINES]
-    preview = Content("\n").join(line if len(line) <= 400 else line[:400] for line in lines)
+    lines = highlighted_lines(document, 0)[:PREVIEW_LINES]
+    preview = Content("\n").join(line[:PREVIEW_LINE_CHARS] for line in lines)
     if document.line_count > PREVIEW_LINES or len(document.parts) > 1:
         preview = Content.assemble(preview, ("\n… enter opens the whole text", "$text-warning"))
     return preview

@@ -30,7 +30,7 @@ from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.sessions_lines import SearchLine
 from acode_tui.tui.messages import LineClosed, Searched
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import line, styled, told_fault
+from acode_tui.tui.style.text import error_lines, line, styled
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice, TextPanel, TitleLine
@@ -189,7 +189,7 @@ class SettingsScreen(LiveScreen[None]):
     def troubled(self, error: AcodeError) -> None:
         if not self._settings:
             self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
-            self.query_one("#detail", TextPanel).say(Content("\n").join(told_fault(error)))
+            self.query_one("#detail", TextPanel).say(Content("\n").join(error_lines(error)))
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         root = self.dashboard.root

@@ -290,7 +290,7 @@ async def test_a_run_of_thousands_opens_and_unfolds_without_drawing_what_is_not_
     fake.store.graphs[one.id] = replace(one, tasks=(one.tasks[0], task))
     async with over(fake).run_test(size=(120, 36)) as pilot:
         found = await open_session(pilot)
-        assert len(found._made) < 100
+        assert len(found._created) < 100
         await pilot.press("plus")
         await until(pilot, lambda: toasts(pilot))
         assert "unfold steps one by one" in toasts(pilot)[0][1]
@@ -402,6 +402,8 @@ async def test_files_of_one_folder_are_told_apart_in_the_list_of_artifacts(fake:
         await open_session(pilot)
         await pilot.press("3")
         table = pilot.app.screen.query_one(ArtifactTable)
-        table.take([replace(artifact, id=name, name=f"{folder}/{name}") for name in ("basket.ts", "payment.ts")])
+        table.show_artifacts(
+            [replace(artifact, id=name, name=f"{folder}/{name}") for name in ("basket.ts", "payment.ts")]
+        )
         await until(pilot, lambda: "…/components/basket.ts" in shown(pilot))
         assert "…/components/payment.ts" in shown(pilot)

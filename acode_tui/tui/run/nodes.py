@@ -1,0 +1,104 @@
+"""The nodes of a run: what is below each, and the label it has in the tree. Pure."""
+
+from collections.abc import Sequence
+
+from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.synthetic_calls import is_carrier
+from acode_tui.tui.style.palette import ARTIFACT_GLYPH, TOOL_CALL, WORK, Role
+from acode_tui.tui.style.times import counted, duration, size
+
+Node = TaskGraph | StepGraph | ToolCallGraph | Artifact
+Label = list[tuple[str, Role]]
+"""Pieces of recorded text, each with its role."""
+
+_SHOWN_PARAMETERS = ("command", "file_path", "path", "pattern", "query", "url", "description", "prompt", "input")
+_MAX_HINT = 160
+
+
+def children(node: SessionGraph | Node) -> Sequence[Node]:
+    """The nodes below a node. A synthetic call is left out: its artifacts stand in its place."""
+    if isinstance(node, SessionGraph):
+        return node.tasks
+    if isinstance(node, TaskGraph):
+        return node.steps
+    if isinstance(node, StepGraph):
+        below: list[Node] = []
+        for call in node.tool_calls:
+            below.extend(call.artifacts if is_carrier(call.tool_name) else (call,))
+        return below
+    if isinstance(node, ToolCallGraph):
+        return node.artifacts
+    return ()
+
+
+def label(node: Node) -> Label:
+    """The label of a node: glyph, name, and what helps to tell it from others."""
+    if isinstance(node, TaskGraph):
+        mark = WORK[node.state]
+        steps = counted(len(node.steps), "step")
+        return [(f"{mark.glyph} ", mark.role), (node.title, "plain"), (f"  {steps}", "quiet")]
+    if isinstance(node, StepGraph):
+        mark = WORK[node.state]
+        return [(f"{mark.glyph} ", mark.role), (node.name, "plain"), *_first_call_hint(node)]
+    if isinstance(node, ToolCallGraph):
+        return _call_label(node)
+    return [
+        (f"{ARTIFACT_GLYPH.get(node.type, '·')} ", "busy"),
+        (short_path(node.name), "plain"),
+        (f"  {size(node.size)}", "quiet"),
+    ]
+
+
+def parameter_hint(parameters: object) -> str:
+    """The most telling parameter of a call, for its label: a command, a path, a pattern."""
+    if not isinstance(parameters, dict):
+        return parameters[:_MAX_HINT] if isinstance(parameters, str) else ""
+    for name in _SHOWN_PARAMETERS:
+        value = parameters.get(name)
+        if isinstance(value, str) and value:
+            return short_path(value[:_MAX_HINT])
+        if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+            return " ".join(value)[:_MAX_HINT]
+    return next((value[:_MAX_HINT] for value in parameters.values() if isinstance(value, str) and value), "")
+
+
+def foldable(node: Node) -> bool:
+    """Whether enter folds and unfolds this node rather than opening it."""
+    return isinstance(node, (TaskGraph, StepGraph))
+
+
+def node_count(graph: SessionGraph) -> int:
+    """The number of nodes in the whole tree."""
+    return sum(1 for _ in graph.entities())
+
+
+def tool_call_count(graph: SessionGraph) -> int:
+    """The number of tool calls, synthetic ones not counted."""
+    calls = (call for task in graph.tasks for step in task.steps for call in step.tool_calls)
+    return sum(not is_carrier(call.tool_name) for call in calls)
+
+
+def short_path(text: str) -> str:
+    """The last two parts of a long absolute path, which tell files apart; other text unchanged."""
+    parts = text.split("/")
+    if text.startswith("/") and len(parts) > 4 and " " not in text:
+        return "…/" + "/".join(parts[-2:])
+    return text
+
+
+def _first_call_hint(step: StepGraph) -> Label:
+    """The hint of a step's first call, for a step without text of its own: such a step is named after its tools."""
+    first = next((call for call in step.tool_calls if not is_carrier(call.tool_name)), None)
+    if first is None or not step.name.startswith(first.tool_name):
+        return []
+    return [(f"  {hint}", "quiet")] if (hint := parameter_hint(first.parameters)) else []
+
+
+def _call_label(call: ToolCallGraph) -> Label:
+    mark = TOOL_CALL[call.state]
+    parts: Label = [(f"{mark.glyph} ", mark.role), (call.tool_name, "busy")]
+    if hint := parameter_hint(call.parameters):
+        parts.append((f" {hint}", "quiet"))
+    if call.completed_at is not None:
+        parts.append((f"  {duration(call.completed_at - call.created_at)}", "quiet"))
+    return parts
