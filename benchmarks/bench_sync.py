@@ -21,7 +21,7 @@ from time import perf_counter
 import acode_tui
 from acode_tui.config import IdentitySettings, Settings
 from acode_tui.config.settings import PersistenceSettings, PostgresSettings
-from acode_tui.sync.ports import SyncProgress
+from acode_tui.domain.progress import Progress
 from acode_tui.workspace import Workspace
 from benchmarks.bench_apply import bare_rate, mixed, new_database
 from benchmarks.result import Measure, at_least, at_most, within
@@ -192,7 +192,7 @@ async def _drain_alone(folder: str) -> None:
     seen: list[tuple[float, int]] = []
     async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
 
-        def note(progress: SyncProgress) -> None:
+        def note(progress: Progress) -> None:
             seen.append((perf_counter(), progress.done))
 
         report = await workspace.sync.sync_now(progress=note)

@@ -13,10 +13,9 @@ from acode_tui.cli.output import size, terminal_width
 from acode_tui.domain.display import clean, fit
 
 if TYPE_CHECKING:
+    from acode_tui.domain.progress import Progress
     from acode_tui.ingest import ImportProgress
     from acode_tui.ops.export.export import ExportProgress
-    from acode_tui.ops.recovery.rebuild import RebuildProgress
-    from acode_tui.sync.ports import SyncProgress
 
 _EVERY_SECONDS = 0.1
 _ERASE = "\r\x1b[K"
@@ -29,7 +28,6 @@ class Line:
         self._stream = stream or sys.stderr
         self._clock = clock
         self._live = self._stream.isatty()
-        self._started = clock()
         self._shown_at = float("-inf")
 
     def __enter__(self) -> Self:
@@ -41,11 +39,6 @@ class Line:
         if self._live:
             self._stream.write(_ERASE)
             self._stream.flush()
-
-    @property
-    def seconds(self) -> float:
-        """Since the line was made."""
-        return self._clock() - self._started
 
     def write(self, make: Callable[[], str]) -> None:
         """Write what ``make`` answers, unless something was written a moment ago."""
@@ -60,106 +53,112 @@ class ImportLine(Line):
     """How far an import is."""
 
     def show(self, progress: "ImportProgress") -> None:
-        """Show this."""
-        self.write(lambda: describe(progress, self.seconds))
+        """Show this progress."""
+        self.write(lambda: describe_import(progress))
 
 
 class CountLine(Line):
-    """How many of something are done."""
+    """How many of something are done, where the whole is not known."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
         self._what = what
 
-    def show(self, done: int) -> None:
-        """Show this."""
-        self.write(lambda: f"{done:,} {self._what}")
+    def show(self, progress: "Progress") -> None:
+        """Show this progress."""
+        self.write(lambda: f"{progress.done:,} {self._what}")
 
 
-class NoteLine(Line):
-    """What is being done."""
+class StepLine(Line):
+    """The step that is under way."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
         self._what = what
 
-    def show(self, note: str) -> None:
-        """Show this at once: the next one may be long in coming."""
+    def show(self, step: str) -> None:
+        """Show this step at once: the next one may be long in coming."""
         self._shown_at = float("-inf")
-        self.write(lambda: f"{self._what}: {clean(note)}")
+        self.write(lambda: f"{self._what}: {clean(step)}")
+
+
+class PercentLine(Line):
+    """A step, and how much of it is done where that is known."""
+
+    def __init__(self, step: str = "") -> None:
+        super().__init__()
+        self._step = step
+
+    def begin(self, step: str) -> None:
+        """Show that a step begins."""
+        self._step = step
+        self.write(lambda: f"{step} ...")
+
+    def show(self, progress: "Progress") -> None:
+        """Show the step's progress."""
+        fraction = progress.fraction
+        self.write(lambda: f"{self._step} ..." if fraction is None else f"{self._step} {int(fraction * 100)} %")
 
 
 class ExportLine(Line):
     """How far an export or the reading of one is."""
 
     def show(self, progress: "ExportProgress") -> None:
-        """Show this."""
+        """Show this progress."""
         self.write(lambda: describe_export(progress))
-
-
-def describe_export(progress: "ExportProgress") -> str:
-    """``3/127 sessions  4,200 rows``, or of sessions that were named ``0/1 sessions  4,200 of 9,000 rows  46%``."""
-    said = f"{progress.sessions_done:,}/{progress.sessions_total:,} sessions  {progress.rows:,}"
-    if not progress.rows_total:
-        return f"{said} rows"
-    return f"{said} of {progress.rows_total:,} rows  {100 * progress.rows // progress.rows_total}%"
 
 
 class SyncLine(Line):
     """How far a drain is."""
 
-    def show(self, progress: "SyncProgress") -> None:
-        """Show this."""
+    def show(self, progress: "Progress") -> None:
+        """Show this progress."""
         self.write(lambda: describe_sync(progress))
 
 
 class RebuildLine(Line):
-    """How far a recovery is."""
+    """How far a recovery is: rows read first, sessions compared after them."""
 
-    def show(self, progress: "RebuildProgress") -> None:
-        """Show this."""
+    def show(self, progress: "Progress") -> None:
+        """Show this progress."""
         self.write(lambda: describe_rebuild(progress))
 
 
-def describe_rebuild(progress: "RebuildProgress") -> str:
-    """``12,000 of 90,000 rows read  9,800/s  0:08 left``."""
-    what = "rows read" if progress.phase == "reading" else "sessions compared"
-    parts = [f"{progress.done:,} of {progress.total:,} {what}"]
-    if progress.rate > 0:
-        left = remaining((progress.total - progress.done) / progress.rate)
-        parts += [f"{progress.rate:,.0f}/s", f"{left} left"]
-    return "  ".join(parts)
-
-
-class WorkLine(Line):
-    """How far a piece of work is, whose whole is known."""
-
-    def show(self, what: str, done: int, of: int) -> None:
-        """Show this; 0 of 0 is work that does not say."""
-        self.write(lambda: f"{what} ..." if of <= 0 else f"{what} {min(done * 100 // of, 100)} %")
-
-
-def describe_sync(progress: "SyncProgress") -> str:
-    """``1,500 sent  2,700 to go  9,800/s  0:01 left``."""
-    parts = [f"{progress.done:,} sent", f"{progress.remaining:,} to go"]
-    if progress.rate > 0:
-        parts += [f"{progress.rate:,.0f}/s", f"{remaining(progress.remaining / progress.rate)} left"]
-    return "  ".join(parts)
-
-
-def describe(progress: "ImportProgress", seconds: float) -> str:
+def describe_import(progress: "ImportProgress") -> str:
     """``12/340 files  8.1 MiB of 200.3 MiB  5.2 MiB/s  0:37 left  name``."""
-    parts = [
-        f"{progress.files_done:,}/{progress.files_total:,} files",
-        f"{size(progress.bytes_done)} of {size(progress.bytes_total)}",
-    ]
-    rate = progress.bytes_done / seconds if seconds > 0 else 0.0
-    if rate > 0:
-        left = (progress.bytes_total - progress.bytes_done) / rate
-        parts += [f"{size(int(rate))}/s", f"{remaining(left)} left"]
+    files, read = progress.files, progress.bytes
+    parts = [f"{files.done:,}/{files.total or 0:,} files", f"{size(read.done)} of {size(read.total or 0)}"]
+    if read.seconds_left is not None:
+        parts += [f"{size(int(read.rate))}/s", f"{remaining(read.seconds_left)} left"]
     if progress.current:
         parts.append(clean(progress.current.rpartition("/")[2]))
     return "  ".join(parts)
+
+
+def describe_export(progress: "ExportProgress") -> str:
+    """``3/127 sessions  4,200 rows``, or of sessions that were named ``0/1 sessions  4,200 of 9,000 rows  46%``."""
+    sessions, rows = progress.sessions, progress.rows
+    text = f"{sessions.done:,}/{sessions.total or 0:,} sessions  {rows.done:,}"
+    if not rows.total:
+        return f"{text} rows"
+    return f"{text} of {rows.total:,} rows  {100 * rows.done // rows.total}%"
+
+
+def describe_rebuild(progress: "Progress") -> str:
+    """``12,000 of 90,000 rows read  9,800/s  0:08 left``."""
+    verb = "read" if progress.unit == "rows" else "compared"
+    return _with_rate(progress, f"{progress.done:,} of {progress.total or 0:,} {progress.unit} {verb}")
+
+
+def describe_sync(progress: "Progress") -> str:
+    """``1,500 sent  2,700 to go  9,800/s  0:01 left``."""
+    return _with_rate(progress, f"{progress.done:,} sent", f"{(progress.total or 0) - progress.done:,} to go")
+
+
+def _with_rate(progress: "Progress", *parts: str) -> str:
+    if progress.seconds_left is None:
+        return "  ".join(parts)
+    return "  ".join((*parts, f"{progress.rate:,.0f}/s", f"{remaining(progress.seconds_left)} left"))
 
 
 def remaining(seconds: float) -> str:

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from typing import TypeAlias
 
 import msgspec
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.progress import Progress, progress_after
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.cursor import FileStat, cursor_key, decode_state, is_current, is_open, unchanged
 from acode_tui.ingest.discover import FoundTranscript
@@ -116,12 +118,13 @@ class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Handed out after every commit, and once before the first. Bytes are those of files to be read."""
+    """Handed out after every commit, and once before the first. Bytes are those of files to be read.
 
-    files_done: int
-    files_total: int
-    bytes_done: int
-    bytes_total: int
+    ``current`` is the path of the file that was stored last.
+    """
+
+    files: Progress
+    bytes: Progress
     current: str = ""
 
 
@@ -218,6 +221,7 @@ class _Import:
         self._done = 0
         self._bytes_done = 0
         self._bytes_total = 0
+        self._started = perf_counter()
 
     async def run(self) -> ImportReport:
         storing: deque[asyncio.Task[None]] = deque()
@@ -308,12 +312,11 @@ class _Import:
 
     def _tell(self, current: str = "") -> None:
         if self._progress is not None:
+            seconds = perf_counter() - self._started
             self._progress(
                 ImportProgress(
-                    files_done=self._done,
-                    files_total=len(self._found),
-                    bytes_done=self._bytes_done,
-                    bytes_total=self._bytes_total,
+                    files=progress_after(seconds, self._done, len(self._found), "files"),
+                    bytes=progress_after(seconds, self._bytes_done, self._bytes_total, "bytes"),
                     current=current,
                 )
             )

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from acode_tui.config import Misconfigured, Settings, resolve_postgres
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.progress import ReportStep
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.ops.check import Progress
 from acode_tui.ops.recovery.validate import Mismatch, Validation, compare
 from acode_tui.storage.ports import Check
 from acode_tui.storage.postgres.connection import ReadPool
@@ -37,9 +37,9 @@ async def check_team_database(
     settings: Settings,
     *,
     environ: Mapping[str, str] = os.environ,
-    progress: Progress | None = None,
+    on_step: ReportStep | None = None,
 ) -> tuple[Check, ...]:
-    """Every finding; that the server cannot be asked is one too. ``progress`` hears what is being looked at."""
+    """Every finding; that the server cannot be asked is one too. ``on_step`` receives what is looked at next."""
     postgres = settings.persistence.postgres
     if not postgres.enabled:
         return (_fault("PostgreSQL is not enabled (run `acode-tui config set persistence.postgres.enabled true`)"),)
@@ -54,24 +54,24 @@ async def check_team_database(
     )
     reads = Onlooker(database, seconds=settings.persistence.sqlite.timeout_seconds)
     try:
-        return await _ask(pool, reads, postgres.schema, progress or (lambda what: None))
+        return await _ask(pool, reads, postgres.schema, on_step or (lambda step: None))
     except AcodeError as error:
         return (_fault(error.message + (f" ({error.hint})" if error.hint else "")),)
     finally:
         await pool.close()
 
 
-async def _ask(pool: ReadPool, reads: Reading, schema: str, progress: Progress) -> tuple[Check, ...]:
-    progress("the team's tables")
+async def _ask(pool: ReadPool, reads: Reading, schema: str, on_step: ReportStep) -> tuple[Check, ...]:
+    on_step("the team's tables")
     structure = (await check_migrations(pool, schema), await check_tables(pool, schema))
     if not all(each.ok for each in structure):
         return structure
-    progress("the team's rows")
+    on_step("the team's rows")
     local = await reads.run(read_shares)
     counted = await count_rows(pool, schema, local.workspace_id)
     team = PostgresRowChecksums(pool, schema=schema, workspace_id=local.workspace_id)
     found = await compare(
-        SqliteRowChecksums(reads), team, progress=lambda done: progress(f"{done:,} sessions compared")
+        SqliteRowChecksums(reads), team, on_progress=lambda progress: on_step(f"{progress.done:,} sessions compared")
     )
     unsettled = await _unsettled(pool, reads, schema, found.mismatched, local.change_seq)
     return (*structure, judge_counts(local, counted), judge_rows(found, unsettled))

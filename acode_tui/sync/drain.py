@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from acode_tui.domain.clock import format_time
+from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import ApplyReply, PostgresFault
 from acode_tui.storage.sqlite.meta import Mark
 from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
 from acode_tui.storage.sqlite.sync.journal import SyncJournal
 from acode_tui.sync.classify import Verdict, classify, is_record
-from acode_tui.sync.ports import ProgressCallback, SyncProgress
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.sync_target import SyncTarget
@@ -92,7 +92,7 @@ class Drain:
         should_stop: Callable[[], bool],
         is_quiet: Callable[[], bool],
         pending: int = 0,
-        progress: ProgressCallback | None = None,
+        progress: ReportProgress | None = None,
         timed: Callable[[float], object] | None = None,
     ) -> None:
         """``timed`` is told how many seconds the target took for each batch that it applied."""
@@ -229,10 +229,8 @@ class Drain:
                     winner=result.conflict.winner,
                 )
         if self._progress is not None:
-            elapsed = perf_counter() - self._started
-            done = self._tally.done
-            rate = done / elapsed if elapsed > 0 else 0.0
-            self._progress(SyncProgress(done=done, remaining=max(0, self._pending - done), rate=rate))
+            seconds = perf_counter() - self._started
+            self._progress(progress_after(seconds, self._tally.done, self._pending, "records"))
 
     async def _refuse(self, record: ClaimedRecord, refusal: PostgresFault, *, dead: bool) -> None:
         self._tally.failed += 1

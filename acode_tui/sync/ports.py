@@ -1,11 +1,12 @@
 """What the rest of the program asks of the sync worker, and the states it can be in."""
 
-from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+
+from acode_tui.domain.progress import ReportProgress
 
 
 class SyncState(StrEnum):
@@ -67,17 +68,6 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     duration_seconds: float = 0.0
 
 
-class SyncProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Handed out after every batch of a drain."""
-
-    done: int
-    remaining: int
-    rate: float
-
-
-ProgressCallback = Callable[[SyncProgress], None]
-
-
 class SyncService(Protocol):
     """The worker. Starting twice is harmless; stopping finishes the batch in hand."""
 
@@ -92,8 +82,11 @@ class SyncService(Protocol):
 
     async def resume(self) -> None: ...
 
-    async def sync_now(self, *, batch_size: int | None = None, progress: ProgressCallback | None = None) -> SyncReport:
-        """Drain until nothing is due. Raises SyncError, or a more precise AcodeError, if the target is unusable."""
+    async def sync_now(self, *, batch_size: int | None = None, progress: ReportProgress | None = None) -> SyncReport:
+        """Drain until nothing is due; ``progress`` receives records after every batch.
+
+        Raises SyncError, or a more precise AcodeError, if the target is unusable.
+        """
         ...
 
     async def status(self) -> SyncStatus: ...

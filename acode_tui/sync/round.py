@@ -9,12 +9,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from acode_tui.domain.clock import WallClock
+from acode_tui.domain.progress import ReportProgress
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import PostgresFault
 from acode_tui.storage.sqlite.sync.journal import LogEntry, SyncJournal
 from acode_tui.sync.drain import Drain, Tally
 from acode_tui.sync.lease_holder import Tenure
-from acode_tui.sync.ports import ProgressCallback, SyncReport, SyncState
+from acode_tui.sync.ports import SyncReport, SyncState
 from acode_tui.sync.pull import pull
 from acode_tui.sync.state import Situation
 from acode_tui.sync.target import Link
@@ -123,9 +124,7 @@ class Exchange:
             duration_seconds=elapsed,
         )
 
-    async def run(
-        self, tally: Tally, *, batch_size: int | None = None, progress: ProgressCallback | None = None
-    ) -> None:
+    async def run(self, tally: Tally, *, batch_size: int | None = None, progress: ReportProgress | None = None) -> None:
         """Push everything that is due, then pull everything that is news. Raises PostgresFault, LeaseLostError."""
         if not self._link.is_open:
             self._situation.activity = SyncState.CONNECTING
@@ -155,13 +154,13 @@ class Exchange:
         _, tally.pulled = await pull(self._journal, target, standing, token=token, should_stop=should_stop)
         await self.keep_house(target)
 
-    async def run_history(self, tally: Tally, *, progress: ProgressCallback | None = None) -> None:
+    async def run_history(self, tally: Tally, *, progress: ReportProgress | None = None) -> None:
         """Queue every row that was never synced, then exchange."""
         await self._link.connected(self._tenure.token)
         await self._queue(everything=False)
         await self.run(tally, progress=progress)
 
-    async def run_full(self, tally: Tally, *, progress: ProgressCallback | None = None) -> None:
+    async def run_full(self, tally: Tally, *, progress: ReportProgress | None = None) -> None:
         """Queue every row, then exchange: the way back from ``remote_behind``."""
         should_stop = self._situation.should_stop
         life = await self._link.new_life()

@@ -12,6 +12,7 @@ from contextlib import suppress
 from acode_tui.config import PostgresTarget, Settings, resolve_postgres
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError, SyncError
+from acode_tui.domain.progress import ReportProgress
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import PostgresFault
 from acode_tui.storage.migrations.runner import TierMigrations
@@ -20,7 +21,7 @@ from acode_tui.storage.sqlite.sync.journal import LogEntry, SyncJournal
 from acode_tui.storage.sqlite.sync.lease import LeaseLostError
 from acode_tui.sync.classify import Random
 from acode_tui.sync.lease_holder import Tenure, drained_by_other
-from acode_tui.sync.ports import ProgressCallback, SyncReport, SyncStatus
+from acode_tui.sync.ports import SyncReport, SyncStatus
 from acode_tui.sync.round import Exchange, Work
 from acode_tui.sync.state import Situation, status_of
 from acode_tui.sync.target import Link, Resolve
@@ -156,18 +157,18 @@ class SyncWorker:
             self._situation.changing = False
             self._waking.wake()
 
-    async def sync_now(self, *, batch_size: int | None = None, progress: ProgressCallback | None = None) -> SyncReport:
+    async def sync_now(self, *, batch_size: int | None = None, progress: ReportProgress | None = None) -> SyncReport:
         """Drain until nothing is due, whatever the circuit says; then pull.
 
         Raises SyncError where PostgreSQL is off or misconfigured, another worker holds the lease, or the target fails.
         """
         return await self._asked(lambda tally: self._exchange.run(tally, batch_size=batch_size, progress=progress))
 
-    async def sync_history(self, *, progress: ProgressCallback | None = None) -> SyncReport:
+    async def sync_history(self, *, progress: ReportProgress | None = None) -> SyncReport:
         """Queue every row that was never synced, then drain. A second run adds nothing."""
         return await self._asked(lambda tally: self._exchange.run_history(tally, progress=progress))
 
-    async def sync_full(self, *, progress: ProgressCallback | None = None) -> SyncReport:
+    async def sync_full(self, *, progress: ReportProgress | None = None) -> SyncReport:
         """Send every row again: the way back from ``remote_behind``. What the server already has stays as it is."""
         return await self._asked(lambda tally: self._exchange.run_full(tally, progress=progress))
 

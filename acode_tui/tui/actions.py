@@ -89,9 +89,9 @@ class Actions:
             from acode_tui.tui.dialogs.migrate import told
 
             if workspace.settings.migrations.backup_before_migrate:
-                run.doing = "taking the backup…"
-                await workspace.backup(progress=run.note)
-            run.note(0, 0, "migrating…")
+                run.begin_step("taking the backup…")
+                await workspace.backup(progress=run.report_progress)
+            run.begin_step("migrating…")
             done = await workspace.migrate()
             self._tell(run, told(done))
             return done
@@ -102,7 +102,7 @@ class Actions:
         """Copy the workspace file."""
 
         async def copy(workspace: "DashboardWorkspace", run: JobRun) -> object:
-            made = await workspace.backup(progress=run.note)
+            made = await workspace.backup(progress=run.report_progress)
             self._tell(run, f"{made.name}\n{size(made.size_bytes)} copied")
             return made
 
@@ -123,10 +123,10 @@ class Actions:
         """Write one session to a file, as a report or as JSON."""
 
         async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
-            def note(told: "ExportProgress") -> None:
-                run.note(told.rows, told.rows_total or 0)
+            def on_progress(progress: "ExportProgress") -> None:
+                run.report_progress(progress.rows)
 
-            report = await workspace.export_session(session_id, form, path, progress=note)
+            report = await workspace.export_session(session_id, form, path, progress=on_progress)
             self._tell(run, report.path)
             return report
 

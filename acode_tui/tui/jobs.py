@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from acode_tui.domain.errors import AcodeError, FileError
+from acode_tui.domain.progress import Progress
 
 _ALONE = frozenset({"sync", "backup", "import", "export"})
 HELD_OFF: dict[str, frozenset[str]] = {"migrate": _ALONE, **dict.fromkeys(_ALONE, frozenset({"migrate"}))}
@@ -22,15 +23,14 @@ HELD_OFF: dict[str, frozenset[str]] = {"migrate": _ALONE, **dict.fromkeys(_ALONE
 
 @dataclass(slots=True)
 class JobRun:
-    """One run of a job: how far it is and how it ended. A worker thread may write ``done`` and ``total``.
+    """One run of a job: how far it is and how it ended. A worker thread may report progress.
 
     ``stopping`` is set once it is asked to stop, ``stopped`` where it then did. ``watched`` is set while a dialog shows
     it: then the end needs no toast.
     """
 
     name: str
-    done: int = 0
-    total: int = 0
+    progress: Progress | None = None
     doing: str = ""
     result: Any = None
     fault: AcodeError | None = None
@@ -39,14 +39,18 @@ class JobRun:
     stopped: bool = False
     watched: bool = False
 
-    def note(self, done: int, total: int, doing: str = "") -> None:
-        """How far it is, in whatever it counts."""
-        self.done, self.total, self.doing = done, total, doing or self.doing
+    def report_progress(self, progress: Progress) -> None:
+        """Note how far it is."""
+        self.progress = progress
+
+    def begin_step(self, doing: str) -> None:
+        """Note that a step begins, whose progress is not known yet."""
+        self.progress, self.doing = None, doing
 
     @property
     def share(self) -> float | None:
         """From 0 to 1; None while the whole is not known."""
-        return min(self.done / self.total, 1.0) if self.total > 0 else None
+        return self.progress.fraction if self.progress is not None else None
 
 
 Work = Callable[[JobRun], Awaitable[Any]]

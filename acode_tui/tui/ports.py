@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.progress import ReportProgress
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStateStore, SchemaStatus, TranscriptLog
 from acode_tui.sync.ports import SyncService
@@ -75,7 +76,7 @@ class DashboardWorkspace(Protocol):
         """How the workspace is; unless ``fresh``, as of a few seconds ago. Never raises."""
         ...
 
-    async def backup(self, *, progress: Callable[[int, int], None] | None = None) -> "Backup":
+    async def backup(self, *, progress: ReportProgress | None = None) -> "Backup":
         """Copy the workspace file while writers go on; ``progress`` is told how much of how much. Raises AcodeError."""
         ...
 

@@ -3,25 +3,24 @@
 Each brings in what it needs when it is asked for, so that opening a workspace costs none of it.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.clock import WallClock
+from acode_tui.domain.progress import ReportProgress
 from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.storage.ports import Check, RunStateReader
 
 if TYPE_CHECKING:
-    from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest
-    from acode_tui.ops.export.export import Progress as ExportProgress
+    from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest, ReportExport
     from acode_tui.ops.export.import_ import ImportedRuns
     from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
     from acode_tui.ops.recovery.validate import Validation
     from acode_tui.storage.postgres.connection import ReadPool
     from acode_tui.storage.sqlite.files.backup_catalog import Backup
-    from acode_tui.storage.sqlite.files.backup_copy import Progress
     from acode_tui.storage.sqlite.readers import Readers
     from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
     from acode_tui.storage.sqlite.writer import Writer
@@ -52,7 +51,7 @@ class Operations:
         async with self._team_pool() as pool:
             yield PostgresRunStateStore(pool, schema=self.settings.persistence.postgres.schema)
 
-    async def validate(self, *, progress: Callable[[int], None] | None = None) -> "Validation":
+    async def validate(self, *, progress: ReportProgress | None = None) -> "Validation":
         """Compare every row here with the team's database. Raises SyncError where that is not enabled."""
         from acode_tui.ops.recovery.validate import compare
         from acode_tui.storage.postgres.read_back import PostgresRowChecksums
@@ -61,7 +60,7 @@ class Operations:
         async with self._team_pool() as pool:
             schema = self.settings.persistence.postgres.schema
             team = PostgresRowChecksums(pool, schema=schema, workspace_id=self.workspace_id)
-            return await compare(SqliteRowChecksums(self._readers), team, progress=progress)
+            return await compare(SqliteRowChecksums(self._readers), team, on_progress=progress)
 
     @asynccontextmanager
     async def _team_pool(self) -> "AsyncIterator[ReadPool]":
@@ -72,7 +71,7 @@ class Operations:
         async with pool_to(target, self.settings.persistence.postgres) as pool:
             yield pool
 
-    async def backup(self, *, progress: "Progress | None" = None) -> "Backup":
+    async def backup(self, *, progress: ReportProgress | None = None) -> "Backup":
         """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""
         from acode_tui.ops.backup.create import create_backup
 
@@ -83,11 +82,11 @@ class Operations:
             folder,
             now=self.wall(),
             keep=settings.max_backups,
-            progress=progress,
+            on_progress=progress,
             has_lived=True,
         )
 
-    async def export(self, request: "ExportRequest", *, progress: "ExportProgress | None" = None) -> "ExportReport":
+    async def export(self, request: "ExportRequest", *, progress: "ReportExport | None" = None) -> "ExportReport":
         """Write runs to a file; see ``ops.export_request``. Raises AcodeError, OSError; nothing is left behind then."""
         from acode_tui.ops.export.export import meet
         from acode_tui.storage.sqlite.runs.stream import open_run_rows
@@ -112,7 +111,7 @@ class Operations:
         *,
         force: bool = False,
         dry_run: bool = False,
-        progress: "ExportProgress | None" = None,
+        progress: "ReportExport | None" = None,
     ) -> "ImportedRuns":
         """Bring the runs of an export in; see ``ops.import_export``. Raises ExportError, OSError."""
         from acode_tui.ops.export.import_ import import_export
@@ -134,7 +133,7 @@ class Operations:
         format: "ExportFormat",
         path: Path | None = None,
         *,
-        progress: "ExportProgress | None" = None,
+        progress: "ReportExport | None" = None,
     ) -> "ExportReport":
         """One run, redacted as configured; without a path, under a new name in ``.agent/exports``.
 

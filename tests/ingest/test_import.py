@@ -301,9 +301,9 @@ async def test_progress_is_told_for_every_group_and_ends_at_the_whole(workspace:
     report = await bring(workspace, tmp_path / "t", progress=told.append)
     assert report.sessions == 120
     assert len(told) > 2
-    assert told[0].bytes_done == 0
-    assert (told[-1].files_done, told[-1].bytes_done) == (120, told[-1].bytes_total)
-    assert [found.files_done for found in told] == sorted(found.files_done for found in told)
+    assert told[0].bytes.done == 0
+    assert (told[-1].files.done, told[-1].bytes.done) == (120, told[-1].bytes.total)
+    assert [found.files.done for found in told] == sorted(found.files.done for found in told)
 
 
 class RefusingLog:
@@ -349,7 +349,7 @@ async def test_a_cancelled_import_leaves_whole_groups_and_goes_on_later(workspac
     started = asyncio.Event()
 
     def watch(found: ImportProgress) -> None:
-        if found.files_done:
+        if found.files.done:
             started.set()
 
     running = asyncio.create_task(bring(workspace, tmp_path / "t", progress=watch))

@@ -205,7 +205,7 @@ async def test_a_reader_that_is_killed_loses_nothing(
     sessions(folder, 12, "x" * 150_000)
 
     def kill(progress: ImportProgress) -> None:
-        if progress.files_done >= 2 and started[0].ended() is None:
+        if progress.files.done >= 2 and started[0].ended() is None:
             started[0].kill()
 
     report = await bring(tmp_path / "there", folder, kill)
@@ -251,7 +251,7 @@ async def test_a_cancelled_import_leaves_no_process(tmp_path: Path, started: lis
     under_way = asyncio.Event()
 
     def watch(progress: ImportProgress) -> None:
-        if progress.files_done >= 2:
+        if progress.files.done >= 2:
             under_way.set()
 
     running = asyncio.create_task(bring(tmp_path / "ws", tmp_path / "t", watch))
@@ -274,7 +274,7 @@ async def test_the_reader_has_a_session_of_its_own_and_ends_with_the_import(
 
     def look(progress: ImportProgress) -> None:
         # Ctrl-C and a hang-up of the terminal go to the program alone.
-        if not seen and progress.files_done >= 1:
+        if not seen and progress.files.done >= 1:
             seen.append(os.getsid(started[0].pid))
 
     await bring(tmp_path / "ws", tmp_path / "t", look)
@@ -312,7 +312,7 @@ def _embedding(tmp_path: Path, ending: str) -> list[str]:
                     return super().receive()
             apart.ReaderProcess = Noted
             def told(progress):
-                if progress.files_done == 2:
+                if progress.files.done == 2:
                     {ending}
             async def main():
                 async with open_workspace("ws") as ws:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from acode_tui import SessionState
+from acode_tui.domain.progress import Progress
 from acode_tui.storage.delivery_protocol import PostgresFault
-from acode_tui.sync.ports import SyncProgress, SyncState
+from acode_tui.sync.ports import SyncState
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database, Server
@@ -100,7 +101,7 @@ async def _through(workspace: Workspace, harm: Callable[[], object], *, times: i
     """Drain while ``harm`` strikes after every batch, ``times`` times; each time the drain is begun again."""
     left = times
 
-    def strike(_: SyncProgress) -> None:
+    def strike(_: Progress) -> None:
         nonlocal left
         if left:
             left -= 1
@@ -136,7 +137,7 @@ async def test_backends_terminated_in_mid_drain(tmp_path: Path, time: FakeTime, 
             await add_run(workspace, f"run {number}")
         tasks: list[asyncio.Task[None]] = []
 
-        def terminate(_: SyncProgress) -> None:
+        def terminate(_: Progress) -> None:
             sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'acode-tui'"
             tasks.append(asyncio.create_task(team.execute(sql)))
 
@@ -163,7 +164,7 @@ async def test_a_server_that_crashes_in_mid_drain_and_comes_back(
             await add_run(workspace, f"run {number}")
         crashed: list[asyncio.Task[None]] = []
 
-        def crash(_: SyncProgress) -> None:
+        def crash(_: Progress) -> None:
             if not crashed:
                 crashed.append(asyncio.create_task(asyncio.to_thread(server.stop, "immediate")))
 
@@ -192,7 +193,7 @@ async def test_a_black_hole_costs_a_deadline_and_nothing_else(
                 await add_run(workspace, f"run {number}")
             hole: list[asyncio.Task[None]] = []
 
-            def swallow(_: SyncProgress) -> None:
+            def swallow(_: Progress) -> None:
                 hole.append(asyncio.create_task(proxy.set_mode(Mode.SWALLOW)))
 
             with pytest.raises(PostgresFault, match="did not answer in time"):

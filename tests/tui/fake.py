@@ -15,6 +15,7 @@ from acode_tui.domain.entities import (
     SessionSummary,
 )
 from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError, SyncError
+from acode_tui.domain.progress import Progress, ReportProgress
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.ops.export.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
@@ -283,9 +284,9 @@ class FakeWorkspace:
         self.examined += 1
         return self.report
 
-    async def backup(self, *, progress: Callable[[int, int], None] | None = None) -> Backup:
+    async def backup(self, *, progress: ReportProgress | None = None) -> Backup:
         if progress is not None:
-            progress(1_200_000, 4_200_000)
+            progress(Progress(1_200_000, 4_200_000, "pages"))
         await self.backing_up.wait()
         if self.refuses is not None:
             raise self.refuses
@@ -301,7 +302,7 @@ class FakeWorkspace:
     ) -> ExportReport:
         self.exported.append((session_id, format, path))
         if progress is not None:
-            progress(ExportProgress(sessions_done=0, sessions_total=1, rows=3_120, rows_total=12_000))
+            progress(ExportProgress(sessions=Progress(0, 1, "sessions"), rows=Progress(3_120, 12_000, "rows")))
         await self.exporting.wait()
         if path is not None and path.name == "taken":
             raise FileExistsError(17, "File exists", str(path))

@@ -18,7 +18,7 @@ from acode_tui.cli.output import (
     print_table,
     size,
 )
-from acode_tui.cli.progress import WorkLine
+from acode_tui.cli.progress import PercentLine
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
@@ -62,13 +62,13 @@ async def _create(invocation: Invocation) -> "Backup":
 
     settings = invocation.settings
     invocation.start_log()
-    with WorkLine() as line:
+    with PercentLine("copying") as line:
         return await create_backup(
             settings.persistence.sqlite.resolve(invocation.root),
             backup_folder(invocation),
             now=system_clock(),
             keep=settings.backup.max_backups,
-            progress=lambda done, total: line.show("copying", done, total),
+            on_progress=line.show,
             has_lived=has_lived(invocation.root, settings),
         )
 
@@ -139,10 +139,8 @@ def _verify(backup: "Backup | Incomplete", *, deep: bool) -> "tuple[Check, ...]"
     from acode_tui.ops.backup.create import verify_backup
 
     async def run() -> "tuple[Check, ...]":
-        with WorkLine() as line:
-            return await verify_backup(
-                backup, deep=deep, progress=lambda done, total: line.show("verifying", done, total)
-            )
+        with PercentLine("verifying") as line:
+            return await verify_backup(backup, deep=deep, on_progress=line.show)
 
     return run_async(run())
 

@@ -7,7 +7,7 @@ import click
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
-from acode_tui.cli.progress import NoteLine
+from acode_tui.cli.progress import StepLine
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
@@ -50,18 +50,18 @@ def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, .
     database = sqlite.resolve(invocation.root)
 
     async def run() -> "tuple[Check, ...]":
-        with NoteLine("checking") as line:
+        with StepLine("checking") as line:
             found = await check_workspace_file(
                 database,
                 timeout_seconds=sqlite.timeout_seconds,
                 deep=deep,
-                progress=line.show,
+                on_step=line.show,
                 has_lived=has_lived(invocation.root, settings),
             )
             if remote:
                 from acode_tui.ops.check_remote import check_team_database
 
-                found += await check_team_database(database, settings, environ=invocation.environ, progress=line.show)
+                found += await check_team_database(database, settings, environ=invocation.environ, on_step=line.show)
             return found
 
     return run_async(run())

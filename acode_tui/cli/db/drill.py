@@ -7,7 +7,7 @@ import click
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
 from acode_tui.cli.output import Column, examples, json_option, plural, print_json, print_table
-from acode_tui.cli.progress import NoteLine
+from acode_tui.cli.progress import StepLine
 
 if TYPE_CHECKING:
     from acode_tui.ops.recovery.drill import Drill, Tried
@@ -28,8 +28,8 @@ def command(invocation: Invocation, as_json: bool) -> int:
     invocation.start_log()
 
     async def run() -> "Drill":
-        with NoteLine("drill") as line:
-            return await drill.drill(invocation.root, settings, told=line.show)
+        with StepLine("drill") as line:
+            return await drill.drill(invocation.root, settings, on_step=line.show)
 
     done = run_async(run())
     if as_json:

@@ -61,7 +61,7 @@ def command(
     async def run() -> "Recovery":
         with RebuildLine() as line:
             return await recover.recover(
-                invocation.root, settings, workspace_id=workspace_id, confirm=confirmed, progress=line.show
+                invocation.root, settings, workspace_id=workspace_id, confirm=confirmed, on_progress=line.show
             )
 
     done = run_async(run())

@@ -9,7 +9,7 @@ import click
 from acode_tui.cli.db.backup import backup_folder
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
 from acode_tui.cli.output import cell, examples, force_option, json_option, local_time, plural, print_json, size
-from acode_tui.cli.progress import WorkLine
+from acode_tui.cli.progress import PercentLine
 
 if TYPE_CHECKING:
     from acode_tui.ops.backup.restore import Restored
@@ -71,7 +71,7 @@ async def _restore(
     from acode_tui.domain.clock import system_clock
     from acode_tui.ops.backup.restore import restore_backup
 
-    with WorkLine() as line:
+    with PercentLine() as line:
         return await restore_backup(
             database,
             backup,
@@ -80,7 +80,8 @@ async def _restore(
             keep=invocation.settings.backup.max_backups,
             wait_seconds=wait_seconds,
             dry_run=dry_run,
-            told=line.show,
+            on_step=line.begin,
+            on_progress=line.show,
         )
 
 

@@ -15,7 +15,8 @@ from acode_tui.cli.output import Column, examples, json_option, plural, print_fi
 from acode_tui.cli.progress import SyncLine
 
 if TYPE_CHECKING:
-    from acode_tui.sync.ports import SyncProgress, SyncReport
+    from acode_tui.domain.progress import ReportProgress
+    from acode_tui.sync.ports import SyncReport
     from acode_tui.workspace import Workspace
 
 _MOST_RECORDS = 100
@@ -56,7 +57,7 @@ def group(context: click.Context, historical: bool, full: bool, as_json: bool) -
         click.echo(context.get_help())
         return None
 
-    def work(workspace: "Workspace", show: "Callable[[SyncProgress], None]") -> "Awaitable[SyncReport]":
+    def work(workspace: "Workspace", show: "ReportProgress") -> "Awaitable[SyncReport]":
         return workspace.sync.sync_full(progress=show) if full else workspace.sync.sync_history(progress=show)
 
     return _run(context.ensure_object(Invocation), work, as_json=as_json)
@@ -142,7 +143,7 @@ def log_(invocation: Invocation, tail: int, as_json: bool) -> None:
         click.echo("nothing was synced yet; `acode-tui db sync now` begins")
 
 
-Work = Callable[["Workspace", Callable[["SyncProgress"], None]], Awaitable["SyncReport"]]
+Work = Callable[["Workspace", "ReportProgress"], Awaitable["SyncReport"]]
 
 
 def _run(invocation: Invocation, work: Work, *, as_json: bool) -> int:

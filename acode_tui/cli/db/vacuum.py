@@ -6,7 +6,7 @@ import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
 from acode_tui.cli.output import examples, json_option, print_json, size
-from acode_tui.cli.progress import NoteLine
+from acode_tui.cli.progress import StepLine
 
 if TYPE_CHECKING:
     from acode_tui.ops.backup.vacuum import Vacuumed
@@ -40,11 +40,11 @@ async def _vacuum(invocation: Invocation, *, dry_run: bool) -> "Vacuumed":
 
     sqlite = invocation.settings.persistence.sqlite
     invocation.start_log()
-    with NoteLine("vacuum") as line:
+    with StepLine("vacuum") as line:
         return await vacuum_file(
             sqlite.resolve(invocation.root),
             timeout_seconds=sqlite.timeout_seconds,
             dry_run=dry_run,
-            told=line.show,
+            on_step=line.show,
             has_lived=has_lived(invocation.root, invocation.settings),
         )

@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from acode_tui.domain.progress import ReportProgress
 from acode_tui.logs import get_logger
 from acode_tui.ops.cancellable_thread import Check, in_thread, on_the_loop
 from acode_tui.storage.migrations.runner import packaged
@@ -19,7 +20,7 @@ from acode_tui.storage.sqlite.files.backup_catalog import (
     delete_backup,
     read_backups,
 )
-from acode_tui.storage.sqlite.files.backup_copy import Progress, back_up_file
+from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.storage.sqlite.files.backup_verify import verify
 from acode_tui.storage.sqlite.files.locks import finish_replacement, share_if_known
 
@@ -32,21 +33,21 @@ async def create_backup(
     *,
     now: datetime,
     keep: int,
-    progress: Progress | None = None,
+    on_progress: ReportProgress | None = None,
     has_lived: bool = False,
 ) -> Backup:
-    """Copy the workspace file into ``folder`` and take away what is beyond ``keep``. ``progress`` is told on the loop.
+    """Copy the workspace file into ``folder`` and take away what is beyond ``keep``. Progress is in pages.
 
     Raises AcodeError, IntegrityError for an empty file where a workspace ``has_lived``, and leaves nothing behind then,
     nor when it is cancelled.
     """
-    told = on_the_loop(progress)
+    report = on_the_loop(on_progress)
 
     def work(check: Check) -> Backup:
         finish_replacement(database, timeout_seconds=LOCK_SECONDS)
         with closing(share_if_known(database, timeout_seconds=LOCK_SECONDS)):
             require_content(database, has_lived=has_lived)
-            made = back_up_file(database, folder, now=now, progress=told, check=check)
+            made = back_up_file(database, folder, now=now, on_progress=report, check=check)
         keep_newest(folder, keep=keep, made=made)
         return made
 
@@ -54,11 +55,11 @@ async def create_backup(
 
 
 async def verify_backup(
-    backup: Backup | Incomplete, *, deep: bool = False, progress: Progress | None = None
+    backup: Backup | Incomplete, *, deep: bool = False, on_progress: ReportProgress | None = None
 ) -> tuple[Finding, ...]:
-    """What the checks of one backup find. ``progress`` is told on the loop, in bytes."""
-    told = on_the_loop(progress)
-    return await in_thread(lambda check: verify(backup, packaged("sqlite"), go_on=check, told=told, deep=deep))
+    """What the checks of one backup find. Progress is in bytes."""
+    report = on_the_loop(on_progress)
+    return await in_thread(lambda check: verify(backup, packaged("sqlite"), go_on=check, on_progress=report, deep=deep))
 
 
 def keep_newest(folder: Path, *, keep: int, made: Backup, spare: Iterable[str] = ()) -> tuple[Backup, ...]:

@@ -5,15 +5,17 @@ Killed at any moment it leaves the old file or the new one, whole; what lies abo
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 
 import msgspec
 
 from acode_tui.domain.errors import IntegrityError, SchemaMismatchError, TransactionError
+from acode_tui.domain.progress import ReportProgress, ReportStep, progress_after
 from acode_tui.files import PRIVATE_FILE
 from acode_tui.logs import get_logger
 from acode_tui.ops.backup.create import keep_newest
@@ -29,9 +31,6 @@ from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
 from acode_tui.storage.sqlite.files.locks import exclusive, holders, in_use, share_if_known
 
 _BLOCK_BYTES = 1 << 20
-
-Told = Callable[[str, int, int], None]
-"""Told what is being done, how many bytes of it are done, and of how many; 0 of 0 where that is not known."""
 
 log = get_logger("acode_tui.ops")
 
@@ -65,31 +64,34 @@ async def restore_backup(
     keep: int,
     wait_seconds: float,
     dry_run: bool = False,
-    told: Told | None = None,
+    on_step: ReportStep | None = None,
+    on_progress: ReportProgress | None = None,
 ) -> Restored:
-    """Replace the workspace file by a backup; ``folder`` gets the safety backup. ``told`` is called on the loop.
+    """Replace the workspace file by a backup; ``folder`` gets the safety backup.
+
+    ``on_step`` receives each step as it begins, ``on_progress`` how far the step is, in bytes or pages.
 
     Raises TransactionError while others have the file open, or without room; IntegrityError for a backup that is not
     what its manifest says; SchemaMismatchError for one of a newer program. Nothing is changed then.
     """
-    tell = on_the_loop(told) or _silent
+    begin, report = on_the_loop(on_step) or _ignore, on_the_loop(on_progress) or _ignore
 
     def work(check: Check) -> Restored:
         if dry_run:
-            return _rehearse(database, backup, folder, check, tell)
-        return _restore(database, backup, folder, now, keep, wait_seconds, check, tell)
+            return _rehearse(database, backup, folder, check, begin, report)
+        return _restore(database, backup, folder, now, keep, wait_seconds, check, begin, report)
 
     return await in_thread(work)
 
 
-def _rehearse(database: Path, backup: Backup, folder: Path, check: Check, tell: Told) -> Restored:
+def _rehearse(
+    database: Path, backup: Backup, folder: Path, check: Check, begin: ReportStep, report: ReportProgress
+) -> Restored:
     """Everything short of writing."""
     require_file(database)
     known = packaged("sqlite")
-    tell("checking the backup", 0, 0)
-    findings = verify(
-        backup, known, go_on=check, told=lambda done, size: tell("checking the backup", done, size), deep=True
-    )
+    begin("checking the backup")
+    findings = verify(backup, known, go_on=check, on_progress=report, deep=True)
     _require_sound(backup, findings)
     with closing(share_if_known(database, timeout_seconds=1)):
         present = look_at(database)
@@ -107,7 +109,8 @@ def _restore(
     keep: int,
     wait_seconds: float,
     check: Check,
-    tell: Told,
+    begin: ReportStep,
+    report: ReportProgress,
 ) -> Restored:
     with exclusive(database, timeout_seconds=wait_seconds):
         new = database.with_name(f".{database.name}.restoring")
@@ -115,17 +118,18 @@ def _restore(
         present = look_at(database)
         _require_room(database, backup, folder, present)
         try:
-            _copy(backup, new, check, tell)
-            tell("checking the copy", 0, 0)
+            _copy(backup, new, check, begin, report)
+            begin("checking the copy")
             _require_sound(backup, [check_integrity(new, check), check_schema(new, packaged("sqlite"))])
             safety = None
             if present.is_sound:
+                begin("safety backup")
                 safety = back_up_file(
                     database,
                     folder,
                     now=now,
                     suffix="_pre_restore",
-                    progress=lambda done, pages: tell("safety backup", done, pages),
+                    on_progress=report,
                     check=check,
                 )
             check()
@@ -140,9 +144,10 @@ def _restore(
     return _answer(backup, present, safety=safety, kept=kept, dry_run=False)
 
 
-def _copy(backup: Backup, new: Path, check: Check, tell: Told) -> None:
+def _copy(backup: Backup, new: Path, check: Check, begin: ReportStep, report: ReportProgress) -> None:
     """Copy and hash in one go: what is checked is what will be in place. Raises IntegrityError, TransactionError."""
-    digest, done = sha256(), 0
+    begin("copying")
+    digest, done, started = sha256(), 0, perf_counter()
     try:
         handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE)
         with open(handle, "wb") as copy, backup.database.open("rb") as source:
@@ -151,7 +156,7 @@ def _copy(backup: Backup, new: Path, check: Check, tell: Told) -> None:
                 digest.update(block)
                 copy.write(block)
                 done += len(block)
-                tell("copying", done, backup.size_bytes)
+                report(progress_after(perf_counter() - started, done, backup.size_bytes, "bytes"))
             copy.flush()
             os.fsync(copy.fileno())
     except OSError as error:
@@ -232,5 +237,5 @@ def _answer(
     )
 
 
-def _silent(what: str, done: int, of: int) -> None:
-    """Nobody wants to know."""
+def _ignore(value: object) -> None:
+    """Report nothing."""

@@ -1,10 +1,10 @@
 """Packing a workspace file: what it would give back, and doing it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from acode_tui.domain.progress import ReportStep
 from acode_tui.logs import get_logger
 from acode_tui.ops.cancellable_thread import Check, in_thread, on_the_loop
 from acode_tui.storage.sqlite.files.vacuum import measure, size_with_wal, vacuum
@@ -25,21 +25,21 @@ async def vacuum_file(
     *,
     timeout_seconds: float,
     dry_run: bool = False,
-    told: Callable[[str], None] | None = None,
+    on_step: ReportStep | None = None,
     has_lived: bool = False,
 ) -> Vacuumed:
-    """Pack the file while readers go on and writers wait. ``told`` is called on the loop.
+    """Pack the file while readers go on and writers wait. ``on_step`` receives each step as it begins.
 
     Raises AcodeError, IntegrityError for an empty file where a workspace ``has_lived``, and changes nothing then,
     nor when it is cancelled.
     """
-    tell = on_the_loop(told) or _silent
+    report = on_the_loop(on_step) or _ignore
 
     def work(check: Check) -> Vacuumed:
         if dry_run:
             room = measure(database, seconds=timeout_seconds, go_on=check, has_lived=has_lived)
             return Vacuumed(before_bytes=room.total, after_bytes=min(room.used, room.total), dry_run=True)
-        before = vacuum(database, timeout_seconds=timeout_seconds, go_on=check, told=tell, has_lived=has_lived)
+        before = vacuum(database, timeout_seconds=timeout_seconds, go_on=check, on_step=report, has_lived=has_lived)
         return Vacuumed(before_bytes=before.total, after_bytes=size_with_wal(database), dry_run=False)
 
     done = await in_thread(work)
@@ -48,5 +48,5 @@ async def vacuum_file(
     return done
 
 
-def _silent(what: str) -> None:
-    """Nobody wants to know."""
+def _ignore(step: str) -> None:
+    """Report nothing."""

@@ -20,6 +20,7 @@ from acode_tui.config import ExportSettings
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import ExportError
+from acode_tui.domain.progress import Progress, progress_after
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.ops.export.csv import MEMBERS, CsvFolder
@@ -71,12 +72,13 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ExportProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an export is; ``rows_total`` is known where sessions were named."""
+    """How far an export or an import of one is. The total of the rows is known where sessions were named."""
 
-    sessions_done: int
-    sessions_total: int
-    rows: int
-    rows_total: int | None = None
+    sessions: Progress
+    rows: Progress
+
+
+ReportExport = Callable[[ExportProgress], None]
 
 
 class Sink(Protocol):
@@ -110,9 +112,6 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     program_version: str
 
 
-Progress = Callable[[ExportProgress], None]
-
-
 async def export_runs(
     runs: RunRows,
     format: ExportFormat,
@@ -124,7 +123,7 @@ async def export_runs(
     now: datetime,
     overwrite: bool = False,
     dry_run: bool = False,
-    progress: Progress | None = None,
+    progress: ReportExport | None = None,
 ) -> ExportReport:
     """Write these sessions, by whole id, or all there are. ``progress`` is called in the loop's own thread.
 
@@ -228,7 +227,7 @@ class _Stopped(Exception):
 class _Passage:
     """The way of all rows from the store into a sink."""
 
-    def __init__(self, runs: RunRows, redaction: RowRedaction | None, progress: Progress | None) -> None:
+    def __init__(self, runs: RunRows, redaction: RowRedaction | None, progress: ReportExport | None) -> None:
         self._runs = runs
         self._redaction = redaction
         self._progress = progress
@@ -236,7 +235,7 @@ class _Passage:
         self._loop = asyncio.get_running_loop()
         self._done = self._total = self._rows = 0
         self._rows_total: int | None = None
-        self._reported = monotonic()
+        self._started = self._reported = monotonic()
         self._counts: Counter[str] = Counter()
 
     @property
@@ -294,14 +293,12 @@ class _Passage:
 
     def _report(self, rows: int) -> None:
         if self._progress is not None:
-            total = self._rows_total
+            seconds = monotonic() - self._started
             self._progress(
                 ExportProgress(
-                    sessions_done=self._done,
-                    sessions_total=max(self._total, self._done),
-                    rows=rows,
-                    # Somebody may have written to the run since its rows were counted.
-                    rows_total=None if total is None else max(total, rows),
+                    sessions=progress_after(seconds, self._done, self._total, "sessions"),
+                    # The run may have grown since its rows were counted.
+                    rows=progress_after(seconds, rows, self._rows_total, "rows"),
                 )
             )
 
@@ -328,7 +325,7 @@ async def meet(
     schema_version: str | None,
     settings: ExportSettings,
     now: datetime,
-    progress: Progress | None = None,
+    progress: ReportExport | None = None,
 ) -> ExportReport:
     """Export what is asked for. Raises ExportError, NotFoundError, AmbiguousIdError, OSError."""
     sessions = [await reader.resolve_id(EntityType.SESSION, each) for each in request.sessions]

@@ -18,17 +18,16 @@ import msgspec
 
 from acode_tui.domain.entities import Entity, SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError
+from acode_tui.domain.progress import progress_after
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.validation import Limits
-from acode_tui.ops.export.export import ExportProgress
+from acode_tui.ops.export.export import ExportProgress, ReportExport
 from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION, JsonRuns
 from acode_tui.ops.export.merge_rules import Overwrites, newest_of, unless_it_overwrites
 from acode_tui.ops.export.parse_json import Head, Issue, JsonExport, RawRun, graph_of
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite.runs.stream import SIGNATURE, RunSource
-
-Progress = Callable[[ExportProgress], None]
 
 MOST_ISSUES = 100
 """Of one file: a file with more is bad enough."""
@@ -82,7 +81,7 @@ async def import_export(
     syncs: bool,
     force: bool = False,
     dry_run: bool = False,
-    progress: Progress | None = None,
+    progress: ReportExport | None = None,
 ) -> ImportedRuns:
     """Bring the runs of an export in. ``syncs`` says whether the workspace has a team's database.
 
@@ -207,7 +206,7 @@ class _Import:
         *,
         force: bool,
         dry_run: bool,
-        progress: Progress | None,
+        progress: ReportExport | None,
     ) -> None:
         self._source = source
         self._target = target
@@ -216,6 +215,7 @@ class _Import:
         self._dry_run = dry_run
         self._progress = progress
         self._total = self._done = self._rows = 0
+        self._started = monotonic()
         self.errors: list[Issue] = []
         self.refused: list[str] = []
         self.counts: Counter[EntityType] = Counter()
@@ -279,7 +279,13 @@ class _Import:
             self._done += 1
             self._rows += sum(1 for _ in graph.entities())
         if self._progress is not None:
-            self._progress(ExportProgress(sessions_done=self._done, sessions_total=self._total, rows=self._rows))
+            seconds = monotonic() - self._started
+            self._progress(
+                ExportProgress(
+                    sessions=progress_after(seconds, self._done, self._total, "sessions"),
+                    rows=progress_after(seconds, self._rows, None, "rows"),
+                )
+            )
 
     def _chooser(self, head: Head) -> Callable[[SessionGraph, SessionGraph], SessionGraph]:
         if self._force:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
@@ -16,10 +16,11 @@ import msgspec
 from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.progress import Progress, ReportStep
 from acode_tui.files import is_alive, make_private_folder
 from acode_tui.ops.backup.restore import restore_backup
 from acode_tui.ops.check import check_workspace_file
-from acode_tui.ops.recovery.rebuild import RebuildProgress, ready, rebuild
+from acode_tui.ops.recovery.rebuild import ready, rebuild
 from acode_tui.ops.recovery.recover import find_workspace
 from acode_tui.ops.recovery.team_pool import open_pool
 from acode_tui.ops.recovery.validate import compare_sessions, pages
@@ -31,8 +32,6 @@ from acode_tui.storage.sqlite.runs.checksums import Onlooker, SqliteRowChecksums
 
 _SCRATCH = ".drill-"
 _IMMUTABLE = ("session_events", "artifacts")
-
-Told = Callable[[str], None]
 
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -66,7 +65,7 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def drill(
-    root: Path, settings: Settings, *, told: Told = lambda _: None, wall: WallClock = system_clock
+    root: Path, settings: Settings, *, on_step: ReportStep = lambda _: None, wall: WallClock = system_clock
 ) -> Drill:
     """Try both ways. Never raises for a way that does not lead back: that is what the answer is for.
 
@@ -76,10 +75,10 @@ async def drill(
     database = settings.persistence.sqlite.resolve(root)
     live = await asyncio.to_thread(look_at, database)
     async with _scratch(database.parent) as scratch:
-        backup = await _try_backup(root, settings, live, scratch, told, wall)
+        backup = await _try_backup(root, settings, live, scratch, on_step, wall)
         recovery = None
         if settings.persistence.postgres.enabled:
-            recovery = await _try_recovery(root, settings, live, scratch, told, wall)
+            recovery = await _try_recovery(root, settings, live, scratch, on_step, wall)
     tried = [each for each in (backup, recovery) if each is not None]
     return Drill(
         ok=all(each.ok for each in tried),
@@ -90,38 +89,38 @@ async def drill(
 
 
 async def _try_backup(
-    root: Path, settings: Settings, live: StandingFile, scratch: Path, told: Told, wall: WallClock
+    root: Path, settings: Settings, live: StandingFile, scratch: Path, on_step: ReportStep, wall: WallClock
 ) -> Tried:
     folder = resolve_path(root, settings.backup.directory)
     newest = _newest(await asyncio.to_thread(read_backups, folder), live.workspace_id)
     if newest is None:
         return _failed("", "there is no backup yet; make one with `acode-tui db backup`")
     restored = scratch / "restored.db"
-    told(f"restoring {newest.name}")
+    on_step(f"restoring {newest.name}")
     try:
         done = await restore_backup(
-            restored, newest, scratch / "backups", now=wall(), keep=1, wait_seconds=0, told=lambda what, *_: told(what)
+            restored, newest, scratch / "backups", now=wall(), keep=1, wait_seconds=0, on_step=on_step
         )
-        checks = await _look_over(restored, told)
+        checks = await _look_over(restored, on_step)
         checks += _counted(newest.counts, await _counts(restored))
-        likeness = await _compare(restored, settings.persistence.sqlite.resolve(root), live, told)
+        likeness = await _compare(restored, settings.persistence.sqlite.resolve(root), live, on_step)
     except AcodeError as error:
         return _failed(newest.name, str(error), created_at=newest.created_at)
     return _tried(newest.name, done.counts, checks, likeness, live, created_at=newest.created_at)
 
 
 async def _try_recovery(
-    root: Path, settings: Settings, live: StandingFile, scratch: Path, told: Told, wall: WallClock
+    root: Path, settings: Settings, live: StandingFile, scratch: Path, on_step: ReportStep, wall: WallClock
 ) -> Tried:
     recovered = scratch / "recovered.db"
 
-    def show(progress: RebuildProgress) -> None:
-        told(f"recovering: {progress.phase} {progress.done:,} of {progress.total:,}")
+    def show(progress: Progress) -> None:
+        on_step(f"recovering: {progress.done:,} of {progress.total:,} {progress.unit}")
 
     name = "postgres"
     try:
         async with open_pool(settings) as pool:
-            told("asking the server")
+            on_step("asking the server")
             source = await ready(pool, settings)
             workspace = await find_workspace(source, root, settings, live)
             name = workspace.id
@@ -135,13 +134,13 @@ async def _try_recovery(
                 recovered,
                 total=total,
                 lock_folder=locks,
-                progress=show,
+                on_progress=show,
                 wall=wall,
                 resumable=False,
             )
         matching = f"all {rebuilt.compared:,} sessions match the server row by row"
-        checks = (Check(name="server", ok=True, description=matching), *await _look_over(recovered, told))
-        likeness = await _compare(recovered, settings.persistence.sqlite.resolve(root), live, told)
+        checks = (Check(name="server", ok=True, description=matching), *await _look_over(recovered, on_step))
+        likeness = await _compare(recovered, settings.persistence.sqlite.resolve(root), live, on_step)
     except AcodeError as error:
         return _failed(name, str(error))
     return _tried(name, rebuilt.counts, checks, likeness, live)
@@ -152,9 +151,9 @@ def _newest(found: tuple[Sequence[Backup], object], workspace_id: str | None) ->
     return next((each for each in found[0] if workspace_id in (None, each.workspace_id)), None)
 
 
-async def _look_over(path: Path, told: Told) -> tuple[Check, ...]:
+async def _look_over(path: Path, on_step: ReportStep) -> tuple[Check, ...]:
     return await check_workspace_file(
-        path, timeout_seconds=60, deep=True, progress=lambda question: told(f"checking: {question}")
+        path, timeout_seconds=60, deep=True, on_step=lambda question: on_step(f"checking: {question}")
     )
 
 
@@ -172,7 +171,7 @@ def _counted(promised: dict[str, int], found: dict[str, int]) -> tuple[Check, ..
     return (Check(name="counts", ok=not wrong, description=description),)
 
 
-async def _compare(scratch: Path, database: Path, live: StandingFile, told: Told) -> Likeness | None:
+async def _compare(scratch: Path, database: Path, live: StandingFile, on_step: ReportStep) -> Likeness | None:
     """Session by session. The live file has gone on since; but what can never change must be the same."""
     if not live.is_sound:
         return None
@@ -191,7 +190,7 @@ async def _compare(scratch: Path, database: Path, live: StandingFile, told: Told
         only_scratch += sum("missing in postgres" in each for each in found.values())
         changed += sum(each == {"differs"} for each in found.values())
         same += sum(not each for each in found.values())
-        told(f"compared: {same + changed + only_live + only_scratch:,} sessions")
+        on_step(f"compared: {same + changed + only_live + only_scratch:,} sessions")
     return Likeness(same=same, changed=changed, only_live=only_live, only_scratch=only_scratch, wrong=wrong)
 
 

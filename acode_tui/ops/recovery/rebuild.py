@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from acode_tui.config import Settings
 from acode_tui.domain.clock import WallClock, format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, RecoveryError
+from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.ops.recovery.validate import Mismatch, compare, compare_sessions
 from acode_tui.storage.ports import RowChecksumReader
 from acode_tui.storage.sqlite.files.rebuild import Building, open_building, remove
@@ -29,33 +30,18 @@ LOOKS = 5
 """How often rows that differ are looked at again before they count as damaged."""
 
 
-class RebuildProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """``reading`` counts rows, ``verifying`` sessions; ``rate`` is of these a second."""
-
-    phase: Literal["reading", "verifying"]
-    done: int
-    total: int
-    rate: float
-
-
-Progress = Callable[[RebuildProgress], None]
-
-
 class _Counter:
-    """Tells how far a phase is."""
+    """Reports how far a part of the rebuild is."""
 
-    def __init__(self, phase: Literal["reading", "verifying"], total: int, progress: Progress | None) -> None:
-        self._phase: Literal["reading", "verifying"] = phase
+    def __init__(self, unit: str, total: int, report: ReportProgress | None) -> None:
+        self._unit = unit
         self._total = total
-        self._progress = progress
+        self._report = report
         self._started = perf_counter()
 
     def show(self, done: int) -> None:
-        if self._progress is not None:
-            elapsed = perf_counter() - self._started
-            rate = done / elapsed if elapsed > 0 else 0.0
-            total = max(self._total, done)
-            self._progress(RebuildProgress(phase=self._phase, done=done, total=total, rate=rate))
+        if self._report is not None:
+            self._report(progress_after(perf_counter() - self._started, done, self._total, self._unit))
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
@@ -84,11 +70,14 @@ async def rebuild(
     *,
     total: int,
     lock_folder: Path,
-    progress: Progress | None,
+    on_progress: ReportProgress | None,
     wall: WallClock,
     resumable: bool,
 ) -> Rebuilt:
-    """A whole, closed, compared file at ``path``. One that is broken off goes.
+    """Make a whole, closed, compared file at ``path``; one that is broken off is removed.
+
+    Progress is in rows while the server is read, then in sessions while both sides are compared.
+
 
     ``resumable``: it stays where it is only that the server did not answer, and the next run goes on from there.
     """
@@ -97,9 +86,9 @@ async def rebuild(
     building: Building | None = None
     try:
         building = await _begun(source, workspace_id, path, lock_folder, wall)
-        conflicts = await fill(source, building, workspace_id, total=total, progress=progress)
+        conflicts = await fill(source, building, workspace_id, total=total, on_progress=on_progress)
         team = PostgresRowChecksums(pool, schema=settings.persistence.postgres.schema, workspace_id=workspace_id)
-        compared = await verified(source, building, team, workspace_id, progress=progress)
+        compared = await verified(source, building, team, workspace_id, on_progress=on_progress)
         rebuilt = Rebuilt(await building.counts(), conflicts, compared)
         await building.finish(synced_at=format_time(wall()))
     except BaseException as error:
@@ -129,13 +118,18 @@ async def _begun(
 
 
 async def fill(
-    source: "RecoverySource", building: Building, workspace_id: str, *, total: int, progress: Progress | None = None
+    source: "RecoverySource",
+    building: Building,
+    workspace_id: str,
+    *,
+    total: int,
+    on_progress: ReportProgress | None = None,
 ) -> int:
     """Everything that the server has of the workspace; answers how many settled conflicts are among it.
 
     Goes on where an earlier run stopped. Raises RecoveryError where the server began another life meanwhile.
     """
-    counter = _Counter("reading", total, progress)
+    counter = _Counter("rows", total, on_progress)
     already = sum((await building.counts()).values())
     done = await _pull(source, building, workspace_id, already, counter.show)
     await _fill_shared(source, building, workspace_id, done, counter.show)
@@ -152,12 +146,12 @@ async def verified(
     team: RowChecksumReader,
     workspace_id: str,
     *,
-    progress: Progress | None = None,
+    on_progress: ReportProgress | None = None,
 ) -> int:
     """How many sessions were compared, every row of them the same on both sides. Raises IntegrityError."""
     local = SqliteRowChecksums(building.readers)
-    counter = _Counter("verifying", (await building.counts())["sessions"], progress)
-    found = await compare(local, team, progress=counter.show)
+    counter = _Counter("sessions", (await building.counts())["sessions"], on_progress)
+    found = await compare(local, team, on_progress=lambda progress: counter.show(progress.done))
     mismatched: Sequence[Mismatch] = found.mismatched
     for _ in range(LOOKS):
         if not mismatched:

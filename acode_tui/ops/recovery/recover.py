@@ -18,8 +18,9 @@ from acode_tui.config import Settings, resolve_path
 from acode_tui.config.workspace_root import AGENT_DIR, keep_id, known_ids
 from acode_tui.domain.clock import WallClock, format_time, system_clock
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, RecoveryError, TransactionError
+from acode_tui.domain.progress import ReportProgress
 from acode_tui.logs import get_logger
-from acode_tui.ops.recovery.rebuild import Progress, ready, rebuild
+from acode_tui.ops.recovery.rebuild import ready, rebuild
 from acode_tui.ops.recovery.team_pool import open_pool
 from acode_tui.storage.ports import TeamWorkspace
 from acode_tui.storage.sqlite.errors import require_file
@@ -148,7 +149,7 @@ async def recover(
     *,
     confirm: Confirm,
     workspace_id: str | None = None,
-    progress: Progress | None = None,
+    on_progress: ReportProgress | None = None,
     wall: WallClock = system_clock,
 ) -> Recovery:
     """Rebuild the workspace file in ``root``; nobody may have it open.
@@ -180,7 +181,7 @@ async def recover(
             staging,
             total=sum(plan.counts.values()),
             lock_folder=root / AGENT_DIR / "locks",
-            progress=progress,
+            on_progress=on_progress,
             wall=wall,
             resumable=True,
         )

@@ -4,11 +4,13 @@ Memory does not grow with the number of sessions: both sides are walked in the o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from time import perf_counter
 from typing import Literal
 
 import msgspec
 
+from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.storage.ports import RowChecksumReader, RowChecksums
 
 PAGE = 50
@@ -18,7 +20,6 @@ MOST_LISTED = 10_000
 """Rows named at most; the others are counted. Against a database that was reset every row is one."""
 
 Finding = Literal["differs", "missing in postgres", "missing in sqlite"]
-Progress = Callable[[int], None]
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -39,8 +40,11 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     mismatched_rows: int = 0
 
 
-async def compare(local: RowChecksumReader, team: RowChecksumReader, *, progress: Progress | None = None) -> Validation:
-    """Compare every session that either side has. ``progress`` is told how many are done."""
+async def compare(
+    local: RowChecksumReader, team: RowChecksumReader, *, on_progress: ReportProgress | None = None
+) -> Validation:
+    """Compare every session that either side has. Progress is in sessions, of a total that is not known."""
+    started = perf_counter()
     compared = matching = count = 0
     mismatched: list[Mismatch] = []
     async for ids in pages(local, team):
@@ -49,8 +53,8 @@ async def compare(local: RowChecksumReader, team: RowChecksumReader, *, progress
         matching += len(ids) - len({each.session_id for each in found})
         count += len(found)
         mismatched += found[: MOST_LISTED - len(mismatched)]
-        if progress is not None:
-            progress(compared)
+        if on_progress is not None:
+            on_progress(progress_after(perf_counter() - started, compared, None, "sessions"))
     return Validation(compared=compared, matching=matching, mismatched=tuple(mismatched), mismatched_rows=count)
 
 

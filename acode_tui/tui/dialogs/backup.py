@@ -36,7 +36,7 @@ class BackupScreen(JobDialog):
         return self.dashboard.actions.back_up()
 
     def paced(self, run: JobRun) -> Content:
-        return styled("copying, and reading the copy back" if run.total else "beginning…", "$foreground-muted")
+        return styled("copying, and reading the copy back" if run.progress else "beginning…", "$foreground-muted")
 
     def copies(self, result: Any) -> tuple[str, str] | None:
         made: Backup = result

@@ -126,25 +126,26 @@ class ImportScreen(ModalScreen[bool]):
     def _progressed(self, progress: ImportProgress) -> None:
         """Between two groups of files: show how far, and stop here if asked to, or if the dashboard is leaving."""
         self.post_message(self.Progressed(progress))
-        if (self._stopping or not self.is_attached) and progress.bytes_done < progress.bytes_total:
+        if (self._stopping or not self.is_attached) and progress.bytes.done < (progress.bytes.total or 0):
             raise StoppedError
 
     @on(Progressed)
     def _show_progress(self, event: Progressed) -> None:
-        at, now = event.progress, self.dashboard.now()
-        self._wrote = self._wrote or at.bytes_done > 0
+        files, read, now = event.progress.files, event.progress.bytes, self.dashboard.now()
+        total = read.total or 0
+        self._wrote = self._wrote or read.done > 0
         self.dashboard.refresh_screens()
-        self.query_one("#bar", ProgressLine).show(at.bytes_done / max(at.bytes_total, 1))
+        self.query_one("#bar", ProgressLine).show(read.fraction or 0.0)
         pace = self._pace
-        left = pace.left(at.bytes_done, at.bytes_total, now) if pace is not None else None
-        rate = f"   {size(round(pace.rate(at.bytes_done, now)))}/s" if pace is not None and at.bytes_done else ""
+        left = pace.left(read.done, total, now) if pace is not None else None
+        rate = f"   {size(round(pace.rate(read.done, now)))}/s" if pace is not None and read.done else ""
         eta = f"   {span(left)} left" if left is not None else ""
         self.query_one("#pace", Static).update(
             Content("\n").join(
                 [
-                    styled(f"{number(at.files_done)} of {number(at.files_total)} files", "$foreground"),
-                    styled(f"{size(at.bytes_done)} of {size(at.bytes_total)}{rate}{eta}", "$foreground-muted"),
-                    styled(line(at.current.rsplit("/", 1)[-1], 56), "$foreground-muted"),
+                    styled(f"{number(files.done)} of {number(files.total or 0)} files", "$foreground"),
+                    styled(f"{size(read.done)} of {size(total)}{rate}{eta}", "$foreground-muted"),
+                    styled(line(event.progress.current.rsplit("/", 1)[-1], 56), "$foreground-muted"),
                 ]
             )
         )

@@ -152,11 +152,12 @@ class ExportSession(SavingDialog):
         return self.dashboard.actions.export(self._session_id, form, path)
 
     def paced(self, run: JobRun) -> Content:
-        if not run.total:
+        rows = run.progress
+        if rows is None or not rows.total:
             return styled("beginning…", "$foreground-muted")
-        if run.done >= run.total:
-            return styled(f"{number(run.total)} rows read; putting the file together", "$foreground-muted")
-        return styled(f"{number(run.done)} of {number(run.total)} rows", "$foreground-muted")
+        if rows.done >= rows.total:
+            return styled(f"{number(rows.total)} rows read; putting the file together", "$foreground-muted")
+        return styled(f"{number(rows.done)} of {number(rows.total)} rows", "$foreground-muted")
 
     def copies(self, result: Any) -> tuple[str, str] | None:
         report: ExportReport = result

@@ -207,7 +207,7 @@ def test_it_ends_when_it_is_told_to(recorded: Recorded, root: Path, questions: i
             raise Stopped
 
     with pytest.raises(Stopped):
-        check_file(root / ".agent" / "workspace.db", deep=True, seconds=1, check=check, told=asked.append)
+        check_file(root / ".agent" / "workspace.db", deep=True, seconds=1, check=check, on_step=asked.append)
     assert len(asked) == questions + 1
 
 

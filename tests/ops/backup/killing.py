@@ -80,11 +80,11 @@ def _backup(root: Path, tick: Callable[[], None]) -> None:
 def _restore(root: Path, tick: Callable[[], None]) -> None:
     oldest = read_backups(backups_in(root))[0][-1]
     assert isinstance(oldest, Backup)
-    restore._restore(database_in(root), oldest, backups_in(root), NOW, KEEP, 0, tick, lambda *_: None)
+    restore._restore(database_in(root), oldest, backups_in(root), NOW, KEEP, 0, tick, lambda _: None, lambda _: None)
 
 
 def _vacuum(root: Path, tick: Callable[[], None]) -> None:
-    vacuum.vacuum(database_in(root), timeout_seconds=5, go_on=tick, told=lambda _: None)
+    vacuum.vacuum(database_in(root), timeout_seconds=5, go_on=tick, on_step=lambda _: None)
 
 
 def _migrate(root: Path, tick: Callable[[], None]) -> None:

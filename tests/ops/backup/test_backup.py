@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from acode_tui.config import BackupSettings, Settings
+from acode_tui.domain.progress import Progress
 from acode_tui.ops.backup.create import create_backup, verify_backup
 from acode_tui.ops.cancellable_thread import Check, in_thread
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
@@ -33,15 +34,16 @@ def names(folder: Path) -> list[str]:
 
 async def test_a_workspace_backs_itself_up(workspace: Workspace) -> None:
     session = await workspace.store.create_session("x")
-    seen: list[tuple[int, int]] = []
-    made = await workspace.backup(progress=lambda done, total: seen.append((done, total)))
+    seen: list[Progress] = []
+    made = await workspace.backup(progress=seen.append)
     assert made.name == "acode_backup_20260105_120000"
     assert made.workspace_id == workspace.workspace_id
     assert made.schema_version == (await workspace.schema()).version
     assert made.counts["sessions"] == 1
     assert_sound(made.database)
     assert rows(made.database, "SELECT id FROM sessions") == [(session.id,)]
-    assert seen[-1][0] == seen[-1][1] > 0
+    assert seen[-1].done == seen[-1].total
+    assert seen[-1].done > 0
     assert read_backups(folder_of(workspace)) == ((made,), ())
 
 

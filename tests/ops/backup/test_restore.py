@@ -66,7 +66,7 @@ async def scene(tmp_path: Path, plain_settings: Settings, clock: TurnedClock) ->
 
 async def test_a_backup_comes_back_and_the_present_file_becomes_one(scene: Scene) -> None:
     seen: list[str] = []
-    done = await scene.restore(told=lambda what, done, of: seen.append(what))
+    done = await scene.restore(on_step=seen.append)
     assert done.name == scene.backup.name
     assert done.safety_backup == "acode_backup_20260105_120000_pre_restore"
     assert done.kept_as is None
@@ -268,7 +268,7 @@ async def test_a_cancelled_restore_changes_nothing(scene: Scene, monkeypatch: py
     copying = asyncio.Event()
 
     async def restore() -> None:
-        await scene.restore(told=lambda what, done, of: copying.set())
+        await scene.restore(on_step=lambda step: copying.set())
 
     monkeypatch.setattr("acode_tui.ops.backup.restore._BLOCK_BYTES", 16)
     running = asyncio.create_task(restore())

@@ -11,6 +11,7 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError, TransactionError
+from acode_tui.domain.progress import ReportStep
 from acode_tui.ops.backup.vacuum import Vacuumed, vacuum_file
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.files import vacuum
@@ -42,14 +43,14 @@ async def test_the_file_is_smaller_and_holds_what_it_held(
     database: Path, tmp_path: Path, plain_settings: Settings
 ) -> None:
     before, size = contents(database), database.stat().st_size
-    told: list[str] = []
-    done = await pack(database, told=told.append)
+    steps: list[str] = []
+    done = await pack(database, on_step=steps.append)
     assert done.before_bytes == size
     assert done.after_bytes == database.stat().st_size < size - 500_000
     assert contents(database) == before
     assert all(each.ok for each in check_file(database, deep=True, seconds=5, check=lambda: None))
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
-    assert "rewriting the file" in told
+    assert "rewriting the file" in steps
     assert {each.name for each in database.parent.iterdir()} >= {"workspace.db"}
     assert not list(database.parent.glob("etilqs_*"))
     async with open_workspace(tmp_path, settings=plain_settings) as workspace:
@@ -114,21 +115,21 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
     rewriting = threading.Event()
 
     def stalling(
-        path: Path, *, timeout_seconds: float, go_on: vacuum.GoOn, told: vacuum.Told, has_lived: bool
+        path: Path, *, timeout_seconds: float, go_on: vacuum.GoOn, on_step: ReportStep, has_lived: bool
     ) -> vacuum.Room:
         """Comes to a halt in the middle of the rewrite, until it is broken off."""
         doing = ""
 
-        def tell(what: str) -> None:
+        def begin(step: str) -> None:
             nonlocal doing
-            doing = what
+            doing = step
 
         def wait() -> None:
             while doing == "rewriting the file":
                 rewriting.set()
                 go_on()
 
-        return vacuum.vacuum(path, timeout_seconds=timeout_seconds, go_on=wait, told=tell)
+        return vacuum.vacuum(path, timeout_seconds=timeout_seconds, go_on=wait, on_step=begin)
 
     with monkeypatch.context() as patched:
         patched.setattr(vacuum, "_LOOK_OPCODES", 100)

@@ -19,8 +19,8 @@ from acode_tui import SessionState
 from acode_tui.cli.main import cli
 from acode_tui.domain.entities import Session, Step
 from acode_tui.domain.errors import IntegrityError, RecoveryError
+from acode_tui.domain.progress import Progress
 from acode_tui.ops.recovery import rebuild
-from acode_tui.ops.recovery.rebuild import RebuildProgress
 from acode_tui.ops.recovery.recover import recover
 from acode_tui.ops.recovery.validate import compare
 from acode_tui.storage.postgres import read_back as recovery
@@ -225,10 +225,10 @@ async def test_an_interruption_leaves_everything_as_it_was(shop: Path, monkeypat
     before = files_in(shop)
     running: list[asyncio.Task[Any]] = []
 
-    def interrupt(_: RebuildProgress) -> None:
+    def interrupt(_: Progress) -> None:
         running[0].cancel()
 
-    running.append(asyncio.create_task(recover(shop, syncing(), confirm=lambda _: False, progress=interrupt)))
+    running.append(asyncio.create_task(recover(shop, syncing(), confirm=lambda _: False, on_progress=interrupt)))
     with pytest.raises(asyncio.CancelledError):
         await running[0]
     assert files_in(shop) == before

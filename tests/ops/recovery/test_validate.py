@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acode_tui.domain.errors import SyncError
+from acode_tui.domain.progress import Progress
 from acode_tui.ops.recovery import validate
 from acode_tui.ops.recovery.validate import Mismatch, compare, differences
 from acode_tui.storage.ports import RowChecksums
@@ -23,10 +24,10 @@ async def test_a_synced_workspace_matches_whole(tmp_path: Path, time: FakeTime, 
         for number in range(3):
             await add_run(workspace, f"run {number}")
         await workspace.sync.sync_now()
-        told: list[int] = []
-        found = await workspace.validate(progress=told.append)
+        seen: list[Progress] = []
+        found = await workspace.validate(progress=seen.append)
         assert (found.compared, found.matching, found.mismatched) == (3, 3, ())
-        assert told[-1] == 3
+        assert (seen[-1].done, seen[-1].total, seen[-1].unit) == (3, None, "sessions")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from acode_tui.config import IngestSettings
+from acode_tui.domain.progress import Progress
 from acode_tui.ingest import FoundTranscript, ImportIssue, ImportProgress, ImportReport
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.dialogs.import_ import ImportScreen
@@ -61,7 +62,9 @@ class Scripted(Importer):
         for done in range(5):
             self.done = done
             at = ImportProgress(
-                files_done=done, files_total=4, bytes_done=done * 1_000_000, bytes_total=4_000_000, current="/x/a.jsonl"
+                files=Progress(done, 4, "files"),
+                bytes=Progress(done * 1_000_000, 4_000_000, "bytes"),
+                current="/x/a.jsonl",
             )
             progress(at)
             if done < 4:

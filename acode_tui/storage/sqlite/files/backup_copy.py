@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 
 import msgspec
 
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, TransactionError
+from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.domain.schema import TABLES
 from acode_tui.files import PRIVATE_FILE, make_private_folder
 from acode_tui.storage.migrations.runner import newest
@@ -43,9 +45,6 @@ PAGES_A_STEP = 32
 _LOCK_SECONDS = 30.0
 _BEGIN = "open the dashboard, or `acode-tui import --all`, to begin one"
 
-Progress = Callable[[int, int], None]
-"""Told how many pages are copied, and of how many."""
-
 Check = Callable[[], None]
 """Called every few MiB; what it raises ends the work."""
 
@@ -60,7 +59,7 @@ def back_up_file(
     *,
     now: datetime,
     suffix: str = "",
-    progress: Progress | None = None,
+    on_progress: ReportProgress | None = None,
     check: Check = go_on,
 ) -> Backup:
     """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError.
@@ -81,7 +80,7 @@ def back_up_file(
             raise DatabaseConnectionError(f"there is no workspace in {database} yet: it is empty", hint=_BEGIN)
         require_tables(source, f"cannot back up {database}")
         return take_snapshot(
-            source, folder, now=now, suffix=suffix, schema_version=version, progress=progress, check=check
+            source, folder, now=now, suffix=suffix, schema_version=version, on_progress=on_progress, check=check
         )
 
 
@@ -92,7 +91,7 @@ def take_snapshot(
     now: datetime,
     suffix: str = "",
     schema_version: str | None = None,
-    progress: Progress | None = None,
+    on_progress: ReportProgress | None = None,
     check: Check = go_on,
 ) -> Backup:
     """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``; answers what was made.
@@ -103,7 +102,7 @@ def take_snapshot(
     try:
         make_private_folder(folder)
         with alone_in(folder, check=check), _one_moment(source):
-            return _take(source, folder, free_stem(folder, now, suffix), now, schema_version, progress, check)
+            return _take(source, folder, free_stem(folder, now, suffix), now, schema_version, on_progress, check)
     except OSError as error:
         raise TransactionError(
             f"the backup could not be written to {folder}: {error.strerror or error}",
@@ -117,7 +116,7 @@ def _take(
     stem: str,
     now: datetime,
     schema_version: str | None,
-    progress: Progress | None,
+    on_progress: ReportProgress | None,
     check: Check,
 ) -> Backup:
     _require_room(source, folder)
@@ -125,7 +124,7 @@ def _take(
     try:
         _create(part(database))
         try:
-            _copy(source, part(database), progress, check)
+            _copy(source, part(database), on_progress, check)
             with ThreadPoolExecutor(2) as others:
                 # Three things that wait for different parts of the machine.
                 synced = others.submit(_sync, part(database))
@@ -193,13 +192,14 @@ def _uncopied(error: sqlite3.DatabaseError) -> IntegrityError | TransactionError
     return IntegrityError("the database could not be copied: it is damaged")
 
 
-def _copy(source: sqlite3.Connection, path: Path, progress: Progress | None, check: Check) -> None:
+def _copy(source: sqlite3.Connection, path: Path, on_progress: ReportProgress | None, check: Check) -> None:
     def report(_: int, remaining: int, total: int) -> None:
         check()
         room.make(min(total - remaining + PAGES_A_STEP, total))
-        if progress is not None:
-            progress(total - remaining, total)
+        if on_progress is not None:
+            on_progress(progress_after(perf_counter() - started, total - remaining, total, "pages"))
 
+    started = perf_counter()
     page_size, whole = page_bytes(source), int(source.execute("PRAGMA page_count").fetchone()[0])
     with _RoomAhead(path, page_size) as room, closing(sqlite3.connect(path, isolation_level=None)) as target:
         # Nobody sees the copy before it is whole, and it is synced as a whole: no journal, no lock, no sync of its own.

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.files.backup_catalog import Backup, Incomplete
@@ -27,16 +29,13 @@ DEEP_ANYWAY = 64 * 1024 * 1024
 GoOn = Callable[[], None]
 """Called every so often; what it raises ends the work."""
 
-Told = Callable[[int, int], None]
-"""Told how many bytes are read, and of how many."""
-
 
 def verify(
     backup: Backup | Incomplete,
     known: Sequence[Migration],
     *,
     go_on: GoOn,
-    told: Told | None = None,
+    on_progress: ReportProgress | None = None,
     deep: bool = False,
 ) -> tuple[Check, ...]:
     """Manifest, size, hash, integrity, schema, in this order; what one failure makes pointless is left out.
@@ -54,7 +53,7 @@ def verify(
     deep = deep or size <= DEEP_ANYWAY
     with ThreadPoolExecutor(1) as second:
         # None of this holds the interpreter: on two cores it takes as long as the longer half.
-        hashed = second.submit(file_sha256, backup.database, go_on, told)
+        hashed = second.submit(file_sha256, backup.database, go_on, on_progress)
         counted = second.submit(_miscounted, backup.database) if not deep else None
         integrity = check_integrity(backup.database, go_on, deep=deep)
         found.append(_hash(backup, hashed.result()))
@@ -66,8 +65,9 @@ def verify(
     return tuple(found)
 
 
-def file_sha256(path: Path, go_on: GoOn, told: Told | None = None) -> str:
+def file_sha256(path: Path, go_on: GoOn, on_progress: ReportProgress | None = None) -> str:
     """A file's SHA-256 in hexadecimal, in constant memory."""
+    started = perf_counter()
     digest, block, done = sha256(), memoryview(bytearray(_BLOCK_BYTES)), 0
     with path.open("rb", buffering=0) as file:
         size = path.stat().st_size
@@ -75,8 +75,8 @@ def file_sha256(path: Path, go_on: GoOn, told: Told | None = None) -> str:
             digest.update(block[:count])
             done += count
             go_on()
-            if told is not None:
-                told(done, size)
+            if on_progress is not None:
+                on_progress(progress_after(perf_counter() - started, done, size, "bytes"))
     return digest.hexdigest()
 
 

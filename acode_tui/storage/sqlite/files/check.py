@@ -6,6 +6,7 @@ from pathlib import Path
 
 from acode_tui.domain.codec import digest
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, TransactionError
+from acode_tui.domain.progress import ReportStep
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import newest, packaged
@@ -52,20 +53,20 @@ def check_file(
     deep: bool,
     seconds: float,
     check: Callable[[], None],
-    told: Callable[[str], None] | None = None,
+    on_step: ReportStep | None = None,
     has_lived: bool = False,
 ) -> tuple[Check, ...]:
     """Every finding, search last. A file that cannot be read at all answers only the first question.
 
-    ``check`` raises when it is to end, ``told`` hears which question is being asked, and ``seconds`` is how long to
-    wait for locks. Where a workspace ``has_lived``, an empty file is a loss. Raises AcodeError where there is no file,
-    or it cannot be opened for another reason than damage.
+    ``check`` raises when it is to end, ``on_step`` receives each question as it is asked, and ``seconds`` is how long
+    to wait for locks. Where a workspace ``has_lived``, an empty file is a loss. Raises AcodeError where there is no
+    file, or it cannot be opened for another reason than damage.
     """
     found: list[Check] = []
     for name, question in looks(deep=deep).items():
         check()
-        if told is not None:
-            told(name)
+        if on_step is not None:
+            on_step(name)
         try:
             require_content(path, has_lived=has_lived)
             found.append(look(path, question, seconds=seconds, check=check))
@@ -77,8 +78,8 @@ def check_file(
             check()  # it may have been told to end
             found.append(Check(name=name, ok=False, description=error.message))
     check()
-    if told is not None:
-        told("search")
+    if on_step is not None:
+        on_step("search")
     return (*found, check_search(path, seconds=seconds))
 
 

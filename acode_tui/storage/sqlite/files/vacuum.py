@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
+from acode_tui.domain.progress import ReportStep
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.errors import opening, require_content, require_rights
@@ -28,7 +29,6 @@ BYTES_A_SECOND = 20_000_000
 _LOOK_OPCODES = 20_000
 
 GoOn = Callable[[], None]
-Told = Callable[[str], None]
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,9 @@ def size_with_wal(database: Path) -> int:
     return sum(each.stat().st_size for each in files if each.exists())
 
 
-def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told, has_lived: bool = False) -> Room:
+def vacuum(
+    database: Path, *, timeout_seconds: float, go_on: GoOn, on_step: ReportStep, has_lived: bool = False
+) -> Room:
     """Pack the file and its search indexes; answers how it stood before.
 
     Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
@@ -86,21 +88,21 @@ def vacuum(database: Path, *, timeout_seconds: float, go_on: GoOn, told: Told, h
         ):
             connection.set_progress_handler(go_on, _LOOK_OPCODES)
             _use_disk(connection, database.parent)
-            _pack(connection, told)
+            _pack(connection, on_step)
     return before
 
 
-def _pack(connection: sqlite3.Connection, told: Told) -> None:
-    told("search indexes")
+def _pack(connection: sqlite3.Connection, on_step: ReportStep) -> None:
+    on_step("search indexes")
     for index in FTS_TABLES:
         if _exists(connection, index):
             connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # noqa: S608 - a constant
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    told("rewriting the file")
+    on_step("rewriting the file")
     connection.execute("VACUUM")
-    told("folding the WAL")
+    on_step("folding the WAL")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    told("checking the search indexes")
+    on_step("checking the search indexes")
     for index in FTS_TABLES:
         if _exists(connection, index):
             _repair(connection, index)

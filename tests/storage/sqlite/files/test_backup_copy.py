@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import IntegrityError, TransactionError
+from acode_tui.domain.progress import Progress
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files import backup_copy as snapshot
@@ -90,14 +91,14 @@ async def test_a_backup_under_writes_is_one_moment_and_its_counts_fit_it(
     steps = 0
     go_on, stepped = threading.Semaphore(0), threading.Event()
 
-    def wait(done: int, total: int) -> None:
+    def wait(_: Progress) -> None:
         nonlocal steps
         steps += 1
         stepped.set()
         if steps <= 10:
             assert go_on.acquire(timeout=20)
 
-    backing_up = asyncio.create_task(_take(parts, tmp_path / "backups", progress=wait))
+    backing_up = asyncio.create_task(_take(parts, tmp_path / "backups", on_progress=wait))
     written = 0
     for n in range(100, 110):
         await asyncio.to_thread(stepped.wait, 20)
@@ -123,7 +124,7 @@ async def test_a_backup_by_a_bare_connection_is_one_moment_too(
     await parts.store.save(make_run(1))
     commits = 0
 
-    def commit(done: int, total: int) -> None:
+    def commit(_: Progress) -> None:
         nonlocal commits
         commits += 1
         with foreign(parts.path) as other:
@@ -134,7 +135,7 @@ async def test_a_backup_by_a_bare_connection_is_one_moment_too(
             )
 
     with foreign(parts.path) as source:
-        manifest = take_snapshot(source, tmp_path / "backups", now=NOON, progress=commit)
+        manifest = take_snapshot(source, tmp_path / "backups", now=NOON, on_progress=commit)
     assert commits > 1
     copy = tmp_path / "backups" / f"{manifest.name}.db"
     assert manifest.counts["sessions"] == 1
@@ -143,11 +144,12 @@ async def test_a_backup_by_a_bare_connection_is_one_moment_too(
 
 async def test_progress_counts_up_to_the_whole(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "PAGES_A_STEP", 10)
-    seen: list[tuple[int, int]] = []
-    await _take(parts, tmp_path / "backups", progress=lambda done, total: seen.append((done, total)))
+    seen: list[Progress] = []
+    await _take(parts, tmp_path / "backups", on_progress=seen.append)
     assert len(seen) > 1
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert seen[-1][0] == seen[-1][1]
+    done = [each.done for each in seen]
+    assert done == sorted(done)
+    assert done[-1] == seen[-1].total
 
 
 class Stop(Exception):
@@ -159,11 +161,11 @@ async def test_a_backup_broken_off_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(snapshot, "PAGES_A_STEP", 10)
 
-    def stop(done: int, total: int) -> None:
+    def stop(_: Progress) -> None:
         raise Stop
 
     with pytest.raises(Stop):
-        await _take(parts, tmp_path / "backups", progress=stop)
+        await _take(parts, tmp_path / "backups", on_progress=stop)
     assert _files(tmp_path / "backups") == []
     await _take(parts, tmp_path / "backups")
 
