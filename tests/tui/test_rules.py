@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui import bindings
 from acode_tui.tui.main.panes import BARS, sparkline
-from acode_tui.tui.records.conflicts import compare, side_by_side
+from acode_tui.tui.records.compare import compare, side_by_side
 from acode_tui.tui.run.detail import timeline
 from acode_tui.tui.run.document import (
     HEX_BYTES,
@@ -292,9 +292,9 @@ def test_the_manual_names_every_key_that_can_be_remapped() -> None:
 def test_keys_in_another_order_are_no_difference_and_equal_lines_stand_beside_each_other() -> None:
     local = msgspec.Raw(b'{"metadata": {"b": 1, "a": [1], "only": "here"}, "name": "x"}')
     remote = msgspec.Raw(b'{"name": "x", "metadata": {"a": [1], "b": 1}}')
-    assert [field.name for field in compare(local, remote) if not field.same] == ["metadata"]
+    assert [field.name for field in compare(local, remote) if not field.is_equal] == ["metadata"]
     same_order = msgspec.Raw(b'{"metadata": {"only": "here", "a": [1], "b": 1}, "name": "x"}')
-    assert all(field.same for field in compare(local, same_order))
+    assert all(field.is_equal for field in compare(local, same_order))
     shown = side_by_side(compare(local, remote), 80).plain.splitlines()
     assert [row.split() for row in shown if '"a": [' in row] == [['"a":', "[", '"a":', "["]]
     assert [row.split()[-1] for row in shown if "only" in row] == ["│"]

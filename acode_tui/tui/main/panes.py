@@ -8,7 +8,7 @@ from textual.content import Content
 from acode_tui.storage.migrations.runner import version_key
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.main.pane import Look, Mood, Pane
-from acode_tui.tui.records.record_text import entity_told, refusal_told, standing_told
+from acode_tui.tui.records.record_text import entity_label, short_refusal, sync_problem
 from acode_tui.tui.state import DashboardState, Overview
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
 from acode_tui.tui.style.text import line, styled
@@ -130,7 +130,7 @@ class RetriesPane(Pane):
         lines = [retrying, due, dead if stats.failed else styled(f"no {word}", "$foreground-muted")]
         last = overview.last_refused
         if last is not None and last.last_error:
-            lines.append(styled(line(refusal_told(last.last_error), width), "$foreground"))
+            lines.append(styled(line(short_refusal(last.last_error), width), "$foreground"))
             lines.append(styled(line(f"refused {ago(last.updated_at, now)}", width), "$foreground-muted"))
         return lines
 
@@ -178,7 +178,7 @@ class ConflictsPane(Pane):
             both = ("both versions", "would be kept")
             return [*lines, *(styled(text, "$foreground-muted") for text in both)]
         kind = str(last.entity_type).replace("_", " ").removeprefix("session ")
-        what = entity_told(kind, last.entity_id, last.local_payload)
+        what = entity_label(kind, last.entity_id, last.local_payload)
         when = ago(last.detected_at, now)
         said = "last: " if width > 24 else ""
         fits = len(f"{last.winner} won {when}") <= width
@@ -246,7 +246,7 @@ class OutboxPane(Pane):
     def show(self, now: datetime) -> None:
         super().show(now)
         overview = self.state.overview
-        told = standing_told(overview.sync) if overview is not None else None
+        told = sync_problem(overview.sync) if overview is not None else None
         # Only what is another: a tooltip that is given again is taken away under the mouse.
         if (told.plain if told else "") != self._hint:
             self._hint = told.plain if told else ""

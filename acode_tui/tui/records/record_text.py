@@ -1,4 +1,4 @@
-"""What a record is about and why it was refused, in few words. Pure."""
+"""Short texts about records and about the sync worker: labels, errors, payloads, state. Pure."""
 
 import re
 
@@ -11,12 +11,12 @@ from acode_tui.tui.style.text import pretty_json, styled
 from acode_tui.tui.style.times import number
 
 MAX_PAYLOAD_CHARS = 20_000
-"""What is shown of a payload: its text is laid out anew whenever the detail changes."""
-_PREFIX = re.compile(r"\APostgreSQL refused with SQLSTATE (?=\w{5}: )")
+"""The most characters that are shown of a payload, whose text is laid out again whenever the detail changes."""
+_REFUSAL_PREFIX = re.compile(r"\APostgreSQL refused with SQLSTATE (?=\w{5}: )")
 
 
-class _Named(msgspec.Struct, rename="camel"):
-    """What the kinds of entities call themselves by; the rest of a payload is not looked at."""
+class _NameFields(msgspec.Struct, rename="camel"):
+    """The fields that name an entity, of all entity types. Other fields of a payload are not decoded."""
 
     task_description: str | None = None
     title: str | None = None
@@ -25,31 +25,31 @@ class _Named(msgspec.Struct, rename="camel"):
     to_state: str | None = None
 
 
-_NAMED = msgspec.json.Decoder(_Named)
+_NAME_DECODER = msgspec.json.Decoder(_NameFields)
 
 
-def name_in(payload: msgspec.Raw) -> str:
-    """What an entity's payload calls it; nothing where it says nothing."""
+def entity_name(payload: msgspec.Raw) -> str:
+    """The name of the entity in a payload; empty if it has none."""
     try:
-        found = _NAMED.decode(payload)
+        fields = _NAME_DECODER.decode(payload)
     except msgspec.MsgspecError:
         return ""
-    names = (found.task_description, found.title, found.name, found.tool_name)
-    return next((name for name in names if name), f"to {found.to_state}" if found.to_state else "")
+    names = (fields.task_description, fields.title, fields.name, fields.tool_name)
+    return next((name for name in names if name), f"to {fields.to_state}" if fields.to_state else "")
 
 
-def entity_told(entity_type: str, entity_id: str, payload: msgspec.Raw) -> str:
-    """``tool call bash``; an id stands for what has no name."""
-    return f"{entity_type.replace('_', ' ')} {name_in(payload) or entity_id}"
+def entity_label(entity_type: str, entity_id: str, payload: msgspec.Raw) -> str:
+    """The type and the name of an entity, such as ``tool call bash``; its id if it has no name."""
+    return f"{entity_type.replace('_', ' ')} {entity_name(payload) or entity_id}"
 
 
-def refusal_told(error: str) -> str:
-    """What the server said, for a narrow place: the SQLSTATE and its own words."""
-    return _PREFIX.sub("", error)
+def short_refusal(error: str) -> str:
+    """The SQLSTATE and the message of the server, without our words around them."""
+    return _REFUSAL_PREFIX.sub("", error)
 
 
-def payload_told(payload: msgspec.Raw) -> Content:
-    """A payload as pretty JSON; of a huge one the beginning."""
+def payload_text(payload: msgspec.Raw) -> Content:
+    """A payload as indented JSON; of a huge one the first MAX_PAYLOAD_CHARS characters."""
     text = pretty_json(msgspec.json.decode(payload))
     if len(text) <= MAX_PAYLOAD_CHARS:
         return Content(text)
@@ -57,8 +57,8 @@ def payload_told(payload: msgspec.Raw) -> Content:
     return Content.assemble(text[:MAX_PAYLOAD_CHARS], (more, "$text-warning"))
 
 
-def standing_told(sync: SyncStatus) -> Content | None:
-    """State, reason and what to do about it; None where there is nothing to say."""
+def sync_problem(sync: SyncStatus) -> Content | None:
+    """The state of the worker, why it does not send, and what to do about it; None if there is no problem."""
     if not sync.reason:
         return None
     mark = SYNC[sync.state]

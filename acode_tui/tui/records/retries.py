@@ -1,4 +1,4 @@
-"""Records that the server refused: those waiting for another try, and the dead letters."""
+"""The retries screen: records that the server refused, both those that are tried again and the dead letters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from textual.widgets import Static
 from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
 from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.bindings import RETRIES
-from acode_tui.tui.records.record_text import entity_told, payload_told, refusal_told, standing_told
+from acode_tui.tui.records.record_text import entity_label, payload_text, short_refusal, sync_problem
 from acode_tui.tui.records.screen import PAGE_ROWS, RecordsScreen
-from acode_tui.tui.style.text import block, styled
+from acode_tui.tui.style.text import block, labelled, styled
 from acode_tui.tui.style.times import countdown, counted, due_in, number, span, stamp
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice, TitleLine
@@ -40,57 +40,54 @@ class RecordTable(KeyedTable):
 
 
 class RetriesScreen(RecordsScreen[OutboxRecord]):
-    """What was refused, why, and what to do about it."""
+    """The refused records, why each was refused, and the keys to retry or discard it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*RETRIES]
     CRUMB, ITEM, DETAIL = "retries", "record", "Record"
-    OF_A_ROW = frozenset({*RecordsScreen.OF_A_ROW, "retry", "retry_all", "discard"})
+    DETAIL_SHOWS_TIME = True
+    TABLE = RecordTable
+    ROW_ACTIONS = frozenset({*RecordsScreen.ROW_ACTIONS, "retry", "retry_all", "discard"})
 
     @dataclass
     class RecordsRead(Message):
-        """A reading of the refused records."""
+        """A page of refused records was read."""
 
         records: Sequence[OutboxRecord]
         stats: OutboxStats
         after: OutboxRecord | None
 
     @dataclass
-    class StandingRead(Message):
-        """How the worker stands, which no commit tells of."""
+    class SyncStatusRead(Message):
+        """The state of the worker was read. It changes without a commit."""
 
         sync: SyncStatus
-
-    DETAIL_TELLS_TIME = True
 
     def __init__(self) -> None:
         super().__init__()
         self._payload: tuple[msgspec.Raw, Content] | None = None
-        self._standing = ""
+        self._problem = ""
 
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Refused records and dead letters"
 
     def above_list(self) -> Iterable[Widget]:
-        yield Static(id="standing", markup=False)
-
-    def table(self) -> KeyedTable:
-        return RecordTable(id="records")
+        yield Static(id="sync-problem", markup=False)
 
     def key(self, item: OutboxRecord) -> str:
         return str(item.id)
 
     def row(self, item: OutboxRecord, now: datetime) -> Row:
-        return _row(item, self.told[self.key(item)], now)
+        return _row(item, self.labels[self.key(item)], now)
 
-    def tell(self, item: OutboxRecord) -> str:
-        return entity_told(item.entity_type, item.entity_id, item.payload)
+    def label(self, item: OutboxRecord) -> str:
+        return entity_label(item.entity_type, item.entity_id, item.payload)
 
     def detail(self, item: OutboxRecord, width: int) -> Content:
         if self._payload is None or self._payload[0] is not item.payload:
-            self._payload = item.payload, payload_told(item.payload)
+            self._payload = item.payload, payload_text(item.payload)
         return _detail(item, self._payload[1], self.dashboard.now(), self.dashboard.zone)
 
-    def say_why_none(self, notice: Notice) -> None:
+    def explain_empty(self, notice: Notice) -> None:
         notice.say(
             "Nothing was refused",
             "A record that the server refuses is tried again, ten times, ever more slowly.",
@@ -99,25 +96,25 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         )
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        after = self.pages.here
-        found = await _refused(workspace.outbox, after, PAGE_ROWS + 1)
+        after = self.pages.after
+        records = await _refused(workspace.outbox, after, PAGE_ROWS + 1)
         stats = await workspace.outbox.stats()
-        self.post_message(self.RecordsRead(found, stats, after))
+        self.post_message(self.RecordsRead(records, stats, after))
         await self.read_idle(workspace)
 
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
-        self.post_message(self.StandingRead(await workspace.sync.status()))
+        self.post_message(self.SyncStatusRead(await workspace.sync.status()))
 
-    @on(StandingRead)
-    def _standing_read(self, event: StandingRead) -> None:
-        told, standing = standing_told(event.sync), self.query_one("#standing", Static)
-        standing.display = told is not None
-        if told is not None and told.plain != self._standing:
-            standing.update(told)
-        self._standing = told.plain if told is not None else ""
+    @on(SyncStatusRead)
+    def _sync_status_read(self, event: SyncStatusRead) -> None:
+        problem, widget = sync_problem(event.sync), self.query_one("#sync-problem", Static)
+        widget.display = problem is not None
+        if problem is not None and problem.plain != self._problem:
+            widget.update(problem)
+        self._problem = problem.plain if problem is not None else ""
 
     @on(RecordsRead)
-    def _read(self, event: RecordsRead) -> None:
+    def _records_read(self, event: RecordsRead) -> None:
         stats = event.stats
         if self.show_page(event.records, after=event.after, total=stats.retrying + stats.failed):
             self.query_one(TitleLine).say(
@@ -151,8 +148,8 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         if record is None:
             return
         if record.failed_at is None:
-            said = "Only a dead letter can be discarded; this record will be tried again."
-            self.notify(said, title="discard", severity="warning", markup=False)
+            text = "Only a dead letter can be discarded; this record will be tried again."
+            self.notify(text, title="discard", severity="warning", markup=False)
             return
         question = (
             f"{record.entity_type} {record.entity_id}\n\nThe record ends unsent: PostgreSQL will not have this change. "
@@ -178,24 +175,24 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
 
 
 async def _refused(outbox: Outbox, after: OutboxRecord | None, limit: int) -> tuple[OutboxRecord, ...]:
-    """Refused records behind one of them: the dead letters, then those that wait for another try."""
+    """At most ``limit`` refused records after one of them: the dead letters, then those that are tried again."""
     dead: tuple[OutboxRecord, ...] = ()
     if after is None or after.failed_at is not None:
         dead = await outbox.list(status="failed", limit=limit, after=after)
         after = None
-    waiting = await outbox.list(status="retrying", limit=limit - len(dead), after=after) if len(dead) < limit else ()
-    return (*dead, *waiting)
+    retrying = await outbox.list(status="retrying", limit=limit - len(dead), after=after) if len(dead) < limit else ()
+    return (*dead, *retrying)
 
 
-def _row(record: OutboxRecord, told: str, now: datetime) -> Row:
+def _row(record: OutboxRecord, label: str, now: datetime) -> Row:
     dead = record.failed_at is not None
     return {
         "state": ("✗ dead letter" if dead else "↻ retrying", "bad" if dead else "wait"),
-        "entity": (told, "plain"),
+        "entity": (label, "plain"),
         "tries": (str(record.attempts), "plain"),
         "due": ("never" if dead else countdown(record.next_attempt_at, now), "quiet" if dead else "plain"),
         "age": (span(now - record.created_at), "quiet"),
-        "error": (refusal_told(record.last_error or "nothing"), "plain"),
+        "error": (short_refusal(record.last_error or "nothing"), "plain"),
     }
 
 
@@ -208,10 +205,10 @@ def _detail(record: OutboxRecord, payload: Content, now: datetime, zone: tzinfo 
         due = Content("at the next sync")
     return Content("\n").join(
         [
-            Content.assemble(("key      ", "$foreground-muted"), styled(record.idempotency_key)),
-            Content.assemble(("session  ", "$foreground-muted"), styled(record.session_id)),
-            Content.assemble(("written  ", "$foreground-muted"), stamp(record.created_at, zone)),
-            Content.assemble(("refused  ", "$foreground-muted"), counted(record.attempts, "time")),
+            labelled("key", record.idempotency_key, width=9),
+            labelled("session", record.session_id, width=9),
+            labelled("written", stamp(record.created_at, zone), width=9),
+            labelled("refused", counted(record.attempts, "time"), width=9),
             Content.assemble(("next try ", "$foreground-muted"), due),
             Content.assemble(("error    ", "$foreground-muted"), block(record.last_error or "none", "$text-error")),
             Content(""),

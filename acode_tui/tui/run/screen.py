@@ -26,11 +26,11 @@ from acode_tui.tui.run.run_view import RunView, SessionWalk, Side
 from acode_tui.tui.run.tree import RunTree
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.text import error_lines, line, styled
+from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.style.times import counted, duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable
-from acode_tui.tui.widgets.notice import TextPanel, TitleLine
+from acode_tui.tui.widgets.notice import TextPanel, TitleLine, show_read_error
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
@@ -101,8 +101,7 @@ class SessionScreen(LiveScreen[str]):
 
     def troubled(self, error: AcodeError) -> None:
         if self.run_view.graph is None:
-            self.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
-            self.query_one("#detail", TextPanel).say(Content("\n").join(error_lines(error)))
+            show_read_error(self, error)
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         runs, view = self.dashboard.runs or workspace.store, self.run_view

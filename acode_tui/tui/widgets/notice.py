@@ -1,16 +1,18 @@
 """What stands where a list would be empty: why it is, and what to do about it."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult, RenderResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import SCROLL
-from acode_tui.tui.style.text import line, styled
+from acode_tui.tui.style.text import error_lines, line, styled
 
 
 class Notice(Widget):
@@ -99,3 +101,9 @@ class TextPanel(VerticalScroll, can_focus=True):
 
     def action_half_page(self, direction: int) -> None:
         self.scroll_relative(y=direction * max(self.size.height // 2, 1), animate=False)
+
+
+def show_read_error(screen: Screen[Any], error: AcodeError) -> None:
+    """Show on a screen with a ``TitleLine`` and a detail panel that nothing could be read, and why."""
+    screen.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
+    screen.query_one("#detail", TextPanel).say(Content("\n").join(error_lines(error)))

@@ -182,7 +182,7 @@ async def test_a_record_and_a_conflict_tell_everything_and_are_copied(fake_onlin
         await until(pilot, lambda: "next try 2026-03-14 12:05:09, in 00:38" in shown(pilot))
         await pilot.press("escape", "c")
         await until(pilot, lambda: "db.example.org:5432/runs  ✓ won" in shown(pilot))
-        assert "nobody has reviewed it" in shown(pilot)
+        assert ", not reviewed" in shown(pilot)
         await pilot.press("Y")
         assert pilot.app.clipboard == fake_id(0, 3)
         await pilot.press("y")

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from acode_tui.storage.postgres.errors import fault_of
-from acode_tui.tui.records.record_text import MAX_PAYLOAD_CHARS, entity_told, payload_told, refusal_told
+from acode_tui.tui.records.record_text import MAX_PAYLOAD_CHARS, entity_label, payload_text, short_refusal
 
 
 def raw(**fields: object) -> msgspec.Raw:
@@ -26,17 +26,17 @@ def raw(**fields: object) -> msgspec.Raw:
     ],
 )
 def test_a_record_is_told_by_the_name_in_its_payload_and_else_by_its_id(payload: msgspec.Raw, told: str) -> None:
-    assert entity_told("tool_call", "0190d6a1", payload) == f"tool call {told}"
+    assert entity_label("tool_call", "0190d6a1", payload) == f"tool call {told}"
 
 
 def test_a_refusal_begins_with_what_differs_from_the_next_one() -> None:
     sentence = fault_of(asyncpg.InvalidParameterValueError("core dumps are not kept here")).sentence
-    assert refusal_told(sentence) == "22023: core dumps are not kept here"
-    assert refusal_told("the payload is no JSON") == "the payload is no JSON"
+    assert short_refusal(sentence) == "22023: core dumps are not kept here"
+    assert short_refusal("the payload is no JSON") == "the payload is no JSON"
 
 
 def test_of_a_huge_payload_the_beginning_is_shown() -> None:
-    assert payload_told(raw(a=1)).plain == '{\n  "a": 1\n}'
-    shown = payload_told(raw(a="x" * 3 * MAX_PAYLOAD_CHARS)).plain
+    assert payload_text(raw(a=1)).plain == '{\n  "a": 1\n}'
+    shown = payload_text(raw(a="x" * 3 * MAX_PAYLOAD_CHARS)).plain
     assert len(shown) < MAX_PAYLOAD_CHARS + 100
     assert shown.endswith("more characters")
