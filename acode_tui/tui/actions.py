@@ -1,19 +1,25 @@
 """What the dashboard does to a workspace, as jobs: nothing here draws, and nothing here waits on the screen."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from textual.notifications import SeverityLevel
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact
+from acode_tui.storage.migrations.runner import TierMigrations
 from acode_tui.sync.ports import SyncState
-from acode_tui.tui.jobs import JobRun
+from acode_tui.tui.jobs import JobRun, Jobs
 from acode_tui.tui.style.times import size
+from acode_tui.tui.team import TeamRuns
 
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportProgress
-    from acode_tui.tui.app import Dashboard
+    from acode_tui.storage.ports import RunStateReader
     from acode_tui.tui.ports import DashboardWorkspace, ExportForm
+
+Work = TypeVar("Work")
 
 JOBS: dict[str, str] = {
     "sync_now": "sync",
@@ -26,10 +32,46 @@ JOBS: dict[str, str] = {
 """The job that an action of a key leads to."""
 
 
+class ActionHost(Protocol):
+    """The part of the app that actions use."""
+
+    @property
+    def workspace(self) -> "DashboardWorkspace | None":
+        """The workspace while it is open."""
+        ...
+
+    @property
+    def runs(self) -> "RunStateReader | None":
+        """The source of the runs that are shown: the team's where they are open, else the workspace's own."""
+        ...
+
+    @property
+    def team(self) -> TeamRuns: ...
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+    async def in_thread(self, work: Callable[..., Work], *arguments: Any) -> Work:
+        """Run a slow function off the event loop."""
+        ...
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a toast."""
+        ...
+
+
 class Actions:
     """The actions of a dashboard's keys, over its workspace."""
 
-    def __init__(self, dashboard: "Dashboard") -> None:
+    def __init__(self, dashboard: ActionHost) -> None:
         self._dashboard = dashboard
 
     def may(self, action: str) -> bool | None:
@@ -53,8 +95,8 @@ class Actions:
 
     def say(self, title: str, text: str, *, warn: bool = False) -> None:
         """A toast. What it says is never read as markup."""
-        severity = "warning" if warn else "information"
-        self._dashboard.notify(clean(text, keep_newlines=True), title=title, severity=severity, markup=False)  # type: ignore[arg-type]
+        severity: SeverityLevel = "warning" if warn else "information"
+        self._dashboard.notify(clean(text, keep_newlines=True), title=title, severity=severity, markup=False)
 
     def sync_now(self) -> None:
         """Drain the outbox in the background."""
@@ -86,14 +128,12 @@ class Actions:
         """Copy the workspace file, then run what both schemas need; a copy that fails is the end of it."""
 
         async def bring_up_to_date(workspace: "DashboardWorkspace", run: JobRun) -> object:
-            from acode_tui.tui.dialogs.migrate import told
-
             if workspace.settings.migrations.backup_before_migrate:
                 run.begin_step("taking the backup…")
                 await workspace.backup(progress=run.report_progress)
             run.begin_step("migrating…")
             done = await workspace.migrate()
-            self._tell(run, told(done))
+            self._tell(run, migration_summary(done))
             return done
 
         return self.begin("migrate", bring_up_to_date)
@@ -136,6 +176,15 @@ class Actions:
         """Tell the end of a job, unless a dialog is there that does."""
         if not run.watched:
             self.say(run.name, text)
+
+
+def migration_summary(tiers: Sequence[TierMigrations]) -> str:
+    """What a migration did to each tier, one line a tier. The workspace file's migrations ran when it was opened."""
+    lines = []
+    for tier in tiers:
+        done = ", ".join(migration.version for migration in tier.applied) if tier.tier == "postgres" else ""
+        lines.append(f"{tier.tier}: {done} applied" if done else f"{tier.tier}: up to date at {tier.to_version}")
+    return clean("\n".join(lines), keep_newlines=True)
 
 
 def _write(path: Path, content: bytes) -> None:

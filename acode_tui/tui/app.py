@@ -29,7 +29,7 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
-from acode_tui.tui import opening as warming
+from acode_tui.tui import preload
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP, commands
 from acode_tui.tui.jobs import Jobs
@@ -40,10 +40,10 @@ from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
 from acode_tui.tui.style.paths import style_path
-from acode_tui.tui.style.themes import Wearing, without_colours
+from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.terminal import copy
-from acode_tui.tui.workspace_holder import Lifetime
+from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
@@ -94,7 +94,9 @@ class Dashboard(App[int]):
         self.team = TeamRuns(self.report)
         self.jobs = Jobs(self.report, self._jobs_changed)
         self.actions = Actions(self)
-        self._life = Lifetime(self, opening, migrate_only=migrate_only, settle=settle)
+        self._holder = WorkspaceHolder(
+            self, opening, opened=self.workspace_opened, migrate_only=migrate_only, settle=settle
+        )
         self._importer = importer
         self._wall = wall
         self._save_layout = save_layout
@@ -102,18 +104,18 @@ class Dashboard(App[int]):
         self._followed: Settings | None = None
         self._leaving = threading.Event()
         self._said: dict[tuple[str, str], float] = {}
-        self._wearing = Wearing(self, settings.tui.theme, save_theme)
+        self._theme_preference = ThemePreference(self, settings.tui.theme, save=save_theme, report=self.report)
         self.set_keymap(settings.tui.keymap)
 
     @property
     def workspace(self) -> "DashboardWorkspace | None":
         """The open workspace; None before it is open, and while it is being left."""
-        return self._life.workspace
+        return self._holder.workspace
 
     @property
     def fault(self) -> BaseException | None:
         """Why the dashboard ended by itself."""
-        return self._life.fault
+        return self._holder.fault
 
     def now(self) -> datetime:
         """The present moment, from the clock given."""
@@ -146,30 +148,30 @@ class Dashboard(App[int]):
         return without_colours(self, filters) if self.no_color else filters
 
     def on_mount(self) -> None:
-        self.call_after_refresh(self._life.begin)
-        self._wearing.begin()
+        self.call_after_refresh(self._holder.begin)
+        self._theme_preference.begin()
         self._tell_keymap()
 
     def on_ready(self) -> None:
-        self._life.first_frame.set()
+        self._holder.first_frame.set()
 
     def workspace_opened(self, workspace: "DashboardWorkspace") -> None:
         """Show it: every screen reads."""
         self._followed = workspace.settings
         self.refresh_screens()
-        self.set_timer(warming.AFTER, self._warm)
+        self.set_timer(preload.DELAY, self._preload)
 
-    @work(group="warm", exit_on_error=False)
-    async def _warm(self) -> None:
-        await self.in_thread(warming.warm, self._leaving)
+    @work(group="preload", exit_on_error=False)
+    async def _preload(self) -> None:
+        await self.in_thread(preload.preload, self._leaving)
 
     async def on_unmount(self) -> None:
         """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
-        self._life.first_frame.set()
+        self._holder.first_frame.set()
         self._leaving.set()
         await self.team.end()
         await self.jobs.settled()
-        await self._life.end()
+        await self._holder.end()
 
     def refresh_screens(self) -> None:
         """Have every screen that shows the workspace read again, covered ones too."""
@@ -247,7 +249,7 @@ class Dashboard(App[int]):
             return
         self._followed = self.settings = settings
         if settings.tui.theme != before.tui.theme:
-            self._wearing.turn_to(settings.tui.theme)
+            self._theme_preference.change(settings.tui.theme)
         if settings.tui.keymap != before.tui.keymap:
             self.set_keymap(settings.tui.keymap)
             self._tell_keymap()

@@ -6,7 +6,8 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.widgets.keyed_table import KeyedTable
-from acode_tui.tui.widgets.notice import TextPanel, show_read_error
+from acode_tui.tui.widgets.read_error import show_read_error
+from acode_tui.tui.widgets.text_panel import TextPanel
 
 MIN_COLUMNS = 40
 """The width that rows and details are laid out for in a terminal that is narrower."""

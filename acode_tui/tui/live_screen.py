@@ -14,9 +14,9 @@ from textual.worker import Worker, WorkerState
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
+from acode_tui.tui.dashboard_app import DashboardGetter
 
 if TYPE_CHECKING:
-    from acode_tui.tui.app import Dashboard
     from acode_tui.tui.ports import DashboardWorkspace
 
 Result = TypeVar("Result")
@@ -28,6 +28,7 @@ REST = 6.0
 class LiveScreen(Screen[Result]):
     """A screen whose ``read`` runs whenever the workspace has changed."""
 
+    dashboard = DashboardGetter()
     IDLE_EVERY = 1
     """Ticks between calls of ``read_idle`` while nothing changes."""
 
@@ -40,14 +41,6 @@ class LiveScreen(Screen[Result]):
         self._complaint = ""
         self._rest_until = 0.0
         self._idle_ticks = 0
-
-    @property
-    def dashboard(self) -> "Dashboard":
-        from acode_tui.tui.app import Dashboard
-
-        app = self.app
-        assert isinstance(app, Dashboard)
-        return app
 
     @property
     def workspace(self) -> "DashboardWorkspace | None":

@@ -1,11 +1,10 @@
-"""How the dashboard opens its workspace, and where it keeps a chosen theme. Imported after the first paint."""
+"""How the dashboard opens its workspace, and where it saves a chosen theme."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from threading import Event
 
 from msgspec.structs import replace
 
@@ -64,25 +63,3 @@ def theme_keeper(root: Path) -> Callable[[str], None]:
         put(root, keys.find("tui.theme"), name, "workspace" if of_workspace else "user")
 
     return keep
-
-
-AFTER = 1.0
-"""Seconds after the workspace is open."""
-
-NEXT: tuple[str, ...] = (
-    *("acode_tui.tui.run.screen", "pygments.lexers.data", "textual.highlight", "acode_tui.tui.run.artifact"),
-    *("acode_tui.tui.dialogs.import_", "acode_tui.tui.tools.settings", "acode_tui.tui.dialogs.help"),
-    *("acode_tui.tui.records.retries", "acode_tui.tui.records.conflicts", "acode_tui.tui.tools.log"),
-    *("acode_tui.tui.tools.health", "acode_tui.ops.health", "acode_tui.tui.dialogs.save"),
-    *("acode_tui.ops.export.export", "acode_tui.tui.dialogs.backup", "acode_tui.ops.backup.create"),
-    *("acode_tui.tui.dialogs.migrate", "acode_tui.tui.main.sessions_lines"),
-)
-"""Modules, the likeliest first."""
-
-
-def warm(leaving: Event) -> None:
-    """Import them, until somebody leaves. Runs in a thread."""
-    for name in NEXT:
-        if leaving.is_set():
-            return
-        import_module(name)

@@ -24,7 +24,7 @@ from acode_tui.storage.ports import (
 )
 from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.layout import Layout
-from acode_tui.tui.main.paging import Pages
+from acode_tui.tui.paging import Pages
 
 Source = Literal["local", "team"]
 

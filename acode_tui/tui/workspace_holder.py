@@ -7,30 +7,38 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from textual.app import App
+
 from acode_tui.domain.errors import AcodeError
 
 if TYPE_CHECKING:
-    from acode_tui.tui.app import Dashboard
     from acode_tui.tui.ports import DashboardWorkspace, MigrateOnly, Opening
 
 
-class Lifetime:
-    """Opens one workspace for one dashboard. ``workspace`` is there while it is open; ``fault`` is why it is not."""
+class WorkspaceHolder:
+    """Opens one workspace for one dashboard and closes it.
+
+    ``workspace`` is None unless it is open; ``fault`` is what ended it, None where the user did.
+    """
 
     def __init__(
         self,
-        app: "Dashboard",
+        app: App[int],
         opening: "Opening",
         *,
+        opened: "Callable[[DashboardWorkspace], None]",
         migrate_only: "MigrateOnly | None",
         settle: Callable[[], None],
     ) -> None:
-        """``settle`` is called once the first frame stands, and again once the workspace does."""
+        """``opened`` is called with the open workspace; ``settle`` after the first frame was drawn, and again after
+        the workspace was opened.
+        """
         self.workspace: DashboardWorkspace | None = None
         self.fault: BaseException | None = None
         self.first_frame = asyncio.Event()
         self._app = app
         self._opening = opening
+        self._opened = opened
         self._migrate_only = migrate_only
         self._settle = settle
         self._leaving = asyncio.Event()
@@ -60,7 +68,7 @@ class Lifetime:
             async with opening() as workspace:
                 opened = True
                 self.workspace = workspace
-                self._app.workspace_opened(workspace)
+                self._opened(workspace)
                 self._settle()
                 await self._leaving.wait()
                 self.workspace = None

@@ -18,8 +18,7 @@ from textual.command import CommandPalette
 from acode_tui.config import MigrationSettings, Settings, TuiSettings
 from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.storage.ports import OutboxStats
-from acode_tui.tui import bindings
-from acode_tui.tui import opening as warming
+from acode_tui.tui import bindings, preload
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.dialogs.help import HelpScreen
 from acode_tui.tui.live_screen import LiveScreen
@@ -173,19 +172,19 @@ async def test_what_the_next_keys_need_is_imported_while_nobody_waits_until_one_
         names.append(name)
         threads.add(threading.get_ident())
 
-    monkeypatch.setattr(warming, "AFTER", 0.01)
-    monkeypatch.setattr(warming, "import_module", noted)
+    monkeypatch.setattr(preload, "DELAY", 0.01)
+    monkeypatch.setattr(preload, "import_module", noted)
     async with over(fake).run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: names == list(warming.NEXT))
+        await until(pilot, lambda: names == list(preload.MODULES))
         assert threading.get_ident() not in threads
     leaving = threading.Event()
     leaving.set()
-    warming.warm(leaving)
-    assert len(names) == len(warming.NEXT)
+    preload.preload(leaving)
+    assert len(names) == len(preload.MODULES)
 
 
 def test_what_is_to_be_imported_is_there() -> None:
-    assert [name for name in warming.NEXT if importlib.util.find_spec(name) is None] == []
+    assert [name for name in preload.MODULES if importlib.util.find_spec(name) is None] == []
 
 
 async def test_the_footer_shows_what_matters_at_eighty_columns_and_never_cuts_a_key(fake: FakeWorkspace) -> None:

@@ -13,15 +13,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from acode_tui.ingest import ImportProgress, ImportReport
-from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import IMPORT
-from acode_tui.tui.jobs import ProgressLine
+from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.messages import TranscriptsFound
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.style.times import counted, number, size, span
 from acode_tui.tui.transcript_import import Pace, StoppedError, Survey
 from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.progress_line import ProgressLine
 
 MAX_ISSUES = 6
 
@@ -29,6 +29,7 @@ MAX_ISSUES = 6
 class ImportScreen(ModalScreen[bool]):
     """Asks, then reads. Nothing is opened before enter is pressed. Answers whether anything was read."""
 
+    dashboard = DashboardGetter()
     CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*IMPORT]
 
@@ -60,12 +61,6 @@ class ImportScreen(ModalScreen[bool]):
             yield ProgressLine(id="bar")
             yield Static("", id="pace", markup=False)
         yield KeyBar()
-
-    @property
-    def dashboard(self) -> Dashboard:
-        app = self.app
-        assert isinstance(app, Dashboard)
-        return app
 
     def on_mount(self) -> None:
         self._show_bar(False)

@@ -13,12 +13,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from acode_tui.domain.errors import AcodeError
-from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import JOB, RESULT, STOPPABLE
-from acode_tui.tui.jobs import JobRun, ProgressLine
+from acode_tui.tui.dashboard_app import DashboardGetter
+from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import error_lines, styled
 from acode_tui.tui.widgets.keybar import KeyBar
+from acode_tui.tui.widgets.progress_line import ProgressLine
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at a job's progress."""
@@ -27,6 +28,7 @@ LOOK_EVERY = 0.1
 class JobDialog(ModalScreen[None]):
     """Plan, progress, result. What differs is said by the subclass."""
 
+    dashboard = DashboardGetter()
     CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*STOPPABLE, *JOB, *RESULT]
     JOB: ClassVar[str] = ""
@@ -54,12 +56,6 @@ class JobDialog(ModalScreen[None]):
     def compose_asking(self) -> ComposeResult:
         """What is asked before the job begins, below the plan."""
         return iter(())
-
-    @property
-    def dashboard(self) -> Dashboard:
-        app = self.app
-        assert isinstance(app, Dashboard)
-        return app
 
     def on_mount(self) -> None:
         self._show_bar(False)

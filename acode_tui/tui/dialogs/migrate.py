@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from textual.content import Content
 
 from acode_tui.config import Settings, resolve_path
-from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.migrations.runner import TierMigrations, packaged
 from acode_tui.storage.ports import SchemaStatus
+from acode_tui.tui.actions import migration_summary
 from acode_tui.tui.dialogs.job import JobDialog
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.style.text import line, styled
@@ -66,20 +66,11 @@ class MigrateScreen(JobDialog):
     def told(self, result: Any) -> list[Content]:
         tiers: Sequence[TierMigrations] = result
         rows = [styled("✓ Both tiers are up to date." if len(tiers) > 1 else "✓ Up to date.", "bold $text-success")]
-        rows += [styled(row, "$foreground") for row in told(tiers).split("\n")]
+        rows += [styled(row, "$foreground") for row in migration_summary(tiers).split("\n")]
         for tier in tiers:
             for done in tier.applied if tier.tier == "postgres" else ():
                 rows.append(styled(f"{_INDENT}{done.version}  {number(done.duration_ms)} ms", "$foreground-muted"))
         return rows
-
-
-def told(tiers: Sequence[TierMigrations]) -> str:
-    """What a run did to each tier, a line a tier. The workspace file's migrations ran when it was opened."""
-    lines = []
-    for tier in tiers:
-        done = ", ".join(migration.version for migration in tier.applied) if tier.tier == "postgres" else ""
-        lines.append(f"{tier.tier}: {done} applied" if done else f"{tier.tier}: up to date at {tier.to_version}")
-    return clean("\n".join(lines), keep_newlines=True)
 
 
 def _within(path: object, root: object) -> str:

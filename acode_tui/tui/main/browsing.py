@@ -17,9 +17,9 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.cursors import SortKey, cursor_above
 from acode_tui.tui.live_screen import LiveScreen
-from acode_tui.tui.main.paging import FRONT
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import IdAsked, LineClosed, PageRead, Searched, StatesChosen
+from acode_tui.tui.paging import FRONT
 from acode_tui.tui.state import Browser, Source
 from acode_tui.tui.style.times import ORDERS
 

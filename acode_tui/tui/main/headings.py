@@ -1,11 +1,12 @@
 """Headings between sessions: the day that those below were active or created on, or their state. Pure."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.style.palette import SESSION
+from acode_tui.tui.style.times import day
 
 
 def headings(sessions: Sequence[SessionSummary], sort: SortKey, now: datetime, zone: tzinfo | None) -> dict[str, str]:
@@ -25,21 +26,3 @@ def _group(session: SessionSummary, sort: SortKey, now: datetime, zone: tzinfo |
         return mark.word if mark is not None else str(session.state)
     stamp = session.updated_at if sort == "updated" else session.created_at
     return day(stamp.astimezone(zone).date(), now.astimezone(zone).date())
-
-
-def day(that: date, today: date) -> str:
-    """A day as one would say it: ``Today``, ``Yesterday``, ``Tuesday 10 March``, with the year where it is another."""
-    if that == today:
-        return "Today"
-    if that == today - timedelta(days=1):
-        return "Yesterday"
-    year = "" if that.year == today.year else f" {that.year}"
-    return f"{_DAYS[that.weekday()]} {that.day} {_MONTHS[that.month - 1]}{year}"
-
-
-# Not strftime: its names follow the locale, and everything else here is in English.
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip

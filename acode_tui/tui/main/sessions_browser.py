@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.message import Message
 
 from acode_tui.tui.main.headings import headings
-from acode_tui.tui.main.paging import FRONT, Pages
 from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
+from acode_tui.tui.paging import FRONT, Pages
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.style.times import counted, number
@@ -23,7 +23,7 @@ from acode_tui.tui.widgets.notice import Notice, keys
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-    from acode_tui.tui.main.sessions_lines import JumpLine, SearchLine
+    from acode_tui.tui.widgets.input_lines import JumpLine, SearchLine
 
 
 class SessionBrowser(Vertical):
@@ -113,7 +113,7 @@ class SessionBrowser(Vertical):
     async def open_search(self) -> None:
         """Show the search line; it is made when it is first wanted."""
         if self._search is None:
-            from acode_tui.tui.main.sessions_lines import SearchLine
+            from acode_tui.tui.widgets.input_lines import SearchLine
 
             self._search = SearchLine()
             await self.mount(self._search, before=0)
@@ -122,7 +122,7 @@ class SessionBrowser(Vertical):
     async def open_jump(self) -> None:
         """Ask for an id."""
         if self._jump is None:
-            from acode_tui.tui.main.sessions_lines import JumpLine
+            from acode_tui.tui.widgets.input_lines import JumpLine
 
             self._jump = JumpLine()
             await self.mount(self._jump, before=0)

@@ -21,7 +21,8 @@ from acode_tui.tui.records.screen import PAGE_ROWS, RecordsScreen
 from acode_tui.tui.style.text import block, labelled, styled
 from acode_tui.tui.style.times import countdown, counted, due_in, number, span, stamp
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
-from acode_tui.tui.widgets.notice import Notice, TitleLine
+from acode_tui.tui.widgets.notice import Notice
+from acode_tui.tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace

@@ -19,7 +19,9 @@ from acode_tui.tui.list_screen import MIN_COLUMNS, ListScreen
 from acode_tui.tui.records.pager import RowPager
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable, Row
-from acode_tui.tui.widgets.notice import Notice, TextPanel, TitleLine
+from acode_tui.tui.widgets.notice import Notice
+from acode_tui.tui.widgets.text_panel import TextPanel
+from acode_tui.tui.widgets.title_line import TitleLine
 
 PAGE_ROWS = 200
 

@@ -14,23 +14,24 @@ from textual.widgets import Input
 from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.bindings import VIEWER
+from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.run.document import PART_LINES, Document, highlighted_lines, line_numbers, open_document
 from acode_tui.tui.run.find import Matches, find_matches
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import error_lines, line, styled
 from acode_tui.tui.style.times import counted, number, size
 from acode_tui.tui.widgets.keybar import KeyBar
-from acode_tui.tui.widgets.notice import TitleLine
 from acode_tui.tui.widgets.text_view import Flow, TextView, flow
+from acode_tui.tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
-    from acode_tui.tui.app import Dashboard
 
 
 class ArtifactScreen(Screen[None]):
     """The whole content of an artifact, one part at a time."""
 
+    dashboard = DashboardGetter()
     CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*VIEWER]
     AUTO_FOCUS = "TextView"
@@ -64,14 +65,6 @@ class ArtifactScreen(Screen[None]):
         yield TextView(id="content")
         yield Input(placeholder="find in this text", id="search")
         yield KeyBar()
-
-    @property
-    def dashboard(self) -> "Dashboard":
-        from acode_tui.tui.app import Dashboard
-
-        app = self.app
-        assert isinstance(app, Dashboard)
-        return app
 
     def on_mount(self) -> None:
         self.query_one("#search", Input).display = False

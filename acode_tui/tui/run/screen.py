@@ -30,7 +30,9 @@ from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.style.times import counted, duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable
-from acode_tui.tui.widgets.notice import TextPanel, TitleLine, show_read_error
+from acode_tui.tui.widgets.read_error import show_read_error
+from acode_tui.tui.widgets.text_panel import TextPanel
+from acode_tui.tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace

@@ -1,17 +1,15 @@
 """The dashboard's own two themes; Textual's are there as well."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+from textual.app import App
 from textual.color import BLACK, WHITE, Color
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.theme import Theme
 
 from acode_tui.domain.display import clean
-
-if TYPE_CHECKING:
-    from acode_tui.tui.app import Dashboard
-
+from acode_tui.domain.errors import AcodeError
 
 TEXT, SIGN = 4.5, 3.0
 """Least ratios of luminances: of text, and of signs and frames that tell something."""
@@ -196,53 +194,68 @@ def grounds(theme: Theme) -> dict[str, str]:
     }
 
 
-class Wearing:
-    """The theme of one dashboard."""
+class ThemePreference:
+    """The theme that the user prefers: applied from the settings, and saved when another one is chosen."""
 
-    def __init__(self, app: "Dashboard", kept: str | None, save: Callable[[str], None] | None) -> None:
-        """``kept`` is the setting's theme, None the default; ``save`` keeps another for the next start."""
+    def __init__(
+        self,
+        app: App[Any],
+        name: str | None,
+        *,
+        save: Callable[[str], None] | None,
+        report: Callable[[BaseException], None],
+    ) -> None:
+        """``name`` is ``tui.theme``, None for the default. ``save`` keeps a chosen theme for the next start, and
+        ``report`` shows the AcodeError that it raises.
+        """
         self._app = app
         self._save = save
-        self._kept = kept or DEFAULT
+        self._report = report
+        self._name = name or DEFAULT
         self._unknown: str | None = None
         for theme in THEMES:
             app.register_theme(theme)
         app.theme = DEFAULT
-        self._wear()
+        self._apply()
 
     def begin(self) -> None:
-        """From now on keep whatever theme is chosen."""
+        """Save every theme that is chosen from now on."""
         self._app.theme_changed_signal.subscribe(self._app, lambda theme: self._keep(theme.name))
-        self._tell_unknown()
+        self._notify_unknown()
 
-    def turn_to(self, name: str | None) -> None:
-        """The settings name another theme."""
-        self._kept = name or DEFAULT
-        self._wear()
-        self._tell_unknown()
+    def change(self, name: str | None) -> None:
+        """Apply another value of ``tui.theme``."""
+        self._name = name or DEFAULT
+        self._apply()
+        self._notify_unknown()
 
-    def _wear(self) -> None:
-        """Put the kept theme on; one that does not exist changes nothing."""
-        known = self._kept in self._app.available_themes
-        self._unknown = None if known else self._kept
+    def _apply(self) -> None:
+        """Switch to the preferred theme; an unknown name leaves the theme as it is."""
+        known = self._name in self._app.available_themes
+        self._unknown = None if known else self._name
         if known:
-            self._app.theme = self._kept
+            self._app.theme = self._name
 
-    def _tell_unknown(self) -> None:
+    def _notify_unknown(self) -> None:
         if self._unknown is not None:
-            known = f"there is no theme {self._unknown!r}; press t to choose one"
-            self._app.notify(clean(known), title="theme", severity="warning", markup=False)
+            text = f"there is no theme {self._unknown!r}; press t to choose one"
+            self._app.notify(clean(text), title="theme", severity="warning", markup=False)
 
     def _keep(self, name: str) -> None:
-        if self._save is not None and name != self._kept:
-            self._kept = name
-            with self._app.reporting():
-                self._save(name)
+        if self._save is None or name == self._name:
+            return
+        self._name = name
+        try:
+            self._save(name)
+        except AcodeError as error:
+            self._report(error)
 
 
-def without_colours(app: "Dashboard", filters: Sequence[LineFilter]) -> list[LineFilter]:
-    """Where ``NO_COLOR`` is set: greys for a theme with colours of its own, the terminal's text on its ground for one
-    without. Textual decides that once, before a theme is put on; greys of no colour would be black on black.
+def without_colours(app: App[Any], filters: Sequence[LineFilter]) -> list[LineFilter]:
+    """The line filters where ``NO_COLOR`` is set: a theme with colours of its own becomes grey; an ANSI theme becomes
+    the terminal's text colour on its background.
+
+    Textual chooses the filter once, before a theme is applied: grey text of no colour would be black on black.
     """
     others = [each for each in filters if not isinstance(each, (Monochrome, NoColor))]
     return [*others, NoColor() if app.native_ansi_color else Monochrome()]

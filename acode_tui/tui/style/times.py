@@ -1,5 +1,6 @@
 """The dashboard's one way to show a moment, a span, a size and a count. Times are told from the ``now`` given."""
 
+from datetime import date as Date
 from datetime import datetime, timedelta, tzinfo
 
 _STEPS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -119,3 +120,21 @@ def short_number(count: int) -> str:
     if count < 1_000_000:
         return f"{count / 1_000:.1f}k" if count < 100_000 else f"{count // 1_000}k"
     return f"{count / 1_000_000:.1f}M"
+
+
+def day(that: Date, today: Date) -> str:
+    """A day as one would say it: ``Today``, ``Yesterday``, ``Tuesday 10 March``, with the year where it is another."""
+    if that == today:
+        return "Today"
+    if that == today - timedelta(days=1):
+        return "Yesterday"
+    year = "" if that.year == today.year else f" {that.year}"
+    return f"{_DAYS[that.weekday()]} {that.day} {_MONTHS[that.month - 1]}{year}"
+
+
+# Not strftime: its names follow the locale, and everything else here is in English.
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip

@@ -19,7 +19,8 @@ from acode_tui.tui.style.text import block, pretty_json, styled
 from acode_tui.tui.style.times import clock, duration
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
-from acode_tui.tui.widgets.notice import TextPanel, TitleLine
+from acode_tui.tui.widgets.text_panel import TextPanel
+from acode_tui.tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.ops.health import HealthCheck, HealthReport

@@ -18,15 +18,15 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
-from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import LOG
-from acode_tui.tui.main.headings import day
+from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import clock, counted, number
+from acode_tui.tui.style.times import clock, counted, day, number
 from acode_tui.tui.widgets.keybar import KeyBar
-from acode_tui.tui.widgets.notice import Notice, TitleLine
+from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.text_view import TextView, flow
+from acode_tui.tui.widgets.title_line import TitleLine
 
 TAIL_BYTES = 128 * 1024
 MAX_READ = 1024 * 1024
@@ -115,6 +115,7 @@ _STYLE = {
 class LogScreen(Screen[None]):
     """Follows the log file until the user scrolls away."""
 
+    dashboard = DashboardGetter()
     CSS_PATH = style_path("screens.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*LOG]
     AUTO_FOCUS = "TextView"
@@ -144,12 +145,6 @@ class LogScreen(Screen[None]):
             yield Notice()
         yield Input(placeholder="only lines that hold", id="search")
         yield KeyBar()
-
-    @property
-    def dashboard(self) -> Dashboard:
-        app = self.app
-        assert isinstance(app, Dashboard)
-        return app
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._look)

@@ -27,14 +27,16 @@ from acode_tui.tui.bindings import SETTINGS
 from acode_tui.tui.dialogs.confirm import Confirm
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.live_screen import LiveScreen
-from acode_tui.tui.main.sessions_lines import SearchLine
 from acode_tui.tui.messages import LineClosed, Searched
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import error_lines, line, styled
+from acode_tui.tui.widgets.input_lines import SearchLine
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
-from acode_tui.tui.widgets.notice import Notice, TextPanel, TitleLine
+from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.notice import keys as keys_line
+from acode_tui.tui.widgets.text_panel import TextPanel
+from acode_tui.tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace

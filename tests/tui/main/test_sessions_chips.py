@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from acode_tui.domain.states import SessionState
-from acode_tui.tui.main.paging import Pages
 from acode_tui.tui.main.sessions_chips import StateChips, _brief
+from acode_tui.tui.paging import Pages
 from acode_tui.tui.state import Browser
 from tests.tui.driving import over, shown, until, until_listed
 from tests.tui.fake import FakeStore, FakeWorkspace, summary

@@ -1,1 +1,0 @@
-"""The session browser: a search line, the table, and a notice where the table would be empty."""
