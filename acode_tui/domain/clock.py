@@ -1,8 +1,8 @@
-"""Time by argument: a wall clock, and a clock over it that never repeats and never goes back.
+"""Clocks that are passed as arguments, and the text form of timestamps.
 
-``updated_at`` stamps decide conflicts and stand in idempotency keys, so within a workspace each is handed
-out once. The writer persists ``last`` in the transaction that used it and reads it back before the next,
-which carries the promise across processes and restarts.
+``MonotonicClock`` never repeats a stamp and never goes back: ``updated_at`` stamps decide conflicts and are part of
+idempotency keys, so a workspace issues each of them once. The writer persists ``last`` in the transaction that used it
+and reads it again before the next one, so the guarantee holds across processes and restarts.
 """
 
 from collections.abc import Callable
@@ -13,21 +13,21 @@ import msgspec
 from acode_tui.domain.errors import ValidationError
 
 WallClock = Callable[[], datetime]
-"""Answers the current moment as an aware datetime."""
+"""Returns the current time as an aware datetime."""
 
 TICK = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def system_clock() -> datetime:
-    """The machine's own UTC time."""
+    """The machine's UTC time."""
     return datetime.now(UTC)
 
 
 class MonotonicClock:
-    """Hands out ``max(wall clock, last + 1 microsecond)``.
+    """Issues stamps of ``max(wall clock, last + 1 microsecond)``.
 
-    Not shared between threads: the writer's thread is its only user.
+    Not thread-safe: only the writer's thread uses it.
     """
 
     __slots__ = ("_last", "_wall")
@@ -38,17 +38,17 @@ class MonotonicClock:
 
     @property
     def last(self) -> datetime:
-        """The latest stamp handed out or seen."""
+        """The latest stamp issued or seen."""
         return self._last
 
     def tick(self) -> datetime:
-        """A stamp later than every one before it."""
+        """Issue a stamp later than every earlier one."""
         now = self._wall()
         self._last = now if now > self._last else self._last + TICK
         return self._last
 
     def raise_to(self, seen: datetime) -> None:
-        """Take note of a stamp from elsewhere, so that the next one is later."""
+        """Make the next stamp later than ``seen``, a stamp that another process or machine issued."""
         if seen > self._last:
             self._last = seen
 
@@ -57,7 +57,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def require_utc(moment: datetime, field: str) -> datetime:
-    """The same moment in UTC. A naive datetime is refused: nobody can say which moment it means."""
+    """The same moment in UTC.
+
+    Raises ValidationError for a naive datetime, which does not say which moment it means.
+    """
     if moment.tzinfo is None:
         raise ValidationError(field, "has no time zone", hint="pass an aware datetime such as datetime.now(UTC)")
     try:
@@ -67,16 +70,16 @@ def require_utc(moment: datetime, field: str) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """Fixed-width text of an aware moment."""
+    """An aware datetime as ``YYYY-MM-DDTHH:MM:SS.ffffffZ``: fixed width, so text order is time order."""
     if moment.tzinfo is not UTC:
         moment = require_utc(moment, "timestamp")
-    # Quoted, and without the fraction where that is zero; still eight times as fast as isoformat().
+    # msgspec adds quotes and leaves out a fraction of zero; it is still eight times as fast as isoformat().
     text = _encode(moment).decode()
     return text[1:-1] if len(text) == 29 else text[1:20] + ".000000Z"
 
 
 def parse_time(text: str) -> datetime:
-    """The moment that ``format_time`` wrote, or any ISO-8601 text with a zone.
+    """The moment in UTC of a text that ``format_time`` wrote, or of any ISO-8601 text with a time zone.
 
     Raises ValidationError for anything else.
     """

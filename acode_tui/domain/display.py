@@ -1,8 +1,8 @@
-"""Makes recorded text safe to show: what an agent recorded is hostile until it went through ``clean``.
+"""Makes recorded text safe to show. Treat everything an agent recorded as hostile until ``clean`` has processed it.
 
-Afterwards no control or escape character, no bidi control, no invisible character and nothing that a terminal
-cannot encode is left. What was there is shown by name (``<U+202E>``) rather than dropped, but for the joiners and
-variation selectors of ordinary emoji.
+The result holds no control or escape character, no bidi control, no invisible character and nothing that a terminal
+cannot encode. Such characters are replaced by their name (``<U+202E>``), not dropped; only the joiners and variation
+selectors of ordinary emoji are dropped.
 """
 
 import re
@@ -16,24 +16,24 @@ _DROPPED = {0x200C, 0x200D, *range(0xFE00, 0xFE10)}
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
-"""Characters that count as printable and yet show nothing."""
+"""Characters that Python calls printable although they show nothing."""
 _LINE_BREAK = re.compile("\r\n?")
 _TAB = 8
 
 
-class _Shown(dict[int, str]):
-    """What each code point is shown as, worked out once."""
+class _Replacements(dict[int, str]):
+    """A table for ``str.translate`` that computes the replacement of each code point once."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = shown = _show(code)
-        return shown
+        self[code] = replacement = _replacement(code)
+        return replacement
 
 
 def clean(text: str, *, max_chars: int | None = None, keep_newlines: bool = False) -> str:
     """Text that is safe to show, on one line unless ``keep_newlines``, of at most ``max_chars`` characters.
 
-    Line breaks and tabs turn into spaces; with ``keep_newlines`` breaks stay and tabs reach to the next eighth column.
-    Text that is cut ends in an ellipsis. Markup of any toolkit is left as it stands: show the result as plain text.
+    Line breaks and tabs become spaces; with ``keep_newlines`` line breaks stay and tabs expand to the next multiple of
+    eight columns. Truncated text ends in an ellipsis. Markup is not escaped: show the result as plain text.
     """
     long = max_chars is not None and len(text) > 4 * max_chars
     if long and max_chars is not None:
@@ -47,14 +47,14 @@ def clean(text: str, *, max_chars: int | None = None, keep_newlines: bool = Fals
 
 
 def cell_width(text: str) -> int:
-    """How many terminal columns cleaned text takes."""
+    """The number of terminal columns that cleaned text occupies."""
     if text.isascii():
         return len(text)
     return sum(map(_char_width, text))
 
 
 def fit(text: str, columns: int) -> str:
-    """Cleaned text cut to so many terminal columns, with an ellipsis where it was cut."""
+    """Cleaned text truncated to ``columns`` terminal columns, with an ellipsis if anything was cut."""
     if cell_width(text) <= columns:
         return text
     taken, width = [], 0
@@ -71,7 +71,7 @@ def _clean_lines(text: str) -> str:
     return "\n".join(line.expandtabs(_TAB).translate(_ONE_LINE) for line in lines)
 
 
-def _show(code: int) -> str:
+def _replacement(code: int) -> str:
     char = chr(code)
     if code in _DROPPED:
         return ""
@@ -94,11 +94,15 @@ def _char_width(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-_ONE_LINE = _Shown()
+_ONE_LINE = _Replacements()
 
 
 def session_name(session: Session) -> str:
-    """Its description; of an imported one what was asked for, where that begins with an editor's own words."""
+    """The name that lists show: the session's description.
+
+    For a session imported from Codex it is the user's request instead, because the description may begin with context
+    that the editor added.
+    """
     metadata = session.metadata or {}
     request = metadata.get("request") if metadata.get("source") == "codex" else None
     return request if isinstance(request, str) and request.strip() else session.task_description

@@ -1,7 +1,7 @@
-"""The six entities of a run and the graph they form. Immutable; equality and hash by kind and id.
+"""The six entities of a run and the graph they form. Immutable; equality and hash are by kind and id.
 
-A graph node *is* its entity with its children beside it, so ``graph.state`` and ``graph.tasks`` both read as
-one would say them, and its JSON nests the way the hierarchy does.
+A graph node is a subclass of its entity that adds the children, so ``graph.state`` and ``graph.tasks`` are both plain
+attributes, and its JSON nests as the hierarchy does.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=False):
-    """What every row has. Times are aware UTC datetimes; ids are UUID strings."""
+    """The fields that every row has. Times are aware UTC datetimes; ids are UUID strings."""
 
     kind: ClassVar[EntityType]
 
@@ -39,7 +39,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=False
 
 
 class Session(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
-    """One run of an agent. ``sync_version`` is the central version that this row was last in step with."""
+    """One run of an agent. ``sync_version`` is the row's version in PostgreSQL when the two were last equal."""
 
     kind: ClassVar[EntityType] = EntityType.SESSION
 
@@ -64,7 +64,7 @@ class SessionEvent(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
 
 
 class SessionTask(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
-    """One thing that was asked for in a session. ``order`` counts from 0 among siblings."""
+    """One request within a session. ``order`` counts from 0 among siblings."""
 
     kind: ClassVar[EntityType] = EntityType.SESSION_TASK
 
@@ -78,7 +78,7 @@ class SessionTask(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
 
 
 class Step(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
-    """One move of the agent within a task."""
+    """One step of the agent within a task."""
 
     kind: ClassVar[EntityType] = EntityType.STEP
 
@@ -110,11 +110,10 @@ class ToolCall(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
 
 
 class Artifact(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
-    """What a tool call read or made. Immutable.
+    """A piece of content that a tool call read or produced. Immutable.
 
-    ``content`` is None where it was not loaded: metadata travels without it, and
-    ``RunStateReader.get_artifact_content`` reads it. ``size`` is in bytes; ``content_hash`` is
-    ``sha256:`` and 64 hex digits.
+    ``content`` is None unless it was loaded: reads return the metadata, and ``RunStateReader.get_artifact_content``
+    reads the content. ``size`` is in bytes; ``content_hash`` is ``sha256:`` and 64 hex digits.
     """
 
     kind: ClassVar[EntityType] = EntityType.ARTIFACT
@@ -167,7 +166,7 @@ class SessionGraph(Session, frozen=True, kw_only=True, rename="camel", eq=False)
 
 
 class SessionSummary(Session, frozen=True, kw_only=True, rename="camel", eq=False):
-    """A session as a list shows it. ``sync`` is local, pending, retrying, failed or synced."""
+    """A session as lists show it. ``sync`` is ``local``, ``pending``, ``retrying``, ``failed`` or ``synced``."""
 
     task_count: int = 0
     tasks_done: int = 0

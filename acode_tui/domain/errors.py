@@ -1,17 +1,17 @@
-"""The one error tree. Every foreseeable fault carries a code, what happened, what to do, and whether it heals.
+"""The exceptions of this program. Each has a stable code, a message, a hint and whether a retry may succeed.
 
-Messages never contain a secret or a stored value; callers that quote an address pass it through
-``domain.redaction`` first.
+Messages never contain a secret or a stored value; a caller that quotes an address passes it through
+``domain.secrets.known.redact`` first.
 """
 
 from typing import ClassVar
 
 
 class AcodeError(Exception):
-    """Base of every fault this program foresees.
+    """Base class of the errors that this program raises on purpose.
 
-    ``code`` is stable and documented; ``hint`` is a sentence that tells the reader what to do next;
-    ``retryable`` says whether the same call may succeed later without anybody changing anything.
+    ``code`` is stable and documented; ``hint`` says what to do next; ``retryable`` says whether the same call may
+    succeed later although nothing was changed.
     """
 
     code: ClassVar[str] = "ACODE-000"
@@ -32,7 +32,7 @@ class DatabaseConnectionError(AcodeError):
     """A database cannot be opened or reached."""
 
     code = "ACODE-DB-001"
-    default_hint = "check that the path or address exists and that you may use it"
+    default_hint = "check that the path or address exists and that you have permission to use it"
     retryable = True
 
 
@@ -45,7 +45,7 @@ class TransactionError(AcodeError):
 
 
 class DiskFullError(TransactionError):
-    """There was no room for a write. Nothing of it is left; the next one after there is room goes through."""
+    """The disk is full. The write was rolled back; writes succeed again once there is space."""
 
     default_hint = "free some space and try again; nothing was written"
 
@@ -54,26 +54,26 @@ class MigrationError(AcodeError):
     """A migration failed and was rolled back."""
 
     code = "ACODE-DB-003"
-    default_hint = "the database is as it was before this migration; see `acode-tui db migrate status`"
+    default_hint = "the database is unchanged by this migration; see `acode-tui db migrate status`"
 
 
 class SchemaMismatchError(AcodeError):
-    """The database's schema is not one this program can work with."""
+    """The database has a schema that this program cannot use."""
 
     code = "ACODE-DB-004"
-    default_hint = "upgrade acode-tui; the database was left untouched"
+    default_hint = "upgrade acode-tui; the database was not changed"
 
 
 class SyncError(AcodeError):
     """The outbox could not be drained."""
 
     code = "ACODE-DB-005"
-    default_hint = "local work goes on; see `acode-tui db sync status`"
+    default_hint = "local work continues; see `acode-tui db sync status`"
     retryable = True
 
 
 class ConflictError(AcodeError):
-    """A conflict cannot be settled as asked."""
+    """A conflict cannot be resolved as requested."""
 
     code = "ACODE-DB-006"
     default_hint = "see `acode-tui db conflicts list`"
@@ -83,24 +83,24 @@ class IntegrityError(AcodeError):
     """Stored data is damaged or does not match its hash."""
 
     code = "ACODE-DB-007"
-    default_hint = "keep the file as it is; `acode-tui db check` may say more"
+    default_hint = "do not change the file; `acode-tui db check` shows details"
 
 
 class RecoveryError(AcodeError):
-    """A workspace cannot be recovered as asked; nothing was changed."""
+    """A workspace cannot be recovered as requested; nothing was changed."""
 
     code = "ACODE-RECOVER-001"
     default_hint = "nothing was changed; see `acode-tui db recover --help`"
 
 
 class TransitionError(AcodeError):
-    """A state change that the rules refuse; nothing was changed."""
+    """The transition rules do not allow this state change; nothing was changed."""
 
     code = "ACODE-SESSION-001"
 
 
 class ValidationError(AcodeError, ValueError):
-    """An argument outside what is allowed. ``field`` names it."""
+    """An argument has a value that is not allowed. ``field`` names the argument."""
 
     code = "ACODE-VALIDATION-001"
 
@@ -110,42 +110,42 @@ class ValidationError(AcodeError, ValueError):
 
 
 class NotFoundError(AcodeError, LookupError):
-    """No row has that id."""
+    """No row has this id."""
 
     code = "ACODE-NOTFOUND-001"
-    default_hint = "list what there is with `acode-tui session list`"
+    default_hint = "`acode-tui session list` shows the sessions"
 
 
 class AmbiguousIdError(AcodeError, LookupError):
-    """An id prefix fits more than one row."""
+    """More than one row has an id with this prefix."""
 
     code = "ACODE-NOTFOUND-002"
     default_hint = "give more characters of the id"
 
 
 class ConfigError(AcodeError, ValueError):
-    """A setting that is unknown, of the wrong type or out of range."""
+    """A setting is unknown, has the wrong type or is out of range."""
 
     code = "ACODE-CONFIG-001"
     default_hint = "see `acode-tui config show`"
 
 
 class IngestError(AcodeError):
-    """A transcript cannot be read at all (single bad lines are counted, not raised)."""
+    """A transcript cannot be read at all. Single bad lines are counted instead, without an error."""
 
     code = "ACODE-INGEST-001"
     default_hint = "check the path and `--format`"
 
 
 class ExportError(AcodeError):
-    """An export cannot be written where it was to go, or cannot be read back."""
+    """An export cannot be written to its destination, or cannot be read."""
 
     code = "ACODE-EXPORT-001"
     default_hint = "see `acode-tui db export --help`"
 
 
 class FileError(AcodeError):
-    """A file cannot be written, or read, where somebody wants it."""
+    """A file cannot be written or read at the requested path."""
 
     code = "ACODE-IO-001"
     default_hint = "check the path, its permissions and the free space"

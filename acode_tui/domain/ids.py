@@ -1,6 +1,6 @@
-"""Ids: UUIDv7 for what is recorded here, UUIDv5 of (source, native id) for what is imported.
+"""Ids: UUIDv7 for recorded entities, UUIDv5 of (source, native id) for imported ones.
 
-An imported entity has the same id wherever and whenever it is imported, so imports converge.
+An imported entity has the same id on every machine and in every import, so imports converge.
 """
 
 import uuid
@@ -12,16 +12,16 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import EntityType
 
 IMPORT_NAMESPACE = uuid.UUID("6f2b1c52-93d5-5c0e-9d0a-3f0f4c1f7a11")
-"""Fixed for ever: changing it would duplicate every imported run."""
+"""Must never change: another namespace would duplicate every imported run."""
 
 
 def new_id() -> str:
-    """A fresh UUIDv7: unique, and ordered by creation time."""
+    """A new UUIDv7: unique, and ordered by creation time."""
     return str(uuid_utils.uuid7())
 
 
 def imported_id(source: str, *native: str) -> str:
-    """The UUIDv5 of a source's name and a native id, with its parents' ids where the native id is not unique alone."""
+    """The UUIDv5 of a source's name and a native id, preceded by its parents' ids if it is not unique on its own."""
     return str(uuid.uuid5(IMPORT_NAMESPACE, "\x1f".join((source, *native))))
 
 

@@ -1,4 +1,4 @@
-"""The one place that spells the entities' tables and columns. Codecs and stores on both tiers derive from it."""
+"""The entities' tables and columns, defined once. The codec and the stores of both databases derive from it."""
 
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """An entity's table. ``parent`` is (column, parent's kind); ``mutable`` rows carry ``sync_version``."""
+    """An entity's table. ``parent`` is (column, parent's kind); rows of a ``mutable`` table have ``sync_version``."""
 
     kind: EntityType
     name: str
@@ -157,7 +157,7 @@ TABLES: dict[EntityType, Table] = {
                 Column("size", "size", "int"),
                 _CREATED,
                 _UPDATED,
-                # Last, so that reading an artifact's metadata never walks the content's overflow pages.
+                # Last, so that SQLite reads an artifact's metadata without following the content's overflow pages.
                 Column("content", "content", "bytes"),
             ),
             ("tool_call_id", EntityType.TOOL_CALL),

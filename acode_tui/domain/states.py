@@ -1,16 +1,16 @@
-"""The names of states and kinds, stored by name. Members are only ever added, never renamed or removed."""
+"""States and kinds, stored by name. Members may be added, never renamed or removed."""
 
 from enum import StrEnum
 
 
-class _Name(StrEnum):
-    """Looked up in sets and tables for every row: hashed as the text it is, where an enum would call a function."""
+class _StoredName(StrEnum):
+    """Base class that hashes as ``str``: members are looked up for every row, and ``Enum.__hash__`` is Python code."""
 
     __hash__ = str.__hash__
 
 
-class EntityType(_Name):
-    """The kind of a row, as it stands in idempotency keys and outbox rows (AC-030)."""
+class EntityType(_StoredName):
+    """The kind of a row, as idempotency keys and outbox rows spell it (AC-030)."""
 
     SESSION = "session"
     SESSION_EVENT = "session_event"
@@ -20,7 +20,7 @@ class EntityType(_Name):
     ARTIFACT = "artifact"
 
 
-class SessionState(_Name):
+class SessionState(_StoredName):
     CREATED = "Created"
     PLANNING = "Planning"
     AWAITING_APPROVAL = "AwaitingApproval"
@@ -41,10 +41,10 @@ STATE_ORDER: tuple[SessionState, ...] = (
     SessionState.CANCELLED,
     SessionState.COMPLETED,
 )
-"""Sessions by state: what waits for a person first, then what runs, then what rests, then what has ended."""
+"""The order of sessions sorted by state: waiting for a person, running, idle, ended."""
 
 
-class WorkState(_Name):
+class WorkState(_StoredName):
     """The state of a task or a step."""
 
     PENDING = "Pending"
@@ -58,7 +58,7 @@ TaskState = WorkState
 StepState = WorkState
 
 
-class ToolCallState(_Name):
+class ToolCallState(_StoredName):
     PENDING = "Pending"
     EXECUTING = "Executing"
     SUCCEEDED = "Succeeded"
@@ -66,7 +66,7 @@ class ToolCallState(_Name):
     CANCELLED = "Cancelled"
 
 
-class ArtifactType(_Name):
+class ArtifactType(_StoredName):
     FILE_CONTENT = "FileContent"
     FILE_WRITE = "FileWrite"
     FILE_DIFF = "FileDiff"
@@ -75,7 +75,7 @@ class ArtifactType(_Name):
     SEARCH_RESULT = "SearchResult"
 
 
-class Operation(_Name):
+class Operation(_StoredName):
     """What a write did to its row, as the outbox records it."""
 
     INSERT = "insert"

@@ -1,22 +1,21 @@
-"""Tool calls that nobody made. Every artifact belongs to a tool call, and some text belongs to none.
+"""Synthetic tool calls: rows in ``tool_calls`` that hold an artifact which no real tool call produced.
 
-Importers hang a model's own words, a long prompt and a result without its call on a carrier. Its name stands in
-parentheses, which no tool's name does, so that counts of tool calls can leave carriers out.
+Every artifact belongs to a tool call, but a model's own words, a long prompt and a result whose call is missing have
+none. Importers attach them to a synthetic call. Its name is in parentheses, as no tool's name is, so that counts of
+tool calls can leave it out.
 """
 
 RESPONSE = "(response)"
 PROMPT = "(prompt)"
 UNCLAIMED_RESULT = "(unclaimed result)"
 
-CARRIERS = (RESPONSE, PROMPT, UNCLAIMED_RESULT)
-PARAMETERS = {"carrier": True}
-"""What a carrier's parameters hold at least."""
+SYNTHETIC_CALLS = (RESPONSE, PROMPT, UNCLAIMED_RESULT)
 
 
-def is_carrier(tool_name: str) -> bool:
-    """Whether a tool call of this name is a carrier."""
-    return tool_name in CARRIERS
+def is_synthetic_call(tool_name: str) -> bool:
+    """Whether a tool call of this name is synthetic."""
+    return tool_name in SYNTHETIC_CALLS
 
 
-SQL_NAMES = ", ".join(f"'{name}'" for name in CARRIERS)
-"""The names as a list for SQL: constants of the program, never somebody's text."""
+SQL_NAMES = ", ".join(f"'{name}'" for name in SYNTHETIC_CALLS)
+"""The names as a SQL list. They are constants of the program, never input."""

@@ -1,6 +1,7 @@
-"""Which state may follow which, and under what guard. Pure: the writer calls these on the row as it is stored.
+"""State machines of sessions, tasks, steps and tool calls: valid targets, guards, and a step's state from its calls.
 
-Every refusal is a TransitionError that names the valid targets; a refusal changes nothing.
+Pure. The writer applies the checks to the stored row, inside the transaction that changes it. A transition that is not
+allowed raises TransitionError, which names the valid targets, and changes nothing.
 """
 
 from collections.abc import Collection
@@ -23,7 +24,7 @@ SESSION_TARGETS: dict[SessionState, tuple[SessionState, ...]] = {
     _S.FAILED: (),
     _S.CANCELLED: (),
 }
-"""Targets by state. Paused adds the one active state held before it: see ``session_targets``."""
+"""Valid targets by state. A paused session can also return to the state before the pause: see ``session_targets``."""
 
 WORK_TARGETS: dict[WorkState, tuple[WorkState, ...]] = {
     _W.PENDING: (_W.IN_PROGRESS, _W.FAILED, _W.SKIPPED),
@@ -42,13 +43,16 @@ TOOL_CALL_TARGETS: dict[ToolCallState, tuple[ToolCallState, ...]] = {
 }
 
 SESSION_TERMINAL = frozenset(state for state, targets in SESSION_TARGETS.items() if not targets)
-TOOL_CALL_TERMINAL = frozenset(state for state, targets in TOOL_CALL_TARGETS.items() if not targets)
 WORK_DONE = frozenset({_W.COMPLETED, _W.SKIPPED})
 TOOL_CALL_DONE = frozenset({_C.SUCCEEDED, _C.CANCELLED})
+_WORK_TERMINAL = frozenset(state for state, targets in WORK_TARGETS.items() if not targets)
 
 
 def session_targets(current: SessionState, paused_from: SessionState | None = None) -> tuple[SessionState, ...]:
-    """The states that may follow. ``paused_from`` is the state before the last pause; Created resumes as Planning."""
+    """The valid targets.
+
+    ``paused_from`` is the state before the last pause; a session that was paused in Created resumes as Planning.
+    """
     if current is not _S.PAUSED:
         return SESSION_TARGETS[current]
     resume = _S.PLANNING if paused_from in (None, _S.CREATED) else paused_from
@@ -75,10 +79,10 @@ def check_session(
         if undone:
             raise TransitionError(
                 f"session cannot become Completed while {undone} of {len(task_states)} tasks have failed or are open",
-                hint="complete or skip what is open; beside a failed task it can become Failed or Cancelled",
+                hint="complete or skip the open tasks; with a failed task the session can become Failed or Cancelled",
             )
     if target is _S.FAILED and not reason.strip():
-        raise TransitionError("session cannot become Failed without a reason", hint="say why it failed")
+        raise TransitionError("session cannot become Failed without a reason", hint="give the reason why it failed")
 
 
 def check_task(current: WorkState, target: WorkState, *, step_states: Collection[WorkState]) -> None:
@@ -99,7 +103,7 @@ def check_tool_call(current: ToolCallState, target: ToolCallState, *, error_mess
     """Raise TransitionError unless a tool call may go from ``current`` to ``target`` now."""
     _check_table("tool call", current, target, TOOL_CALL_TARGETS[current])
     if target is _C.FAILED and not (error_message or "").strip():
-        raise TransitionError("tool call cannot become Failed without a message", hint="say what went wrong")
+        raise TransitionError("tool call cannot become Failed without a message", hint="give an error message")
 
 
 def _check_table(what: str, current: StrEnum, target: StrEnum, targets: Collection[StrEnum]) -> None:
@@ -117,13 +121,9 @@ def _check_children(what: str, children: str, unfinished: int, total: int) -> No
         )
 
 
-_FINAL_WORK = frozenset({WorkState.COMPLETED, WorkState.FAILED, WorkState.SKIPPED})
-_HELD = SESSION_TERMINAL | {SessionState.PAUSED, SessionState.AWAITING_APPROVAL}
-
-
 def derive_step_state(own: WorkState, calls: Collection[ToolCallState]) -> WorkState:
-    """A step's state from its tool calls'."""
-    if not calls or own in _FINAL_WORK:
+    """The state that a step's tool calls imply; ``own`` if it is final, if there are no calls or they imply none."""
+    if not calls or own in _WORK_TERMINAL:
         return own
     if all(state in TOOL_CALL_DONE for state in calls):
         return WorkState.COMPLETED
@@ -131,30 +131,4 @@ def derive_step_state(own: WorkState, calls: Collection[ToolCallState]) -> WorkS
         return WorkState.FAILED
     if ToolCallState.EXECUTING in calls:
         return WorkState.IN_PROGRESS
-    return own
-
-
-def derive_task_state(own: WorkState, steps: Collection[WorkState]) -> WorkState:
-    """A task's state from its steps'."""
-    if not steps or own in _FINAL_WORK:
-        return own
-    if all(state in WORK_DONE for state in steps):
-        return WorkState.COMPLETED
-    if WorkState.FAILED in steps:
-        return WorkState.FAILED
-    if WorkState.IN_PROGRESS in steps:
-        return WorkState.IN_PROGRESS
-    return own
-
-
-def derive_session_state(own: SessionState, tasks: Collection[WorkState]) -> SessionState:
-    """A session's state from its tasks'. Paused, AwaitingApproval and final states stay as they are."""
-    if not tasks or own in _HELD:
-        return own
-    if all(state in WORK_DONE for state in tasks):
-        return SessionState.COMPLETED
-    if WorkState.FAILED in tasks:
-        return SessionState.FAILED
-    if WorkState.IN_PROGRESS in tasks:
-        return SessionState.EXECUTING
     return own

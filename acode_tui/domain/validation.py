@@ -1,4 +1,7 @@
-"""What the boundary lets in. Errors name the field and what is allowed; they never quote the value."""
+"""Validation of values and of whole graphs before they are stored, and an escape for text that cannot be stored.
+
+Errors name the field and what is allowed; they never quote the value.
+"""
 
 import math
 import re
@@ -10,47 +13,62 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.clock import require_utc
-from acode_tui.domain.codec import digest, plain_scalar
+from acode_tui.domain.codec import digest, encode_plain
 from acode_tui.domain.entities import Artifact, Entity, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
 
+MAX_DESCRIPTION_CHARS = 1_000
+MAX_METADATA_BYTES = 64 * 1024
+MAX_METADATA_DEPTH = 10
+MAX_ARTIFACT_BYTES = 10 * 1024 * 1024
+MAX_JSON_DEPTH = 100
+"""Largest depth of tool parameters and results; PostgreSQL's own limit for jsonb is far larger."""
+
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
+"""No stamp may be on this day: a row with the largest possible stamp could never change again."""
+
+MAX_INTEGER_BITS = 8_192
+"""About 2,500 digits. Integers of more than 4,300 digits can be encoded, but Python's decoders refuse them."""
+
 MARK = "\ue000"
+"""Begins an escape: four hex digits of the escaped character follow."""
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ESCAPABLE = re.compile("[\x00\ud800-\udfff\ue000]")
 _ESCAPED = re.compile(MARK + "([0-9a-f]{4})")
 
 
 def is_storable(text: str) -> bool:
-    """Whether both tiers can hold the text as it is."""
-    # Of ASCII, which a string knows itself to be, NUL alone is refused: that is found ten times as fast.
+    """Whether both databases can store the text unchanged."""
+    # isascii() reads a flag of the string. In ASCII text only NUL is refused, and finding it takes a tenth of the time.
     return "\x00" not in text if text.isascii() else _UNSTORABLE.search(text) is None
 
 
 def require_storable(text: str, field: str) -> None:
-    """Raise ValidationError naming the field if the text holds NUL or a lone surrogate."""
+    """Raise ValidationError with the field's name if the text contains NUL or a lone surrogate."""
     found = _UNSTORABLE.search(text)
     if found is not None:
         what = "NUL" if found.group() == "\x00" else f"the lone surrogate U+{ord(found.group()):04X}"
-        raise ValidationError(field, f"contains {what}, which a database text cannot hold", hint="remove or encode it")
+        raise ValidationError(field, f"contains {what}, which database text cannot contain", hint="remove or encode it")
 
 
 def escape(text: str) -> str:
-    """Storable text from any text; ``unescape`` is its inverse."""
+    """Any text as storable text; ``unescape`` is the inverse."""
     if ("\x00" not in text) if text.isascii() else (_ESCAPABLE.search(text) is None):
         return text
     return _ESCAPABLE.sub(lambda found: f"{MARK}{ord(found.group()):04x}", text)
 
 
 def unescape(text: str) -> str:
-    """The text that ``escape`` was given."""
+    """The original of a text that ``escape`` returned."""
     if MARK not in text:
         return text
     return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
 
 
 def escape_json(value: Any) -> Any:
-    """A JSON value with every string in it, keys too, escaped."""
+    """A JSON value with every string in it escaped, keys included."""
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, dict):
@@ -60,31 +78,15 @@ def escape_json(value: Any) -> Any:
     return value
 
 
-MAX_DESCRIPTION_CHARS = 1_000
-MAX_METADATA_BYTES = 64 * 1024
-MAX_METADATA_DEPTH = 10
-MAX_ARTIFACT_BYTES = 10 * 1024 * 1024
-MAX_JSON_DEPTH = 100
-"""Depth allowed in tool parameters and results; PostgreSQL's own jsonb limit is far beyond it."""
-
-LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
-"""No stamp lies in it: a row with the last moment there is could never be changed again."""
-
-MAX_INTEGER_BITS = 8_192
-"""Some 2,500 digits. What has more than 4,300 can be written, yet no decoder reads it back."""
-
-_encode = msgspec.json.Encoder(enc_hook=plain_scalar).encode
-
-
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes that configuration may change (``limits.*``), in bytes."""
+    """Limits that configuration may change (``limits.*``), in bytes."""
 
     max_artifact_bytes: int = MAX_ARTIFACT_BYTES
     max_metadata_bytes: int = MAX_METADATA_BYTES
 
 
 def require_text(value: str, field: str, *, max_chars: int | None = None) -> str:
-    """A required string: not blank, storable, not too long."""
+    """A required string: not blank, storable, at most ``max_chars`` characters."""
     if not isinstance(value, str):
         raise ValidationError(field, f"must be a string, not {type(value).__name__}")
     if not value.strip():
@@ -96,7 +98,7 @@ def require_text(value: str, field: str, *, max_chars: int | None = None) -> str
 
 
 def optional_text(value: str | None, field: str) -> str | None:
-    """An optional string; storable when given."""
+    """An optional string: storable unless it is None."""
     if value is not None:
         if not isinstance(value, str):
             raise ValidationError(field, f"must be a string or None, not {type(value).__name__}")
@@ -105,7 +107,7 @@ def optional_text(value: str | None, field: str) -> str | None:
 
 
 def require_reason(value: str) -> str:
-    """A reason may be empty; whether it has to say something is the transition's own rule."""
+    """A reason: storable, may be empty. Which transitions need a reason is checked in ``transitions``."""
     if not isinstance(value, str):
         raise ValidationError("reason", f"must be a string, not {type(value).__name__}")
     require_storable(value, "reason")
@@ -113,29 +115,29 @@ def require_reason(value: str) -> str:
 
 
 def require_json(value: Any, field: str, *, max_depth: int = MAX_JSON_DEPTH) -> Any:
-    """A JSON value that both tiers can hold: plain types, no NaN or infinity, storable strings, not too deep.
+    """A JSON value that both databases can store: plain types, no NaN or infinity, storable strings, limited depth.
 
-    Depth counts containers: ``{}`` is 1, ``{"a": []}`` is 2.
+    Depth counts containers: that of ``{}`` is 1, that of ``{"a": []}`` is 2.
     """
     _walk_json(value, field, max_depth, max_depth)
     return value
 
 
 def require_metadata(value: Any, field: str, limits: Limits) -> Any:
-    """Metadata: None or a JSON object, at most 64 KiB (``limits.max_metadata_bytes``) and 10 levels."""
+    """Metadata: None or a JSON object of at most ``limits.max_metadata_bytes`` of JSON and 10 levels."""
     if value is None:
         return None
     if not isinstance(value, dict):
         raise ValidationError(field, "must be a JSON object")
     require_json(value, field, max_depth=MAX_METADATA_DEPTH)
-    size = len(_encode(value))
+    size = len(encode_plain(value))
     if size > limits.max_metadata_bytes:
         raise ValidationError(field, f"is {size:,} bytes of JSON; at most {limits.max_metadata_bytes:,} are allowed")
     return value
 
 
 def require_content(content: bytes, field: str, limits: Limits) -> bytes:
-    """Artifact content: bytes, at most ``limits.max_artifact_bytes``."""
+    """Artifact content as bytes, at most ``limits.max_artifact_bytes``."""
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise ValidationError(field, f"must be bytes, not {type(content).__name__}", hint="encode text first")
     data = bytes(content)
@@ -145,7 +147,7 @@ def require_content(content: bytes, field: str, limits: Limits) -> bytes:
 
 
 def require_id(value: str) -> str:
-    """An id to look up: any string, since one that names nothing is merely not found."""
+    """An id to look up: any string, because an unknown id is reported as not found."""
     if not isinstance(value, str):
         raise ValidationError("id", f"must be a string, not {type(value).__name__}")
     return value
@@ -161,28 +163,28 @@ def require_uuid(value: str, field: str) -> str:
 
 
 def require_order(value: int, field: str) -> int:
-    """A position among siblings, or a size: from 0, within what both databases hold."""
+    """A position among siblings, or a size: from 0 to the largest integer of both databases."""
     if not isinstance(value, int):
         raise ValidationError(field, f"must be an integer, not {type(value).__name__}")
     if value >= 2**63:
-        raise ValidationError(field, "is beyond what a database integer holds")
+        raise ValidationError(field, "is larger than a database integer can be")
     if value < 0:
-        raise ValidationError(field, f"is {value}; it counts from 0")
+        raise ValidationError(field, f"is {value}; the smallest allowed value is 0")
     return value
 
 
 def require_moment(value: datetime, field: str) -> datetime:
-    """An aware moment, in UTC, that another can follow: stamps only ever rise."""
+    """An aware moment, in UTC, before the last possible day: every stamp must leave room for a later one."""
     if not isinstance(value, datetime):
         raise ValidationError(field, f"must be a datetime, not {type(value).__name__}")
     moment = require_utc(value, field)
     if moment >= LAST_DAY:
-        raise ValidationError(field, f"lies on the last day there is, {LAST_DAY:%Y-%m-%d}")
+        raise ValidationError(field, f"is on {LAST_DAY:%Y-%m-%d} or later")
     return moment
 
 
 def require_not_before(later: datetime, earlier: datetime, field: str, than: str) -> None:
-    """Both aware, and the one not before the other."""
+    """Raise ValidationError unless both are valid moments and ``later`` is not before ``earlier``."""
     if require_moment(later, field) < require_moment(earlier, than):
         raise ValidationError(field, f"is before {than}")
 
@@ -223,7 +225,7 @@ _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 
 def validate_graph(graph: SessionGraph, limits: Limits) -> None:
-    """Raise ValidationError naming the first field that may not be stored."""
+    """Raise ValidationError with the name of the first field that is not valid."""
     if not isinstance(graph, SessionGraph):
         raise ValidationError("graph", f"must be a SessionGraph, not {type(graph).__name__}")
     require_uuid(graph.workspace_id, "workspace_id")
@@ -235,18 +237,18 @@ def validate_graph(graph: SessionGraph, limits: Limits) -> None:
         if require_uuid(entity.id, f"{entity.kind.value}.id") != entity.id:
             raise ValidationError(f"{entity.kind.value}.id", "must be a lower-case UUID")
         if entity.id in seen:
-            raise ValidationError(f"{entity.kind.value}.id", "stands twice in the graph")
+            raise ValidationError(f"{entity.kind.value}.id", "occurs twice in the graph")
         seen.add(entity.id)
         require_not_before(entity.updated_at, entity.created_at, "updated_at", "created_at")
         if entity is not graph and getattr(entity, "session_id", None) != graph.id:
             raise ValidationError(f"{entity.kind.value}.session_id", "is not the session's id")
-        _check_names(entity)
-        _check(entity, limits)
-    _check_links(graph)
+        _check_enums(entity)
+        _check_fields(entity, limits)
+    _check_parents(graph)
 
 
-def _check_names(entity: Entity) -> None:
-    """States and types: a name that no program knows could be stored, but never read again."""
+def _check_enums(entity: Entity) -> None:
+    """Check states and types: an unknown name could be stored, but never read again."""
     for field, names in _ENUMS[entity.kind]:
         try:
             names(getattr(entity, field))
@@ -254,7 +256,7 @@ def _check_names(entity: Entity) -> None:
             raise ValidationError(field, f"must be one of {', '.join(names)}") from None
 
 
-def _check(entity: object, limits: Limits) -> None:
+def _check_fields(entity: object, limits: Limits) -> None:
     if isinstance(entity, SessionEvent):
         require_reason(entity.reason)
         require_moment(entity.timestamp, "timestamp")
@@ -284,10 +286,10 @@ def _check(entity: object, limits: Limits) -> None:
             if len(content) != entity.size:
                 raise ValidationError("size", f"is {entity.size}; the content has {len(content)} bytes")
             if digest(content) != entity.content_hash:
-                raise ValidationError("content_hash", "does not fit the content")
+                raise ValidationError("content_hash", "does not match the content")
 
 
-def _check_links(graph: SessionGraph) -> None:
+def _check_parents(graph: SessionGraph) -> None:
     _check_orders("task", [task.order for task in graph.tasks])
     for task in graph.tasks:
         _check_orders("step", [step.order for step in task.steps])

@@ -1,5 +1,6 @@
-"""Whole runs for property tests: every field filled, from well-formed but hostile values."""
+"""Hypothesis strategies for whole runs: every field filled with well-formed but hostile values."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -9,12 +10,14 @@ from hypothesis import strategies as st
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import (
     Artifact,
+    Entity,
     SessionEvent,
     SessionGraph,
     StepGraph,
     TaskGraph,
     ToolCallGraph,
 )
+from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 
 HOSTILE = (
@@ -31,7 +34,7 @@ HOSTILE = (
     "\ufeff\ufffe\uffff",
     " leading and trailing ",
 )
-"""Texts that have tripped databases, terminals and templates; each is a legitimate thing to record."""
+"""Texts that have broken databases, terminals or templates; each of them may be recorded."""
 
 text = st.one_of(
     st.sampled_from(HOSTILE),
@@ -159,3 +162,12 @@ def graphs(draw: st.DrawFn) -> SessionGraph:
         events=tuple(draw(st.lists(events(session_id), max_size=2))),
         **draw(_times()),
     )
+
+
+def strip_children(entities: Iterable[Entity]) -> list[Entity]:
+    """The same entities as plain rows: graph nodes reduced to their own columns."""
+    rows = []
+    for entity in entities:
+        own = TABLES[entity.kind].entity
+        rows.append(own(**{name: getattr(entity, name) for name in own.__struct_fields__}))
+    return rows

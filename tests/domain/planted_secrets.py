@@ -1,4 +1,4 @@
-"""Secrets to plant: one of every shape, drawn anew each time, with the piece that must not be seen again."""
+"""Hypothesis strategies for secrets: one of every kind, with the part that must not survive redaction."""
 
 import string
 from typing import NamedTuple
@@ -11,7 +11,7 @@ HEX = string.digits + "abcdef"
 
 
 class Planted(NamedTuple):
-    """A secret as it is written, and the part of it that gives it away."""
+    """A secret as text, and the part of it that must not survive."""
 
     text: str
     core: str
@@ -31,7 +31,7 @@ def _with_digit(least: int, most: int) -> st.SearchStrategy[str]:
 
 @st.composite
 def _aws_secret(draw: st.DrawFn) -> Planted:
-    """Forty characters in which case and digits change as they do in a random key."""
+    """Forty characters in which case and digits change as often as in a random key."""
     body = "".join(draw(st.sampled_from(alphabet)) for alphabet in [string.ascii_lowercase, UPPER] * 19)
     body += draw(st.sampled_from("+/")) + "a"
     return Planted(body, body[:36])
@@ -83,7 +83,7 @@ secrets: st.SearchStrategy[Planted] = st.one_of(
     _letters(string.ascii_lowercase, 6, 12).map(lambda name: Planted(f"/Users/zq{name}/notes", f"zq{name}")),
     _letters(string.ascii_lowercase, 6, 12).map(lambda name: Planted(f"C:\\Users\\zq{name}\\app", f"zq{name}")),
 )
-"""Any of the shapes that redaction promises to know."""
+"""A secret of any kind that redaction promises to recognize."""
 
 ORDINARY = (
     "Add input validation to the login form; update references; drop table",
@@ -109,4 +109,4 @@ ORDINARY = (
     "\x1b[31mred\x1b[0m \u202e\ue0000000 é 漢字 \U0001f469",
     "",
 )
-"""Texts that look a little like secrets and are none."""
+"""Texts that resemble secrets but contain none."""

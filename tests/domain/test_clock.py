@@ -1,4 +1,4 @@
-"""A workspace's clock never repeats and never goes back, whatever the machine's clock does."""
+"""A workspace's clock never repeats a stamp and never goes back, whatever the machine's clock does."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ def test_stamps_rise_strictly_under_any_wall_clock(walk: list[int]) -> None:
 
 
 @given(steps, st.integers(0, 59))
-def test_a_restart_that_remembers_the_last_stamp_keeps_the_promise(walk: list[int], restart: int) -> None:
+def test_stamps_rise_strictly_across_a_restart_with_the_last_stamp(walk: list[int], restart: int) -> None:
     wall = TurnedClock()
     clock = MonotonicClock(wall)
     stamps = []
@@ -48,7 +48,7 @@ def test_a_stamp_seen_elsewhere_comes_before_the_next_one(seen: datetime) -> Non
     assert clock.tick() > seen
 
 
-def test_the_wall_clock_is_followed_where_it_is_ahead_and_a_frozen_one_counts_microseconds() -> None:
+def test_stamps_follow_a_wall_clock_that_is_ahead_and_count_microseconds_on_a_frozen_one() -> None:
     wall = TurnedClock()
     clock = MonotonicClock(wall)
     assert [clock.tick() for _ in range(3)] == [NOON, NOON + TICK, NOON + 2 * TICK]
@@ -69,7 +69,7 @@ def test_the_machines_clock_is_aware_utc() -> None:
 
 @pytest.mark.ac("AC-022")
 @given(moments)
-def test_times_are_written_in_one_fixed_width_and_read_back_exactly(moment: datetime) -> None:
+def test_times_have_a_fixed_width_and_are_parsed_without_loss(moment: datetime) -> None:
     text = format_time(moment)
     assert len(text) == len("2026-01-05T18:23:45.123456Z")
     assert text.endswith("Z")
@@ -82,7 +82,7 @@ def test_text_order_is_time_order(first: datetime, second: datetime) -> None:
 
 
 @given(moments, st.integers(-14 * 60, 14 * 60))
-def test_a_moment_of_another_zone_is_the_same_text(moment: datetime, minutes: int) -> None:
+def test_the_same_moment_in_another_zone_has_the_same_text(moment: datetime, minutes: int) -> None:
     from datetime import timezone
 
     try:
@@ -92,7 +92,7 @@ def test_a_moment_of_another_zone_is_the_same_text(moment: datetime, minutes: in
     assert format_time(elsewhere) == format_time(moment)
 
 
-def test_a_naive_time_is_refused_by_the_fields_name() -> None:
+def test_a_naive_time_is_refused_with_the_fields_name() -> None:
     with pytest.raises(ValidationError, match="completed_at: has no time zone"):
         require_utc(datetime(2026, 1, 5), "completed_at")
 
@@ -100,6 +100,6 @@ def test_a_naive_time_is_refused_by_the_fields_name() -> None:
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-05T12:00:00", "0001-01-01T00:00:00+14:00"]
 )
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_text_that_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         parse_time(text)

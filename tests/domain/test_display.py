@@ -1,4 +1,4 @@
-"""Recorded text is harmless once it is cleaned."""
+"""Recorded text is safe to show once it is cleaned."""
 
 import unicodedata
 
@@ -14,7 +14,7 @@ ANY_TEXT = st.text(st.characters())
 
 @pytest.mark.ac("AC-059")
 @given(ANY_TEXT, st.booleans())
-def test_nothing_that_steers_a_terminal_is_left(text: str, keep_newlines: bool) -> None:
+def test_no_character_that_controls_a_terminal_is_left(text: str, keep_newlines: bool) -> None:
     shown = clean(text, keep_newlines=keep_newlines)
     for char in shown:
         if not (char == "\n" and keep_newlines):
@@ -40,16 +40,16 @@ def test_nothing_that_steers_a_terminal_is_left(text: str, keep_newlines: bool) 
         ("\u26a0\ufe0f \U0001f469\u200d\U0001f4bb", "\u26a0 \U0001f469\U0001f4bb"),
     ],
 )
-def test_tricks_are_shown_for_what_they_are(text: str, shown: str) -> None:
+def test_special_characters_are_shown_by_name(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
-def test_lines_are_kept_where_they_are_wanted() -> None:
+def test_newlines_are_kept_on_request() -> None:
     assert clean("a\r\nb\rc\n\td", keep_newlines=True) == "a\nb\nc\n        d"
 
 
 @given(ANY_TEXT, st.integers(0, 40))
-def test_no_more_characters_than_asked_for(text: str, most: int) -> None:
+def test_text_has_at_most_max_chars_characters(text: str, most: int) -> None:
     assert len(clean(text, max_chars=most)) <= most
 
 

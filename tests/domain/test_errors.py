@@ -1,4 +1,4 @@
-"""One tree of errors: each has a stable code, says what to do, and says whether waiting helps."""
+"""Every error has a stable code, a hint and a flag that says whether a retry may succeed."""
 
 import pytest
 
@@ -28,19 +28,19 @@ def test_codes_never_change(name: str, code: str) -> None:
     assert getattr(errors, name).code == code
 
 
-def test_no_two_kinds_share_a_code_unless_one_is_a_case_of_the_other() -> None:
+def test_only_a_subclass_shares_the_code_of_another_error() -> None:
     codes = [each.code for each in _all() if "code" in vars(each)]
     assert len(set(codes)) == len(codes)
 
 
-def test_an_error_reads_as_code_what_and_what_to_do() -> None:
+def test_an_error_prints_code_message_and_hint() -> None:
     assert str(errors.TransactionError("the disk is full")) == (
         "ACODE-DB-002: the disk is full; nothing was written; try again"
     )
     assert str(errors.TransactionError("x", hint="")) == "ACODE-DB-002: x"
 
 
-def test_only_what_waiting_may_heal_is_retryable() -> None:
+def test_the_retryable_errors_are_these() -> None:
     assert {each.__name__ for each in _all() if each.retryable} == {
         "DatabaseConnectionError",
         "DiskFullError",
@@ -49,7 +49,7 @@ def test_only_what_waiting_may_heal_is_retryable() -> None:
     }
 
 
-def test_errors_can_be_caught_as_what_python_calls_them() -> None:
+def test_errors_are_subclasses_of_pythons_own() -> None:
     assert issubclass(errors.ValidationError, ValueError)
     assert issubclass(errors.NotFoundError, LookupError)
     assert issubclass(errors.AmbiguousIdError, LookupError)

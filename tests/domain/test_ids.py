@@ -1,4 +1,4 @@
-"""Ids: fresh ones are ordered by time, imported ones are the same wherever they are imported."""
+"""Ids: new ones are ordered by time, imported ones are the same on every machine."""
 
 import uuid
 
@@ -13,7 +13,7 @@ from acode_tui.domain.states import EntityType
 parts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=3)
 
 
-def test_fresh_ids_are_version_7_distinct_and_in_order() -> None:
+def test_new_ids_are_version_7_distinct_and_in_order() -> None:
     made = [new_id() for _ in range(5_000)]
     assert len(set(made)) == len(made)
     assert made == sorted(made)
@@ -41,7 +41,7 @@ def test_imported_ids_never_change_between_releases() -> None:
 
 
 @pytest.mark.ac("AC-044")
-def test_a_key_is_kind_id_and_stamp() -> None:
+def test_an_idempotency_key_is_kind_id_and_stamp() -> None:
     stamp = parse_time("2026-01-05T18:23:45.123456Z")
     key = idempotency_key(EntityType.STEP, "0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890", stamp)
     assert key == "step:0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890:2026-01-05T18:23:45.123456Z"

@@ -1,4 +1,4 @@
-"""Every state may go where the table says, under its guards, and nowhere else. The table is written out here again."""
+"""Every transition of the table is allowed under its guards, and no other. The table is repeated here independently."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def _table(text: str) -> dict[str, set[str]]:
 SESSIONS, WORK, CALLS = _table(SESSION_TABLE), _table(WORK_TABLE), _table(CALL_TABLE)
 
 
-def test_the_tables_here_name_every_state() -> None:
+def test_the_tables_of_this_test_name_every_state() -> None:
     assert set(SESSIONS) == {str(state) for state in SessionState}
     assert set(WORK) == {str(state) for state in WorkState}
     assert set(CALLS) == {str(state) for state in ToolCallState}
@@ -56,8 +56,8 @@ def test_the_tables_here_name_every_state() -> None:
 
 @pytest.mark.parametrize("target", SessionState, ids=str)
 @pytest.mark.parametrize("current", SessionState, ids=str)
-def test_a_session_goes_exactly_where_the_table_says(current: SessionState, target: SessionState) -> None:
-    """All 64 pairs, every guard satisfied; Paused, from Executing, may resume there."""
+def test_a_session_allows_exactly_the_transitions_of_the_table(current: SessionState, target: SessionState) -> None:
+    """All 64 pairs with every guard satisfied. Paused was entered from Executing and may return to it."""
     allowed = SESSIONS[current] | ({"Executing"} if current is SessionState.PAUSED else set())
 
     def attempt() -> None:
@@ -91,7 +91,7 @@ def test_paused_with_an_unknown_past_resumes_as_planning() -> None:
     assert session_targets(SessionState.PAUSED)[0] is SessionState.PLANNING
 
 
-def test_a_final_state_says_that_it_is_final() -> None:
+def test_the_error_says_that_a_final_state_is_final() -> None:
     with pytest.raises(TransitionError) as refused:
         check_session(SessionState.FAILED, SessionState.PLANNING, task_states=[], reason="")
     assert "none, Failed is final" in refused.value.hint
@@ -133,7 +133,7 @@ def test_a_session_fails_only_with_a_reason(reason: str) -> None:
 @pytest.mark.parametrize("target", WorkState, ids=str)
 @pytest.mark.parametrize("current", WorkState, ids=str)
 @pytest.mark.parametrize("kind", ["task", "step"])
-def test_tasks_and_steps_go_exactly_where_the_table_says(kind: str, current: WorkState, target: WorkState) -> None:
+def test_tasks_and_steps_allow_exactly_the_tables_transitions(kind: str, current: WorkState, target: WorkState) -> None:
     def attempt() -> None:
         if kind == "task":
             check_task(current, target, step_states=[])
@@ -179,7 +179,7 @@ def test_a_parent_may_fail_or_be_skipped_whatever_its_children_do() -> None:
 
 @pytest.mark.parametrize("target", ToolCallState, ids=str)
 @pytest.mark.parametrize("current", ToolCallState, ids=str)
-def test_a_tool_call_goes_exactly_where_the_table_says(current: ToolCallState, target: ToolCallState) -> None:
+def test_a_tool_call_allows_exactly_the_transitions_of_the_table(current: ToolCallState, target: ToolCallState) -> None:
     if target in CALLS[current]:
         check_tool_call(current, target, error_message="it broke")
         return

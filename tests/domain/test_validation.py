@@ -1,4 +1,4 @@
-"""The boundary: what is refused is refused by the field's name, and the value is never quoted."""
+"""Invalid values are refused with the field's name, and the value is never quoted."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,7 +69,7 @@ REFUSALS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "refused"), REFUSALS, ids=[f"{n}-{r[0]}" for n, r in enumerate(REFUSALS)])
-def test_a_refusal_names_the_field_and_never_quotes_the_value(field: str, refused: Any) -> None:
+def test_the_error_names_the_field_and_never_quotes_the_value(field: str, refused: Any) -> None:
     with pytest.raises(ValidationError) as error:
         refused()
     assert error.value.field == field
@@ -77,14 +77,14 @@ def test_a_refusal_names_the_field_and_never_quotes_the_value(field: str, refuse
     assert SECRET not in f"{error.value} {error.value.hint}"
 
 
-def test_a_refusal_of_size_says_how_much_there_is_and_how_much_is_allowed() -> None:
+def test_the_error_about_a_size_gives_the_size_and_the_limit() -> None:
     with pytest.raises(ValidationError, match=r"has 1,001 characters; at most 1,000"):
         require_text("x" * 1001, "title", max_chars=1000)
     with pytest.raises(ValidationError, match=r"is 9 bytes; at most 8"):
         require_content(b"x" * 9, "content", LIMITS)
 
 
-def test_exactly_what_is_allowed_passes() -> None:
+def test_values_at_the_limits_are_accepted() -> None:
     assert require_text("x" * 1000, "title", max_chars=1000)
     assert require_content(b"x" * 8, "content", LIMITS)
     assert require_metadata({"a": "x" * 56}, "metadata", LIMITS)
@@ -109,7 +109,7 @@ def test_well_formed_runs_are_accepted(graph: SessionGraph) -> None:
 
 
 def _run(**changes: Any) -> SessionGraph:
-    """A small sound run; ``changes`` go to the entity whose name begins them: ``call__state="x"``."""
+    """A small valid run with ``changes`` to the entity that each name begins with: ``call__state="x"``."""
     parts: dict[str, dict[str, Any]] = {name: {} for name in ("session", "event", "task", "step", "call", "artifact")}
     for name, value in changes.items():
         kind, _, field = name.partition("__")
@@ -246,14 +246,14 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_the_sound_run_is_sound() -> None:
+def test_the_unchanged_run_is_valid() -> None:
     validate_graph(_run(), Limits())
 
 
 @pytest.mark.parametrize(
     ("field", "changes"), BROKEN, ids=[f"{n}-{'-'.join(changes)}" for n, (_, changes) in enumerate(BROKEN)]
 )
-def test_a_run_that_may_not_be_stored_is_refused_by_the_first_bad_field(field: str, changes: dict[str, Any]) -> None:
+def test_an_invalid_run_is_refused_with_the_name_of_the_first_bad_field(field: str, changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as refused:
         validate_graph(_run(**changes), Limits())
     assert refused.value.field == field
@@ -264,7 +264,7 @@ def test_states_may_be_given_by_name() -> None:
     validate_graph(_run(session__state="Executing", call__state="Failed"), Limits())
 
 
-def test_siblings_in_any_other_order_are_refused() -> None:
+def test_siblings_with_a_gap_in_their_order_are_refused() -> None:
     run = _run()
     second = msgspec.structs.replace(run.tasks[0], id=OTHER, steps=(), order=2)
     with pytest.raises(ValidationError, match="without gaps"):

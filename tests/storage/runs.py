@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from acode_tui.domain.codec import digest, strip_children
+from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import (
     Artifact,
     Entity,
@@ -20,6 +20,7 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.ids import idempotency_key
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.storage.delivery_protocol import ApplyRow
+from tests.domain.graphs import strip_children
 
 T0 = datetime(2026, 1, 5, 18, 23, 45, 123456, tzinfo=UTC)
 E = TypeVar("E", bound=Entity)

@@ -1,7 +1,7 @@
-"""Makes text safe to publish: no secret, and nothing that tells who, where or whose.
+"""Makes text safe to publish: without secrets and without anything that identifies a person or a machine.
 
-Stricter than redaction, which leaves a text its sense: here every address, every path and every known name goes. It may
-well take too much. Pure: what is known of the person and the machine comes in by argument.
+Stricter than redaction, which keeps text meaningful: every address, every path and every known name is replaced, and it
+may replace too much. Pure: known names, paths and secrets are arguments.
 """
 
 import re
@@ -27,7 +27,7 @@ _ALONE = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])"
 
 
 class Anonymizer:
-    """``paths`` and ``names`` give what is to stand in their place; ``homes`` are home directories."""
+    """``paths`` and ``names`` map each value to its replacement; ``homes`` are home directories."""
 
     def __init__(
         self,
@@ -37,31 +37,33 @@ class Anonymizer:
         homes: Iterable[str] = (),
         secrets: Iterable[Secret | str] = (),
     ) -> None:
-        self._paths = sorted(((path, shown) for path, shown in paths.items() if len(path) > 1), key=_longest)
+        self._paths = sorted(
+            ((path, replacement) for path, replacement in paths.items() if len(path) > 1), key=_longest_first
+        )
         self._names = [
-            (re.compile(_ALONE.format(re.escape(name)), re.IGNORECASE), shown)
-            for name, shown in sorted(names.items(), key=_longest)
+            (re.compile(_ALONE.format(re.escape(name)), re.IGNORECASE), replacement)
+            for name, replacement in sorted(names.items(), key=_longest_first)
             if len(name) > 1
         ]
         self._secrets = tuple(secrets)
         self._redactor = Redactor(homes=homes)
 
     def text(self, value: str) -> str:
-        """The text with nothing of that in it."""
+        """The text with every identifying part replaced."""
         value = redact(value, self._secrets)
-        for path, shown in self._paths:
-            value = re.sub(re.escape(path) + r"(?![\w.-])", shown, value)
+        for path, replacement in self._paths:
+            value = re.sub(re.escape(path) + r"(?![\w.-])", replacement, value)
         value = _URL.sub("<url>", value)
         value = self._redactor.text(value)
         value = _UNDER_HOME.sub("<home>", value)
-        for pattern, shown in ((_SERVER, "<server>"), (_IPV4, "<address>"), (_IPV6, "<address>")):
-            value = pattern.sub(shown, value)
-        for name, shown in self._names:
-            value = name.sub(shown, value)
-        return _PATH.sub(_shown_path, _IN_WORKSPACE.sub(r"\1", value))
+        for pattern, replacement in ((_SERVER, "<server>"), (_IPV4, "<address>"), (_IPV6, "<address>")):
+            value = pattern.sub(replacement, value)
+        for name, replacement in self._names:
+            value = name.sub(replacement, value)
+        return _PATH.sub(_replaced_path, _IN_WORKSPACE.sub(r"\1", value))
 
     def json(self, value: Any) -> Any:
-        """A JSON value with nothing of that in its texts; keys are this program's own."""
+        """A JSON value with every string anonymized, except keys, which are the program's own."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -71,11 +73,11 @@ class Anonymizer:
         return value
 
 
-def _longest(item: tuple[str, str]) -> int:
+def _longest_first(item: tuple[str, str]) -> int:
     return -len(item[0])
 
 
-def _shown_path(found: re.Match[str]) -> str:
-    """Where a traceback points to is worth knowing, as far as it is no secret of the machine."""
+def _replaced_path(found: re.Match[str]) -> str:
+    """Paths of a traceback keep the part inside this program or a library; every other path is replaced."""
     own = _OWN_CODE.match(found.group())
     return found.group()[own.end() :] if own else "<path>"

@@ -1,8 +1,8 @@
-"""Keeps secrets out of everything that is shown, by parsing rather than by pattern alone.
+"""Keeps known secrets out of everything that the program shows or logs.
 
-``redact`` removes a known secret in every encoding it may travel in, and the credentials of connection
-addresses and the tokens that nobody told it about. It may hide too much; it never shows more than it was given.
-What leaves the program as a file goes through ``domain.redactor``, which also counts.
+``redact`` removes a known secret in every encoding, the credentials of connection addresses (by parsing them) and
+access tokens that match a rule. It may hide too much; it never reveals anything. Exports use ``redactor.Redactor``,
+which also counts what it replaced.
 """
 
 import functools
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://")  # bounded, or a long word takes time by its square
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://")  # bounded: otherwise a long word takes quadratic time
 _POSTGRES = re.compile(r"\bpostgres(?:ql)?://", re.IGNORECASE)
 _QUERY_SECRET = re.compile(
     r"([?&;](?:password|passwd|pwd|sslpassword|access_token|token|api_key|apikey|secret)=)[^&#\s]*", re.IGNORECASE
@@ -31,9 +31,9 @@ _CONTROL = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 
 
 class Secret:
-    """A value that prints as stars wherever it is printed. ``reveal`` is the only way to it.
+    """A value whose ``str`` and ``repr`` are stars. Only ``reveal`` returns it.
 
-    Neither JSON nor pickle takes it, so it cannot leave by accident.
+    It can be neither pickled nor encoded as JSON, so it is not written by accident.
     """
 
     __slots__ = ("_value",)
@@ -42,7 +42,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The secret itself, for the one place that needs it."""
+        """The secret itself, for the code that connects with it."""
         return self._value
 
     def __bool__(self) -> bool:
@@ -61,7 +61,7 @@ class Secret:
         return f"Secret({MASK})"
 
     def __reduce__(self) -> str:
-        raise TypeError("a secret is not pickled")
+        raise TypeError("a secret cannot be pickled")
 
 
 def display_address(host: str, port: int, database: str) -> str:
@@ -87,17 +87,17 @@ def has_password(text: str) -> bool:
 
 @functools.cache
 def _tokens() -> "Redactor":
-    # Here, not above: every command loads this module, and few have anything to hide.
-    from acode_tui.domain.secrets.patterns import ACCESS
+    # Imported here because every command imports this module and few of them redact anything.
+    from acode_tui.domain.secrets.patterns import ACCESS_RULES
     from acode_tui.domain.secrets.redactor import Redactor
 
-    return Redactor(shapes=ACCESS)
+    return Redactor(rules=ACCESS_RULES)
 
 
 @functools.lru_cache(maxsize=32)
 def _pattern(raw: str) -> re.Pattern[str]:
-    """Matches a secret however each of its characters is spelled: as it is, percent-encoded (once or twice, either
-    case), escaped as Python, JSON or a shell would, or with its quotes doubled. Any mix of these is one secret still.
+    """Matches a secret in any spelling of each of its characters: literal, percent-encoded (repeatedly, in either
+    case), escaped as Python, JSON or a shell does, or with doubled quotes. Characters may be spelled differently.
     """
     forms = sorted({raw, unquote(raw)}, key=len, reverse=True)
     return re.compile("|".join("".join(map(_spellings, form)) for form in forms if form), re.DOTALL)
@@ -105,38 +105,38 @@ def _pattern(raw: str) -> re.Pattern[str]:
 
 def _spellings(char: str) -> str:
     data = char.encode("utf-8", "surrogatepass")
-    ways = [
+    spellings = [
         "".join(f"(?i:%(?:25)*{byte:02x})" for byte in data),
         rf"(?i:\\+u{ord(char):04x})" if ord(char) < 0x10000 else rf"(?i:\\+U{ord(char):08x})",
         r"\\*" + re.escape(char) if char != "\\" else r"\\+",
     ]
     if ord(char) >= 0x10000:
         units = char.encode("utf-16-be")
-        ways.append("".join(rf"(?i:\\+u{units[at]:02x}{units[at + 1]:02x})" for at in (0, 2)))
+        spellings.append("".join(rf"(?i:\\+u{units[at]:02x}{units[at + 1]:02x})" for at in (0, 2)))
     if ord(char) < 0x100:
-        ways.append(rf"(?i:\\+x{ord(char):02x})")
+        spellings.append(rf"(?i:\\+x{ord(char):02x})")
     if char in _CONTROL:
-        ways.append(rf"\\+{_CONTROL[char]}")
+        spellings.append(rf"\\+{_CONTROL[char]}")
     if char == "'":
-        ways = ["'\"'\"'", r"'\\+''", r"(?:\\*'){1,2}", *ways]
+        spellings = ["'\"'\"'", r"'\\+''", r"(?:\\*'){1,2}", *spellings]
     elif char == '"':
-        ways = [r'(?:\\*"){1,2}', *ways]
+        spellings = [r'(?:\\*"){1,2}', *spellings]
     elif char == " ":
-        ways.append(r"\+")
-    return f"(?:{'|'.join(ways)})"
+        spellings.append(r"\+")
+    return f"(?:{'|'.join(spellings)})"
 
 
 def _credentials(text: str) -> Iterator[tuple[int, int]]:
-    """Where the credentials of each address in the text begin and end, its last ``@`` left out.
+    """The start and end of the credentials of each address in the text, without the last ``@``.
 
-    A PostgreSQL address is searched to the end of its line: an unencoded blank, ``/`` or ``?`` in a password must not
-    hide the ``@`` after it. Others are searched as far as a blank, and past a ``/`` only if what stands before it
-    cannot be ``host:port``.
+    A PostgreSQL address is searched to the end of its line: an unencoded space, ``/`` or ``?`` in a password must not
+    hide the ``@`` after it. Other addresses are searched to the next space, and past a ``/`` only if the text
+    before it cannot be ``host:port``.
     """
-    past = 0
+    searched_to = 0
     for found in _SCHEME.finditer(text):
         start = found.end()
-        if start <= past:
+        if start <= searched_to:
             continue
         postgres = found.group(1).lower().startswith("postgres")
         stop = (_LINE_END if postgres else _AUTHORITY_END).search(text, start)
@@ -151,7 +151,7 @@ def _credentials(text: str) -> Iterator[tuple[int, int]]:
                 end = slash
         at = text.rfind("@", start, end)
         if at >= 0:
-            past = at
+            searched_to = at
             yield start, at
 
 

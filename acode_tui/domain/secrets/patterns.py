@@ -1,7 +1,6 @@
-"""What secrets look like: a table of shapes, each with the spots of a text that it covers.
+"""Rules that find secrets in text, and the user's own patterns.
 
-Every shape takes time in proportion to the text, whatever the text is: prefixes are literal, repetitions bounded or
-without a way back. ``hints`` are lower-case pieces, one of which a text must hold for the shape to be worth a look.
+Every rule takes time linear in the length of any text: prefixes are literal, and repetitions are bounded or possessive.
 """
 
 import re
@@ -11,29 +10,29 @@ from typing import Any, NamedTuple
 
 from acode_tui.domain.errors import ConfigError, ValidationError
 
-Spot = tuple[int, int]
-"""Where something begins and ends in a text."""
+Span = tuple[int, int]
+"""Start and end in a text."""
 
 MARKER = re.compile(r"\[redacted:[a-z0-9-]{1,40}\]")
 
 
-class Shape(NamedTuple):
-    """A kind of secret and how its spots are found."""
+class Rule(NamedTuple):
+    """Finds one kind of secret. Text that contains none of the lower-case ``hints`` is not searched."""
 
     kind: str
     hints: tuple[str, ...]
-    find: Callable[[str], Iterable[Spot]]
+    find: Callable[[str], Iterable[Span]]
 
 
-def _group(pattern: str, accept: Callable[[str], bool] = bool) -> Callable[[str], Iterator[Spot]]:
-    """The spots of the pattern's group ``value`` where ``accept`` agrees."""
+def _group(pattern: str, accept: Callable[[str], bool] = bool) -> Callable[[str], Iterator[Span]]:
+    """A function that returns the spans of the pattern's group ``value`` for which ``accept`` is true."""
     compiled = re.compile(pattern)
     return lambda text: (
         found.span("value") for found in compiled.finditer(text) if found["value"] and accept(found["value"])
     )
 
 
-# A token begins after anything that is no part of a word, and after an escape such as the `\n` of a JSON string.
+# A token begins after anything that is not part of a word, and after an escape such as the `\n` of a JSON string.
 _START = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrtbf])|(?<=%[0-9A-Fa-f]{2}))"
 _EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=%[0-9A-Fa-f]{2}))"
 _TOKENS = {
@@ -55,19 +54,19 @@ BEGINNING = re.compile(
     r"|AIza|ya29\.|GOCSPX-|A(?:KIA|SIA|BIA|CCA|ROA|IDA)|eyJ"
 )
 LEAD = 5
-"""How far before a run of letters and digits a token that ends in it may begin, as in ``ya29.``"""
+"""Characters before a run of letters and digits in which a token may begin, as in ``ya29.``"""
 
 RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}+")
-"""What a token or base64 is made of. Few words are as long, so that everything else need only be looked for here."""
+"""The characters of tokens and base64. Few words are as long, so tokens are searched for only in such runs."""
 
 
-def tokens(text: str, run: Spot) -> Iterator[tuple[str, Spot]]:
-    """The kinds and spots of the tokens that begin in this run of the text, or just before it."""
-    past = 0
+def tokens(text: str, run: Span) -> Iterator[tuple[str, Span]]:
+    """The kinds and spans of the tokens that begin in this run of the text or at most ``LEAD`` characters before it."""
+    searched_to = 0
     for beginning in BEGINNING.finditer(text, max(0, run[0] - LEAD), run[1]):
-        found = _TOKEN.match(text, beginning.start()) if beginning.start() >= past else None
+        found = _TOKEN.match(text, beginning.start()) if beginning.start() >= searched_to else None
         if found is not None and found.lastgroup is not None:
-            past = found.end()
+            searched_to = found.end()
             yield found.lastgroup.replace("_", "-"), found.span()
 
 
@@ -86,7 +85,7 @@ _IN_QUERY = (
 
 
 def _credible(value: str) -> bool:
-    """Whether what follows ``Bearer`` is a token rather than the next word of a sentence."""
+    """Whether the word after ``Bearer`` is a token and not the next word of a sentence."""
     return any(char.isdigit() for char in value) or len(value) >= 24 or value.endswith("=")
 
 
@@ -104,8 +103,8 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def _meant(value: str) -> bool:
-    """Whether a value is one, rather than a mark that one belongs here."""
+def _is_real(value: str) -> bool:
+    """Whether a value is real and not a placeholder."""
     return _PLACEHOLDER.fullmatch(value) is None
 
 
@@ -113,30 +112,30 @@ _LONG_WITH_DIGIT = re.compile(r"(?=.*[0-9])[^\s]{12,}")
 _CONNECTION = re.compile(r"\b(?:host|hostaddr|dbname|user|port)\s*=")
 
 
-def _credentials(text: str) -> Iterator[Spot]:
-    """What is assigned to a name such as ``password``: in quotes, or bare as in a shell or a connection string.
+def _credentials(text: str) -> Iterator[Span]:
+    """Values assigned to a name such as ``password``: quoted, or bare as in a shell or a connection string.
 
-    A token's name says less than a password's: what it holds must look the part.
+    ``token`` is also the name of harmless values, so its value must be long and contain a digit.
     """
-    for name in _named(text):
+    for name in _secret_names(text):
         if _SIGN.match(text, name.end()) is None:
             continue
         token = name.group().lower() == "token"
         found = _QUOTED.match(text, name.end())
         if found is None:
             found = _BARE.match(text, name.end())
-            if found is None or not _assigned(text, name, found):
+            if found is None or not _is_literal(text, name, found):
                 continue
         value = found["value"]
-        if not _meant(value) or (token and not _LONG_WITH_DIGIT.fullmatch(value)):
+        if not _is_real(value) or (token and not _LONG_WITH_DIGIT.fullmatch(value)):
             continue
         yield found.span("value")
 
 
-def _named(text: str) -> Iterator[re.Match[str]]:
+def _secret_names(text: str) -> Iterator[re.Match[str]]:
     lower = text.lower()
     if len(lower) != len(text):
-        # Some letter has a longer lower case, so that positions differ.
+        # A letter with a longer lower case shifts the positions.
         found_in = _NAME.finditer(text)
         yield from (name for name in found_in if name.group().lower() != "key" or _is_key_of(text, name.start()))
         return
@@ -153,8 +152,8 @@ def _is_key_of(text: str, at: int) -> bool:
     return _KEY_OF.search(text, max(0, at - 12), at) is not None
 
 
-def _assigned(text: str, name: re.Match[str], found: re.Match[str]) -> bool:
-    """Whether a bare value is one, rather than an expression of code: ``password=self.password`` hides nothing."""
+def _is_literal(text: str, name: re.Match[str], found: re.Match[str]) -> bool:
+    """Whether a bare value is a literal and not an expression of code such as ``password=self.password``."""
     if found["next"]:
         return False
     value = found["value"]
@@ -174,31 +173,31 @@ _KEY_BODY = re.compile(r"(?:[A-Za-z0-9+/=\s:,-]|\\[nrt])*")
 _AGE_KEY = re.compile(r"AGE-SECRET-KEY-1[A-Z0-9]{20,}")
 
 
-def _private_keys(text: str) -> Iterator[Spot]:
-    """Blocks from BEGIN to END; a block that was cut off reaches as far as it looks like one."""
-    past, ends = 0, True
+def _private_keys(text: str) -> Iterator[Span]:
+    """Blocks from BEGIN to END; a truncated block extends as far as the text looks like a key."""
+    searched_to, ends = 0, True
     for begin in _KEY_BEGIN.finditer(text):
-        if begin.start() < past:
+        if begin.start() < searched_to:
             continue
         end = _KEY_END.search(text, begin.end()) if ends else None
         ends = end is not None
         if end is not None:
-            past = end.end()
+            searched_to = end.end()
         else:
             body = _KEY_BODY.match(text, begin.end())
-            past = body.end() if body else begin.end()
-        yield begin.start(), past
+            searched_to = body.end() if body else begin.end()
+        yield begin.start(), searched_to
     for found in _AGE_KEY.finditer(text):
         yield found.span()
 
 
 _TURNS = 16
-"""How often letters turn to digits or change case in 40 random base64 characters: about 25 times, 15 hardly ever. In
-a path or a run of words it is far less often."""
+"""Fewest changes between upper case, lower case and digits in 40 random base64 characters. 25 are usual, 15 are very
+rare; a path or joined words have far fewer."""
 
 
 def is_aws_secret(run: str) -> bool:
-    """Forty characters of base64 that nobody wrote by hand: AWS's secret keys have no prefix to know them by."""
+    """Whether a run looks like 40 random base64 characters: AWS secret keys have no prefix that identifies them."""
     if len(run) != 40 or "-" in run or "_" in run:
         return False
     classes = ["a" if char.islower() else "A" if char.isupper() else "0" if char.isdigit() else "/" for char in run]
@@ -213,7 +212,7 @@ _DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,62})\.){1,8}(?P<top>[^\W\d_]{2,24})(?
 _VERSION = re.compile(r"[v^~]?\d+\.\d+|\d+x\.")
 
 
-def _emails(text: str) -> Iterator[Spot]:
+def _emails(text: str) -> Iterator[Span]:
     """``someone@example.org``. Not ``git@host:path``, ``icon@2x.png`` or ``package@1.2.3``."""
     for at in _AT.finditer(text):
         domain = _DOMAIN.match(text, at.end())
@@ -222,7 +221,7 @@ def _emails(text: str) -> Iterator[Spot]:
         local = _LOCAL.search(text, max(0, at.start() - 64), at.start())
         if local is None:
             continue
-        # In a path or an assignment the address begins after the last sign that an address hardly holds.
+        # In a path or an assignment the address begins after the last character that addresses rarely contain.
         begin = max(text.rfind(char, local.start(), at.start()) for char in "/=?&{|}!#$%*^~") + 1
         begin = max(begin, local.start())
         trimmed = _LOCAL_TRIM.match(text, begin, at.start())
@@ -242,8 +241,8 @@ _FOLDED_HOME = re.compile(r"-(?:home|Users)-(?!Shared\b)[^\s/\\\"'<>|:;,*?`-]{1,
 _FOLDED_AFTER = "/\\\"'=`( :\t\n"
 
 
-def _homes(text: str) -> Iterator[Spot]:
-    """A home directory up to its user: on Unix, on Windows, and folded into one name as Claude Code does."""
+def _homes(text: str) -> Iterator[Span]:
+    """Home directories including the user name: Unix, Windows, and joined into one name as Claude Code does."""
     for found in _HOME.finditer(text):
         if _BEFORE_HOME.search(text, max(0, found.start() - 8), found.start()):
             yield found.span()
@@ -258,40 +257,40 @@ def _homes(text: str) -> Iterator[Spot]:
 
 _SLACK_HOOK = r"hooks\.slack\.com/services/(?P<value>[A-Za-z0-9/]{16,})"
 
-ACCESS: tuple[Shape, ...] = (
-    Shape("private-key", ("private key", "age-secret-key-"), _private_keys),
-    Shape("bearer-token", ("bearer",), _group(_BEARER, _credible)),
-    Shape("authorization", ("authorization",), _group(_HEADER, _credible)),
-    Shape("slack-token", ("hooks.slack.com",), _group(_SLACK_HOOK)),
+ACCESS_RULES: tuple[Rule, ...] = (
+    Rule("private-key", ("private key", "age-secret-key-"), _private_keys),
+    Rule("bearer-token", ("bearer",), _group(_BEARER, _credible)),
+    Rule("authorization", ("authorization",), _group(_HEADER, _credible)),
+    Rule("slack-token", ("hooks.slack.com",), _group(_SLACK_HOOK)),
 )
-"""What lets somebody in, told by what it stands in rather than by how it begins."""
+"""Access credentials that are recognized by their context. Tokens with a known prefix: see ``tokens``."""
 
-ASSIGNED: tuple[Shape, ...] = (
-    Shape("url-password", ("://",), _group(_IN_WEB_ADDRESS)),
-    Shape("url-password", ("postgres",), _group(_IN_POSTGRES_ADDRESS)),
-    Shape("url-password", ("pass", "pwd", "token", "key=", "secret", "sig"), _group(_IN_QUERY, _meant)),
-    Shape("credential", _NAMES, _credentials),
+ASSIGNED_RULES: tuple[Rule, ...] = (
+    Rule("url-password", ("://",), _group(_IN_WEB_ADDRESS)),
+    Rule("url-password", ("postgres",), _group(_IN_POSTGRES_ADDRESS)),
+    Rule("url-password", ("pass", "pwd", "token", "key=", "secret", "sig"), _group(_IN_QUERY, _is_real)),
+    Rule("credential", _NAMES, _credentials),
 )
-"""What is a secret by the name that it is given."""
+"""Values that are secret because of the name they are assigned to."""
 
-PERSONAL: tuple[Shape, ...] = (
-    Shape("email", ("@", "%40"), _emails),
-    Shape("home-path", ("home", "users", "/root"), _homes),
+PERSONAL_RULES: tuple[Rule, ...] = (
+    Rule("email", ("@", "%40"), _emails),
+    Rule("home-path", ("home", "users", "/root"), _homes),
 )
-"""What tells who somebody is."""
+"""Personal data."""
 
 
-def seen_by_chance(shape: Shape, length: int) -> bool:
-    """Whether bytes that are no text hold such a spot every few megabytes without meaning anything by it."""
-    return shape.kind == "email" and length < 12
+def is_chance_match(rule: Rule, length: int) -> bool:
+    """Whether random binary data contains such a match every few megabytes."""
+    return rule.kind == "email" and length < 12
 
 
 PATTERN_SECONDS = 5.0
-"""Longest that one pattern may take over one value."""
+"""Time limit of one pattern for one value."""
 
 
 class CustomPattern:
-    """One pattern of ``export.patterns``. Its kind is ``pattern-`` and its number, from 1."""
+    """One pattern of ``export.patterns``. Its kind is ``pattern-`` and its number, counted from 1."""
 
     def __init__(self, source: str, number: int, *, seconds: float | None = None) -> None:
         self.kind = f"pattern-{number}"
@@ -299,8 +298,8 @@ class CustomPattern:
         self._seconds = PATTERN_SECONDS if seconds is None else seconds
         self._pattern = _compiled(source, number)
 
-    def spots(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where it matches. Raises ConfigError where that takes too long."""
+    def find(self, text: str) -> Iterator[Span]:
+        """The spans it matches. Raises ConfigError if the search exceeds the time limit."""
         try:
             for found in self._pattern.finditer(text, timeout=self._seconds):
                 if found.end() > found.start():
@@ -313,18 +312,18 @@ class CustomPattern:
 
 
 def custom_patterns(sources: Sequence[str], *, seconds: float | None = None) -> tuple[CustomPattern, ...]:
-    """The patterns of these sources. Raises ValidationError for one that cannot be used."""
+    """Compile the sources. Raises ValidationError for one that is not a usable pattern."""
     return tuple(CustomPattern(source, number, seconds=seconds) for number, source in enumerate(sources, 1))
 
 
 def _compiled(source: str, number: int) -> Any:
-    # Here, not above: most workspaces have no pattern of their own.
+    # Imported here because most workspaces have no patterns of their own.
     import regex
 
     try:
         pattern = regex.compile(source)
     except (regex.error, OverflowError, RecursionError) as error:
-        raise ValidationError(f"pattern {number}", f"is no regular expression: {error}") from None
+        raise ValidationError(f"pattern {number}", f"is not a regular expression: {error}") from None
     if pattern.match(""):
-        raise ValidationError(f"pattern {number}", "matches where nothing is", hint="write + where it has *")
+        raise ValidationError(f"pattern {number}", "matches empty text", hint="write + instead of *")
     return pattern

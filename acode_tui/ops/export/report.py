@@ -10,7 +10,7 @@ import msgspec
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent, SessionTask, Step, ToolCall
 from acode_tui.domain.states import ArtifactType
-from acode_tui.domain.synthetic_calls import is_carrier
+from acode_tui.domain.synthetic_calls import is_synthetic_call
 from acode_tui.ops.export.json import About
 
 MOST_CHARS = 60_000
@@ -35,7 +35,7 @@ class CallNode(msgspec.Struct):
     @property
     def carries(self) -> bool:
         """Whether it is no call at all but carries what the model said, or a prompt."""
-        return is_carrier(self.call.tool_name)
+        return is_synthetic_call(self.call.tool_name)
 
 
 class StepNode(msgspec.Struct):

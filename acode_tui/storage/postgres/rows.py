@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.domain.codec import encode_plain
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES, Column, Table
 from acode_tui.domain.states import EntityType
@@ -31,10 +32,7 @@ def column_values(column: Column, entities: Sequence[Entity]) -> list[Any]:
     name = column.name
     values = [getattr(entity, name) for entity in entities]
     if column.kind == "json":
-        return [
-            None if value is None and column.nullable else msgspec.json.encode(value).decode("utf-8")
-            for value in values
-        ]
+        return [None if value is None and column.nullable else encode_plain(value).decode() for value in values]
     return values
 
 

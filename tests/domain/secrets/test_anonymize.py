@@ -1,4 +1,4 @@
-"""Text that is safe to publish."""
+"""Anonymized text is safe to publish."""
 
 import pytest
 from hypothesis import given
@@ -39,12 +39,12 @@ HIDDEN = Anonymizer(
         ('File "/opt/x/acode_tui/cli/main.py", line 3', 'File "acode_tui/cli/main.py", line 3'),
     ],
 )
-def test_what_tells_who_or_where_goes_and_the_rest_stays(text: str, shown: str) -> None:
+def test_identifying_parts_are_replaced_and_the_rest_stays(text: str, shown: str) -> None:
     assert HIDDEN.text(text) == shown
 
 
 @given(st.lists(st.sampled_from(["hopper", "enigma", "s3cr et", "/home/hopper/x", " ", "/", ":", "<", "9", "a", "@"])))
-def test_known_names_never_survive_on_their_own(parts: list[str]) -> None:
+def test_known_names_never_survive_as_words(parts: list[str]) -> None:
     shown = HIDDEN.text(" ".join(parts))
     assert "s3cr et" not in shown
     assert "hopper" not in shown.replace("<", " ").split()

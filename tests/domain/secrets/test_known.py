@@ -1,4 +1,4 @@
-"""Secrets never survive, however they are spelled."""
+"""Known secrets never survive redaction in any spelling."""
 
 import json
 import shlex
@@ -16,7 +16,7 @@ SENTINEL = st.tuples(HARD, HARD).map(lambda ends: ends[0] + CORE + ends[1])
 
 
 def lower_hex(text: str) -> str:
-    return "".join(part.lower() if place % 2 else part for place, part in enumerate(_split_percent(text)))
+    return "".join(part.lower() if index % 2 else part for index, part in enumerate(_split_percent(text)))
 
 
 def _split_percent(text: str) -> list[str]:
@@ -55,7 +55,7 @@ def spellings(password: str) -> list[str]:
 @given(SENTINEL)
 @example("@:/%'\"\\ S3nt1nel @:/%'\"\\ ")
 @example("%41S3nt1nel%")
-def test_a_known_password_survives_in_no_spelling(password: str) -> None:
+def test_a_known_password_never_survives_in_any_spelling(password: str) -> None:
     for spelled in spellings(password):
         for text in (spelled, f"could not connect to {spelled}: refused", f"postgresql://me:{spelled}@host:5432/db"):
             shown = redact(text, [Secret(password)])
@@ -85,13 +85,13 @@ def test_an_unknown_postgres_urls_password_never_survives(ends: str) -> None:
         f"postgres://{CORE}@h/d",
     ],
 )
-def test_credentials_nobody_told_of_are_found_by_parsing(text: str) -> None:
+def test_unknown_credentials_are_found_by_parsing(text: str) -> None:
     shown = redact(text)
     assert CORE not in shown
     assert MASK in shown
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_text_without_secrets_is_unchanged() -> None:
     for text in (
         "see https://example.org/a/b?x=1",
         "postgresql://host:5432/db refused",
@@ -105,7 +105,7 @@ def test_what_is_no_secret_stays() -> None:
     assert display_address("::1", 5432, "d") == "[::1]:5432/d"
 
 
-def test_a_secret_has_no_way_out_but_reveal() -> None:
+def test_only_reveal_returns_a_secret() -> None:
     import pickle
 
     import msgspec

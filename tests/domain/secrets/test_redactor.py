@@ -1,4 +1,4 @@
-"""Secrets are found wherever and however they are written; what is none stays as it was."""
+"""Secrets are found in every encoding and nesting; other text is unchanged."""
 
 import base64
 import html
@@ -23,7 +23,7 @@ def nested(text: str) -> str:
     return json.dumps({"a": json.dumps({"b": f"line\n{text}\nline"}), "c": [1, None]})
 
 
-WRITTEN: dict[str, Callable[[str], str]] = {
+NESTINGS: dict[str, Callable[[str], str]] = {
     "alone": str,
     "in a sentence": lambda text: f"see {text} there",
     "after a break": lambda text: f"line\n{text}\nline",
@@ -45,7 +45,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
 
 
 def layers(text: str) -> list[str]:
-    """The text and everything that decoding base64 in it yields, as one who looks for secrets would read it."""
+    """The text, decoded as HTML and as a URL, and the base64 in it decoded: what an attacker would search."""
     found = [text, html.unescape(text), unquote(text), unquote(unquote(text))]
     for run in text.replace("\\", '"').replace("\n", "").split('"'):
         for decode in (base64.b64decode, base64.urlsafe_b64decode):
@@ -57,12 +57,12 @@ def layers(text: str) -> list[str]:
     return found
 
 
-@given(secrets, st.sampled_from(sorted(WRITTEN)))
-def test_no_secret_survives_in_any_writing(secret: Planted, way: str) -> None:
-    text = WRITTEN[way](secret.text)
+@given(secrets, st.sampled_from(sorted(NESTINGS)))
+def test_no_secret_survives_in_any_nesting(secret: Planted, nesting: str) -> None:
+    text = NESTINGS[nesting](secret.text)
     redactor = Redactor()
     shown = redactor.text(text)
-    assert all(secret.core not in layer for layer in layers(shown)), way
+    assert all(secret.core not in layer for layer in layers(shown)), nesting
     assert redactor.counts.total() >= 1
     assert Redactor().text(shown) == shown
 
@@ -77,7 +77,7 @@ def test_no_secret_survives_in_bytes_of_any_encoding(secret: Planted, encoding: 
 
 
 @given(secrets, st.binary(max_size=60), st.binary(max_size=60))
-def test_bytes_that_are_no_text_keep_everything_but_the_secret(secret: Planted, before: bytes, after: bytes) -> None:
+def test_binary_data_keeps_everything_but_the_secret(secret: Planted, before: bytes, after: bytes) -> None:
     given = b"\x00\xff" + before + b"\n" + secret.text.encode() + b"\n" + after
     redacted = Redactor().content(given)
     assert secret.core.encode() not in redacted
@@ -87,7 +87,7 @@ def test_bytes_that_are_no_text_keep_everything_but_the_secret(secret: Planted, 
 @given(
     st.lists(st.one_of(secrets.map(lambda each: each.text), st.text(max_size=8), st.sampled_from(ORDINARY)), max_size=5)
 )
-def test_redacting_twice_is_redacting_once(parts: list[str]) -> None:
+def test_redaction_is_idempotent(parts: list[str]) -> None:
     for text in ("".join(parts), " ".join(parts), json.dumps(parts)):
         once = Redactor().text(text)
         again = Redactor()
@@ -96,7 +96,7 @@ def test_redacting_twice_is_redacting_once(parts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", ORDINARY)
-def test_ordinary_text_is_untouched(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     redactor = Redactor()
     assert redactor.text(text) == text
     assert redactor.content(text.encode()) == text.encode()
@@ -106,11 +106,11 @@ def test_ordinary_text_is_untouched(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="@\\:=_/\ue000[")))
-def test_prose_is_untouched(text: str) -> None:
+def test_prose_is_unchanged(text: str) -> None:
     assert Redactor().text(text) == text
 
 
-def test_json_keeps_its_shape_and_its_keys_apart() -> None:
+def test_json_keeps_its_structure_and_its_keys_distinct() -> None:
     value: Any = {
         "ada@example.org": {"n": 1, "deep": [True, None, "ghp_" + "a1B2" * 9]},
         "eve@example.org": 2.5,
@@ -129,7 +129,7 @@ def test_json_keeps_its_shape_and_its_keys_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["password", "DB_PASSWORD", "client_secret", "apiKey", "aws_secret_access_key"])
-def test_a_members_name_makes_its_value_a_secret(name: str) -> None:
+def test_the_value_of_a_member_with_a_secret_name_is_redacted(name: str) -> None:
     assert Redactor().json({name: "correct horse", "title": "correct horse"}) == {
         name: "[redacted:credential]",
         "title": "correct horse",
@@ -147,12 +147,12 @@ def test_a_members_name_makes_its_value_a_secret(name: str) -> None:
         ({"token_count": "17", "max_tokens": 5, "key": "x"}, {"token_count": "17", "max_tokens": 5, "key": "x"}),
     ],
 )
-def test_members_are_read_as_people_write_them(value: Any, shown: Any) -> None:
+def test_common_forms_of_named_values_are_recognized(value: Any, shown: Any) -> None:
     assert Redactor().json(value) == shown
     assert Redactor().json(shown) == shown
 
 
-def test_a_home_directory_of_its_own_kind_is_known_when_told() -> None:
+def test_a_given_home_directory_is_replaced() -> None:
     redactor = Redactor(homes=["/srv/people/ada/", "/"])
     assert redactor.text("in /srv/people/ada/x and /srv/people/adam") == "in ~/x and /srv/people/adam"
     assert redactor.counts == {"home-path": 1}
@@ -164,25 +164,25 @@ def test_counts_name_kinds_and_never_values() -> None:
     assert redactor.counts == {"email": 2, "aws-key-id": 1, "home-path": 1}
 
 
-def test_logs_hide_tokens_too_and_leave_addresses_of_people() -> None:
+def test_logs_hide_tokens_but_not_email_addresses() -> None:
     shown = redact("ada@example.org: refused ghp_" + "a1B2" * 9 + " at postgresql://u:p@h/d")
     assert shown == "ada@example.org: refused [redacted:github-token] at postgresql://***@h/d"
 
 
-def test_a_pattern_of_ones_own_is_hidden_and_counted() -> None:
+def test_matches_of_a_custom_pattern_are_replaced_and_counted() -> None:
     redactor = Redactor(patterns=custom_patterns([r"ACME-\d+", r"(?i)project \w+"]))
     assert redactor.text('{"t": "ACME-17\\nProject Zeus"}') == '{"t": "[redacted:pattern-1]\\n[redacted:pattern-2]"}'
     assert redactor.counts == {"pattern-1": 1, "pattern-2": 1}
 
 
-def test_a_catastrophic_pattern_is_cut_off_by_name() -> None:
+def test_a_catastrophic_pattern_is_stopped_and_named() -> None:
     redactor = Redactor(patterns=custom_patterns(["fine", "(a|aa)+$"], seconds=0.05))
     with pytest.raises(ConfigError, match="pattern 2 took longer"):
         redactor.text("a" * 80 + "!")
 
 
 @pytest.mark.parametrize("source", ["(", "a*", "[", "(?P<x>a)(?P=y)", "a{999999999999999999}"])
-def test_a_pattern_that_cannot_be_used_is_refused(source: str) -> None:
+def test_an_unusable_pattern_is_refused(source: str) -> None:
     with pytest.raises(ValidationError, match="pattern 2"):
         custom_patterns(["x", source])
 
@@ -217,7 +217,7 @@ def test_a_pattern_that_cannot_be_used_is_refused(source: str) -> None:
     ],
     ids=lambda text: text[:12].strip(),
 )
-def test_no_text_takes_long(text: str) -> None:
+def test_redaction_takes_linear_time(text: str) -> None:
     started = time.process_time()
     Redactor().text(text)
     assert time.process_time() - started < 5

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from acode_tui.domain.codec import decode_graph, encode_json
+from acode_tui.domain.codec import decode_json, encode_json
 from acode_tui.domain.entities import Artifact, Entity, SessionGraph
 from acode_tui.domain.errors import ExportError, IntegrityError, NotFoundError
 from acode_tui.domain.schema import TABLES
@@ -76,7 +76,7 @@ async def test_json_holds_whole_runs_with_every_field(filled: Workspace, tmp_pat
         "redacted": False,
         "counts": report.counts,
     }
-    graphs = [decode_graph(json.dumps(each)) for each in document["sessions"]]
+    graphs = [decode_json(json.dumps(each), SessionGraph) for each in document["sessions"]]
     assert {graph.id: rows_of(graph) for graph in graphs} == await stored(filled)
     assert report.counts == {
         "sessions": 3, "session_events": 3, "session_tasks": 3, "steps": 3, "tool_calls": 6, "artifacts": 6

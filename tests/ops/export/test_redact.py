@@ -26,7 +26,7 @@ from acode_tui.ops.export.redact import RowRedaction
 from acode_tui.workspace import Workspace, open_workspace
 from tests.conftest import PLAIN_SETTINGS
 from tests.domain.planted_secrets import ORDINARY, Planted, secrets
-from tests.domain.secrets.test_redactor import WRITTEN
+from tests.domain.secrets.test_redactor import NESTINGS
 from tests.memory import folder_for_tests
 from tests.ops.export.test_export import plain_rows
 from tests.storage.runs import make_run
@@ -43,10 +43,10 @@ def planted(draw: st.DrawFn) -> tuple[SessionGraph, list[Planted]]:
     graph = make_run("00000000-0000-0000-0000-000000000007", calls=2)
     found: list[Planted] = []
 
-    def secret(ways: Any = tuple(WRITTEN)) -> str:
+    def secret(ways: Any = tuple(NESTINGS)) -> str:
         one = draw(secrets)
         found.append(one)
-        return WRITTEN[draw(st.sampled_from(sorted(ways)))](one.text)
+        return NESTINGS[draw(st.sampled_from(sorted(ways)))](one.text)
 
     def value() -> Any:
         return {"deep": [{secret(): [secret(), 1, None]}, secret()], "plain": "ordinary"}

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from acode_tui.domain.clock import TICK, format_time
-from acode_tui.domain.codec import plain_scalar
+from acode_tui.domain.codec import encode_plain
 from acode_tui.domain.entities import Entity, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES, Column
@@ -36,8 +36,6 @@ _PREPARED = 5
 """Values of a prepared record."""
 
 _INSERTED = str(Operation.INSERT)
-
-_encode = msgspec.json.Encoder(enc_hook=plain_scalar).encode
 
 
 def _payload(kind: EntityType) -> Callable[[rows.Row], Any]:
@@ -80,7 +78,7 @@ def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
     records: list[Any] = []
     for row in given:
         try:
-            payload = _encode(make(row))
+            payload = encode_plain(make(row))
         except UnicodeEncodeError:
             raise _unstorable(kind, row) from None
         if b"\\u0000" in payload:

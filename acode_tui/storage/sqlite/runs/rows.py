@@ -13,14 +13,13 @@ from typing import Any, cast
 import msgspec
 
 from acode_tui.domain.clock import format_time
-from acode_tui.domain.codec import plain_scalar
+from acode_tui.domain.codec import encode_plain
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType
 
 Row = tuple[Any, ...]
 
-_encode = msgspec.json.Encoder(enc_hook=plain_scalar).encode
 _decode = msgspec.json.Decoder().decode
 _fromisoformat = datetime.fromisoformat
 
@@ -99,11 +98,11 @@ def chunks(count: int) -> Iterator[tuple[int, int]]:
 
 
 def _dump_json(value: Any) -> str | None:
-    return None if value is None else _encode(value).decode()
+    return None if value is None else encode_plain(value).decode()
 
 
 def _dump_parameters(value: Any) -> str:
-    return _encode(value).decode()
+    return encode_plain(value).decode()
 
 
 def _dump_time(value: datetime | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Any text can be kept: what a database cannot hold is refused by name, or escaped so that it comes back."""
+"""Text that a database cannot store is refused with the field's name, or escaped reversibly."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from acode_tui.domain.validation import MARK, escape, escape_json, is_storable, 
 
 pieces = st.sampled_from(["\x00", "\ud800", "\udfff", MARK, MARK + "0041", MARK + "d800", "0", "00", "a", "é"])
 anything = st.one_of(st.lists(pieces, max_size=8).map("".join), st.text(st.characters()))
-"""Any text, and often what looks like an escape already."""
+"""Any text, often text that looks like an escape."""
 
 
 @given(anything)
-def test_unescape_gives_back_what_escape_was_given(text: str) -> None:
+def test_unescape_is_the_inverse_of_escape(text: str) -> None:
     assert unescape(escape(text)) == text
 
 
@@ -31,12 +31,12 @@ def test_two_texts_never_share_an_escape(first: str, second: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00" + MARK)))
-def test_ordinary_text_is_left_as_it_is(text: str) -> None:
+def test_ordinary_text_is_returned_unchanged(text: str) -> None:
     assert escape(text) is text
 
 
 @given(anything)
-def test_storable_is_what_utf8_without_nul_holds(text: str) -> None:
+def test_storable_text_is_utf8_without_nul(text: str) -> None:
     try:
         holds = b"\x00" not in text.encode("utf-8")
     except UnicodeEncodeError:
@@ -45,14 +45,14 @@ def test_storable_is_what_utf8_without_nul_holds(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "named"), [("a\x00b", "NUL"), ("a\udc80", "U\\+DC80")])
-def test_refusal_names_the_field_and_the_character_and_not_the_text(text: str, named: str) -> None:
+def test_the_error_names_the_field_and_the_character_but_not_the_text(text: str, named: str) -> None:
     with pytest.raises(ValidationError, match=f"reason: contains .*{named}") as refused:
         require_storable("secret" + text, "reason")
     assert "secret" not in str(refused.value)
 
 
 @given(st.recursive(anything, lambda inner: st.lists(inner) | st.dictionaries(anything, inner), max_leaves=8))
-def test_json_is_escaped_in_keys_and_values_alike(value: Any) -> None:
+def test_json_is_escaped_in_keys_and_values(value: Any) -> None:
     def back(each: Any) -> Any:
         if isinstance(each, str):
             assert is_storable(each)
