@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
-from acode_tui.domain.synthetic_calls import is_carrier
+from acode_tui.domain.synthetic_calls import is_synthetic_call
 from acode_tui.tui.style.palette import ARTIFACT_GLYPH, TOOL_CALL, WORK, Role
 from acode_tui.tui.style.times import counted, duration, size
 
@@ -24,7 +24,7 @@ def children(node: SessionGraph | Node) -> Sequence[Node]:
     if isinstance(node, StepGraph):
         below: list[Node] = []
         for call in node.tool_calls:
-            below.extend(call.artifacts if is_carrier(call.tool_name) else (call,))
+            below.extend(call.artifacts if is_synthetic_call(call.tool_name) else (call,))
         return below
     if isinstance(node, ToolCallGraph):
         return node.artifacts
@@ -75,7 +75,7 @@ def node_count(graph: SessionGraph) -> int:
 def tool_call_count(graph: SessionGraph) -> int:
     """The number of tool calls, synthetic ones not counted."""
     calls = (call for task in graph.tasks for step in task.steps for call in step.tool_calls)
-    return sum(not is_carrier(call.tool_name) for call in calls)
+    return sum(not is_synthetic_call(call.tool_name) for call in calls)
 
 
 def short_path(text: str) -> str:
@@ -88,7 +88,7 @@ def short_path(text: str) -> str:
 
 def _first_call_hint(step: StepGraph) -> Label:
     """The hint of a step's first call, for a step without text of its own: such a step is named after its tools."""
-    first = next((call for call in step.tool_calls if not is_carrier(call.tool_name)), None)
+    first = next((call for call in step.tool_calls if not is_synthetic_call(call.tool_name)), None)
     if first is None or not step.name.startswith(first.tool_name):
         return []
     return [(f"  {hint}", "quiet")] if (hint := parameter_hint(first.parameters)) else []
