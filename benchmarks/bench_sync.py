@@ -27,8 +27,8 @@ from benchmarks.bench_apply import bare_rate, mixed, new_database
 from benchmarks.result import Measure, at_least, at_most, within
 from benchmarks.scale import sized
 from benchmarks.servers import measured_on_a_server
-from benchmarks.timing import milliseconds, timed
-from tests.fault_proxy import FaultProxy, fault_proxy
+from benchmarks.timing import milliseconds, quantile, timed
+from tests.fault_proxy import FaultProxy, Mode, fault_proxy
 from tests.pg import Server
 from tests.storage.runs import make_run
 
@@ -59,6 +59,7 @@ async def _measure(server: Server) -> list[Measure]:
         *await _far_away(server),
         await _round_trips(server),
         await _beside_writes(server),
+        await _beside_a_hanging_target(server),
         *await _long_backlog(server),
     ]
 
@@ -150,6 +151,27 @@ async def _beside_writes(server: Server) -> Measure:
             busy.append(await write())
         await draining
     return within("local write while a sync runs, median", milliseconds(busy), "ms", milliseconds(idle), 3)
+
+
+async def _beside_a_hanging_target(server: Server) -> Measure:
+    """What a local write costs its caller while a batch waits for a server that accepts bytes and never answers."""
+    url = await new_database(server, "sync_hanging")
+    async with (
+        fault_proxy("127.0.0.1", server.port) as proxy,
+        _filled(url.replace(f":{server.port}/", f":{proxy.port}/"), 1_000) as workspace,
+    ):
+        await workspace.sync.sync_now()
+        await fill(workspace, 1_000)
+        await proxy.set_mode(Mode.SWALLOW)
+        hanging = asyncio.create_task(workspace.sync.sync_now())
+        while not proxy.swallowed:  # noqa: ASYNC110 - a proxy has no event to wait for
+            await asyncio.sleep(0.01)
+        times: list[float] = []
+        while len(times) < sized(600, 300) and not hanging.done():  # the sync gives up at its own timeout
+            times.append(await timed(workspace.store.create_session("written meanwhile")))
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+    return at_most("local write while the target hangs, 99th percentile", quantile(times, 0.99) * 1e3, "ms", 25)
 
 
 async def _long_backlog(server: Server) -> list[Measure]:

@@ -1,15 +1,17 @@
-"""Writes docs/acceptance.md: each acceptance criterion, the tests that carry its marker, and whether there are any.
+"""Writes docs/acceptance.md: each acceptance criterion with the tests and benchmarks that decide it.
 
 `uv run python docs/make_acceptance.py`. Tests are found by reading their source, not by running them: a criterion is
-`tested` when a test names it, and CI holds as long as all of those pass.
+`tested` when a test carries its marker, and it holds as long as those tests pass. A test has no stopwatch, so a
+criterion of speed is `measured` as well: its benchmarks are named in MEASURED, with the figures of docs/benchmarks.md.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "acceptance.md"
+FIGURES = ROOT / "docs" / "benchmarks.md"
 
 CRITERIA: dict[str, dict[str, str]] = {
     "SQLite": {
@@ -94,6 +96,46 @@ CRITERIA: dict[str, dict[str, str]] = {
 }
 
 
+MEASURED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "AC-037": (
+        "sync",
+        ("local write while the target hangs, 99th percentile", "local write while a sync runs, median"),
+    ),
+    "AC-053": (
+        "write",
+        ("single durable write, 99th percentile", "tool call completed (4 rows, 4 records), median"),
+    ),
+    "AC-054": ("read", ("read by id, median",)),
+    "AC-055": (
+        "sync",
+        ("sync of mixed records end to end, beside a bare unnest upsert", "sync at 50 ms round trip"),
+    ),
+    "AC-056": (
+        "pages",
+        ("any page, no filter, 99th percentile", "any page, by creation, user, 99th percentile"),
+    ),
+}
+"""The scenario and the measures that decide a criterion of speed: `uv run python -m benchmarks SCENARIO` exits with 1
+if one of its measures misses its target, and each of these targets is stricter than the criterion."""
+
+NOT_MEASURED = "not measured yet"
+
+
+def figures(page: str) -> dict[tuple[str, str], str]:
+    """What docs/benchmarks.md says of each scenario and measure: the figure, and the target it was compared with."""
+    found: dict[tuple[str, str], str] = {}
+    scenario = ""
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("### "):
+            scenario = line.removeprefix("### ").strip()
+        elif line.startswith("|") and len(cells) == 6 and cells[5] in ("yes", "**no**"):
+            name, value, floor, _, target, kept = cells
+            target = target.replace("floor", floor)
+            found[scenario, name] = f"{value}, target {target}{'' if kept == 'yes' else ', **missed**'}"
+    return found
+
+
 def marked_tests(root: Path = ROOT) -> dict[str, list[str]]:
     """Test ids by criterion, in the order of files and lines."""
     found: dict[str, list[str]] = {}
@@ -106,26 +148,43 @@ def marked_tests(root: Path = ROOT) -> dict[str, list[str]]:
     return found
 
 
-def render(found: dict[str, list[str]]) -> str:
-    """The whole page."""
+def render(found: Mapping[str, list[str]], measured: Mapping[tuple[str, str], str]) -> str:
+    """The whole page: tests by criterion, and figures by scenario and measure."""
     tested = sum(criterion in found for group in CRITERIA.values() for criterion in group)
     total = sum(map(len, CRITERIA.values()))
     lines = [
         "# Acceptance criteria",
         "",
-        "Made by `docs/make_acceptance.py` from the `ac` markers in the tests; not edited by hand.",
-        f"{tested} of {total} criteria are named by a test.",
+        "Made by `docs/make_acceptance.py` from the `ac` markers in the tests and the figures in",
+        "[benchmarks.md](benchmarks.md); not edited by hand.",
+        f"{tested} of {total} criteria have a test. The {len(MEASURED)} criteria of speed are decided by benchmarks:",
+        "their tests count statements, commits and round trips, for a test reads no clock.",
         "",
-        "| Criterion | What holds | Status | Tests |",
+        "| Criterion | What holds | Status | Tests and benchmarks |",
         "|---|---|---|---|",
     ]
     for group, criteria in CRITERIA.items():
         lines.append(f"| **{group}** | | | |")
         for criterion, text in criteria.items():
             tests = found.get(criterion, [])
-            shown = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in tests)
-            lines.append(f"| {criterion} | {text} | {'tested' if tests else 'open'} | {shown} |")
+            shown = "<br>".join(
+                [f"`{test.removeprefix('tests/')}`" for test in tests] + list(_benchmarks(criterion, measured))
+            )
+            status = " and ".join(
+                word for word, holds in (("tested", tests), ("measured", criterion in MEASURED)) if holds
+            )
+            lines.append(f"| {criterion} | {text} | {status or 'open'} | {shown} |")
     return "\n".join(lines) + "\n"
+
+
+def _benchmarks(criterion: str, measured: Mapping[tuple[str, str], str]) -> Iterable[str]:
+    scenario, names = MEASURED.get(criterion, ("", ()))
+    return (f"benchmark `{scenario}`: {name}: {measured.get((scenario, name), NOT_MEASURED)}" for name in names)
+
+
+def page() -> str:
+    """The page as it should be now."""
+    return render(marked_tests(), figures(FIGURES.read_text(encoding="utf-8")))
 
 
 def _tests(tree: ast.Module) -> Iterator[tuple[list[str], str, list[str]]]:
@@ -161,4 +220,4 @@ def _criteria(expression: ast.expr) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(render(marked_tests()), encoding="utf-8")
+    TARGET.write_text(page(), encoding="utf-8")

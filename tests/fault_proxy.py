@@ -29,11 +29,16 @@ class Mode(Enum):
 
 
 class FaultProxy:
-    """In front of one address. ``latency`` is the round trip it adds, in seconds."""
+    """In front of one address. ``latency`` is the round trip it adds, in seconds.
+
+    ``round_trips`` counts how often a client spoke after the server had; ``swallowed``, how often a client spoke and
+    the bytes were dropped, on an open connection or on a new one.
+    """
 
     def __init__(self, host: str, port: int, *, latency: float = 0.0) -> None:
         self.latency = latency
         self.round_trips = 0
+        self.swallowed = 0
         self.connections = 0
         self.port = free_port()
         self._address = (host, port)
@@ -91,7 +96,7 @@ class FaultProxy:
         try:
             if self._mode is Mode.SWALLOW:
                 while await reader.read(65536):
-                    pass
+                    self.swallowed += 1
                 return
             server_reader, upstream = await asyncio.open_connection(*self._address)
             self._writers.add(upstream)
@@ -120,6 +125,7 @@ class FaultProxy:
         async def upwards() -> None:
             while data := await client_reader.read(1 << 20):
                 if self._mode is Mode.SWALLOW:
+                    self.swallowed += 1
                     continue
                 if state.server_spoke_last:
                     state.server_spoke_last = False

@@ -1,5 +1,6 @@
 """The generated pages say what the code says now."""
 
+import ast
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -25,9 +26,39 @@ def test_the_configuration_page_is_current() -> None:
 
 def test_the_acceptance_page_is_current() -> None:
     module = script("make_acceptance")
-    assert module.TARGET.read_text("utf-8") == module.render(module.marked_tests()), (
-        "run: uv run python docs/make_acceptance.py"
+    assert module.TARGET.read_text("utf-8") == module.page(), "run: uv run python docs/make_acceptance.py"
+
+
+def test_every_criterion_of_speed_is_decided_by_measures_that_exist() -> None:
+    """A misspelt measure would be "not measured yet" for ever."""
+    module = script("make_acceptance")
+    speed = set(module.CRITERIA["Performance"])
+    assert speed <= set(module.MEASURED)
+    for scenario, names in module.MEASURED.values():
+        tree = ast.parse((ROOT / "benchmarks" / f"bench_{scenario}.py").read_text("utf-8"))
+        literals = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        found = {name for _, name in module.figures(module.FIGURES.read_text("utf-8"))}
+        assert [name for name in names if name not in literals | found] == []
+
+
+def test_figures_are_read_with_their_target_and_a_missed_one_is_marked() -> None:
+    module = script("make_acceptance")
+    page = (
+        "### write\n\n| what | measured | floor | ratio | target | kept |\n|---|---:|---:|---:|---|---|\n"
+        "| single durable write, 99th percentile | 61.0 ms |  |  | ≤ 25 ms | **no** |\n"
+        "### read\n| read by id, median | 0.14 ms | 0.0090 ms | 15.98 | ≤ 1 ms | yes |\n"
+        "### sync\n| sync at 50 ms round trip | 1,988 records/s | 1,500 records/s | 1.33 | ≥ 1 × floor | yes |\n"
     )
+    measured = module.figures(page)
+    assert measured == {
+        ("write", "single durable write, 99th percentile"): "61.0 ms, target ≤ 25 ms, **missed**",
+        ("read", "read by id, median"): "0.14 ms, target ≤ 1 ms",
+        ("sync", "sync at 50 ms round trip"): "1,988 records/s, target ≥ 1 × 1,500 records/s",
+    }
+    (line,) = (line for line in module.render({}, measured).splitlines() if line.startswith("| AC-053 "))
+    assert "61.0 ms, target ≤ 25 ms, **missed**" in line
+    assert "| measured |" in line
+    assert "median: not measured yet" in line
 
 
 def test_markers_name_only_criteria_that_exist() -> None:
@@ -51,7 +82,7 @@ def test_markers_are_found_on_functions_classes_and_modules(tmp_path: Path) -> N
         "AC-002": ["tests/test_x.py::TestA::test_b"],
         "AC-003": ["tests/test_x.py::TestA::test_b"],
     }
-    assert "| AC-004 |" in module.render(found)
+    assert "| AC-004 |" in module.render(found, {})
 
 
 def test_the_gallery_shows_every_scene_and_nothing_else() -> None:

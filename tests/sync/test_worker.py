@@ -241,9 +241,13 @@ async def test_local_writes_go_on_and_a_stop_is_prompt_while_the_target_hangs(
         async with opened(tmp_path, time, sync=True) as workspace:
             await proxy.set_mode(Mode.SWALLOW)
             await _hang(workspace, time)
+            before, trips = time.now, proxy.round_trips
             for number in range(20):
                 await workspace.store.create_session(f"written meanwhile {number}")
             assert await workspace.store.count() == 21
+            # All of them were answered before the batch was: no time has passed, and the server has said nothing.
+            assert (await workspace.sync.status()).state is SyncState.SYNCING
+            assert (time.now, proxy.round_trips) == (before, trips)
             async with asyncio.timeout(5):
                 await workspace.sync.stop()
             assert not workspace.sync.is_running
