@@ -19,7 +19,7 @@ from acode_tui.config import (
     user_config_path,
     workspace_config_path,
 )
-from acode_tui.config.load import check_file_value, load, read_text, read_toml
+from acode_tui.config.load import check_file_value, load
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.secrets.known import redact
 
@@ -87,13 +87,12 @@ def get(invocation: Invocation, key: str, as_json: bool) -> None:
 @pass_invocation
 def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
     """Write one setting into the workspace's file. A running dashboard or worker takes it up by itself."""
-    from acode_tui.config.edit import set_value
+    from acode_tui.config.write import write_setting
 
     setting = keys.find(key)
     checked = check_file_value(setting, keys.parse(setting, value))
     path = _path(invocation, user)
-    read_toml(path)
-    _write(path, set_value(read_text(path), setting, checked), invocation)
+    write_setting(invocation.root, path, setting, checked, invocation.environ)
     click.echo(f"{setting.name} = {keys.format_value(checked)}  ({path})")
 
 
@@ -109,19 +108,15 @@ def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
 @pass_invocation
 def unset(invocation: Invocation, key: str, user: bool) -> None:
     """Take one setting out of the workspace's file, so that the next weaker place, or the default, counts again."""
-    from acode_tui.config.edit import unset_value
+    from acode_tui.config.write import remove_setting
 
     setting = keys.find(key)
     path = _path(invocation, user)
-    read_toml(path)
-    before = read_text(path)
-    after = unset_value(before, setting)
-    if after != before:
-        _write(path, after, invocation)
+    removed = remove_setting(invocation.root, path, setting, invocation.environ)
     loaded = load(invocation.root, environ=invocation.environ)
     shown = keys.format_value(_masked(loaded.values[setting.name])) or "-"
-    said = "" if after != before else "was not set; "
-    click.echo(f"{setting.name} = {shown}  ({said}{loaded.origins[setting.name].words})")
+    note = "" if removed else "was not set; "
+    click.echo(f"{setting.name} = {shown}  ({note}{loaded.origins[setting.name].words})")
 
 
 @command.command("init", epilog=examples("acode-tui config init"))
@@ -131,11 +126,12 @@ def unset(invocation: Invocation, key: str, user: bool) -> None:
 def init(invocation: Invocation, user: bool, force: bool) -> None:
     """Write a file that names every setting, commented out."""
     from acode_tui.config.edit import template
+    from acode_tui.config.write import write_config_file
 
     path = _path(invocation, user)
     if path.exists() and not force:
         raise ConfigError(f"{path}: is there already", hint="edit it, or use --force to replace it")
-    _write(path, template(), invocation)
+    write_config_file(invocation.root, path, template(), invocation.environ)
     click.echo(str(path))
 
 
@@ -187,13 +183,3 @@ def _masked(value: Any) -> Any:
 
 def _path(invocation: Invocation, user: bool) -> Path:
     return user_config_path(invocation.environ) if user else workspace_config_path(invocation.root)
-
-
-def _write(path: Path, text: str, invocation: Invocation) -> None:
-    """Put the text in place, if the settings that it leads to are allowed."""
-    from acode_tui.files import make_private_folder, replacing
-
-    load(invocation.root, environ=invocation.environ, drafts={path: text})
-    make_private_folder(path.parent)
-    with replacing(path.resolve()) as file:
-        file.write(text.encode())

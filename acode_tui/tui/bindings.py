@@ -190,7 +190,7 @@ SETTINGS: list[Binding] = [
     key("close", "escape,backspace", "leave", "back", "Leave the line, clear the search, then leave", shown_as="esc"),
     key("search", "slash", "search", "search", "Only settings whose key, value or purpose holds words", shown_as="/"),
     key("unset", "d", "unset", "unset", "Take the setting out of that file, so that the default counts", show=False),
-    key("place", "u", "place", "whose file", "Change this workspace's file, or your own for all of them"),
+    key("place", "u", "scope", "whose file", "Change this workspace's file, or your own for all of them"),
     key("copy", "y", "copy", "copy", "Copy the setting and its value"),
 ]
 

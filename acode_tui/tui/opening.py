@@ -57,9 +57,9 @@ def theme_keeper(root: Path) -> Callable[[str], None]:
 
     def keep(name: str) -> None:
         from acode_tui.config import Origin, keys, load
-        from acode_tui.tui.tools.settings import put
+        from acode_tui.tui.tools.preferences import write_preference
 
         of_workspace = load(root).origins["tui.theme"] is Origin.WORKSPACE
-        put(root, keys.find("tui.theme"), name, "workspace" if of_workspace else "user")
+        write_preference(root, keys.find("tui.theme"), name, "workspace" if of_workspace else "user")
 
     return keep

@@ -8,7 +8,8 @@ from textual.widgets import Input
 
 from acode_tui.config import Origin, keys, load
 from acode_tui.tui.main.screen import MainScreen
-from acode_tui.tui.tools.settings import Preference, SettingsScreen, SettingTable, place_path, put, read
+from acode_tui.tui.tools.preferences import Preference, read_preferences, scope_path, write_preference
+from acode_tui.tui.tools.settings import SettingsScreen, SettingTable
 from tests.tui.driving import over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace
 
@@ -19,7 +20,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWorkspace:
     monkeypatch.setenv("ACODE_TUI__PAGE_SIZE", "20")
     workspace = FakeWorkspace()
     workspace.root = tmp_path
-    path = place_path(tmp_path, "workspace")
+    path = scope_path(tmp_path, "workspace")
     path.parent.mkdir()
     path.write_text("# mine\n[persistence.sync]\ninterval_seconds = 12 # often\n")
     return workspace
@@ -41,7 +42,7 @@ async def test_a_setting_is_changed_where_it_is_shown_and_the_file_stays_its_own
         await pilot.press("enter", "backspace", *"2.5", "enter")
         await until(pilot, lambda: load(fake.root).settings.persistence.sqlite.timeout_seconds == 2.5)
         await until(pilot, lambda: "this workspace" in _row(pilot, "timeout_seconds"))
-        text = place_path(fake.root, "workspace").read_text()
+        text = scope_path(fake.root, "workspace").read_text()
         assert text.startswith("# mine\n[persistence.sync]\ninterval_seconds = 12 # often\n")
         await pilot.press("y")
         assert pilot.app.clipboard == "persistence.sqlite.timeout_seconds = 2.5"
@@ -52,12 +53,12 @@ async def test_a_setting_is_taken_out_of_its_file_and_the_default_counts_again(f
         await open_settings(pilot)
         _stand_on(pilot, "persistence.sync.interval_seconds")
         await pilot.press("d")
-        await until(pilot, lambda: "Take this setting out?" in shown(pilot) and "interval_seconds = 12" in shown(pilot))
+        await until(pilot, lambda: "Remove this setting?" in shown(pilot) and "interval_seconds = 12" in shown(pilot))
         await pilot.press("n")
-        assert "interval_seconds" in place_path(fake.root, "workspace").read_text()
+        assert "interval_seconds" in scope_path(fake.root, "workspace").read_text()
         await pilot.press("d", "y")
         await until(pilot, lambda: "default" in _row(pilot, "interval_seconds"))
-        assert place_path(fake.root, "workspace").read_text() == "# mine\n[persistence.sync]\n"
+        assert scope_path(fake.root, "workspace").read_text() == "# mine\n[persistence.sync]\n"
         await pilot.press("d")
         await until(pilot, lambda: len(toasts(pilot)) == 2)
         assert toasts(pilot)[1] == ("persistence.sync.interval_seconds", "is not set in this workspace's file")
@@ -72,7 +73,7 @@ async def test_a_change_may_be_for_all_workspaces_and_escape_changes_nothing(fak
         assert isinstance(pilot.app.screen, SettingsScreen)
         await pilot.press("e", "enter")
         await until(pilot, lambda: load(fake.root).origins["persistence.postgres.enabled"] is Origin.USER)
-        assert place_path(fake.root, "user").stat().st_mode & 0o777 == 0o600
+        assert scope_path(fake.root, "user").stat().st_mode & 0o777 == 0o600
         await pilot.press("escape")
         assert isinstance(pilot.app.screen, MainScreen)
 
@@ -89,7 +90,7 @@ async def test_what_the_environment_holds_and_what_does_not_fit_beside_another_a
         _stand_on(pilot, "persistence.sync.max_backoff_seconds")
         await pilot.press("e", "1", "enter")
         await until(pilot, lambda: "it must be at most persistence.sync.max_backoff_seconds" in shown(pilot))
-        assert "max_backoff" not in place_path(fake.root, "workspace").read_text()
+        assert "max_backoff" not in scope_path(fake.root, "workspace").read_text()
         _stand_on(pilot, "persistence.postgres.database")
         await pilot.press("escape", "e")
         pilot.app.screen.query_one("#value", Input).value = "postgres://u:hunter2@db/x"
@@ -137,17 +138,17 @@ async def test_a_search_that_no_setting_fits_says_so_and_how_to_go_on(fake: Fake
 def test_a_search_does_not_find_what_is_hidden_in_a_value() -> None:
     key = keys.find("identity.user")
     preference = Preference(key, "postgres://u:hunter2@db/x", Origin.ENV)
-    assert preference.holds("IDENTITY db/x")
-    assert not preference.holds("hunter2")
+    assert preference.matches("IDENTITY db/x")
+    assert not preference.matches("hunter2")
 
 
 def test_every_setting_is_there_and_a_secret_in_a_value_is_not(fake: FakeWorkspace) -> None:
-    shown = read(fake.root, {})
-    assert [setting.key.name for setting in shown] == list(keys.table())
+    preferences = read_preferences(fake.root, {})
+    assert [preference.key.name for preference in preferences] == list(keys.table())
     key = keys.find("identity.user")
     assert "hunter2" not in Preference(key, "postgres://u:hunter2@db/x", Origin.ENV).shown
-    put(fake.root, key, "ada", "workspace", {})
-    assert [each.origin for each in read(fake.root, {}) if each.key is key] == [Origin.WORKSPACE]
+    write_preference(fake.root, key, "ada", "workspace", {})
+    assert [each.origin for each in read_preferences(fake.root, {}) if each.key is key] == [Origin.WORKSPACE]
 
 
 def _row(pilot: Pilot[int], text: str) -> str:
