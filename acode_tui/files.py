@@ -1,16 +1,25 @@
-"""Files that are nobody else's business: made 0600 in folders made 0700, written whole or not at all."""
+"""Private files: made 0600 in folders made 0700, written whole or not at all; and how to sync, lock and make room."""
 
 import errno
+import fcntl
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import IO
+
+from acode_tui.domain.errors import AcodeError, TransactionError
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 PART = ".part"
+SPACE_MARGIN = 1.05
+"""Free space is asked for with this factor: other programs write to the disk meanwhile."""
+
+_LOCK_POLL_SECONDS = 0.05
 
 
 def make_private_folder(folder: Path) -> None:
@@ -78,8 +87,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
         part = Path(name)
         with part.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
         if overwrite:
             os.replace(part, path)
         else:
@@ -92,6 +100,78 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
             # The reader knows the file that was to be written, not the one that was to become it.
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def sync_file(file: IO[bytes]) -> None:
+    """Write what is buffered, and wait until the file's content is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_path(path: Path) -> None:
+    """Wait until a file's content, or a folder's entries, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def existing_folder(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: where it would be made."""
+    while not folder.is_dir() and folder.parent != folder:
+        folder = folder.parent
+    return folder
+
+
+def require_space(folder: Path, needed: int, *, purpose: str) -> None:
+    """Refuse work that needs more bytes than are free in a folder, which need not exist yet.
+
+    Raises TransactionError that says how much is needed and how much is free; the caller has changed nothing so far.
+    """
+    free = shutil.disk_usage(existing_folder(folder)).free
+    if free < needed * SPACE_MARGIN:
+        raise TransactionError(
+            f"there is not enough free space in {folder} for {purpose}",
+            hint=f"it needs {needed:,} bytes and {free:,} are free; nothing was changed",
+        )
+
+
+def try_lock(handle: int, *, shared: bool = False) -> bool:
+    """Take the kernel's lock of an open file unless others are in the way; it goes with the descriptor."""
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(
+    path: Path,
+    *,
+    timeout_seconds: float,
+    refusal: Callable[[], AcodeError],
+    check_cancelled: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the lock of a file, which is made if need be, or of a folder, for the length of the block.
+
+    Raises ``refusal()`` where others have held it for ``timeout_seconds``. ``check_cancelled`` is called while waiting
+    and may raise to end the wait.
+    """
+    make_private_folder(path.parent)
+    how = os.O_RDONLY if path.is_dir() else os.O_CREAT | os.O_RDWR
+    handle = os.open(path, how | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        deadline = monotonic() + timeout_seconds
+        while not try_lock(handle):
+            check_cancelled()
+            if monotonic() >= deadline:
+                raise refusal()
+            sleep(_LOCK_POLL_SECONDS)
+        yield
+    finally:
+        os.close(handle)
 
 
 def is_alive(pid: int) -> bool:

@@ -5,7 +5,6 @@ theirs to cut.
 """
 
 import asyncio
-import fcntl
 import os
 import shutil
 import stat
@@ -30,7 +29,7 @@ from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer, Net
 from acode_tui.demo.transcripts import write_transcripts
 from acode_tui.domain.clock import system_clock
 from acode_tui.domain.errors import AcodeError
-from acode_tui.files import PRIVATE_FILE, make_private_folder, replacing
+from acode_tui.files import PRIVATE_FILE, make_private_folder, replacing, try_lock
 from acode_tui.workspace import Workspace, open_workspace
 
 PREFIX = "acode-demo-"
@@ -55,7 +54,7 @@ def demo_folder(parent: Path, *, owner: int | None = None) -> Iterator[Path]:
     try:
         lock = os.open(folder / LOCK, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(lock)
             if owner is not None:
                 os.chown(folder, owner, owner)
             yield folder
@@ -94,10 +93,8 @@ def _swept(folder: Path, end: Callable[[Path], None], owners: frozenset[int]) ->
         except OSError:
             return False  # not one of ours, whatever its name
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        else:
+            if not try_lock(lock):
+                return False
             end(folder)
             remove(folder)
             return True

@@ -4,7 +4,6 @@ Killed at any moment it leaves the old file or the new one, whole; what lies abo
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
@@ -16,7 +15,7 @@ import msgspec
 
 from acode_tui.domain.errors import IntegrityError, SchemaMismatchError, TransactionError
 from acode_tui.domain.progress import ReportProgress, ReportStep, progress_after
-from acode_tui.files import PRIVATE_FILE
+from acode_tui.files import PRIVATE_FILE, require_space, sync_file
 from acode_tui.logs import get_logger
 from acode_tui.ops.backup.create import keep_newest
 from acode_tui.ops.cancellable_thread import Check, in_thread, on_the_loop
@@ -29,6 +28,7 @@ from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.storage.sqlite.files.backup_verify import check_integrity, check_schema, verify
 from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
 from acode_tui.storage.sqlite.files.locks import exclusive, holders, in_use, share_if_known
+from acode_tui.storage.sqlite.files.paths import remove_database, size_with_wal
 
 _BLOCK_BYTES = 1 << 20
 
@@ -114,7 +114,7 @@ def _restore(
 ) -> Restored:
     with exclusive(database, timeout_seconds=wait_seconds):
         new = database.with_name(f".{database.name}.restoring")
-        _remove(new)
+        remove_database(new)
         present = look_at(database)
         _require_room(database, backup, folder, present)
         try:
@@ -136,7 +136,7 @@ def _restore(
             keep_as = None if present.is_sound else f"corrupted-{now:%Y%m%d_%H%M%S}"
             kept = swap.replace(database, new, keep_as=keep_as)
         except BaseException:
-            _remove(new)
+            remove_database(new)
             raise
     log.info("database.restored", operation=backup.name, safety=safety and safety.name)
     if safety is not None:
@@ -157,8 +157,7 @@ def _copy(backup: Backup, new: Path, check: Check, begin: ReportStep, report: Re
                 copy.write(block)
                 done += len(block)
                 report(progress_after(perf_counter() - started, done, backup.size_bytes, "bytes"))
-            copy.flush()
-            os.fsync(copy.fileno())
+            sync_file(copy)
     except OSError as error:
         raise TransactionError(
             f"the backup could not be copied: {error.strerror or error}", hint="nothing was changed"
@@ -180,17 +179,12 @@ def _require_sound(backup: Backup, findings: Sequence[Finding]) -> None:
 
 def _require_room(database: Path, backup: Backup, folder: Path, present: StandingFile) -> None:
     """Room for the copy beside the file, and for the safety backup in its folder."""
-    beside, safety = backup.size_bytes, _size(database) if present.is_sound else 0
+    beside, safety = backup.size_bytes, size_with_wal(database) if present.is_sound else 0
     needs: list[tuple[Path, int]] = [(database.parent, beside), (folder, safety)]
     if _same_device(database.parent, folder):
         needs = [(database.parent, beside + safety)]
     for place, size in needs:
-        free = _free(place)
-        if free < size * 1.05:
-            raise TransactionError(
-                f"there is not enough free space in {place} for a restore",
-                hint=f"it needs {size:,} bytes and {free:,} are free; nothing was changed",
-            )
+        require_space(place, size, purpose="a restore")
 
 
 def _same_device(first: Path, second: Path) -> bool:
@@ -198,24 +192,6 @@ def _same_device(first: Path, second: Path) -> bool:
         return first.stat().st_dev == second.stat().st_dev
     except FileNotFoundError:
         return True  # a folder yet to be made, most likely beside the file
-
-
-def _size(database: Path) -> int:
-    """The file with its WAL: more than a copy of it can need."""
-    files = (database, database.with_name(database.name + "-wal"))
-    return sum(each.stat().st_size for each in files if each.exists())
-
-
-def _free(folder: Path) -> int:
-    """How much may be written into a folder, or into the one it will be made in."""
-    while not folder.exists() and folder.parent != folder:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
-
-
-def _remove(new: Path) -> None:
-    for end in ("", "-journal", "-wal", "-shm"):
-        new.with_name(new.name + end).unlink(missing_ok=True)
 
 
 def _answer(

@@ -7,7 +7,8 @@ import msgspec
 from acode_tui.domain.progress import ReportStep
 from acode_tui.logs import get_logger
 from acode_tui.ops.cancellable_thread import Check, in_thread, on_the_loop
-from acode_tui.storage.sqlite.files.vacuum import measure, size_with_wal, vacuum
+from acode_tui.storage.sqlite.files.paths import size_with_wal
+from acode_tui.storage.sqlite.files.vacuum import measure, vacuum
 
 log = get_logger("acode_tui.ops")
 

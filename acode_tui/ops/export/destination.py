@@ -14,7 +14,7 @@ import msgspec
 
 from acode_tui.domain.errors import ExportError
 from acode_tui.domain.validation import escape_json
-from acode_tui.files import PART, is_alive, make_private_folder, part_prefix, replacing
+from acode_tui.files import PART, is_alive, make_private_folder, part_prefix, replacing, sync_path
 
 _PART = re.compile(r"\..*\.acode-(\d{1,9})-\w+\.part", re.DOTALL)
 DIRECTORY = "exports"
@@ -101,8 +101,8 @@ def new_folder(path: Path, *, overwrite: bool, members: frozenset[str]) -> Itera
     try:
         yield part
         for each in part.iterdir():
-            _sync(each)
-        _sync(part)
+            sync_path(each)
+        sync_path(part)
         if overwrite and path.is_dir():
             old = Path(tempfile.mkdtemp(prefix=part_prefix(path), suffix=".old", dir=path.parent))
             # An empty folder gives way to a rename, and a full one cannot be replaced in one step.
@@ -128,11 +128,3 @@ def _require_only(folder: Path, members: frozenset[str]) -> None:
     others = sorted(each.name for each in folder.iterdir() if each.name not in members)
     if others:
         raise ExportError(f"{folder}: holds something that is no export: {others[0]}", hint="choose another name")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,7 +3,6 @@
 It is written as the rows come; what is open at a moment is a path from a session to an artifact.
 """
 
-import os
 from typing import IO
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from acode_tui.domain.codec import encode_json
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.states import EntityType
+from acode_tui.files import sync_file
 
 FORMAT = "acode-export"
 FORMAT_VERSION = 1
@@ -115,9 +115,8 @@ class JsonFile:
         """Write the end. Without it the document is recognisably cut off."""
         self._runs.end()
         self._file.write(b'\n],"counts":' + encode_json(counts) + b"}\n")
-        self._file.flush()
         # Here, in the thread that writes: it may take a while.
-        os.fsync(self._file.fileno())
+        sync_file(self._file)
 
     def abandon(self) -> None:
         """Nothing to give back: the file is its maker's."""

@@ -10,6 +10,7 @@ from time import monotonic
 from acode_tui.config import HealthSettings, Settings
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
+from acode_tui.files import existing_folder
 from acode_tui.ops.health import rules
 from acode_tui.ops.health.report import Finding, HealthReport, Look, examine, unattended
 from acode_tui.ops.health.target import TargetLook, look_at_target
@@ -96,7 +97,7 @@ class HealthWatch:
             return rules.judge_conflicts(await unattended(lambda: self._file.conflicts()), self._limits)
 
         async def storage() -> Finding:
-            usage = await unattended(lambda: shutil.disk_usage(_existing(self._database)))
+            usage = await unattended(lambda: shutil.disk_usage(existing_folder(self._database.absolute().parent)))
             return rules.judge_storage(total=usage.total, free=usage.free, limits=self._limits)
 
         async def library() -> Finding:
@@ -152,8 +153,3 @@ def watch_from_outside(
         return await look_at_target(settings.persistence.postgres, environ=environ, seconds=seconds, wall=wall)
 
     return HealthWatch(root, lambda: settings, look, wall=wall)
-
-
-def _existing(path: Path) -> Path:
-    """The nearest folder above that exists: what would be written would be written there."""
-    return next(folder for folder in path.absolute().parents if os.path.isdir(folder))

@@ -17,7 +17,8 @@ from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, Rec
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.ops.recovery.validate import Mismatch, compare, compare_sessions
 from acode_tui.storage.ports import RowChecksumReader
-from acode_tui.storage.sqlite.files.rebuild import Building, open_building, remove
+from acode_tui.storage.sqlite.files.paths import remove_database
+from acode_tui.storage.sqlite.files.rebuild import Building, open_building
 from acode_tui.storage.sqlite.meta import Mark
 from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
@@ -97,7 +98,7 @@ async def rebuild(
         if resumable and building is not None and isinstance(error, DatabaseConnectionError):
             hint = f"{error.hint}; the workspace is as it was, and what was read is kept: run it again to go on"
             raise DatabaseConnectionError(error.message, hint=hint.lstrip("; ")) from error
-        await asyncio.to_thread(remove, path)
+        await asyncio.to_thread(remove_database, path)
         raise
     return rebuilt
 
@@ -113,7 +114,7 @@ async def _begun(
     if head is not None and head.incarnation == mark.incarnation and head.change_seq >= mark.change_seq:
         return building
     await building.abandon()
-    await asyncio.to_thread(remove, path)
+    await asyncio.to_thread(remove_database, path)
     return await open_building(path, workspace_id=workspace_id, lock_folder=lock_folder, wall=wall)
 
 

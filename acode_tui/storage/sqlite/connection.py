@@ -26,6 +26,7 @@ from acode_tui.domain.errors import (
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, concede, make_private_folder, tighten
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite.errors import may_write, opening, require_whole_pages
+from acode_tui.storage.sqlite.files.paths import SHM, WAL, beside, wal_of
 
 T = TypeVar("T")
 
@@ -181,7 +182,7 @@ def make_private(path: Path) -> None:
 
 
 def _beside(path: Path) -> tuple[Path, ...]:
-    return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    return tuple(beside(path, suffix) for suffix in (WAL, SHM))
 
 
 async def open_writer(
@@ -193,7 +194,7 @@ async def open_writer(
     """
 
     def connect() -> sqlite3.Connection:
-        if has_content(path.with_name(path.name + "-wal")):
+        if has_content(wal_of(path)):
             # Closing a connection that may write folds the WAL into the file, even if it was only looked at.
             with closing(connect_to(path, timeout_seconds=timeout_seconds, mode="ro")) as looking:
                 check(looking)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, DiskFullError, IntegrityError, TransactionError
+from acode_tui.storage.sqlite.files.paths import wal_of
 
 WAYS_OUT = (
     "keep it as it is, and put a backup in its place with `acode-tui db restore`, or rebuild it with "
@@ -110,7 +111,7 @@ def require_content(database: Path, *, has_lived: bool) -> None:
     Raises DatabaseConnectionError for what is no file.
     """
     require_file(database)
-    wal = _size(database.with_name(database.name + "-wal"))
+    wal = _size(wal_of(database))
     size = _size(database)
     if wal and size is None:
         raise IntegrityError(f"cannot open {database}: the file is missing, and its WAL is still there", hint=WAYS_OUT)
@@ -126,7 +127,7 @@ def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
     # In this order: asking for the count reads the file, and only then is its page's size known.
     pages, page = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     size = _size(database)
-    if not size or size >= pages * page or _size(database.with_name(database.name + "-wal")):
+    if not size or size >= pages * page or _size(wal_of(database)):
         return
     # A checkpoint may just have been at it: without a WAL it has ended.
     if _size(database) == size:

@@ -13,10 +13,10 @@ from time import perf_counter
 from acode_tui.domain.clock import WallClock, format_time, system_clock
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError, TransactionError
 from acode_tui.domain.schema import TABLES
+from acode_tui.files import locked
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations, due, newest
 from acode_tui.storage.sqlite.errors import translate
-from acode_tui.storage.sqlite.files.locks import locked
 
 HISTORY = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -153,7 +153,7 @@ def statements(sql: str) -> Iterator[str]:
         raise MigrationError("a migration ends in the middle of a statement")
 
 
-def _lock(path: Path, timeout_seconds: float) -> AbstractContextManager[int]:
+def _lock(path: Path, timeout_seconds: float) -> AbstractContextManager[None]:
     """One migration at a time on this machine."""
 
     def refusal() -> TransactionError:

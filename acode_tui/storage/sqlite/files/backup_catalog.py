@@ -17,7 +17,7 @@ import msgspec
 
 from acode_tui.domain.clock import parse_time
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, TransactionError
-from acode_tui.storage.sqlite.files.locks import locked
+from acode_tui.files import locked
 
 FORMAT_VERSION = 1
 LOCK_SECONDS = 60.0
@@ -188,7 +188,7 @@ def alone_in(folder: Path, *, check: Callable[[], None] = lambda: None) -> Itera
             f"another program has been making a backup for over {LOCK_SECONDS:g} s", hint="wait for it, and try again"
         )
 
-    with locked(folder, timeout_seconds=LOCK_SECONDS, refusal=refusal, check=check):
+    with locked(folder, timeout_seconds=LOCK_SECONDS, refusal=refusal, check_cancelled=check):
         sweep(folder)
         yield
 

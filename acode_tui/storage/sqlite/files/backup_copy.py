@@ -5,7 +5,6 @@ Made whole or not at all: both files are written beside their place and renamed,
 
 import json
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, TransactionError
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.domain.schema import TABLES
-from acode_tui.files import PRIVATE_FILE, make_private_folder
+from acode_tui.files import PRIVATE_FILE, make_private_folder, require_space, sync_file, sync_path
 from acode_tui.storage.migrations.runner import newest
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import connect_to, page_bytes
@@ -119,7 +118,7 @@ def _take(
     on_progress: ReportProgress | None,
     check: Check,
 ) -> Backup:
-    _require_room(source, folder)
+    require_space(folder, _size(source), purpose="a backup")
     database, manifest = folder / f"{stem}.db", folder / f"{stem}.json"
     try:
         _create(part(database))
@@ -127,7 +126,7 @@ def _take(
             _copy(source, part(database), on_progress, check)
             with ThreadPoolExecutor(2) as others:
                 # Three things that wait for different parts of the machine.
-                synced = others.submit(_sync, part(database))
+                synced = others.submit(sync_path, part(database))
                 digest = others.submit(file_sha256, part(database), check)
                 counts = {table.name: _count(source, table.name) for table in TABLES.values()}
                 workspace_id = meta.read(source, meta.WORKSPACE_ID) if _has_table(source, "workspace_meta") else None
@@ -147,11 +146,10 @@ def _take(
         _create(part(manifest))
         with part(manifest).open("wb") as file:
             file.write(json.dumps(msgspec.to_builtins(described_by), indent=2).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
         part(database).rename(database)
         part(manifest).rename(manifest)
-        _sync(folder)
+        sync_path(folder)
     except BaseException:
         for each in (part(database), part(manifest)):
             each.unlink(missing_ok=True)
@@ -176,14 +174,9 @@ def _one_moment(source: sqlite3.Connection) -> Iterator[None]:
             source.execute("ROLLBACK")
 
 
-def _require_room(source: sqlite3.Connection, folder: Path) -> None:
+def _size(source: sqlite3.Connection) -> int:
     pages, size = (int(source.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
-    free = shutil.disk_usage(folder).free
-    if free < pages * size * 1.05:
-        raise TransactionError(
-            f"there is not enough free space for a backup in {folder}",
-            hint=f"it needs {pages * size:,} bytes and {free:,} are free; nothing was written",
-        )
+    return pages * size
 
 
 def _uncopied(error: sqlite3.DatabaseError) -> IntegrityError | TransactionError:
@@ -254,11 +247,3 @@ def _has_table(connection: sqlite3.Connection, table: str) -> bool:
 
 def _create(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -25,6 +25,7 @@ from acode_tui.storage.sqlite.connection import connect_to, has_content
 from acode_tui.storage.sqlite.errors import may_write, opening, require_content, require_rights, translated
 from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.files.locks import share_if_known
+from acode_tui.storage.sqlite.files.paths import JOURNAL, WAL, beside, wal_of
 from acode_tui.storage.sqlite.migrate import plan, read_applied
 from acode_tui.storage.sqlite.sync import claim as delivery
 from acode_tui.storage.sqlite.sync import conflicts, outbox
@@ -134,7 +135,7 @@ def _connected(path: Path, seconds: float) -> sqlite3.Connection:
 
 def mode_to_look(path: Path) -> str:
     """How to open a file so that looking leaves it, and its folder, as they are."""
-    if has_content(path.with_name(path.name + "-wal")):
+    if has_content(wal_of(path)):
         return "ro"
     # SQLite would leave a WAL and an index beside a file that may only be read, with that file's mode:
     # nobody could write any more, even once the file's own mode is set right.
@@ -155,7 +156,7 @@ _LAST_APPLIED = "SELECT description, applied_at FROM schema_migrations WHERE ver
 
 def read_facts(connection: sqlite3.Connection, path: Path, known: tuple[Migration, ...]) -> DatabaseFacts:
     """The file at a glance. ``last_modified`` is the last commit's, be it still in the WAL."""
-    wal = path.with_name(path.name + "-wal")
+    wal = wal_of(path)
     size, modified = 0, 0.0
     for each in (path, wal):
         try:
@@ -221,12 +222,12 @@ def look_at(database: Path) -> StandingFile:
         return StandingFile(exists=False, reason="it is not there")
     except OSError as error:
         return StandingFile(exists=True, reason=error.strerror or str(error))
-    if size == 0 and not _beside(database, "-wal").exists():
+    if size == 0 and not wal_of(database).exists():
         return StandingFile(exists=True, is_damaged=True, reason="it is empty")
     # One that may write folds a WAL into the file when it is closed; one that may not leaves an empty WAL behind.
-    beside = any(has_content(_beside(database, suffix)) for suffix in ("-wal", "-journal"))
+    has_journal = any(has_content(beside(database, suffix)) for suffix in (WAL, JOURNAL))
     try:
-        with closing(connect_to(database, timeout_seconds=5, mode="ro" if beside else "rw")) as connection:
+        with closing(connect_to(database, timeout_seconds=5, mode="ro" if has_journal else "rw")) as connection:
             connection.execute("PRAGMA query_only = ON")
             return _read(connection)
     except IntegrityError as error:
@@ -269,10 +270,6 @@ def _is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file's content is wrong, not that it may not or cannot read it now."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and (code & 0xFF in _DAMAGE or code in _SHORT)
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 _LAST_FINISHED = "SELECT max(processed_at) FROM outbox WHERE processed_at IS NOT NULL"

@@ -6,18 +6,17 @@ in its place, and write its pages into the WAL of the new one.
 """
 
 import errno
-import fcntl
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
-from acode_tui.files import PRIVATE_FILE, make_private_folder
+from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
+from acode_tui.files import PRIVATE_FILE, make_private_folder, try_lock
 from acode_tui.storage.sqlite.errors import require_file
 from acode_tui.storage.sqlite.files import replace as swap
+from acode_tui.storage.sqlite.files.paths import lock_of
 from acode_tui.storage.sqlite.files.replace import no_foreign_connection
 
 EXCLUSIVE_SECONDS = 2.0
@@ -46,7 +45,7 @@ def share(database: Path, *, timeout_seconds: float) -> SharedHold:
     Where no lock can be made (a read-only folder, a folder that is not there) nobody can replace the file either.
     Raises TransactionError while somebody else has it alone for longer than ``timeout_seconds``.
     """
-    deadline = time.monotonic() + timeout_seconds
+    deadline = monotonic() + timeout_seconds
     handle = _open_lock(database)
     if handle is None:
         return SharedHold(None)
@@ -54,9 +53,9 @@ def share(database: Path, *, timeout_seconds: float) -> SharedHold:
         _lock_shared(handle, database, deadline)
         while swap.is_unfinished(database):
             # Nobody has opened the file since: whoever comes first finishes, the others find it done.
-            if _lock(handle, fcntl.LOCK_EX, min(deadline, time.monotonic() + _POLL_SECONDS)):
+            if _lock(handle, min(deadline, monotonic() + _POLL_SECONDS)):
                 swap.finish(database)
-            elif time.monotonic() >= deadline:
+            elif monotonic() >= deadline:
                 raise in_use(database)
             # An upgrade gives up the share first, be it granted or not.
             _lock_shared(handle, database, deadline)
@@ -72,11 +71,11 @@ def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
     Raises TransactionError while somebody else has the file alone for longer than ``timeout_seconds``.
     """
     try:
-        handle = os.open(_lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(lock_of(database), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return SharedHold(None)
     try:
-        _lock_shared(handle, database, time.monotonic() + timeout_seconds)
+        _lock_shared(handle, database, monotonic() + timeout_seconds)
     except BaseException:
         os.close(handle)
         raise
@@ -103,9 +102,9 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
     require_file(database)
     timeout_seconds = EXCLUSIVE_SECONDS if timeout_seconds is None else timeout_seconds
     make_private_folder(database.parent)
-    handle = os.open(_lock_path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    handle = os.open(lock_of(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
     try:
-        if not _lock(handle, fcntl.LOCK_EX, time.monotonic() + timeout_seconds):
+        if not _lock(handle, monotonic() + timeout_seconds):
             raise in_use(database)
         swap.finish(database)
         with no_foreign_connection(database):
@@ -117,22 +116,18 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
 
 def was_opened(database: Path) -> bool:
     """Whether a workspace was opened there before, going by the lock that this leaves."""
-    return _lock_path(database).exists()
+    return lock_of(database).exists()
 
 
 def holders(database: Path) -> list[int]:
     """The other processes that have the workspace open, as far as the system tells; none where it does not."""
-    return [pid for pid in _holders(_lock_path(database)) if pid != os.getpid()]
-
-
-def _lock_path(database: Path) -> Path:
-    return database.with_name(database.name + ".lock")
+    return [pid for pid in _holders(lock_of(database)) if pid != os.getpid()]
 
 
 def _open_lock(database: Path) -> int | None:
     try:
         make_private_folder(database.parent)
-        return os.open(_lock_path(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+        return os.open(lock_of(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
     except OSError as error:
         if error.errno in _CANNOT_MAKE:
             return None
@@ -142,22 +137,19 @@ def _open_lock(database: Path) -> int | None:
 
 
 def _lock_shared(handle: int, database: Path, deadline: float) -> None:
-    if not _lock(handle, fcntl.LOCK_SH, deadline):
+    if not _lock(handle, deadline, shared=True):
         raise TransactionError(
             f"{database} is being replaced by another process",
             hint="wait until its restore or recovery has ended, then try again",
         )
 
 
-def _lock(handle: int, kind: int, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
+def _lock(handle: int, deadline: float, *, shared: bool = False) -> bool:
+    while not try_lock(handle, shared=shared):
+        if monotonic() >= deadline:
+            return False
+        sleep(_POLL_SECONDS)
+    return True
 
 
 def in_use(database: Path) -> TransactionError:
@@ -184,43 +176,3 @@ def _holders(path: Path) -> list[int]:
         if len(parts) >= 6 and parts[1] == "FLOCK" and parts[5].rpartition(":")[2] == str(inode):
             found.add(int(parts[4]))
     return sorted(found)
-
-
-_MIGRATION_POLL_SECONDS = 0.05
-
-
-@contextmanager
-def locked(
-    path: Path,
-    *,
-    timeout_seconds: float,
-    refusal: Callable[[], AcodeError],
-    shared: bool = False,
-    check: Callable[[], None] = lambda: None,
-) -> Iterator[int]:
-    """Hold the lock of ``path`` for the length of the block, which is given the file's descriptor.
-
-    Raises ``refusal()`` where others have held it for ``timeout_seconds``; ``check`` is called while waiting, and may
-    raise to end the wait.
-    """
-    make_private_folder(path.parent)
-    how = os.O_RDONLY if path.is_dir() else os.O_CREAT | os.O_RDWR
-    handle = os.open(path, how | os.O_CLOEXEC, PRIVATE_FILE)
-    try:
-        deadline = monotonic() + timeout_seconds
-        while not _try(handle, shared):
-            check()
-            if monotonic() >= deadline:
-                raise refusal()
-            sleep(_MIGRATION_POLL_SECONDS)
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _try(handle: int, shared: bool) -> bool:
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

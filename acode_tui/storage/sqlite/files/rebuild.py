@@ -18,6 +18,7 @@ from acode_tui.storage.ports import Conflict
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
 from acode_tui.storage.sqlite.errors import translated
+from acode_tui.storage.sqlite.files.paths import remove_database
 from acode_tui.storage.sqlite.meta import Mark, read_mark, store_mark
 from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
@@ -25,7 +26,6 @@ from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
 
-_PARTS = ("", "-wal", "-shm", "-journal")
 _TIMEOUT_SECONDS = 600.0
 """Nobody waits for this file, so a page may take its time."""
 _WAL_BYTES = 64 * 1024 * 1024
@@ -90,16 +90,10 @@ async def open_building(path: Path, *, workspace_id: str, lock_folder: Path, wal
             begun = None
         if begun is not None:
             return begun
-        await asyncio.to_thread(remove, path)
+        await asyncio.to_thread(remove_database, path)
     made = await _open(path, workspace_id, lock_folder, wall)
     assert made is not None
     return made
-
-
-def remove(path: Path) -> None:
-    """Remove a closed database and whatever lies beside it."""
-    for part in _PARTS:
-        path.with_name(path.name + part).unlink(missing_ok=True)
 
 
 async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallClock) -> Building | None:

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from acode_tui.domain.errors import TransactionError
+from acode_tui.files import sync_path
+from acode_tui.storage.sqlite.files.paths import JOURNAL, SHM, WAL, beside
 
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
@@ -47,7 +49,6 @@ def no_foreign_connection(database: Path) -> Iterator[None]:
 
 
 _MARK = ".replacing"
-_WAL, _SHM, _JOURNAL = "-wal", "-shm", "-journal"
 
 
 def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | None:
@@ -56,16 +57,16 @@ def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | 
     ``keep_as`` is the suffix under which the old file and its WAL stay: ``corrupted-20260105_182345`` makes
     ``workspace.db.corrupted-20260105_182345``; without it they go. Answers where the old file is now, if it is.
     """
-    for leftover in (_beside(new, _WAL), _beside(new, _SHM), _beside(new, _JOURNAL)):
+    for leftover in (beside(new, WAL), beside(new, SHM), beside(new, JOURNAL)):
         if leftover.exists():
             raise ValueError(f"{new} was not closed: {leftover} is there")
-    _sync(new)
-    old = any(_beside(database, part).exists() for part in ("", _WAL, _JOURNAL))
+    sync_path(new)
+    old = any(beside(database, part).exists() for part in ("", WAL, JOURNAL))
     kept = _free_place(database, keep_as) if keep_as and old else None
     suffix = "" if kept is None else kept.name.removeprefix(database.name)
     with no_foreign_connection(database):
-        os.rename(new, _beside(database, _MARK + suffix))
-        _sync(database.parent)
+        os.rename(new, beside(database, _MARK + suffix))
+        sync_path(database.parent)
         finish(database)
     return kept
 
@@ -80,20 +81,20 @@ def finish(database: Path) -> None:
     for ready in _decided(database):
         keep_as = ready.name.removeprefix(database.name + _MARK)
         # The WAL first: the old database may do without it for a moment, the new one must never meet it.
-        for part in (_WAL, _JOURNAL):
-            _put_away(_beside(database, part), _beside(database, keep_as + part) if keep_as else None)
-        _put_away(_beside(database, _SHM), None)
+        for part in (WAL, JOURNAL):
+            _put_away(beside(database, part), beside(database, keep_as + part) if keep_as else None)
+        _put_away(beside(database, SHM), None)
         if keep_as:
-            _put_away(database, _beside(database, keep_as))
+            _put_away(database, beside(database, keep_as))
         os.rename(ready, database)
-        _sync(database.parent)
+        sync_path(database.parent)
 
 
 def _free_place(database: Path, suffix: str) -> Path:
     """Two files that are put away in one second get different names."""
-    place, number = _beside(database, f".{suffix}"), 2
-    while any(_beside(place, part).exists() for part in ("", _WAL, _JOURNAL)):
-        place = _beside(database, f".{suffix}_{number}")
+    place, number = beside(database, f".{suffix}"), 2
+    while any(beside(place, part).exists() for part in ("", WAL, JOURNAL)):
+        place = beside(database, f".{suffix}_{number}")
         number += 1
     return place
 
@@ -115,15 +116,3 @@ def _put_away(path: Path, to: Path | None) -> None:
             path.unlink()
         else:
             os.rename(path, to)
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

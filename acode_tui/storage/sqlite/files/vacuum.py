@@ -4,7 +4,6 @@ Readers go on; writers wait, so a file that takes longer than they wait is only 
 disk twice, once for the new copy and once for the WAL it goes through, and none of it is held in memory.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -14,12 +13,14 @@ import msgspec
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.domain.progress import ReportStep
+from acode_tui.files import require_space
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.errors import opening, require_content, require_rights
 from acode_tui.storage.sqlite.files.expected_schema import require_tables
 from acode_tui.storage.sqlite.files.inspect import look
 from acode_tui.storage.sqlite.files.locks import finish_replacement, holders, share_if_known
+from acode_tui.storage.sqlite.files.paths import size_with_wal
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
 
@@ -61,12 +62,6 @@ def measure(database: Path, *, seconds: float, go_on: GoOn, has_lived: bool = Fa
     return Room(total=size_with_wal(database), used=used)
 
 
-def size_with_wal(database: Path) -> int:
-    """Bytes on disk."""
-    files = (database, database.with_name(database.name + "-wal"))
-    return sum(each.stat().st_size for each in files if each.exists())
-
-
 def vacuum(
     database: Path, *, timeout_seconds: float, go_on: GoOn, on_step: ReportStep, has_lived: bool = False
 ) -> Room:
@@ -79,7 +74,7 @@ def vacuum(
     with closing(share_if_known(database, timeout_seconds=timeout_seconds)):
         before = measure(database, seconds=timeout_seconds, go_on=go_on, has_lived=has_lived)
         require_rights(database)
-        _require_room(database, before)
+        require_space(database.parent, before.used * 2, purpose=f"rewriting {database.name}")
         _require_patience(database, before, timeout_seconds)
         _sweep(database.parent)
         with (
@@ -128,15 +123,6 @@ def _use_disk(connection: sqlite3.Connection, folder: Path) -> None:
     connection.execute("PRAGMA temp_store = FILE")
     quoted = str(folder.absolute()).replace("'", "''")
     connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
-
-
-def _require_room(database: Path, before: Room) -> None:
-    needed, free = before.used * 2, shutil.disk_usage(database.parent).free
-    if free < needed * 1.05:
-        raise TransactionError(
-            f"there is not enough free space beside {database} to rewrite it",
-            hint=f"it needs {needed:,} bytes for a while and {free:,} are free; nothing was changed",
-        )
 
 
 def _require_patience(database: Path, before: Room, timeout_seconds: float) -> None:
