@@ -18,8 +18,8 @@ from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.postgres.migrate import migrate
 from acode_tui.storage.postgres.rows import PG_TYPES, column_values, stored_columns
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.sync.conflict import ConflictResolver
 from benchmarks.result import Measure, at_least
 from benchmarks.servers import measured_on_a_server
 from tests.fault_proxy import fault_proxy
@@ -78,7 +78,7 @@ async def new_database(server: Server, name: str) -> str:
 
 
 async def _applied(url: str, rows: Sequence[Entity], *, port: int | None = None) -> float:
-    target = SyncTarget(_target(url, port), conflict)
+    target = PostgresSyncTarget(_target(url, port), ConflictResolver())
     head = await target.register_workspace(WORKSPACE, user="bench", host="bench", version="0")
     batches = [list(batch) for batch in _batches(records(rows))]
     await target.probe()

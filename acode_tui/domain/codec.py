@@ -128,6 +128,11 @@ def content_digest(entity: Entity) -> bytes:
     return canonical_digest(entity, without=_NOT_CONTENT)
 
 
+def same_content(local: Entity, remote: Entity) -> bool:
+    """Whether two versions of a row say the same, whenever each was written."""
+    return content_digest(local) == content_digest(remote)
+
+
 def canonical_digest(entity: Entity, *, without: tuple[str, ...] = (), content_sha256: str | None = None) -> bytes:
     """SHA-256 of the canonical JSON of a row's columns.
 

@@ -10,7 +10,7 @@ import msgspec
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import SyncError
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.ports import Conflict
+from acode_tui.storage.conflict_ports import Conflict
 
 Outcome = Literal["applied", "duplicate", "converged", "conflict_local", "conflict_remote"]
 

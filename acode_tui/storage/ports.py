@@ -1,11 +1,12 @@
-"""What the rest of the program asks of storage. Protocols and their value types; no database in sight.
+"""What the rest of the program asks of storage: Protocols and their values, without a database.
 
-A backend is chosen once, in ``acode_tui.workspace``. Both tiers pass the same conformance suite for ``RunStateReader``.
+The ports of conflicts, of schemas and of the sync stand in modules of their own and are imported from here. A backend
+is chosen once, in ``acode_tui.workspace``. Both tiers pass the same conformance suite for ``RunStateReader``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -21,11 +22,79 @@ from acode_tui.domain.entities import (
     Step,
     ToolCall,
 )
-from acode_tui.domain.states import ArtifactType, EntityType, Operation, SessionState, StepState, TaskState
+from acode_tui.domain.states import ArtifactType, EntityType, SessionState, StepState, TaskState
+from acode_tui.storage.conflict_ports import Conflict, ConflictCounts, ConflictLog
 from acode_tui.storage.cursors import SortKey
+from acode_tui.storage.schema_ports import AppliedMigration, SchemaStatus, Tier, TierMigrations
+from acode_tui.storage.sync_ports import (
+    HEARTBEAT_SECONDS,
+    LEASE_SECONDS,
+    ClaimedRecord,
+    DeliveryOutbox,
+    ExpiredRecord,
+    Lease,
+    LeaseLostError,
+    LeaseStore,
+    LogEntry,
+    Outbox,
+    OutboxRecord,
+    OutboxStats,
+    OutboxStatus,
+    PullCursor,
+    PullCursorStore,
+    RecordKey,
+    SyncJournal,
+    SyncLog,
+    SyncSnapshot,
+    SyncTarget,
+    WorkerStatus,
+)
+
+__all__ = [
+    "HEARTBEAT_SECONDS",
+    "LEASE_SECONDS",
+    "AppliedMigration",
+    "Check",
+    "ClaimedRecord",
+    "Conflict",
+    "ConflictCounts",
+    "ConflictLog",
+    "DatabaseFacts",
+    "DeliveryOutbox",
+    "ExpiredRecord",
+    "Lease",
+    "LeaseLostError",
+    "LeaseStore",
+    "LogEntry",
+    "Outbox",
+    "OutboxRecord",
+    "OutboxStats",
+    "OutboxStatus",
+    "PullCursor",
+    "PullCursorStore",
+    "RecordKey",
+    "RowChecksumReader",
+    "RowChecksums",
+    "RunRows",
+    "RunStateReader",
+    "RunStateStore",
+    "SaveResult",
+    "SchemaStatus",
+    "SessionFilter",
+    "SessionPage",
+    "SyncJournal",
+    "SyncLog",
+    "SyncSnapshot",
+    "SyncTarget",
+    "TeamWorkspace",
+    "Tier",
+    "TierMigrations",
+    "TranscriptFile",
+    "TranscriptLog",
+    "WorkerStatus",
+]
 
 T = TypeVar("T")
-OutboxStatus = Literal["pending", "retrying", "failed", "processed", "all"]
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -74,40 +143,6 @@ class SaveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def written(self) -> int:
         return sum(self.inserted.values()) + sum(self.updated.values())
-
-
-class OutboxRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One write on its way to the team's database. ``outcome`` is set with ``processed_at``:
-    applied, duplicate, superseded, conflict_local, conflict_remote or discarded.
-    """
-
-    id: int
-    idempotency_key: str
-    session_id: str
-    entity_type: EntityType
-    entity_id: str
-    operation: Operation
-    payload: msgspec.Raw
-    created_at: datetime
-    updated_at: datetime
-    processed_at: datetime | None = None
-    outcome: str | None = None
-    attempts: int = 0
-    next_attempt_at: datetime | None = None
-    failed_at: datetime | None = None
-    last_error: str | None = None
-
-
-class OutboxStats(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The backlog at a glance. ``pending`` counts unprocessed records that are not dead letters;
-    ``retrying`` those of them that were refused at least once; ``failed`` the dead letters.
-    """
-
-    pending: int = 0
-    oldest_pending_at: datetime | None = None
-    retrying: int = 0
-    failed: int = 0
-    next_attempt_at: datetime | None = None
 
 
 class RunStateReader(Protocol):
@@ -210,106 +245,6 @@ class RunStateStore(RunStateReader, Protocol):
         differs take the graph's ``updated_at`` if it is later than the stored one, else the clock's next stamp.
         """
         ...
-
-
-class Outbox(Protocol):
-    """The queue of writes that the team's database has not yet confirmed."""
-
-    async def enqueue(self, kind: EntityType, entity_id: str) -> OutboxRecord:
-        """Queue an entity's present row again; its own writes are queued by the store."""
-        ...
-
-    async def get_pending(self, limit: int) -> tuple[OutboxRecord, ...]:
-        """Records due now, in ``created_at, id`` order, none behind an unfinished one of its lane that is not due."""
-        ...
-
-    async def mark_processed(self, record_id: int, outcome: str = "applied") -> None: ...
-
-    async def mark_failed(self, record_id: int, error: str) -> None:
-        """Count a refusal: one attempt more, the next one backed off, or a dead letter at the last."""
-        ...
-
-    async def pending_count(self) -> int: ...
-
-    async def stats(self) -> OutboxStats: ...
-
-    async def get(self, record_id: int) -> OutboxRecord: ...
-
-    async def last_refused(self) -> OutboxRecord | None:
-        """The unfinished record that the server refused last, with its error; None where there is none."""
-        ...
-
-    async def list(
-        self, *, status: OutboxStatus = "pending", limit: int = 100, after: OutboxRecord | None = None
-    ) -> tuple[OutboxRecord, ...]:
-        """By what is to become of them; ``after`` is the record that the page before ended with, as it was read."""
-        ...
-
-    async def retry(self, record_ids: Sequence[int] | None = None) -> tuple[int, ...]:
-        """Make dead letters and backing-off records (all, or these) due now with attempts 0; answers their ids."""
-        ...
-
-    async def discard(self, record_ids: Sequence[int]) -> int:
-        """End dead letters unsent, outcome ``discarded``; answers how many."""
-        ...
-
-
-class Conflict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Two versions of one row that met. Payloads are entity JSON; ``winner`` is ``local`` or ``remote``,
-    as seen from the machine that found it. Both versions stay retrievable (AC-052)."""
-
-    id: str
-    session_id: str
-    entity_type: EntityType
-    entity_id: str
-    local_payload: msgspec.Raw
-    remote_payload: msgspec.Raw
-    local_updated_at: datetime
-    remote_updated_at: datetime
-    winner: Literal["local", "remote"]
-    detected_at: datetime
-    reviewed_at: datetime | None = None
-
-
-class ConflictCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    total: int = 0
-    unreviewed: int = 0
-
-
-class ConflictLog(Protocol):
-    """The audit of settled conflicts. Nothing is ever dropped from it."""
-
-    async def counts(self) -> ConflictCounts: ...
-
-    async def list(
-        self, *, unreviewed_only: bool = False, limit: int = 100, after: Conflict | None = None
-    ) -> tuple[Conflict, ...]:
-        """Newest first; ``after`` is the conflict that the page before ended with."""
-        ...
-
-    async def get(self, conflict_id: str) -> Conflict:
-        """By id or unique prefix."""
-        ...
-
-    async def mark_reviewed(self, conflict_id: str) -> Conflict: ...
-
-    async def take_other(self, conflict_id: str) -> Conflict:
-        """Make the losing version win: a new local write of it, later than both, marked reviewed."""
-        ...
-
-
-class SchemaStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A tier's schema: the version it is at, the one this program wants, and what lies between.
-
-    ``description`` and ``applied_at`` tell of the migration that came last.
-    """
-
-    tier: Literal["sqlite", "postgres"]
-    version: str | None
-    target: str
-    pending: tuple[str, ...] = ()
-    description: str = ""
-    applied_at: datetime | None = None
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -2,24 +2,30 @@
 
 The later ``updated_at`` wins; between equal stamps the larger digest of the content. That is a total order over
 contents, so it does not matter in which order machines meet, nor how many there are. Digests are taken of values in
-a form that survives both databases (``domain.canonical``).
+a form that survives both databases (``domain.codec``).
 """
 
 from typing import Literal
 
-from acode_tui.domain.codec import content_digest as content_digest
+from acode_tui.domain import codec
 from acode_tui.domain.entities import Entity
 
 Winner = Literal["local", "remote"]
 
 
-def same_content(local: Entity, remote: Entity) -> bool:
-    """Whether two versions say the same, whenever each was written: convergence, not a conflict."""
-    return content_digest(local) == content_digest(remote)
+class ConflictResolver:
+    """The ``ConflictRules`` that every delivery follows. Holds nothing, so any two resolvers agree."""
 
+    def content_digest(self, entity: Entity) -> bytes:
+        """SHA-256 of what a row says, but for its stamp, its version and its workspace."""
+        return codec.content_digest(entity)
 
-def resolve(local: Entity, remote: Entity) -> Winner:
-    """Which version stays. Versions that stand equal in every respect stay as they are remotely."""
-    if local.updated_at != remote.updated_at:
-        return "local" if local.updated_at > remote.updated_at else "remote"
-    return "local" if content_digest(local) > content_digest(remote) else "remote"
+    def same_content(self, local: Entity, remote: Entity) -> bool:
+        """Whether two versions say the same, whenever each was written: convergence, not a conflict."""
+        return codec.same_content(local, remote)
+
+    def resolve(self, local: Entity, remote: Entity) -> Winner:
+        """Which version stays. Of two versions that are equal in every respect the remote one stays."""
+        if local.updated_at != remote.updated_at:
+            return "local" if local.updated_at > remote.updated_at else "remote"
+        return "local" if self.content_digest(local) > self.content_digest(remote) else "remote"

@@ -7,7 +7,7 @@ second delivery with ``duplicate``. So a crash, a cut or a lost lease between an
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,14 +15,8 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import ApplyReply, PostgresFault
-from acode_tui.storage.sqlite.meta import Mark
-from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
-from acode_tui.storage.sqlite.sync.journal import SyncJournal
+from acode_tui.storage.ports import ClaimedRecord, DeliveryOutbox, PullCursor, SyncTarget
 from acode_tui.sync.classify import Verdict, classify, is_record
-
-if TYPE_CHECKING:
-    from acode_tui.storage.postgres.sync_target import SyncTarget
-
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Payload and content in one batch, in bytes; a single larger record still goes alone."""
@@ -82,10 +76,11 @@ class Drain:
 
     def __init__(
         self,
-        journal: SyncJournal,
-        target: "SyncTarget",
-        mark: Mark,
+        outbox: DeliveryOutbox,
+        target: SyncTarget,
+        cursor: PullCursor,
         *,
+        workspace_id: str,
         token: str,
         batch_size: int,
         tally: Tally,
@@ -96,9 +91,10 @@ class Drain:
         timed: Callable[[float], object] | None = None,
     ) -> None:
         """``timed`` is told how many seconds the target took for each batch that it applied."""
-        self._journal = journal
+        self._outbox = outbox
         self._target = target
-        self._mark = mark
+        self._cursor = cursor
+        self._workspace_id = workspace_id
         self._token = token
         self._batch_size = batch_size
         self._tally = tally
@@ -165,7 +161,7 @@ class Drain:
             await self._acknowledge(batch, reply)
 
     async def _claim(self, *, beside: Batch = ()) -> Batch:
-        return await self._journal.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES, beside=beside)
+        return await self._outbox.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES, beside=beside)
 
     async def _deliver(self, batch: Batch) -> bool:
         """Send a batch, or as much of it as the target takes. Answers whether all of it went."""
@@ -203,14 +199,14 @@ class Drain:
     async def _send(self, rows: list[Any]) -> ApplyReply:
         started = perf_counter()
         reply = await self._target.apply(
-            self._journal.workspace_id, rows, incarnation=self._mark.incarnation, mark=self._mark.change_seq
+            self._workspace_id, rows, incarnation=self._cursor.incarnation, cursor=self._cursor.change_seq
         )
         if self._timed is not None:
             self._timed(perf_counter() - started)
         return reply
 
     async def _acknowledge(self, batch: Batch, reply: ApplyReply) -> None:
-        self._tally.conflicts += await self._journal.acknowledge(self._token, batch, reply)
+        self._tally.conflicts += await self._outbox.acknowledge(self._token, batch, reply)
         for record, result in zip(batch, reply.results, strict=True):
             self._tally.superseded += len(record.superseded)
             if result.outcome == "duplicate":
@@ -234,7 +230,7 @@ class Drain:
 
     async def _refuse(self, record: ClaimedRecord, refusal: PostgresFault, *, dead: bool) -> None:
         self._tally.failed += 1
-        is_dead = await self._journal.refuse(self._token, record, refusal.fault.sentence, dead=dead)
+        is_dead = await self._outbox.mark_failed(record.oldest_id, refusal.fault.sentence, dead=dead, token=self._token)
         log.warning(
             "sync.refused",
             code="ACODE-DB-005",

@@ -11,8 +11,7 @@ from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import AcodeError, SyncError
 from acode_tui.domain.ids import new_id
 from acode_tui.logs import get_logger
-from acode_tui.storage.sqlite.sync.journal import Shown, SyncJournal
-from acode_tui.storage.sqlite.sync.lease import HEARTBEAT_SECONDS, Lease, LeaseLostError
+from acode_tui.storage.ports import HEARTBEAT_SECONDS, Lease, LeaseLostError, LeaseStore, SyncJournal, WorkerStatus
 from acode_tui.sync.ports import SyncReport
 
 log = get_logger("acode_tui.sync")
@@ -21,7 +20,7 @@ log = get_logger("acode_tui.sync")
 class Tenure:
     """Starts out without the lease; ``hold`` before every piece of work."""
 
-    def __init__(self, journal: SyncJournal, *, mode: str, wall: WallClock) -> None:
+    def __init__(self, journal: LeaseStore, *, mode: str, wall: WallClock) -> None:
         """``mode`` is what other processes see of the holder: dashboard, headless, api."""
         self._journal = journal
         self._mode = mode
@@ -39,29 +38,29 @@ class Tenure:
         """Whether it is this worker's, as far as it knows; every acknowledgement asks the file again."""
         return self._beaten_at is not None and not self.is_lost
 
-    async def hold(self, shown: Shown) -> bool:
+    async def hold(self, shown: WorkerStatus) -> bool:
         """Take or keep the lease; False while somebody else has it. Writes no more often than a heartbeat does."""
         now = self._wall()
         beat_soon = timedelta(seconds=HEARTBEAT_SECONDS)
         if self.is_held and self._beaten_at is not None and timedelta() <= now - self._beaten_at < beat_soon:
             return True
-        self.rival = await self._journal.acquire(self.token, mode=self._mode, shown=shown)
+        self.rival = await self._journal.acquire_lease(self.token, mode=self._mode, status=shown)
         self.is_lost = False
         self._beaten_at = now if self.rival is None else None
         self._told = _news(shown)
         return self.rival is None
 
-    async def show(self, shown: Shown) -> None:
+    async def show(self, shown: WorkerStatus) -> None:
         """A heartbeat at once if the state, or when it is tried again, is another than others were told."""
         if _news(shown) != self._told:
             await self.beat(shown)
 
-    async def beat(self, shown: Shown) -> None:
+    async def beat(self, shown: WorkerStatus) -> None:
         """A heartbeat, if the lease is held. That it is lost is noted, not raised; so is a file that is busy."""
         if not self.is_held:
             return
         try:
-            await self._journal.beat(self.token, shown)
+            await self._journal.renew_lease(self.token, shown)
             self._beaten_at = self._wall()
             self._told = _news(shown)
         except LeaseLostError:
@@ -75,18 +74,18 @@ class Tenure:
         self.is_lost = False
         self._beaten_at = None
 
-    async def release(self, shown: Shown) -> None:
+    async def release(self, shown: WorkerStatus) -> None:
         """Give it up, so that a standby need not wait for it to expire."""
         if self._beaten_at is None:
             return
         try:
-            await self._journal.release(self.token, shown)
+            await self._journal.release_lease(self.token, shown)
         except AcodeError as error:
             log.warning("sync.release", code=error.code, reason=error.message)
         self.forget()
 
 
-def _news(shown: Shown) -> tuple[str, str, datetime | None]:
+def _news(shown: WorkerStatus) -> tuple[str, str, datetime | None]:
     return shown.state, shown.reason, shown.next_attempt_at
 
 
@@ -107,9 +106,9 @@ async def drained_by_other(
     Answers what it did; None once the lease is free to be taken. Raises SyncError where it makes no progress.
     """
     started = moved_at = wall()
-    first = least = (await journal.standing()).outbox.pending
+    first = least = (await journal.snapshot()).outbox.pending
     while True:
-        standing = await journal.standing()
+        standing = await journal.snapshot()
         pending = standing.outbox.pending
         if not pending or should_stop():
             return SyncReport(
@@ -117,7 +116,7 @@ async def drained_by_other(
                 remaining=pending + standing.outbox.failed,
                 duration_seconds=(wall() - started).total_seconds(),
             )
-        if not await journal.is_live(standing.lease):
+        if not journal.is_live(standing.lease):
             return None
         if pending < least:
             least, moved_at = pending, wall()

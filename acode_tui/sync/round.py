@@ -6,13 +6,12 @@ However it ends, it is accounted for: in the circuit, the sync log and the numbe
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.progress import ReportProgress
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import PostgresFault
-from acode_tui.storage.sqlite.sync.journal import LogEntry, SyncJournal
+from acode_tui.storage.ports import DeliveryOutbox, LogEntry, SyncJournal, SyncTarget
 from acode_tui.sync.drain import Drain, Tally
 from acode_tui.sync.lease_holder import Tenure
 from acode_tui.sync.ports import SyncReport, SyncState
@@ -21,31 +20,27 @@ from acode_tui.sync.state import Situation
 from acode_tui.sync.target import Link
 from acode_tui.sync.wake import Waking
 
-if TYPE_CHECKING:
-    from acode_tui.storage.postgres.sync_target import SyncTarget
-
-
 PAGE = 500
 EVERY = timedelta(hours=1)
 
 
-async def retain(journal: SyncJournal, target: "SyncTarget", *, before: datetime) -> int:
+async def retain(outbox: DeliveryOutbox, target: SyncTarget, *, before: datetime) -> int:
     """Forget delivered records from before a moment, if the ledger holds their key or a newer one replaced them."""
     gone, after = 0, 0
-    while page := await journal.expired(before=before, after_id=after, limit=PAGE):
+    while page := await outbox.expired(before=before, after_id=after, limit=PAGE):
         after = page[-1].id
         asked = [(each.session_id, each.idempotency_key) for each in page if each.needs_ledger]
         held = await target.ledger_has(asked) if asked else set()
         ids = [each.id for each in page if not each.needs_ledger or each.idempotency_key in held]
-        gone += await journal.delete_records(ids)
+        gone += await outbox.delete_records(ids)
     return gone
 
 
-async def fold(journal: SyncJournal) -> int:
+async def fold(outbox: DeliveryOutbox) -> int:
     """Fold the pending records of a workspace that has nowhere to send to: one a row stays."""
     gone, after = 0, 0
     while True:
-        count, last = await journal.compact(after_id=after, limit=PAGE)
+        count, last = await outbox.compact(after_id=after, limit=PAGE)
         gone += count
         if last is None:
             return gone
@@ -64,6 +59,7 @@ class Exchange:
 
     def __init__(
         self,
+        outbox: DeliveryOutbox,
         journal: SyncJournal,
         link: Link,
         tenure: Tenure,
@@ -74,6 +70,7 @@ class Exchange:
         largest_batch: int | None = None,
     ) -> None:
         """``largest_batch`` bounds what the settings allow: encoding a batch holds up whoever shares the event loop."""
+        self._outbox = outbox
         self._journal = journal
         self._largest_batch = largest_batch
         self._link = link
@@ -113,7 +110,7 @@ class Exchange:
                 situation.rate = tally.done / elapsed if elapsed > 0 else 0.0
             if is_news or not tally.is_empty:
                 await self._note(tally, event, message or _caught_up(tally), at, elapsed)
-        remaining = (await self._journal.standing()).outbox
+        remaining = await self._outbox.stats()
         return SyncReport(
             synced=tally.synced,
             duplicates=tally.duplicates,
@@ -128,15 +125,16 @@ class Exchange:
         """Push everything that is due, then pull everything that is news. Raises PostgresFault, LeaseLostError."""
         if not self._link.is_open:
             self._situation.activity = SyncState.CONNECTING
-        target, mark = await self._link.connected(self._tenure.token)
+        target, cursor = await self._link.connected(self._tenure.token)
         self._situation.activity = SyncState.SYNCING
         self._waking.is_quiet()  # what was written before does not count
-        pending = (await self._journal.standing()).outbox.pending
+        pending = await self._outbox.pending_count()
         should_stop = self._situation.should_stop
         drain = Drain(
-            self._journal,
+            self._outbox,
             target,
-            mark,
+            cursor,
+            workspace_id=self._journal.workspace_id,
             token=self._tenure.token,
             batch_size=batch_size or self._batch_size(),
             tally=tally,
@@ -149,9 +147,14 @@ class Exchange:
         await drain.run()
         if should_stop():
             return
-        standing = await self._journal.mark() or mark
-        token = self._tenure.token
-        _, tally.pulled = await pull(self._journal, target, standing, token=token, should_stop=should_stop)
+        tally.pulled = await pull(
+            self._journal,
+            target,
+            await self._journal.pull_cursor() or cursor,
+            workspace_id=self._journal.workspace_id,
+            token=self._tenure.token,
+            should_stop=should_stop,
+        )
         await self.keep_house(target)
 
     async def run_history(self, tally: Tally, *, progress: ReportProgress | None = None) -> None:
@@ -163,14 +166,14 @@ class Exchange:
     async def run_full(self, tally: Tally, *, progress: ReportProgress | None = None) -> None:
         """Queue every row, then exchange: the way back from ``remote_behind``."""
         should_stop = self._situation.should_stop
-        life = await self._link.new_life()
-        await self._queue(everything=True, new_life=life is not None)
-        if life is not None and not should_stop():
-            await self._journal.set_mark(self._tenure.token, life)
+        restart = await self._link.new_incarnation()
+        await self._queue(everything=True, new_incarnation=restart is not None)
+        if restart is not None and not should_stop():
+            await self._journal.set_pull_cursor(self._tenure.token, restart)
         if not should_stop():
             await self.run(tally, progress=progress)
 
-    async def keep_house(self, target: "SyncTarget | None") -> None:
+    async def keep_house(self, target: SyncTarget | None) -> None:
         """Hourly: forget what is delivered and old, or fold what has nowhere to go."""
         now = self._wall()
         if self._upkept_at is not None and now - self._upkept_at < EVERY:
@@ -181,15 +184,15 @@ class Exchange:
         self._upkept_at = now
         if target is not None:
             days = self._situation.settings.persistence.sync.retention_days
-            await retain(self._journal, target, before=now - timedelta(days=days))
+            await retain(self._outbox, target, before=now - timedelta(days=days))
         else:
-            await fold(self._journal)
+            await fold(self._outbox)
 
-    async def _queue(self, *, everything: bool, new_life: bool = False) -> None:
+    async def _queue(self, *, everything: bool, new_incarnation: bool = False) -> None:
         after: str | None = ""
         while after is not None and not self._situation.should_stop():
-            _, after = await self._journal.queue_unsent(
-                after=after, limit=HISTORY_PAGE, everything=everything, new_life=new_life
+            _, after = await self._outbox.queue_unsent(
+                after=after, limit=HISTORY_PAGE, everything=everything, new_incarnation=new_incarnation
             )
 
     async def _note(self, tally: Tally, event: str, message: str, at: datetime, elapsed: float) -> None:
@@ -208,7 +211,7 @@ class Exchange:
         )
         numbers = ("synced", "duplicates", "superseded", "conflicts", "failed", "pulled", "duration_ms")
         log.info(f"sync.{event}", **{name: getattr(entry, name) for name in numbers})
-        await self._journal.note(entry, synced_at=self._situation.synced_at)
+        await self._journal.append_log(entry, synced_at=self._situation.synced_at)
 
 
 def _caught_up(tally: Tally) -> str:

@@ -15,12 +15,11 @@ from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import Fault
-from acode_tui.storage.sqlite.sync.journal import Shown, Standing
-from acode_tui.storage.sqlite.sync.lease import Lease
+from acode_tui.storage.ports import Lease, SyncSnapshot, WorkerStatus
 from acode_tui.sync.classify import Random, Verdict, classify, heals_itself, probe_delay, state_of
 from acode_tui.sync.lease_holder import Tenure
 from acode_tui.sync.ports import SyncState, SyncStatus
-from acode_tui.sync.target import Link, Off, target_version
+from acode_tui.sync.target import Link, Off
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,17 +77,22 @@ def describe(condition: Condition, live: Lease | None) -> Told:
 
 
 def status_of(
-    standing: Standing, live: Lease | None, condition: Condition, own: Shown, *, address: PostgresTarget | None
+    standing: SyncSnapshot,
+    live: Lease | None,
+    condition: Condition,
+    own: WorkerStatus,
+    *,
+    address: PostgresTarget | None,
 ) -> SyncStatus:
     """The whole status. Where another process drains, its last heartbeat says why it is not idle, how fast it is."""
     told = describe(condition, live)
     shown = own
-    if live is not None and live.token != condition.token and standing.shown is not None:
+    if live is not None and live.token != condition.token and standing.worker is not None:
         # What this process found out itself, by a probe for instance, is fresher than a heartbeat.
-        shown = standing.shown if own.latency_ms is None else msgspec.structs.replace(own, rate=standing.shown.rate)
-        if told.state == standing.shown.state and standing.shown.reason:
-            told = Told(told.state, standing.shown.reason, standing.shown.hint)
-    told_of = None if standing.shown is None else standing.shown.last_sync_at
+        shown = standing.worker if own.latency_ms is None else msgspec.structs.replace(own, rate=standing.worker.rate)
+        if told.state == standing.worker.state and standing.worker.reason:
+            told = Told(told.state, standing.worker.reason, standing.worker.hint)
+    told_of = None if standing.worker is None else standing.worker.last_sync_at
     synced = [own.last_sync_at, standing.last_sync_at, told_of]
     outbox = standing.outbox
     return SyncStatus(
@@ -225,11 +229,11 @@ class Situation:
             trouble=self.trouble,
         )
 
-    def shown(self) -> Shown:
+    def shown(self) -> WorkerStatus:
         """What goes with a heartbeat."""
         facts = self._link.facts
         told = describe(self.condition(), None)
-        return Shown(
+        return WorkerStatus(
             state=told.state.value,
             reason=told.reason,
             hint=told.hint,
@@ -237,7 +241,7 @@ class Situation:
             last_sync_at=self.synced_at,
             next_attempt_at=self.circuit.probe_at,
             schema_version=None if facts is None else facts.schema_version,
-            target_schema_version=target_version(),
+            target_schema_version=self._link.target_schema_version,
             latency_ms=None if facts is None else facts.latency * 1000,
             clock_offset_ms=None if facts is None else facts.clock_offset * 1000,
         )

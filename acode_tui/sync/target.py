@@ -2,28 +2,24 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from acode_tui.config import Misconfigured, PostgresTarget, Settings
+from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import MigrationError
 from acode_tui.logs import add_secrets, get_logger
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault, TargetFacts
-from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.sqlite.meta import Mark
-from acode_tui.storage.sqlite.sync.journal import SyncJournal
-from acode_tui.sync import conflict as rules
+from acode_tui.storage.ports import PullCursor, SyncJournal, SyncTarget, TierMigrations
 from acode_tui.sync.ports import SyncState
 from acode_tui.sync.pull import behind_fault, is_behind
 from acode_tui.version import VERSION
-
-if TYPE_CHECKING:
-    from acode_tui.storage.postgres.sync_target import SyncTarget
 
 FACTS_SECONDS = 60.0
 CLOCK_WARNING_SECONDS = 2.0
 
 Resolve = Callable[[Settings], PostgresTarget | Misconfigured]
+MakeTarget = Callable[[PostgresTarget, PostgresSettings], SyncTarget]
+"""Makes the target of an address, not yet connected. A process that never syncs never calls it: it loads the driver."""
 
 log = get_logger("acode_tui.sync")
 
@@ -47,14 +43,25 @@ class Link:
     """At most one connection, opened when it is needed and looked over once a minute."""
 
     def __init__(
-        self, journal: SyncJournal, settings: Settings, *, user: str, resolve: Resolve, wall: WallClock
+        self,
+        journal: SyncJournal,
+        settings: Settings,
+        *,
+        user: str,
+        make_target: MakeTarget,
+        target_schema_version: str,
+        resolve: Resolve,
+        wall: WallClock,
     ) -> None:
+        """``target_schema_version`` is the schema that this program needs in PostgreSQL."""
         self._journal = journal
         self._user = user
+        self._make_target = make_target
         self._resolve = resolve
         self._wall = wall
         self._target: SyncTarget | None = None
         self._looked_at: datetime | None = None
+        self.target_schema_version = target_schema_version
         self.settings = settings
         self.facts: TargetFacts | None = None
         """What the last look saw; kept when the connection is gone."""
@@ -81,39 +88,39 @@ class Link:
             return Off(SyncState.MISCONFIGURED, found.reason, found.hint)
         return None
 
-    async def connected(self, token: str) -> tuple["SyncTarget", Mark]:
+    async def connected(self, token: str) -> tuple[SyncTarget, PullCursor]:
         """A target that is ready for batches, and where this replica stands with it. Raises PostgresFault.
 
         A server that went back in time, or is another one, is REMOTE_BEHIND and left alone.
         """
         target, looked = await self._ready()
-        mark = await self._journal.mark()
-        if looked or mark is None:
+        cursor = await self._journal.pull_cursor()
+        if looked or cursor is None:
             head = await self._register(target)
-            if mark is None:
+            if cursor is None:
                 # From zero: whatever other replicas have sent so far is news here.
-                mark = Mark(change_seq=0, incarnation=head.incarnation)
-                await self._journal.set_mark(token, mark)
-            elif is_behind(head, mark):
+                cursor = PullCursor(change_seq=0, incarnation=head.incarnation)
+                await self._journal.set_pull_cursor(token, cursor)
+            elif is_behind(head, cursor):
                 raise behind_fault()
-        return target, mark
+        return target, cursor
 
-    async def new_life(self) -> Mark | None:
+    async def new_incarnation(self) -> PullCursor | None:
         """Where to begin with a server that went back in time; None if it is what it was. Raises PostgresFault.
 
-        The mark is for the caller to store once everything is queued again: until then this stays REMOTE_BEHIND, so
+        The cursor is for the caller to store once everything is queued again: until then this stays REMOTE_BEHIND, so
         that a re-send that is broken off is not taken for one that was done.
         """
         target, _ = await self._ready()
-        mark = await self._journal.mark()
+        cursor = await self._journal.pull_cursor()
         head = await self._register(target)
-        if mark is None or not is_behind(head, mark):
+        if cursor is None or not is_behind(head, cursor):
             return None
-        if head.incarnation == mark.incarnation:
+        if head.incarnation == cursor.incarnation:
             head = await target.renew_incarnation(self._journal.workspace_id)
-        return Mark(change_seq=0, incarnation=head.incarnation)
+        return PullCursor(change_seq=0, incarnation=head.incarnation)
 
-    async def _ready(self) -> tuple["SyncTarget", bool]:
+    async def _ready(self) -> tuple[SyncTarget, bool]:
         """A connected target that fits, and whether it was looked over just now."""
         target = self._open()
         if not target.is_connected:
@@ -121,7 +128,7 @@ class Link:
             await target.connect()
         return target, await self._look(target)
 
-    async def _register(self, target: "SyncTarget") -> Head:
+    async def _register(self, target: SyncTarget) -> Head:
         return await target.register_workspace(
             self._journal.workspace_id, user=self._user, host=self._journal.host, version=VERSION
         )
@@ -159,27 +166,16 @@ class Link:
         if self._target is not None:
             self._target.terminate()
 
-    def _open(self) -> "SyncTarget":
+    def _open(self) -> SyncTarget:
         address = self.address()
         assert address is not None
-        if self._target is not None and self._target.target == address:
+        if self._target is not None and self._target.address == address:
             return self._target
-        # Here, not above: a process that never syncs need not load the driver.
-        from acode_tui.storage.postgres.sync_target import SyncTarget
-
-        postgres = self.settings.persistence.postgres
         add_secrets(address.secrets)
-        self._target = SyncTarget(
-            address,
-            rules,
-            schema=postgres.schema,
-            connect_timeout=postgres.connect_timeout_seconds,
-            command_timeout=postgres.command_timeout_seconds,
-            wall=self._wall,
-        )
+        self._target = self._make_target(address, self.settings.persistence.postgres)
         return self._target
 
-    async def _look(self, target: "SyncTarget") -> bool:
+    async def _look(self, target: SyncTarget) -> bool:
         """Once a minute and connection: its schema, its clock, how far away it is. Answers whether it looked."""
         now = self._wall()
         if self._looked_at is not None and (now - self._looked_at).total_seconds() < FACTS_SECONDS:
@@ -187,7 +183,7 @@ class Link:
         # Kept even if what it says is a fault: people want to see the version that does not fit.
         self.facts = facts = await target.probe()
         postgres = self.settings.persistence.postgres
-        if facts.schema_version != target_version() and postgres.auto_migrate and not facts.read_only:
+        if facts.schema_version != self.target_schema_version and postgres.auto_migrate and not facts.read_only:
             try:
                 await target.migrate(distribute=postgres.distribute)
             except MigrationError as error:
@@ -199,7 +195,7 @@ class Link:
                 Fault(
                     kind=FaultKind.SERVER,
                     sqlstate="25006",
-                    sentence=f"{target.target.display} is read-only, a standby perhaps",
+                    sentence=f"{target.address.display} is read-only, a standby perhaps",
                     hint="point the address at the primary",
                 )
             )
@@ -207,8 +203,3 @@ class Link:
             log.warning("sync.clock_offset", offset_ms=round(facts.clock_offset * 1000))
         self._looked_at = now
         return True
-
-
-def target_version() -> str:
-    """The schema that this program needs in PostgreSQL."""
-    return packaged("postgres")[-1].version

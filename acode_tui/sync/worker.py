@@ -15,16 +15,20 @@ from acode_tui.domain.errors import AcodeError, SyncError
 from acode_tui.domain.progress import ReportProgress
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import PostgresFault
-from acode_tui.storage.migrations.runner import TierMigrations
-from acode_tui.storage.sqlite.sync import lease as leases
-from acode_tui.storage.sqlite.sync.journal import LogEntry, SyncJournal
-from acode_tui.storage.sqlite.sync.lease import LeaseLostError
+from acode_tui.storage.ports import (
+    HEARTBEAT_SECONDS,
+    DeliveryOutbox,
+    LeaseLostError,
+    LogEntry,
+    SyncJournal,
+    TierMigrations,
+)
 from acode_tui.sync.classify import Random
 from acode_tui.sync.lease_holder import Tenure, drained_by_other
 from acode_tui.sync.ports import SyncReport, SyncStatus
 from acode_tui.sync.round import Exchange, Work
 from acode_tui.sync.state import Situation, status_of
-from acode_tui.sync.target import Link, Resolve
+from acode_tui.sync.target import Link, MakeTarget, Resolve
 from acode_tui.sync.wake import Sleep, Waking
 
 STANDBY_SECONDS = 5.0
@@ -41,9 +45,12 @@ class SyncWorker:
 
     def __init__(
         self,
+        outbox: DeliveryOutbox,
         journal: SyncJournal,
         settings: Settings,
         *,
+        make_target: MakeTarget,
+        target_schema_version: str,
         user: str,
         mode: str = "dashboard",
         data_version: Callable[[], Awaitable[int]] | None = None,
@@ -57,17 +64,27 @@ class SyncWorker:
         ``largest_batch`` bounds ``persistence.sync.max_batch_size`` where somebody watches the event loop paint.
         """
         resolve = resolve or (lambda settings: resolve_postgres(settings.persistence.postgres))
+        self._outbox = outbox
         self._journal = journal
         self._wall = wall
         self._sleep = sleep
         self._loop: asyncio.Task[None] | None = None
         self._tenure = Tenure(journal, mode=mode, wall=wall)
-        self._link = Link(journal, settings, user=user, resolve=resolve, wall=wall)
+        self._link = Link(
+            journal,
+            settings,
+            user=user,
+            make_target=make_target,
+            target_schema_version=target_schema_version,
+            resolve=resolve,
+            wall=wall,
+        )
         self._situation = Situation(
             settings, self._link, self._tenure, is_running=lambda: self.is_running, wall=wall, random=random
         )
         self._waking = Waking(wall, sleep, data_version)
         self._exchange = Exchange(
+            outbox,
             journal,
             self._link,
             self._tenure,
@@ -174,8 +191,8 @@ class SyncWorker:
 
     async def status(self) -> SyncStatus:
         """The worker at a glance; of another process's worker, what it showed with its last heartbeat."""
-        standing = await self._journal.standing()
-        live = standing.lease if await self._journal.is_live(standing.lease) else None
+        standing = await self._journal.snapshot()
+        live = standing.lease if self._journal.is_live(standing.lease) else None
         return status_of(
             standing, live, self._situation.condition(), self._situation.shown(), address=self._link.address()
         )
@@ -219,7 +236,7 @@ class SyncWorker:
 
     async def log_tail(self, limit: int) -> tuple[LogEntry, ...]:
         """The newest rows of the sync log, newest first."""
-        return await self._journal.tail(limit)
+        return await self._journal.log_tail(limit)
 
     # The loop
 
@@ -273,7 +290,7 @@ class SyncWorker:
             return False
         if self._tenure.rival is not None:
             return await self._journal.live_lease() is None
-        return await self._journal.has_due()
+        return bool(await self._outbox.get_pending(1))
 
     async def _patience(self) -> float:
         """Seconds to sleep at most."""
@@ -284,7 +301,7 @@ class SyncWorker:
         if self._situation.circuit.probe_at is not None:
             return max(0.05, min(seconds, (self._situation.circuit.probe_at - now).total_seconds()))
         if self._situation.circuit.fault is None and self._situation.resting_place() is None:
-            due = (await self._journal.standing()).outbox.next_attempt_at
+            due = (await self._outbox.stats()).next_attempt_at
             if due is not None:
                 return max(0.05, min(seconds, (due - now).total_seconds()))
         return seconds
@@ -292,7 +309,7 @@ class SyncWorker:
     async def _beat(self) -> None:
         """A heartbeat of its own, so that a long batch does not cost the lease."""
         while True:
-            await self._sleep(leases.HEARTBEAT_SECONDS)
+            await self._sleep(HEARTBEAT_SECONDS)
             await self._tenure.beat(self._situation.shown())
 
     # What a person asks for

@@ -8,7 +8,7 @@ from textual.notifications import SeverityLevel
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact
-from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.ports import TierMigrations
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.jobs import JobRun, Jobs
 from acode_tui.tui.style.times import size

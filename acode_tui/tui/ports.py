@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import ReportProgress
-from acode_tui.storage.migrations.runner import TierMigrations
-from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStateStore, SchemaStatus, TranscriptLog
+from acode_tui.storage.ports import (
+    ConflictLog,
+    Outbox,
+    RunStateReader,
+    RunStateStore,
+    SchemaStatus,
+    TierMigrations,
+    TranscriptLog,
+)
 from acode_tui.sync.ports import SyncService
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, replacing, tighten, tighten_folder
-from acode_tui.storage.migrations.runner import TierMigrations, packaged
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import (
     has_content,
@@ -37,9 +38,8 @@ from acode_tui.storage.sqlite.files.locks import share, was_opened
 from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
-from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.wake import Sleep
-from acode_tui.workspace.workspace import Workspace
+from acode_tui.workspace.workspace import Workspace, make_sync_target
 
 _FOLDERS = ("backups", "exports", "locks", "logs")
 _IGNORED = "# Written by acode-tui: what it records is not part of the repository.\n/*\n!/.gitignore\n!/config.toml\n"
@@ -228,9 +228,7 @@ async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
     address = resolve_postgres(postgres)
     if isinstance(address, Misconfigured):
         raise SyncError(address.reason, hint=address.hint)
-    from acode_tui.storage.postgres.sync_target import SyncTarget
-
-    target = SyncTarget(address, conflict_rules, schema=postgres.schema)
+    target = make_sync_target(address, postgres)
     try:
         return (await target.migrate(distribute=postgres.distribute, dry_run=True),)
     finally:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.progress import ReportProgress
-from acode_tui.storage.migrations.runner import TierMigrations
-from acode_tui.storage.ports import Check, RunStateReader
+from acode_tui.storage.ports import Check, RunStateReader, TierMigrations
 
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest, ReportExport

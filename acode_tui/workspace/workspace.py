@@ -3,15 +3,16 @@
 import random
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from acode_tui.config import ConfigWatch, Settings, load_settings
+from acode_tui.config import ConfigWatch, PostgresSettings, PostgresTarget, Settings, load_settings
 from acode_tui.config.workspace_root import AGENT_DIR
-from acode_tui.domain.clock import WallClock
+from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
-from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.ports import DatabaseFacts, SchemaStatus
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SyncTarget, TierMigrations
 from acode_tui.storage.sqlite.connection import FunctionConnection
 from acode_tui.storage.sqlite.files import inspect as inspection
 from acode_tui.storage.sqlite.migrate import plan
@@ -19,12 +20,13 @@ from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
 from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
-from acode_tui.storage.sqlite.sync.journal import SyncJournal
-from acode_tui.storage.sqlite.sync.outbox import RetryPolicy, SqliteOutbox
+from acode_tui.storage.sqlite.sync.journal import SqliteSyncJournal
+from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
+from acode_tui.storage.sqlite.sync.records import RetryPolicy
 from acode_tui.storage.sqlite.write_health import WriteTrouble
 from acode_tui.storage.sqlite.writer import Writer
-from acode_tui.sync import conflict as conflict_rules
 from acode_tui.sync.classify import record_delay
+from acode_tui.sync.conflict import ConflictResolver
 from acode_tui.sync.wake import Sleep
 from acode_tui.sync.worker import SyncWorker
 from acode_tui.workspace.operations import Operations
@@ -69,24 +71,19 @@ class Workspace(Operations):
         self._watcher = watcher
         self._sleep = sleep
         self._migrations = packaged("sqlite")
-        retry = _retry_policy(settings)
         self.store = SqliteRunStateStore(
             writer, readers, workspace_id=workspace_id, user_id=user, limits=settings.limits
         )
-        self.outbox = SqliteOutbox(writer, readers, retry_delay=retry.delay, max_attempts=retry.max_attempts, wall=wall)
+        self.outbox = SqliteOutbox(writer, readers, retry=_retry_policy(settings), wall=wall)
         self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
         self.transcripts = SqliteTranscriptLog(writer, readers)
-        self._journal = SyncJournal(
-            writer,
-            readers,
-            workspace_id=workspace_id,
-            retry=retry,
-            same_content=conflict_rules.same_content,
-            wall=wall,
-        )
+        self._journal = SqliteSyncJournal(writer, readers, workspace_id=workspace_id, wall=wall)
         self.sync = SyncWorker(
+            self.outbox,
             self._journal,
             settings,
+            make_target=partial(make_sync_target, wall=wall),
+            target_schema_version=packaged("postgres")[-1].version,
             user=user,
             mode=mode,
             largest_batch=PAINTED_BATCH if mode == "dashboard" else None,
@@ -108,7 +105,7 @@ class Workspace(Operations):
     async def reload(self, settings: Settings) -> None:
         """Take over changed settings without a restart: the worker's at once, what is shown at the next look."""
         self.settings = settings
-        self._journal.configure(_retry_policy(settings))
+        self.outbox.configure(_retry_policy(settings))
         await self.sync.reconfigure(settings)
 
     async def follow_config(self, watch: ConfigWatch) -> None:
@@ -157,6 +154,23 @@ class Workspace(Operations):
         Answers at once, and may be asked several times a second.
         """
         return self._trouble.present()
+
+
+def make_sync_target(
+    address: PostgresTarget, postgres: PostgresSettings, *, wall: WallClock = system_clock
+) -> SyncTarget:
+    """The team's database at an address, not yet connected."""
+    # Here, not above: a process that never syncs need not load the driver.
+    from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+
+    return PostgresSyncTarget(
+        address,
+        ConflictResolver(),
+        schema=postgres.schema,
+        connect_timeout=postgres.connect_timeout_seconds,
+        command_timeout=postgres.command_timeout_seconds,
+        wall=wall,
+    )
 
 
 def _retry_policy(settings: Settings) -> RetryPolicy:

@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
 from acode_tui.storage.migrations.runner import (
-    AppliedMigration,
     Migration,
-    Tier,
     due,
     make_migration,
     newest,
@@ -16,6 +14,7 @@ from acode_tui.storage.migrations.runner import (
     packaged,
     version_key,
 )
+from acode_tui.storage.ports import AppliedMigration, Tier
 
 versions = st.lists(st.integers(0, 30), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from acode_tui.storage.postgres import apply_batch as delivery
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.storage.sqlite.sync.journal import SyncJournal
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.storage.sqlite.sync.journal import SqliteSyncJournal
+from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import opened
 
@@ -52,12 +53,12 @@ def _wrap(owner: Any, name: str, count: int, first: Callable[[], None] | None, l
 
 
 STEPS: dict[str, Callable[[int], None]] = {
-    "claimed": lambda count: before(SyncTarget, "apply", count),
+    "claimed": lambda count: before(PostgresSyncTarget, "apply", count),
     "written there": lambda count: before(delivery._Delivery, "settle_rest", count),
-    "committed there": lambda count: after(SyncTarget, "apply", count),
-    "acknowledged": lambda count: after(SyncJournal, "acknowledge", count),
-    "before the pull is written": lambda _: before(SyncJournal, "adopt", 1),
-    "before the mark of a first sync": lambda _: before(SyncJournal, "set_mark", 1),
+    "committed there": lambda count: after(PostgresSyncTarget, "apply", count),
+    "acknowledged": lambda count: after(SqliteOutbox, "acknowledge", count),
+    "before the pull is written": lambda _: before(SqliteSyncJournal, "adopt", 1),
+    "before the mark of a first sync": lambda _: before(SqliteSyncJournal, "set_pull_cursor", 1),
 }
 
 

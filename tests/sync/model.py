@@ -11,20 +11,19 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.clock import MonotonicClock, format_time
-from acode_tui.domain.codec import encode_payload
+from acode_tui.domain.codec import content_digest, encode_payload
 from acode_tui.domain.entities import Entity, Session, SessionTask
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState, WorkState
 from acode_tui.storage.delivery_protocol import ApplyReply, ApplyResult, ApplyRow
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.ports import Conflict
+from acode_tui.storage.ports import ClaimedRecord, Conflict
 from acode_tui.storage.postgres.settle import RemoteRow, settle
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.sync import adopt as adoption
 from acode_tui.storage.sqlite.sync import claim as delivery
-from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
-from acode_tui.sync import conflict as rules
+from acode_tui.sync.conflict import ConflictResolver
 from tests.sync.fake_time import NOON
 from tests.sync.histories import FIELD, Chronicle, Said, Sync
 
@@ -49,7 +48,7 @@ class ModelServer:
     def _one(self, row: ApplyRow) -> ApplyResult:
         key = (row.kind, row.entity.id)
         there = self.rows.get(key)
-        digest = rules.content_digest(row.entity)
+        digest = content_digest(row.entity)
         fresh = row.idempotency_key not in self.ledger
         self.ledger.setdefault(row.idempotency_key, digest)
         in_step = there is None or (there.sync_version == row.base and there.updated_at <= row.entity.updated_at)
@@ -57,7 +56,7 @@ class ModelServer:
             return ApplyResult(record_id=row.record_id, outcome="applied", sync_version=self._write(row, row.base + 1))
         remote = None if there is None else RemoteRow(there, there.sync_version, "w")
         delivered = not fresh and self.ledger[row.idempotency_key] == digest
-        decision = settle(row, remote, delivered=delivered, rules=rules)
+        decision = settle(row, remote, delivered=delivered, rules=ConflictResolver())
         found = self._conflict(row, there, decision.outcome) if decision.is_conflict else None
         version = max(row.base, 0 if there is None else there.sync_version) + 1
         return ApplyResult(
@@ -152,7 +151,6 @@ class ModelReplica:
             batch,
             reply.results,
             now=format_time(self.now),
-            same_content=rules.same_content,
         )
         if reply.change_seq == self.mark + 1:
             self.mark = reply.change_seq

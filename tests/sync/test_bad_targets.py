@@ -346,7 +346,7 @@ async def test_a_full_sync_that_was_broken_off_is_still_to_be_done(
             await workspace.store.create_session(f"run {number}")
         await workspace.sync.sync_now()
         await team.execute("TRUNCATE sessions, sync_inbox, workspaces CASCADE")
-        queue = workspace._journal.queue_unsent
+        queue = workspace.outbox.queue_unsent
         pages: list[int] = []
 
         async def interrupted(**options: Any) -> Any:
@@ -354,9 +354,9 @@ async def test_a_full_sync_that_was_broken_off_is_still_to_be_done(
             workspace.sync.wind_down()
             return await queue(**options)
 
-        workspace._journal.queue_unsent = interrupted  # type: ignore[method-assign]
+        workspace.outbox.queue_unsent = interrupted  # type: ignore[method-assign]
         await workspace.sync.sync_full()
-        workspace._journal.queue_unsent = queue  # type: ignore[method-assign]
+        workspace.outbox.queue_unsent = queue  # type: ignore[method-assign]
         assert pages == [1]
         with pytest.raises(SyncError, match="reset or restored"):
             await workspace.sync.sync_now()

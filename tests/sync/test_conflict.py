@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.codec import normal_form
+from acode_tui.domain.codec import content_digest, normal_form, same_content
 from acode_tui.domain.entities import Entity, Session, SessionTask
 from acode_tui.domain.states import SessionState, WorkState
-from acode_tui.sync.conflict import content_digest, resolve, same_content
+from acode_tui.sync.conflict import ConflictResolver
 
 T0 = datetime(2026, 1, 5, tzinfo=UTC)
+
+resolve = ConflictResolver().resolve
 
 numbers = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
 json_values: st.SearchStrategy[Any] = st.recursive(

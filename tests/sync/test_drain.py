@@ -10,11 +10,11 @@ import pytest
 from acode_tui import ArtifactType, SessionState
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
-from acode_tui.storage.postgres.sync_target import SyncTarget
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.sync import claim as delivery
 from acode_tui.storage.sqlite.sync import retention as upkeep
-from acode_tui.storage.sqlite.sync.journal import SyncJournal
+from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.sync.drain import MAX_BATCH_BYTES
 from acode_tui.workspace import Workspace
 from tests.pg import Database
@@ -30,13 +30,13 @@ LATER = "9999-01-01T00:00:00.000000Z"
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[list[ApplyRow]]:
     """Every batch that was sent."""
     sent: list[list[ApplyRow]] = []
-    apply = SyncTarget.apply
+    apply = PostgresSyncTarget.apply
 
-    async def watched(target: SyncTarget, workspace_id: str, batch: list[ApplyRow], **options: Any) -> Any:
+    async def watched(target: PostgresSyncTarget, workspace_id: str, batch: list[ApplyRow], **options: Any) -> Any:
         sent.append(list(batch))
         return await apply(target, workspace_id, batch, **options)
 
-    monkeypatch.setattr(SyncTarget, "apply", watched)
+    monkeypatch.setattr(PostgresSyncTarget, "apply", watched)
     return sent
 
 
@@ -118,20 +118,20 @@ async def test_a_record_folded_while_it_was_under_way_is_sent_again(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process may be told first that PostgreSQL is off, and fold a newer edit into the record in hand."""
-    acknowledge = SyncJournal.acknowledge
+    acknowledge = SqliteOutbox.acknowledge
     folded: list[int] = []
     async with opened(tmp_path, time) as workspace:
         session = await workspace.store.create_session("first")
 
-        async def late(journal: SyncJournal, *arguments: Any) -> int:
+        async def late(outbox: SqliteOutbox, *arguments: Any) -> int:
             if not folded:
                 await _bump(workspace, session.id, 1)
                 folded.append(
                     await workspace._writer.run(lambda connection: upkeep.compact(connection, after_id=0, limit=9)[0])
                 )
-            return await acknowledge(journal, *arguments)
+            return await acknowledge(outbox, *arguments)
 
-        monkeypatch.setattr(SyncJournal, "acknowledge", late)
+        monkeypatch.setattr(SqliteOutbox, "acknowledge", late)
         await workspace.sync.sync_now()
         await workspace.sync.sync_now()
     assert folded == [1]

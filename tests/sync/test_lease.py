@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import SyncError
-from acode_tui.storage.sqlite.sync.journal import Shown, SyncJournal
-from acode_tui.storage.sqlite.sync.lease import LeaseLostError
+from acode_tui.storage.ports import LeaseLostError, PullCursor, WorkerStatus
+from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.sync.ports import SyncReport, SyncState
 from acode_tui.workspace import Workspace
 from tests.pg import Database
@@ -155,15 +155,15 @@ async def test_a_worker_that_lost_the_lease_may_not_acknowledge(
     async with opened(tmp_path, time) as stale, opened(tmp_path, time) as other:
         await add_run(stale)
         taken: list[Any] = []
-        acknowledge = SyncJournal.acknowledge
+        acknowledge = SqliteOutbox.acknowledge
 
-        async def late(journal: SyncJournal, *arguments: Any) -> int:
-            if journal is stale._journal and not taken:
+        async def late(outbox: SqliteOutbox, *arguments: Any) -> int:
+            if outbox is stale.outbox and not taken:
                 time.now = time.now.replace(hour=13)  # the machine slept; the lease has long expired
                 taken.append(await other.sync.sync_now())
-            return await acknowledge(journal, *arguments)
+            return await acknowledge(outbox, *arguments)
 
-        monkeypatch.setattr(SyncJournal, "acknowledge", late)
+        monkeypatch.setattr(SqliteOutbox, "acknowledge", late)
         with pytest.raises(LeaseLostError):
             await stale.sync.sync_now()
         assert (taken[0].duplicates, taken[0].synced, taken[0].remaining) == (6, 0, 0)
@@ -176,26 +176,21 @@ async def test_a_token_is_void_for_good_once_somebody_else_held_the_lease(
 ) -> None:
     async with opened(tmp_path, time) as workspace:
         journal = workspace._journal
-        shown = Shown(state="idle")
-        assert await journal.acquire("first", mode="api", shown=shown) is None
-        rival = await journal.acquire("second", mode="api", shown=shown)
+        status = WorkerStatus(state="idle")
+        assert await journal.acquire_lease("first", mode="api", status=status) is None
+        rival = await journal.acquire_lease("second", mode="api", status=status)
         assert rival is not None
         assert rival.token == "first"
         time.now = time.now.replace(hour=13)
-        assert await journal.acquire("second", mode="api", shown=shown) is None
-        for void in (journal.beat("first", shown), journal.adopt("first", (), (await _mark(workspace)))):
+        assert await journal.acquire_lease("second", mode="api", status=status) is None
+        cursor = PullCursor(change_seq=1, incarnation="x")
+        for void in (journal.renew_lease("first", status), journal.adopt("first", (), cursor)):
             with pytest.raises(LeaseLostError):
                 await void
-        await journal.release("first", shown)
+        await journal.release_lease("first", status)
         lease = await journal.live_lease()
         assert lease is not None
         assert lease.token == "second"
-
-
-async def _mark(workspace: Workspace) -> Any:
-    from acode_tui.storage.sqlite.meta import Mark
-
-    return Mark(change_seq=1, incarnation="x")
 
 
 async def test_another_process_sees_why_the_worker_is_not_idle(

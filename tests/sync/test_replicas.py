@@ -18,9 +18,9 @@ from acode_tui.domain.errors import SyncError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyReply
+from acode_tui.storage.ports import ClaimedRecord
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
-from acode_tui.storage.sqlite.sync.claim import ClaimedRecord
-from acode_tui.storage.sqlite.sync.journal import SyncJournal
+from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.equality import rows_here, rows_there
@@ -76,10 +76,10 @@ class World:
     @contextmanager
     def _between(self, step: Sync) -> Iterator[None]:
         """Have the step's mishap between delivery and acknowledgement, and note what was delivered."""
-        acknowledge = SyncJournal.acknowledge
+        acknowledge = SqliteOutbox.acknowledge
         mishaps = iter([True])
 
-        async def watched(journal: SyncJournal, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
+        async def watched(outbox: SqliteOutbox, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
             for record in claimed:
                 self.chronicle.note_delivery(record.row.entity)
             if next(mishaps, False):
@@ -87,13 +87,13 @@ class World:
                     await self._edit(step.replica, step.edit)
                 if step.crash:
                     raise Crash("killed")
-            return await acknowledge(journal, token, claimed, reply)
+            return await acknowledge(outbox, token, claimed, reply)
 
-        SyncJournal.acknowledge = watched  # type: ignore[method-assign, assignment]
+        SqliteOutbox.acknowledge = watched  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
-            SyncJournal.acknowledge = acknowledge  # type: ignore[method-assign]
+            SqliteOutbox.acknowledge = acknowledge  # type: ignore[method-assign]
 
 
 async def play(team: Database, folder: Path, history: list[Step]) -> None:

@@ -20,8 +20,8 @@ from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.ops.export.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
 from acode_tui.storage.cursors import SortKey, cursor_above, end_cursor
-from acode_tui.storage.migrations.runner import AppliedMigration, TierMigrations
 from acode_tui.storage.ports import (
+    AppliedMigration,
     Conflict,
     ConflictCounts,
     OutboxRecord,
@@ -29,6 +29,7 @@ from acode_tui.storage.ports import (
     SchemaStatus,
     SessionFilter,
     SessionPage,
+    TierMigrations,
 )
 from acode_tui.storage.sqlite.files.backup_catalog import Backup
 from acode_tui.sync.ports import SyncReport, SyncState, SyncStatus

@@ -5,7 +5,7 @@ import asyncio
 from syrupy.assertion import SnapshotAssertion
 
 from acode_tui.domain.errors import DatabaseConnectionError
-from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.ports import TierMigrations
 from acode_tui.sync.ports import SyncState, SyncStatus
 from tests.tui.dialogs.test_jobs import holding
 from tests.tui.driving import over, until_listed

@@ -28,7 +28,7 @@ from acode_tui.sync.ports import SyncState
 
 if TYPE_CHECKING:
     from acode_tui.ops.recovery.validate import Validation
-    from acode_tui.storage.migrations.runner import TierMigrations
+    from acode_tui.storage.ports import TierMigrations
     from acode_tui.workspace import Workspace
 
 _MOST_MISMATCHES = 20

@@ -16,10 +16,9 @@ from acode_tui.domain.clock import WallClock, format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, RecoveryError
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.ops.recovery.validate import Mismatch, compare, compare_sessions
-from acode_tui.storage.ports import RowChecksumReader
+from acode_tui.storage.ports import PullCursor, RowChecksumReader
 from acode_tui.storage.sqlite.files.paths import remove_database
 from acode_tui.storage.sqlite.files.rebuild import Building, open_building
-from acode_tui.storage.sqlite.meta import Mark
 from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
 if TYPE_CHECKING:
@@ -187,14 +186,14 @@ async def _pull(
         head = await source.head(workspace_id)
         if head is None:
             raise _gone()
-        mark = Mark(change_seq=0, incarnation=head.incarnation)
+        mark = PullCursor(change_seq=0, incarnation=head.incarnation)
     coming = asyncio.ensure_future(source.page(workspace_id, mark.change_seq))
     try:
         while True:
             page = await coming
             if page is None or page.head.incarnation != mark.incarnation or page.head.change_seq < mark.change_seq:
                 raise _gone()
-            mark = Mark(change_seq=page.upto, incarnation=mark.incarnation)
+            mark = PullCursor(change_seq=page.upto, incarnation=mark.incarnation)
             is_last = page.upto >= page.head.change_seq
             if not is_last:
                 coming = asyncio.ensure_future(source.page(workspace_id, mark.change_seq))

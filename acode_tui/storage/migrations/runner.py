@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from importlib.resources import files
 from itertools import pairwise
-from typing import Literal
 
 import msgspec
 
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
+from acode_tui.storage.schema_ports import AppliedMigration, Tier
 
-Tier = Literal["sqlite", "postgres"]
 Version = tuple[int, ...]
 
 _NAME = re.compile(r"(?P<version>\d+(?:\.\d+)*)_(?P<description>[a-z0-9_]+)\.sql")
@@ -27,25 +26,6 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     sql: str
     checksum: str
-
-
-class AppliedMigration(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A row of ``schema_migrations``; ``duration_ms`` in milliseconds."""
-
-    version: str
-    description: str
-    checksum: str
-    duration_ms: int = 0
-
-
-class TierMigrations(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a run did, or would do, to one tier: the JSON of ``db migrate``."""
-
-    tier: Tier
-    from_version: str | None = msgspec.field(name="from", default=None)
-    to_version: str | None = msgspec.field(name="to", default=None)
-    applied: tuple[AppliedMigration, ...] = ()
-    pending: tuple[str, ...] = ()
 
 
 def version_key(version: str) -> Version:

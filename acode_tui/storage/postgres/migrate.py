@@ -11,7 +11,8 @@ import asyncpg
 
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
 from acode_tui.storage.migrations import runner
-from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations
+from acode_tui.storage.migrations.runner import Migration
+from acode_tui.storage.ports import AppliedMigration, TierMigrations
 from acode_tui.storage.postgres.citus import distribute_tables
 from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
 

@@ -25,7 +25,7 @@ from acode_tui.storage.delivery_protocol import (
     PullPage,
     TargetFacts,
 )
-from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.postgres import migrate
 from acode_tui.storage.postgres.apply_batch import deliver
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
@@ -40,12 +40,12 @@ _POOLED = ("26000", "42P05")
 """A prepared statement is unknown, or known already: a pooler gave this transaction another backend."""
 
 
-class SyncTarget:
-    """The team's database as the sync sees it."""
+class PostgresSyncTarget:
+    """``SyncTarget`` over one asyncpg connection."""
 
     def __init__(
         self,
-        target: PostgresTarget,
+        address: PostgresTarget,
         rules: ConflictRules,
         *,
         schema: str = "public",
@@ -54,7 +54,7 @@ class SyncTarget:
         wall: WallClock = system_clock,
     ) -> None:
         """``connect_timeout`` and ``command_timeout`` (a whole operation, a batch for instance) in seconds."""
-        self.target = target
+        self.address = address
         self.schema = schema
         self._rules = rules
         self._statements = ApplyStatements(schema)
@@ -103,7 +103,7 @@ class SyncTarget:
             try:
                 return await migrate.check_schema(connection, self.schema)
             except MigrationError as error:
-                raise PostgresFault(fault_of(error, self.target)) from None
+                raise PostgresFault(fault_of(error, self.address)) from None
 
     async def migrate(self, *, distribute: bool = False, dry_run: bool = False) -> TierMigrations:
         """Bring the schema up to date; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
@@ -153,12 +153,12 @@ class SyncTarget:
             return Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
 
     async def apply(
-        self, workspace_id: str, batch: Sequence[ApplyRow], *, incarnation: str, mark: int = 0
+        self, workspace_id: str, batch: Sequence[ApplyRow], *, incarnation: str, cursor: int = 0
     ) -> ApplyReply:
         """Deliver a batch in one transaction; at most one record an entity and a key (ValueError otherwise).
 
-        ``incarnation`` and ``mark`` are what the caller remembers of the head: if the server is another one or has
-        gone back behind the mark, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server
+        ``incarnation`` and ``cursor`` are what the caller remembers of the head: if the server is another one or has
+        gone back behind the cursor, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server
         refuses fails the whole batch, with the reason as the fault; the caller halves the batch to find it.
         """
         async with self._open() as connection:
@@ -168,7 +168,7 @@ class SyncTarget:
                 workspace_id,
                 batch,
                 incarnation=incarnation,
-                mark=mark,
+                mark=cursor,
                 rules=self._rules,
                 now=self._wall(),
                 fused=not self._distributed,
@@ -203,7 +203,7 @@ class SyncTarget:
         try:
             if connection is None or connection.is_closed():
                 connection = await connect(
-                    self.target, connect_timeout=self._connect_timeout, statement_cache=self._statement_cache
+                    self.address, connect_timeout=self._connect_timeout, statement_cache=self._statement_cache
                 )
                 self._connection = connection
                 with deadline(connection, self._command_timeout):
@@ -211,7 +211,7 @@ class SyncTarget:
             with deadline(connection, self._command_timeout):
                 yield connection
         except (*DRIVER_ERRORS, SchemaMismatchError) as error:
-            fault = fault_of(error, self.target)
+            fault = fault_of(error, self.address)
             if fault.sqlstate in _POOLED:
                 self._statement_cache = 0
             if fault.sqlstate is None or fault.sqlstate in _POOLED:

@@ -1,4 +1,4 @@
-"""The workspace's own facts, a row each: its id, its clock's last stamp, its place in the central order."""
+"""The workspace's own facts, a row each: its id, its clock's last stamp, how far it pulled."""
 
 import sqlite3
 from datetime import datetime
@@ -6,10 +6,13 @@ from datetime import datetime
 import msgspec
 
 from acode_tui.domain.clock import MonotonicClock, format_time, parse_time
+from acode_tui.storage.ports import PullCursor
 
 WORKSPACE_ID = "workspace_id"
 CLOCK = "clock_last"
 LAST_SYNC = "sync_last_at"
+DUPLICATES = "sync_duplicates"
+_PULL_CURSOR = "sync_mark"
 
 
 def read(connection: sqlite3.Connection, key: str) -> str | None:
@@ -39,22 +42,17 @@ def store_clock(connection: sqlite3.Connection, clock: MonotonicClock) -> None:
     store(connection, CLOCK, format_time(clock.last))
 
 
-_KEY = "sync_mark"
+def read_duplicates(connection: sqlite3.Connection) -> int:
+    """How many deliveries were answered with ``duplicate`` so far."""
+    return int(read(connection, DUPLICATES) or 0)
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """The last central number whose rows are here, and the incarnation that gave it out."""
-
-    change_seq: int
-    incarnation: str
-
-
-def read_mark(connection: sqlite3.Connection) -> Mark | None:
-    """The mark; None before the first sync."""
-    stored = read(connection, _KEY)
-    return None if stored is None else msgspec.json.decode(stored, type=Mark)
+def read_pull_cursor(connection: sqlite3.Connection) -> PullCursor | None:
+    """How far this replica pulled; None before the first sync."""
+    stored = read(connection, _PULL_CURSOR)
+    return None if stored is None else msgspec.json.decode(stored, type=PullCursor)
 
 
-def store_mark(connection: sqlite3.Connection, mark: Mark) -> None:
-    """Move the mark, in the transaction that wrote the rows up to it."""
-    store(connection, _KEY, msgspec.json.encode(mark).decode())
+def store_pull_cursor(connection: sqlite3.Connection, cursor: PullCursor) -> None:
+    """Move the cursor, in the transaction that wrote the rows up to it."""
+    store(connection, _PULL_CURSOR, msgspec.json.encode(cursor).decode())

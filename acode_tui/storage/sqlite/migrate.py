@@ -15,7 +15,8 @@ from acode_tui.domain.errors import MigrationError, SchemaMismatchError, Transac
 from acode_tui.domain.schema import TABLES
 from acode_tui.files import locked
 from acode_tui.logs import get_logger
-from acode_tui.storage.migrations.runner import AppliedMigration, Migration, TierMigrations, due, newest
+from acode_tui.storage.migrations.runner import Migration, due, newest
+from acode_tui.storage.ports import AppliedMigration, TierMigrations
 from acode_tui.storage.sqlite.errors import translate
 
 HISTORY = """

@@ -7,8 +7,8 @@ from textual.content import Content
 
 from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.errors import AcodeError
-from acode_tui.storage.migrations.runner import TierMigrations, packaged
-from acode_tui.storage.ports import SchemaStatus
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import SchemaStatus, TierMigrations
 from acode_tui.tui.actions import migration_summary
 from acode_tui.tui.dialogs.job import JobDialog
 from acode_tui.tui.jobs import JobRun

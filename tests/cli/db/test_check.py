@@ -172,7 +172,7 @@ def test_a_folded_outbox_leaves_nothing_out(run: Run, recorded: Recorded, root: 
 
     async def folded() -> int:
         async with open_workspace(root) as workspace:
-            return await fold(workspace._journal)
+            return await fold(workspace.outbox)
 
     assert asyncio.run(folded()) > 0
     assert bad(run) == {}

@@ -38,7 +38,7 @@ async def test_a_restored_workspace_catches_up_and_its_next_edit_is_no_conflict(
         assert report.duplicates > 0
         assert rows_here(workspace.database_path) == there == await rows_there(team, workspace_id)
         assert {each.id for each in (await workspace.store.list()).sessions} == {first.id, waiting.id, later.id}
-        said = [entry.message for entry in await workspace._journal.tail(5) if entry.pulled]
+        said = [entry.message for entry in await workspace._journal.log_tail(5) if entry.pulled]
         assert "before this file was put back" in said[0]
         await workspace.store.add_task(first.id, "after the restore")
         report = await workspace.sync.sync_now()

@@ -8,8 +8,8 @@ import pytest
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.entities import Entity
 from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, Head
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.sync.conflict import ConflictResolver
 from tests.pg import Database
 from tests.storage.runs import records
 
@@ -30,15 +30,15 @@ def target_of(database: Database, *, port: int | None = None, user: str = "postg
 
 
 @pytest.fixture
-async def sync_target(pg_database: Database) -> AsyncIterator[SyncTarget]:
+async def sync_target(pg_database: Database) -> AsyncIterator[PostgresSyncTarget]:
     """A sync connection to a migrated database."""
-    target = SyncTarget(target_of(pg_database), conflict)
+    target = PostgresSyncTarget(target_of(pg_database), ConflictResolver())
     yield target
     await target.close()
 
 
 @pytest.fixture
-async def head(sync_target: SyncTarget) -> Head:
+async def head(sync_target: PostgresSyncTarget) -> Head:
     """The registered workspace."""
     return await sync_target.register_workspace(WORKSPACE, user="ada", host="laptop", version="0.1.0")
 
@@ -46,7 +46,7 @@ async def head(sync_target: SyncTarget) -> Head:
 class Machine:
     """One machine's worker, as far as the target is concerned."""
 
-    def __init__(self, target: SyncTarget, workspace_id: str, head: Head) -> None:
+    def __init__(self, target: PostgresSyncTarget, workspace_id: str, head: Head) -> None:
         self.target = target
         self.workspace_id = workspace_id
         self.head = head
@@ -78,7 +78,7 @@ async def colleague(pg_database: Database, shape: str) -> AsyncIterator[Machine]
 
 
 async def _machine(database: Database, workspace_id: str, shape: str) -> AsyncIterator[Machine]:
-    target = SyncTarget(target_of(database), conflict)
+    target = PostgresSyncTarget(target_of(database), ConflictResolver())
     head = await target.register_workspace(workspace_id, user="ada", host="laptop", version="0.1.0")
     target._distributed = shape == "stepwise"
     yield Machine(target, workspace_id, head)

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from acode_tui.domain.codec import normal_form
+from acode_tui.domain.codec import content_digest, normal_form
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyReply, FaultKind, PostgresFault
 from acode_tui.storage.postgres import apply_batch as delivery
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
+from acode_tui.sync.conflict import ConflictResolver
 from tests.pg import Database
 from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE, Machine, outcomes, target_of
 from tests.storage.runs import edited, make_run, plain, records
@@ -156,7 +156,7 @@ async def test_equal_stamps_end_the_same_whichever_comes_first(laptop: Machine, 
         assert len(outcome) == 2
         (stored,) = await pg_database.fetch("SELECT task_description FROM sessions WHERE id = $1", session.id)
         versions = [msgspec.structs.replace(session, task_description=text) for text in ("a", "b")]
-        ended.add(stored["task_description"] == max(versions, key=conflict.content_digest).task_description)
+        ended.add(stored["task_description"] == max(versions, key=content_digest).task_description)
     assert ended == {True}
 
 
@@ -305,7 +305,7 @@ async def test_a_version_never_falls_behind_what_a_replica_has_seen(laptop: Mach
 async def test_a_server_that_went_back_in_time_takes_nothing(laptop: Machine, pg_database: Database) -> None:
     session = plain(make_run(WORKSPACE))[0]
     with pytest.raises(PostgresFault) as behind:
-        await laptop.send(session, mark=5)
+        await laptop.send(session, cursor=5)
     assert behind.value.fault.kind is FaultKind.REMOTE_BEHIND
     renewed = await laptop.target.renew_incarnation(WORKSPACE)
     with pytest.raises(PostgresFault) as reset:
@@ -319,7 +319,7 @@ async def test_a_server_that_went_back_in_time_takes_nothing(laptop: Machine, pg
 async def test_two_machines_sending_at_once_get_different_numbers_and_lose_nothing(
     laptop: Machine, pg_database: Database
 ) -> None:
-    other = SyncTarget(target_of(pg_database), conflict)
+    other = PostgresSyncTarget(target_of(pg_database), ConflictResolver())
     try:
         desktop = Machine(other, WORKSPACE, laptop.head)
         runs = [plain(make_run(WORKSPACE)) for _ in range(6)]

@@ -9,9 +9,9 @@ import pytest
 from acode_tui.domain.entities import Entity, SessionTask
 from acode_tui.domain.states import WorkState
 from acode_tui.storage.delivery_protocol import FaultKind, PostgresFault
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
+from acode_tui.sync.conflict import ConflictResolver
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database
 from tests.storage.postgres.conftest import WORKSPACE, Machine, outcomes, target_of
@@ -24,7 +24,7 @@ async def test_a_connection_cut_around_commit_is_harmless(
 ) -> None:
     rows = plain(make_run(WORKSPACE))
     async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
-        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict)
+        target = PostgresSyncTarget(target_of(pg_database, port=proxy.port), ConflictResolver())
         target._distributed = shape == "stepwise"
         machine = Machine(target, WORKSPACE, laptop.head)
         await target.probe()
@@ -46,7 +46,9 @@ async def test_a_connection_cut_around_commit_is_harmless(
 async def test_a_black_hole_ends_at_the_deadline(laptop: Machine, pg_database: Database) -> None:
     rows = plain(make_run(WORKSPACE))
     async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
-        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict, connect_timeout=0.2, command_timeout=0.2)
+        target = PostgresSyncTarget(
+            target_of(pg_database, port=proxy.port), ConflictResolver(), connect_timeout=0.2, command_timeout=0.2
+        )
         machine = Machine(target, WORKSPACE, laptop.head)
         await target.probe()
         await proxy.set_mode(Mode.SWALLOW)
@@ -138,7 +140,7 @@ async def test_round_trips_do_not_depend_on_the_batch_size(
     laptop: Machine, pg_database: Database, shape: str, sizes: tuple[int, ...]
 ) -> None:
     async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
-        target = SyncTarget(target_of(pg_database, port=proxy.port), conflict)
+        target = PostgresSyncTarget(target_of(pg_database, port=proxy.port), ConflictResolver())
         await target.probe()
         target._distributed = shape == "stepwise"
         machine = Machine(target, WORKSPACE, laptop.head)

@@ -11,8 +11,8 @@ import pytest
 from acode_tui.config.postgres_address import PostgresTarget, resolve_postgres
 from acode_tui.config.settings import PostgresSettings
 from acode_tui.storage.postgres.migrate import migrate
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.sync.conflict import ConflictResolver
 from tests.storage.postgres.conftest import WORKSPACE
 from tests.storage.runs import edited, make_run, plain, records
 
@@ -25,20 +25,20 @@ pytestmark = [
 
 
 @pytest.fixture
-async def distributed() -> AsyncIterator[SyncTarget]:
+async def distributed() -> AsyncIterator[PostgresSyncTarget]:
     schema = f"acode_{uuid.uuid4().hex[:12]}"
     connection = await asyncpg.connect(URL)
     await migrate(connection, schema=schema, distribute=True)
     address = resolve_postgres(PostgresSettings(), {"ACODE_POSTGRES_URL": URL})
     assert isinstance(address, PostgresTarget)
-    target = SyncTarget(address, conflict, schema=schema)
+    target = PostgresSyncTarget(address, ConflictResolver(), schema=schema)
     yield target
     await target.close()
     await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
     await connection.close()
 
 
-async def test_a_run_is_delivered_replayed_and_pulled(distributed: SyncTarget) -> None:
+async def test_a_run_is_delivered_replayed_and_pulled(distributed: PostgresSyncTarget) -> None:
     head = await distributed.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
     assert (await distributed.probe()).distributed
     rows = plain(make_run(WORKSPACE, calls=5))
@@ -49,7 +49,7 @@ async def test_a_run_is_delivered_replayed_and_pulled(distributed: SyncTarget) -
     assert len((await distributed.pull(WORKSPACE, 0)).rows) == len(rows)
 
 
-async def test_a_conflict_is_settled(distributed: SyncTarget) -> None:
+async def test_a_conflict_is_settled(distributed: PostgresSyncTarget) -> None:
     head = await distributed.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
     session = plain(make_run(WORKSPACE))[0]
     for seconds, outcome in ((0, "applied"), (2, "conflict_local"), (1, "conflict_remote")):

@@ -18,8 +18,8 @@ from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.entities import Session
 from acode_tui.domain.ids import idempotency_key
 from acode_tui.storage.delivery_protocol import ApplyRow, Head
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.sync.conflict import ConflictResolver
 from tests.pg import TEMPLATE, Database, Server
 from tests.storage.postgres.conftest import target_of
 from tests.storage.runs import T0, make_run, plain
@@ -30,7 +30,7 @@ Crash = Literal["none", "before", "after"]
 class Replica:
     """A machine: its copy of the row, its pending edits, its mark and its clock."""
 
-    def __init__(self, target: SyncTarget, head: Head, row: Session, skew: timedelta) -> None:
+    def __init__(self, target: PostgresSyncTarget, head: Head, row: Session, skew: timedelta) -> None:
         self.target, self.head, self.row = target, head, row
         self.pending: list[Session] = []
         self.mark = 0
@@ -58,7 +58,7 @@ class Replica:
                 ancestors=tuple(older),
             )
             reply = await self.target.apply(
-                self.row.workspace_id, [row], incarnation=self.head.incarnation, mark=self.mark
+                self.row.workspace_id, [row], incarnation=self.head.incarnation, cursor=self.mark
             )
             if edit_meanwhile is not None:
                 self.edit(edit_meanwhile)
@@ -108,7 +108,7 @@ def test_any_history_ends_in_one_row_and_loses_no_edit_in_silence(pg_server: Ser
     name = "convergence"
     runner.run(pg_server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
     database = Database(pg_server, name)
-    target = SyncTarget(target_of(database), conflict)
+    target = PostgresSyncTarget(target_of(database), ConflictResolver())
 
     @settings(max_examples=60)
     @given(steps, st.tuples(*[st.integers(-5, 5)] * 3))
@@ -124,7 +124,7 @@ def test_any_history_ends_in_one_row_and_loses_no_edit_in_silence(pg_server: Ser
 
 
 async def _play(
-    database: Database, target: SyncTarget, moves: list[tuple[int, str, int]], skews: tuple[int, int, int]
+    database: Database, target: PostgresSyncTarget, moves: list[tuple[int, str, int]], skews: tuple[int, int, int]
 ) -> None:
     workspace = str(uuid.uuid4())
     head = await target.register_workspace(workspace, user="ada", host="laptop", version="1")

@@ -19,9 +19,9 @@ from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, Postgres
 from acode_tui.storage.postgres import connection as connections
 from acode_tui.storage.postgres.errors import MAX_SENTENCE, fault_of
 from acode_tui.storage.postgres.provisioning import provisioning_sql
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
+from acode_tui.sync.conflict import ConflictResolver
 from tests.pg import Database, Server, free_port
 from tests.storage.postgres.conftest import WORKSPACE, target_of
 from tests.storage.runs import make_run, plain, records
@@ -36,7 +36,7 @@ needs_debian = pytest.mark.skipif(
 
 
 async def fault_on_connecting(target: PostgresTarget, **options: Any) -> Fault:
-    sync = SyncTarget(target, conflict, **options)
+    sync = PostgresSyncTarget(target, ConflictResolver(), **options)
     try:
         with pytest.raises(PostgresFault) as raised:
             await sync.probe()
@@ -46,14 +46,14 @@ async def fault_on_connecting(target: PostgresTarget, **options: Any) -> Fault:
 
 
 @pytest.fixture
-async def registered(pg_database: Database) -> AsyncIterator[tuple[SyncTarget, Head]]:
+async def registered(pg_database: Database) -> AsyncIterator[tuple[PostgresSyncTarget, Head]]:
     """A connected worker, for faults that come later."""
-    target = SyncTarget(target_of(pg_database), conflict)
+    target = PostgresSyncTarget(target_of(pg_database), ConflictResolver())
     yield target, await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
     await target.close()
 
 
-async def fault_on_sending(target: SyncTarget, head: Head) -> Fault:
+async def fault_on_sending(target: PostgresSyncTarget, head: Head) -> Fault:
     with pytest.raises(PostgresFault) as raised:
         await target.apply(WORKSPACE, records(plain(make_run(WORKSPACE))), incarnation=head.incarnation)
     return raised.value.fault
@@ -92,7 +92,7 @@ class TestUnreachable:
 
     async def test_a_server_that_stops_and_comes_back(self, private_pg: Callable[..., Server]) -> None:
         server = private_pg()
-        target = SyncTarget(_address(port=server.port), conflict)
+        target = PostgresSyncTarget(_address(port=server.port), ConflictResolver())
         await target.probe()
         server.stop("immediate")
         for _ in ("the connection that was open", "a new one"):
@@ -112,7 +112,7 @@ class TestUnreachable:
 @pytest.mark.ac("AC-025")
 class TestUnwilling:
     async def test_no_schema(self, pg_blank: Database) -> None:
-        target = SyncTarget(target_of(pg_blank), conflict)
+        target = PostgresSyncTarget(target_of(pg_blank), ConflictResolver())
         facts = await target.probe()
         assert facts.schema_version is None
         with pytest.raises(PostgresFault) as missing:
@@ -124,7 +124,7 @@ class TestUnwilling:
             assert "db schema --dialect postgres" in raised.value.fault.hint
         await target.close()
 
-    async def test_a_newer_schema(self, registered: tuple[SyncTarget, Head], pg_database: Database) -> None:
+    async def test_a_newer_schema(self, registered: tuple[PostgresSyncTarget, Head], pg_database: Database) -> None:
         await pg_database.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'x', 'x', now(), 1)")
         with pytest.raises(PostgresFault) as newer:
             await registered[0].check_schema()
@@ -132,14 +132,14 @@ class TestUnwilling:
         assert "upgrade acode-tui" in newer.value.fault.hint
 
     async def test_a_schema_that_is_not_what_was_released(
-        self, registered: tuple[SyncTarget, Head], pg_database: Database
+        self, registered: tuple[PostgresSyncTarget, Head], pg_database: Database
     ) -> None:
         await pg_database.execute("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.0.0'")
         with pytest.raises(PostgresFault) as changed:
             await registered[0].check_schema()
         assert classify(changed.value.fault) is Verdict.SCHEMA_MISMATCH
 
-    async def test_a_read_only_server(self, registered: tuple[SyncTarget, Head], pg_database: Database) -> None:
+    async def test_a_read_only_server(self, registered: tuple[PostgresSyncTarget, Head], pg_database: Database) -> None:
         await pg_database.server.execute(f"ALTER DATABASE {pg_database.name} SET default_transaction_read_only = on")
         target, head = registered
         target.terminate()
@@ -151,7 +151,7 @@ class TestUnwilling:
         role = f"revoked_{pg_blank.name}"
         await pg_blank.server.execute(f"CREATE ROLE {role} LOGIN")
         await pg_blank.execute(provisioning_sql("public", role))
-        target = SyncTarget(target_of(pg_blank, user=role), conflict)
+        target = PostgresSyncTarget(target_of(pg_blank, user=role), ConflictResolver())
         head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
         await pg_blank.execute(f"REVOKE INSERT ON steps FROM {role}")
         fault = await fault_on_sending(target, head)
@@ -167,7 +167,7 @@ class TestUnwilling:
             "ALTER TABLE steps ENABLE ROW LEVEL SECURITY",
             "CREATE POLICY readable ON steps FOR SELECT USING (true)",
         )
-        target = SyncTarget(target_of(pg_blank, user=role), conflict)
+        target = PostgresSyncTarget(target_of(pg_blank, user=role), ConflictResolver())
         head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
         fault = await fault_on_sending(target, head)
         assert (fault.kind, classify(fault)) == (FaultKind.ROW_SECURITY, Verdict.RECORD)
@@ -186,7 +186,7 @@ class TestUnwilling:
         ],
     )
     async def test_whatever_a_server_raises_in_mid_batch_leaves_nothing(
-        self, registered: tuple[SyncTarget, Head], pg_database: Database, sqlstate: str, verdict: Verdict
+        self, registered: tuple[PostgresSyncTarget, Head], pg_database: Database, sqlstate: str, verdict: Verdict
     ) -> None:
         """The server's own report, made to come by a trigger."""
         await pg_database.execute(
@@ -222,7 +222,7 @@ class TestPasswords:
     async def test_the_right_one_enters_and_no_other_does(self, server: Server) -> None:
         address = _address(port=server.port, database="team", user="ada")
         right = msgspec.structs.replace(address, password=Secret(PASSWORD))
-        target = SyncTarget(right, conflict)
+        target = PostgresSyncTarget(right, ConflictResolver())
         assert (await target.probe()).schema_version is None
         await target.close()
         wrong = await fault_on_connecting(msgspec.structs.replace(address, password=Secret(PASSWORD + "x")))
@@ -268,7 +268,7 @@ class TestPasswords:
             ("PGGSSLIB", "none"),
         ):
             monkeypatch.setenv(name, value)
-        target = SyncTarget(msgspec.structs.replace(address, password=Secret(PASSWORD)), conflict)
+        target = PostgresSyncTarget(msgspec.structs.replace(address, password=Secret(PASSWORD)), ConflictResolver())
         await target.probe()
         await target.close()
 

@@ -16,8 +16,8 @@ from acode_tui.storage.migrations.runner import make_migration
 from acode_tui.storage.postgres.identifiers import Connection, quoted_role, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema, migrate, schema_version, target_version
 from acode_tui.storage.postgres.provisioning import provisioning_sql
-from acode_tui.storage.postgres.sync_target import SyncTarget
-from acode_tui.sync import conflict
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.sync.conflict import ConflictResolver
 from tests.pg import Database
 from tests.storage.postgres.conftest import WORKSPACE, target_of
 from tests.storage.runs import edited, make_run, plain, records
@@ -129,7 +129,7 @@ async def test_a_schema_of_ones_own_is_created_and_used(pg_blank: Database) -> N
     assert await schema_version(connection, "public") is None
     assert await connection.fetchval("SHOW search_path") == '"$user", public'
     await connection.close()
-    target = SyncTarget(target_of(pg_blank), conflict, schema="Team_Runs")
+    target = PostgresSyncTarget(target_of(pg_blank), ConflictResolver(), schema="Team_Runs")
     head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
     rows = plain(make_run(WORKSPACE))
     await target.apply(WORKSPACE, records(rows), incarnation=head.incarnation)
@@ -163,7 +163,7 @@ class TestLeastPrivilege:
     @pytest.mark.parametrize("schema", ["public", "team"])
     async def test_it_can_sync_and_do_no_more(self, pg_blank: Database, role: str, schema: str) -> None:
         await pg_blank.execute(provisioning_sql(schema, role))
-        target = SyncTarget(target_of(pg_blank, user=role), conflict, schema=schema)
+        target = PostgresSyncTarget(target_of(pg_blank, user=role), ConflictResolver(), schema=schema)
         assert await target.check_schema() == target_version()
         head: Head = await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
         rows = plain(make_run(WORKSPACE))

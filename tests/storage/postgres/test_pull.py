@@ -10,12 +10,12 @@ from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.delivery_protocol import Head
 from acode_tui.storage.postgres.read_back import page_end
-from acode_tui.storage.postgres.sync_target import SyncTarget
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE
 from tests.storage.runs import edited, make_run, plain, records, session_of
 
 
-async def test_pages_bring_everything_once_with_every_parent(sync_target: SyncTarget, head: Head) -> None:
+async def test_pages_bring_everything_once_with_every_parent(sync_target: PostgresSyncTarget, head: Head) -> None:
     runs = [plain(make_run(WORKSPACE, calls=3)) for _ in range(4)]
     for run in runs:
         await sync_target.apply(WORKSPACE, records(run), incarnation=head.incarnation)
@@ -40,7 +40,7 @@ async def test_pages_bring_everything_once_with_every_parent(sync_target: SyncTa
     assert (await sync_target.pull(WORKSPACE, mark)).rows == ()
 
 
-async def test_only_what_changed_since_the_mark_comes_again(sync_target: SyncTarget, head: Head) -> None:
+async def test_only_what_changed_since_the_mark_comes_again(sync_target: PostgresSyncTarget, head: Head) -> None:
     rows = plain(make_run(WORKSPACE))
     reply = await sync_target.apply(WORKSPACE, records(rows), incarnation=head.incarnation)
     task = edited(rows[2], sync_version=1, created_at=rows[2].created_at)
@@ -49,7 +49,7 @@ async def test_only_what_changed_since_the_mark_comes_again(sync_target: SyncTar
     assert {row.id: getattr(row, "sync_version", 0) for row in page.rows} == {rows[0].id: 1, task.id: 2}
 
 
-async def test_a_workspace_gets_its_own_rows_only(sync_target: SyncTarget, head: Head) -> None:
+async def test_a_workspace_gets_its_own_rows_only(sync_target: PostgresSyncTarget, head: Head) -> None:
     other = await sync_target.register_workspace(OTHER_WORKSPACE, user="bob", host="desk", version="1")
     theirs = plain(make_run(OTHER_WORKSPACE))
     await sync_target.apply(OTHER_WORKSPACE, records(theirs), incarnation=other.incarnation)
@@ -59,7 +59,7 @@ async def test_a_workspace_gets_its_own_rows_only(sync_target: SyncTarget, head:
     assert await sync_target.head(theirs[0].id) is None
 
 
-async def test_large_artifacts_end_a_page_early(sync_target: SyncTarget, head: Head) -> None:
+async def test_large_artifacts_end_a_page_early(sync_target: PostgresSyncTarget, head: Head) -> None:
     for _ in range(3):
         rows = plain(make_run(WORKSPACE, calls=1))
         big = [msgspec.structs.replace(r, size=900, content=b"x" * 900) if isinstance(r, Artifact) else r for r in rows]
@@ -69,14 +69,14 @@ async def test_large_artifacts_end_a_page_early(sync_target: SyncTarget, head: H
     assert sum(isinstance(row, Artifact) for row in page.rows) == 1
 
 
-async def test_registering_again_keeps_number_and_life(sync_target: SyncTarget, head: Head) -> None:
+async def test_registering_again_keeps_number_and_life(sync_target: PostgresSyncTarget, head: Head) -> None:
     rows = plain(make_run(WORKSPACE))
     await sync_target.apply(WORKSPACE, records(rows), incarnation=head.incarnation)
     again = await sync_target.register_workspace(WORKSPACE, user="ada", host="desktop", version="0.2.0")
     assert again == Head(change_seq=1, incarnation=head.incarnation)
 
 
-async def test_a_probe_tells_versions_clock_and_whether_writing_is_possible(sync_target: SyncTarget) -> None:
+async def test_a_probe_tells_versions_clock_and_whether_writing_is_possible(sync_target: PostgresSyncTarget) -> None:
     facts = await sync_target.probe()
     assert facts.server_version.startswith("18")
     assert facts.schema_version == await sync_target.check_schema()

@@ -9,7 +9,7 @@ from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError
 from acode_tui.storage.postgres.connection import APPLICATION_NAME, ReadPool
 from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
-from acode_tui.storage.postgres.sync_target import SyncTarget
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from tests.pg import Database, free_port
 from tests.storage.conformance import ReaderConformance, Seed
 from tests.storage.postgres.conftest import WORKSPACE, target_of
@@ -24,7 +24,7 @@ async def reader(pg_database: Database) -> AsyncIterator[PostgresRunStateStore]:
 
 
 @pytest.fixture
-def seed(sync_target: SyncTarget) -> Seed:
+def seed(sync_target: PostgresSyncTarget) -> Seed:
     async def store(runs: Sequence[SessionGraph]) -> None:
         for run in runs:
             head = await sync_target.register_workspace(run.workspace_id, user="ada", host="laptop", version="1")

@@ -5,11 +5,12 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acode_tui.domain.codec import same_content
 from acode_tui.domain.entities import Session
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.postgres.settle import RemoteRow, settle
-from acode_tui.sync import conflict
+from acode_tui.sync.conflict import ConflictResolver
 from tests.storage.runs import T0
 
 
@@ -37,17 +38,17 @@ def test_a_stamp_never_goes_down_and_a_lost_edit_is_always_a_conflict(
     local: Session, remote: Session, base: int, at: int, ancestors: list[Session]
 ) -> None:
     there = RemoteRow(remote, at, remote.workspace_id)
-    made = settle(row(local, base, *ancestors), there, delivered=False, rules=conflict)
+    made = settle(row(local, base, *ancestors), there, delivered=False, rules=ConflictResolver())
     if made.write:
         assert local.updated_at >= remote.updated_at
-    same = conflict.same_content(local, remote)
+    same = same_content(local, remote)
     if not made.write and not same:
         assert made.outcome == "conflict_remote"
     if (
         made.write
         and not same
         and at != base
-        and not any(past.updated_at == remote.updated_at and conflict.same_content(past, remote) for past in ancestors)
+        and not any(past.updated_at == remote.updated_at and same_content(past, remote) for past in ancestors)
     ):
         assert made.outcome == "conflict_local"
     if same:
@@ -57,10 +58,10 @@ def test_a_stamp_never_goes_down_and_a_lost_edit_is_always_a_conflict(
 
 @given(versions, versions, bases)
 def test_a_replay_writes_nothing(local: Session, remote: Session, at: int) -> None:
-    made = settle(row(local, 0), RemoteRow(remote, at, "w"), delivered=True, rules=conflict)
+    made = settle(row(local, 0), RemoteRow(remote, at, "w"), delivered=True, rules=ConflictResolver())
     assert made == ("duplicate", False)
 
 
 @given(versions, st.booleans())
 def test_a_row_that_is_gone_is_written_again(local: Session, delivered: bool) -> None:
-    assert settle(row(local, 3), None, delivered=delivered, rules=conflict) == ("applied", True)
+    assert settle(row(local, 3), None, delivered=delivered, rules=ConflictResolver()) == ("applied", True)

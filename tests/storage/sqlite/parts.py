@@ -19,6 +19,7 @@ from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
 from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
+from acode_tui.storage.sqlite.sync.records import RetryPolicy
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
 from acode_tui.sync.classify import record_delay
 from tests.clocks import TurnedClock
@@ -68,7 +69,7 @@ async def open_parts(
             checkpoints=checkpoints,
             readers=readers,
             store=SqliteRunStateStore(writer, readers, workspace_id=WORKSPACE_ID, user_id="ada", limits=limits),
-            outbox=SqliteOutbox(writer, readers, retry_delay=delay, wall=wall),
+            outbox=SqliteOutbox(writer, readers, retry=RetryPolicy(delay), wall=wall),
             conflicts=SqliteConflictLog(writer, readers, wall=wall),
             transcripts=SqliteTranscriptLog(writer, readers),
         )

@@ -12,7 +12,8 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError, MigrationError, SchemaMismatchError, TransactionError
-from acode_tui.storage.migrations.runner import Migration, TierMigrations, make_migration, packaged
+from acode_tui.storage.migrations.runner import Migration, make_migration, packaged
+from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.sqlite.connection import prepare_file
 from acode_tui.storage.sqlite.files import backup_copy as snapshot
 from acode_tui.storage.sqlite.migrate import migrate, plan, read_applied, statements

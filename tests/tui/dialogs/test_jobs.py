@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import TransactionError
 from acode_tui.ops.export.report import ReportFile
-from acode_tui.storage.migrations.runner import TierMigrations
+from acode_tui.storage.ports import TierMigrations
 from acode_tui.tui.dialogs.backup import BackupScreen
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.tools.health import HealthScreen

@@ -10,8 +10,7 @@ from textual.pilot import Pilot
 from acode_tui.config import Settings
 from acode_tui.config.settings import PersistenceSettings, PostgresSettings
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
-from acode_tui.storage.migrations.runner import TierMigrations
-from acode_tui.storage.ports import OutboxStats, SchemaStatus
+from acode_tui.storage.ports import OutboxStats, SchemaStatus, TierMigrations
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.main.panes import OutboxPane
 from acode_tui.tui.main.screen import MainScreen

@@ -27,8 +27,7 @@ from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.files.locks import share_if_known
 from acode_tui.storage.sqlite.files.paths import JOURNAL, WAL, beside, wal_of
 from acode_tui.storage.sqlite.migrate import plan, read_applied
-from acode_tui.storage.sqlite.sync import claim as delivery
-from acode_tui.storage.sqlite.sync import conflicts, outbox
+from acode_tui.storage.sqlite.sync import conflicts, records
 
 T = TypeVar("T")
 
@@ -329,7 +328,7 @@ class FileVitals:
         """Records that the server refused for the last time."""
         return look(
             self._path,
-            lambda raw: outbox.read_stats(raw).failed if _has(raw, "outbox") else 0,
+            lambda raw: records.read_stats(raw).failed if _has(raw, "outbox") else 0,
             seconds=self._seconds,
         )
 
@@ -350,10 +349,10 @@ def library_version() -> tuple[int, ...]:
 def _queue(connection: sqlite3.Connection, now: datetime) -> QueueFacts:
     if not _has(connection, "outbox"):
         return QueueFacts(outbox=OutboxStats())
-    due = delivery.oldest_due(connection, now=format_time(now))
+    due = records.oldest_due(connection, now=format_time(now))
     finished = connection.execute(_LAST_FINISHED).fetchone()[0]
     return QueueFacts(
-        outbox=outbox.read_stats(connection),
+        outbox=records.read_stats(connection),
         oldest_due_at=None if due is None else parse_time(due),
         last_finished_at=None if finished is None else parse_time(finished),
     )

@@ -14,12 +14,12 @@ from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import AcodeError, IntegrityError
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.ports import Conflict
+from acode_tui.storage.ports import Conflict, PullCursor
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.files.paths import remove_database
-from acode_tui.storage.sqlite.meta import Mark, read_mark, store_mark
+from acode_tui.storage.sqlite.meta import read_pull_cursor, store_pull_cursor
 from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
@@ -40,17 +40,17 @@ class Building:
         self._connection = connection
         self._writer = writer
 
-    async def mark(self) -> Mark | None:
+    async def mark(self) -> PullCursor | None:
         """How far it has come; None at the beginning."""
-        return await self._writer.run(read_mark)
+        return await self._writer.run(read_pull_cursor)
 
-    async def adopt(self, pulled: Sequence[Entity], mark: Mark | None = None) -> int:
+    async def adopt(self, pulled: Sequence[Entity], mark: PullCursor | None = None) -> int:
         """Write rows, and where the pull stands after them; answers how many were news."""
 
         def unit(connection: sqlite3.Connection) -> int:
             written = adopt_pulled(connection, self._writer.clock, pulled)
             if mark is not None:
-                store_mark(connection, mark)
+                store_pull_cursor(connection, mark)
             return written
 
         return await self._writer.run(unit)

@@ -10,43 +10,25 @@ Both halves take a fixed number of statements, whatever the batch, for the user'
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, overload
 
 import msgspec
 
 from acode_tui.domain.clock import MonotonicClock
-from acode_tui.domain.codec import decode_payload
+from acode_tui.domain.codec import decode_payload, same_content
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyResult, ApplyRow
+from acode_tui.storage.ports import ClaimedRecord, RecordKey
+from acode_tui.storage.sqlite.sync import records
 from acode_tui.storage.sqlite.sync.adopt import adopt, pending_among
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
-
-SameContent = Callable[[Entity, Entity], bool]
 
 SCAN = 8
 """How many records a batch may stand for, as a multiple of its rows: a row that was written a million times is sent
 once in every so many, so that memory stays bounded."""
-
-# The index by name: without statistics the planner would walk the whole backlog in the order of its lanes.
-_BLOCKED = """
-SELECT session_id, min(id) FROM outbox INDEXED BY outbox_refused
-WHERE processed_at IS NULL AND attempts > 0 AND (failed_at IS NOT NULL OR next_attempt_at > ?)
-GROUP BY session_id
-"""
-# The two orders are one: ids and stamps are given out in the same transaction. Lanes that wait are few, so they
-# are listed once rather than looked up a row.
-_DUE = """
-FROM outbox AS o
-LEFT JOIN blocked AS b ON b.session_id = o.session_id
-WHERE o.processed_at IS NULL AND (b.first IS NULL OR o.id < b.first)
-ORDER BY o.created_at, o.id LIMIT ?
-"""
-_WAITING = f"WITH blocked (session_id, first) AS MATERIALIZED ({_BLOCKED})"
-_CLAIM = f"{_WAITING} SELECT o.id, o.idempotency_key, o.session_id, o.entity_type, o.entity_id, o.payload {_DUE}"
-_OLDEST_DUE = f"{_WAITING} SELECT o.created_at {_DUE}"
 
 # A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
 _NEWER = """
@@ -66,30 +48,9 @@ _SET_VERSION = {
     for kind, table in TABLES.items()
     if table.mutable
 }
-# By key as well as by id: a record that was folded into a newer one meanwhile is not the one that was sent.
-_DONE = """
-UPDATE outbox SET processed_at = ?, outcome = ?, updated_at = ?
-WHERE id = ? AND idempotency_key = ? AND processed_at IS NULL
-"""
-
 
 _KINDS = {kind.value: kind for kind in EntityType}
 _ARTIFACT = EntityType.ARTIFACT.value
-
-
-class Place(NamedTuple):
-    """A record by its place in the outbox and by what it says."""
-
-    id: int
-    key: str
-
-
-class ClaimedRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A record to send, the older ones that it stands for, and the version its row was last in step with."""
-
-    row: ApplyRow
-    superseded: tuple[Place, ...] = ()
-    size: int = 0
 
 
 class _Past(Sequence[Entity]):
@@ -130,17 +91,6 @@ class _Sized(msgspec.Struct):
     size: int = 0
 
 
-def has_due(connection: sqlite3.Connection, *, now: str) -> bool:
-    """Whether there is anything to claim."""
-    return connection.execute(_CLAIM, (now, 1)).fetchone() is not None
-
-
-def oldest_due(connection: sqlite3.Connection, *, now: str) -> str | None:
-    """Since when the first record that ``claim`` would hand out has been waiting."""
-    found = connection.execute(_OLDEST_DUE, (now, 1)).fetchone()
-    return None if found is None else str(found[0])
-
-
 def claim(
     connection: sqlite3.Connection,
     *,
@@ -155,18 +105,20 @@ def claim(
     batch that is under way: its records are passed over, and the new batch ends before the first further record of a
     row in it, for what that record is based on is not known yet.
     """
-    blocked = dict(connection.execute(_BLOCKED, (now,)))
-    rows_under_way = {(record.row.kind.value, record.row.entity.id) for record in beside}
-    under_way = {record.row.record_id for record in beside}
-    under_way.update(place.id for record in beside for place in record.superseded)
+    blocked = dict(connection.execute(records.BLOCKED_LANES, (now,)))
+    rows_in_flight = {(record.row.kind.value, record.row.entity.id) for record in beside}
+    in_flight = {record.row.record_id for record in beside}
+    in_flight.update(older.id for record in beside for older in record.superseded)
     chosen: dict[tuple[str, str], _Chosen] = {}
     size, last = 0, 0
-    limit = max_records * SCAN + len(under_way)
-    for record_id, key, session_id, kind, entity_id, payload in connection.execute(_CLAIM, (now, limit)):
-        if record_id in under_way:
+    limit = max_records * SCAN + len(in_flight)
+    for record_id, key, session_id, kind, entity_id, payload in connection.execute(
+        records.DUE_FOR_DELIVERY, (now, limit)
+    ):
+        if record_id in in_flight:
             continue
         row = (kind, entity_id)
-        if row in rows_under_way:
+        if row in rows_in_flight:
             break
         known = chosen.get(row)
         if known is not None:
@@ -233,8 +185,7 @@ def _claimed(each: _Chosen, bases: dict[str, int], contents: dict[str, bytes]) -
         base=bases.get(each.entity_id, 0),
         ancestors=_Past(each.kind, [version.payload for version in past]) if past else (),
     )
-    superseded = tuple(Place(version.id, version.key) for version in past)
-    return ClaimedRecord(row=row, superseded=superseded, size=len(newest.payload))
+    return ClaimedRecord(row=row, superseded=tuple(RecordKey(version.id, version.key) for version in past))
 
 
 def acknowledge(
@@ -244,15 +195,14 @@ def acknowledge(
     results: Sequence[ApplyResult],
     *,
     now: str,
-    same_content: SameContent,
 ) -> int:
     """Write what became of a batch; part of a unit that has proved the lease. Answers how many conflicts are new."""
-    done: list[tuple[str, str, str, int, str]] = []
+    outcomes: list[tuple[RecordKey, str]] = []
     for record, result in zip(claimed, results, strict=True):
-        done.append((now, result.outcome, now, record.row.record_id, record.row.idempotency_key))
-        done += [(now, "superseded", now, older.id, older.key) for older in record.superseded]
+        outcomes.append((RecordKey(record.row.record_id, record.row.idempotency_key), result.outcome))
+        outcomes += [(older, "superseded") for older in record.superseded]
     # First the records, so that "is there a pending one?" below means one that came after this batch was claimed.
-    connection.executemany(_DONE, done)
+    records.mark_processed(connection, outcomes, now=now)
     mutable = [record.row.entity for record in claimed if TABLES[record.row.kind].mutable]
     edited = pending_among(connection, [(entity.kind, entity.id) for entity in mutable])
     conflicts = 0
@@ -265,7 +215,7 @@ def acknowledge(
         sent = record.row.entity
         if not TABLES[sent.kind].mutable:
             continue
-        match _settlement(sent, result, edited_since=(sent.kind, sent.id) in edited, same_content=same_content):
+        match _settlement(sent, result, edited_since=(sent.kind, sent.id) in edited):
             case Entity() as remote:
                 adopt(connection, remote)
             case int(version):
@@ -275,9 +225,7 @@ def acknowledge(
     return conflicts
 
 
-def _settlement(
-    sent: Entity, result: ApplyResult, *, edited_since: bool, same_content: SameContent
-) -> Entity | int | None:
+def _settlement(sent: Entity, result: ApplyResult, *, edited_since: bool) -> Entity | int | None:
     """How the local row comes into step with the central one: by adopting it, by taking its version, or not yet.
 
     Never over an edit that came after it was sent.

@@ -11,8 +11,8 @@ import msgspec
 from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
+from acode_tui.storage.ports import ExpiredRecord
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.meta import read_mark
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.runs import rows
 from acode_tui.storage.sqlite.runs.reader import read_graph
@@ -51,20 +51,11 @@ _EMPTY_LANE = "DELETE FROM outbox WHERE session_id = ? AND processed_at IS NULL"
 _FILL_LANE = f"INSERT INTO outbox ({_RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 
-class Expired(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivered record past its keeping. ``needs_ledger``: it may only go if the ledger holds its key."""
-
-    id: int
-    session_id: str
-    idempotency_key: str
-    needs_ledger: bool
-
-
-def expired(connection: sqlite3.Connection, *, before: str, after_id: int, limit: int) -> tuple[Expired, ...]:
+def expired(connection: sqlite3.Connection, *, before: str, after_id: int, limit: int) -> tuple[ExpiredRecord, ...]:
     """One page of delivered records from before a moment, by id."""
     found = connection.execute(_EXPIRED, (before, after_id, limit))
     return tuple(
-        Expired(
+        ExpiredRecord(
             id=record_id,
             session_id=session_id,
             idempotency_key=key,
@@ -107,18 +98,18 @@ def queue_unsent(
     after: str,
     limit: int,
     everything: bool,
-    new_life: bool = False,
+    new_incarnation: bool = False,
 ) -> tuple[int, str | None]:
     """Queue, for one page of sessions by id, every row that was never synced; with ``everything``, every row.
 
     A session is queued whole, so a run that is broken off and repeated leaves none of its rows out. Answers how many
     records were made, and the session id to go on after; None at the end.
 
-    In a ``new_life`` of the server the versions of the former one mean nothing: were they kept as what the rows are
-    based on, an edit that somebody else sent to the restored server could be overwritten without a conflict.
+    In a ``new_incarnation`` of the server the versions of the former one mean nothing: were they kept as what the rows
+    are based on, an edit that another replica sent to the restored server could be overwritten without a conflict.
     """
     sessions = connection.execute(_SESSIONS, (after, limit)).fetchall()
-    if new_life:
+    if new_incarnation:
         for forget in _FORGET_VERSIONS:
             connection.executemany(forget, sessions)
     made = sum(_queue_session(connection, clock, session_id, everything=everything) for (session_id,) in sessions)
@@ -189,10 +180,10 @@ def read_shares(connection: sqlite3.Connection) -> LocalShares:
         total[kind] = int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
         form = _DELIVERED if table.mutable else _DELIVERED_FOLLOWERS
         delivered[kind] = int(connection.execute(form.format(table=table.name, kind=kind.value)).fetchone()[0])
-    mark = read_mark(connection)
+    cursor = meta.read_pull_cursor(connection)
     return LocalShares(
         workspace_id=meta.read(connection, meta.WORKSPACE_ID) or "",
         total=total,
         delivered=delivered,
-        change_seq=0 if mark is None else mark.change_seq,
+        change_seq=0 if cursor is None else cursor.change_seq,
     )

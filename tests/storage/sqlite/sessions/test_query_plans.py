@@ -20,7 +20,7 @@ from acode_tui.storage.sqlite.runs.reader import read_graph
 from acode_tui.storage.sqlite.sessions import pages as session_pages
 from acode_tui.storage.sqlite.sessions import ranges as session_ranges
 from acode_tui.storage.sqlite.sessions import search as session_search
-from acode_tui.storage.sqlite.sync.outbox import PENDING
+from acode_tui.storage.sqlite.sync.records import DUE_RECORDS
 from tests.clocks import NOON
 
 TABLES = "sessions|session_events|session_tasks|steps|tool_calls|artifacts|outbox"
@@ -151,7 +151,7 @@ def test_a_run_is_read_by_its_indexes(connection: Recorder) -> None:
 
 @pytest.mark.ac("AC-027")
 def test_what_is_due_is_read_from_the_pending_index(connection: Recorder) -> None:
-    lines = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {PENDING}", ("2026", 100))]
+    lines = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {DUE_RECORDS}", ("2026", 100))]
     assert any("USING INDEX outbox_pending" in line for line in lines)
     assert any("outbox_refused" in line for line in lines)
 

@@ -13,7 +13,7 @@ from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, WorkState
 from acode_tui.storage.ports import OutboxRecord, OutboxStatus
-from acode_tui.storage.sqlite.sync.outbox import MAX_ERROR_CHARS
+from acode_tui.storage.sqlite.sync.records import MAX_ERROR_CHARS
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import Parts, count, rows
 from tests.storage.sqlite.runs.runs import make_run
