@@ -136,11 +136,11 @@ class Dashboard(App[int]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The colours behind diffs and found text, which no theme of Textual's knows."""
-        return themes.grounds(self.current_theme)
+        return themes.extra_variables(self.current_theme)
 
     def get_css_variables(self) -> dict[str, str]:
         """Every theme's colours, those that could not be read corrected."""
-        self.theme_variables = themes.colours(self.current_theme, super().get_css_variables())
+        self.theme_variables = themes.corrected_variables(self.current_theme, super().get_css_variables())
         return self.theme_variables
 
     def get_line_filters(self) -> Sequence[LineFilter]:

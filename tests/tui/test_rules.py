@@ -23,7 +23,7 @@ from acode_tui.tui.run.document import (
 )
 from acode_tui.tui.state import Backlog
 from acode_tui.tui.style.times import ago, countdown, duration, short_duration, short_number, size, span
-from acode_tui.tui.tools.log import LogTail, parse_entry
+from acode_tui.tui.tools.log_tail import LogTail, parse_entry
 from tests.tui.fake import NOW, graph
 
 DASHBOARD_PAGE = Path(__file__).parent.parent.parent / "docs" / "dashboard.md"
@@ -274,7 +274,7 @@ def test_the_log_is_read_on_from_where_it_stopped_and_over_a_rotation(tmp_path: 
 def test_a_line_that_is_no_json_is_shown_as_it_stands() -> None:
     assert parse_entry(b"not json").event == "not json"
     entry = parse_entry(b'{"level":"error","timestamp":"2026-03-14T12:00:01Z","event":"x","duration_ms":3,"pid":1}')
-    assert (entry.level, entry.at, entry.event, entry.rest) == (
+    assert (entry.level, entry.at, entry.event, entry.fields) == (
         "error",
         datetime(2026, 3, 14, 12, 0, 1, tzinfo=UTC),
         "x",

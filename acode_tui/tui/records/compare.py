@@ -50,9 +50,9 @@ def side_by_side(fields: list[ComparedField], width: int) -> Content:
             rows.append(
                 Content.assemble(
                     (name + " " * (_NAME_COLUMNS - cell_width(name)), "$foreground-muted"),
-                    (_pad(local, columns), "$foreground-muted" if equal else "$text-error on $removed-ground"),
+                    (_pad(local, columns), "$foreground-muted" if equal else "$text-error on $removed-background"),
                     (f" {' ' if equal else '│'} ", "$foreground-muted"),
-                    (_pad(remote, columns), "$foreground-muted" if equal else "$text-success on $added-ground"),
+                    (_pad(remote, columns), "$foreground-muted" if equal else "$text-success on $added-background"),
                 )
             )
             name = ""

@@ -25,8 +25,8 @@ _NUL_SEARCH_BYTES = 8_192
 _DIFF_STYLES: dict[LineKind, str] = {
     "file": "bold $foreground-muted",
     "hunk": "$text-accent",
-    "added": "$text-success on $added-ground",
-    "removed": "$text-error on $removed-ground",
+    "added": "$text-success on $added-background",
+    "removed": "$text-error on $removed-background",
     "context": "",
 }
 

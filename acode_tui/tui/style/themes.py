@@ -1,96 +1,16 @@
-"""The dashboard's own two themes; Textual's are there as well."""
+"""The dashboard's own two themes, the variables that it adds to every theme, and the theme that the user prefers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from textual.app import App
-from textual.color import BLACK, WHITE, Color
+from textual.color import Color
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.theme import Theme
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
-
-TEXT, SIGN = 4.5, 3.0
-"""Least ratios of luminances: of text, and of signs and frames that tell something."""
-
-GROUNDS = ("background", "surface", "panel")
-"""What text of any colour may stand on."""
-
-TEXTS = (
-    "foreground",
-    "foreground-muted",
-    "text-primary",
-    "text-secondary",
-    "text-success",
-    "text-warning",
-    "text-error",
-    "text-accent",
-)
-SIGNS = ("primary", "warning", "error", "border")
-PAIRS = {
-    "block-cursor-foreground": "block-cursor-background",
-    "block-cursor-blurred-foreground": "block-cursor-blurred-background",
-    "input-cursor-foreground": "input-cursor-background",
-    "found-text": "found-ground",
-    "here-text": "here-ground",
-}
-"""Text that stands on a ground of its own."""
-
-_STEPS = 25
-
-
-def readable(known: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a theme that have to change, with what they become; ``known`` are all that it has."""
-    background = solid(known["background"], BLACK)
-    grounds = [solid(known[name], background) for name in GROUNDS]
-    lit = [solid(known[name], background) for name in ("removed-ground", "added-ground")]
-    changed = {name: _fit(known[name], grounds, TEXT) for name in TEXTS if name in known}
-    changed["text-error"] = _fit(changed["text-error"], [*grounds, lit[0]], TEXT)
-    changed["text-success"] = _fit(changed["text-success"], [*grounds, lit[1]], TEXT)
-    changed |= {name: _fit(known[name], grounds, SIGN) for name in SIGNS}
-    for name, ground in PAIRS.items():
-        changed[name] = _fit(known[name], [solid(known[ground], background)], TEXT)
-    changed["busy-border"] = _fit(background.blend(solid(known["warning"], background), 0.6).hex6, grounds, SIGN)
-    return {name: value for name, value in changed.items() if value != known.get(name)}
-
-
-def solid(value: str, ground: Color) -> Color:
-    """A variable's colour on a ground: a share of it is blended, and ``auto`` is black or white, whichever tells."""
-    name, _, share = value.partition(" ")
-    alpha = float(share.rstrip("%")) / 100 if share else 1.0
-    if name == "auto":
-        return ground.blend(ground.get_contrast_text(1.0), alpha, alpha=1.0)
-    parsed = Color.parse(name)
-    return ground.blend(parsed.with_alpha(1.0), parsed.a * alpha, alpha=1.0)
-
-
-def ratio(one: Color, other: Color) -> float:
-    """How far apart two colours are in luminance, from 1 to 21."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _luminance(colour: Color) -> float:
-    red, green, blue = (
-        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in colour.normalized
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _fit(value: str, grounds: Iterable[Color], least: float) -> str:
-    """The value itself where it tells on all grounds, else the nearest on the way to black or white that does."""
-    behind = list(grounds)
-    if all(ratio(solid(value, ground), ground) >= least for ground in behind) and not value.startswith("auto"):
-        return value
-    start = solid(value, behind[0])
-    away = max((WHITE, BLACK), key=lambda end: min(ratio(end, ground) for ground in behind))
-    for step in range(_STEPS + 1):
-        moved = Color.parse(start.blend(away, step / _STEPS).hex6)
-        if all(ratio(moved, ground) >= least for ground in behind):
-            return moved.hex6
-    return away.hex6
-
+from acode_tui.tui.style.contrast import corrections
 
 DEFAULT = "acode-night"
 
@@ -159,38 +79,41 @@ THEMES = (
 )
 
 
-def colours(theme: Theme, known: Mapping[str, str]) -> dict[str, str]:
-    """All variables of a theme, ``known`` being Textual's and ``grounds``: what could not be read is corrected."""
+def corrected_variables(theme: Theme, variables: Mapping[str, str]) -> dict[str, str]:
+    """All variables of a theme, with colours of too little contrast replaced.
+
+    ``variables`` are those of Textual and of ``extra_variables``.
+    """
     if not theme.ansi:
-        return {**known, **readable(known)}
-    # On paper bright red is a shade of red: what is busy would look like what is bad.
+        return {**variables, **corrections(variables)}
+    # Textual's warning of the light ANSI theme is bright red, a shade of its error: busy would look like bad.
     busy = "ansi_yellow" if theme.dark else "ansi_magenta"
-    return {**known, "warning": busy, "text-warning": busy, "busy-border": busy}
+    return {**variables, "warning": busy, "text-warning": busy, "busy-border": busy}
 
 
-def grounds(theme: Theme) -> dict[str, str]:
-    """What lies behind a diff's lines and behind text that was found, for any theme, as variables of the styles.
+def extra_variables(theme: Theme) -> dict[str, str]:
+    """The variables that Textual's themes do not have: colours of a diff's lines and of search matches.
 
-    A terminal's own sixteen colours know no shades: there a diff is told by its text alone.
+    The sixteen colours of a terminal have no shades: there only the text of a diff is coloured, not its background.
     """
     if theme.ansi:
         return {
-            "removed-ground": "ansi_default",
-            "added-ground": "ansi_default",
-            "found-text": "ansi_black",
-            "found-ground": "ansi_cyan",
-            "here-text": "ansi_black",
-            "here-ground": "ansi_yellow",
+            "removed-background": "ansi_default",
+            "added-background": "ansi_default",
+            "match-text": "ansi_black",
+            "match-background": "ansi_cyan",
+            "selected-match-text": "ansi_black",
+            "selected-match-background": "ansi_yellow",
         }
-    known = theme.to_color_system().generate() | theme.variables
-    background, warning = Color.parse(known["background"]), Color.parse(known["warning"])
+    variables = theme.to_color_system().generate() | theme.variables
+    background, warning = Color.parse(variables["background"]), Color.parse(variables["warning"])
     return {
-        "removed-ground": background.blend(Color.parse(known["error"]), 0.12).hex6,
-        "added-ground": background.blend(Color.parse(known["success"]), 0.12).hex6,
-        "found-text": known["foreground"],
-        "found-ground": background.blend(warning, 0.25).hex6,
-        "here-text": known["background"],
-        "here-ground": warning.hex6,
+        "removed-background": background.blend(Color.parse(variables["error"]), 0.12).hex6,
+        "added-background": background.blend(Color.parse(variables["success"]), 0.12).hex6,
+        "match-text": variables["foreground"],
+        "match-background": background.blend(warning, 0.25).hex6,
+        "selected-match-text": variables["background"],
+        "selected-match-background": warning.hex6,
     }
 
 

@@ -1,4 +1,4 @@
-"""How the workspace is: every check, what it found, and the command that would help."""
+"""The health screen: every check, what it found, and the command that helps."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,9 +12,8 @@ from textual.content import Content
 from textual.message import Message
 
 from acode_tui.tui.bindings import HEALTH
-from acode_tui.tui.live_screen import LiveScreen
+from acode_tui.tui.list_screen import ListScreen
 from acode_tui.tui.style.palette import CONTENT_STYLE, Mark
-from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import block, pretty_json, styled
 from acode_tui.tui.style.times import clock, duration
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
     from acode_tui.ops.health import HealthCheck, HealthReport
     from acode_tui.tui.ports import DashboardWorkspace
 
-EVERY = timedelta(seconds=20)
-"""How often it looks again by itself while it is open; ``R`` looks at once."""
+CHECK_EVERY = timedelta(seconds=20)
+"""How often the checks run while the screen is open; ``R`` runs them at once."""
 MARKS = {
     "Healthy": Mark("✓", "healthy", "good"),
     "Degraded": Mark("◆", "degraded", "wait"),
     "Unhealthy": Mark("✗", "unhealthy", "bad"),
 }
 
-RANKS = tuple(MARKS)
-"""From the best to the worst; what is worst is looked at first."""
+STATUSES = tuple(MARKS)
+"""From the best to the worst. The cursor begins on the worst check."""
 
 
 class CheckTable(KeyedTable):
@@ -47,24 +46,24 @@ class CheckTable(KeyedTable):
         return (state, name, found) if width < 100 else (state, name, found, Column("took", "took", 9, right=True))
 
 
-class HealthScreen(LiveScreen[None]):
-    """Looks when it is opened, every so often, and when it is asked to."""
+class HealthScreen(ListScreen):
+    """Runs the checks when it is opened, every CHECK_EVERY, and on request."""
 
-    CSS_PATH = style_path("screens.tcss")
+    TABLE = CheckTable
     BINDINGS: ClassVar[list[BindingType]] = [*HEALTH]
     AUTO_FOCUS = "CheckTable"
 
     @dataclass
-    class Examined(Message):
-        """A report came in."""
+    class ReportReady(Message):
+        """The checks ran."""
 
         report: "HealthReport"
 
     def __init__(self) -> None:
         super().__init__()
         self._checks: dict[str, HealthCheck] = {}
-        self._asked = True
-        self._looked_at: datetime | None = None
+        self._requested = True
+        self._checked_at: datetime | None = None
 
     def compose(self) -> ComposeResult:
         yield TitleLine("health")
@@ -76,64 +75,65 @@ class HealthScreen(LiveScreen[None]):
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Checks"
         self.query_one(TitleLine).say("looking…")
-        self.query_one("#detail", TextPanel).say(styled("The checks run side by side…", "$foreground-muted"))
+        self.detail_panel.say(styled("The checks run side by side…", "$foreground-muted"))
 
     def refresh_now(self) -> None:
-        self._asked = True
+        self._requested = True
         super().refresh_now()
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        await self._examine(workspace)
+        await self._run_checks(workspace)
 
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
-        await self._examine(workspace)
+        await self._run_checks(workspace)
 
-    async def _examine(self, workspace: "DashboardWorkspace") -> None:
-        """Other programs' commits are no reason to look: only time, and being asked."""
+    async def _run_checks(self, workspace: "DashboardWorkspace") -> None:
+        """Run the checks if it is time or they were requested. Commits of other programs are no reason to."""
         now = self.dashboard.now()
-        if not self._asked and self._looked_at is not None and now - self._looked_at < EVERY:
+        if not self._requested and self._checked_at is not None and now - self._checked_at < CHECK_EVERY:
             return
-        fresh, self._asked, self._looked_at = self._asked, False, now
-        self.post_message(self.Examined(await workspace.health(fresh=fresh)))
+        fresh, self._requested, self._checked_at = self._requested, False, now
+        self.post_message(self.ReportReady(await workspace.health(fresh=fresh)))
 
-    @on(Examined)
-    def _examined(self, event: Examined) -> None:
+    @on(ReportReady)
+    def _report_ready(self, event: ReportReady) -> None:
         report = event.report
         mark = MARKS[report.status.value]
         self._checks = {check.name: check for check in report.checks}
         bad = sum(check.status.value != "Healthy" for check in report.checks)
-        at = clock(self._looked_at or self.dashboard.now(), self.dashboard.zone)
+        at = clock(self._checked_at or self.dashboard.now(), self.dashboard.zone)
         self.query_one(TitleLine).say(
             "everything is as it should be" if not bad else f"{bad} of {len(report.checks)} checks found something",
             styled(mark.label, CONTENT_STYLE[mark.role]),
             styled(f"looked at {at}", "$foreground-muted"),
         )
-        table = self.query_one(CheckTable)
-        table.lay_out(max(self.query_one("#list").content_size.width, 40))
+        table = self.table
+        self.fit()
         first = not table.row_count
         table.show([(name, _row(check)) for name, check in self._checks.items()])
         if first:
-            worst = max(report.checks, key=lambda check: RANKS.index(check.status.value))
+            worst = max(report.checks, key=lambda check: STATUSES.index(check.status.value))
             table.move_cursor(row=report.checks.index(worst))
         self._describe()
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self._fit)
+    @property
+    def is_loaded(self) -> bool:
+        return bool(self._checks)
 
-    def _fit(self) -> None:
-        if self._checks:
-            self.query_one(CheckTable).lay_out(max(self.query_one("#list").content_size.width, 40))
+    @property
+    def _under_cursor(self) -> "HealthCheck | None":
+        return self._checks.get(self.table.cursor_key or "")
 
     @on(KeyedTable.RowHighlighted)
     def _describe(self) -> None:
-        check = self._checks.get(self.query_one(CheckTable).cursor_key or "")
+        check = self._under_cursor
         if check is not None:
-            panel = self.query_one("#detail", TextPanel)
+            panel = self.detail_panel
             panel.border_title = styled(check.name)
             panel.say(_detail(check))
 
     def action_copy(self) -> None:
-        check = self._checks.get(self.query_one(CheckTable).cursor_key or "")
+        check = self._under_cursor
         if check is not None:
             what = "suggestion" if check.suggestion else "finding"
             self.dashboard.copy(check.suggestion or f"{check.name}: {check.description}", what)

@@ -25,8 +25,8 @@ _LEAST_ROOM = 20
 _BESIDE = 2
 """Columns between a line's number and the line."""
 
-_FOUND = "$found-text on $found-ground"
-_HERE = "bold $here-text on $here-ground"
+_MATCH = "$match-text on $match-background"
+_SELECTED_MATCH = "bold $selected-match-text on $selected-match-background"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _set_off(line: Content, needle: str, marked: bool, first: int, last: int) ->
     at = plain.find(needle, max(first - len(needle), 0))
     # Letters that casefold to several would shift the places; such a line is set off as a whole.
     if at >= 0 and len(plain) != len(line.plain):
-        return line.stylize(_FOUND)
+        return line.stylize(_MATCH)
     found: list[tuple[int, int]] = []
     while 0 <= at < last:
         if found and found[-1][1] == at:
@@ -184,7 +184,7 @@ def _set_off(line: Content, needle: str, marked: bool, first: int, last: int) ->
         else:
             found.append((at, at + len(needle)))
         at = plain.find(needle, at + len(needle))
-    style = _HERE if marked else _FOUND
+    style = _SELECTED_MATCH if marked else _MATCH
     return Content(line.plain, [*line.spans, *(Span(*place, style) for place in found)]) if found else line
 
 

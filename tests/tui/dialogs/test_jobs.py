@@ -154,7 +154,7 @@ async def test_the_log_is_filtered_held_and_copied(fake: FakeWorkspace, tmp_path
         await pilot.press("y")
         assert pilot.app.clipboard.endswith("sync.refused  table=[/red]")
         await pilot.press("f", "slash", "z", "enter")
-        await until(pilot, lambda: "2 lines of the log" in shown(pilot) and "take the filter away" in shown(pilot))
+        await until(pilot, lambda: "2 lines of the log" in shown(pilot) and "remove the filter" in shown(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: "2 lines" in shown(pilot))
         await pilot.press("space")

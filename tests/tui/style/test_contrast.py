@@ -5,7 +5,7 @@ import pytest
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
-from acode_tui.tui.style.themes import THEMES, colours, grounds
+from acode_tui.tui.style.themes import THEMES, corrected_variables, extra_variables
 
 TEXT, SIGN = 4.5, 3.0
 TEXTS = (
@@ -26,7 +26,7 @@ each_ansi_theme = pytest.mark.parametrize("theme", ANSI, ids=lambda theme: theme
 
 
 def variables(theme: Theme) -> dict[str, str]:
-    return colours(theme, grounds(theme) | theme.to_color_system().generate() | theme.variables)
+    return corrected_variables(theme, extra_variables(theme) | theme.to_color_system().generate() | theme.variables)
 
 
 def solid(value: str, ground: Color) -> Color:
@@ -72,10 +72,10 @@ def test_the_cursor_the_selection_and_both_sides_of_a_diff_can_be_read(theme: Th
         "cursor": ("block-cursor-foreground", "block-cursor-background"),
         "cursor without the keys": ("block-cursor-blurred-foreground", "block-cursor-blurred-background"),
         "cursor of a line": ("input-cursor-foreground", "input-cursor-background"),
-        "removed": ("text-error", "removed-ground"),
-        "added": ("text-success", "added-ground"),
-        "found": ("found-text", "found-ground"),
-        "where one is": ("here-text", "here-ground"),
+        "removed": ("text-error", "removed-background"),
+        "added": ("text-success", "added-background"),
+        "found": ("match-text", "match-background"),
+        "where one is": ("selected-match-text", "selected-match-background"),
     }
     assert poor(pairs, theme, TEXT) == {}
 
@@ -88,16 +88,17 @@ def test_signs_and_frames_that_tell_something_stand_out(theme: Theme) -> None:
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 def test_the_dashboards_own_themes_need_no_correction(theme: Theme) -> None:
-    known = grounds(theme) | theme.to_color_system().generate() | theme.variables
+    known = extra_variables(theme) | theme.to_color_system().generate() | theme.variables
     assert {name for name, value in variables(theme).items() if known.get(name) != value} <= {"busy-border"}
 
 
 @each_ansi_theme
 def test_no_text_of_the_terminals_own_colours_stands_on_its_own_colour(theme: Theme) -> None:
     known = variables(theme)
-    pairs = {"removed": "text-error", "added": "text-success", "found": "found-text", "here": "here-text"}
-    assert [name for name, text in pairs.items() if known[text] == known[f"{name}-ground"]] == []
-    assert known["removed-ground"] == known["added-ground"] == "ansi_default"
+    pairs = {"removed": "text-error", "added": "text-success", "match": "match-text"}
+    pairs["selected-match"] = "selected-match-text"
+    assert [name for name, text in pairs.items() if known[text] == known[f"{name}-background"]] == []
+    assert known["removed-background"] == known["added-background"] == "ansi_default"
 
 
 @each_ansi_theme
@@ -110,4 +111,4 @@ def test_busy_and_bad_are_two_colours_of_the_terminals_own(theme: Theme) -> None
 
 @pytest.mark.parametrize("theme", BUILTIN_THEMES.values(), ids=lambda theme: theme.name)
 def test_every_theme_has_the_colours_behind_diffs(theme: Theme) -> None:
-    assert all(Color.parse(value) for value in grounds(theme).values())
+    assert all(Color.parse(value) for value in extra_variables(theme).values())
