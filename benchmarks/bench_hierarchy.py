@@ -13,7 +13,7 @@ from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGra
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, ToolCallState, WorkState
-from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite import rows
 from benchmarks.result import Measure, at_most
 from benchmarks.scale import sized
 from benchmarks.timing import milliseconds, timed, timed_call

@@ -3,7 +3,7 @@
 import asyncio
 
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite import rows
 from benchmarks.result import Measure, at_most
 from benchmarks.scale import sized
 from benchmarks.timing import milliseconds, timed, timed_call

@@ -16,8 +16,8 @@ from acode_tui.domain.clock import format_time, system_clock
 from acode_tui.domain.entities import Session
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import Operation, SessionState
+from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
-from acode_tui.storage.sqlite.runs import rows
 from acode_tui.workspace import Workspace
 from benchmarks.result import Measure, at_least, at_most, within
 from benchmarks.scale import sized

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.runs.rows import to_row
+from acode_tui.storage.sqlite.rows import to_row
 from tests.sync.histories import FIELD, QUIET, REPLICAS, Chronicle, Edit, Skew, Step, Sync, histories
 from tests.sync.model import ModelReplica, ModelServer, copy_of, first_replica
 

@@ -11,8 +11,8 @@ from acode_tui.domain.codec import canonical_digest
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import RowChecksums
+from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.files.inspect import look
-from acode_tui.storage.sqlite.runs import rows
 
 T = TypeVar("T")
 

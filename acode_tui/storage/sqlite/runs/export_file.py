@@ -9,7 +9,7 @@ from pathlib import Path
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES, Column, Table
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite import rows
 
 INFO = "export_info"
 _TYPES = {"int": "INTEGER", "bytes": "BLOB"}

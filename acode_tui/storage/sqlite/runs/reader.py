@@ -20,8 +20,8 @@ from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.session_filter import require_filter
+from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.runs import rows
 from acode_tui.storage.sqlite.runs.row_writes import require
 from acode_tui.storage.sqlite.sessions import pages as session_counts
 from acode_tui.storage.sqlite.sessions import pages as session_pages
@@ -148,7 +148,7 @@ def read_graph(connection: sqlite3.Connection, session_id: str) -> SessionGraph:
     calls = _children(connection, session_id, EntityType.TOOL_CALL, artifacts)
     steps = _children(connection, session_id, EntityType.STEP, calls)
     tasks = _children(connection, session_id, EntityType.SESSION_TASK, steps)
-    graph = _LOAD_SESSION(row, tuple(tasks.get(session_id, ())), _events(connection, session_id))
+    graph = _LOAD_SESSION((*row, tuple(tasks.get(session_id, ())), _events(connection, session_id)))
     return cast(SessionGraph, graph)
 
 
@@ -160,7 +160,7 @@ def _children(
     grouped: dict[str, list[Any]] = {}
     for row in connection.execute(sql, (session_id,)):
         children = below.get(row[0])
-        node = load(row) if kind is EntityType.ARTIFACT else load(row, tuple(children) if children else ())
+        node = load(row if kind is EntityType.ARTIFACT else (*row, tuple(children) if children else ()))
         siblings = grouped.get(row[parent])
         if siblings is None:
             grouped[row[parent]] = [node]

@@ -1,24 +1,27 @@
-"""The write primitives that every unit of work is made of: a row and its outbox record, always together (AC-005).
+"""The write primitives of every unit of work: a row and its outbox record, always together (AC-005).
 
-Plain functions of the connection; the transaction is the writer's.
+Plain functions of the connection; the transaction is the writer's. Each row that is written is a line of the log at
+debug; the transaction that holds it may still be rolled back.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
+from time import perf_counter
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from acode_tui.domain.clock import TICK, format_time
 from acode_tui.domain.codec import encode_plain
-from acode_tui.domain.entities import Entity, SessionTask, Step, ToolCall
+from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import NotFoundError, ValidationError
-from acode_tui.domain.schema import TABLES, Column
+from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import is_storable, require_id, require_json
-from acode_tui.storage.sqlite.runs import rows
+from acode_tui.logs import enabled, get_logger
+from acode_tui.storage.sqlite import rows
 
 E = TypeVar("E", bound=Entity)
 
@@ -28,52 +31,63 @@ ENQUEUE = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
-_ENQUEUE_HEAD = ENQUEUE.rsplit(" VALUES ", 1)[0].replace("INSERT", "INSERT OR ROLLBACK")
-"""Of many records at once. A statement that could be undone by itself keeps a copy of each page that it changes; these
-records never clash, and if they did, the writer runs the units of their group again, one by one.
+_ENQUEUE_MANY = ENQUEUE.rsplit(" VALUES ", 1)[0].replace("INSERT", "INSERT OR ROLLBACK")
+"""A statement that could be undone by itself keeps a copy of each page that it changes. These records never clash; if
+they did, the writer would run the units of their group again, one by one.
 """
 _PREPARED = 5
 """Values of a prepared record."""
 
-_INSERTED = str(Operation.INSERT)
+_INSERT = str(Operation.INSERT)
 
 
-def _payload(kind: EntityType) -> Callable[[rows.Row], Any]:
-    """What makes a row's payload, ready to be encoded: one struct a kind, made once from the schema."""
+log = get_logger("acode_tui.storage.sqlite")
+
+
+def _payload_maker(kind: EntityType) -> Callable[[rows.Row], Any]:
+    """A function from a row to its payload, ready to be encoded."""
     columns = TABLES[kind].columns
-    names: dict[str, Any] = {"Raw": msgspec.Raw}
-    names["Payload"] = msgspec.defstruct("Payload", [(column.json, Any) for column in columns], gc=False)
+    payload = msgspec.defstruct("Payload", [(column.json, Any) for column in columns], gc=False)
+    json_columns = [index for index, column in enumerate(columns) if column.kind == "json"]
+    content = [index for index, column in enumerate(columns) if column.kind == "bytes"]
 
-    def value(index: int, column: Column) -> str:
-        if column.kind == "bytes":
-            return "None"
-        plain = f"row[{index}]"
-        # Stored JSON goes into the payload as it is.
-        return f"(None if {plain} is None else Raw({plain}))" if column.kind == "json" else plain
+    def make(row: rows.Row) -> Any:
+        values = list(row)
+        for index in json_columns:
+            if values[index] is not None:
+                # Stored JSON goes into the payload as it is.
+                values[index] = msgspec.Raw(values[index])
+        for index in content:
+            values[index] = None
+        return payload(*values)
 
-    values = ", ".join(value(index, column) for index, column in enumerate(columns))
-    return cast(Callable[[rows.Row], Any], eval(f"lambda row: Payload({values})", names))  # noqa: S307
+    return make
 
 
-_PAYLOAD = {kind: _payload(kind) for kind in TABLES}
-_STAMP = {kind: table.column_names.index("updated_at") for kind, table in TABLES.items()}
+_PAYLOAD = {kind: _payload_maker(kind) for kind in TABLES}
+_UPDATED = {kind: table.column_names.index("updated_at") for kind, table in TABLES.items()}
 
 
 def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> Entity:
-    """The row as it is now. Raises NotFoundError."""
+    """The stored row. Raises NotFoundError."""
     found = rows.fetch(connection, kind, require_id(entity_id))
     if found is None:
         raise NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
     return found
 
 
+def load(connection: sqlite3.Connection, entity: type[E], entity_id: str) -> E:
+    """The same as ``require``, by the entity's type. Raises NotFoundError."""
+    return cast(E, require(connection, entity.kind, entity_id))
+
+
 def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
-    """What new rows' outbox records will say but for the moment: ``_PREPARED`` values each, one after the other.
+    """The outbox records of new rows, without the moment of the write: ``_PREPARED`` values each, in one flat list.
 
     Payloads are made from the stored values, so nothing is formatted twice; they equal ``codec.encode_payload``.
-    Raises ValidationError where a text holds what the team's database never could.
+    Raises ValidationError where a text holds what PostgreSQL cannot store.
     """
-    name, make, stamp = kind.value, _PAYLOAD[kind], _STAMP[kind]
+    name, make, updated = kind.value, _PAYLOAD[kind], _UPDATED[kind]
     session = 0 if kind is EntityType.SESSION else 1
     records: list[Any] = []
     for row in given:
@@ -84,7 +98,7 @@ def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
         if b"\\u0000" in payload:
             _require_storable(kind, row)
         entity_id = row[0]
-        records += (f"{name}:{entity_id}:{row[stamp]}", row[session], name, entity_id, payload.decode())
+        records += (f"{name}:{entity_id}:{row[updated]}", row[session], name, entity_id, payload.decode())
     return records
 
 
@@ -98,30 +112,30 @@ def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) 
 
 
 def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation, now: datetime) -> None:
-    """Queue an entity's present state; ``now`` is the moment of the write, from its own transaction (AC-033)."""
+    """Queue an entity as it is; ``now`` is the moment of the write, from its own transaction (AC-033)."""
     connection.execute(ENQUEUE, outbox_row(entity.kind, rows.to_row(entity), operation, format_time(now)))
 
 
 def enqueue_rows(connection: sqlite3.Connection, records: list[rows.Row]) -> None:
-    """Queue many, each made by ``outbox_row``."""
+    """Queue many records, each made by ``outbox_row``."""
     rows.insert_many(connection, ENQUEUE, records)
 
 
 def enqueue_prepared(connection: sqlite3.Connection, values: list[Any], now: str) -> None:
-    """Queue many, made by ``prepared_records``, whose values stand one after the other."""
+    """Queue many records made by ``prepared_records``, written at ``now``."""
     for start, size in rows.chunks(len(values) // _PREPARED):
         chunk = values[start * _PREPARED : (start + size) * _PREPARED]
-        connection.execute(_enqueue_prepared(size), [_INSERTED, now, *chunk])
+        connection.execute(_enqueue_prepared(size), [_INSERT, now, *chunk])
 
 
 @cache
 def _enqueue_prepared(count: int) -> str:
     # The operation and the moment are one parameter each for all rows, the first two.
-    marks = []
+    records = []
     for row in range(count):
         key, session, kind, entity, payload = (f"?{3 + row * _PREPARED + column}" for column in range(_PREPARED))
-        marks.append(f"({key}, {session}, {kind}, {entity}, ?1, {payload}, ?2, ?2)")
-    return f"{_ENQUEUE_HEAD} VALUES {', '.join(marks)}"
+        records.append(f"({key}, {session}, {kind}, {entity}, ?1, {payload}, ?2, ?2)")
+    return f"{_ENQUEUE_MANY} VALUES {', '.join(records)}"
 
 
 def stamped(entity: E, now: datetime) -> E:
@@ -133,38 +147,57 @@ def stamped(entity: E, now: datetime) -> E:
 def insert(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
     """Insert a row and queue it."""
     row = rows.to_row(entity)
-    connection.execute(rows.INSERT[entity.kind], row)
-    connection.execute(ENQUEUE, outbox_row(entity.kind, row, Operation.INSERT, format_time(now)))
+    _write(connection, entity.kind, row, rows.INSERT[entity.kind], row, Operation.INSERT, now)
     return entity
 
 
 def update(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
     """Replace a row by the same entity's new state and queue it."""
     row = rows.to_row(entity)
-    connection.execute(rows.UPDATE[entity.kind], (*row[1:], row[0]))
-    connection.execute(ENQUEUE, outbox_row(entity.kind, row, Operation.UPDATE, format_time(now)))
+    _write(connection, entity.kind, row, rows.UPDATE[entity.kind], (*row[1:], row[0]), Operation.UPDATE, now)
     return entity
 
 
+def _write(
+    connection: sqlite3.Connection,
+    kind: EntityType,
+    row: rows.Row,
+    statement: str,
+    parameters: rows.Row,
+    operation: Operation,
+    now: datetime,
+) -> None:
+    started = perf_counter()
+    connection.execute(statement, parameters)
+    connection.execute(ENQUEUE, outbox_row(kind, row, operation, format_time(now)))
+    if enabled("debug"):
+        log_write(kind, str(operation), row[0], enqueued=1, started=started)
+
+
+def log_write(kind: EntityType, operation: str, entity_id: str, *, enqueued: int, started: float) -> None:
+    """The line of a write; ``started`` is the ``perf_counter`` before it. Ask ``enabled("debug")`` first."""
+    log.debug(
+        "row.write",
+        database="sqlite",
+        table=TABLES[kind].name,
+        operation=operation,
+        entity_id=entity_id,
+        duration_ms=(perf_counter() - started) * 1e3,
+        outbox_enqueued=enqueued,
+    )
+
+
 def touch_ancestors(connection: sqlite3.Connection, entity: Entity, now: datetime) -> None:
-    """Bump the ``updated_at`` of everything above: a session's ``updated_at`` is its last activity."""
-    parent = _parent(connection, entity)
-    while parent is not None:
-        update(connection, stamped(parent, now), now)
-        parent = _parent(connection, parent)
+    """Bump the ``updated_at`` of every row above: a session's ``updated_at`` is its last activity.
 
-
-def _parent(connection: sqlite3.Connection, entity: Entity) -> Entity | None:
-    if isinstance(entity, ToolCall):
-        return require(connection, EntityType.STEP, entity.step_id)
-    if isinstance(entity, Step):
-        return require(connection, EntityType.SESSION_TASK, entity.task_id)
-    if isinstance(entity, SessionTask):
-        return require(connection, EntityType.SESSION, entity.session_id)
-    tool_call_id = getattr(entity, "tool_call_id", None)
-    if tool_call_id is not None:
-        return require(connection, EntityType.TOOL_CALL, tool_call_id)
-    return None
+    An event is part of its session's own change, and bumps nothing.
+    """
+    if entity.kind is EntityType.SESSION_EVENT:
+        return
+    child = entity
+    while (link := TABLES[child.kind].parent) is not None:
+        column, kind = link
+        child = update(connection, stamped(require(connection, kind, getattr(child, column)), now), now)
 
 
 def _require_storable(kind: EntityType, row: rows.Row) -> None:

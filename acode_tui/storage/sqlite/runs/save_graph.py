@@ -18,11 +18,11 @@ from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.storage.ports import SaveResult
+from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.rows import DUMP, Row
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
-from acode_tui.storage.sqlite.runs import rows
 from acode_tui.storage.sqlite.runs.reader import read_graph
 from acode_tui.storage.sqlite.runs.row_writes import prepared_records
-from acode_tui.storage.sqlite.runs.rows import DUMP, Row
 from acode_tui.storage.sqlite.writer import Writer
 
 PreparedRun: TypeAlias = Sequence[Any]

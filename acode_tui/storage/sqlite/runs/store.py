@@ -1,27 +1,32 @@
-"""Writing runs: each method is one unit of work that re-reads, validates, and writes rows and outbox records together.
+"""Writing runs: each method is one unit of work that reads the row, checks the rules, writes the row and queues it.
 
-Reading is ``run_state_reader.py``; bringing a whole graph in is ``graph_save.py``.
+Reading is ``reader.py``; saving a whole graph is ``save_graph.py``.
 """
 
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
 from acode_tui.domain import transitions
 from acode_tui.domain.codec import digest
-from acode_tui.domain.entities import Artifact, Json, Session, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
+from acode_tui.domain.entities import (
+    Artifact,
+    Entity,
+    Json,
+    Session,
+    SessionEvent,
+    SessionGraph,
+    SessionTask,
+    Step,
+    ToolCall,
+)
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.ids import new_id
-from acode_tui.domain.states import (
-    ArtifactType,
-    EntityType,
-    SessionState,
-    ToolCallState,
-    WorkState,
-)
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.domain.validation import (
     MAX_DESCRIPTION_CHARS,
     Limits,
@@ -40,8 +45,16 @@ from acode_tui.storage.sqlite.runs.reader import SqliteRunStateReader
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.writer import Writer
 
-T = TypeVar("T")
+E = TypeVar("E", bound=Entity)
+M = TypeVar("M", Session, SessionTask, Step, ToolCall)
 S = TypeVar("S", SessionState, WorkState, ToolCallState, ArtifactType)
+
+_NEXT_ORDER = {
+    kind: f'SELECT coalesce(max("order") + 1, 0) FROM {table.name} WHERE {table.parent[0]} = ?'  # noqa: S608
+    for kind, table in TABLES.items()
+    if table.parent is not None and "order" in table.column_names
+}
+"""For each kind whose rows have an order among their siblings, by parent id."""
 
 _TASK_STATES = "SELECT state FROM session_tasks WHERE session_id = ?"
 _STEP_STATES = "SELECT state FROM steps WHERE task_id = ?"
@@ -50,9 +63,6 @@ _PAUSED_FROM = """
 SELECT from_state FROM session_events
 WHERE session_id = ? AND to_state = 'Paused' AND from_state <> 'Paused' ORDER BY timestamp DESC, id DESC LIMIT 1
 """
-_NEXT_TASK = 'SELECT coalesce(max("order") + 1, 0) FROM session_tasks WHERE session_id = ?'
-_NEXT_STEP = 'SELECT coalesce(max("order") + 1, 0) FROM steps WHERE task_id = ?'
-_NEXT_CALL = 'SELECT coalesce(max("order") + 1, 0) FROM tool_calls WHERE step_id = ?'
 
 
 class SqliteRunStateStore(SqliteRunStateReader):
@@ -79,59 +89,30 @@ class SqliteRunStateStore(SqliteRunStateReader):
         """Record a new session in state Created. Raises ValidationError."""
         require_text(task_description, "task_description", max_chars=MAX_DESCRIPTION_CHARS)
         require_metadata(metadata, "metadata", self._limits)
-        user = optional_text(user_id, "user_id") or self._user_id
-
-        def unit(connection: sqlite3.Connection) -> Session:
-            now = self._writer.clock.tick()
-            session = Session(
-                id=new_id(),
-                task_description=task_description,
-                state=SessionState.CREATED,
-                created_at=now,
-                updated_at=now,
-                metadata=metadata,
-                user_id=user,
-                workspace_id=self._workspace_id,
-            )
-            return writes.insert(connection, session, now)
-
-        return await self._run(unit)
+        return await self._add(
+            Session,
+            "",
+            task_description=task_description,
+            state=SessionState.CREATED,
+            metadata=metadata,
+            user_id=optional_text(user_id, "user_id") or self._user_id,
+            workspace_id=self._workspace_id,
+        )
 
     async def transition_session(self, session_id: str, to_state: SessionState, *, reason: str = "") -> Session:
         """Change a session's state and append the event. Raises TransitionError, NotFoundError."""
         target = _state(SessionState, to_state, "to_state")
         require_reason(reason)
 
-        def unit(connection: sqlite3.Connection) -> Session:
-            session = cast(Session, writes.require(connection, EntityType.SESSION, session_id))
+        def check(connection: sqlite3.Connection, session: Session) -> None:
             paused_from = None
             if session.state is SessionState.PAUSED:
                 row = connection.execute(_PAUSED_FROM, (session.id,)).fetchone()
                 paused_from = None if row is None else SessionState(row[0])
-            transitions.check_session(
-                session.state,
-                target,
-                task_states=_states(connection, _TASK_STATES, session.id, WorkState),
-                reason=reason,
-                paused_from=paused_from,
-            )
-            now = self._writer.clock.tick()
-            changed = writes.stamped(msgspec.structs.replace(session, state=target), now)
-            event = SessionEvent(
-                id=new_id(),
-                session_id=session.id,
-                from_state=session.state,
-                to_state=target,
-                reason=reason,
-                timestamp=now,
-                created_at=now,
-                updated_at=now,
-            )
-            writes.update(connection, changed, now)
-            writes.insert(connection, event, now)
-            return changed
+            tasks = _child_states(connection, _TASK_STATES, session.id, WorkState)
+            transitions.check_session(session.state, target, task_states=tasks, reason=reason, paused_from=paused_from)
 
-        return await self._run(unit)
+        return await self._transition(Session, session_id, check, reason=reason, state=target)
 
     async def add_task(
         self, session_id: str, title: str, *, description: str | None = None, metadata: Json | None = None
@@ -140,39 +121,24 @@ class SqliteRunStateStore(SqliteRunStateReader):
         require_text(title, "title", max_chars=MAX_DESCRIPTION_CHARS)
         optional_text(description, "description")
         require_metadata(metadata, "metadata", self._limits)
-
-        def unit(connection: sqlite3.Connection) -> SessionTask:
-            session = writes.require(connection, EntityType.SESSION, session_id)
-            now = self._writer.clock.tick()
-            task = SessionTask(
-                id=new_id(),
-                session_id=session.id,
-                title=title,
-                description=description,
-                state=WorkState.PENDING,
-                order=_next(connection, _NEXT_TASK, session.id),
-                created_at=now,
-                updated_at=now,
-                metadata=metadata,
-            )
-            writes.insert(connection, task, now)
-            writes.touch_ancestors(connection, task, now)
-            return task
-
-        return await self._run(unit)
+        return await self._add(
+            SessionTask,
+            session_id,
+            title=title,
+            description=description,
+            state=WorkState.PENDING,
+            metadata=metadata,
+        )
 
     async def transition_task(self, task_id: str, to_state: WorkState) -> SessionTask:
         """Change a task's state. Raises TransitionError, NotFoundError."""
         target = _state(WorkState, to_state, "to_state")
 
-        def unit(connection: sqlite3.Connection) -> SessionTask:
-            task = cast(SessionTask, writes.require(connection, EntityType.SESSION_TASK, task_id))
-            transitions.check_task(
-                task.state, target, step_states=_states(connection, _STEP_STATES, task.id, WorkState)
-            )
-            return self._changed(connection, msgspec.structs.replace(task, state=target))
+        def check(connection: sqlite3.Connection, task: SessionTask) -> None:
+            steps = _child_states(connection, _STEP_STATES, task.id, WorkState)
+            transitions.check_task(task.state, target, step_states=steps)
 
-        return await self._run(unit)
+        return await self._transition(SessionTask, task_id, check, state=target)
 
     async def add_step(
         self, task_id: str, name: str, *, description: str | None = None, metadata: Json | None = None
@@ -181,90 +147,48 @@ class SqliteRunStateStore(SqliteRunStateReader):
         require_text(name, "name", max_chars=MAX_DESCRIPTION_CHARS)
         optional_text(description, "description")
         require_metadata(metadata, "metadata", self._limits)
-
-        def unit(connection: sqlite3.Connection) -> Step:
-            task = cast(SessionTask, writes.require(connection, EntityType.SESSION_TASK, task_id))
-            now = self._writer.clock.tick()
-            step = Step(
-                id=new_id(),
-                session_id=task.session_id,
-                task_id=task.id,
-                name=name,
-                description=description,
-                state=WorkState.PENDING,
-                order=_next(connection, _NEXT_STEP, task.id),
-                created_at=now,
-                updated_at=now,
-                metadata=metadata,
-            )
-            writes.insert(connection, step, now)
-            writes.touch_ancestors(connection, step, now)
-            return step
-
-        return await self._run(unit)
+        return await self._add(
+            Step, task_id, name=name, description=description, state=WorkState.PENDING, metadata=metadata
+        )
 
     async def transition_step(self, step_id: str, to_state: WorkState) -> Step:
         """Change a step's state. Raises TransitionError, NotFoundError."""
         target = _state(WorkState, to_state, "to_state")
 
-        def unit(connection: sqlite3.Connection) -> Step:
-            step = cast(Step, writes.require(connection, EntityType.STEP, step_id))
-            transitions.check_step(
-                step.state, target, call_states=_states(connection, _CALL_STATES, step.id, ToolCallState)
-            )
-            return self._changed(connection, msgspec.structs.replace(step, state=target))
+        def check(connection: sqlite3.Connection, step: Step) -> None:
+            calls = _child_states(connection, _CALL_STATES, step.id, ToolCallState)
+            transitions.check_step(step.state, target, call_states=calls)
 
-        return await self._run(unit)
+        return await self._transition(Step, step_id, check, state=target)
 
     async def add_tool_call(self, step_id: str, tool_name: str, parameters: Any = None) -> ToolCall:
         """Add a tool call in state Pending; no parameters are ``{}``. Raises ValidationError, NotFoundError."""
         require_text(tool_name, "tool_name", max_chars=MAX_DESCRIPTION_CHARS)
         given = {} if parameters is None else require_json(parameters, "parameters")
-
-        def unit(connection: sqlite3.Connection) -> ToolCall:
-            step = cast(Step, writes.require(connection, EntityType.STEP, step_id))
-            now = self._writer.clock.tick()
-            call = ToolCall(
-                id=new_id(),
-                session_id=step.session_id,
-                step_id=step.id,
-                tool_name=tool_name,
-                parameters=given,
-                state=ToolCallState.PENDING,
-                order=_next(connection, _NEXT_CALL, step.id),
-                created_at=now,
-                updated_at=now,
-            )
-            writes.insert(connection, call, now)
-            writes.touch_ancestors(connection, call, now)
-            return call
-
-        return await self._run(unit)
+        return await self._add(ToolCall, step_id, tool_name=tool_name, parameters=given, state=ToolCallState.PENDING)
 
     async def start_tool_call(self, tool_call_id: str) -> ToolCall:
         """Pending to Executing. Raises TransitionError, NotFoundError."""
 
-        def unit(connection: sqlite3.Connection) -> ToolCall:
-            call = cast(ToolCall, writes.require(connection, EntityType.TOOL_CALL, tool_call_id))
+        def check(_: sqlite3.Connection, call: ToolCall) -> None:
             transitions.check_tool_call(call.state, ToolCallState.EXECUTING)
-            return self._changed(connection, msgspec.structs.replace(call, state=ToolCallState.EXECUTING))
 
-        return await self._run(unit)
+        return await self._transition(ToolCall, tool_call_id, check, state=ToolCallState.EXECUTING)
 
     async def complete_tool_call(self, tool_call_id: str, *, result: Any = None) -> ToolCall:
         """End as Succeeded with its result. A Pending call is started on the way, in the same write."""
         require_json(result, "result")
-        return await self._finish(tool_call_id, ToolCallState.SUCCEEDED, result=result)
+        return await self._end_call(tool_call_id, ToolCallState.SUCCEEDED, result=result)
 
     async def fail_tool_call(self, tool_call_id: str, error_message: str) -> ToolCall:
         """End as Failed with a message. A Pending call is started on the way, in the same write."""
         require_text(error_message, "error_message")
-        return await self._finish(tool_call_id, ToolCallState.FAILED, error_message=error_message)
+        return await self._end_call(tool_call_id, ToolCallState.FAILED, error_message=error_message)
 
     async def cancel_tool_call(self, tool_call_id: str, reason: str = "") -> ToolCall:
         """End as Cancelled. A Pending call is started on the way, in the same write."""
         optional_text(reason, "reason")
-        return await self._finish(tool_call_id, ToolCallState.CANCELLED, error_message=reason or None)
+        return await self._end_call(tool_call_id, ToolCallState.CANCELLED, error_message=reason or None)
 
     async def add_artifact(
         self,
@@ -279,63 +203,97 @@ class SqliteRunStateStore(SqliteRunStateReader):
         require_text(name, "name", max_chars=MAX_DESCRIPTION_CHARS)
         require_text(content_type, "content_type", max_chars=255)
         data = require_content(content, "content", self._limits)
-        content_hash = digest(data)
-
-        def unit(connection: sqlite3.Connection) -> Artifact:
-            call = cast(ToolCall, writes.require(connection, EntityType.TOOL_CALL, tool_call_id))
-            now = self._writer.clock.tick()
-            artifact = Artifact(
-                id=new_id(),
-                session_id=call.session_id,
-                tool_call_id=call.id,
-                type=kind,
-                name=name,
-                content_hash=content_hash,
-                content_type=content_type,
-                size=len(data),
-                created_at=now,
-                updated_at=now,
-                content=data,
-            )
-            writes.insert(connection, artifact, now)
-            writes.touch_ancestors(connection, artifact, now)
-            return artifact
-
-        return await self._run(unit)
+        return await self._add(
+            Artifact,
+            tool_call_id,
+            type=kind,
+            name=name,
+            content_hash=digest(data),
+            content_type=content_type,
+            size=len(data),
+            content=data,
+        )
 
     async def save(self, graph: SessionGraph) -> SaveResult:
         """Bring the stored run to the graph's; see ``RunStateStore.save``. Raises ValidationError."""
         validate_graph(graph, self._limits)
-        return await self._run(lambda connection: save_graph(connection, graph, self._writer.clock))
+        return await self._writer.run(lambda connection: save_graph(connection, graph, self._writer.clock))
 
-    async def _run(self, unit: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._writer.run(unit)
-
-    def _changed(self, connection: sqlite3.Connection, entity: writes.E, now: datetime | None = None) -> writes.E:
-        now = now or self._writer.clock.tick()
-        changed = writes.stamped(entity, now)
-        writes.update(connection, changed, now)
-        writes.touch_ancestors(connection, changed, now)
-        return changed
-
-    async def _finish(
+    async def _end_call(
         self, tool_call_id: str, target: ToolCallState, *, result: Any = None, error_message: str | None = None
     ) -> ToolCall:
-        def unit(connection: sqlite3.Connection) -> ToolCall:
-            call = cast(ToolCall, writes.require(connection, EntityType.TOOL_CALL, tool_call_id))
+        def check(_: sqlite3.Connection, call: ToolCall) -> None:
             current = ToolCallState.EXECUTING if call.state is ToolCallState.PENDING else call.state
             transitions.check_tool_call(current, target, error_message=error_message)
-            now = self._writer.clock.tick()
-            finished = msgspec.structs.replace(
-                call,
-                state=target,
-                completed_at=max(now, call.created_at),
-                result=result,
-                error_message=error_message,
-            )
-            return self._changed(connection, finished, now)
 
-        return await self._run(unit)
+        return await self._transition(
+            ToolCall, tool_call_id, check, state=target, result=result, error_message=error_message
+        )
+
+    async def _add(self, entity: type[E], parent_id: str, **fields: Any) -> E:
+        """Insert a row below its parent, after its siblings; bump the stamps above it. A session has no parent.
+
+        Raises NotFoundError.
+        """
+        link = TABLES[entity.kind].parent
+
+        def unit(connection: sqlite3.Connection) -> E:
+            if link is not None:
+                column, kind = link
+                parent = writes.require(connection, kind, parent_id)
+                fields["session_id"] = getattr(parent, "session_id", parent.id)
+                fields[column] = parent.id
+            if (order := _NEXT_ORDER.get(entity.kind)) is not None:
+                fields["order"] = int(connection.execute(order, (parent_id,)).fetchone()[0])
+            now = self._writer.clock.tick()
+            row = entity(id=new_id(), created_at=now, updated_at=now, **fields)
+            writes.insert(connection, row, now)
+            writes.touch_ancestors(connection, row, now)
+            return row
+
+        return await self._writer.run(unit)
+
+    async def _transition(
+        self,
+        entity: type[M],
+        entity_id: str,
+        check: Callable[[sqlite3.Connection, M], None],
+        *,
+        reason: str = "",
+        **changes: Any,
+    ) -> M:
+        """Change a row where ``check`` does not refuse it, append a session's event, bump the stamps above the row.
+
+        Raises what ``check`` raises, and NotFoundError.
+        """
+
+        def unit(connection: sqlite3.Connection) -> M:
+            row = writes.load(connection, entity, entity_id)
+            check(connection, row)
+            now = self._writer.clock.tick()
+            changed = writes.stamped(msgspec.structs.replace(row, **changes), now)
+            if isinstance(changed, ToolCall) and not transitions.TOOL_CALL_TARGETS[changed.state]:
+                changed = msgspec.structs.replace(changed, completed_at=max(now, changed.created_at))
+            writes.update(connection, changed, now)
+            if isinstance(row, Session) and isinstance(changed, Session):
+                writes.insert(connection, _event(row, changed.state, reason, now), now)
+            writes.touch_ancestors(connection, changed, now)
+            return changed
+
+        return await self._writer.run(unit)
+
+
+def _event(session: Session, target: SessionState, reason: str, now: datetime) -> SessionEvent:
+    return SessionEvent(
+        id=new_id(),
+        session_id=session.id,
+        from_state=session.state,
+        to_state=target,
+        reason=reason,
+        timestamp=now,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _state(states: type[S], value: S | str, field: str) -> S:
@@ -345,9 +303,5 @@ def _state(states: type[S], value: S | str, field: str) -> S:
         raise ValidationError(field, f"must be one of {', '.join(states)}") from None
 
 
-def _states(connection: sqlite3.Connection, sql: str, parent_id: str, states: type[S]) -> list[S]:
+def _child_states(connection: sqlite3.Connection, sql: str, parent_id: str, states: type[S]) -> list[S]:
     return [states(row[0]) for row in connection.execute(sql, (parent_id,))]
-
-
-def _next(connection: sqlite3.Connection, sql: str, parent_id: str) -> int:
-    return int(connection.execute(sql, (parent_id,)).fetchone()[0])

@@ -13,10 +13,10 @@ from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import AcodeError, ExportError, IntegrityError, NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.readers import snapshot
-from acode_tui.storage.sqlite.runs import rows
 from acode_tui.storage.sqlite.runs.export_file import INFO
 
 T = TypeVar("T")

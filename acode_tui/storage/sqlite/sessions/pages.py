@@ -14,7 +14,7 @@ from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.synthetic_calls import SQL_NAMES
 from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.sessions.ranges import (
     FIRST,
     LAST,
@@ -102,7 +102,6 @@ SELECT
 FROM json_each(?) AS given JOIN sessions AS s ON s.id = given.value
 """  # noqa: S608
 
-_WIDTH = len(TABLES[EntityType.SESSION].columns)
 _load = rows.loader(
     EntityType.SESSION, SessionSummary, "task_count", "tasks_done", "tool_call_count", "artifact_count", "sync"
 )
@@ -113,7 +112,7 @@ def read_summaries(connection: sqlite3.Connection, ids: Sequence[str]) -> list[S
     given = msgspec.json.encode(ids).decode()
     found: dict[str, SessionSummary] = {}
     for row in connection.execute(_SUMMARIES, (given,)):
-        summary: SessionSummary = _load(row, *row[_WIDTH:])
+        summary: SessionSummary = _load(row)
         found[summary.id] = summary
     return [found[each] for each in ids if each in found]
 

@@ -9,7 +9,7 @@ from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.runs import rows
+from acode_tui.storage.sqlite import rows
 
 # Keys begin with kind and id, so a row's records are one range of their unique index; "~" sorts after any stamp.
 _PENDING = """

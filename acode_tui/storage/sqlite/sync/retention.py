@@ -12,9 +12,8 @@ from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.storage.ports import ExpiredRecord
-from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite import meta, rows
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
-from acode_tui.storage.sqlite.runs import rows
 from acode_tui.storage.sqlite.runs.reader import read_graph
 
 _EXPIRED = """
