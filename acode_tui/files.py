@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import IO
 
 from acode_tui.domain.errors import AcodeError, TransactionError
+from acode_tui.domain.quantities import size
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -133,7 +134,7 @@ def require_space(folder: Path, needed: int, *, purpose: str) -> None:
     if free < needed * SPACE_MARGIN:
         raise TransactionError(
             f"there is not enough free space in {folder} for {purpose}",
-            hint=f"it needs {needed:,} bytes and {free:,} are free; nothing was changed",
+            hint=f"it needs {size(needed)} and {size(free)} are free; nothing was changed",
         )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option, print_fields, print_json, size
+from acode_tui.cli.output import examples, json_option, print_fields, print_json
 from acode_tui.domain.display import clean
+from acode_tui.domain.quantities import counted, size
 from acode_tui.domain.states import EntityType
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def show(invocation: Invocation, artifact_id: str, with_content: bool, as_json: 
             ("name", artifact.name),
             ("type", artifact.type.value),
             ("content type", artifact.content_type),
-            ("size", f"{size(artifact.size)} ({artifact.size:,} bytes)"),
+            ("size", f"{size(artifact.size)} ({counted(artifact.size, 'byte')})"),
             ("hash", artifact.content_hash),
             ("session", artifact.session_id),
             ("tool call", artifact.tool_call_id),
@@ -97,7 +98,7 @@ def save(invocation: Invocation, artifact_id: str, path: Path, force: bool, as_j
     if as_json:
         print_json({"id": found, "path": str(path), "size": len(content)})
     else:
-        click.echo(f"{path}: {len(content):,} bytes")
+        click.echo(f"{path}: {counted(len(content), 'byte')}")
 
 
 def _there_already(path: Path) -> click.ClickException:

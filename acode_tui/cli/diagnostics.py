@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option, size
+from acode_tui.cli.output import examples, json_option
+from acode_tui.domain.quantities import size
 
 if TYPE_CHECKING:
     from acode_tui.ops.health.diagnostics import Diagnostics

@@ -8,9 +8,10 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option, plural, print_json
+from acode_tui.cli.output import examples, json_option, print_json
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import IngestError
+from acode_tui.domain.quantities import counted, number
 
 if TYPE_CHECKING:
     from acode_tui.config import Settings
@@ -104,15 +105,15 @@ async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None,
         raise IngestError("there is no folder to watch", hint="name a PATH, or set ingest.roots")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
     changes = awatch(*present, stop_event=stop, rust_timeout=_SETTLE_MS, yield_on_timeout=True, raise_interrupt=False)
     # The watch stands before the first import begins: what is written meanwhile is not missed.
     moved = asyncio.ensure_future(anext(changes, None))
     try:
         await asyncio.sleep(0)
         _print(await _import(workspace, roots, format_), roots, as_json=as_json)
-        click.echo(f"watching {plural(len(present), 'place')}; Ctrl-C ends", err=True)
+        click.echo(f"watching {counted(len(present), 'place')}; Ctrl-C ends", err=True)
         while await moved is not None and not stop.is_set():
             moved = asyncio.ensure_future(anext(changes, None))
             report = await _import(workspace, roots, format_)
@@ -139,15 +140,15 @@ def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
         (report.artifacts, "artifact"),
     )
     click.echo(
-        f"{plural(report.files, 'file')}, {report.unchanged:,} unchanged; read "
-        + ", ".join(plural(count, noun) for count, noun in counts)
-        + f"; {plural(report.written, 'row')} written; {plural(report.skipped_lines, 'line')} skipped"
+        f"{counted(report.files, 'file')}, {number(report.unchanged)} unchanged; read "
+        + ", ".join(counted(count, noun) for count, noun in counts)
+        + f"; {counted(report.written, 'row')} written; {counted(report.skipped_lines, 'line')} skipped"
     )
     for issue in report.errors[:_MOST_ISSUES]:
         place = f"{issue.file}:{issue.line}" if issue.line is not None else issue.file
         click.echo(clean(f"{place}: {issue.message}"), err=True)
     if len(report.errors) > _MOST_ISSUES:
-        click.echo(f"and {len(report.errors) - _MOST_ISSUES:,} more; --json has all of them", err=True)
+        click.echo(f"and {number(len(report.errors) - _MOST_ISSUES)} more; --json has all of them", err=True)
 
 
 def _json(report: "ImportReport") -> dict[str, Any]:

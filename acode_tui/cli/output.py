@@ -11,6 +11,7 @@ import click
 
 from acode_tui.domain.codec import encode_json, to_plain
 from acode_tui.domain.display import cell_width, clean, fit
+from acode_tui.domain.quantities import number
 from acode_tui.domain.validation import escape_json
 
 GAP = 2
@@ -94,7 +95,7 @@ def cell(value: object) -> str:
     if isinstance(value, datetime):
         return local_time(value)
     if isinstance(value, int):
-        return f"{value:,}"
+        return number(value)
     if isinstance(value, float):
         return f"{value:,.1f}"
     return clean(str(value), max_chars=_LONGEST_CELL)
@@ -115,23 +116,6 @@ def terminal_width() -> int | None:
 def state_colour(name: str) -> str | None:
     """The colour that a state is shown in."""
     return _STATE_COLOURS.get(name)
-
-
-def size(count: int) -> str:
-    """A number of bytes as a person reads it."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024 or unit == "GiB":
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{count} B"
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 file``, ``2,000 files``."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
 
 
 def _narrow(columns: Sequence[Column], widths: list[int], width: int) -> None:

@@ -9,8 +9,9 @@ from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from acode_tui.cli.output import size, terminal_width
+from acode_tui.cli.output import terminal_width
 from acode_tui.domain.display import clean, fit
+from acode_tui.domain.quantities import number, size, span
 
 if TYPE_CHECKING:
     from acode_tui.domain.progress import Progress
@@ -66,7 +67,7 @@ class CountLine(Line):
 
     def show(self, progress: "Progress") -> None:
         """Show this progress."""
-        self.write(lambda: f"{progress.done:,} {self._what}")
+        self.write(lambda: f"{number(progress.done)} {self._what}")
 
 
 class StepLine(Line):
@@ -125,11 +126,11 @@ class RebuildLine(Line):
 
 
 def describe_import(progress: "ImportProgress") -> str:
-    """``12/340 files  8.1 MiB of 200.3 MiB  5.2 MiB/s  0:37 left  name``."""
+    """``12/340 files  8.1 MB of 200.3 MB  5.2 MB/s  37 s left  name``."""
     files, read = progress.files, progress.bytes
-    parts = [f"{files.done:,}/{files.total or 0:,} files", f"{size(read.done)} of {size(read.total or 0)}"]
+    parts = [f"{number(files.done)}/{number(files.total or 0)} files", f"{size(read.done)} of {size(read.total or 0)}"]
     if read.seconds_left is not None:
-        parts += [f"{size(int(read.rate))}/s", f"{remaining(read.seconds_left)} left"]
+        parts += [f"{size(read.rate)}/s", f"{span(read.seconds_left)} left"]
     if progress.current:
         parts.append(clean(progress.current.rpartition("/")[2]))
     return "  ".join(parts)
@@ -138,31 +139,26 @@ def describe_import(progress: "ImportProgress") -> str:
 def describe_export(progress: "ExportProgress") -> str:
     """``3/127 sessions  4,200 rows``, or of sessions that were named ``0/1 sessions  4,200 of 9,000 rows  46%``."""
     sessions, rows = progress.sessions, progress.rows
-    text = f"{sessions.done:,}/{sessions.total or 0:,} sessions  {rows.done:,}"
+    text = f"{number(sessions.done)}/{number(sessions.total or 0)} sessions  {number(rows.done)}"
     if not rows.total:
         return f"{text} rows"
-    return f"{text} of {rows.total:,} rows  {100 * rows.done // rows.total}%"
+    return f"{text} of {number(rows.total)} rows  {100 * rows.done // rows.total}%"
 
 
 def describe_rebuild(progress: "Progress") -> str:
-    """``12,000 of 90,000 rows read  9,800/s  0:08 left``."""
+    """``12,000 of 90,000 rows read  9,800/s  8 s left``."""
     verb = "read" if progress.unit == "rows" else "compared"
-    return _with_rate(progress, f"{progress.done:,} of {progress.total or 0:,} {progress.unit} {verb}")
+    return _with_rate(progress, f"{number(progress.done)} of {number(progress.total or 0)} {progress.unit} {verb}")
 
 
 def describe_sync(progress: "Progress") -> str:
-    """``1,500 sent  2,700 to go  9,800/s  0:01 left``."""
-    return _with_rate(progress, f"{progress.done:,} sent", f"{(progress.total or 0) - progress.done:,} to go")
+    """``1,500 sent  2,700 to go  9,800/s  1 s left``."""
+    return _with_rate(
+        progress, f"{number(progress.done)} sent", f"{number((progress.total or 0) - progress.done)} to go"
+    )
 
 
 def _with_rate(progress: "Progress", *parts: str) -> str:
     if progress.seconds_left is None:
         return "  ".join(parts)
-    return "  ".join((*parts, f"{progress.rate:,.0f}/s", f"{remaining(progress.seconds_left)} left"))
-
-
-def remaining(seconds: float) -> str:
-    """``0:07``, ``12:30``, ``2:05:00``; a started second counts as one."""
-    whole = int(seconds + 0.999)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    return "  ".join((*parts, f"{number(progress.rate)}/s", f"{span(progress.seconds_left)} left"))

@@ -15,12 +15,12 @@ from acode_tui.cli.output import (
     print_fields,
     print_json,
     print_table,
-    size,
     state_colour,
     terminal_width,
 )
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.quantities import number, size
 from acode_tui.domain.states import EntityType, SessionState
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def list_(
     ]
     print_table(_COLUMNS, rows)
     if page.next_cursor is not None:
-        total = f" of {page.total:,}" if page.total is not None else ""
+        total = f" of {number(page.total)}" if page.total is not None else ""
         click.echo(f"{len(page)}{total}; next page: --after {page.next_cursor}", err=True)
 
 

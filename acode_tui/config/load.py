@@ -16,6 +16,7 @@ import msgspec
 from acode_tui.config import keys
 from acode_tui.config.settings import LOG_LEVELS, Settings
 from acode_tui.domain.errors import ConfigError
+from acode_tui.domain.quantities import size
 from acode_tui.domain.secrets.known import has_password
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -127,7 +128,7 @@ def read_text(path: Path) -> str:
             hint = f"you may not look into {path.parent}: check its owner and mode"
         raise ConfigError(f"{path}: {error.strerror or error}", hint=hint) from None
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES:,} bytes", hint="a configuration file is small")
+        raise ConfigError(f"{path}: larger than {size(MAX_FILE_BYTES)}", hint="a configuration file is small")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

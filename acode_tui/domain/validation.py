@@ -16,6 +16,7 @@ from acode_tui.domain.clock import require_utc
 from acode_tui.domain.codec import digest, encode_plain
 from acode_tui.domain.entities import Artifact, Entity, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.quantities import number
 from acode_tui.domain.schema import TABLES
 
 MAX_DESCRIPTION_CHARS = 1_000
@@ -92,7 +93,7 @@ def require_text(value: str, field: str, *, max_chars: int | None = None) -> str
     if not value.strip():
         raise ValidationError(field, "must not be blank")
     if max_chars is not None and len(value) > max_chars:
-        raise ValidationError(field, f"has {len(value):,} characters; at most {max_chars:,} are allowed")
+        raise ValidationError(field, f"has {number(len(value))} characters; at most {number(max_chars)} are allowed")
     require_storable(value, field)
     return value
 
@@ -132,7 +133,8 @@ def require_metadata(value: Any, field: str, limits: Limits) -> Any:
     require_json(value, field, max_depth=MAX_METADATA_DEPTH)
     size = len(encode_plain(value))
     if size > limits.max_metadata_bytes:
-        raise ValidationError(field, f"is {size:,} bytes of JSON; at most {limits.max_metadata_bytes:,} are allowed")
+        allowed = number(limits.max_metadata_bytes)
+        raise ValidationError(field, f"is {number(size)} bytes of JSON; at most {allowed} are allowed")
     return value
 
 
@@ -142,7 +144,8 @@ def require_content(content: bytes, field: str, limits: Limits) -> bytes:
         raise ValidationError(field, f"must be bytes, not {type(content).__name__}", hint="encode text first")
     data = bytes(content)
     if len(data) > limits.max_artifact_bytes:
-        raise ValidationError(field, f"is {len(data):,} bytes; at most {limits.max_artifact_bytes:,} are allowed")
+        allowed = number(limits.max_artifact_bytes)
+        raise ValidationError(field, f"is {number(len(data))} bytes; at most {allowed} are allowed")
     return data
 
 
@@ -194,7 +197,7 @@ def _walk_json(value: Any, field: str, left: int, max_depth: int) -> None:
         return
     if isinstance(value, int):
         if value.bit_length() > MAX_INTEGER_BITS:
-            raise ValidationError(field, f"contains an integer of more than {MAX_INTEGER_BITS:,} bits")
+            raise ValidationError(field, f"contains an integer of more than {number(MAX_INTEGER_BITS)} bits")
         return
     if isinstance(value, str):
         require_storable(value, field)

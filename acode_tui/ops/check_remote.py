@@ -11,6 +11,7 @@ from pathlib import Path
 from acode_tui.config import Misconfigured, Settings, resolve_postgres
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import ReportStep
+from acode_tui.domain.quantities import counted, number
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.ops.recovery.validate import Mismatch, Validation, compare
@@ -68,13 +69,15 @@ async def _ask(pool: ReadPool, reads: Reading, schema: str, on_step: ReportStep)
         return structure
     on_step("the team's rows")
     local = await reads.run(read_shares)
-    counted = await count_rows(pool, schema, local.workspace_id)
+    team_counts = await count_rows(pool, schema, local.workspace_id)
     team = PostgresRowChecksums(pool, schema=schema, workspace_id=local.workspace_id)
     found = await compare(
-        SqliteRowChecksums(reads), team, on_progress=lambda progress: on_step(f"{progress.done:,} sessions compared")
+        SqliteRowChecksums(reads),
+        team,
+        on_progress=lambda progress: on_step(f"{number(progress.done)} sessions compared"),
     )
     unsettled = await _unsettled(pool, reads, schema, found.mismatched, local.change_seq)
-    return (*structure, judge_counts(local, counted), judge_rows(found, unsettled))
+    return (*structure, judge_counts(local, team_counts), judge_rows(found, unsettled))
 
 
 async def _unsettled(
@@ -99,9 +102,10 @@ def judge_counts(local: LocalShares, team: TeamCounts) -> Check:
     """Whether everything that was delivered is there. More than that may well be: other replicas send too."""
     lost = {kind: local.delivered[kind] - team.rows[kind] for kind in TABLES if team.rows[kind] < local.delivered[kind]}
     here, there = sum(local.total.values()), sum(team.rows.values())
-    description = f"{here:,} rows here, {sum(local.delivered.values()):,} of them delivered; {there:,} there"
+    delivered = number(sum(local.delivered.values()))
+    description = f"{number(here)} rows here, {delivered} of them delivered; {number(there)} there"
     if lost:
-        missing = ", ".join(f"{count:,} of {TABLES[kind].name}" for kind, count in lost.items())
+        missing = ", ".join(f"{number(count)} of {TABLES[kind].name}" for kind, count in lost.items())
         description += f"; delivered and not there any more: {missing} (run `acode-tui db sync --full`)"
     elif team.change_seq is not None and team.change_seq > local.change_seq:
         description += "; some of those are news here (run `acode-tui db sync now`)"
@@ -111,12 +115,12 @@ def judge_counts(local: LocalShares, team: TeamCounts) -> Check:
 def judge_rows(found: Validation, unsettled: set[Mismatch]) -> Check:
     """Whether the rows say the same on both sides."""
     wrong = [each for each in found.mismatched if each not in unsettled]
-    description = f"{found.matching:,} of {found.compared:,} sessions match"
+    description = f"{number(found.matching)} of {number(found.compared)} sessions match"
     if unsettled:
-        description += f"; {len(unsettled):,} rows wait for the next sync"
+        description += f"; {counted(len(unsettled), 'row')} wait for the next sync"
     if wrong:
         shown = "; ".join(f"{each.table} {each.id} {each.finding}" for each in wrong[:_MOST_FINDINGS])
-        more = f"; and {len(wrong) - _MOST_FINDINGS:,} more" if len(wrong) > _MOST_FINDINGS else ""
+        more = f"; and {number(len(wrong) - _MOST_FINDINGS)} more" if len(wrong) > _MOST_FINDINGS else ""
         description += f"; {shown}{more} (see `acode-tui db validate`)"
     return Check(name="remote rows", ok=not wrong, description=description)
 

@@ -8,10 +8,10 @@ from textual.notifications import SeverityLevel
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact
+from acode_tui.domain.quantities import number, size
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.jobs import JobRun, Jobs
-from acode_tui.tui.style.times import size
 from acode_tui.tui.team import TeamRuns
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ class Actions:
 
         async def drain(workspace: "DashboardWorkspace", run: JobRun) -> None:
             report = await workspace.sync.sync_now()
-            said = f"{report.synced:,} sent, {report.remaining:,} remain"
+            said = f"{number(report.synced)} sent, {number(report.remaining)} remain"
             if report.conflicts:
-                said += f", {report.conflicts:,} conflicts settled"
+                said += f", {number(report.conflicts)} conflicts settled"
             self.say("sync", said, warn=bool(report.failed))
 
         self.begin("sync", drain)

@@ -5,7 +5,7 @@ from typing import Any
 from textual.app import App
 
 from acode_tui.domain.display import clean
-from acode_tui.tui.style.times import size
+from acode_tui.domain.quantities import size
 
 
 def capture_mouse(app: App[Any], wanted: bool) -> bool:

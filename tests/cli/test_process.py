@@ -76,7 +76,8 @@ def test_help_and_version_import_no_driver_and_no_dashboard(arguments: list[str]
     code = (
         "import sys\nfrom acode_tui.cli.main import cli\n"
         f"cli.main({arguments!r}, standalone_mode=False)\n"
-        "heavy = ('textual', 'rich', 'asyncpg', 'aiosqlite', 'sqlite3', 'structlog', 'prometheus_client', 'aiohttp')\n"
+        "heavy = ('textual', 'rich', 'asyncpg', 'aiosqlite', 'sqlite3', 'structlog', 'prometheus_client', 'aiohttp',"
+        " 'humanize')\n"
         "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

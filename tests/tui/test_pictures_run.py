@@ -19,7 +19,7 @@ async def test_a_run(snapshot: SnapshotAssertion) -> None:
         await pictures.take("following")
         await pictures.see("took", "plus", "j", "j")
         await pictures.take("unfolded")
-        await pictures.see("52.1 KB of content", "2")
+        await pictures.see("52.1 kB of content", "2")
         await pictures.take("about")
         await pictures.see("validate()", "3", "j")
         await pictures.take("artifacts")

@@ -22,41 +22,10 @@ from acode_tui.tui.run.document import (
     open_document,
 )
 from acode_tui.tui.state import Backlog
-from acode_tui.tui.style.times import ago, countdown, duration, short_duration, short_number, size, span
 from acode_tui.tui.tools.log_tail import LogTail, parse_entry
 from tests.tui.fake import NOW, graph
 
 DASHBOARD_PAGE = Path(__file__).parent.parent.parent / "docs" / "dashboard.md"
-
-
-@pytest.mark.parametrize(
-    ("delta", "said"),
-    [
-        (timedelta(seconds=0.4), "now"),
-        (timedelta(seconds=4), "4 s ago"),
-        (timedelta(minutes=2, seconds=50), "2 min ago"),
-        (timedelta(hours=3), "3 h ago"),
-        (timedelta(days=400), "400 d ago"),
-        (timedelta(seconds=-90), "now"),
-    ],
-)
-def test_how_long_ago_is_told_in_the_largest_unit(delta: timedelta, said: str) -> None:
-    assert ago(NOW - delta, NOW) == said
-
-
-def test_times_that_never_were_are_never() -> None:
-    assert ago(None, NOW) == "never"
-    assert countdown(None, NOW) == "now"
-
-
-def test_a_countdown_reads_like_a_clock() -> None:
-    assert countdown(NOW + timedelta(seconds=38), NOW) == "00:38"
-    assert countdown(NOW + timedelta(hours=1, minutes=2, seconds=10), NOW) == "1:02:10"
-    assert countdown(NOW - timedelta(seconds=1), NOW) == "now"
-
-
-def test_what_was_short_is_not_called_unknown() -> None:
-    assert [short_duration(timedelta(milliseconds=passed)) for passed in (0, 22, 1_000)] == ["–", "<1 s", "1 s"]
 
 
 def test_a_run_of_several_days_has_their_dates_in_its_timeline() -> None:
@@ -70,33 +39,6 @@ def test_a_run_of_several_days_has_their_dates_in_its_timeline() -> None:
     assert timeline((first, later), run, west).plain.startswith(f"{first.timestamp.astimezone(west):%Y-%m-%d}")
 
 
-def test_short_durations_are_precise() -> None:
-    assert [duration(timedelta(seconds=seconds)) for seconds in (0.012, 3.44, 125, 11_400, 10_525_800)] == [
-        "12 ms",
-        "3.4 s",
-        "2 min 5 s",
-        "3 h 10 min",
-        "121 d 19 h",
-    ]
-
-
-def test_sizes_and_counts_are_short() -> None:
-    assert [size(count) for count in (0, 999, 4_200, 4_200_000, 7 * 10**9)] == [
-        "0 B",
-        "999 B",
-        "4.2 KB",
-        "4.2 MB",
-        "7.0 GB",
-    ]
-    assert [short_number(count) for count in (7, 9_999, 12_345, 123_456, 1_400_000)] == [
-        "7",
-        "9,999",
-        "12.3k",
-        "123k",
-        "1.4M",
-    ]
-
-
 @given(st.lists(st.integers(min_value=0, max_value=10**9)), st.integers(min_value=0, max_value=80))
 def test_a_sparkline_is_as_long_as_its_samples_and_highest_at_their_maximum(samples: list[int], width: int) -> None:
     bars = sparkline(samples, width)
@@ -106,13 +48,6 @@ def test_a_sparkline_is_as_long_as_its_samples_and_highest_at_their_maximum(samp
         assert (bar == BARS[0]) == (sample == 0)
         if sample and sample == max(recent):
             assert bar == BARS[-1]
-
-
-@given(st.integers(min_value=0, max_value=10**9))
-def test_a_span_has_one_number_and_one_unit(seconds: int) -> None:
-    number, unit = span(timedelta(seconds=seconds)).split(" ")
-    assert int(number) >= 0
-    assert unit in ("s", "min", "h", "d")
 
 
 def test_the_backlog_keeps_one_sample_a_second() -> None:

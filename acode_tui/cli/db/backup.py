@@ -7,18 +7,9 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import (
-    Column,
-    cell,
-    examples,
-    force_option,
-    json_option,
-    plural,
-    print_json,
-    print_table,
-    size,
-)
+from acode_tui.cli.output import Column, cell, examples, force_option, json_option, print_json, print_table
 from acode_tui.cli.progress import PercentLine
+from acode_tui.domain.quantities import counted, number, size
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
@@ -50,7 +41,7 @@ def group(context: click.Context, as_json: bool) -> None:
     if as_json:
         print_json(made)
         return
-    click.echo(f"{made.name}: {size(made.size_bytes)}, {plural(made.counts.get('sessions', 0), 'session')}")
+    click.echo(f"{made.name}: {size(made.size_bytes)}, {counted(made.counts.get('sessions', 0), 'session')}")
     click.echo(f"put it back with `acode-tui db restore {made.name}`", err=True)
 
 
@@ -176,12 +167,12 @@ def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json:
         )
     if not force:
         print_backups(whole, err=True)
-        click.confirm(f"Delete {plural(len(whole), 'backup')} for good?", abort=True, err=True)
+        click.confirm(f"Delete {counted(len(whole), 'backup')} for good?", abort=True, err=True)
     ops.delete(folder, whole)
     if as_json:
         print_json({"deleted": whole})
     else:
-        click.echo(f"{plural(len(whole), 'backup')} deleted")
+        click.echo(f"{counted(len(whole), 'backup')} deleted")
 
 
 @group.command("prune", epilog=examples("acode-tui db backup prune --dry-run", "acode-tui db backup prune --keep 3"))
@@ -202,14 +193,14 @@ def prune(invocation: Invocation, keep: int | None, dry_run: bool, force: bool, 
     if not dry_run and gone:
         if not force:
             print_backups(gone, err=True)
-            click.confirm(f"Delete {plural(len(gone), 'backup')} for good?", abort=True, err=True)
+            click.confirm(f"Delete {counted(len(gone), 'backup')} for good?", abort=True, err=True)
         gone, kept = ops.prune(folder, keep=most)
     if as_json:
         print_json({"deleted": gone, "kept": kept, "dryRun": dry_run})
         return
     if dry_run and gone:
         print_backups(gone)
-    click.echo(f"{plural(len(gone), 'backup')} {'would be ' if dry_run else ''}deleted, {len(kept):,} kept")
+    click.echo(f"{counted(len(gone), 'backup')} {'would be ' if dry_run else ''}deleted, {number(len(kept))} kept")
 
 
 def print_backups(backups: "tuple[Backup, ...] | list[Backup]", *, err: bool = False) -> None:

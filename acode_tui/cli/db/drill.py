@@ -6,8 +6,9 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import Column, examples, json_option, plural, print_json, print_table
+from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
 from acode_tui.cli.progress import StepLine
+from acode_tui.domain.quantities import counted, duration
 
 if TYPE_CHECKING:
     from acode_tui.ops.recovery.drill import Drill, Tried
@@ -41,14 +42,14 @@ def command(invocation: Invocation, as_json: bool) -> int:
         else:
             _print(f"recovery {done.recovery.name}", done.recovery)
         verdict = "every way tried leads back" if done.ok else "NOT every way leads back"
-        click.echo(f"{verdict}; {done.duration_seconds:.1f} s; nothing was changed")
+        click.echo(f"{verdict}; {duration(done.duration_seconds)}; nothing was changed")
     return 0 if done.ok else FAULT
 
 
 def _print(title: str, tried: "Tried") -> None:
     told = f"{title}: {'ok' if tried.ok else 'FAILED'}"
     if tried.counts:
-        told += f", {plural(tried.counts.get('sessions', 0), 'session')}, {plural(sum(tried.counts.values()), 'row')}"
+        told += f", {counted(tried.counts.get('sessions', 0), 'session')}, {counted(sum(tried.counts.values()), 'row')}"
     click.echo(told)
     rows = [("ok" if each.ok else "BAD", each.name, each.description) for each in tried.checks]
     print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)

@@ -7,9 +7,10 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option, plural, print_json, size
+from acode_tui.cli.output import examples, json_option, print_json
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
+from acode_tui.domain.quantities import counted, number, size
 
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportFormat, ExportReport
@@ -114,20 +115,20 @@ def _is_current(invocation: Invocation) -> bool:
     planned = run_async(file_plan(invocation.root, invocation.settings))
     if planned.from_version is not None and planned.pending:
         raise SchemaMismatchError(
-            f"{plural(len(planned.pending), 'migration')} pending, and a dry run applies none",
+            f"{counted(len(planned.pending), 'migration')} pending, and a dry run applies none",
             hint="run `acode-tui db migrate` first",
         )
     return planned.from_version is not None
 
 
 def _print_export(report: "ExportReport") -> None:
-    held = ", ".join(plural(report.counts[table], noun) for table, noun in _NOUNS if report.counts[table])
+    held = ", ".join(counted(report.counts[table], noun) for table, noun in _NOUNS if report.counts[table])
     if report.dry_run:
         click.echo(f"would write {clean(report.path)}: {held or 'no sessions'}")
     else:
         click.echo(f"{clean(report.path)}: {held or 'no sessions'}, {size(report.size_bytes or 0)}")
     if report.redacted:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.redactions.items())
+        kinds = ", ".join(f"{number(count)} {kind}" for kind, count in report.redactions.items())
         verb = "would be taken out" if report.dry_run else "taken out"
         click.echo(f"{verb}: {kinds}" if kinds else "no secrets were found")
     else:
@@ -189,17 +190,17 @@ def _print_import(report: "ImportedRuns") -> None:
             )
             click.echo(clean(f"{where} {issue.message}".strip()), err=True)
         if len(report.errors) > _MOST_ISSUES:
-            click.echo(f"and {len(report.errors) - _MOST_ISSUES:,} more; --json has them", err=True)
+            click.echo(f"and {number(len(report.errors) - _MOST_ISSUES)} more; --json has them", err=True)
         return
-    held = ", ".join(plural(report.counts[table], noun) for table, noun in _NOUNS if report.counts[table])
+    held = ", ".join(counted(report.counts[table], noun) for table, noun in _NOUNS if report.counts[table])
     verb = "would be" if report.dry_run else "were"
     click.echo(
-        f"{held or 'no sessions'}; {plural(sum(report.inserted.values()), 'row')} {verb} added, "
-        f"{plural(sum(report.updated.values()), 'row')} changed, {report.unchanged:,} as they are"
+        f"{held or 'no sessions'}; {counted(sum(report.inserted.values()), 'row')} {verb} added, "
+        f"{counted(sum(report.updated.values()), 'row')} changed, {number(report.unchanged)} as they are"
     )
     if report.refused:
         click.echo(
-            f"{plural(len(report.refused), 'session')} left alone: the export is redacted, and what is here is not; "
+            f"{counted(len(report.refused), 'session')} left alone: the export is redacted, and what is here is not; "
             "--force overwrites it",
             err=True,
         )

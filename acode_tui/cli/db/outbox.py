@@ -6,7 +6,8 @@ import click
 
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, force_option, json_option, plural, print_json, print_table
+from acode_tui.cli.output import Column, examples, force_option, json_option, print_json, print_table
+from acode_tui.domain.quantities import counted
 from acode_tui.domain.states import EntityType
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def retry(invocation: Invocation, record_ids: tuple[int, ...], every: bool, as_j
     if as_json:
         print_json({"records": records, "retried": len(due), "ids": due})
     else:
-        click.echo(f"{plural(len(due), 'record')} due now")
+        click.echo(f"{counted(len(due), 'record')} due now")
     return 0 if every or len(due) == len(set(record_ids)) else FAULT
 
 
@@ -114,7 +115,7 @@ def discard(invocation: Invocation, record_ids: tuple[int, ...], force: bool, as
     if as_json:
         print_json({"records": records, "discarded": count})
     else:
-        click.echo(f"{plural(count, 'record')} discarded")
+        click.echo(f"{counted(count, 'record')} discarded")
     return 0 if count == len(dead) else FAULT
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import cell, examples, json_option, plural, print_fields, print_json
+from acode_tui.cli.output import cell, examples, json_option, print_fields, print_json
 from acode_tui.cli.progress import RebuildLine
+from acode_tui.domain.quantities import counted, duration, number
 
 if TYPE_CHECKING:
     from acode_tui.ops.recovery.recover import Recovery, RecoveryPlan
@@ -73,7 +74,7 @@ def command(
 
 def _print_plan(plan: "RecoveryPlan", *, err: bool = False) -> None:
     found = plan.file if not plan.reason else f"{plan.file}: {plan.reason}"
-    unsent = f"{plural(plan.unsent, 'record')}, which would be lost" if plan.unsent else "nothing"
+    unsent = f"{counted(plan.unsent, 'record')}, which would be lost" if plan.unsent else "nothing"
     if plan.unsent is None:
         unsent = "unknown" if plan.file == "damaged" else "-"
     print_fields(
@@ -82,7 +83,7 @@ def _print_plan(plan: "RecoveryPlan", *, err: bool = False) -> None:
             ("file", plan.path),
             ("  state", found),
             ("  unsent", unsent),
-            *((f"  {table}", f"{count:,} on the server") for table, count in plan.counts.items()),
+            *((f"  {table}", f"{number(count)} on the server") for table, count in plan.counts.items()),
         ],
         err=err,
     )
@@ -92,11 +93,12 @@ def _print_done(done: "Recovery") -> None:
     rows = sum(done.counts.values())
     rate = rows / done.duration_seconds if done.duration_seconds else 0.0
     click.echo(
-        f"recovered {plural(rows, 'row')} of {plural(done.counts['sessions'], 'session')} "
-        f"in {done.duration_seconds:.1f} s ({rate:,.0f}/s); all {done.compared:,} match the team's database"
+        f"recovered {counted(rows, 'row')} of {counted(done.counts['sessions'], 'session')} "
+        f"in {duration(done.duration_seconds)} ({number(rate)}/s); "
+        f"all {number(done.compared)} match the team's database"
     )
     click.echo(f"workspace {done.workspace_id} is in {cell(done.path)}", err=True)
     if done.kept_as is not None:
         click.echo(f"the old file is kept as {cell(done.kept_as)}; remove it when nothing is missed", err=True)
     if done.unsent:
-        click.echo(f"{plural(done.unsent, 'record')} that had not been sent are only in the old file", err=True)
+        click.echo(f"{counted(done.unsent, 'record')} that had not been sent are only in the old file", err=True)

@@ -8,8 +8,9 @@ import click
 
 from acode_tui.cli.db.backup import backup_folder
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import cell, examples, force_option, json_option, local_time, plural, print_json, size
+from acode_tui.cli.output import cell, examples, force_option, json_option, local_time, print_json
 from acode_tui.cli.progress import PercentLine
+from acode_tui.domain.quantities import counted, size
 
 if TYPE_CHECKING:
     from acode_tui.ops.backup.restore import Restored
@@ -55,7 +56,7 @@ def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait:
     database = invocation.settings.persistence.sqlite.resolve(invocation.root)
     if not dry_run and not force:
         made = local_time(_time(found.created_at))
-        click.echo(f"{cell(found.name)}: made {made}, {plural(found.counts.get('sessions', 0), 'session')}", err=True)
+        click.echo(f"{cell(found.name)}: made {made}, {counted(found.counts.get('sessions', 0), 'session')}", err=True)
         click.confirm(f"Put it in the place of {cell(database)}?", abort=True, err=True)
     invocation.start_log()
     done = run_async(_restore(invocation, found, database, dry_run=dry_run, wait_seconds=wait))
@@ -86,7 +87,7 @@ async def _restore(
 
 
 def _say(invocation: Invocation, done: "Restored") -> None:
-    sessions = plural(done.counts.get("sessions", 0), "session")
+    sessions = counted(done.counts.get("sessions", 0), "session")
     verb = "could be restored" if done.dry_run else "restored"
     click.echo(f"{cell(done.name)}: {verb}, {size(done.size_bytes)}, {sessions}, schema {cell(done.schema_version)}")
     if done.safety_backup:

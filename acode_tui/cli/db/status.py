@@ -11,19 +11,10 @@ from acode_tui.cli.db import export as exporting
 from acode_tui.cli.db import recover as recovering
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import (
-    Column,
-    cell,
-    examples,
-    json_option,
-    plural,
-    print_fields,
-    print_json,
-    print_table,
-    size,
-)
+from acode_tui.cli.output import Column, cell, examples, json_option, print_fields, print_json, print_table
 from acode_tui.cli.progress import CountLine
 from acode_tui.config import PostgresTarget, resolve_postgres
+from acode_tui.domain.quantities import counted, duration, number, size
 from acode_tui.sync.ports import SyncState
 
 if TYPE_CHECKING:
@@ -68,12 +59,12 @@ def status(invocation: Invocation, as_json: bool) -> None:
             ("sqlite", sqlite["path"]),
             ("  schema", f"{sqlite['schemaVersion']} (this program: {sqlite['targetVersion']})"),
             ("  size", f"{size(sqlite['sizeBytes'])}, journal {sqlite['journalMode']}"),
-            ("  sessions", f"{plural(sqlite['sessions'], 'session')}, last change {cell(sqlite['lastModified'])}"),
+            ("  sessions", f"{counted(sqlite['sessions'], 'session')}, last change {cell(sqlite['lastModified'])}"),
             ("postgres", f"{postgres['state']}  {address}".rstrip()),
             *([("  reason", reason)] if reason else []),
-            ("outbox", f"{queue['pending']:,} pending, {queue['retrying']:,} retrying, {queue['failed']:,} failed"),
+            ("outbox", ", ".join(f"{number(queue[key])} {key}" for key in ("pending", "retrying", "failed"))),
             ("  oldest", queue["oldestPendingAt"]),
-            ("conflicts", f"{settled['total']:,} total, {settled['unreviewed']:,} to review"),
+            ("conflicts", f"{number(settled['total'])} total, {number(settled['unreviewed'])} to review"),
             ("sync", sync["state"]),
             ("  last", sync["lastSyncAt"]),
             ("  next", sync["nextAttemptAt"]),
@@ -174,10 +165,10 @@ def _print_tiers(tiers: "Sequence[TierMigrations]", *, as_json: bool) -> None:
         return
     for tier in tiers:
         for done in tier.applied:
-            click.echo(f"{tier.tier}: applied {done.version} {done.description} ({done.duration_ms} ms)")
+            click.echo(f"{tier.tier}: applied {done.version} {done.description} ({duration(done.duration_ms / 1_000)})")
         if tier.pending:
             click.echo(
-                f"{tier.tier}: schema {cell(tier.from_version)}, {plural(len(tier.pending), 'migration')} pending: "
+                f"{tier.tier}: schema {cell(tier.from_version)}, {counted(len(tier.pending), 'migration')} pending: "
                 f"{', '.join(tier.pending)}; run `acode-tui db migrate`"
             )
         else:
@@ -253,14 +244,14 @@ def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> 
     if as_json:
         print_json({"compared": found.compared, "matching": found.matching, "mismatched": found.mismatched})
         if unlisted:
-            click.echo(f"{unlisted:,} more rows differ", err=True)
+            click.echo(f"{number(unlisted)} more rows differ", err=True)
     else:
-        click.echo(f"{found.matching:,} of {plural(found.compared, 'session')} match")
+        click.echo(f"{number(found.matching)} of {counted(found.compared, 'session')} match")
         if found.mismatched:
             shown = found.mismatched[:_MOST_MISMATCHES]
             rows = [(each.table, each.id, each.session_id, each.finding) for each in shown]
             print_table((Column("table"), Column("id"), Column("session"), Column("finding", flexible=True)), rows)
             if found.mismatched_rows > len(shown):
-                click.echo(f"and {found.mismatched_rows - len(shown):,} more; --json names them", err=True)
+                click.echo(f"and {number(found.mismatched_rows - len(shown))} more; --json names them", err=True)
             click.echo("what still waits in the outbox differs until it is sent: `acode-tui db sync now`", err=True)
     return FAULT if found.mismatched else 0

@@ -11,8 +11,9 @@ import click
 from acode_tui.cli.faults import FAULT
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, json_option, plural, print_fields, print_json, print_table
+from acode_tui.cli.output import Column, examples, json_option, print_fields, print_json, print_table
 from acode_tui.cli.progress import SyncLine
+from acode_tui.domain.quantities import counted, duration, number
 
 if TYPE_CHECKING:
     from acode_tui.domain.progress import ReportProgress
@@ -97,7 +98,7 @@ def status(invocation: Invocation, as_json: bool) -> None:
             ("  oldest", shown.oldest_pending_at),
             ("retrying", shown.retrying),
             ("failed", shown.failed),
-            ("conflicts", f"{shown.conflicts:,} total, {shown.unreviewed_conflicts:,} to review"),
+            ("conflicts", f"{number(shown.conflicts)} total, {number(shown.unreviewed_conflicts)} to review"),
             ("duplicates", shown.duplicates),
             ("last sync", shown.last_sync_at),
             ("next attempt", shown.next_attempt_at),
@@ -155,10 +156,10 @@ def _run(invocation: Invocation, work: Work, *, as_json: bool) -> int:
     if as_json:
         print_json(report)
     else:
-        parts = [f"{report.synced:,} synced", f"{report.superseded:,} superseded"]
-        parts += [plural(report.duplicates, "duplicate"), plural(report.conflicts, "conflict")]
-        parts += [f"{report.failed:,} refused", f"{report.remaining:,} remaining"]
-        click.echo(f"{', '.join(parts)}; {report.duration_seconds:.1f} s")
+        parts = [f"{number(report.synced)} synced", f"{number(report.superseded)} superseded"]
+        parts += [counted(report.duplicates, "duplicate"), counted(report.conflicts, "conflict")]
+        parts += [f"{number(report.failed)} refused", f"{number(report.remaining)} remaining"]
+        click.echo(f"{', '.join(parts)}; {duration(report.duration_seconds)}")
         if report.remaining:
             click.echo("what remains is sent later; see `acode-tui db sync status`", err=True)
     return FAULT if report.failed else 0

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import examples, json_option, print_json, size
+from acode_tui.cli.output import examples, json_option, print_json
 from acode_tui.cli.progress import StepLine
+from acode_tui.domain.quantities import size
 
 if TYPE_CHECKING:
     from acode_tui.ops.backup.vacuum import Vacuumed

@@ -15,6 +15,7 @@ import msgspec
 
 from acode_tui.domain.errors import IntegrityError, SchemaMismatchError, TransactionError
 from acode_tui.domain.progress import ReportProgress, ReportStep, progress_after
+from acode_tui.domain.quantities import number
 from acode_tui.files import PRIVATE_FILE, require_space, sync_file
 from acode_tui.logs import get_logger
 from acode_tui.ops.backup.create import keep_newest
@@ -163,7 +164,8 @@ def _copy(backup: Backup, new: Path, check: Check, begin: ReportStep, report: Re
             f"the backup could not be copied: {error.strerror or error}", hint="nothing was changed"
         ) from error
     if digest.hexdigest() != backup.sha256:
-        description = f"it has {done:,} bytes of sha256 {digest.hexdigest()}, not those that its manifest describes"
+        held = f"{number(done)} bytes of sha256 {digest.hexdigest()}"
+        description = f"it has {held}, not those that its manifest describes"
         _require_sound(backup, [Finding(name="hash", ok=False, description=description)])
 
 

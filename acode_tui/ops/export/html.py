@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from acode_tui.domain.entities import Artifact
+from acode_tui.domain.quantities import counted, duration, number, size
 from acode_tui.domain.states import ArtifactType
 from acode_tui.ops.export.report import (
     IMAGES,
@@ -13,7 +14,6 @@ from acode_tui.ops.export.report import (
     Report,
     StepNode,
     TaskNode,
-    duration,
     is_diff,
     missing,
     moment,
@@ -48,7 +48,8 @@ def render_html(report: Report) -> Iterator[str]:
     yield '<ul class="numbers">' + "".join(f"<li><b>{value}</b> {name}</li>" for name, value in report.numbers)
     yield "</ul>\n"
     if report.tools:
-        yield '<p class="tools">' + " ".join(f"<span>{text(name)} <b>{n:,}</b></span>" for name, n in report.tools)
+        tools = (f"<span>{text(name)} <b>{number(count)}</b></span>" for name, count in report.tools)
+        yield '<p class="tools">' + " ".join(tools)
         yield "</p>\n"
     yield "</header>\n"
     yield from _timeline(report)
@@ -91,7 +92,7 @@ def _step(node: StepNode) -> Iterator[str]:
     spoken = [call for call in node.calls if call.carries]
     called = [call for call in node.calls if not call.carries]
     is_open = " open" if node.step.state.value in _BAD | _BUSY or (spoken and not called) else ""
-    count = f'<span class="dim">{len(called):,} calls</span>' if len(called) > 1 else ""
+    count = f'<span class="dim">{counted(len(called), "call")}</span>' if len(called) > 1 else ""
     name = text(node.step.name, 300)
     yield f'<details class="step"{is_open}><summary>{badge(node.step.state.value)} {name} {count}</summary>\n'
     if node.step.description:
@@ -122,7 +123,7 @@ def _call(node: CallNode) -> Iterator[str]:
 
 
 def _artifact(artifact: Artifact) -> str:
-    title = f'{text(artifact.name, 300)} <span class="dim">{artifact.type.value}, {artifact.size:,} bytes</span>'
+    title = f'{text(artifact.name, 300)} <span class="dim">{artifact.type.value}, {size(artifact.size)}</span>'
     if artifact.content and artifact.content_type in IMAGES:
         data = b64encode(artifact.content).decode()
         return details(title, f'<img alt="" src="data:{artifact.content_type};base64,{data}">\n')

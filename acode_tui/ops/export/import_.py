@@ -19,6 +19,7 @@ import msgspec
 from acode_tui.domain.entities import Entity, SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError
 from acode_tui.domain.progress import progress_after
+from acode_tui.domain.quantities import number
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.validation import Limits
@@ -167,11 +168,11 @@ class _SqliteSource:
             raise ExportError(f"the export has format version {version}", hint="upgrade acode-tui")
 
     def runs(self) -> Iterator[RawRun | Issue]:
-        for number, (session_id, found) in enumerate(self._source.runs(_as_json), 1):
+        for run_number, (session_id, found) in enumerate(self._source.runs(_as_json), 1):
             if isinstance(found, bytes):
-                yield RawRun(number, found)
+                yield RawRun(run_number, found)
             else:
-                yield Issue(line=number, session_id=session_id[:64], field=None, message=found)
+                yield Issue(line=run_number, session_id=session_id[:64], field=None, message=found)
 
 
 def _as_json(rows: Iterator[Entity]) -> bytes:
@@ -235,8 +236,9 @@ class _Import:
         said = {} if self.errors else self._source.head.counts
         for kind, table in TABLES.items():
             if said.get(table.name, self.counts[kind]) != self.counts[kind]:
+                stated, held = number(said[table.name]), number(self.counts[kind])
                 raise ExportError(
-                    f"the export says that it holds {said[table.name]:,} {table.name}; it holds {self.counts[kind]:,}",
+                    f"the export says that it holds {stated} {table.name}; it holds {held}",
                     hint="get the file anew",
                 )
 

@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterator
 
 from acode_tui.domain.entities import Artifact
+from acode_tui.domain.quantities import duration, number, size
 from acode_tui.domain.states import ArtifactType
 from acode_tui.ops.export.report import (
     CallNode,
     Report,
     StepNode,
-    duration,
     is_diff,
     language,
     missing,
@@ -41,7 +41,7 @@ def render_markdown(report: Report) -> Iterator[str]:
         ("began", moment(session.created_at)),
         ("last activity", moment(session.updated_at)),
         *((name, value) for name, value in report.numbers),
-        ("tools", ", ".join(f"{inline(name)} {count:,}" for name, count in report.tools) or "-"),
+        ("tools", ", ".join(f"{inline(name)} {number(count)}" for name, count in report.tools) or "-"),
     ]
     yield "".join(f"| {name} | {value} |\n" for name, value in facts)
     if session.metadata:
@@ -93,7 +93,7 @@ def _artifact(artifact: Artifact) -> str:
     text = text_of(artifact) if artifact.content else None
     if text is not None and artifact.type is ArtifactType.MODEL_RESPONSE:
         return quote(text) + "\n" if text.strip() else ""
-    title = f"{inline(artifact.name, 200)} ({artifact.type.value}, {artifact.size:,} bytes)"
+    title = f"{inline(artifact.name, 200)} ({artifact.type.value}, {size(artifact.size)})"
     if text is None:
         return f"{title}: {missing(artifact)}\n"
     return details(title, fence(text, language(artifact)), is_open=is_diff(artifact))

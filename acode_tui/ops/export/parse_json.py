@@ -10,6 +10,7 @@ import msgspec
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError, ValidationError
+from acode_tui.domain.quantities import size
 from acode_tui.domain.validation import Limits, validate_graph
 from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION
 from acode_tui.ops.export.merge_rules import counted_anew
@@ -137,7 +138,7 @@ class _Scan:
     def runs(self) -> Iterator[RawRun]:
         depth = at = 0
         element: list[bytes] | None = None
-        size = 0
+        element_bytes = 0
         in_sessions = seen = False
         start_line = 1
         self._more()
@@ -150,7 +151,7 @@ class _Scan:
                     break
                 self._buffer, at = self._buffer[at:], 0
                 if len(self._buffer) > MOST_RUN_BYTES:
-                    raise ExportError(f"line {self._line}: one text is larger than {MOST_RUN_BYTES:,} bytes")
+                    raise ExportError(f"line {self._line}: one text is larger than {size(MOST_RUN_BYTES)}")
                 self._more()
                 continue
             piece = found.group()
@@ -160,12 +161,12 @@ class _Scan:
                 if depth != 2 or _BETWEEN.match(piece) is None:
                     raise self._unreadable("an element of sessions is no object")
                 start_line = self._line + piece.count(b"\n")
-                element, size = [b"{"], 1
+                element, element_bytes = [b"{"], 1
             elif element is not None:
                 element.append(piece)
-                size += len(piece)
-                if size > MOST_RUN_BYTES:
-                    raise ExportError(f"line {start_line}: one session is larger than {MOST_RUN_BYTES:,} bytes")
+                element_bytes += len(piece)
+                if element_bytes > MOST_RUN_BYTES:
+                    raise ExportError(f"line {start_line}: one session is larger than {size(MOST_RUN_BYTES)}")
             elif in_sessions:
                 if piece.strip(b" \t\r\n,") != b"]":
                     raise self._unreadable("an element of sessions is no object")

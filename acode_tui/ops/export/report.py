@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import IO
 
 import msgspec
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent, SessionTask, Step, ToolCall
+from acode_tui.domain.quantities import duration, number, size
 from acode_tui.domain.states import ArtifactType
 from acode_tui.domain.synthetic_calls import is_synthetic_call
 from acode_tui.ops.export.json import About
@@ -70,10 +71,10 @@ class Report(msgspec.Struct):
         artifacts = sum(len(call.artifacts) for task in self.tasks for step in task.steps for call in step.calls)
         took = duration(self.session.updated_at - self.session.created_at)
         return [
-            ("tasks", f"{len(self.tasks):,}"),
-            ("steps", f"{sum(len(task.steps) for task in self.tasks):,}"),
-            ("tool calls", f"{len(tools):,}" + (f", {failed:,} failed" if failed else "")),
-            ("artifacts", f"{artifacts:,}"),
+            ("tasks", number(len(self.tasks))),
+            ("steps", number(sum(len(task.steps) for task in self.tasks))),
+            ("tool calls", f"{number(len(tools))}" + (f", {number(failed)} failed" if failed else "")),
+            ("artifacts", number(artifacts)),
             ("took", took),
         ]
 
@@ -139,7 +140,7 @@ def shown(text: str, most: int | None = None) -> str:
 def shown_lines(text: str) -> str:
     """Recorded text of several lines, safe to show and not endless."""
     cut = clean(text[:MOST_CHARS], keep_newlines=True)
-    return cut if len(text) <= MOST_CHARS else f"{cut}\n… {len(text) - MOST_CHARS:,} more characters"
+    return cut if len(text) <= MOST_CHARS else f"{cut}\n… {number(len(text) - MOST_CHARS)} more characters"
 
 
 def shown_json(value: object) -> str:
@@ -164,9 +165,7 @@ def missing(artifact: Artifact) -> str:
     """What to say where content is not shown."""
     if not artifact.size:
         return "empty"
-    return (
-        f"{artifact.size:,} bytes that are not shown here; `acode-tui artifact save {artifact.id[:13]} PATH` has them"
-    )
+    return f"{size(artifact.size)} that are not shown here; `acode-tui artifact save {artifact.id[:13]} PATH` has them"
 
 
 def is_diff(artifact: Artifact) -> bool:
@@ -191,15 +190,3 @@ def language(artifact: Artifact) -> str:
 def moment(when: datetime) -> str:
     """A moment as a page shows it."""
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def duration(span: timedelta) -> str:
-    """``0.3 s``, ``12 s``, ``4 min 5 s``, ``2 h 3 min``, ``3 d 4 h``."""
-    seconds = max(span.total_seconds(), 0.0)
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // below} {small}"
-    return f"{whole} s"

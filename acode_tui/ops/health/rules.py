@@ -4,6 +4,7 @@ from datetime import datetime
 
 from acode_tui.config import HealthSettings
 from acode_tui.domain.errors import AcodeError, DiskFullError, SchemaMismatchError
+from acode_tui.domain.quantities import counted, duration, number, size, span
 from acode_tui.ops.health.report import Finding, HealthStatus
 from acode_tui.ops.health.target import TargetLook
 from acode_tui.storage.migrations.runner import version_key
@@ -129,7 +130,7 @@ def judge_queue(facts: QueueFacts, *, can_drain: bool, now: datetime, limits: He
     if can_drain and waited >= limits.queue_stalled_seconds:
         return Finding(
             status=HealthStatus.UNHEALTHY,
-            description=f"{pending:,} pending and none finished for {waited / 60:,.0f} min while online",
+            description=f"{number(pending)} pending and none finished for {span(waited)} while online",
             details=details,
             suggestion="acode-tui db sync now, and keep acode-tui --headless running",
         )
@@ -141,11 +142,11 @@ def judge_queue(facts: QueueFacts, *, can_drain: bool, now: datetime, limits: He
         if pending >= limit:
             return Finding(
                 status=status,
-                description=f"{pending:,} records pending; {limit:,} is the limit",
+                description=f"{counted(pending, 'record')} pending; {number(limit)} is the limit",
                 details=details,
                 suggestion=help_,
             )
-    records = "1 record" if pending == 1 else f"{pending:,} records"
+    records = counted(pending, "record")
     return Finding(status=HealthStatus.HEALTHY, description=f"{records} pending", details=details)
 
 
@@ -155,7 +156,7 @@ def judge_dead_letters(count: int, limits: HealthSettings) -> Finding:
         count,
         limits.dead_letters_degraded,
         none="no dead letters",
-        some="1 dead letter waits for a decision" if count == 1 else f"{count:,} dead letters wait for a decision",
+        some=f"{counted(count, 'dead letter')} {'waits' if count == 1 else 'wait'} for a decision",
         suggestion="acode-tui db outbox list --status failed, then retry or discard",
     )
 
@@ -165,8 +166,8 @@ def judge_conflicts(counts: ConflictCounts, limits: HealthSettings) -> Finding:
     found = _counted(
         counts.unreviewed,
         limits.conflicts_degraded,
-        none=f"none to review, {counts.total:,} in all",
-        some=f"{counts.unreviewed:,} to review, {counts.total:,} in all",
+        none=f"none to review, {number(counts.total)} in all",
+        some=f"{number(counts.unreviewed)} to review, {number(counts.total)} in all",
         suggestion="acode-tui db conflicts list, then resolve",
     )
     return Finding(
@@ -181,8 +182,7 @@ def judge_storage(*, total: int, free: int, limits: HealthSettings) -> Finding:
     """Bytes of the file system that the workspace is on; ``free`` is what this user may still use."""
     percent = 100 * free / total if total else 0.0
     details = {"totalBytes": total, "freeBytes": free, "freePercent": round(percent, 1)}
-    room = f"{free / 1e9:,.1f} GB" if free >= 1e9 else f"{free / 1e6:,.0f} MB"
-    description = f"{percent:.1f} % free, {room}"
+    description = f"{percent:.1f} % free, {size(free)}"
     status = HealthStatus.HEALTHY
     if percent < limits.storage_unhealthy_percent:
         status = HealthStatus.UNHEALTHY
@@ -237,12 +237,12 @@ def judge_clock(target: TargetLook, limits: HealthSettings) -> Finding:
         return Finding(status=HealthStatus.HEALTHY, description=reason, details=details)
     if abs(offset) < limits.clock_offset_seconds:
         return Finding(
-            status=HealthStatus.HEALTHY, description=f"{abs(offset):.2f} s apart from PostgreSQL", details=details
+            status=HealthStatus.HEALTHY, description=f"{duration(abs(offset))} apart from PostgreSQL", details=details
         )
     side = "behind" if offset > 0 else "ahead of"
     return Finding(
         status=HealthStatus.DEGRADED,
-        description=f"this machine's clock is {abs(offset):.1f} s {side} PostgreSQL's",
+        description=f"this machine's clock is {duration(abs(offset))} {side} PostgreSQL's",
         details=details,
         suggestion="timedatectl set-ntp true, on the machine whose clock is wrong",
     )

@@ -17,6 +17,7 @@ from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import Progress, ReportStep
+from acode_tui.domain.quantities import counted, number
 from acode_tui.files import is_alive, make_private_folder
 from acode_tui.ops.backup.restore import restore_backup
 from acode_tui.ops.check import check_workspace_file
@@ -115,7 +116,7 @@ async def _try_recovery(
     recovered = scratch / "recovered.db"
 
     def show(progress: Progress) -> None:
-        on_step(f"recovering: {progress.done:,} of {progress.total:,} {progress.unit}")
+        on_step(f"recovering: {number(progress.done)} of {number(progress.total or 0)} {progress.unit}")
 
     name = "postgres"
     try:
@@ -138,7 +139,7 @@ async def _try_recovery(
                 wall=wall,
                 resumable=False,
             )
-        matching = f"all {rebuilt.compared:,} sessions match the server row by row"
+        matching = f"all {number(rebuilt.compared)} sessions match the server row by row"
         checks = (Check(name="server", ok=True, description=matching), *await _look_over(recovered, on_step))
         likeness = await _compare(recovered, settings.persistence.sqlite.resolve(root), live, on_step)
     except AcodeError as error:
@@ -163,11 +164,11 @@ async def _counts(path: Path) -> dict[str, int]:
 
 def _counted(promised: dict[str, int], found: dict[str, int]) -> tuple[Check, ...]:
     wrong = [
-        f"{name} {found.get(name, 0):,} instead of {count:,}"
+        f"{name} {number(found.get(name, 0))} instead of {number(count)}"
         for name, count in promised.items()
         if found.get(name, 0) != count
     ]
-    description = "; ".join(wrong) or f"{sum(promised.values()):,} rows, as the manifest says"
+    description = "; ".join(wrong) or f"{number(sum(promised.values()))} rows, as the manifest says"
     return (Check(name="counts", ok=not wrong, description=description),)
 
 
@@ -190,7 +191,7 @@ async def _compare(scratch: Path, database: Path, live: StandingFile, on_step: R
         only_scratch += sum("missing in postgres" in each for each in found.values())
         changed += sum(each == {"differs"} for each in found.values())
         same += sum(not each for each in found.values())
-        on_step(f"compared: {same + changed + only_live + only_scratch:,} sessions")
+        on_step(f"compared: {number(same + changed + only_live + only_scratch)} sessions")
     return Likeness(same=same, changed=changed, only_live=only_live, only_scratch=only_scratch, wrong=wrong)
 
 
@@ -207,10 +208,11 @@ def _tried(
         checks += (Check(name="live file", ok=True, description=f"not compared: {live.reason}"),)
     else:
         description = (
-            f"{likeness.same:,} sessions the same, {likeness.changed:,} changed since, {likeness.only_live:,} new"
+            f"{counted(likeness.same, 'session')} the same, {number(likeness.changed)} changed since, "
+            f"{number(likeness.only_live)} new"
         )
         if likeness.wrong:
-            description = f"{likeness.wrong:,} events or artifacts differ, which never change"
+            description = f"{number(likeness.wrong)} events or artifacts differ, which never change"
         checks += (Check(name="live file", ok=not likeness.wrong, description=description),)
     return Tried(
         ok=all(each.ok for each in checks),

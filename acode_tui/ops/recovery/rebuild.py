@@ -15,6 +15,7 @@ from acode_tui.config import Settings
 from acode_tui.domain.clock import WallClock, format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, RecoveryError
 from acode_tui.domain.progress import ReportProgress, progress_after
+from acode_tui.domain.quantities import number
 from acode_tui.ops.recovery.validate import Mismatch, compare, compare_sessions
 from acode_tui.storage.ports import PullCursor, RowChecksumReader
 from acode_tui.storage.sqlite.files.paths import remove_database
@@ -168,7 +169,7 @@ async def verified(
         return found.compared
     first = mismatched[0]
     raise IntegrityError(
-        f"{len(mismatched):,} recovered rows differ from the team's database, first {first.table} {first.id}",
+        f"{number(len(mismatched))} recovered rows differ from the team's database, first {first.table} {first.id}",
         hint="the workspace is as it was; try again, or restore a backup",
     )
 

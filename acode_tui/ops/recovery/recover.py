@@ -19,6 +19,7 @@ from acode_tui.config.workspace_root import AGENT_DIR, keep_id, known_ids
 from acode_tui.domain.clock import WallClock, format_time, system_clock
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, RecoveryError, TransactionError
 from acode_tui.domain.progress import ReportProgress
+from acode_tui.domain.quantities import counted, number
 from acode_tui.logs import get_logger
 from acode_tui.ops.recovery.rebuild import ready, rebuild
 from acode_tui.ops.recovery.team_pool import open_pool
@@ -89,7 +90,8 @@ def _listed(known: Sequence[TeamWorkspace], remembered: Sequence[str]) -> str:
     for each in known[:_MOST_NAMED]:
         was_here = ", was here before" if each.id in remembered else ""
         seen = format_time(each.last_seen_at)[:16].replace("T", " ")
-        parts.append(f"{each.id} ({each.user} on {each.host}, {each.sessions:,} sessions, seen {seen} UTC{was_here})")
+        sessions = counted(each.sessions, "session")
+        parts.append(f"{each.id} ({each.user} on {each.host}, {sessions}, seen {seen} UTC{was_here})")
     more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
     return ", ".join(parts) + more
 
@@ -218,7 +220,7 @@ async def _alone(stack: AsyncExitStack, database: Path) -> None:
 
 
 def _unsent(plan: RecoveryPlan) -> str:
-    return f", and {plan.unsent:,} of its records were never sent" if plan.unsent else ""
+    return f", and {number(plan.unsent)} of its records were never sent" if plan.unsent else ""
 
 
 async def find_workspace(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, DiskFullError, IntegrityError, TransactionError
+from acode_tui.domain.quantities import number
 from acode_tui.storage.sqlite.files.paths import wal_of
 
 WAYS_OUT = (
@@ -170,7 +171,7 @@ def _damage(path: Path) -> str:
 
 
 def _cut_off(size: int, whole: int) -> str:
-    return f"it is cut off: {size:,} of {whole:,} bytes are there"
+    return f"it is cut off: {number(size)} of {number(whole)} bytes are there"
 
 
 def _refusal(path: Path) -> tuple[str, str]:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.content import Content
 
 from acode_tui.config import resolve_path
+from acode_tui.domain.quantities import counted, number, size
 from acode_tui.tui.dialogs.job import JobDialog
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import counted, number, size
 
 if TYPE_CHECKING:
     from acode_tui.storage.sqlite.files.backup_catalog import Backup

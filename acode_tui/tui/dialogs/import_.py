@@ -12,13 +12,13 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from acode_tui.domain.quantities import counted, number, size, span
 from acode_tui.ingest import ImportProgress, ImportReport
 from acode_tui.tui.bindings import IMPORT
 from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.messages import TranscriptsFound
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import counted, number, size, span
 from acode_tui.tui.transcript_import import Pace, StoppedError, Survey
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.progress_line import ProgressLine

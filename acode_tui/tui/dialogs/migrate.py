@@ -7,13 +7,13 @@ from textual.content import Content
 
 from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.quantities import duration
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SchemaStatus, TierMigrations
 from acode_tui.tui.actions import migration_summary
 from acode_tui.tui.dialogs.job import JobDialog
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import number
 
 _IS_OFF = "off; persistence.postgres.enabled turns it on"
 _INDENT = " " * 10
@@ -69,7 +69,9 @@ class MigrateScreen(JobDialog):
         rows += [styled(row, "$foreground") for row in migration_summary(tiers).split("\n")]
         for tier in tiers:
             for done in tier.applied if tier.tier == "postgres" else ():
-                rows.append(styled(f"{_INDENT}{done.version}  {number(done.duration_ms)} ms", "$foreground-muted"))
+                rows.append(
+                    styled(f"{_INDENT}{done.version}  {duration(done.duration_ms / 1_000)}", "$foreground-muted")
+                )
         return rows
 
 

@@ -10,12 +10,12 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from acode_tui.domain.entities import Artifact
+from acode_tui.domain.quantities import counted, number, size
 from acode_tui.tui.bindings import FORMS
 from acode_tui.tui.dialogs.job import JobDialog
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.ports import ExportForm
 from acode_tui.tui.style.text import block, line, styled
-from acode_tui.tui.style.times import counted, number, size
 
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportReport

@@ -7,10 +7,11 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.widget import Widget
 
+from acode_tui.domain.quantities import ago, size
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import ago, clock, size
+from acode_tui.tui.style.times import clock
 
 
 def short_path(path: Path, columns: int, home: Path | None = None) -> str:

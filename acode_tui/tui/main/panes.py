@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from textual.content import Content
 
+from acode_tui.domain.quantities import ago, countdown, duration, number, short_number, span
 from acode_tui.storage.migrations.runner import version_key
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.main.pane import Look, Mood, Pane
@@ -12,7 +13,6 @@ from acode_tui.tui.records.record_text import entity_label, short_refusal, sync_
 from acode_tui.tui.state import DashboardState, Overview
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import ago, countdown, duration, number, short_number, span
 
 _UNREACHED = {
     SyncState.DISABLED: "off",

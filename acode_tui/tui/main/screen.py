@@ -10,6 +10,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 
 from acode_tui.domain.display import session_name
+from acode_tui.domain.quantities import number, size
 from acode_tui.tui.bindings import MAIN
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.browsing import BrowsingScreen
@@ -19,7 +20,6 @@ from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
-from acode_tui.tui.style.times import number, size
 from acode_tui.tui.terminal import capture_mouse
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import keys

@@ -10,13 +10,13 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
+from acode_tui.domain.quantities import counted, number
 from acode_tui.tui.main.headings import headings
 from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
 from acode_tui.tui.paging import FRONT, Pages
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import counted, number
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from acode_tui.tui.widgets.notice import Notice, keys
 

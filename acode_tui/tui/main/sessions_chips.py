@@ -12,12 +12,12 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from acode_tui.domain.quantities import number, short_number
 from acode_tui.domain.states import SessionState
 from acode_tui.tui.bindings import CHIPS
 from acode_tui.tui.messages import LineClosed, StatesChosen
 from acode_tui.tui.state import Browser
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
-from acode_tui.tui.style.times import number
 
 _STATES: tuple[SessionState | None, ...] = (None, *SessionState)
 """What each chip stands for; the first for all of them."""
@@ -55,8 +55,8 @@ class StateChips(Widget, can_focus=True):
         """Each chip's text, the most telling that fits: words and counts, then shorter counts, then glyphs in place of
         words but for the chips that are on, then glyphs alone. Counts that are not known are not there.
         """
-        forms: list[tuple[Words, Count]] = [("all", number), ("all", _brief), ("some", number)]
-        forms += [("some", _brief), ("on", number), ("on", _brief), ("none", _brief)]
+        forms: list[tuple[Words, Count]] = [("all", number), ("all", _four_columns), ("some", number)]
+        forms += [("some", _four_columns), ("on", number), ("on", _four_columns), ("none", _four_columns)]
         if self._browser.counts is None:
             forms = [(words, _unknown) for words, _ in forms]
         forms.append(("none", _unknown))
@@ -126,14 +126,8 @@ def _glyph(state: SessionState | None) -> str:
     return "all" if state is None else SESSION[state].glyph
 
 
-def _brief(count: int) -> str:
-    """``812``, ``1.2k``, ``12k``, ``1.4M``: at most four columns, rounded down."""
-    for size, letter in ((1_000_000, "M"), (1_000, "k")):
-        if count >= 10 * size:
-            return f"{count // size}{letter}"
-        if count >= size:
-            return f"{count * 10 // size / 10:g}{letter}"
-    return str(count)
+def _four_columns(count: int) -> str:
+    return short_number(count, columns=4)
 
 
 def _unknown(count: int) -> str:

@@ -9,11 +9,11 @@ from textual.binding import BindingType
 from acode_tui.domain.clock import parse_time
 from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import SessionSummary
+from acode_tui.domain.quantities import ago, number, short_duration, short_number
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
 from acode_tui.tui.state import Source
 from acode_tui.tui.style.palette import ROW_SYNC, SESSION, Mark
-from acode_tui.tui.style.times import ago, number, short_duration, short_number
 from acode_tui.tui.widgets.keyed_table import PADDING, Column, KeyedTable, Row
 
 _TASK = Column("task", "task")

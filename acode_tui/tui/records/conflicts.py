@@ -10,13 +10,14 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 
+from acode_tui.domain.quantities import ago, duration, number, span
 from acode_tui.storage.ports import Conflict, ConflictCounts
 from acode_tui.tui.bindings import CONFLICTS
 from acode_tui.tui.records.compare import compare, side_by_side
 from acode_tui.tui.records.record_text import entity_label
 from acode_tui.tui.records.screen import PAGE_ROWS, RecordsScreen
 from acode_tui.tui.style.text import styled
-from acode_tui.tui.style.times import ago, duration, fine_stamp, number, span, stamp
+from acode_tui.tui.style.times import fine_stamp, stamp
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.title_line import TitleLine

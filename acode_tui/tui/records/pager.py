@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from acode_tui.domain.quantities import number
+
 Item = TypeVar("Item")
 
 
@@ -58,4 +60,4 @@ class RowPager(Generic[Item]):
         if not self.has_pages:
             return ""
         count = max(-(-total // self.size), self.number + (self.last is not None))
-        return f"page {self.number} of {count:,}   [ ] other pages"
+        return f"page {self.number} of {number(count)}   [ ] other pages"

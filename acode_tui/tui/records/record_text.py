@@ -5,10 +5,10 @@ import re
 import msgspec
 from textual.content import Content
 
+from acode_tui.domain.quantities import number
 from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
 from acode_tui.tui.style.text import pretty_json, styled
-from acode_tui.tui.style.times import number
 
 MAX_PAYLOAD_CHARS = 20_000
 """The most characters that are shown of a payload, whose text is laid out again whenever the detail changes."""

@@ -13,13 +13,14 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from acode_tui.domain.quantities import countdown, counted, due_in, number, span
 from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
 from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.bindings import RETRIES
 from acode_tui.tui.records.record_text import entity_label, payload_text, short_refusal, sync_problem
 from acode_tui.tui.records.screen import PAGE_ROWS, RecordsScreen
 from acode_tui.tui.style.text import block, labelled, styled
-from acode_tui.tui.style.times import countdown, counted, due_in, number, span, stamp
+from acode_tui.tui.style.times import stamp
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.tui.widgets.title_line import TitleLine

@@ -13,13 +13,13 @@ from textual.widgets import Input
 
 from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.quantities import counted, number, size
 from acode_tui.tui.bindings import VIEWER
 from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.run.document import PART_LINES, Document, highlighted_lines, line_numbers, open_document
 from acode_tui.tui.run.find import Matches, find_matches
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import error_lines, line, styled
-from acode_tui.tui.style.times import counted, number, size
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.text_view import Flow, TextView, flow
 from acode_tui.tui.widgets.title_line import TitleLine

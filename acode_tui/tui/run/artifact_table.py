@@ -6,10 +6,10 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from acode_tui.domain.entities import Artifact
+from acode_tui.domain.quantities import size
 from acode_tui.tui.bindings import OPENING
 from acode_tui.tui.run.nodes import short_path
 from acode_tui.tui.style.palette import ARTIFACT_GLYPH
-from acode_tui.tui.style.times import size
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from textual.content import Content
 
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.quantities import counted, duration, number, size
 from acode_tui.tui.run.artifact_table import spaced
 from acode_tui.tui.run.nodes import Node, tool_call_count
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
 from acode_tui.tui.style.text import block, labelled, pretty_json, styled
-from acode_tui.tui.style.times import clock, counted, date, duration, number, size, stamp
+from acode_tui.tui.style.times import clock, date, stamp
 
 MAX_JSON_CHARS = 4_000
 MAX_EVENTS = 300

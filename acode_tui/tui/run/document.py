@@ -12,9 +12,9 @@ import msgspec
 from textual.content import Content
 
 from acode_tui.domain.display import clean
+from acode_tui.domain.quantities import number
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui.run.diff import OUTSIDE_HUNK, DiffPosition, LineKind, number_labels, parse_diff
-from acode_tui.tui.style.times import number
 
 PART_LINES = 2_000
 PART_CHARS = 200_000

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from acode_tui.domain.display import clean
+from acode_tui.domain.quantities import number
 from acode_tui.tui.run.document import Document
 
 MAX_MATCHES = 20_000
@@ -40,8 +41,8 @@ class Matches:
     @property
     def position(self) -> str:
         """``3 of 17``, or ``none``."""
-        count = f"{len(self.lines):,}" + ("+" if len(self.lines) == MAX_MATCHES else "")
-        return f"{(self.index or 0) + 1:,} of {count}" if self.lines else "none"
+        count = f"{number(len(self.lines))}" + ("+" if len(self.lines) == MAX_MATCHES else "")
+        return f"{number((self.index or 0) + 1)} of {count}" if self.lines else "none"
 
 
 def find_matches(document: Document, needle: str) -> Matches:

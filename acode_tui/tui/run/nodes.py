@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.quantities import counted, duration, size
 from acode_tui.domain.synthetic_calls import is_synthetic_call
 from acode_tui.tui.style.palette import ARTIFACT_GLYPH, TOOL_CALL, WORK, Role
-from acode_tui.tui.style.times import counted, duration, size
 
 Node = TaskGraph | StepGraph | ToolCallGraph | Artifact
 Label = list[tuple[str, Role]]

@@ -17,6 +17,7 @@ from textual.widgets import Tree
 from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCallGraph
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.quantities import counted, duration, number
 from acode_tui.tui.bindings import SESSION as KEYS
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.run.artifact_table import ArtifactTable
@@ -27,7 +28,6 @@ from acode_tui.tui.run.tree import RunTree
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import counted, duration, number
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from acode_tui.tui.widgets.read_error import show_read_error

@@ -14,11 +14,11 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.quantities import number
 from acode_tui.tui.bindings import TREE
 from acode_tui.tui.run.nodes import Node, children, label, node_count
 from acode_tui.tui.style.palette import Colours
 from acode_tui.tui.style.text import line
-from acode_tui.tui.style.times import number
 
 MAX_UNFOLD_ALL = 1_500
 """The most nodes of a run that can be unfolded as a whole; more would delay the keys."""

@@ -11,11 +11,12 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 
+from acode_tui.domain.quantities import duration
 from acode_tui.tui.bindings import HEALTH
 from acode_tui.tui.list_screen import ListScreen
 from acode_tui.tui.style.palette import CONTENT_STYLE, Mark
 from acode_tui.tui.style.text import block, pretty_json, styled
-from acode_tui.tui.style.times import clock, duration
+from acode_tui.tui.style.times import clock
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 from acode_tui.tui.widgets.text_panel import TextPanel

@@ -15,11 +15,12 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
+from acode_tui.domain.quantities import counted, number
 from acode_tui.tui.bindings import LOG
 from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import line, styled
-from acode_tui.tui.style.times import clock, counted, day, number
+from acode_tui.tui.style.times import clock, day
 from acode_tui.tui.tools.log_tail import LogEntry, LogTail
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import Notice

@@ -1,7 +1,6 @@
 """One run as a page: everything on it is escaped, nothing is loaded from anywhere, and content cannot break out."""
 
 import re
-from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from acode_tui.ops.export.export import ExportRequest
 from acode_tui.ops.export.html import render_html
 from acode_tui.ops.export.json import About
 from acode_tui.ops.export.markdown import fence, inline, quote, render_markdown
-from acode_tui.ops.export.report import MOST_CHARS, Report, ReportFile, duration
+from acode_tui.ops.export.report import MOST_CHARS, Report, ReportFile
 from acode_tui.workspace import Workspace
 from tests.domain.graphs import HOSTILE
 from tests.storage.runs import make_run
@@ -162,7 +161,7 @@ def test_a_diff_is_coloured_line_by_line() -> None:
 
 def test_binary_content_is_named_and_images_are_inside_the_page() -> None:
     binary = "".join(render_html(report_of(run_of("x", content=b"\x00\x01\x02"))))
-    assert "3 bytes that are not shown here" in binary
+    assert "3 B that are not shown here" in binary
     image = run_of("x", content=b"\x89PNG\r\n")
     call = image.tasks[0].steps[0].tool_calls[0]
     artifact: Artifact = msgspec.structs.replace(call.artifacts[0], content_type="image/png")
@@ -196,19 +195,3 @@ async def test_a_report_is_of_one_session_and_redacted(workspace: Workspace, tmp
     assert re.search(r"tool calls \| 2 \||<b>2</b> tool calls", page)
     with pytest.raises(ExportError, match="of one session"):
         await workspace.export(ExportRequest(format=format))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        (0, "0.0 s"),
-        (-5, "0.0 s"),
-        (3.25, "3.2 s"),
-        (75, "1 min 15 s"),
-        (7_400, "2 h 3 min"),
-        (100_000, "1 d 3 h"),
-        (12, "12 s"),
-    ],
-)
-def test_durations_read_well(seconds: float, said: str) -> None:
-    assert duration(timedelta(seconds=seconds)) == said

@@ -119,7 +119,7 @@ async def test_progress_tells_files_bytes_rate_and_what_is_left() -> None:
         seconds = 2.0
         importer.let(1)
         await until(pilot, lambda: "1 of 4 files" in shown(pilot))
-        assert "1.0 MB of 4.0 MB   500.0 KB/s   6 s left" in shown(pilot)
+        assert "1.0 MB of 4.0 MB   500.0 kB/s   6 s left" in shown(pilot)
         importer.let(4)
         await until(pilot, lambda: "Imported." in shown(pilot))
         text = shown(pilot)

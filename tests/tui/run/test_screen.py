@@ -228,7 +228,7 @@ async def test_the_sides_show_metadata_and_every_artifact_and_each_can_be_copied
         await open_session(pilot)
         await pilot.press("2")
         await until(pilot, lambda: '"gitBranch": "feature/login"' in shown(pilot))
-        assert "52.1 KB of content" in shown(pilot)
+        assert "52.1 kB of content" in shown(pilot)
         await pilot.press("y")
         assert '"model": "opus"' in pilot.app.clipboard
         await pilot.press("3", "down", "Y")
@@ -374,7 +374,7 @@ def test_too_much_for_a_clipboard_is_refused_and_says_what_to_do(fake: FakeWorks
     said: list[str] = []
     app.notify = lambda message, **_: said.append(message)  # type: ignore[method-assign]
     assert not app.copy("x" * 80_000, "text", otherwise="s saves it to a file")
-    assert said == ["80.0 KB are more than a terminal's clipboard takes (74.0 KB); s saves it to a file"]
+    assert said == ["80.0 kB are more than a terminal's clipboard takes (74.0 kB); s saves it to a file"]
     assert not app.copy("", "id")
     assert app.clipboard == ""
 

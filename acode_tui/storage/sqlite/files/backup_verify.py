@@ -10,6 +10,7 @@ from time import perf_counter
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import ReportProgress, progress_after
+from acode_tui.domain.quantities import counted, number
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.files.backup_catalog import Backup, Incomplete
@@ -124,7 +125,7 @@ def _differing(connection: sqlite3.Connection) -> Iterator[str]:
             for index in whole:
                 entries = _count(connection, table, f"INDEXED BY {quoted(index)}")
                 if entries != rows:
-                    yield f"index {index} has {entries:,} entries for {rows:,} rows"
+                    yield f"index {index} has {number(entries)} entries for {number(rows)} rows"
 
 
 def _is_without_rowid(connection: sqlite3.Connection, table: str) -> bool:
@@ -154,7 +155,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _size(backup: Backup, size: int) -> Check:
     ok = size == backup.size_bytes
-    description = f"{size:,} bytes" if ok else f"{size:,} bytes, and the manifest says {backup.size_bytes:,}"
+    description = counted(size, "byte") + ("" if ok else f", and the manifest says {number(backup.size_bytes)}")
     return Check(name="size", ok=ok, description=description)
 
 

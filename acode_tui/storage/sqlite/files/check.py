@@ -7,6 +7,7 @@ from pathlib import Path
 from acode_tui.domain.codec import digest
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, TransactionError
 from acode_tui.domain.progress import ReportStep
+from acode_tui.domain.quantities import number, size
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import newest, packaged
@@ -161,7 +162,7 @@ def _outbox_records(connection: sqlite3.Connection) -> Check:
             """,  # noqa: S608 - from TABLES
             (kind.value,),
         ).fetchone()[0]
-    description = "every pending record has its row" if not missing else f"{missing:,} pending records have no row"
+    description = f"{number(missing)} pending records have no row" if missing else "every pending record has its row"
     return Check(name="outbox", ok=not missing, description=description)
 
 
@@ -189,7 +190,7 @@ def _traces(connection: sqlite3.Connection) -> Check:
         count = connection.execute(f"SELECT count(*) {lost}").fetchone()[0]
         if count:
             example = connection.execute(f"SELECT t.id {lost} LIMIT 1").fetchone()[0]
-            wrong.append(f"{count:,} of {table.name}, such as {example}")
+            wrong.append(f"{number(count)} of {table.name}, such as {example}")
         if table.mutable:
             delivered += connection.execute(
                 f"SELECT count(*) FROM {table.name} WHERE sync_version > 0"  # noqa: S608 - from TABLES
@@ -205,7 +206,9 @@ def _traces(connection: sqlite3.Connection) -> Check:
     return Check(
         name="traces",
         ok=True,
-        description=f"nothing was left out: {delivered:,} rows are delivered, {waiting:,} wait in the outbox",
+        description=(
+            f"nothing was left out: {number(delivered)} rows are delivered, {number(waiting)} wait in the outbox"
+        ),
     )
 
 
@@ -222,9 +225,9 @@ def _totals(connection: sqlite3.Connection) -> Check:
 def _artifact_hashes(connection: sqlite3.Connection, *, most_bytes: int | None) -> Check:
     if "artifacts" not in _there(connection):
         return Check(name="artifact hashes", ok=True, description="no artifacts yet")
-    total, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM artifacts").fetchone()
-    if most_bytes is not None and size > most_bytes:
-        description = f"not compared: {total:,} artifacts, {size / 1e6:,.0f} MB; --deep compares them"
+    total, content_bytes = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM artifacts").fetchone()
+    if most_bytes is not None and content_bytes > most_bytes:
+        description = f"not compared: {number(total)} artifacts, {size(content_bytes)}; --deep compares them"
         return Check(name="artifact hashes", ok=True, description=description)
     wrong = [
         artifact_id
@@ -233,9 +236,10 @@ def _artifact_hashes(connection: sqlite3.Connection, *, most_bytes: int | None) 
         )
         if len(content) != stated or digest(content) != content_hash
     ]
-    description = f"all {total:,} artifacts fit their hashes"
+    description = f"all {number(total)} artifacts fit their hashes"
     if wrong:
-        description = f"{len(wrong):,} of {total:,} differ from their hashes: {', '.join(wrong[:MOST_FINDINGS])}"
+        first = ", ".join(wrong[:MOST_FINDINGS])
+        description = f"{number(len(wrong))} of {number(total)} differ from their hashes: {first}"
     return Check(name="artifact hashes", ok=not wrong, description=description)
 
 

@@ -188,7 +188,7 @@ async def test_without_room_nothing_is_begun(parts: Parts, tmp_path: Path, monke
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
     with pytest.raises(TransactionError, match="not enough free space") as refused:
         await _take(parts, tmp_path / "backups")
-    assert "bytes" in refused.value.hint
+    assert "1.0 kB are free" in refused.value.hint
     assert _files(tmp_path / "backups") == []
 
 
