@@ -29,6 +29,11 @@ class Table(NamedTuple):
     mutable: bool
 
     @property
+    def session_column(self) -> str:
+        """The column that holds the session's id: PostgreSQL distributes and indexes rows by it."""
+        return "id" if self.kind is EntityType.SESSION else "session_id"
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 

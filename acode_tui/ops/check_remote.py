@@ -16,15 +16,9 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.ops.recovery.validate import Mismatch, Validation, compare
 from acode_tui.storage.ports import Check
-from acode_tui.storage.postgres.connection import ReadPool
-from acode_tui.storage.postgres.read_back import PostgresRowChecksums
-from acode_tui.storage.postgres.schema_check import (
-    TeamCounts,
-    changed_after,
-    check_migrations,
-    check_tables,
-    count_rows,
-)
+from acode_tui.storage.postgres.compare import PostgresRowChecksums, TeamCounts, changed_after, count_rows
+from acode_tui.storage.postgres.connection import PostgresConnectionFactory, ReadPool
+from acode_tui.storage.postgres.schema_check import check_migrations, check_tables
 from acode_tui.storage.sqlite.runs.checksums import Onlooker, Reading, SqliteRowChecksums
 from acode_tui.storage.sqlite.sync.adopt import pending_among
 from acode_tui.storage.sqlite.sync.retention import LocalShares, read_shares
@@ -47,12 +41,12 @@ async def check_team_database(
     address = resolve_postgres(postgres, environ)
     if isinstance(address, Misconfigured):
         return (_fault(f"{address.reason} ({address.hint})"),)
-    pool = ReadPool(
+    connections = PostgresConnectionFactory(
         address,
-        size=postgres.pool_size,
         connect_timeout=postgres.connect_timeout_seconds,
         command_timeout=postgres.command_timeout_seconds,
     )
+    pool = connections.read_pool(size=postgres.pool_size)
     reads = Onlooker(database, seconds=settings.persistence.sqlite.timeout_seconds)
     try:
         return await _ask(pool, reads, postgres.schema, on_step or (lambda step: None))

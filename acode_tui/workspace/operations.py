@@ -53,7 +53,7 @@ class Operations:
     async def validate(self, *, progress: ReportProgress | None = None) -> "Validation":
         """Compare every row here with the team's database. Raises SyncError where that is not enabled."""
         from acode_tui.ops.recovery.validate import compare
-        from acode_tui.storage.postgres.read_back import PostgresRowChecksums
+        from acode_tui.storage.postgres.compare import PostgresRowChecksums
         from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
         async with self._team_pool() as pool:

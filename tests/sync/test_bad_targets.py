@@ -100,7 +100,7 @@ async def test_an_unknown_database(
     monkeypatch.setenv(URL, team.server.url("no_such_database"))
     async with working(tmp_path, time) as (_, status):
         assert status.state is SyncState.OFFLINE
-        assert "no such database" in status.reason
+        assert "the database does not exist" in status.reason
 
 
 @pytest.mark.ac("AC-025")
@@ -173,7 +173,7 @@ async def test_a_revoked_grant(tmp_path: Path, time: FakeTime, limited: Database
     await limited.execute(provisioning_sql(role=ROLE), f"REVOKE INSERT ON public.steps FROM {ROLE}")
     async with working(tmp_path, time) as (workspace, status):
         assert status.state is SyncState.AUTH_FAILED
-        assert "lacks a right" in status.reason
+        assert "lacks a privilege" in status.reason
         assert "db schema --dialect postgres" in status.hint
     async with opened(tmp_path, time) as workspace:
         await limited.execute(f"GRANT INSERT ON public.steps TO {ROLE}")

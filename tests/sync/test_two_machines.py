@@ -10,7 +10,7 @@ import pytest
 
 from acode_tui import SessionState
 from acode_tui.domain.clock import format_time
-from acode_tui.storage.postgres.read_back import RecoverySource
+from acode_tui.storage.postgres.recovery_source import RecoverySource
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
 from acode_tui.workspace import Workspace
 from tests.pg import Database

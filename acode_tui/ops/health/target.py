@@ -39,16 +39,16 @@ async def look_at_target(
     if isinstance(address, Misconfigured):
         return TargetLook(enabled=True, reason=address.reason, hint=address.hint)
     # Here, not above: a process that stays local need not load the driver.
-    from acode_tui.storage.postgres.schema_check import probe
+    from acode_tui.storage.postgres.connection import PostgresConnectionFactory
+    from acode_tui.storage.postgres.probe import probe
 
     try:
-        facts = await probe(
+        connections = PostgresConnectionFactory(
             address,
-            schema=postgres.schema,
             connect_timeout=min(postgres.connect_timeout_seconds, seconds),
             command_timeout=min(postgres.command_timeout_seconds, seconds),
-            wall=wall,
         )
+        facts = await probe(connections, schema=postgres.schema, wall=wall)
     except AcodeError as error:
         return TargetLook(enabled=True, address=address.display, reason=error.message, hint=error.hint)
     return TargetLook(

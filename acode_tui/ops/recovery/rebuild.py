@@ -24,7 +24,7 @@ from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.connection import ReadPool
-    from acode_tui.storage.postgres.read_back import RecoverySource
+    from acode_tui.storage.postgres.recovery_source import RecoverySource
 
 SESSIONS_AT_ONCE = 500
 LOOKS = 5
@@ -55,7 +55,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 async def ready(pool: "ReadPool", settings: Settings) -> "RecoverySource":
     """The server, once it answers and its schema fits. Raises AcodeError."""
-    from acode_tui.storage.postgres.read_back import RecoverySource
+    from acode_tui.storage.postgres.recovery_source import RecoverySource
 
     source = RecoverySource(pool, schema=settings.persistence.postgres.schema)
     await source.require_schema()
@@ -82,7 +82,7 @@ async def rebuild(
 
     ``resumable``: it stays where it is only that the server did not answer, and the next run goes on from there.
     """
-    from acode_tui.storage.postgres.read_back import PostgresRowChecksums
+    from acode_tui.storage.postgres.compare import PostgresRowChecksums
 
     building: Building | None = None
     try:

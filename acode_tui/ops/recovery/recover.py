@@ -31,7 +31,7 @@ from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
 
 if TYPE_CHECKING:
-    from acode_tui.storage.postgres.read_back import RecoverySource
+    from acode_tui.storage.postgres.recovery_source import RecoverySource
 
 
 _MOST_NAMED = 20

@@ -33,14 +33,14 @@ async def open_pool(settings: Settings) -> "AsyncIterator[ReadPool]":
 async def pool_to(address: PostgresTarget, postgres: PostgresSettings) -> "AsyncIterator[ReadPool]":
     """Connections to an address that is known already."""
     # Here, not above: what never talks to PostgreSQL need not load the driver.
-    from acode_tui.storage.postgres.connection import ReadPool
+    from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 
-    pool = ReadPool(
+    connections = PostgresConnectionFactory(
         address,
-        size=postgres.pool_size,
         connect_timeout=postgres.connect_timeout_seconds,
         command_timeout=postgres.command_timeout_seconds,
     )
+    pool = connections.read_pool(size=postgres.pool_size)
     try:
         yield pool
     finally:

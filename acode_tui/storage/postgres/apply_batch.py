@@ -1,11 +1,11 @@
-"""One batch, one transaction: the apply protocol.
+"""The apply protocol: delivers one batch in one transaction.
 
-1. The workspace's head is raised; its row lock puts the batches of all replicas in one order.
-2. The ledger takes each key once. What it held already was delivered before.
-3. Each table takes its new rows with one statement, where the row is still the version the record was based on.
-4. Whatever was not written is read and settled (``settle``), written a second time where it won, and recorded.
+1. Increment the workspace's head; its row lock puts the batches of all replicas in one order.
+2. Insert the keys into the ledger. A key that was there before has been delivered before.
+3. Write each table with one statement, where the row still has the version that the record is based on.
+4. Read the rows that were not written, decide about them (``settle``), write those that won, and record conflicts.
 
-The number of round trips depends on which of these happen, never on how many records there are.
+The number of round trips depends on which of these steps are needed, not on the number of records.
 """
 
 import uuid
@@ -31,13 +31,13 @@ from acode_tui.storage.delivery_protocol import (
 )
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
-from acode_tui.storage.postgres.connection import DRIVER_ERRORS
+from acode_tui.storage.postgres.errors import DRIVER_ERRORS
 from acode_tui.storage.postgres.identifiers import Connection
-from acode_tui.storage.postgres.rows import column_values, entity_from_row, stored_columns
+from acode_tui.storage.postgres.rows import column_values, conflict_from_row, entity_from_row, stored_columns
 from acode_tui.storage.postgres.settle import Decision, RemoteRow, settle
 
 CONFLICT_NAMESPACE = uuid.UUID("2c9c4f5e-4a53-5b0a-8f0e-6d1f3a8f5c71")
-"""Conflict ids derive from the two versions, so a repeated delivery records a conflict once."""
+"""Namespace of conflict ids, which derive from the two versions: a repeated delivery records a conflict once."""
 
 
 async def deliver(
@@ -47,13 +47,18 @@ async def deliver(
     batch: Sequence[ApplyRow],
     *,
     incarnation: str,
-    mark: int,
+    known_seq: int,
     rules: ConflictRules,
     now: datetime,
     fused: bool,
     idle_timeout: float,
 ) -> ApplyReply:
-    """Deliver a batch. Raises what the driver raises, after rolling back, and PostgresFault."""
+    """Deliver a batch. ``idle_timeout`` in seconds.
+
+    ``incarnation`` and ``known_seq`` are the head as the caller last saw it: PostgresFault (REMOTE_BEHIND) if the
+    server's head differs or is lower. Errors of the driver are raised after a rollback. ValueError for a batch that is
+    empty or has two records of one key or entity.
+    """
     _require_distinct(batch)
     delivery = _Delivery(connection, statements, workspace_id, rules, now)
     milliseconds = max(1000, round(idle_timeout * 1000))
@@ -63,13 +68,13 @@ async def deliver(
     )
     try:
         write = delivery.write_fused if fused else delivery.write_stepwise
-        change_seq = await write(batch, incarnation, mark)
+        change_seq = await write(batch, incarnation, known_seq)
         results = await delivery.settle_rest(batch, change_seq)
     except (*DRIVER_ERRORS, PostgresFault):
         try:
             await connection.execute("ROLLBACK")
         except DRIVER_ERRORS:
-            # The server rolls back what it lost the client of; the first error is the one that says why.
+            # The server rolls back when the connection is gone. The first error is the one that says why.
             connection.terminate()
         raise
     await connection.execute("COMMIT")
@@ -86,7 +91,7 @@ def _require_distinct(batch: Sequence[ApplyRow]) -> None:
 
 
 class _Delivery:
-    """The state of one batch under way."""
+    """The state of one delivery."""
 
     def __init__(
         self,
@@ -101,14 +106,14 @@ class _Delivery:
         self._workspace_id = workspace_id
         self._rules = rules
         self._now = now
-        self._fresh: set[str] = set()
+        self._new_keys: set[str] = set()
         self._written: dict[tuple[EntityType, str], int] = {}
 
-    async def write_fused(self, batch: Sequence[ApplyRow], incarnation: str, mark: int) -> int:
-        """Head, ledger and first writes in one statement. Answers the batch's number."""
-        arguments: list[Any] = [self._workspace_id, incarnation, mark, *self._ledger_arrays(batch)]
+    async def write_fused(self, batch: Sequence[ApplyRow], incarnation: str, known_seq: int) -> int:
+        """Head, ledger and first writes in one statement. Returns the batch's ``change_seq``."""
+        arguments: list[Any] = [self._workspace_id, incarnation, known_seq, *self._ledger_arrays(batch)]
         for kind in TABLES:
-            rows = _by_id(row for row in batch if row.kind is kind)
+            rows = _sorted_by_id(row for row in batch if row.kind is kind)
             arguments += _write_arrays(kind, rows, [row.base + 1 for row in rows])
             arguments.append([row.idempotency_key for row in rows])
         change_seq: int | None = None
@@ -116,26 +121,26 @@ class _Delivery:
             if what == "head":
                 change_seq = number
             elif what == "ledger":
-                self._fresh.add(key)
+                self._new_keys.add(key)
             else:
                 self._written[EntityType(what), str(entity_id)] = number
         return _require_head(change_seq)
 
-    async def write_stepwise(self, batch: Sequence[ApplyRow], incarnation: str, mark: int) -> int:
-        """The same, a statement at a time."""
+    async def write_stepwise(self, batch: Sequence[ApplyRow], incarnation: str, known_seq: int) -> int:
+        """The same, one statement at a time."""
         change_seq = _require_head(
-            await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, mark)
+            await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, known_seq)
         )
         ledger = await self._connection.fetch(
             self._sql.ledger, change_seq, self._workspace_id, *self._ledger_arrays(batch)
         )
-        self._fresh = {row["idempotency_key"] for row in ledger}
+        self._new_keys = {row["idempotency_key"] for row in ledger}
         for kind in TABLES:
-            rows = _by_id(row for row in batch if row.kind is kind and row.idempotency_key in self._fresh)
+            rows = _sorted_by_id(row for row in batch if row.kind is kind and row.idempotency_key in self._new_keys)
             if rows:
                 arrays = _write_arrays(kind, rows, [row.base + 1 for row in rows])
                 written = await self._connection.fetch(self._sql.write[kind], change_seq, self._workspace_id, *arrays)
-                self._note(kind, written)
+                self._note_written(kind, written)
         return change_seq
 
     def _ledger_arrays(self, batch: Sequence[ApplyRow]) -> list[list[Any]]:
@@ -146,12 +151,12 @@ class _Delivery:
             [self._rules.content_digest(row.entity) for row in ordered],
         ]
 
-    def _note(self, kind: EntityType, rows: Sequence[asyncpg.Record]) -> None:
+    def _note_written(self, kind: EntityType, rows: Sequence[asyncpg.Record]) -> None:
         for row in rows:
             self._written[kind, str(row["id"])] = row["sync_version"]
 
     async def settle_rest(self, batch: Sequence[ApplyRow], change_seq: int) -> tuple[ApplyResult, ...]:
-        """Settle what the first write left, and put the results in the batch's order."""
+        """Decide about the rows that the first write did not touch, and return all results in the batch's order."""
         rest = [row for row in batch if (row.kind, row.entity.id) not in self._written]
         if not rest:
             return tuple(
@@ -162,8 +167,8 @@ class _Delivery:
                 )
                 for row in batch
             )
-        remote = await self._read(rest)
-        delivered, recorded = await self._delivered(rest)
+        remote = await self._read_remote(rest)
+        delivered, recorded = await self._find_delivered(rest)
         decisions: dict[int, Decision] = {}
         conflicts: dict[int, Conflict] = {}
         for position, row in enumerate(batch):
@@ -180,7 +185,7 @@ class _Delivery:
         await self._rewrite([batch[position] for position, made in decisions.items() if made.write], remote, change_seq)
         fresh = [(batch[position], conflicts[position]) for position, made in decisions.items() if made.is_conflict]
         if fresh:
-            await self._record(fresh)
+            await self._record_conflicts(fresh)
         return tuple(
             self._result(row, decisions.get(position), conflicts.get(position), remote)
             for position, row in enumerate(batch)
@@ -211,8 +216,8 @@ class _Delivery:
             conflict=conflict,
         )
 
-    async def _read(self, rows: Sequence[ApplyRow]) -> dict[tuple[EntityType, str], RemoteRow]:
-        """The central rows of these records, one statement a table present."""
+    async def _read_remote(self, rows: Sequence[ApplyRow]) -> dict[tuple[EntityType, str], RemoteRow]:
+        """The server's rows of these records, one statement for each table that occurs."""
         found: dict[tuple[EntityType, str], RemoteRow] = {}
         for kind in TABLES:
             ids = sorted(row.entity.id for row in rows if row.kind is kind)
@@ -226,9 +231,9 @@ class _Delivery:
                 found[kind, entity.id] = RemoteRow(entity, version, str(record["workspace_id"]))
         return found
 
-    async def _delivered(self, rows: Sequence[ApplyRow]) -> tuple[set[str], dict[str, Conflict]]:
-        """Keys that the ledger holds with this very payload, and the conflicts recorded under keys it holds."""
-        old = [row for row in rows if row.idempotency_key not in self._fresh]
+    async def _find_delivered(self, rows: Sequence[ApplyRow]) -> tuple[set[str], dict[str, Conflict]]:
+        """The keys that the ledger contains with the same payload, and the conflicts recorded for keys it contains."""
+        old = [row for row in rows if row.idempotency_key not in self._new_keys]
         if not old:
             return set(), {}
         arguments = (sorted({row.session_id for row in old}), [row.idempotency_key for row in old])
@@ -250,7 +255,7 @@ class _Delivery:
     async def _rewrite(
         self, rows: Sequence[ApplyRow], remote: dict[tuple[EntityType, str], RemoteRow], change_seq: int
     ) -> None:
-        """Write what won. A row that another workspace owns takes its number from that workspace's head."""
+        """Write the rows that won. A row that another workspace owns gets its number from that workspace's head."""
         if not rows:
             return
         owners = {
@@ -263,7 +268,7 @@ class _Delivery:
             for record in await self._connection.fetch(self._sql.raise_heads, others):
                 heads[str(record["id"])] = record["change_seq"]
         for kind in TABLES:
-            mine = _by_id(row for row in rows if row.kind is kind)
+            mine = _sorted_by_id(row for row in rows if row.kind is kind)
             if not mine:
                 continue
             keys = [(row.kind, row.entity.id) for row in mine]
@@ -272,16 +277,16 @@ class _Delivery:
                 for row, key in zip(mine, keys, strict=True)
             ]
             owner_of = [owners[key] or self._workspace_id for key in keys]
-            # An owner without a head was deleted by hand: its rows are nobody's, any number will do.
+            # An owner without a head was deleted by hand. No replica pulls its rows, so any number is correct.
             numbers = [heads.get(owner, change_seq) for owner in owner_of]
             written = await self._connection.fetch(
                 self._sql.rewrite[kind], *_write_arrays(kind, mine, versions), owner_of, numbers
             )
-            self._note(kind, written)
+            self._note_written(kind, written)
             if any(key not in self._written for key in keys):
-                # Another workspace of the team changed a shared row between the read and this write.
+                # Another workspace changed a shared row between the read and this write.
                 raise PostgresFault(
-                    Fault(kind=FaultKind.CONTENDED, sentence="another machine changed a row at the same moment")
+                    Fault(kind=FaultKind.CONTENDED, sentence="another machine changed a row at the same time")
                 )
 
     def _conflict(self, row: ApplyRow, there: RemoteRow, decision: Decision) -> Conflict:
@@ -309,7 +314,7 @@ class _Delivery:
             detected_at=self._now,
         )
 
-    async def _record(self, conflicts: Sequence[tuple[ApplyRow, Conflict]]) -> None:
+    async def _record_conflicts(self, conflicts: Sequence[tuple[ApplyRow, Conflict]]) -> None:
         await self._connection.execute(
             self._sql.add_conflicts,
             self._workspace_id,
@@ -327,8 +332,8 @@ class _Delivery:
         )
 
 
-def _by_id(rows: Any) -> list[ApplyRow]:
-    """In one order everywhere, so that two batches that share rows wait for each other instead of deadlocking."""
+def _sorted_by_id(rows: Any) -> list[ApplyRow]:
+    """Rows sorted by id, so that two batches that share rows wait for each other instead of deadlocking."""
     return sorted(rows, key=lambda row: row.entity.id)
 
 
@@ -346,24 +351,8 @@ def _require_head(change_seq: int | None) -> int:
         raise PostgresFault(
             Fault(
                 kind=FaultKind.REMOTE_BEHIND,
-                sentence="the team's database was reset or restored: it is not where this workspace left it",
+                sentence="the team's database was reset or restored: it lacks changes that this workspace has sent",
                 hint="run `acode-tui db sync --full` to send everything again",
             )
         )
     return change_seq
-
-
-def conflict_from_row(row: asyncpg.Record) -> Conflict:
-    return Conflict(
-        id=str(row["id"]),
-        session_id=str(row["session_id"]),
-        entity_type=EntityType(row["entity_type"]),
-        entity_id=str(row["entity_id"]),
-        local_payload=msgspec.Raw(row["local_payload"].encode()),
-        remote_payload=msgspec.Raw(row["remote_payload"].encode()),
-        local_updated_at=row["local_updated_at"],
-        remote_updated_at=row["remote_updated_at"],
-        winner=row["winner"],
-        detected_at=row["detected_at"],
-        reviewed_at=row["reviewed_at"],
-    )

@@ -1,8 +1,9 @@
-"""The SQL of the apply protocol, built once a schema from the entities' columns. No value is ever part of a text.
+"""The SQL of the apply protocol, generated once per schema from the entities' columns. Values are always parameters.
 
-Two shapes of the same statements. *Fused* puts head, ledger and all six tables into one statement, so that a batch is
-three round trips whatever its size: on a plain server. *Stepwise* sends them one by one: on Citus, which plans each
-alone. Every statement takes arrays, one element a row, and is the same text for one row or five hundred.
+There are two forms of the same statements. *Fused* combines head, ledger and all six tables in one statement, so a
+batch takes three round trips whatever its size; it is used on a plain server. *Stepwise* sends them one at a time; it
+is used with Citus, which plans each statement separately. Every statement takes arrays with one element per row, so
+its text is the same for one row or five hundred.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from acode_tui.storage.postgres.rows import PG_TYPES, select_list, stored_column
 
 
 class ApplyStatements:
-    """Statement texts for one schema."""
+    """The statements for one schema."""
 
     def __init__(self, schema: str) -> None:
         self.schema = quoted_schema(schema)
@@ -52,14 +53,14 @@ class ApplyStatements:
         )
 
     def _head(self) -> str:
-        """Takes workspace, incarnation and the local mark; no row means that this is not the server it was."""
+        """Takes workspace, incarnation and the last known ``change_seq``. No row: the server was reset or restored."""
         return (
             f"UPDATE {self.schema}.workspaces SET change_seq = change_seq + 1, last_seen_at = now() "  # noqa: S608
             "WHERE id = $1::uuid AND incarnation = $2::uuid AND change_seq >= $3::bigint RETURNING change_seq"
         )
 
     def _ledger(self, numbers: Iterator[int], *, seq: str, workspace: str, source: str = "") -> str:
-        """Takes arrays of session ids, keys and digests after whatever ``seq`` and ``workspace`` refer to."""
+        """Takes arrays of session ids, keys and digests, after the parameters of ``seq`` and ``workspace``."""
         arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in ("uuid", "text", "bytea"))
         return (
             f"INSERT INTO {self.schema}.sync_inbox "  # noqa: S608
@@ -72,15 +73,15 @@ class ApplyStatements:
     def _write(
         self, table: Table, numbers: Iterator[int], *, seq: str, workspace: str, gated: bool, source: str = ""
     ) -> str:
-        """The first write of a batch: insert, or update where the row is still the version it was based on.
+        """The first write of a batch: insert, or update if the row still has the version that the record is based on.
 
-        Takes an array a column, then the new versions of mutable rows, then (``gated``) the ledger keys.
+        Takes one array per column, then the new versions of mutable rows, then (``gated``) the ledger keys.
         """
         insert = self._insert(table, numbers, seq=seq, workspace=workspace, gated=gated, source=source)
         if not table.mutable:
             return f"{insert} ON CONFLICT {_key(table)} DO NOTHING RETURNING id, 1::bigint AS sync_version"
-        # The stamp belongs to the comparison: without it an older edit could end up on top of a newer one.
-        # A row that another workspace owns goes the long way, for its number comes from that workspace's head.
+        # The stamp is part of the comparison: without it an older edit could replace a newer one.
+        # A row that another workspace owns is left to the second write, for its change_seq comes from that head.
         return (
             f"{insert} ON CONFLICT {_key(table)} DO UPDATE SET {_assignments(table)} "
             "WHERE t.sync_version = EXCLUDED.sync_version - 1 AND t.updated_at <= EXCLUDED.updated_at "
@@ -88,9 +89,9 @@ class ApplyStatements:
         )
 
     def _rewrite(self, table: Table) -> str:
-        """The second write, of rows that a conflict was settled for: takes workspaces and numbers row by row."""
+        """The second write, of rows that won a conflict: takes the owner and its ``change_seq`` for each row."""
         numbers = count(1)
-        insert = self._insert(table, numbers, seq="u.change_seq", workspace="u.owner", gated=False, own=True)
+        insert = self._insert(table, numbers, seq="u.change_seq", workspace="u.owner", gated=False, with_owner=True)
         if not table.mutable:
             return f"{insert} ON CONFLICT {_key(table)} DO NOTHING RETURNING id, 1::bigint AS sync_version"
         return (
@@ -108,10 +109,10 @@ class ApplyStatements:
         workspace: str,
         gated: bool,
         source: str = "",
-        own: bool = False,
+        with_owner: bool = False,
     ) -> str:
         columns = stored_columns(table)
-        owned = table.kind is EntityType.SESSION
+        has_workspace = table.kind is EntityType.SESSION
         names = [f'"{column.name}"' for column in columns]
         types = [PG_TYPES[column.kind] for column in columns]
         chosen = [workspace if column.name == "workspace_id" else f'u."{column.name}"' for column in columns]
@@ -121,19 +122,19 @@ class ApplyStatements:
             chosen.append("u.sync_version")
             fields.append("sync_version")
             types.append("bigint")
-        if not owned:
+        if not has_workspace:
             names.append("workspace_id")
             chosen.append(workspace)
         names.append("change_seq")
         chosen.append(seq)
-        if own:
+        if with_owner:
             fields += ["owner", "change_seq"]
             types += ["uuid", "bigint"]
         if gated:
             fields.append("key")
             types.append("text")
         arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in types)
-        # IS TRUE keeps the planner from a join it would cost by guesswork: this is one hash probe a row.
+        # IS TRUE prevents a join that the planner cannot estimate; it makes this one hash probe per row.
         gate = "WHERE (u.key IN (SELECT idempotency_key FROM ledger)) IS TRUE" if gated else "WHERE true"
         return (
             f"INSERT INTO {self.schema}.{table.name} AS t ({', '.join(names)}) "  # noqa: S608
@@ -141,7 +142,7 @@ class ApplyStatements:
         )
 
     def _read(self, table: Table) -> str:
-        """Rows by session ids and ids, without artifact content."""
+        """Select rows by session ids and ids, without artifact content."""
         owner = "" if table.kind is EntityType.SESSION else ", workspace_id"
         of_session = "" if table.kind is EntityType.SESSION else "session_id = ANY($1::uuid[]) AND "
         number = 1 if table.kind is EntityType.SESSION else 2
@@ -151,15 +152,16 @@ class ApplyStatements:
         )
 
     def _fused(self) -> str:
-        """Takes workspace, incarnation and mark, the ledger's arrays, then each table's, all six every time.
+        """Takes the head's parameters, the ledger's arrays, then the arrays of each of the six tables.
 
-        Answers rows of (what, id, number, key). An empty table costs next to nothing, and one text means one plan.
+        Returns rows of (what, id, number, key). All six tables are always present: an empty array costs almost nothing,
+        and a constant text means one prepared plan.
         """
         numbers = count(4)
         parts = [f"head AS ({self._head()})"]
         ledger = self._ledger(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ")
         parts.append(f"ledger AS ({ledger})")
-        answers = [
+        results = [
             "SELECT 'head' AS what, NULL::uuid AS id, change_seq AS number, NULL::text AS key FROM head",
             "SELECT 'ledger', NULL, NULL, idempotency_key FROM ledger",
         ]
@@ -168,8 +170,8 @@ class ApplyStatements:
                 table, numbers, seq="head.change_seq", workspace="$1::uuid", gated=True, source="head, "
             )
             parts.append(f"{table.name}_written AS ({write})")
-            answers.append(f"SELECT '{kind.value}', id, sync_version, NULL FROM {table.name}_written")  # noqa: S608
-        return f"WITH {', '.join(parts)} {' UNION ALL '.join(answers)}"
+            results.append(f"SELECT '{kind.value}', id, sync_version, NULL FROM {table.name}_written")  # noqa: S608
+        return f"WITH {', '.join(parts)} {' UNION ALL '.join(results)}"
 
 
 def _key(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""From what asyncpg and the operating system raise to a Fault: the sentence a person reads and what to do.
+"""Translates errors of asyncpg and the operating system to a Fault or an AcodeError, with a sentence and a hint.
 
 Texts are redacted and cut; the server's DETAIL is left out, for it quotes rows.
 """
@@ -12,59 +12,70 @@ from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, MigrationError, SchemaMismatchError
 from acode_tui.domain.secrets.known import redact
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
-from acode_tui.storage.postgres.migrate import PROVISION_HINT
+from acode_tui.storage.postgres.provisioning import PROVISION_HINT
+
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    OverflowError,
+    UnicodeError,
+)
+"""All errors that an operation of the driver may raise. TimeoutError and ssl.SSLError are OSErrors; the last two are
+raised for values that cannot be encoded."""
 
 MAX_SENTENCE = 500
-"""Longest sentence, in characters: ``last_error`` keeps it with the record."""
+"""Longest sentence, in characters. ``last_error`` stores it with the outbox record."""
 
 _ROW_SECURITY_ROUTINE = "ExecWithCheckOptions"
-"""Row security and a missing grant share SQLSTATE 42501; the server's routine tells them apart in any language."""
+"""Row security and a missing grant share SQLSTATE 42501. The server's routine distinguishes them in any language."""
 
-_WAIT = "nothing to do: it is tried again by itself"
-_GRANT = "grant the role what `acode-tui db schema --dialect postgres` lists"
+_WAIT = "nothing to do: it is retried automatically"
+_GRANT = "grant the role the privileges that `acode-tui db schema --dialect postgres` lists"
 
 _SENTENCES: dict[str, tuple[str, str]] = {
     "28P01": ("the password for {user} was refused", "correct the password in the environment, then sync again"),
     "28000": ("{user} may not log in to {where}", "check the role, the database and the server's pg_hba.conf"),
-    "3D000": ("{where}: there is no such database", "create the database, or correct its name in the address"),
+    "3D000": ("{where}: the database does not exist", "create the database, or correct its name in the address"),
     "3F000": ("the schema is missing in {where}", PROVISION_HINT),
     "42P01": ("a table is missing in {where}", PROVISION_HINT),
     "42703": ("a column is missing in {where}", PROVISION_HINT),
-    "42501": ("{user} lacks a right in {where}", _GRANT),
-    "25006": ("{where} is read-only, a standby perhaps", "point the address at the primary"),
+    "42501": ("{user} lacks a privilege in {where}", _GRANT),
+    "25006": ("{where} is read-only, perhaps a standby", "point the address at the primary"),
     "53100": ("{where} has no disk space left", "free space on the server; " + _WAIT),
     "53200": ("{where} is out of memory", _WAIT),
-    "53300": ("{where} has no connection free", "raise max_connections or lower pool_size; " + _WAIT),
+    "53300": ("{where} has no free connection", "raise max_connections or lower pool_size; " + _WAIT),
     "57P01": ("{where} is shutting down or ended the session", _WAIT),
-    "57P02": ("{where} crashed and restarts", _WAIT),
+    "57P02": ("{where} crashed and is restarting", _WAIT),
     "57P03": ("{where} is starting up or shutting down", _WAIT),
     "57014": ("{where} cancelled the statement", _WAIT),
-    "40001": ("another transaction was in the way", _WAIT),
-    "40P01": ("another transaction was in the way", _WAIT),
+    "40001": ("the transaction conflicted with another one", _WAIT),
+    "40P01": ("the transaction conflicted with another one", _WAIT),
     "55P03": ("another transaction holds a lock", _WAIT),
 }
 
 _KINDS: dict[FaultKind, tuple[str, str]] = {
-    FaultKind.UNKNOWN_HOST: ("the host of {where} is unknown", "check the host's name and this machine's network"),
-    FaultKind.REFUSED: ("{where} refuses connections", "check that PostgreSQL is running there"),
+    FaultKind.UNKNOWN_HOST: ("the host of {where} is unknown", "check the host name and this machine's network"),
+    FaultKind.REFUSED: ("{where} refuses connections", "check that PostgreSQL is running on that host"),
     FaultKind.UNREACHABLE: ("{where} cannot be reached", "check this machine's network"),
     FaultKind.TIMEOUT: ("{where} did not answer in time", _WAIT),
     FaultKind.CONNECTION_LOST: ("the connection to {where} was lost", _WAIT),
     FaultKind.TLS: ("no trusted TLS connection to {where}", "check sslmode and the certificates"),
-    FaultKind.PASSWORD_MISSING: ("{where} asks {user} for a password", "put one into the environment"),
+    FaultKind.PASSWORD_MISSING: ("{where} requires a password for {user}", "set it in the environment"),
     FaultKind.ENCODING: ("a value cannot be sent to PostgreSQL", "discard the record, or correct the value"),
     FaultKind.ROW_SECURITY: ("a row-level security policy refused the row", "check the policy of the role"),
 }
 
 
-def fault_of(error: BaseException, target: PostgresTarget | None = None) -> Fault:
-    """The Fault that an exception stands for. Exceptions that are none of PostgreSQL's are raised again."""
+def translate_to_fault(error: BaseException, target: PostgresTarget | None = None) -> Fault:
+    """An exception as a Fault. Exceptions that have nothing to do with PostgreSQL are raised again."""
     if isinstance(error, PostgresFault):
         return error.fault
     if isinstance(error, (SchemaMismatchError, MigrationError)):
         return Fault(kind=FaultKind.SCHEMA, sentence=error.message, hint=error.hint)
     if isinstance(error, asyncpg.InvalidCachedStatementError):
-        return Fault(kind=FaultKind.CONTENDED, sentence="the schema changed meanwhile", hint=_WAIT)
+        return Fault(kind=FaultKind.CONTENDED, sentence="the schema changed during the operation", hint=_WAIT)
     if isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError):
         return _server_fault(error, error.sqlstate or "XX000", target)
     kind = _kind_of(error)
@@ -72,16 +83,16 @@ def fault_of(error: BaseException, target: PostgresTarget | None = None) -> Faul
         raise error
     sentence, hint = _KINDS[kind]
     if kind is FaultKind.ENCODING:
-        # The driver's text quotes the value; the position and the type are what helps.
+        # The driver's text is left out because it quotes the value.
         sentence = f"{sentence}: {type(error).__name__}"
     return Fault(kind=kind, sentence=_fill(sentence, target), hint=hint)
 
 
-def as_error(error: BaseException, target: PostgresTarget | None = None) -> AcodeError:
-    """The error that a command shows for a failed read or connection."""
+def translate(error: BaseException, target: PostgresTarget | None = None) -> AcodeError:
+    """An exception of a read or a connection attempt as the error that commands show."""
     if isinstance(error, AcodeError) and not isinstance(error, PostgresFault):
         return error
-    fault = fault_of(error, target)
+    fault = translate_to_fault(error, target)
     if fault.kind in (FaultKind.SCHEMA, FaultKind.SERVER_TOO_OLD) or (fault.sqlstate or "")[:2] in ("42", "3F"):
         return SchemaMismatchError(fault.sentence, hint=fault.hint)
     return DatabaseConnectionError(fault.sentence, hint=fault.hint)
@@ -93,19 +104,19 @@ def _server_fault(error: asyncpg.PostgresError, sqlstate: str, target: PostgresT
         sentence, hint = _KINDS[FaultKind.ROW_SECURITY]
         return Fault(kind=FaultKind.ROW_SECURITY, sqlstate=sqlstate, sentence=sentence, hint=hint)
     known = _SENTENCES.get(sqlstate)
-    said = str(error.args[0]) if error.args else type(error).__name__
+    message = str(error.args[0]) if error.args else type(error).__name__
     if known is not None:
         sentence, hint = known
         sentence = _fill(sentence, target)
         if sqlstate == "42501":
-            sentence = f"{sentence}: {said}"
+            sentence = f"{sentence}: {message}"
     else:
-        sentence, hint = f"PostgreSQL refused with SQLSTATE {sqlstate}: {said}", ""
+        sentence, hint = f"PostgreSQL refused with SQLSTATE {sqlstate}: {message}", ""
     return Fault(kind=FaultKind.SERVER, sqlstate=sqlstate, sentence=_safe(sentence, target), hint=hint)
 
 
 def _kind_of(error: BaseException) -> FaultKind | None:
-    # The driver's own DataError is an InterfaceError and a ValueError: the value never left this machine.
+    # The driver's own DataError is an InterfaceError and a ValueError: the value was never sent.
     if isinstance(error, (UnicodeError, OverflowError)) or (
         isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
     ):
@@ -121,7 +132,7 @@ def _kind_of(error: BaseException) -> FaultKind | None:
     if isinstance(error, ConnectionRefusedError):
         return FaultKind.REFUSED
     if isinstance(error, ConnectionError):
-        # asyncpg says a refused TLS handshake with a bare ConnectionError; a dropped socket is a subclass of it.
+        # asyncpg raises a bare ConnectionError if the server refuses TLS; for a dropped socket it is a subclass.
         return FaultKind.TLS if type(error) is ConnectionError and "SSL" in str(error) else FaultKind.CONNECTION_LOST
     if isinstance(error, asyncpg.InterfaceError):
         return FaultKind.PASSWORD_MISSING if "password" in str(error) else FaultKind.CONNECTION_LOST

@@ -1,4 +1,4 @@
-"""Names that stand in SQL text. Values never do: they are parameters."""
+"""Identifiers that become part of SQL text. Values never do: they are parameters."""
 
 import re
 import uuid
@@ -12,7 +12,7 @@ _ROLE = re.compile(r"[^\x00\"]{1,63}\Z")
 
 
 def quoted_schema(schema: str) -> str:
-    """The configured schema as an SQL identifier. Raises ConfigError if it is not one that configuration allows."""
+    """The configured schema as an SQL identifier. Raises ConfigError if the configuration would not allow it."""
     if _SCHEMA.match(schema) is None:
         raise ConfigError(
             "persistence.postgres.schema: is not a schema name",
@@ -22,14 +22,14 @@ def quoted_schema(schema: str) -> str:
 
 
 def quoted_role(role: str) -> str:
-    """A role's name as an SQL identifier, for SQL that is printed. Raises ConfigError if no identifier can hold it."""
+    """A role as an SQL identifier, for SQL that is printed. Raises ConfigError if it cannot be quoted."""
     if _ROLE.match(role) is None:
-        raise ConfigError("role: is not a name that can be quoted", hint="give 1 to 63 characters without quotes")
+        raise ConfigError("role: cannot be quoted", hint="give 1 to 63 characters without quotes")
     return f'"{role}"'
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a text can be compared with a uuid column at all."""
+    """Whether a text can be compared with a uuid column."""
     try:
         uuid.UUID(text)
     except ValueError:

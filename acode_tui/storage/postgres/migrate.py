@@ -1,8 +1,8 @@
-"""Brings a PostgreSQL schema to this program's version: forward only, checksummed, one transaction a migration.
+"""Migrates a PostgreSQL schema to this program's version: forward only, with checksums, one transaction a migration.
 
-An advisory lock of the migration's own transaction keeps programs apart (session locks break behind transaction
-poolers), ``lock_timeout`` keeps them from queueing behind somebody's long query, and DDL runs only when the
-version differs. A role that may not run DDL is told which SQL to hand to an administrator.
+An advisory lock held by the migration's transaction serializes programs (session locks do not work behind transaction
+poolers), ``lock_timeout`` prevents waiting behind a long query, and DDL runs only if the version differs. For a role
+that may not run DDL, the error names the SQL that an administrator has to run.
 """
 
 from time import perf_counter
@@ -15,24 +15,14 @@ from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
 from acode_tui.storage.postgres.citus import distribute_tables
 from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
+from acode_tui.storage.postgres.provisioning import HISTORY_TABLE, PROVISION_HINT
 
-PROVISION_HINT = "run the SQL that `acode-tui db schema --dialect postgres` prints as the database's owner"
-NEWER_HINT = "upgrade acode-tui on this machine; the team's database was left untouched"
+NEWER_HINT = "upgrade acode-tui on this machine; the team's database was not changed"
 ADVISORY_KEY = 0x61636F6465
-"""Any fixed number: "acode"."""
+"""An arbitrary fixed number: "acode" in ASCII."""
 
-HISTORY_TABLE = """
-CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
-    version     text        NOT NULL PRIMARY KEY,
-    description text        NOT NULL,
-    checksum    text        NOT NULL,
-    applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    duration_ms bigint      NOT NULL
-)
-"""
-
-# Not to_regclass: that answers from a cache which waiting for an advisory lock does not refresh, so the program that
-# waited would not see the table that the other one had just committed.
+# Not to_regclass: it reads a cache that waiting for an advisory lock does not refresh, so a program that waited would
+# not see the table that the other program has just committed.
 _HAS_HISTORY = """
 SELECT EXISTS (
     SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -42,12 +32,12 @@ SELECT EXISTS (
 
 
 def target_version() -> str:
-    """The newest version that this program knows."""
+    """The version that this program migrates to."""
     return runner.packaged("postgres")[-1].version
 
 
 async def applied_migrations(connection: Connection, schema: str) -> tuple[AppliedMigration, ...]:
-    """The schema's history in order; empty where nothing was ever applied. Runs no DDL."""
+    """The applied migrations in order; empty if there are none. Runs no DDL."""
     name = quoted_schema(schema)
     if not await connection.fetchval(_HAS_HISTORY, schema):
         return ()
@@ -63,14 +53,14 @@ async def applied_migrations(connection: Connection, schema: str) -> tuple[Appli
 
 
 async def schema_version(connection: Connection, schema: str) -> str | None:
-    """The version the schema is at, None before the first migration."""
+    """The version of the schema; None before the first migration."""
     return runner.newest(await applied_migrations(connection, schema))
 
 
 async def check_schema(connection: Connection, schema: str) -> str:
-    """The schema's version. Raises SchemaMismatchError unless it is exactly this program's."""
+    """The version of the schema. Raises SchemaMismatchError unless it is exactly this program's version."""
     applied = await applied_migrations(connection, schema)
-    pending = _due(runner.packaged("postgres"), applied)
+    pending = _pending_migrations(runner.packaged("postgres"), applied)
     if pending:
         have = runner.newest(applied)
         raise SchemaMismatchError(
@@ -90,14 +80,14 @@ async def migrate(
     lock_timeout_seconds: float = 60.0,
     dry_run: bool = False,
 ) -> TierMigrations:
-    """Apply what is due; answer what was done, or with ``dry_run`` what would be.
+    """Apply the pending migrations and return them; with ``dry_run`` only return them.
 
-    Raises SchemaMismatchError where the database is newer or the role may not run DDL, MigrationError where a
-    migration fails (it is rolled back, earlier ones stay) or an applied one has changed.
+    Raises SchemaMismatchError if the database is newer or the role may not run DDL, and MigrationError if a migration
+    fails (it is rolled back, earlier ones stay) or an applied migration has changed.
     """
     known = runner.packaged("postgres")
     before = await applied_migrations(connection, schema)
-    pending = _due(known, before)
+    pending = _pending_migrations(known, before)
     if dry_run or not pending:
         return TierMigrations(
             tier="postgres",
@@ -133,14 +123,14 @@ async def _apply_next(
     distribute: bool,
     lock_timeout_seconds: float,
 ) -> AppliedMigration | None:
-    """The first migration that is still due under the lock; another program may have been quicker."""
+    """Apply the next migration under the lock; None if none is pending, perhaps because another program applied it."""
     name = quoted_schema(schema)
     async with connection.transaction():
         milliseconds = str(max(1, round(lock_timeout_seconds * 1000)))
         await connection.fetchval("SELECT set_config('lock_timeout', $1, true)", milliseconds)
         await connection.fetchval("SELECT set_config('statement_timeout', '0', true)")
         await connection.fetchval("SELECT pg_advisory_xact_lock($1, hashtext($2))", ADVISORY_KEY & 0x7FFFFFFF, schema)
-        pending = _due(known, await applied_migrations(connection, schema))
+        pending = _pending_migrations(known, await applied_migrations(connection, schema))
         if not pending:
             return None
         migration = pending[0]
@@ -177,7 +167,7 @@ async def _apply_next(
         return row
 
 
-def _due(known: tuple[Migration, ...], applied: tuple[AppliedMigration, ...]) -> tuple[Migration, ...]:
+def _pending_migrations(known: tuple[Migration, ...], applied: tuple[AppliedMigration, ...]) -> tuple[Migration, ...]:
     try:
         return runner.due(known, applied)
     except SchemaMismatchError as error:

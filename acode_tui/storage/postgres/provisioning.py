@@ -1,28 +1,39 @@
-"""The SQL that an administrator runs once, so that a role without any right to run DDL is enough afterwards.
+"""The SQL script that an administrator runs once, so that the program needs no privilege to run DDL.
 
-It is printed, never executed by this program. The history rows are in it: the program finds the schema at its own
-version and does nothing.
+The program prints the script and never executes it. The script also inserts the history rows, so the program finds the
+schema at its own version and applies nothing. Importable without the driver.
 """
 
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.postgres.identifiers import quoted_role, quoted_schema
-from acode_tui.storage.postgres.migrate import HISTORY_TABLE
+
+PROVISION_HINT = "run the SQL that `acode-tui db schema --dialect postgres` prints as the owner of the database"
+
+HISTORY_TABLE = """
+CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
+    version     text        NOT NULL PRIMARY KEY,
+    description text        NOT NULL,
+    checksum    text        NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    duration_ms bigint      NOT NULL
+)
+"""
 
 _UPDATED = ("workspaces", "sync_conflicts", *(table.name for table in TABLES.values() if table.mutable))
 _INSERTED = (*(TABLES[kind].name for kind in EntityType if not TABLES[kind].mutable), "sync_inbox")
 
 
 def provisioning_sql(schema: str = "public", role: str | None = None) -> str:
-    """DDL, history and grants as one script. ``role`` has to exist already; without one, grants are left as comments.
+    """DDL, history rows and grants as one script. ``role`` must exist; without it the grants are printed as comments.
 
-    The grants: CONNECT, USAGE, SELECT; INSERT everywhere but in the history; UPDATE only where rows change.
+    The grants are CONNECT, USAGE and SELECT, INSERT into every table but the history, and UPDATE of mutable tables.
     """
     name = quoted_schema(schema)
     grantee = quoted_role(role) if role is not None else '"the_role"'
     lines = [
-        "-- Tables of acode-tui. Run as the owner of the database, in one go.",
+        "-- Tables of acode-tui. Run the whole script as the owner of the database.",
         "BEGIN;",
         f"CREATE SCHEMA IF NOT EXISTS {name};",
         f"SET LOCAL search_path TO {name};",
@@ -36,7 +47,7 @@ def provisioning_sql(schema: str = "public", role: str | None = None) -> str:
             f"INSERT INTO {name}.schema_migrations (version, description, checksum, duration_ms)",
             f"VALUES ('{migration.version}', '{migration.description}', '{migration.checksum}', 0);",
         ]
-    lines += ["", "-- Rights of the role that acode-tui logs in as."]
+    lines += ["", "-- Privileges of the role that acode-tui logs in as."]
     grants = [
         f"GRANT USAGE ON SCHEMA {name} TO {grantee};",
         f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {grantee};",
@@ -44,9 +55,9 @@ def provisioning_sql(schema: str = "public", role: str | None = None) -> str:
         f"GRANT INSERT ON {_tables(name, _INSERTED)} TO {grantee};",
     ]
     if schema == "public":
-        # Other tables may live there: name ours instead of everything.
-        ours = ("schema_migrations", *_UPDATED, *_INSERTED)
-        grants[1] = f"GRANT SELECT ON {_tables(name, ours)} TO {grantee};"
+        # The schema may contain other tables, so grant access to these only.
+        own = ("schema_migrations", *_UPDATED, *_INSERTED)
+        grants[1] = f"GRANT SELECT ON {_tables(name, own)} TO {grantee};"
     connect = (
         "DO $$ BEGIN EXECUTE format("
         f"'GRANT CONNECT ON DATABASE %I TO {grantee.replace(chr(39), chr(39) * 2)}', current_database()); END $$;"

@@ -1,6 +1,6 @@
-"""Reading the whole team's runs: the same Protocol, order and cursors as the local store's, over PostgreSQL.
+"""Reads the runs of the whole team from PostgreSQL, with the Protocol, order and cursors of the local store.
 
-Read-only. Whatever the server or the network does comes out as an AcodeError.
+Read-only. Every error of the server or the network is raised as an AcodeError.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres import session_pages
-from acode_tui.storage.postgres import session_pages as session_counts
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_schema
 from acode_tui.storage.postgres.rows import entity_from_row, entity_values, select_list
 from acode_tui.storage.session_filter import require_filter
 
-_DASHES = (8, 13, 18, 23)
+_HYPHENS = (8, 13, 18, 23)
+"""Positions of the hyphens in a UUID."""
 
 _Nodes = dict[str, list[Any]]
-"""Entities by their parent's id, in order."""
+"""Graph nodes by their parent's id, in order."""
 
 
 class PostgresRunStateStore:
@@ -47,7 +47,7 @@ class PostgresRunStateStore:
         await self._pool.close()
 
     async def get(self, session_id: str) -> Session:
-        """A session by its whole id. Raises NotFoundError."""
+        """A session by its full id. Raises NotFoundError."""
         async with self._pool.connection() as connection:
             found = await self._one(connection, EntityType.SESSION, session_id)
         assert isinstance(found, Session)
@@ -69,22 +69,22 @@ class PostgresRunStateStore:
             )
 
     async def count(self, filter: SessionFilter | None = None) -> int:
-        """How many sessions fit, exactly."""
+        """The exact number of sessions that match."""
         given = require_filter(filter)
         async with self._pool.connection() as connection:
             return await session_pages.count(connection, self._schema, given)
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
-        """How many fit of each state, its own states aside, where there are not very many."""
+        """The number of sessions by state, regardless of the filter's states; None where that is not cheap."""
         given = require_filter(filter)
         async with self._pool.connection() as connection:
-            return await session_counts.by_state(connection, self._schema, given)
+            return await session_pages.count_by_state(connection, self._schema, given)
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
-        """How many stand before the page after a cursor, where that is cheap."""
+        """The number of sessions before the page after a cursor; None where that is not cheap."""
         given = require_filter(filter)
         async with self._pool.connection() as connection:
-            return await session_counts.before(connection, self._schema, given, cursor)
+            return await session_pages.count_before(connection, self._schema, given, cursor)
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""
@@ -93,7 +93,7 @@ class PostgresRunStateStore:
             return await self._events(connection, session_id)
 
     async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
-        """The whole run in one snapshot: one query a table. Raises NotFoundError."""
+        """The whole run in one snapshot, with one query per table. Raises NotFoundError."""
         async with (
             self._pool.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -117,33 +117,33 @@ class PostgresRunStateStore:
         return found
 
     async def get_artifact_content(self, artifact_id: str) -> bytes:
-        """An artifact's bytes. Raises NotFoundError, or IntegrityError where they do not fit their hash."""
+        """An artifact's content. Raises NotFoundError, and IntegrityError if it does not match its hash."""
         async with self._pool.connection() as connection:
             row = is_uuid(require_id(artifact_id)) and await connection.fetchrow(
                 f"SELECT content, content_hash FROM {self._schema}.artifacts WHERE id = $1",  # noqa: S608
                 artifact_id,
             )
         if not row:
-            raise _missing(EntityType.ARTIFACT, artifact_id)
+            raise _not_found(EntityType.ARTIFACT, artifact_id)
         content = bytes(row["content"])
         if digest(content) != row["content_hash"]:
             raise IntegrityError(f"the content of artifact {artifact_id} does not match its hash")
         return content
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
-        """The one id that begins so. Raises NotFoundError, AmbiguousIdError, ValidationError."""
+        """The only id with this prefix. Raises NotFoundError, AmbiguousIdError, ValidationError."""
         start = require_id(prefix).strip().lower()
         if not start or len(start) > 36 or not set(start) <= set("0123456789abcdef-"):
             raise ValidationError("id", "must be a UUID or the beginning of one")
         what = kind.value.replace("_", " ")
         found: Sequence[Any] = ()
-        if all((char == "-") == (position in _DASHES) for position, char in enumerate(start)):
+        if all((char == "-") == (position in _HYPHENS) for position, char in enumerate(start)):
             async with self._pool.connection() as connection:
                 found = await connection.fetch(
                     f"SELECT DISTINCT id FROM {self._schema}.{TABLES[kind].name} "  # noqa: S608
                     "WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 2",
-                    _filled(start, "0"),
-                    _filled(start, "f"),
+                    _completed_uuid(start, "0"),
+                    _completed_uuid(start, "f"),
                 )
         if not found:
             raise NotFoundError(f"no {what} id begins with {start!r}")
@@ -158,7 +158,7 @@ class PostgresRunStateStore:
             entity_id,
         )
         if not row:
-            raise _missing(kind, entity_id)
+            raise _not_found(kind, entity_id)
         return entity_from_row(kind, row)
 
     async def _children(
@@ -170,7 +170,7 @@ class PostgresRunStateStore:
         below: _Nodes,
         field: str,
     ) -> _Nodes:
-        """A session's rows of one kind by their parent's id, each in order and with its own children."""
+        """A session's rows of one kind by their parent's id, in order, each with its children from ``below``."""
         table = TABLES[kind]
         assert table.parent is not None
         order = "created_at, id" if kind is EntityType.ARTIFACT else '"order", created_at, id'
@@ -196,10 +196,10 @@ class PostgresRunStateStore:
         return tuple(SessionEvent(**entity_values(table.columns, row)) for row in rows)
 
 
-def _filled(start: str, digit: str) -> str:
+def _completed_uuid(start: str, digit: str) -> str:
     pattern = "-".join(digit * length for length in (8, 4, 4, 4, 12))
     return start + pattern[len(start) :]
 
 
-def _missing(kind: EntityType, entity_id: str) -> NotFoundError:
+def _not_found(kind: EntityType, entity_id: str) -> NotFoundError:
     return NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")

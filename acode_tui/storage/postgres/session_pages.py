@@ -1,6 +1,6 @@
-"""Pages of the team's sessions by keyset, with the cursors and the order that the local store has.
+"""Keyset pages, counts and search of the team's sessions, with the cursors and the order of the local store.
 
-Every text is put together from fixed parts and numbered placeholders; values travel as parameters.
+SQL texts are built from constants and numbered placeholders; values are always parameters.
 """
 
 import re
@@ -20,12 +20,14 @@ from acode_tui.storage.postgres.identifiers import Connection, is_uuid
 from acode_tui.storage.postgres.rows import entity_values, select_list
 from acode_tui.storage.session_filter import is_unspaced
 
-COUNTED = 10_000
-"""Index entries that are looked at for a count that nobody waits for."""
+MAX_COUNT = 10_000
+"""Counts stop here and are reported as None."""
+
+_SESSIONS = TABLES[EntityType.SESSION]
 
 
-def _is_narrowed(given: SessionFilter) -> bool:
-    """Whether more than states is asked for: then a count may have to look at every row."""
+def _needs_scan(given: SessionFilter) -> bool:
+    """Whether the filter has conditions other than states, so that a count may have to read every row."""
     return bool(
         given.user is not None
         or given.workspace is not None
@@ -35,22 +37,25 @@ def _is_narrowed(given: SessionFilter) -> bool:
     )
 
 
-async def by_state(connection: Connection, schema: str, given: SessionFilter) -> dict[SessionState, int] | None:
-    """How many sessions fit of each state, the filter's own states aside; None where there are very many."""
-    if _is_narrowed(given):
+async def count_by_state(connection: Connection, schema: str, given: SessionFilter) -> dict[SessionState, int] | None:
+    """The number of sessions by state, regardless of the filter's states; None if there are more than ``MAX_COUNT``."""
+    if _needs_scan(given):
         return None
     sql = f"SELECT state, count(*) FROM (SELECT state FROM {schema}.sessions LIMIT $1) AS few GROUP BY state"  # noqa: S608
-    found = {row["state"]: int(row["count"]) for row in await connection.fetch(sql, COUNTED + 1)}
-    return {state: found.get(state.value, 0) for state in SessionState} if sum(found.values()) <= COUNTED else None
+    found = {row["state"]: int(row["count"]) for row in await connection.fetch(sql, MAX_COUNT + 1)}
+    return {state: found.get(state.value, 0) for state in SessionState} if sum(found.values()) <= MAX_COUNT else None
 
 
-async def before(connection: Connection, schema: str, given: SessionFilter, cursor: str) -> int | None:
-    """How many sessions stand before the page that is read after a cursor. Raises ValidationError for a bad cursor."""
+async def count_before(connection: Connection, schema: str, given: SessionFilter, cursor: str) -> int | None:
+    """The number of sessions before the page after a cursor; None if they are more than ``MAX_COUNT``.
+
+    Raises ValidationError for a bad cursor.
+    """
     place = decode_cursor(cursor, given.sort)
-    if _is_narrowed(given) or given.states:
+    if _needs_scan(given) or given.states:
         return None
     stamp = "created_at" if given.sort == "created" else "updated_at"
-    values: list[object] = [COUNTED + 1, parse_time(place.stamp), place.id]
+    values: list[object] = [MAX_COUNT + 1, parse_time(place.stamp), place.id]
     where = f"({stamp}, id) >= ($2, $3::uuid)"
     if given.sort == "state":
         earlier = [state.value for state in STATE_ORDER[: STATE_ORDER.index(SessionState(place.state))]]
@@ -58,7 +63,7 @@ async def before(connection: Connection, schema: str, given: SessionFilter, curs
         where = f"(state = $4 AND {where} OR state = ANY($5::text[]))"
     sql = f"SELECT count(*) FROM (SELECT FROM {schema}.sessions WHERE {where} LIMIT $1) AS counted"  # noqa: S608
     counted = int(await connection.fetchval(sql, *values))
-    return counted if counted <= COUNTED else None
+    return counted if counted <= MAX_COUNT else None
 
 
 _WORD = re.compile(r"[^\W_]+")
@@ -75,7 +80,7 @@ FIELDS = {
 
 
 def word_patterns(text: str) -> list[str]:
-    """A POSIX pattern for each word that a person typed; none if there is no word in it."""
+    """A POSIX regular expression for each word of a search text; empty if it contains no word."""
     patterns = []
     for word in _WORD.findall(_folded(text)):
         end = _END if len(word) == 1 and word.isascii() else ""
@@ -85,7 +90,7 @@ def word_patterns(text: str) -> list[str]:
 
 
 def text_condition(schema: str, patterns: list[str], parameter: Callable[[object], str]) -> str:
-    """The condition on a session ``s``. ``parameter`` takes a value and answers its placeholder."""
+    """The condition on a session ``s``. ``parameter`` takes a value and returns its placeholder."""
     placeholders = [parameter(pattern) for pattern in patterns]
 
     def matches(column: str) -> str:
@@ -104,14 +109,8 @@ def _folded(text: str) -> str:
     return "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
 
 
-COUNT_CAP = 10_000
-"""Beyond this many, a page is reported without a total."""
-
-_TABLE = TABLES[EntityType.SESSION]
-
-
 class _Query:
-    """Conditions on a session ``s`` and the values of their placeholders."""
+    """Conditions on a session ``s``, and the values of their placeholders."""
 
     def __init__(self, schema: str, given: SessionFilter) -> None:
         self.schema = schema
@@ -141,26 +140,26 @@ class _Query:
         return f"${len(self.values)}"
 
     def beyond(self, cursor: str, comparison: str) -> None:
-        """Only rows on one side of a cursor."""
+        """Select only rows on one side of a cursor."""
         self.place = decode_cursor(cursor, self.given.sort)
         if not is_uuid(self.place.id):
-            raise ValidationError("cursor", "is not one that a page gave out", hint="start again without it")
+            raise ValidationError("cursor", "is not a cursor of a page", hint="start again without it")
         if self.given.sort != "state":
-            self.conditions.append(self._past(self.place, comparison))
+            self.conditions.append(self._beyond_cursor(self.place, comparison))
 
-    def _past(self, place: Place, comparison: str) -> str:
+    def _beyond_cursor(self, place: Place, comparison: str) -> str:
         stamp, entity_id = self.parameter(parse_time(place.stamp)), self.parameter(place.id)
         return f"(s.{self.stamp}, s.id) {comparison} ({stamp}, {entity_id}::uuid)"
 
     def page(self, limit: int, *, newest_first: bool) -> tuple[str, str]:
-        """The statement of the page's rows, and what they are in order of."""
+        """The statement that selects the page's rows, and their ORDER BY."""
         order = "DESC" if newest_first else "ASC"
         by = f"s.{self.stamp} {order}, s.id {order}"
         placeholder = self.parameter(limit)
         if self.given.sort != "state":
             rows = f"SELECT s.* FROM {self.schema}.sessions AS s WHERE {self.where} ORDER BY {by} LIMIT {placeholder}"  # noqa: S608
             return rows, by
-        # Each state is a range of one index; of the few first rows of all, those in front stay.
+        # Each state is a range of one index: merge the first rows of every range.
         branches = [
             f"(SELECT s.*, {rank} AS rank FROM {self.schema}.sessions AS s WHERE {where} "  # noqa: S608
             f"ORDER BY {by} LIMIT {placeholder})"
@@ -171,7 +170,7 @@ class _Query:
         return f"SELECT s.* FROM ({union}) AS s ORDER BY {by} LIMIT {placeholder}", by  # noqa: S608
 
     def _by_state(self, newest_first: bool) -> Iterator[tuple[int, str]]:
-        """Each state that the page may hold, as its rank and the conditions on its rows."""
+        """Each state that the page may contain: its rank and the conditions on its rows."""
         at = None if self.place is None else STATE_ORDER.index(SessionState(self.place.state))
         for rank, state in enumerate(STATE_ORDER):
             if self.given.states and state not in self.given.states and rank != at:
@@ -180,7 +179,7 @@ class _Query:
                 continue
             where = f"{self.where} AND s.state = {self.parameter(state.value)}"
             if self.place is not None and rank == at:
-                where += f" AND {self._past(self.place, '<' if newest_first else '>')}"
+                where += f" AND {self._beyond_cursor(self.place, '<' if newest_first else '>')}"
             yield rank, where
 
     @property
@@ -204,10 +203,10 @@ async def read_page(
         query.beyond(before, ">")
     elif after is not None:
         query.beyond(after, "<")
-    found = await _sessions(connection, query, limit + 1, newest_first=before is None)
+    found = await _read_sessions(connection, query, limit + 1, newest_first=before is None)
     more = len(found) > limit
     if before is not None and not more:
-        # The top is reached: show a whole first page rather than the few rows above the cursor.
+        # The top is reached: return a full first page instead of the few rows before the cursor.
         return await read_page(connection, schema, given, limit=limit, after=None, before=None)
     found = found[:limit] if before is None else found[:limit][::-1]
     more_after = more if before is None else not decode_cursor(before, given.sort).is_end
@@ -223,7 +222,7 @@ async def read_page(
 
 
 async def count(connection: Connection, schema: str, given: SessionFilter, *, cap: int | None = None) -> int:
-    """How many sessions fit, counted no further than ``cap``."""
+    """The number of sessions that match, counted up to ``cap``."""
     query = _Query(schema, given)
     limit = query.parameter(cap)
     sql = (
@@ -235,22 +234,24 @@ async def count(connection: Connection, schema: str, given: SessionFilter, *, ca
 
 async def _cheap_total(connection: Connection, schema: str, given: SessionFilter) -> int | None:
     if given.text is not None and given.text.strip():
-        # Every row would be tested against the words: only where there are few.
+        # The search reads every row, so it is counted only in a small table.
         rows = await connection.fetchval(
             "SELECT reltuples FROM pg_class WHERE oid = to_regclass($1)", f"{schema}.sessions"
         )
-        if rows is None or rows > COUNT_CAP:
+        if rows is None or rows > MAX_COUNT:
             return None
-    total = await count(connection, schema, given, cap=COUNT_CAP + 1)
-    return total if total <= COUNT_CAP else None
+    total = await count(connection, schema, given, cap=MAX_COUNT + 1)
+    return total if total <= MAX_COUNT else None
 
 
-async def _sessions(connection: Connection, query: _Query, limit: int, *, newest_first: bool) -> list[SessionSummary]:
+async def _read_sessions(
+    connection: Connection, query: _Query, limit: int, *, newest_first: bool
+) -> list[SessionSummary]:
     schema = query.schema
     page, order = query.page(limit, newest_first=newest_first)
     sql = f"""
         WITH page AS MATERIALIZED ({page})
-        SELECT {select_list(_TABLE, "s")},
+        SELECT {select_list(_SESSIONS, "s")},
             (SELECT count(*) FROM {schema}.session_tasks AS t WHERE t.session_id = s.id) AS task_count,
             (SELECT count(*) FROM {schema}.session_tasks AS t
              WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')) AS tasks_done,
@@ -261,7 +262,7 @@ async def _sessions(connection: Connection, query: _Query, limit: int, *, newest
     """  # noqa: S608
     return [
         SessionSummary(
-            **entity_values(_TABLE.columns, row),
+            **entity_values(_SESSIONS.columns, row),
             task_count=row["task_count"],
             tasks_done=row["tasks_done"],
             tool_call_count=row["tool_call_count"],

@@ -1,7 +1,7 @@
-"""What to do with a record whose row the first write did not touch. Pure: values in, a decision out.
+"""Decides about a record whose row the first write did not touch. Pure.
 
-Why it was not touched is one of: delivered before, another version is there, the stamp would go down, or another
-workspace owns the row. Only a version that somebody else wrote is a conflict.
+The reason is one of: the record was delivered before, the row has another version, its stamp would decrease, or another
+workspace owns it. It is a conflict only if another replica wrote the version that is there.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from acode_tui.storage.delivery_protocol import ApplyRow, ConflictRules, Outcome
 
 
 class RemoteRow(NamedTuple):
-    """A row as it stands centrally. ``version`` is 1 for events and artifacts, which never change."""
+    """A row as the server has it. ``version`` is 1 for events and artifacts, which never change."""
 
     entity: Entity
     version: int
@@ -20,7 +20,7 @@ class RemoteRow(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The outcome, and whether the record's row is to be written over the one that was read."""
+    """The outcome, and whether to overwrite the server's row with the record's."""
 
     outcome: Outcome
     write: bool
@@ -31,9 +31,9 @@ class Decision(NamedTuple):
 
 
 def settle(row: ApplyRow, remote: RemoteRow | None, *, delivered: bool, rules: ConflictRules) -> Decision:
-    """Decide one record. ``delivered`` says that the ledger holds its key with this very payload."""
+    """Decide about one record. ``delivered``: the ledger contains its key with the same payload."""
     if remote is None:
-        # In the ledger, yet gone: somebody deleted rows, or a full re-send repairs a damaged copy.
+        # Perhaps in the ledger, but the row does not exist: it was deleted, or a full re-send repairs a damaged copy.
         return Decision("applied", write=True)
     if delivered:
         return Decision("duplicate", write=False)
@@ -44,7 +44,7 @@ def settle(row: ApplyRow, remote: RemoteRow | None, *, delivered: bool, rules: C
     if not TABLES[row.kind].mutable:
         return Decision("conflict_remote", write=False)
     if local.updated_at >= remote.entity.updated_at and (
-        remote.version == row.base or _is_own_past(row, remote.entity, rules)
+        remote.version == row.base or _is_own_earlier_version(row, remote.entity, rules)
     ):
         return Decision("applied", write=True)
     if rules.resolve(local, remote.entity) == "local":
@@ -52,8 +52,8 @@ def settle(row: ApplyRow, remote: RemoteRow | None, *, delivered: bool, rules: C
     return Decision("conflict_remote", write=False)
 
 
-def _is_own_past(row: ApplyRow, remote: Entity, rules: ConflictRules) -> bool:
-    """Whether the central row is what this record's own earlier version left there before a crash."""
+def _is_own_earlier_version(row: ApplyRow, remote: Entity, rules: ConflictRules) -> bool:
+    """Whether the server's row is an earlier version of this record that was sent before a crash."""
     return any(
         ancestor.updated_at == remote.updated_at and rules.same_content(ancestor, remote) for ancestor in row.ancestors
     )

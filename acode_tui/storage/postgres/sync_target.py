@@ -30,11 +30,11 @@ from acode_tui.storage.postgres import migrate
 from acode_tui.storage.postgres.apply_batch import deliver
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.citus import has_citus
-from acode_tui.storage.postgres.connection import DRIVER_ERRORS, STATEMENT_CACHE, connect, deadline
-from acode_tui.storage.postgres.errors import fault_of
+from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
+from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate_to_fault
 from acode_tui.storage.postgres.identifiers import quoted_schema
-from acode_tui.storage.postgres.read_back import MAX_PAGE_BYTES, pull_page
-from acode_tui.storage.postgres.schema_check import facts_of
+from acode_tui.storage.postgres.probe import read_facts
+from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_head
 
 _POOLED = ("26000", "42P05")
 """A prepared statement is unknown, or known already: a pooler gave this transaction another backend."""
@@ -58,12 +58,12 @@ class PostgresSyncTarget:
         self.schema = schema
         self._rules = rules
         self._statements = ApplyStatements(schema)
-        self._connect_timeout = connect_timeout
-        self._command_timeout = command_timeout
+        self._connections = PostgresConnectionFactory(
+            address, connect_timeout=connect_timeout, command_timeout=command_timeout
+        )
         self._wall = wall
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._distributed = False
-        self._statement_cache = STATEMENT_CACHE
 
     @property
     def is_connected(self) -> bool:
@@ -95,7 +95,7 @@ class PostgresSyncTarget:
     async def probe(self) -> TargetFacts:
         """Look at the target: versions, round trip, clock, whether it takes writes. Never raises for a schema."""
         async with self._open() as connection:
-            return await facts_of(connection, schema=self.schema, wall=self._wall, distributed=self._distributed)
+            return await read_facts(connection, schema=self.schema, wall=self._wall, distributed=self._distributed)
 
     async def check_schema(self) -> str:
         """The schema's version; PostgresFault of kind SCHEMA, with what to do, if it is not this program's."""
@@ -103,7 +103,7 @@ class PostgresSyncTarget:
             try:
                 return await migrate.check_schema(connection, self.schema)
             except MigrationError as error:
-                raise PostgresFault(fault_of(error, self.address)) from None
+                raise PostgresFault(translate_to_fault(error, self.address)) from None
 
     async def migrate(self, *, distribute: bool = False, dry_run: bool = False) -> TierMigrations:
         """Bring the schema up to date; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
@@ -129,12 +129,7 @@ class PostgresSyncTarget:
     async def head(self, workspace_id: str) -> Head | None:
         """Where a workspace stands, None if it is not known (any more): one row read."""
         async with self._open() as connection:
-            row = await connection.fetchrow(
-                f"SELECT change_seq, incarnation FROM {quoted_schema(self.schema)}.workspaces "  # noqa: S608
-                "WHERE id = $1",
-                workspace_id,
-            )
-            return row and Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
+            return await read_head(connection, self.schema, workspace_id)
 
     async def renew_incarnation(self, workspace_id: str) -> Head:
         """Begin a new life of the workspace before everything is sent again to a server that went back in time.
@@ -168,11 +163,11 @@ class PostgresSyncTarget:
                 workspace_id,
                 batch,
                 incarnation=incarnation,
-                mark=cursor,
+                known_seq=cursor,
                 rules=self._rules,
                 now=self._wall(),
                 fused=not self._distributed,
-                idle_timeout=self._command_timeout,
+                idle_timeout=self._connections.command_timeout,
             )
 
     async def pull(
@@ -202,18 +197,16 @@ class PostgresSyncTarget:
         connection = self._connection
         try:
             if connection is None or connection.is_closed():
-                connection = await connect(
-                    self.address, connect_timeout=self._connect_timeout, statement_cache=self._statement_cache
-                )
+                connection = await self._connections.connect()
                 self._connection = connection
-                with deadline(connection, self._command_timeout):
+                with deadline(connection, self._connections.command_timeout):
                     self._distributed = await has_citus(connection)
-            with deadline(connection, self._command_timeout):
+            with deadline(connection, self._connections.command_timeout):
                 yield connection
         except (*DRIVER_ERRORS, SchemaMismatchError) as error:
-            fault = fault_of(error, self.address)
+            fault = translate_to_fault(error, self.address)
             if fault.sqlstate in _POOLED:
-                self._statement_cache = 0
+                self._connections.statement_cache = 0
             if fault.sqlstate is None or fault.sqlstate in _POOLED:
                 self.terminate()
             raise PostgresFault(fault) from None

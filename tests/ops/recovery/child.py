@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from acode_tui.ops.recovery.recover import recover
-from acode_tui.storage.postgres import read_back as recovery
+from acode_tui.storage.postgres import recovery_source as recovery
 from acode_tui.storage.sqlite.files.rebuild import Building
 from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import syncing

@@ -23,7 +23,7 @@ from acode_tui.domain.progress import Progress
 from acode_tui.ops.recovery import rebuild
 from acode_tui.ops.recovery.recover import recover
 from acode_tui.ops.recovery.validate import compare
-from acode_tui.storage.postgres import read_back as recovery
+from acode_tui.storage.postgres import recovery_source as recovery
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files import locks as exclusive

@@ -1,4 +1,4 @@
-"""Targets and sync connections over a test's own database."""
+"""Targets and sync connections to a test's own database."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,7 +18,7 @@ OTHER_WORKSPACE = "0190d6a1-0000-7000-8000-000000000002"
 
 
 def target_of(database: Database, *, port: int | None = None, user: str = "postgres") -> PostgresTarget:
-    """The address of a test's database, or of a proxy before it."""
+    """The address of a test's database, or of a proxy in front of it."""
     return PostgresTarget(
         host="127.0.0.1",
         port=port or database.server.port,
@@ -44,7 +44,7 @@ async def head(sync_target: PostgresSyncTarget) -> Head:
 
 
 class Machine:
-    """One machine's worker, as far as the target is concerned."""
+    """One machine's worker, reduced to what it sends."""
 
     def __init__(self, target: PostgresSyncTarget, workspace_id: str, head: Head) -> None:
         self.target = target
@@ -60,7 +60,7 @@ class Machine:
 
 @pytest.fixture(params=["fused", "stepwise"])
 def shape(request: pytest.FixtureRequest) -> str:
-    """Both shapes of the statements: the second is what a distributed server is sent."""
+    """Both forms of the statements: the second is for a distributed server."""
     return str(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Delivering batches: each record counts once in effect, whoever sends it and however often."""
+"""Delivering batches: each record takes effect once, even if it is sent repeatedly or by several machines."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyReply, FaultKind, PostgresFault
-from acode_tui.storage.postgres import apply_batch as delivery
+from acode_tui.storage.postgres import apply_batch
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
@@ -29,7 +29,7 @@ def exact(row: Entity) -> Any:
 
 
 async def checksum(database: Database) -> str:
-    """Over every value of every entity table and the ledger, numbers of the apply protocol included."""
+    """Digest of all values of the entity tables, the ledger and the conflicts."""
     seen = hashlib.sha256()
     for table in [*(table.name for table in TABLES.values()), "sync_inbox", "sync_conflicts"]:
         for row in await database.fetch(f"SELECT t::text AS line FROM {table} AS t ORDER BY 1"):
@@ -37,7 +37,7 @@ async def checksum(database: Database) -> str:
     return seen.hexdigest()
 
 
-async def test_a_fresh_batch_of_every_kind_arrives_whole_and_reads_back_exactly(laptop: Machine) -> None:
+async def test_a_new_batch_of_every_kind_is_stored_without_loss(laptop: Machine) -> None:
     rows = plain(make_run(WORKSPACE))
     assert {row.kind for row in rows} == set(EntityType)
     reply = await laptop.send(*rows)
@@ -71,7 +71,7 @@ async def test_a_replay_of_everything_changes_nothing(laptop: Machine, pg_databa
     assert await checksum(pg_database) == before
 
 
-async def test_a_replay_after_a_later_edit_learns_the_later_row(laptop: Machine) -> None:
+async def test_a_replay_after_a_later_edit_returns_the_later_row(laptop: Machine) -> None:
     session = plain(make_run(WORKSPACE))[0]
     await laptop.send(session)
     await laptop.send(edited(session, task_description="Later", sync_version=1))
@@ -84,7 +84,7 @@ async def test_a_replay_after_a_later_edit_learns_the_later_row(laptop: Machine)
 @pytest.mark.ac("AC-048")
 @pytest.mark.ac("AC-049")
 @pytest.mark.parametrize("later_first", [True, False])
-async def test_the_later_of_two_edits_stays_whichever_comes_first(
+async def test_the_later_of_two_edits_wins_in_either_order(
     laptop: Machine, pg_database: Database, later_first: bool
 ) -> None:
     session = plain(make_run(WORKSPACE))[0]
@@ -109,10 +109,10 @@ async def test_the_later_of_two_edits_stays_whichever_comes_first(
 
 @pytest.mark.ac("AC-048")
 @pytest.mark.ac("AC-049")
-async def test_a_stamp_never_goes_down_even_for_an_edit_based_on_the_row_as_it_is(
+async def test_a_stamp_never_decreases_even_for_an_edit_based_on_the_current_version(
     laptop: Machine, pg_database: Database
 ) -> None:
-    """A file put back in time knows a version whose stamp is later than its own clock."""
+    """A restored file knows a version whose stamp is later than its own clock."""
     session = plain(make_run(WORKSPACE))[0]
     await laptop.send(session)
     await laptop.send(edited(session, seconds=9, task_description="later", sync_version=1))
@@ -124,7 +124,7 @@ async def test_a_stamp_never_goes_down_even_for_an_edit_based_on_the_row_as_it_i
 
 @pytest.mark.ac("AC-049")
 @pytest.mark.parametrize(("seconds", "version"), [(5, 3), (11, 2)], ids=["an earlier stamp", "no higher version"])
-async def test_what_won_is_not_written_over_what_came_meanwhile(
+async def test_the_second_write_does_not_replace_a_newer_row(
     laptop: Machine, pg_database: Database, seconds: float, version: int
 ) -> None:
     session = plain(make_run(WORKSPACE))[0]
@@ -134,15 +134,15 @@ async def test_what_won_is_not_written_over_what_came_meanwhile(
     connection = await pg_database.connect()
     try:
         statement = ApplyStatements("public").rewrite[row.kind]
-        arrays = delivery._write_arrays(row.kind, [row], [version])
+        arrays = apply_batch._write_arrays(row.kind, [row], [version])
         assert await connection.fetch(statement, *arrays, [WORKSPACE], [3]) == []
     finally:
         await connection.close()
 
 
 @pytest.mark.ac("AC-049")
-async def test_equal_stamps_end_the_same_whichever_comes_first(laptop: Machine, pg_database: Database) -> None:
-    """Two machines in one microsecond also share a key: the ledger must not take the second for a replay."""
+async def test_equal_stamps_have_the_same_winner_in_either_order(laptop: Machine, pg_database: Database) -> None:
+    """Two edits in the same microsecond also share a key: the second is not a replay."""
     ended = set()
     for order in (("a", "b"), ("b", "a")):
         session = plain(make_run(WORKSPACE))[0]
@@ -160,9 +160,7 @@ async def test_equal_stamps_end_the_same_whichever_comes_first(laptop: Machine, 
     assert ended == {True}
 
 
-async def test_repeating_a_settled_conflict_records_it_once_and_reports_it_again(
-    laptop: Machine, pg_database: Database
-) -> None:
+async def test_a_repeated_conflict_is_recorded_once_and_reported_again(laptop: Machine, pg_database: Database) -> None:
     session = plain(make_run(WORKSPACE))[0]
     await laptop.send(session)
     await laptop.send(edited(session, seconds=2, task_description="later", sync_version=1))
@@ -178,7 +176,7 @@ async def test_repeating_a_settled_conflict_records_it_once_and_reports_it_again
     assert len(await pg_database.fetch("SELECT FROM sync_conflicts")) == 1
 
 
-async def test_the_same_content_with_another_stamp_is_convergence(laptop: Machine, pg_database: Database) -> None:
+async def test_the_same_content_with_another_stamp_converges(laptop: Machine, pg_database: Database) -> None:
     session = plain(make_run(WORKSPACE))[0]
     await laptop.send(session)
     later = edited(session, seconds=5)
@@ -192,7 +190,7 @@ async def test_the_same_content_with_another_stamp_is_convergence(laptop: Machin
     assert await pg_database.fetch("SELECT FROM sync_conflicts") == []
 
 
-async def test_a_stamp_never_goes_down_even_on_a_matching_base(laptop: Machine, pg_database: Database) -> None:
+async def test_a_stamp_never_decreases_even_on_a_matching_base(laptop: Machine, pg_database: Database) -> None:
     session = edited(plain(make_run(WORKSPACE))[0], seconds=10)
     await laptop.send(session)
     stale = edited(session, seconds=-5, task_description="old clock", sync_version=1)
@@ -202,8 +200,8 @@ async def test_a_stamp_never_goes_down_even_on_a_matching_base(laptop: Machine, 
     assert tuple(stored) == (session.updated_at, 1)
 
 
-async def test_an_edit_on_top_of_an_unacknowledged_one_is_no_conflict(laptop: Machine, pg_database: Database) -> None:
-    """Sent and committed, then killed before the mark: the next edit still stands on the old base."""
+async def test_an_edit_after_an_unacknowledged_one_is_not_a_conflict(laptop: Machine, pg_database: Database) -> None:
+    """Killed after the commit and before the acknowledgement: the next edit still has the old base."""
     session = plain(make_run(WORKSPACE))[0]
     await laptop.send(session)
     newer = edited(session, task_description="after the crash")
@@ -213,7 +211,7 @@ async def test_an_edit_on_top_of_an_unacknowledged_one_is_no_conflict(laptop: Ma
     assert await pg_database.fetch("SELECT FROM sync_conflicts") == []
 
 
-async def test_an_ancestor_excuses_nothing_that_somebody_else_wrote(laptop: Machine) -> None:
+async def test_an_ancestor_does_not_hide_a_conflict_with_another_machine(laptop: Machine) -> None:
     session = plain(make_run(WORKSPACE))[0]
     await laptop.send(session)
     await laptop.send(edited(session, seconds=1, task_description="desktop", sync_version=1))
@@ -252,7 +250,7 @@ async def test_one_transcript_imported_by_two_workspaces_is_one_run(
     assert await pg_database.fetch("SELECT FROM sync_conflicts") == []
 
 
-async def test_an_edit_of_a_shared_run_reaches_the_workspace_that_owns_it(laptop: Machine, colleague: Machine) -> None:
+async def test_the_owner_of_a_shared_run_pulls_an_edit_of_it(laptop: Machine, colleague: Machine) -> None:
     session = plain(make_run(WORKSPACE))[0]
     await laptop.send(session)
     theirs = edited(session, task_description="shared", workspace_id=OTHER_WORKSPACE, sync_version=1)
@@ -276,7 +274,7 @@ async def test_a_child_without_its_parent_is_refused_and_leaves_nothing(laptop: 
 
 
 @pytest.mark.parametrize("text", ["nul \x00", "lone \ud800"])
-async def test_a_value_that_no_column_can_hold_is_dead_at_once(laptop: Machine, text: str) -> None:
+async def test_a_value_that_no_column_can_store_is_a_dead_letter_at_once(laptop: Machine, text: str) -> None:
     session = edited(plain(make_run(WORKSPACE))[0], task_description=text)
     with pytest.raises(PostgresFault) as refused:
         await laptop.send(session)
@@ -284,7 +282,7 @@ async def test_a_value_that_no_column_can_hold_is_dead_at_once(laptop: Machine, 
     assert text not in str(refused.value)
 
 
-async def test_a_full_resend_repairs_rows_that_went_missing(laptop: Machine, pg_database: Database) -> None:
+async def test_a_full_resend_restores_missing_rows(laptop: Machine, pg_database: Database) -> None:
     rows = plain(make_run(WORKSPACE))
     await laptop.send(*rows)
     await pg_database.execute("DELETE FROM artifacts", "DELETE FROM tool_calls")
@@ -294,15 +292,15 @@ async def test_a_full_resend_repairs_rows_that_went_missing(laptop: Machine, pg_
     assert len((await laptop.target.pull(WORKSPACE, 0)).rows) == len(rows)
 
 
-async def test_a_version_never_falls_behind_what_a_replica_has_seen(laptop: Machine, pg_database: Database) -> None:
-    """A restored server may know less than this machine; its next version must still be newer for every replica."""
+async def test_a_version_never_falls_behind_one_that_a_replica_has_seen(laptop: Machine, pg_database: Database) -> None:
+    """A restored server may have older versions than this machine; its next version must be newer for every replica."""
     session = edited(plain(make_run(WORKSPACE))[0], sync_version=7)
     assert outcomes(await laptop.send(session)) == [("applied", 8)]
     ahead = edited(session, task_description="knows more", sync_version=20)
     assert outcomes(await laptop.send(ahead)) == [("conflict_local", 21)]
 
 
-async def test_a_server_that_went_back_in_time_takes_nothing(laptop: Machine, pg_database: Database) -> None:
+async def test_a_restored_server_accepts_nothing(laptop: Machine, pg_database: Database) -> None:
     session = plain(make_run(WORKSPACE))[0]
     with pytest.raises(PostgresFault) as behind:
         await laptop.send(session, cursor=5)
@@ -316,7 +314,7 @@ async def test_a_server_that_went_back_in_time_takes_nothing(laptop: Machine, pg
     assert outcomes(await laptop.send(session)) == [("applied", 1)]
 
 
-async def test_two_machines_sending_at_once_get_different_numbers_and_lose_nothing(
+async def test_two_machines_that_send_at_once_get_different_numbers_and_lose_nothing(
     laptop: Machine, pg_database: Database
 ) -> None:
     other = PostgresSyncTarget(target_of(pg_database), ConflictResolver())
@@ -330,7 +328,7 @@ async def test_two_machines_sending_at_once_get_different_numbers_and_lose_nothi
         await other.close()
 
 
-async def test_a_batch_says_so_when_it_names_an_entity_twice(laptop: Machine) -> None:
+async def test_a_batch_with_an_entity_twice_is_refused(laptop: Machine) -> None:
     session = plain(make_run(WORKSPACE))[0]
     with pytest.raises(ValueError, match="coalesce"):
         await laptop.send(session, edited(session))
@@ -338,7 +336,7 @@ async def test_a_batch_says_so_when_it_names_an_entity_twice(laptop: Machine) ->
         await laptop.send()
 
 
-async def test_the_ledger_says_which_keys_it_holds(laptop: Machine) -> None:
+async def test_the_ledger_returns_the_keys_it_contains(laptop: Machine) -> None:
     rows = plain(make_run(WORKSPACE))
     await laptop.send(*rows)
     sent = [(row.session_id, row.idempotency_key) for row in records(rows)]

@@ -1,4 +1,4 @@
-"""Delivering over a bad network: cuts, black holes, terminated backends, and how many round trips it takes."""
+"""Delivering over a bad network: lost connections, silence, terminated backends, and the number of round trips."""
 
 import asyncio
 from datetime import timedelta
@@ -52,7 +52,7 @@ async def test_a_black_hole_ends_at_the_deadline(laptop: Machine, pg_database: D
         machine = Machine(target, WORKSPACE, laptop.head)
         await target.probe()
         await proxy.set_mode(Mode.SWALLOW)
-        for _ in ("established and half open", "not even answering a connection"):
+        for _ in ("the half-open connection", "a new connection without an answer"):
             with pytest.raises(PostgresFault) as lost:
                 await machine.send(*rows)
             assert lost.value.fault.kind is FaultKind.TIMEOUT
@@ -66,7 +66,7 @@ async def test_a_black_hole_ends_at_the_deadline(laptop: Machine, pg_database: D
         await target.close()
 
 
-async def test_a_backend_terminated_in_mid_batch_is_the_targets_fault(laptop: Machine, pg_database: Database) -> None:
+async def test_a_backend_terminated_during_a_batch_is_the_targets_fault(laptop: Machine, pg_database: Database) -> None:
     session = plain(make_run(WORKSPACE))[0]
     blocker = await pg_database.connect()
     try:
@@ -87,9 +87,7 @@ async def test_a_backend_terminated_in_mid_batch_is_the_targets_fault(laptop: Ma
     assert outcomes(await laptop.send(session)) == [("applied", 1)]
 
 
-async def test_an_idle_connection_that_was_dropped_is_opened_anew_without_a_fault(
-    laptop: Machine, pg_database: Database
-) -> None:
+async def test_a_lost_idle_connection_is_opened_again_without_a_fault(laptop: Machine, pg_database: Database) -> None:
     await laptop.target.probe()
     await pg_database.server.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -102,7 +100,7 @@ async def test_an_idle_connection_that_was_dropped_is_opened_anew_without_a_faul
 
 
 async def test_a_pooler_that_forgets_prepared_statements_costs_one_retry(laptop: Machine) -> None:
-    """Behind a transaction pooler each transaction may meet a backend that never saw the statement."""
+    """Behind a transaction pooler each transaction may use a backend that has not prepared the statement."""
     await laptop.send(*plain(make_run(WORKSPACE)))
     connection = laptop.target._connection
     assert connection is not None
@@ -117,7 +115,7 @@ async def test_a_pooler_that_forgets_prepared_statements_costs_one_retry(laptop:
     assert await connection.fetch("SELECT name FROM pg_prepared_statements WHERE name <> ''") == []
 
 
-async def test_a_cancelled_batch_leaves_no_transaction_behind(laptop: Machine, pg_database: Database) -> None:
+async def test_a_cancelled_batch_leaves_no_open_transaction(laptop: Machine, pg_database: Database) -> None:
     session = plain(make_run(WORKSPACE))[0]
     blocker = await pg_database.connect()
     try:

@@ -1,4 +1,4 @@
-"""The same SQL on a distributed server. Needs a coordinator of a Citus cluster; every run uses a schema of its own."""
+"""The same SQL on a distributed server. Needs the coordinator of a Citus cluster; every test has its own schema."""
 
 import os
 import uuid
@@ -49,7 +49,7 @@ async def test_a_run_is_delivered_replayed_and_pulled(distributed: PostgresSyncT
     assert len((await distributed.pull(WORKSPACE, 0)).rows) == len(rows)
 
 
-async def test_a_conflict_is_settled(distributed: PostgresSyncTarget) -> None:
+async def test_a_conflict_is_resolved(distributed: PostgresSyncTarget) -> None:
     head = await distributed.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
     session = plain(make_run(WORKSPACE))[0]
     for seconds, outcome in ((0, "applied"), (2, "conflict_local"), (1, "conflict_remote")):

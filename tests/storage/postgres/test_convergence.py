@@ -1,7 +1,7 @@
-"""Three replicas of one workspace, skewed clocks, crashes on either side of the commit: one row in the end.
+"""Three replicas of one workspace with skewed clocks and crashes around the commit end with the same row.
 
-The replicas are the least that a worker can be: rows, pending edits, a mark. Every edit's content is the set of edits
-that its author knew, itself included, so a lost edit can be told from one that was built upon.
+A replica is a minimal worker: rows, pending edits and a pull cursor. The content of every edit is the set of edits that
+its author knew, including itself, so the test can distinguish a lost edit from one that a later edit is based on.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ Crash = Literal["none", "before", "after"]
 
 
 class Replica:
-    """A machine: its copy of the row, its pending edits, its mark and its clock."""
+    """A machine: its copy of the row, its pending edits, its pull cursor and its clock."""
 
     def __init__(self, target: PostgresSyncTarget, head: Head, row: Session, skew: timedelta) -> None:
         self.target, self.head, self.row = target, head, row
         self.pending: list[Session] = []
-        self.mark = 0
+        self.cursor = 0
         self.wall = T0
         self.skew = skew
         self.clock = MonotonicClock(lambda: self.wall + self.skew, row.updated_at)
@@ -58,7 +58,7 @@ class Replica:
                 ancestors=tuple(older),
             )
             reply = await self.target.apply(
-                self.row.workspace_id, [row], incarnation=self.head.incarnation, cursor=self.mark
+                self.row.workspace_id, [row], incarnation=self.head.incarnation, cursor=self.cursor
             )
             if edit_meanwhile is not None:
                 self.edit(edit_meanwhile)
@@ -74,20 +74,20 @@ class Replica:
                 if not changed:
                     self.row = result.remote
                 elif result.outcome == "duplicate" and result.remote.updated_at != sent.updated_at:
-                    # Somebody wrote on top of ours and we have not seen it: keep the old base, so that it shows.
+                    # Another replica has changed the row since: keep the old base, so that the conflict is detected.
                     version = self.row.sync_version
             self.row = msgspec.structs.replace(self.row, sync_version=version)
         if crash == "none":
             await self.pull()
 
     async def pull(self) -> None:
-        page = await self.target.pull(self.row.workspace_id, self.mark)
+        page = await self.target.pull(self.row.workspace_id, self.cursor)
         for row in page.rows:
             assert isinstance(row, Session)
             self.clock.raise_to(row.updated_at)
             if not self.pending and row.sync_version > self.row.sync_version:
                 self.row = row
-        self.mark = page.upto
+        self.cursor = page.upto
 
 
 steps = st.lists(
@@ -102,8 +102,8 @@ steps = st.lists(
 
 
 @pytest.mark.ac("AC-049")
-def test_any_history_ends_in_one_row_and_loses_no_edit_in_silence(pg_server: Server) -> None:
-    """One loop and one connection for all histories; each has its own workspace row, so they do not meet."""
+def test_any_history_ends_with_one_row_and_loses_no_edit_without_a_conflict(pg_server: Server) -> None:
+    """One loop and one connection for all histories; each has its own workspace, so they do not interfere."""
     runner = asyncio.Runner()
     name = "convergence"
     runner.run(pg_server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))

@@ -1,4 +1,4 @@
-"""The schema comes up once, in order, under a lock, or not at all."""
+"""Migrations are applied in order, once, under a lock, and completely or not at all."""
 
 import asyncio
 import sqlite3
@@ -38,7 +38,7 @@ async def test_an_empty_database_gets_every_migration_in_order(pg_blank: Databas
 
 
 @pytest.mark.ac("AC-012")
-async def test_a_second_run_touches_nothing(pg_database: Database) -> None:
+async def test_a_second_run_changes_nothing(pg_database: Database) -> None:
     connection = await pg_database.connect()
     before = await _catalogue(connection)
     done = await migrate(connection)
@@ -47,7 +47,7 @@ async def test_a_second_run_touches_nothing(pg_database: Database) -> None:
     await connection.close()
 
 
-async def test_a_dry_run_names_what_is_due_and_touches_nothing(pg_blank: Database) -> None:
+async def test_a_dry_run_returns_the_pending_migrations_and_changes_nothing(pg_blank: Database) -> None:
     connection = await pg_blank.connect()
     before = await _catalogue(connection)
     done = await migrate(connection, dry_run=True)
@@ -75,13 +75,13 @@ async def test_a_failing_migration_leaves_the_earlier_ones_and_nothing_of_itself
     await connection.close()
 
 
-async def test_a_newer_database_is_refused_untouched(pg_database: Database) -> None:
+async def test_a_newer_database_is_refused_without_a_change(pg_database: Database) -> None:
     await pg_database.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'from the future', 'x', now(), 1)")
     connection = await pg_database.connect()
     before = await _catalogue(connection)
-    for look in (migrate(connection), check_schema(connection, "public")):
+    for attempt in (migrate(connection), check_schema(connection, "public")):
         with pytest.raises(SchemaMismatchError, match=r"99\.0\.0.*upgrade acode-tui"):
-            await look
+            await attempt
     assert await _catalogue(connection) == before
     await connection.close()
 
@@ -94,7 +94,7 @@ async def test_a_changed_migration_is_refused(pg_database: Database) -> None:
     await connection.close()
 
 
-async def test_an_older_schema_names_both_versions(pg_database: Database) -> None:
+async def test_the_error_about_an_older_schema_names_the_needed_version(pg_database: Database) -> None:
     newest = target_version()
     await pg_database.execute(f"DELETE FROM schema_migrations WHERE version = '{newest}'")
     connection = await pg_database.connect()
@@ -103,7 +103,7 @@ async def test_an_older_schema_names_both_versions(pg_database: Database) -> Non
     await connection.close()
 
 
-async def test_two_programs_migrating_at_once_do_it_once(pg_blank: Database) -> None:
+async def test_programs_that_migrate_at_once_apply_each_migration_once(pg_blank: Database) -> None:
     connections = [await pg_blank.connect() for _ in range(3)]
     done = await asyncio.gather(*(migrate(connection) for connection in connections))
     applied = [step.version for tier in done for step in tier.applied]
@@ -112,7 +112,7 @@ async def test_two_programs_migrating_at_once_do_it_once(pg_blank: Database) -> 
         await connection.close()
 
 
-async def test_waiting_for_the_lock_has_an_end(pg_blank: Database) -> None:
+async def test_waiting_for_the_lock_ends_at_the_time_out(pg_blank: Database) -> None:
     holder, other = await pg_blank.connect(), await pg_blank.connect()
     async with holder.transaction():
         await holder.execute("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
@@ -122,7 +122,7 @@ async def test_waiting_for_the_lock_has_an_end(pg_blank: Database) -> None:
     await other.close()
 
 
-async def test_a_schema_of_ones_own_is_created_and_used(pg_blank: Database) -> None:
+async def test_the_configured_schema_is_created_and_used(pg_blank: Database) -> None:
     connection = await pg_blank.connect()
     await migrate(connection, schema="Team_Runs")
     assert await schema_version(connection, "Team_Runs") == target_version()
@@ -139,7 +139,7 @@ async def test_a_schema_of_ones_own_is_created_and_used(pg_blank: Database) -> N
 
 @pytest.mark.ac("AC-059")
 @pytest.mark.parametrize("schema", ['a"b', "a;b", "", "1a", "pg_x", "information_schema", "a" * 64, "a b"])
-def test_a_schema_that_is_no_plain_name_never_reaches_sql(schema: str) -> None:
+def test_a_schema_that_is_not_a_plain_name_never_becomes_sql(schema: str) -> None:
     with pytest.raises(ConfigError):
         quoted_schema(schema)
 
@@ -151,7 +151,7 @@ def test_a_role_that_cannot_be_quoted_is_refused(role: str) -> None:
 
 
 class TestLeastPrivilege:
-    """A role that an administrator provisioned with the printed SQL, and nothing else."""
+    """A role that has only the privileges of the printed SQL."""
 
     @pytest.fixture
     async def role(self, pg_blank: Database) -> str:
@@ -161,7 +161,7 @@ class TestLeastPrivilege:
         return name
 
     @pytest.mark.parametrize("schema", ["public", "team"])
-    async def test_it_can_sync_and_do_no_more(self, pg_blank: Database, role: str, schema: str) -> None:
+    async def test_the_role_can_sync_and_nothing_else(self, pg_blank: Database, role: str, schema: str) -> None:
         await pg_blank.execute(provisioning_sql(schema, role))
         target = PostgresSyncTarget(target_of(pg_blank, user=role), ConflictResolver(), schema=schema)
         assert await target.check_schema() == target_version()
@@ -185,7 +185,7 @@ class TestLeastPrivilege:
         assert (await migrate(connection, schema=schema)).pending == ()
         await connection.close()
 
-    async def test_without_tables_it_is_told_what_to_print(self, pg_blank: Database, role: str) -> None:
+    async def test_without_tables_the_error_names_the_command(self, pg_blank: Database, role: str) -> None:
         connection = await asyncpg.connect(**_login(pg_blank, role))
         with pytest.raises(SchemaMismatchError, match="db schema --dialect postgres"):
             await migrate(connection)
@@ -197,7 +197,7 @@ class TestLeastPrivilege:
 
 
 @pytest.mark.ac("AC-026")
-async def test_both_tiers_have_the_same_tables_columns_and_nullability(pg_database: Database, tmp_path: Path) -> None:
+async def test_both_databases_have_the_same_columns_and_nullability(pg_database: Database, tmp_path: Path) -> None:
     local = sqlite3.connect(tmp_path / "local.db")
     for entry in sorted(files("acode_tui.storage.migrations").joinpath("sqlite").iterdir(), key=lambda e: e.name):
         local.executescript(entry.read_text("utf-8"))
@@ -261,7 +261,7 @@ async def test_look_ups_use_an_index(pg_database: Database, query: str) -> None:
         "gen_random_uuid(), n FROM generate_series(1, 3000) AS n"
     )
     await connection.execute("ANALYZE")
-    # Empty tables are scanned whatever their indexes are; the question is whether an index serves at all.
+    # Empty tables are always scanned. The test is whether an index can serve the query at all.
     await connection.execute("SET enable_seqscan = off")
     plan = await connection.fetch(f"EXPLAIN {query.format(id=WORKSPACE)}")
     text = "\n".join(row[0] for row in plan)

@@ -1,4 +1,4 @@
-"""Reading changes back: nothing is missed, parents come first, pages end between two numbers."""
+"""Pulling changes: no row is missed, parents come first, and no page splits the rows of one number."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.delivery_protocol import Head
-from acode_tui.storage.postgres.read_back import page_end
+from acode_tui.storage.postgres.pull import page_end
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from tests.storage.postgres.conftest import OTHER_WORKSPACE, WORKSPACE
 from tests.storage.runs import edited, make_run, plain, records, session_of
 
 
-async def test_pages_bring_everything_once_with_every_parent(sync_target: PostgresSyncTarget, head: Head) -> None:
+async def test_pages_contain_every_row_with_its_parents(sync_target: PostgresSyncTarget, head: Head) -> None:
     runs = [plain(make_run(WORKSPACE, calls=3)) for _ in range(4)]
     for run in runs:
         await sync_target.apply(WORKSPACE, records(run), incarnation=head.incarnation)
@@ -24,23 +24,23 @@ async def test_pages_bring_everything_once_with_every_parent(sync_target: Postgr
         bumped = edited(run[0], sync_version=1)
         await sync_target.apply(WORKSPACE, records([bumped]), incarnation=head.incarnation)
     seen: dict[str, Entity] = {}
-    mark, pages = 0, 0
+    cursor, pages = 0, 0
     while True:
-        page = await sync_target.pull(WORKSPACE, mark, limit=5)
+        page = await sync_target.pull(WORKSPACE, cursor, limit=5)
         assert_parents_first(page.rows, seen)
         seen |= {row.id: row for row in page.rows}
         pages += 1
-        assert page.upto > mark
-        mark = page.upto
-        if mark >= page.head.change_seq:
+        assert page.upto > cursor
+        cursor = page.upto
+        if cursor >= page.head.change_seq:
             break
     assert pages > 1
     assert set(seen) == {row.id for run in runs for row in run}
     assert all(isinstance(row.content, bytes) for row in seen.values() if isinstance(row, Artifact))
-    assert (await sync_target.pull(WORKSPACE, mark)).rows == ()
+    assert (await sync_target.pull(WORKSPACE, cursor)).rows == ()
 
 
-async def test_only_what_changed_since_the_mark_comes_again(sync_target: PostgresSyncTarget, head: Head) -> None:
+async def test_only_rows_after_the_cursor_are_pulled(sync_target: PostgresSyncTarget, head: Head) -> None:
     rows = plain(make_run(WORKSPACE))
     reply = await sync_target.apply(WORKSPACE, records(rows), incarnation=head.incarnation)
     task = edited(rows[2], sync_version=1, created_at=rows[2].created_at)
@@ -49,7 +49,7 @@ async def test_only_what_changed_since_the_mark_comes_again(sync_target: Postgre
     assert {row.id: getattr(row, "sync_version", 0) for row in page.rows} == {rows[0].id: 1, task.id: 2}
 
 
-async def test_a_workspace_gets_its_own_rows_only(sync_target: PostgresSyncTarget, head: Head) -> None:
+async def test_a_workspace_pulls_its_own_rows_only(sync_target: PostgresSyncTarget, head: Head) -> None:
     other = await sync_target.register_workspace(OTHER_WORKSPACE, user="bob", host="desk", version="1")
     theirs = plain(make_run(OTHER_WORKSPACE))
     await sync_target.apply(OTHER_WORKSPACE, records(theirs), incarnation=other.incarnation)
@@ -69,14 +69,14 @@ async def test_large_artifacts_end_a_page_early(sync_target: PostgresSyncTarget,
     assert sum(isinstance(row, Artifact) for row in page.rows) == 1
 
 
-async def test_registering_again_keeps_number_and_life(sync_target: PostgresSyncTarget, head: Head) -> None:
+async def test_registering_again_keeps_the_head(sync_target: PostgresSyncTarget, head: Head) -> None:
     rows = plain(make_run(WORKSPACE))
     await sync_target.apply(WORKSPACE, records(rows), incarnation=head.incarnation)
     again = await sync_target.register_workspace(WORKSPACE, user="ada", host="desktop", version="0.2.0")
     assert again == Head(change_seq=1, incarnation=head.incarnation)
 
 
-async def test_a_probe_tells_versions_clock_and_whether_writing_is_possible(sync_target: PostgresSyncTarget) -> None:
+async def test_a_probe_returns_versions_clock_offset_and_read_only(sync_target: PostgresSyncTarget) -> None:
     facts = await sync_target.probe()
     assert facts.server_version.startswith("18")
     assert facts.schema_version == await sync_target.check_schema()
@@ -90,7 +90,7 @@ sizes = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), min_size=1, m
 
 
 @given(sizes, st.integers(1, 10), st.integers(0, 200))
-def test_a_page_has_whole_numbers_and_always_moves_on(steps: list[tuple[int, int]], limit: int, max_bytes: int) -> None:
+def test_a_page_never_splits_a_number_and_advances(steps: list[tuple[int, int]], limit: int, max_bytes: int) -> None:
     number, rows = 1, []
     for step, size in steps:
         number += step

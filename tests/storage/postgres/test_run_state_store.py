@@ -1,4 +1,4 @@
-"""The team's runs read like local ones."""
+"""The PostgreSQL store reads runs as the local store does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -7,7 +7,7 @@ import pytest
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError
-from acode_tui.storage.postgres.connection import APPLICATION_NAME, ReadPool
+from acode_tui.storage.postgres.connection import APPLICATION_NAME, PostgresConnectionFactory
 from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from tests.pg import Database, free_port
@@ -18,7 +18,7 @@ from tests.storage.runs import make_run, plain, records
 
 @pytest.fixture
 async def reader(pg_database: Database) -> AsyncIterator[PostgresRunStateStore]:
-    store = PostgresRunStateStore(ReadPool(target_of(pg_database), size=2))
+    store = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_database)).read_pool(size=2))
     yield store
     await store.close()
 
@@ -37,7 +37,7 @@ class TestPostgresReader(ReaderConformance):
     """The shared suite."""
 
 
-async def test_content_that_was_tampered_with_is_not_handed_out(
+async def test_content_that_does_not_match_its_hash_is_an_error(
     reader: PostgresRunStateStore, seed: Seed, pg_database: Database
 ) -> None:
     run = make_run(WORKSPACE)
@@ -49,8 +49,8 @@ async def test_content_that_was_tampered_with_is_not_handed_out(
 
 
 @pytest.mark.ac("AC-025")
-async def test_a_database_without_tables_says_what_to_run(pg_blank: Database) -> None:
-    store = PostgresRunStateStore(ReadPool(target_of(pg_blank)))
+async def test_a_database_without_tables_is_an_error_that_names_the_command(pg_blank: Database) -> None:
+    store = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_blank)).read_pool())
     with pytest.raises(SchemaMismatchError, match="db schema"):
         await store.list()
     await store.close()
@@ -59,7 +59,7 @@ async def test_a_database_without_tables_says_what_to_run(pg_blank: Database) ->
 @pytest.mark.ac("AC-025")
 async def test_an_unreachable_server_is_an_error_that_names_the_address(pg_database: Database) -> None:
     port = free_port()
-    store = PostgresRunStateStore(ReadPool(target_of(pg_database, port=port)))
+    store = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_database, port=port)).read_pool())
     with pytest.raises(DatabaseConnectionError, match=f"127.0.0.1:{port}"):
         await store.list()
     await store.close()
@@ -68,7 +68,7 @@ async def test_an_unreachable_server_is_an_error_that_names_the_address(pg_datab
 @pytest.mark.ac("AC-028")
 @pytest.mark.parametrize("size", [1, 3, 10])
 async def test_the_pool_never_opens_more_than_its_size(pg_database: Database, size: int) -> None:
-    pool = ReadPool(target_of(pg_database), size=size)
+    pool = PostgresConnectionFactory(target_of(pg_database)).read_pool(size=size)
     assert pool.max_size == size
     most = 0
 
@@ -88,6 +88,6 @@ async def test_the_pool_never_opens_more_than_its_size(pg_database: Database, si
 
 @pytest.mark.ac("AC-028")
 @pytest.mark.parametrize("size", [0, -1])
-async def test_a_pool_of_none_is_refused(pg_database: Database, size: int) -> None:
+async def test_a_pool_without_connections_is_refused(pg_database: Database, size: int) -> None:
     with pytest.raises(ValueError, match="size"):
-        ReadPool(target_of(pg_database), size=size)
+        PostgresConnectionFactory(target_of(pg_database)).read_pool(size=size)

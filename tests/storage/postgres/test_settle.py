@@ -1,4 +1,4 @@
-"""Settling is decided by values alone, and no decision ever loses the later edit silently."""
+"""``settle`` never loses the later edit without a conflict."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def row(local: Session, base: int, *ancestors: Session) -> ApplyRow:
 
 
 @given(versions, versions, bases, bases, st.lists(versions, max_size=2))
-def test_a_stamp_never_goes_down_and_a_lost_edit_is_always_a_conflict(
+def test_a_stamp_never_decreases_and_a_lost_edit_is_always_a_conflict(
     local: Session, remote: Session, base: int, at: int, ancestors: list[Session]
 ) -> None:
     there = RemoteRow(remote, at, remote.workspace_id)
@@ -63,5 +63,5 @@ def test_a_replay_writes_nothing(local: Session, remote: Session, at: int) -> No
 
 
 @given(versions, st.booleans())
-def test_a_row_that_is_gone_is_written_again(local: Session, delivered: bool) -> None:
+def test_a_missing_row_is_written_again(local: Session, delivered: bool) -> None:
     assert settle(row(local, 3), None, delivered=delivered, rules=ConflictResolver()) == ("applied", True)

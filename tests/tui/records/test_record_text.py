@@ -4,7 +4,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from acode_tui.storage.postgres.errors import fault_of
+from acode_tui.storage.postgres.errors import translate_to_fault
 from acode_tui.tui.records.record_text import MAX_PAYLOAD_CHARS, entity_label, payload_text, short_refusal
 
 
@@ -30,7 +30,7 @@ def test_a_record_is_told_by_the_name_in_its_payload_and_else_by_its_id(payload:
 
 
 def test_a_refusal_begins_with_what_differs_from_the_next_one() -> None:
-    sentence = fault_of(asyncpg.InvalidParameterValueError("core dumps are not kept here")).sentence
+    sentence = translate_to_fault(asyncpg.InvalidParameterValueError("core dumps are not kept here")).sentence
     assert short_refusal(sentence) == "22023: core dumps are not kept here"
     assert short_refusal("the payload is no JSON") == "the payload is no JSON"
 

@@ -34,7 +34,7 @@ _SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
 _FORGET = "DELETE FROM outbox WHERE idempotency_key = ? AND processed_at IS NOT NULL"
 _FORGET_VERSIONS = tuple(
-    f"UPDATE {table.name} SET sync_version = 0 WHERE {'id' if kind is EntityType.SESSION else 'session_id'} = ?"  # noqa: S608
+    f"UPDATE {table.name} SET sync_version = 0 WHERE {table.session_column} = ?"  # noqa: S608
     for kind, table in TABLES.items()
     if table.mutable
 )

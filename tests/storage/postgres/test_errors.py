@@ -1,4 +1,4 @@
-"""Every way a server can be missing, closed or unwilling: what is said, and that no record pays for it."""
+"""Every way in which a server can be unreachable or refuse: the fault, and that no record's attempts are counted."""
 
 import os
 import shutil
@@ -16,8 +16,9 @@ from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.known import Secret
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault
-from acode_tui.storage.postgres import connection as connections
-from acode_tui.storage.postgres.errors import MAX_SENTENCE, fault_of
+from acode_tui.storage.postgres import connection as connection_module
+from acode_tui.storage.postgres.connection import PostgresConnectionFactory
+from acode_tui.storage.postgres.errors import MAX_SENTENCE, translate, translate_to_fault
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
@@ -47,7 +48,7 @@ async def fault_on_connecting(target: PostgresTarget, **options: Any) -> Fault:
 
 @pytest.fixture
 async def registered(pg_database: Database) -> AsyncIterator[tuple[PostgresSyncTarget, Head]]:
-    """A connected worker, for faults that come later."""
+    """A connected target, for faults that occur later."""
     target = PostgresSyncTarget(target_of(pg_database), ConflictResolver())
     yield target, await target.register_workspace(WORKSPACE, user="ada", host="laptop", version="1")
     await target.close()
@@ -78,24 +79,24 @@ class TestUnreachable:
     async def test_unknown_database(self, pg_server: Server) -> None:
         fault = await fault_on_connecting(_address(port=pg_server.port, database="nowhere"))
         assert (fault.sqlstate, classify(fault)) == ("3D000", Verdict.OFFLINE)
-        assert "no such database" in fault.sentence
+        assert "the database does not exist" in fault.sentence
 
     async def test_too_many_connections(self, pg_database: Database) -> None:
         await pg_database.server.execute(
             f"CREATE ROLE limited_{pg_database.name} LOGIN CONNECTION LIMIT 1",
         )
         target = target_of(pg_database, user=f"limited_{pg_database.name}")
-        holder = await connections.connect(target)
+        holder = await PostgresConnectionFactory(target).connect()
         fault = await fault_on_connecting(target)
         assert (fault.sqlstate, classify(fault)) == ("53300", Verdict.OFFLINE)
         await holder.close()
 
-    async def test_a_server_that_stops_and_comes_back(self, private_pg: Callable[..., Server]) -> None:
+    async def test_a_server_that_stops_and_starts_again(self, private_pg: Callable[..., Server]) -> None:
         server = private_pg()
         target = PostgresSyncTarget(_address(port=server.port), ConflictResolver())
         await target.probe()
         server.stop("immediate")
-        for _ in ("the connection that was open", "a new one"):
+        for _ in ("the open connection", "a new connection"):
             with pytest.raises(PostgresFault) as down:
                 await target.probe()
             assert classify(down.value.fault) is Verdict.OFFLINE
@@ -104,13 +105,13 @@ class TestUnreachable:
         await target.close()
 
     async def test_a_server_older_than_supported(self, pg_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connections, "OLDEST_SERVER", 99)
+        monkeypatch.setattr(connection_module, "OLDEST_MAJOR_VERSION", 99)
         fault = await fault_on_connecting(_address(port=pg_server.port))
         assert (fault.kind, classify(fault)) == (FaultKind.SERVER_TOO_OLD, Verdict.SCHEMA_MISMATCH)
 
 
 @pytest.mark.ac("AC-025")
-class TestUnwilling:
+class TestRefusing:
     async def test_no_schema(self, pg_blank: Database) -> None:
         target = PostgresSyncTarget(target_of(pg_blank), ConflictResolver())
         facts = await target.probe()
@@ -131,7 +132,7 @@ class TestUnwilling:
         assert classify(newer.value.fault) is Verdict.SCHEMA_MISMATCH
         assert "upgrade acode-tui" in newer.value.fault.hint
 
-    async def test_a_schema_that_is_not_what_was_released(
+    async def test_a_schema_with_a_changed_checksum(
         self, registered: tuple[PostgresSyncTarget, Head], pg_database: Database
     ) -> None:
         await pg_database.execute("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.0.0'")
@@ -159,7 +160,7 @@ class TestUnwilling:
         assert "steps" in fault.sentence
         await target.close()
 
-    async def test_row_security_is_the_records_own_matter(self, pg_blank: Database) -> None:
+    async def test_row_security_is_a_fault_of_the_record(self, pg_blank: Database) -> None:
         role = f"secured_{pg_blank.name}"
         await pg_blank.server.execute(f"CREATE ROLE {role} LOGIN")
         await pg_blank.execute(
@@ -185,10 +186,10 @@ class TestUnwilling:
             ("22003", Verdict.RECORD_DEAD),
         ],
     )
-    async def test_whatever_a_server_raises_in_mid_batch_leaves_nothing(
+    async def test_an_error_in_the_middle_of_a_batch_leaves_nothing(
         self, registered: tuple[PostgresSyncTarget, Head], pg_database: Database, sqlstate: str, verdict: Verdict
     ) -> None:
-        """The server's own report, made to come by a trigger."""
+        """A trigger raises the server's error."""
         await pg_database.execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ "
             f"BEGIN RAISE EXCEPTION 'no room for %', NEW.tool_name USING ERRCODE = '{sqlstate}'; END $$",
@@ -206,7 +207,7 @@ class TestUnwilling:
 
 @pytest.mark.ac("AC-025")
 class TestPasswords:
-    """A server that asks for one; the password is one that trips naive parsers."""
+    """A server that requires a password; the password is difficult for naive parsers."""
 
     @pytest.fixture
     async def server(self, private_pg: Callable[..., Server]) -> Server:
@@ -219,7 +220,7 @@ class TestPasswords:
         return server
 
     @pytest.mark.ac("AC-058")
-    async def test_the_right_one_enters_and_no_other_does(self, server: Server) -> None:
+    async def test_only_the_right_password_is_accepted(self, server: Server) -> None:
         address = _address(port=server.port, database="team", user="ada")
         right = msgspec.structs.replace(address, password=Secret(PASSWORD))
         target = PostgresSyncTarget(right, ConflictResolver())
@@ -235,7 +236,7 @@ class TestPasswords:
             assert PASSWORD not in repr(fault)
 
     @pytest.mark.ac("AC-024")
-    async def test_nothing_is_taken_from_where_libpq_would_look(
+    async def test_the_environment_and_files_of_libpq_are_ignored(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         address = _address(port=server.port, database="team", user="ada")
@@ -252,10 +253,10 @@ class TestPasswords:
         ):
             monkeypatch.setenv(name, value)
         assert classify(await fault_on_connecting(address)) is Verdict.AUTH_FAILED
-        pool = connections.ReadPool(address)
+        pool = PostgresConnectionFactory(address).read_pool()
         with pytest.raises(AcodeError, match="password"):
             async with pool.connection():
-                raise AssertionError("it entered")
+                raise AssertionError("the connection was accepted")
         for name, value in (
             ("PGPASSWORD", "wrong"),
             ("PGHOST", "elsewhere.invalid"),
@@ -275,7 +276,7 @@ class TestPasswords:
 
 @needs_debian
 class TestTls:
-    """Certificates of the tests' own: a key pair for localhost that signs itself, and another that does too."""
+    """Two self-signed certificates for localhost: the server's and another."""
 
     @pytest.fixture
     def certificates(self, tmp_path: Path) -> Path:
@@ -309,7 +310,7 @@ class TestTls:
     async def test_an_encrypted_connection_is_made(self, server: Server, certificates: Path, mode: Any) -> None:
         root = str(certificates / "server.crt") if mode.startswith("verify") else None
         target = _address(host="localhost", port=server.port, sslmode=mode, sslrootcert=root)
-        connection = await connections.connect(target)
+        connection = await PostgresConnectionFactory(target).connect()
         assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         await connection.close()
 
@@ -326,34 +327,35 @@ class TestTls:
         )
         assert (await fault_on_connecting(target)).kind is FaultKind.TLS
 
-    async def test_no_encryption_where_the_server_insists(self, server: Server) -> None:
+    async def test_no_encryption_where_the_server_requires_it(self, server: Server) -> None:
         fault = await fault_on_connecting(_address(port=server.port, sslmode="disable"))
         assert classify(fault) is Verdict.AUTH_FAILED
 
 
-async def test_tls_is_not_given_up_where_the_server_has_none(pg_server: Server) -> None:
+async def test_required_tls_fails_on_a_server_without_tls(pg_server: Server) -> None:
     fault = await fault_on_connecting(_address(port=pg_server.port, sslmode="require"))
     assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.AUTH_FAILED)
 
 
-async def test_missing_certificate_files_are_named_as_a_tls_matter(pg_server: Server, tmp_path: Path) -> None:
+async def test_missing_certificate_files_are_a_tls_fault(pg_server: Server, tmp_path: Path) -> None:
     target = _address(port=pg_server.port, sslmode="verify-full", sslrootcert=str(tmp_path / "none.crt"))
     assert (await fault_on_connecting(target)).kind is FaultKind.TLS
 
 
 @pytest.mark.ac("AC-058")
-def test_a_server_that_repeats_the_password_is_not_quoted() -> None:
+def test_a_password_in_a_servers_message_is_not_quoted() -> None:
     target = msgspec.structs.replace(_address(), password=Secret(PASSWORD))
     error = asyncpg.RaiseError(f"hello {PASSWORD}" + "x" * 1000)
     error.sqlstate = "P0001"
-    sentence = fault_of(error, target).sentence
+    sentence = translate_to_fault(error, target).sentence
     assert PASSWORD not in sentence
     assert len(sentence) <= MAX_SENTENCE
 
 
-def test_an_error_that_is_none_of_postgresqls_is_raised_again() -> None:
-    with pytest.raises(KeyError):
-        fault_of(KeyError("x"))
+def test_an_error_that_is_not_postgresqls_is_raised_again() -> None:
+    for translation in (translate_to_fault, translate):
+        with pytest.raises(KeyError):
+            translation(KeyError("x"))
 
 
 @pytest.mark.parametrize(
@@ -369,8 +371,8 @@ def test_an_error_that_is_none_of_postgresqls_is_raised_again() -> None:
         (OverflowError("x"), FaultKind.ENCODING),
     ],
 )
-def test_what_never_reached_a_server_has_a_kind(error: Exception, kind: FaultKind) -> None:
-    assert fault_of(error).kind is kind
+def test_an_error_without_a_servers_report_has_a_kind(error: Exception, kind: FaultKind) -> None:
+    assert translate_to_fault(error).kind is kind
 
 
 def _address(**changes: Any) -> PostgresTarget:

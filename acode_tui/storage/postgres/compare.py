@@ -1,0 +1,99 @@
+"""Reads that compare a workspace with its rows in the team's database: counts, changes and row checksums."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from acode_tui.domain.codec import canonical_digest
+from acode_tui.domain.schema import TABLES, Table
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.ports import RowChecksums
+from acode_tui.storage.postgres.connection import ReadPool
+from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.rows import entity_from_row, select_list
+
+ROWS_PER_FETCH = 1000
+
+
+class TeamCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """One workspace's number of rows by kind, and the ``change_seq`` of its head; None if the server has no head."""
+
+    rows: dict[EntityType, int]
+    change_seq: int | None
+
+
+async def count_rows(pool: ReadPool, schema: str, workspace_id: str) -> TeamCounts:
+    """Count the workspace's rows on the server."""
+    name = quoted_schema(schema)
+    async with pool.connection() as connection:
+        rows = {
+            kind: int(
+                await connection.fetchval(
+                    f"SELECT count(*) FROM {name}.{table.name} WHERE workspace_id = $1",  # noqa: S608
+                    workspace_id,
+                )
+            )
+            for kind, table in TABLES.items()
+        }
+        head = await connection.fetchval(
+            f"SELECT change_seq FROM {name}.workspaces WHERE id = $1",  # noqa: S608
+            workspace_id,
+        )
+    return TeamCounts(rows=rows, change_seq=head)
+
+
+async def changed_after(pool: ReadPool, schema: str, kind: EntityType, ids: Sequence[str], change_seq: int) -> set[str]:
+    """The ids among ``ids`` whose rows were written after ``change_seq``: a replica at that number has yet to pull."""
+    async with pool.connection() as connection:
+        rows = await connection.fetch(
+            f"SELECT id FROM {quoted_schema(schema)}.{TABLES[kind].name} "  # noqa: S608
+            "WHERE id = ANY($1::uuid[]) AND change_seq > $2",
+            list(ids),
+            change_seq,
+        )
+    return {str(row["id"]) for row in rows}
+
+
+class PostgresRowChecksums:
+    """``RowChecksumReader`` over the team's database, for one workspace's sessions and any others by id."""
+
+    def __init__(self, pool: ReadPool, *, schema: str, workspace_id: str) -> None:
+        self._pool = pool
+        self._schema = quoted_schema(schema)
+        self._workspace_id = workspace_id
+
+    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
+        """The next ids of the workspace's sessions in order."""
+        async with self._pool.connection() as connection:
+            found = await connection.fetch(
+                f"SELECT id FROM {self._schema}.sessions "  # noqa: S608
+                "WHERE workspace_id = $1 AND ($2::text = '' OR id > NULLIF($2::text, '')::uuid) ORDER BY id LIMIT $3",
+                self._workspace_id,
+                after,
+                limit,
+            )
+        return tuple(str(row["id"]) for row in found)
+
+    async def of_sessions(self, ids: tuple[str, ...]) -> dict[str, RowChecksums]:
+        """By session: each row's checksum by (table, id). A session that does not exist has no checksums."""
+        checksums: dict[str, RowChecksums] = {each: {} for each in ids}
+        async with self._pool.connection() as connection, connection.transaction(readonly=True):
+            for kind, table in TABLES.items():
+                # A cursor, because a run may have any number of rows with results of any size.
+                cursor = await connection.cursor(self._select(table), list(ids))
+                while found := await cursor.fetch(ROWS_PER_FETCH):
+                    for row in found:
+                        session_id = str(row[table.session_column])
+                        content = row["content_sha256"] if kind is EntityType.ARTIFACT else None
+                        entity = entity_from_row(kind, row)
+                        checksums[session_id][table.name, entity.id] = canonical_digest(
+                            entity, without=("workspaceId",), content_sha256=content
+                        )
+        return checksums
+
+    def _select(self, table: Table) -> str:
+        content = ", encode(sha256(content), 'hex') AS content_sha256" if table.kind is EntityType.ARTIFACT else ""
+        return (
+            f"SELECT {select_list(table)}{content} FROM {self._schema}.{table.name} "  # noqa: S608
+            f"WHERE {table.session_column} = ANY($1::uuid[])"
+        )
