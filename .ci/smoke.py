@@ -15,7 +15,7 @@ async def start(root: Path) -> None:
     app = Dashboard(root, settings, opening=open_for_dashboard(root, settings))
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
-        assert app.workspace is not None or app.fault is None, app.fault
+        assert app.workspace is not None or app.fatal_error is None, app.fatal_error
 
 
 package = Path(acode_tui.__file__).parent

@@ -116,7 +116,7 @@ async def _pressed(folder: Path) -> list[Measure]:
             await opened.sync.pause()
             yield opened
 
-    app = _Watched(folder, SETTINGS, opening=opening, settle=gc.freeze)
+    app = _Watched(folder, SETTINGS, opening=opening, freeze_objects=gc.freeze)
     chance = random.Random(7)
     records = sized(RECORDS, QUICK_RECORDS)
     samples: list[float] = []

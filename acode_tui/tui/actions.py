@@ -1,4 +1,4 @@
-"""What the dashboard does to a workspace, as jobs: nothing here draws, and nothing here waits on the screen."""
+"""What the dashboard does to a workspace: each action is a job. Nothing here draws or waits for a screen."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Work = TypeVar("Work")
 
-JOBS: dict[str, str] = {
+JOB_OF_ACTION: dict[str, str] = {
     "sync_now": "sync",
     "pause": "pause",
     "migrate": "migrate",
@@ -29,7 +29,7 @@ JOBS: dict[str, str] = {
     "import": "import",
     "export": "export",
 }
-"""The job that an action of a key leads to."""
+"""The job that each action of a key starts, by the action's name."""
 
 
 class ActionHost(Protocol):
@@ -69,113 +69,113 @@ class ActionHost(Protocol):
 
 
 class Actions:
-    """The actions of a dashboard's keys, over its workspace."""
+    """Starts the jobs of the dashboard over its workspace."""
 
     def __init__(self, dashboard: ActionHost) -> None:
         self._dashboard = dashboard
 
-    def may(self, action: str) -> bool | None:
-        """For ``check_action``: None, which dims the key, while another job holds the action's own off."""
+    def check(self, action: str) -> bool | None:
+        """The answer for ``check_action``: None, which dims the key, while a running job excludes the action's job."""
         if action == "export" and self._dashboard.team.is_open:
-            return False  # the team's runs are exported where they were recorded
-        job = JOBS.get(action)
+            return False  # a run is exported from the workspace that recorded it
+        job = JOB_OF_ACTION.get(action)
         return None if job is not None and self._dashboard.jobs.blocker(job) is not None else True
 
-    def begin(self, job: str, work: "Callable[[DashboardWorkspace, JobRun], Awaitable[Any]]") -> JobRun | None:
-        """Start a job over the workspace, or say what holds it off."""
+    def start(self, job: str, work: "Callable[[DashboardWorkspace, JobRun], Awaitable[Any]]") -> JobRun | None:
+        """Start a job over the workspace; None, and a toast that says why, if it may not start now."""
         dashboard = self._dashboard
         workspace = dashboard.workspace
         if workspace is None:
-            self.say(job, "the workspace is still being opened", warn=True)
+            self.notify(job, "the workspace is still being opened", warn=True)
             return None
         if (other := dashboard.jobs.blocker(job)) is not None:
-            self.say(job, f"{other} is under way; when it has ended, try again", warn=True)
+            self.notify(job, f"{other} is running; try again when it has ended", warn=True)
             return None
         return dashboard.jobs.start(job, lambda run: work(workspace, run))
 
-    def say(self, title: str, text: str, *, warn: bool = False) -> None:
-        """A toast. What it says is never read as markup."""
+    def notify(self, title: str, text: str, *, warn: bool = False) -> None:
+        """Show a toast. Its text is not read as markup."""
         severity: SeverityLevel = "warning" if warn else "information"
         self._dashboard.notify(clean(text, keep_newlines=True), title=title, severity=severity, markup=False)
 
     def sync_now(self) -> None:
-        """Drain the outbox in the background."""
+        """Send the outbox to PostgreSQL now."""
 
         async def drain(workspace: "DashboardWorkspace", run: JobRun) -> None:
             report = await workspace.sync.sync_now()
-            said = f"{number(report.synced)} sent, {number(report.remaining)} remain"
+            text = f"{number(report.synced)} sent, {number(report.remaining)} remain"
             if report.conflicts:
-                said += f", {number(report.conflicts)} conflicts settled"
-            self.say("sync", said, warn=bool(report.failed))
+                text += f", {number(report.conflicts)} conflicts resolved"
+            self.notify("sync", text, warn=bool(report.failed))
 
-        self.begin("sync", drain)
+        self.start("sync", drain)
 
     def pause_or_resume(self, state: SyncState) -> None:
-        """Pause the worker, or let it go on; where there is none say so."""
+        """Pause the sync worker, or resume it if it is paused. A toast says so where sync is off."""
         paused = state is SyncState.PAUSED
         if state is SyncState.DISABLED:
-            told = "sync is off: there is no worker to pause\n`acode-tui config set persistence.postgres.enabled true`"
-            self.say("pause", f"{told} turns it on", warn=True)
+            command = "acode-tui config set persistence.postgres.enabled true"
+            self.notify("pause", f"sync is off: there is no worker to pause\n`{command}` turns it on", warn=True)
             return
 
-        async def turn(workspace: "DashboardWorkspace", run: JobRun) -> None:
+        async def change(workspace: "DashboardWorkspace", run: JobRun) -> None:
             await (workspace.sync.resume() if paused else workspace.sync.pause())
-            self.say("sync", "the worker goes on" if paused else "the worker rests")
+            self.notify("sync", "the worker is running again" if paused else "the worker is paused")
 
-        self.begin("pause", turn)
+        self.start("pause", change)
 
     def migrate(self) -> JobRun | None:
-        """Copy the workspace file, then run what both schemas need; a copy that fails is the end of it."""
+        """Back the workspace file up if the settings say so, then migrate both tiers. A failed backup ends the job."""
 
-        async def bring_up_to_date(workspace: "DashboardWorkspace", run: JobRun) -> object:
+        async def migrate(workspace: "DashboardWorkspace", run: JobRun) -> object:
             if workspace.settings.migrations.backup_before_migrate:
                 run.begin_step("taking the backup…")
                 await workspace.backup(progress=run.report_progress)
             run.begin_step("migrating…")
-            done = await workspace.migrate()
-            self._tell(run, migration_summary(done))
-            return done
+            tiers = await workspace.migrate()
+            self._notify_end(run, migration_summary(tiers))
+            return tiers
 
-        return self.begin("migrate", bring_up_to_date)
+        return self.start("migrate", migrate)
 
     def back_up(self) -> JobRun | None:
-        """Copy the workspace file."""
+        """Back the workspace file up."""
 
-        async def copy(workspace: "DashboardWorkspace", run: JobRun) -> object:
-            made = await workspace.backup(progress=run.report_progress)
-            self._tell(run, f"{made.name}\n{size(made.size_bytes)} copied")
-            return made
+        async def back_up(workspace: "DashboardWorkspace", run: JobRun) -> object:
+            backup = await workspace.backup(progress=run.report_progress)
+            self._notify_end(run, f"{backup.name}\n{size(backup.size_bytes)} copied")
+            return backup
 
-        return self.begin("backup", copy)
+        return self.start("backup", back_up)
 
     def save(self, artifact: Artifact, path: Path) -> JobRun | None:
-        """Write an artifact's bytes to a file that is not there yet. Answers the path."""
+        """Write an artifact's bytes to a new file. The job's result is its absolute path."""
 
         async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
             content = await (self._dashboard.runs or workspace.store).get_artifact_content(artifact.id)
             await self._dashboard.in_thread(_write, path, content)
-            self._tell(run, str(path.absolute()))
+            self._notify_end(run, str(path.absolute()))
             return path.absolute()
 
-        return self.begin("save", write)
+        return self.start("save", write)
 
     def export(self, session_id: str, form: "ExportForm", path: Path | None) -> JobRun | None:
-        """Write one session to a file, as a report or as JSON."""
+        """Export a session to ``path``, or to a name of its own if that is None."""
 
         async def write(workspace: "DashboardWorkspace", run: JobRun) -> object:
             def on_progress(progress: "ExportProgress") -> None:
                 run.report_progress(progress.rows)
 
             report = await workspace.export_session(session_id, form, path, progress=on_progress)
-            self._tell(run, report.path)
+            self._notify_end(run, report.path)
             return report
 
-        return self.begin("export", write)
+        return self.start("export", write)
 
-    def _tell(self, run: JobRun, text: str) -> None:
-        """Tell the end of a job, unless a dialog is there that does."""
-        if not run.watched:
-            self.say(run.name, text)
+    def _notify_end(self, run: JobRun, text: str) -> None:
+        """Show a toast about the end of a job, unless a dialog shows it."""
+        if not run.has_dialog:
+            self.notify(run.name, text)
 
 
 def migration_summary(tiers: Sequence[TierMigrations]) -> str:

@@ -1,7 +1,7 @@
-"""The dashboard: it holds the workspace open for as long as it runs, and owns whatever outlives a screen.
+"""The Textual app of the dashboard. It keeps the workspace open while it runs, and owns what outlives a screen.
 
-The workspace's worker belongs to the app and not to a widget. Sync and migrations run as jobs of the app: no key and no
-closed screen cancels them, and leaving waits for them.
+Sync and migrations run as jobs of the app, not as workers of a screen: no key and no closed screen cancels them, and
+the app waits for them before it exits.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
-    from acode_tui.tui.ports import DashboardWorkspace, MigrateOnly, Opening
+    from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
     from acode_tui.tui.transcript_import import Importer
 
 _log = get_logger("acode_tui.tui")
@@ -71,75 +71,81 @@ class Dashboard(App[int]):
         root: Path,
         settings: Settings,
         *,
-        opening: "Opening",
+        opening: "WorkspaceOpener",
         importer: "Importer | None" = None,
         wall: WallClock = system_clock,
         zone: tzinfo | None = None,
         save_theme: Callable[[str], None] | None = None,
         layout: Layout | None = None,
         save_layout: Callable[[Layout], None] = lambda layout: None,
-        settle: Callable[[], None] = lambda: None,
-        migrate_only: "MigrateOnly | None" = None,
+        freeze_objects: Callable[[], None] = lambda: None,
+        migration_consent: "MigrationConsent | None" = None,
     ) -> None:
-        """``opening`` opens the workspace; ``zone`` is where times are shown in, None the machine's own;
-        ``save_theme`` keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``; ``settle`` is
-        called once the first frame stands, and again once the workspace does. ``migrate_only`` asks before migrations
-        run.
+        """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
+        keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
+        after the first frame, and again after the workspace was opened. With ``migration_consent`` the user is asked
+        before migrations run.
         """
         super().__init__()
         self.root = root
         self.settings = settings
         self.zone = zone
-        self.state = DashboardState.of(layout or Layout(), settings.tui.page_size)
+        self.state = DashboardState.create(layout or Layout(), settings.tui.page_size)
         self.team = TeamRuns(self.report)
         self.jobs = Jobs(self.report, self._jobs_changed)
         self.actions = Actions(self)
         self._holder = WorkspaceHolder(
-            self, opening, opened=self.workspace_opened, migrate_only=migrate_only, settle=settle
+            self,
+            opening,
+            opened=self.workspace_opened,
+            migration_consent=migration_consent,
+            freeze_objects=freeze_objects,
         )
         self._importer = importer
         self._wall = wall
         self._save_layout = save_layout
         self._team_timer: Timer | None = None
-        self._followed: Settings | None = None
+        self._applied_settings: Settings | None = None
+        """The settings of the workspace that were applied last; None before it is open."""
         self._leaving = threading.Event()
-        self._said: dict[tuple[str, str], float] = {}
+        self._toasts: dict[tuple[str, str], float] = {}
+        """When each toast on screen goes, in the event loop's time, by title and message."""
         self._theme_preference = ThemePreference(self, settings.tui.theme, save=save_theme, report=self.report)
         self.set_keymap(settings.tui.keymap)
 
     @property
     def workspace(self) -> "DashboardWorkspace | None":
-        """The open workspace; None before it is open, and while it is being left."""
+        """The workspace; None before it is open, and while the dashboard exits."""
         return self._holder.workspace
 
     @property
-    def fault(self) -> BaseException | None:
-        """Why the dashboard ended by itself."""
-        return self._holder.fault
+    def fatal_error(self) -> BaseException | None:
+        """The error that ended the dashboard; None if the user did."""
+        return self._holder.fatal_error
 
     def now(self) -> datetime:
-        """The present moment, from the clock given."""
+        """The present moment of the clock given."""
         return self._wall()
 
     async def pause(self, seconds: float) -> None:
-        """Let time pass in a worker, such as between the keys of a search."""
+        """Sleep in a worker, such as between the keys of a search."""
         await asyncio.sleep(seconds)
 
     async def in_thread(self, work: Callable[..., Work], *arguments: Any) -> Work:
-        """Run something slow and pure off the event loop."""
+        """Run a slow function off the event loop."""
         return await asyncio.to_thread(work, *arguments)
 
-    # The workspace's life
+    # Start and exit
 
     def get_default_screen(self) -> Screen[Any]:
         return MainScreen()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """The colours behind diffs and found text, which no theme of Textual's knows."""
+        """The background colours of diffs and of found text, which Textual's themes do not define."""
         return themes.extra_variables(self.current_theme)
 
     def get_css_variables(self) -> dict[str, str]:
-        """Every theme's colours, those that could not be read corrected."""
+        """The theme's colours, with enough contrast to be read."""
         self.theme_variables = themes.corrected_variables(self.current_theme, super().get_css_variables())
         return self.theme_variables
 
@@ -150,14 +156,14 @@ class Dashboard(App[int]):
     def on_mount(self) -> None:
         self.call_after_refresh(self._holder.begin)
         self._theme_preference.begin()
-        self._tell_keymap()
+        self._notify_keymap_problems()
 
     def on_ready(self) -> None:
         self._holder.first_frame.set()
 
     def workspace_opened(self, workspace: "DashboardWorkspace") -> None:
-        """Show it: every screen reads."""
-        self._followed = workspace.settings
+        """Read every screen, and preload the other screens' modules later."""
+        self._applied_settings = workspace.settings
         self.refresh_screens()
         self.set_timer(preload.DELAY, self._preload)
 
@@ -166,102 +172,104 @@ class Dashboard(App[int]):
         await self.in_thread(preload.preload, self._leaving)
 
     async def on_unmount(self) -> None:
-        """Leave: jobs come to their end, the worker finishes its batch, the files are closed."""
+        """Exit: wait for the jobs, let the worker finish its batch, close the files."""
         self._holder.first_frame.set()
         self._leaving.set()
-        await self.team.end()
-        await self.jobs.settled()
+        await self.team.close()
+        await self.jobs.wait()
         await self._holder.end()
 
     def refresh_screens(self) -> None:
-        """Have every screen that shows the workspace read again, covered ones too."""
+        """Have every live screen read again, covered ones too."""
+        for screen in self._live_screens():
+            screen.refresh_now()
+
+    def _live_screens(self) -> Iterator[LiveScreen[Any]]:
         for screen in self.screen_stack if self.is_running else ():
             if isinstance(screen, LiveScreen):
-                screen.refresh_now()
+                yield screen
 
-    # What is known
+    # State
 
-    def troubled(self, error: AcodeError) -> None:
-        """The workspace's file cannot be read now; every screen goes on with what it has, and says so."""
-        self._tell_trouble(error)
+    def store_read_failed(self, error: AcodeError) -> None:
+        """The workspace's file cannot be read now. Every screen keeps what it shows, and shows the error."""
+        self._set_read_error(error)
 
-    def answered(self, refusal: AcodeError | None) -> None:
-        """The workspace's file was read; ``refusal`` is why it cannot be written, if it cannot."""
-        before, self.state.refusal = self.state.refusal, refusal
-        changed = str(before or "") != str(refusal or "")
-        if changed and refusal is not None:
-            self.report(refusal)
+    def store_read(self, write_error: AcodeError | None) -> None:
+        """The workspace's file was read. ``write_error`` is why it cannot be written, None if it can."""
+        before, self.state.write_error = self.state.write_error, write_error
+        changed = str(before or "") != str(write_error or "")
+        if changed and write_error is not None:
+            self.report(write_error)
         elif changed:
             self.notify("There is room again; nothing was lost.", title="writes go through")
-        self._tell_trouble(None, again=changed)
+        self._set_read_error(None, redraw=changed)
 
-    def _tell_keymap(self) -> None:
-        """Say which of somebody's own keys can do nothing."""
-        for told in problems(self.settings.tui.keymap):
-            self.notify(clean(told), title="keys", severity="warning", timeout=12, markup=False)
+    def _set_read_error(self, error: AcodeError | None, *, redraw: bool = False) -> None:
+        before, self.state.read_error = self.state.read_error, error
+        if redraw or str(before or "") != str(error or ""):
+            for screen in self._live_screens():
+                screen.store_errors_changed()
 
-    def _tell_trouble(self, error: AcodeError | None, *, again: bool = False) -> None:
-        before, self.state.trouble = self.state.trouble, error
-        if again or str(before or "") != str(error or ""):
-            for screen in self.screen_stack if self.is_running else ():
-                if isinstance(screen, LiveScreen):
-                    screen.trouble_changed()
-
-    def lay_out(self, **changes: Any) -> Layout:
-        """Change how the dashboard is laid out, and keep that for the next start."""
+    def change_layout(self, **changes: Any) -> Layout:
+        """Change fields of the layout, and keep it for the next start."""
         self.state.layout = msgspec.structs.replace(self.state.layout, **changes)
         self._save_layout(self.state.layout)
         return self.state.layout
 
-    # Whose runs
+    # The source of the runs
 
     @property
     def runs(self) -> "RunStateReader | None":
-        """What sessions are read from: the team's runs where they are open, else the workspace's own."""
+        """The store that sessions are read from: the team's while it is open, else the workspace's own."""
         return self.team.reader or (self.workspace.store if self.workspace is not None else None)
 
     def watch_team(self) -> None:
-        """Read the team's runs again every so often while they are open: as often as the worker syncs."""
+        """Read the team's runs again at every sync interval while they are open; stop otherwise."""
         if self._team_timer is not None:
             self._team_timer.stop()
             self._team_timer = None
         if self.team.is_open:
-            settings = self._followed or self.settings
-            self._team_timer = self.set_interval(settings.persistence.sync.interval_seconds, self.turn_team)
+            settings = self._applied_settings or self.settings
+            self._team_timer = self.set_interval(settings.persistence.sync.interval_seconds, self.refresh_team)
 
-    def turn_team(self) -> None:
-        """An occasion to read the team's runs again; the screen on top takes it, a covered one when it is back."""
-        self.team.turn += 1
+    def refresh_team(self) -> None:
+        """Have the team's runs read again: by the screen on top now, by a covered one when it is uncovered."""
+        self.team.version += 1
         if isinstance(self.screen, LiveScreen):
             self.screen.poll()
 
     def action_reload(self) -> None:
-        self.team.turn += 1
+        """Read again what the screen on top shows."""
+        self.team.version += 1
         if isinstance(self.screen, LiveScreen):
             self.screen.refresh_now()
 
     # Settings
 
-    def take_over(self, settings: Settings) -> None:
-        """Take over settings that the workspace has reloaded: theme, pace, page size and keys."""
-        before = self._followed
+    def apply_settings(self, settings: Settings) -> None:
+        """Apply settings that the workspace has reloaded: theme, keys, and what the screens use."""
+        before = self._applied_settings
         if before is None or settings is before:
             return
-        self._followed = self.settings = settings
+        self._applied_settings = self.settings = settings
         if settings.tui.theme != before.tui.theme:
             self._theme_preference.change(settings.tui.theme)
         if settings.tui.keymap != before.tui.keymap:
             self.set_keymap(settings.tui.keymap)
-            self._tell_keymap()
-        for screen in self.screen_stack:
-            if isinstance(screen, LiveScreen):
-                screen.take_over(settings, before)
+            self._notify_keymap_problems()
+        for screen in self._live_screens():
+            screen.apply_settings(settings, before)
         self.watch_team()
+
+    def _notify_keymap_problems(self) -> None:
+        for problem in problems(self.settings.tui.keymap):
+            self.notify(clean(problem), title="keys", severity="warning", timeout=12, markup=False)
 
     # Jobs
 
     def start_job(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Run something to its end whatever happens on screen; False if another job holds it off."""
+        """Start a job that no closed screen cancels; False if a job under way excludes it."""
         return self.jobs.start(name, lambda run: work()) is not None
 
     def _jobs_changed(self) -> None:
@@ -270,14 +278,14 @@ class Dashboard(App[int]):
             screen.refresh_bindings()
 
     def copy(self, text: str, what: str, *, otherwise: str = "") -> bool:
-        """Copy text to the terminal's clipboard and say so."""
+        """Copy text to the terminal's clipboard. A toast says so, or why not and ``otherwise``."""
         return copy(self, text, what, otherwise=otherwise)
 
-    # Faults
+    # Toasts and errors
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Foreseen faults inside become a toast and a log line."""
+        """Report an AcodeError that is raised inside, and go on."""
         try:
             yield
         except AcodeError as error:
@@ -292,31 +300,31 @@ class Dashboard(App[int]):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
-        """A toast. What is said once more takes the place of what is still up rather than piling up over the screen."""
+        """Show a toast. It replaces all toasts if the same one is still on screen, so that toasts do not pile up."""
         now = asyncio.get_running_loop().time()
-        until = self._said.get((title, message), now)
+        until = self._toasts.get((title, message), now)
         if now < until:
             self.clear_notifications()
-            self._said.clear()
-        self._said[title, message] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout)
+            self._toasts.clear()
+        self._toasts[title, message] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout)
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
-    def report(self, fault: BaseException) -> None:
-        """Show a fault and log it. Recorded text in it is never read as markup."""
-        if isinstance(fault, AcodeError):
-            code, message = fault.code, fault.message + (f"\n{fault.hint}" if fault.hint else "")
-            _log.error("dashboard.fault", code=code, error=str(fault))
+    def report(self, error: BaseException) -> None:
+        """Show an error as a toast and log it. Recorded text in it is not read as markup."""
+        if isinstance(error, AcodeError):
+            code, message = error.code, error.message + (f"\n{error.hint}" if error.hint else "")
+            _log.error("dashboard.fault", code=code, error=str(error))
         else:
-            code, message = type(fault).__name__, str(fault)
-            _log.error("dashboard.fault", code=code, error=str(fault), exc_info=fault)
+            code, message = type(error).__name__, str(error)
+            _log.error("dashboard.fault", code=code, error=str(error), exc_info=error)
         shown = clean(message, max_chars=_MAX_TOAST_CHARS, keep_newlines=True)
         self.notify(shown, title=code, severity="error", timeout=8, markup=False)
 
-    # What belongs to the app
+    # Import, keys and commands
 
     @property
     def importer(self) -> "Importer":
-        """What finds and reads transcripts."""
+        """Finds and imports transcripts."""
         if self._importer is None:
             from acode_tui.tui.transcript_import import TranscriptImporter
 
@@ -324,7 +332,7 @@ class Dashboard(App[int]):
         return self._importer
 
     def on_key(self, event: Key) -> None:
-        """Give a letter typed ahead of a search line to the line: the key before it was still opening it."""
+        """Pass a letter that was typed before the search line had the focus on to the search line."""
         now = self.focused
         if now is not None and now.check_consume_key(event.key, event.character):
             event.prevent_default()
@@ -339,36 +347,39 @@ class Dashboard(App[int]):
         self.search_themes()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Every key of the screen as a command, then Textual's own."""
+        """The keys of the screen as commands, then Textual's own commands."""
         yield from commands(self, screen)
         for command in super().get_system_commands(screen):
             if command.title not in ("Quit", "Theme", "Keys"):
                 yield command
 
 
-def _settle() -> None:
+def _freeze_objects() -> None:
+    """Exclude the objects that exist from garbage collection, and turn it on again: the command turned it off."""
     gc.freeze()
     gc.enable()
 
 
 def run_dashboard(root: Path, settings: Settings) -> int:
-    """Open the workspace at ``root`` and show it until the user leaves. Raises AcodeError if it cannot be opened."""
+    """Run the dashboard over the workspace at ``root`` and answer its exit code. Raises AcodeError if the workspace
+    cannot be opened.
+    """
     from acode_tui.tui.layout import layout_path, load_layout, save_layout
-    from acode_tui.tui.opening import migrate_only, open_for_dashboard, theme_keeper
+    from acode_tui.tui.opening import migration_consent, open_for_dashboard, theme_saver
 
-    kept_at = layout_path()
-    layout = load_layout(kept_at)
+    path = layout_path()
+    layout = load_layout(path)
     app = Dashboard(
         root,
         settings,
         opening=open_for_dashboard(root, settings),
-        save_theme=theme_keeper(root),
+        save_theme=theme_saver(root),
         layout=layout,
-        save_layout=partial(save_layout, kept_at),
-        settle=_settle,
-        migrate_only=migrate_only(root, settings),
+        save_layout=partial(save_layout, path),
+        freeze_objects=_freeze_objects,
+        migration_consent=migration_consent(root, settings),
     )
     code = app.run(mouse=layout.mouse)
-    if app.fault is not None:
-        raise app.fault
+    if app.fatal_error is not None:
+        raise app.fatal_error
     return code or app.return_code or 0

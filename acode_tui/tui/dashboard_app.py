@@ -62,7 +62,7 @@ class DashboardApp(ActionHost, Protocol):
         """Start a job that no closed screen cancels; False if a job under way excludes it."""
         ...
 
-    def lay_out(self, **changes: Any) -> Layout:
+    def change_layout(self, **changes: Any) -> Layout:
         """Change fields of the layout, and keep it for the next start."""
         ...
 
@@ -70,7 +70,7 @@ class DashboardApp(ActionHost, Protocol):
         """Copy text to the terminal's clipboard; a toast says so, or why not and ``otherwise``."""
         ...
 
-    def report(self, fault: BaseException) -> None:
+    def report(self, error: BaseException) -> None:
         """Show an error as a toast and log it."""
         ...
 
@@ -86,16 +86,16 @@ class DashboardApp(ActionHost, Protocol):
         """Start or stop the timer that reads the team's runs again, as the runs' source says."""
         ...
 
-    def take_over(self, settings: Settings) -> None:
+    def apply_settings(self, settings: Settings) -> None:
         """Apply settings that the workspace has reloaded; the same object again changes nothing."""
         ...
 
-    def troubled(self, error: AcodeError) -> None:
+    def store_read_failed(self, error: AcodeError) -> None:
         """The workspace's file cannot be read now."""
         ...
 
-    def answered(self, refusal: AcodeError | None) -> None:
-        """The workspace's file was read; ``refusal`` is why it cannot be written, None if it can."""
+    def store_read(self, write_error: AcodeError | None) -> None:
+        """The workspace's file was read; ``write_error`` is why it cannot be written, None if it can."""
         ...
 
 

@@ -27,7 +27,7 @@ from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.style.text import styled
 
 if TYPE_CHECKING:
-    from acode_tui.tui.ports import Opening
+    from acode_tui.tui.ports import WorkspaceOpener
 
 SAYS: dict[Stage, tuple[str, str]] = {
     Stage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
@@ -101,7 +101,7 @@ class DemoDashboard(Dashboard):
         settings: Settings,
         *,
         seconds: float | None = None,
-        opening: "Opening | None" = None,
+        opening: "WorkspaceOpener | None" = None,
         **more: Any,
     ) -> None:
         super().__init__(show.root, settings, opening=opening or show.opening, **more)
@@ -163,8 +163,8 @@ def run_demo(options: Options, *, local: bool = False, seconds: float | None = N
         app = DemoDashboard(show, settings, seconds=seconds)
         ends.append(app.end)
         code = app.run()
-        if app.fault is not None:
-            raise app.fault
+        if app.fatal_error is not None:
+            raise app.fatal_error
     return code or app.return_code or 0
 
 

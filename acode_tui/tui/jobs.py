@@ -1,7 +1,7 @@
-"""Jobs: what runs to its end whatever happens on screen, which of them bear each other, and how far each is.
+"""Jobs of the dashboard: long work that no closed screen cancels, which jobs exclude each other, and their progress.
 
-A job belongs to the app. No closed screen cancels one, and leaving the dashboard waits for all of them. One that leaves
-nothing behind where it is cancelled may be stopped.
+A job belongs to the app, which waits for all of them before it exits. A job that leaves nothing behind when it is
+cancelled may be stopped by a key.
 """
 
 import asyncio
@@ -12,40 +12,43 @@ from typing import Any
 from acode_tui.domain.errors import AcodeError, FileError
 from acode_tui.domain.progress import Progress
 
-_ALONE = frozenset({"sync", "backup", "import", "export"})
-HELD_OFF: dict[str, frozenset[str]] = {"migrate": _ALONE, **dict.fromkeys(_ALONE, frozenset({"migrate"}))}
-"""What each job may not run beside, other than itself: while a schema changes nothing else goes on."""
+_EXCLUDED_BY_MIGRATE = frozenset({"sync", "backup", "import", "export"})
+EXCLUDED_BY: dict[str, frozenset[str]] = {
+    "migrate": _EXCLUDED_BY_MIGRATE,
+    **dict.fromkeys(_EXCLUDED_BY_MIGRATE, frozenset({"migrate"})),
+}
+"""The jobs that each job may not run beside, other than itself: nothing else may run while a schema changes."""
 
 
 @dataclass(slots=True)
 class JobRun:
-    """One run of a job: how far it is and how it ended. A worker thread may report progress.
+    """One run of a job: its progress, and how it ended. Progress may be reported from a thread.
 
-    ``stopping`` is set once it is asked to stop, ``stopped`` where it then did. ``watched`` is set while a dialog shows
-    it: then the end needs no toast.
+    ``step`` is what it does now, in words. ``stopping`` is set when it is asked to stop, ``stopped`` when it did.
+    ``has_dialog`` is set while a dialog shows it: its end then needs no toast.
     """
 
     name: str
     progress: Progress | None = None
-    doing: str = ""
+    step: str = ""
     result: Any = None
-    fault: AcodeError | None = None
+    error: AcodeError | None = None
     ended: bool = False
     stopping: bool = False
     stopped: bool = False
-    watched: bool = False
+    has_dialog: bool = False
 
     def report_progress(self, progress: Progress) -> None:
-        """Note how far it is."""
+        """Store the progress of the step."""
         self.progress = progress
 
-    def begin_step(self, doing: str) -> None:
-        """Note that a step begins, whose progress is not known yet."""
-        self.progress, self.doing = None, doing
+    def begin_step(self, step: str) -> None:
+        """Begin a step, whose progress is not known yet."""
+        self.progress, self.step = None, step
 
     @property
-    def share(self) -> float | None:
-        """From 0 to 1; None while the whole is not known."""
+    def fraction(self) -> float | None:
+        """The finished part of the step, from 0 to 1; None while it is not known."""
         return self.progress.fraction if self.progress is not None else None
 
 
@@ -53,30 +56,30 @@ Work = Callable[[JobRun], Awaitable[Any]]
 
 
 class Jobs:
-    """The jobs under way, by name, and the last run of each."""
+    """The running jobs, by name, and the last run of each."""
 
     def __init__(self, report: Callable[[BaseException], None], changed: Callable[[], None]) -> None:
-        """``report`` is told of faults; ``changed`` is called whenever a job begins or ends."""
+        """``report`` is called with the error of a failed job, ``changed`` whenever a job begins or ends."""
         self._report = report
         self._changed = changed
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, JobRun] = {}
 
     def blocker(self, name: str) -> str | None:
-        """The job under way beside which one of this name may not run; None if there is none."""
+        """The running job beside which a job of this name may not start; None if it may start."""
         if name in self._tasks:
             return name
-        return next((other for other in HELD_OFF.get(name, ()) if other in self._tasks), None)
+        return next((other for other in EXCLUDED_BY.get(name, ()) if other in self._tasks), None)
 
     def run_of(self, name: str) -> JobRun | None:
-        """The run under way, or the last one."""
+        """The present run of a job, or the last one; None if it never ran."""
         return self._runs.get(name)
 
     def is_running(self, name: str) -> bool:
         return name in self._tasks
 
     def start(self, name: str, work: Work) -> JobRun | None:
-        """Begin a job; None if another one holds it off."""
+        """Start a job; None if a running job excludes it."""
         if self.blocker(name) is not None:
             return None
         run = self._runs[name] = JobRun(name)
@@ -85,7 +88,7 @@ class Jobs:
         return run
 
     def stop(self, name: str) -> None:
-        """Cancel a job that is fit for it. It ends once it has taken back what it had begun."""
+        """Cancel a job that can be cancelled: it removes what it has written, then ends."""
         if (task := self._tasks.get(name)) is not None:
             self._runs[name].stopping = True
             task.cancel()
@@ -94,17 +97,13 @@ class Jobs:
         try:
             run.result = await work(run)
         except AcodeError as error:
-            run.fault = error
+            run.error = error
             self._report(error)
         except OSError as error:
-            taken = isinstance(error, FileExistsError)
-            said = f"{error.filename or run.name}: {error.strerror or type(error).__name__}"
-            run.fault = FileError(
-                f"{error.filename}: is there already" if taken else said, hint="choose another name" if taken else None
-            )
-            self._report(run.fault)
+            run.error = _file_error(run, error)
+            self._report(run.error)
         except Exception as error:  # noqa: BLE001 - shown and logged; a job's defect does not end the dashboard
-            run.fault = AcodeError(f"{type(error).__name__}: {error}", hint="the log has the details")
+            run.error = AcodeError(f"{type(error).__name__}: {error}", hint="the log has the details")
             self._report(error)
         except asyncio.CancelledError:
             if not run.stopping:
@@ -115,7 +114,13 @@ class Jobs:
             del self._tasks[run.name]
             self._changed()
 
-    async def settled(self) -> None:
-        """Wait for every job under way."""
+    async def wait(self) -> None:
+        """Wait until no job is running."""
         while self._tasks:
             await asyncio.wait(self._tasks.values())
+
+
+def _file_error(run: JobRun, error: OSError) -> FileError:
+    if isinstance(error, FileExistsError):
+        return FileError(f"{error.filename}: the file exists already", hint="choose another name")
+    return FileError(f"{error.filename or run.name}: {error.strerror or type(error).__name__}")

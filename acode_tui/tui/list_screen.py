@@ -32,7 +32,7 @@ class ListScreen(LiveScreen[None]):
         """Whether rows were read; they stay on screen when a later read fails."""
         raise NotImplementedError
 
-    def troubled(self, error: AcodeError) -> None:
+    def read_failed(self, error: AcodeError) -> None:
         if not self.is_loaded:
             show_read_error(self, error)
 

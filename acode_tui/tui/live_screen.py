@@ -63,10 +63,10 @@ class LiveScreen(Screen[Result]):
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
         """Read what may change without a commit. Runs in a worker."""
 
-    def trouble_changed(self) -> None:
+    def store_errors_changed(self) -> None:
         """The workspace's file cannot be read any more, or can be again."""
 
-    def troubled(self, error: AcodeError) -> None:
+    def read_failed(self, error: AcodeError) -> None:
         """Say on the screen itself that it could not be read, where nothing older is shown. It is tried again."""
 
     def refresh_now(self) -> None:
@@ -78,7 +78,7 @@ class LiveScreen(Screen[Result]):
         self._timer = self.set_interval(self.dashboard.settings.tui.refresh_seconds, self._tick)
         self.poll()
 
-    def take_over(self, settings: Settings, before: Settings) -> None:
+    def apply_settings(self, settings: Settings, before: Settings) -> None:
         """Go by changed settings: look as often as they say."""
         if self._timer is not None and settings.tui.refresh_seconds != before.tui.refresh_seconds:
             self._timer.stop()
@@ -102,7 +102,7 @@ class LiveScreen(Screen[Result]):
         workspace = self.workspace
         if workspace is None or not self.is_attached:
             return
-        self.dashboard.take_over(workspace.settings)
+        self.dashboard.apply_settings(workspace.settings)
         if self._reading:
             return
         self._reading = True
@@ -111,7 +111,7 @@ class LiveScreen(Screen[Result]):
     async def _poll(self, workspace: "DashboardWorkspace") -> None:
         began = asyncio.get_running_loop().time()
         try:
-            version = self.dashboard.team.turn if self.follows_team else await workspace.data_version()
+            version = self.dashboard.team.version if self.follows_team else await workspace.data_version()
             if self._stale or version != self._seen:
                 self._stale = False
                 self._seen = version
@@ -121,17 +121,17 @@ class LiveScreen(Screen[Result]):
             self._idle_ticks += 1
             self._complaint = ""
             if not self.follows_team:
-                self.dashboard.answered(workspace.write_trouble())
+                self.dashboard.store_read(workspace.write_trouble())
         except AcodeError as error:
             if not self.follows_team:
-                self.dashboard.troubled(error)
+                self.dashboard.store_read_failed(error)
             # A server that is away is asked again at the next turn, not at every tick.
             self._stale = not self.follows_team
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 self.dashboard.report(error)
                 if self.is_attached:
-                    self.troubled(error)
+                    self.read_failed(error)
         finally:
             self._reading = False
             now = asyncio.get_running_loop().time()

@@ -41,27 +41,27 @@ class PageRead(Message):
 
 
 @dataclass
-class Searched(Message):
+class SearchChanged(Message):
     """The text in the search line changed."""
 
     text: str
 
 
 @dataclass
-class IdAsked(Message):
+class JumpRequested(Message):
     """Somebody wants to see the session of this id, or of the one that begins so."""
 
     prefix: str
 
 
 @dataclass
-class StatesChosen(Message):
+class StatesSelected(Message):
     """Only sessions in these states are to be shown; none means all."""
 
     states: frozenset[SessionState]
 
 
-class LineClosed(Message):
+class InputClosed(Message):
     """What was typed stays, and the list has the keys again."""
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from acode_tui.config import Settings
-from acode_tui.tui.ports import DashboardWorkspace, MigrateOnly, Opening
+from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
 
 
-def open_for_dashboard(root: Path, settings: Settings, *, migrate: bool | None = None) -> Opening:
-    """An opening of the workspace at ``root`` with its sync worker; storage is imported only when it is called.
+def open_for_dashboard(root: Path, settings: Settings, *, migrate: bool | None = None) -> WorkspaceOpener:
+    """What opens the workspace at ``root`` with its sync worker. Storage is imported when it is called, not before.
 
     ``migrate`` overrides ``migrations.auto_migrate``.
     """
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[DashboardWorkspace]:
-        # Imported in a thread, so that the first frames go on being drawn.
+        # Imported in a thread: frames are drawn meanwhile.
         module = await asyncio.to_thread(import_module, "acode_tui.workspace")
         async with module.open_workspace(
             root, sync=True, settings=settings, mode="dashboard", auto_migrate=migrate
@@ -30,8 +30,8 @@ def open_for_dashboard(root: Path, settings: Settings, *, migrate: bool | None =
     return opening
 
 
-def migrate_only(root: Path, settings: Settings) -> MigrateOnly | None:
-    """What asks before migrations run, where the settings say that they may not run by themselves."""
+def migration_consent(root: Path, settings: Settings) -> MigrationConsent | None:
+    """What the user is asked before migrations run; None if ``migrations.auto_migrate`` lets them run unasked."""
     if settings.migrations.auto_migrate:
         return None
 
@@ -42,24 +42,24 @@ def migrate_only(root: Path, settings: Settings) -> MigrateOnly | None:
         plans = await module.migration_plan(root, _without_postgres(settings))
         return [version for plan in plans for version in plan.pending]
 
-    return MigrateOnly(due, open_for_dashboard(root, settings, migrate=True))
+    return MigrationConsent(due, open_for_dashboard(root, settings, migrate=True))
 
 
 def _without_postgres(settings: Settings) -> Settings:
-    """The same for the workspace file alone: whether it may be opened does not hang on the network."""
+    """The settings for the workspace file alone: its opening must not depend on the network."""
     persistence = settings.persistence
     off = replace(persistence.postgres, enabled=False)
     return replace(settings, persistence=replace(persistence, postgres=off))
 
 
-def theme_keeper(root: Path) -> Callable[[str], None]:
-    """Writes ``tui.theme`` where it is set for this workspace, else into the user's own file. Raises ConfigError."""
+def theme_saver(root: Path) -> Callable[[str], None]:
+    """What writes ``tui.theme`` to the workspace's file if that sets it, else to the user's. It raises ConfigError."""
 
-    def keep(name: str) -> None:
+    def save(name: str) -> None:
         from acode_tui.config import Origin, keys, load
         from acode_tui.tui.tools.preferences import write_preference
 
         of_workspace = load(root).origins["tui.theme"] is Origin.WORKSPACE
         write_preference(root, keys.find("tui.theme"), name, "workspace" if of_workspace else "user")
 
-    return keep
+    return save

@@ -1,4 +1,4 @@
-"""The part of a workspace that the dashboard uses. ``acode_tui.workspace.Workspace`` is one; tests bring others."""
+"""The part of a workspace that the dashboard uses. ``acode_tui.workspace.Workspace`` and the tests' fake have it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -29,7 +29,7 @@ ExportForm = Literal["markdown", "html", "json"]
 
 
 class DashboardWorkspace(Protocol):
-    """An open workspace. Everything may be called at once; nothing here blocks the event loop."""
+    """An open workspace. Calls may run concurrently; none blocks the event loop."""
 
     @property
     def root(self) -> Path: ...
@@ -62,13 +62,13 @@ class DashboardWorkspace(Protocol):
     def transcripts(self) -> TranscriptLog: ...
 
     async def data_version(self) -> int:
-        """Another number whenever any process has committed."""
+        """A number that changes whenever any process has committed."""
         ...
 
     async def schema(self) -> SchemaStatus: ...
 
     async def migration_plan(self) -> tuple[TierMigrations, ...]:
-        """What ``migrate`` would do, tier by tier; PostgreSQL only where it is enabled. Raises AcodeError."""
+        """What ``migrate`` would do to each tier; PostgreSQL only if it is enabled. Raises AcodeError."""
         ...
 
     async def migrate(self) -> tuple[TierMigrations, ...]:
@@ -76,15 +76,15 @@ class DashboardWorkspace(Protocol):
         ...
 
     def write_trouble(self) -> AcodeError | None:
-        """Why nothing can be written at present, None where something can. Answers at once."""
+        """Why the file cannot be written at present; None if it can. Does no I/O."""
         ...
 
     async def health(self, *, fresh: bool = False) -> "HealthReport":
-        """How the workspace is; unless ``fresh``, as of a few seconds ago. Never raises."""
+        """The health checks; unless ``fresh``, the report may be a few seconds old. Never raises."""
         ...
 
     async def backup(self, *, progress: ReportProgress | None = None) -> "Backup":
-        """Copy the workspace file while writers go on; ``progress`` is told how much of how much. Raises AcodeError."""
+        """Copy the workspace file while writers go on; ``progress`` receives pages. Raises AcodeError."""
         ...
 
     async def export_session(
@@ -95,24 +95,26 @@ class DashboardWorkspace(Protocol):
         *,
         progress: "Callable[[ExportProgress], None] | None" = None,
     ) -> "ExportReport":
-        """Write one run to a file, redacted as configured; without a path under a name of its own.
+        """Write one run to a file, redacted as configured; without a path, under a name of its own.
 
-        Raises AcodeError, OSError. A file that is there is not replaced, and where it is cancelled nothing is left.
+        Raises AcodeError, OSError. An existing file is not replaced; a cancelled export leaves no file.
         """
         ...
 
     def open_team(self) -> AbstractAsyncContextManager[RunStateReader]:
-        """The whole team's runs over PostgreSQL. Raises SyncError where that is off or misconfigured."""
+        """The whole team's runs over PostgreSQL. Raises SyncError if that is off or misconfigured."""
         ...
 
 
-Opening = Callable[[], AbstractAsyncContextManager[DashboardWorkspace]]
-"""Opens the workspace; leaving it stops the worker and closes the files."""
+WorkspaceOpener = Callable[[], AbstractAsyncContextManager[DashboardWorkspace]]
+"""Opens the workspace; the end of the context stops the worker and closes the files."""
 
 
 @dataclass(frozen=True, slots=True)
-class MigrateOnly:
-    """What to do where migrations may not run by themselves: ``due`` names those that wait, ``opening`` runs them."""
+class MigrationConsent:
+    """For a workspace whose migrations need the user's consent: ``due`` names those that are pending, ``opening`` runs
+    them and opens it.
+    """
 
     due: Callable[[], Awaitable[Sequence[str]]]
-    opening: Opening
+    opening: WorkspaceOpener

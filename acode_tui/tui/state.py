@@ -1,6 +1,6 @@
-"""What the dashboard knows, outside any widget: the overview of the panes, the page of the browser, what is wrong.
+"""The dashboard's state, outside any widget: the overview of the panes, the page of sessions, the errors of the store.
 
-One object, held by the app. Screens feed it with what workers read; widgets only draw it.
+The app holds one DashboardState. Screens store in it what workers read; widgets only draw it.
 """
 
 from collections import deque
@@ -24,20 +24,21 @@ from acode_tui.storage.ports import (
 )
 from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.layout import Layout
-from acode_tui.tui.paging import Pages
+from acode_tui.tui.paging import SessionPager
 
 Source = Literal["local", "team"]
+"""Whose sessions are shown: this workspace's, or all that the team's PostgreSQL holds."""
 
-HISTORY = 240
-"""Samples of the backlog kept for the sparkline."""
+MAX_SAMPLES = 240
+"""Samples of the backlog that the sparkline shows."""
 
 LOW_SPACE = 100_000_000
-"""Free bytes below which the disk counts as full: what is recorded may not fit any more."""
+"""Free bytes below which the disk counts as full: the next records may not fit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
-    """Room on the disk that the workspace is on, in bytes."""
+class DiskSpace:
+    """Space on the workspace's disk, in bytes."""
 
     free: int
     total: int
@@ -49,9 +50,9 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One reading of everything that the header and the four panes show.
+    """Everything that the header and the four panes show, read at one time.
 
-    ``schema_fault`` says why the schema is not one to work with, such as another program's newer one.
+    ``schema_error`` is why the schema cannot be used, such as a newer program having migrated it.
     """
 
     schema: SchemaStatus
@@ -60,25 +61,28 @@ class Overview:
     last_conflict: Conflict | None
     sync: SyncStatus
     last_refused: OutboxRecord | None = None
-    schema_fault: AcodeError | None = None
-    space: Space | None = None
+    schema_error: AcodeError | None = None
+    space: DiskSpace | None = None
 
     @property
     def eta(self) -> timedelta | None:
-        """How long the backlog takes at the present rate; None when nothing moves."""
+        """How long the backlog takes at the present rate; None while nothing is sent."""
         if self.sync.rate <= 0 or not self.outbox.pending:
             return None
         return timedelta(seconds=self.outbox.pending / self.sync.rate)
 
 
 @dataclass(slots=True)
-class Backlog:
-    """The backlog over time, one sample a second at most, so that the sparkline is a history and not a blink."""
+class BacklogHistory:
+    """Pending records over time. At most one sample a second, so that the sparkline covers minutes however often the
+    overview is read.
+    """
 
-    samples: deque[int] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    samples: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_SAMPLES))
     _last: datetime | None = None
 
-    def note(self, pending: int, now: datetime) -> None:
+    def add(self, pending: int, now: datetime) -> None:
+        """Add a sample; within a second of the last one it replaces that."""
         if self._last is not None and now - self._last < timedelta(seconds=1):
             if self.samples:
                 self.samples[-1] = pending
@@ -88,15 +92,15 @@ class Backlog:
 
 
 @dataclass(slots=True)
-class Browser:
-    """Which page of which sessions is shown.
+class BrowserState:
+    """The sessions that the browser shows: source, search, filter, order and page.
 
-    ``counts`` says how many sessions there are of each state, where that is known of what is searched for; ``joining``
-    is set while the team's runs are being opened, ``reading`` while another page is on its way, and
-    ``trouble`` says why those shown may be old.
+    ``counts`` is the number of sessions in each state that match the search, None while it is not known. ``connecting``
+    is set while the team's database is being opened, ``loading`` while a page takes long to read. ``team_error`` is why
+    the team's sessions on screen may be out of date.
     """
 
-    pages: Pages
+    pages: SessionPager
     states: frozenset[SessionState] = frozenset()
     text: str = ""
     sort: SortKey = "updated"
@@ -104,9 +108,9 @@ class Browser:
     rows: Sequence[SessionSummary] = ()
     loaded: bool = False
     source: Source = "local"
-    joining: bool = False
-    reading: bool = False
-    trouble: str = ""
+    connecting: bool = False
+    loading: bool = False
+    team_error: str = ""
     counts: Mapping[SessionState, int] | None = None
 
     @property
@@ -115,50 +119,51 @@ class Browser:
         return SessionFilter(states=ordered, text=self.text.strip() or None, sort=self.sort)
 
     @property
-    def narrowed(self) -> bool:
-        """Whether a filter or a search hides some of the sessions."""
+    def is_filtered(self) -> bool:
+        """Whether a search or a filter by state hides sessions."""
         return bool(self.states or self.text.strip())
 
-    def turn_to(self, source: Source) -> None:
-        """Whose sessions are shown from now on, from their first page; search, filter and order stay."""
+    def switch_source(self, source: Source) -> None:
+        """Show the first page of another source; search, filter and order stay."""
         self.source = source
-        self.trouble = ""
+        self.team_error = ""
         self.counts = None
         self.pages.restart()
 
     def search(self, text: str) -> None:
-        """Search for another text; how many there are of each state is not known until its page is."""
+        """Search for another text. The counts of states are unknown until its first page is read."""
         self.text = text
         self.counts = None
 
-    def take(self, page: SessionPage, counts: Mapping[SessionState, int] | None = None) -> None:
-        """Remember a page that was read, and how many there are of each state."""
-        self.pages.take(page)
+    def set_page(self, page: SessionPage, counts: Mapping[SessionState, int] | None = None) -> None:
+        """Store a page that was read, and the counts of states."""
+        self.pages.set_page(page)
         self.counts = counts
         self.rows = page.sessions
         self.loaded = True
-        self.reading = False
-        self.trouble = ""
+        self.loading = False
+        self.team_error = ""
 
 
 @dataclass(slots=True)
 class DashboardState:
-    """Everything that is shown on the first screen. ``trouble`` is why the workspace's file cannot be read now,
-    ``refusal`` why it cannot be written."""
+    """What the main screen shows. ``read_error`` is why the workspace's file cannot be read now, ``write_error`` why it
+    cannot be written; None while it can.
+    """
 
-    browser: Browser
+    browser: BrowserState
     layout: Layout
-    backlog: Backlog = field(default_factory=Backlog)
+    backlog: BacklogHistory = field(default_factory=BacklogHistory)
     overview: Overview | None = None
-    trouble: AcodeError | None = None
-    refusal: AcodeError | None = None
+    read_error: AcodeError | None = None
+    write_error: AcodeError | None = None
 
     @classmethod
-    def of(cls, layout: Layout, page_size: int) -> "DashboardState":
-        browser = Browser(Pages(page_size), sort=layout.sort, grouped=layout.grouped)
+    def create(cls, layout: Layout, page_size: int) -> "DashboardState":
+        browser = BrowserState(SessionPager(page_size), sort=layout.sort, grouped=layout.grouped)
         return cls(browser, layout)
 
-    def take(self, overview: Overview, now: datetime) -> None:
-        """Remember a reading."""
+    def set_overview(self, overview: Overview, now: datetime) -> None:
+        """Store an overview that was read at ``now``."""
         self.overview = overview
-        self.backlog.note(overview.outbox.pending, now)
+        self.backlog.add(overview.outbox.pending, now)

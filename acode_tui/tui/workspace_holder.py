@@ -1,6 +1,6 @@
-"""The workspace's life inside the dashboard: opened once the first frame stands, held, and closed when one leaves.
+"""Opens the workspace after the first frame, keeps it open, and closes it when the dashboard exits.
 
-A workspace that cannot be opened ends the dashboard with that fault, and never before the first frame is drawn.
+A workspace that cannot be opened ends the dashboard with that error, never before the first frame is drawn.
 """
 
 import asyncio
@@ -12,56 +12,56 @@ from textual.app import App
 from acode_tui.domain.errors import AcodeError
 
 if TYPE_CHECKING:
-    from acode_tui.tui.ports import DashboardWorkspace, MigrateOnly, Opening
+    from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
 
 
 class WorkspaceHolder:
     """Opens one workspace for one dashboard and closes it.
 
-    ``workspace`` is None unless it is open; ``fault`` is what ended it, None where the user did.
+    ``workspace`` is None unless it is open. ``fatal_error`` is the error that ended it; None if the user did.
     """
 
     def __init__(
         self,
         app: App[int],
-        opening: "Opening",
+        opening: "WorkspaceOpener",
         *,
         opened: "Callable[[DashboardWorkspace], None]",
-        migrate_only: "MigrateOnly | None",
-        settle: Callable[[], None],
+        migration_consent: "MigrationConsent | None",
+        freeze_objects: Callable[[], None],
     ) -> None:
-        """``opened`` is called with the open workspace; ``settle`` after the first frame was drawn, and again after
-        the workspace was opened.
+        """``opened`` is called with the open workspace. ``freeze_objects`` is called after the first frame, and again
+        after the workspace was opened.
         """
         self.workspace: DashboardWorkspace | None = None
-        self.fault: BaseException | None = None
+        self.fatal_error: BaseException | None = None
         self.first_frame = asyncio.Event()
         self._app = app
         self._opening = opening
         self._opened = opened
-        self._migrate_only = migrate_only
-        self._settle = settle
+        self._migrate_only = migration_consent
+        self._freeze_objects = freeze_objects
         self._leaving = asyncio.Event()
-        self._held: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Begin once the first frame is on screen: opening takes imports and files, and a frame takes neither."""
-        self._settle()
+        """Open the workspace. Called after the first frame, which needs none of its imports and files."""
+        self._freeze_objects()
         if not self._leaving.is_set():
-            self._held = asyncio.create_task(self._hold(), name="workspace")
+            self._task = asyncio.create_task(self._hold(), name="workspace")
 
     async def end(self) -> None:
-        """Close the workspace; one that is still opening is given up."""
+        """Close the workspace; cancel the opening of one that is not open yet."""
         self._leaving.set()
-        if self._held is not None:
+        if self._task is not None:
             if self.workspace is None:
-                self._held.cancel()
-            await asyncio.gather(self._held, return_exceptions=True)
+                self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _hold(self) -> None:
         opened = False
         try:
-            opening = await self._agreed_opening()
+            opening = await self._choose_opening()
             if opening is None:
                 self._app.exit(return_code=1)
                 return
@@ -69,22 +69,22 @@ class WorkspaceHolder:
                 opened = True
                 self.workspace = workspace
                 self._opened(workspace)
-                self._settle()
+                self._freeze_objects()
                 await self._leaving.wait()
                 self.workspace = None
         except asyncio.CancelledError:
             raise  # the user left before it was open
-        except BaseException as fault:
-            self.fault = fault
+        except BaseException as error:
+            self.fatal_error = error
             if not opened:
-                # Leaving before the first screen stands would tear it down half made.
+                # An exit before the first frame would tear down a screen that is not mounted yet.
                 await self.first_frame.wait()
                 self._app.exit(return_code=1)
-            if not isinstance(fault, AcodeError):
+            if not isinstance(error, AcodeError):
                 raise
 
-    async def _agreed_opening(self) -> "Opening | None":
-        """How to open; None if migrations are due, may not run by themselves, and the user says no."""
+    async def _choose_opening(self) -> "WorkspaceOpener | None":
+        """What opens the workspace; None if the user does not consent to the migrations that it needs."""
         if self._migrate_only is None or not (due := await self._migrate_only.due()):
             return self._opening
         from acode_tui.tui.dialogs.confirm import Confirm

@@ -11,7 +11,7 @@ from tests.tui.cheaper import make_textual_cheaper
 from tests.tui.fake import FakeWorkspace, online
 
 make_textual_cheaper()
-KeyedTable.STILL_SECONDS = 0.05
+KeyedTable.HOLD_SECONDS = 0.05
 
 
 @pytest.fixture

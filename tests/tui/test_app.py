@@ -22,8 +22,8 @@ from acode_tui.tui import bindings, preload
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.dialogs.help import HelpScreen
 from acode_tui.tui.live_screen import LiveScreen
-from acode_tui.tui.opening import migrate_only, theme_keeper
-from acode_tui.tui.ports import MigrateOnly
+from acode_tui.tui.opening import migration_consent, theme_saver
+from acode_tui.tui.ports import MigrationConsent
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.tools.log import LogScreen
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -61,8 +61,8 @@ async def test_a_workspace_that_cannot_be_opened_ends_the_dashboard_with_that_fa
 
     app = dashboard(Path("/nowhere"), opening)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: not app.is_running or app.fault is not None)
-    assert isinstance(app.fault, SchemaMismatchError)
+        await until(pilot, lambda: not app.is_running or app.fatal_error is not None)
+    assert isinstance(app.fatal_error, SchemaMismatchError)
     assert app.return_code == 1
 
 
@@ -115,7 +115,7 @@ async def test_migrations_that_may_not_run_by_themselves_are_asked_for(fake: Fak
         opened.append("migrated")
         yield fake
 
-    app = over(fake, migrate_only=MigrateOnly(due, opening))
+    app = over(fake, migration_consent=MigrationConsent(due, opening))
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "This workspace needs 1.1.0, 1.2.0" in shown(pilot))
         assert opened == []
@@ -138,18 +138,18 @@ async def test_leaving_while_the_workspace_is_still_opening_does_not_hang(fake: 
         await until(pilot, lambda: "Opening the workspace" in shown(pilot))
         await pilot.press("q")
     assert isinstance(pilot.app, Dashboard)
-    assert pilot.app.fault is None
+    assert pilot.app.fatal_error is None
 
 
 async def test_a_workspace_that_is_up_to_date_is_not_asked_about(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, migrations=MigrationSettings(auto_migrate=False))
-    ask = migrate_only(tmp_path, settings)
+    ask = migration_consent(tmp_path, settings)
     assert ask is not None
     assert list(await ask.due()) == []
     async with ask.opening():
         pass
     assert list(await ask.due()) == []
-    assert migrate_only(tmp_path, SETTINGS) is None
+    assert migration_consent(tmp_path, SETTINGS) is None
 
 
 async def test_keys_can_be_remapped_by_id(fake: FakeWorkspace) -> None:
@@ -297,7 +297,7 @@ async def test_an_unknown_theme_is_told_and_the_default_taken(fake: FakeWorkspac
 
 def test_a_theme_goes_into_the_users_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    theme_keeper(tmp_path)("nord")
+    theme_saver(tmp_path)("nord")
     written = tmp_path / "config" / "acode-tui" / "config.toml"
     assert 'theme = "nord"' in written.read_text()
     assert written.stat().st_mode & 0o777 == 0o600

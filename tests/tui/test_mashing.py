@@ -63,10 +63,10 @@ async def mashed(root: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: 
     unforeseen: list[BaseException] = []
     report = app.report
 
-    def noting(fault: BaseException) -> None:
-        if not isinstance(fault, AcodeError):
-            unforeseen.append(fault)
-        report(fault)
+    def noting(error: BaseException) -> None:
+        if not isinstance(error, AcodeError):
+            unforeseen.append(error)
+        report(error)
 
     app.report = noting  # type: ignore[method-assign]
     app.jobs._report = noting

@@ -2,7 +2,7 @@
 
 from acode_tui.storage.cursors import end_cursor
 from acode_tui.storage.ports import SessionPage
-from acode_tui.tui.paging import FRONT, Anchor, Pages
+from acode_tui.tui.paging import FIRST_PAGE, PageStart, SessionPager
 from tests.tui.fake import summary
 
 
@@ -13,61 +13,61 @@ def page(
 
 
 def test_pages_remember_the_way_back() -> None:
-    pages = Pages(10)
-    pages.take(page(next="two"))
+    pages = SessionPager(10)
+    pages.set_page(page(next="two"))
     assert (pages.number, pages.count, pages.back()) == (1, 3, False)
     assert pages.forward()
-    pages.take(page(1, previous="one"))
-    assert (pages.number, pages.here, pages.forward()) == (2, Anchor(after="two"), False)
+    pages.set_page(page(1, previous="one"))
+    assert (pages.number, pages.start, pages.forward()) == (2, PageStart(after="two"), False)
     assert pages.back()
-    assert pages.here == FRONT
+    assert pages.start == FIRST_PAGE
 
 
 def test_an_unknown_total_has_no_page_count() -> None:
-    pages = Pages(10)
-    pages.take(page(total=None))
+    pages = SessionPager(10)
+    pages.set_page(page(total=None))
     assert pages.count is None
 
 
 def test_the_last_page_holds_what_the_whole_pages_before_it_leave() -> None:
-    pages = Pages(10)
-    pages.take(page(next="two"))
+    pages = SessionPager(10)
+    pages.set_page(page(next="two"))
     assert pages.to_end("updated")
-    assert (pages.here, pages.limit, pages.number) == (Anchor(before=end_cursor("updated"), limit=5), 5, 3)
-    pages.take(page(9, previous="last"))
+    assert (pages.start, pages.limit, pages.number) == (PageStart(before=end_cursor("updated"), limit=5), 5, 3)
+    pages.set_page(page(9, previous="last"))
     assert not pages.to_end("updated")
     assert pages.back()
-    assert (pages.here, pages.limit, pages.number) == (Anchor(before="last"), 10, 2)
+    assert (pages.start, pages.limit, pages.number) == (PageStart(before="last"), 10, 2)
 
 
 def test_the_last_page_of_nobody_knows_how_many_is_a_whole_one() -> None:
-    pages = Pages(10)
-    pages.take(page(next="two", total=None))
+    pages = SessionPager(10)
+    pages.set_page(page(next="two", total=None))
     assert pages.to_end("created")
     assert (pages.limit, pages.number, pages.is_last) == (10, None, True)
-    pages.take(page(previous="x", total=None))
+    pages.set_page(page(previous="x", total=None))
     assert pages.back()
     assert (pages.number, pages.from_end, pages.is_last) == (None, 1, False)
-    pages.take(page(next="z", previous="w", total=None))
+    pages.set_page(page(next="z", previous="w", total=None))
     assert pages.forward()
     assert pages.is_last
-    pages.take(page(previous="x", total=31))
+    pages.set_page(page(previous="x", total=31))
     assert pages.number == 4
 
 
 def test_a_page_that_was_jumped_to_has_the_number_that_was_counted_for_it() -> None:
-    pages = Pages(10)
+    pages = SessionPager(10)
     pages.start_at("somewhere", 7)
-    pages.take(page(5, next="on", previous="above", total=95))
+    pages.set_page(page(5, next="on", previous="above", total=95))
     assert (pages.number, pages.count) == (7, 10)
     assert pages.forward()
     assert pages.number == 8
 
 
 def test_going_back_far_enough_is_the_first_page_again() -> None:
-    pages = Pages(10)
+    pages = SessionPager(10)
     pages.start_at("somewhere")
-    pages.take(page(5, previous="above"))
+    pages.set_page(page(5, previous="above"))
     assert (pages.number, pages.back()) == (None, True)
-    pages.take(page(0))
-    assert (pages.number, pages.here) == (1, FRONT)
+    pages.set_page(page(0))
+    assert (pages.number, pages.start) == (1, FIRST_PAGE)

@@ -89,7 +89,7 @@ async def test_migrations_that_may_not_run_by_themselves(snapshot: SnapshotAsser
             return ("1.1.0", "1.2.0")
 
     asking: Any = Asking()
-    app = dashboard(FakeWorkspace().root, asking.opening, settings=RESTING, migrate_only=asking)
+    app = dashboard(FakeWorkspace().root, asking.opening, settings=RESTING, migration_consent=asking)
     async with picturing(app, snapshot) as pictures:
         await pictures.see("Migrate the workspace?")
         await pictures.take("migrate at the start")

@@ -14,7 +14,7 @@ from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.main import overview as reading
-from acode_tui.tui.state import Space
+from acode_tui.tui.state import DiskSpace
 from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import dashboard, over, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeStore, FakeWorkspace, conflict, online, summary
@@ -151,7 +151,7 @@ async def test_what_is_wrong(snapshot: SnapshotAssertion, monkeypatch: pytest.Mo
     async with picturing(over(workspace, settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         with monkeypatch.context() as full:
-            full.setattr(reading, "_space", lambda workspace: Space(free=12_000_000, total=10**12))
+            full.setattr(reading, "_disk_space", lambda workspace: DiskSpace(free=12_000_000, total=10**12))
             await pictures.changed("✗ newer")
             await pictures.take("all at once")
         workspace.sync.figures = SYNCS["idle"]

@@ -59,7 +59,7 @@ async def test_writing_to_files(snapshot: SnapshotAssertion, tmp_path: Path, mon
         await until_listed(pictures.pilot)
         await pictures.see("What looks like a secret", "e")
         await pictures.take("export")
-        await pictures.see("is there already", *"taken", "enter")
+        await pictures.see("exists already", *"taken", "enter")
         await pictures.take("export refused")
         async with exporting_slowly(fake):
             await pictures.see("3,120 of 12,000 rows", *"2", "enter")

@@ -21,7 +21,7 @@ from acode_tui.tui.run.document import (
     line_numbers,
     open_document,
 )
-from acode_tui.tui.state import Backlog
+from acode_tui.tui.state import BacklogHistory
 from acode_tui.tui.tools.log_tail import LogTail, parse_entry
 from tests.tui.fake import NOW, graph
 
@@ -51,9 +51,9 @@ def test_a_sparkline_is_as_long_as_its_samples_and_highest_at_their_maximum(samp
 
 
 def test_the_backlog_keeps_one_sample_a_second() -> None:
-    backlog = Backlog()
+    backlog = BacklogHistory()
     for tenth in range(25):
-        backlog.note(tenth, NOW + timedelta(seconds=tenth / 10))
+        backlog.add(tenth, NOW + timedelta(seconds=tenth / 10))
     assert list(backlog.samples) == [9, 19, 24]
 
 

@@ -67,7 +67,7 @@ class JobDialog(ModalScreen[None]):
 
     def on_unmount(self) -> None:
         if self._run is not None:
-            self._run.watched = False
+            self._run.has_dialog = False
 
     async def _plan(self) -> None:
         with self.dashboard.reporting():
@@ -114,7 +114,7 @@ class JobDialog(ModalScreen[None]):
 
     def _watch(self, run: JobRun) -> None:
         self._run = run
-        run.watched = True
+        run.has_dialog = True
         self.begun()
         self._show_bar(True)
         self._look()
@@ -134,21 +134,21 @@ class JobDialog(ModalScreen[None]):
             self._timer.stop()
             self._show_bar(False)
             self.say(*self._ending(run))
-            self._copied = self.copies(run.result) if run.fault is None and not run.stopped else None
-            self._ready = self.AGAIN and (run.fault is not None or run.stopped)
+            self._copied = self.copies(run.result) if run.error is None and not run.stopped else None
+            self._ready = self.AGAIN and (run.error is not None or run.stopped)
             self._run = None
             self.show_asking(self._ready)
             self.refresh_bindings()
             return
-        self.query_one("#bar").display = run.share is not None
-        if run.share is not None:
-            self.query_one("#bar", ProgressLine).show(run.share)
+        self.query_one("#bar").display = run.fraction is not None
+        if run.fraction is not None:
+            self.query_one("#bar", ProgressLine).show(run.fraction)
         self.query_one("#pace", Static).update(self.paced(run))
 
     def _ending(self, run: JobRun) -> list[Content]:
         if run.stopped:
             return [styled("‖ Stopped. Nothing of it was kept.", "bold $text-warning"), Content("")]
-        return error_lines(run.fault) if run.fault is not None else self.told(run.result)
+        return error_lines(run.error) if run.error is not None else self.told(run.result)
 
     def action_copy(self) -> None:
         if self._copied is not None:
@@ -162,7 +162,7 @@ class JobDialog(ModalScreen[None]):
 
     def paced(self, run: JobRun) -> Content:
         """The line below the bar."""
-        return styled(run.doing, "$foreground-muted")
+        return styled(run.step, "$foreground-muted")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "begin":

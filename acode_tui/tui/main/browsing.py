@@ -18,9 +18,9 @@ from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.cursors import SortKey, cursor_above
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.sessions_browser import SessionBrowser
-from acode_tui.tui.messages import IdAsked, LineClosed, PageRead, Searched, StatesChosen
-from acode_tui.tui.paging import FRONT
-from acode_tui.tui.state import Browser, Source
+from acode_tui.tui.messages import InputClosed, JumpRequested, PageRead, SearchChanged, StatesSelected
+from acode_tui.tui.paging import FIRST_PAGE
+from acode_tui.tui.state import BrowserState, Source
 from acode_tui.tui.style.times import ORDERS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ PATIENCE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class CursorTarget:
     """Where the cursor stands on a page that comes: on a session, else at one of its ends."""
 
     session_id: str = ""
@@ -50,7 +50,7 @@ class Landing:
         return len(shown) - 1 if self.last else 0
 
 
-TOP, BOTTOM = Landing(), Landing(last=True)
+TOP, BOTTOM = CursorTarget(), CursorTarget(last=True)
 
 
 class BrowsingScreen(LiveScreen[None]):
@@ -59,12 +59,12 @@ class BrowsingScreen(LiveScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._request = 0
-        self._landing: Landing | None = None
-        self._turn_seen = 0
+        self._landing: CursorTarget | None = None
+        self._team_version = 0
         self._reading_team = False
 
     @property
-    def browser(self) -> Browser:
+    def browser(self) -> BrowserState:
         return self.dashboard.state.browser
 
     @property
@@ -79,7 +79,7 @@ class BrowsingScreen(LiveScreen[None]):
 
     async def _read_page(self, runs: "RunStateReader") -> None:
         request, pages, asked = self._request, self.browser.pages, self.browser.filter
-        here = pages.here
+        here = pages.start
         page = await runs.list(asked, limit=pages.limit, after=here.after, before=here.before)
         self.post_message(PageRead(page, await runs.count_by_state(asked), request))
 
@@ -97,7 +97,7 @@ class BrowsingScreen(LiveScreen[None]):
             self.dashboard.report(error)
             self._troubled(error)
 
-    def _show_another_page(self, landing: Landing | None = None, *, pause: float = 0.0) -> None:
+    def _show_another_page(self, landing: CursorTarget | None = None, *, pause: float = 0.0) -> None:
         self._request += 1
         self._landing = landing
         self.set_timer(pause + PATIENCE, partial(self._say_reading, self._request))
@@ -106,7 +106,7 @@ class BrowsingScreen(LiveScreen[None]):
     def _say_reading(self, request: int) -> None:
         """A page that takes its time is said to be on its way; a quick one does not flicker."""
         if request == self._request and request != self._answered:
-            self.browser.reading = True
+            self.browser.loading = True
             self._retitle_if_shown()
 
     _answered = 0
@@ -120,13 +120,13 @@ class BrowsingScreen(LiveScreen[None]):
         another = not self.browser.loaded or self._answered != self._request
         landing = TOP if not self.browser.loaded else self._landing
         self._landing, self._answered = None, self._request
-        self.browser.take(page, counts)
+        self.browser.set_page(page, counts)
         self.sessions.show(self.dashboard.now(), another=another)
         table = self.sessions.table
         if self.browser.rows and self.focused in (None, self.sessions):
             table.focus()
         if self.browser.rows and landing is not None:
-            table.move_cursor(row=landing.row(table.keys_shown))
+            table.move_cursor(row=landing.row(table.row_keys))
 
     # The team's runs
 
@@ -135,15 +135,15 @@ class BrowsingScreen(LiveScreen[None]):
         if (
             self.is_attached
             and self.browser.source == "team"
-            and self.dashboard.team.turn != self._turn_seen
+            and self.dashboard.team.version != self._team_version
             and not self._reading_team
         ):
-            self._turn_seen = self.dashboard.team.turn
+            self._team_version = self.dashboard.team.version
             self._reading_team = True
             self._read_team()
 
     def refresh_now(self) -> None:
-        self._turn_seen = -1
+        self._team_version = -1
         super().refresh_now()
 
     @work(group="team", exit_on_error=False)
@@ -153,7 +153,7 @@ class BrowsingScreen(LiveScreen[None]):
             if runs is not None:
                 await self._read_page(runs)
         except AcodeError as error:
-            if error.message != self.browser.trouble:
+            if error.message != self.browser.team_error:
                 self.dashboard.report(error)
             self._troubled(error)
         finally:
@@ -161,20 +161,20 @@ class BrowsingScreen(LiveScreen[None]):
 
     def _troubled(self, error: AcodeError) -> None:
         """What is shown of the team's runs stays, and the frame says that it may be old."""
-        self.browser.reading = False
+        self.browser.loading = False
         if self.browser.source == "team":
-            self.browser.trouble = error.message
+            self.browser.team_error = error.message
         self._retitle_if_shown()
 
     def action_source(self) -> None:
         workspace, team = self.workspace, self.dashboard.team
         if workspace is not None:
-            leaves = team.is_open or self.browser.joining
-            team.begin(self._leave_team if leaves else partial(self._join_team, workspace))
+            leaves = team.is_open or self.browser.connecting
+            team.switch(self._leave_team if leaves else partial(self._join_team, workspace))
 
     async def _join_team(self, workspace: "DashboardWorkspace") -> None:
         """Show the team's runs once their first page is there. A fault before leaves everything as it was."""
-        self.browser.joining = True
+        self.browser.connecting = True
         self.sessions.retitle()
         asked = self.browser.filter
 
@@ -190,7 +190,7 @@ class BrowsingScreen(LiveScreen[None]):
                 await self._leave_team()
             return
         finally:
-            self.browser.joining = False
+            self.browser.connecting = False
             self._retitle_if_shown()
         self._look_at("team")
         if asked == self.browser.filter:
@@ -200,17 +200,17 @@ class BrowsingScreen(LiveScreen[None]):
 
     async def _leave_team(self) -> None:
         """Show this workspace's runs again, and give the connections back."""
-        self.browser.joining = False
-        opened = self.dashboard.team.let_go()
+        self.browser.connecting = False
+        opened = self.dashboard.team.release()
         self._look_at("local")
         self._show_another_page(TOP)
         await opened.aclose()
 
     def _look_at(self, source: Source) -> None:
-        self.browser.turn_to(source)
+        self.browser.switch_source(source)
         self._request += 1
         self._landing = TOP
-        self._turn_seen = self.dashboard.team.turn
+        self._team_version = self.dashboard.team.version
         self.dashboard.watch_team()
 
     def _retitle_if_shown(self) -> None:
@@ -221,16 +221,16 @@ class BrowsingScreen(LiveScreen[None]):
 
     # Settings
 
-    def take_over(self, settings: Settings, before: Settings) -> None:
+    def apply_settings(self, settings: Settings, before: Settings) -> None:
         """Go by another page size as well, and read the team's runs from another server."""
-        super().take_over(settings, before)
+        super().apply_settings(settings, before)
         if settings.tui.page_size != before.tui.page_size:
             self.browser.pages.size = settings.tui.page_size
             self._start_over()
         workspace = self.workspace
         moved = settings.persistence.postgres != before.persistence.postgres
         if moved and workspace is not None and self.browser.source == "team":
-            self.dashboard.team.begin(partial(self._join_team, workspace))
+            self.dashboard.team.switch(partial(self._join_team, workspace))
 
     # Pages
 
@@ -240,7 +240,7 @@ class BrowsingScreen(LiveScreen[None]):
             self._show_another_page(TOP)
 
     def action_first_page(self) -> None:
-        if self.browser.pages.here == FRONT:
+        if self.browser.pages.start == FIRST_PAGE:
             self.sessions.table.action_top()
         else:
             self.browser.pages.restart()
@@ -264,18 +264,18 @@ class BrowsingScreen(LiveScreen[None]):
     async def action_jump(self) -> None:
         await self.sessions.open_jump()
 
-    @on(LineClosed)
-    def _line_closed(self) -> None:
+    @on(InputClosed)
+    def _input_closed(self) -> None:
         self.sessions.close_lines(clear=False)
 
-    @on(Searched)
-    def _searched(self, event: Searched) -> None:
+    @on(SearchChanged)
+    def _searched(self, event: SearchChanged) -> None:
         if event.text != self.browser.text:
             self.browser.search(event.text)
             self._start_over(pause=SEARCH_PAUSE if event.text else 0.0)
 
-    @on(IdAsked)
-    def _id_asked(self, event: IdAsked) -> None:
+    @on(JumpRequested)
+    def _jump_requested(self, event: JumpRequested) -> None:
         self._jump(event.prefix)
 
     @work(group="page", exclusive=True, exit_on_error=False)
@@ -289,16 +289,16 @@ class BrowsingScreen(LiveScreen[None]):
         with self.dashboard.reporting():
             session = await runs.get(await runs.resolve_id(EntityType.SESSION, prefix))
             self.sessions.close_lines(clear=False)
-            if session.id in self.sessions.table.keys_shown:
-                self.sessions.table.move_cursor(row=self.sessions.table.keys_shown.index(session.id))
+            if session.id in self.sessions.table.row_keys:
+                self.sessions.table.move_cursor(row=self.sessions.table.row_keys.index(session.id))
                 return
-            if self.browser.narrowed:
+            if self.browser.is_filtered:
                 self.browser.states = frozenset()
                 self.browser.search("")
                 self.sessions.close_lines(clear=True)
                 self.notify("search and filter were cleared to show it", title="jump", markup=False)
             await self._turn_to(runs, session)
-            self._show_another_page(Landing(session.id))
+            self._show_another_page(CursorTarget(session.id))
 
     async def _turn_to(self, runs: "RunStateReader", session: "Session") -> None:
         """Point the model at the page that holds a session, with as many rows above it as its number says."""
@@ -328,8 +328,8 @@ class BrowsingScreen(LiveScreen[None]):
     def action_filter(self) -> None:
         self.sessions.choose_states()
 
-    @on(StatesChosen)
-    def _states_chosen(self, event: StatesChosen) -> None:
+    @on(StatesSelected)
+    def _states_selected(self, event: StatesSelected) -> None:
         self._filtered(event.states)
 
     def _filtered(self, states: frozenset[SessionState]) -> None:
@@ -343,11 +343,11 @@ class BrowsingScreen(LiveScreen[None]):
     def action_sort(self) -> None:
         orders = get_args(SortKey)
         self.browser.sort = orders[(orders.index(self.browser.sort) + 1) % len(orders)]
-        self.dashboard.lay_out(sort=self.browser.sort)
+        self.dashboard.change_layout(sort=self.browser.sort)
         self.notify(f"ordered by {ORDERS[self.browser.sort]}", title="order", markup=False)
         self._start_over()
 
     def action_group(self) -> None:
         self.browser.grouped = not self.browser.grouped
-        self.dashboard.lay_out(grouped=self.browser.grouped)
+        self.dashboard.change_layout(grouped=self.browser.grouped)
         self.sessions.show(self.dashboard.now(), another=True)

@@ -66,7 +66,7 @@ class HeaderLine(Widget):
     def _parts(self, width: int) -> list[tuple[int, Content]]:
         """The line's parts in their order, each with its rank: what has no room goes by rank, highest number first."""
         place = styled(line(short_path(self._place, max(width // 3, 12))), "$foreground")
-        overview, trouble = self._state.overview, self._state.trouble
+        overview, trouble = self._state.overview, self._state.read_error
         if trouble is not None:
             return [(1, place), (0, styled(f"✗ {trouble.code} the store cannot be read", "$text-error"))]
         if overview is None:
@@ -88,8 +88,8 @@ class HeaderLine(Widget):
         parts = [(1, place), (2, version), (0, state)]
         if overview.space is not None and overview.space.is_low:
             parts.append((0, styled(f"✗ disk full: {size(overview.space.free)} left", "$text-error")))
-        elif self._state.refusal is not None:
-            parts.append((0, styled(f"✗ {self._state.refusal.code} nothing can be written", "$text-error")))
+        elif self._state.write_error is not None:
+            parts.append((0, styled(f"✗ {self._state.write_error.code} nothing can be written", "$text-error")))
         if overview.sync.last_sync_at is not None and self._now is not None:
             last = ago(overview.sync.last_sync_at, self._now)
             parts.append((3, Content.assemble(("last sync ", "$foreground-muted"), (last, "$foreground"))))

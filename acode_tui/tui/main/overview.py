@@ -7,7 +7,7 @@ from dataclasses import replace
 from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import SchemaStatus
 from acode_tui.tui.ports import DashboardWorkspace
-from acode_tui.tui.state import Overview, Space
+from acode_tui.tui.state import DiskSpace, Overview
 
 
 async def read_overview(workspace: DashboardWorkspace) -> Overview:
@@ -17,7 +17,7 @@ async def read_overview(workspace: DashboardWorkspace) -> Overview:
         workspace.outbox.stats(),
         workspace.conflicts.counts(),
         workspace.sync.status(),
-        asyncio.to_thread(_space, workspace),
+        asyncio.to_thread(_disk_space, workspace),
     )
     last = await workspace.conflicts.list(limit=1) if counts.total else ()
     refused = await workspace.outbox.last_refused() if outbox.retrying or outbox.failed else None
@@ -28,14 +28,14 @@ async def read_overview(workspace: DashboardWorkspace) -> Overview:
         last_conflict=last[0] if last else None,
         sync=sync,
         last_refused=refused,
-        schema_fault=fault,
+        schema_error=fault,
         space=space,
     )
 
 
 async def read_again(workspace: DashboardWorkspace, known: Overview) -> Overview:
     """The same, where nothing was committed since: only what changes without that. Raises AcodeError."""
-    sync, space = await asyncio.gather(workspace.sync.status(), asyncio.to_thread(_space, workspace))
+    sync, space = await asyncio.gather(workspace.sync.status(), asyncio.to_thread(_disk_space, workspace))
     return replace(known, sync=sync, space=space)
 
 
@@ -47,10 +47,10 @@ async def _schema(workspace: DashboardWorkspace) -> tuple[SchemaStatus, AcodeErr
         return SchemaStatus(tier="sqlite", version=None, target="", pending=()), error
 
 
-def _space(workspace: DashboardWorkspace) -> Space | None:
+def _disk_space(workspace: DashboardWorkspace) -> DiskSpace | None:
     """Room on the workspace's disk; None where nobody can tell."""
     try:
         usage = shutil.disk_usage(workspace.agent_dir)
     except OSError:
         return None
-    return Space(free=usage.free, total=usage.total)
+    return DiskSpace(free=usage.free, total=usage.total)

@@ -26,7 +26,7 @@ _LONGEST = len("Conflicts")
 """Columns of a frame's upper edge that its title cannot have."""
 
 
-class Mood(NamedTuple):
+class PaneStatus(NamedTuple):
     """How things stand in a pane: a look, and a sign with a word that says why."""
 
     look: Look
@@ -49,13 +49,13 @@ class Pane(Widget, can_focus=True):
         self.state = state
         self.now: datetime | None = None
         self._painted = Content("")
-        self._mood: Mood | None = None
+        self._status: PaneStatus | None = None
 
     def show(self, now: datetime) -> None:
         """Draw what the state holds, as seen at a moment. Most seconds change nothing here; then nothing is drawn."""
         self.now = now
         if self.state.overview is not None:
-            self._wear(self.mood(self.state.overview, now))
+            self._wear(self.status(self.state.overview, now))
         if not self._content().is_same(self._painted):
             self.refresh()
 
@@ -63,7 +63,7 @@ class Pane(Widget, can_focus=True):
         """The pane's lines, most important first, for so many columns."""
         raise NotImplementedError
 
-    def mood(self, overview: Overview, now: datetime) -> Mood:
+    def status(self, overview: Overview, now: datetime) -> PaneStatus:
         """How things stand."""
         raise NotImplementedError
 
@@ -77,24 +77,24 @@ class Pane(Widget, can_focus=True):
         lines = self.lines(self.state.overview, self.now, self.size.width)
         return Content("\n").join(lines[: max(self.size.height, 1)])
 
-    def _wear(self, mood: Mood) -> None:
-        if mood == self._mood:
+    def _wear(self, status: PaneStatus) -> None:
+        if status == self._status:
             return
-        self._mood = mood
+        self._status = status
         for look in _LOOKS:
-            self.set_class(look == mood.look, f"-{look}")
+            self.set_class(look == status.look, f"-{look}")
         self._title()
 
     def _title(self) -> None:
-        if self._mood is None:
+        if self._status is None:
             return
-        look = _LOOKS[self._mood.look]
+        look = _LOOKS[self._status.look]
         if self.outer_size.width < _FRAME + _LONGEST + 2:
             # A title is cut at its end, and the sign is what must not be; in all panes alike.
-            self.border_title = Content.assemble((self._mood.said[:1], look), " ", (self.TITLE, "bold"))
+            self.border_title = Content.assemble((self._status.said[:1], look), " ", (self.TITLE, "bold"))
             return
         room = self.outer_size.width - _FRAME - len(self.TITLE) - 2
-        said = self._mood.said if len(self._mood.said) <= room else self._mood.said[:1]
+        said = self._status.said if len(self._status.said) <= room else self._status.said[:1]
         self.border_title = Content.assemble((self.TITLE, "bold"), "  ", (said, look))
 
     def on_resize(self) -> None:

@@ -8,7 +8,7 @@ from textual.content import Content
 from acode_tui.domain.quantities import ago, countdown, duration, number, short_number, span
 from acode_tui.storage.migrations.runner import version_key
 from acode_tui.sync.ports import SyncState
-from acode_tui.tui.main.pane import Look, Mood, Pane
+from acode_tui.tui.main.pane import Look, Pane, PaneStatus
 from acode_tui.tui.records.record_text import entity_label, short_refusal, sync_problem
 from acode_tui.tui.state import DashboardState, Overview
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
@@ -29,19 +29,19 @@ class SchemaPane(Pane):
     TITLE = "Schema"
     OPENS = "migrate"
 
-    def mood(self, overview: Overview, now: datetime) -> Mood:
-        if overview.schema_fault is not None:
-            return Mood("bad", "✗ unusable")
+    def status(self, overview: Overview, now: datetime) -> PaneStatus:
+        if overview.schema_error is not None:
+            return PaneStatus("bad", "✗ unusable")
         if _is_newer(overview):
-            return Mood("bad", "✗ newer")
+            return PaneStatus("bad", "✗ newer")
         if overview.sync.state is SyncState.SCHEMA_MISMATCH:
-            return Mood("bad", "✗ mismatch")
+            return PaneStatus("bad", "✗ mismatch")
         if _due(overview):
-            return Mood("busy", "→ due")
-        return Mood("quiet", "✓ ok")
+            return PaneStatus("busy", "→ due")
+        return PaneStatus("quiet", "✓ ok")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
-        schema, fault = overview.schema, overview.schema_fault
+        schema, fault = overview.schema, overview.schema_error
         if fault is not None:
             why, advice = line(fault.message, width), line(fault.hint or "update acode-tui", width)
             return [styled(why, "$text-error"), styled(advice, "$foreground")]
@@ -107,10 +107,10 @@ class RetriesPane(Pane):
     TITLE = "Retries"
     OPENS = "retries"
 
-    def mood(self, overview: Overview, now: datetime) -> Mood:
+    def status(self, overview: Overview, now: datetime) -> PaneStatus:
         if overview.outbox.failed:
-            return Mood("bad", "✗ dead")
-        return Mood("busy", "↻ waiting") if overview.outbox.retrying else Mood("quiet", "✓ none")
+            return PaneStatus("bad", "✗ dead")
+        return PaneStatus("busy", "↻ waiting") if overview.outbox.retrying else PaneStatus("quiet", "✓ none")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         stats = overview.outbox
@@ -152,13 +152,13 @@ class ConflictsPane(Pane):
     TITLE = "Conflicts"
     OPENS = "conflicts"
 
-    def mood(self, overview: Overview, now: datetime) -> Mood:
+    def status(self, overview: Overview, now: datetime) -> PaneStatus:
         if abs(_offset(overview)) > SKEW:
-            return Mood("bad", "✗ clocks")
+            return PaneStatus("bad", "✗ clocks")
         new = overview.conflicts.unreviewed
         if new:
-            return Mood("bad" if new >= MANY else "busy", f"{'✗' if new >= MANY else '◆'} {number(new)} new")
-        return Mood("quiet", "✓ reviewed" if overview.conflicts.total else "✓ none")
+            return PaneStatus("bad" if new >= MANY else "busy", f"{'✗' if new >= MANY else '◆'} {number(new)} new")
+        return PaneStatus("quiet", "✓ reviewed" if overview.conflicts.total else "✓ none")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         counts = overview.conflicts
@@ -227,21 +227,21 @@ class OutboxPane(Pane):
         super().__init__(state)
         self._hint = ""
 
-    def mood(self, overview: Overview, now: datetime) -> Mood:
+    def status(self, overview: Overview, now: datetime) -> PaneStatus:
         sync = overview.sync
         mark = SYNC[sync.state]
-        if self.state.refusal is not None or (sync.state in _ON and sync.reason):
-            return Mood("bad", "✗ cannot write")
+        if self.state.write_error is not None or (sync.state in _ON and sync.reason):
+            return PaneStatus("bad", "✗ cannot write")
         if sync.state in _BAD:
-            return Mood("bad", mark.label)
+            return PaneStatus("bad", mark.label)
         if sync.state is SyncState.OFFLINE:
-            return Mood("bad" if overview.outbox.pending else "busy", mark.label)
+            return PaneStatus("bad" if overview.outbox.pending else "busy", mark.label)
         if sync.state in (SyncState.SYNCING, SyncState.CONNECTING, SyncState.PAUSED):
-            return Mood("busy", mark.label)
+            return PaneStatus("busy", mark.label)
         if sync.state is SyncState.DISABLED:
-            return Mood("quiet", "○ kept here")
+            return PaneStatus("quiet", "○ kept here")
         look: Look = "busy" if overview.outbox.pending else "quiet"
-        return Mood(look, "↑ waiting" if overview.outbox.pending else "✓ empty")
+        return PaneStatus(look, "↑ waiting" if overview.outbox.pending else "✓ empty")
 
     def show(self, now: datetime) -> None:
         super().show(now)
@@ -276,8 +276,8 @@ class OutboxPane(Pane):
 
     def _pace(self, overview: Overview, now: datetime, width: int) -> Content:
         sync = overview.sync
-        if self.state.refusal is not None:
-            return styled(line(self.state.refusal.message, width), "$text-error")
+        if self.state.write_error is not None:
+            return styled(line(self.state.write_error.message, width), "$text-error")
         if sync.state is SyncState.DISABLED:
             return styled("kept here; sync is off" if width > 22 else "sync is off", "$foreground-muted")
         if sync.state in _ON and sync.reason:

@@ -127,7 +127,7 @@ class MainScreen(BrowsingScreen, Doors):
 
     @on(OverviewRead)
     def _overview_read(self, event: OverviewRead) -> None:
-        self.dashboard.state.take(event.overview, self.dashboard.now())
+        self.dashboard.state.set_overview(event.overview, self.dashboard.now())
         self._draw_overview()
 
     def _draw_overview(self) -> None:
@@ -141,8 +141,8 @@ class MainScreen(BrowsingScreen, Doors):
     def timely_keys(self) -> frozenset[str]:
         """What waits for somebody, and the way out of a search."""
         overview, browser = self.dashboard.state.overview, self.browser
-        keys = {"import"} if browser.loaded and not browser.rows and not browser.narrowed else set()
-        if browser.narrowed or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
+        keys = {"import"} if browser.loaded and not browser.rows and not browser.is_filtered else set()
+        if browser.is_filtered or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
             keys.add("back")
         if overview is not None:
             keys |= {"retries"} if overview.outbox.failed else set()
@@ -150,14 +150,14 @@ class MainScreen(BrowsingScreen, Doors):
             keys |= {"migrate"} if overview.schema.pending else set()
         return frozenset(keys)
 
-    def trouble_changed(self) -> None:
+    def store_errors_changed(self) -> None:
         self._draw_overview()
         self.sessions.show(self.dashboard.now())
 
     def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
         super()._show(page, counts)
         self.query_one(KeyBar).follow()
-        nothing = not self.browser.rows and not self.browser.narrowed
+        nothing = not self.browser.rows and not self.browser.is_filtered
         if nothing and self.browser.source == "local" and not self._surveyed:
             self._surveyed = True
             self._look_for_transcripts()
@@ -205,8 +205,8 @@ class MainScreen(BrowsingScreen, Doors):
     def _left(self, session_id: str | None) -> None:
         """Stand on the session that was looked at last, if it is on this page."""
         table = self.sessions.table
-        if session_id is not None and session_id in table.keys_shown:
-            table.move_cursor(row=table.keys_shown.index(session_id))
+        if session_id is not None and session_id in table.row_keys:
+            table.move_cursor(row=table.row_keys.index(session_id))
 
     @on(PaneOpened)
     async def _pane_opened(self, event: PaneOpened) -> None:
@@ -231,7 +231,7 @@ class MainScreen(BrowsingScreen, Doors):
             self.dashboard.actions.pause_or_resume(overview.sync.state)
 
     def action_panes(self) -> None:
-        wanted = self.dashboard.lay_out(panes=not self.dashboard.state.layout.panes).panes
+        wanted = self.dashboard.change_layout(panes=not self.dashboard.state.layout.panes).panes
         self.query_one("#panes").set_class(not wanted, "-off")
         self.call_after_refresh(self._keep_focus)
         if wanted and self.has_class("-tiny"):
@@ -248,12 +248,12 @@ class MainScreen(BrowsingScreen, Doors):
 
     def action_mouse(self) -> None:
         has = capture_mouse(self.app, not self.dashboard.state.layout.mouse)
-        self.dashboard.lay_out(mouse=has)
+        self.dashboard.change_layout(mouse=has)
         said = "the dashboard has the mouse" if has else "the terminal has the mouse: it selects text"
         self.notify(said, title="mouse", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self.dashboard.actions.may(action)
+        return self.dashboard.actions.check(action)
 
 
 def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:

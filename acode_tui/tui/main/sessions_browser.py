@@ -14,7 +14,7 @@ from acode_tui.domain.quantities import counted, number
 from acode_tui.tui.main.headings import headings
 from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
-from acode_tui.tui.paging import FRONT, Pages
+from acode_tui.tui.paging import FIRST_PAGE, SessionPager
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.widgets.keyed_table import KeyedTable
@@ -73,7 +73,7 @@ class SessionBrowser(Vertical):
         self._now = now or self._now
         empty = not self._browser.rows
         self.table.display = not empty
-        self.query_one(StateChips).display = self._browser.loaded and (not empty or self._browser.narrowed)
+        self.query_one(StateChips).display = self._browser.loaded and (not empty or self._browser.is_filtered)
         notice = self.query_one(Notice)
         notice.display = empty
         if empty:
@@ -164,23 +164,23 @@ class SessionBrowser(Vertical):
 
     def _explain(self) -> None:
         headline, lines = self._why_empty()
-        self.query_one(Notice).say(headline, *lines)
+        self.query_one(Notice).update(headline, *lines)
 
     def _why_empty(self) -> tuple[str, tuple[str | Content, ...]]:
         browser = self._browser
         if not browser.loaded:
-            if self._state.trouble is not None:
+            if self._state.read_error is not None:
                 return "The workspace cannot be read", (
-                    line(self._state.trouble.message),
-                    line(self._state.trouble.hint or ""),
+                    line(self._state.read_error.message),
+                    line(self._state.read_error.hint or ""),
                     "It is tried again by itself; nothing that agents record elsewhere is lost.",
                 )
             return "Opening the workspace…", ("The first opening of a large workspace may take a moment.",)
-        if browser.narrowed:
+        if browser.is_filtered:
             what = f"“{line(browser.text.strip(), 40)}”" if browser.text.strip() else "these states"
             both = " in these states" if browser.text.strip() and browser.states else ""
             return "No session fits", (f"Nothing here matches {what}{both}.", self._ways_out())
-        if browser.pages.here != FRONT:
+        if browser.pages.start != FIRST_PAGE:
             return "This page is empty now", (keys(("[", "goes back a page"), ("home", "goes to the first")),)
         if browser.source == "team":
             return (
@@ -225,23 +225,23 @@ class SessionBrowser(Vertical):
 
     def _source(self) -> Content:
         browser = self._browser
-        if browser.joining:
+        if browser.connecting:
             return styled("team, connecting… (T gives up)", "$text-warning")
-        if browser.trouble:
+        if browser.team_error:
             return styled("✗ team, out of reach", "$text-error")
         return styled(browser.source, "$text-primary" if browser.source == "team" else "$foreground")
 
     def _where(self) -> Content:
         """The page, of how many; or what keeps it from being read."""
         browser = self._browser
-        if browser.trouble:
-            return self._said(browser.trouble, keys(("R", "tries again"), ("T", "shows this workspace's own")))
-        told = self._state.trouble or self._state.refusal
+        if browser.team_error:
+            return self._said(browser.team_error, keys(("R", "tries again"), ("T", "shows this workspace's own")))
+        told = self._state.read_error or self._state.write_error
         if told is not None and browser.source == "local":
             return self._said(f"✗ {told.code}: {told.message}", styled("tried again by itself", "$foreground-muted"))
         if not browser.loaded:
             return Content("")
-        if browser.reading:
+        if browser.loading:
             return styled("reading the page…", "$text-primary")
         pages = browser.pages
         total = "" if pages.total is None else f"{number(pages.total)} sessions · "
@@ -255,7 +255,7 @@ class SessionBrowser(Vertical):
         return Content.assemble((shown, "$text-error"), advice)
 
 
-def _unnumbered(pages: Pages) -> str:
+def _unnumbered(pages: SessionPager) -> str:
     """Where a page is of which nobody knows the number."""
     if pages.from_end is None:
         return "from here on"

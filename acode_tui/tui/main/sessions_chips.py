@@ -15,8 +15,8 @@ from textual.widget import Widget
 from acode_tui.domain.quantities import number, short_number
 from acode_tui.domain.states import SessionState
 from acode_tui.tui.bindings import CHIPS
-from acode_tui.tui.messages import LineClosed, StatesChosen
-from acode_tui.tui.state import Browser
+from acode_tui.tui.messages import InputClosed, StatesSelected
+from acode_tui.tui.state import BrowserState
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
 
 _STATES: tuple[SessionState | None, ...] = (None, *SessionState)
@@ -35,7 +35,7 @@ class StateChips(Widget, can_focus=True):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [*CHIPS]
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, browser: BrowserState) -> None:
         super().__init__(id="chips")
         self._browser = browser
         self._at = 1
@@ -101,7 +101,7 @@ class StateChips(Widget, can_focus=True):
         self._at = index
         state = _STATES[index]
         chosen = self._browser.states ^ {state} if state is not None else frozenset()
-        self.post_message(StatesChosen(frozenset(chosen)))
+        self.post_message(StatesSelected(frozenset(chosen)))
         self.refresh()
 
     def action_move(self, direction: int) -> None:
@@ -115,7 +115,7 @@ class StateChips(Widget, can_focus=True):
         self._toggle(0)
 
     def action_close(self) -> None:
-        self.post_message(LineClosed())
+        self.post_message(InputClosed())
 
 
 def _label(state: SessionState | None) -> str:

@@ -60,7 +60,7 @@ class SessionTable(KeyedTable):
     """Sessions. Of the team's, who ran them is told instead of whether they were sent."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SESSIONS]
-    HOLDS = True
+    HOLDS_ROWS = True
 
     source: Source = "local"
     sort: SortKey = "updated"

@@ -77,7 +77,7 @@ class ConflictsScreen(RecordsScreen[Conflict]):
         return _detail(item, width, self._target, self.dashboard.zone)
 
     def explain_empty(self, notice: Notice) -> None:
-        notice.say(
+        notice.update(
             "Nothing is left to review" if self._counts.total else "No two versions have met",
             "When two machines change one row, the later change wins on both.",
             "The version that lost is kept here, and can be made to win.",
@@ -99,7 +99,7 @@ class ConflictsScreen(RecordsScreen[Conflict]):
         total = event.counts.unreviewed if self._only_new else event.counts.total
         if self.show_page(event.conflicts, after=event.after, total=total):
             self.query_one("#list").border_title = "Not reviewed" if self._only_new else "All conflicts"
-            self.query_one(TitleLine).say(
+            self.query_one(TitleLine).update(
                 f"{number(event.counts.total)} in all, {number(event.counts.unreviewed)} not reviewed"
             )
 

@@ -90,7 +90,7 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         return _detail(item, self._payload[1], self.dashboard.now(), self.dashboard.zone)
 
     def explain_empty(self, notice: Notice) -> None:
-        notice.say(
+        notice.update(
             "Nothing was refused",
             "A record that the server refuses is tried again, ten times, ever more slowly.",
             "After that it waits here as a dead letter until you retry or discard it.",
@@ -119,7 +119,7 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
     def _records_read(self, event: RecordsRead) -> None:
         stats = event.stats
         if self.show_page(event.records, after=event.after, total=stats.retrying + stats.failed):
-            self.query_one(TitleLine).say(
+            self.query_one(TitleLine).update(
                 f"{number(stats.retrying)} waiting, {counted(stats.failed, 'dead letter')}",
                 styled(f"{number(stats.pending)} pending in all", "$foreground-muted"),
             )

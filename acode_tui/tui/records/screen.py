@@ -158,7 +158,7 @@ class RecordsScreen(ListScreen, Generic[RecordItem]):
         item, panel = self.under_cursor, self.detail_panel
         if item is not None:
             before, self._described = self._described, self.key(item)
-            panel.say(self.detail(item, max(panel.content_size.width, MIN_COLUMNS)), home=before != self._described)
+            panel.update(self.detail(item, max(panel.content_size.width, MIN_COLUMNS)), home=before != self._described)
 
     @property
     def under_cursor(self) -> RecordItem | None:

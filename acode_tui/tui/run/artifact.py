@@ -21,7 +21,7 @@ from acode_tui.tui.run.find import Matches, find_matches
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import error_lines, line, styled
 from acode_tui.tui.widgets.keybar import KeyBar
-from acode_tui.tui.widgets.text_view import Flow, TextView, flow
+from acode_tui.tui.widgets.text_view import TextLayout, TextView, lay_out_text
 from acode_tui.tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ArtifactScreen(Screen[None]):
 
         document: Document
         part: int
-        flow: Flow
+        flow: TextLayout
         from_top: bool
 
     @dataclass
@@ -68,7 +68,7 @@ class ArtifactScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one("#search", Input).display = False
-        self.query_one(TitleLine).say(
+        self.query_one(TitleLine).update(
             self._artifact.name,
             styled(size(self._artifact.size), "$foreground"),
             styled(self._artifact.content_type, "$foreground-muted"),
@@ -90,7 +90,7 @@ class ArtifactScreen(Screen[None]):
             view.border_title = "could not be read"
             advice = styled("Open the artifact again to try once more.", "$foreground-muted")
             text = Content("\n").join([*error_lines(error), Content(""), advice])
-            view.show(flow(list(text.split("\n", allow_blank=True)), view.room))
+            view.show(lay_out_text(list(text.split("\n", allow_blank=True)), view.room))
             return
         wrap = document.wraps if self._wrap is None else self._wrap
         columns = self.query_one(TextView).room if wrap else None
@@ -154,7 +154,7 @@ class ArtifactScreen(Screen[None]):
         return self.dashboard.state.layout.numbers
 
     def action_numbers(self) -> None:
-        self.dashboard.lay_out(numbers=not self._numbers)
+        self.dashboard.change_layout(numbers=not self._numbers)
         if self._document is not None:
             self._load_part(self._part, from_top=False)
 
@@ -243,6 +243,6 @@ class ArtifactScreen(Screen[None]):
             self.dismiss()
 
 
-def _laid_out(document: Document, part: int, columns: int | None, numbers: bool) -> Flow:
+def _laid_out(document: Document, part: int, columns: int | None, numbers: bool) -> TextLayout:
     """One part, highlighted and laid out beside its line numbers. Runs in a thread."""
-    return flow(highlighted_lines(document, part), columns, line_numbers(document, part) if numbers else ())
+    return lay_out_text(highlighted_lines(document, part), columns, line_numbers(document, part) if numbers else ())

@@ -94,14 +94,14 @@ class SessionScreen(LiveScreen[str]):
     def on_mount(self) -> None:
         self.query_one(RunTree).border_title = "Run"
         self._show_open_side()
-        self.query_one(TitleLine).say("opening…")
+        self.query_one(TitleLine).update("opening…")
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(RunTree).restyle())
 
     @property
     def follows_team(self) -> bool:
         return self.dashboard.team.is_open
 
-    def troubled(self, error: AcodeError) -> None:
+    def read_failed(self, error: AcodeError) -> None:
         if self.run_view.graph is None:
             show_read_error(self, error)
 
@@ -128,7 +128,7 @@ class SessionScreen(LiveScreen[str]):
         tree.show(graph)
         if not graph.tasks:
             why = "No task was recorded in this session yet. What the agent records appears here by itself."
-            self.query_one("#detail", TextPanel).say(styled(why, "$foreground-muted"))
+            self.query_one("#detail", TextPanel).update(styled(why, "$foreground-muted"))
         elif tree.cursor_node is not None and tree.cursor_node.data is not None:
             self._describe(tree.cursor_node.data, home=False)
         self.refresh_bindings()
@@ -138,7 +138,7 @@ class SessionScreen(LiveScreen[str]):
         if graph is None:
             return
         mark, follow_label = SESSION[graph.state], self.run_view.follow_label
-        self.query_one(TitleLine).say(
+        self.query_one(TitleLine).update(
             session_name(graph),
             styled(mark.label, CONTENT_STYLE[mark.role]),
             *([styled(follow_label[0], CONTENT_STYLE[follow_label[1]])] if follow_label is not None else []),
@@ -153,8 +153,8 @@ class SessionScreen(LiveScreen[str]):
 
     def _show_sides(self, graph: SessionGraph) -> None:
         zone = self.dashboard.zone
-        self.query_one("#timeline", TextPanel).say(timeline(graph.events, graph, zone), home=False)
-        self.query_one("#about", TextPanel).say(about(graph, zone), home=False)
+        self.query_one("#timeline", TextPanel).update(timeline(graph.events, graph, zone), home=False)
+        self.query_one("#about", TextPanel).update(about(graph, zone), home=False)
         artifacts = self.run_view.artifacts
         self.query_one(ArtifactTable).show_artifacts(artifacts)
         title = f"Artifacts  {number(len(artifacts))}" if artifacts else "Artifacts: none was recorded"
@@ -219,8 +219,8 @@ class SessionScreen(LiveScreen[str]):
             return
         self.run_view.switch_to(event.session_id)
         self.query_one(RunTree).clear()
-        self.query_one("#detail", TextPanel).say(Content(""))
-        self.query_one(TitleLine).say("opening…")
+        self.query_one("#detail", TextPanel).update(Content(""))
+        self.query_one(TitleLine).update("opening…")
         self.refresh_now()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -228,7 +228,7 @@ class SessionScreen(LiveScreen[str]):
             return self._walk is not None
         if action == "follow":
             return self.run_view.running or self.run_view.held
-        return self.dashboard.actions.may(action)
+        return self.dashboard.actions.check(action)
 
     def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
         self.dismiss(self.run_view.session_id)
@@ -272,7 +272,7 @@ class SessionScreen(LiveScreen[str]):
             if not home:
                 return
             self._preview(node)
-        panel.say(content, home=home)
+        panel.update(content, home=home)
 
     @work(group="preview", exclusive=True, exit_on_error=False)
     async def _preview(self, artifact: Artifact) -> None:
@@ -294,7 +294,7 @@ class SessionScreen(LiveScreen[str]):
     def _preview_read(self, event: PreviewRead) -> None:
         if self._under_cursor() == event.artifact:
             about = describe(event.artifact, self.dashboard.zone)
-            self.query_one("#detail", TextPanel).say(Content("\n").join([about, Content(""), event.preview]))
+            self.query_one("#detail", TextPanel).update(Content("\n").join([about, Content(""), event.preview]))
 
     @on(Tree.NodeSelected)
     def _node_selected(self, event: Tree.NodeSelected[Node]) -> None:

@@ -75,8 +75,8 @@ class HealthScreen(ListScreen):
 
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Checks"
-        self.query_one(TitleLine).say("looking…")
-        self.detail_panel.say(styled("The checks run side by side…", "$foreground-muted"))
+        self.query_one(TitleLine).update("looking…")
+        self.detail_panel.update(styled("The checks run side by side…", "$foreground-muted"))
 
     def refresh_now(self) -> None:
         self._requested = True
@@ -103,7 +103,7 @@ class HealthScreen(ListScreen):
         self._checks = {check.name: check for check in report.checks}
         bad = sum(check.status.value != "Healthy" for check in report.checks)
         at = clock(self._checked_at or self.dashboard.now(), self.dashboard.zone)
-        self.query_one(TitleLine).say(
+        self.query_one(TitleLine).update(
             "everything is as it should be" if not bad else f"{bad} of {len(report.checks)} checks found something",
             styled(mark.label, CONTENT_STYLE[mark.role]),
             styled(f"looked at {at}", "$foreground-muted"),
@@ -131,7 +131,7 @@ class HealthScreen(ListScreen):
         if check is not None:
             panel = self.detail_panel
             panel.border_title = styled(check.name)
-            panel.say(_detail(check))
+            panel.update(_detail(check))
 
     def action_copy(self) -> None:
         check = self._under_cursor

@@ -24,7 +24,7 @@ from acode_tui.tui.style.times import clock, day
 from acode_tui.tui.tools.log_tail import LogEntry, LogTail
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import Notice
-from acode_tui.tui.widgets.text_view import TextView, flow
+from acode_tui.tui.widgets.text_view import TextView, lay_out_text
 from acode_tui.tui.widgets.title_line import TitleLine
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -126,7 +126,7 @@ class LogScreen(Screen[None]):
         self._retitle()
         if not shown:
             self._explain_empty()
-        view.reflow(flow(self._lines(), None))
+        view.reflow(lay_out_text(self._lines(), None))
         if self._follow:
             view.scroll_end(animate=False, x_axis=False)
 
@@ -151,9 +151,9 @@ class LogScreen(Screen[None]):
         notice, hidden = self.query_one(Notice), len(self._entries)
         if hidden:
             why = "None of them is shown: f lowers the level, / and esc remove the filter."
-            notice.say(f"{counted(hidden, 'line')} of the log", why)
+            notice.update(f"{counted(hidden, 'line')} of the log", why)
         else:
-            notice.say(
+            notice.update(
                 "The log is empty",
                 "Warnings, errors and slow statements of every acode-tui on this workspace appear here.",
                 "acode-tui --log-level debug writes every statement's name and duration.",
@@ -164,7 +164,7 @@ class LogScreen(Screen[None]):
         held = f"holding still, {number(self._held_back)} more" if self._held_back else "holding still"
         style = "$text-success" if self._follow else "$text-warning"
         levels = f"{level} and above" if self._level else "everything"
-        self.query_one(TitleLine).say(
+        self.query_one(TitleLine).update(
             levels + (f", with “{line(self._search_text, 30)}”" if self._search_text else ""),
             styled("◉ following" if self._follow else f"‖ {held}", style),
             styled(counted(len(self._shown), "line"), "$foreground-muted"),

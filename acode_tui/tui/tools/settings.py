@@ -21,7 +21,7 @@ from acode_tui.tui.bindings import SETTINGS
 from acode_tui.tui.dialogs.confirm import Confirm
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.list_screen import ListScreen
-from acode_tui.tui.messages import LineClosed, Searched
+from acode_tui.tui.messages import InputClosed, SearchChanged
 from acode_tui.tui.style.palette import Role
 from acode_tui.tui.style.text import labelled, line, styled
 from acode_tui.tui.tools.preferences import (
@@ -102,7 +102,7 @@ class SettingsScreen(ListScreen):
         path = str(scope_path(self.dashboard.root, self._scope))
         shown = path.removeprefix(f"{self.dashboard.root}/")
         workspaces = "this workspace" if self._scope == "workspace" else "all your workspaces"
-        self.query_one(TitleLine).say(f"changes are for {workspaces}", styled(line(shown, 60), "$foreground-muted"))
+        self.query_one(TitleLine).update(f"changes are for {workspaces}", styled(line(shown, 60), "$foreground-muted"))
 
     @property
     def is_loaded(self) -> bool:
@@ -135,7 +135,7 @@ class SettingsScreen(ListScreen):
         if notice.display:
             text = line(self._search_text.strip(), 40)
             why = f"None of the {len(self._preferences)} has “{text}” in its key, value or purpose."
-            notice.say("No setting fits", why, keys_line(("esc", "shows all of them again")))
+            notice.update("No setting fits", why, keys_line(("esc", "shows all of them again")))
         count = f"{len(matching)} of {len(self._preferences)} settings" if self._search_text.strip() else ""
         self.query_one("#list").border_subtitle = count
         self._describe()
@@ -149,13 +149,13 @@ class SettingsScreen(ListScreen):
         # Not focus(), which takes effect later: the next letters may already be typed.
         self.set_focus(search)
 
-    @on(Searched)
-    def _searched(self, event: Searched) -> None:
+    @on(SearchChanged)
+    def _searched(self, event: SearchChanged) -> None:
         if event.text != self._search_text:
             self._search_text = event.text
             self._show()
 
-    @on(LineClosed)
+    @on(InputClosed)
     def _focus_list(self) -> None:
         table = self.table
         if table.row_count:
@@ -180,10 +180,10 @@ class SettingsScreen(ListScreen):
         preference, panel = self._under_cursor, self.detail_panel
         if preference is not None:
             panel.border_title = preference.key.name
-            panel.say(_detail(preference))
+            panel.update(_detail(preference))
         elif self._preferences:
             panel.border_title = "Setting"
-            panel.say(Content(""))
+            panel.update(Content(""))
 
     # Editing
 
@@ -244,7 +244,7 @@ class SettingsScreen(ListScreen):
                 # A value may be allowed alone, but not together with another one. That is shown below the input.
                 self.post_message(self.Refused(error, text))
 
-        self.dashboard.actions.begin("settings", write)
+        self.dashboard.actions.start("settings", write)
         self.action_leave()
 
     @on(Refused)
@@ -295,7 +295,7 @@ class SettingsScreen(ListScreen):
                 f"removed from {file}" if removed else f"is not set in {file}", title=key.name, markup=False
             )
 
-        self.dashboard.actions.begin("settings", remove)
+        self.dashboard.actions.start("settings", remove)
 
     def action_scope(self) -> None:
         self._scope = "user" if self._scope == "workspace" else "workspace"

@@ -7,7 +7,7 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from acode_tui.tui.bindings import SEARCH
-from acode_tui.tui.messages import IdAsked, LineClosed, Searched
+from acode_tui.tui.messages import InputClosed, JumpRequested, SearchChanged
 
 
 class SearchLine(Input):
@@ -22,7 +22,7 @@ class SearchLine(Input):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self.post_message(Searched(event.value))
+        self.post_message(SearchChanged(event.value))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -30,7 +30,7 @@ class SearchLine(Input):
         self.action_close()
 
     def action_close(self) -> None:
-        self.post_message(LineClosed())
+        self.post_message(InputClosed())
 
 
 class JumpLine(Input):
@@ -49,9 +49,9 @@ class JumpLine(Input):
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         if prefix := event.value.strip():
-            self.post_message(IdAsked(prefix))
+            self.post_message(JumpRequested(prefix))
         else:
             self.action_close()
 
     def action_close(self) -> None:
-        self.post_message(LineClosed())
+        self.post_message(InputClosed())

@@ -96,9 +96,9 @@ class KeyedTable(ScrollView, can_focus=True):
 
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE]
-    HOLDS: ClassVar[bool] = False
+    HOLDS_ROWS: ClassVar[bool] = False
     """Whether a refresh waits with moving rows while somebody points at one."""
-    STILL_SECONDS: ClassVar[float] = 1.0
+    HOLD_SECONDS: ClassVar[float] = 1.0
     """How long rows keep still after the last key or move of the mouse."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -161,7 +161,7 @@ class KeyedTable(ScrollView, can_focus=True):
         return len(self._order)
 
     @property
-    def keys_shown(self) -> list[str]:
+    def row_keys(self) -> list[str]:
         """The keys of all rows, from the top."""
         return list(self._order)
 
@@ -318,13 +318,13 @@ class KeyedTable(ScrollView, can_focus=True):
 
     def _point(self) -> None:
         """Somebody moves the cursor or the mouse here: rows keep their places for a moment."""
-        if not self.HOLDS:
+        if not self.HOLDS_ROWS:
             return
         if self._pointing is not None:
             self._pointing.stop()
-        self._pointing = self.set_timer(self.STILL_SECONDS, self._let_go)
+        self._pointing = self.set_timer(self.HOLD_SECONDS, self._release_rows)
 
-    def _let_go(self) -> None:
+    def _release_rows(self) -> None:
         self._pointing = None
         if self._waiting is not None:
             rows, headings = self._waiting

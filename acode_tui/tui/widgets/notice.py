@@ -16,7 +16,7 @@ class Notice(Widget):
         super().__init__(id=id, classes="notice")
         self._content = Content("")
 
-    def say(self, headline: str, *lines: str | Content, role: str = "$text-primary") -> None:
+    def update(self, headline: str, *lines: str | Content, role: str = "$text-primary") -> None:
         """Show a headline and lines; plain strings are recorded text and are shown muted."""
         parts: list[Content] = [styled(headline, f"bold {role}"), Content("")]
         parts += [styled(line, "$foreground-muted") if isinstance(line, str) else line for line in lines]

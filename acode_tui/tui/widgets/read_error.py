@@ -13,5 +13,5 @@ from acode_tui.tui.widgets.title_line import TitleLine
 
 def show_read_error(screen: Screen[Any], error: AcodeError) -> None:
     """Show on a screen with a ``TitleLine`` and a detail panel that nothing could be read, and why."""
-    screen.query_one(TitleLine).say("could not be read", styled("tried again by itself", "$text-warning"))
-    screen.query_one("#detail", TextPanel).say(Content("\n").join(error_lines(error)))
+    screen.query_one(TitleLine).update("could not be read", styled("tried again by itself", "$text-warning"))
+    screen.query_one("#detail", TextPanel).update(Content("\n").join(error_lines(error)))

@@ -25,7 +25,7 @@ class TextPanel(VerticalScroll, can_focus=True):
     def compose(self) -> ComposeResult:
         yield self._body
 
-    def say(self, content: Content, *, home: bool = True) -> None:
+    def update(self, content: Content, *, home: bool = True) -> None:
         """Show something else; ``home`` goes back to its beginning."""
         if content.is_same(self.shown):
             return

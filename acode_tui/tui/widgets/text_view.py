@@ -30,7 +30,7 @@ _SELECTED_MATCH = "bold $selected-match-text on $selected-match-background"
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class TextLayout:
     """Lines, the rows that they are shown as with the line that each belongs to, the width of the widest, and what
     stands beside each line: a text of the same width for all, or nothing at all.
     """
@@ -56,7 +56,7 @@ class TextView(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, classes="frame")
-        self._flow = Flow()
+        self._flow = TextLayout()
         self._marked = -1
         self._needle = ""
 
@@ -69,20 +69,20 @@ class TextView(ScrollView, can_focus=True):
         """Whether something stands beside the lines."""
         return bool(self._flow.labels)
 
-    def show(self, flow: Flow) -> None:
+    def show(self, flow: TextLayout) -> None:
         """Show other lines, from their beginning."""
         self._marked = -1
         self._take(flow)
         self.scroll_to(0, 0, animate=False, force=True)
 
-    def reflow(self, flow: Flow) -> None:
+    def reflow(self, flow: TextLayout) -> None:
         """The same lines, laid out anew; the one at the top stays there."""
         top = self.first_seen
         self._take(flow)
         if (row := self._row_of(top)) != round(self.scroll_y):
             self.scroll_to(y=row, animate=False, force=True)
 
-    def _take(self, flow: Flow) -> None:
+    def _take(self, flow: TextLayout) -> None:
         self._flow = flow
         self.virtual_size = Size(flow.widest + flow.gutter, len(flow.rows))
         self.refresh()
@@ -188,7 +188,7 @@ def _set_off(line: Content, needle: str, marked: bool, first: int, last: int) ->
     return Content(line.plain, [*line.spans, *(Span(*place, style) for place in found)]) if found else line
 
 
-def flow(lines: list[Content], columns: int | None, labels: Sequence[str] = ()) -> Flow:
+def lay_out_text(lines: list[Content], columns: int | None, labels: Sequence[str] = ()) -> TextLayout:
     """Lay lines out beside their labels: wrapped to so many columns, or with None one row each.
 
     Slow for long texts: meant for a worker thread.
@@ -196,9 +196,11 @@ def flow(lines: list[Content], columns: int | None, labels: Sequence[str] = ()) 
     beside = list(labels)
     if columns is None:
         widest = min(max((line.cell_length for line in lines), default=0), MAX_WIDTH)
-        return Flow(lines, [(index, _head(line)) for index, line in enumerate(lines)], widest, beside)
+        return TextLayout(lines, [(index, _head(line)) for index, line in enumerate(lines)], widest, beside)
     width = max(columns - _gutter(beside), _LEAST_ROOM)
-    return Flow(lines, [(index, row) for index, line in enumerate(lines) for row in _fold(line, width)], width, beside)
+    return TextLayout(
+        lines, [(index, row) for index, line in enumerate(lines) for row in _fold(line, width)], width, beside
+    )
 
 
 def _gutter(labels: Sequence[str]) -> int:

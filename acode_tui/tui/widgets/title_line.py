@@ -18,7 +18,7 @@ class TitleLine(Widget):
         self._headline = ""
         self._facts: list[Content] = []
 
-    def say(self, headline: str, *facts: Content) -> None:
+    def update(self, headline: str, *facts: Content) -> None:
         """A headline of recorded text, and facts, the most important first; those that do not fit are left out."""
         self._headline = headline
         self._facts = list(facts)

@@ -256,7 +256,7 @@ async def test_a_session_is_exported_in_a_form_to_a_path_and_a_name_that_is_take
         await pilot.press("j", "e")
         await until(pilot, lambda: "What looks like a secret is hidden." in shown(pilot))
         await pilot.press("down", *"taken", "enter")
-        await until(pilot, lambda: "is there already" in shown(pilot))
+        await until(pilot, lambda: "exists already" in shown(pilot))
         await pilot.press("end", "2", "up", "enter")
         await until(pilot, lambda: "✓ Exported." in shown(pilot) and "2 secrets hidden" in shown(pilot))
         await pilot.press("y")

@@ -16,7 +16,7 @@ from acode_tui.tui.main import overview as reading
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.main.sessions_chips import StateChips
-from acode_tui.tui.state import Space
+from acode_tui.tui.state import DiskSpace
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from tests.tui.driving import (
     SETTINGS,
@@ -39,19 +39,19 @@ async def test_home_and_end_are_the_first_and_the_last_page_and_then_their_ends(
     async with over(fake, settings=with_page_size(50)).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         await pilot.press("end")
-        await until(pilot, lambda: table.keys_shown[-1] == fake_id(119))
+        await until(pilot, lambda: table.row_keys[-1] == fake_id(119))
         assert table.row_count == 20
         assert table.cursor_row == 19
         assert "page 3 of 3" in shown(pilot)
         await pilot.press("left_square_bracket")
-        await until(pilot, lambda: table.keys_shown[0] == fake_id(50))
+        await until(pilot, lambda: table.row_keys[0] == fake_id(50))
         assert "page 2 of 3" in shown(pilot)
         await pilot.press("right_curly_bracket")
         await until(pilot, lambda: table.row_count == 20)
         await pilot.press("g", "end")
         assert table.cursor_row == 19
         await pilot.press("home")
-        await until(pilot, lambda: table.keys_shown[0] == fake_id(0))
+        await until(pilot, lambda: table.row_keys[0] == fake_id(0))
         await pilot.press("G", "home")
         assert (table.cursor_row, table.row_count) == (0, 50)
         assert "page 1 of 3" in shown(pilot)
@@ -62,17 +62,17 @@ async def test_a_session_is_found_by_the_beginning_of_its_id_whatever_hides_it(f
         table = await until_listed(pilot)
         await pilot.press("number_sign", *fake_id(4)[:13], "enter")
         await until(pilot, lambda: table.cursor_key == fake_id(4))
-        assert table.keys_shown[0] == fake_id(0)
+        assert table.row_keys[0] == fake_id(0)
         await pilot.press("slash", *"memory", "enter")
-        await until(pilot, lambda: table.keys_shown[0] == fake_id(8))
+        await until(pilot, lambda: table.row_keys[0] == fake_id(8))
         await pilot.press("number_sign", *fake_id(77)[:13], "enter")
         await until(pilot, lambda: table.cursor_key == fake_id(77))
         assert table.has_focus
         assert ("jump", "search and filter were cleared to show it") in toasts(pilot)
         await until(pilot, lambda: "120 sessions · page 8 of 12" in shown(pilot))
-        assert table.keys_shown == [fake_id(number) for number in range(70, 80)], "the page that paging would show"
+        assert table.row_keys == [fake_id(number) for number in range(70, 80)], "the page that paging would show"
         await pilot.press("left_square_bracket")
-        await until(pilot, lambda: table.keys_shown[-1] == fake_id(69) and "page 7 of 12" in shown(pilot))
+        await until(pilot, lambda: table.row_keys[-1] == fake_id(69) and "page 7 of 12" in shown(pilot))
         await pilot.press("number_sign", *fake_id(3)[:13], "enter")
         await until(pilot, lambda: table.cursor_key == fake_id(3) and "page 1 of 12" in shown(pilot))
 
@@ -82,7 +82,7 @@ async def test_where_a_place_is_dear_to_count_a_page_has_no_number_rather_than_a
     async with over(fake, settings=with_page_size(10)).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         await pilot.press("number_sign", *fake_id(77)[:13], "enter")
-        await until(pilot, lambda: table.keys_shown[0] == table.cursor_key == fake_id(77))
+        await until(pilot, lambda: table.row_keys[0] == table.cursor_key == fake_id(77))
         await until(pilot, lambda: "120 sessions · from here on" in shown(pilot))
         await pilot.press("home")
         await until(pilot, lambda: "page 1 of 12" in shown(pilot))
@@ -91,7 +91,7 @@ async def test_where_a_place_is_dear_to_count_a_page_has_no_number_rather_than_a
 async def test_an_id_that_is_not_there_or_not_enough_says_so_and_moves_nothing(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
-        before = table.keys_shown
+        before = table.row_keys
         await pilot.press("number_sign", *"ffff", "enter")
         await until(pilot, lambda: len(toasts(pilot)) == 1)
         await pilot.press("escape", "number_sign", *"0190", "enter")
@@ -99,7 +99,7 @@ async def test_an_id_that_is_not_there_or_not_enough_says_so_and_moves_nothing(f
         assert "120 ids begin with 0190\ntype more of it" in toasts(pilot)[1][1]
         await pilot.press("escape")
         assert table.has_focus
-        assert table.keys_shown == before
+        assert table.row_keys == before
 
 
 async def test_chips_turn_states_on_and_off_by_key_and_by_click(fake: FakeWorkspace) -> None:
@@ -135,7 +135,7 @@ async def test_orders_and_headings_are_turned_and_kept(fake: FakeWorkspace) -> N
         await pilot.press("O", "O")
         await until(pilot, lambda: " Approval ─" in shown(pilot) and "order: state" in shown(pilot))
         first = [fake_id(number) for number in range(120) if number % 9 == 1]
-        assert table.keys_shown[: len(first)] == first
+        assert table.row_keys[: len(first)] == first
         await pilot.press("O", "d", "v", "M")
         await until(pilot, lambda: not main_screen(pilot).query_one("#panes").display)
         assert " Today ─" not in shown(pilot)
@@ -144,7 +144,7 @@ async def test_orders_and_headings_are_turned_and_kept(fake: FakeWorkspace) -> N
     again = over(fake, layout=Layout(sort="state", grouped=True, panes=False))
     async with again.run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
-        assert table.keys_shown[0] == fake_id(1)
+        assert table.row_keys[0] == fake_id(1)
         assert SessionState.AWAITING_APPROVAL is STATE_ORDER[0]
         assert not main_screen(pilot).query_one("#panes").display
 
@@ -201,19 +201,19 @@ def _line(pilot: Pilot[int], table: KeyedTable) -> str:
 async def test_rows_keep_their_places_while_somebody_points_at_one(
     fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KeyedTable, "STILL_SECONDS", 3_600.0)
+    monkeypatch.setattr(KeyedTable, "HOLD_SECONDS", 3_600.0)
     async with over(fake).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         await pilot.press("j")
-        before = table.keys_shown
+        before = table.row_keys
         moved = msgspec.structs.replace(fake.store.sessions[7], task_description="touched just now", updated_at=NOW)
         fake.store.sessions = [moved, *fake.store.sessions[:7], *fake.store.sessions[8:]]
         fake.version += 1
         await until(pilot, lambda: "touched just now" in shown(pilot))
-        assert table.keys_shown == before
+        assert table.row_keys == before
         assert table.cursor_key == fake_id(1)
-        table._let_go()
-        assert table.keys_shown[0] == moved.id
+        table._release_rows()
+        assert table.row_keys[0] == moved.id
         assert table.cursor_key == fake_id(1)
 
 
@@ -258,7 +258,7 @@ async def test_every_pane_has_a_bad_look_in_colour_and_in_words(
     )
     fake.outbox.figures = OutboxStats(pending=3, failed=2)
     fake.conflicts.conflicts = [conflict(0)]
-    monkeypatch.setattr(reading, "_space", lambda workspace: Space(free=12_000_000, total=10**12))
+    monkeypatch.setattr(reading, "_disk_space", lambda workspace: DiskSpace(free=12_000_000, total=10**12))
     async with over(fake).run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: "✗ newer" in shown(pilot))
         text = shown(pilot)
@@ -294,11 +294,11 @@ async def test_a_store_that_fails_is_told_in_the_frame_and_the_frame_heals_with_
 
     async with over(fake).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
-        before = table.keys_shown
+        before = table.row_keys
         fake.data_version = failing  # type: ignore[method-assign]
         await until(pilot, lambda: "ACODE-DB-001 the store cannot be read" in shown(pilot))
         assert "✗ ACODE-DB-001: cannot read the file: disk I/O error" in shown(pilot)
-        assert table.keys_shown == before
+        assert table.row_keys == before
         fake.data_version = working  # type: ignore[method-assign]
         await until(pilot, lambda: "the store cannot be read" not in shown(pilot) and "120 sessions" in shown(pilot))
 

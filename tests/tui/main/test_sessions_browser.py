@@ -53,29 +53,29 @@ async def test_pages_go_forward_and_back_and_say_where_they_are(
     newest = list(reversed(ids))
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
-        assert table.keys_shown == newest[:10]
+        assert table.row_keys == newest[:10]
         assert "page 1 of 3" in shown(pilot)
         await pilot.press("right_square_bracket")
-        await until(pilot, lambda: table.keys_shown == newest[10:20])
+        await until(pilot, lambda: table.row_keys == newest[10:20])
         await pilot.press("right_square_bracket")
-        await until(pilot, lambda: table.keys_shown == newest[20:])
+        await until(pilot, lambda: table.row_keys == newest[20:])
         await pilot.press("right_square_bracket")
         assert "page 3 of 3" in shown(pilot)
         await pilot.press("left_square_bracket")
-        await until(pilot, lambda: table.keys_shown == newest[10:20])
+        await until(pilot, lambda: table.row_keys == newest[10:20])
         await pilot.press("left_curly_bracket")
-        await until(pilot, lambda: table.keys_shown == newest[:10])
+        await until(pilot, lambda: table.row_keys == newest[:10])
 
 
 async def test_a_turned_page_begins_at_its_top(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
     await record(workspace, 25)
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
-        first = table.keys_shown
+        first = table.row_keys
         await pilot.press("G")
         assert table.cursor_row == 9
         await pilot.press("right_square_bracket")
-        await until(pilot, lambda: table.keys_shown != first)
+        await until(pilot, lambda: table.row_keys != first)
         assert table.cursor_row == 0
 
 
@@ -87,7 +87,7 @@ async def test_search_narrows_as_one_types_and_escape_clears_it(
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
         await pilot.press("slash", *"logi")
-        await until(pilot, lambda: table.keys_shown == [wanted])
+        await until(pilot, lambda: table.row_keys == [wanted])
         assert "search: logi" in shown(pilot)
         await pilot.press("enter")
         assert table.has_focus
@@ -127,7 +127,7 @@ async def test_filter_by_state_shows_those_states_only(
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
         await pilot.press("f", "left", "left", "space", "f")
-        await until(pilot, lambda: table.keys_shown == [ids[1]])
+        await until(pilot, lambda: table.row_keys == [ids[1]])
         assert "Cancelled" in shown(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: table.row_count == 4)
@@ -147,9 +147,9 @@ async def test_order_by_creation_is_another_order(workspace: Workspace, tmp_path
     await workspace.store.transition_session(ids[0], SessionState.PLANNING)
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
-        assert table.keys_shown[0] == ids[0]
+        assert table.row_keys[0] == ids[0]
         await pilot.press("O")
-        await until(pilot, lambda: table.keys_shown == list(reversed(ids)))
+        await until(pilot, lambda: table.row_keys == list(reversed(ids)))
 
 
 async def test_another_connections_writes_appear_and_leave_the_cursor_on_its_session(
@@ -161,8 +161,8 @@ async def test_another_connections_writes_appear_and_leave_the_cursor_on_its_ses
         await pilot.press("j", "j", "j")
         under = table.cursor_key
         new = (await workspace.store.create_session("written elsewhere")).id
-        await until(pilot, lambda: new in table.keys_shown)
-        assert table.keys_shown[0] == new
+        await until(pilot, lambda: new in table.row_keys)
+        assert table.row_keys[0] == new
         assert table.cursor_key == under
         assert table.cursor_row == 4
 
@@ -178,7 +178,7 @@ async def test_a_refresh_keeps_the_scroll(workspace: Workspace, tmp_path: Path, 
         before, under = table.scroll_y, table.cursor_key
         assert before == 12
         new = (await workspace.store.create_session("one more")).id
-        await until(pilot, lambda: table.keys_shown[0] == new)
+        await until(pilot, lambda: table.row_keys[0] == new)
         await pilot.pause(0.1)
         assert table.scroll_y == before
         assert table.cursor_key == under
@@ -231,10 +231,10 @@ async def test_the_page_is_read_again_from_the_same_place(
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
         await pilot.press("right_square_bracket")
-        await until(pilot, lambda: table.keys_shown == newest[10:20])
+        await until(pilot, lambda: table.row_keys == newest[10:20])
         await record(workspace, 3, "later")
         await until(pilot, lambda: main_screen(pilot).browser.pages.total == 33)
-        assert table.keys_shown == newest[10:20]
+        assert table.row_keys == newest[10:20]
         assert await workspace.store.count(SessionFilter()) == 33
 
 

@@ -5,14 +5,14 @@ import pytest
 
 from acode_tui.domain.states import SessionState
 from acode_tui.tui.main.sessions_chips import StateChips
-from acode_tui.tui.paging import Pages
-from acode_tui.tui.state import Browser
+from acode_tui.tui.paging import SessionPager
+from acode_tui.tui.state import BrowserState
 from tests.tui.driving import over, shown, until, until_listed
 from tests.tui.fake import FakeStore, FakeWorkspace, summary
 
 
 def chips(**counts: int) -> StateChips:
-    browser = Browser(Pages(50))
+    browser = BrowserState(SessionPager(50))
     known = dict.fromkeys(SessionState, 0)
     browser.counts = known | {SessionState(name): count for name, count in counts.items()} if counts else None
     return StateChips(browser)

@@ -115,20 +115,20 @@ async def test_the_browser_turns_to_the_team_and_back(
         table = await until_listed(pilot)
         assert "source: local" in shown(pilot)
         await pilot.press("T")
-        await until(pilot, lambda: table.keys_shown == newest[:10])
+        await until(pilot, lambda: table.row_keys == newest[:10])
         assert "source: team" in shown(pilot)
         assert "grace" in shown(pilot)
         assert "my own run" not in shown(pilot)
         await pilot.press("right_square_bracket")
-        await until(pilot, lambda: table.keys_shown == newest[10:])
+        await until(pilot, lambda: table.row_keys == newest[10:])
         await pilot.press("slash", *"run 03", "enter")
-        await until(pilot, lambda: table.keys_shown == [ids[3]])
+        await until(pilot, lambda: table.row_keys == [ids[3]])
         await pilot.press("slash", "escape")
-        await until(pilot, lambda: table.keys_shown == newest[:10])
+        await until(pilot, lambda: table.row_keys == newest[:10])
         await pilot.press("f", "space", "enter")
         await until(pilot, lambda: "No session fits" in shown(pilot))
         await pilot.press("escape")
-        await until(pilot, lambda: table.keys_shown == newest[:10])
+        await until(pilot, lambda: table.row_keys == newest[:10])
         assert await connections(team) > 0
         await pilot.press("T")
         await until(pilot, lambda: "my own run" in shown(pilot))
@@ -177,7 +177,7 @@ async def test_what_a_colleague_sends_appears_on_request_on_returning_and_at_the
         await pilot.press("escape")
         await until(pilot, lambda: table.row_count == 3)
         await sent(other, clock, "fourth")
-        pilot_app(pilot).turn_team()  # what the timer of the sync interval calls
+        pilot_app(pilot).refresh_team()  # what the timer of the sync interval calls
         await until(pilot, lambda: table.row_count == 4)
 
 
@@ -225,7 +225,7 @@ async def test_a_server_that_goes_away_leaves_what_was_read_in_sight_and_is_aske
         assert "R tries again" in shown(pilot)
         assert "team run" in shown(pilot)
         told = len(toasts(pilot))
-        pilot_app(pilot).turn_team()
+        pilot_app(pilot).refresh_team()
         await until(pilot, lambda: not main_screen(pilot)._reading_team)
         assert len(toasts(pilot)) == told
         await asyncio.to_thread(server.start)
@@ -250,13 +250,13 @@ async def test_a_server_that_cannot_be_reached_leaves_the_browser_where_it_was(
 async def test_without_postgres_a_message_says_what_to_do(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
-        before = table.keys_shown
+        before = table.row_keys
         await pilot.press("T")
         await until(pilot, lambda: toasts(pilot))
         title, said = toasts(pilot)[0]
         assert title == SyncError.code
         assert "enable persistence.postgres" in said
-        assert table.keys_shown == before
+        assert table.row_keys == before
         assert "source: local" in shown(pilot)
 
 
@@ -354,5 +354,5 @@ def pilot_app(pilot: Any) -> Dashboard:
 
 
 def pilot_switching(pilot: Any) -> bool:
-    switch = pilot_app(pilot).team._switch
+    switch = pilot_app(pilot).team._switching
     return switch is not None and not switch.done()

@@ -299,14 +299,14 @@ async def test_every_refused_record_can_be_reached_page_by_page(fake: FakeWorksp
         await pilot.press("r")
         await until(pilot, lambda: "page 1 of 3" in shown(pilot))
         assert "200 waiting, 250 dead letters" in shown(pilot)
-        seen = records(pilot).keys_shown
+        seen = records(pilot).row_keys
         await pilot.press("j", "j", "right_square_bracket")
         await until(pilot, lambda: "page 2 of 3" in shown(pilot))
         assert records(pilot).cursor_row == 0
-        seen += records(pilot).keys_shown
+        seen += records(pilot).row_keys
         await pilot.press("right_square_bracket")
         await until(pilot, lambda: "page 3 of 3" in shown(pilot))
-        seen += records(pilot).keys_shown
+        seen += records(pilot).row_keys
         assert seen == [str(number) for number in range(1, 451)]
         await pilot.press("right_square_bracket", "j")
         fake.version += 1
@@ -330,7 +330,7 @@ async def test_every_conflict_can_be_reached_page_by_page(fake: FakeWorkspace) -
         await until(pilot, lambda: "page 2 of 3" in shown(pilot))
         await pilot.press("right_square_bracket")
         await until(pilot, lambda: "page 3 of 3" in shown(pilot))
-        assert records(pilot).keys_shown == [each.id for each in fake.conflicts.conflicts[400:]]
+        assert records(pilot).row_keys == [each.id for each in fake.conflicts.conflicts[400:]]
         await pilot.press("u")
         await until(pilot, lambda: "page 1 of 2" in shown(pilot))
         assert "Not reviewed" in shown(pilot)

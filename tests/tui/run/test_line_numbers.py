@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.run.artifact import ArtifactScreen
-from acode_tui.tui.widgets.text_view import MAX_WIDTH, TextView, _seen, flow
+from acode_tui.tui.widgets.text_view import MAX_WIDTH, TextView, _seen, lay_out_text
 from tests.tui.driving import over, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace, graph
 
@@ -93,5 +93,5 @@ def test_of_an_endless_line_only_about_what_is_seen_is_rendered(char: str) -> No
         columns = Content(plain[first:last]).cell_length
         assert skipped <= start <= skipped + columns
         assert last == len(plain) or skipped + columns >= start + 100
-    laid_out = flow([Content("x" * 100_000)], None)
+    laid_out = lay_out_text([Content("x" * 100_000)], None)
     assert len(laid_out.rows[0][1]) == laid_out.widest == MAX_WIDTH

@@ -360,7 +360,7 @@ async def test_an_artifact_is_saved_byte_for_byte_and_copied_as_it_is_shown(
         await pilot.press("s")
         await until(pilot, lambda: "byte for byte" in shown(pilot))
         await pilot.press("enter")
-        await until(pilot, lambda: "is there already" in shown(pilot) and "choose another name" in shown(pilot))
+        await until(pilot, lambda: "exists already" in shown(pilot) and "choose another name" in shown(pilot))
         assert (tmp_path / "stdout").read_text() == "somebody's own"
         await pilot.press("end", *".txt", "enter")
         await until(pilot, lambda: "✓ Saved." in shown(pilot))

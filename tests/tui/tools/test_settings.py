@@ -156,9 +156,9 @@ def _row(pilot: Pilot[int], text: str) -> str:
 
 
 def _names(pilot: Pilot[int]) -> list[str]:
-    return pilot.app.screen.query_one(SettingTable).keys_shown
+    return pilot.app.screen.query_one(SettingTable).row_keys
 
 
 def _stand_on(pilot: Pilot[int], name: str) -> None:
     table = pilot.app.screen.query_one(SettingTable)
-    table.move_cursor(row=table.keys_shown.index(name))
+    table.move_cursor(row=table.row_keys.index(name))
