@@ -214,7 +214,7 @@ async def test_too_many_connections(tmp_path: Path, time: FakeTime, team: Databa
         patch.setenv(URL, team.url_as(team.name))
         async with working(tmp_path, time) as (_, status):
             assert status.state is SyncState.OFFLINE
-            assert "no connection free" in status.reason
+            assert "no free connection" in status.reason
     await team.execute(f"DROP ROLE {team.name}")
 
 
