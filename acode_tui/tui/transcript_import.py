@@ -6,7 +6,6 @@ groups of files, and can be stopped between two of them; what was read stays, an
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Protocol
 
 from acode_tui.config import Settings
@@ -106,20 +105,3 @@ def group_by_agent(found: list[FoundTranscript], known: dict[str, TranscriptFile
 
 def _is_fresh(file: FoundTranscript, read: TranscriptFile | None) -> bool:
     return read is None or (read.size, read.mtime_ns, read.inode) != (file.size, file.mtime_ns, file.inode)
-
-
-@dataclass(slots=True)
-class Pace:
-    """How fast an import goes, and how long it will take at that pace."""
-
-    started: datetime
-
-    def rate(self, done: int, now: datetime) -> float:
-        """Bytes a second since the start."""
-        seconds = (now - self.started).total_seconds()
-        return done / seconds if seconds > 0 else 0.0
-
-    def left(self, done: int, total: int, now: datetime) -> timedelta | None:
-        """Time that the rest takes; None until something was read."""
-        rate = self.rate(done, now)
-        return timedelta(seconds=(total - done) / rate) if rate > 0 else None

@@ -1,4 +1,4 @@
-"""A question with two answers, for what cannot be undone."""
+"""A yes-or-no question, for actions that cannot be undone."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from acode_tui.tui.style.text import block
 
 
 class Confirm(ModalScreen[bool]):
-    """Asks; ``yes`` names what would be done. Escape answers no, and so does the button that has the focus at first."""
+    """``yes`` is the label of the button that confirms. The other one has the focus at first, and escape means no."""
 
     CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*CONFIRM]

@@ -1,4 +1,4 @@
-"""Every key of the screen that it was opened over, written from the bindings themselves."""
+"""The help screen: every key of the screen below it, generated from the bindings."""
 
 from typing import Any, ClassVar
 
@@ -17,12 +17,12 @@ _NOTE = (
     'sync = "f5". A wide terminal lists the ids here; docs/dashboard.md has them all.'
 )
 
-_MOVING = {binding.id for binding in bindings(TABLE, SCROLL, SIDEWAYS, TREE) if binding.id != "open"}
-"""Ids of keys that only move; they are listed last."""
+_MOVEMENT = {binding.id for binding in bindings(TABLE, SCROLL, SIDEWAYS, TREE) if binding.id != "open"}
+"""Ids of keys that only move the cursor or the scroll position; they are listed last."""
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys, what they do, and the ids under which they can be remapped."""
+    """The keys, what they do, and their ids, which ``tui.keymap`` remaps."""
 
     CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*HELP]
@@ -43,11 +43,11 @@ class HelpScreen(ModalScreen[None]):
     def _text(self) -> Content:
         with_ids = self.app.size.width >= 100
         widest = max((len(shown) for shown, _, _ in self._rows), default=0)
-        told = max((len(tooltip) for _, tooltip, _ in self._rows), default=0)
+        longest = max((len(tooltip) for _, tooltip, _ in self._rows), default=0)
         lines = [
             Content.assemble(
                 (f"{shown:>{widest}}  ", "bold $text-primary"),
-                (f"{tooltip:<{told}}  " if with_ids else tooltip, "$foreground"),
+                (f"{tooltip:<{longest}}  " if with_ids else tooltip, "$foreground"),
                 (id_ if with_ids else "", "$foreground-muted"),
             )
             for shown, tooltip, id_ in self._rows
@@ -56,7 +56,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 def _rows(over: Screen[Any]) -> list[tuple[str, str, str]]:
-    """Key, tooltip and id of every binding with an id, keys of one action together."""
+    """Keys, tooltip and id of every binding with an id; bindings of the same id share a row."""
     found: dict[str, tuple[list[str], Binding]] = {}
     for active in over.active_bindings.values():
         binding = active.binding
@@ -67,4 +67,4 @@ def _rows(over: Screen[Any]) -> list[tuple[str, str, str]]:
         if shown not in keys:
             keys.append(shown)
     rows = [(" ".join(keys), binding.tooltip, binding.id or "") for keys, binding in found.values()]
-    return sorted(rows, key=lambda row: row[2] in _MOVING)
+    return sorted(rows, key=lambda row: row[2] in _MOVEMENT)

@@ -1,4 +1,4 @@
-"""What the schema of both tiers still needs, the backup before it, running it, and what came of it."""
+"""The migration dialog: the pending migrations of both tiers, the backup before them, and the result."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -20,50 +20,52 @@ _INDENT = " " * 10
 
 
 class MigrateScreen(JobDialog):
-    """The plan for both tiers."""
+    """Migrates the workspace file and PostgreSQL."""
 
     JOB: ClassVar[str] = "migrate"
     TITLE: ClassVar[str] = "Schema"
 
-    async def plan(self) -> None:
+    async def show_plan(self) -> None:
         workspace = self.dashboard.workspace
         if workspace is None:
             return
         schema = await workspace.schema()
-        self.say(_here(schema), _remote("asking…"))
+        self.show_text(_local(schema), _remote_text("asking…"))
         settings = workspace.settings
         try:
             tiers = await workspace.migration_plan()
         except AcodeError as error:
-            # What the workspace's own file needs is known and may be run all the same.
+            # The pending migrations of the workspace file are known, and can run without PostgreSQL.
             due = bool(schema.pending)
-            self.say(_here(schema), _refusal(error), *(self._conclusion(settings, due) if due else ()))
-            self.make_ready(due)
+            self.show_text(_local(schema), _plan_error(error), *(self._conclusion(settings, due) if due else ()))
+            self.set_ready(due)
             return
-        there = next((tier for tier in tiers if tier.tier == "postgres"), None)
-        due = bool(schema.pending) or bool(there and there.pending)
+        remote = next((tier for tier in tiers if tier.tier == "postgres"), None)
+        due = bool(schema.pending) or bool(remote and remote.pending)
         off = _IS_OFF if not settings.persistence.postgres.enabled else "not seen yet"
-        self.say(_here(schema), _there(there) if there else _remote(off), *self._conclusion(settings, due))
-        self.make_ready(due)
+        self.show_text(
+            _local(schema), _remote(remote) if remote else _remote_text(off), *self._conclusion(settings, due)
+        )
+        self.set_ready(due)
 
     def _conclusion(self, settings: Settings, due: bool) -> list[Content]:
         if not due:
             return [Content(""), styled("✓ Nothing is due.", "$text-success")]
-        first = "migrations.backup_before_migrate is off: no backup is taken."
+        backup = "migrations.backup_before_migrate is off: no backup is taken."
         if settings.migrations.backup_before_migrate:
             folder = resolve_path(self.dashboard.root, settings.backup.directory)
-            first = f"First a backup of the workspace file is taken, into {_within(folder, self.dashboard.root)}/"
+            backup = f"First a backup of the workspace file is taken, into {_relative(folder, self.dashboard.root)}/"
         return [
             Content(""),
-            styled(first, "$foreground"),
+            styled(backup, "$foreground"),
             styled("A migration that fails leaves its tier as it was.", "$foreground-muted"),
             styled("From a shell: acode-tui db migrate", "$foreground-muted"),
         ]
 
-    def begin(self) -> JobRun | None:
+    def start(self) -> JobRun | None:
         return self.dashboard.actions.migrate()
 
-    def told(self, result: Any) -> list[Content]:
+    def result_lines(self, result: Any) -> list[Content]:
         tiers: Sequence[TierMigrations] = result
         rows = [styled("✓ Both tiers are up to date." if len(tiers) > 1 else "✓ Up to date.", "bold $text-success")]
         rows += [styled(row, "$foreground") for row in migration_summary(tiers).split("\n")]
@@ -75,36 +77,39 @@ class MigrateScreen(JobDialog):
         return rows
 
 
-def _within(path: object, root: object) -> str:
-    """A path, told from the workspace's root where it lies below it."""
+def _relative(path: object, root: object) -> str:
+    """A path relative to the workspace's root; a path outside it unchanged."""
     return str(path).removeprefix(f"{root}/")
 
 
-def _here(schema: SchemaStatus) -> Content:
+def _local(schema: SchemaStatus) -> Content:
     return _tier("sqlite", schema.version, schema.target, schema.pending)
 
 
-def _there(tier: TierMigrations) -> Content:
+def _remote(tier: TierMigrations) -> Content:
     return _tier("postgres", tier.from_version, tier.to_version or "", tier.pending)
 
 
-def _remote(text: str) -> Content:
+def _remote_text(text: str) -> Content:
     return Content.assemble((f"{'postgres':<10}", "$foreground-muted"), styled(text, "$foreground-muted"))
 
 
-def _refusal(error: AcodeError) -> Content:
-    """Why PostgreSQL's plan is not known, and what to do about it."""
-    said = Content.assemble(
+def _plan_error(error: AcodeError) -> Content:
+    """Why the plan of PostgreSQL is not known, and what to do about it."""
+    text = Content.assemble(
         (f"{'postgres':<10}", "$foreground-muted"), styled(f"✗ {line(error.message)}", "$text-error")
     )
-    return Content("\n").join([said, styled(line(error.hint), "$foreground-muted")]) if error.hint else said
+    return Content("\n").join([text, styled(line(error.hint), "$foreground-muted")]) if error.hint else text
 
 
 def _tier(name: str, version: str | None, target: str, pending: Sequence[str]) -> Content:
     state = (f"→ {target}", "$text-warning") if pending else ("✓", "$text-success")
     row = Content.assemble((f"{name:<10}", "$foreground-muted"), (version or "none", "bold"), " ", state)
-    said = {
+    descriptions = {
         migration.version: migration.description for migration in packaged("sqlite" if name == "sqlite" else "postgres")
     }
-    steps = [styled(f"{_INDENT}due: {version:<7} {said.get(version, '')}", "$foreground-muted") for version in pending]
+    steps = [
+        styled(f"{_INDENT}due: {version:<7} {descriptions.get(version, '')}", "$foreground-muted")
+        for version in pending
+    ]
     return Content("\n").join([row, *steps])

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from acode_tui.ingest import FoundTranscript, ImportIssue, ImportProgress, Impor
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.dialogs.import_ import ImportScreen
 from acode_tui.tui.main.screen import MainScreen
-from acode_tui.tui.transcript_import import Group, Importer, Pace, Survey, TranscriptImporter, group_by_agent
+from acode_tui.tui.transcript_import import Group, Importer, Survey, TranscriptImporter, group_by_agent
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS
@@ -40,8 +40,9 @@ SURVEY = Survey(
 class Scripted(Importer):
     """Finds what it is told, and reads one group of files at each turn of the test."""
 
-    def __init__(self, survey: Survey = SURVEY) -> None:
+    def __init__(self, survey: Survey = SURVEY, rate: float = 0.0) -> None:
         self.found = survey
+        self.rate = rate
         self.runs = 0
         self.done = 0
         self._gates = [asyncio.Event() for _ in range(4)]
@@ -63,7 +64,7 @@ class Scripted(Importer):
             self.done = done
             at = ImportProgress(
                 files=Progress(done, 4, "files"),
-                bytes=Progress(done * 1_000_000, 4_000_000, "bytes"),
+                bytes=Progress(done * 1_000_000, 4_000_000, "bytes", self.rate if done else 0.0),
                 current="/x/a.jsonl",
             )
             progress(at)
@@ -105,18 +106,13 @@ async def test_nothing_is_read_before_enter_is_pressed() -> None:
 
 
 async def test_progress_tells_files_bytes_rate_and_what_is_left() -> None:
-    importer, seconds = Scripted(), 0.0
-
-    def passing() -> datetime:
-        return NOW + timedelta(seconds=seconds)
-
-    async with over(FakeWorkspace(0), importer=importer, wall=passing).run_test(size=(120, 36)) as pilot:
+    importer = Scripted(rate=500_000.0)
+    async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Claude Code" in shown(pilot))
         await pilot.press("i")
         await until(pilot, lambda: "Read the new ones?" in shown(pilot))
         await pilot.press("enter")
         await until(pilot, lambda: "0 of 4 files" in shown(pilot))
-        seconds = 2.0
         importer.let(1)
         await until(pilot, lambda: "1 of 4 files" in shown(pilot))
         assert "1.0 MB of 4.0 MB   500.0 kB/s   6 s left" in shown(pilot)
@@ -214,12 +210,6 @@ def test_a_file_is_fresh_when_it_is_new_or_has_grown() -> None:
     (group,) = group_by_agent([same, grown, new], known).groups
     assert group.name == "Claude Code"
     assert group.fresh == (grown, new)
-
-
-def test_the_pace_tells_what_is_left() -> None:
-    pace = Pace(NOW)
-    assert pace.left(0, 100, NOW) is None
-    assert pace.left(25, 100, NOW + timedelta(seconds=5)) == timedelta(seconds=15)
 
 
 def _transcript(number: int) -> str:
