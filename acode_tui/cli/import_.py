@@ -88,7 +88,7 @@ async def _import(workspace: "Workspace", roots: list[Path], format_: str | None
             user_id=workspace.user,
             limits=workspace.settings.limits,
             format=format_,
-            progress=line.show,
+            on_progress=line.show,
             wall=workspace.wall,
         )
 

@@ -1,7 +1,7 @@
-"""Importing: which files changed, reading them off the event loop, and storing several in each transaction.
+"""Importing transcripts: which files changed, reading them off the event loop, storing several in each transaction.
 
 Between transactions the import can be cancelled or killed: what was stored stays together with its cursors, and the
-next import goes on from there.
+next import continues from there.
 """
 
 import asyncio
@@ -20,97 +20,42 @@ import msgspec
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.progress import Progress, progress_after
+from acode_tui.domain.quantities import number
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.cursor import FileStat, cursor_key, decode_state, is_current, is_open, unchanged
 from acode_tui.ingest.discover import FoundTranscript
 from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.format import MAX_REPORTED, Counts
-from acode_tui.ingest.parallel import FileDue, FileRead, GroupReader, GroupSource, Settings, in_groups, worthwhile
+from acode_tui.ingest.groups import DueFile, GroupReader, PreparedFile, in_groups
+from acode_tui.ingest.parallel import GroupSource, ReadSettings, is_worthwhile
 from acode_tui.ingest.records import parse_stamp
 from acode_tui.ingest.registry import format_named
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import TranscriptFile, TranscriptLog
 
 COMMIT_BYTES = 8 * 1024 * 1024
-COMMIT_SHARE = 3
-"""It is enough once it is as much, or such a part of what came before it, or of what is still to come.
+COMMIT_FRACTION = 3
+"""A commit is large enough with so many bytes, or with this part of what was stored before it or is still to be read.
 
 The larger a commit, the fewer index pages are written again by the next: ids are random, so each changes most of them.
 The first is small nevertheless, so that storing begins early; and so is the last, since nothing is read beside it.
 """
 
+MAX_COMMITS_IN_FLIGHT = 2
+"""Commits under way while more is read; storage makes one transaction of two that wait."""
 
-class Ready:
-    """Files in the order they were read in. ``left``: the bytes of all that the import is to read."""
+EDGE_BYTES = 64 * 1024
+"""So much of a file's beginning and of its end is looked at for time stamps, to find the order to read files in."""
 
-    def __init__(self, left: int) -> None:
-        self._left = left
-        self._before = 0
-        self._bytes = 0
-        self._due: list[FileDue] = []
-        self._files: list[FileRead] = []
-
-    def add(self, due: Sequence[FileDue], files: Sequence[FileRead]) -> None:
-        """A group was read."""
-        size = sum(file.size for file in due)
-        self._left -= size
-        self._bytes += size
-        self._due += due
-        self._files += files
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether to store it now; always, once nothing is left to be read."""
-        return self._bytes >= min(self._before // COMMIT_SHARE, self._left // COMMIT_SHARE, COMMIT_BYTES)
-
-    def take(self) -> tuple[list[FileDue], list[FileRead]]:
-        """All of it, to be stored together."""
-        taken = (self._due, self._files)
-        self._before += self._bytes
-        self._due, self._files, self._bytes = [], [], 0
-        return taken
-
-
-PEEK_BYTES = 64 * 1024
 _STAMP = re.compile(rb'"timestamp"\s*:\s*"([^"\\]{10,40})"')
 _LAST = "9999"
 
-
-def reading_order(path: Path) -> tuple[str, str, str]:
-    """First and last stamp near the file's ends, and its name. A file without stamps, or unreadable, comes last.
-
-    A fork begins with the very lines of its origin, so their first stamps are equal and the last ones decide.
-    """
-    try:
-        with open(path, "rb") as source:
-            head = source.read(PEEK_BYTES)
-            size = os.fstat(source.fileno()).st_size
-            source.seek(max(size - PEEK_BYTES, 0))
-            tail = source.read(PEEK_BYTES)
-    except OSError:
-        return (_LAST, _LAST, path.name)
-    first = _first_of(_STAMP.findall(head))
-    last = _first_of(reversed(_STAMP.findall(tail)))
-    return (first, last, path.name)
-
-
-def _first_of(stamps: Iterable[bytes]) -> str:
-    for stamp in stamps:
-        moment = parse_stamp(stamp.decode("ascii", "replace"))
-        if moment is not None:
-            return moment.isoformat()
-    return _LAST
-
-
-MOST_WAITING = 2
-"""Commits that may be on their way to the disk while more is read; two that wait are made one."""
-
-_Readable: TypeAlias = tuple[Path, TranscriptFile, FileRead]
-"""A file that was read: its path, its cursor, and the rest."""
+_Readable: TypeAlias = tuple[Path, TranscriptFile, PreparedFile]
+"""A file that was read: its path, its cursor, and what was prepared of it."""
 
 
 class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Something that could not be read. ``line`` counts from 1; None where the whole file is meant."""
+    """A file or a line that could not be read. ``line`` counts from 1; None means the whole file."""
 
     file: str
     line: int | None = None
@@ -118,7 +63,7 @@ class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Handed out after every commit, and once before the first. Bytes are those of files to be read.
+    """Reported once before the first commit and after every commit. Bytes are those of the files to read.
 
     ``current`` is the path of the file that was stored last.
     """
@@ -129,7 +74,7 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an import did. Counts are of the files read this time; ``unchanged`` files were not read again.
+    """What an import did. Entities are counted in the files read this time; ``unchanged`` files were not read again.
 
     ``written`` is the number of rows inserted or updated.
     """
@@ -146,7 +91,8 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     errors: tuple[ImportIssue, ...] = ()
 
 
-ProgressCallback = Callable[[ImportProgress], None]
+ReportImport = Callable[[ImportProgress], None]
+"""Receives progress. What it raises ends the import."""
 
 
 class _Tally:
@@ -184,17 +130,17 @@ async def import_transcripts(
     user_id: str | None = None,
     limits: Limits | None = None,
     format: str | None = None,
-    progress: ProgressCallback | None = None,
+    on_progress: ReportImport | None = None,
     wall: WallClock = system_clock,
 ) -> ImportReport:
-    """Bring the workspace to what the found files hold now. A second import of the same files writes nothing.
+    """Write what the found files hold now into the workspace. A second import of the same files writes nothing.
 
-    ``format`` reads every file as that one, whatever it looks like. Raises IngestError for an unknown format, and
-    what storage raises; a file that cannot be read is an issue in the report and stops nothing.
+    ``format`` names the format of every file, whatever its lines look like. Raises IngestError for an unknown format,
+    and what storage raises. A file that cannot be read is an issue in the report; the other files are imported.
     """
     if format is not None:
         format_named(format)
-    return await _Import(log, found, workspace_id, user_id, limits or Limits(), format, progress, wall()).run()
+    return await _Import(log, found, workspace_id, user_id, limits or Limits(), format, on_progress, wall()).run()
 
 
 class _Import:
@@ -206,16 +152,16 @@ class _Import:
         user_id: str | None,
         limits: Limits,
         format: str | None,
-        progress: ProgressCallback | None,
+        on_progress: ReportImport | None,
         now: datetime,
     ) -> None:
         self._log = log
         self._found = found
         self._format = format
-        self._progress = progress
+        self._on_progress = on_progress
         self._reader = FileReader(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
         self._claims = Claims()
-        settings = Settings(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
+        settings = ReadSettings(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
         self._source = GroupSource(GroupReader(self._reader, log.prepare, self._claims), self._claims, settings)
         self._tally = _Tally()
         self._done = 0
@@ -230,14 +176,14 @@ class _Import:
             due = await asyncio.to_thread(self._choose, known)
             self._bytes_total = sum(file.size for file in due)
             self._done = len(self._found) - len(due)
-            self._tell()
+            self._report_progress()
             groups = list(in_groups(due))
-            ready = Ready(self._bytes_total)
+            batch = CommitBatch(self._bytes_total)
             for index, group in enumerate(groups):
-                ready.add(group, await asyncio.to_thread(self._source.read, groups, index))
-                if ready.is_enough:
-                    storing.append(asyncio.create_task(self._finish(*ready.take())))
-                while storing and (storing[0].done() or len(storing) > MOST_WAITING):
+                batch.add(group, await asyncio.to_thread(self._source.read, groups, index))
+                if batch.is_large_enough:
+                    storing.append(asyncio.create_task(self._commit(*batch.take())))
+                while storing and (storing[0].done() or len(storing) > MAX_COMMITS_IN_FLIGHT):
                     await storing.popleft()
             while storing:
                 await storing.popleft()
@@ -246,11 +192,11 @@ class _Import:
             for task in storing:
                 task.cancel()
             await asyncio.gather(*storing, return_exceptions=True)
-            if self._source.is_apart:
+            if self._source.has_process:
                 await asyncio.to_thread(self._source.close)
         return self._tally.report(len(self._found))
 
-    async def _finish(self, group: Sequence[FileDue], files: Sequence[FileRead]) -> None:
+    async def _commit(self, group: Sequence[DueFile], files: Sequence[PreparedFile]) -> None:
         readable = []
         for due, file in zip(group, files, strict=True):
             if file.cursor is None:
@@ -260,10 +206,10 @@ class _Import:
         await self._store(readable)
         self._done += len(group)
         self._bytes_done += sum(file.size for file in group)
-        self._tell(str(group[-1].path))
+        self._report_progress(str(group[-1].path))
 
-    def _choose(self, known: dict[str, TranscriptFile]) -> list[FileDue]:
-        """The files to read, in reading order. An unchanged file costs the stat that found it."""
+    def _choose(self, known: dict[str, TranscriptFile]) -> list[DueFile]:
+        """The files to read, in reading order. An unchanged file costs only the stat that found it."""
         due = []
         for item in self._found:
             if item.problem is not None:
@@ -276,8 +222,8 @@ class _Import:
                 if not aged and is_current(cursor.state):
                     self._tally.unchanged += 1
                     continue
-            due.append(FileDue(item.path, item.size, cursor))
-        if worthwhile(due, self._log.prepare):
+            due.append(DueFile(item.path, item.size, cursor))
+        if is_worthwhile(due, self._log.prepare):
             self._source.start_process()
         if due:
             for cursor in known.values():
@@ -294,29 +240,90 @@ class _Import:
             if len(readable) == 1:
                 self._tally.issue(readable[0][0], error.message)
                 return
-            # One file's content is refused: the others are stored without it.
+            # Storage refuses one file's content: the others are stored without it.
             for item in readable:
                 await self._store([item])
             return
         for (path, _, file), result in zip(readable, results, strict=True):
             self._count(path, file, result.written)
 
-    def _count(self, path: Path, file: FileRead, written: int) -> None:
+    def _count(self, path: Path, file: PreparedFile, written: int) -> None:
         self._tally.counts.add(file.counts)
         self._tally.skipped += file.skipped.count
         self._tally.written += written
         for line, why in file.skipped.named:
             self._tally.issue(path, why, line)
         if file.skipped.count > MAX_REPORTED:
-            self._tally.issue(path, f"{file.skipped.count - MAX_REPORTED} more lines were skipped")
+            self._tally.issue(path, f"{number(file.skipped.count - MAX_REPORTED)} more lines were skipped")
 
-    def _tell(self, current: str = "") -> None:
-        if self._progress is not None:
+    def _report_progress(self, current: str = "") -> None:
+        if self._on_progress is not None:
             seconds = perf_counter() - self._started
-            self._progress(
+            self._on_progress(
                 ImportProgress(
                     files=progress_after(seconds, self._done, len(self._found), "files"),
                     bytes=progress_after(seconds, self._bytes_done, self._bytes_total, "bytes"),
                     current=current,
                 )
             )
+
+
+class CommitBatch:
+    """Collects files, in the order they were read in, until there are enough for a commit.
+
+    ``unread`` is the size in bytes of all files that the import is to read.
+    """
+
+    def __init__(self, unread: int) -> None:
+        self._unread = unread
+        self._before = 0
+        self._bytes = 0
+        self._due: list[DueFile] = []
+        self._files: list[PreparedFile] = []
+
+    def add(self, due: Sequence[DueFile], files: Sequence[PreparedFile]) -> None:
+        """Add a group that was read."""
+        size = sum(file.size for file in due)
+        self._unread -= size
+        self._bytes += size
+        self._due += due
+        self._files += files
+
+    @property
+    def is_large_enough(self) -> bool:
+        """Whether to commit now; always true once all files were read."""
+        return self._bytes >= min(self._before // COMMIT_FRACTION, self._unread // COMMIT_FRACTION, COMMIT_BYTES)
+
+    def take(self) -> tuple[list[DueFile], list[PreparedFile]]:
+        """Everything collected, to be stored in one transaction. The batch is empty afterwards."""
+        taken = (self._due, self._files)
+        self._before += self._bytes
+        self._due, self._files, self._bytes = [], [], 0
+        return taken
+
+
+def reading_order(path: Path) -> tuple[str, str, str]:
+    """The sort key of a file: the first and the last time stamp near its ends, and its name.
+
+    A file without stamps, or unreadable, comes last. A fork begins with the lines of its origin, so their first
+    stamps are equal and the last ones decide.
+    """
+    try:
+        with open(path, "rb") as source:
+            head = source.read(EDGE_BYTES)
+            size = os.fstat(source.fileno()).st_size
+            source.seek(max(size - EDGE_BYTES, 0))
+            tail = source.read(EDGE_BYTES)
+    except OSError:
+        return (_LAST, _LAST, path.name)
+    first = _first_of(_STAMP.findall(head))
+    last = _first_of(reversed(_STAMP.findall(tail)))
+    return (first, last, path.name)
+
+
+def _first_of(stamps: Iterable[bytes]) -> str:
+    for stamp in stamps:
+        moment = parse_stamp(stamp.decode("ascii", "replace"))
+        if moment is not None:
+            return moment.isoformat()
+    return _LAST

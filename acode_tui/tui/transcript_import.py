@@ -87,7 +87,7 @@ class TranscriptImporter:
             workspace_id=workspace.workspace_id,
             user_id=workspace.user,
             limits=self._settings.limits,
-            progress=progress,
+            on_progress=progress,
         )
 
 

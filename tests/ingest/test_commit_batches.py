@@ -1,4 +1,4 @@
-"""Files in groups: in their order, a few at a time; and how many of them are stored together."""
+"""Files are read in groups, in their order, and stored in commits that are neither too small nor too large."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.ingest.importer import COMMIT_BYTES, Ready
-from acode_tui.ingest.parallel import GROUP_BYTES, GROUP_FILES, FileDue, FileRead, in_groups
+from acode_tui.ingest.groups import GROUP_BYTES, GROUP_FILES, DueFile, PreparedFile, in_groups
+from acode_tui.ingest.importer import COMMIT_BYTES, CommitBatch
 
 MIB = 1024 * 1024
 
 
-def due(*sizes: int) -> list[FileDue]:
-    return [FileDue(Path(str(number)), size, None) for number, size in enumerate(sizes)]
+def due(*sizes: int) -> list[DueFile]:
+    return [DueFile(Path(str(number)), size, None) for number, size in enumerate(sizes)]
 
 
 @given(st.lists(st.integers(0, 2 * GROUP_BYTES), max_size=200))
@@ -29,25 +29,25 @@ def test_groups_keep_the_order_and_their_bounds(sizes: list[int]) -> None:
         assert len(group) == GROUP_FILES or size + following[0].size > GROUP_BYTES
 
 
-def commits(sizes: list[int]) -> list[list[FileDue]]:
-    """The commits that an import of such files, each a group, is stored in."""
-    ready = Ready(sum(sizes))
+def commits(sizes: list[int]) -> list[list[DueFile]]:
+    """The commits in which an import of files of these sizes, one file a group, is stored."""
+    batch = CommitBatch(sum(sizes))
     found = []
     for file in due(*sizes):
-        ready.add([file], [FileRead(problem=str(file.path))])
-        if ready.is_enough:
-            taken, files = ready.take()
+        batch.add([file], [PreparedFile(problem=str(file.path))])
+        if batch.is_large_enough:
+            taken, files = batch.take()
             assert [str(each.path) for each in taken] == [each.problem for each in files]
             found.append(taken)
     return found
 
 
 @given(st.lists(st.integers(0, 2 * COMMIT_BYTES), max_size=100))
-def test_whatever_was_read_is_stored_in_its_order_and_soon(sizes: list[int]) -> None:
+def test_files_are_stored_in_reading_order_and_soon(sizes: list[int]) -> None:
     found = commits(sizes)
     assert [file for commit in found for file in commit] == due(*sizes)
     for commit in found:
-        # It waited for more only while it was not enough.
+        # A batch waits for more files only while it is too small.
         assert sum(file.size for file in commit[:-1]) < COMMIT_BYTES or len(commit) == 1
 
 

@@ -298,7 +298,7 @@ async def test_progress_is_told_for_every_group_and_ends_at_the_whole(workspace:
         transcript.user(f"Task {index}")
         age(transcript.write(tmp_path / f"t/{native}.jsonl"))
     told: list[ImportProgress] = []
-    report = await bring(workspace, tmp_path / "t", progress=told.append)
+    report = await bring(workspace, tmp_path / "t", on_progress=told.append)
     assert report.sessions == 120
     assert len(told) > 2
     assert told[0].bytes.done == 0
@@ -352,7 +352,7 @@ async def test_a_cancelled_import_leaves_whole_groups_and_goes_on_later(workspac
         if found.files.done:
             started.set()
 
-    running = asyncio.create_task(bring(workspace, tmp_path / "t", progress=watch))
+    running = asyncio.create_task(bring(workspace, tmp_path / "t", on_progress=watch))
     await started.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Large imports are read in another process: the rows are the same to the byte, and nothing depends on that process."""
+"""A second process reads large imports: the rows are the same to the byte, and no import depends on that process."""
 
 import asyncio
 import os
@@ -18,11 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest import ImportProgress, ImportReport, discover, import_transcripts
-from acode_tui.ingest import parallel as apart
-from acode_tui.ingest import parallel as group_reader
+from acode_tui.ingest import ImportProgress, ImportReport, discover, groups, import_transcripts, parallel
 from acode_tui.ingest.file_reader import FileReader
-from acode_tui.ingest.parallel import ANSWER, ORDER, FileDue, FileRead, GroupReader, Link, Ordered, Settings
+from acode_tui.ingest.groups import DueFile, GroupReader, PreparedFile
+from acode_tui.ingest.parallel import REPLY, REQUEST, Channel, ReadSettings, RequestedFile
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.sqlite.runs.save_graph import prepare_run
 from acode_tui.workspace import open_workspace
@@ -35,19 +34,19 @@ _TABLES = ("sessions", "session_events", "session_tasks", "steps", "tool_calls",
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list["Watched"]:
-    """Every import of two files or more is read apart, a file a group; answers the processes that were started."""
+    """A second process reads every import of two files or more, one file a group. Collects the processes started."""
     found: list[Watched] = []
 
-    class Noted(Watched):
+    class Recorded(Watched):
         def __init__(self, prepare: str) -> None:
             super().__init__(prepare)
             found.append(self)
 
-    monkeypatch.setattr(apart, "APART_BYTES", 1)
-    monkeypatch.setattr(apart, "PATIENCE", 60.0)
-    monkeypatch.setattr(apart, "_cores", lambda: 2)
-    monkeypatch.setattr(apart, "ReaderProcess", Noted)
-    monkeypatch.setattr(group_reader, "GROUP_FILES", 1)
+    monkeypatch.setattr(parallel, "PARALLEL_BYTES", 1)
+    monkeypatch.setattr(parallel, "READY_SECONDS", 60.0)
+    monkeypatch.setattr(parallel, "_cores", lambda: 2)
+    monkeypatch.setattr(parallel, "ReaderProcess", Recorded)
+    monkeypatch.setattr(groups, "GROUP_FILES", 1)
     return found
 
 
@@ -55,18 +54,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list["Watched"]:
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The events that were logged as warnings."""
     events: list[str] = []
-    monkeypatch.setattr(apart.log.__class__, "warning", lambda _, event, **__: events.append(event))
+    monkeypatch.setattr(parallel.log.__class__, "warning", lambda _, event, **__: events.append(event))
     return events
 
 
-class Watched(apart.ReaderProcess):
-    """Counts what it answers."""
+class Watched(parallel.ReaderProcess):
+    """Counts its replies."""
 
-    answers = 0
+    replies = 0
 
     def receive(self) -> memoryview:
         found = super().receive()
-        self.answers += 1
+        self.replies += 1
         return found
 
     def ended(self) -> int | None:
@@ -74,7 +73,7 @@ class Watched(apart.ReaderProcess):
 
 
 def sessions(folder: Path, count: int, said: str = "x" * 50) -> list[Path]:
-    """So many sessions, each later than the one before, and each a fork of it: it repeats its first messages."""
+    """``count`` sessions, each later than the one before and a fork of it: it repeats the first messages."""
     paths = []
     for index in range(count):
         native = f"{index:08d}-2222-4333-8444-555555555555"
@@ -89,7 +88,7 @@ def sessions(folder: Path, count: int, said: str = "x" * 50) -> list[Path]:
 
 
 def mixed(folder: Path) -> None:
-    """A bit of everything, broken files too."""
+    """Files of both formats, long texts, hostile characters, and files that cannot be read."""
     sessions(folder, 4)
     whole = story()
     whole.raw(b"oops")
@@ -100,7 +99,7 @@ def mixed(folder: Path) -> None:
     codex.calls("k1")
     codex.output("k1", '{"output":"done \\u0000 \\ud800","metadata":{"exit_code":0}}')
     codex.tokens(10, 10)
-    codex.says("Ready")
+    codex.says("CommitBatch")
     age(codex.write(folder / "rollout-x.jsonl"))
     (folder / "empty.jsonl").write_bytes(b"")
     (folder / "half.jsonl").write_bytes(b'{"type":"user"')
@@ -114,10 +113,10 @@ def age(path: Path, at: datetime = START) -> Path:
     return path
 
 
-async def bring(
+async def run_import(
     root: Path,
     folder: Path,
-    progress: Callable[[ImportProgress], None] | None = None,
+    on_progress: Callable[[ImportProgress], None] | None = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> ImportReport:
     async with open_workspace(root, wall=lambda: NOW) as workspace:
@@ -128,13 +127,13 @@ async def bring(
             found,
             workspace_id=WORKSPACE,
             user_id="dev@example.com",
-            progress=progress,
+            on_progress=on_progress,
             wall=lambda: NOW,
         )
 
 
 def contents(root: Path) -> dict[str, list[Any]]:
-    """Every row of a workspace that an import wrote."""
+    """Every row that imports wrote into a workspace."""
     (path,) = (root / ".agent").rglob("workspace.db")
     connection = sqlite3.connect(path)
     try:
@@ -143,15 +142,15 @@ def contents(root: Path) -> dict[str, list[Any]]:
         connection.close()
 
 
-async def test_the_database_is_the_same_whichever_process_read_them(
+async def test_the_database_is_the_same_whichever_process_reads(
     tmp_path: Path, started: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "t"
     mixed(folder)
-    there = await bring(tmp_path / "there", folder)
-    assert started[0].answers == 10
-    monkeypatch.setattr(apart, "APART_BYTES", 1 << 40)
-    here = await bring(tmp_path / "here", folder)
+    there = await run_import(tmp_path / "there", folder)
+    assert started[0].replies == 10
+    monkeypatch.setattr(parallel, "PARALLEL_BYTES", 1 << 40)
+    here = await run_import(tmp_path / "here", folder)
     assert len(started) == 1
     assert there == here
     assert there.sessions == 7
@@ -159,30 +158,30 @@ async def test_the_database_is_the_same_whichever_process_read_them(
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-async def test_what_grew_is_compared_and_written_the_same(
+async def test_files_that_grew_give_the_same_rows_from_either_process(
     tmp_path: Path, started: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "t"
     paths = sessions(folder, 3)
     whole = [path.read_bytes() for path in paths]
-    for ws, apart_bytes in (("there", 1), ("here", 1 << 40)):
-        monkeypatch.setattr(apart, "APART_BYTES", apart_bytes)
+    for ws, parallel_bytes in (("there", 1), ("here", 1 << 40)):
+        monkeypatch.setattr(parallel, "PARALLEL_BYTES", parallel_bytes)
         for path, data in zip(paths, whole, strict=True):
             lines = data.splitlines(keepends=True)
             path.write_bytes(b"".join(lines[:-1]))
             age(path)
-        await bring(tmp_path / ws, folder)
+        await run_import(tmp_path / ws, folder)
         for path, data in zip(paths, whole, strict=True):
             path.write_bytes(data)
             age(path, START.replace(hour=14))
-        report = await bring(tmp_path / ws, folder)
+        report = await run_import(tmp_path / ws, folder)
         assert report.written > 0
-        assert (await bring(tmp_path / ws, folder)).unchanged == 3
+        assert (await run_import(tmp_path / ws, folder)).unchanged == 3
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
-    assert [process.answers for process in started] == [3, 3]
+    assert [process.replies for process in started] == [3, 3]
 
 
-async def test_a_file_that_vanished_or_became_another_is_an_issue_there_too(
+async def test_a_file_that_vanished_is_an_issue_in_the_second_process_too(
     tmp_path: Path, started: list[Watched]
 ) -> None:
     first, second, _ = sessions(tmp_path / "t", 3)
@@ -192,12 +191,12 @@ async def test_a_file_that_vanished_or_became_another_is_an_issue_there_too(
         second.unlink()
         second.mkdir()
 
-    report = await bring(tmp_path / "ws", tmp_path / "t", meanwhile=change)
-    assert (report.sessions, started[0].answers) == (1, 3)
+    report = await run_import(tmp_path / "ws", tmp_path / "t", meanwhile=change)
+    assert (report.sessions, started[0].replies) == (1, 3)
     assert sorted(issue.message for issue in report.errors) == ["Is a directory", "No such file or directory"]
 
 
-async def test_a_reader_that_is_killed_loses_nothing(
+async def test_an_import_loses_nothing_when_its_reader_is_killed(
     tmp_path: Path, started: list[Watched], logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "t"
@@ -208,16 +207,16 @@ async def test_a_reader_that_is_killed_loses_nothing(
         if progress.files.done >= 2 and started[0].ended() is None:
             started[0].kill()
 
-    report = await bring(tmp_path / "there", folder, kill)
-    assert 2 <= started[0].answers < 12
+    report = await run_import(tmp_path / "there", folder, kill)
+    assert 2 <= started[0].replies < 12
     assert logged == ["import.reader_failed"]
-    monkeypatch.setattr(apart, "APART_BYTES", 1 << 40)
-    assert report == await bring(tmp_path / "here", folder)
+    monkeypatch.setattr(parallel, "PARALLEL_BYTES", 1 << 40)
+    assert report == await run_import(tmp_path / "here", folder)
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
 @pytest.mark.parametrize("program", ["", "/nowhere/python", "/bin/false", "python-that-fails", "python-that-mumbles"])
-async def test_a_reader_that_cannot_start_loses_nothing(
+async def test_an_import_loses_nothing_when_its_reader_cannot_start(
     tmp_path: Path, started: list[Watched], logged: list[str], monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     if program.startswith("python-"):
@@ -229,7 +228,7 @@ async def test_a_reader_that_cannot_start_loses_nothing(
     folder = tmp_path / "t"
     sessions(folder, 3)
     monkeypatch.setattr(sys, "executable", program)
-    report = await bring(tmp_path / "ws", folder)
+    report = await run_import(tmp_path / "ws", folder)
     assert (report.sessions, report.errors) == (3, ())
     assert logged == ["import.reader_failed"]
     assert all(process.ended() is not None for process in started)
@@ -239,10 +238,10 @@ async def test_a_reader_of_another_version_is_not_used(
     tmp_path: Path, started: list[Watched], logged: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The program was upgraded while this one runs.
-    monkeypatch.setattr(apart, "VERSION", "0.0.1")
+    monkeypatch.setattr(parallel, "VERSION", "0.0.1")
     sessions(tmp_path / "t", 3)
-    report = await bring(tmp_path / "ws", tmp_path / "t")
-    assert (report.sessions, started[0].answers) == (3, 0)
+    report = await run_import(tmp_path / "ws", tmp_path / "t")
+    assert (report.sessions, started[0].replies) == (3, 0)
     assert logged == ["import.reader_failed"]
 
 
@@ -254,19 +253,19 @@ async def test_a_cancelled_import_leaves_no_process(tmp_path: Path, started: lis
         if progress.files.done >= 2:
             under_way.set()
 
-    running = asyncio.create_task(bring(tmp_path / "ws", tmp_path / "t", watch))
+    running = asyncio.create_task(run_import(tmp_path / "ws", tmp_path / "t", watch))
     await under_way.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert started[0].ended() == -signal.SIGKILL
     assert logged == []
-    report = await bring(tmp_path / "ws", tmp_path / "t")
+    report = await run_import(tmp_path / "ws", tmp_path / "t")
     assert 2 <= report.unchanged < 30
     assert len(contents(tmp_path / "ws")["sessions"]) == 30
 
 
-async def test_the_reader_has_a_session_of_its_own_and_ends_with_the_import(
+async def test_the_reader_has_its_own_process_session_and_ends_with_the_import(
     tmp_path: Path, started: list[Watched]
 ) -> None:
     sessions(tmp_path / "t", 4)
@@ -277,25 +276,25 @@ async def test_the_reader_has_a_session_of_its_own_and_ends_with_the_import(
         if not seen and progress.files.done >= 1:
             seen.append(os.getsid(started[0].pid))
 
-    await bring(tmp_path / "ws", tmp_path / "t", look)
+    await run_import(tmp_path / "ws", tmp_path / "t", look)
     assert seen == [started[0].pid]
     assert started[0].ended() is not None
 
 
 def test_an_import_that_ends_before_the_reader_began_starts_none(started: list[Watched]) -> None:
     files = FileReader(workspace_id=WORKSPACE, user_id=None, limits=Limits(), now=NOW)
-    source = apart.GroupSource(
+    source = parallel.GroupSource(
         GroupReader(files, prepare_run, Claims()),
         Claims(),
-        Settings(workspace_id=WORKSPACE, user_id=None, limits=Limits(), now=NOW, format=None),
+        ReadSettings(workspace_id=WORKSPACE, user_id=None, limits=Limits(), now=NOW, format=None),
     )
     source.stop()
     source.start_process()
-    assert (started, source.is_apart) == ([], False)
+    assert (started, source.has_process) == ([], False)
 
 
 def _embedding(tmp_path: Path, ending: str) -> list[str]:
-    """A program without ``if __name__ == "__main__"`` that imports, and what runs it: not from a checkout's folder."""
+    """The command of a program without ``if __name__ == "__main__"`` that imports, outside of a checkout."""
     script = tmp_path / "embedding.py"
     script.write_text(
         textwrap.dedent(
@@ -303,21 +302,21 @@ def _embedding(tmp_path: Path, ending: str) -> list[str]:
             import asyncio, os, pathlib, sys
             from acode_tui import open_workspace
             from acode_tui.ingest import discover, import_transcripts
-            from acode_tui.ingest import parallel as apart, parallel as group_reader
-            apart.APART_BYTES, apart.PATIENCE, group_reader.GROUP_FILES = 1, 60.0, 1
-            apart._cores = lambda: 2
-            class Noted(apart.ReaderProcess):
+            from acode_tui.ingest import groups, parallel
+            parallel.PARALLEL_BYTES, parallel.READY_SECONDS, groups.GROUP_FILES = 1, 60.0, 1
+            parallel._cores = lambda: 2
+            class Announced(parallel.ReaderProcess):
                 def receive(self):
                     print("answered by", self.pid, flush=True)
                     return super().receive()
-            apart.ReaderProcess = Noted
-            def told(progress):
+            parallel.ReaderProcess = Announced
+            def show(progress):
                 if progress.files.done == 2:
                     {ending}
             async def main():
                 async with open_workspace("ws") as ws:
                     found = await discover(["t"])
-                    report = await import_transcripts(ws.transcripts, found, workspace_id="w", progress=told)
+                    report = await import_transcripts(ws.transcripts, found, workspace_id="w", on_progress=show)
                     print("sessions", report.sessions)
             asyncio.run(main())
             """
@@ -326,9 +325,9 @@ def _embedding(tmp_path: Path, ending: str) -> list[str]:
     return [sys.executable, str(script)]
 
 
-def test_a_program_without_a_guard_imports_once(tmp_path: Path) -> None:
+def test_a_program_without_a_main_guard_imports_once(tmp_path: Path) -> None:
     sessions(tmp_path / "t", 3)
-    # A module of this name in the current directory is none of the reader's.
+    # The reader does not import a module of this name from the current directory.
     (tmp_path / "msgspec.py").write_text("raise SystemExit('the wrong one')")
     (tmp_path / "elsewhere").mkdir()
     command = _embedding(tmp_path / "elsewhere", "pass")
@@ -357,32 +356,32 @@ def _is_running(pid: int) -> bool:
         return False
 
 
-def test_a_program_that_is_no_interpreter_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_program_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(OSError, match="no Python interpreter"):
-        apart.ReaderProcess("os:getcwd")
+        parallel.ReaderProcess("os:getcwd")
 
 
-def test_a_log_of_one_s_own_is_read_for_here() -> None:
-    due = [FileDue(Path("a"), apart.APART_BYTES, None), FileDue(Path("b"), apart.APART_BYTES, None)]
-    assert apart.function_name(prepare_run) == "acode_tui.storage.sqlite.runs.save_graph:prepare_run"
-    assert not apart.worthwhile(due, lambda graph, new: graph)
+def test_a_prepare_function_without_a_name_is_called_in_this_process() -> None:
+    due = [DueFile(Path("a"), parallel.PARALLEL_BYTES, None), DueFile(Path("b"), parallel.PARALLEL_BYTES, None)]
+    assert parallel.function_name(prepare_run) == "acode_tui.storage.sqlite.runs.save_graph:prepare_run"
+    assert not parallel.is_worthwhile(due, lambda graph, new: graph)
 
 
 @pytest.mark.parametrize(("sizes", "expected"), [((1, 1), False), ((99, 0), False), ((99, 1), False), ((99, 8), True)])
-def test_small_imports_and_single_large_files_are_read_here(
+def test_small_imports_and_single_large_files_are_read_in_this_process(
     sizes: Sequence[int], expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_cores", lambda: 2)
-    due = [FileDue(Path(str(size)), size * 1024 * 1024, None) for size in sizes]
-    assert apart.worthwhile(due, prepare_run) is expected
-    monkeypatch.setattr(apart, "_cores", lambda: 1)
-    assert not apart.worthwhile(due, prepare_run)
+    monkeypatch.setattr(parallel, "_cores", lambda: 2)
+    due = [DueFile(Path(str(size)), size * 1024 * 1024, None) for size in sizes]
+    assert parallel.is_worthwhile(due, prepare_run) is expected
+    monkeypatch.setattr(parallel, "_cores", lambda: 1)
+    assert not parallel.is_worthwhile(due, prepare_run)
 
 
 @settings(max_examples=40)
 @given(st.lists(CLAUDE_LINES, max_size=6), st.lists(CODEX_LINES, max_size=6))
-def test_whatever_lines_hold_an_answer_survives_the_way(
+def test_requests_and_replies_survive_encoding_whatever_the_lines_hold(
     tmp_path_factory: pytest.TempPathFactory, claude: list[Any], codex: list[Any]
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -391,17 +390,17 @@ def test_whatever_lines_hold_an_answer_survives_the_way(
         transcript = Transcript()
         for record in records:
             transcript.add(record)
-        due.append((name, FileDue(transcript.write(folder / f"{name}.jsonl"), 0, None)))
+        due.append((name, DueFile(transcript.write(folder / f"{name}.jsonl"), 0, None)))
     for name, file in due:
         files = FileReader(workspace_id=WORKSPACE, user_id=None, limits=Limits(), now=NOW, format=name)
-        order = [[Ordered(os.fsencode(file.path), file.known)]]
-        assert ORDER.decode(sent(order)) == order
+        request = [[RequestedFile(os.fsencode(file.path), file.known)]]
+        assert REQUEST.decode(sent(request)) == request
         read = GroupReader(files, prepare_run, Claims()).read([file])
-        assert plain(ANSWER.decode(sent(read))) == plain(read)
+        assert plain(REPLY.decode(sent(read))) == plain(read)
 
 
 def sent(message: Any) -> bytes:
-    """A message as it goes over the wire, without its length."""
+    """A message as it is sent, without its length."""
 
     class End:
         data = b""
@@ -410,12 +409,12 @@ def sent(message: Any) -> bytes:
             self.data += data
 
     end = End()
-    Link(end).send(message)  # type: ignore[arg-type]
+    Channel(end).send(message)  # type: ignore[arg-type]
     return end.data[8:]
 
 
-def plain(read: list[FileRead]) -> list[Any]:
-    """Answers as they compare: rows are tuples here and lists when they have come over the wire."""
+def plain(read: list[PreparedFile]) -> list[Any]:
+    """Results in a form that compares equal: rows are tuples before they are sent and lists afterwards."""
 
     def listed(value: Any) -> Any:
         return [listed(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,89 @@
+"""Reading groups of files: what is read at once, and its result, ready to be stored.
+
+A group is what one reading thread or process handles at a time. Only a file that cannot be read is lost to a group.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.errors import ValidationError
+from acode_tui.ingest.file_reader import FileReader, UnknownFormatError
+from acode_tui.ingest.format import Counts, SkippedLines
+from acode_tui.ingest.usage import Claims
+from acode_tui.logs import get_logger
+from acode_tui.storage.ports import TranscriptFile
+
+GROUP_FILES = 50
+GROUP_BYTES = 2 * 1024 * 1024
+"""A group ends at whichever limit comes first; a file larger than that is a group of its own."""
+
+log = get_logger("acode_tui.ingest")
+
+Prepare = Callable[[SessionGraph, bool], Any]
+"""``TranscriptLog.prepare``."""
+
+
+class DueFile(NamedTuple):
+    """A file to read: its size in bytes when it was found, and its cursor from the last import, if any."""
+
+    path: Path
+    size: int
+    known: TranscriptFile | None
+
+
+class PreparedFile(msgspec.Struct, array_like=True):
+    """A file that was read: its cursor and its prepared runs. Without a cursor, ``problem`` says why it was not."""
+
+    cursor: TranscriptFile | None = None
+    runs: list[Any] = []
+    counts: Counts = msgspec.field(default_factory=Counts)
+    skipped: SkippedLines = msgspec.field(default_factory=SkippedLines)
+    problem: str = ""
+
+
+class GroupReader:
+    """Reads groups in order. ``claims`` holds what the sessions read so far have counted, and grows with each group."""
+
+    def __init__(self, reader: FileReader, prepare: Prepare, claims: Claims) -> None:
+        self._reader = reader
+        self.prepare = prepare
+        self._claims = claims
+
+    def read(self, group: Sequence[DueFile]) -> list[PreparedFile]:
+        """One result per file, in the group's order. Raises nothing because of one file."""
+        return [self._read(file) for file in group]
+
+    def _read(self, file: DueFile) -> PreparedFile:
+        try:
+            found = self._reader.read(file.path, file.known, self._claims)
+            runs = [self.prepare(graph, file.known is None) for graph in found.parsed.graphs]
+        except OSError as error:
+            return PreparedFile(problem=error.strerror or type(error).__name__)
+        except UnknownFormatError:
+            return PreparedFile(problem="not a transcript of a known format; name the format with --format")
+        except ValidationError as error:
+            return PreparedFile(problem=error.message)
+        except Exception as error:
+            # A defect of a reader costs the file that shows it, not the import of all the others.
+            log.error("import.defect", file=str(file.path), exc_info=error)
+            problem = f"cannot be read because of a defect ({type(error).__name__}); please report it"
+            return PreparedFile(problem=problem)
+        return PreparedFile(found.cursor, runs, found.parsed.counts, found.parsed.skipped)
+
+
+def in_groups(files: Sequence[DueFile]) -> Iterator[list[DueFile]]:
+    """Cut the files, in their order, into groups."""
+    group: list[DueFile] = []
+    size = 0
+    for file in files:
+        if group and (len(group) >= GROUP_FILES or size + file.size > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(file)
+        size += file.size
+    if group:
+        yield group
