@@ -1,1 +1,1 @@
-"""The main screen: panes and the session browser."""
+"""The main screen: the header, the four panes, and the session browser."""

@@ -1,7 +1,7 @@
-"""The session browser's side of the first screen: which page of which sessions, in which order, and whose they are.
+"""The part of the main screen that reads sessions: pages, search, filter, order, and the source of the runs.
 
-This workspace's runs are read again when something was committed. The team's lie on a server that may be slow or away:
-they are read in a worker of their own, at turns, so that everything else on the screen goes on meanwhile.
+This workspace's sessions are read again after a commit. The team's are on a server that may be slow or unreachable:
+they are read at intervals, in a worker of their own, so that the rest of the screen does not wait for it.
 """
 
 from collections.abc import Sequence
@@ -33,33 +33,36 @@ if TYPE_CHECKING:
 SEARCH_PAUSE = 0.12
 """Seconds without a key after which a search runs."""
 
-PATIENCE = 0.2
-"""Seconds after which a page that has not come is said to be on its way."""
+LOADING_DELAY = 0.2
+"""Seconds after which a page that is not read yet is shown as loading; a quick one does not flicker."""
 
 
 @dataclass(frozen=True, slots=True)
 class CursorTarget:
-    """Where the cursor stands on a page that comes: on a session, else at one of its ends."""
+    """The row for the cursor on a page that is being read: a session's, else the first or the last one."""
 
     session_id: str = ""
     last: bool = False
 
-    def row(self, shown: Sequence[str]) -> int:
-        if self.session_id in shown:
-            return shown.index(self.session_id)
-        return len(shown) - 1 if self.last else 0
+    def row(self, session_ids: Sequence[str]) -> int:
+        """The index of the row among the sessions of the page."""
+        if self.session_id in session_ids:
+            return session_ids.index(self.session_id)
+        return len(session_ids) - 1 if self.last else 0
 
 
 TOP, BOTTOM = CursorTarget(), CursorTarget(last=True)
 
 
 class BrowsingScreen(LiveScreen[None]):
-    """Pages, search, filter, order and source."""
+    """A screen with a SessionBrowser, and the actions of its keys."""
 
     def __init__(self) -> None:
         super().__init__()
         self._request = 0
-        self._landing: CursorTarget | None = None
+        """Counts the pages that were asked for; the answer to an older request is dropped."""
+        self._answered = 0
+        self._cursor_target: CursorTarget | None = None
         self._team_version = 0
         self._reading_team = False
 
@@ -71,21 +74,20 @@ class BrowsingScreen(LiveScreen[None]):
     def sessions(self) -> SessionBrowser:
         return self.query_one(SessionBrowser)
 
-    # Reading
+    # Reading pages
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
         if self.browser.source == "local":
             await self._read_page(workspace.store)
 
     async def _read_page(self, runs: "RunStateReader") -> None:
-        request, pages, asked = self._request, self.browser.pages, self.browser.filter
-        here = pages.start
-        page = await runs.list(asked, limit=pages.limit, after=here.after, before=here.before)
-        self.post_message(PageRead(page, await runs.count_by_state(asked), request))
+        request, pages, session_filter = self._request, self.browser.pages, self.browser.filter
+        page = await runs.list(session_filter, limit=pages.limit, after=pages.start.after, before=pages.start.before)
+        self.post_message(PageRead(page, await runs.count_by_state(session_filter), request))
 
     @work(group="page", exclusive=True, exit_on_error=False)
-    async def _turn(self, pause: float) -> None:
-        """Read the page that the model points at. Typing on cancels a search that has not begun."""
+    async def _load_page(self, pause: float) -> None:
+        """Read the page that the pager points at, after a pause. The next request cancels it."""
         if pause:
             await self.dashboard.pause(pause)
         runs = self.dashboard.runs
@@ -95,21 +97,18 @@ class BrowsingScreen(LiveScreen[None]):
             await self._read_page(runs)
         except AcodeError as error:
             self.dashboard.report(error)
-            self._troubled(error)
+            self._show_team_error(error)
 
-    def _show_another_page(self, landing: CursorTarget | None = None, *, pause: float = 0.0) -> None:
+    def _request_page(self, target: CursorTarget | None = None, *, pause: float = 0.0) -> None:
         self._request += 1
-        self._landing = landing
-        self.set_timer(pause + PATIENCE, partial(self._say_reading, self._request))
-        self._turn(pause)
+        self._cursor_target = target
+        self.set_timer(pause + LOADING_DELAY, partial(self._show_loading, self._request))
+        self._load_page(pause)
 
-    def _say_reading(self, request: int) -> None:
-        """A page that takes its time is said to be on its way; a quick one does not flicker."""
+    def _show_loading(self, request: int) -> None:
         if request == self._request and request != self._answered:
             self.browser.loading = True
             self._retitle_if_shown()
-
-    _answered = 0
 
     @on(PageRead)
     def _page_read(self, event: PageRead) -> None:
@@ -117,16 +116,16 @@ class BrowsingScreen(LiveScreen[None]):
             self._show(event.page, event.counts)
 
     def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
-        another = not self.browser.loaded or self._answered != self._request
-        landing = TOP if not self.browser.loaded else self._landing
-        self._landing, self._answered = None, self._request
+        is_other_page = not self.browser.loaded or self._answered != self._request
+        target = TOP if not self.browser.loaded else self._cursor_target
+        self._cursor_target, self._answered = None, self._request
         self.browser.set_page(page, counts)
-        self.sessions.show(self.dashboard.now(), another=another)
+        self.sessions.show(self.dashboard.now(), is_other_page=is_other_page)
         table = self.sessions.table
         if self.browser.rows and self.focused in (None, self.sessions):
             table.focus()
-        if self.browser.rows and landing is not None:
-            table.move_cursor(row=landing.row(table.row_keys))
+        if self.browser.rows and target is not None:
+            table.move_cursor(row=target.row(table.row_keys))
 
     # The team's runs
 
@@ -155,12 +154,12 @@ class BrowsingScreen(LiveScreen[None]):
         except AcodeError as error:
             if error.message != self.browser.team_error:
                 self.dashboard.report(error)
-            self._troubled(error)
+            self._show_team_error(error)
         finally:
             self._reading_team = False
 
-    def _troubled(self, error: AcodeError) -> None:
-        """What is shown of the team's runs stays, and the frame says that it may be old."""
+    def _show_team_error(self, error: AcodeError) -> None:
+        """Keep the team's sessions on screen, and show in the frame that they may be out of date."""
         self.browser.loading = False
         if self.browser.source == "team":
             self.browser.team_error = error.message
@@ -169,47 +168,47 @@ class BrowsingScreen(LiveScreen[None]):
     def action_source(self) -> None:
         workspace, team = self.workspace, self.dashboard.team
         if workspace is not None:
-            leaves = team.is_open or self.browser.connecting
-            team.switch(self._leave_team if leaves else partial(self._join_team, workspace))
+            is_team = team.is_open or self.browser.connecting
+            team.switch(self._switch_to_local if is_team else partial(self._switch_to_team, workspace))
 
-    async def _join_team(self, workspace: "DashboardWorkspace") -> None:
-        """Show the team's runs once their first page is there. A fault before leaves everything as it was."""
+    async def _switch_to_team(self, workspace: "DashboardWorkspace") -> None:
+        """Show the team's runs after their first page was read. An error before that changes nothing."""
         self.browser.connecting = True
         self.sessions.retitle()
-        asked = self.browser.filter
+        session_filter = self.browser.filter
 
-        async def first(runs: "RunStateReader") -> "tuple[SessionPage, Mapping[SessionState, int] | None]":
-            page = await runs.list(asked, limit=self.browser.pages.size)
-            return page, await runs.count_by_state(asked)
+        async def first_page(runs: "RunStateReader") -> "tuple[SessionPage, Mapping[SessionState, int] | None]":
+            page = await runs.list(session_filter, limit=self.browser.pages.size)
+            return page, await runs.count_by_state(session_filter)
 
         try:
-            page, counts = await self.dashboard.team.open(workspace, first)
+            page, counts = await self.dashboard.team.open(workspace, first_page)
         except AcodeError as error:
             self.dashboard.report(error)
             if self.browser.source == "team":
-                await self._leave_team()
+                await self._switch_to_local()
             return
         finally:
             self.browser.connecting = False
             self._retitle_if_shown()
-        self._look_at("team")
-        if asked == self.browser.filter:
+        self._set_source("team")
+        if session_filter == self.browser.filter:
             self._show(page, counts)
         else:
-            self._show_another_page(TOP)
+            self._request_page(TOP)
 
-    async def _leave_team(self) -> None:
-        """Show this workspace's runs again, and give the connections back."""
+    async def _switch_to_local(self) -> None:
+        """Show this workspace's runs again, and close the connections to the team's database."""
         self.browser.connecting = False
-        opened = self.dashboard.team.release()
-        self._look_at("local")
-        self._show_another_page(TOP)
-        await opened.aclose()
+        connections = self.dashboard.team.release()
+        self._set_source("local")
+        self._request_page(TOP)
+        await connections.aclose()
 
-    def _look_at(self, source: Source) -> None:
+    def _set_source(self, source: Source) -> None:
         self.browser.switch_source(source)
         self._request += 1
-        self._landing = TOP
+        self._cursor_target = TOP
         self._team_version = self.dashboard.team.version
         self.dashboard.watch_team()
 
@@ -217,44 +216,44 @@ class BrowsingScreen(LiveScreen[None]):
         try:
             self.sessions.retitle()
         except NoMatches:
-            return  # the dashboard is being left
+            return  # the dashboard is exiting
 
     # Settings
 
     def apply_settings(self, settings: Settings, before: Settings) -> None:
-        """Go by another page size as well, and read the team's runs from another server."""
+        """Apply the page size as well, and connect to another server of the team."""
         super().apply_settings(settings, before)
         if settings.tui.page_size != before.tui.page_size:
             self.browser.pages.size = settings.tui.page_size
-            self._start_over()
+            self._restart_pages()
         workspace = self.workspace
-        moved = settings.persistence.postgres != before.persistence.postgres
-        if moved and workspace is not None and self.browser.source == "team":
-            self.dashboard.team.switch(partial(self._join_team, workspace))
+        is_other_server = settings.persistence.postgres != before.persistence.postgres
+        if is_other_server and workspace is not None and self.browser.source == "team":
+            self.dashboard.team.switch(partial(self._switch_to_team, workspace))
 
     # Pages
 
     def action_page(self, direction: int) -> None:
         pages = self.browser.pages
         if pages.forward() if direction > 0 else pages.back():
-            self._show_another_page(TOP)
+            self._request_page(TOP)
 
     def action_first_page(self) -> None:
         if self.browser.pages.start == FIRST_PAGE:
             self.sessions.table.action_top()
         else:
             self.browser.pages.restart()
-            self._show_another_page(TOP)
+            self._request_page(TOP)
 
     def action_last_page(self) -> None:
         if self.browser.pages.to_end(self.browser.sort):
-            self._show_another_page(BOTTOM)
+            self._request_page(BOTTOM)
         else:
             self.sessions.table.action_bottom()
 
-    def _start_over(self, *, pause: float = 0.0) -> None:
+    def _restart_pages(self, *, pause: float = 0.0) -> None:
         self.browser.pages.restart()
-        self._show_another_page(TOP, pause=pause)
+        self._request_page(TOP, pause=pause)
 
     # Search, jump, filter
 
@@ -272,7 +271,7 @@ class BrowsingScreen(LiveScreen[None]):
     def _searched(self, event: SearchChanged) -> None:
         if event.text != self.browser.text:
             self.browser.search(event.text)
-            self._start_over(pause=SEARCH_PAUSE if event.text else 0.0)
+            self._restart_pages(pause=SEARCH_PAUSE if event.text else 0.0)
 
     @on(JumpRequested)
     def _jump_requested(self, event: JumpRequested) -> None:
@@ -280,8 +279,9 @@ class BrowsingScreen(LiveScreen[None]):
 
     @work(group="page", exclusive=True, exit_on_error=False)
     async def _jump(self, prefix: str) -> None:
-        """Show the page that the session of that id is on, where it is cheap to tell which that is; else the one that
-        begins with it. What hides it is cleared.
+        """Show the page of the session whose id begins with ``prefix``; a search or filter that hides it is cleared.
+
+        Where the rows above it cannot be counted cheaply, the page begins with the session.
         """
         runs = self.dashboard.runs
         if runs is None:
@@ -297,22 +297,24 @@ class BrowsingScreen(LiveScreen[None]):
                 self.browser.search("")
                 self.sessions.close_lines(clear=True)
                 self.notify("search and filter were cleared to show it", title="jump", markup=False)
-            await self._turn_to(runs, session)
-            self._show_another_page(CursorTarget(session.id))
+            await self._point_pager_at(runs, session)
+            self._request_page(CursorTarget(session.id))
 
-    async def _turn_to(self, runs: "RunStateReader", session: "Session") -> None:
-        """Point the model at the page that holds a session, with as many rows above it as its number says."""
-        pages, asked = self.browser.pages, self.browser.filter
-        cursor = cursor_above(asked.sort, session)
-        above = await runs.count_before(asked, cursor)
+    async def _point_pager_at(self, runs: "RunStateReader", session: "Session") -> None:
+        """Point the pager at the page that paging from the first page would show the session on."""
+        pages, session_filter = self.browser.pages, self.browser.filter
+        cursor = cursor_above(session_filter.sort, session)
+        above = await runs.count_before(session_filter, cursor)
         if above is None:
             pages.start_at(cursor)
             return
         if above < pages.size:
             pages.restart()
             return
-        if beside := above % pages.size:
-            cursor = cursor_above(asked.sort, (await runs.list(asked, limit=beside, before=cursor)).sessions[0])
+        if offset := above % pages.size:
+            cursor = cursor_above(
+                session_filter.sort, (await runs.list(session_filter, limit=offset, before=cursor)).sessions[0]
+            )
         pages.start_at(cursor, above // pages.size + 1)
 
     def action_clear(self) -> None:
@@ -323,20 +325,20 @@ class BrowsingScreen(LiveScreen[None]):
         elif self.browser.text:
             self.sessions.close_lines(clear=True)
         elif self.browser.states:
-            self._filtered(frozenset())
+            self._set_states(frozenset())
 
     def action_filter(self) -> None:
         self.sessions.choose_states()
 
     @on(StatesSelected)
     def _states_selected(self, event: StatesSelected) -> None:
-        self._filtered(event.states)
+        self._set_states(event.states)
 
-    def _filtered(self, states: frozenset[SessionState]) -> None:
+    def _set_states(self, states: frozenset[SessionState]) -> None:
         if states != self.browser.states:
             self.browser.states = states
             self.sessions.retitle()
-            self._start_over()
+            self._restart_pages()
 
     # Order and headings
 
@@ -345,9 +347,9 @@ class BrowsingScreen(LiveScreen[None]):
         self.browser.sort = orders[(orders.index(self.browser.sort) + 1) % len(orders)]
         self.dashboard.change_layout(sort=self.browser.sort)
         self.notify(f"ordered by {ORDERS[self.browser.sort]}", title="order", markup=False)
-        self._start_over()
+        self._restart_pages()
 
     def action_group(self) -> None:
         self.browser.grouped = not self.browser.grouped
         self.dashboard.change_layout(grouped=self.browser.grouped)
-        self.sessions.show(self.dashboard.now(), another=True)
+        self.sessions.show(self.dashboard.now(), is_other_page=True)

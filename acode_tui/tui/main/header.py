@@ -1,4 +1,4 @@
-"""The line at the top: name, workspace, schema, sync state, last sync, time of day. It drops what does not fit."""
+"""The first line of the main screen: workspace, schema, sync state, last sync, time of day, as many as fit."""
 
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -14,36 +14,35 @@ from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.style.times import clock
 
 
-def short_path(path: Path, columns: int, home: Path | None = None) -> str:
-    """A path with ``~`` for the home directory, its middle left out where it is too long."""
-    text = str(path)
-    home_text = str(home or Path.home())
-    if home_text != "/" and (text == home_text or text.startswith(home_text + "/")):
-        text = "~" + text[len(home_text) :]
+def path_label(path: Path, columns: int) -> str:
+    """A path with ``~`` for the home directory; a long one begins with ``…`` and keeps its end."""
+    text, home = str(path), str(Path.home())
+    if home != "/" and (text == home or text.startswith(home + "/")):
+        text = "~" + text[len(home) :]
     if len(text) <= columns:
         return text
     return "…" + text[-(columns - 1) :]
 
 
 NARROW = 100
-"""Columns below which equal versions of both tiers are told once."""
+"""Columns below which the schema version is shown once if it is the same in both tiers."""
 
 
 class HeaderLine(Widget):
-    """The dashboard's first line."""
+    """Draws the DashboardState in one line."""
 
     ALLOW_SELECT = False
 
-    def __init__(self, place: Path, zone: tzinfo | None, state: DashboardState) -> None:
+    def __init__(self, root: Path, zone: tzinfo | None, state: DashboardState) -> None:
         super().__init__(id="header")
-        self._place = place
+        self._root = root
         self._zone = zone
         self._state = state
         self._now: datetime | None = None
         self._painted = Content("")
 
     def show(self, now: datetime) -> None:
-        """Draw what the state holds, as seen at a moment; what is there already is not drawn again."""
+        """Draw the state as of ``now``, unless the line stays the same."""
         self._now = now
         if not self._content().is_same(self._painted):
             self.refresh()
@@ -64,13 +63,15 @@ class HeaderLine(Widget):
         return Content.assemble(left, " " * gap, right)
 
     def _parts(self, width: int) -> list[tuple[int, Content]]:
-        """The line's parts in their order, each with its rank: what has no room goes by rank, highest number first."""
-        place = styled(line(short_path(self._place, max(width // 3, 12))), "$foreground")
-        overview, trouble = self._state.overview, self._state.read_error
-        if trouble is not None:
-            return [(1, place), (0, styled(f"✗ {trouble.code} the store cannot be read", "$text-error"))]
+        """The line's parts from left to right, each with its rank: what does not fit is left out by rank, the highest
+        number first.
+        """
+        root = styled(line(path_label(self._root, max(width // 3, 12))), "$foreground")
+        overview, error = self._state.overview, self._state.read_error
+        if error is not None:
+            return [(1, root), (0, styled(f"✗ {error.code} the store cannot be read", "$text-error"))]
         if overview is None:
-            return [(1, place), (0, styled("opening…", "$foreground-muted"))]
+            return [(1, root), (0, styled("opening…", "$foreground-muted"))]
         schema = overview.schema
         version = Content.assemble(
             ("schema ", "$foreground-muted"),
@@ -78,14 +79,14 @@ class HeaderLine(Widget):
         )
         remote = overview.sync.schema_version
         if remote is not None and (width >= NARROW or remote != schema.version):
-            # The tiers count their versions apart: they are alike where each has what this program needs of it.
+            # Each tier has versions of its own: they agree if each tier has the version that this program needs.
             needed = overview.sync.target_schema_version or schema.version
             same = remote == needed and schema.version == schema.target
             tail = styled(f" {'=' if same else '≠'} {remote} (pg)", "$foreground-muted" if same else "$text-warning")
             version = Content.assemble(version, tail)
         mark = SYNC[overview.sync.state]
         state = styled(mark.label, CONTENT_STYLE[mark.role])
-        parts = [(1, place), (2, version), (0, state)]
+        parts = [(1, root), (2, version), (0, state)]
         if overview.space is not None and overview.space.is_low:
             parts.append((0, styled(f"✗ disk full: {size(overview.space.free)} left", "$text-error")))
         elif self._state.write_error is not None:

@@ -1,4 +1,4 @@
-"""Headings between sessions: the day that those below were active or created on, or their state. Pure."""
+"""Headings between the rows of the session table: the day of the rows below, or their state. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
@@ -10,13 +10,13 @@ from acode_tui.tui.style.times import day
 
 
 def headings(sessions: Sequence[SessionSummary], sort: SortKey, now: datetime, zone: tzinfo | None) -> dict[str, str]:
-    """The heading above each session that begins another group than the one before, by the session's id."""
+    """The heading above the first session of each group, by the session's id."""
     found: dict[str, str] = {}
     last = ""
     for session in sessions:
-        said = _group(session, sort, now, zone)
-        if said != last:
-            found[session.id] = last = said
+        group = _group(session, sort, now, zone)
+        if group != last:
+            found[session.id] = last = group
     return found
 
 

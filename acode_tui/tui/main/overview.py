@@ -1,4 +1,4 @@
-"""One reading of what the header and the panes show, from the workspace's ports."""
+"""Reads what the header and the panes show, from the workspace's ports."""
 
 import asyncio
 import shutil
@@ -11,8 +11,8 @@ from acode_tui.tui.state import DiskSpace, Overview
 
 
 async def read_overview(workspace: DashboardWorkspace) -> Overview:
-    """Everything at a glance; the parts are read side by side. Raises AcodeError."""
-    (schema, fault), outbox, counts, sync, space = await asyncio.gather(
+    """The whole overview; its parts are read concurrently. Raises AcodeError."""
+    (schema, schema_error), outbox, counts, sync, space = await asyncio.gather(
         _schema(workspace),
         workspace.outbox.stats(),
         workspace.conflicts.counts(),
@@ -28,19 +28,21 @@ async def read_overview(workspace: DashboardWorkspace) -> Overview:
         last_conflict=last[0] if last else None,
         sync=sync,
         last_refused=refused,
-        schema_error=fault,
+        schema_error=schema_error,
         space=space,
     )
 
 
-async def read_again(workspace: DashboardWorkspace, known: Overview) -> Overview:
-    """The same, where nothing was committed since: only what changes without that. Raises AcodeError."""
+async def read_without_commit(workspace: DashboardWorkspace, known: Overview) -> Overview:
+    """The overview where nothing was committed since ``known``: only the sync status and the disk are read. Raises
+    AcodeError.
+    """
     sync, space = await asyncio.gather(workspace.sync.status(), asyncio.to_thread(_disk_space, workspace))
     return replace(known, sync=sync, space=space)
 
 
 async def _schema(workspace: DashboardWorkspace) -> tuple[SchemaStatus, AcodeError | None]:
-    """The schema, and why it cannot be worked with: a newer program may have migrated the file meanwhile."""
+    """The schema, and why it cannot be used, such as a newer program having migrated the file meanwhile."""
     try:
         return await workspace.schema(), None
     except AcodeError as error:
@@ -48,7 +50,7 @@ async def _schema(workspace: DashboardWorkspace) -> tuple[SchemaStatus, AcodeErr
 
 
 def _disk_space(workspace: DashboardWorkspace) -> DiskSpace | None:
-    """Room on the workspace's disk; None where nobody can tell."""
+    """The space on the workspace's disk; None if the system does not tell."""
     try:
         usage = shutil.disk_usage(workspace.agent_dir)
     except OSError:

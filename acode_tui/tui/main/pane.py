@@ -1,7 +1,7 @@
-"""What the four panes at the top share: a titled frame that can be focused, clicked, and opened.
+"""What the four panes share: a titled frame that can be focused, clicked, and opened.
 
-How a pane looks (quiet, busy, bad) is told by its frame's colour and, for eyes and terminals that know none, by a sign
-and a word in its title.
+The status of a pane (quiet, busy, bad) is the colour of its frame and, where colours cannot be told apart, a sign and
+a word in its title.
 """
 
 from datetime import datetime
@@ -22,19 +22,20 @@ _LOOKS: dict[Look, str] = {"quiet": "$text-success", "busy": "$text-warning", "b
 
 
 _FRAME = 6
-_LONGEST = len("Conflicts")
 """Columns of a frame's upper edge that its title cannot have."""
+
+_LONGEST_TITLE = len("Conflicts")
 
 
 class PaneStatus(NamedTuple):
-    """How things stand in a pane: a look, and a sign with a word that says why."""
+    """How a pane looks, and the sign with a word in its title that says why."""
 
     look: Look
-    said: str
+    label: str
 
 
 class Pane(Widget, can_focus=True):
-    """A framed summary. ``lines`` says what is in it; ``OPENS`` names the screen's action that it opens."""
+    """A framed summary of one part of the overview. ``OPENS`` is the main screen's action that opens its screen."""
 
     ALLOW_SELECT = False
     TITLE: ClassVar[str] = ""
@@ -52,19 +53,19 @@ class Pane(Widget, can_focus=True):
         self._status: PaneStatus | None = None
 
     def show(self, now: datetime) -> None:
-        """Draw what the state holds, as seen at a moment. Most seconds change nothing here; then nothing is drawn."""
+        """Draw the state as of ``now``, unless the pane stays the same, as it does in most seconds."""
         self.now = now
         if self.state.overview is not None:
-            self._wear(self.status(self.state.overview, now))
+            self._set_status(self.status(self.state.overview, now))
         if not self._content().is_same(self._painted):
             self.refresh()
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
-        """The pane's lines, most important first, for so many columns."""
+        """The pane's lines for ``width`` columns, the most important first."""
         raise NotImplementedError
 
     def status(self, overview: Overview, now: datetime) -> PaneStatus:
-        """How things stand."""
+        """The pane's status."""
         raise NotImplementedError
 
     def render(self) -> RenderResult:
@@ -77,28 +78,28 @@ class Pane(Widget, can_focus=True):
         lines = self.lines(self.state.overview, self.now, self.size.width)
         return Content("\n").join(lines[: max(self.size.height, 1)])
 
-    def _wear(self, status: PaneStatus) -> None:
+    def _set_status(self, status: PaneStatus) -> None:
         if status == self._status:
             return
         self._status = status
         for look in _LOOKS:
             self.set_class(look == status.look, f"-{look}")
-        self._title()
+        self._set_title()
 
-    def _title(self) -> None:
+    def _set_title(self) -> None:
         if self._status is None:
             return
         look = _LOOKS[self._status.look]
-        if self.outer_size.width < _FRAME + _LONGEST + 2:
-            # A title is cut at its end, and the sign is what must not be; in all panes alike.
-            self.border_title = Content.assemble((self._status.said[:1], look), " ", (self.TITLE, "bold"))
+        if self.outer_size.width < _FRAME + _LONGEST_TITLE + 2:
+            # A long title is cut at its end, and the sign must stay: it comes first, in all panes alike.
+            self.border_title = Content.assemble((self._status.label[:1], look), " ", (self.TITLE, "bold"))
             return
         room = self.outer_size.width - _FRAME - len(self.TITLE) - 2
-        said = self._status.said if len(self._status.said) <= room else self._status.said[:1]
-        self.border_title = Content.assemble((self.TITLE, "bold"), "  ", (said, look))
+        label = self._status.label if len(self._status.label) <= room else self._status.label[:1]
+        self.border_title = Content.assemble((self.TITLE, "bold"), "  ", (label, look))
 
     def on_resize(self) -> None:
-        self._title()
+        self._set_title()
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

@@ -1,4 +1,4 @@
-"""The Schema pane: both tiers' versions, whether migrations are due, and which came last (AC-014)."""
+"""The four panes of the main screen: Schema (AC-014), Retries, Conflicts and Outbox."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from acode_tui.tui.state import DashboardState, Overview
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
 from acode_tui.tui.style.text import line, styled
 
-_UNREACHED = {
+_NOT_CONNECTED = {
     SyncState.DISABLED: "off",
     SyncState.MISCONFIGURED: "misconfigured",
     SyncState.AUTH_FAILED: "auth failed",
@@ -24,7 +24,7 @@ _UNREACHED = {
 
 
 class SchemaPane(Pane):
-    """Versions of the workspace's schema here and in PostgreSQL."""
+    """The schema versions of both tiers, the migrations that are due, and the last one that ran."""
 
     TITLE = "Schema"
     OPENS = "migrate"
@@ -41,9 +41,9 @@ class SchemaPane(Pane):
         return PaneStatus("quiet", "✓ ok")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
-        schema, fault = overview.schema, overview.schema_error
-        if fault is not None:
-            why, advice = line(fault.message, width), line(fault.hint or "update acode-tui", width)
+        schema, error = overview.schema, overview.schema_error
+        if error is not None:
+            why, advice = line(error.message, width), line(error.hint or "update acode-tui", width)
             return [styled(why, "$text-error"), styled(advice, "$foreground")]
         lines = [_tier("sqlite", schema.version, schema.target, width), self._remote(overview, width)]
         if _is_newer(overview):
@@ -67,14 +67,14 @@ class SchemaPane(Pane):
     def _remote(self, overview: Overview, width: int) -> Content:
         sync = overview.sync
         if sync.schema_version is None:
-            state = _UNREACHED.get(sync.state, "not seen yet")
+            state = _NOT_CONNECTED.get(sync.state, "not seen yet")
             name = f"{'pg':<7}" if 7 + len(state) <= width else "pg "
             return styled(name + state, "$foreground-muted")
         return _tier("pg", sync.schema_version, sync.target_schema_version or sync.schema_version, width)
 
 
 def _due(overview: Overview) -> int:
-    """Migrations that are known to wait; the team's count as one, since only a look at it tells how many."""
+    """How many migrations are known to be due. All of PostgreSQL's count as one: the sync status has no number."""
     sync = overview.sync
     behind = (
         sync.schema_version is not None
@@ -102,7 +102,7 @@ def _tier(name: str, version: str | None, target: str, width: int) -> Content:
 
 
 class RetriesPane(Pane):
-    """Refused records: waiting for another try, or dead letters."""
+    """Refused records: those that are tried again, and the dead letters."""
 
     TITLE = "Retries"
     OPENS = "retries"
@@ -122,7 +122,7 @@ class RetriesPane(Pane):
             ]
         retrying = Content.assemble((f"{number(stats.retrying)}", "bold"), " retrying")
         if stats.retrying and stats.next_attempt_at is not None:
-            due = _next(countdown(stats.next_attempt_at, now))
+            due = _next_attempt(countdown(stats.next_attempt_at, now))
         else:
             due = styled("none is due", "$foreground-muted")
         word = "dead letter" if stats.failed == 1 else "dead letters"
@@ -135,29 +135,31 @@ class RetriesPane(Pane):
         return lines
 
 
-def _next(left: str) -> Content:
+def _next_attempt(left: str) -> Content:
     return Content("due now") if left == "now" else Content.assemble(("next in ", "$foreground-muted"), left)
 
 
-MANY = 10
-"""Conflicts that nobody has looked at from which it looks bad: two machines go on writing over each other."""
+MANY_CONFLICTS = 10
+"""Unreviewed conflicts from which the pane is bad: two machines keep overwriting each other's rows."""
 
-SKEW = timedelta(seconds=2)
-"""What clocks may differ by: the later stamp wins, so a clock that is ahead wins wrongly."""
+MAX_CLOCK_SKEW = timedelta(seconds=2)
+"""The tolerated difference of the clocks. The later stamp wins a conflict, so a clock that is ahead wins wrongly."""
 
 
 class ConflictsPane(Pane):
-    """Conflicts, all and new."""
+    """The number of conflicts, and the last one."""
 
     TITLE = "Conflicts"
     OPENS = "conflicts"
 
     def status(self, overview: Overview, now: datetime) -> PaneStatus:
-        if abs(_offset(overview)) > SKEW:
+        if abs(_offset(overview)) > MAX_CLOCK_SKEW:
             return PaneStatus("bad", "✗ clocks")
         new = overview.conflicts.unreviewed
         if new:
-            return PaneStatus("bad" if new >= MANY else "busy", f"{'✗' if new >= MANY else '◆'} {number(new)} new")
+            return PaneStatus(
+                "bad" if new >= MANY_CONFLICTS else "busy", f"{'✗' if new >= MANY_CONFLICTS else '◆'} {number(new)} new"
+            )
         return PaneStatus("quiet", "✓ reviewed" if overview.conflicts.total else "✓ none")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
@@ -171,20 +173,19 @@ class ConflictsPane(Pane):
             lines.append(total)
         else:
             lines.append(Content.assemble(("✓ ", "$text-success"), "none"))
-        if abs(_offset(overview)) > SKEW:
-            told = f"clocks {duration(abs(_offset(overview)))} apart"
-            lines.append(styled(told, "$text-error"))
+        if abs(_offset(overview)) > MAX_CLOCK_SKEW:
+            lines.append(styled(f"clocks {duration(abs(_offset(overview)))} apart", "$text-error"))
         if last is None:
             both = ("both versions", "would be kept")
             return [*lines, *(styled(text, "$foreground-muted") for text in both)]
         kind = str(last.entity_type).replace("_", " ").removeprefix("session ")
         what = entity_label(kind, last.entity_id, last.local_payload)
         when = ago(last.detected_at, now)
-        said = "last: " if width > 24 else ""
+        label = "last: " if width > 24 else ""
         fits = len(f"{last.winner} won {when}") <= width
         return [
             *lines,
-            Content.assemble((said, "$foreground-muted"), line(what, width - len(said))),
+            Content.assemble((label, "$foreground-muted"), line(what, width - len(label))),
             styled(f"{last.winner} won{f' {when}' if fits else ''}", "$foreground-muted"),
             styled("c shows both versions", "$foreground-muted"),
         ]
@@ -198,7 +199,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(samples: Sequence[int], width: int) -> str:
-    """The newest ``width`` samples as bars from zero to their maximum, right-aligned; zero has the lowest bar."""
+    """The newest ``width`` samples as bars, scaled from zero to the highest of them; zero is the lowest bar."""
     recent = list(samples)[-width:] if width > 0 else []
     top = max(recent, default=0)
     if top <= 0:
@@ -206,7 +207,7 @@ def sparkline(samples: Sequence[int], width: int) -> str:
     return "".join(BARS[-(-sample * (len(BARS) - 1) // top)] for sample in recent)
 
 
-_ON = (SyncState.IDLE, SyncState.SYNCING, SyncState.CONNECTING)
+_CONNECTED = (SyncState.IDLE, SyncState.SYNCING, SyncState.CONNECTING)
 _BAD = (
     SyncState.MISCONFIGURED,
     SyncState.AUTH_FAILED,
@@ -218,19 +219,19 @@ _BAD = (
 
 
 class OutboxPane(Pane):
-    """What waits to be sent, where to, and who sends it."""
+    """The backlog, how fast it is sent, where to, and who sends it."""
 
     TITLE = "Outbox"
     OPENS = "retries"
 
     def __init__(self, state: DashboardState) -> None:
         super().__init__(state)
-        self._hint = ""
+        self._problem = ""
 
     def status(self, overview: Overview, now: datetime) -> PaneStatus:
         sync = overview.sync
         mark = SYNC[sync.state]
-        if self.state.write_error is not None or (sync.state in _ON and sync.reason):
+        if self.state.write_error is not None or (sync.state in _CONNECTED and sync.reason):
             return PaneStatus("bad", "✗ cannot write")
         if sync.state in _BAD:
             return PaneStatus("bad", mark.label)
@@ -246,11 +247,11 @@ class OutboxPane(Pane):
     def show(self, now: datetime) -> None:
         super().show(now)
         overview = self.state.overview
-        told = sync_problem(overview.sync) if overview is not None else None
-        # Only what is another: a tooltip that is given again is taken away under the mouse.
-        if (told.plain if told else "") != self._hint:
-            self._hint = told.plain if told else ""
-            self.tooltip = told
+        problem = sync_problem(overview.sync) if overview is not None else None
+        # Set only if it changed: setting a tooltip hides the one under the mouse.
+        if (problem.plain if problem else "") != self._problem:
+            self._problem = problem.plain if problem else ""
+            self.tooltip = problem
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         lines = [self._count(overview, now, width), self._history(width), self._pace(overview, now, width)]
@@ -280,17 +281,17 @@ class OutboxPane(Pane):
             return styled(line(self.state.write_error.message, width), "$text-error")
         if sync.state is SyncState.DISABLED:
             return styled("kept here; sync is off" if width > 22 else "sync is off", "$foreground-muted")
-        if sync.state in _ON and sync.reason:
+        if sync.state in _CONNECTED and sync.reason:
             return styled(line(sync.reason, width), "$text-error")
-        if sync.state in _ON and sync.state is not SyncState.CONNECTING:
+        if sync.state in _CONNECTED and sync.state is not SyncState.CONNECTING:
             if overview.outbox.pending:
                 return self._rate(overview)
             return styled("everything is sent", "$foreground-muted")
         mark = SYNC[sync.state]
-        told = mark.label
+        label = mark.label
         if sync.next_attempt_at is not None:
-            told += f", next try {countdown(sync.next_attempt_at, now)}"
-        return styled(line(told, width), CONTENT_STYLE[mark.role])
+            label += f", next try {countdown(sync.next_attempt_at, now)}"
+        return styled(line(label, width), CONTENT_STYLE[mark.role])
 
     def _rate(self, overview: Overview) -> Content:
         rate = f"{number(round(overview.sync.rate))} rec/s"
@@ -299,17 +300,17 @@ class OutboxPane(Pane):
         return Content.assemble((rate, "$foreground"), (tail, "$foreground-muted"))
 
     def _target(self, overview: Overview, width: int) -> list[Content]:
-        """Where to; or why not, which is more than one would say of a place that is well."""
+        """The server that records are sent to, or why they are not sent."""
         sync = overview.sync
         if sync.state is SyncState.DISABLED:
             key = "persistence.postgres.enabled"
-            told = f"{key} sends it"
-            return [styled(line(told if len(told) <= width else key, width), "$foreground-muted")]
-        if sync.reason and sync.state not in _ON:
-            # Where to is known and stands in the whole sentence; why not must not be cut away behind it.
+            advice = f"{key} sends it"
+            return [styled(line(advice if len(advice) <= width else key, width), "$foreground-muted")]
+        if sync.reason and sync.state not in _CONNECTED:
+            # A reason that does not fit is cut at its end: it begins with the server only if it fits.
             fits = len(sync.reason) <= width
-            told = sync.reason if fits else sync.reason.removeprefix(f"{sync.target} ")
-            return [styled(line(told, width), "$foreground")]
+            reason = sync.reason if fits else sync.reason.removeprefix(f"{sync.target} ")
+            return [styled(line(reason, width), "$foreground")]
         return [styled(line(f"to {sync.target}", width), "$foreground-muted")] if sync.target else []
 
     def _holder(self, overview: Overview, now: datetime, width: int) -> Content:
@@ -317,5 +318,5 @@ class OutboxPane(Pane):
         last = f"last sync {ago(sync.last_sync_at, now)}"
         if sync.holder is None:
             return styled(line(last, width), "$foreground-muted")
-        held = f"{last} · by {sync.holder}"
-        return styled(line(held if len(held) <= width else f"{sync.holder}", width), "$foreground-muted")
+        text = f"{last} · by {sync.holder}"
+        return styled(line(text if len(text) <= width else f"{sync.holder}", width), "$foreground-muted")

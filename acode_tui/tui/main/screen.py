@@ -1,4 +1,4 @@
-"""The first screen: everything at a glance, and the session browser."""
+"""The main screen: the overview of the workspace, the session browser, and the keys that open every other screen."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
@@ -12,10 +12,9 @@ from textual.content import Content
 from acode_tui.domain.display import session_name
 from acode_tui.domain.quantities import number, size
 from acode_tui.tui.bindings import MAIN
-from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.browsing import BrowsingScreen
 from acode_tui.tui.main.header import HeaderLine
-from acode_tui.tui.main.overview import read_again, read_overview
+from acode_tui.tui.main.overview import read_overview, read_without_commit
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane
 from acode_tui.tui.main.sessions_browser import SessionBrowser
@@ -33,8 +32,106 @@ if TYPE_CHECKING:
     from acode_tui.tui.transcript_import import Survey
 
 
-class Doors(LiveScreen[None]):
-    """What needs the workspace does not open before it is there."""
+class MainScreen(BrowsingScreen):
+    """The header, the four panes, the session browser and the footer."""
+
+    AUTO_FOCUS = ""
+    IDLE_EVERY = 2
+    BINDINGS: ClassVar[list[BindingType]] = [*MAIN]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._surveyed = False
+
+    def compose(self) -> ComposeResult:
+        state = self.dashboard.state
+        yield HeaderLine(self.dashboard.root, self.dashboard.zone, state)
+        with Horizontal(id="panes"):
+            for pane in (SchemaPane, OutboxPane, RetriesPane, ConflictsPane):
+                yield pane(state)
+        yield SessionBrowser(state, self.dashboard.zone)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.query_one("#panes").set_class(not self.dashboard.state.layout.panes, "-off")
+        self.set_interval(1.0, self._redraw_times)
+        self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
+        self._redraw_times()
+
+    # The overview
+
+    async def read(self, workspace: "DashboardWorkspace") -> None:
+        await super().read(workspace)
+        self.post_message(OverviewRead(await read_overview(workspace)))
+
+    async def read_idle(self, workspace: "DashboardWorkspace") -> None:
+        known = self.dashboard.state.overview
+        if known is not None:
+            self.post_message(OverviewRead(await read_without_commit(workspace, known)))
+
+    @on(OverviewRead)
+    def _overview_read(self, event: OverviewRead) -> None:
+        self.dashboard.state.set_overview(event.overview, self.dashboard.now())
+        self._draw_overview()
+
+    def _draw_overview(self) -> None:
+        now = self.dashboard.now()
+        self.query_one(HeaderLine).show(now)
+        for pane in self.query(Pane):
+            pane.show(now)
+        self.query_one(KeyBar).follow()
+
+    @property
+    def timely_keys(self) -> frozenset[str]:
+        """The keys to what needs the user's attention, and the way out of a search."""
+        overview, browser = self.dashboard.state.overview, self.browser
+        keys = {"import"} if browser.loaded and not browser.rows and not browser.is_filtered else set()
+        if browser.is_filtered or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
+            keys.add("back")
+        if overview is not None:
+            keys |= {"retries"} if overview.outbox.failed else set()
+            keys |= {"conflicts"} if overview.conflicts.unreviewed else set()
+            keys |= {"migrate"} if overview.schema.pending else set()
+        return frozenset(keys)
+
+    def store_errors_changed(self) -> None:
+        self._draw_overview()
+        self.sessions.show(self.dashboard.now())
+
+    def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
+        super()._show(page, counts)
+        self.query_one(KeyBar).follow()
+        nothing = not self.browser.rows and not self.browser.is_filtered
+        if nothing and self.browser.source == "local" and not self._surveyed:
+            self._surveyed = True
+            self._find_transcripts()
+
+    def _redraw_times(self) -> None:
+        """Redraw what depends on the present time, once a second. Nothing is read."""
+        if not self.is_current:
+            return
+        self._draw_overview()
+        now = self.dashboard.now()
+        newest = max((session.updated_at for session in self.browser.rows), default=now)
+        # Ages above a minute change once a minute: a redraw every ten seconds is enough.
+        if now - newest < timedelta(minutes=1) or now.second % 10 == 0:
+            self.sessions.show_rows(now)
+
+    # Transcripts on this machine
+
+    @work(group="survey", exit_on_error=False)
+    async def _find_transcripts(self) -> None:
+        workspace = self.workspace
+        if workspace is not None:
+            with self.dashboard.reporting():
+                self.post_message(TranscriptsFound(await self.dashboard.importer.survey(workspace)))
+
+    @on(TranscriptsFound)
+    def _transcripts_found(self, event: TranscriptsFound) -> None:
+        headline, lines = _offer(event.survey)
+        self.sessions.offer(headline, *lines)
+
+    # Other screens. What needs the workspace does nothing before it is open.
 
     def action_retries(self) -> None:
         if self.workspace is not None:
@@ -87,123 +184,20 @@ class Doors(LiveScreen[None]):
         if wrote:
             self.refresh_now()
 
-
-class MainScreen(BrowsingScreen, Doors):
-    """Header, four panes, the browser, the keys."""
-
-    AUTO_FOCUS = ""
-    IDLE_EVERY = 2
-    BINDINGS: ClassVar[list[BindingType]] = [*MAIN]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._surveyed = False
-
-    def compose(self) -> ComposeResult:
-        state = self.dashboard.state
-        yield HeaderLine(self.dashboard.root, self.dashboard.zone, state)
-        with Horizontal(id="panes"):
-            for pane in (SchemaPane, OutboxPane, RetriesPane, ConflictsPane):
-                yield pane(state)
-        yield SessionBrowser(state, self.dashboard.zone)
-        yield KeyBar()
-
-    def on_mount(self) -> None:
-        self.query_one("#panes").set_class(not self.dashboard.state.layout.panes, "-off")
-        self.set_interval(1.0, self._pass_time)
-        self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
-        self._pass_time()
-
-    # Reading
-
-    async def read(self, workspace: "DashboardWorkspace") -> None:
-        await super().read(workspace)
-        self.post_message(OverviewRead(await read_overview(workspace)))
-
-    async def read_idle(self, workspace: "DashboardWorkspace") -> None:
-        known = self.dashboard.state.overview
-        if known is not None:
-            self.post_message(OverviewRead(await read_again(workspace, known)))
-
-    @on(OverviewRead)
-    def _overview_read(self, event: OverviewRead) -> None:
-        self.dashboard.state.set_overview(event.overview, self.dashboard.now())
-        self._draw_overview()
-
-    def _draw_overview(self) -> None:
-        now = self.dashboard.now()
-        self.query_one(HeaderLine).show(now)
-        for pane in self.query(Pane):
-            pane.show(now)
-        self.query_one(KeyBar).follow()
-
-    @property
-    def timely_keys(self) -> frozenset[str]:
-        """What waits for somebody, and the way out of a search."""
-        overview, browser = self.dashboard.state.overview, self.browser
-        keys = {"import"} if browser.loaded and not browser.rows and not browser.is_filtered else set()
-        if browser.is_filtered or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
-            keys.add("back")
-        if overview is not None:
-            keys |= {"retries"} if overview.outbox.failed else set()
-            keys |= {"conflicts"} if overview.conflicts.unreviewed else set()
-            keys |= {"migrate"} if overview.schema.pending else set()
-        return frozenset(keys)
-
-    def store_errors_changed(self) -> None:
-        self._draw_overview()
-        self.sessions.show(self.dashboard.now())
-
-    def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
-        super()._show(page, counts)
-        self.query_one(KeyBar).follow()
-        nothing = not self.browser.rows and not self.browser.is_filtered
-        if nothing and self.browser.source == "local" and not self._surveyed:
-            self._surveyed = True
-            self._look_for_transcripts()
-
-    def _pass_time(self) -> None:
-        """Another second: what is told from now is told anew, without reading anything."""
-        if not self.is_current:
-            return
-        self._draw_overview()
-        now = self.dashboard.now()
-        newest = max((session.updated_at for session in self.browser.rows), default=now)
-        # Beyond a minute ages change once a minute, and none of them needs a look every second.
-        if now - newest < timedelta(minutes=1) or now.second % 10 == 0:
-            self.sessions.show_rows(now)
-
-    # Transcripts on this machine
-
-    @work(group="survey", exit_on_error=False)
-    async def _look_for_transcripts(self) -> None:
-        workspace = self.workspace
-        if workspace is not None:
-            with self.dashboard.reporting():
-                self.post_message(TranscriptsFound(await self.dashboard.importer.survey(workspace)))
-
-    @on(TranscriptsFound)
-    def _transcripts_found(self, event: TranscriptsFound) -> None:
-        headline, lines = _offer(event.survey)
-        self.sessions.offer(headline, *lines)
-
     # Keys
 
     @on(SessionBrowser.Opened)
-    def _chosen(self, event: SessionBrowser.Opened) -> None:
-        self._open(event.session_id)
-
-    def _open(self, session_id: str) -> None:
+    def _session_opened(self, event: SessionBrowser.Opened) -> None:
         if self.workspace is not None:
             from acode_tui.tui.run.run_view import SessionWalk
             from acode_tui.tui.run.screen import SessionScreen
 
             pages, shown = self.browser.pages, [session.id for session in self.browser.rows]
             walk = SessionWalk(self.browser.filter, pages.size, shown, pages.next_cursor, pages.previous_cursor)
-            self.app.push_screen(SessionScreen(session_id, walk), self._left)
+            self.app.push_screen(SessionScreen(event.session_id, walk), self._session_left)
 
-    def _left(self, session_id: str | None) -> None:
-        """Stand on the session that was looked at last, if it is on this page."""
+    def _session_left(self, session_id: str | None) -> None:
+        """Put the cursor on the session that was shown last, if it is on this page."""
         table = self.sessions.table
         if session_id is not None and session_id in table.row_keys:
             table.move_cursor(row=table.row_keys.index(session_id))
@@ -216,11 +210,11 @@ class MainScreen(BrowsingScreen, Doors):
         self.dashboard.copy(self.sessions.table.cursor_key or "", "session id")
 
     def action_export(self) -> None:
-        found = next((row for row in self.browser.rows if row.id == self.sessions.table.cursor_key), None)
-        if found is not None and self.workspace is not None:
+        session = next((row for row in self.browser.rows if row.id == self.sessions.table.cursor_key), None)
+        if session is not None and self.workspace is not None:
             from acode_tui.tui.dialogs.save import ExportSession
 
-            self.app.push_screen(ExportSession(found.id, session_name(found)))
+            self.app.push_screen(ExportSession(session.id, session_name(session)))
 
     def action_sync_now(self) -> None:
         self.dashboard.actions.sync_now()
@@ -231,33 +225,33 @@ class MainScreen(BrowsingScreen, Doors):
             self.dashboard.actions.pause_or_resume(overview.sync.state)
 
     def action_panes(self) -> None:
-        wanted = self.dashboard.change_layout(panes=not self.dashboard.state.layout.panes).panes
-        self.query_one("#panes").set_class(not wanted, "-off")
+        shown = self.dashboard.change_layout(panes=not self.dashboard.state.layout.panes).panes
+        self.query_one("#panes").set_class(not shown, "-off")
         self.call_after_refresh(self._keep_focus)
-        if wanted and self.has_class("-tiny"):
-            self.notify("they show where there are 16 rows or more", title="panes", markup=False)
+        if shown and self.has_class("-tiny"):
+            self.notify("the panes need a terminal of at least 16 rows", title="panes", markup=False)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._keep_focus)
 
     def _keep_focus(self) -> None:
-        """A pane that goes must not keep the keys: the list has them then."""
-        gone = isinstance(self.focused, Pane) and not self.query_one("#panes").display
-        if gone or (self.focused is None and self.browser.rows):
+        """Focus the list if the focused pane is hidden, or if nothing has the focus."""
+        hidden = isinstance(self.focused, Pane) and not self.query_one("#panes").display
+        if hidden or (self.focused is None and self.browser.rows):
             self.set_focus(self.sessions.table if self.browser.rows else None)
 
     def action_mouse(self) -> None:
-        has = capture_mouse(self.app, not self.dashboard.state.layout.mouse)
-        self.dashboard.change_layout(mouse=has)
-        said = "the dashboard has the mouse" if has else "the terminal has the mouse: it selects text"
-        self.notify(said, title="mouse", markup=False)
+        captured = capture_mouse(self.app, not self.dashboard.state.layout.mouse)
+        self.dashboard.change_layout(mouse=captured)
+        text = "the dashboard has the mouse" if captured else "the terminal has the mouse: it selects text"
+        self.notify(text, title="mouse", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.dashboard.actions.check(action)
 
 
 def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
-    """What an empty workspace says about the transcripts of this machine."""
+    """What the browser of an empty workspace shows about the transcripts on this machine."""
     headline = "No runs recorded here yet"
     if not survey.groups:
         return headline, [
@@ -268,7 +262,7 @@ def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
                 ("acode-tui demo       ", "bold"), ("  shows made-up agents at work", "$foreground-muted")
             ),
         ]
-    found = [
+    rows = [
         Content.assemble(
             (f"{group.name:<14}", "bold"),
             (f"{number(len(group.files)):>7} transcript{' ' if len(group.files) == 1 else 's'}", "$foreground"),
@@ -279,7 +273,7 @@ def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
     return headline, [
         "On this machine there are, by name and size alone:",
         "",
-        *found,
+        *rows,
         "",
         keys(("i", "imports them into this workspace")),
         "Nothing has been read so far, and nothing is without your consent.",

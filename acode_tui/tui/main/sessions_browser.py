@@ -1,4 +1,4 @@
-"""The session browser: what is shown, of how many, and why nothing is."""
+"""The session browser: the lines above the list, the list, and the reason why it is empty."""
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class SessionBrowser(Vertical):
-    """The lower part of the first screen."""
+    """The lower part of the main screen."""
 
     @dataclass
     class Opened(Message):
-        """A session was chosen."""
+        """The user opened a session."""
 
         session_id: str
 
@@ -59,17 +59,18 @@ class SessionBrowser(Vertical):
 
     @property
     def typing(self) -> bool:
-        """Whether one of the lines to type in has the keys."""
-        return any(typed is not None and typed.has_focus for typed in (self._search, self._jump))
+        """Whether the search line or the jump line has the focus."""
+        return any(input is not None and input.has_focus for input in (self._search, self._jump))
 
     @property
     def choosing(self) -> bool:
+        """Whether the chips have the focus."""
         return self.query_one(StateChips).has_focus
 
-    # What is shown
+    # The list
 
-    def show(self, now: datetime | None, *, another: bool = False) -> None:
-        """Show the page that the model holds, as seen at a moment; ``another`` if it is not the one shown before."""
+    def show(self, now: datetime | None, *, is_other_page: bool = False) -> None:
+        """Show the page of the state as of ``now``; ``is_other_page`` if another one was shown before."""
         self._now = now or self._now
         empty = not self._browser.rows
         self.table.display = not empty
@@ -80,11 +81,11 @@ class SessionBrowser(Vertical):
             self._explain()
             if self.table.has_focus:
                 self.focus()
-        self.show_rows(another=another)
+        self.show_rows(is_other_page=is_other_page)
         self.retitle()
 
-    def show_rows(self, now: datetime | None = None, *, another: bool = False) -> None:
-        """Write the rows again: another page, or the same at a later moment."""
+    def show_rows(self, now: datetime | None = None, *, is_other_page: bool = False) -> None:
+        """Draw the rows again: of another page, or of the same one at a later moment."""
         self._now = now or self._now
         if self._now is None or not self._browser.rows:
             return
@@ -92,10 +93,10 @@ class SessionBrowser(Vertical):
         table.source, table.sort = browser.source, browser.sort
         table.lay_out(max(self.size.width - 2, 20))
         heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
-        table.show(session_rows(browser.rows, self._now), headings=heads, at_once=another)
+        table.show(session_rows(browser.rows, self._now), headings=heads, at_once=is_other_page)
 
     def offer(self, headline: str, *lines: str | Content) -> None:
-        """What to say where there are no sessions at all."""
+        """Set the notice for a workspace without sessions."""
         self._offer = (headline, lines)
         self.show(None)
 
@@ -104,14 +105,14 @@ class SessionBrowser(Vertical):
         self.retitle()
 
     @on(KeyedTable.RowSelected, "#sessions")
-    def _chosen(self, event: KeyedTable.RowSelected) -> None:
+    def _row_selected(self, event: KeyedTable.RowSelected) -> None:
         event.stop()
         self.post_message(self.Opened(event.key))
 
     # The lines above the list
 
     async def open_search(self) -> None:
-        """Show the search line; it is made when it is first wanted."""
+        """Show and focus the search line, which is created when it is first opened."""
         if self._search is None:
             from acode_tui.tui.widgets.input_lines import SearchLine
 
@@ -120,7 +121,7 @@ class SessionBrowser(Vertical):
         self._open(self._search)
 
     async def open_jump(self) -> None:
-        """Ask for an id."""
+        """Show and focus the line for a session's id."""
         if self._jump is None:
             from acode_tui.tui.widgets.input_lines import JumpLine
 
@@ -129,13 +130,13 @@ class SessionBrowser(Vertical):
         self._jump.value = ""
         self._open(self._jump)
 
-    def _open(self, typed: "Input") -> None:
-        typed.display = True
-        # Now, not when the app comes to it: the next letters may be on their way already.
-        self.screen.set_focus(typed)
+    def _open(self, input: "Input") -> None:
+        input.display = True
+        # Not focus(), which takes effect later: the next letters may already be typed.
+        self.screen.set_focus(input)
 
     def close_lines(self, *, clear: bool) -> None:
-        """Give the keys back to the list; a search stays in sight with what it says, unless it is cleared."""
+        """Focus the list again. The search line stays visible while it has a text, unless ``clear`` empties it."""
         if self._jump is not None:
             self._jump.display = False
         if self._search is not None:
@@ -148,17 +149,17 @@ class SessionBrowser(Vertical):
             self.screen.set_focus(None)
 
     def choose_states(self) -> None:
-        """Give the keys to the chips."""
+        """Focus the chips."""
         chips = self.query_one(StateChips)
         chips.display = True
         self.screen.set_focus(chips)
 
-    # What is said about it
+    # The notice and the frame
 
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
-    def _keys_went(self) -> None:
-        """Which keys lead out of an empty page depends on who has them."""
+    def _focus_changed(self) -> None:
+        """Name other keys on an empty page: those that work depend on the focus."""
         if not self._browser.rows:
             self._explain()
 
@@ -179,7 +180,7 @@ class SessionBrowser(Vertical):
         if browser.is_filtered:
             what = f"“{line(browser.text.strip(), 40)}”" if browser.text.strip() else "these states"
             both = " in these states" if browser.text.strip() and browser.states else ""
-            return "No session fits", (f"Nothing here matches {what}{both}.", self._ways_out())
+            return "No session fits", (f"Nothing here matches {what}{both}.", self._keys_that_show_more())
         if browser.pages.start != FIRST_PAGE:
             return "This page is empty now", (keys(("[", "goes back a page"), ("home", "goes to the first")),)
         if browser.source == "team":
@@ -198,8 +199,8 @@ class SessionBrowser(Vertical):
             ),
         )
 
-    def _ways_out(self) -> Content:
-        """The keys that show more, of those that mean it where the keys go now."""
+    def _keys_that_show_more(self) -> Content:
+        """The keys that show more sessions, of those that work where the focus is."""
         if self.choosing:
             return keys(("a", "shows every state"))
         both = self._browser.text.strip() and self._browser.states
@@ -207,7 +208,7 @@ class SessionBrowser(Vertical):
         return keys(clear) if self.typing else keys(clear, ("f", "chooses states"))
 
     def retitle(self) -> None:
-        """Say in the frame whose sessions are shown, which, and how many."""
+        """Write the frame: the source, the search and the order, the page and the number of sessions."""
         browser = self._browser
         self.query_one(StateChips).refresh()
         title: list[Content] = [
@@ -221,7 +222,7 @@ class SessionBrowser(Vertical):
         if browser.sort != "updated":
             title.append(Content.assemble(("order: ", "$foreground-muted"), (browser.sort, "$foreground")))
         self.border_title = Content("   ").join(title)
-        self.border_subtitle = self._where()
+        self.border_subtitle = self._page_label()
 
     def _source(self) -> Content:
         browser = self._browser
@@ -231,14 +232,18 @@ class SessionBrowser(Vertical):
             return styled("✗ team, out of reach", "$text-error")
         return styled(browser.source, "$text-primary" if browser.source == "team" else "$foreground")
 
-    def _where(self) -> Content:
-        """The page, of how many; or what keeps it from being read."""
+    def _page_label(self) -> Content:
+        """The page and the number of pages; or why it cannot be read."""
         browser = self._browser
         if browser.team_error:
-            return self._said(browser.team_error, keys(("R", "tries again"), ("T", "shows this workspace's own")))
-        told = self._state.read_error or self._state.write_error
-        if told is not None and browser.source == "local":
-            return self._said(f"✗ {told.code}: {told.message}", styled("tried again by itself", "$foreground-muted"))
+            return self._error_label(
+                browser.team_error, keys(("R", "tries again"), ("T", "shows this workspace's own"))
+            )
+        error = self._state.read_error or self._state.write_error
+        if error is not None and browser.source == "local":
+            return self._error_label(
+                f"✗ {error.code}: {error.message}", styled("tried again by itself", "$foreground-muted")
+            )
         if not browser.loaded:
             return Content("")
         if browser.loading:
@@ -249,14 +254,14 @@ class SessionBrowser(Vertical):
         page = f"page {number(pages.number)}{of}" if pages.number is not None else _unnumbered(pages)
         return styled(f"{total}{page}", "$foreground-muted")
 
-    def _said(self, why: str, advice: Content) -> Content:
+    def _error_label(self, why: str, advice: Content) -> Content:
         room = max(self.size.width - advice.cell_length - 12, 0)
-        shown = f"{line(why, room)}  ·  " if room > 20 else ""
-        return Content.assemble((shown, "$text-error"), advice)
+        reason = f"{line(why, room)}  ·  " if room > 20 else ""
+        return Content.assemble((reason, "$text-error"), advice)
 
 
 def _unnumbered(pages: SessionPager) -> str:
-    """Where a page is of which nobody knows the number."""
+    """The label of a page without a known number."""
     if pages.from_end is None:
         return "from here on"
     return "last page" if pages.is_last else f"{counted(pages.from_end, 'page')} before the last"

@@ -1,6 +1,6 @@
-"""The states as chips: which of them are shown, and how many sessions there are of each.
+"""The filter by state: a line with a chip for each state, and the number of sessions in it.
 
-A click turns one on or off; so do the keys once the line has them.
+A click switches a chip on or off; so do keys while the line has the focus.
 """
 
 from collections.abc import Callable
@@ -20,17 +20,17 @@ from acode_tui.tui.state import BrowserState
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
 
 _STATES: tuple[SessionState | None, ...] = (None, *SessionState)
-"""What each chip stands for; the first for all of them."""
+"""The state of each chip; None for the first one, which stands for all states."""
 
 Words = Literal["all", "some", "on", "none"]
-"""Which chips have their word: all, those of states that there are and those that are on, the latter alone, or none."""
+"""Which chips show a word: all; ``some``, which are on or have sessions; those that are on; or none."""
 
 Count = Callable[[int], str]
-"""How a count is shown."""
+"""Formats the number of sessions."""
 
 
 class StateChips(Widget, can_focus=True):
-    """One line. A chip that is on stands in brackets, so that no terminal needs colour to tell it."""
+    """One line of chips. A chip that is on stands in brackets, so it is seen without colours."""
 
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [*CHIPS]
@@ -38,22 +38,22 @@ class StateChips(Widget, can_focus=True):
     def __init__(self, browser: BrowserState) -> None:
         super().__init__(id="chips")
         self._browser = browser
-        self._at = 1
+        self._cursor = 1
         self._spans: list[tuple[int, int]] = []
 
     def render(self) -> RenderResult:
-        words = self._words(self.size.width)
+        texts = self._texts(self.size.width)
         self._spans, column = [], 0
         parts: list[Content] = []
-        for index, word in enumerate(words):
-            self._spans.append((column, column + len(word)))
-            column += len(word)
-            parts.append(self._chip(index, word))
+        for index, text in enumerate(texts):
+            self._spans.append((column, column + len(text)))
+            column += len(text)
+            parts.append(self._chip(index, text))
         return Content.assemble(*parts)
 
-    def _words(self, width: int) -> list[str]:
-        """Each chip's text, the most telling that fits: words and counts, then shorter counts, then glyphs in place of
-        words but for the chips that are on, then glyphs alone. Counts that are not known are not there.
+    def _texts(self, width: int) -> list[str]:
+        """The text of each chip, in the longest form that fits: words and counts; shorter counts; glyphs in place of
+        words except for the chips that are on; glyphs alone. Unknown counts are left out.
         """
         forms: list[tuple[Words, Count]] = [("all", number), ("all", _four_columns), ("some", number)]
         forms += [("some", _four_columns), ("on", number), ("on", _four_columns), ("none", _four_columns)]
@@ -61,30 +61,30 @@ class StateChips(Widget, can_focus=True):
             forms = [(words, _unknown) for words, _ in forms]
         forms.append(("none", _unknown))
         for words, count in forms:
-            told = [self._told(index, words, count) for index in range(len(_STATES))]
-            if sum(map(len, told)) <= width:
-                return told
-        return told
+            texts = [self._text(index, words, count) for index in range(len(_STATES))]
+            if sum(map(len, texts)) <= width:
+                return texts
+        return texts
 
-    def _told(self, index: int, words: Words, count: Count) -> str:
+    def _text(self, index: int, words: Words, count: Count) -> str:
         state = _STATES[index]
-        on = self._is_on(index) or index == self._pointed
+        on = self._is_on(index) or index == self._under_cursor
         counts = self._browser.counts or {}
-        many = counts.get(state, 0) if state is not None else sum(counts.values())
-        shown = words == "all" or (words == "some" and (many or on)) or (words == "on" and on)
-        told = f"{_label(state) if shown else _glyph(state)} {count(many)}".rstrip()
-        return f"[{told}]" if self._is_on(index) else f" {told} "
+        number_of_sessions = counts.get(state, 0) if state is not None else sum(counts.values())
+        has_word = words == "all" or (words == "some" and (number_of_sessions or on)) or (words == "on" and on)
+        text = f"{_label(state) if has_word else _glyph(state)} {count(number_of_sessions)}".rstrip()
+        return f"[{text}]" if self._is_on(index) else f" {text} "
 
-    def _chip(self, index: int, word: str) -> Content:
+    def _chip(self, index: int, text: str) -> Content:
         state = _STATES[index]
         on = self._is_on(index)
         colour = CONTENT_STYLE[SESSION[state].role] if state is not None else "$foreground"
         style = f"bold {colour}" if on else "$foreground-muted"
-        return Content.styled(word, f"{style} reverse" if index == self._pointed else style)
+        return Content.styled(text, f"{style} reverse" if index == self._under_cursor else style)
 
     @property
-    def _pointed(self) -> int | None:
-        return self._at if self.has_focus else None
+    def _under_cursor(self) -> int | None:
+        return self._cursor if self.has_focus else None
 
     def _is_on(self, index: int) -> bool:
         state = _STATES[index]
@@ -98,18 +98,18 @@ class StateChips(Widget, can_focus=True):
                 self._toggle(index)
 
     def _toggle(self, index: int) -> None:
-        self._at = index
+        self._cursor = index
         state = _STATES[index]
         chosen = self._browser.states ^ {state} if state is not None else frozenset()
         self.post_message(StatesSelected(frozenset(chosen)))
         self.refresh()
 
     def action_move(self, direction: int) -> None:
-        self._at = (self._at + direction) % len(_STATES)
+        self._cursor = (self._cursor + direction) % len(_STATES)
         self.refresh()
 
     def action_switch(self) -> None:
-        self._toggle(self._at)
+        self._toggle(self._cursor)
 
     def action_all(self) -> None:
         self._toggle(0)

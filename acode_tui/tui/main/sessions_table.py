@@ -1,4 +1,4 @@
-"""The table of sessions: as many columns as the width has room for, the most useful first."""
+"""The table of sessions: its columns at each width, the most useful first, and the cells of a row."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from acode_tui.tui.style.palette import ROW_SYNC, SESSION, Mark
 from acode_tui.tui.widgets.keyed_table import PADDING, Column, KeyedTable, Row
 
 _TASK = Column("task", "task")
-_ORDERED = (
+_COLUMNS = (
     Column("state", "state", 11),
     _TASK,
     Column("user_short", "user", 12),
@@ -34,9 +34,9 @@ _ORDERED = (
     Column("sync", "sync", 10),
     Column("sync_glyph", " ", 1),
 )
-"""Every column, in the order they stand in."""
+"""Every column, from left to right."""
 
-_USEFUL: dict[Source, tuple[str, ...]] = {
+_BY_USE: dict[Source, tuple[str, ...]] = {
     "local": (
         *("state", "task", "updated", "sync_glyph", "tasks", "tools", "sync", "artifacts"),
         *("duration", "agent", "tokens", "model", "created", "branch"),
@@ -46,18 +46,18 @@ _USEFUL: dict[Source, tuple[str, ...]] = {
         *("duration", "agent", "tokens", "model", "created", "branch"),
     ),
 }
-"""Which columns come first where there is no room for all. The word of a sync takes the place of its glyph."""
+"""The columns in the order in which they get room. ``sync`` is shown in place of ``sync_glyph`` if it fits."""
 
-_LEAST_TASK = 30
-_TASK_SHARE = 0.36
-"""What the task has at least: so many columns, and that share of the width."""
+_MIN_TASK = 30
+_MIN_TASK_SHARE = 0.36
+"""The least width of the task column: so many columns, and that share of the table's width."""
 
 _UNKNOWN = Mark("?", "unknown", "quiet")
 _NOTHING = "–"
 
 
 class SessionTable(KeyedTable):
-    """Sessions. Of the team's, who ran them is told instead of whether they were sent."""
+    """Sessions. The team's have a column for their user, in place of the one for their sync."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SESSIONS]
     HOLDS_ROWS = True
@@ -70,16 +70,16 @@ class SessionTable(KeyedTable):
 
 
 def columns_for(width: int, source: Source, sort: SortKey = "updated") -> tuple[Column, ...]:
-    """The columns for so many terminal columns: each in turn, as long as the task keeps its room.
+    """The columns that fit into ``width`` terminal columns, while the task keeps its least width.
 
-    The time that rows are in order of is among the first.
+    The time that the rows are sorted by is among the first.
     """
-    known = {column.key: column for column in _ORDERED}
+    known = {column.key: column for column in _COLUMNS}
     left = width - PADDING
-    least = max(_LEAST_TASK, int(width * _TASK_SHARE))
+    least = max(_MIN_TASK, int(width * _MIN_TASK_SHARE))
     chosen: set[str] = {"task"}
     swapped = {"updated": "created", "created": "updated"} if sort == "created" else {}
-    for key in (swapped.get(name, name) for name in _USEFUL[source]):
+    for key in (swapped.get(name, name) for name in _BY_USE[source]):
         cost = known[key].width + PADDING if key != "task" else 0
         if key == "sync":
             cost -= known["sync_glyph"].width + PADDING
@@ -89,16 +89,16 @@ def columns_for(width: int, source: Source, sort: SortKey = "updated") -> tuple[
         chosen.add(key)
     if "sync" in chosen:
         chosen.discard("sync_glyph")
-    return tuple(column for column in _ORDERED if column.key in chosen)
+    return tuple(column for column in _COLUMNS if column.key in chosen)
 
 
 def session_rows(sessions: Sequence[SessionSummary], now: datetime) -> list[tuple[str, Row]]:
-    """The rows of a page, as seen at a moment."""
+    """The rows of a page, with ages as of ``now``."""
     return [(session.id, session_row(session, now)) for session in sessions]
 
 
 def session_row(session: SessionSummary, now: datetime) -> Row:
-    """Every column's cell of one session."""
+    """The cell of every column for one session."""
     state = SESSION.get(session.state, _UNKNOWN)
     sync = ROW_SYNC.get(session.sync, _UNKNOWN)
     metadata = session.metadata or {}
@@ -128,14 +128,14 @@ def session_row(session: SessionSummary, now: datetime) -> Row:
 
 
 def duration_of(session: SessionSummary) -> timedelta:
-    """How long a run took: between the first and last moment of its transcript, else until its last change."""
+    """How long a run took: from the first to the last record of its transcript, else until its last change."""
     metadata = session.metadata or {}
     first, last = metadata.get("firstTime"), metadata.get("lastTime")
     if isinstance(first, str) and isinstance(last, str):
         try:
             return parse_time(last) - parse_time(first)
         except ValueError:
-            pass  # somebody's own metadata under the same names
+            pass  # other metadata under the same names
     return session.updated_at - session.created_at
 
 
@@ -148,19 +148,19 @@ def _first(metadata: Mapping[str, Any], *names: str) -> str:
 
 
 def _model(metadata: Mapping[str, Any]) -> str:
-    """The model, of several the last one, without its maker's name in front."""
+    """The last model that was used, without ``claude-``."""
     models = metadata.get("models")
-    told = [model for model in models if isinstance(model, str)] if isinstance(models, list) else []
-    name = told[-1] if told else _first(metadata, "model")
+    names = [model for model in models if isinstance(model, str)] if isinstance(models, list) else []
+    name = names[-1] if names else _first(metadata, "model")
     return name.removeprefix("claude-")
 
 
 def _tokens(metadata: Mapping[str, Any]) -> str:
-    """Tokens in and out, what was read from a cache left aside."""
-    told = metadata.get("tokens")
-    if isinstance(told, Mapping):
-        counts = [told.get(name) for name in ("input", "cacheWrite", "output")]
+    """The tokens of input, cache writes and output; cache reads are not counted."""
+    tokens = metadata.get("tokens")
+    if isinstance(tokens, Mapping):
+        counts = [tokens.get(name) for name in ("input", "cacheWrite", "output")]
         total = sum(count for count in counts if isinstance(count, int))
     else:
-        total = told if isinstance(told, int) else 0
+        total = tokens if isinstance(tokens, int) else 0
     return short_number(total) if total > 0 else _NOTHING

@@ -159,7 +159,7 @@ async def test_a_tiny_terminal_is_the_lists_and_no_key_is_lost(fake_online: Fake
         assert not main_screen(pilot).query_one("#panes").display
         await pilot.press("j", "v", "v")
         assert table.cursor_row == 1
-        assert ("panes", "they show where there are 16 rows or more") in toasts(pilot)
+        assert ("panes", "the panes need a terminal of at least 16 rows") in toasts(pilot)
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: main_screen(pilot).query_one("#panes").display)
         await pilot.press("shift+tab", "shift+tab", "v")

@@ -19,7 +19,7 @@ def chips(**counts: int) -> StateChips:
 
 
 def told(widget: StateChips, width: int) -> str:
-    return "".join(widget._words(width))
+    return "".join(widget._texts(width))
 
 
 def test_counts_are_shortened_and_words_dropped_before_a_chip_would_be_cut() -> None:
