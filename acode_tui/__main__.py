@@ -6,7 +6,7 @@ import signal
 import sys
 
 _INTERRUPTED = 130
-"""The exit code of ``cli.faults``, which may not have been read yet."""
+"""The same as ``cli.errors.INTERRUPTED``, which may not be imported yet."""
 
 
 def main() -> None:
@@ -19,16 +19,16 @@ def main() -> None:
     except SystemExit as ended:
         code = ended.code
     except KeyboardInterrupt:
-        # Pressed while modules were being read, or once more while the first time was being answered.
+        # Pressed while modules were imported, or again while the first interruption was handled.
         code = _INTERRUPTED
-    _settle(code if isinstance(code, int) else 0)
+    _exit(code if isinstance(code, int) else 0)
 
 
-def _settle(code: int) -> None:
-    """Exit with a code that an interruption no longer changes: what there was to say has been said.
+def _exit(code: int) -> None:
+    """Exit with a code that a later interruption does not change.
 
-    Threads that are still being waited for are left. Behind them the interpreter takes itself apart, with the
-    system's own handler in place, which would end the process by the signal.
+    An interruption while the interpreter waits for threads ends the process at once with this code. After that the
+    interpreter restores the default handler, which would end the process by the signal, so the signal is ignored.
     """
     signal.signal(signal.SIGINT, lambda *_: os._exit(code))
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)

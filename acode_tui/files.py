@@ -1,4 +1,4 @@
-"""Private files: made 0600 in folders made 0700, written whole or not at all; and how to sync, lock and make room."""
+"""Private files: mode 0600 in folders with mode 0700, replaced atomically. Syncing, locking, free space, processes."""
 
 import errno
 import fcntl
@@ -24,7 +24,7 @@ _LOCK_POLL_SECONDS = 0.05
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder, and the parents it lacks, with mode 0700; one that is there already stays as it is."""
+    """Create a folder and its missing parents with mode 0700. An existing folder is not changed."""
     if folder.is_dir():
         return
     if folder.parent != folder:
@@ -34,7 +34,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def tighten(path: Path, mode: int) -> None:
-    """Take away what others may do beyond ``mode``. Somebody else's file is left alone."""
+    """Remove the permissions that are not in ``mode``. A file of another user is not changed."""
     with suppress(PermissionError, FileNotFoundError):
         present = path.stat().st_mode & 0o777
         if present & ~mode:
@@ -42,7 +42,7 @@ def tighten(path: Path, mode: int) -> None:
 
 
 def tighten_folder(folder: Path) -> None:
-    """A folder and the files right in it, made nobody else's business. Links, and what they lead to, are left alone."""
+    """Make a folder and the files directly in it private. Symbolic links and their targets are not changed."""
     if folder.is_symlink():
         return
     tighten(folder, PRIVATE_FOLDER)
@@ -52,8 +52,8 @@ def tighten_folder(folder: Path) -> None:
                 tighten(Path(entry.path), PRIVATE_FILE)
 
 
-def concede(path: Path, mode: int) -> None:
-    """Give what ``mode`` allows and is not there. Somebody else's file is left alone."""
+def widen(path: Path, mode: int) -> None:
+    """Add the permissions of ``mode`` that are missing. A file of another user is not changed."""
     with suppress(PermissionError, FileNotFoundError):
         present = path.stat().st_mode & 0o777
         if mode & ~present:
@@ -61,26 +61,26 @@ def concede(path: Path, mode: int) -> None:
 
 
 def part_prefix(path: Path) -> str:
-    """How the hidden name begins, before something random and ``PART``, of what is to take ``path``'s place.
+    """The prefix of the temporary file that will replace ``path``; a random part and ``PART`` follow.
 
-    It says which process is at work, and is short in bytes: a name may have 255 of them.
+    It contains the process id, and at most 100 bytes of the file's name: a name may have 255 bytes.
     """
     return f".{os.fsdecode(os.fsencode(path.name)[:100])}.acode-{os.getpid()}-"
 
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
-    """A new file, 0600 and synced, that takes ``path``'s place when the block ends well; nothing is left otherwise.
+    """A temporary file, mode 0600, that is synced and replaces ``path`` when the block ends without an exception.
 
-    Its ``name`` is where it lies until then.
+    Until then it has another name, its ``name``; after an exception it is deleted.
 
-    Raises FileExistsError, at the end as at the beginning, if ``overwrite`` is False and something stands there, and
-    OSError where that is a device, a pipe or a folder: to replace ``/dev/null`` would be nobody's wish.
+    Raises FileExistsError, at the beginning or at the end, if ``overwrite`` is False and ``path`` exists, and OSError
+    if ``path`` is a device, a pipe or a folder: nobody wants to replace ``/dev/null``.
     """
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "is no ordinary file", str(path))
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
     part: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=part_prefix(path), suffix=PART, dir=path.parent)
@@ -98,13 +98,13 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
         if part is not None:
             part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
-            # The reader knows the file that was to be written, not the one that was to become it.
+            # Name the file that the caller wants to write, not the temporary one.
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
 
 
 def sync_file(file: IO[bytes]) -> None:
-    """Write what is buffered, and wait until the file's content is on the disk."""
+    """Write the buffer, and wait until the file's content is on the disk."""
     file.flush()
     os.fsync(file.fileno())
 
@@ -119,16 +119,16 @@ def sync_path(path: Path) -> None:
 
 
 def existing_folder(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists: where it would be made."""
+    """The folder itself, or its nearest parent that exists."""
     while not folder.is_dir() and folder.parent != folder:
         folder = folder.parent
     return folder
 
 
 def require_space(folder: Path, needed: int, *, purpose: str) -> None:
-    """Refuse work that needs more bytes than are free in a folder, which need not exist yet.
+    """Raise TransactionError if fewer than ``needed`` bytes are free in a folder, which need not exist.
 
-    Raises TransactionError that says how much is needed and how much is free; the caller has changed nothing so far.
+    The error says how much is needed and how much is free, and that nothing was changed: call it first.
     """
     free = shutil.disk_usage(existing_folder(folder)).free
     if free < needed * SPACE_MARGIN:
@@ -139,7 +139,7 @@ def require_space(folder: Path, needed: int, *, purpose: str) -> None:
 
 
 def try_lock(handle: int, *, shared: bool = False) -> bool:
-    """Take the kernel's lock of an open file unless others are in the way; it goes with the descriptor."""
+    """Take an advisory lock on an open file; False if another process holds it. Closing the descriptor releases it."""
     try:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -155,10 +155,10 @@ def locked(
     refusal: Callable[[], AcodeError],
     check_cancelled: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Hold the lock of a file, which is made if need be, or of a folder, for the length of the block.
+    """Hold the lock of a file, which is created if it is missing, or of a folder, during the block.
 
-    Raises ``refusal()`` where others have held it for ``timeout_seconds``. ``check_cancelled`` is called while waiting
-    and may raise to end the wait.
+    Raises ``refusal()`` if others hold it for ``timeout_seconds``. ``check_cancelled`` is called while waiting and may
+    raise to end the wait.
     """
     make_private_folder(path.parent)
     how = os.O_RDONLY if path.is_dir() else os.O_CREAT | os.O_RDWR
@@ -176,7 +176,7 @@ def locked(
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of that id runs, whoever's it is."""
+    """Whether a process with this id runs, of any user."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Files appear whole, private, and only where they may."""
+"""Files are replaced atomically, are private, and replace only regular files."""
 
 import errno
 import os
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.files import concede, make_private_folder, replacing, tighten
+from acode_tui.files import make_private_folder, replacing, tighten, widen
 
 
-def test_a_file_is_replaced_whole_or_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
 
@@ -30,7 +30,7 @@ def test_a_file_is_replaced_whole_or_stays_as_it_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_appears_midway_is_not_replaced_unless_asked_for(tmp_path: Path) -> None:
+def test_a_file_that_appears_meanwhile_is_not_replaced_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "a"
 
     def race() -> None:
@@ -48,14 +48,14 @@ def test_a_file_that_appears_midway_is_not_replaced_unless_asked_for(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["r" * 255, "\N{CJK UNIFIED IDEOGRAPH-4E2D}" * 85])
-def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path, name: str) -> None:
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: str) -> None:
     with replacing(tmp_path / name) as file:
         assert f".acode-{os.getpid()}-" in str(file.name)
         file.write(b"whole")
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
-def test_a_fault_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with pytest.raises(OSError, match="No space") as caught, replacing(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -65,7 +65,7 @@ def test_a_fault_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
     assert missing.value.filename == str(tmp_path / "no" / "a")
 
 
-def test_folders_are_private_with_all_the_parents_they_lacked(tmp_path: Path) -> None:
+def test_created_folders_and_parents_are_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         make_private_folder(tmp_path / "a" / "b")
@@ -74,7 +74,7 @@ def test_folders_are_private_with_all_the_parents_they_lacked(tmp_path: Path) ->
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [0o700, 0o700]
 
 
-def test_tightening_takes_away_and_never_gives(tmp_path: Path) -> None:
+def test_tighten_only_removes_permissions(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"")
     path.chmod(0o444)
@@ -83,19 +83,19 @@ def test_tightening_takes_away_and_never_gives(tmp_path: Path) -> None:
     tighten(tmp_path / "nowhere", 0o600)
 
 
-def test_conceding_gives_and_never_takes_away(tmp_path: Path) -> None:
+def test_widen_only_adds_permissions(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"")
     path.chmod(0o404)
-    concede(path, 0o600)
+    widen(path, 0o600)
     assert stat.S_IMODE(path.stat().st_mode) == 0o604
-    concede(tmp_path / "nowhere", 0o600)
+    widen(tmp_path / "nowhere", 0o600)
 
 
 def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(OSError, match="no ordinary file"), replacing(pipe):
+    with pytest.raises(OSError, match="not a regular file"), replacing(pipe):
         raise AssertionError("nothing is written")
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]

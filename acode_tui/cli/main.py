@@ -144,7 +144,7 @@ def cli(
     invocation = context.ensure_object(Invocation)
     invocation.use(workspace, log_level)
     if assignments:
-        _give_flags(context, assignments)
+        _set_flags(context, assignments)
     if once and not headless:
         raise click.UsageError("--once goes with --headless", context)
     if metrics is not None and (once or not headless):
@@ -177,9 +177,9 @@ def cli(
     return open_dashboard(invocation)
 
 
-def _give_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
+def _set_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
     """Let the settings of the command line hold for every load of this process, reloads included."""
-    from acode_tui.config import give_flags, keys
+    from acode_tui.config import keys, set_flags
 
     flags = {}
     for assignment in assignments:
@@ -187,8 +187,8 @@ def _give_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
         if not equals:
             raise click.UsageError(f"--set {name}: write KEY=VALUE", context)
         flags[name] = keys.parse(keys.find(name), text)
-    give_flags(flags)
-    context.call_on_close(lambda: give_flags({}))
+    set_flags(flags)
+    context.call_on_close(lambda: set_flags({}))
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
-"""Settings: TOML and environment in, typed frozen values out. No driver, no terminal, nothing heavy to import."""
+"""Settings: reads TOML files and the environment, and returns typed, frozen values. Imports nothing heavy."""
 
 from acode_tui.config.load import (
     ConfigWatch,
     LoadedSettings,
     Origin,
-    give_flags,
     load,
     load_settings,
+    set_flags,
     user_config_path,
     workspace_config_path,
 )
@@ -49,12 +49,12 @@ __all__ = [
     "SyncSettings",
     "TuiSettings",
     "current_user",
-    "give_flags",
     "holds_address",
     "load",
     "load_settings",
     "resolve_path",
     "resolve_postgres",
+    "set_flags",
     "user_config_path",
     "workspace_config_path",
 ]

@@ -1,7 +1,7 @@
-"""Changes one value in a configuration file's text and leaves the rest, comments too, as its owner wrote it.
+"""Changes one value in the text of a configuration file and keeps everything else, including comments.
 
-Pure: text in, text out. What the edit gives is parsed again; where a file is laid out in a way that a line edit would
-get wrong (dotted keys, inline tables, values over several lines), the file is written anew without its comments.
+Pure: takes and returns text. The result is parsed again; if a line edit is wrong for the layout of the file (dotted
+keys, inline tables, values over several lines), the file is generated again without its comments.
 """
 
 import re
@@ -26,14 +26,14 @@ def set_value(text: str, key: keys.Key, value: Any) -> str:
         if tomllib.loads(edited) == wanted:
             return edited
     except tomllib.TOMLDecodeError:
-        pass  # the line edit does not suit this file's layout: write it anew below
+        pass  # the line edit is wrong for this layout: generate the file below
     import tomli_w
 
     return tomli_w.dumps(wanted)
 
 
 def unset_value(text: str, key: keys.Key) -> str:
-    """The text without ``key``; as it was where it does not set it. The text must be valid TOML."""
+    """The text without ``key``, unchanged if it does not set it. The text must be valid TOML."""
     wanted = tomllib.loads(text)
     node: Any = wanted
     for part in key.section.split("."):
@@ -43,57 +43,57 @@ def unset_value(text: str, key: keys.Key) -> str:
     del node[key.leaf]
     lines = text.splitlines()
     present = re.compile(rf"^\s*{re.escape(key.leaf)}\s*=")
-    for place, section, line in _sections(lines):
+    for index, section, line in _sections(lines):
         if section == key.section and present.match(line):
-            edited = "".join(f"{each}\n" for each in (*lines[:place], *lines[place + 1 :]))
+            edited = "".join(f"{each}\n" for each in (*lines[:index], *lines[index + 1 :]))
             try:
                 if tomllib.loads(edited) == wanted:
                     return edited
             except tomllib.TOMLDecodeError:
-                pass  # a value over several lines: the file is written anew below
+                pass  # a value over several lines: generate the file below
     import tomli_w
 
     return tomli_w.dumps(wanted)
 
 
 def template() -> str:
-    """A new file: every setting with its meaning and default, commented out."""
+    """A new file with every setting, its meaning and its default, commented out."""
     lines = [
-        "# Settings of acode-tui for this workspace. Every line shows the default; take the # away to change it.",
-        "# Passwords do not belong here: they come from environment variables.",
+        "# Settings of acode-tui for this workspace. Every line shows the default; remove the # to change it.",
+        "# Passwords are not allowed here; they come from environment variables.",
     ]
     section = None
     for key in keys.table().values():
         if key.section != section:
             section = key.section
             lines += ["", f"[{section}]"]
-        shown = keys.format_value(key.default)
-        default = "" if shown else f" Default: {key.default_text.replace('`', '')}."
+        value = keys.format_value(key.default)
+        default = "" if value else f" Default: {key.default_text.replace('`', '')}."
         lines.append(f"# {key.doc.replace('`', '')} Allowed: {key.allowed}.{default}")
-        lines.append(f"# {key.leaf} = {shown or '...'}")
+        lines.append(f"# {key.leaf} = {value or '...'}")
     return "\n".join(lines) + "\n"
 
 
-def _edit_lines(text: str, key: keys.Key, shown: str) -> str:
+def _edit_lines(text: str, key: keys.Key, value: str) -> str:
     lines = text.splitlines()
-    new = f"{key.leaf} = {shown}"
+    new = f"{key.leaf} = {value}"
     present = re.compile(rf"^\s*{re.escape(key.leaf)}\s*=")
     commented = re.compile(rf"^\s*#\s*{re.escape(key.leaf)}\s*=")
     header = None
-    for place, section, line in _sections(lines):
+    for index, section, line in _sections(lines):
         if section != key.section:
             continue
         if _HEADER.match(line):
-            header = place
+            header = index
         elif present.match(line):
             comment = re.search(r"\s+#[^\"']*$", line)
-            lines[place] = new + (comment.group() if comment else "")
+            lines[index] = new + (comment.group() if comment else "")
             return "\n".join(lines) + "\n"
     if header is None:
         return "\n".join([*lines, *([""] if lines else []), f"[{key.section}]", new]) + "\n"
-    for place, section, line in _sections(lines):
+    for index, section, line in _sections(lines):
         if section == key.section and commented.match(line):
-            lines[place] = new
+            lines[index] = new
             return "\n".join(lines) + "\n"
     lines.insert(header + 1, new)
     return "\n".join(lines) + "\n"
@@ -101,11 +101,11 @@ def _edit_lines(text: str, key: keys.Key, shown: str) -> str:
 
 def _sections(lines: list[str]) -> Iterator[tuple[int, str, str]]:
     section = ""
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         found = _HEADER.match(line)
         if found:
             section = re.sub(r"[\s\"']", "", found.group(1))
-        yield place, section, line
+        yield index, section, line
 
 
 def _plain(value: Any) -> Any:

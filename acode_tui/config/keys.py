@@ -1,7 +1,7 @@
-"""The settings as a flat table of dotted keys, and the check of one value.
+"""The settings as a flat table of dotted keys, and the validation of one value.
 
-A refusal is a ConfigError that names the key, the value and what is allowed. Values of keys that people
-mistake for a place to put a password or a URL are not quoted.
+An invalid value raises a ConfigError that names the key, the value and what is allowed. The value is not quoted for
+keys in which people put a password or a URL by mistake.
 """
 
 import difflib
@@ -28,7 +28,10 @@ _FALSE = ("false", "no", "off", "0")
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """One setting: its dotted name, type, default, one sentence of what it is for, and what is allowed."""
+    """One setting: its dotted name, type, default, purpose and allowed values.
+
+    ``confidential``: errors do not quote the value. ``regex``: the value is a regular expression, or several.
+    """
 
     name: str
     type: Any
@@ -36,7 +39,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     doc: str
     allowed: str
     default_text: str
-    quiet: bool
+    confidential: bool
     regex: bool
     choices: tuple[str, ...]
 
@@ -50,19 +53,19 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def variable(self) -> str:
-        """The environment variable that overrides it."""
+        """The environment variable that overrides the setting."""
         return "ACODE_" + self.name.upper().replace(".", "__")
 
 
 @functools.cache
 def table() -> dict[str, Key]:
     """Every setting by dotted name, in the order of the documentation."""
-    return {key.name: key for key in _walk(Settings, "")}
+    return {key.name: key for key in _walk_settings(Settings, "")}
 
 
 @functools.cache
 def sections() -> frozenset[str]:
-    """The dotted name of every table: ``persistence``, ``persistence.sqlite``, ..."""
+    """The dotted names of all tables: ``persistence``, ``persistence.sqlite``, ..."""
     names: set[str] = set()
     for key in table().values():
         parts = key.section.split(".")
@@ -71,46 +74,46 @@ def sections() -> frozenset[str]:
 
 
 def find(name: str) -> Key:
-    """The setting of that name. Raises ConfigError with the nearest names if there is none."""
+    """The setting of that name. Raises ConfigError with similar names if it does not exist."""
     key = table().get(name)
     if key is not None:
         return key
     shown = name if name.isprintable() and len(name) <= 100 else quoted(name)
     if _PASSWORD_KEY.search(name):
         raise ConfigError(
-            f"{shown}: a password may not stand in a file",
+            f"{shown}: a password is not allowed in a file",
             hint="put it into an environment variable and name that in persistence.postgres.password_env",
         )
     if name in sections():
         raise ConfigError(f"{name}: is a section, not a setting", hint=f"see `acode-tui config show {name}`")
     hint = _nearest(name, table()) or "see `acode-tui config show` for every key"
-    raise ConfigError(f"{shown}: there is no such setting", hint=hint)
+    raise ConfigError(f"{shown}: no such setting", hint=hint)
 
 
 def check(key: Key, value: object) -> Any:
     """The value, converted to the setting's type. Raises ConfigError."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise refusal(key, value)
+        raise invalid_value(key, value)
     if not all(map(is_storable, texts(value))):
-        # NUL, which no path may hold, or what the environment gave as bytes of another encoding: no file holds that.
-        raise refusal(key, value, "write it as UTF-8, without NUL")
+        # NUL, which no path can contain, or bytes of another encoding in the environment, which no file can contain.
+        raise invalid_value(key, value, "write it as UTF-8, without NUL")
     try:
         converted = msgspec.convert(value, type=key.type, strict=True)
     except msgspec.ValidationError:
-        raise refusal(key, value) from None
+        raise invalid_value(key, value) from None
     _require_choices(key, converted)
     if key.regex and converted:
         _require_patterns(key, converted)
     if _extra(key.type).get("path"):
         for path in (converted,) if isinstance(converted, str) else converted:
             if path.startswith("~") and os.path.expanduser(path) == path:
-                # Nobody of that name has a home here.
-                raise refusal(key, path)
+                # There is no user of that name.
+                raise invalid_value(key, path)
     return converted
 
 
 def texts(value: object) -> Iterator[str]:
-    """Every string in a value, names of a table too."""
+    """Every string in a value, including the names of a table."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -123,7 +126,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 def _require_choices(key: Key, value: Any) -> None:
-    """Where only certain names are known: that it is one of them, or holds (as items or as keys) nothing else."""
+    """Check that a value, its items or its keys are among the choices, if the setting has choices."""
     if not key.choices or value is None:
         return
     unknown = next((name for name in ((value,) if isinstance(value, str) else value) if name not in key.choices), None)
@@ -133,7 +136,7 @@ def _require_choices(key: Key, value: Any) -> None:
             raise ConfigError(
                 f"{key.name}: {quoted(unknown)} is not allowed; it must be one of {', '.join(key.choices)}", hint=hint
             )
-        raise refusal(key, value, hint)
+        raise invalid_value(key, value, hint)
 
 
 def _nearest(name: str, known: typing.Iterable[str]) -> str:
@@ -151,40 +154,40 @@ def _require_patterns(key: Key, patterns: typing.Sequence[str]) -> None:
 
 
 def parse(key: Key, text: str) -> Any:
-    """The value that a person typed or an environment variable holds. Raises ConfigError."""
-    base = _base(key.type)
+    """The value of a text from the command line or an environment variable. Raises ConfigError."""
+    base = _base_type(key.type)
     value: object = text
     if base is bool:
         lowered = text.strip().lower()
         if lowered not in _TRUE + _FALSE:
-            raise refusal(key, text)
+            raise invalid_value(key, text)
         value = lowered in _TRUE
     elif base in (int, float):
         try:
             value = int(text) if base is int else float(text)
         except ValueError:
-            raise refusal(key, text) from None
+            raise invalid_value(key, text) from None
     elif base in (tuple, dict):
         value = _parse_collection(text) if base is dict or text.lstrip().startswith("[") else _split(text)
     return check(key, value)
 
 
-def refusal(key: Key, value: object, hint: str = "") -> ConfigError:
-    """The error that says what was given and what is allowed."""
-    given = "the value given" if key.quiet else quoted(value)
+def invalid_value(key: Key, value: object, hint: str = "") -> ConfigError:
+    """The error that names the value and what is allowed."""
+    given = "the value given" if key.confidential else quoted(value)
     return ConfigError(f"{key.name}: {given} is not allowed; it must be {key.allowed}", hint=hint)
 
 
 def is_choice(key: Key) -> bool:
-    """Whether its value is one of a fixed list of words."""
-    return _base(key.type) is Literal or (bool(key.choices) and _base(key.type) is str)
+    """Whether the value is one of a fixed list of words."""
+    return _base_type(key.type) is Literal or (bool(key.choices) and _base_type(key.type) is str)
 
 
-def _walk(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
+def _walk_settings(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
     for info in msgspec.structs.fields(struct):
         name = f"{prefix}{info.name}"
         if isinstance(info.type, type) and issubclass(info.type, msgspec.Struct):
-            yield from _walk(info.type, name + ".")
+            yield from _walk_settings(info.type, name + ".")
             continue
         default = info.default_factory() if info.default is msgspec.NODEFAULT else info.default
         extra = _extra(info.type)
@@ -192,10 +195,10 @@ def _walk(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
             name=name,
             type=info.type,
             default=default,
-            doc=_doc(info.type),
+            doc=_description(info.type),
             allowed=_allowed(info.type),
             default_text=str(extra.get("default", "")) or _default_text(default),
-            quiet=bool(extra.get("quiet", False)),
+            confidential=bool(extra.get("confidential", False)),
             regex=bool(extra.get("regex", False)),
             choices=_choices(extra),
         )
@@ -222,39 +225,39 @@ def _choices(extra: Mapping[str, object]) -> tuple[str, ...]:
     return found if isinstance(found, tuple) else ()
 
 
-def _doc(type_: Any) -> str:
+def _description(type_: Any) -> str:
     return next((meta.description for meta in reversed(_metas(type_)) if meta.description), "")
 
 
-def _bare(type_: Any) -> Any:
+def _bare_type(type_: Any) -> Any:
     """The type without annotations and without None."""
     while typing.get_origin(type_) is typing.Annotated:
         type_ = typing.get_args(type_)[0]
     if typing.get_origin(type_) in (types.UnionType, typing.Union):
         (type_,) = (part for part in typing.get_args(type_) if part is not type(None))
-        return _bare(type_)
+        return _bare_type(type_)
     return type_
 
 
-def _base(type_: Any) -> Any:
-    bare = _bare(type_)
+def _base_type(type_: Any) -> Any:
+    bare = _bare_type(type_)
     return typing.get_origin(bare) or bare
 
 
 def _allowed(type_: Any) -> str:
-    base = _base(type_)
-    said = _extra(type_).get("allowed")
-    if said and base is not tuple:
-        return str(said)
+    base = _base_type(type_)
+    allowed = _extra(type_).get("allowed")
+    if allowed and base is not tuple:
+        return str(allowed)
     choices = _choices(_extra(type_))
     if choices and base is str:
         return "one of " + ", ".join(choices)
     if base is bool:
         return "true or false"
     if base is Literal:
-        return "one of " + ", ".join(typing.get_args(_bare(type_)))
+        return "one of " + ", ".join(typing.get_args(_bare_type(type_)))
     if base is tuple:
-        return f"a list, each item {_allowed(typing.get_args(_bare(type_))[0])}"
+        return f"a list, each item {_allowed(typing.get_args(_bare_type(type_))[0])}"
     if base is dict:
         return "a table of strings"
     if base in (int, float):
@@ -277,7 +280,7 @@ def _default_text(default: object) -> str:
 
 
 def format_value(value: object) -> str:
-    """A value as TOML writes it, None as nothing. Whole floats lose their ``.0``: both forms are read."""
+    """A value as TOML, None as empty text. Whole floats are written without ``.0``; both forms are read."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -290,15 +293,15 @@ def format_value(value: object) -> str:
         pairs = (f"{format_value(str(name))} = {format_value(item)}" for name, item in value.items())
         return "{ " + ", ".join(pairs) + " }" if value else "{}"
     if isinstance(value, str):
-        shown = value.encode("utf-8", "backslashreplace")  # a value that is refused may hold lone surrogates
-        return msgspec.json.encode(shown.decode()).decode().replace("\x7f", "\\u007f")
+        data = value.encode("utf-8", "backslashreplace")  # an invalid value may contain lone surrogates
+        return msgspec.json.encode(data.decode()).decode().replace("\x7f", "\\u007f")
     return str(value)
 
 
 def quoted(value: object) -> str:
-    """A refused value as an error's text names it: as TOML, and short."""
+    """An invalid value as an error message quotes it: as TOML, at most 60 characters."""
     if isinstance(value, int) and value.bit_length() > 256:
-        return "so large a number"
+        return "a number this large"
     text = format_value(value) or "an empty value"
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -311,5 +314,5 @@ def _parse_collection(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
-        # Not TOML, nested without end, a number of thousands of digits: refused as the text that it is.
+        # Not TOML, nested too deeply or a number of thousands of digits: validated, and refused, as text.
         return text

@@ -1,5 +1,7 @@
-"""Puts the settings of a workspace together: flags over environment over ``.agent/config.toml`` over the user's file
-over defaults, and remembers where each value came from. Everything it refuses is a ConfigError.
+"""Loads the settings of a workspace and the origin of each value; detects changes of the files.
+
+Flags override the environment, which overrides ``.agent/config.toml``, the user's file and the defaults, in this order.
+Everything invalid raises ConfigError.
 """
 
 import errno
@@ -14,18 +16,19 @@ from typing import Any
 import msgspec
 
 from acode_tui.config import keys
-from acode_tui.config.settings import LOG_LEVELS, Settings
+from acode_tui.config.settings import Settings
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.quantities import size
 from acode_tui.domain.secrets.known import has_password
+from acode_tui.logs import LEVELS
 
 MAX_FILE_BYTES = 1024 * 1024
-_ORDERED = (
+_ORDERED_PAIRS = (
     ("health.queue_degraded", "health.queue_unhealthy"),
     ("health.storage_unhealthy_percent", "health.storage_degraded_percent"),
     ("persistence.sync.initial_backoff_seconds", "persistence.sync.max_backoff_seconds"),
 )
-"""Pairs of which the first may not exceed the second."""
+"""Pairs of settings: the first must not be greater than the second."""
 
 
 class Origin(StrEnum):
@@ -39,12 +42,12 @@ class Origin(StrEnum):
 
     @property
     def words(self) -> str:
-        """The same as people read it."""
+        """The origin in words."""
         return {"user": "user file", "workspace": "workspace file", "env": "environment"}.get(self.value, self.value)
 
 
 class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings, the value and the origin of each by dotted key, and the files that were looked for."""
+    """The settings, the value and origin of each by dotted key, and the paths of the files, present or not."""
 
     settings: Settings
     values: dict[str, Any]
@@ -58,7 +61,7 @@ def workspace_config_path(root: Path) -> Path:
 
 
 def user_config_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's file, for every workspace: where the platform keeps such files."""
+    """The user's file for all workspaces, in the platform's configuration folder."""
     base = environ.get("XDG_CONFIG_HOME", "")
     if os.path.isabs(base):
         return Path(base) / "acode-tui" / "config.toml"
@@ -70,8 +73,8 @@ def user_config_path(environ: Mapping[str, str] = os.environ) -> Path:
 _flags: Mapping[str, object] = {}
 
 
-def give_flags(flags: Mapping[str, object]) -> None:
-    """Settings from this process's command line, by dotted key. Like its environment they hold for every load."""
+def set_flags(flags: Mapping[str, object]) -> None:
+    """Set the settings of this process's command line, by dotted key. They apply to every later load."""
     global _flags
     _flags = dict(flags)
 
@@ -90,9 +93,10 @@ def load(
     overrides: Mapping[str, object] | None = None,
     drafts: Mapping[Path, str] | None = None,
 ) -> LoadedSettings:
-    """The same with each value's origin. ``drafts`` are texts to take for what stands in a file.
+    """The settings with the origin of each value.
 
-    Without ``overrides`` those hold that this process was given; see ``give_flags``.
+    ``drafts`` replace the content of files by path. Without ``overrides`` the flags of ``set_flags`` apply. Raises
+    ConfigError.
     """
     flags = _flags if overrides is None else overrides
     files = (user_config_path(environ), workspace_config_path(root))
@@ -112,12 +116,12 @@ def load(
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A file's tables, empty if there is no file. Raises ConfigError if it cannot be read as TOML."""
+    """A file's tables; empty if the file does not exist. Raises ConfigError if it cannot be read as TOML."""
     return _parse_toml(path, read_text(path))
 
 
 def read_text(path: Path) -> str:
-    """A configuration file's text, empty if there is none. Raises ConfigError."""
+    """A configuration file's text; empty if the file does not exist. Raises ConfigError."""
     try:
         data = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -125,7 +129,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         hint = "make the file readable, or move it away"
         if isinstance(error, PermissionError) and not os.access(path.parent, os.X_OK):
-            hint = f"you may not look into {path.parent}: check its owner and mode"
+            hint = f"no permission to read {path.parent}: check its owner and mode"
         raise ConfigError(f"{path}: {error.strerror or error}", hint=hint) from None
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: larger than {size(MAX_FILE_BYTES)}", hint="a configuration file is small")
@@ -136,7 +140,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's first MAX_FILE_BYTES and one. Raises OSError, also for a pipe or a device: those may never end."""
+    """At most ``MAX_FILE_BYTES`` + 1 bytes of a file. Raises OSError, also for a pipe or device, which may not end."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     with path.open("rb") as file:
@@ -144,11 +148,11 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_file_value(key: keys.Key, value: object) -> Any:
-    """A value that stands, or is to stand, in a file: converted, and without a password. Raises ConfigError."""
+    """A value from a file, or for one, converted. Raises ConfigError, also for an address with a password."""
     for text in keys.texts(value):
         if not key.regex and has_password(text):
             raise ConfigError(
-                f"{key.name}: an address with a password may not stand in a file",
+                f"{key.name}: an address with a password is not allowed in a file",
                 hint="put the URL into the environment variable that persistence.postgres.connection_string_env names",
             )
     return keys.check(key, value)
@@ -162,7 +166,7 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         reason = str(error)
     except ValueError:
-        # What the parser leaves to int(), which refuses thousands of digits.
+        # The parser uses int(), which refuses thousands of digits.
         reason = "a number has too many digits"
     raise ConfigError(f"{path}: not valid TOML ({reason})", hint="correct that line, or move the file away")
 
@@ -190,7 +194,7 @@ def _flatten(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 
 def _environment_values(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Settings from ``ACODE_<SECTION>__<KEY>`` variables; an unknown one of a known section is refused."""
+    """Settings from ``ACODE_<SECTION>__<KEY>`` variables. Raises ConfigError for an unknown key of a known section."""
     found = {}
     _require_log_level(environ)
     by_variable = {key.variable: key for key in keys.table().values()}
@@ -201,7 +205,7 @@ def _environment_values(environ: Mapping[str, str]) -> dict[str, Any]:
         key = by_variable.get(variable)
         if key is None:
             raise ConfigError(
-                f"{variable}: there is no such setting", hint="unset it, or see `acode-tui config show` for every key"
+                f"{variable}: no such setting", hint="unset it, or see `acode-tui config show` for every key"
             )
         try:
             found[key.name] = keys.parse(key, text)
@@ -212,15 +216,15 @@ def _environment_values(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _require_log_level(environ: Mapping[str, str]) -> None:
     level = environ.get("ACODE_LOG_LEVEL")
-    if level and level.lower() not in LOG_LEVELS:
+    if level and level.lower() not in LEVELS:
         raise ConfigError(
-            f"ACODE_LOG_LEVEL: {keys.quoted(level)} is not allowed; it must be one of {', '.join(LOG_LEVELS)}",
+            f"ACODE_LOG_LEVEL: {keys.quoted(level)} is not allowed; it must be one of {', '.join(LEVELS)}",
             hint="set it to one of these, or unset it",
         )
 
 
 def _check_order(values: Mapping[str, Any]) -> None:
-    for low, high in _ORDERED:
+    for low, high in _ORDERED_PAIRS:
         if values[low] > values[high]:
             raise ConfigError(
                 f"{low}: {keys.format_value(values[low])} is not allowed; "
@@ -240,34 +244,34 @@ def _build(values: Mapping[str, Any]) -> Settings:
     return msgspec.convert(tree, type=Settings)
 
 
-Mark = tuple[int, int, int]
-"""Inode, size, mtime in nanoseconds."""
+FileState = tuple[int, int, int]
+"""Inode, size, and mtime in nanoseconds."""
 
 
 class ConfigWatch:
-    """Remembers the configuration files of a workspace as they are now; ``changed`` answers whether they differ since.
+    """Detects changes of a workspace's configuration files.
 
-    A file that was merely touched, or replaced by the same text, has not changed.
-    Make the watch before loading the settings: an edit between the two is then seen, not missed.
+    A file that was only touched, or replaced by the same text, has not changed. Create the watch before loading the
+    settings, so that an edit between the two is detected.
     """
 
     def __init__(self, root: Path, *, environ: Mapping[str, str] = os.environ) -> None:
         self._paths = (user_config_path(environ), workspace_config_path(root))
-        self._marks = [_mark(path) for path in self._paths]
+        self._states = [_file_state(path) for path in self._paths]
         self._hashes = [_hash(path) for path in self._paths]
 
     def changed(self) -> bool:
-        """Whether any file's content differs from what it was at the last call (or at construction)."""
-        marks = [_mark(path) for path in self._paths]
-        if marks == self._marks:
+        """Whether the content of a file has changed since the last call, or since construction."""
+        states = [_file_state(path) for path in self._paths]
+        if states == self._states:
             return False
         hashes = [_hash(path) for path in self._paths]
         differs = hashes != self._hashes
-        self._marks, self._hashes = marks, hashes
+        self._states, self._hashes = states, hashes
         return differs
 
 
-def _mark(path: Path) -> Mark | None:
+def _file_state(path: Path) -> FileState | None:
     try:
         stat = path.stat()
     except OSError:

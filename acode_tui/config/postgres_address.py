@@ -1,8 +1,8 @@
-"""Turns settings and environment into an address of PostgreSQL, or into the reason why there is none.
+"""Resolves settings and environment to the address of PostgreSQL, or to the reason why there is none.
 
-A URL (``postgresql://user:password@host:port/database?sslmode=...``) or a key=value string stands in the variable
-that ``connection_string_env`` names; otherwise ``host``, ``port``, ``database`` and ``username`` are taken, with the
-password from the variable that ``password_env`` names. Reasons never quote what a variable holds.
+The variable that ``connection_string_env`` names contains a URL (``postgresql://user:password@host:port/database?
+sslmode=...``) or a key=value string. Otherwise the settings ``host``, ``port``, ``database`` and ``username`` are used,
+with the password from the variable that ``password_env`` names. Reasons never quote the content of a variable.
 """
 
 import ipaddress
@@ -18,15 +18,15 @@ from acode_tui.config.settings import PostgresSettings, SslMode
 from acode_tui.config.workspace_root import os_user
 from acode_tui.domain.secrets.known import Secret, display_address
 
-SOCKET_FOLDERS = ("/run/postgresql", "/var/run/postgresql", "/tmp")  # noqa: S108
+SOCKET_DIRECTORIES = ("/run/postgresql", "/var/run/postgresql", "/tmp")  # noqa: S108
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PAIR = re.compile(r"\s*([A-Za-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|\Z)", re.DOTALL)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_TAKEN = frozenset(
+_SUPPORTED = frozenset(
     {"host", "hostaddr", "port", "dbname", "database", "user", "username", "password"}
     | {"sslmode", "ssl", "sslrootcert", "sslcert", "sslkey", "application_name"}
 )
-_LEFT_ASIDE = frozenset(
+_IGNORED = frozenset(
     {"channel_binding", "client_encoding", "connect_timeout", "fallback_application_name", "gssencmode"}
     | {"keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "pgbouncer"}
     | {"target_session_attrs", "tcp_user_timeout"}
@@ -34,14 +34,14 @@ _LEFT_ASIDE = frozenset(
 
 
 class Misconfigured(msgspec.Struct, frozen=True, kw_only=True):
-    """Why PostgreSQL cannot even be tried, and what to do about it. Holds no secret."""
+    """Why the settings give no address, and what to do. Contains no secret."""
 
     reason: str
     hint: str
 
 
 class PostgresTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where PostgreSQL is. ``host`` is a name, an address or a socket's folder; ``sslmode`` is final."""
+    """The address of PostgreSQL. ``host`` is a name, an IP address or a socket directory; ``sslmode`` is resolved."""
 
     host: str
     port: int
@@ -56,23 +56,23 @@ class PostgresTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def display(self) -> str:
-        """``host:port/database``: the only form that is ever shown."""
+        """``host:port/database``, the only form that is shown or logged."""
         return display_address(self.host, self.port, self.database)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """What ``domain.redaction.redact`` has to remove from any text about this target."""
+        """The secrets that ``domain.secrets.known.redact`` must remove from text about this target."""
         return (self.password,) if self.password else ()
 
 
 class _Malformed(Exception):
-    """What is wrong with an address, in words that hold no part of it."""
+    """What is wrong with an address, without quoting any part of it."""
 
 
 def resolve_postgres(
     settings: PostgresSettings, environ: Mapping[str, str] = os.environ
 ) -> PostgresTarget | Misconfigured:
-    """The target of these settings, whether enabled or not, or why there is none."""
+    """The address of these settings, enabled or not, or the reason why there is none."""
     variable = settings.connection_string_env
     if holds_address(settings, environ):
         try:
@@ -92,7 +92,7 @@ def resolve_postgres(
 
 
 def holds_address(settings: PostgresSettings, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the address is taken from the variable, well-formed or not, and not from ``host`` and its companions."""
+    """Whether the address, valid or not, comes from the variable and not from ``host`` and the settings with it."""
     text = environ.get(settings.connection_string_env)
     return text is not None and (bool(text.strip()) or settings.host is None)
 
@@ -125,7 +125,7 @@ def _parse(text: str) -> dict[str, str]:
     if not text:
         raise _Malformed("is empty")
     if any(ord(char) < 0x20 or char == "\x7f" for char in text):
-        raise _Malformed("holds a control character")
+        raise _Malformed("contains a control character")
     scheme, separator, rest = text.partition("://")
     if separator and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         if scheme.lower() not in ("postgres", "postgresql"):
@@ -190,7 +190,7 @@ def _decode(text: str) -> str:
     except UnicodeDecodeError:
         raise _Malformed("has percent-encoded bytes that are not UTF-8") from None
     if "\x00" in decoded:
-        raise _Malformed("holds a NUL")
+        raise _Malformed("contains a NUL")
     return decoded
 
 
@@ -211,9 +211,9 @@ def _parse_pairs(text: str) -> dict[str, str]:
 
 
 def _require_known(name: str) -> None:
-    if name in _TAKEN or name in _LEFT_ASIDE:
+    if name in _SUPPORTED or name in _IGNORED:
         return
-    raise _Malformed("has a parameter that is not supported; known ones are " + ", ".join(sorted(_TAKEN)))
+    raise _Malformed("has a parameter that is not supported; known ones are " + ", ".join(sorted(_SUPPORTED)))
 
 
 def _target(parts: Mapping[str, str], settings: PostgresSettings) -> PostgresTarget:
@@ -248,15 +248,15 @@ def _port(text: str) -> int:
 
 
 def _local_host(port: int) -> str:
-    """Where libpq would look without a host: the first socket that is there, else loopback."""
-    for folder in SOCKET_FOLDERS:
+    """The host that libpq uses if none is given: the first socket that exists, else loopback."""
+    for folder in SOCKET_DIRECTORIES:
         if (Path(folder) / f".s.PGSQL.{port}").exists():
             return folder
     return "localhost"
 
 
 def is_local(host: str) -> bool:
-    """Whether a host is a socket's folder or loopback, where TLS is not insisted on."""
+    """Whether a host is a socket directory or loopback, where TLS is not required by default."""
     if host.startswith("/") or host.lower().rstrip(".") == "localhost":
         return True
     try:

@@ -1,7 +1,7 @@
-"""Every setting there is: its TOML key, type, range, default and meaning, in one place.
+"""The settings: TOML key, type, range, default and meaning of each, defined once.
 
-Loading, ``config show|get|set|init`` and ``docs/configuration.md`` all derive from these structs. Attribute
-names are the TOML keys. Nothing here reads a file or the environment; only a link is followed, see ``SqliteSettings``.
+Loading, ``config show|get|set|init`` and ``docs/configuration.md`` derive from these structs. Attribute names are the
+TOML keys. This module reads neither files nor the environment; it only follows a link, see ``SqliteSettings``.
 """
 
 import os
@@ -14,10 +14,7 @@ from msgspec import Meta, field
 from acode_tui.domain.validation import MAX_ARTIFACT_BYTES, MAX_METADATA_BYTES, Limits
 
 FORMATS = ("claude-code", "codex")
-"""Transcript formats that can be read."""
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
-"""What ``ACODE_LOG_LEVEL`` may hold, in any case."""
+"""Transcript formats that can be imported."""
 
 THEMES = (
     *("acode-night", "acode-day", "textual-dark", "textual-light", "nord", "gruvbox", "catppuccin-mocha"),
@@ -25,7 +22,7 @@ THEMES = (
     *("catppuccin-macchiato", "solarized-light", "solarized-dark", "rose-pine", "rose-pine-moon"),
     *("rose-pine-dawn", "atom-one-dark", "atom-one-light", "ansi-dark", "ansi-light"),
 )
-"""The dashboard's own themes and the library's."""
+"""Themes of the dashboard and of Textual."""
 
 KEY_IDS = (
     *("about", "all", "artifacts", "back", "backup", "bottom", "cancel", "chip_left", "chip_right"),
@@ -39,7 +36,7 @@ KEY_IDS = (
     *("settings", "sort", "source", "stop", "sync", "take_other", "theme", "timeline", "top", "unfold"),
     *("unset", "up", "wrap", "yes"),
 )
-"""What ``tui.keymap`` can give other keys."""
+"""Ids of the bindings that ``tui.keymap`` can assign to other keys."""
 
 
 SCHEMA_PATTERN = r"^(?!pg_)(?!information_schema\Z)[A-Za-z_][A-Za-z0-9_]{0,62}\Z"
@@ -50,10 +47,10 @@ _NAME = r"^[^\x00-\x1f\x7f]+\Z"
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 _VariableName = Annotated[
-    str, Meta(pattern=_VARIABLE, extra={"allowed": "the name of an environment variable", "quiet": True})
+    str, Meta(pattern=_VARIABLE, extra={"allowed": "the name of an environment variable", "confidential": True})
 ]
 _HostName = Annotated[
-    str, Meta(pattern=_HOST, extra={"allowed": "a host name, an address or a socket directory", "quiet": True})
+    str, Meta(pattern=_HOST, extra={"allowed": "a host name, an address or a socket directory", "confidential": True})
 ]
 _Name = Annotated[str, Meta(pattern=_NAME, max_length=63, extra={"allowed": "a name of 1 to 63 characters"})]
 _FilePath = Annotated[str, Meta(pattern=_NAME, max_length=4096, extra={"allowed": "a path", "path": True})]
@@ -71,10 +68,10 @@ class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 30.0
 
     def resolve(self, root: Path) -> Path:
-        """The database file of the workspace at ``root``. Where that is a link, the file that it leads to.
+        """The database file of the workspace at ``root``; the target if it is a symbolic link.
 
-        SQLite keeps the WAL beside that one, so the lock and whatever else lies beside a database belong there too;
-        and a restore puts the new file there, not in the place of the link.
+        SQLite creates the WAL beside the target, so the lock and the other files beside a database belong there too,
+        and a restore replaces the target, not the link.
         """
         path = resolve_path(root, self.path)
         return Path(os.path.realpath(path)) if os.path.islink(path) else path

@@ -1,7 +1,7 @@
-"""``.agent/workspace.id``: which workspace a folder holds, written down for the day the database is unreadable.
+"""Where a workspace is, which ids it has had, and who works in it.
 
-One id a line, the latest first: a database that was lost and made anew got another id, and the former one is what a
-recovery needs.
+``.agent/workspace.id`` stores the workspace's id for the case that the database becomes unreadable. It has one id a
+line, the latest first: a database that was lost and created again has another id, and a recovery needs the former one.
 """
 
 import getpass
@@ -14,42 +14,42 @@ from pathlib import Path
 from acode_tui.config.settings import Settings
 from acode_tui.files import replacing
 
-NAME = "workspace.id"
-KEPT = 5
+ID_FILE = "workspace.id"
+_MAX_IDS = 5
 _LENGTH = 36
 
 
 def known_ids(agent_dir: Path) -> tuple[str, ...]:
-    """The ids that this folder has held, the latest first; none where nobody wrote them down."""
+    """The ids in ``workspace.id``, the latest first; empty if the file does not exist."""
     try:
-        text = (agent_dir / NAME).read_text(encoding="ascii", errors="replace")[:1000]
+        text = (agent_dir / ID_FILE).read_text(encoding="ascii", errors="replace")[:1000]
     except OSError:
         return ()
     return tuple(line for line in text.split() if len(line) == _LENGTH and set(line) <= set("0123456789abcdef-"))
 
 
-def keep_id(agent_dir: Path, workspace_id: str) -> None:
-    """Write it down unless it stands there already. A folder that cannot be written to keeps what it has."""
+def remember_id(agent_dir: Path, workspace_id: str) -> None:
+    """Add an id to ``workspace.id`` unless it is the latest. A read-only folder is left unchanged."""
     known = known_ids(agent_dir)
     if known[:1] == (workspace_id,):
         return
-    for left in agent_dir.glob(f".{NAME}.*.part"):
-        # Of a process that was killed here. Should it be at work still, it leaves the id to this one.
+    for left in agent_dir.glob(f".{ID_FILE}.*.part"):
+        # Left by a process that was killed. If it still runs, its write fails, and this process writes the id.
         left.unlink(missing_ok=True)
-    lines = (workspace_id, *(each for each in known if each != workspace_id))[:KEPT]
+    lines = (workspace_id, *(each for each in known if each != workspace_id))[:_MAX_IDS]
     try:
-        with replacing(agent_dir / NAME) as file:
+        with replacing(agent_dir / ID_FILE) as file:
             file.write("".join(f"{line}\n" for line in lines).encode())
     except OSError:
-        return  # a read-only folder: the database knows its id itself
+        return  # a read-only folder: the database contains the id too
 
 
 AGENT_DIR = ".agent"
-"""The folder in a workspace that holds what this program keeps there."""
+"""The folder in a workspace with the program's files."""
 
 
 def find_root(start: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
-    """The workspace to use: ``ACODE_WORKSPACE``, else the nearest parent with ``.agent/``, else ``start`` itself."""
+    """The workspace's folder: ``ACODE_WORKSPACE``, else the nearest parent with ``.agent/``, else ``start``."""
     named = environ.get("ACODE_WORKSPACE")
     if named:
         return Path(named).expanduser().absolute()
@@ -61,12 +61,12 @@ _GIT_SECONDS = 2.0
 
 
 def current_user(settings: Settings, root: Path) -> str:
-    """``identity.user``, else ``git config user.email`` as seen from ``root``, else the OS user. Never fails."""
+    """``identity.user``, else ``git config user.email`` in ``root``, else the operating system's user. Never fails."""
     return settings.identity.user or git_email(root) or os_user()
 
 
 def git_email(root: Path) -> str | None:
-    """``git config user.email`` as seen from ``root``; None where there is none. Never fails."""
+    """``git config user.email`` in ``root``; None if it is not set. Never fails."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -87,7 +87,7 @@ def git_email(root: Path) -> str | None:
 
 
 def os_user() -> str:
-    """The operating system's name of who runs this. Never fails."""
+    """The name of the operating system's user. Never fails."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

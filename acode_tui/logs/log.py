@@ -1,4 +1,4 @@
-"""Loggers, the level they are held against, and the one pipeline that every line goes through."""
+"""Loggers, the rotating log file, and the pipeline that formats and redacts every line."""
 
 import fcntl
 import functools
@@ -20,7 +20,7 @@ KEPT = 3
 
 
 class RotatingFile:
-    """Appends lines to ``path``; beyond ``max_bytes`` it becomes ``path.1``, and so on up to ``kept`` old files."""
+    """Appends lines to ``path``. At ``max_bytes`` the file is renamed to ``path.1``; ``kept`` old files are kept."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> None:
         self._path = path
@@ -54,11 +54,11 @@ class RotatingFile:
 
     def _is_at_path(self, handle: int) -> bool:
         try:
-            there = self._path.stat()
+            present = self._path.stat()
         except OSError:
             return False
-        here = os.fstat(handle)
-        return (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev)
+        own = os.fstat(handle)
+        return (own.st_ino, own.st_dev) == (present.st_ino, present.st_dev)
 
     def _rotate(self, handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -66,14 +66,14 @@ class RotatingFile:
             if not self._is_at_path(handle) or os.fstat(handle).st_size == 0:
                 return
             for number in range(self._kept - 1, 0, -1):
-                older = self._numbered(number)
+                older = self._old_file(number)
                 if older.exists():
-                    older.replace(self._numbered(number + 1))
-            self._path.replace(self._numbered(1))
+                    older.replace(self._old_file(number + 1))
+            self._path.replace(self._old_file(1))
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
 
-    def _numbered(self, number: int) -> Path:
+    def _old_file(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
 
 
@@ -83,7 +83,7 @@ LOG_FILE = Path("logs") / "acode-tui.log"
 
 
 class _State:
-    """What ``configure`` set; one a process, as the log is."""
+    """What ``configure`` set, once per process."""
 
     level: int = _OFF
     file: RotatingFile | None = None
@@ -125,19 +125,19 @@ class Log:
 
 
 def get_logger(name: str) -> Log:
-    """The logger of a module; importing and holding one costs nothing."""
+    """The logger of a module. Creating one costs almost nothing."""
     return Log(name)
 
 
 def enabled(level: str) -> bool:
-    """Whether lines of this level are written, for callers whose fields are costly to work out."""
+    """Whether lines of this level are written, for callers whose fields are expensive to compute."""
     return _state.level <= LEVELS[level]
 
 
 def configure(agent_dir: Path | None, *, level: str = "info", stderr: bool = False) -> None:
-    """Write lines of ``level`` and above to ``agent_dir/logs/acode-tui.log``, and to standard error if asked to.
+    """Write lines of ``level`` and above to ``agent_dir/logs/acode-tui.log``, and with ``stderr`` to standard error.
 
-    ``agent_dir`` itself is never made: without it there is no workspace and no log file. Raises ConfigError for an
+    ``agent_dir`` is never created: without it there is no workspace and no log file. Raises ConfigError for an
     unknown level.
     """
     if level.lower() not in LEVELS:
@@ -147,27 +147,27 @@ def configure(agent_dir: Path | None, *, level: str = "info", stderr: bool = Fal
     _state.stderr = stderr
     _state.file = RotatingFile(agent_dir / LOG_FILE) if agent_dir is not None else None
     _state.agent_dir = agent_dir
-    logging.getLogger().addHandler(_library_lines)
+    logging.getLogger().addHandler(_library_log_handler)
 
 
 def add_secrets(secrets: Iterable[Secret]) -> None:
-    """Remove these from every line from now on, however they are spelled in it."""
+    """Redact these secrets in every later line, in any spelling."""
     _state.secrets = tuple({*_state.secrets, *secrets})
 
 
 def shut_down() -> None:
-    """Close the file and go back to writing nothing."""
+    """Close the file and stop writing."""
     _state.level = _OFF
     _state.stderr = False
     if _state.file is not None:
         _state.file.close()
         _state.file = None
-    logging.getLogger().removeHandler(_library_lines)
+    logging.getLogger().removeHandler(_library_log_handler)
 
 
 def _emit(level: str, name: str, event: str, fields: dict[str, Any]) -> None:
     line = _pipeline()(level, {"logger": name, "event": event, "pid": os.getpid(), **fields})
-    # A log that cannot be written (disk full, folder gone) must not break the work it reports on.
+    # A log that cannot be written (disk full, folder removed) must not break the work that it reports.
     with suppress(OSError, ValueError):
         if _state.stderr:
             sys.stderr.write(line + "\n")
@@ -182,7 +182,7 @@ def _pipeline() -> Callable[[str, dict[str, Any]], str]:
     from structlog import processors
 
     stamp = processors.TimeStamper(fmt="iso", utc=True)
-    render = processors.JSONRenderer(serializer=_dumps)
+    render = processors.JSONRenderer(serializer=_to_json)
 
     def run(level: str, fields: dict[str, Any]) -> str:
         found: Any = {"level": level, **fields}
@@ -207,13 +207,13 @@ def _redacted(value: Any) -> Any:
     return redact(str(value), _state.secrets)
 
 
-def _dumps(value: Any, **_: Any) -> str:
+def _to_json(value: Any, **_: Any) -> str:
     return json.dumps(value)
 
 
-class _LibraryLines(logging.Handler):
-    """Takes what libraries log by way of ``logging`` (asyncio's unretrieved exceptions), so that it is redacted too
-    and never lands in the middle of the dashboard."""
+class _LibraryLogHandler(logging.Handler):
+    """Writes what libraries log with ``logging`` (asyncio's unretrieved exceptions) to the log, so that it is redacted
+    and never printed over the dashboard."""
 
     def emit(self, record: logging.LogRecord) -> None:
         level = "error" if record.levelno >= 40 else "warning"
@@ -222,4 +222,4 @@ class _LibraryLines(logging.Handler):
             _emit(level, record.name, record.getMessage(), fields)
 
 
-_library_lines = _LibraryLines()
+_library_log_handler = _LibraryLogHandler()

@@ -15,8 +15,7 @@ from acode_tui.config import (
     resolve_path,
     resolve_postgres,
 )
-from acode_tui.config.workspace_root import AGENT_DIR, find_root, keep_id
-from acode_tui.config.workspace_root import NAME as ID_FILE
+from acode_tui.config.workspace_root import AGENT_DIR, ID_FILE, find_root, remember_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError, SyncError
 from acode_tui.domain.ids import new_id
@@ -96,7 +95,7 @@ async def open_workspace(
             # Nobody has to wait for a writer's turn who may only want to read.
             known_id = await connection.run(lambda raw: meta.read(raw, meta.WORKSPACE_ID))
         workspace_id = await writer.run(_own_id) if known_id is None else known_id
-        await asyncio.to_thread(keep_id, root / AGENT_DIR, workspace_id)
+        await asyncio.to_thread(remember_id, root / AGENT_DIR, workspace_id)
         readers = Readers(database, timeout_seconds=timeout)
         stack.push_async_callback(readers.close)
         watcher = await open_reader(database, timeout_seconds=timeout)

@@ -193,7 +193,7 @@ def test_an_agent_folder_that_nobody_may_look_into_is_one_line(root: Path) -> No
         assert result.returncode == code
         assert result.stderr == (
             f"error: ACODE-CONFIG-001: {agent}/config.toml: Permission denied; "
-            f"you may not look into {agent}: check its owner and mode\n"
+            f"no permission to read {agent}: check its owner and mode\n"
         )
     assert call("config", "path").returncode == 0
     report = call("diagnostics", "--json")

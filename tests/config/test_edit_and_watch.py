@@ -1,4 +1,4 @@
-"""Changing one value in a file, and noticing that somebody did."""
+"""Changing one value in a file, and detecting changes."""
 
 import os
 import tomllib
@@ -48,7 +48,7 @@ def test_an_edit_sets_that_value_and_nothing_else(text: str) -> None:
     assert after == before or {**before, "persistence": {}} == after or after.get("persistence") == {"sync": {}}
 
 
-def test_an_edit_keeps_comments_and_takes_the_commented_lines_place() -> None:
+def test_an_edit_keeps_comments_and_replaces_the_commented_line() -> None:
     edited = set_value(COMMENTED, INTERVAL, 5.0)
     assert edited == COMMENTED.replace("# interval_seconds = 30", "interval_seconds = 5")
     again = set_value("[persistence.sync]\ninterval_seconds = 9 # why\n", INTERVAL, 7.5)
@@ -68,7 +68,7 @@ def test_the_template_names_every_setting_and_sets_none() -> None:
 
 
 @pytest.mark.ac("AC-023")
-def test_the_watch_sees_edits_appearance_and_removal_but_not_a_touch(tmp_path: Path) -> None:
+def test_the_watch_detects_edits_creation_and_removal_but_not_a_touch(tmp_path: Path) -> None:
     path = workspace_config_path(tmp_path)
     path.parent.mkdir()
     watch = ConfigWatch(tmp_path, environ={"XDG_CONFIG_HOME": str(tmp_path / "xdg")})
@@ -101,7 +101,7 @@ def test_the_watch_sees_edits_appearance_and_removal_but_not_a_touch(tmp_path: P
         ),
     ],
 )
-def test_a_setting_that_is_taken_out_leaves_the_rest_as_its_owner_wrote_it(text: str, left: str) -> None:
+def test_removing_a_setting_keeps_the_rest_of_the_file(text: str, left: str) -> None:
     assert unset_value(text, INTERVAL) == left
 
 
@@ -113,12 +113,12 @@ def test_a_setting_that_is_taken_out_leaves_the_rest_as_its_owner_wrote_it(text:
         "tui.page_size = 20\n[persistence]\nsync.interval_seconds = 9\n",
     ],
 )
-def test_a_setting_is_taken_out_however_the_file_is_laid_out(text: str) -> None:
+def test_a_setting_is_removed_in_any_layout(text: str) -> None:
     left = tomllib.loads(unset_value(text, INTERVAL))
     assert left["tui"] == {"page_size": 20}
     assert "interval_seconds" not in left["persistence"].get("sync", {})
 
 
-def test_a_value_over_several_lines_is_taken_out_whole() -> None:
+def test_a_value_over_several_lines_is_removed_completely() -> None:
     text = "[export]\npatterns = [\n'a',\n'b',\n]\nredact = true\n"
     assert tomllib.loads(unset_value(text, keys.find("export.patterns"))) == {"export": {"redact": True}}

@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration file is taken, or refused in one line: no traceback, no hang, nothing changed."""
+"""Any configuration file is accepted, or refused with one line: no traceback, no hang, no change."""
 
 import os
 import tempfile
@@ -73,7 +73,7 @@ def workspace() -> Any:
 
 
 def outcome(root: Path, data: bytes) -> str:
-    """Empty if the file is taken, else the refusal."""
+    """Empty if the file is accepted, else the error message."""
     path = workspace_config_path(root)
     path.write_bytes(data)
     try:
@@ -85,51 +85,51 @@ def outcome(root: Path, data: bytes) -> str:
 
 
 def check(root: Path, data: bytes) -> None:
-    refusal = outcome(root, data)
-    assert "\n" not in refusal
-    assert "s3cret" not in refusal
-    assert len(refusal) < 1_000 + len(str(root))
+    message = outcome(root, data)
+    assert "\n" not in message
+    assert "s3cret" not in message
+    assert len(message) < 1_000 + len(str(root))
     assert workspace_config_path(root).read_bytes() == data
 
 
 @given(data=st.binary(max_size=300) | TEXTS.map(str.encode))
-def test_any_bytes_are_taken_or_refused_in_a_line(workspace: Path, data: bytes) -> None:
+def test_any_bytes_are_accepted_or_refused_with_one_line(workspace: Path, data: bytes) -> None:
     check(workspace, data)
 
 
 @given(value=st.dictionaries(NAMES, VALUES, max_size=4))
-def test_any_values_under_any_names_are_taken_or_refused_in_a_line(workspace: Path, value: dict[str, Any]) -> None:
+def test_any_values_are_accepted_or_refused_with_one_line(workspace: Path, value: dict[str, Any]) -> None:
     check(workspace, written(value))
 
 
 @pytest.mark.parametrize("data", ODD_FILES, ids=lambda data: repr(bytes(data[:24])))
-def test_odd_files_are_taken_or_refused_in_a_line(workspace: Path, data: bytes) -> None:
+def test_odd_files_are_accepted_or_refused_with_one_line(workspace: Path, data: bytes) -> None:
     check(workspace, data)
 
 
 @settings(max_examples=20)
 @given(value=st.dictionaries(NAMES, VALUES, min_size=1, max_size=2))
-def test_commands_say_the_same_in_one_line_and_change_nothing(workspace: Path, value: dict[str, Any]) -> None:
+def test_commands_print_the_same_line_and_change_nothing(workspace: Path, value: dict[str, Any]) -> None:
     data = written(value)
-    refusal = outcome(workspace, data)
+    message = outcome(workspace, data)
     result = CliRunner().invoke(
         cli, ["--workspace", str(workspace), "config", "show"], env={"XDG_CONFIG_HOME": str(workspace / "xdg")}
     )
-    assert result.exit_code == (1 if refusal else 0), result.stderr
+    assert result.exit_code == (1 if message else 0), result.stderr
     assert "s3cret" not in result.output
-    if refusal:
+    if message:
         assert result.stderr.startswith("error: ACODE-CONFIG-001: ")
         assert result.stderr.count("\n") == 1
     assert workspace_config_path(workspace).read_bytes() == data
 
 
 @given(name=NAMES, text=TEXTS | st.sampled_from(["9" * 5_000, "[" * 5_000, "{a = ", "true", "1e400", "nan"]))
-def test_any_typed_value_is_taken_or_refused(name: str, text: str) -> None:
+def test_any_text_is_accepted_or_refused_as_a_value(name: str, text: str) -> None:
     with suppress(ConfigError):
         keys.parse(keys.find(name), text)
 
 
-def test_a_pipe_in_place_of_the_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_instead_of_the_file_is_refused_without_waiting(tmp_path: Path) -> None:
     path = workspace_config_path(tmp_path)
     path.parent.mkdir()
     os.mkfifo(path)

@@ -1,4 +1,4 @@
-"""Settings: which source wins, and what is refused with which words."""
+"""Settings: the order of the sources, and the errors for invalid values."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def refused(root: Path, environ: dict[str, str], text: str) -> str:
 
 
 @pytest.mark.ac("AC-001")
-def test_without_any_file_the_defaults_hold(root: Path, environ: dict[str, str]) -> None:
+def test_without_files_the_defaults_apply(root: Path, environ: dict[str, str]) -> None:
     settings = load_settings(root, environ=environ)
     assert settings.persistence.sqlite.resolve(root) == root / ".agent" / "workspace.db"
     assert settings.persistence.sqlite.timeout_seconds == 30
@@ -58,7 +58,7 @@ def test_sqlite_path_may_be_relative_absolute_or_at_home(root: Path, monkeypatch
 
 
 @pytest.mark.ac("AC-023")
-def test_flag_beats_environment_beats_workspace_beats_user_beats_default(root: Path, environ: dict[str, str]) -> None:
+def test_flags_override_environment_workspace_user_and_default(root: Path, environ: dict[str, str]) -> None:
     user = user_config_path(environ)
     user.parent.mkdir(parents=True)
     user.write_text(
@@ -96,7 +96,7 @@ def test_flag_beats_environment_beats_workspace_beats_user_beats_default(root: P
         ("[tui\n", ["not valid TOML", "line 1"]),
     ],
 )
-def test_a_refusal_names_key_value_and_what_is_allowed(
+def test_the_error_names_key_value_and_what_is_allowed(
     root: Path, environ: dict[str, str], text: str, words: list[str]
 ) -> None:
     message = refused(root, environ, text)
@@ -107,7 +107,7 @@ def test_a_refusal_names_key_value_and_what_is_allowed(
 
 
 @pytest.mark.parametrize("text", ["caf\udce9", "a\x00b"])
-def test_text_that_no_file_can_hold_is_refused_in_words_that_can_be_printed(text: str) -> None:
+def test_text_that_no_file_can_contain_is_refused_with_a_printable_message(text: str) -> None:
     for name, value in (("identity.user", text), ("backup.directory", text), ("tui.keymap", f"{{ x = {text!r} }}")):
         with pytest.raises(ConfigError, match=name) as caught:
             keys.parse(keys.find(name), value)
@@ -116,7 +116,7 @@ def test_text_that_no_file_can_hold_is_refused_in_words_that_can_be_printed(text
 
 @pytest.mark.ac("AC-028")
 @pytest.mark.parametrize("size", [0, -1])
-def test_pool_size_of_nothing_is_refused(root: Path, environ: dict[str, str], size: int) -> None:
+def test_a_pool_without_connections_is_refused(root: Path, environ: dict[str, str], size: int) -> None:
     message = refused(root, environ, f"[persistence.postgres]\npool_size = {size}")
     assert "persistence.postgres.pool_size" in message
     assert str(size) in message
@@ -127,7 +127,7 @@ def test_pool_size_of_nothing_is_refused(root: Path, environ: dict[str, str], si
 @pytest.mark.parametrize(
     "name", ["", "a b", 'a"b', "pg_catalog", "information_schema", "1a", "a;drop", "a" * 64, "a\\n"]
 )
-def test_schema_is_an_identifier_or_refused(root: Path, environ: dict[str, str], name: str) -> None:
+def test_a_schema_that_is_not_an_identifier_is_refused(root: Path, environ: dict[str, str], name: str) -> None:
     with pytest.raises(ConfigError, match=r"persistence\.postgres\.schema"):
         load_settings(root, environ=environ, overrides={"persistence.postgres.schema": name.replace("\\n", "\n")})
 
@@ -162,7 +162,7 @@ def test_a_password_in_a_file_is_refused_and_not_repeated(root: Path, environ: d
         ("[tui.keymap]\nsnyc = 'f5'", ['tui.keymap: "snyc"', "one of about, ", "did you mean sync"]),
     ],
 )
-def test_a_name_that_nothing_has_is_refused_with_those_that_there_are(
+def test_an_unknown_name_is_refused_with_the_known_names(
     root: Path, environ: dict[str, str], text: str, words: list[str]
 ) -> None:
     message = refused(root, environ, text)
@@ -170,7 +170,7 @@ def test_a_name_that_nothing_has_is_refused_with_those_that_there_are(
     assert all(word in message for word in words), message
 
 
-def test_a_log_level_that_there_is_not_is_refused(root: Path, environ: dict[str, str]) -> None:
+def test_an_unknown_log_level_is_refused(root: Path, environ: dict[str, str]) -> None:
     for level in ("", "debug", "WARNING"):
         load_settings(root, environ=environ | {"ACODE_LOG_LEVEL": level})
     with pytest.raises(ConfigError, match=r'ACODE_LOG_LEVEL: "bogus".*one of debug, info, warning, error'):
@@ -197,7 +197,7 @@ def test_unknown_environment_settings_are_refused_others_ignored(root: Path, env
         ("identity.user", "a b", "a b"),
     ],
 )
-def test_typed_text_turns_into_the_settings_type(name: str, text: str, value: object) -> None:
+def test_text_is_converted_to_the_settings_type(name: str, text: str, value: object) -> None:
     assert keys.parse(keys.find(name), text) == value
 
 

@@ -1,4 +1,4 @@
-"""The log: JSON lines, private, rotated, redacted, silent until it is asked for."""
+"""The log: JSON lines, private, rotated, redacted, and nothing before it is configured."""
 
 import json
 import logging
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from acode_tui import logs
-from acode_tui.config.settings import LOG_LEVELS
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.secrets.known import Secret
 from acode_tui.logs.log import RotatingFile
@@ -60,9 +59,7 @@ def test_only_lines_of_the_level_and_above_are_written(agent_dir: Path, level: s
     assert logs.enabled("debug") is (level == "debug")
 
 
-def test_nothing_is_written_anywhere_before_it_is_configured(
-    agent_dir: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_written_before_the_log_is_configured(agent_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
     logs.get_logger("x").error("unheard")
     logging.getLogger("asyncio").debug("unheard")
     assert capfd.readouterr() == ("", "")
@@ -74,7 +71,7 @@ def test_an_unknown_level_is_refused(agent_dir: Path) -> None:
         logs.configure(agent_dir, level="loud")
 
 
-def test_without_a_workspace_no_folder_is_made(tmp_path: Path) -> None:
+def test_without_a_workspace_no_folder_is_created(tmp_path: Path) -> None:
     logs.configure(tmp_path / "nowhere" / ".agent")
     logs.get_logger("x").error("unheard")
     logs.shut_down()
@@ -95,7 +92,7 @@ def test_log_files_are_private_and_looser_ones_are_tightened(agent_dir: Path) ->
 
 
 @pytest.mark.ac("AC-058")
-def test_a_password_reaches_no_line(agent_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_password_is_in_no_line(agent_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure(agent_dir, stderr=True)
     logs.add_secrets([Secret(PASSWORD)])
     try:
@@ -110,13 +107,13 @@ def test_a_password_reaches_no_line(agent_dir: Path, capfd: pytest.CaptureFixtur
         assert spelling not in text
 
 
-def test_a_log_that_cannot_be_written_breaks_nothing(agent_dir: Path) -> None:
+def test_a_log_that_cannot_be_written_raises_nothing(agent_dir: Path) -> None:
     (agent_dir / "logs").write_text("in the way")
     logs.configure(agent_dir)
     logs.get_logger("x").error("lost")
 
 
-def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
+def test_files_rotate_by_size_and_the_oldest_is_deleted(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "a.log"
     file = RotatingFile(path, max_bytes=100, kept=2)
     for number in range(40):
@@ -154,7 +151,3 @@ def test_processes_that_share_a_file_lose_no_line_when_it_rotates(tmp_path: Path
     assert [process.returncode for process in running] == [0, 0, 0]
     lines = [line for each in path.parent.iterdir() for line in each.read_text().splitlines()]
     assert sorted(lines) == sorted(f"{name} {number:05}" for name in "abc" for number in range(200))
-
-
-def test_the_settings_know_every_level() -> None:
-    assert sorted(LOG_LEVELS) == sorted(logs.LEVELS)

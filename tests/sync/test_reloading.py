@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.config import give_flags, workspace_config_path
+from acode_tui.config import set_flags, workspace_config_path
 from tests.pg import Database
 from tests.sync.conftest import LogLines
 from tests.sync.fake_time import FakeTime
@@ -69,7 +69,7 @@ async def test_a_file_that_is_refused_changes_nothing_and_the_next_one_counts(
 
 
 async def test_what_the_command_line_said_outlives_a_reload(tmp_path: Path, time: FakeTime) -> None:
-    give_flags({"backup.max_backups": 3})
+    set_flags({"backup.max_backups": 3})
     try:
         async with opened(tmp_path, time, sync=True) as workspace:
             write(tmp_path, "[backup]\nmax_backups = 5\n[tui]\npage_size = 20\n")
@@ -77,4 +77,4 @@ async def test_what_the_command_line_said_outlives_a_reload(tmp_path: Path, time
             assert workspace.settings.tui.page_size == 20
             assert workspace.settings.backup.max_backups == 3
     finally:
-        give_flags({})
+        set_flags({})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from acode_tui.config import Settings, resolve_path
-from acode_tui.config.workspace_root import AGENT_DIR, keep_id, known_ids
+from acode_tui.config.workspace_root import AGENT_DIR, known_ids, remember_id
 from acode_tui.domain.clock import WallClock, format_time, system_clock
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, RecoveryError, TransactionError
 from acode_tui.domain.progress import ReportProgress
@@ -189,7 +189,7 @@ async def recover(
         )
         # Not in a thread: an interruption comes before it or after it.
         kept = swap.replace(database, staging, keep_as=f"corrupted-{wall():%Y%m%d_%H%M%S}")
-        keep_id(root / AGENT_DIR, plan.workspace_id)
+        remember_id(root / AGENT_DIR, plan.workspace_id)
     seconds = perf_counter() - started
     log.info("recovered", database="sqlite", rows=sum(rebuilt.counts.values()), duration_ms=round(seconds * 1000))
     return Recovery(

@@ -23,7 +23,7 @@ from acode_tui.domain.errors import (
     TransactionError,
     ValidationError,
 )
-from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, concede, make_private_folder, tighten
+from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten, widen
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite.errors import may_write, opening, require_whole_pages
 from acode_tui.storage.sqlite.files.paths import SHM, WAL, beside, wal_of
@@ -159,7 +159,7 @@ def prepare_file(path: Path) -> bool:
                 raise IsADirectoryError(errno.EISDIR, "it is a folder") from None
             if may_write(path):
                 for each in _beside(path):
-                    concede(each, PRIVATE_FILE)
+                    widen(each, PRIVATE_FILE)
             return path.stat().st_size == 0
         return True
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where PostgreSQL is: URL, key=value and component forms, and the reasons when there is no telling."""
+"""The address of PostgreSQL as URL, key=value string or components, and the reasons why there is none."""
 
 from urllib.parse import quote
 
@@ -61,7 +61,7 @@ def test_every_form_of_an_address_is_understood(url: str, host: str, port: int, 
     assert found.user == "u"
 
 
-def test_an_explicit_sslmode_in_the_file_holds_unless_the_url_has_its_own() -> None:
+def test_the_urls_sslmode_overrides_the_files() -> None:
     strict = PostgresSettings(sslmode="verify-full")
     assert target("postgresql://u@localhost/d", strict).sslmode == "verify-full"
     assert target("postgresql://u@localhost/d?sslmode=disable", strict).sslmode == "disable"
@@ -92,10 +92,10 @@ def test_an_explicit_sslmode_in_the_file_holds_unless_the_url_has_its_own() -> N
     ],
 )
 def test_a_malformed_address_gives_a_reason_without_its_content(url: str, words: str) -> None:
-    said = reason({"ACODE_POSTGRES_URL": url})
-    assert words in said
-    assert "ACODE_POSTGRES_URL" in said
-    assert "SECRET" not in said
+    given = reason({"ACODE_POSTGRES_URL": url})
+    assert words in given
+    assert "ACODE_POSTGRES_URL" in given
+    assert "SECRET" not in given
 
 
 @pytest.mark.ac("AC-025")
@@ -119,7 +119,7 @@ def test_components_take_their_password_from_the_named_variable_only() -> None:
 
 
 @pytest.mark.ac("AC-024")
-def test_the_environments_url_beats_the_files_components() -> None:
+def test_the_environments_url_overrides_the_files_components() -> None:
     settings = PostgresSettings(host="file-host", database="d")
     assert target("postgresql://u@env-host/d", settings).host == "env-host"
     empty = resolve_postgres(settings, {"ACODE_POSTGRES_URL": ""})
