@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from acode_tui.config import IdentitySettings, Settings, TuiSettings
+from acode_tui.config.settings import PersistenceSettings, PostgresSettings
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.main.sessions_browser import SessionBrowser
@@ -119,3 +120,14 @@ def content(widget: Widget) -> str:
 def toasts(pilot: Pilot[int]) -> list[tuple[str, str]]:
     """Title and message of every notification so far."""
     return [(note.title, note.message) for note in pilot.app._notifications]
+
+
+def syncing() -> Settings:
+    """Settings with PostgreSQL enabled."""
+    return Settings(persistence=PersistenceSettings(postgres=PostgresSettings(enabled=True)))
+
+
+def is_enabled(pilot: Pilot[int], key: str) -> bool | None:
+    """Whether a key does something now; None if it is not there at all."""
+    active = pilot.app.screen.active_bindings.get(key)
+    return active.enabled if active is not None else None

@@ -359,3 +359,23 @@ def online(workspace: FakeWorkspace) -> FakeWorkspace:
         )
     )
     return workspace
+
+
+@asynccontextmanager
+async def holding(fake: FakeWorkspace) -> AsyncIterator[None]:
+    """Hold the backup under way until ``backing_up`` is set, at the latest at the end: quitting waits for it."""
+    fake.backing_up.clear()
+    try:
+        yield
+    finally:
+        fake.backing_up.set()
+
+
+@asynccontextmanager
+async def exporting_slowly(fake: FakeWorkspace) -> AsyncIterator[None]:
+    """Hold the export under way until ``exporting`` is set, at the latest at the end."""
+    fake.exporting.clear()
+    try:
+        yield
+    finally:
+        fake.exporting.set()

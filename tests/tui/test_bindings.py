@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from textual.binding import Binding
@@ -15,6 +16,7 @@ from acode_tui.tui.app import Dashboard
 from tests.tui.driving import over
 from tests.tui.fake import FakeWorkspace
 
+DASHBOARD_PAGE = Path(__file__).parent.parent.parent / "docs" / "dashboard.md"
 TABLES = {name: table for name, table in vars(bindings).items() if name.isupper() and isinstance(table, list)}
 
 
@@ -54,3 +56,10 @@ def test_the_settings_know_the_id_of_every_key() -> None:
 
 def test_the_settings_know_every_theme_that_is_offered(fake: FakeWorkspace) -> None:
     assert sorted(THEMES) == sorted(over(fake).available_themes)
+
+
+def test_the_page_on_the_dashboard_names_every_key_id() -> None:
+    page = DASHBOARD_PAGE.read_text()
+    tables = (bindings.APP, bindings.MAIN, bindings.SESSION, bindings.VIEWER, bindings.RETRIES, bindings.CONFLICTS)
+    ids = {binding.id for table in (*tables, bindings.LOG, bindings.TREE, bindings.SCROLL) for binding in table}
+    assert {id_ for id_ in ids if f"`{id_}`" not in page} == set()

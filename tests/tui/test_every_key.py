@@ -17,9 +17,8 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.tools.log import LogScreen
 from tests.tui.dialogs.test_import import Scripted
-from tests.tui.dialogs.test_jobs import exporting_slowly
 from tests.tui.driving import SETTINGS, over, sessions, shown, until, until_listed
-from tests.tui.fake import FakeWorkspace, conflict, fake_id, record
+from tests.tui.fake import FakeWorkspace, conflict, exporting_slowly, fake_id, record
 from tests.tui.test_bindings import bound
 
 SCROLLING = ("j", "k", "G", "g", "ctrl+d", "ctrl+u")

@@ -11,9 +11,8 @@ from acode_tui.demo.show import Options, Show, Stage
 from acode_tui.domain.errors import DiskFullError
 from acode_tui.tui.demo import DemoDashboard
 from acode_tui.tui.tools.log import LogScreen
-from tests.tui.dialogs.test_jobs import holding
 from tests.tui.driving import NothingFound, dashboard, over, until_listed
-from tests.tui.fake import NOW, FakeWorkspace, online
+from tests.tui.fake import NOW, FakeWorkspace, holding, online
 from tests.tui.pictures import RESTING, picturing
 
 LINES = (

@@ -6,9 +6,8 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from acode_tui.tui.run.artifact import ArtifactScreen
-from tests.tui.dialogs.test_jobs import exporting_slowly
 from tests.tui.driving import over, until_listed
-from tests.tui.fake import FakeWorkspace, fake_id, online
+from tests.tui.fake import FakeWorkspace, exporting_slowly, fake_id, online
 from tests.tui.pictures import RESTING, picturing
 
 

@@ -7,11 +7,9 @@ from syrupy.assertion import SnapshotAssertion
 from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.sync.ports import SyncState, SyncStatus
-from tests.tui.dialogs.test_jobs import holding
-from tests.tui.driving import over, until_listed
-from tests.tui.fake import FakeWorkspace, online, record
+from tests.tui.driving import over, syncing, until_listed
+from tests.tui.fake import FakeWorkspace, holding, online, record
 from tests.tui.pictures import RESTING, picturing
-from tests.tui.records.test_screens import syncing
 
 DUE = TierMigrations(tier="postgres", from_version="1.0.0", to_version="1.2.0", pending=("1.1.0", "1.2.0"))
 

@@ -1,4 +1,4 @@
-"""Importing from the dashboard: nothing is read without consent, progress is shown, and it can be stopped."""
+"""The import dialog: consent before anything is read, progress, stopping."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ SURVEY = Survey(
 
 
 class Scripted(Importer):
-    """Finds what it is told, and reads one group of files at each turn of the test."""
+    """Finds a given survey, and reads a group of files whenever the test lets it."""
 
     def __init__(self, survey: Survey = SURVEY, rate: float = 0.0) -> None:
         self.found = survey
@@ -76,7 +76,7 @@ class Scripted(Importer):
         )
 
 
-async def test_an_empty_workspace_offers_what_lies_on_the_machine() -> None:
+async def test_an_empty_workspace_offers_the_transcripts_on_the_machine() -> None:
     importer = Scripted()
     async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Claude Code" in shown(pilot))
@@ -88,7 +88,7 @@ async def test_an_empty_workspace_offers_what_lies_on_the_machine() -> None:
         assert importer.runs == 0
 
 
-async def test_a_machine_without_transcripts_says_what_else_can_be_done() -> None:
+async def test_without_transcripts_the_dialog_names_other_ways_to_import() -> None:
     async with over(FakeWorkspace(0)).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "were found on this machine" in shown(pilot))
         assert "acode-tui import PATH" in shown(pilot)
@@ -105,7 +105,7 @@ async def test_nothing_is_read_before_enter_is_pressed() -> None:
         assert importer.runs == 0
 
 
-async def test_progress_tells_files_bytes_rate_and_what_is_left() -> None:
+async def test_progress_shows_files_bytes_rate_and_remaining_time() -> None:
     importer = Scripted(rate=500_000.0)
     async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Claude Code" in shown(pilot))
@@ -153,7 +153,7 @@ async def test_leaving_the_dashboard_stops_an_import_between_two_groups() -> Non
     assert importer.done <= 2
 
 
-async def test_when_nothing_is_new_it_says_so() -> None:
+async def test_a_survey_without_new_transcripts_says_so() -> None:
     known = Survey((Group("Codex", (found("d.jsonl", "codex"),), ()),))
     async with over(FakeWorkspace(3), importer=Scripted(known)).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: sessions(pilot).row_count == 3)
@@ -191,7 +191,7 @@ async def test_real_transcripts_fill_the_browser(
         await until(pilot, lambda: "Nothing new." in shown(pilot))
 
 
-def test_a_file_is_fresh_when_it_is_new_or_has_grown() -> None:
+def test_a_file_is_fresh_if_it_is_new_or_has_grown() -> None:
     same, grown, new = found("same.jsonl"), found("grown.jsonl", size=3), found("new.jsonl")
 
     def read(file: FoundTranscript, size: int) -> TranscriptFile:

@@ -1,4 +1,4 @@
-"""What a record is about, and why it was refused, in few words."""
+"""Short texts about records: labels, errors, payloads. Pure."""
 
 import asyncpg
 import msgspec
@@ -13,7 +13,7 @@ def raw(**fields: object) -> msgspec.Raw:
 
 
 @pytest.mark.parametrize(
-    ("payload", "told"),
+    ("payload", "label"),
     [
         (raw(taskDescription="Roll it out", state="Executing"), "Roll it out"),
         (raw(title="Analyse", order=0), "Analyse"),
@@ -25,17 +25,17 @@ def raw(**fields: object) -> msgspec.Raw:
         (msgspec.Raw(b"[]"), "0190d6a1"),
     ],
 )
-def test_a_record_is_told_by_the_name_in_its_payload_and_else_by_its_id(payload: msgspec.Raw, told: str) -> None:
-    assert entity_label("tool_call", "0190d6a1", payload) == f"tool call {told}"
+def test_the_label_of_a_record_is_the_name_in_its_payload_or_its_id(payload: msgspec.Raw, label: str) -> None:
+    assert entity_label("tool_call", "0190d6a1", payload) == f"tool call {label}"
 
 
-def test_a_refusal_begins_with_what_differs_from_the_next_one() -> None:
+def test_a_short_refusal_begins_with_the_sqlstate() -> None:
     sentence = translate_to_fault(asyncpg.InvalidParameterValueError("core dumps are not kept here")).sentence
     assert short_refusal(sentence) == "22023: core dumps are not kept here"
     assert short_refusal("the payload is no JSON") == "the payload is no JSON"
 
 
-def test_of_a_huge_payload_the_beginning_is_shown() -> None:
+def test_a_huge_payload_is_truncated() -> None:
     assert payload_text(raw(a=1)).plain == '{\n  "a": 1\n}'
     shown = payload_text(raw(a="x" * 3 * MAX_PAYLOAD_CHARS)).plain
     assert len(shown) < MAX_PAYLOAD_CHARS + 100

@@ -1,4 +1,4 @@
-"""Line numbers in the viewer: beside texts and diffs, on or off for good, and no part of what is copied or found."""
+"""Line numbers in the viewer: shown or hidden, not copied, not searched."""
 
 import msgspec
 import pytest
@@ -28,11 +28,11 @@ async def view(pilot: Pilot[int], fake: FakeWorkspace, content: bytes, name: str
 
 
 def rows(pilot: Pilot[int]) -> list[str]:
-    """What stands in the frame, without it."""
+    """The rows inside the frame."""
     return [row.strip("│ ▁▂▃▄▅▆▇█\n") for row in shown(pilot).splitlines() if row.startswith("│")]
 
 
-async def test_a_diff_shows_the_numbers_of_both_texts_until_a_key_takes_them_for_good(fake: FakeWorkspace) -> None:
+async def test_line_numbers_of_a_diff_are_hidden_by_a_key_and_the_choice_is_saved(fake: FakeWorkspace) -> None:
     kept: list[Layout] = []
     async with over(fake, save_layout=kept.append).run_test(size=(80, 24)) as pilot:
         found = await view(pilot, fake, DIFF, "x.py", ArtifactType.FILE_DIFF)
@@ -58,7 +58,7 @@ async def test_a_diff_shows_the_numbers_of_both_texts_until_a_key_takes_them_for
         await until(pilot, lambda: found.numbered)
 
 
-async def test_a_wrapped_line_has_one_number_and_the_line_at_the_top_stays_there(fake: FakeWorkspace) -> None:
+async def test_a_wrapped_line_has_one_number_and_the_top_line_stays_when_wrapping_changes(fake: FakeWorkspace) -> None:
     text = "\n".join(f"line {number} " + "word " * 40 for number in range(1, 300)).encode()
     async with over(fake).run_test(size=(80, 24)) as pilot:
         found = await view(pilot, fake, text, "out", ArtifactType.COMMAND_OUTPUT)
@@ -73,7 +73,7 @@ async def test_a_wrapped_line_has_one_number_and_the_line_at_the_top_stays_there
             assert found.first_seen == top, f"after {key}"
 
 
-async def test_parts_go_on_counting_and_bytes_have_no_numbers(fake: FakeWorkspace) -> None:
+async def test_line_numbers_continue_across_parts_and_binary_content_has_none(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await view(pilot, fake, b"x\n" * 4_100, "out", ArtifactType.COMMAND_OUTPUT)
         await pilot.press("right_square_bracket", "right_square_bracket")
@@ -85,7 +85,7 @@ async def test_parts_go_on_counting_and_bytes_have_no_numbers(fake: FakeWorkspac
 
 
 @pytest.mark.parametrize("char", ["a", "字", "e\u0301"], ids=["narrow", "wide", "combining"])
-def test_of_an_endless_line_only_about_what_is_seen_is_rendered(char: str) -> None:
+def test_of_a_very_long_line_only_the_visible_columns_are_rendered(char: str) -> None:
     plain = char * 5_000
     for start in (0, 1, 777, 4_000):
         first, last, skipped = _seen(plain, start, 100)

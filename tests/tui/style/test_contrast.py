@@ -1,5 +1,4 @@
-"""Every text can be read on what lies behind it: WCAG AA, 4.5 to 1, and 3 to 1 for signs and frames, in every theme
-that the theme chooser offers. Pure."""
+"""In every theme of the chooser text has a contrast of 4.5 to 1, and signs and frames 3 to 1 (WCAG 2 AA). Pure."""
 
 import pytest
 from textual.color import Color
@@ -30,7 +29,7 @@ def variables(theme: Theme) -> dict[str, str]:
 
 
 def solid(value: str, ground: Color) -> Color:
-    """A colour, transparent ones blended with what lies behind."""
+    """The opaque colour on a background."""
     colour, _, share = value.partition(" ")
     parsed = Color.parse(colour)
     alpha = parsed.a * (float(share.rstrip("%")) / 100 if share else 1.0)
@@ -50,38 +49,38 @@ def _luminance(colour: Color) -> float:
 
 
 def poor(pairs: dict[str, tuple[str, str]], theme: Theme, least: float) -> dict[str, float]:
-    """Which of these pairs (what is drawn, what lies behind) tell too little."""
+    """The pairs of a colour and its background whose contrast is too low, with their ratios."""
     known = variables(theme)
     background = Color.parse(known["background"])
-    told = {}
+    ratios = {}
     for name, (drawn, behind) in pairs.items():
         ground = solid(known[behind], background)
-        told[name] = contrast(solid(known[drawn], ground), ground)
-    return {name: round(ratio, 2) for name, ratio in told.items() if ratio < least}
+        ratios[name] = contrast(solid(known[drawn], ground), ground)
+    return {name: round(ratio, 2) for name, ratio in ratios.items() if ratio < least}
 
 
 @each_theme
-def test_text_can_be_read_on_every_ground(theme: Theme) -> None:
+def test_text_has_enough_contrast_on_every_background(theme: Theme) -> None:
     pairs = {f"{text} on {ground}": (text, ground) for ground in GROUNDS for text in TEXTS}
     assert poor(pairs, theme, TEXT) == {}
 
 
 @each_theme
-def test_the_cursor_the_selection_and_both_sides_of_a_diff_can_be_read(theme: Theme) -> None:
+def test_cursor_matches_and_both_sides_of_a_diff_have_enough_contrast(theme: Theme) -> None:
     pairs = {
         "cursor": ("block-cursor-foreground", "block-cursor-background"),
         "cursor without the keys": ("block-cursor-blurred-foreground", "block-cursor-blurred-background"),
         "cursor of a line": ("input-cursor-foreground", "input-cursor-background"),
         "removed": ("text-error", "removed-background"),
         "added": ("text-success", "added-background"),
-        "found": ("match-text", "match-background"),
-        "where one is": ("selected-match-text", "selected-match-background"),
+        "match": ("match-text", "match-background"),
+        "selected match": ("selected-match-text", "selected-match-background"),
     }
     assert poor(pairs, theme, TEXT) == {}
 
 
 @each_theme
-def test_signs_and_frames_that_tell_something_stand_out(theme: Theme) -> None:
+def test_signs_and_frames_with_meaning_have_enough_contrast(theme: Theme) -> None:
     signs = ("primary", "border", "busy-border", "error")
     assert poor({f"{sign} on {ground}": (sign, ground) for sign in signs for ground in GROUNDS}, theme, SIGN) == {}
 
@@ -93,7 +92,7 @@ def test_the_dashboards_own_themes_need_no_correction(theme: Theme) -> None:
 
 
 @each_ansi_theme
-def test_no_text_of_the_terminals_own_colours_stands_on_its_own_colour(theme: Theme) -> None:
+def test_in_ansi_themes_no_text_has_its_own_colour_as_background(theme: Theme) -> None:
     known = variables(theme)
     pairs = {"removed": "text-error", "added": "text-success", "match": "match-text"}
     pairs["selected-match"] = "selected-match-text"
@@ -102,10 +101,10 @@ def test_no_text_of_the_terminals_own_colours_stands_on_its_own_colour(theme: Th
 
 
 @each_ansi_theme
-def test_busy_and_bad_are_two_colours_of_the_terminals_own(theme: Theme) -> None:
+def test_in_ansi_themes_busy_and_bad_are_different_colours(theme: Theme) -> None:
     known = variables(theme)
-    told = {known[name].removeprefix("ansi_").removeprefix("bright_") for name in ("busy-border", "error")}
-    assert len(told) == len({known[f"text-{role}"] for role in ("warning", "error")}) == 2
+    colours = {known[name].removeprefix("ansi_").removeprefix("bright_") for name in ("busy-border", "error")}
+    assert len(colours) == len({known[f"text-{role}"] for role in ("warning", "error")}) == 2
     assert known["border"] not in (known["busy-border"], known["error"])
 
 

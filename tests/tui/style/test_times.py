@@ -9,7 +9,7 @@ from tests.tui.fake import NOW
 
 
 @pytest.mark.parametrize(
-    ("that", "said"),
+    ("day_of", "name"),
     [
         (date(2026, 3, 14), "Today"),
         (date(2026, 3, 13), "Yesterday"),
@@ -17,5 +17,5 @@ from tests.tui.fake import NOW
         (date(2025, 12, 31), "Wednesday 31 December 2025"),
     ],
 )
-def test_a_day_is_called_as_one_would_say_it(that: date, said: str) -> None:
-    assert day(that, NOW.date()) == said
+def test_a_day_has_a_relative_name_or_its_date(day_of: date, name: str) -> None:
+    assert day(day_of, NOW.date()) == name

@@ -1,4 +1,4 @@
-"""Settings in the dashboard: shown with their origin, checked while they are typed, written where one says."""
+"""The settings screen: origins, checking a typed value, writing and removing it, the search."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ async def open_settings(pilot: Pilot[int]) -> None:
     await until(pilot, lambda: "timeout_seconds" in shown(pilot))
 
 
-async def test_a_setting_is_changed_where_it_is_shown_and_the_file_stays_its_owners(fake: FakeWorkspace) -> None:
+async def test_changing_a_setting_keeps_the_rest_of_the_file(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_settings(pilot)
         await pilot.press("j", "enter")
@@ -48,7 +48,7 @@ async def test_a_setting_is_changed_where_it_is_shown_and_the_file_stays_its_own
         assert pilot.app.clipboard == "persistence.sqlite.timeout_seconds = 2.5"
 
 
-async def test_a_setting_is_taken_out_of_its_file_and_the_default_counts_again(fake: FakeWorkspace) -> None:
+async def test_removing_a_setting_from_the_file_restores_the_default(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_settings(pilot)
         _stand_on(pilot, "persistence.sync.interval_seconds")
@@ -64,7 +64,7 @@ async def test_a_setting_is_taken_out_of_its_file_and_the_default_counts_again(f
         assert toasts(pilot)[1] == ("persistence.sync.interval_seconds", "is not set in this workspace's file")
 
 
-async def test_a_change_may_be_for_all_workspaces_and_escape_changes_nothing(fake: FakeWorkspace) -> None:
+async def test_a_change_can_go_to_the_users_file_and_escape_changes_nothing(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await open_settings(pilot)
         await pilot.press("u")
@@ -78,7 +78,7 @@ async def test_a_change_may_be_for_all_workspaces_and_escape_changes_nothing(fak
         assert isinstance(pilot.app.screen, MainScreen)
 
 
-async def test_what_the_environment_holds_and_what_does_not_fit_beside_another_are_refused_in_place(
+async def test_values_set_by_the_environment_or_not_allowed_with_others_are_refused(
     fake: FakeWorkspace,
 ) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
@@ -99,7 +99,7 @@ async def test_what_the_environment_holds_and_what_does_not_fit_beside_another_a
         assert shown(pilot).count("hunter2") == 1, "only where it is being typed"
 
 
-async def test_settings_are_found_by_key_purpose_and_value_as_one_types(fake: FakeWorkspace) -> None:
+async def test_settings_are_found_by_key_description_and_value(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_settings(pilot)
         _stand_on(pilot, "persistence.sync.interval_seconds")
@@ -119,7 +119,7 @@ async def test_settings_are_found_by_key_purpose_and_value_as_one_types(fake: Fa
         assert isinstance(pilot.app.screen, MainScreen)
 
 
-async def test_a_search_that_no_setting_fits_says_so_and_how_to_go_on(fake: FakeWorkspace) -> None:
+async def test_a_search_without_matches_says_so_and_how_to_clear_it(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await open_settings(pilot)
         await pilot.press("slash", *"nothing[/b]")
@@ -135,14 +135,14 @@ async def test_a_search_that_no_setting_fits_says_so_and_how_to_go_on(fake: Fake
         assert pilot.app.clipboard.startswith("persistence.sqlite.timeout_seconds = ")
 
 
-def test_a_search_does_not_find_what_is_hidden_in_a_value() -> None:
+def test_a_search_does_not_match_a_hidden_secret() -> None:
     key = keys.find("identity.user")
     preference = Preference(key, "postgres://u:hunter2@db/x", Origin.ENV)
     assert preference.matches("IDENTITY db/x")
     assert not preference.matches("hunter2")
 
 
-def test_every_setting_is_there_and_a_secret_in_a_value_is_not(fake: FakeWorkspace) -> None:
+def test_every_setting_is_listed_with_secrets_hidden(fake: FakeWorkspace) -> None:
     preferences = read_preferences(fake.root, {})
     assert [preference.key.name for preference in preferences] == list(keys.table())
     key = keys.find("identity.user")
