@@ -81,7 +81,7 @@ def test_a_newer_database_is_refused() -> None:
     known = ordered([_migration("1.0.0")])
     with pytest.raises(SchemaMismatchError, match=r"has schema 2\.0\.0; this program knows 1\.0\.0 at most") as refused:
         due(known, _applied(*known, _migration("2.0.0")))
-    assert "untouched" in refused.value.hint
+    assert "was not changed" in refused.value.hint
 
 
 def test_a_changed_applied_migration_is_refused() -> None:

@@ -16,7 +16,7 @@ from tests.tui.pictures import EXTENSIONS, SIZES, SNAPSHOTS, THEMES, plain_text,
 from tests.tui.svg import Look, picture
 
 HEAD = re.compile(r'<svg [^>]*data-screen="(\w+)"')
-NOT_SHOWN = {"BrowsingScreen", "Doors", "JobDialog", "LiveScreen", "RecordsScreen", "SavingDialog"}
+NOT_SHOWN = {"BrowsingScreen", "JobDialog", "ListScreen", "LiveScreen", "ProgressDialog", "RecordsScreen", "SaveDialog"}
 """What screens have in common, and what is none by itself."""
 
 
