@@ -22,6 +22,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from acode_tui.demo.server import copy_installation
 from tests.memory import folder_for_tests
 
 UNPRIVILEGED = 65534
@@ -157,9 +158,7 @@ def make_server(folder: Path, *, installed: Path | None = None, **settings: str)
         run_as = UNPRIVILEGED
         os.chown(folder, run_as, run_as)
         if not _open_to_everyone(installed / "bin"):
-            copy = folder / "postgres"
-            shutil.copytree(installed, copy, symlinks=True)
-            installed = copy
+            installed = copy_installation(installed, folder / "wheel")
     server = Server(folder, free_port(), installed / "bin", run_as, {**_SETTINGS, **settings})
     server.create()
     return server

@@ -50,6 +50,20 @@ def installation() -> Path | None:
     return versions[-1].parent.parent if versions else None
 
 
+def copy_installation(installed: Path, folder: Path) -> Path:
+    """Copy the wheel's server into ``folder``, with the libraries that a wheel keeps beside its package.
+
+    The programs find those libraries by a path relative to their own file. Returns the copy's folder above ``bin``.
+    """
+    package = installed.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    copy = folder / package.name / installed.name
+    shutil.copytree(installed, copy, symlinks=True)
+    return copy
+
+
 def server_owner() -> int | None:
     """The user that the server's folder has to belong to, where that is not who runs the demo."""
     return _UNPRIVILEGED if os.geteuid() == 0 else None
@@ -75,9 +89,7 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         if server_owner() is not None and not _open_to_everyone(self._installed / "bin"):
-            copy = self.folder / "postgres"
-            shutil.copytree(self._installed, copy, symlinks=True)
-            self._installed = copy
+            self._installed = copy_installation(self._installed, self.folder / "wheel")
         data = str(self.folder / "data")
         self._run("initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
         with (self.folder / "data" / "postgresql.conf").open("a") as conf:

@@ -149,7 +149,7 @@ def test_a_current_folder_that_is_gone_is_said_so(tmp_path: Path) -> None:
     gone.mkdir()
     code = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); from acode_tui.cli.main import main; main()"
     result = subprocess.run(
-        [sys.executable, "-c", code, "session", "list"], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code, "session", "list"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 1
     assert result.stderr.startswith("error: ACODE-CONFIG-001: the current folder is gone")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.demo.server import EmbeddedServer, _environment, end_server, installation
+from acode_tui.demo.server import EmbeddedServer, _environment, copy_installation, end_server, installation
 from acode_tui.domain.errors import DatabaseConnectionError
 
 WAITS = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
@@ -70,3 +70,15 @@ def test_the_extra_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert installation() is not None
     monkeypatch.setattr("acode_tui.demo.server.PACKAGE", "no_such_package_at_all")
     assert installation() is None
+
+
+def test_a_copy_of_the_server_keeps_the_libraries_beside_its_package(tmp_path: Path) -> None:
+    package = tmp_path / "site-packages" / "some_server"
+    (package / "pginstall18" / "bin").mkdir(parents=True)
+    (package / "pginstall18" / "bin" / "postgres").touch()
+    libraries = package.with_name("some_server.libs")
+    libraries.mkdir()
+    (libraries / "libpq.so").touch()
+    copy = copy_installation(package / "pginstall18", tmp_path / "copy")
+    assert (copy / "bin" / "postgres").exists()
+    assert (copy / "bin" / "../../../some_server.libs/libpq.so").exists()

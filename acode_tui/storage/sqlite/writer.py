@@ -74,6 +74,9 @@ class Checkpoints:
             log.warning("checkpoint.failed", database="sqlite", reason=str(translate(error, "the WAL stays as it is")))
         except AcodeError as error:
             log.warning("checkpoint.failed", database="sqlite", reason=str(error))
+        except RuntimeError as error:
+            # From Python 3.12 on no thread can be started while the interpreter ends; closing folds the WAL then.
+            log.debug("checkpoint.failed", database="sqlite", reason=str(error))
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:

@@ -452,6 +452,26 @@ async def test_a_checkpoint_that_fails_costs_nobody_anything(database: Path, mon
         assert len(facts(database)) == CHECKPOINT_CHANGES + 2
 
 
+async def test_a_checkpoint_for_which_no_thread_can_be_started_is_left_to_the_closing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python 3.12 on, that is so at the end of the interpreter: a recorder writes its last records then."""
+
+    async def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(checkpoints, "open_checkpointer", no_thread)
+    path = tmp_path / "workspace.db"
+    async with open_parts(path) as parts:
+        await parts.writer.run(put("k0"))
+        parts.checkpoints.begin()
+        task = parts.checkpoints._running
+        assert task is not None
+        await task
+    assert facts(path) == {"k0"}
+    assert not path.with_name("workspace.db-wal").exists()
+
+
 async def test_listeners_hear_of_commits_and_of_nothing_else(parts: Parts) -> None:
     heard: list[int] = []
     stop = parts.writer.on_commit(lambda: heard.append(1))
