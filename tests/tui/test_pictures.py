@@ -17,7 +17,7 @@ from tests.tui.svg import Look, picture
 
 HEAD = re.compile(r'<svg [^>]*data-screen="(\w+)"')
 NOT_SHOWN = {"BrowsingScreen", "JobDialog", "ListScreen", "LiveScreen", "ProgressDialog", "RecordsScreen", "SaveDialog"}
-"""What screens have in common, and what is none by itself."""
+"""Base classes of screens, which are not shown themselves."""
 
 
 def screens() -> set[str]:
