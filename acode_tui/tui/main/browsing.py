@@ -21,7 +21,6 @@ from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import InputClosed, JumpRequested, PageRead, SearchChanged, StatesSelected
 from acode_tui.tui.paging import FIRST_PAGE
 from acode_tui.tui.state import BrowserState, Source
-from acode_tui.tui.style.times import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +51,8 @@ class CursorTarget:
 
 
 TOP, BOTTOM = CursorTarget(), CursorTarget(last=True)
+
+ORDER_NAMES = {"updated": "last activity", "created": "creation", "state": "state, what waits for you first"}
 
 
 class BrowsingScreen(LiveScreen[None]):
@@ -346,7 +347,7 @@ class BrowsingScreen(LiveScreen[None]):
         orders = get_args(SortKey)
         self.browser.sort = orders[(orders.index(self.browser.sort) + 1) % len(orders)]
         self.dashboard.change_layout(sort=self.browser.sort)
-        self.notify(f"ordered by {ORDERS[self.browser.sort]}", title="order", markup=False)
+        self.notify(f"ordered by {ORDER_NAMES[self.browser.sort]}", title="order", markup=False)
         self._restart_pages()
 
     def action_group(self) -> None:

@@ -80,7 +80,7 @@ def about(graph: SessionGraph, zone: tzinfo | None) -> Content:
         block(graph.task_description, "bold"),
         _state(SESSION[graph.state]),
         _pair("id", graph.id),
-        _pair("who", graph.user_id or "nobody named"),
+        _pair("who", graph.user_id or "unknown"),
         _pair("space", graph.workspace_id),
         _pair("start", stamp(graph.created_at, zone)),
         _pair("last", stamp(graph.updated_at, zone)),

@@ -16,7 +16,7 @@ _MAX_HINT = 160
 
 
 def children(node: SessionGraph | Node) -> Sequence[Node]:
-    """The nodes below a node. A synthetic call is left out: its artifacts stand in its place."""
+    """The nodes below a node. A synthetic call is left out: its artifacts take its place."""
     if isinstance(node, SessionGraph):
         return node.tasks
     if isinstance(node, TaskGraph):
@@ -32,7 +32,7 @@ def children(node: SessionGraph | Node) -> Sequence[Node]:
 
 
 def label(node: Node) -> Label:
-    """The label of a node: glyph, name, and what helps to tell it from others."""
+    """The label of a node: glyph, name, and what distinguishes it from others."""
     if isinstance(node, TaskGraph):
         mark = WORK[node.state]
         steps = counted(len(node.steps), "step")
@@ -79,7 +79,7 @@ def tool_call_count(graph: SessionGraph) -> int:
 
 
 def short_path(text: str) -> str:
-    """The last two parts of a long absolute path, which tell files apart; other text unchanged."""
+    """The last two parts of a long absolute path, which distinguish files; other text unchanged."""
     parts = text.split("/")
     if text.startswith("/") and len(parts) > 4 and " " not in text:
         return "…/" + "/".join(parts[-2:])

@@ -1,4 +1,4 @@
-"""Colours and glyphs of states. A state is never told by colour alone: every one has a glyph of its own."""
+"""Colours and glyphs of states. No state is shown by colour alone: each has a glyph of its own."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -19,12 +19,12 @@ CONTENT_STYLE: dict[Role, str] = {
     "quiet": "$foreground-muted",
     "plain": "$foreground",
 }
-"""Styles of a role in Textual content, which resolves theme variables by itself."""
+"""The style of each role in Textual content, which resolves theme variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How a state is shown: a glyph of one column, a word, and what kind of news it is."""
+    """How a state is shown: a glyph of one column, a word, and the role that colours both."""
 
     glyph: str
     word: str
@@ -93,9 +93,9 @@ ARTIFACT_GLYPH: dict[ArtifactType, str] = {
 
 @cache
 def _solid(colour: str, background: str) -> str:
-    """A theme's colour as Rich spells it: Rich knows no transparency, so it is blended with the background.
+    """A theme's colour as Rich writes it. Rich has no transparency, so the colour is blended with the background.
 
-    What is no plain colour (``auto 60%``) is left to the terminal's own.
+    Empty, which is the terminal's default colour, for a value that is not a plain colour (``auto 60%``).
     """
     try:
         parsed = Color.parse(colour)
@@ -108,7 +108,7 @@ def _solid(colour: str, background: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """A theme's colours as Rich styles, for cells and labels, which know no theme variables."""
+    """A theme's colours as Rich styles, for table cells and tree labels, which do not resolve theme variables."""
 
     good: str
     busy: str

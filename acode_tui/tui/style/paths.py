@@ -1,4 +1,4 @@
-"""Where the style sheets are: inside the installed package, or at the root of a checkout. Always an absolute path."""
+"""The paths of the style sheets: inside the installed package, or at the root of a checkout. Always absolute."""
 
 from pathlib import Path
 

@@ -1,10 +1,7 @@
-"""The dashboard's one way to show a moment, in the time zone given. Quantities: ``domain/quantities.py``."""
+"""Formats moments and days in a given time zone. Sizes, counts and durations: ``domain/quantities.py``."""
 
 from datetime import date as Date
 from datetime import datetime, timedelta, tzinfo
-
-ORDERS = {"updated": "last activity", "created": "creation", "state": "state, what waits for you first"}
-"""How each order of sessions is called."""
 
 
 def clock(moment: datetime, zone: tzinfo | None) -> str:
@@ -23,21 +20,21 @@ def stamp(moment: datetime, zone: tzinfo | None) -> str:
 
 
 def fine_stamp(moment: datetime, zone: tzinfo | None) -> str:
-    """Date and time of day to the millisecond, where a second does not tell two apart."""
+    """Date and time of day in a zone, to the millisecond, for moments within the same second."""
     return f"{stamp(moment, zone)}.{moment.microsecond // 1000:03}"
 
 
-def day(that: Date, today: Date) -> str:
-    """A day as one would say it: ``Today``, ``Yesterday``, ``Tuesday 10 March``, with the year where it is another."""
-    if that == today:
+def day(date_: Date, today: Date) -> str:
+    """The name of a day: ``Today``, ``Yesterday``, ``Tuesday 10 March``, with the year if it is not this one."""
+    if date_ == today:
         return "Today"
-    if that == today - timedelta(days=1):
+    if date_ == today - timedelta(days=1):
         return "Yesterday"
-    year = "" if that.year == today.year else f" {that.year}"
-    return f"{_DAYS[that.weekday()]} {that.day} {_MONTHS[that.month - 1]}{year}"
+    year = "" if date_.year == today.year else f" {date_.year}"
+    return f"{_DAYS[date_.weekday()]} {date_.day} {_MONTHS[date_.month - 1]}{year}"
 
 
-# Not strftime: its names follow the locale, and everything else here is in English.
+# Not strftime: its names follow the locale, and all other text is English.
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
