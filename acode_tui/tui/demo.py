@@ -1,4 +1,4 @@
-"""The dashboard over the demo: the same, with a line that says so and a key that cuts the network."""
+"""The dashboard over the demo, with a line that says so and a key that cuts the network."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ from acode_tui.tui.style.text import styled
 if TYPE_CHECKING:
     from acode_tui.tui.ports import WorkspaceOpener
 
-SAYS: dict[Stage, tuple[str, str]] = {
+STAGE_LINES: dict[Stage, tuple[str, str]] = {
     Stage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
     Stage.LOCAL: ("", "local only; pip install 'acode-tui[embedded]' adds a team database"),
     Stage.FAILED: ("", "local only: the demo's PostgreSQL could not be used, l shows why"),
@@ -40,7 +40,7 @@ SAYS: dict[Stage, tuple[str, str]] = {
 
 
 class DemoLine(Widget):
-    """Says that it is a demo, and what the key does just now."""
+    """Says that this is the demo, and what its key does at the present stage."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = (
@@ -50,23 +50,23 @@ class DemoLine(Widget):
     def __init__(self, show: Show) -> None:
         super().__init__(id="demo")
         self._show = show
-        self._seen: Stage | None = None
+        self._drawn_stage: Stage | None = None
 
     def on_mount(self) -> None:
-        self.set_interval(0.25, self.look)
+        self.set_interval(0.25, self.update_stage)
 
-    def look(self) -> None:
-        """Draw again if the demo has come further."""
-        if self._show.stage is not self._seen:
-            self._seen = self._show.stage
+    def update_stage(self) -> None:
+        """Draw again if the stage of the demo has changed."""
+        if self._show.stage is not self._drawn_stage:
+            self._drawn_stage = self._show.stage
             self.refresh()
             self.screen.refresh_bindings()
 
     def render(self) -> RenderResult:
         stage = self._show.stage
-        if stage is not self._seen:
-            self.call_later(self.look)  # the keys tell it too
-        key, text = SAYS[stage]
+        if stage is not self._drawn_stage:
+            self.call_later(self.update_stage)  # the footer shows the stage too
+        key, text = STAGE_LINES[stage]
         role = "$text-error" if stage is Stage.CUT else "$foreground"
         return Content.assemble(
             (" demo ", "bold $text-warning reverse"),
@@ -77,7 +77,7 @@ class DemoLine(Widget):
 
 
 class DemoScreen(MainScreen):
-    """The first screen, with the demo's line below the first one."""
+    """The main screen, with the demo's line below the header."""
 
     def __init__(self, show: Show) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class DemoScreen(MainScreen):
 
 
 class DemoDashboard(Dashboard):
-    """Over a demo, or what ``opening`` opens in its place. It ends by itself after ``seconds``, if that is given."""
+    """The dashboard over a demo, or over what ``opening`` opens in its place. It exits after ``seconds``, if given."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*DEMO, *APP]
 
@@ -107,22 +107,22 @@ class DemoDashboard(Dashboard):
         super().__init__(show.root, settings, opening=opening or show.opening, **more)
         self.demo = show
         self._seconds = seconds
-        self._here: asyncio.AbstractEventLoop | None = None
+        self._event_loop: asyncio.AbstractEventLoop | None = None
         show.watched_by(self)
 
     def get_default_screen(self) -> Screen[Any]:
         return DemoScreen(self.demo)
 
     def on_mount(self) -> None:
-        self._here = asyncio.get_running_loop()
+        self._event_loop = asyncio.get_running_loop()
         if self._seconds is not None:
             self.set_timer(self._seconds, self.exit)
 
     def end(self, code: int) -> bool:
-        """Leave, from a signal's handler; False if the dashboard does not run."""
-        if self._here is None or self._here.is_closed():
+        """Exit, from a signal's handler; False if the dashboard is not running."""
+        if self._event_loop is None or self._event_loop.is_closed():
             return False
-        self._here.call_soon_threadsafe(self.exit, code)
+        self._event_loop.call_soon_threadsafe(self.exit, code)
         return True
 
     def tell(self, title: str, text: str) -> None:
@@ -144,17 +144,17 @@ class DemoDashboard(Dashboard):
 
 
 def run_demo(options: Options, *, local: bool = False, seconds: float | None = None, log_level: str = "info") -> int:
-    """Run a demo until the user leaves, and leave nothing behind; answers the exit code. Raises AcodeError, OSError."""
-    place = temporary_folder()
+    """Run a demo until the user quits, remove its files, and answer the exit code. Raises AcodeError, OSError."""
+    folder = temporary_folder()
     owner = server_owner()
-    sweep(place, end=end_server, owners=frozenset({os.geteuid()} if owner is None else {os.geteuid(), owner}))
+    sweep(folder, end=end_server, owners=frozenset({os.geteuid()} if owner is None else {os.geteuid(), owner}))
     installed = None if local else installation()
-    with _ending_on_signals() as ends, ExitStack() as stack:
-        home = stack.enter_context(demo_folder(place))
-        stack.enter_context(_environment_of(home))
+    with _exit_on_signals() as ends, ExitStack() as stack:
+        home = stack.enter_context(demo_folder(folder))
+        stack.enter_context(_demo_environment(home))
         server = None
         if installed is not None:
-            server = EmbeddedServer(stack.enter_context(demo_folder(place, owner=owner)), installed)
+            server = EmbeddedServer(stack.enter_context(demo_folder(folder, owner=owner)), installed)
             stack.callback(server.stop)
         show = Show(home, server, options)
         settings = show.prepare()
@@ -169,8 +169,8 @@ def run_demo(options: Options, *, local: bool = False, seconds: float | None = N
 
 
 @contextmanager
-def _environment_of(home: Path, environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
-    """No setting and no address of the user's own: what stands in the environment, or in their file, is not meant."""
+def _demo_environment(home: Path, environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """Hide the user's settings and PostgreSQL addresses from the demo: those of the environment and of the files."""
     kept = dict(environ)
     for name in kept:
         if name.startswith(("ACODE_", "PG")):
@@ -185,8 +185,8 @@ def _environment_of(home: Path, environ: MutableMapping[str, str] = os.environ) 
 
 
 @contextmanager
-def _ending_on_signals() -> Iterator[list[Callable[[int], bool]]]:
-    """SIGTERM and SIGHUP end the demo as ``q`` does: by the function in the list if it can, else at once."""
+def _exit_on_signals() -> Iterator[list[Callable[[int], bool]]]:
+    """SIGTERM and SIGHUP end the demo as ``q`` does: by a function in the list that answers True, else at once."""
     ends: list[Callable[[int], bool]] = []
 
     def end(number: int, frame: FrameType | None) -> None:

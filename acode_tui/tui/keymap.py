@@ -1,4 +1,4 @@
-"""What is wrong with somebody's own keys: ids that no key has, keys that something else of a screen loses. Pure."""
+"""Problems of the user's keys (``tui.keymap``): unknown ids, and keys that hide another key of a screen. Pure."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ from acode_tui.tui import bindings
 
 
 def problems(keymap: Mapping[str, str]) -> list[str]:
-    """A sentence for each thing that is wrong; none where all is well."""
-    return [f"tui.keymap: {told}" for told in (*_unknown(keymap), *dict.fromkeys(_lost(keymap)))]
+    """A sentence for each problem."""
+    return [f"tui.keymap: {problem}" for problem in (*_unknown(keymap), *dict.fromkeys(_hidden(keymap)))]
 
 
 def _tables() -> list[list[Binding]]:
@@ -25,7 +25,7 @@ def _unknown(keymap: Mapping[str, str]) -> Iterator[str]:
             yield f"no key has the id {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def _lost(keymap: Mapping[str, str]) -> Iterator[str]:
+def _hidden(keymap: Mapping[str, str]) -> Iterator[str]:
     for table in _tables():
         given = {key.strip(): name for name in _ids(table) & set(keymap) for key in keymap[name].split(",")}
         for binding in table:

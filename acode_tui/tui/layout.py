@@ -1,7 +1,7 @@
-"""How somebody likes the dashboard: order, headings, panes, mouse, line numbers. Kept from one start to the next.
+"""The layout of the dashboard: order, headings, panes, mouse, line numbers. It is kept from one start to the next.
 
-Not in the configuration: that is written by people, often under version control, and every process that has the
-workspace open reloads when it changes; these change with a key. One file a user, for all workspaces.
+It is not in the configuration, which people write, often under version control, and which every process reloads when it
+changes; the layout changes with a key. Each user has one file for all workspaces.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ log = get_logger("acode_tui.tui")
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """``grouped`` puts headings between sessions; ``panes`` shows the four panes; ``mouse`` lets the dashboard have
-    the mouse, without it the terminal selects text as it does elsewhere; ``numbers`` puts line numbers beside texts.
+    """``grouped`` shows headings between sessions, ``panes`` the four panes, ``numbers`` line numbers beside texts.
+    ``mouse`` captures the mouse; without it the terminal selects text.
     """
 
     sort: SortKey = "updated"
@@ -27,14 +27,14 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def layout_path() -> Path:
-    """Where the layout is kept."""
+    """The file of the layout."""
     import platformdirs
 
     return platformdirs.user_state_path("acode-tui") / "dashboard.json"
 
 
 def load_layout(path: Path) -> Layout:
-    """The kept layout; the usual one where none was kept, or where what was kept cannot be read."""
+    """The layout in a file; the default one if there is no file, or if it cannot be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Layout)
     except FileNotFoundError:
@@ -45,7 +45,7 @@ def load_layout(path: Path) -> Layout:
 
 
 def save_layout(path: Path, layout: Layout) -> None:
-    """Keep a layout. A place that cannot be written is logged: the layout is a convenience."""
+    """Write the layout to a file. A file that cannot be written is logged and ignored."""
     from acode_tui.files import make_private_folder, replacing
 
     try:

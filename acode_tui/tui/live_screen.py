@@ -1,7 +1,7 @@
-"""A screen that keeps up with other processes: it polls while it is on top, one reading at a time.
+"""A screen that follows the commits of other processes: it polls while it is on top, with one read at a time.
 
-A timer that cancelled its own slow query would never finish one, so a tick that finds a reading under way is skipped.
-While another screen covers this one the timer rests; uncovered, it reads at once.
+A timer that cancelled its own slow query would never finish one, so a tick during a read is skipped. The timer is
+paused while another screen covers this one; uncovered, the screen reads at once.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-REST = 6.0
-"""How many times as long as a reading took the next one waits at least: a huge backlog must not cost a core."""
+POLL_BACKOFF = 6.0
+"""The pause after a read, at least, in multiples of the time it took: a huge workspace must not cost a core."""
 
 
 class LiveScreen(Screen[Result]):
-    """A screen whose ``read`` runs whenever the workspace has changed."""
+    """A screen whose ``read`` runs whenever any process has committed to the workspace."""
 
     dashboard = DashboardGetter()
     IDLE_EVERY = 1
@@ -38,8 +38,8 @@ class LiveScreen(Screen[Result]):
         self._reading = False
         self._stale = True
         self._seen: int | None = None
-        self._complaint = ""
-        self._rest_until = 0.0
+        self._reported_error = ""
+        self._next_poll = 0.0
         self._idle_ticks = 0
 
     @property
@@ -48,29 +48,29 @@ class LiveScreen(Screen[Result]):
 
     @property
     def follows_team(self) -> bool:
-        """Whether what ``read`` reads is the team's, which no commit here tells of."""
+        """Whether ``read`` reads the team's runs, which change without a commit to this workspace."""
         return False
 
     @property
     def timely_keys(self) -> frozenset[str]:
-        """Ids of keys that what is shown makes worth pressing now."""
+        """Ids of the keys that the footer shows first, because of what the screen shows now."""
         return frozenset()
 
     async def read(self, workspace: "DashboardWorkspace") -> None:
-        """Read what is shown and post it. Runs in a worker."""
+        """Read what the screen shows and post it as a message. Runs in a worker."""
         raise NotImplementedError
 
     async def read_idle(self, workspace: "DashboardWorkspace") -> None:
-        """Read what may change without a commit. Runs in a worker."""
+        """Read what changes without a commit. Runs in a worker."""
 
     def store_errors_changed(self) -> None:
-        """The workspace's file cannot be read any more, or can be again."""
+        """Show the errors of the state: the workspace's file can no longer be read or written, or can be again."""
 
     def read_failed(self, error: AcodeError) -> None:
-        """Say on the screen itself that it could not be read, where nothing older is shown. It is tried again."""
+        """Show the error on the screen if it shows nothing older. The read is tried again."""
 
     def refresh_now(self) -> None:
-        """Read again at the next chance, whether or not anything was committed."""
+        """Read again as soon as no read is running, whether or not anything was committed."""
         self._stale = True
         self.poll()
 
@@ -79,7 +79,7 @@ class LiveScreen(Screen[Result]):
         self.poll()
 
     def apply_settings(self, settings: Settings, before: Settings) -> None:
-        """Go by changed settings: look as often as they say."""
+        """Apply changed settings: the interval of the polls."""
         if self._timer is not None and settings.tui.refresh_seconds != before.tui.refresh_seconds:
             self._timer.stop()
             self._timer = self.set_interval(settings.tui.refresh_seconds, self._tick, pause=not self.is_current)
@@ -94,11 +94,11 @@ class LiveScreen(Screen[Result]):
             self.refresh_now()
 
     def _tick(self) -> None:
-        if asyncio.get_running_loop().time() >= self._rest_until:
+        if asyncio.get_running_loop().time() >= self._next_poll:
             self.poll()
 
     def poll(self) -> None:
-        """Look whether something has changed, and read it; skipped while a reading is under way."""
+        """Read if something has changed. Does nothing while a read is running."""
         workspace = self.workspace
         if workspace is None or not self.is_attached:
             return
@@ -119,26 +119,26 @@ class LiveScreen(Screen[Result]):
             elif self._idle_ticks % self.IDLE_EVERY == 0:
                 await self.read_idle(workspace)
             self._idle_ticks += 1
-            self._complaint = ""
+            self._reported_error = ""
             if not self.follows_team:
                 self.dashboard.store_read(workspace.write_trouble())
         except AcodeError as error:
             if not self.follows_team:
                 self.dashboard.store_read_failed(error)
-            # A server that is away is asked again at the next turn, not at every tick.
+            # An unreachable server is asked again at the next sync interval, not at every tick.
             self._stale = not self.follows_team
-            if str(error) != self._complaint:
-                self._complaint = str(error)
+            if str(error) != self._reported_error:
+                self._reported_error = str(error)
                 self.dashboard.report(error)
                 if self.is_attached:
                     self.read_failed(error)
         finally:
             self._reading = False
             now = asyncio.get_running_loop().time()
-            self._rest_until = now + REST * (now - began)
+            self._next_poll = now + POLL_BACKOFF * (now - began)
 
     @on(Worker.StateChanged)
     def _worker_failed(self, event: Worker.StateChanged) -> None:
-        """A fault that nobody foresaw is shown and logged; it does not end the dashboard."""
+        """Report an unexpected error of a worker; it does not end the dashboard."""
         if event.state is WorkerState.ERROR and event.worker.error is not None:
             self.dashboard.report(event.worker.error)

@@ -1,4 +1,4 @@
-"""What workers and panes tell the screens. A worker touches no widget: it posts one of these."""
+"""The messages that workers and widgets post to the screens. A worker touches no widget: it posts a message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,28 +11,21 @@ from acode_tui.storage.ports import SessionPage
 from acode_tui.tui.state import Overview
 
 if TYPE_CHECKING:
-    from acode_tui.tui.ports import DashboardWorkspace
     from acode_tui.tui.transcript_import import Survey
 
 
 @dataclass
-class WorkspaceOpened(Message):
-    """The workspace is open; screens may read."""
-
-    workspace: "DashboardWorkspace"
-
-
-@dataclass
 class OverviewRead(Message):
-    """A fresh reading for the header and the panes."""
+    """The overview of the header and the panes was read."""
 
     overview: Overview
 
 
 @dataclass
 class PageRead(Message):
-    """A page of sessions for the browser, how many there are of each state where that is known, and the request it
-    answers: an answer to an older one is dropped.
+    """A page of sessions was read, with the number of sessions in each state if that is known.
+
+    ``request`` is the request that it answers; the answer to an older request is dropped.
     """
 
     page: SessionPage
@@ -49,31 +42,31 @@ class SearchChanged(Message):
 
 @dataclass
 class JumpRequested(Message):
-    """Somebody wants to see the session of this id, or of the one that begins so."""
+    """The user asks for the session whose id is, or begins with, ``prefix``."""
 
     prefix: str
 
 
 @dataclass
 class StatesSelected(Message):
-    """Only sessions in these states are to be shown; none means all."""
+    """The user filters the sessions by state; an empty set means every state."""
 
     states: frozenset[SessionState]
 
 
 class InputClosed(Message):
-    """What was typed stays, and the list has the keys again."""
+    """The user left a line above the list. Its text stays, and the list gets the focus."""
 
 
 @dataclass
 class TranscriptsFound(Message):
-    """What lies on this machine that could be imported. Only names and sizes were looked at."""
+    """The transcripts on this machine were listed, by name and size alone."""
 
     survey: "Survey"
 
 
 @dataclass
 class PaneOpened(Message):
-    """A pane was clicked, or enter pressed on it."""
+    """The user opened a pane, by a click or by enter."""
 
     action: str

@@ -1,4 +1,4 @@
-"""Who has the mouse: the dashboard, or the terminal, which selects text with it as it does elsewhere."""
+"""What the dashboard asks of the terminal: the mouse, and the clipboard."""
 
 from typing import Any
 
@@ -9,11 +9,13 @@ from acode_tui.domain.quantities import size
 
 
 def capture_mouse(app: App[Any], wanted: bool) -> bool:
-    """Take the mouse or give it back while the dashboard runs; answers who has it now. A driver without one is left."""
+    """Capture the mouse while the dashboard runs, or leave it to the terminal, which selects text with it. Answers
+    ``wanted``; a driver without mouse support is left as it is.
+    """
     driver = app._driver
     switch = getattr(driver, "_enable_mouse_support" if wanted else "_disable_mouse_support", None)
     if driver is not None and switch is not None:
-        # A driver that was started without a mouse skips the switch; one that is woken turns on what it had.
+        # A driver started without the mouse ignores the switch; a resumed one captures the mouse as ``_mouse`` says.
         driver._mouse = True
         switch()
         driver._mouse = wanted
@@ -22,21 +24,23 @@ def capture_mouse(app: App[Any], wanted: bool) -> bool:
 
 
 MAX_BYTES = 74_000
-"""What every terminal with OSC 52 takes: 100,000 characters of base64 with its frame."""
+"""The limit of a copy: terminals with OSC 52 take at least 100,000 characters of base64 and its frame."""
 
 
 def copy(app: App[int], text: str, what: str, *, otherwise: str = "") -> bool:
-    """Copy cleaned text and say so; False, and a toast with ``otherwise``, if there is nothing or too much."""
-    shown = clean(text, keep_newlines=True)
-    count = len(shown.encode())
-    if not shown:
+    """Copy text, cleaned, to the clipboard; a toast says so. False if it is empty or too long: the toast says why, and
+    ``otherwise``.
+    """
+    cleaned = clean(text, keep_newlines=True)
+    count = len(cleaned.encode())
+    if not cleaned:
         app.notify(f"there is no {what} to copy here", title="copy", severity="warning", markup=False)
         return False
     if count > MAX_BYTES:
-        said = f"{size(count)} are more than a terminal's clipboard takes ({size(MAX_BYTES)})"
-        app.notify(f"{said}; {otherwise}" if otherwise else said, title="copy", severity="warning", markup=False)
+        reason = f"{size(count)} are more than a terminal's clipboard takes ({size(MAX_BYTES)})"
+        app.notify(f"{reason}; {otherwise}" if otherwise else reason, title="copy", severity="warning", markup=False)
         return False
-    app.copy_to_clipboard(shown)
-    told = what if count > 200 else f"{what}: {shown.splitlines()[0][:60]}"
-    app.notify(told, title="copied", timeout=3, markup=False)
+    app.copy_to_clipboard(cleaned)
+    summary = what if count > 200 else f"{what}: {cleaned.splitlines()[0][:60]}"
+    app.notify(summary, title="copied", timeout=3, markup=False)
     return True

@@ -1,7 +1,7 @@
-"""Transcripts of other agents: what lies on this machine, and reading it once the user has said so.
+"""Transcripts of other agents on this machine: listing them, and importing them with the user's consent.
 
-Looking around opens no file: names, sizes and times are compared with what was read before. Reading goes in small
-groups of files, and can be stopped between two of them; what was read stays, and the next import goes on from there.
+Listing opens no file: names, sizes and times are compared with those of the last import. An import reads small groups
+of files and can be stopped between two groups; what was imported stays, and the next import continues from there.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, defa
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.ports import DashboardWorkspace
 
-NAMES = {"claude-code": "Claude Code", "codex": "Codex", "atif": "ATIF", "swe-agent": "SWE-agent"}
+AGENT_NAMES = {"claude-code": "Claude Code", "codex": "Codex", "atif": "ATIF", "swe-agent": "SWE-agent"}
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """One agent's transcripts. ``fresh`` are those that are new or have grown since they were read."""
+class AgentTranscripts:
+    """The transcripts of one agent. ``fresh`` are those that are new or have changed since they were imported."""
 
     name: str
     files: tuple[FoundTranscript, ...]
@@ -35,9 +35,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What lies on this machine, by agent."""
+    """The transcripts on this machine, by agent."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[AgentTranscripts, ...]
 
     @property
     def files(self) -> list[FoundTranscript]:
@@ -53,16 +53,16 @@ class StoppedError(Exception):
 
 
 class Importer(Protocol):
-    """What the dashboard asks of transcripts."""
+    """Lists and imports transcripts. The dashboard's is TranscriptImporter."""
 
     async def survey(self, workspace: DashboardWorkspace) -> Survey:
-        """Look around without opening a file."""
+        """List the transcripts without opening a file."""
         ...
 
     async def run(
         self, workspace: DashboardWorkspace, survey: Survey, progress: Callable[[ImportProgress], None]
     ) -> ImportReport:
-        """Read what is new. ``progress`` is called between groups and may raise StoppedError."""
+        """Import the fresh files. ``progress`` is called between groups of files and may raise StoppedError."""
         ...
 
 
@@ -92,12 +92,14 @@ class TranscriptImporter:
 
 
 def group_by_agent(found: list[FoundTranscript], known: dict[str, TranscriptFile]) -> Survey:
-    """Files by agent, largest group first. A file is fresh if its size, time or inode is not the one that was read."""
+    """Files by agent, the largest group first. A file is fresh if its size, time or inode differs from the import's."""
     by_name: dict[str, list[FoundTranscript]] = {}
     for file in found:
-        by_name.setdefault(NAMES.get(file.format, file.format or "other"), []).append(file)
+        by_name.setdefault(AGENT_NAMES.get(file.format, file.format or "other"), []).append(file)
     groups = [
-        Group(name, tuple(files), tuple(file for file in files if _is_fresh(file, known.get(str(file.path)))))
+        AgentTranscripts(
+            name, tuple(files), tuple(file for file in files if _is_fresh(file, known.get(str(file.path))))
+        )
         for name, files in by_name.items()
     ]
     return Survey(tuple(sorted(groups, key=lambda group: (-len(group.files), group.name))))

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from acode_tui.demo.server import EmbeddedServer, installation, server_owner
 from acode_tui.demo.show import Options, Show, Stage, demo_folder
 from acode_tui.sync.ports import SyncState
-from acode_tui.tui.demo import SAYS, DemoDashboard
+from acode_tui.tui.demo import STAGE_LINES, DemoDashboard
 from acode_tui.tui.ports import DashboardWorkspace
 from tests.memory import folder_for_tests
 from tests.tui.driving import NothingFound, shown, toasts, until
@@ -134,5 +134,5 @@ async def test_a_server_that_cannot_be_started_leaves_the_rest_at_work(home: Pat
 
 def test_what_the_line_says_is_whole_on_the_smallest_terminal() -> None:
     for stage in Stage:
-        key, text = SAYS[stage]
+        key, text = STAGE_LINES[stage]
         assert len(f" demo   {key} {text} ") <= 80, text

@@ -200,7 +200,7 @@ class ArtifactScreen(Screen[None]):
         matches, view = self._matches, self.query_one(TextView)
         if matches is None:
             return
-        match = matches.step(direction, (self._part, view.first_seen))
+        match = matches.step(direction, (self._part, view.first_visible))
         if match is None:
             self.notify(f"“{line(matches.needle, 40)}” is not in this text", markup=False)
         elif match[0] == self._part:

@@ -1,1 +1,1 @@
-"""The dashboard's panes, one file each. They show what they are given and post messages."""
+"""Widgets that several screens use. They draw what they are given and post messages."""

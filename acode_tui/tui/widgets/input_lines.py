@@ -1,4 +1,4 @@
-"""The lines to type in above the list: a search that tells every change, and an id to jump to."""
+"""The input lines above a list: a search, and the id of a session to jump to."""
 
 from typing import ClassVar
 
@@ -11,12 +11,12 @@ from acode_tui.tui.messages import InputClosed, JumpRequested, SearchChanged
 
 
 class SearchLine(Input):
-    """Searches as one types; enter and down go back to the list."""
+    """Posts SearchChanged at every change of its text; enter and down go back to the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SEARCH]
 
     def __init__(self, placeholder: str = "words in descriptions, tasks, steps, tools, artifacts") -> None:
-        # Selected on focus, what was typed while the line was opening would be typed over by the next letter.
+        # Selected on focus, letters typed while the line was opening would be replaced by the next one.
         super().__init__(placeholder=placeholder, id="search", select_on_focus=False)
 
     @on(Input.Changed)
@@ -34,7 +34,7 @@ class SearchLine(Input):
 
 
 class JumpLine(Input):
-    """Asks for a session by its id, or by how that begins."""
+    """Posts JumpRequested with the id of a session, or with its beginning."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SEARCH]
 

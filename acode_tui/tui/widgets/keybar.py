@@ -1,8 +1,8 @@
-"""The line at the bottom: the keys of the focused screen, as many as fit, the most important first, none of them cut.
+"""The footer: the keys of the screen, as many as fit, the most important first; none of them is cut.
 
-They stand in the order of their tables, whichever fit. Keys that are timely, such as the one to the dead letters where
-there are some, come before the others. While one types, keys that would be typed are not offered. A key that has to
-wait for a job under way is dim.
+The keys that fit stand in the order of their tables. Timely keys, such as the one to the dead letters while there are
+some, get room before the others. While an input line has the focus, keys that it would take as letters are left out.
+A key whose action waits for a running job is dim.
 """
 
 from textual import events
@@ -17,7 +17,7 @@ from acode_tui.tui.bindings import PRIORITY
 from acode_tui.tui.live_screen import LiveScreen
 
 NARROW = 100
-"""Below so many columns only what matters comes closer to make room; other keys stand well apart or not at all."""
+"""Columns below which only important keys may stand one column apart; the others need two, or are left out."""
 
 _RANK = {id: rank for rank, id in enumerate(PRIORITY)}
 
@@ -30,11 +30,11 @@ class KeyBar(Widget):
     def __init__(self) -> None:
         super().__init__(id="keys")
         self._spans: list[tuple[int, int, str]] = []
-        self._told: frozenset[str] = frozenset()
+        self._drawn_timely: frozenset[str] = frozenset()
 
     def follow(self) -> None:
-        """Show what has become timely, or no longer is."""
-        if self._timely != self._told:
+        """Draw again if other keys have become timely."""
+        if self._timely != self._drawn_timely:
             self.refresh()
 
     def on_mount(self) -> None:
@@ -44,19 +44,19 @@ class KeyBar(Widget):
         self.refresh()
 
     def shown(self, width: int) -> list[tuple[str, Binding]]:
-        """The bindings that are shown in so many columns, each with its key as it is displayed."""
+        """The bindings that fit into ``width`` columns, each with the label of its key."""
         groups = self._groups()
         timely = self._timely
         chosen: list[tuple[str, Binding]] = []
         for group in sorted(groups, key=lambda group: _rank(group[1], timely)):
-            rank, matters = _RANK.get(group[1].id or "", len(_RANK)), group[1].id in timely
-            close = width >= NARROW or matters or rank <= _RANK["previous_session"]
+            rank, is_timely = _RANK.get(group[1].id or "", len(_RANK)), group[1].id in timely
+            close = width >= NARROW or is_timely or rank <= _RANK["previous_session"]
             if _columns([*chosen, group], gap=1 if close else 2) <= width:
                 chosen.append(group)
         return [group for group in groups if group in chosen]
 
     def _groups(self) -> list[tuple[str, Binding]]:
-        """Every binding that may be shown, those beside each other that do the same two ways together."""
+        """Every binding that may be shown; neighbours with the same description, such as [ and ], are one group."""
         groups: list[tuple[str, Binding]] = []
         timely = self._timely
         for active in self.screen.active_bindings.values():
@@ -81,12 +81,12 @@ class KeyBar(Widget):
         return screen.timely_keys if isinstance(screen, LiveScreen) else frozenset()
 
     def _is_typed(self, key: str) -> bool:
-        """Whether the line that has the keys would take this one as a letter."""
+        """Whether the focused input line would take the key as a letter."""
         focused = self.screen.focused
         return focused is not None and focused.check_consume_key(key, key_to_character(REPLACED_KEYS.get(key, key)))
 
     def render(self) -> RenderResult:
-        self._spans, self._told = [], self._timely
+        self._spans, self._drawn_timely = [], self._timely
         waiting = {active.binding.id for active in self.screen.active_bindings.values() if not active.enabled}
         parts: list[str | Content | tuple[str, str]] = [" "]
         column = 1
@@ -113,6 +113,6 @@ def _columns(shown: list[tuple[str, Binding]], *, gap: int) -> int:
 
 
 def _rank(binding: Binding, timely: frozenset[str]) -> tuple[bool, int]:
-    """What is timely comes right behind what the cursor stands on."""
+    """The order of the groups: the keys up to ``help`` in PRIORITY, then the timely ones, then the others."""
     rank = _RANK.get(binding.id or "", len(_RANK))
     return binding.id not in timely and rank > _RANK["help"], rank

@@ -1,7 +1,7 @@
 """A table whose rows are known by key: a refresh paints the lines that differ, and moves neither cursor nor scroll.
 
-The cursor stands on a key and not on an index. Lines between rows, such as the day that they are of, are no rows: the
-cursor never stands on one, and a click on one does nothing.
+The cursor is on a key, not on an index. Headings between rows are not rows: the cursor is never on one, and a click on
+one does nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ from acode_tui.tui.style.text import line
 PADDING = 2
 """Columns that the padding of one cell takes."""
 
-_LEAST = 12
-"""Columns that what takes the rest has at least."""
+_MIN_WIDTH = 12
+"""The least width of the column that takes the remaining width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its key, its title, its width in terminal columns (0 takes what is left) and which way it leans."""
+    """A column: its key, its title, its width in terminal columns (0 for the remaining width) and its alignment."""
 
     key: str
     title: str
@@ -42,13 +42,13 @@ class Column:
 
 Cell = tuple[str, Role]
 Row = dict[str, Cell]
-"""A row's cells by column key: text as recorded, and the role whose colour it takes."""
+"""A row's cells by column key: the recorded text, and the role that gives its colour."""
 
 
 def widths(columns: Sequence[Column], width: int) -> tuple[int, ...]:
-    """Each column's width when all of them share so many terminal columns."""
+    """The width of each column where all of them together are ``width`` terminal columns wide."""
     fixed = sum(column.width + PADDING for column in columns)
-    return tuple(column.width or max(width - fixed, _LEAST) for column in columns)
+    return tuple(column.width or max(width - fixed, _MIN_WIDTH) for column in columns)
 
 
 def draw_row(
@@ -58,7 +58,7 @@ def draw_row(
     base: Style,
     colours: Colours | None,
 ) -> Strip:
-    """A row; without ``colours`` every cell takes the style given, as under the cursor."""
+    """A row; without ``colours`` every cell has the base style, as under the cursor."""
     segments = []
     for column, width in zip(columns, room, strict=True):
         value, role = row[column.key]
@@ -68,15 +68,15 @@ def draw_row(
 
 
 def draw_titles(columns: Sequence[Column], room: Sequence[int], base: Style) -> Strip:
-    """The line above the rows."""
+    """The line of the column titles."""
     text = "".join(_fitted(column.title, width, column.right) for column, width in zip(columns, room, strict=True))
     return Strip([Segment(text, base)], len(text))
 
 
 def draw_heading(text: str, width: int, base: Style, rule: Style) -> Strip:
-    """A line between rows that says what follows."""
-    said = f" {line(text, max(width - 4, 1))} "
-    return Strip([Segment(said, base), Segment("─" * max(width - cell_width(said) - 1, 0), rule)])
+    """A heading between rows, with a rule up to the end of the line."""
+    title = f" {line(text, max(width - 4, 1))} "
+    return Strip([Segment(title, base), Segment("─" * max(width - cell_width(title) - 1, 0), rule)])
 
 
 def _fitted(value: str, width: int, right: bool) -> str:
@@ -88,7 +88,7 @@ def _fitted(value: str, width: int, right: bool) -> str:
 __all__ = ["Cell", "Column", "KeyedTable", "Row"]
 
 HEADER = 1
-"""Lines above the rows: the columns' titles."""
+"""Lines above the rows: the column titles."""
 
 
 class KeyedTable(ScrollView, can_focus=True):
@@ -97,9 +97,9 @@ class KeyedTable(ScrollView, can_focus=True):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE]
     HOLDS_ROWS: ClassVar[bool] = False
-    """Whether a refresh waits with moving rows while somebody points at one."""
+    """Whether a refresh moves no row while the user moves the cursor or the mouse over the table."""
     HOLD_SECONDS: ClassVar[float] = 1.0
-    """How long rows keep still after the last key or move of the mouse."""
+    """How long rows stay in place after the last key or move of the mouse."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "table--titles",
@@ -111,7 +111,7 @@ class KeyedTable(ScrollView, can_focus=True):
 
     @dataclass
     class RowHighlighted(Message):
-        """The cursor stands on another row."""
+        """The cursor moved to another row."""
 
         table: "KeyedTable"
         key: str
@@ -122,7 +122,7 @@ class KeyedTable(ScrollView, can_focus=True):
 
     @dataclass
     class RowSelected(Message):
-        """A row was chosen: enter, or a click on the row under the cursor."""
+        """The user selected a row: enter, or a click on the row under the cursor."""
 
         table: "KeyedTable"
         key: str
@@ -139,21 +139,21 @@ class KeyedTable(ScrollView, can_focus=True):
         self._rows: dict[str, Row] = {}
         self._order: list[str] = []
         self._lines: list[int | str] = []
-        """What each line below the titles shows: the index of a row, or a heading's text."""
+        """The content of each line below the titles: the index of a row, or the text of a heading."""
         self._line_of: list[int] = []
         self._cursor: str | None = None
         self._index = 0
         self._hovered: int | None = None
         self._drawn: dict[str, tuple[tuple[object, ...], Strip]] = {}
         self._headings: Mapping[str, str] | None = None
-        self._pointing: Timer | None = None
-        self._waiting: tuple[Sequence[tuple[str, Row]], Mapping[str, str] | None] | None = None
+        self._hold_timer: Timer | None = None
+        self._held: tuple[Sequence[tuple[str, Row]], Mapping[str, str] | None] | None = None
 
-    # What is shown
+    # Rows and columns
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns that are shown at the present width."""
+        """The columns at the present width."""
         return self._columns
 
     @property
@@ -176,11 +176,11 @@ class KeyedTable(ScrollView, can_focus=True):
         return self._index
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
-        """The columns that suit so many terminal columns."""
+        """The columns for ``width`` terminal columns."""
         raise NotImplementedError
 
     def lay_out(self, width: int) -> bool:
-        """Set the columns for a width; answers whether they changed."""
+        """Choose the columns for a width; True if they changed."""
         chosen = self.columns_for(width)
         if (self._columns, self._width) == (chosen, width):
             return False
@@ -197,14 +197,14 @@ class KeyedTable(ScrollView, can_focus=True):
         headings: Mapping[str, str] | None = None,
         at_once: bool = False,
     ) -> None:
-        """Show these rows in this order, each heading above the row whose key it is given by.
+        """Show these rows in this order, with a heading above each row whose key is in ``headings``.
 
-        The cursor stays on its row; if that is gone it stays at its height. The scroll stays where it is. While
-        somebody points at a row, what would move rows waits, unless ``at_once``; what rows say does not.
+        The cursor stays on its row, or at its index if that row is gone; the scroll position stays. While rows are held
+        (``HOLDS_ROWS``) a new order waits, unless ``at_once``; new contents of the rows do not.
         """
-        self._waiting = None
-        if self._pointing and not at_once and [key for key, _ in rows] != self._order:
-            self._waiting = (rows, headings)
+        self._held = None
+        if self._hold_timer and not at_once and [key for key, _ in rows] != self._order:
+            self._held = (rows, headings)
             later = dict(rows)
             rows, headings = [(key, later.get(key, self._rows[key])) for key in self._order], self._headings
         self._headings = headings
@@ -235,7 +235,7 @@ class KeyedTable(ScrollView, can_focus=True):
             self.post_message(self.RowHighlighted(self, self._cursor))
 
     def move_cursor(self, *, row: int, scroll: bool = True) -> None:
-        """Put the cursor on a row, by index; beyond the ends means on the first or last one."""
+        """Move the cursor to a row by its index, which is limited to the first and the last row."""
         if not self._order:
             return
         index = max(0, min(row, len(self._order) - 1))
@@ -248,14 +248,14 @@ class KeyedTable(ScrollView, can_focus=True):
             self._scroll_to_cursor()
 
     def restyle(self) -> None:
-        """Draw everything anew, after the theme changed."""
+        """Draw everything again, after the theme changed."""
         self._drawn = {}
         self.refresh()
 
     # Drawing
 
     def render_line(self, y: int) -> Strip:
-        """A line of the widget: the titles first, then what the scroll lets see."""
+        """A line of the widget: the titles, then the visible rows and headings."""
         width = self.size.width
         base = self.rich_style
         if y < HEADER:
@@ -286,18 +286,18 @@ class KeyedTable(ScrollView, can_focus=True):
         return drawn
 
     def _differs(self, y: int, line: int | str, lines: list[int | str], order: list[str], changed: set[str]) -> bool:
-        """Whether a line will show something else than it does now."""
+        """Whether a line changes."""
         if y >= len(self._lines):
             return True
         now = self._lines[y]
         if isinstance(line, str) or isinstance(now, str):
             return line != now
         key = order[line]
-        # A row that has moved is told by its key; the cursor's mark moves with it.
+        # A row that moved has another key on this line; the cursor moves with its row.
         return key != self._order[now] or key in changed
 
     def _paint(self, lines: Sequence[int], *, everything: bool = False) -> None:
-        """Have lines painted again. Those out of sight cost nothing."""
+        """Refresh these lines, of which those out of sight cost nothing; the whole widget if there are many."""
         top = round(self.scroll_y)
         seen = [y for y in lines if top <= y < top + self._body]
         if everything or len(seen) > self._body // 2:
@@ -308,32 +308,32 @@ class KeyedTable(ScrollView, can_focus=True):
 
     @property
     def _body(self) -> int:
-        """Lines that are there for rows."""
+        """The number of lines for rows and headings."""
         return max(self.size.height - HEADER, 0)
 
     def _measure(self) -> None:
         self.virtual_size = Size(self._width, HEADER + len(self._lines))
 
-    # Whoever points at a row finds it where it was
+    # Holding rows in place while the user moves the cursor or the mouse
 
-    def _point(self) -> None:
-        """Somebody moves the cursor or the mouse here: rows keep their places for a moment."""
+    def _hold_rows(self) -> None:
+        """Hold the rows in place for a moment, from now on."""
         if not self.HOLDS_ROWS:
             return
-        if self._pointing is not None:
-            self._pointing.stop()
-        self._pointing = self.set_timer(self.HOLD_SECONDS, self._release_rows)
+        if self._hold_timer is not None:
+            self._hold_timer.stop()
+        self._hold_timer = self.set_timer(self.HOLD_SECONDS, self._release_rows)
 
     def _release_rows(self) -> None:
-        self._pointing = None
-        if self._waiting is not None:
-            rows, headings = self._waiting
+        self._hold_timer = None
+        if self._held is not None:
+            rows, headings = self._held
             self.show(rows, headings=headings)
 
     # The mouse
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        self._point()
+        self._hold_rows()
         self._hover(event.y - HEADER + round(self.scroll_y) if event.y >= HEADER else None)
 
     def on_leave(self) -> None:
@@ -383,13 +383,13 @@ class KeyedTable(ScrollView, can_focus=True):
         self._step_to(self._index + direction * max(self._body - 1, 1))
 
     def _step_to(self, row: int) -> None:
-        self._point()
+        self._hold_rows()
         self.move_cursor(row=row)
 
     def _scroll_to_cursor(self) -> None:
-        """Bring the cursor's line into sight, a heading right above it too; the scroll moves no further than that."""
+        """Scroll the cursor's line into sight, with a heading right above it, and no further."""
         at = self._line_of[self._index]
-        # Before the first layout there is no height to reckon with.
+        # Before the first layout the height is 0.
         first = at - 1 if at and isinstance(self._lines[at - 1], str) else at
         top = round(self.scroll_y)
         if first < top or not self._body:

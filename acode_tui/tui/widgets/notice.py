@@ -1,4 +1,4 @@
-"""What stands where a list would be empty: why it is, and what to do about it."""
+"""A notice in place of an empty list: why it is empty, and what to do."""
 
 from textual.app import RenderResult
 from textual.content import Content
@@ -8,7 +8,7 @@ from acode_tui.tui.style.text import styled
 
 
 class Notice(Widget):
-    """A headline, lines below it, and what to press, in the middle of the space."""
+    """A headline with lines below it, in the middle of the space."""
 
     ALLOW_SELECT = False
 
@@ -17,7 +17,7 @@ class Notice(Widget):
         self._content = Content("")
 
     def update(self, headline: str, *lines: str | Content, role: str = "$text-primary") -> None:
-        """Show a headline and lines; plain strings are recorded text and are shown muted."""
+        """Show a headline and lines. Lines that are strings are cleaned and shown muted."""
         parts: list[Content] = [styled(headline, f"bold {role}"), Content("")]
         parts += [styled(line, "$foreground-muted") if isinstance(line, str) else line for line in lines]
         self._content = Content("\n").join(parts)
@@ -28,7 +28,7 @@ class Notice(Widget):
 
 
 def keys(*pairs: tuple[str, str]) -> Content:
-    """``i imports them · esc goes back`` with the keys set off."""
+    """Keys and what they do, such as ``i imports them · esc goes back``, with the keys in bold."""
     parts: list[Content] = [
         Content.assemble((pressed, "bold $text-primary"), (f" {does}", "$foreground-muted")) for pressed, does in pairs
     ]

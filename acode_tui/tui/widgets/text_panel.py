@@ -12,7 +12,7 @@ from acode_tui.tui.bindings import SCROLL
 
 
 class TextPanel(VerticalScroll, can_focus=True):
-    """Text in a frame. What is given must have been cleaned."""
+    """Text in a frame. The text must be cleaned."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SCROLL]
 
@@ -26,7 +26,7 @@ class TextPanel(VerticalScroll, can_focus=True):
         yield self._body
 
     def update(self, content: Content, *, home: bool = True) -> None:
-        """Show something else; ``home`` goes back to its beginning."""
+        """Show another text; ``home`` scrolls to its beginning."""
         if content.is_same(self.shown):
             return
         self.shown = content

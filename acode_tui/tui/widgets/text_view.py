@@ -1,4 +1,4 @@
-"""Long text, shown line by line: only what is on screen is rendered, however long the text and its lines are."""
+"""A view of long text. Only the lines on screen are rendered, however long the text and its lines are."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from textual.strip import Strip
 from acode_tui.tui.bindings import SCROLL, SIDEWAYS
 
 MAX_WIDTH = 10_000
-"""Columns that can be scrolled to; what stands beyond them shows when lines are wrapped."""
+"""Columns that can be scrolled to; the rest of a longer line is seen when lines are wrapped."""
 
-_LEAST_ROOM = 20
-_BESIDE = 2
-"""Columns between a line's number and the line."""
+_MIN_WIDTH = 20
+_LABEL_GAP = 2
+"""Columns between a line's label and the line."""
 
 _MATCH = "$match-text on $match-background"
 _SELECTED_MATCH = "bold $selected-match-text on $selected-match-background"
@@ -31,8 +31,8 @@ _SELECTED_MATCH = "bold $selected-match-text on $selected-match-background"
 
 @dataclass(frozen=True, slots=True)
 class TextLayout:
-    """Lines, the rows that they are shown as with the line that each belongs to, the width of the widest, and what
-    stands beside each line: a text of the same width for all, or nothing at all.
+    """A text laid out for a view: its lines; its rows, each with the index of its line; the width of the widest row;
+    and a label for each line, such as its number, all of one width, or none.
     """
 
     lines: list[Content] = field(default_factory=list)
@@ -47,66 +47,66 @@ class TextLayout:
 
 
 class TextView(ScrollView, can_focus=True):
-    """Cleaned, coloured lines, wrapped or scrolled sideways, with what stands beside them and one marked line."""
+    """Cleaned lines, wrapped or scrolled sideways, with labels beside them and one marked line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SCROLL, *SIDEWAYS]
 
     class Resized(Message):
-        """The width changed: wrapped lines want laying out anew."""
+        """The width changed: wrapped lines must be laid out again."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, classes="frame")
-        self._flow = TextLayout()
+        self._text_layout = TextLayout()
         self._marked = -1
         self._needle = ""
 
     @property
     def lines(self) -> Sequence[Content]:
-        return self._flow.lines
+        return self._text_layout.lines
 
     @property
     def numbered(self) -> bool:
-        """Whether something stands beside the lines."""
-        return bool(self._flow.labels)
+        """Whether the lines have labels."""
+        return bool(self._text_layout.labels)
 
-    def show(self, flow: TextLayout) -> None:
-        """Show other lines, from their beginning."""
+    def show(self, layout: TextLayout) -> None:
+        """Show another text from its beginning."""
         self._marked = -1
-        self._take(flow)
+        self._set_text_layout(layout)
         self.scroll_to(0, 0, animate=False, force=True)
 
-    def reflow(self, flow: TextLayout) -> None:
-        """The same lines, laid out anew; the one at the top stays there."""
-        top = self.first_seen
-        self._take(flow)
+    def reflow(self, layout: TextLayout) -> None:
+        """Show the same text laid out again; the line at the top stays there."""
+        top = self.first_visible
+        self._set_text_layout(layout)
         if (row := self._row_of(top)) != round(self.scroll_y):
             self.scroll_to(y=row, animate=False, force=True)
 
-    def _take(self, flow: TextLayout) -> None:
-        self._flow = flow
-        self.virtual_size = Size(flow.widest + flow.gutter, len(flow.rows))
+    def _set_text_layout(self, layout: TextLayout) -> None:
+        self._text_layout = layout
+        self.virtual_size = Size(layout.widest + layout.gutter, len(layout.rows))
         self.refresh()
 
     @property
     def room(self) -> int:
-        """Columns for lines and what stands beside them."""
+        """Columns for lines and their labels."""
         return self.scrollable_content_region.width
 
     def highlight(self, needle: str) -> None:
-        """Set off a text wherever it stands; empty for nothing."""
+        """Highlight every occurrence of a text, ignoring case; an empty one highlights nothing."""
         self._needle = needle.casefold()
         self._marked = -1
         self.refresh()
 
     def mark(self, index: int) -> None:
-        """Go to a line, and set it off."""
+        """Scroll to a line and mark it."""
         self._marked = index
         self._show_marked()
 
     @property
-    def first_seen(self) -> int:
+    def first_visible(self) -> int:
         """The index of the line at the top."""
-        rows = self._flow.rows
+        rows = self._text_layout.rows
         return rows[min(max(round(self.scroll_y), 0), len(rows) - 1)][0] if rows else 0
 
     def _show_marked(self) -> None:
@@ -115,8 +115,8 @@ class TextView(ScrollView, can_focus=True):
         self.refresh()
 
     def _row_of(self, line: int) -> int:
-        """The first row of a line; of one that is not there any more the last row of all."""
-        rows = self._flow.rows
+        """The first row of a line; the last row of all if there is no such line."""
+        rows = self._text_layout.rows
         return min(bisect_left(rows, line, key=itemgetter(0)), max(len(rows) - 1, 0))
 
     def on_resize(self, event: events.Resize) -> None:
@@ -124,26 +124,26 @@ class TextView(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         scroll_x, scroll_y = self.scroll_offset
-        width, flow = self.scrollable_content_region.width, self._flow
+        width, text = self.scrollable_content_region.width, self._text_layout
         base = self.visual_style
         row = scroll_y + y
-        if row >= len(flow.rows):
+        if row >= len(text.rows):
             return Strip.blank(width, base.rich_style)
-        index, line = flow.rows[row]
-        room = width - flow.gutter
+        index, line = text.rows[row]
+        room = width - text.gutter
         body = self._body(line, scroll_x, room, index == self._marked)
-        if not flow.labels:
+        if not text.labels:
             return body
-        first = row == 0 or flow.rows[row - 1][0] != index
-        label = f"{flow.labels[index] if first else '':<{flow.gutter}}"
+        first = row == 0 or text.rows[row - 1][0] != index
+        label = f"{text.labels[index] if first else '':<{text.gutter}}"
         return Strip([Segment(label, (base + self._get_style("$foreground-muted")).rich_style), *body], width)
 
     def _body(self, line: Content, start: int, room: int, marked: bool) -> Strip:
-        """The columns of a line that are seen. It is cut to about these before it is rendered: it may be very long."""
+        """The visible columns of a line, which may be very long: it is cut to about these before it is rendered."""
         base = self.visual_style
-        first, last, skipped = _seen(line.plain, start, room)
+        first, last, skipped = _visible_part(line.plain, start, room)
         if self._needle:
-            line = _set_off(line, self._needle, marked, first, last)
+            line = _highlighted(line, self._needle, marked, first, last)
         line = line[first:last] if (first, last) != (0, len(line)) else line
         segments = [
             Segment(text, (base + style).rich_style)
@@ -155,10 +155,8 @@ class TextView(ScrollView, can_focus=True):
         self.scroll_relative(y=direction * max(self.size.height // 2, 1), animate=False)
 
 
-def _seen(plain: str, start: int, room: int) -> tuple[int, int, int]:
-    """From which character to which a line must be rendered for so many columns from ``start`` on, and how many columns
-    are left out before.
-    """
+def _visible_part(plain: str, start: int, room: int) -> tuple[int, int, int]:
+    """The range of characters to render for ``room`` columns from column ``start`` on, and the columns before it."""
     if len(plain) <= room:
         return 0, len(plain), 0
     # A character takes two columns at most, and some take none.
@@ -170,11 +168,11 @@ def _seen(plain: str, start: int, room: int) -> tuple[int, int, int]:
     return first, min(last, len(plain)), skipped
 
 
-def _set_off(line: Content, needle: str, marked: bool, first: int, last: int) -> Content:
-    """The line with the needle set off where it stands between two characters."""
+def _highlighted(line: Content, needle: str, marked: bool, first: int, last: int) -> Content:
+    """The line with the needle highlighted between two characters."""
     plain = line.plain.casefold()
     at = plain.find(needle, max(first - len(needle), 0))
-    # Letters that casefold to several would shift the places; such a line is set off as a whole.
+    # A letter that casefolds to several would shift the positions: such a line is highlighted as a whole.
     if at >= 0 and len(plain) != len(line.plain):
         return line.stylize(_MATCH)
     found: list[tuple[int, int]] = []
@@ -185,26 +183,26 @@ def _set_off(line: Content, needle: str, marked: bool, first: int, last: int) ->
             found.append((at, at + len(needle)))
         at = plain.find(needle, at + len(needle))
     style = _SELECTED_MATCH if marked else _MATCH
-    return Content(line.plain, [*line.spans, *(Span(*place, style) for place in found)]) if found else line
+    return Content(line.plain, [*line.spans, *(Span(*positions, style) for positions in found)]) if found else line
 
 
 def lay_out_text(lines: list[Content], columns: int | None, labels: Sequence[str] = ()) -> TextLayout:
-    """Lay lines out beside their labels: wrapped to so many columns, or with None one row each.
+    """Lay lines out beside their labels: wrapped to ``columns`` columns, or one row each with None.
 
-    Slow for long texts: meant for a worker thread.
+    Slow for long texts: call it in a thread.
     """
-    beside = list(labels)
+    all_labels = list(labels)
     if columns is None:
         widest = min(max((line.cell_length for line in lines), default=0), MAX_WIDTH)
-        return TextLayout(lines, [(index, _head(line)) for index, line in enumerate(lines)], widest, beside)
-    width = max(columns - _gutter(beside), _LEAST_ROOM)
+        return TextLayout(lines, [(index, _head(line)) for index, line in enumerate(lines)], widest, all_labels)
+    width = max(columns - _gutter(all_labels), _MIN_WIDTH)
     return TextLayout(
-        lines, [(index, row) for index, line in enumerate(lines) for row in _fold(line, width)], width, beside
+        lines, [(index, row) for index, line in enumerate(lines) for row in _fold(line, width)], width, all_labels
     )
 
 
 def _gutter(labels: Sequence[str]) -> int:
-    return len(labels[0]) + _BESIDE if labels else 0
+    return len(labels[0]) + _LABEL_GAP if labels else 0
 
 
 def _head(line: Content) -> Content:

@@ -1,4 +1,4 @@
-"""The first line of every screen but the main one: where the user is, what is shown, and facts about it."""
+"""The first line of every screen except the main one: the screen's name, a headline, and facts."""
 
 from textual.app import RenderResult
 from textual.content import Content
@@ -8,7 +8,7 @@ from acode_tui.tui.style.text import line, styled
 
 
 class TitleLine(Widget):
-    """A breadcrumb, a headline that gives way, and facts at the right."""
+    """The screen's name, a headline that is cut if space is short, and facts at the right."""
 
     ALLOW_SELECT = False
 
@@ -19,7 +19,7 @@ class TitleLine(Widget):
         self._facts: list[Content] = []
 
     def update(self, headline: str, *facts: Content) -> None:
-        """A headline of recorded text, and facts, the most important first; those that do not fit are left out."""
+        """Show a headline, which is cleaned, and the facts that fit, the most important first."""
         self._headline = headline
         self._facts = list(facts)
         self.refresh()

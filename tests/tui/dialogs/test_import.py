@@ -17,7 +17,7 @@ from acode_tui.ingest import FoundTranscript, ImportIssue, ImportProgress, Impor
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.dialogs.import_ import ImportScreen
 from acode_tui.tui.main.screen import MainScreen
-from acode_tui.tui.transcript_import import Group, Importer, Survey, TranscriptImporter, group_by_agent
+from acode_tui.tui.transcript_import import AgentTranscripts, Importer, Survey, TranscriptImporter, group_by_agent
 from acode_tui.workspace import Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS
@@ -31,8 +31,8 @@ def found(name: str, format: str = "claude-code", size: int = 2_000_000) -> Foun
 
 SURVEY = Survey(
     (
-        Group("Claude Code", (found("a.jsonl"), found("b.jsonl"), found("c.jsonl")), (found("a.jsonl"),)),
-        Group("Codex", (found("d.jsonl", "codex", 1_500),), (found("d.jsonl", "codex", 1_500),)),
+        AgentTranscripts("Claude Code", (found("a.jsonl"), found("b.jsonl"), found("c.jsonl")), (found("a.jsonl"),)),
+        AgentTranscripts("Codex", (found("d.jsonl", "codex", 1_500),), (found("d.jsonl", "codex", 1_500),)),
     )
 )
 
@@ -154,7 +154,7 @@ async def test_leaving_the_dashboard_stops_an_import_between_two_groups() -> Non
 
 
 async def test_a_survey_without_new_transcripts_says_so() -> None:
-    known = Survey((Group("Codex", (found("d.jsonl", "codex"),), ()),))
+    known = Survey((AgentTranscripts("Codex", (found("d.jsonl", "codex"),), ()),))
     async with over(FakeWorkspace(3), importer=Scripted(known)).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: sessions(pilot).row_count == 3)
         await pilot.press("i")

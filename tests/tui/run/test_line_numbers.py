@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 from acode_tui.domain.states import ArtifactType
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.run.artifact import ArtifactScreen
-from acode_tui.tui.widgets.text_view import MAX_WIDTH, TextView, _seen, lay_out_text
+from acode_tui.tui.widgets.text_view import MAX_WIDTH, TextView, _visible_part, lay_out_text
 from tests.tui.driving import over, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace, graph
 
@@ -65,12 +65,12 @@ async def test_a_wrapped_line_has_one_number_and_the_top_line_stays_when_wrappin
         assert [row[:6] for row in rows(pilot)[:5]] == ["1  lin", "word w", "word w", "2  lin", "word w"]
         assert all(len(row) <= 76 for row in rows(pilot))
         await pilot.press(*["ctrl+d"] * 9)
-        top = found.first_seen
+        top = found.first_visible
         assert top > 20
         for key in ("w", "number_sign", "w", "number_sign"):
             await pilot.press(key)
             await pilot.pause(0.05)
-            assert found.first_seen == top, f"after {key}"
+            assert found.first_visible == top, f"after {key}"
 
 
 async def test_line_numbers_continue_across_parts_and_binary_content_has_none(fake: FakeWorkspace) -> None:
@@ -88,7 +88,7 @@ async def test_line_numbers_continue_across_parts_and_binary_content_has_none(fa
 def test_of_a_very_long_line_only_the_visible_columns_are_rendered(char: str) -> None:
     plain = char * 5_000
     for start in (0, 1, 777, 4_000):
-        first, last, skipped = _seen(plain, start, 100)
+        first, last, skipped = _visible_part(plain, start, 100)
         assert last - first <= 2 * (100 + start) + 100, "about what is seen"
         columns = Content(plain[first:last]).cell_length
         assert skipped <= start <= skipped + columns
