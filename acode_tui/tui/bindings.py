@@ -1,7 +1,7 @@
-"""Every key of the dashboard, as plain tables: id (what ``tui.keymap`` remaps), key, action, what it does.
+"""Every key of the dashboard, as tables: its id (which ``tui.keymap`` remaps), its keys, its action, what it does.
 
-The footer, the help screen, the command palette and ``docs/dashboard.md`` are all made from these. The order within a
-table is the order in the footer.
+The footer, the help screen and the command palette are made from these tables. The order within a table is the order
+in the footer.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ def key(id: str, keys: str, action: str, short: str, tooltip: str, *, show: bool
 APP: list[Binding] = [
     key("help", "question_mark,f1", "help", "help", "Every key of this screen", shown_as="?"),
     key("theme", "t", "theme", "theme", "Choose a colour theme", show=False),
-    key("quit", "q", "quit", "quit", "Leave; the batch in hand is finished first"),
+    key("quit", "q", "quit", "quit", "Quit; the batch being sent is finished first"),
 ]
 
 DEMO: list[Binding] = [
@@ -31,7 +31,7 @@ DEMO: list[Binding] = [
 
 MAIN: list[Binding] = [
     key("sync", "s", "sync_now", "sync", "Send the backlog to PostgreSQL now"),
-    key("migrate", "m", "migrate", "migrate", "Show and run what the schema of both tiers still needs"),
+    key("migrate", "m", "migrate", "migrate", "Show and run the pending migrations of both tiers"),
     key("pause", "p", "pause", "pause", "Pause or resume the sync worker"),
     key("search", "slash", "search", "search", "Search descriptions, tasks, steps, tools and artifacts", shown_as="/"),
     key("filter", "f", "filter", "filter", "Show only sessions in some states"),
@@ -41,11 +41,11 @@ MAIN: list[Binding] = [
     key("last_page", "right_curly_bracket", "last_page", "last page", "Last page", show=False, shown_as="}"),
     key("jump", "number_sign", "jump", "jump", "Go to a session by its id, or its beginning", show=False, shown_as="#"),
     key("retries", "r", "retries", "retries", "Refused records and dead letters"),
-    key("conflicts", "c", "conflicts", "conflicts", "Versions that met, and which one won"),
+    key("conflicts", "c", "conflicts", "conflicts", "Conflicting versions, and which one won"),
     key("log", "l", "log", "log", "The program's own log, live"),
     key("import", "i", "import", "import", "Import transcripts of Claude Code, Codex and others"),
-    key("health", "h", "health", "health", "How this workspace is, and what would help"),
-    key("backup", "b", "backup", "backup", "Copy the workspace's database to a safe place"),
+    key("health", "h", "health", "health", "The health checks of this workspace"),
+    key("backup", "b", "backup", "backup", "Back up the workspace's database"),
     key(
         "source",
         "T",
@@ -57,10 +57,10 @@ MAIN: list[Binding] = [
     key("reload", "R", "app.reload", "read again", "Read again what is shown", show=False, shown_as="R"),
     key("sort", "O", "sort", "order", "Order by last activity, by creation or by state", show=False, shown_as="O"),
     key("group", "d", "group", "headings", "A heading above the sessions of each day, or of each state", show=False),
-    key("panes", "v", "panes", "panes", "Show the four panes, or leave their room to the list", show=False),
-    key("mouse", "M", "mouse", "mouse", "Let the dashboard have the mouse, or the terminal", show=False, shown_as="M"),
+    key("panes", "v", "panes", "panes", "Show or hide the four panes", show=False),
+    key("mouse", "M", "mouse", "mouse", "Capture the mouse, or leave it to the terminal", show=False, shown_as="M"),
     key("export", "e", "export", "export", "Export the session under the cursor as a report or as JSON", show=False),
-    key("settings", "o", "settings", "settings", "The settings, and changing them", show=False),
+    key("settings", "o", "settings", "settings", "Show and change the settings", show=False),
     key("copy_id", "y", "copy_id", "copy id", "Copy the id of the session under the cursor", show=False),
     key(
         "back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False, shown_as="esc"
@@ -90,7 +90,7 @@ OPENING: list[Binding] = [
 ]
 
 SEARCH: list[Binding] = [
-    key("search_done", "down", "close", "to the list", "Keep what is typed and go to the list", shown_as="↓"),
+    key("search_done", "down", "close", "to the list", "Keep the search and go to the list", shown_as="↓"),
 ]
 
 SCROLL: list[Binding] = [
@@ -128,11 +128,11 @@ COPY: list[Binding] = [
 
 SESSION: list[Binding] = [
     CLOSE,
-    key("previous_session", "left_square_bracket", "step(-1)", "session", "Session before, in the list", shown_as="["),
+    key("previous_session", "left_square_bracket", "step(-1)", "session", "Previous session of the list", shown_as="["),
     key("next_session", "right_square_bracket", "step(1)", "session", "Next session of the list", shown_as="]"),
-    key("follow", "f", "follow", "follow", "Follow a run that goes on, or hold what is shown"),
+    key("follow", "f", "follow", "follow", "Follow a running session, or stop following"),
     key("timeline", "1", "side('timeline')", "side", "The timeline of its states"),
-    key("about", "2", "side('about')", "side", "What is known of the session itself"),
+    key("about", "2", "side('about')", "side", "The session's own fields"),
     key("artifacts", "3", "side('artifacts')", "side", "Every artifact of the run"),
     *COPY,
     key("export", "e", "export", "export", "Export this session as a report or as JSON"),
@@ -148,7 +148,7 @@ VIEWER: list[Binding] = [
     key("next_match", "n", "match(1)", "next", "Next match"),
     key("previous_match", "N", "match(-1)", "previous match", "Previous match", show=False, shown_as="N"),
     key("wrap", "w", "wrap", "wrap", "Wrap long lines, or scroll sideways"),
-    key("numbers", "number_sign", "numbers", "numbers", "Line numbers, or none", shown_as="#"),
+    key("numbers", "number_sign", "numbers", "numbers", "Show or hide line numbers", shown_as="#"),
     key("previous_page", "left_square_bracket", "part(-1)", "part", "Previous part of a long text", shown_as="["),
     key("next_page", "right_square_bracket", "part(1)", "part", "Next part of a long text", shown_as="]"),
     key("save", "s", "save", "save", "Save its bytes to a file"),
@@ -163,9 +163,9 @@ PAGES: list[Binding] = [
 
 RETRIES: list[Binding] = [
     CLOSE,
-    key("retry", "r", "retry", "retry", "Make this record due now"),
-    key("retry_all", "R", "retry_all", "retry all", "Make every refused record due now", shown_as="R"),
-    key("discard", "d", "discard", "discard", "End this dead letter unsent"),
+    key("retry", "r", "retry", "retry", "Try this record again now"),
+    key("retry_all", "R", "retry_all", "retry all", "Try every refused record again now", shown_as="R"),
+    key("discard", "d", "discard", "discard", "Discard this dead letter without sending it"),
     *COPY,
     *PAGES,
 ]
@@ -174,41 +174,48 @@ CONFLICTS: list[Binding] = [
     CLOSE,
     key("reviewed", "v", "reviewed", "reviewed", "Mark this conflict as reviewed"),
     key("take_other", "o", "take_other", "take other", "Make the losing version win, by a new write"),
-    key("only_new", "u", "only_new", "only new", "Show only what nobody has reviewed"),
+    key("only_new", "u", "only_new", "only new", "Show only conflicts that are not reviewed"),
     *COPY,
     *PAGES,
 ]
 
 HEALTH: list[Binding] = [
     CLOSE,
-    key("reload", "R", "app.reload", "look again", "Look at everything again now", shown_as="R"),
-    key("copy", "y", "copy", "copy", "Copy the command that would help, or what was found"),
+    key("reload", "R", "app.reload", "check again", "Run every check again now", shown_as="R"),
+    key("copy", "y", "copy", "copy", "Copy the suggested command, or the finding"),
 ]
 
 SETTINGS: list[Binding] = [
     key("edit", "e", "edit", "change", "Change the setting under the cursor", shown_as="enter e"),
-    key("close", "escape,backspace", "leave", "back", "Leave the line, clear the search, then leave", shown_as="esc"),
-    key("search", "slash", "search", "search", "Only settings whose key, value or purpose holds words", shown_as="/"),
-    key("unset", "d", "unset", "unset", "Take the setting out of that file, so that the default counts", show=False),
-    key("place", "u", "scope", "whose file", "Change this workspace's file, or your own for all of them"),
+    key(
+        "close",
+        "escape,backspace",
+        "leave",
+        "back",
+        "Close the input, then the search, then the screen",
+        shown_as="esc",
+    ),
+    key("search", "slash", "search", "search", "Search keys, values and descriptions", shown_as="/"),
+    key("unset", "d", "unset", "unset", "Remove the setting from the file", show=False),
+    key("place", "u", "scope", "whose file", "Write to this workspace's file, or to your own for all workspaces"),
     key("copy", "y", "copy", "copy", "Copy the setting and its value"),
 ]
 
 LOG: list[Binding] = [
-    key("close", "escape,backspace", "leave", "back", "Take the filter away, then leave", shown_as="esc"),
+    key("close", "escape,backspace", "leave", "back", "Clear the filter, then go back", shown_as="esc"),
     key("level", "f", "level", "level", "Show only this level and above"),
     key("search", "slash", "search", "filter", "Show only lines that hold a text", shown_as="/"),
-    key("follow", "space", "follow", "follow", "Follow new lines, or hold still"),
+    key("follow", "space", "follow", "follow", "Follow new lines, or stop following"),
     key("copy", "y", "copy", "copy", "Copy the lines that are shown"),
 ]
 
 CONFIRM: list[Binding] = [
-    key("yes", "y", "answer(True)", "yes", "Do it"),
-    key("no", "n,escape", "answer(False)", "no", "Leave it"),
+    key("yes", "y", "answer(True)", "yes", "Yes"),
+    key("no", "n,escape", "answer(False)", "no", "No"),
 ]
 
 CHIPS: list[Binding] = [
-    key("chip_toggle", "space", "switch", "on/off", "Show sessions in this state, or not", shown_as="space"),
+    key("chip_toggle", "space", "switch", "on/off", "Show or hide sessions in this state", shown_as="space"),
     key("all", "a", "all", "all", "Show every state"),
     key("chip_left", "left,h", "move(-1)", "left", "The state to the left", show=False),
     key("chip_right", "right,l", "move(1)", "right", "The state to the right", show=False),
@@ -218,26 +225,26 @@ CHIPS: list[Binding] = [
 HELP: list[Binding] = [key("close", "escape,question_mark,q", "dismiss", "back", "Back", shown_as="esc")]
 
 JOB: list[Binding] = [
-    key("confirm", "enter", "begin", "begin", "Do what is said", shown_as="enter"),
-    key("cancel", "escape", "dismiss", "back", "Back; what has begun goes on by itself", shown_as="esc"),
+    key("confirm", "enter", "begin", "begin", "Start", shown_as="enter"),
+    key("cancel", "escape", "dismiss", "back", "Back; a running job continues", shown_as="esc"),
 ]
 
 FORMS: list[Binding] = [
-    key("next_form", "down", "form(1)", "form", "Another form", show=False),
-    key("previous_form", "up", "form(-1)", "form", "The form before", show=False),
+    key("next_form", "down", "form(1)", "form", "Next format", show=False),
+    key("previous_form", "up", "form(-1)", "form", "Previous format", show=False),
 ]
 
 RESULT: list[Binding] = [
-    key("copy", "y", "copy", "copy", "Copy the path that was written, or the command that leads back"),
+    key("copy", "y", "copy", "copy", "Copy the path of the file, or the command that restores it"),
 ]
 
 STOPPABLE: list[Binding] = [
-    key("stop", "escape,ctrl+c", "stop", "stop", "Stop it; nothing is left of it", shown_as="esc"),
+    key("stop", "escape,ctrl+c", "stop", "stop", "Stop the job; it leaves no file", shown_as="esc"),
 ]
 
 IMPORT: list[Binding] = [
     key("import_all", "enter", "begin", "import", "Read the new and grown files into this workspace", shown_as="enter"),
-    key("cancel", "escape", "leave", "back", "Stop after the files in hand, or go back", shown_as="esc"),
+    key("cancel", "escape", "leave", "back", "Stop after the files being read, or go back", shown_as="esc"),
 ]
 
 PRIORITY: tuple[str, ...] = (
@@ -247,11 +254,11 @@ PRIORITY: tuple[str, ...] = (
     *("wrap", "sync", "quit", "retry_all", "save", "copy", "numbers", "artifacts", "retries", "conflicts"),
     *("pause", "migrate", "log", "health", "backup", "source"),
 )
-"""Ids in the order in which they get their room in the footer; those that are not named come last."""
+"""Ids in the order in which they get room in the footer; all others come last."""
 
 
 def bindings(*tables: Iterable[Binding]) -> list[Binding]:
-    """Several tables as the ``BINDINGS`` of one class."""
+    """The bindings of several tables."""
     return [binding for table in tables for binding in table]
 
 
@@ -274,18 +281,18 @@ def key_commands(app: App[Any], screen: Screen[Any], only: frozenset[str] | None
 EVERYWHERE = frozenset(
     {"sync", "migrate", "pause", "retries", "conflicts", "log", "health", "import", "backup", "settings", "source"}
 )
-"""Ids of the first screen's keys that are commands on every screen."""
+"""Ids of the main screen's keys that are commands on every screen."""
 
 
 def commands(app: App[Any], screen: Screen[Any]) -> Iterator[SystemCommand]:
-    """The keys of a screen, then those of the first one that make sense anywhere."""
-    told: set[str] = set()
+    """The keys of a screen as commands, then those of the main screen that work on every screen."""
+    titles: set[str] = set()
     for command in key_commands(app, screen):
-        told.add(command.title)
+        titles.add(command.title)
         yield command
     first = app.screen_stack[0]
     if first is not screen:
-        yield from (each for each in key_commands(app, first, only=EVERYWHERE) if each.title not in told)
+        yield from (each for each in key_commands(app, first, only=EVERYWHERE) if each.title not in titles)
 
 
 def _pressing(app: App[Any], node: DOMNode, binding: Binding) -> Callable[[], Coroutine[Any, Any, bool]]:
