@@ -1,10 +1,13 @@
 """Opening a workspace: what is missing is made, the schema brought up to date, all of it opened and closed together."""
 
 import asyncio
+import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from acode_tui.config import (
     ConfigWatch,
@@ -118,7 +121,32 @@ async def open_workspace(
             await workspace.sync.start()
             follower = asyncio.create_task(workspace.follow_config(watch), name="acode-config")
             stack.push_async_callback(_ended, follower)
-        yield workspace
+        owner = os.getpid()
+        try:
+            yield workspace
+        except SystemExit as end:
+            if os.getpid() != owner:
+                _end_child(end)
+            raise
+        finally:
+            if os.getpid() != owner:
+                # The connections and the locks are the parent's, and their threads do not exist here.
+                stack.pop_all()
+
+
+def _end_child(end: SystemExit) -> NoReturn:
+    """End a forked child that leaves the parent's block by ``sys.exit``.
+
+    At once: an event loop that is closed in a child takes the parent's own wake-ups out of the epoll that they share.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    if end.code is None or isinstance(end.code, int):
+        os._exit((end.code or 0) & 0xFF)
+    with suppress(OSError):
+        os.write(2, f"{end.code}\n".encode(errors="backslashreplace"))
+    os._exit(1)
 
 
 def _migrated(

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import sqlite3
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -118,6 +119,10 @@ def statement_name(sql: str) -> str:
 class FunctionConnection(aiosqlite.Connection):
     """An aiosqlite connection that runs whole functions in its thread, one hop each."""
 
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connect, iter_chunk_size=64)
+        _open_connections.add(self)
+
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """``function(connection)``, in the connection's own thread."""
         result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
@@ -131,6 +136,24 @@ class FunctionConnection(aiosqlite.Connection):
     def raw(self) -> sqlite3.Connection:
         """The connection itself. Only ``interrupt`` is safe from another thread."""
         return self._conn
+
+
+_open_connections: "weakref.WeakSet[FunctionConnection]" = weakref.WeakSet()
+
+
+def _keep_open() -> None:
+    """In a forked child: give each connection a reference that nothing drops.
+
+    Freeing a connection closes it, and closing plays the WAL into the file, which the parent may have replaced by then.
+    """
+    import ctypes
+
+    for connection in tuple(_open_connections):
+        if connection._connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection._connection))
+
+
+os.register_at_fork(after_in_child=_keep_open)
 
 
 def require_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
@@ -301,7 +324,7 @@ def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlit
 
 async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> FunctionConnection:
     with opening(path):
-        connection = FunctionConnection(connect, iter_chunk_size=64)
+        connection = FunctionConnection(connect)
         try:
             await connection
         except BaseException:

@@ -4,6 +4,8 @@ import hashlib
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -120,12 +122,12 @@ async def test_looser_modes_are_tightened(tmp_path: Path, plain_settings: Settin
     async with open_workspace(tmp_path, settings=plain_settings) as ws:
         await ws.store.create_session("x")
         agent.chmod(0o755)
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ("", "-wal", "-shm", ".lock"):
             (agent / f"workspace.db{suffix}").chmod(0o644)
         async with open_workspace(tmp_path, settings=plain_settings) as second:
             await second.store.create_session("y")
             assert mode(agent) == 0o700
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", "-wal", "-shm", ".lock"):
                 assert mode(agent / f"workspace.db{suffix}") == 0o600, suffix
 
 
@@ -459,3 +461,35 @@ async def test_a_workspace_is_opened_and_read_while_somebody_else_writes(
         async with open_workspace(tmp_path, settings=impatient) as workspace:
             assert [session.task_description for session in (await workspace.store.list()).sessions] == ["there before"]
         other.execute("ROLLBACK")
+
+
+FORK = """
+import asyncio, os, sys
+from acode_tui import open_workspace
+
+async def main():
+    async with open_workspace({folder!r}) as ws:
+        await ws.store.create_session("before")
+        child = os.fork()
+        if child == 0:
+            {child}
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        await ws.store.create_session("after")
+        print(await ws.store.count())
+    async with open_workspace({folder!r}) as ws:
+        print(await ws.store.count())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize(("child", "code"), [("sys.exit(3)", 3), ("sys.exit()", 0), ("sys.exit('no')", 1)])
+def test_a_forked_child_that_exits_ends_at_once_and_leaves_the_workspace_to_its_parent(
+    tmp_path: Path, child: str, code: int
+) -> None:
+    script = FORK.format(folder=str(tmp_path), child=child)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"{code}\n2\n2\n"), done.stderr

@@ -120,14 +120,18 @@ def test_a_value_of_another_type_is_refused(connection: sqlite3.Connection, sql:
 @pytest.mark.ac("AC-016")
 @pytest.mark.ac("AC-020")
 @pytest.mark.parametrize("table", ["session_events", "artifacts"])
-@pytest.mark.parametrize("sql", ["UPDATE {} SET id = id", "DELETE FROM {}", "REPLACE INTO {0} SELECT * FROM {0}"])
+@pytest.mark.parametrize(
+    "sql", ["UPDATE {} SET id = id", "DELETE FROM {}", "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"]
+)
 def test_events_and_artifacts_are_neither_changed_nor_deleted(
     connection: sqlite3.Connection, table: str, sql: str
 ) -> None:
-    if sql.startswith("REPLACE"):
-        connection.execute("PRAGMA recursive_triggers = ON")
+    # As a program that knows nothing of this one has it: delete triggers do not fire for what REPLACE deletes.
+    connection.execute("PRAGMA recursive_triggers = OFF")
+    before = connection.execute(f"SELECT * FROM {table}").fetchall()
     with pytest.raises(sqlite3.IntegrityError, match=r"append-only|immutable"):
         connection.execute(sql.format(table))
+    assert connection.execute(f"SELECT * FROM {table}").fetchall() == before
 
 
 @pytest.mark.ac("AC-021")

@@ -39,6 +39,13 @@ CREATE TABLE session_events (
 
 CREATE INDEX session_events_by_session ON session_events (session_id, timestamp, id);
 
+-- INSERT OR REPLACE deletes the row that is there, and delete triggers do not fire for that.
+CREATE TRIGGER session_events_no_replace BEFORE INSERT ON session_events
+WHEN EXISTS (SELECT 1 FROM session_events WHERE id = new.id)
+BEGIN
+    SELECT raise(ABORT, 'session_events is append-only');
+END;
+
 CREATE TRIGGER session_events_no_update BEFORE UPDATE ON session_events
 BEGIN
     SELECT raise(ABORT, 'session_events is append-only');

@@ -18,6 +18,12 @@ CREATE TABLE artifacts (
 CREATE INDEX artifacts_by_session ON artifacts (session_id);
 CREATE INDEX artifacts_by_tool_call ON artifacts (tool_call_id);
 
+CREATE TRIGGER artifacts_no_replace BEFORE INSERT ON artifacts
+WHEN EXISTS (SELECT 1 FROM artifacts WHERE id = new.id)
+BEGIN
+    SELECT raise(ABORT, 'artifacts are immutable');
+END;
+
 CREATE TRIGGER artifacts_no_update BEFORE UPDATE ON artifacts
 BEGIN
     SELECT raise(ABORT, 'artifacts are immutable');

@@ -8,7 +8,7 @@ in its place, and write its pages into the WAL of the new one.
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -102,7 +102,7 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
     require_file(database)
     timeout_seconds = EXCLUSIVE_SECONDS if timeout_seconds is None else timeout_seconds
     make_private_folder(database.parent)
-    handle = os.open(lock_of(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    handle = _open_private(lock_of(database))
     try:
         if not _lock(handle, monotonic() + timeout_seconds):
             raise in_use(database)
@@ -124,10 +124,20 @@ def holders(database: Path) -> list[int]:
     return [pid for pid in _holders(lock_of(database)) if pid != os.getpid()]
 
 
+def _open_private(lock: Path) -> int:
+    """A descriptor of the lock file, made if need be. A mode looser than 0600 is tightened (AC-057)."""
+    handle = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    mode = os.fstat(handle).st_mode & 0o777
+    if mode & ~PRIVATE_FILE:
+        with suppress(PermissionError):
+            os.fchmod(handle, mode & PRIVATE_FILE)
+    return handle
+
+
 def _open_lock(database: Path) -> int | None:
     try:
         make_private_folder(database.parent)
-        return os.open(lock_of(database), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+        return _open_private(lock_of(database))
     except OSError as error:
         if error.errno in _CANNOT_MAKE:
             return None

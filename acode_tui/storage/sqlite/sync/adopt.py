@@ -28,8 +28,12 @@ _STANDING_AMONG = {
     "WHERE id IN (SELECT value FROM json_each(?))"
     for kind, table in TABLES.items()
 }
-_IGNORE = {
-    kind: rows.INSERT[kind] + " ON CONFLICT (id) DO NOTHING" for kind, table in TABLES.items() if not table.mutable
+# Not ON CONFLICT DO NOTHING: the triggers of these tables refuse a row that is there already before that is looked at.
+_INSERT_ABSENT = {
+    kind: f"INSERT INTO {table.name} ({rows.quoted(table.column_names)}) "  # noqa: S608
+    f"SELECT {', '.join('?' for _ in table.columns)} WHERE NOT EXISTS (SELECT 1 FROM {table.name} WHERE id = ?1)"
+    for kind, table in TABLES.items()
+    if not table.mutable
 }
 
 
@@ -46,7 +50,7 @@ def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
     kind = remote.kind
     row = rows.to_row(remote)
     if not TABLES[kind].mutable:
-        return connection.execute(_IGNORE[kind], row).rowcount > 0
+        return connection.execute(_INSERT_ABSENT[kind], row).rowcount > 0
     standing = connection.execute(_STANDING[kind], (remote.id,)).fetchone()
     if standing is None:
         connection.execute(rows.INSERT[kind], row)
