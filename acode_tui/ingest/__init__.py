@@ -1,6 +1,6 @@
-"""Importing what other agents recorded: Claude Code and Codex transcripts become runs, again and again the same.
+"""Imports transcripts of Claude Code and Codex as runs. Importing the same transcript again gives the same rows.
 
-The import itself is loaded when it is first used: the process that reads for it is up the sooner.
+The importer is loaded on first use, so that the second process that reads for it starts sooner.
 """
 
 from importlib import import_module
@@ -12,7 +12,7 @@ from acode_tui.ingest.registry import formats
 if TYPE_CHECKING:
     from acode_tui.ingest.importer import ImportIssue, ImportProgress, ImportReport, import_transcripts
 
-_OF_SERVICE = ("ImportIssue", "ImportProgress", "ImportReport", "import_transcripts")
+_OF_IMPORTER = ("ImportIssue", "ImportProgress", "ImportReport", "import_transcripts")
 
 __all__ = [
     "FoundTranscript",
@@ -27,6 +27,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_SERVICE:
+    if name not in _OF_IMPORTER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.importer"), name)

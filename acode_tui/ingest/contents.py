@@ -1,4 +1,4 @@
-"""Content blocks of messages and results: their text, and their images."""
+"""Content of messages and results: their text, their images, and the diffs of edits."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ class Image(NamedTuple):
 
 
 def text_of(content: Any) -> str:
-    """The text of a content field: a string, or the text blocks of a list, one a paragraph."""
+    """The text of a content field: a string, or the text blocks of a list, joined by newlines."""
     if type(content) is str:
         return content
     if type(content) is list:
@@ -33,7 +33,7 @@ def text_of(content: Any) -> str:
 
 
 def images_of(content: Any) -> list[Image]:
-    """Images that a content list carries as base64; what is no base64 is left out."""
+    """Images in a content list as base64; what is not base64 is left out."""
     if type(content) is not list:
         return []
     found = []
@@ -56,7 +56,7 @@ def has_image(content: Any) -> bool:
 
 
 def diff_of_patch(path: str, patch: Any) -> str:
-    """The diff of a list of hunks (``structuredPatch``); empty if it is none."""
+    """The unified diff of a list of hunks (``structuredPatch``); empty for any other value."""
     if type(patch) is not list:
         return ""
     lines: list[str] = []
@@ -71,7 +71,7 @@ def diff_of_patch(path: str, patch: Any) -> str:
 
 
 def diff_of_edit(path: str, parameters: Any) -> str:
-    """The diff of an edit's arguments: one hunk for each replaced text, without line numbers."""
+    """The diff of an edit's arguments: one hunk per replaced text, without line numbers."""
     if type(parameters) is not dict:
         return ""
     edits = parameters.get("edits")

@@ -1,8 +1,7 @@
-"""Whether a file must be read again: pure decisions over what was noted of it last time.
-An unchanged file costs one stat.
+"""The cursor of a file, and whether the file must be read again. An unchanged file costs one stat.
 
-The head's hash tells a file that grew from one that was written anew under the same name. It covers only
-bytes that were there last time, so growth never changes it.
+The hash of the head tells a file that grew from one that was rewritten under the same name. It covers only bytes
+that were there at the last import, so growth never changes it.
 """
 
 from enum import StrEnum
@@ -17,6 +16,9 @@ from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.storage.ports import TranscriptFile
 
 HEAD_BYTES = 4096
+
+VERSION = 1
+"""Raised when readers change what they make of a file: every file is then read once more."""
 
 
 class FileStat(NamedTuple):
@@ -33,12 +35,12 @@ class Change(StrEnum):
 
 
 def cursor_key(path: Path) -> str:
-    """The text that a path is kept under. A name that is no UTF-8 is escaped, like any text from outside."""
+    """The text that identifies a path in storage. A name that is not UTF-8 is escaped, like any text from outside."""
     return escape(str(path))
 
 
 def unchanged(known: TranscriptFile | None, now: FileStat, format: str | None = None) -> bool:
-    """Whether the stat alone says that there is nothing new. ``format`` is one that was asked for by name."""
+    """Whether the stat alone shows that there is nothing new. ``format`` is the one that the user named, if any."""
     return (
         known is not None
         and known.size == now.size
@@ -49,15 +51,15 @@ def unchanged(known: TranscriptFile | None, now: FileStat, format: str | None = 
 
 
 def hash_head(head: bytes) -> str:
-    """The note of a beginning: its length and its SHA-256."""
+    """``length:SHA-256`` of a file's first bytes, at most ``HEAD_BYTES`` of them."""
     head = head[:HEAD_BYTES]
     return f"{len(head)}:{sha256(head).hexdigest()}"
 
 
 def classify(known: TranscriptFile | None, now: FileStat, head: bytes, format: str | None = None) -> Change:
-    """What became of a file. ``head`` is its beginning, ``HEAD_BYTES`` of it if it has as many.
+    """How a file changed since the last import. ``head`` is its first ``HEAD_BYTES`` bytes, or all there are.
 
-    One that was merely touched counts as grown by nothing.
+    A file that was merely touched counts as grown.
     """
     if known is None:
         return Change.NEW
@@ -76,12 +78,11 @@ def _hashed_length(known: TranscriptFile) -> int:
     return min(int(length), HEAD_BYTES) if length.isdigit() else 0
 
 
-VERSION = 1
-"""Raised when readers change what they make of a file: every file is then read once more."""
-
-
 class FileState(msgspec.Struct, frozen=True, array_like=True):
-    """``open``: the session is at work as long as the file is fresh. ``claimed``: model messages it counts."""
+    """What the readers keep in a cursor. ``open``: the session is at work as long as the file is fresh.
+
+    ``session`` is the session's id, ``claimed`` the keys of the model messages that it counts.
+    """
 
     version: int = VERSION
     open: bool = False
@@ -99,7 +100,7 @@ def encode_state(state: FileState) -> bytes:
 
 
 def decode_state(data: bytes) -> FileState:
-    """The state as it was kept, or an empty one where another version kept it."""
+    """The decoded state, or an empty one where another version of the readers wrote it."""
     try:
         state = _decoder.decode(data)
     except msgspec.DecodeError:
@@ -107,14 +108,15 @@ def decode_state(data: bytes) -> FileState:
     return state if state.version == VERSION else FileState(version=0)
 
 
-# Asked of every unchanged file, so read from the bytes: the array's header, the version and the flag come first.
+# The next two are called for every unchanged file, so they look at the bytes: the array's header comes first, then the
+# version and the flag.
 
 
 def is_current(data: bytes) -> bool:
-    """Whether this version of the readers read the file last."""
+    """Whether this version of the readers wrote the state."""
     return len(data) >= 3 and data[1] == VERSION
 
 
 def is_open(data: bytes) -> bool:
-    """Whether the file must be read again once it is no longer fresh."""
+    """Whether the file must be read once more when it is no longer fresh."""
     return len(data) >= 3 and data[2] == 0xC3

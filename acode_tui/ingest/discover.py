@@ -1,4 +1,4 @@
-"""Finding transcripts on this machine: a walk that opens no file and survives loops of links."""
+"""Finds transcripts on this machine. The walk opens no file and ends even where links form a loop."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,13 +11,13 @@ from acode_tui.ingest.format import TranscriptFormat
 from acode_tui.ingest.registry import format_named, formats
 
 UNKNOWN = ""
-_PACKED = ".jsonl.zst"
+_COMPRESSED = ".jsonl.zst"
 
 
 class FoundTranscript(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that may be a transcript. ``format`` is what its path hints at, or empty; its content decides.
+    """A file that may be a transcript. ``format`` is the one that its path hints at, or empty; its content decides.
 
-    ``problem`` says why it cannot be read; such a one is reported, and the others are imported.
+    ``problem`` says why the file cannot be read: it is reported, and the others are imported.
     """
 
     path: Path
@@ -29,16 +29,16 @@ class FoundTranscript(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_roots(environ: Mapping[str, str] = os.environ, only: Iterable[str] | None = None) -> list[Path]:
-    """Where the known agents keep their transcripts on this machine; places that do not exist are left out."""
+    """The existing folders in which the known agents keep their transcripts. ``only`` names formats."""
     home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
     roots = [root for format_ in _chosen(only) for root in format_.roots(environ, home)]
     return [root for root in roots if root.is_dir()]
 
 
 async def discover(roots: Sequence[Path | str], formats: Iterable[str] | None = None) -> list[FoundTranscript]:
-    """Every transcript under the given folders, and the given files themselves, each once, by path.
+    """Every transcript under the given folders, and the given files themselves, each once, sorted by path.
 
-    ``formats`` leaves out files whose path hints at another format. Runs off the event loop.
+    ``formats`` leaves out files whose path hints at another format. Runs in a thread.
     """
     import asyncio
 
@@ -46,7 +46,7 @@ async def discover(roots: Sequence[Path | str], formats: Iterable[str] | None = 
 
 
 def find(roots: Sequence[Path], only: Iterable[str] | None = None) -> list[FoundTranscript]:
-    """The same for callers that have no event loop."""
+    """As ``discover``, for callers without an event loop."""
     wanted = {format_.name for format_ in _chosen(only)}
     known = list(formats().values())
     found: dict[str, FoundTranscript] = {}
@@ -72,34 +72,34 @@ def _under(root: Path, visited: set[tuple[int, int]]) -> Iterator[FoundTranscrip
     try:
         stat = root.stat()
     except OSError as error:
-        yield FoundTranscript(path=root, problem=_said(error))
+        yield FoundTranscript(path=root, problem=_reason(error))
         return
     if not root.is_dir():
         yield _file(root, stat)
         return
     problems: list[FoundTranscript] = []
 
-    def note(error: OSError) -> None:
-        problems.append(FoundTranscript(path=Path(error.filename or root), problem=_said(error)))
+    def add_problem(error: OSError) -> None:
+        problems.append(FoundTranscript(path=Path(error.filename or root), problem=_reason(error)))
 
-    yield from _walk(str(root), visited, note)
+    yield from _walk(str(root), visited, add_problem)
     yield from problems
 
 
-def _walk(folder: str, visited: set[tuple[int, int]], failed: Callable[[OSError], None]) -> Iterator[FoundTranscript]:
+def _walk(folder: str, visited: set[tuple[int, int]], on_error: Callable[[OSError], None]) -> Iterator[FoundTranscript]:
     pending = [folder]
     while pending:
         folder = pending.pop()
         try:
-            here = os.stat(folder)
-            # A link may lead back up: each folder is walked once, whatever path leads there.
-            if (here.st_dev, here.st_ino) in visited:
+            stat = os.stat(folder)
+            # A link may point to a parent: each folder is walked once, whatever path leads to it.
+            if (stat.st_dev, stat.st_ino) in visited:
                 continue
-            visited.add((here.st_dev, here.st_ino))
+            visited.add((stat.st_dev, stat.st_ino))
             with os.scandir(folder) as scan:
                 entries = list(scan)
         except OSError as error:
-            failed(error)
+            on_error(error)
             continue
         names = {entry.name for entry in entries}
         for entry in entries:
@@ -107,22 +107,22 @@ def _walk(folder: str, visited: set[tuple[int, int]], failed: Callable[[OSError]
                 if entry.is_dir():
                     pending.append(entry.path)
                 elif entry.name.endswith(".jsonl") or (
-                    entry.name.endswith(_PACKED) and entry.name.removesuffix(".zst") not in names
+                    entry.name.endswith(_COMPRESSED) and entry.name.removesuffix(".zst") not in names
                 ):
                     yield _file(Path(entry.path), entry.stat())
             except OSError as error:
-                failed(error)
+                on_error(error)
 
 
 def _file(path: Path, stat: os.stat_result) -> FoundTranscript:
     problem = None
     if not S_ISREG(stat.st_mode):
-        # Opening a pipe would wait for somebody to write into it.
+        # Opening a pipe would block until another process writes to it.
         problem = "not an ordinary file"
-    elif path.name.endswith(_PACKED):
+    elif path.name.endswith(_COMPRESSED):
         problem = "compressed rollouts are not supported; unpack it with `zstd -d` beside it"
     return FoundTranscript(path=path, inode=stat.st_ino, size=stat.st_size, mtime_ns=stat.st_mtime_ns, problem=problem)
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__

@@ -1,4 +1,4 @@
-"""Reads one file: its format by its first lines, its whole lines by that format, its cursor for the next time."""
+"""Reads one file: finds its format by its first lines, reads its whole lines, and makes its next cursor."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines, T
 from acode_tui.ingest.lines import WholeLines
 from acode_tui.ingest.records import parse_any
 from acode_tui.ingest.registry import formats
-from acode_tui.ingest.timeline import SETTLED
+from acode_tui.ingest.timeline import STALE_AFTER
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import TranscriptFile
 
@@ -37,8 +37,8 @@ class UnknownFormatError(Exception):
     """None of the known formats recognises the file's first lines."""
 
 
-class Reading(msgspec.Struct, kw_only=True):
-    """What came of a file, and the cursor to keep with it."""
+class ParsedFile(msgspec.Struct, kw_only=True):
+    """What was read from a file, and the cursor to store with it."""
 
     path: Path
     cursor: TranscriptFile
@@ -46,7 +46,7 @@ class Reading(msgspec.Struct, kw_only=True):
 
 
 class FileReader:
-    """Reads files for one workspace. ``now`` is the import's own time."""
+    """Reads files for one workspace. ``now`` is the time of the import; ``format`` skips the detection of formats."""
 
     def __init__(
         self, *, workspace_id: str, user_id: str | None, limits: Limits, now: datetime, format: str | None = None
@@ -58,8 +58,11 @@ class FileReader:
         self._forced = format
         self._formats = formats()
 
-    def read(self, path: Path, known: TranscriptFile | None, claims: Claims) -> Reading:
-        """Raises OSError if the file cannot be read, UnknownFormatError if it is no transcript."""
+    def read(self, path: Path, known: TranscriptFile | None, claims: Claims) -> ParsedFile:
+        """Read one file. ``known`` is its cursor from the last import.
+
+        Raises OSError if the file cannot be read, UnknownFormatError if it is no transcript.
+        """
         with open(path, "rb") as source:
             stat = os.fstat(source.fileno())
             now = FileStat(stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -67,7 +70,7 @@ class FileReader:
             change = classify(known, now, head, self._forced)
             kept = decode_state(known.state) if known is not None else FileState()
             if change is Change.REWRITTEN:
-                # It may be another session's by now; the next cursor will not remember what the former one counted.
+                # The file may hold another session by now; the next cursor does not remember what this one counted.
                 claims.forget(kept.session, kept.claimed)
             source.seek(0)
             format_ = self._format(source, now.size)
@@ -79,18 +82,18 @@ class FileReader:
                 user_id=self._user_id,
                 limits=self._limits,
                 fresh=self.is_fresh(now.mtime_ns),
-                # What an older text's end implied says nothing of a file that was written anew.
+                # What the end of the old content implied does not hold for a file that was rewritten.
                 checkpoints=kept.checkpoints if change in (Change.GROWN, Change.UNCHANGED) else (),
                 claims=claims,
             )
-            parsed = _nothing(lines) if format_ is None else format_.read(lines, context)
+            parsed = _read_nothing(lines) if format_ is None else format_.read(lines, context)
         state = FileState(
             open=parsed.open,
             session=parsed.graphs[0].id if parsed.graphs else "",
             claimed=parsed.claimed,
             checkpoints=parsed.checkpoints,
         )
-        # A head that grew with its file would not match the next time: only what is whole is hashed.
+        # A half-written line in the head would not match next time: only whole lines are hashed.
         cursor = TranscriptFile(
             path=cursor_key(path),
             format=format_.name if format_ is not None else "",
@@ -104,14 +107,14 @@ class FileReader:
             imported_at=self._now,
             state=encode_state(state),
         )
-        return Reading(path=path, cursor=cursor, parsed=parsed)
+        return ParsedFile(path=path, cursor=cursor, parsed=parsed)
 
     def is_fresh(self, mtime_ns: int) -> bool:
-        """Whether an agent may still be at work on a file. A stamp from the future counts as fresh."""
-        return self._now - _moment(mtime_ns) <= SETTLED
+        """Whether an agent may still write to a file. A modification time in the future counts as fresh."""
+        return self._now - _moment(mtime_ns) <= STALE_AFTER
 
     def _format(self, source: BinaryIO, size: int) -> TranscriptFormat | None:
-        """The format, or None where there is no whole line yet."""
+        """The file's format, or None where it has no whole line yet."""
         if self._forced is not None:
             return self._formats[self._forced]
         whole = False
@@ -127,10 +130,10 @@ class FileReader:
 
 
 def _probes(source: BinaryIO, size: int) -> Iterator[bytes]:
-    """Beginnings to know a file's format by, each with a whole line in it: mostly the first is enough.
+    """Pieces of a file to detect its format by, each with a whole line in it. The first one is nearly always enough.
 
-    A record that says nothing of the format may be followed by one that is longer than the first look, or the first
-    line be longer than any that is looked at: then what follows is read.
+    A record that does not show the format may be followed by one that is longer than the first piece, or the first
+    line may be longer than ``MAX_PROBE_BYTES``: then the next piece holds what follows.
     """
     probe = source.read(min(PROBE_BYTES, size))
     while b"\n" not in probe and len(probe) < min(size, MAX_PROBE_BYTES):
@@ -152,14 +155,14 @@ def _probes(source: BinaryIO, size: int) -> Iterator[bytes]:
 
 def _objects(probe: bytes) -> Iterator[dict[str, Any]]:
     lines = probe.split(b"\n")
-    # The last piece is half a line, or what follows the last newline.
+    # The last element is half a line, or empty after the last newline.
     for line in lines[:-1][:PROBE_LINES]:
         value = parse_any(line.removeprefix(b"\xef\xbb\xbf"))
         if isinstance(value, dict):
             yield value
 
 
-def _nothing(lines: WholeLines) -> Parsed:
+def _read_nothing(lines: WholeLines) -> Parsed:
     for _ in lines:
         pass
     return Parsed(counts=Counts(), skipped=SkippedLines())

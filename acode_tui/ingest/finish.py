@@ -1,4 +1,4 @@
-"""The end of a file: which state its last lines leave the session in, and the graph of it all."""
+"""Finishes a session at the end of its file: decides in which state the last lines leave it, and builds its graph."""
 
 from collections.abc import Collection
 from enum import Enum, auto
@@ -14,7 +14,7 @@ from acode_tui.ingest.timeline import Timeline
 
 
 class LastSeen(Enum):
-    """What the last line that matters was."""
+    """The kind of the last line that matters for the session's state."""
 
     NOTHING = auto()
     PROMPT = auto()
@@ -27,16 +27,16 @@ class LastSeen(Enum):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """``asking`` names the tools whose pending call waits for the user."""
+    """How the file ends. A pending call of one of ``approval_tools`` waits for the user."""
 
     last: LastSeen
     planning: bool
-    asking: Collection[str]
+    approval_tools: Collection[str]
     fresh: bool
 
 
-def decide(run: RunDraft, ending: Ending) -> tuple[Outcome, str, bool]:
-    """The outcome, why, and whether it holds only while the file is fresh."""
+def decide_outcome(run: RunDraft, ending: Ending) -> tuple[Outcome, str, bool]:
+    """The outcome, its reason, and whether it holds only while the file is fresh."""
     if run.task is None:
         return Outcome(SessionState.CREATED, WorkState.PENDING), "no prompt", False
     if ending.last is LastSeen.INTERRUPTION:
@@ -45,7 +45,7 @@ def decide(run: RunDraft, ending: Ending) -> tuple[Outcome, str, bool]:
         return Outcome(SessionState.FAILED, WorkState.FAILED), "fatal error", False
     step = run.task.steps[-1] if run.task.steps else None
     pending = [call.name for call in (step.calls if step else ()) if call.state is ToolCallState.EXECUTING]
-    if any(name in ending.asking for name in pending):
+    if any(name in ending.approval_tools for name in pending):
         return Outcome(SessionState.AWAITING_APPROVAL, WorkState.IN_PROGRESS), "waits for the user", False
     if ending.last is LastSeen.ANSWER and not pending:
         return Outcome(SessionState.COMPLETED, WorkState.COMPLETED), "the last turn is answered", False
@@ -66,9 +66,9 @@ def finish(
     last_line: int,
     claimed: bytes = b"",
 ) -> Parsed:
-    """One session's graph, its counts, and what the cursor keeps."""
-    outcome, why, open_ = decide(run, ending)
-    timeline.end(outcome.session, why, last_line)
+    """One session's graph, its counts, and what is kept with the cursor."""
+    outcome, reason, open_ = decide_outcome(run, ending)
+    timeline.end(outcome.session, reason, last_line)
     for name in ("firstTime", "lastTime"):
         if header.metadata.get(name) is not None:
             header.metadata[name] = format_time(header.metadata[name])

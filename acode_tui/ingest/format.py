@@ -1,6 +1,6 @@
-"""What a transcript format is: the Protocol that each one implements, and the values it reads and answers.
+"""What a transcript format is: the Protocol that each format implements, and the values that it takes and returns.
 
-Formats know this module and not the registry.
+Formats import this module and never the registry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +15,11 @@ from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.ingest.usage import Claims
 
 MAX_REPORTED = 20
-"""Bad lines named one by one for each file; all are counted."""
+"""So many skipped lines of a file are named one by one; all are counted."""
 
 
 class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader knows besides the lines. ``fresh``: the file was written to a short while ago."""
+    """What a format is given besides the lines. ``fresh``: the file was written to a short while ago."""
 
     path: Path
     workspace_id: str
@@ -31,7 +31,7 @@ class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct):
-    """What was read, counted so that it can be compared: carriers and implicit tasks are left out."""
+    """Entities read, without synthetic calls and implicit tasks: the numbers that a person would count in the file."""
 
     sessions: int = 0
     tasks: int = 0
@@ -48,25 +48,29 @@ class Counts(msgspec.Struct):
 
 
 class SkippedLines(msgspec.Struct):
-    """Lines that were no records. Blank lines count once another line follows them."""
+    """Lines that are no records. Blank lines count only if another line follows them."""
 
     count: int = 0
     named: list[tuple[int, str]] = []
     blank: list[int] = []
 
-    def add(self, line: int, why: str) -> None:
+    def add(self, line: int, reason: str) -> None:
         self.count += 1
         if len(self.named) < MAX_REPORTED:
-            self.named.append((line, why))
+            self.named.append((line, reason))
 
-    def settle_blank(self) -> None:
+    def count_blank(self) -> None:
+        """Count the blank lines seen so far: another line followed them."""
         for line in self.blank:
             self.add(line, "blank line")
         self.blank = []
 
 
 class Parsed(msgspec.Struct, kw_only=True):
-    """What came of one file. ``open``: the states will read otherwise once the file is no longer fresh."""
+    """What a format read from one file. ``open``: the states change once the file is no longer fresh.
+
+    ``claimed`` holds the keys of the model messages that its session counts (see ``usage.Claims``).
+    """
 
     graphs: tuple[SessionGraph, ...] = ()
     counts: Counts
@@ -77,13 +81,13 @@ class Parsed(msgspec.Struct, kw_only=True):
 
 
 class TranscriptFormat(Protocol):
-    """One agent's way of writing transcripts."""
+    """The transcript format of one agent."""
 
     @property
     def name(self) -> str: ...
 
     def recognises(self, records: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether these objects, the first of a file, are of this format."""
+        """Whether these objects, the first ones of a file, are in this format."""
         ...
 
     def hints(self, path: Path) -> bool:
@@ -91,9 +95,12 @@ class TranscriptFormat(Protocol):
         ...
 
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
-        """Where this agent keeps its transcripts, existing or not."""
+        """The folders in which this agent keeps its transcripts; they need not exist."""
         ...
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
-        """The sessions of a file. Raises nothing on account of what the lines hold."""
+        """The sessions of a file, given its numbered lines (None for one that is too long).
+
+        Raises nothing because of what the lines hold.
+        """
         ...

@@ -1,73 +1,41 @@
-"""From a draft to entities: ids, times, states, orders. Pure, and the same on every machine for the same lines.
+"""Turns a draft into entities: ids, times, states, orders. The same lines give the same entities on every machine.
 
-Nothing here reads a clock: every time comes from the transcript. Where it has none, the time before it in the
-file stands in, or the first that follows, or the epoch.
+No clock is read: every time comes from the transcript. Where a line has none, it takes the time before it in the
+file, or the first one after it, or the epoch.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
-from hashlib import sha1
 from typing import Any
 
 import msgspec
-import uuid_utils
 
 from acode_tui.domain.clock import EPOCH, format_time
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
-from acode_tui.domain.ids import IMPORT_NAMESPACE
+from acode_tui.domain.ids import ImportedIds
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.domain.synthetic_calls import UNCLAIMED_RESULT
 from acode_tui.domain.transitions import derive_step_state
 from acode_tui.domain.validation import Limits
-from acode_tui.ingest.draft import ArtifactDraft, CallDraft, RunDraft, StepDraft, TaskDraft, prompt_carrier, shorten
+from acode_tui.ingest.draft import ArtifactDraft, CallDraft, RunDraft, StepDraft, TaskDraft, shorten, synthetic_prompt
 from acode_tui.ingest.timeline import EventDraft
-
-_SEPARATOR = "\x1f"
-_NAMESPACE = uuid_utils.UUID(str(IMPORT_NAMESPACE))
-_uuid5 = uuid_utils.uuid5
-
-
-class IdScope:
-    """``scope.id(*rest)`` equals ``imported_id(source, *native, *rest)``; lone surrogates are allowed in it."""
-
-    __slots__ = ("_shared",)
-
-    def __init__(self, source: str, *native: str) -> None:
-        self._shared = _SEPARATOR.join((source, *native))
-
-    def id(self, *rest: str) -> str:
-        name = _SEPARATOR.join((self._shared, *rest))
-        try:
-            return str(_uuid5(_NAMESPACE, name))
-        except (UnicodeEncodeError, TypeError):
-            # The library says one or the other of a lone surrogate, depending on its release.
-            return _of_bytes(name.encode("utf-8", "surrogatepass"))
-
-
-def _of_bytes(name: bytes) -> str:
-    """The same of bytes that are no text."""
-    # SHA-1 is what a UUIDv5 is made of; nothing here is a secret.
-    value = bytearray(sha1(IMPORT_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
-    value[6] = value[6] & 0x0F | 0x50
-    value[8] = value[8] & 0x3F | 0x80
-    text = value.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
 
 MAX_ERROR_CHARS = 1_000
 _DONE = (ToolCallState.SUCCEEDED, ToolCallState.FAILED, ToolCallState.CANCELLED)
+_WITHOUT_ERROR = (ToolCallState.SUCCEEDED, ToolCallState.EXECUTING, ToolCallState.PENDING)
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What the end of the lines says of the session, and of its last task."""
+    """The states in which the end of the file leaves the session and its last task."""
 
     session: SessionState
     task: WorkState
 
 
 class Header(msgspec.Struct, kw_only=True):
-    """What the session row says beyond its tasks. ``first_seen`` is the first time in file order."""
+    """The session's own fields. ``first_seen`` is the first time in file order, ``first`` and ``last`` are the earliest
+    and the latest."""
 
     source: str
     session_id: str
@@ -82,23 +50,23 @@ class Header(msgspec.Struct, kw_only=True):
 
 
 class GraphBuilder:
-    """Builds one session's graph. ``artifacts`` counts what was made."""
+    """Builds one session's graph. ``artifacts`` is the number of artifacts built."""
 
     def __init__(self, header: Header) -> None:
         self._header = header
         self._session = header.session_id
         self._start = header.first_seen or EPOCH
         self._limit = header.limits.max_artifact_bytes
-        self._id = IdScope(header.source, header.session_id).id
-        self._made: set[str] = set()
+        self._id = ImportedIds(header.source, header.session_id).id
+        self._artifact_ids: set[str] = set()
         self.artifacts = 0
 
     def build(self, run: RunDraft, events: Iterable[EventDraft], outcome: Outcome) -> SessionGraph:
         header = self._header
         last = header.last or self._start
         tasks = self._tasks(run, outcome, last)
-        made = {row.id: row for row in map(self._event, events)}
-        rows = tuple(sorted(made.values(), key=lambda row: row.timestamp))
+        by_id = {row.id: row for row in map(self._event, events)}
+        rows = tuple(sorted(by_id.values(), key=lambda row: row.timestamp))
         created = min([header.first or self._start, *(task.created_at for task in tasks)])
         updated = max([created, last, *(task.updated_at for task in tasks), *(row.timestamp for row in rows)])
         prompts = (task.description for task in run.tasks if not task.implicit and task.description.strip())
@@ -138,26 +106,26 @@ class GraphBuilder:
             built.append(self._task(task, order, ended, outcome.task if final else None))
         return tuple(built)
 
-    def _task(self, task: TaskDraft, order: int, ended: datetime, own: WorkState | None) -> TaskGraph:
+    def _task(self, task: TaskDraft, order: int, ended: datetime, final_state: WorkState | None) -> TaskGraph:
         task_id = self._id("task", task.key)
         created = task.at or self._start
-        open_ = own is WorkState.IN_PROGRESS and task.failure is None
+        open_ = final_state is WorkState.IN_PROGRESS and task.failure is None
         steps = [self._placeholder(task)] if task.long_prompt is not None and not task.steps else task.steps
         built = []
         for index, step in enumerate(steps):
             following = steps[index + 1].at or self._start if index + 1 < len(steps) else None
             step_id = self._id("opening", task.key) if index == 0 and task.long_prompt else self._id("step", step.key)
-            broken = task.failure if following is None else None
-            in_hand = open_ and following is None
-            built.append(self._step(step, step_id, task_id, index, following or ended, in_hand, broken))
+            failure = task.failure if following is None else None
+            in_progress = open_ and following is None
+            built.append(self._step(step, step_id, task_id, index, following or ended, in_progress, failure))
         metadata: dict[str, Any] = {"line": task.line}
         if task.implicit:
             metadata["implicit"] = True
         if task.failure is not None:
             state = WorkState.FAILED
             metadata["reason"] = task.failure
-        elif own is not None:
-            state = own
+        elif final_state is not None:
+            state = final_state
         else:
             state = WorkState.COMPLETED if task.steps else WorkState.SKIPPED
         return TaskGraph(
@@ -174,11 +142,11 @@ class GraphBuilder:
         )
 
     def _placeholder(self, task: TaskDraft) -> StepDraft:
-        """Holds a long prompt that nobody answered; the first answer takes over its id."""
+        """A step that holds a long prompt without an answer. The first answer takes over its id."""
         step = StepDraft("", task.at)
         step.name = "(no answer yet)"
         step.metadata = {"carrier": True}
-        step.calls.append(prompt_carrier(task))
+        step.calls.append(synthetic_prompt(task))
         return step
 
     def _step(
@@ -188,17 +156,17 @@ class GraphBuilder:
         task_id: str,
         order: int,
         ended: datetime,
-        in_hand: bool,
-        broken: str | None,
+        in_progress: bool,
+        failure: str | None,
     ) -> StepGraph:
         created = step.at or self._start
-        calls = [self._call(call, step_id, index, ended, in_hand, broken) for index, call in enumerate(step.calls)]
-        own = WorkState.IN_PROGRESS if in_hand or calls else WorkState.COMPLETED
+        calls = [self._call(call, step_id, index, ended, in_progress, failure) for index, call in enumerate(step.calls)]
+        own = WorkState.IN_PROGRESS if in_progress or calls else WorkState.COMPLETED
         return StepGraph(
             id=step_id,
             session_id=self._session,
             task_id=task_id,
-            name=step.name or _called(step.calls) or "(thinking)",
+            name=step.name or _tool_names(step.calls) or "(thinking)",
             state=derive_step_state(own, [call.state for call in calls]),
             order=order,
             metadata=step.metadata or None,
@@ -208,16 +176,17 @@ class GraphBuilder:
         )
 
     def _call(
-        self, call: CallDraft, step_id: str, order: int, ended: datetime, in_hand: bool, broken: str | None
+        self, call: CallDraft, step_id: str, order: int, ended: datetime, in_progress: bool, failure: str | None
     ) -> ToolCallGraph:
         created = call.at or self._start
         state, error, done = call.state, call.error, call.done_at or self._start
-        if state is ToolCallState.EXECUTING and not in_hand:
-            state, error, done = ToolCallState.CANCELLED, broken or "no result followed", ended
+        if state is ToolCallState.EXECUTING and not in_progress:
+            state, error, done = ToolCallState.CANCELLED, failure or "no result followed", ended
         completed = max(created, done) if state in _DONE else None
-        # A carrier is its step's own; an unclaimed result has the id that its call will have if it turns up.
-        owned = call.carrier and call.name != UNCLAIMED_RESULT
-        call_id = self._id("carrier", step_id, call.key) if owned else self._id("call", call.key)
+        # The key of a synthetic call is unique in its step only; an unclaimed result has the id that its call will have
+        # if the file comes to hold it.
+        in_step = call.synthetic and call.name != UNCLAIMED_RESULT
+        call_id = self._id("carrier", step_id, call.key) if in_step else self._id("call", call.key)
         facts = dict(call.facts)
         artifacts = []
         stamps = [created, completed or created]
@@ -236,7 +205,7 @@ class GraphBuilder:
             order=order,
             completed_at=completed,
             result=facts or None,
-            error_message=shorten(error or "failed", MAX_ERROR_CHARS) if state not in _FINE else None,
+            error_message=shorten(error or "failed", MAX_ERROR_CHARS) if state not in _WITHOUT_ERROR else None,
             created_at=created,
             updated_at=max(stamps),
             artifacts=tuple(artifacts),
@@ -263,9 +232,9 @@ class GraphBuilder:
             format_time(at),
             content_hash,
         )
-        if artifact_id in self._made:
+        if artifact_id in self._artifact_ids:
             return None
-        self._made.add(artifact_id)
+        self._artifact_ids.add(artifact_id)
         self.artifacts += 1
         return Artifact(
             id=artifact_id,
@@ -282,15 +251,12 @@ class GraphBuilder:
         )
 
 
-_FINE = (ToolCallState.SUCCEEDED, ToolCallState.EXECUTING, ToolCallState.PENDING)
-
-
-def _called(calls: list[CallDraft]) -> str:
-    return ", ".join(dict.fromkeys(call.name for call in calls if not call.carrier))[:200]
+def _tool_names(calls: list[CallDraft]) -> str:
+    return ", ".join(dict.fromkeys(call.name for call in calls if not call.synthetic))[:200]
 
 
 def _cut(content: bytes, limit: int) -> bytes:
-    """At most ``limit`` bytes, not in the midst of a character."""
+    """At most ``limit`` bytes, cut between characters."""
     end = limit
     while end > 0 and limit - end < 4 and content[end] & 0xC0 == 0x80:
         end -= 1
@@ -298,7 +264,7 @@ def _cut(content: bytes, limit: int) -> bytes:
 
 
 def _bounded(metadata: dict[str, Any], limit: int) -> dict[str, Any] | None:
-    """Metadata within its limit: the longest values go first, the identity last."""
+    """Metadata of at most ``limit`` bytes as JSON: the longest values are dropped first, the identity last."""
     kept = dict(metadata)
     while kept and len(msgspec.json.encode(kept)) > limit:
         expendable = [name for name in kept if name not in ("source", "nativeId")] or list(kept)

@@ -1,4 +1,4 @@
-"""Whole lines of a growing file: an unterminated tail is never handed out, and memory stays bounded by one line."""
+"""Whole lines of a growing file: a tail without a newline is never returned, and memory is bounded by one line."""
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -6,14 +6,14 @@ from typing import BinaryIO
 
 CHUNK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 256 * 1024 * 1024
-"""A longer line is no record of a transcript; it is passed over and handed out as None."""
+"""A longer line is no record of a transcript; None is returned in its place."""
 
 
 class WholeLines:
     """Iterates over ``(number, line)`` up to ``size`` bytes, each line with its newline.
 
-    ``offset`` is the byte after the last whole line that was read, which may be ahead of the one handed out. ``size``
-    is taken from the same stat as the cursor's, so that what is appended while reading is seen as growth the next time.
+    ``offset`` is the byte after the last whole line that was read, which may be ahead of the line returned last.
+    ``size`` comes from the same stat as the cursor's, so that bytes appended while reading count as growth next time.
     """
 
     def __init__(self, source: BinaryIO, size: int, *, max_line: int = MAX_LINE_BYTES) -> None:
@@ -31,12 +31,12 @@ class WholeLines:
             if not chunk:
                 return
             self._left -= len(chunk)
-            # Several times as quick as split(), which looks at one byte after the other.
+            # Several times faster than split(), which looks at one byte after the other.
             lines = BytesIO(chunk).readlines()
             rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
             if lines:
                 if held:
-                    # The end of a line that may be very long: it is put together once, and not copied again.
+                    # The end of a line that may be very long: it is joined once, and not copied again.
                     end = lines.pop(0)
                     self.number += 1
                     self.offset += held + len(end)

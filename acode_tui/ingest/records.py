@@ -1,7 +1,7 @@
-"""From a line of JSON to a typed record, whatever the line holds. Nothing here raises on a transcript's content.
+"""Decodes a line of JSON into a typed record, and reads single fields. Nothing here raises because of a line's content.
 
-Records are msgspec structs that name only the fields the importer reads: the rest of a line is validated and
-passed over without building objects, which is what keeps an import near the price of decoding.
+Records are msgspec structs that name only the fields the importer reads: the rest of a line is validated and skipped
+without building objects, which keeps the cost of an import near that of decoding.
 """
 
 import json
@@ -18,14 +18,14 @@ from acode_tui.domain.validation import escape
 R = TypeVar("R", bound=msgspec.Struct)
 
 MAX_DEPTH = 60
-"""Levels of a JSON column that are kept; what lies deeper is cut (storage refuses more than 100)."""
+"""Levels of nesting that are kept of a JSON value; deeper ones are cut (storage refuses more than 100)."""
 
 CUT = "[nested too deep]"
 _HAZARD = re.compile(rb"\\u(?:0000|[dD][89a-fA-F]|[eE]000)")
 
 
 class LineDecoder(Generic[R]):
-    """Decodes lines as one record type; a field of the wrong type reads as if it were absent."""
+    """Decodes lines as one record type. A field of the wrong type counts as absent."""
 
     def __init__(self, type_: type[R]) -> None:
         self._type = type_
@@ -33,14 +33,14 @@ class LineDecoder(Generic[R]):
         self._fields = msgspec.structs.fields(type_)
 
     def decode(self, line: bytes) -> R | None:
-        """The record, or None if the line is no JSON object."""
+        """The record, or None if the line is not a JSON object."""
         try:
             return self._decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._lenient(parse_any(line))
 
     def of(self, value: Any) -> R | None:
-        """The record of a decoded object, or None if it is none."""
+        """The record of a decoded JSON object, or None for any other value."""
         return self._lenient(value)
 
     def _lenient(self, value: Any) -> R | None:
@@ -52,7 +52,7 @@ class LineDecoder(Generic[R]):
                 try:
                     known[field.name] = _convert(value[field.encode_name], field.type)
                 except (msgspec.ValidationError, msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-                    # A lone surrogate where a state or a time belongs cannot even be looked up.
+                    # A lone surrogate in place of an enum's name raises UnicodeEncodeError.
                     continue
         return self._type(**known)
 
@@ -66,7 +66,7 @@ def _convert(value: Any, type_: Any) -> Any:
 
 
 def parse_any(line: bytes | msgspec.Raw) -> Any:
-    """Plain values of JSON that may hold lone surrogates; None if it is no JSON (or is ``null``)."""
+    """The value of JSON that may hold lone surrogates; None if it is not JSON (or is ``null``)."""
     data = bytes(line)
     try:
         return msgspec.json.decode(data)
@@ -75,8 +75,8 @@ def parse_any(line: bytes | msgspec.Raw) -> Any:
     except RecursionError:
         return None
     except msgspec.DecodeError:
-        # msgspec refuses lone surrogates and numbers beyond what it holds, which are JSON all the same. What is no
-        # UTF-8 is not: given bytes, the standard library would guess at their encoding.
+        # msgspec refuses lone surrogates and very large numbers, which are valid JSON. Bytes that are not UTF-8 are not
+        # JSON, and the standard library would guess their encoding: they are decoded first.
         try:
             text_ = data.decode("utf-8-sig", "surrogatepass")
             return json.loads(text_, parse_constant=_refuse, parse_int=_whole, parse_float=_real)
@@ -89,7 +89,7 @@ def _refuse(name: str) -> Any:
 
 
 def _whole(digits: str) -> int | str:
-    """An integer, or its digits where there are more than Python makes a number of."""
+    """An integer, or its digits where there are more than Python converts."""
     try:
         return int(digits)
     except ValueError:
@@ -103,7 +103,7 @@ def _real(digits: str) -> float | str:
 
 
 def parse_text(value: str) -> Any:
-    """What ``parse_any`` gives, of JSON that is text already: a string within a record."""
+    """As ``parse_any``, for JSON inside a string of a record."""
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -111,13 +111,16 @@ def parse_text(value: str) -> Any:
 
 
 def needs_escape(line: bytes) -> bool:
-    """Whether some string of a line might hold what a database text cannot; rarely true, and cheap to ask."""
-    marked = not line.isascii() and b"\xee\x80\x80" in line
-    return marked or (b"\\u" in line and _HAZARD.search(line) is not None)
+    """Whether a string in the line may hold what database text cannot. Rarely true, and cheap to check."""
+    has_mark = not line.isascii() and b"\xee\x80\x80" in line
+    return has_mark or (b"\\u" in line and _HAZARD.search(line) is not None)
 
 
 def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
-    """The value as a JSON column can hold it; the same object where nothing had to change."""
+    """The value as a JSON column can hold it: the same object where nothing has to change.
+
+    ``dirty``: a string in it may need escaping (``needs_escape``).
+    """
     kind = type(value)
     if kind is str:
         return escape(value) if dirty else value
@@ -145,7 +148,7 @@ def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
                 return value
         return [storable(item, dirty=dirty, depth=depth - 1) for item in value]
     if kind is int:
-        # Beyond 64 bits a decoder may give a float back: the digits are kept as text.
+        # A decoder may return a float for more than 64 bits: the digits are kept as text.
         return value if -(2**63) <= value < 2**63 else str(value)
     if kind is float:
         return value if math.isfinite(value) else None
@@ -153,7 +156,7 @@ def storable(value: Any, *, dirty: bool, depth: int = MAX_DEPTH) -> Any:
 
 
 def number(value: Any) -> int:
-    """A count from a transcript: a sane non-negative integer, else 0."""
+    """A count from a transcript: an integer from 0 up to 2**53, else 0."""
     return value if type(value) is int and 0 <= value < 2**53 else 0
 
 
@@ -163,22 +166,22 @@ def text(value: Any) -> str:
 
 
 def label(value: Any, limit: int = 200) -> str:
-    """A short, storable one-line string, or the empty string."""
+    """A storable string on one line, at most ``limit`` characters; the empty string for any other value."""
     if type(value) is not str:
         return ""
     head = value[: limit * 4]
     if head.isascii() and head.isprintable() and " " not in head:
-        # A name or an id, as nearly always: one word, and nothing in it to be escaped.
+        # Nearly always a name or an id: one word that needs no escaping.
         return head[:limit]
     return escape(" ".join(head.split())[:limit])
 
 
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-"""Stamps beyond are taken for garbage: one of them would push the workspace's clock ahead for good."""
+"""Later stamps are ignored: one of them would move the workspace's clock ahead for good."""
 
 
 def parse_stamp(value: Any) -> datetime | None:
-    """The moment that an ISO-8601 text with a zone names; None for anything else, naive texts too."""
+    """The UTC moment of an ISO-8601 text with a time zone; None for anything else, also for one without a zone."""
     if type(value) is not str or len(value) > 40:
         return None
     try:
@@ -190,31 +193,3 @@ def parse_stamp(value: Any) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if EPOCH <= moment < LATEST else None
-
-
-class Bounds:
-    """The times of a file: the first in file order, the earliest, the latest, and the one that is current."""
-
-    __slots__ = ("current", "earliest", "first", "latest")
-
-    def __init__(self) -> None:
-        self.first: datetime | None = None
-        self.earliest: datetime | None = None
-        self.latest: datetime | None = None
-        self.current: datetime | None = None
-
-    def see(self, at: datetime | None) -> datetime | None:
-        """The line's time, or the last one before it."""
-        if at is None:
-            return self.current
-        if self.first is None:
-            self.first = self.earliest = self.latest = at
-        else:
-            assert self.earliest is not None
-            assert self.latest is not None
-            if at < self.earliest:
-                self.earliest = at
-            elif at > self.latest:
-                self.latest = at
-        self.current = at
-        return at

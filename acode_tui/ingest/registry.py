@@ -1,7 +1,6 @@
-"""The formats that can be read. A format is one folder with one object of the Protocol ``TranscriptFormat``.
-Adding one is adding a line here.
+"""The formats that can be read. Each is a folder with one implementation of ``TranscriptFormat``, listed here.
 
-Formats are told apart by what their first lines hold; a path is only a hint for listings.
+The first lines of a file decide its format; its path is only a hint for listings.
 """
 
 from acode_tui.domain.errors import IngestError
@@ -17,7 +16,7 @@ def formats() -> dict[str, TranscriptFormat]:
 
 
 def format_named(name: str) -> TranscriptFormat:
-    """The format that ``--format`` names. Raises IngestError with the names there are."""
+    """The format of this name. Raises IngestError, which lists the known names."""
     known = formats()
     if name not in known:
         raise IngestError(f"unknown transcript format {name!r}", hint=f"formats: {', '.join(known)}")

@@ -1,14 +1,14 @@
-"""The session's states as its lines imply them, as append-only events.
+"""Infers a session's changes of state from its lines, as append-only events.
 
-An event depends only on the lines up to its own, and its id covers its content: reading a longer version of
-the file never gives an event of the same id with other content.
+An event depends only on the lines up to its own, and its id covers its content: reading a longer version of the file
+never gives an event of the same id with other content.
 
-What the *end* of a file implies (answered, stale, waiting) holds only until the file grows. Each such reading
-is noted as a checkpoint and kept with the file's cursor; when the file goes on, the checkpoint's event is given
-again, followed by one that says that work went on, so the chain of states stays whole.
+What the *end* of a file implies (answered, stale, waiting) holds only until the file grows. It is stored as a
+checkpoint with the file's cursor. When the file has grown, the checkpoint's event is made again, followed by one that
+says that work went on, so that each event starts in the state in which the one before it ended.
 
-Stamps rise strictly along that chain, wherever files were read on the way: events of lines are at least a
-millisecond apart, and ends fit between them.
+Time stamps rise strictly along that chain, at whatever lengths the file was read: events of lines are at least a
+millisecond apart, and those of ends fit between them.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ import msgspec
 from acode_tui.domain.clock import EPOCH, TICK
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.draft import shorten
-from acode_tui.ingest.records import Bounds
 
 MAX_REASON_CHARS = 1_000
 MAX_CHECKPOINTS = 100
-SETTLED = timedelta(minutes=15)
-"""A file not written to for longer is taken to have no agent at work on it."""
-_NEVER = 2**62
-_BIAS = 500 * TICK
-_STRIDE = 1_000 * TICK
+STALE_AFTER = timedelta(minutes=15)
+"""A file that was not written to for longer is stale: no agent works on it."""
+
+_NO_LINE = 2**62
+_EVENT_OFFSET = 500 * TICK
+_EVENT_SPACING = 1_000 * TICK
 
 
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
@@ -35,7 +35,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
 
     line: int
     state: SessionState
-    what: str
+    reason: str
     at: datetime
 
 
@@ -47,66 +47,97 @@ class EventDraft(msgspec.Struct, frozen=True):
     line: int
 
 
+class Bounds:
+    """The times of a file's lines: the first in file order, the earliest, the latest, and that of the current line."""
+
+    __slots__ = ("current", "earliest", "first", "latest")
+
+    def __init__(self) -> None:
+        self.first: datetime | None = None
+        self.earliest: datetime | None = None
+        self.latest: datetime | None = None
+        self.current: datetime | None = None
+
+    def note(self, at: datetime | None) -> datetime | None:
+        """Note the time of the current line. Returns it, or for None the last time before it."""
+        if at is None:
+            return self.current
+        if self.first is None:
+            self.first = self.earliest = self.latest = at
+        else:
+            assert self.earliest is not None
+            assert self.latest is not None
+            if at < self.earliest:
+                self.earliest = at
+            elif at > self.latest:
+                self.latest = at
+        self.current = at
+        return at
+
+
 class Timeline:
-    """Told of what each line implies, in order. ``bounds`` has seen the line's time already."""
+    """Collects the events of one session; the reader calls it in the order of lines.
+
+    ``state`` is the state after the lines so far. ``bounds`` must have noted a line's time before the line's event.
+    """
 
     def __init__(self, bounds: Bounds, checkpoints: Sequence[Checkpoint] = ()) -> None:
-        self.live = SessionState.CREATED
+        self.state = SessionState.CREATED
         self.events: list[EventDraft] = []
         self.checkpoints = list(checkpoints)
         self._bounds = bounds
-        self._waiting = sorted(checkpoints, key=lambda found: found.line)
-        self._last = EPOCH - _STRIDE
+        self._pending = sorted(checkpoints, key=lambda found: found.line)
+        self._last = EPOCH - _EVENT_SPACING
         self._last_end = EPOCH
-        self.next_checkpoint = self._waiting[0].line if self._waiting else _NEVER
-        """The reader of lines calls ``pass_checkpoint`` when it comes to a line beyond."""
+        self.next_checkpoint = self._pending[0].line if self._pending else _NO_LINE
+        """The reader calls ``pass_checkpoint`` at the first line beyond this one."""
 
-    def move(self, to: SessionState, what: str, line: int) -> None:
-        """The session's state changes; nothing happens if it is that state already."""
-        if to is not self.live:
-            self._emit(self.live, to, what, line, self._rise())
-            self.live = to
+    def change_state(self, to: SessionState, reason: str, line: int) -> None:
+        """Add a change of the session's state; none if it is in that state already."""
+        if to is not self.state:
+            self._add(self.state, to, reason, line, self._next_stamp())
+            self.state = to
 
-    def note(self, what: str, line: int) -> None:
-        """Something happened that changed no state: a compaction, another model, a summary."""
-        self._emit(self.live, self.live, what, line, self._rise())
+    def note(self, reason: str, line: int) -> None:
+        """Add an event that changes no state: a compaction, another model, a summary."""
+        self._add(self.state, self.state, reason, line, self._next_stamp())
 
-    def note_past(self, live: SessionState, what: str, line: int, at: datetime | None) -> None:
-        """A note on an earlier line, which only a later one made worth keeping. ``live`` was the state then."""
-        self._emit(live, live, what, line, at or EPOCH)
+    def note_past(self, state: SessionState, reason: str, line: int, at: datetime | None) -> None:
+        """Add a note on an earlier line that only a later line made relevant. ``state`` was the state at that line."""
+        self._add(state, state, reason, line, at or EPOCH)
 
     def pass_checkpoint(self, line: int) -> None:
-        """Work went on after an end that had been taken for one."""
-        while self._waiting and self._waiting[0].line < line:
-            end = self._waiting[0].line
-            state = self.live
+        """Add the events of the ends that were read before ``line``, and that work went on after them."""
+        while self._pending and self._pending[0].line < line:
+            end = self._pending[0].line
+            state = self.state
             at = EPOCH
-            while self._waiting and self._waiting[0].line == end:
-                seen = self._waiting.pop(0)
-                self._emit(state, seen.state, seen.what, seen.line, seen.at)
+            while self._pending and self._pending[0].line == end:
+                seen = self._pending.pop(0)
+                self._add(state, seen.state, seen.reason, seen.line, seen.at)
                 state, at = seen.state, seen.at
-            if state is not self.live:
+            if state is not self.state:
                 at += TICK
-                self._emit(state, self.live, "work went on", line, at)
+                self._add(state, self.state, "work went on", line, at)
             self._last_end = max(self._last_end, at)
-        self.next_checkpoint = self._waiting[0].line if self._waiting else _NEVER
+        self.next_checkpoint = self._pending[0].line if self._pending else _NO_LINE
 
-    def end(self, state: SessionState, what: str, line: int) -> None:
-        """What the end of the file implies, as a checkpoint and its event. An end read before comes again."""
-        current = self.live
+    def end(self, state: SessionState, reason: str, line: int) -> None:
+        """Add what the end of the file implies, as a checkpoint and its event; an end read before is added again."""
+        current = self.state
         at = max(self._bounds.latest or EPOCH, self._last, self._last_end)
-        for seen in self._waiting:
-            self._emit(current, seen.state, seen.what, seen.line, seen.at)
+        for seen in self._pending:
+            self._add(current, seen.state, seen.reason, seen.line, seen.at)
             current, at = seen.state, seen.at
         if current is not state:
-            found = Checkpoint(line, state, what, at + TICK)
-            self._emit(current, state, what, line, found.at)
+            found = Checkpoint(line, state, reason, at + TICK)
+            self._add(current, state, reason, line, found.at)
             self.checkpoints = [*self.checkpoints, found][-MAX_CHECKPOINTS:]
 
-    def _rise(self) -> datetime:
-        self._last = max((self._bounds.latest or EPOCH) + _BIAS, self._last + _STRIDE)
+    def _next_stamp(self) -> datetime:
+        self._last = max((self._bounds.latest or EPOCH) + _EVENT_OFFSET, self._last + _EVENT_SPACING)
         return self._last
 
-    def _emit(self, before: SessionState, after: SessionState, what: str, line: int, at: datetime) -> None:
-        reason = f"{shorten(what, MAX_REASON_CHARS)} [inferred=true line={line}]"
+    def _add(self, before: SessionState, after: SessionState, reason: str, line: int, at: datetime) -> None:
+        reason = f"{shorten(reason, MAX_REASON_CHARS)} [inferred=true line={line}]"
         self.events.append(EventDraft(before, after, reason, at, line))

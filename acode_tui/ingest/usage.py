@@ -1,4 +1,4 @@
-"""Token totals: what a run cost, each model message counted once."""
+"""Token totals of a run. Each model message is counted once, in one session."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -12,7 +12,7 @@ CLAIM_BYTES = 8
 
 
 class Tokens(msgspec.Struct):
-    """``input`` is what was neither read from the cache nor written to it, for every format."""
+    """Numbers of tokens. ``input`` excludes what was read from the cache or written to it, for every format."""
 
     input: int = 0
     output: int = 0
@@ -20,7 +20,7 @@ class Tokens(msgspec.Struct):
     cache_write: int = 0
 
     def raise_to(self, input: int, output: int, cache_read: int, cache_write: int) -> None:
-        """Keep the larger of each: usage repeats on the lines of one message, and grows."""
+        """Keep the larger of each number: a message's usage repeats on its lines, and grows."""
         self.input = max(self.input, input)
         self.output = max(self.output, output)
         self.cache_read = max(self.cache_read, cache_read)
@@ -42,46 +42,47 @@ class Tokens(msgspec.Struct):
 
 
 class Claims:
-    """Which session counts a model message. A fork or a resumed session repeats the messages of the one before it.
+    """Which session counts which model message. A fork or a resumed session repeats the messages of its origin.
 
-    A message is known by eight bytes of its hash; what a session claimed is kept with its file's cursor.
+    The first session to claim a message counts it. A message is identified by eight bytes of its hash; the keys that a
+    session claimed are kept with its file's cursor.
     """
 
     def __init__(self, known: Mapping[str, bytes] | None = None) -> None:
         self._holder: dict[bytes, str] = {}
-        self._behind: dict[bytes, list[str]] = {}
+        self._later: dict[bytes, list[str]] = {}
         for holder, claimed in (known or {}).items():
             self.note(holder, claimed)
 
     def note(self, holder: str, claimed: bytes) -> None:
-        """What a session has claimed elsewhere; what is claimed already stays as it is."""
+        """Note the keys that a session claimed in an earlier import. A key that another session holds stays with it."""
         for start in range(0, len(claimed), CLAIM_BYTES):
             key = claimed[start : start + CLAIM_BYTES]
             if key in self._holder:
-                self._behind.setdefault(key, []).append(holder)
+                self._later.setdefault(key, []).append(holder)
             else:
                 self._holder[key] = holder
 
     def forget(self, holder: str, claimed: bytes) -> None:
-        """What a session has claimed in a file that has been written anew: it is the next one's, or nobody's."""
+        """Drop the keys that a session claimed in a file that was rewritten. The next claimant of a key holds it."""
         for start in range(0, len(claimed), CLAIM_BYTES):
             key = claimed[start : start + CLAIM_BYTES]
-            behind = self._behind.get(key, [])
-            if holder in behind:
-                # It has claimed the message in another file too, or was not the first to do so.
-                behind.remove(holder)
+            later = self._later.get(key, [])
+            if holder in later:
+                # The session claimed the message in another file too, or was not the first to claim it.
+                later.remove(holder)
             elif self._holder.get(key) == holder:
-                if behind:
-                    self._holder[key] = behind.pop(0)
+                if later:
+                    self._holder[key] = later.pop(0)
                 else:
                     del self._holder[key]
 
     def claim(self, holder: str, keys: list[bytes]) -> list[bool]:
-        """For each key whether ``holder`` counts it: it does if it was the first to claim it."""
+        """Claim keys. Returns for each whether ``holder`` counts it: it was the first to claim it."""
         return [self._holder.setdefault(key, holder) == holder for key in keys]
 
     def held(self) -> dict[str, bytes]:
-        """What each session has claimed: what another ``Claims`` is made of."""
+        """The keys that each session holds, from which an equal ``Claims`` can be made."""
         keys: dict[str, list[bytes]] = {}
         for key, holder in self._holder.items():
             keys.setdefault(holder, []).append(key)
@@ -89,7 +90,7 @@ class Claims:
 
 
 def claim_key(message_id: str, request_id: str) -> bytes:
-    """The short form of (message id, request id)."""
+    """The key of a message: eight bytes of the hash of (message id, request id)."""
     return blake2b(f"{message_id}\x1f{request_id}".encode("utf-8", "surrogatepass"), digest_size=CLAIM_BYTES).digest()
 
 
@@ -106,7 +107,7 @@ def claude_usage(usage: Any) -> tuple[int, int, int, int]:
 
 
 def codex_usage(usage: Any) -> tuple[int, int, int, int]:
-    """The same of a Codex usage block, whose input includes what came from the cache."""
+    """As ``claude_usage``, of a Codex usage block, whose input includes what came from the cache."""
     if not isinstance(usage, dict):
         return (0, 0, 0, 0)
     read = number(usage.get("cached_input_tokens"))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from acode_tui.config.settings import FORMATS
 from acode_tui.domain.errors import IngestError
-from acode_tui.domain.ids import imported_id
 from acode_tui.ingest import default_roots, discover
 from acode_tui.ingest.cursor import (
     Change,
@@ -26,7 +25,6 @@ from acode_tui.ingest.cursor import (
     unchanged,
 )
 from acode_tui.ingest.discover import find
-from acode_tui.ingest.graph import IdScope
 from acode_tui.ingest.lines import WholeLines
 from acode_tui.ingest.registry import format_named, formats
 from acode_tui.storage.ports import TranscriptFile
@@ -121,11 +119,6 @@ def test_a_cursor_s_state_is_read_back(open_: bool) -> None:
     assert is_current(data)
     assert not is_current(b"")
     assert decode_state(b"\xff").version == 0
-
-
-@given(st.text(max_size=8), st.text(max_size=8), st.text(max_size=8))
-def test_a_scope_gives_the_ids_that_the_domain_gives(source: str, native: str, rest: str) -> None:
-    assert IdScope(source, native).id("task", rest) == imported_id(source, native, "task", rest)
 
 
 async def test_discovery_finds_transcripts_and_hints_at_their_format(tmp_path: Path) -> None:

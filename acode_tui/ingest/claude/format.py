@@ -1,4 +1,4 @@
-"""Claude Code transcripts: one JSONL file a session, subagents in files of their own."""
+"""The format of Claude Code: one JSONL file per session, subagents in files of their own."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ import msgspec
 from acode_tui.ingest.claude.reader import ClaudeReader
 from acode_tui.ingest.claude.records import ProgressLine, Record
 from acode_tui.ingest.format import Parsed, ReadContext
-from acode_tui.ingest.reading import read_records
+from acode_tui.ingest.read_records import read_records
 from acode_tui.ingest.records import LineDecoder
 
 NAME = "claude-code"
@@ -37,11 +37,11 @@ _FLAT_TYPES = frozenset({"summary", "file-history-snapshot", "custom-title", "ai
 _PATH = re.compile(r"/\.claude/|/projects/[^/]+/[^/]+\.jsonl$|/subagents/")
 _PROGRESS = b'"type":"progress"'
 _PROGRESS_WITHIN = 600
-"""Bytes at the beginning of a line in which its type stands, if it is written as agents write it."""
+"""The type of a progress line stands within so many bytes of its beginning, if an agent wrote it."""
 
 
 class _ClaudeDecoder(LineDecoder[Record | ProgressLine]):
-    """Reads progress as what it is, where a line looks like it, at a third of the price of any record."""
+    """Decodes a line that looks like progress as ``ProgressLine``, at a third of the cost of a ``Record``."""
 
     def __init__(self) -> None:
         super().__init__(Record)
@@ -62,7 +62,7 @@ _decoder = _ClaudeDecoder()
 
 
 class ClaudeCode:
-    """The format as the registry knows it."""
+    """Implements ``TranscriptFormat``."""
 
     name = NAME
 

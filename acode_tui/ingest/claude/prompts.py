@@ -1,4 +1,4 @@
-"""Which user lines of Claude Code are something a person asked for. The rest only look like it."""
+"""Which user lines of Claude Code are prompts of the user, and which session a file is."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from acode_tui.domain.ids import imported_id
 from acode_tui.ingest.records import label
 
 _COMMAND = ("<command-name>", "<command-message>")
-_FAKE = (
+_NOT_PROMPTS = (
     "<local-command-",
     "<task-notification>",
     "<bash-",
@@ -24,15 +24,17 @@ _ARGS = re.compile(r"<command-args>(.*?)</command-args>", re.DOTALL)
 
 
 class Kind(Enum):
+    """What the text of a user line is."""
+
     PROMPT = auto()
     COMMAND = auto()
-    """A slash command: a prompt if the model answered it."""
+    """A slash command: a prompt if the model answers it."""
     INTERRUPTION = auto()
     NOISE = auto()
 
 
 def classify(text: str) -> Kind:
-    """What the text of a user line is."""
+    """The kind of a user line's text."""
     start = text.lstrip()[:64]
     if not start:
         return Kind.NOISE
@@ -40,13 +42,13 @@ def classify(text: str) -> Kind:
         return Kind.INTERRUPTION
     if start.startswith(_COMMAND):
         return Kind.COMMAND
-    if start.startswith(_FAKE):
+    if start.startswith(_NOT_PROMPTS):
         return Kind.NOISE
     return Kind.PROMPT
 
 
 def command_text(text: str) -> str:
-    """A slash command as it was typed: ``/name arguments``."""
+    """A slash command as the user typed it: ``/name arguments``."""
     name = _NAME.search(text)
     arguments = _ARGS.search(text)
     typed = f"{name.group(1).strip() if name else ''} {arguments.group(1).strip() if arguments else ''}".strip()
@@ -58,7 +60,7 @@ _SOURCE = "claude-code"
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """``root`` is the native id that the file's own subagents name as their parent."""
+    """Which session a file holds. ``root`` is the native id that the file's subagents name as their parent."""
 
     session_id: str
     native_id: str
@@ -67,19 +69,19 @@ class Identity(msgspec.Struct, frozen=True):
     parent_native_id: str | None = None
 
 
-def identify(path: Path, seen: Mapping[str, str]) -> Identity:
-    """From the file's name and the ids its lines carry (``session``, ``agent``).
+def identify(path: Path, fields: Mapping[str, str]) -> Identity:
+    """The identity of a file, by its name and the ids in its lines (``session``, ``agent``).
 
-    A file named by a UUID is that session, also where its first lines were taken over from another. Files that
-    were renamed go by the session id in their lines.
+    A file whose name is a UUID is that session, also where its first lines were copied from another one. A file that
+    was renamed is the session that its lines name.
     """
     stem = path.name.removesuffix(".jsonl")
     if stem.startswith("agent-"):
-        # Its lines carry the parent's session id, so the name alone keeps the two apart.
-        agent = label(stem.removeprefix("agent-")) or seen.get("agent") or "unnamed"
-        parent = seen.get("session") or _folder_session(path) or "unknown"
+        # Its lines hold the parent's session id, so only the name distinguishes the two.
+        agent = label(stem.removeprefix("agent-")) or fields.get("agent") or "unnamed"
+        parent = fields.get("session") or _folder_session(path) or "unknown"
         return Identity(imported_id(_SOURCE, parent, agent), f"{parent}/{agent}", parent, agent, parent)
-    native = stem.lower() if _UUID.fullmatch(stem) else seen.get("session") or label(stem) or "unnamed"
+    native = stem.lower() if _UUID.fullmatch(stem) else fields.get("session") or label(stem) or "unnamed"
     return Identity(imported_id(_SOURCE, native), native, native)
 
 

@@ -1,4 +1,4 @@
-"""The shapes of Claude Code's lines: only the fields that are read, none of them trusted."""
+"""The records of Claude Code's lines: only the fields that are read, none of them trusted."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class Message(msgspec.Struct):
 
 
 class Record(msgspec.Struct, rename="camel"):
-    """A line. ``tool_use_result`` and ``data`` are large, often needless, and decoded only when wanted."""
+    """A line. ``tool_use_result`` and ``data`` are large and rarely needed, so they are decoded on use."""
 
     type: Any = None
     subtype: Any = None
@@ -48,7 +48,7 @@ class Record(msgspec.Struct, rename="camel"):
 
 
 class ToolUseResult(msgspec.Struct):
-    """``toolUseResult`` when it is an object, over all tools. ``originalFile`` is left behind on purpose."""
+    """``toolUseResult`` where it is an object, for all tools. ``originalFile`` is left out on purpose: it is large."""
 
     stdout: Any = None
     stderr: Any = None
@@ -74,7 +74,7 @@ class Progress(msgspec.Struct):
 
 
 class ProgressLine(msgspec.Struct, gc=False):
-    """A progress line: a third of a large file, and of no use but for its time and the link to a subagent."""
+    """A progress line: a third of a large file, of which only the time and the link to a subagent are used."""
 
     type: str
     timestamp: str

@@ -1,4 +1,4 @@
-"""What a Claude Code tool result says of its call, and the artifacts it leaves."""
+"""Attaches a Claude Code tool result to its call: the state, the facts and the artifacts."""
 
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ _details = LineDecoder(ToolUseResult)
 
 
 def artifact_type(tool: str) -> ArtifactType:
-    """The kind of artifact that a tool leaves when it succeeds."""
+    """The type of the artifact that a call of this tool leaves when it succeeds."""
     found = _TYPES.get(tool)
     if found is not None:
         return found
@@ -39,7 +39,7 @@ def artifact_type(tool: str) -> ArtifactType:
 
 
 def read_details(raw: Raw) -> tuple[str, ToolUseResult | None]:
-    """``toolUseResult`` as text or as an object; both may be missing."""
+    """``toolUseResult`` as text or as an object; both may be absent."""
     data = bytes(raw)
     if data[:1] == b"{":
         return "", _details.decode(data)
@@ -49,26 +49,34 @@ def read_details(raw: Raw) -> tuple[str, ToolUseResult | None]:
     return "", None
 
 
-def settle(
-    call: CallDraft, block: dict[str, Any], said: str, details: ToolUseResult | None, denied: bool, at: datetime | None
+def attach_result(
+    call: CallDraft,
+    block: dict[str, Any],
+    note: str,
+    details: ToolUseResult | None,
+    denied: bool,
+    at: datetime | None,
 ) -> None:
-    """Attach a result to its call: state, facts and artifacts. A repeated result adds nothing."""
+    """Attach a result to its call. A repeated result adds nothing.
+
+    ``note`` is ``toolUseResult`` where that is text, ``details`` where it is an object.
+    """
     content = block.get("content")
     text = text_of(content)
-    state = _state(block, text, said, details, denied)
-    call.settle(state, at, text or said or "failed")
+    state = _state(block, text, note, details, denied)
+    call.complete(state, at, text or note or "failed")
     _note_facts(call, details, len(text))
-    for artifact in _artifacts(call, state, content, text or said, details, at):
+    for artifact in _artifacts(call, state, content, text or note, details, at):
         if artifact not in call.artifacts:
             call.artifacts.append(artifact)
 
 
-def _state(block: dict[str, Any], text: str, said: str, details: ToolUseResult | None, denied: bool) -> ToolCallState:
-    if denied or said.startswith("User rejected tool use") or text.startswith(_REJECTED):
+def _state(block: dict[str, Any], text: str, note: str, details: ToolUseResult | None, denied: bool) -> ToolCallState:
+    if denied or note.startswith("User rejected tool use") or text.startswith(_REJECTED):
         return ToolCallState.CANCELLED
     if details is not None and details.interrupted is True:
         return ToolCallState.CANCELLED
-    failed = block.get("is_error") is True or said.startswith("Error:") or (details and details.is_error is True)
+    failed = block.get("is_error") is True or note.startswith("Error:") or (details and details.is_error is True)
     return ToolCallState.FAILED if failed else ToolCallState.SUCCEEDED
 
 
@@ -94,7 +102,7 @@ def _artifacts(
     call: CallDraft, state: ToolCallState, content: Any, text: str, details: ToolUseResult | None, at: datetime | None
 ) -> list[ArtifactDraft]:
     if state is ToolCallState.SUCCEEDED:
-        found = [_main(call, text, details, at)]
+        found = [_success_artifact(call, text, details, at)]
     else:
         found = [_artifact("result", ArtifactType.COMMAND_OUTPUT, f"{call.name} result", text, "text/plain", at)]
     for index, image in enumerate(images_of(content)):
@@ -105,7 +113,7 @@ def _artifacts(
     return found
 
 
-def _main(call: CallDraft, text: str, details: ToolUseResult | None, at: datetime | None) -> ArtifactDraft:
+def _success_artifact(call: CallDraft, text: str, details: ToolUseResult | None, at: datetime | None) -> ArtifactDraft:
     type_ = artifact_type(call.name)
     path = _path(call, details)
     if type_ is ArtifactType.FILE_CONTENT:

@@ -1,4 +1,4 @@
-"""Codex rollouts: one JSONL file a session, each line ``{timestamp, type, payload}``."""
+"""The format of Codex: one JSONL file (a rollout) per session, each line ``{timestamp, type, payload}``."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from acode_tui.ingest.codex.reader import CodexReader
 from acode_tui.ingest.codex.records import Line
 from acode_tui.ingest.format import Parsed, ReadContext
-from acode_tui.ingest.reading import read_records
+from acode_tui.ingest.read_records import read_records
 from acode_tui.ingest.records import LineDecoder
 
 NAME = "codex"
@@ -20,7 +20,7 @@ _decoder = LineDecoder(Line)
 
 
 class Codex:
-    """The format as the registry knows it."""
+    """Implements ``TranscriptFormat``."""
 
     name = NAME
 

@@ -1,7 +1,7 @@
-"""Reads one Codex session, line by line. What becomes a task, a step, a call and a result is decided here.
+"""Reads one Codex session, line by line, and decides what becomes a task, a step, a call and a result.
 
-A prompt is an ``event_msg`` where the file has those; a step is the first thing the model puts out after
-something was put in. Messages that appear both as item and as event are taken once, from the item.
+A prompt is an ``event_msg`` where the file has those. A step begins with the first output of the model after new
+input. A message that appears both as item and as event is read once, from the item.
 """
 
 import re
@@ -12,29 +12,19 @@ from typing import Any
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState
 from acode_tui.ingest.codex.records import Line, Payload
-from acode_tui.ingest.codex.results import read_output, settle
+from acode_tui.ingest.codex.results import attach_output, read_output
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
 from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.graph import Header
-from acode_tui.ingest.records import Bounds, label, needs_escape, parse_stamp, parse_text, storable, text
-from acode_tui.ingest.timeline import Timeline
+from acode_tui.ingest.records import label, needs_escape, parse_stamp, parse_text, storable, text
+from acode_tui.ingest.timeline import Bounds, Timeline
 from acode_tui.ingest.usage import Tokens, codex_usage
 
+SOURCE = "codex"
 _CONTEXT = "# Context from my IDE setup:"
 _REQUEST = "\n## My request for Codex:"
-
-
-def request_of(prompt: str) -> str:
-    """The prompt without the editor's list of open files; as it is where it has none, or asks for nothing."""
-    if not prompt.startswith(_CONTEXT):
-        return prompt
-    asked = prompt.partition(_REQUEST)[2]
-    return asked if asked.strip() else prompt
-
-
-SOURCE = "codex"
 MAX_MODELS = 50
 _ROLLOUT = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "tool_search_call"})
@@ -52,6 +42,8 @@ _STEPS = _CALLS | {"reasoning", "web_search_call", "image_generation_call"}
 
 
 class CodexReader:
+    """Collects the records of one file; ``finish`` turns them into the session."""
+
     def __init__(self, context: ReadContext) -> None:
         self._context = context
         self._run = RunDraft()
@@ -61,38 +53,38 @@ class CodexReader:
         self._meta: dict[str, Any] | None = None
         self._turn: str | None = None
         self._turn_has_prompt = False
-        self._turns = False
-        self._events = False
-        self._wrapped = False
-        self._said: tuple[str, datetime | None, int] | None = None
-        self._fresh_input = True
+        self._has_turns = False
+        self._has_events = False
+        self._is_wrapped = False
+        self._item_prompt: tuple[str, datetime | None, int] | None = None
+        self._has_new_input = True
         self._step: StepDraft | None = None
-        self._searches = 0
+        self._calls_without_id = 0
         self._tokens = Tokens()
-        self._total: Any = None
+        self._last_total: Any = None
         self._models: list[str] = []
         self._model = ""
         self._cwd = ""
-        self._talk = False
+        self._has_messages = False
         self._request: str | None = None
 
     def take(self, line: int, raw: bytes, record: Line) -> None:
-        """One record. Nothing in it is trusted; what is no known shape is passed over."""
+        """Read one record. Nothing in it is trusted; an unknown shape is ignored."""
         at = parse_stamp(record.timestamp)
         if line > self._timeline.next_checkpoint:
             self._timeline.pass_checkpoint(line)
-        at = self._bounds.see(at)
+        at = self._bounds.note(at)
         payload = record.payload
         kind = record.type
         if payload is None:
-            # Before lines had a wrapper, the first was the session and the others were its items.
+            # In old files without wrappers, the first line is the session and the others are its items.
             if kind is None and record.id is not None:
                 self._take_meta(record)
             else:
                 self._take_item(line, raw, record, at)
             return
-        # In a wrapped file the event of a prompt may still be on its way.
-        self._wrapped = True
+        # In a wrapped file the event of a prompt may follow its item.
+        self._is_wrapped = True
         if kind == "response_item":
             self._take_item(line, raw, payload, at)
         elif kind == "event_msg":
@@ -105,7 +97,7 @@ class CodexReader:
             self._timeline.note("context compacted", line)
 
     def _take_meta(self, meta: Payload) -> None:
-        # A fork repeats the session it came from: the first one owns the file.
+        # A fork repeats the meta line of its origin: the first one is the file's own.
         if self._meta is not None:
             return
         git = meta.git if type(meta.git) is dict else {}
@@ -117,28 +109,28 @@ class CodexReader:
             "originator": label(meta.originator),
             "parent": label(meta.parent_thread_id) or label(meta.forked_from_id),
         }
-        self._bounds.see(parse_stamp(meta.timestamp))
+        self._bounds.note(parse_stamp(meta.timestamp))
 
-    # -- turns and what the person said
+    # -- events: turns and prompts
 
     def _take_event(self, line: int, event: Payload, at: datetime | None) -> None:
         kind = event.type
         if kind == "user_message":
-            self._talk = True
-            self._events = True
-            self._said = None
-            self._prompt(text(event.message), bool(event.images), line, at)
+            self._has_messages = True
+            self._has_events = True
+            self._item_prompt = None
+            self._add_prompt(text(event.message), bool(event.images), line, at)
         elif kind == "token_count":
             self._count_tokens(event.info)
         elif kind == "task_started":
-            self._turns = True
+            self._has_turns = True
             self._turn = label(event.turn_id)
-            # The prompt may stand on the line before its turn.
+            # The prompt may be on the line before its turn.
             self._turn_has_prompt = self._last is LastSeen.PROMPT
         elif kind == "task_complete":
             self._turn = None
             if event.error is not None:
-                self._fail(event.error, line, at)
+                self._add_failure(event.error, line, at)
             elif self._last not in (LastSeen.INTERRUPTION, LastSeen.ERROR, LastSeen.NOTHING):
                 self._last = LastSeen.ANSWER
         elif kind == "turn_aborted":
@@ -146,93 +138,94 @@ class CodexReader:
             reason = label(event.reason) or "interrupted"
             self._run.interrupt(reason)
             self._last = LastSeen.INTERRUPTION
-            self._timeline.move(SessionState.PAUSED, f"turn aborted: {reason}", line)
+            self._timeline.change_state(SessionState.PAUSED, f"turn aborted: {reason}", line)
         elif kind == "context_compacted":
             self._timeline.note("context compacted", line)
         elif kind == "error":
-            self._fail(event.message, line, at)
+            self._add_failure(event.message, line, at)
 
-    def _fail(self, error: Any, line: int, at: datetime | None) -> None:
-        said = error.get("message") if type(error) is dict else error
+    def _add_failure(self, error: Any, line: int, at: datetime | None) -> None:
+        message = error.get("message") if type(error) is dict else error
         self._run.interrupt("error")
         self._last = LastSeen.ERROR
-        self._timeline.move(SessionState.FAILED, f"error: {text(said) or 'unknown'}", line)
+        self._timeline.change_state(SessionState.FAILED, f"error: {text(message) or 'unknown'}", line)
 
-    def _prompt(self, said: str, images: bool, line: int, at: datetime | None) -> None:
-        if not said.strip():
+    def _add_prompt(self, prompt: str, images: bool, line: int, at: datetime | None) -> None:
+        if not prompt.strip():
             if not images:
                 return
-            said = "[image]"
-        # What the model says next answers this, also where no item of its own repeats it.
-        self._fresh_input = True
+            prompt = "[image]"
+        # The model's next output answers this prompt, also where no item repeats it.
+        self._has_new_input = True
         if self._turn is not None and self._turn_has_prompt:
-            self._timeline.note(f"steering: {said}", line)
+            self._timeline.note(f"steering: {prompt}", line)
             return
         self._turn_has_prompt = True
-        asked = request_of(said)
-        self._run.begin_task(f"prompt:{len(self._run.tasks)}", said, at, line, asked=asked)
+        request = request_of(prompt)
+        self._run.begin_task(f"prompt:{len(self._run.tasks)}", prompt, at, line, request=request)
         if self._request is None:
-            self._request = label(asked) if asked is not said else ""
+            self._request = label(request) if request is not prompt else ""
         self._last = LastSeen.PROMPT
-        if self._timeline.live is SessionState.CREATED:
-            self._timeline.move(SessionState.PLANNING, "first prompt", line)
+        if self._timeline.state is SessionState.CREATED:
+            self._timeline.change_state(SessionState.PLANNING, "first prompt", line)
         else:
-            self._timeline.move(SessionState.EXECUTING, "new prompt", line)
+            self._timeline.change_state(SessionState.EXECUTING, "new prompt", line)
 
-    # -- items: what went into the model and what came out
+    # -- items: input and output of the model
 
     def _take_item(self, line: int, raw: bytes, item: Payload, at: datetime | None) -> None:
         kind = item.type
         if kind == "message":
-            self._talk = True
+            self._has_messages = True
             if item.role == "assistant":
-                self._answer(line, item, at)
+                self._add_answer(line, item, at)
                 return
-            self._fresh_input = True
-            said = text_of(item.content)
-            if item.role == "user" and not self._events and not said.lstrip().startswith(_INPUTS) and said.strip():
-                # Only a file without events is read by its items: wait for what follows.
-                self._said = (said, at, line)
+            self._has_new_input = True
+            prompt = text_of(item.content)
+            is_prompt = item.role == "user" and prompt.strip() and not prompt.lstrip().startswith(_INPUTS)
+            if is_prompt and not self._has_events:
+                # Prompts are read from items only in a file without events: an event may follow.
+                self._item_prompt = (prompt, at, line)
         elif type(kind) is str and kind in _OUTPUTS:
-            self._fresh_input = True
-            self._result(line, item, at)
+            self._has_new_input = True
+            self._add_result(line, item, at)
         elif type(kind) is str and kind in _STEPS:
-            self._talk = True
-            step = self._begin(line, at)
+            self._has_messages = True
+            step = self._current_step(line, at)
             if kind == "reasoning":
                 self._last = LastSeen.WORK
             elif kind in _CALLS:
-                self._call(step, line, raw, item, at)
+                self._add_call(step, line, raw, item, at)
             else:
-                self._lone_call(step, kind, raw, item, at)
+                self._add_call_without_id(step, kind, raw, item, at)
 
-    def _begin(self, line: int, at: datetime | None) -> StepDraft:
-        self._take_said()
-        if self._step is None or self._fresh_input:
+    def _current_step(self, line: int, at: datetime | None) -> StepDraft:
+        self._take_item_prompt()
+        if self._step is None or self._has_new_input:
             if self._turn is not None and not self._turn_has_prompt:
                 self._turn_has_prompt = True
                 self._run.begin_task(f"prompt:{len(self._run.tasks)}", "(turn without a prompt)", at, line)
             self._step = self._run.begin_step(f"step:{len(self._run.steps)}", at, line)
             if self._model:
                 self._step.metadata = {"model": self._model}
-            self._timeline.move(SessionState.EXECUTING, "the model set to work", line)
-        self._fresh_input = False
+            self._timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
+        self._has_new_input = False
         return self._step
 
-    def _take_said(self) -> None:
-        if self._said is not None and not self._events:
-            said, asked, line = self._said
-            self._said = None
-            self._prompt(said, False, line, asked)
+    def _take_item_prompt(self) -> None:
+        if self._item_prompt is not None and not self._has_events:
+            prompt, prompt_at, line = self._item_prompt
+            self._item_prompt = None
+            self._add_prompt(prompt, False, line, prompt_at)
 
-    def _answer(self, line: int, item: Payload, at: datetime | None) -> None:
-        step = self._begin(line, at)
-        said = text_of(item.content)
-        if said:
-            self._run.respond(step, said, at)
-        self._last = LastSeen.WORK if self._turn is not None and self._turns else LastSeen.ANSWER
+    def _add_answer(self, line: int, item: Payload, at: datetime | None) -> None:
+        step = self._current_step(line, at)
+        response = text_of(item.content)
+        if response:
+            self._run.respond(step, response, at)
+        self._last = LastSeen.WORK if self._turn is not None and self._has_turns else LastSeen.ANSWER
 
-    def _call(self, step: StepDraft, line: int, raw: bytes, item: Payload, at: datetime | None) -> None:
+    def _add_call(self, step: StepDraft, line: int, raw: bytes, item: Payload, at: datetime | None) -> None:
         key = text(item.call_id) or text(item.id) or f"call:{line}"
         if key in self._run.calls:
             return
@@ -252,27 +245,27 @@ class CodexReader:
         if not step.name:
             step.name = name
 
-    def _lone_call(self, step: StepDraft, kind: str, raw: bytes, item: Payload, at: datetime | None) -> None:
-        # These have no call id and no output: their place among their like names them.
-        self._searches += 1
+    def _add_call_without_id(self, step: StepDraft, kind: str, raw: bytes, item: Payload, at: datetime | None) -> None:
+        # These calls have no id and no output: their number in the file identifies them.
+        self._calls_without_id += 1
         parameters = storable(item.action, dirty=needs_escape(raw)) if item.action is not None else {}
         name = kind.removesuffix("_call")
-        call = self._run.call(step, f"{kind}:{self._searches}", name, parameters, at)
+        call = self._run.call(step, f"{kind}:{self._calls_without_id}", name, parameters, at)
         if item.status in (None, "completed"):
-            call.settle(ToolCallState.SUCCEEDED, at)
+            call.complete(ToolCallState.SUCCEEDED, at)
         elif item.status in ("failed", "incomplete"):
-            call.settle(ToolCallState.FAILED, at, f"{name} {item.status}")
+            call.complete(ToolCallState.FAILED, at, f"{name} {item.status}")
         self._last = LastSeen.WORK
         if not step.name:
             step.name = name
 
-    def _result(self, line: int, item: Payload, at: datetime | None) -> None:
+    def _add_result(self, line: int, item: Payload, at: datetime | None) -> None:
         key = text(item.call_id) or f"result:{line}"
         call = self._run.result_of(key, at, line)
         output = item.output if item.output is not None else item.tools
         if type(output) is list and item.type == "tool_search_output":
             output = ", ".join(label(tool.get("name")) for tool in output if type(tool) is dict)
-        settle(call, read_output(output), at)
+        attach_output(call, read_output(output), at)
         if self._last is not LastSeen.INTERRUPTION:
             self._last = LastSeen.RESULT
 
@@ -290,24 +283,24 @@ class CodexReader:
             self._models.append(model)
 
     def _count_tokens(self, info: Any) -> None:
-        # The count is repeated, and its totals may start over: what counts is each change of the total.
+        # Counts are repeated, and their totals may start over: each change of the total adds the last usage.
         if type(info) is not dict:
             return
         total = info.get("total_token_usage")
-        if total != self._total:
-            self._total = total
+        if total != self._last_total:
+            self._last_total = total
             self._tokens.add(*codex_usage(info.get("last_token_usage")))
 
     # -- the end of the file
 
     def finish(self, skipped: SkippedLines, last_line: int) -> Parsed:
-        """The session as its whole lines tell it; a file without any talk gives none."""
-        if not self._wrapped:
-            self._take_said()
-        if not self._talk:
+        """The session of the lines read; none for a file without any message."""
+        if not self._is_wrapped:
+            self._take_item_prompt()
+        if not self._has_messages:
             return Parsed(counts=Counts(), skipped=skipped)
         meta = self._meta or {}
-        native = meta.get("id") or _named(self._context.path)
+        native = meta.get("id") or _native_id(self._context.path)
         metadata: dict[str, Any] = {
             "source": SOURCE,
             "nativeId": native,
@@ -337,11 +330,19 @@ class CodexReader:
             first=self._bounds.earliest,
             last=self._bounds.latest,
         )
-        ending = Ending(self._last, planning=False, asking=(), fresh=self._context.fresh)
+        ending = Ending(self._last, planning=False, approval_tools=(), fresh=self._context.fresh)
         return finish(self._run, self._timeline, header, ending, skipped, last_line)
 
 
-def _named(path: Path) -> str:
+def request_of(prompt: str) -> str:
+    """The prompt without the list of open files that an editor puts before it; unchanged where there is none."""
+    if not prompt.startswith(_CONTEXT):
+        return prompt
+    request = prompt.partition(_REQUEST)[2]
+    return request if request.strip() else prompt
+
+
+def _native_id(path: Path) -> str:
     stem = path.name.removesuffix(".jsonl")
     found = _ROLLOUT.search(stem)
     return found.group().lower() if found else label(stem) or "unnamed"

@@ -1,4 +1,4 @@
-"""The shapes of Codex rollout lines: only the fields that are read, none of them trusted."""
+"""The records of Codex rollout lines: only the fields that are read, none of them trusted."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Payload(msgspec.Struct):
-    """``payload`` over all line types. Encrypted reasoning and replayed histories are left behind on purpose."""
+    """``payload`` of all line types. Encrypted reasoning and replayed histories are left out on purpose."""
 
     type: Any = None
     id: Any = None
@@ -37,6 +37,6 @@ class Payload(msgspec.Struct):
 
 
 class Line(Payload):
-    """A line. Records of the time before ``{timestamp, type, payload}`` are themselves what is a payload now."""
+    """A line. In files older than ``{timestamp, type, payload}`` the line itself is what is the payload now."""
 
     payload: Payload | None = None

@@ -1,7 +1,7 @@
-"""What a Codex call's output says: its text, whether the call failed, and the artifact it leaves.
+"""Attaches the output of a Codex call to it: its text, whether the call failed, and the artifact.
 
-There is no error flag. An exit code decides where there is one; else the phrases that Codex itself puts at the
-head of an output, and only there, since a command may print anything.
+There is no error flag. An exit code decides where there is one, else the phrases that Codex itself writes at the
+head of an output; the rest is not searched, since a command may print anything.
 """
 
 import re
@@ -24,6 +24,8 @@ _SEARCHES = frozenset({"web_search_call", "web_search", "tool_search_call", "gre
 
 
 class Output(msgspec.Struct):
+    """An output as far as it could be read. ``duration`` is in seconds."""
+
     text: str
     exit_code: int | None = None
     duration: float | None = None
@@ -60,12 +62,12 @@ def _of_object(value: dict[str, Any]) -> Output:
     return found
 
 
-def settle(call: CallDraft, output: Output, at: datetime | None) -> None:
-    """Attach an output to its call. A repeated output adds nothing."""
+def attach_output(call: CallDraft, output: Output, at: datetime | None) -> None:
+    """Attach an output to its call: state, facts and artifact. A repeated output adds nothing."""
     head = output.text[:HEAD_CHARS].partition("\nOutput:")[0]
     code = _exit_code(output, head)
     state, error = _state(output, head, code)
-    call.settle(state, at, error)
+    call.complete(state, at, error)
     call.facts["characters"] = len(output.text)
     if code is not None:
         call.facts["exitCode"] = code
@@ -86,13 +88,13 @@ def _exit_code(output: Output, head: str) -> int | None:
 def _state(output: Output, head: str, code: int | None) -> tuple[ToolCallState, str | None]:
     if code == 0:
         return ToolCallState.SUCCEEDED, None
-    said = output.text.strip() or "no output"
+    message = output.text.strip() or "no output"
     if _REJECTED in head:
-        return ToolCallState.CANCELLED, said
+        return ToolCallState.CANCELLED, message
     if code is not None:
-        return ToolCallState.FAILED, f"exit code {code}: {said}"
+        return ToolCallState.FAILED, f"exit code {code}: {message}"
     if output.success is False or any(phrase in head for phrase in _FAILED):
-        return ToolCallState.FAILED, said
+        return ToolCallState.FAILED, message
     return ToolCallState.SUCCEEDED, None
 
 

@@ -1,4 +1,4 @@
-"""The loop that every line-based format shares: decode, count what is no record, hand over the rest."""
+"""Decodes the lines of a file into records and counts the lines that are none. All line-based formats use it."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -16,7 +16,10 @@ _BOM = b"\xef\xbb\xbf"
 def read_records(
     lines: Iterable[tuple[int, bytes | None]], decoder: LineDecoder[R], take: Callable[[int, bytes, R], None]
 ) -> tuple[SkippedLines, int]:
-    """``take(number, line, record)`` for every JSON object; answers the other lines, and the last that was one."""
+    """Call ``take(number, line, record)`` for every line that is a JSON object.
+
+    Returns the other lines and the number of the last line that was an object.
+    """
     decode = decoder.decode
     skipped = SkippedLines()
     last_line = 0
@@ -31,17 +34,17 @@ def read_records(
             if not line.strip():
                 skipped.blank.append(number)
                 continue
-            skipped.settle_blank()
-            skipped.add(number, _why(line))
+            skipped.count_blank()
+            skipped.add(number, _reason(line))
             continue
         if skipped.blank:
-            skipped.settle_blank()
+            skipped.count_blank()
         last_line = number
         take(number, line, record)
     return skipped, last_line
 
 
-def _why(line: bytes) -> str:
+def _reason(line: bytes) -> str:
     value = parse_any(line)
     if value is None and line.strip() != b"null":
         return "not valid JSON"
