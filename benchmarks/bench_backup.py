@@ -17,7 +17,8 @@ from acode_tui.config import Settings
 from acode_tui.domain.clock import system_clock
 from acode_tui.ops.backup.create import create_backup, verify_backup
 from acode_tui.ops.backup.vacuum import vacuum_file
-from acode_tui.storage.sqlite.files.backup_catalog import Backup
+from acode_tui.storage.ports import Backup
+from acode_tui.workspace.maintenance import backup_store, database_files
 from benchmarks.bench_hierarchy import make_graph
 from benchmarks.result import Measure, at_most, within
 from benchmarks.scale import sized
@@ -32,6 +33,7 @@ def run() -> list[Measure]:
 
 async def _run() -> list[Measure]:
     size = sized(100, 70)
+    files, backups = database_files(), backup_store()
     with TemporaryDirectory(prefix="acode-benchmark-") as name:
         folder = Path(name)
         database = await _make(folder / "workspace", size << 20)
@@ -42,12 +44,12 @@ async def _run() -> list[Measure]:
         for _ in range(sized(7, 3)):
             copied.append(timed_call(_copy, database, folder / "copy"))
             started = perf_counter()
-            backup = await create_backup(database, folder / "backups", now=system_clock(), keep=1)
+            backup = await create_backup(files, backups, database, folder / "backups", now=system_clock(), keep=1)
             made.append(perf_counter() - started)
             hashed.append(timed_call(_hash, backup.database))
-            verified.append(await timed(verify_backup(backup)))
-            deeply.append(await timed(verify_backup(backup, deep=True)))
-        packed = await timed(vacuum_file(database, timeout_seconds=30))
+            verified.append(await timed(verify_backup(backups, backup)))
+            deeply.append(await timed(verify_backup(backups, backup, deep=True)))
+        packed = await timed(vacuum_file(files, database, timeout_seconds=30))
     return [
         within(f"backup of {megabytes} MB, against copy and fsync", _best(made), "ms", _best(copied), 2),
         within(f"verify of {megabytes} MB, against SHA-256", _best(verified), "ms", _best(hashed), 1.5),

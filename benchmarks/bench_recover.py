@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 
 import acode_tui
-from acode_tui.ops.recovery.recover import Recovery, recover
+from acode_tui.ops.recovery.recover import Recovery
+from acode_tui.workspace import Maintenance
 from benchmarks.bench_apply import new_database
 from benchmarks.bench_sync import SETTINGS, URL, drain, fill, peak_mib
 from benchmarks.result import Measure, at_least, at_most
@@ -52,7 +53,7 @@ async def _measure(server: Server) -> list[Measure]:
 
 async def _recover_alone(folder: str) -> None:
     """In a process of its own: recover, and say how fast and in how much memory."""
-    done: Recovery = await recover(Path(folder), SETTINGS, confirm=lambda _: False)
+    done: Recovery = await Maintenance(Path(folder), SETTINGS).recover(confirm=lambda _: False)
     rows = sum(done.counts.values())
     print(json.dumps({"rows": rows, "rate": rows / done.duration_seconds, "resident_mib": peak_mib()}))
 

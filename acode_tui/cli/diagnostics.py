@@ -35,7 +35,7 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     """
     from acode_tui.cli.invocation import run_async
     from acode_tui.domain.codec import encode_json, to_plain
-    from acode_tui.ops.health.diagnostics import diagnose
+    from acode_tui.workspace.maintenance import diagnose
 
     found: Diagnostics = run_async(diagnose(invocation.root, environ=invocation.environ))
     text = encode_json(found).decode() if as_json else "\n".join(render(to_plain(found)))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from acode_tui.config import Settings
     from acode_tui.domain.secrets.known import Secret
     from acode_tui.workspace import Workspace
+    from acode_tui.workspace.maintenance import Maintenance
 
 
 T = TypeVar("T")
@@ -64,6 +65,13 @@ class Invocation:
             if isinstance(target, PostgresTarget):
                 self.secrets = target.secrets
         return self._settings
+
+    @property
+    def maintenance(self) -> "Maintenance":
+        """Work on the workspace's file that does not open the workspace."""
+        from acode_tui.workspace.maintenance import Maintenance
+
+        return Maintenance(self.root, self.settings, environ=self.environ)
 
     def start_log(self, *, stderr: bool = False) -> None:
         """Log into the workspace from here on."""

@@ -45,7 +45,5 @@ def command(invocation: Invocation, as_json: bool) -> int:
 
 def _look(invocation: Invocation) -> "HealthReport":
     from acode_tui.cli.invocation import run_async
-    from acode_tui.ops.health import watch_from_outside
 
-    watch = watch_from_outside(invocation.root, invocation.settings, environ=invocation.environ)
-    return run_async(watch.report())
+    return run_async(invocation.maintenance.health())

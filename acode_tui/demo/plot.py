@@ -13,9 +13,8 @@ from acode_tui.demo.server import DATABASE, EmbeddedServer, Network
 from acode_tui.domain.errors import AcodeError, TransitionError
 from acode_tui.domain.states import SessionState
 from acode_tui.logs import get_logger
-from acode_tui.ops.recovery.recover import recover
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.workspace import Maintenance, Workspace, open_workspace
 
 
 class Colleague:
@@ -31,7 +30,8 @@ class Colleague:
         """Take over what the team's database has; the first time, a whole new file. Raises AcodeError."""
         if not self._joined:
             await asyncio.to_thread(self._folder.mkdir, 0o700, exist_ok=True)
-            await recover(self._folder, self._settings, workspace_id=self._workspace_id, confirm=lambda plan: True)
+            maintenance = Maintenance(self._folder, self._settings)
+            await maintenance.recover(workspace_id=self._workspace_id, confirm=lambda plan: True)
             self._joined = True
             return
         async with open_workspace(self._folder, settings=self._settings) as workspace:

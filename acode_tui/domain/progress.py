@@ -41,3 +41,11 @@ def progress_after(seconds: float, done: int, total: int | None, unit: str) -> P
     """Progress whose rate is ``done`` units in ``seconds``. A total that turned out too small becomes ``done``."""
     rate = done / seconds if seconds > 0 else 0.0
     return Progress(done, None if total is None else max(total, done), unit, rate)
+
+
+CheckCancelled = Callable[[], None]
+"""Called every so often by long work; raises where the work is to end. The work then undoes what it began."""
+
+
+def never_cancelled() -> None:
+    """The check of work that cannot be cancelled."""

@@ -171,3 +171,8 @@ TABLES: dict[EntityType, Table] = {
     )
 }
 """Every entity's table, parents before children: the order in which rows may be inserted."""
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """A schema version's numbers, so that 1.10.0 comes after 1.9.0 (AC-010)."""
+    return tuple(int(part) for part in version.split("."))

@@ -1,46 +1,53 @@
-"""Long blocking work in a thread that can be broken off: a cancelled caller has it stop, and waits until it has."""
+"""Long blocking work in a thread that can be cancelled: the caller is cancelled only once the work has ended."""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-T = TypeVar("T")
+from acode_tui.domain.progress import CheckCancelled
 
-Check = Callable[[], None]
-"""Raises Stopped once the work is to end; the work calls it every so often, and tidies up after itself."""
+T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The caller has gone."""
+    """The caller was cancelled."""
 
 
-async def in_thread(work: Callable[[Check], T]) -> T:
-    """``work(check)``'s answer. Cancelled, the work is told so, and has ended when this raises."""
+async def run_cancellable(work: Callable[[CheckCancelled], T]) -> T:
+    """The answer of ``work(check_cancelled)`` in another thread.
+
+    When the caller is cancelled, ``check_cancelled`` raises Stopped in the work, which undoes what it began and has
+    ended when this raises CancelledError.
+    """
     stop = threading.Event()
 
-    def check() -> None:
+    def check_cancelled() -> None:
         if stop.is_set():
             raise Stopped
 
-    running = asyncio.create_task(asyncio.to_thread(work, check))
+    running = asyncio.create_task(asyncio.to_thread(work, check_cancelled))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([running])
         if not running.cancelled():
-            running.exception()  # looked at: it is of no interest to anybody
+            running.exception()  # retrieved, so that asyncio does not report it as never retrieved
         raise
 
 
-def on_the_loop(told: Callable[..., None] | None) -> Callable[..., None] | None:
-    """The same function, called on the running loop wherever it is called from."""
-    if told is None:
-        return None
+def on_loop(callback: Callable[..., None] | None) -> Callable[..., None]:
+    """The same function, called on the running loop from any thread; None becomes a function that does nothing."""
+    if callback is None:
+        return _ignore
     loop = asyncio.get_running_loop()
 
-    def tell(*values: object) -> None:
-        loop.call_soon_threadsafe(told, *values)
+    def call(*values: object) -> None:
+        loop.call_soon_threadsafe(callback, *values)
 
-    return tell
+    return call
+
+
+def _ignore(*_: object) -> None:
+    """Receive a report that nobody asked for."""

@@ -1,32 +1,38 @@
-"""``db check``: questions to a workspace file, asked from outside, without leaving a trace in it."""
+"""``db check``: every check of a workspace file, without changing a byte of it."""
 
 from pathlib import Path
 
-from acode_tui.domain.progress import ReportStep
-from acode_tui.ops.cancellable_thread import Check as StopCheck
-from acode_tui.ops.cancellable_thread import in_thread, on_the_loop
-from acode_tui.storage.ports import Check
-from acode_tui.storage.sqlite.files.check import check_file
+from acode_tui.domain.progress import CheckCancelled, ReportStep
+from acode_tui.ops.cancellable_thread import on_loop, run_cancellable
+from acode_tui.storage.ports import Check, Depth, FileInspection
 
 
 async def check_workspace_file(
+    files: FileInspection,
     database: Path,
     *,
     timeout_seconds: float,
     deep: bool = False,
     on_step: ReportStep | None = None,
-    has_lived: bool = False,
+    expect_content: bool = False,
 ) -> tuple[Check, ...]:
-    """Every finding. ``deep`` compares every artifact with its hash; ``on_step`` receives each question as it is asked.
+    """Every finding. ``deep`` compares every artifact with its hash; ``on_step`` receives each check's name.
 
-    Where a workspace ``has_lived``, an empty file is a loss; elsewhere nobody has begun to fill it. Takes about as long
-    as reading the file. Raises AcodeError where there is none, or it may not be read.
+    With ``expect_content`` an empty file is damage; without it, it is a workspace that was not begun. Takes about as
+    long as reading the file. Raises AcodeError where there is no file, or it may not be read.
     """
-    report = on_the_loop(on_step)
+    report_step = on_loop(on_step)
 
-    def work(check: StopCheck) -> tuple[Check, ...]:
-        return check_file(
-            database, deep=deep, seconds=timeout_seconds, check=check, on_step=report, has_lived=has_lived
+    def work(check_cancelled: CheckCancelled) -> tuple[Check, ...]:
+        report = files.inspect(
+            database,
+            Depth.FULL,
+            deep=deep,
+            seconds=timeout_seconds,
+            check_cancelled=check_cancelled,
+            on_step=report_step,
+            expect_content=expect_content,
         )
+        return report.checks
 
-    return await in_thread(work)
+    return await run_cancellable(work)

@@ -1,113 +1,97 @@
 """``db check --remote``: the team's schema against this program's, the team's rows against the workspace's.
 
-What waits in the outbox, and what others sent since this workspace last looked, is a difference that the next sync
-settles: it is told and not held against anybody.
+Rows that wait in the outbox, and rows that others sent since this workspace last pulled, are differences that the next
+sync settles: they are reported and are no fault.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-from acode_tui.config import Misconfigured, Settings, resolve_postgres
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import ReportStep
 from acode_tui.domain.quantities import counted, number
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.ops.recovery.validate import Mismatch, Validation, compare
-from acode_tui.storage.ports import Check
-from acode_tui.storage.postgres.compare import PostgresRowChecksums, TeamCounts, changed_after, count_rows
-from acode_tui.storage.postgres.connection import PostgresConnectionFactory, ReadPool
-from acode_tui.storage.postgres.schema_check import check_migrations, check_tables
-from acode_tui.storage.sqlite.runs.checksums import Onlooker, Reading, SqliteRowChecksums
-from acode_tui.storage.sqlite.sync.adopt import pending_among
-from acode_tui.storage.sqlite.sync.retention import LocalShares, read_shares
+from acode_tui.storage.ports import Check, FileInspection, LocalCounts, OpenTeam, TeamCounts, TeamInspection
 
 _KINDS = {table.name: kind for kind, table in TABLES.items()}
 _MOST_FINDINGS = 5
 
 
 async def check_team_database(
+    files: FileInspection,
+    open_team: OpenTeam,
     database: Path,
-    settings: Settings,
     *,
-    environ: Mapping[str, str] = os.environ,
+    seconds: float,
     on_step: ReportStep | None = None,
 ) -> tuple[Check, ...]:
-    """Every finding; that the server cannot be asked is one too. ``on_step`` receives what is looked at next."""
-    postgres = settings.persistence.postgres
-    if not postgres.enabled:
-        return (_fault("PostgreSQL is not enabled (run `acode-tui config set persistence.postgres.enabled true`)"),)
-    address = resolve_postgres(postgres, environ)
-    if isinstance(address, Misconfigured):
-        return (_fault(f"{address.reason} ({address.hint})"),)
-    connections = PostgresConnectionFactory(
-        address,
-        connect_timeout=postgres.connect_timeout_seconds,
-        command_timeout=postgres.command_timeout_seconds,
-    )
-    pool = connections.read_pool(size=postgres.pool_size)
-    reads = Onlooker(database, seconds=settings.persistence.sqlite.timeout_seconds)
+    """Every finding; a server that cannot be asked is a finding too. ``on_step`` receives each step as it begins."""
     try:
-        return await _ask(pool, reads, postgres.schema, on_step or (lambda step: None))
+        async with open_team() as team:
+            return await _check(files, team, database, seconds, on_step or (lambda step: None))
     except AcodeError as error:
-        return (_fault(error.message + (f" ({error.hint})" if error.hint else "")),)
-    finally:
-        await pool.close()
+        description = error.message + (f" ({error.hint})" if error.hint else "")
+        return (Check(name="remote", ok=False, description=description),)
 
 
-async def _ask(pool: ReadPool, reads: Reading, schema: str, on_step: ReportStep) -> tuple[Check, ...]:
+async def _check(
+    files: FileInspection, team: TeamInspection, database: Path, seconds: float, on_step: ReportStep
+) -> tuple[Check, ...]:
     on_step("the team's tables")
-    structure = (await check_migrations(pool, schema), await check_tables(pool, schema))
+    structure = (await team.check_migrations(), await team.check_tables())
     if not all(each.ok for each in structure):
         return structure
     on_step("the team's rows")
-    local = await reads.run(read_shares)
-    team_counts = await count_rows(pool, schema, local.workspace_id)
-    team = PostgresRowChecksums(pool, schema=schema, workspace_id=local.workspace_id)
+    local = await asyncio.to_thread(files.local_counts, database, seconds=seconds)
+    team_counts = await team.count_rows(local.workspace_id)
     found = await compare(
-        SqliteRowChecksums(reads),
-        team,
+        files.row_checksums(database, seconds=seconds),
+        team.row_checksums(local.workspace_id),
         on_progress=lambda progress: on_step(f"{number(progress.done)} sessions compared"),
     )
-    unsettled = await _unsettled(pool, reads, schema, found.mismatched, local.change_seq)
+    keys = [(_KINDS[each.table], each.id) for each in found.mismatched]
+    settled_by_push = await asyncio.to_thread(files.pending_rows, database, keys, seconds=seconds)
+    settled_by_pull = await _changed_since(team, keys, local.change_seq)
+    unsettled = {
+        each
+        for each, key in zip(found.mismatched, keys, strict=True)
+        if key in settled_by_push or key in settled_by_pull
+    }
     return (*structure, judge_counts(local, team_counts), judge_rows(found, unsettled))
 
 
-async def _unsettled(
-    pool: ReadPool, reads: Reading, schema: str, mismatched: Sequence[Mismatch], change_seq: int
-) -> set[Mismatch]:
-    """The differences that the next sync settles: rows that wait here, and rows that are news there."""
-    keys = [(_KINDS[each.table], each.id) for each in mismatched]
-    settled_by_push = await reads.run(lambda connection: pending_among(connection, keys))
+async def _changed_since(
+    team: TeamInspection, keys: Sequence[tuple[EntityType, str]], change_seq: int
+) -> set[tuple[EntityType, str]]:
+    """Those of the rows that the server got after this workspace last pulled."""
     by_kind: dict[EntityType, list[str]] = {}
     for kind, row_id in keys:
         by_kind.setdefault(kind, []).append(row_id)
-    settled_by_pull = {
-        (kind, row_id)
-        for kind, ids in by_kind.items()
-        for row_id in await changed_after(pool, schema, kind, ids, change_seq)
+    return {
+        (kind, row_id) for kind, ids in by_kind.items() for row_id in await team.changed_after(kind, ids, change_seq)
     }
-    expected = settled_by_push | settled_by_pull
-    return {each for each, key in zip(mismatched, keys, strict=True) if key in expected}
 
 
-def judge_counts(local: LocalShares, team: TeamCounts) -> Check:
-    """Whether everything that was delivered is there. More than that may well be: other replicas send too."""
+def judge_counts(local: LocalCounts, team: TeamCounts) -> Check:
+    """Whether everything that was delivered is there. The server may hold more: other replicas send too."""
     lost = {kind: local.delivered[kind] - team.rows[kind] for kind in TABLES if team.rows[kind] < local.delivered[kind]}
     here, there = sum(local.total.values()), sum(team.rows.values())
-    delivered = number(sum(local.delivered.values()))
-    description = f"{number(here)} rows here, {delivered} of them delivered; {number(there)} there"
+    description = (
+        f"{number(here)} rows here, {number(sum(local.delivered.values()))} of them delivered; {number(there)} there"
+    )
     if lost:
         missing = ", ".join(f"{number(count)} of {TABLES[kind].name}" for kind, count in lost.items())
         description += f"; delivered and not there any more: {missing} (run `acode-tui db sync --full`)"
     elif team.change_seq is not None and team.change_seq > local.change_seq:
-        description += "; some of those are news here (run `acode-tui db sync now`)"
+        description += "; some of those are new here (run `acode-tui db sync now`)"
     return Check(name="remote counts", ok=not lost, description=description)
 
 
 def judge_rows(found: Validation, unsettled: set[Mismatch]) -> Check:
-    """Whether the rows say the same on both sides."""
+    """Whether the rows are the same on both sides. ``unsettled`` are the differences that the next sync settles."""
     wrong = [each for each in found.mismatched if each not in unsettled]
     description = f"{number(found.matching)} of {number(found.compared)} sessions match"
     if unsettled:
@@ -117,7 +101,3 @@ def judge_rows(found: Validation, unsettled: set[Mismatch]) -> Check:
         more = f"; and {number(len(wrong) - _MOST_FINDINGS)} more" if len(wrong) > _MOST_FINDINGS else ""
         description += f"; {shown}{more} (see `acode-tui db validate`)"
     return Check(name="remote rows", ok=not wrong, description=description)
-
-
-def _fault(description: str) -> Check:
-    return Check(name="remote", ok=False, description=description)

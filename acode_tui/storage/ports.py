@@ -1,18 +1,18 @@
 """What the rest of the program asks of storage: Protocols and their values, without a database.
 
-The ports of conflicts, of schemas and of the sync stand in modules of their own and are imported from here. A backend
-is chosen once, in ``acode_tui.workspace``. Both tiers pass the same conformance suite for ``RunStateReader``.
+The ports of conflicts, files, row streams, schemas, the sync and the team stand in modules of their own and are
+imported from here. A backend is chosen once, in ``acode_tui.workspace``. Both tiers pass the same conformance suite for
+``RunStateReader``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 
 from acode_tui.domain.entities import (
     Artifact,
-    Entity,
     Json,
     Session,
     SessionEvent,
@@ -25,6 +25,34 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, StepState, TaskState
 from acode_tui.storage.conflict_ports import Conflict, ConflictCounts, ConflictLog
 from acode_tui.storage.cursors import SortKey
+from acode_tui.storage.file_ports import (
+    Backup,
+    BackupKind,
+    BackupStore,
+    Check,
+    DatabaseFiles,
+    Depth,
+    FileAccess,
+    FileHealth,
+    FileInspection,
+    FileProbe,
+    FileRebuild,
+    FileRebuilding,
+    FileReport,
+    FileSpace,
+    FileVacuum,
+    IncompleteBackup,
+    LocalCounts,
+    QueueFacts,
+)
+from acode_tui.storage.run_ports import (
+    RowChecksumReader,
+    RowChecksums,
+    RowSink,
+    RunFileReader,
+    RunFiles,
+    RunRows,
+)
 from acode_tui.storage.schema_ports import AppliedMigration, SchemaStatus, Tier, TierMigrations
 from acode_tui.storage.sync_ports import (
     HEARTBEAT_SECONDS,
@@ -49,32 +77,63 @@ from acode_tui.storage.sync_ports import (
     SyncTarget,
     WorkerStatus,
 )
+from acode_tui.storage.team_ports import (
+    OpenTeam,
+    ProbeTarget,
+    Team,
+    TeamCounts,
+    TeamInspection,
+    TeamSource,
+    TeamWorkspace,
+)
 
 __all__ = [
     "HEARTBEAT_SECONDS",
     "LEASE_SECONDS",
     "AppliedMigration",
+    "Backup",
+    "BackupKind",
+    "BackupStore",
     "Check",
     "ClaimedRecord",
     "Conflict",
     "ConflictCounts",
     "ConflictLog",
     "DatabaseFacts",
+    "DatabaseFiles",
     "DeliveryOutbox",
+    "Depth",
     "ExpiredRecord",
+    "FileAccess",
+    "FileHealth",
+    "FileInspection",
+    "FileProbe",
+    "FileRebuild",
+    "FileRebuilding",
+    "FileReport",
+    "FileSpace",
+    "FileVacuum",
+    "IncompleteBackup",
     "Lease",
     "LeaseLostError",
     "LeaseStore",
+    "LocalCounts",
     "LogEntry",
+    "OpenTeam",
     "Outbox",
     "OutboxRecord",
     "OutboxStats",
     "OutboxStatus",
+    "ProbeTarget",
     "PullCursor",
     "PullCursorStore",
+    "QueueFacts",
     "RecordKey",
     "RowChecksumReader",
     "RowChecksums",
+    "RowSink",
+    "RunFileReader",
+    "RunFiles",
     "RunRows",
     "RunStateReader",
     "RunStateStore",
@@ -86,6 +145,10 @@ __all__ = [
     "SyncLog",
     "SyncSnapshot",
     "SyncTarget",
+    "Team",
+    "TeamCounts",
+    "TeamInspection",
+    "TeamSource",
     "TeamWorkspace",
     "Tier",
     "TierMigrations",
@@ -93,8 +156,6 @@ __all__ = [
     "TranscriptLog",
     "WorkerStatus",
 ]
-
-T = TypeVar("T")
 
 
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -259,14 +320,6 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     last_modified: datetime | None
 
 
-class Check(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One finding of ``db check``."""
-
-    name: str
-    ok: bool
-    description: str
-
-
 class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How far a transcript was read: ``offset`` is the byte after the last whole line, ``state`` the importer's own."""
 
@@ -300,55 +353,4 @@ class TranscriptLog(Protocol):
 
     async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:
         """Several files in one transaction, each with its prepared runs and its cursor: all of them, or none."""
-        ...
-
-
-class TeamWorkspace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A workspace that the team's database knows, and who used it last."""
-
-    id: str
-    user: str
-    host: str
-    last_seen_at: datetime
-    sessions: int
-
-
-class RunRows(Protocol):
-    """Whole runs, row by row, however large they are."""
-
-    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
-        """The next ids in order; empty at the end. ``after`` is empty at the beginning."""
-        ...
-
-    async def count(self) -> int:
-        """How many sessions there are."""
-        ...
-
-    async def rows(self, session_id: str) -> int:
-        """How many rows ``walk`` gives of a session at present; 0 of one that is not there."""
-        ...
-
-    async def walk(self, session_id: str, consume: Callable[[Iterator[Entity]], T]) -> T:
-        """What ``consume`` answers, given the run's rows in one snapshot: each parent before its children, siblings in
-        order, events before tasks, artifacts with their content.
-
-        ``consume`` runs in another thread and must not outlast the iterator. Raises NotFoundError, and IntegrityError
-        where an artifact does not fit its hash.
-        """
-        ...
-
-
-RowChecksums = dict[tuple[str, str], bytes]
-"""A checksum of each row's real column values, by (table, id)."""
-
-
-class RowChecksumReader(Protocol):
-    """What a tier really holds, in a form that can be compared with another tier."""
-
-    async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:
-        """The next ids in order; empty at the end. ``after`` is empty at the beginning."""
-        ...
-
-    async def of_sessions(self, ids: tuple[str, ...]) -> dict[str, RowChecksums]:
-        """By session, each of its rows."""
         ...

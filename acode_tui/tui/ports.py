@@ -23,7 +23,7 @@ from acode_tui.sync.ports import SyncService
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportProgress, ExportReport
     from acode_tui.ops.health import HealthReport
-    from acode_tui.storage.sqlite.files.backup_catalog import Backup
+    from acode_tui.storage.ports import Backup
 
 ExportForm = Literal["markdown", "html", "json"]
 

@@ -35,8 +35,8 @@ from acode_tui.storage.sqlite.connection import (
     require_sqlite,
 )
 from acode_tui.storage.sqlite.errors import require_content, require_rights, translated
-from acode_tui.storage.sqlite.files.inspect import look
 from acode_tui.storage.sqlite.files.locks import share, was_opened
+from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
@@ -163,10 +163,11 @@ def _migrated(
     def backup(version: str) -> None:
         from acode_tui.ops.backup.create import keep_newest
         from acode_tui.storage.sqlite.files.backup_copy import take_snapshot
+        from acode_tui.workspace.maintenance import backup_store
 
         folder = resolve_path(root, settings.backup.directory)
         made = take_snapshot(connection, folder, now=wall(), suffix="_pre_migrate", schema_version=version)
-        keep_newest(folder, keep=settings.backup.max_backups, made=made)
+        keep_newest(backup_store(), folder, keep=settings.backup.max_backups, made=made)
 
     return migrate(
         connection,
@@ -182,7 +183,7 @@ def _look_first(database: Path, timeout_seconds: float) -> None:
     """Refuse what is no workspace before anything, be it a lock, is made beside it. Raises AcodeError."""
     if database.is_file() and has_content(database) and not was_opened(database):
         require_rights(database)
-        look(database, lambda connection: look_over(connection, packaged("sqlite")), seconds=timeout_seconds)
+        read_unchanged(database, lambda connection: look_over(connection, packaged("sqlite")), seconds=timeout_seconds)
 
 
 def _prepared(root: Path, database: Path, settings: Settings) -> bool:
@@ -192,9 +193,9 @@ def _prepared(root: Path, database: Path, settings: Settings) -> bool:
     """
     agent_dir = root / AGENT_DIR
     if not has_content(database):
-        from acode_tui.ops.recovery.recover import has_lived
+        from acode_tui.workspace.maintenance import Maintenance
 
-        require_content(database, has_lived=has_lived(root, settings))
+        require_content(database, expected=Maintenance(root, settings).held_workspace())
     is_new = prepare_file(database)
     require_rights(database)
     if is_new:
@@ -265,9 +266,9 @@ async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
 def _is_there(root: Path, database: Path, settings: Settings) -> bool:
     """Raises IntegrityError where the file's content is gone: nothing is pending then, something is lost."""
     if not has_content(database):
-        from acode_tui.ops.recovery.recover import has_lived
+        from acode_tui.workspace.maintenance import Maintenance
 
-        require_content(database, has_lived=has_lived(root, settings))
+        require_content(database, expected=Maintenance(root, settings).held_workspace())
     return database.exists()
 
 
@@ -278,4 +279,4 @@ async def file_plan(root: Path, settings: Settings) -> TierMigrations:
     if not await asyncio.to_thread(_is_there, root, database, settings):
         return TierMigrations(tier="sqlite", to_version=known[-1].version, pending=tuple(m.version for m in known))
     seconds = settings.persistence.sqlite.timeout_seconds
-    return await asyncio.to_thread(look, database, lambda raw: plan(raw, known), seconds=seconds)
+    return await asyncio.to_thread(read_unchanged, database, lambda raw: plan(raw, known), seconds=seconds)

@@ -1,6 +1,6 @@
-"""What is done with an open workspace now and then: looked after, copied, exported, compared with the team's database.
+"""The operations of an open workspace beside its store: backup, export, import, checks, comparison with the team.
 
-Each brings in what it needs when it is asked for, so that opening a workspace costs none of it.
+Each imports what it needs when it is called, so that opening a workspace costs none of it.
 """
 
 from collections.abc import AsyncIterator
@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acode_tui.config import Settings, resolve_path
+from acode_tui.config import Settings
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.progress import ReportProgress
-from acode_tui.storage.ports import Check, RunStateReader, TierMigrations
+from acode_tui.storage.ports import Backup, Check, RunStateReader, TierMigrations
 
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest, ReportExport
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
     from acode_tui.ops.recovery.validate import Validation
     from acode_tui.storage.postgres.connection import ReadPool
-    from acode_tui.storage.sqlite.files.backup_catalog import Backup
     from acode_tui.storage.sqlite.readers import Readers
     from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
     from acode_tui.storage.sqlite.writer import Writer
     from acode_tui.sync.worker import SyncWorker
+    from acode_tui.workspace.maintenance import Maintenance
 
 
 class Operations:
@@ -53,49 +53,46 @@ class Operations:
     async def validate(self, *, progress: ReportProgress | None = None) -> "Validation":
         """Compare every row here with the team's database. Raises SyncError where that is not enabled."""
         from acode_tui.ops.recovery.validate import compare
-        from acode_tui.storage.postgres.compare import PostgresRowChecksums
+        from acode_tui.storage.postgres.team import PostgresTeam
         from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
         async with self._team_pool() as pool:
-            schema = self.settings.persistence.postgres.schema
-            team = PostgresRowChecksums(pool, schema=schema, workspace_id=self.workspace_id)
-            return await compare(SqliteRowChecksums(self._readers), team, on_progress=progress)
+            team = PostgresTeam(pool, schema=self.settings.persistence.postgres.schema)
+            local = SqliteRowChecksums(self._readers)
+            return await compare(local, team.row_checksums(self.workspace_id), on_progress=progress)
 
     @asynccontextmanager
     async def _team_pool(self) -> "AsyncIterator[ReadPool]":
         target = self.sync.require_target()
         # Here, not above: a process that stays local need not load any of it.
-        from acode_tui.ops.recovery.team_pool import pool_to
+        from acode_tui.workspace.team import open_pool
 
-        async with pool_to(target, self.settings.persistence.postgres) as pool:
+        async with open_pool(target, self.settings.persistence.postgres) as pool:
             yield pool
 
-    async def backup(self, *, progress: ReportProgress | None = None) -> "Backup":
-        """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""
-        from acode_tui.ops.backup.create import create_backup
+    @property
+    def _maintenance(self) -> "Maintenance":
+        from acode_tui.workspace.maintenance import Maintenance
 
-        settings = self.settings.backup
-        folder = resolve_path(self.root, settings.directory)
-        return await create_backup(
-            self.database_path,
-            folder,
-            now=self.wall(),
-            keep=settings.max_backups,
-            on_progress=progress,
-            has_lived=True,
-        )
+        return Maintenance(self.root, self.settings, wall=self.wall)
+
+    async def backup(self, *, progress: ReportProgress | None = None) -> Backup:
+        """Copy the workspace file while writers go on; older copies beyond ``backup.max_backups`` go."""
+        return await self._maintenance.create_backup(on_progress=progress, expect_content=True)
 
     async def export(self, request: "ExportRequest", *, progress: "ReportExport | None" = None) -> "ExportReport":
-        """Write runs to a file; see ``ops.export_request``. Raises AcodeError, OSError; nothing is left behind then."""
-        from acode_tui.ops.export.export import meet
+        """Write runs to a file; see ``ops.export``. Raises AcodeError, OSError; nothing is left behind then."""
+        from acode_tui.ops.export.export import run_export
+        from acode_tui.storage.sqlite.runs.run_files import SqliteRunFiles
         from acode_tui.storage.sqlite.runs.stream import open_run_rows
 
         seconds = self.settings.persistence.sqlite.timeout_seconds
         async with open_run_rows(self.database_path, timeout_seconds=seconds) as runs:
-            return await meet(
+            return await run_export(
                 request,
                 runs,
                 self.store,
+                SqliteRunFiles(),
                 agent_dir=self.agent_dir,
                 workspace_id=self.workspace_id,
                 schema_version=self.migrated.to_version,
@@ -112,13 +109,15 @@ class Operations:
         dry_run: bool = False,
         progress: "ReportExport | None" = None,
     ) -> "ImportedRuns":
-        """Bring the runs of an export in; see ``ops.import_export``. Raises ExportError, OSError."""
+        """Bring the runs of an export in; see ``ops.export.import_``. Raises ExportError, OSError."""
         from acode_tui.ops.export.import_ import import_export
+        from acode_tui.storage.sqlite.runs.run_files import SqliteRunFiles
         from acode_tui.storage.sqlite.runs.save_graph import SqliteRunImport
 
         return await import_export(
             path,
             SqliteRunImport(self._writer),
+            SqliteRunFiles(),
             limits=self.settings.limits,
             syncs=self.settings.persistence.postgres.enabled,
             force=force,
@@ -143,24 +142,22 @@ class Operations:
         return await self.export(ExportRequest(format=format, path=path, sessions=(session_id,)), progress=progress)
 
     async def health(self, *, fresh: bool = False) -> "HealthReport":
-        """How the workspace is, as of now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""
+        """How healthy the workspace is, now or, unless ``fresh``, a few seconds ago. Never raises, changes nothing."""
         if self._health is None:
-            from acode_tui.ops.health import HealthWatch
+            from acode_tui.workspace.maintenance import make_health_watch
 
-            self._health = HealthWatch(self.root, lambda: self.settings, self._look_at_target, wall=self.wall)
+            self._health = make_health_watch(self.root, lambda: self.settings, self._look_at_target, wall=self.wall)
         return await self._health.report(fresh=fresh)
 
     async def _look_at_target(self, seconds: float) -> "TargetLook":
-        from acode_tui.ops.health import look_at_target, seen_by_worker
-
-        postgres = self.settings.persistence.postgres
         if self.sync.is_running:
-            return await seen_by_worker(self.sync.status, enabled=postgres.enabled)
-        return await look_at_target(postgres, seconds=seconds, wall=self.wall)
+            from acode_tui.ops.health import seen_by_worker
+
+            return await seen_by_worker(self.sync.status, enabled=self.settings.persistence.postgres.enabled)
+        from acode_tui.workspace.maintenance import look_at_target
+
+        return await look_at_target(self.settings, seconds=seconds, wall=self.wall)
 
     async def check(self, *, deep: bool = False) -> tuple[Check, ...]:
         """Look for damage; changes nothing. Takes about as long as reading the file."""
-        from acode_tui.ops.check import check_workspace_file
-
-        seconds = self.settings.persistence.sqlite.timeout_seconds
-        return await check_workspace_file(self.database_path, timeout_seconds=seconds, deep=deep, has_lived=True)
+        return await self._maintenance.check(deep=deep, expect_content=True)

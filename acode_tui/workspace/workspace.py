@@ -14,7 +14,7 @@ from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SyncTarget, TierMigrations
 from acode_tui.storage.sqlite.connection import FunctionConnection
-from acode_tui.storage.sqlite.files import inspect as inspection
+from acode_tui.storage.sqlite.files import facts
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
@@ -122,7 +122,7 @@ class Workspace(Operations):
 
     async def schema(self) -> SchemaStatus:
         """The workspace file's schema version, and what is pending (AC-014)."""
-        return await self._readers.run(lambda connection: inspection.read_schema(connection, self._migrations))
+        return await self._readers.run(lambda connection: facts.read_schema_status(connection, self._migrations))
 
     async def migration_plan(self) -> tuple[TierMigrations, ...]:
         """What ``migrate`` would do: the workspace file, and the team's database where it is enabled and answers."""
@@ -141,7 +141,7 @@ class Workspace(Operations):
     async def database_facts(self) -> DatabaseFacts:
         """The workspace file at a glance."""
         path = self.database_path
-        return await self._readers.run(lambda connection: inspection.read_facts(connection, path, self._migrations))
+        return await self._readers.run(lambda connection: facts.read_facts(connection, path, self._migrations))
 
     def observe(self, *, commits: Callable[[float], object], batches: Callable[[float], object]) -> None:
         """Tell how many seconds each committed group of writes and each batch of the sync took."""

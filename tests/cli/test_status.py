@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from acode_tui.ops.health import watch
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
+from acode_tui.storage.sqlite.files import inspect
 from tests.cli.conftest import Recorded, Run
 from tests.pg import Database, free_port
 
@@ -36,7 +36,7 @@ NAMES = [
 @pytest.fixture(autouse=True)
 def calm_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the SQLite, the disk nor the speed of the machine that runs the tests must decide them."""
-    monkeypatch.setattr(watch, "library_version", lambda: (3, 99, 0))
+    monkeypatch.setattr(inspect, "library_version", lambda: (3, 99, 0))
     for name in ("STORAGE_DEGRADED_PERCENT", "STORAGE_UNHEALTHY_PERCENT", "STORAGE_DEGRADED_BYTES"):
         monkeypatch.setenv(f"ACODE_HEALTH__{name}", "0")
     monkeypatch.setenv("ACODE_HEALTH__DATABASE_SLOW_MS", "60000")
@@ -195,7 +195,7 @@ def test_what_cannot_be_checked_exits_3(run: Run, root: Path) -> None:
 def test_a_library_that_may_damage_files_is_degraded(
     run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "library_version", lambda: (3, 40, 1))
+    monkeypatch.setattr(inspect, "library_version", lambda: (3, 40, 1))
     assert run("status").exit_code == 1
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from acode_tui.config import Settings
-from acode_tui.ops.check_remote import check_team_database
 from acode_tui.storage.ports import Check
-from acode_tui.workspace import Workspace
+from acode_tui.workspace import Maintenance, Workspace
 from tests.cli.test_status import trace
 from tests.pg import Database, free_port
 from tests.sync.conftest import URL
@@ -21,7 +20,7 @@ from tests.sync.workspaces import add_run, opened, syncing
 
 
 async def ask(workspace: Workspace, settings: Settings | None = None) -> dict[str, Check]:
-    found = await check_team_database(workspace.database_path, settings or syncing())
+    found = await Maintenance(workspace.root, settings or syncing()).check_team()
     return {each.name: each for each in found}
 
 
@@ -56,11 +55,11 @@ async def test_looking_from_outside_leaves_the_file_as_it_was(tmp_path: Path, ti
     )
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=True)
     before = trace(tmp_path)
-    assert bad({each.name: each for each in await check_team_database(database, syncing())}) == set()
+    assert bad({each.name: each for each in await Maintenance(tmp_path, syncing()).check_team()}) == set()
     assert trace(tmp_path) == before
 
 
-async def test_what_another_replica_sent_is_news_and_no_fault(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_what_another_replica_sent_is_new_and_no_fault(tmp_path: Path, time: FakeTime, team: Database) -> None:
     import shutil
 
     async with opened(tmp_path / "a", time) as workspace:
@@ -73,7 +72,7 @@ async def test_what_another_replica_sent_is_news_and_no_fault(tmp_path: Path, ti
     async with opened(tmp_path / "a", time) as workspace:
         found = await ask(workspace)
         assert bad(found) == set()
-        assert "news here" in found["remote counts"].description
+        assert "new here" in found["remote counts"].description
 
 
 @pytest.mark.parametrize(

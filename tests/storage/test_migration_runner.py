@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
+from acode_tui.domain.schema import version_key
 from acode_tui.storage.migrations.runner import (
     Migration,
     due,
@@ -12,7 +13,6 @@ from acode_tui.storage.migrations.runner import (
     newest,
     ordered,
     packaged,
-    version_key,
 )
 from acode_tui.storage.ports import AppliedMigration, Tier
 

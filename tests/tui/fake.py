@@ -22,6 +22,7 @@ from acode_tui.ops.health import HealthReport
 from acode_tui.storage.cursors import SortKey, cursor_above, end_cursor
 from acode_tui.storage.ports import (
     AppliedMigration,
+    Backup,
     Conflict,
     ConflictCounts,
     OutboxRecord,
@@ -31,7 +32,6 @@ from acode_tui.storage.ports import (
     SessionPage,
     TierMigrations,
 )
-from acode_tui.storage.sqlite.files.backup_catalog import Backup
 from acode_tui.sync.ports import SyncReport, SyncState, SyncStatus
 from tests.tui.recorded import (
     BACKUP,

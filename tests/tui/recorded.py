@@ -27,10 +27,10 @@ from acode_tui.domain.synthetic_calls import RESPONSE
 from acode_tui.ops.health import HealthCheck, HealthReport, HealthStatus
 from acode_tui.ops.health.report import worst
 from acode_tui.storage.ports import (
+    Backup,
     Conflict,
     OutboxRecord,
 )
-from acode_tui.storage.sqlite.files.backup_catalog import Backup
 
 NOW = datetime(2026, 3, 14, 12, 4, 31, tzinfo=UTC)
 WORKSPACE = "0190d6a1-0000-7000-8000-000000000001"

@@ -1,6 +1,5 @@
 """``db backup``: copies of the workspace's database: make, list, verify, delete, prune."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +11,7 @@ from acode_tui.cli.progress import PercentLine
 from acode_tui.domain.quantities import counted, number, size
 
 if TYPE_CHECKING:
-    from acode_tui.storage.ports import Check
-    from acode_tui.storage.sqlite.files.backup_catalog import Backup, Incomplete
+    from acode_tui.storage.ports import Backup, Check, IncompleteBackup
 
 
 @click.group(
@@ -47,28 +45,9 @@ def group(context: click.Context, as_json: bool) -> None:
 
 async def _create(invocation: Invocation) -> "Backup":
     """Does not open the workspace: what is copied is the file as it is, whatever its schema."""
-    from acode_tui.domain.clock import system_clock
-    from acode_tui.ops.backup.create import create_backup
-    from acode_tui.ops.recovery.recover import has_lived
-
-    settings = invocation.settings
     invocation.start_log()
     with PercentLine("copying") as line:
-        return await create_backup(
-            settings.persistence.sqlite.resolve(invocation.root),
-            backup_folder(invocation),
-            now=system_clock(),
-            keep=settings.backup.max_backups,
-            on_progress=line.show,
-            has_lived=has_lived(invocation.root, settings),
-        )
-
-
-def backup_folder(invocation: Invocation) -> Path:
-    """Where this workspace's backups are."""
-    from acode_tui.config import resolve_path
-
-    return resolve_path(invocation.root, invocation.settings.backup.directory)
+        return await invocation.maintenance.create_backup(on_progress=line.show)
 
 
 @group.command("list", epilog=examples("acode-tui db backup list", "acode-tui db backup list --json"))
@@ -76,17 +55,16 @@ def backup_folder(invocation: Invocation) -> Path:
 @pass_invocation
 def list_(invocation: Invocation, as_json: bool) -> None:
     """List the backups, newest first. Does not need the database."""
-    from acode_tui.storage.sqlite.files.backup_catalog import read_backups
-
-    folder = backup_folder(invocation)
-    backups, incomplete = read_backups(folder)
+    backups, incomplete = invocation.maintenance.list_backups()
     if as_json:
         print_json({"backups": backups, "incomplete": incomplete})
         return
     if backups:
         print_backups(backups)
     elif not incomplete:
-        click.echo(f"no backups in {cell(folder)}; make one with `acode-tui db backup`", err=True)
+        click.echo(
+            f"no backups in {cell(invocation.maintenance.backup_folder)}; make one with `acode-tui db backup`", err=True
+        )
     for each in incomplete:
         click.echo(f"{cell(each.name)}: not a whole backup: {cell(each.reason)}", err=True)
 
@@ -102,18 +80,18 @@ def list_(invocation: Invocation, as_json: bool) -> None:
 @pass_invocation
 def verify(invocation: Invocation, name: str, every: bool, deep: bool, as_json: bool) -> int:
     """Check a backup, the newest one if none is named: manifest, size, hash, integrity. Exits 1 if one is not sound."""
-    from acode_tui.storage.sqlite.files.backup_catalog import find_backup, read_backups
-
-    folder = backup_folder(invocation)
-    wanted: list[Backup | Incomplete] = []
+    wanted: list[Backup | IncompleteBackup] = []
     if every:
-        backups, incomplete = read_backups(folder)
+        backups, incomplete = invocation.maintenance.list_backups()
         wanted += [*backups, *incomplete]
         if not wanted:
-            click.echo(f"no backups in {cell(folder)}; make one with `acode-tui db backup`", err=True)
+            click.echo(
+                f"no backups in {cell(invocation.maintenance.backup_folder)}; make one with `acode-tui db backup`",
+                err=True,
+            )
     else:
-        wanted.append(find_backup(folder, name))
-    results = [(each, _verify(each, deep=deep)) for each in wanted]
+        wanted.append(invocation.maintenance.find_backup(name))
+    results = [(each, _verify(invocation, each, deep=deep)) for each in wanted]
     sound = all(finding.ok for _, findings in results for finding in findings)
     if as_json:
         described = [_verified(each, findings) for each, findings in results]
@@ -126,17 +104,15 @@ def verify(invocation: Invocation, name: str, every: bool, deep: bool, as_json: 
     return 0 if sound else FAULT
 
 
-def _verify(backup: "Backup | Incomplete", *, deep: bool) -> "tuple[Check, ...]":
-    from acode_tui.ops.backup.create import verify_backup
-
+def _verify(invocation: Invocation, backup: "Backup | IncompleteBackup", *, deep: bool) -> "tuple[Check, ...]":
     async def run() -> "tuple[Check, ...]":
         with PercentLine("verifying") as line:
-            return await verify_backup(backup, deep=deep, on_progress=line.show)
+            return await invocation.maintenance.verify_backup(backup, deep=deep, on_progress=line.show)
 
     return run_async(run())
 
 
-def _verified(backup: "Backup | Incomplete", findings: "tuple[Check, ...]") -> dict[str, Any]:
+def _verified(backup: "Backup | IncompleteBackup", findings: "tuple[Check, ...]") -> dict[str, Any]:
     import msgspec
 
     return {
@@ -153,11 +129,9 @@ def _verified(backup: "Backup | Incomplete", findings: "tuple[Check, ...]") -> d
 @pass_invocation
 def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Delete backups for good."""
-    from acode_tui.ops.backup import create as ops
-    from acode_tui.storage.sqlite.files.backup_catalog import Backup, find_backup
+    from acode_tui.storage.ports import Backup
 
-    folder = backup_folder(invocation)
-    found = {each.name: each for each in (find_backup(folder, name) for name in names)}
+    found = {each.name: each for each in map(invocation.maintenance.find_backup, names)}
     whole = [each for each in found.values() if isinstance(each, Backup)]
     others = [each for each in found.values() if not isinstance(each, Backup)]
     if others:
@@ -168,7 +142,7 @@ def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json:
     if not force:
         print_backups(whole, err=True)
         click.confirm(f"Delete {counted(len(whole), 'backup')} for good?", abort=True, err=True)
-    ops.delete(folder, whole)
+    invocation.maintenance.delete_backups(whole)
     if as_json:
         print_json({"deleted": whole})
     else:
@@ -185,16 +159,12 @@ def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json:
 @pass_invocation
 def prune(invocation: Invocation, keep: int | None, dry_run: bool, force: bool, as_json: bool) -> None:
     """Delete all but the newest backups."""
-    from acode_tui.ops.backup import create as ops
-
-    folder = backup_folder(invocation)
-    most = invocation.settings.backup.max_backups if keep is None else keep
-    gone, kept = ops.prune(folder, keep=most, dry_run=True)
+    gone, kept = invocation.maintenance.prune_backups(keep=keep, dry_run=True)
     if not dry_run and gone:
         if not force:
             print_backups(gone, err=True)
             click.confirm(f"Delete {counted(len(gone), 'backup')} for good?", abort=True, err=True)
-        gone, kept = ops.prune(folder, keep=most)
+        gone, kept = invocation.maintenance.prune_backups(keep=keep)
     if as_json:
         print_json({"deleted": gone, "kept": kept, "dryRun": dry_run})
         return

@@ -42,26 +42,12 @@ def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> 
 
 def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":
     from acode_tui.cli.invocation import run_async
-    from acode_tui.ops.check import check_workspace_file
-    from acode_tui.ops.recovery.recover import has_lived
-
-    settings = invocation.settings
-    sqlite = settings.persistence.sqlite
-    database = sqlite.resolve(invocation.root)
 
     async def run() -> "tuple[Check, ...]":
         with StepLine("checking") as line:
-            found = await check_workspace_file(
-                database,
-                timeout_seconds=sqlite.timeout_seconds,
-                deep=deep,
-                on_step=line.show,
-                has_lived=has_lived(invocation.root, settings),
-            )
+            found = await invocation.maintenance.check(deep=deep, on_step=line.show)
             if remote:
-                from acode_tui.ops.check_remote import check_team_database
-
-                found += await check_team_database(database, settings, environ=invocation.environ, on_step=line.show)
+                found += await invocation.maintenance.check_team(on_step=line.show)
             return found
 
     return run_async(run())

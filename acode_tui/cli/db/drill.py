@@ -11,7 +11,7 @@ from acode_tui.cli.progress import StepLine
 from acode_tui.domain.quantities import counted, duration
 
 if TYPE_CHECKING:
-    from acode_tui.ops.recovery.drill import Drill, Tried
+    from acode_tui.ops.recovery.drill import Attempt, Drill
 
 
 @click.command("drill", epilog=examples("acode-tui db drill", "acode-tui db drill --json && echo ready"))
@@ -23,14 +23,11 @@ def command(invocation: Invocation, as_json: bool) -> int:
     What comes out is checked and compared with the manifest, the server and the present database, which is only looked
     at. Exits 1 if a way does not lead back, or there is no backup.
     """
-    from acode_tui.ops.recovery import drill
-
-    settings = invocation.settings
     invocation.start_log()
 
     async def run() -> "Drill":
         with StepLine("drill") as line:
-            return await drill.drill(invocation.root, settings, on_step=line.show)
+            return await invocation.maintenance.drill(on_step=line.show)
 
     done = run_async(run())
     if as_json:
@@ -46,7 +43,7 @@ def command(invocation: Invocation, as_json: bool) -> int:
     return 0 if done.ok else FAULT
 
 
-def _print(title: str, tried: "Tried") -> None:
+def _print(title: str, tried: "Attempt") -> None:
     told = f"{title}: {'ok' if tried.ok else 'FAILED'}"
     if tried.counts:
         told += f", {counted(tried.counts.get('sessions', 0), 'session')}, {counted(sum(tried.counts.values()), 'row')}"

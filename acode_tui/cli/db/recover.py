@@ -41,11 +41,9 @@ def command(
     workspace.db.corrupted-TIME. What was never sent is lost. Interrupted, run it again.
     """
     from acode_tui.cli.invocation import run_async
-    from acode_tui.ops.recovery import recover
 
-    settings = invocation.settings
     if dry_run:
-        planned = run_async(recover.plan_recovery(invocation.root, settings, workspace_id=workspace_id))
+        planned = run_async(invocation.maintenance.plan_recovery(workspace_id=workspace_id))
         if as_json:
             print_json(planned)
         else:
@@ -61,8 +59,8 @@ def command(
 
     async def run() -> "Recovery":
         with RebuildLine() as line:
-            return await recover.recover(
-                invocation.root, settings, workspace_id=workspace_id, confirm=confirmed, on_progress=line.show
+            return await invocation.maintenance.recover(
+                workspace_id=workspace_id, confirm=confirmed, on_progress=line.show
             )
 
     done = run_async(run())

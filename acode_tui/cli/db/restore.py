@@ -1,12 +1,10 @@
 """``db restore``: put a backup in the place of the workspace's database."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.db.backup import backup_folder
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
 from acode_tui.cli.output import cell, examples, force_option, json_option, local_time, print_json
 from acode_tui.cli.progress import PercentLine
@@ -14,7 +12,7 @@ from acode_tui.domain.quantities import counted, size
 
 if TYPE_CHECKING:
     from acode_tui.ops.backup.restore import Restored
-    from acode_tui.storage.sqlite.files.backup_catalog import Backup
+    from acode_tui.storage.ports import Backup
 
 
 @click.command(
@@ -45,9 +43,9 @@ def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait:
     becomes a backup itself. Nobody else may have the workspace open.
     """
     from acode_tui.domain.errors import IntegrityError
-    from acode_tui.storage.sqlite.files.backup_catalog import Backup, find_backup
+    from acode_tui.storage.ports import Backup
 
-    found = find_backup(backup_folder(invocation), name)
+    found = invocation.maintenance.find_backup(name)
     if not isinstance(found, Backup):
         raise IntegrityError(
             f"the backup {found.name} cannot be restored: {found.reason}",
@@ -59,30 +57,17 @@ def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait:
         click.echo(f"{cell(found.name)}: made {made}, {counted(found.counts.get('sessions', 0), 'session')}", err=True)
         click.confirm(f"Put it in the place of {cell(database)}?", abort=True, err=True)
     invocation.start_log()
-    done = run_async(_restore(invocation, found, database, dry_run=dry_run, wait_seconds=wait))
+    done = run_async(_restore(invocation, found, dry_run=dry_run, wait_seconds=wait))
     if as_json:
         print_json(done)
         return
     _say(invocation, done)
 
 
-async def _restore(
-    invocation: Invocation, backup: "Backup", database: Path, *, dry_run: bool, wait_seconds: float
-) -> "Restored":
-    from acode_tui.domain.clock import system_clock
-    from acode_tui.ops.backup.restore import restore_backup
-
+async def _restore(invocation: Invocation, backup: "Backup", *, dry_run: bool, wait_seconds: float) -> "Restored":
     with PercentLine() as line:
-        return await restore_backup(
-            database,
-            backup,
-            backup_folder(invocation),
-            now=system_clock(),
-            keep=invocation.settings.backup.max_backups,
-            wait_seconds=wait_seconds,
-            dry_run=dry_run,
-            on_step=line.begin,
-            on_progress=line.show,
+        return await invocation.maintenance.restore(
+            backup, wait_seconds=wait_seconds, dry_run=dry_run, on_step=line.begin, on_progress=line.show
         )
 
 

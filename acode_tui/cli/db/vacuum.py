@@ -36,16 +36,6 @@ def command(invocation: Invocation, dry_run: bool, as_json: bool) -> None:
 
 
 async def _vacuum(invocation: Invocation, *, dry_run: bool) -> "Vacuumed":
-    from acode_tui.ops.backup.vacuum import vacuum_file
-    from acode_tui.ops.recovery.recover import has_lived
-
-    sqlite = invocation.settings.persistence.sqlite
     invocation.start_log()
     with StepLine("vacuum") as line:
-        return await vacuum_file(
-            sqlite.resolve(invocation.root),
-            timeout_seconds=sqlite.timeout_seconds,
-            dry_run=dry_run,
-            on_step=line.show,
-            has_lived=has_lived(invocation.root, invocation.settings),
-        )
+        return await invocation.maintenance.vacuum(dry_run=dry_run, on_step=line.show)

@@ -5,7 +5,6 @@ Killed at any moment it leaves the old file or the new one, whole; what lies abo
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,22 +13,13 @@ from time import perf_counter
 import msgspec
 
 from acode_tui.domain.errors import IntegrityError, SchemaMismatchError, TransactionError
-from acode_tui.domain.progress import ReportProgress, ReportStep, progress_after
+from acode_tui.domain.progress import CheckCancelled, ReportProgress, ReportStep, progress_after
 from acode_tui.domain.quantities import number
 from acode_tui.files import PRIVATE_FILE, require_space, sync_file
 from acode_tui.logs import get_logger
 from acode_tui.ops.backup.create import keep_newest
-from acode_tui.ops.cancellable_thread import Check, in_thread, on_the_loop
-from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.ports import Check as Finding
-from acode_tui.storage.sqlite.errors import require_file
-from acode_tui.storage.sqlite.files import replace as swap
-from acode_tui.storage.sqlite.files.backup_catalog import Backup
-from acode_tui.storage.sqlite.files.backup_copy import back_up_file
-from acode_tui.storage.sqlite.files.backup_verify import check_integrity, check_schema, verify
-from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
-from acode_tui.storage.sqlite.files.locks import exclusive, holders, in_use, share_if_known
-from acode_tui.storage.sqlite.files.paths import remove_database, size_with_wal
+from acode_tui.ops.cancellable_thread import on_loop, run_cancellable
+from acode_tui.storage.ports import Backup, BackupStore, Check, DatabaseFiles, Depth, FileReport
 
 _BLOCK_BYTES = 1 << 20
 
@@ -57,6 +47,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def restore_backup(
+    files: DatabaseFiles,
+    backups: BackupStore,
     database: Path,
     backup: Backup,
     folder: Path,
@@ -68,108 +60,130 @@ async def restore_backup(
     on_step: ReportStep | None = None,
     on_progress: ReportProgress | None = None,
 ) -> Restored:
-    """Replace the workspace file by a backup; ``folder`` gets the safety backup.
+    """Replace the workspace file by a backup; ``folder`` gets the safety backup of what was there.
 
-    ``on_step`` receives each step as it begins, ``on_progress`` how far the step is, in bytes or pages.
-
-    Raises TransactionError while others have the file open, or without room; IntegrityError for a backup that is not
-    what its manifest says; SchemaMismatchError for one of a newer program. Nothing is changed then.
+    ``on_step`` receives each step as it begins, ``on_progress`` how far the step is, in bytes or pages. Raises
+    TransactionError while others have the file open for ``wait_seconds``, or without room; IntegrityError for a backup
+    that is not what its manifest says; SchemaMismatchError for one of a newer program. Nothing is changed then.
     """
-    begin, report = on_the_loop(on_step) or _ignore, on_the_loop(on_progress) or _ignore
+    begin, report = on_loop(on_step), on_loop(on_progress)
 
-    def work(check: Check) -> Restored:
-        if dry_run:
-            return _rehearse(database, backup, folder, check, begin, report)
-        return _restore(database, backup, folder, now, keep, wait_seconds, check, begin, report)
+    def work(check_cancelled: CheckCancelled) -> Restored:
+        restore = _Restore(files, backups, database, backup, folder, begin, report, check_cancelled)
+        return restore.rehearse() if dry_run else restore.run(now, keep=keep, wait_seconds=wait_seconds)
 
-    return await in_thread(work)
-
-
-def _rehearse(
-    database: Path, backup: Backup, folder: Path, check: Check, begin: ReportStep, report: ReportProgress
-) -> Restored:
-    """Everything short of writing."""
-    require_file(database)
-    known = packaged("sqlite")
-    begin("checking the backup")
-    findings = verify(backup, known, go_on=check, on_progress=report, deep=True)
-    _require_sound(backup, findings)
-    with closing(share_if_known(database, timeout_seconds=1)):
-        present = look_at(database)
-    _require_room(database, backup, folder, present)
-    if holders(database):
-        raise in_use(database)
-    return _answer(backup, present, safety=None, kept=None, dry_run=True)
+    return await run_cancellable(work)
 
 
-def _restore(
-    database: Path,
-    backup: Backup,
-    folder: Path,
-    now: datetime,
-    keep: int,
-    wait_seconds: float,
-    check: Check,
-    begin: ReportStep,
-    report: ReportProgress,
-) -> Restored:
-    with exclusive(database, timeout_seconds=wait_seconds):
-        new = database.with_name(f".{database.name}.restoring")
-        remove_database(new)
-        present = look_at(database)
-        _require_room(database, backup, folder, present)
+class _Restore:
+    """One restore. Blocks: for a thread."""
+
+    def __init__(
+        self,
+        files: DatabaseFiles,
+        backups: BackupStore,
+        database: Path,
+        backup: Backup,
+        folder: Path,
+        begin: ReportStep,
+        report: ReportProgress,
+        check_cancelled: CheckCancelled,
+    ) -> None:
+        self._files = files
+        self._backups = backups
+        self._database = database
+        self._backup = backup
+        self._folder = folder
+        self._begin = begin
+        self._report = report
+        self._check_cancelled = check_cancelled
+
+    def rehearse(self) -> Restored:
+        """Do everything short of writing."""
+        self._files.require_file(self._database)
+        self._begin("checking the backup")
+        findings = self._backups.verify(
+            self._backup, deep=True, on_progress=self._report, check_cancelled=self._check_cancelled
+        )
+        _require_sound(self._backup, findings)
+        with self._files.shared(self._database, seconds=1):
+            present = self._files.inspect(self._database, Depth.CONTENT)
+        self._require_space(present)
+        self._files.require_unused(self._database)
+        return _answer(self._backup, present, safety=None, kept=None, dry_run=True)
+
+    def run(self, now: datetime, *, keep: int, wait_seconds: float) -> Restored:
+        """Restore the backup."""
+        database, files = self._database, self._files
+        with files.exclusive(database, seconds=wait_seconds):
+            new = database.with_name(f".{database.name}.restoring")
+            files.remove(new)
+            present = files.inspect(database, Depth.CONTENT)
+            self._require_space(present)
+            try:
+                self._copy(new)
+                self._begin("checking the copy")
+                _require_sound(self._backup, self._backups.verify_copy(new, check_cancelled=self._check_cancelled))
+                safety = self._back_up_present(now) if present.is_sound else None
+                self._check_cancelled()
+                keep_as = None if present.is_sound else f"corrupted-{now:%Y%m%d_%H%M%S}"
+                kept = files.replace(database, new, keep_as=keep_as)
+            except BaseException:
+                files.remove(new)
+                raise
+        log.info("database.restored", operation=self._backup.name, safety=safety and safety.name)
+        if safety is not None:
+            keep_newest(self._backups, self._folder, keep=keep, made=safety, spare=(self._backup.name,))
+        return _answer(self._backup, present, safety=safety, kept=kept, dry_run=False)
+
+    def _back_up_present(self, now: datetime) -> Backup:
+        self._begin("safety backup")
+        return self._backups.copy(
+            self._database,
+            self._folder,
+            now=now,
+            suffix="_pre_restore",
+            on_progress=self._report,
+            check_cancelled=self._check_cancelled,
+        )
+
+    def _copy(self, new: Path) -> None:
+        """Copy and hash in one pass: what is checked is what will be in place.
+
+        Raises IntegrityError, TransactionError.
+        """
+        self._begin("copying")
+        backup, digest, done, started = self._backup, sha256(), 0, perf_counter()
         try:
-            _copy(backup, new, check, begin, report)
-            begin("checking the copy")
-            _require_sound(backup, [check_integrity(new, check), check_schema(new, packaged("sqlite"))])
-            safety = None
-            if present.is_sound:
-                begin("safety backup")
-                safety = back_up_file(
-                    database,
-                    folder,
-                    now=now,
-                    suffix="_pre_restore",
-                    on_progress=report,
-                    check=check,
-                )
-            check()
-            keep_as = None if present.is_sound else f"corrupted-{now:%Y%m%d_%H%M%S}"
-            kept = swap.replace(database, new, keep_as=keep_as)
-        except BaseException:
-            remove_database(new)
-            raise
-    log.info("database.restored", operation=backup.name, safety=safety and safety.name)
-    if safety is not None:
-        keep_newest(folder, keep=keep, made=safety, spare=(backup.name,))
-    return _answer(backup, present, safety=safety, kept=kept, dry_run=False)
+            handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE)
+            with open(handle, "wb") as copy, backup.database.open("rb") as source:
+                while block := source.read(_BLOCK_BYTES):
+                    self._check_cancelled()
+                    digest.update(block)
+                    copy.write(block)
+                    done += len(block)
+                    self._report(progress_after(perf_counter() - started, done, backup.size_bytes, "bytes"))
+                sync_file(copy)
+        except OSError as error:
+            raise TransactionError(
+                f"the backup could not be copied: {error.strerror or error}", hint="nothing was changed"
+            ) from error
+        if digest.hexdigest() != backup.sha256:
+            found = f"it has {number(done)} bytes of sha256 {digest.hexdigest()}, not those that its manifest describes"
+            _require_sound(backup, [Check(name="hash", ok=False, description=found)])
+
+    def _require_space(self, present: FileReport) -> None:
+        """Space for the copy beside the file, and for the safety backup in its folder."""
+        beside = self._backup.size_bytes
+        safety = self._files.size(self._database) if present.is_sound else 0
+        needs = [(self._database.parent, beside), (self._folder, safety)]
+        if _same_device(self._database.parent, self._folder):
+            needs = [(self._database.parent, beside + safety)]
+        for folder, size in needs:
+            require_space(folder, size, purpose="a restore")
 
 
-def _copy(backup: Backup, new: Path, check: Check, begin: ReportStep, report: ReportProgress) -> None:
-    """Copy and hash in one go: what is checked is what will be in place. Raises IntegrityError, TransactionError."""
-    begin("copying")
-    digest, done, started = sha256(), 0, perf_counter()
-    try:
-        handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE)
-        with open(handle, "wb") as copy, backup.database.open("rb") as source:
-            while block := source.read(_BLOCK_BYTES):
-                check()
-                digest.update(block)
-                copy.write(block)
-                done += len(block)
-                report(progress_after(perf_counter() - started, done, backup.size_bytes, "bytes"))
-            sync_file(copy)
-    except OSError as error:
-        raise TransactionError(
-            f"the backup could not be copied: {error.strerror or error}", hint="nothing was changed"
-        ) from error
-    if digest.hexdigest() != backup.sha256:
-        held = f"{number(done)} bytes of sha256 {digest.hexdigest()}"
-        description = f"it has {held}, not those that its manifest describes"
-        _require_sound(backup, [Finding(name="hash", ok=False, description=description)])
-
-
-def _require_sound(backup: Backup, findings: Sequence[Finding]) -> None:
+def _require_sound(backup: Backup, findings: Sequence[Check]) -> None:
     for finding in findings:
         if finding.ok:
             continue
@@ -179,25 +193,15 @@ def _require_sound(backup: Backup, findings: Sequence[Finding]) -> None:
         raise IntegrityError(what, hint="take another one: `acode-tui db backup list`; nothing was changed")
 
 
-def _require_room(database: Path, backup: Backup, folder: Path, present: StandingFile) -> None:
-    """Room for the copy beside the file, and for the safety backup in its folder."""
-    beside, safety = backup.size_bytes, size_with_wal(database) if present.is_sound else 0
-    needs: list[tuple[Path, int]] = [(database.parent, beside), (folder, safety)]
-    if _same_device(database.parent, folder):
-        needs = [(database.parent, beside + safety)]
-    for place, size in needs:
-        require_space(place, size, purpose="a restore")
-
-
 def _same_device(first: Path, second: Path) -> bool:
     try:
         return first.stat().st_dev == second.stat().st_dev
     except FileNotFoundError:
-        return True  # a folder yet to be made, most likely beside the file
+        return True  # a folder that does not exist yet is most likely made beside the file
 
 
 def _answer(
-    backup: Backup, present: StandingFile, *, safety: Backup | None, kept: Path | None, dry_run: bool
+    backup: Backup, present: FileReport, *, safety: Backup | None, kept: Path | None, dry_run: bool
 ) -> Restored:
     return Restored(
         name=backup.name,
@@ -213,7 +217,3 @@ def _answer(
         workspace_id=backup.workspace_id,
         dry_run=dry_run,
     )
-
-
-def _ignore(value: object) -> None:
-    """Report nothing."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import IO, Any, Literal, NamedTuple, Protocol
+from typing import IO, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -39,8 +39,7 @@ from acode_tui.ops.export.json import FORMAT_VERSION, About, JsonFile
 from acode_tui.ops.export.markdown import render_markdown
 from acode_tui.ops.export.redact import RowRedaction
 from acode_tui.ops.export.report import ReportFile
-from acode_tui.storage.ports import RunRows, RunStateReader
-from acode_tui.storage.sqlite.runs.export_file import RunFile
+from acode_tui.storage.ports import RowSink, RunFiles, RunRows, RunStateReader
 from acode_tui.version import VERSION
 
 ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html"]
@@ -81,16 +80,6 @@ class ExportProgress(msgspec.Struct, frozen=True, kw_only=True):
 ReportExport = Callable[[ExportProgress], None]
 
 
-class Sink(Protocol):
-    """Something that rows are written into, in the order of ``RunRows.walk``."""
-
-    def add(self, entity: Entity) -> None: ...
-
-    def close(self, counts: dict[str, int]) -> None: ...
-
-    def abandon(self) -> None: ...
-
-
 class _Nowhere:
     """What a dry run writes into."""
 
@@ -114,6 +103,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 async def export_runs(
     runs: RunRows,
+    run_files: RunFiles,
     format: ExportFormat,
     path: Path,
     *,
@@ -144,7 +134,7 @@ async def export_runs(
     if dry_run:
         await passage.into(_Nowhere(), sessions)
     else:
-        with _written(path, format, about, overwrite=overwrite) as written:
+        with _written(run_files, path, format, about, overwrite=overwrite) as written:
             await passage.into(written.sink, sessions)
             if redaction is not None:
                 write_log(written.log, _log(about, path, redaction))
@@ -165,12 +155,14 @@ async def export_runs(
 class _Written(NamedTuple):
     """An export in the making: where rows go, and where its redaction log does."""
 
-    sink: Sink
+    sink: RowSink
     log: Path
 
 
 @contextmanager
-def _written(path: Path, format: ExportFormat, about: About, *, overwrite: bool) -> Iterator[_Written]:
+def _written(
+    run_files: RunFiles, path: Path, format: ExportFormat, about: About, *, overwrite: bool
+) -> Iterator[_Written]:
     if format == "csv":
         making = new_folder(path, overwrite=overwrite, members=MEMBERS)
         with making as folder, _sink(CsvFolder(folder, about)) as sink:
@@ -179,7 +171,7 @@ def _written(path: Path, format: ExportFormat, about: About, *, overwrite: bool)
     log = log_path(path)
     had_log = log.exists()
     try:
-        with new_file(path, overwrite=overwrite) as file, _sink(_in_file(file, format, about)) as sink:
+        with new_file(path, overwrite=overwrite) as file, _sink(_in_file(run_files, file, format, about)) as sink:
             yield _Written(sink, log)
     except BaseException:
         if not had_log:
@@ -188,7 +180,7 @@ def _written(path: Path, format: ExportFormat, about: About, *, overwrite: bool)
 
 
 @contextmanager
-def _sink(sink: Sink) -> Iterator[Sink]:
+def _sink(sink: RowSink) -> Iterator[RowSink]:
     try:
         yield sink
     except BaseException:
@@ -196,10 +188,10 @@ def _sink(sink: Sink) -> Iterator[Sink]:
         raise
 
 
-def _in_file(file: IO[bytes], format: ExportFormat, about: About) -> Sink:
+def _in_file(run_files: RunFiles, file: IO[bytes], format: ExportFormat, about: About) -> RowSink:
     if format == "sqlite":
         info = {name: str(value) for name, value in msgspec.to_builtins(about).items() if value is not None}
-        return RunFile(Path(file.name), info)
+        return run_files.create(Path(file.name), info)
     if format == "markdown":
         return ReportFile(file, about, render_markdown)
     if format == "html":
@@ -243,7 +235,7 @@ class _Passage:
         """Rows a table, every table named."""
         return {table.name: self._counts[table.name] for table in TABLES.values()}
 
-    async def into(self, sink: Sink, sessions: Sequence[str] | None) -> None:
+    async def into(self, sink: RowSink, sessions: Sequence[str] | None) -> None:
         """Carry them all over, and close the sink."""
         if sessions is not None:
             chosen = tuple(dict.fromkeys(sessions))
@@ -258,7 +250,7 @@ class _Passage:
                 after = ids[-1]
         await self._apart(asyncio.to_thread(sink.close, self.counts))
 
-    async def _carry(self, ids: Sequence[str], sink: Sink) -> None:
+    async def _carry(self, ids: Sequence[str], sink: RowSink) -> None:
         for each in ids:
             await self._apart(self._runs.walk(each, lambda rows: self._consume(rows, sink)))
             self._done += 1
@@ -278,7 +270,7 @@ class _Passage:
                 task.exception()
             raise
 
-    def _consume(self, rows: Iterator[Entity], sink: Sink) -> None:
+    def _consume(self, rows: Iterator[Entity], sink: RowSink) -> None:
         redact = self._redaction.row if self._redaction is not None else None
         for entity in rows:
             if self._stop.is_set():
@@ -315,10 +307,11 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-async def meet(
+async def run_export(
     request: ExportRequest,
     runs: RunRows,
     reader: RunStateReader,
+    run_files: RunFiles,
     *,
     agent_dir: Path,
     workspace_id: str,
@@ -335,6 +328,7 @@ async def meet(
     redact = settings.redact if request.redact is None else request.redact
     return await export_runs(
         runs,
+        run_files,
         request.format,
         request.path or default_path(agent_dir, request.format, now, only),
         origin=Origin(workspace_id=workspace_id, schema_version=schema_version, program_version=VERSION),

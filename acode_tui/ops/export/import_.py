@@ -27,8 +27,7 @@ from acode_tui.ops.export.export import ExportProgress, ReportExport
 from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION, JsonRuns
 from acode_tui.ops.export.merge_rules import Overwrites, newest_of, unless_it_overwrites
 from acode_tui.ops.export.parse_json import Head, Issue, JsonExport, RawRun, graph_of
-from acode_tui.storage.ports import SaveResult
-from acode_tui.storage.sqlite.runs.stream import SIGNATURE, RunSource
+from acode_tui.storage.ports import RunFileReader, RunFiles, SaveResult
 
 MOST_ISSUES = 100
 """Of one file: a file with more is bad enough."""
@@ -37,7 +36,7 @@ _BYTES_AT_ONCE = 8 * 2**20
 
 
 class RunImport(Protocol):
-    """Saving a run from elsewhere; see ``storage.sqlite.run_import``."""
+    """Where runs from an export are saved."""
 
     async def bring_in(
         self,
@@ -77,6 +76,7 @@ class ImportedRuns(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def import_export(
     path: Path,
     target: RunImport,
+    run_files: RunFiles,
     *,
     limits: Limits,
     syncs: bool,
@@ -91,7 +91,7 @@ async def import_export(
     """
     started = monotonic()
     with _named(path), ExitStack() as stack:
-        source = await asyncio.to_thread(_open, path, stack)
+        source = await asyncio.to_thread(_open, run_files, path, stack)
         work = _Import(source, target, limits, force=force, dry_run=dry_run, progress=progress)
         await work.look()
         head = source.head
@@ -155,7 +155,7 @@ class _SqliteSource:
 
     format: Literal["json", "sqlite"] = "sqlite"
 
-    def __init__(self, source: RunSource) -> None:
+    def __init__(self, source: RunFileReader) -> None:
         self._source = source
         info = source.info()
         version = info.get("formatVersion", "1")
@@ -184,14 +184,12 @@ def _as_json(rows: Iterator[Entity]) -> bytes:
     return buffer.getvalue()
 
 
-def _open(path: Path, stack: ExitStack) -> _Source:
+def _open(run_files: RunFiles, path: Path, stack: ExitStack) -> _Source:
     if path.is_dir():
         raise ExportError("is a folder; CSV cannot be read back", hint="export as json or sqlite")
-    with path.open("rb") as file:
-        start = file.read(len(SIGNATURE))
-    if start != SIGNATURE:
+    if not run_files.is_run_file(path):
         return _JsonSource(path)
-    source = RunSource(path)
+    source = run_files.open(path)
     stack.callback(source.close)
     return _SqliteSource(source)
 

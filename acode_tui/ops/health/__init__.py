@@ -1,8 +1,8 @@
-"""How a workspace is: eight checks that run side by side, change nothing and never raise. The worst of them counts."""
+"""The health of a workspace: eight checks that run concurrently, change nothing and never raise. The worst counts."""
 
 from acode_tui.ops.health.report import Finding, HealthCheck, HealthReport, HealthStatus
 from acode_tui.ops.health.target import TargetLook, look_at_target, seen_by_worker
-from acode_tui.ops.health.watch import HealthWatch, watch_from_outside
+from acode_tui.ops.health.watch import HealthWatch
 
 __all__ = [
     "Finding",
@@ -13,5 +13,4 @@ __all__ = [
     "TargetLook",
     "look_at_target",
     "seen_by_worker",
-    "watch_from_outside",
 ]

@@ -27,9 +27,9 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.anonymize import Anonymizer
 from acode_tui.domain.secrets.known import Secret
 from acode_tui.logs import LOG_FILE
-from acode_tui.ops.health import watch_from_outside
 from acode_tui.ops.health.report import unattended
-from acode_tui.storage.sqlite.files.inspect import FileVitals, library_version
+from acode_tui.ops.health.watch import HealthWatch
+from acode_tui.storage.ports import DatabaseFiles
 
 MOST = 50
 TAIL_BYTES = 2 * 1024 * 1024
@@ -79,6 +79,8 @@ def _bounded(value: Any) -> Any:
 HEALTH_SECONDS = 2.5
 """Longest time for a health check here, so that the whole report takes less than five seconds."""
 
+_READ_SECONDS = 1.0
+
 LIBRARIES = (
     "textual",
     "rich",
@@ -125,10 +127,21 @@ class Diagnostics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     recent_errors: tuple[dict[str, Any], ...]
 
 
+MakeWatch = Callable[[Settings], HealthWatch]
+
+
 async def diagnose(
-    root: Path, *, environ: Mapping[str, str] = os.environ, wall: WallClock = system_clock
+    files: DatabaseFiles,
+    make_watch: MakeWatch,
+    root: Path,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    wall: WallClock = system_clock,
 ) -> Diagnostics:
-    """The report of the workspace at ``root``. Opens, makes and changes nothing; never raises for what it finds."""
+    """The report of the workspace at ``root``. Opens, makes and changes nothing; never raises for what it finds.
+
+    ``make_watch`` makes the health checks of a workspace that nothing has opened.
+    """
     loaded: LoadedSettings | None = None
     refused: dict[str, Any] = {}
     try:
@@ -140,18 +153,17 @@ async def diagnose(
         settings.health, check_timeout_seconds=min(HEALTH_SECONDS, settings.health.check_timeout_seconds)
     )
     examined = msgspec.structs.replace(settings, health=quick)
-    report = to_plain(await watch_from_outside(root, examined, environ=environ, wall=wall).report())
+    report = to_plain(await make_watch(examined).report())
     schema = next(check["details"] for check in report["checks"] if check["name"] == "schema")
     database = settings.persistence.sqlite.resolve(root)
-    vitals = FileVitals(database, seconds=1.0)
     found = Diagnostics(
         created_at=wall(),
-        program=_program(environ),
-        file=_file(database),
+        program=_program(environ, files.library_version()),
+        file=_file(database, files.wal_of(database)),
         configuration=refused or _configuration(loaded, environ),
         health=report,
         schema=schema,
-        outbox=await _part(lambda: _outbox(vitals, wall())),
+        outbox=await _part(lambda: _outbox(files, database, wall())),
         recent_errors=read_recent_errors(root / AGENT_DIR),
     )
     hidden = _anonymizer(root, settings, environ, () if loaded is None else _written_freely(loaded))
@@ -173,7 +185,7 @@ async def _part(gather: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, An
         return {"error": error.strerror}
 
 
-def _program(environ: Mapping[str, str]) -> dict[str, Any]:
+def _program(environ: Mapping[str, str], sqlite: tuple[int, ...]) -> dict[str, Any]:
     return {
         "acodeTui": _version("acode-tui"),
         "python": platform.python_version(),
@@ -182,7 +194,7 @@ def _program(environ: Mapping[str, str]) -> dict[str, Any]:
         "release": platform.release(),
         "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()).strip() or None,
-        "sqlite": ".".join(map(str, library_version())),
+        "sqlite": ".".join(map(str, sqlite)),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "terminal": {name: environ.get(name) for name in ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL")},
         "variables": sorted(name for name in environ if name.startswith("ACODE_")),
@@ -197,11 +209,11 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _file(database: Path) -> dict[str, Any]:
+def _file(database: Path, wal: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, path in (
         ("database", database),
-        ("wal", database.with_name(database.name + "-wal")),
+        ("wal", wal),
         ("folder", database.parent),
     ):
         try:
@@ -248,9 +260,9 @@ def _written_freely(loaded: LoadedSettings) -> Iterator[str]:
         yield from (part for part in parts if isinstance(part, str))
 
 
-async def _outbox(vitals: FileVitals, now: datetime) -> dict[str, Any]:
-    queue = await unattended(lambda: vitals.queue(now))
-    conflicts = await unattended(vitals.conflicts)
+async def _outbox(files: DatabaseFiles, database: Path, now: datetime) -> dict[str, Any]:
+    queue = await unattended(lambda: files.queue(database, now, seconds=_READ_SECONDS))
+    conflicts = await unattended(lambda: files.conflicts(database, seconds=_READ_SECONDS))
     plain: dict[str, Any] = to_plain(queue.outbox)
     return {**plain, "lastFinishedAt": to_plain(queue.last_finished_at), "conflicts": to_plain(conflicts)}
 

@@ -1,15 +1,14 @@
-"""When a workspace is healthy: numbers in, finding out. Pure; thresholds come from the ``health`` settings."""
+"""When a workspace is healthy: a finding from measured numbers. Pure; thresholds come from the ``health`` settings."""
 
 from datetime import datetime
 
 from acode_tui.config import HealthSettings
 from acode_tui.domain.errors import AcodeError, DiskFullError, SchemaMismatchError
 from acode_tui.domain.quantities import counted, duration, number, size, span
+from acode_tui.domain.schema import version_key
 from acode_tui.ops.health.report import Finding, HealthStatus
 from acode_tui.ops.health.target import TargetLook
-from acode_tui.storage.migrations.runner import version_key
-from acode_tui.storage.ports import ConflictCounts, SchemaStatus
-from acode_tui.storage.sqlite.files.inspect import Pulse, QueueFacts
+from acode_tui.storage.ports import ConflictCounts, FileProbe, QueueFacts, SchemaStatus
 
 Version = tuple[int, ...]
 
@@ -18,11 +17,11 @@ _UPGRADE = "pip install --upgrade acode-tui"
 _RECOVER = "acode-tui db check, then acode-tui db restore or acode-tui db recover --from postgres"
 
 
-def judge_database(pulse: Pulse, limits: HealthSettings) -> Finding:
-    """Whether the file answers, is sound, and lets somebody write."""
-    damage, wait = pulse.damage, pulse.lock_wait
+def judge_database(probe: FileProbe, limits: HealthSettings) -> Finding:
+    """Whether the file answers, is sound, and can be written to."""
+    damage, wait = probe.damage, probe.lock_wait
     details = {
-        "readMs": round(pulse.read_ms, 1),
+        "readMs": round(probe.read_ms, 1),
         "quickCheck": "not finished" if damage is None else list(damage) or "ok",
         "lockWaitMs": None if isinstance(wait, AcodeError) else round(wait * 1000, 1),
     }
@@ -48,16 +47,16 @@ def judge_database(pulse: Pulse, limits: HealthSettings) -> Finding:
             details=details,
             suggestion=_UNLOCK if locked else wait.hint or "acode-tui diagnostics",
         )
-    if pulse.read_ms > limits.database_slow_ms:
+    if probe.read_ms > limits.database_slow_ms:
         return Finding(
             status=HealthStatus.DEGRADED,
-            description=f"slow: {pulse.read_ms:.0f} ms for a read, {limits.database_slow_ms:g} ms is the limit",
+            description=f"slow: {probe.read_ms:.0f} ms for a read, {limits.database_slow_ms:g} ms is the limit",
             details=details,
             suggestion="acode-tui db vacuum, or put the workspace on a faster disk",
         )
     rest = "sound" if damage is not None else "too large to look through here: acode-tui db check does"
     return Finding(
-        status=HealthStatus.HEALTHY, description=f"answers in {pulse.read_ms:.1f} ms; {rest}", details=details
+        status=HealthStatus.HEALTHY, description=f"answers in {probe.read_ms:.1f} ms; {rest}", details=details
     )
 
 
@@ -151,7 +150,7 @@ def judge_queue(facts: QueueFacts, *, can_drain: bool, now: datetime, limits: He
 
 
 def judge_dead_letters(count: int, limits: HealthSettings) -> Finding:
-    """Records that the server will not take."""
+    """Records that the server refused for the last time."""
     return _counted(
         count,
         limits.dead_letters_degraded,
@@ -162,7 +161,7 @@ def judge_dead_letters(count: int, limits: HealthSettings) -> Finding:
 
 
 def judge_conflicts(counts: ConflictCounts, limits: HealthSettings) -> Finding:
-    """Conflicts that nobody has looked at."""
+    """Conflicts that are not reviewed."""
     found = _counted(
         counts.unreviewed,
         limits.conflicts_degraded,
@@ -198,7 +197,7 @@ def judge_storage(*, total: int, free: int, limits: HealthSettings) -> Finding:
 
 
 def judge_sqlite(version: Version) -> Finding:
-    """The library: 3.37 brought what the schema needs; the WAL-reset bug may damage a file that two processes write."""
+    """The library: the schema needs 3.37; the WAL-reset bug may damage a file that two processes write."""
     shown = ".".join(map(str, version))
     details = {"version": shown}
     if version < (3, 37, 0):
@@ -221,7 +220,7 @@ def judge_sqlite(version: Version) -> Finding:
 
 
 def has_wal_reset_bug(version: Version) -> bool:
-    """3.7.0 to 3.51.2, but for the two branches that the fix was taken back to."""
+    """3.7.0 to 3.51.2, except the two branches that the fix was backported to."""
     fixed = ((3, 44, 6), (3, 50, 7))
     if any(version[:2] == branch[:2] and version >= branch for branch in fixed):
         return False
@@ -229,7 +228,7 @@ def has_wal_reset_bug(version: Version) -> bool:
 
 
 def judge_clock(target: TargetLook, limits: HealthSettings) -> Finding:
-    """How far the two clocks are apart: the later edit wins a conflict, so they should agree."""
+    """The offset between the two clocks: the later edit wins a conflict, so they should agree."""
     offset = target.clock_offset
     details = {"offsetSeconds": None if offset is None else round(offset, 3)}
     if offset is None:

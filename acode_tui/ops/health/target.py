@@ -1,4 +1,4 @@
-"""What is known of the team's database: from the worker that uses it, or from a look of one's own."""
+"""What is known of the team's database: from the worker that uses it, or from a connection of its own."""
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,7 +9,7 @@ import msgspec
 from acode_tui.config import Misconfigured, PostgresSettings, resolve_postgres
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import AcodeError
-from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import ProbeTarget
 
 
 class TargetLook(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,31 +30,34 @@ class TargetLook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def look_at_target(
-    postgres: PostgresSettings, *, environ: Mapping[str, str] = os.environ, seconds: float, wall: WallClock
+    postgres: PostgresSettings,
+    probe: ProbeTarget,
+    *,
+    wanted_version: str,
+    seconds: float,
+    wall: WallClock,
+    environ: Mapping[str, str] = os.environ,
 ) -> TargetLook:
-    """One connection, three questions, goodbye. Never raises for what is wrong with the target or its settings."""
+    """What one connection tells. Never raises for what is wrong with the target or its settings."""
     if not postgres.enabled:
         return TargetLook(enabled=False, reason="PostgreSQL is not enabled")
     address = resolve_postgres(postgres, environ)
     if isinstance(address, Misconfigured):
         return TargetLook(enabled=True, reason=address.reason, hint=address.hint)
-    # Here, not above: a process that stays local need not load the driver.
-    from acode_tui.storage.postgres.connection import PostgresConnectionFactory
-    from acode_tui.storage.postgres.probe import probe
-
     try:
-        connections = PostgresConnectionFactory(
+        facts = await probe(
             address,
+            schema=postgres.schema,
             connect_timeout=min(postgres.connect_timeout_seconds, seconds),
             command_timeout=min(postgres.command_timeout_seconds, seconds),
+            wall=wall,
         )
-        facts = await probe(connections, schema=postgres.schema, wall=wall)
     except AcodeError as error:
         return TargetLook(enabled=True, address=address.display, reason=error.message, hint=error.hint)
     return TargetLook(
         enabled=True,
         answers=True,
-        drains=not facts.read_only and facts.schema_version == packaged("postgres")[-1].version,
+        drains=not facts.read_only and facts.schema_version == wanted_version,
         address=address.display,
         schema_version=facts.schema_version,
         clock_offset=facts.clock_offset,
@@ -65,7 +68,7 @@ async def look_at_target(
 
 
 class WorkerStatus(Protocol):
-    """What the sync worker says of itself."""
+    """What the sync worker reports of itself."""
 
     @property
     def state(self) -> str: ...
@@ -88,7 +91,7 @@ _DRAINING = ("idle", "syncing", "standby")
 
 
 async def seen_by_worker(ask: Callable[[], Awaitable[WorkerStatus]], *, enabled: bool) -> TargetLook:
-    """What a running worker knows of its target already: nobody else need ask."""
+    """What a running worker knows of its target already; the server is not asked again."""
     try:
         worker = await ask()
     except AcodeError as error:

@@ -1,11 +1,11 @@
-"""The health of one workspace: what is looked at, and how often it is looked at again in a process that asks a lot."""
+"""The health of one workspace: which checks run, and how long their answers are kept in a process that asks often."""
 
 import asyncio
-import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 from acode_tui.config import HealthSettings, Settings
 from acode_tui.domain.clock import WallClock, system_clock
@@ -13,41 +13,46 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.files import existing_folder
 from acode_tui.ops.health import rules
 from acode_tui.ops.health.report import Finding, HealthReport, Look, examine, unattended
-from acode_tui.ops.health.target import TargetLook, look_at_target
-from acode_tui.ops.recovery.recover import has_lived
-from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.ports import SchemaStatus
-from acode_tui.storage.sqlite.connection import has_content
-from acode_tui.storage.sqlite.errors import require_content
-from acode_tui.storage.sqlite.files.inspect import FileVitals, library_version
+from acode_tui.ops.health.target import TargetLook
+from acode_tui.ops.held_workspace import held_workspace
+from acode_tui.storage.ports import BackupStore, DatabaseFiles, Depth, SchemaStatus
 
 KEPT_SECONDS = 3.0
 """How long an answer is good for in a running process."""
 
 QUICK_CHECK_KEPT_SECONDS = 600.0
-"""Reading the whole file is not for every glance: one that was found sound is looked through again after this time."""
+"""A file that was found sound is read whole again only after this time."""
+
+T = TypeVar("T")
 
 LookAtTarget = Callable[[float], Awaitable[TargetLook]]
 
 
 class HealthWatch:
-    """Answers how the workspace at ``root`` is. Settings are read at each look, so that changed ones count at once.
+    """Answers how healthy the workspace at ``root`` is. Settings are read for each report, so changes count at once.
 
-    ``look_at_target`` is given the seconds that it may take, and never raises.
+    ``look_at_target`` is given the seconds that it may take, and never raises. ``postgres_version`` is the schema
+    version that this program needs in PostgreSQL.
     """
 
     def __init__(
         self,
+        files: DatabaseFiles,
+        backups: BackupStore,
         root: Path,
         settings: Callable[[], Settings],
         look_at_target: LookAtTarget,
         *,
+        postgres_version: str,
         wall: WallClock = system_clock,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self._files = files
+        self._backups = backups
         self._root = root
         self._settings = settings
         self._look_at_target = look_at_target
+        self._postgres_version = postgres_version
         self._wall = wall
         self._clock = clock
         self._last: HealthReport | None = None
@@ -68,7 +73,7 @@ class HealthWatch:
 
     async def _examine(self) -> HealthReport:
         seconds = self._limits.check_timeout_seconds
-        # One look at the server serves three checks. It ends before they do: a server that hangs is one that is away.
+        # One question to the server serves three checks. It ends before they do: a server that hangs counts as away.
         target = asyncio.ensure_future(self._look_at_target(seconds * 0.6))
         try:
             return await examine(self._looks(target), seconds=seconds)
@@ -79,35 +84,37 @@ class HealthWatch:
         async def schema() -> Finding:
             local: SchemaStatus | AcodeError
             try:
-                local = await unattended(lambda: self._file.schema())
+                local = await self._ask(lambda file, seconds: self._files.schema(file, seconds=seconds))
             except AcodeError as error:
                 local = error
-            return rules.judge_schema(local, await asyncio.shield(target), packaged("postgres")[-1].version)
+            return rules.judge_schema(local, await asyncio.shield(target), self._postgres_version)
 
         async def queue() -> Finding:
             now = self._wall()
-            facts = await unattended(lambda: self._file.queue(now))
+            facts = await self._ask(lambda file, seconds: self._files.queue(file, now, seconds=seconds))
             can_drain = (await asyncio.shield(target)).drains and self._settings().persistence.sync.enabled
             return rules.judge_queue(facts, can_drain=can_drain, now=now, limits=self._limits)
 
         async def dead_letters() -> Finding:
-            return rules.judge_dead_letters(await unattended(lambda: self._file.dead_letters()), self._limits)
+            count = await self._ask(lambda file, seconds: self._files.dead_letters(file, seconds=seconds))
+            return rules.judge_dead_letters(count, self._limits)
 
         async def conflicts() -> Finding:
-            return rules.judge_conflicts(await unattended(lambda: self._file.conflicts()), self._limits)
+            counts = await self._ask(lambda file, seconds: self._files.conflicts(file, seconds=seconds))
+            return rules.judge_conflicts(counts, self._limits)
 
         async def storage() -> Finding:
             usage = await unattended(lambda: shutil.disk_usage(existing_folder(self._database.absolute().parent)))
             return rules.judge_storage(total=usage.total, free=usage.free, limits=self._limits)
 
         async def library() -> Finding:
-            return rules.judge_sqlite(library_version())
+            return rules.judge_sqlite(self._files.library_version())
 
         async def clock() -> Finding:
             return rules.judge_clock(await asyncio.shield(target), self._limits)
 
         return {
-            "database": self._pulse,
+            "database": self._probe,
             "schema": schema,
             "sync_queue": queue,
             "dead_letters": dead_letters,
@@ -117,15 +124,15 @@ class HealthWatch:
             "clock_offset": clock,
         }
 
-    async def _pulse(self) -> Finding:
+    async def _probe(self) -> Finding:
         known = self._sound_at is not None and self._clock() - self._sound_at < QUICK_CHECK_KEPT_SECONDS
         started = self._clock()
-        pulse = await unattended(lambda: self._file.pulse(thorough=not known))
-        if pulse.damage:
+        probe = await self._ask(lambda file, seconds: self._files.probe(file, thorough=not known, seconds=seconds))
+        if probe.damage:
             self._sound_at = None
-        elif pulse.damage is not None and not known:
+        elif probe.damage is not None and not known:
             self._sound_at = started
-        return rules.judge_database(pulse, self._limits)
+        return rules.judge_database(probe, self._limits)
 
     @property
     def _limits(self) -> HealthSettings:
@@ -135,21 +142,16 @@ class HealthWatch:
     def _database(self) -> Path:
         return self._settings().persistence.sqlite.resolve(self._root)
 
-    @property
-    def _file(self) -> FileVitals:
-        """The file, asked for in the thread that looks at it. Raises IntegrityError if its content is gone."""
-        if not has_content(self._database):
-            require_content(self._database, has_lived=has_lived(self._root, self._settings()))
-        # Its answer comes before the check's own time is up, and says more than that it did not come.
-        return FileVitals(self._database, seconds=self._limits.check_timeout_seconds * 0.8)
+    async def _ask(self, question: Callable[[Path, float], T]) -> T:
+        """The answer of ``question(database, seconds)`` from a thread. Raises IntegrityError if the content is gone."""
+        # Its answer comes before the check's own time is up, and says more than that none came.
+        seconds = self._limits.check_timeout_seconds * 0.8
 
+        def ask() -> T:
+            database = self._database
+            if self._files.inspect(database, Depth.HEADER).reason:
+                expected = held_workspace(self._backups, self._root, self._settings())
+                self._files.require_content(database, expected=expected)
+            return question(database, seconds)
 
-def watch_from_outside(
-    root: Path, settings: Settings, *, environ: Mapping[str, str] = os.environ, wall: WallClock = system_clock
-) -> HealthWatch:
-    """For a program that has not opened the workspace, perhaps because it cannot: nothing is opened or made."""
-
-    async def look(seconds: float) -> TargetLook:
-        return await look_at_target(settings.persistence.postgres, environ=environ, seconds=seconds, wall=wall)
-
-    return HealthWatch(root, lambda: settings, look, wall=wall)
+        return await unattended(ask)

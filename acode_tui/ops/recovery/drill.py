@@ -1,5 +1,7 @@
-"""Trying the ways back before they are needed: the newest backup is restored, a recovery is run, both into a scratch
-folder, and what comes out is compared. The live file is only looked at; the scratch folder goes, whatever happens.
+"""``db drill``: trying restore and recovery before they are needed.
+
+The newest backup is restored and a recovery is run, both into a scratch folder, and the results are compared with the
+live file, which is only read. The scratch folder is removed, whatever happens.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,22 +24,20 @@ from acode_tui.domain.quantities import counted, number
 from acode_tui.files import is_alive, make_private_folder
 from acode_tui.ops.backup.restore import restore_backup
 from acode_tui.ops.check import check_workspace_file
-from acode_tui.ops.recovery.rebuild import ready, rebuild
+from acode_tui.ops.recovery.rebuild import rebuild
 from acode_tui.ops.recovery.recover import find_workspace
-from acode_tui.ops.recovery.team_pool import open_pool
 from acode_tui.ops.recovery.validate import compare_sessions, pages
-from acode_tui.storage.ports import Check
-from acode_tui.storage.sqlite.files.backup_catalog import Backup, read_backups
-from acode_tui.storage.sqlite.files.inspect import StandingFile, look_at
-from acode_tui.storage.sqlite.files.rebuild import read_counts
-from acode_tui.storage.sqlite.runs.checksums import Onlooker, SqliteRowChecksums
+from acode_tui.storage.ports import Backup, BackupStore, Check, DatabaseFiles, Depth, FileReport, OpenTeam
+
+SECONDS = 60.0
+"""How long each read of a file may wait for locks."""
 
 _SCRATCH = ".drill-"
 _IMMUTABLE = ("session_events", "artifacts")
 
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What came out beside the live file, in sessions. ``wrong`` counts rows that can never change and yet differ."""
+    """The result beside the live file, in sessions. ``wrong`` counts rows that can never change and yet differ."""
 
     same: int = 0
     changed: int = 0
@@ -45,8 +46,8 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     wrong: int = 0
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One way back. ``live`` is None where there was no live file to compare with."""
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One way of recovery. ``live`` is None where there was no live file to compare with."""
 
     ok: bool
     name: str
@@ -57,29 +58,53 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Drill(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was tried. ``recovery`` is None where no server is enabled. ``ok`` is whether every way tried leads back."""
+    """Both attempts. ``recovery`` is None where no server is enabled; ``ok`` says whether every attempt succeeded."""
 
     ok: bool
-    backup: Tried
-    recovery: Tried | None
+    backup: Attempt
+    recovery: Attempt | None
     duration_seconds: float
 
 
+class _Drill(NamedTuple):
+    """What both attempts work with; ``live`` is the report of the workspace file, ``scratch`` a folder to fill."""
+
+    files: DatabaseFiles
+    backups: BackupStore
+    root: Path
+    settings: Settings
+    live: FileReport
+    scratch: Path
+    on_step: ReportStep
+    wall: WallClock
+
+    @property
+    def database(self) -> Path:
+        """The workspace file."""
+        return self.settings.persistence.sqlite.resolve(self.root)
+
+
 async def drill(
-    root: Path, settings: Settings, *, on_step: ReportStep = lambda _: None, wall: WallClock = system_clock
+    files: DatabaseFiles,
+    backups: BackupStore,
+    open_team: OpenTeam,
+    root: Path,
+    settings: Settings,
+    *,
+    on_step: ReportStep = lambda _: None,
+    wall: WallClock = system_clock,
 ) -> Drill:
-    """Try both ways. Never raises for a way that does not lead back: that is what the answer is for.
+    """Try both ways of recovery. An attempt that fails is part of the answer and raises nothing.
 
     Needs as much room beside the workspace's file as that and the newest backup take. Raises OSError without it.
     """
     started = perf_counter()
     database = settings.persistence.sqlite.resolve(root)
-    live = await asyncio.to_thread(look_at, database)
+    live = await asyncio.to_thread(files.inspect, database, Depth.CONTENT)
     async with _scratch(database.parent) as scratch:
-        backup = await _try_backup(root, settings, live, scratch, on_step, wall)
-        recovery = None
-        if settings.persistence.postgres.enabled:
-            recovery = await _try_recovery(root, settings, live, scratch, on_step, wall)
+        scene = _Drill(files, backups, root, settings, live, scratch, on_step, wall)
+        backup = await _try_backup(scene)
+        recovery = await _try_recovery(scene, open_team) if settings.persistence.postgres.enabled else None
     tried = [each for each in (backup, recovery) if each is not None]
     return Drill(
         ok=all(each.ok for each in tried),
@@ -89,62 +114,65 @@ async def drill(
     )
 
 
-async def _try_backup(
-    root: Path, settings: Settings, live: StandingFile, scratch: Path, on_step: ReportStep, wall: WallClock
-) -> Tried:
-    folder = resolve_path(root, settings.backup.directory)
-    newest = _newest(await asyncio.to_thread(read_backups, folder), live.workspace_id)
+async def _try_backup(scene: _Drill) -> Attempt:
+    folder = resolve_path(scene.root, scene.settings.backup.directory)
+    newest = _newest(await asyncio.to_thread(scene.backups.list, folder), scene.live.workspace_id)
     if newest is None:
         return _failed("", "there is no backup yet; make one with `acode-tui db backup`")
-    restored = scratch / "restored.db"
-    on_step(f"restoring {newest.name}")
+    restored = scene.scratch / "restored.db"
+    scene.on_step(f"restoring {newest.name}")
     try:
         done = await restore_backup(
-            restored, newest, scratch / "backups", now=wall(), keep=1, wait_seconds=0, on_step=on_step
+            scene.files,
+            scene.backups,
+            restored,
+            newest,
+            scene.scratch / "backups",
+            now=scene.wall(),
+            keep=1,
+            wait_seconds=0,
+            on_step=scene.on_step,
         )
-        checks = await _look_over(restored, on_step)
-        checks += _counted(newest.counts, await _counts(restored))
-        likeness = await _compare(restored, settings.persistence.sqlite.resolve(root), live, on_step)
+        checks = await _check(scene, restored)
+        counts = await asyncio.to_thread(scene.files.row_counts, restored, seconds=SECONDS)
+        checks += _check_counts(newest.counts, counts)
+        likeness = await _compare(scene, restored)
     except AcodeError as error:
         return _failed(newest.name, str(error), created_at=newest.created_at)
-    return _tried(newest.name, done.counts, checks, likeness, live, created_at=newest.created_at)
+    return _attempt(newest.name, done.counts, checks, likeness, scene.live, created_at=newest.created_at)
 
 
-async def _try_recovery(
-    root: Path, settings: Settings, live: StandingFile, scratch: Path, on_step: ReportStep, wall: WallClock
-) -> Tried:
-    recovered = scratch / "recovered.db"
+async def _try_recovery(scene: _Drill, open_team: OpenTeam) -> Attempt:
+    recovered = scene.scratch / "recovered.db"
 
     def show(progress: Progress) -> None:
-        on_step(f"recovering: {number(progress.done)} of {number(progress.total or 0)} {progress.unit}")
+        scene.on_step(f"recovering: {number(progress.done)} of {number(progress.total or 0)} {progress.unit}")
 
     name = "postgres"
     try:
-        async with open_pool(settings) as pool:
-            on_step("asking the server")
-            source = await ready(pool, settings)
-            workspace = await find_workspace(source, root, settings, live)
+        async with open_team() as team:
+            scene.on_step("asking the server")
+            await team.require_schema()
+            workspace = await find_workspace(team, scene.backups, scene.root, scene.settings, scene.live)
             name = workspace.id
-            total = sum((await source.counts(workspace.id)).values())
-            locks = scratch / "locks"
+            total = sum((await team.counts(workspace.id)).values())
             rebuilt = await rebuild(
-                pool,
-                source,
-                settings,
+                scene.files,
+                team,
                 workspace.id,
                 recovered,
                 total=total,
-                lock_folder=locks,
+                lock_folder=scene.scratch / "locks",
                 on_progress=show,
-                wall=wall,
+                wall=scene.wall,
                 resumable=False,
             )
         matching = f"all {number(rebuilt.compared)} sessions match the server row by row"
-        checks = (Check(name="server", ok=True, description=matching), *await _look_over(recovered, on_step))
-        likeness = await _compare(recovered, settings.persistence.sqlite.resolve(root), live, on_step)
+        checks = (Check(name="server", ok=True, description=matching), *await _check(scene, recovered))
+        likeness = await _compare(scene, recovered)
     except AcodeError as error:
         return _failed(name, str(error))
-    return _tried(name, rebuilt.counts, checks, likeness, live)
+    return _attempt(name, rebuilt.counts, checks, likeness, scene.live)
 
 
 def _newest(found: tuple[Sequence[Backup], object], workspace_id: str | None) -> Backup | None:
@@ -152,17 +180,17 @@ def _newest(found: tuple[Sequence[Backup], object], workspace_id: str | None) ->
     return next((each for each in found[0] if workspace_id in (None, each.workspace_id)), None)
 
 
-async def _look_over(path: Path, on_step: ReportStep) -> tuple[Check, ...]:
+async def _check(scene: _Drill, path: Path) -> tuple[Check, ...]:
     return await check_workspace_file(
-        path, timeout_seconds=60, deep=True, on_step=lambda question: on_step(f"checking: {question}")
+        scene.files,
+        path,
+        timeout_seconds=SECONDS,
+        deep=True,
+        on_step=lambda name: scene.on_step(f"checking: {name}"),
     )
 
 
-async def _counts(path: Path) -> dict[str, int]:
-    return await Onlooker(path, seconds=60).run(read_counts)
-
-
-def _counted(promised: dict[str, int], found: dict[str, int]) -> tuple[Check, ...]:
+def _check_counts(promised: dict[str, int], found: dict[str, int]) -> tuple[Check, ...]:
     wrong = [
         f"{name} {number(found.get(name, 0))} instead of {number(count)}"
         for name, count in promised.items()
@@ -172,12 +200,12 @@ def _counted(promised: dict[str, int], found: dict[str, int]) -> tuple[Check, ..
     return (Check(name="counts", ok=not wrong, description=description),)
 
 
-async def _compare(scratch: Path, database: Path, live: StandingFile, on_step: ReportStep) -> Likeness | None:
-    """Session by session. The live file has gone on since; but what can never change must be the same."""
-    if not live.is_sound:
+async def _compare(scene: _Drill, result: Path) -> Likeness | None:
+    """Compare session by session. The live file may have changed since; rows that can never change must be the same."""
+    if not scene.live.is_sound:
         return None
-    came_out = SqliteRowChecksums(Onlooker(scratch, seconds=60))
-    present = SqliteRowChecksums(Onlooker(database, seconds=60))
+    came_out = scene.files.row_checksums(result, seconds=SECONDS)
+    present = scene.files.row_checksums(scene.database, seconds=SECONDS)
     same = changed = only_live = only_scratch = wrong = 0
     async for ids in pages(came_out, present):
         found: dict[str, set[str]] = {each: set() for each in ids}
@@ -191,19 +219,19 @@ async def _compare(scratch: Path, database: Path, live: StandingFile, on_step: R
         only_scratch += sum("missing in postgres" in each for each in found.values())
         changed += sum(each == {"differs"} for each in found.values())
         same += sum(not each for each in found.values())
-        on_step(f"compared: {number(same + changed + only_live + only_scratch)} sessions")
+        scene.on_step(f"compared: {number(same + changed + only_live + only_scratch)} sessions")
     return Likeness(same=same, changed=changed, only_live=only_live, only_scratch=only_scratch, wrong=wrong)
 
 
-def _tried(
+def _attempt(
     name: str,
     counts: dict[str, int],
     checks: tuple[Check, ...],
     likeness: Likeness | None,
-    live: StandingFile,
+    live: FileReport,
     *,
     created_at: str | None = None,
-) -> Tried:
+) -> Attempt:
     if likeness is None:
         checks += (Check(name="live file", ok=True, description=f"not compared: {live.reason}"),)
     else:
@@ -214,7 +242,7 @@ def _tried(
         if likeness.wrong:
             description = f"{number(likeness.wrong)} events or artifacts differ, which never change"
         checks += (Check(name="live file", ok=not likeness.wrong, description=description),)
-    return Tried(
+    return Attempt(
         ok=all(each.ok for each in checks),
         name=name,
         created_at=created_at,
@@ -224,8 +252,8 @@ def _tried(
     )
 
 
-def _failed(name: str, why: str, *, created_at: str | None = None) -> Tried:
-    return Tried(
+def _failed(name: str, why: str, *, created_at: str | None = None) -> Attempt:
+    return Attempt(
         ok=False, name=name, created_at=created_at, checks=(Check(name="way back", ok=False, description=why),)
     )
 

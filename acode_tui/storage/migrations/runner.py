@@ -12,9 +12,8 @@ from itertools import pairwise
 import msgspec
 
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
+from acode_tui.domain.schema import version_key
 from acode_tui.storage.schema_ports import AppliedMigration, Tier
-
-Version = tuple[int, ...]
 
 _NAME = re.compile(r"(?P<version>\d+(?:\.\d+)*)_(?P<description>[a-z0-9_]+)\.sql")
 
@@ -26,11 +25,6 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     sql: str
     checksum: str
-
-
-def version_key(version: str) -> Version:
-    """A version's numbers, so that 1.10.0 comes after 1.9.0 (AC-010)."""
-    return tuple(int(part) for part in version.split("."))
 
 
 def make_migration(name: str, text: str) -> Migration:

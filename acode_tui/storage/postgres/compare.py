@@ -2,24 +2,15 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from acode_tui.domain.codec import canonical_digest
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.ports import RowChecksums
+from acode_tui.storage.ports import RowChecksums, TeamCounts
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import quoted_schema
 from acode_tui.storage.postgres.rows import entity_from_row, select_list
 
 ROWS_PER_FETCH = 1000
-
-
-class TeamCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """One workspace's number of rows by kind, and the ``change_seq`` of its head; None if the server has no head."""
-
-    rows: dict[EntityType, int]
-    change_seq: int | None
 
 
 async def count_rows(pool: ReadPool, schema: str, workspace_id: str) -> TeamCounts:

@@ -10,6 +10,7 @@ from time import perf_counter
 import asyncpg
 
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
+from acode_tui.domain.schema import version_key
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
@@ -47,7 +48,7 @@ async def applied_migrations(connection: Connection, schema: str) -> tuple[Appli
     return tuple(
         sorted(
             (AppliedMigration(**dict(row)) for row in rows),
-            key=lambda migration: runner.version_key(migration.version),
+            key=lambda migration: version_key(migration.version),
         )
     )
 

@@ -103,12 +103,12 @@ def require_file(path: Path) -> None:
         )
 
 
-def require_content(database: Path, *, has_lived: bool) -> None:
+def require_content(database: Path, *, expected: bool) -> None:
     """Refuse a file whose content is gone, before anything is made in its place. Raises IntegrityError.
 
     An empty file is what a first start leaves that was killed between making the file and filling it, and is filled
-    then. But where a workspace ``has_lived`` (its id was written down, or there are backups), or a WAL holds something,
-    an empty file is a loss: filling it would hide that, and SQLite would throw the WAL away.
+    then. But where content is ``expected`` (a workspace's id was written down, or there are backups), or a WAL holds
+    something, an empty file is a loss: filling it would hide that, and SQLite would throw the WAL away.
     Raises DatabaseConnectionError for what is no file.
     """
     require_file(database)
@@ -116,7 +116,7 @@ def require_content(database: Path, *, has_lived: bool) -> None:
     size = _size(database)
     if wal and size is None:
         raise IntegrityError(f"cannot open {database}: the file is missing, and its WAL is still there", hint=WAYS_OUT)
-    if size == 0 and (wal or has_lived):
+    if size == 0 and (wal or expected):
         raise IntegrityError(f"cannot open {database}: the file is empty, and it was not", hint=WAYS_OUT)
 
 

@@ -11,7 +11,7 @@ from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.style.text import labelled, line, styled
 
 if TYPE_CHECKING:
-    from acode_tui.storage.sqlite.files.backup_catalog import Backup
+    from acode_tui.storage.ports import Backup
 
 
 class BackupScreen(JobDialog):

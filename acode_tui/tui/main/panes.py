@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from textual.content import Content
 
 from acode_tui.domain.quantities import ago, countdown, duration, number, short_number, span
-from acode_tui.storage.migrations.runner import version_key
+from acode_tui.domain.schema import version_key
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.main.pane import Look, Pane, PaneStatus
 from acode_tui.tui.records.record_text import entity_label, short_refusal, sync_problem

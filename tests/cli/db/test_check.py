@@ -198,7 +198,7 @@ def test_a_damaged_file_is_told_and_left_alone(run: Run, recorded: Recorded, roo
 @pytest.mark.parametrize("questions", [0, 1, 5, 9])
 def test_it_ends_when_it_is_told_to(recorded: Recorded, root: Path, questions: int) -> None:
     from acode_tui.ops.cancellable_thread import Stopped
-    from acode_tui.storage.sqlite.files.check import check_file
+    from acode_tui.storage.sqlite.files.check import run_checks
 
     asked: list[str] = []
 
@@ -207,7 +207,7 @@ def test_it_ends_when_it_is_told_to(recorded: Recorded, root: Path, questions: i
             raise Stopped
 
     with pytest.raises(Stopped):
-        check_file(root / ".agent" / "workspace.db", deep=True, seconds=1, check=check, on_step=asked.append)
+        run_checks(root / ".agent" / "workspace.db", deep=True, seconds=1, check_cancelled=check, on_step=asked.append)
     assert len(asked) == questions + 1
 
 

@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 from acode_tui.config import IdentitySettings, Settings
 from acode_tui.ops.backup import restore
 from acode_tui.ops.backup.create import keep_newest
+from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite.connection import TimedConnection
 from acode_tui.storage.sqlite.files import backup_copy as snapshot
 from acode_tui.storage.sqlite.files import vacuum
-from acode_tui.storage.sqlite.files.backup_catalog import Backup, read_backups
+from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.workspace import open_workspace
+from acode_tui.workspace.maintenance import backup_store, database_files
 
 SETTINGS = Settings(identity=IdentitySettings(user="ada@example.org"))
 NOW = datetime(2026, 1, 6, 12, 0, tzinfo=UTC)
@@ -64,6 +66,9 @@ class Killer:
             self._process.stdin.close()
 
 
+FILES, BACKUPS = database_files(), backup_store()
+
+
 def database_in(root: Path) -> Path:
     return root / ".agent" / "workspace.db"
 
@@ -73,18 +78,21 @@ def backups_in(root: Path) -> Path:
 
 
 def _backup(root: Path, tick: Callable[[], None]) -> None:
-    made = back_up_file(database_in(root), backups_in(root), now=NOW, check=tick)
-    keep_newest(backups_in(root), keep=KEEP, made=made)
+    made = back_up_file(database_in(root), backups_in(root), now=NOW, check_cancelled=tick)
+    keep_newest(BACKUPS, backups_in(root), keep=KEEP, made=made)
 
 
 def _restore(root: Path, tick: Callable[[], None]) -> None:
     oldest = read_backups(backups_in(root))[0][-1]
     assert isinstance(oldest, Backup)
-    restore._restore(database_in(root), oldest, backups_in(root), NOW, KEEP, 0, tick, lambda _: None, lambda _: None)
+    work = restore._Restore(
+        FILES, BACKUPS, database_in(root), oldest, backups_in(root), lambda _: None, lambda _: None, tick
+    )
+    work.run(NOW, keep=KEEP, wait_seconds=0)
 
 
 def _vacuum(root: Path, tick: Callable[[], None]) -> None:
-    vacuum.vacuum(database_in(root), timeout_seconds=5, go_on=tick, on_step=lambda _: None)
+    vacuum.vacuum(database_in(root), seconds=5, check_cancelled=tick, on_step=lambda _: None)
 
 
 def _migrate(root: Path, tick: Callable[[], None]) -> None:

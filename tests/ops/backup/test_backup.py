@@ -12,14 +12,15 @@ import msgspec
 import pytest
 
 from acode_tui.config import BackupSettings, Settings
-from acode_tui.domain.progress import Progress
+from acode_tui.domain.progress import CheckCancelled, Progress
 from acode_tui.ops.backup.create import create_backup, verify_backup
-from acode_tui.ops.cancellable_thread import Check, in_thread
+from acode_tui.ops.cancellable_thread import run_cancellable
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files import backup_copy as snapshot
 from acode_tui.storage.sqlite.files import backup_verify as verification
 from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.workspace.maintenance import backup_store, database_files
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
 
@@ -77,7 +78,7 @@ async def test_a_cancelled_backup_leaves_nothing_and_has_ended(
 ) -> None:
     copied = threading.Event()
 
-    def hash_for_ever(path: Path, check: Check) -> str:
+    def hash_for_ever(path: Path, check: CheckCancelled) -> str:
         copied.set()
         while True:
             check()
@@ -96,7 +97,7 @@ async def test_a_cancelled_backup_leaves_nothing_and_has_ended(
 async def test_work_in_a_thread_has_ended_when_its_caller_hears_of_the_cancellation() -> None:
     entered, ended = threading.Event(), threading.Event()
 
-    def work(check: Check) -> None:
+    def work(check: CheckCancelled) -> None:
         entered.set()
         try:
             while True:
@@ -104,7 +105,7 @@ async def test_work_in_a_thread_has_ended_when_its_caller_hears_of_the_cancellat
         finally:
             ended.set()
 
-    running = asyncio.create_task(in_thread(work))
+    running = asyncio.create_task(run_cancellable(work))
     await asyncio.to_thread(entered.wait, 20)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -120,7 +121,7 @@ async def test_an_index_without_its_entries_is_found_in_a_large_backup_too(
         await workspace.store.create_session(f"session {number}")
     made = await workspace.backup()
     monkeypatch.setattr(verification, "DEEP_ANYWAY", 0)
-    assert all(finding.ok for finding in await verify_backup(made, deep=deep))
+    assert all(finding.ok for finding in await verify_backup(backup_store(), made, deep=deep))
     with foreign(made.database) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sessions_by_user'").fetchone()
     data = bytearray(made.database.read_bytes())
@@ -129,7 +130,7 @@ async def test_an_index_without_its_entries_is_found_in_a_large_backup_too(
     data[(page - 1) * PAGE_BYTES : page * PAGE_BYTES] = empty.ljust(PAGE_BYTES, b"\0")
     made.database.write_bytes(data)
     made = msgspec.structs.replace(made, sha256=hashlib.sha256(data).hexdigest())
-    wrong = [finding for finding in await verify_backup(made, deep=deep) if not finding.ok]
+    wrong = [finding for finding in await verify_backup(backup_store(), made, deep=deep) if not finding.ok]
     assert [finding.name for finding in wrong] == ["integrity"]
     assert "sessions_by_user" in wrong[0].description
 
@@ -161,7 +162,7 @@ async def test_a_manifest_that_is_none_makes_the_backup_incomplete_and_no_comman
     backups, (incomplete,) = read_backups(folder_of(workspace))
     assert backups == ()
     assert incomplete.reason == reason
-    (finding,) = await verify_backup(incomplete)
+    (finding,) = await verify_backup(backup_store(), incomplete)
     assert (finding.name, finding.ok, finding.description) == ("manifest", False, reason)
     # It is nobody's to take away: the next backup leaves it where it is.
     await workspace.backup()
@@ -191,6 +192,6 @@ async def test_a_backup_after_a_replacement_that_was_killed_is_of_the_new_file(
         database, folder = workspace.database_path, folder_of(workspace)
     # As a restore leaves it that was killed right after it was decided.
     database.with_name("workspace.db.replacing").write_bytes(made.database.read_bytes())
-    again = await create_backup(database, folder, now=NOON, keep=7)
+    again = await create_backup(database_files(), backup_store(), database, folder, now=NOON, keep=7)
     assert again.counts["sessions"] == 0
     assert not database.with_name("workspace.db.replacing").exists()

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from acode_tui.domain.progress import never_cancelled
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 from acode_tui.storage.sqlite.files.backup_verify import verify
-from acode_tui.storage.sqlite.files.check import check_file
+from acode_tui.storage.sqlite.files.check import run_checks
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.workspace import open_workspace
 from tests.clocks import TurnedClock
@@ -81,10 +82,14 @@ def look(root: Path) -> int:
             return (await workspace.store.list()).total or 0
 
     sessions = asyncio.run(open_it())
-    wrong = [each for each in check_file(database_in(root), deep=True, seconds=5, check=_go_on) if not each.ok]
+    wrong = [
+        each
+        for each in run_checks(database_in(root), deep=True, seconds=5, check_cancelled=never_cancelled)
+        if not each.ok
+    ]
     assert [each for each in wrong if each.name != "traces"] == []
     for backup in read_backups(backups_in(root))[0]:
-        assert all(finding.ok for finding in verify(backup, packaged("sqlite"), go_on=_go_on))
+        assert all(finding.ok for finding in verify(backup, packaged("sqlite"), check_cancelled=never_cancelled))
     return sessions
 
 

@@ -18,12 +18,16 @@ from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError, TransactionError
 from acode_tui.ops.backup.create import create_backup
 from acode_tui.ops.backup.restore import Restored, restore_backup
+from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files import replace as swap
-from acode_tui.storage.sqlite.files.backup_catalog import Backup, read_backup, read_backups
+from acode_tui.storage.sqlite.files.backup_catalog import read_backup, read_backups
 from acode_tui.workspace import open_workspace
+from acode_tui.workspace.maintenance import backup_store, database_files
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
+
+FILES, BACKUPS = database_files(), backup_store()
 
 
 class Scene:
@@ -38,7 +42,7 @@ class Scene:
 
     async def restore(self, **more: Any) -> Restored:
         options: dict[str, Any] = {"now": NOON, "keep": 7, "wait_seconds": 0, **more}
-        return await restore_backup(self.database, self.backup, self.folder, **options)
+        return await restore_backup(FILES, BACKUPS, self.database, self.backup, self.folder, **options)
 
     def sessions(self, path: Path | None = None) -> list[str]:
         found = rows(path or self.database, "SELECT task_description FROM sessions ORDER BY 1")
@@ -136,7 +140,6 @@ async def test_nothing_is_restored_while_others_have_it_open(scene: Scene, monke
             await scene.restore()
         assert (await workspace.store.list()).total == 2
     with monkeypatch.context() as patched:
-        patched.setattr("acode_tui.ops.backup.restore.holders", lambda database: [4711])
         patched.setattr("acode_tui.storage.sqlite.files.locks.holders", lambda database: [4711])
         with pytest.raises(TransactionError, match="pid 4711"):
             await scene.restore(dry_run=True)
@@ -307,7 +310,7 @@ async def test_a_backup_of_an_older_schema_is_brought_up_to_date_when_it_is_open
     older = tmp_path / "older.db"
     with foreign(older) as connection:
         migrate(connection, packaged("sqlite")[:1], lock_path=tmp_path / "lock")
-    scene.backup = await create_backup(older, scene.folder, now=NOON, keep=7)
+    scene.backup = await create_backup(FILES, BACKUPS, older, scene.folder, now=NOON, keep=7)
     await scene.restore()
     async with open_workspace(scene.root, settings=scene.settings) as workspace:
         assert (await workspace.schema()).pending == ()

@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-from acode_tui.ops.backup.restore import restore_backup
-from acode_tui.storage.sqlite.files.backup_catalog import Backup
+from acode_tui.storage.ports import Backup
+from acode_tui.workspace import Maintenance
 from tests.pg import Database
 from tests.sync.equality import rows_here, rows_there
 from tests.sync.fake_time import FakeTime
-from tests.sync.workspaces import add_run, opened, query
+from tests.sync.workspaces import add_run, opened, query, syncing
 
 
 async def put_back(root: Path, backup: Backup, time: FakeTime) -> None:
-    database, folder = root / ".agent" / "workspace.db", root / ".agent" / "backups"
-    await restore_backup(database, backup, folder, now=time.wall(), keep=7, wait_seconds=0)
+    await Maintenance(root, syncing(), wall=time.wall).restore(backup, wait_seconds=0)
 
 
 async def test_a_restored_workspace_catches_up_and_its_next_edit_is_no_conflict(team: Database, tmp_path: Path) -> None:

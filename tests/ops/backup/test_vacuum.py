@@ -11,12 +11,14 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, SchemaMismatchError, TransactionError
-from acode_tui.domain.progress import ReportStep
+from acode_tui.domain.progress import CheckCancelled, ReportStep, never_cancelled
 from acode_tui.ops.backup.vacuum import Vacuumed, vacuum_file
-from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.ports import FileSpace, SessionFilter
 from acode_tui.storage.sqlite.files import vacuum
-from acode_tui.storage.sqlite.files.check import check_file
+from acode_tui.storage.sqlite.files.check import run_checks
+from acode_tui.storage.sqlite.files.database_files import SqliteDatabaseFiles
 from acode_tui.workspace import open_workspace
+from acode_tui.workspace.maintenance import database_files
 from tests.storage.sqlite.parts import contents, foreign
 from tests.storage.sqlite.runs.runs import make_run
 
@@ -36,7 +38,7 @@ async def database(tmp_path: Path, plain_settings: Settings) -> Path:
 
 
 async def pack(path: Path, **more: object) -> Vacuumed:
-    return await vacuum_file(path, timeout_seconds=5, **more)  # type: ignore[arg-type]
+    return await vacuum_file(database_files(), path, timeout_seconds=5, **more)  # type: ignore[arg-type]
 
 
 async def test_the_file_is_smaller_and_holds_what_it_held(
@@ -48,7 +50,7 @@ async def test_the_file_is_smaller_and_holds_what_it_held(
     assert done.before_bytes == size
     assert done.after_bytes == database.stat().st_size < size - 500_000
     assert contents(database) == before
-    assert all(each.ok for each in check_file(database, deep=True, seconds=5, check=lambda: None))
+    assert all(each.ok for each in run_checks(database, deep=True, seconds=5, check_cancelled=never_cancelled))
     assert stat.S_IMODE(database.stat().st_mode) == 0o600
     assert "rewriting the file" in steps
     assert {each.name for each in database.parent.iterdir()} >= {"workspace.db"}
@@ -115,8 +117,14 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
     rewriting = threading.Event()
 
     def stalling(
-        path: Path, *, timeout_seconds: float, go_on: vacuum.GoOn, on_step: ReportStep, has_lived: bool
-    ) -> vacuum.Room:
+        self: SqliteDatabaseFiles,
+        database: Path,
+        *,
+        seconds: float,
+        on_step: ReportStep,
+        check_cancelled: CheckCancelled,
+        expect_content: bool,
+    ) -> FileSpace:
         """Comes to a halt in the middle of the rewrite, until it is broken off."""
         doing = ""
 
@@ -127,13 +135,13 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
         def wait() -> None:
             while doing == "rewriting the file":
                 rewriting.set()
-                go_on()
+                check_cancelled()
 
-        return vacuum.vacuum(path, timeout_seconds=timeout_seconds, go_on=wait, on_step=begin)
+        return vacuum.vacuum(database, seconds=seconds, check_cancelled=wait, on_step=begin)
 
     with monkeypatch.context() as patched:
         patched.setattr(vacuum, "_LOOK_OPCODES", 100)
-        patched.setattr("acode_tui.ops.backup.vacuum.vacuum", stalling)
+        patched.setattr(SqliteDatabaseFiles, "vacuum", stalling)
         packing = asyncio.create_task(pack(database))
         await asyncio.to_thread(rewriting.wait, 20)
         packing.cancel()

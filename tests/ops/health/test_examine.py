@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,10 @@ from acode_tui.domain.errors import IntegrityError
 from acode_tui.ops.health.report import Finding, HealthStatus, examine
 from acode_tui.ops.health.target import TargetLook
 from acode_tui.ops.health.watch import KEPT_SECONDS, QUICK_CHECK_KEPT_SECONDS, HealthWatch
-from acode_tui.storage.sqlite.files import inspect as vitals
+from acode_tui.storage.ports import FileProbe
+from acode_tui.storage.sqlite.files.database_files import SqliteDatabaseFiles
 from acode_tui.workspace import open_workspace
+from acode_tui.workspace.maintenance import backup_store
 from tests.conftest import PLAIN_SETTINGS
 
 UNHURRIED = Settings(health=HealthSettings(database_slow_ms=60_000))
@@ -72,7 +75,10 @@ class Counted:
     def __init__(self, root: Path, settings: Settings = UNHURRIED) -> None:
         self.now = 1_000.0
         self.looks = 0
-        self.watch = HealthWatch(root, lambda: settings, self._look, clock=lambda: self.now)
+        self.files = SqliteDatabaseFiles()
+        self.watch = HealthWatch(
+            self.files, backup_store(), root, lambda: settings, self._look, postgres_version="1", clock=lambda: self.now
+        )
 
     async def _look(self, seconds: float) -> TargetLook:
         self.looks += 1
@@ -104,13 +110,13 @@ async def test_a_file_found_sound_is_not_read_whole_at_every_glance(
     async with open_workspace(tmp_path, settings=PLAIN_SETTINGS):
         pass
     thorough: list[bool] = []
-    real = vitals.FileVitals.pulse
+    real = SqliteDatabaseFiles.probe
 
-    def pulse(self: vitals.FileVitals, **how: bool) -> vitals.Pulse:
+    def probe(self: SqliteDatabaseFiles, database: Path, **how: Any) -> FileProbe:
         thorough.append(how["thorough"])
-        return real(self, **how)
+        return real(self, database, **how)
 
-    monkeypatch.setattr(vitals.FileVitals, "pulse", pulse)
+    monkeypatch.setattr(SqliteDatabaseFiles, "probe", probe)
     counted = Counted(tmp_path)
     for seconds in (0.0, KEPT_SECONDS + 1, QUICK_CHECK_KEPT_SECONDS):
         counted.now += seconds

@@ -15,8 +15,7 @@ from acode_tui.domain.errors import (
 from acode_tui.ops.health import rules
 from acode_tui.ops.health.report import Finding, HealthStatus, worst
 from acode_tui.ops.health.target import TargetLook
-from acode_tui.storage.ports import ConflictCounts, OutboxStats, SchemaStatus
-from acode_tui.storage.sqlite.files.inspect import Pulse, QueueFacts
+from acode_tui.storage.ports import ConflictCounts, FileProbe, OutboxStats, QueueFacts, SchemaStatus
 from tests.clocks import NOON
 
 LIMITS = HealthSettings()
@@ -45,7 +44,9 @@ def shown(found: Finding) -> HealthStatus:
 def test_a_slow_database_is_degraded_and_a_damaged_or_locked_one_unhealthy(
     read_ms: float, damage: tuple[str, ...] | None, lock_wait: float | AcodeError, expected: HealthStatus
 ) -> None:
-    assert shown(rules.judge_database(Pulse(read_ms=read_ms, damage=damage, lock_wait=lock_wait), LIMITS)) is expected
+    assert (
+        shown(rules.judge_database(FileProbe(read_ms=read_ms, damage=damage, lock_wait=lock_wait), LIMITS)) is expected
+    )
 
 
 def local(version: str = "1.2.0", *pending: str) -> SchemaStatus:

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from acode_tui.ops.recovery.recover import recover
 from acode_tui.storage.postgres import recovery_source as recovery
-from acode_tui.storage.sqlite.files.rebuild import Building
+from acode_tui.storage.sqlite.files.rebuild import SqliteFileRebuild
+from acode_tui.workspace import Maintenance
 from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import syncing
 
@@ -24,8 +24,8 @@ WATCHED: tuple[tuple[Any, str], ...] = (
     (os, "replace"),
     (os, "unlink"),
     (recovery.RecoverySource, "page"),
-    (Building, "adopt"),
-    (Building, "finish"),
+    (SqliteFileRebuild, "adopt"),
+    (SqliteFileRebuild, "finish"),
 )
 
 
@@ -51,7 +51,7 @@ def die_at(step: int) -> Callable[[], int]:
 async def main(folder: Path, step: int) -> None:
     recovery.PAGE_ROWS = 5
     begun = die_at(step)
-    await recover(folder, syncing(), confirm=lambda _: True, wall=FakeTime().wall)
+    await Maintenance(folder, syncing(), wall=FakeTime().wall).recover(confirm=lambda _: True)
     print(begun())
 
 

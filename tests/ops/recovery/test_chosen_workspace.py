@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, RecoveryError
-from acode_tui.ops.recovery.recover import chosen
+from acode_tui.ops.recovery.recover import choose_workspace
 from acode_tui.storage.ports import TeamWorkspace
 
 LAPTOP, DESKTOP = "0190d6a1-0000-7000-8000-000000000001", "0190d6a2-0000-7000-8000-000000000002"
@@ -17,7 +17,7 @@ def known(*ids: str) -> list[TeamWorkspace]:
 
 
 def choose(*ids: str, named: str | None = None, in_file: str | None = None, remembered: tuple[str, ...] = ()) -> str:
-    return chosen(known(*ids), named=named, in_file=in_file, remembered=remembered).id
+    return choose_workspace(known(*ids), named=named, in_file=in_file, remembered=remembered).id
 
 
 def test_what_is_named_goes_before_what_the_file_says_and_that_before_what_is_remembered() -> None:

@@ -21,14 +21,13 @@ from acode_tui.domain.entities import Session, Step
 from acode_tui.domain.errors import IntegrityError, RecoveryError
 from acode_tui.domain.progress import Progress
 from acode_tui.ops.recovery import rebuild
-from acode_tui.ops.recovery.recover import recover
+from acode_tui.ops.recovery import recover as recovering
 from acode_tui.ops.recovery.validate import compare
 from acode_tui.storage.postgres import recovery_source as recovery
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
-from acode_tui.storage.sqlite.files import locks as exclusive
-from acode_tui.storage.sqlite.files.rebuild import Building
-from acode_tui.workspace import Workspace
+from acode_tui.storage.sqlite.files.rebuild import SqliteFileRebuild
+from acode_tui.workspace import Maintenance, Workspace
 from tests.pg import Database
 from tests.storage.runs import T0, make_run
 from tests.sync.conftest import URL
@@ -228,7 +227,9 @@ async def test_an_interruption_leaves_everything_as_it_was(shop: Path, monkeypat
     def interrupt(_: Progress) -> None:
         running[0].cancel()
 
-    running.append(asyncio.create_task(recover(shop, syncing(), confirm=lambda _: False, on_progress=interrupt)))
+    running.append(
+        asyncio.create_task(Maintenance(shop, syncing()).recover(confirm=lambda _: False, on_progress=interrupt))
+    )
     with pytest.raises(asyncio.CancelledError):
         await running[0]
     assert files_in(shop) == before
@@ -251,7 +252,7 @@ async def test_a_server_that_was_reset_meanwhile_is_not_mixed_with_what_it_was(
     with monkeypatch.context() as patched:
         patched.setattr(recovery.RecoverySource, "page", page)
         with pytest.raises(RecoveryError, match="was reset"):
-            await recover(shop, syncing(), confirm=lambda _: False)
+            await Maintenance(shop, syncing()).recover(confirm=lambda _: False)
     assert files_in(shop) == before
     assert (await acode(shop, "db", "recover", "--from", "postgres")).exit_code == 0
 
@@ -273,7 +274,7 @@ async def test_rows_that_come_in_while_they_are_compared_are_taken_over(
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(rebuild, "compare", compare_late)
-            done = await recover(shop, syncing(), confirm=lambda _: False)
+            done = await Maintenance(shop, syncing()).recover(confirm=lambda _: False)
     assert sent
     # The one that the desktop sent at last, never sent before, came along.
     assert (done.counts["sessions"], done.matching) == (4, done.compared)
@@ -283,15 +284,15 @@ async def test_rows_that_come_in_while_they_are_compared_are_taken_over(
 async def test_a_row_that_comes_out_wrong_is_never_put_in_place(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damage(shop)
     before = files_in(shop)
-    plain = Building.adopt
+    plain = SqliteFileRebuild.adopt
 
-    async def adopt(self: Building, pulled: Any, mark: Any = None) -> int:
+    async def adopt(self: SqliteFileRebuild, pulled: Any, cursor: Any = None) -> int:
         spoilt = [msgspec.structs.replace(each, name="wrong") if isinstance(each, Step) else each for each in pulled]
-        return await plain(self, spoilt, mark)
+        return await plain(self, spoilt, cursor)
 
-    monkeypatch.setattr(Building, "adopt", adopt)
+    monkeypatch.setattr(SqliteFileRebuild, "adopt", adopt)
     with pytest.raises(IntegrityError, match="differ from the team's database, first steps"):
-        await recover(shop, syncing(), confirm=lambda _: False)
+        await Maintenance(shop, syncing()).recover(confirm=lambda _: False)
     assert files_in(shop) == before
 
 
@@ -306,7 +307,7 @@ async def test_conflicts_that_were_settled_come_back(
         for (session_id,) in query(desktop, "SELECT id FROM sessions WHERE state IN ('Planning', 'Executing')"):
             await desktop.store.transition_session(session_id, SessionState.FAILED, reason="edited too")
         assert (await desktop.sync.sync_now()).conflicts == 2
-    done = await recover(shop, syncing(), confirm=lambda _: True)
+    done = await Maintenance(shop, syncing()).recover(confirm=lambda _: True)
     assert done.conflicts == 2
     assert query(shop / ".agent" / "workspace.db", "SELECT count(*) FROM sync_conflicts") == [(2,)]
 
@@ -406,7 +407,7 @@ async def test_the_role_that_syncs_may_recover(
 
 async def test_a_workspace_in_use_is_not_replaced(shop: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(shop, time):
-        monkeypatch.setattr(exclusive, "EXCLUSIVE_SECONDS", 0.0)
+        monkeypatch.setattr(recovering, "EXCLUSIVE_SECONDS", 0.0)
         refused = await acode(shop, "db", "recover", "--from", "postgres", "--force")
         assert refused.exit_code == 1
         assert "another process has" in refused.stderr

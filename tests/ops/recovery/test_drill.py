@@ -9,7 +9,7 @@ import pytest
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError
 from acode_tui.ops.recovery import rebuild
-from acode_tui.ops.recovery.drill import drill
+from acode_tui.workspace import Maintenance
 from tests.ops.recovery.test_disaster import acode, damage, edit_all, files_in
 from tests.ops.recovery.test_disaster import enabled as enabled
 from tests.ops.recovery.test_disaster import shop as shop
@@ -83,7 +83,7 @@ async def test_a_server_that_is_down_fails_the_drill(shop: Path, monkeypatch: py
 
 
 async def test_without_a_workspace_nothing_is_made(tmp_path: Path, plain_settings: Settings) -> None:
-    assert not (await drill(tmp_path, plain_settings)).ok
+    assert not (await Maintenance(tmp_path, plain_settings).drill()).ok
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,9 +26,11 @@ from acode_tui.storage.sqlite import errors as faults
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.errors import opening_fault, require_content
 from acode_tui.storage.sqlite.files.backup_copy import back_up_file
-from acode_tui.storage.sqlite.files.check import check_file
-from acode_tui.storage.sqlite.files.inspect import FileVitals, look, undone
+from acode_tui.storage.sqlite.files.check import run_checks
+from acode_tui.storage.sqlite.files.inspect import probe
+from acode_tui.storage.sqlite.files.open_unchanged import open_rolled_back, read_unchanged
 from acode_tui.workspace import migration_plan, open_workspace
+from acode_tui.workspace.maintenance import database_files
 from tests.clocks import NOON
 from tests.storage.sqlite.parts import foreign
 
@@ -285,17 +287,17 @@ async def test_looking_at_a_read_only_file_leaves_nothing_beside_it_and_says_tha
     before = {each.name for each in folder.iterdir()}
     with _as_somebody_else(lent):
         copy.chmod(0o400)
-        pulse = FileVitals(copy, seconds=5).pulse(thorough=True)
-        with pytest.raises(DatabaseConnectionError, match="you may not write to it"), undone(copy, seconds=5):
+        probed = probe(copy, thorough=True, seconds=5)
+        with pytest.raises(DatabaseConnectionError, match="you may not write to it"), open_rolled_back(copy, seconds=5):
             pass
-        found = {each.name: each for each in check_file(copy, deep=False, seconds=5, check=lambda: None)}
+        found = {each.name: each for each in run_checks(copy, deep=False, seconds=5, check_cancelled=lambda: None)}
         back_up_file(copy, lent / "backups", now=NOON)
         (plan,) = await migration_plan(lent, plain_settings)
         with pytest.raises(DatabaseConnectionError, match="you may not write to it"):
-            await vacuum_file(copy, timeout_seconds=5)
+            await vacuum_file(database_files(), copy, timeout_seconds=5)
         assert {each.name for each in folder.iterdir()} == before
-    assert pulse.damage == ()
-    assert isinstance(pulse.lock_wait, DatabaseConnectionError)
+    assert probed.damage == ()
+    assert isinstance(probed.lock_wait, DatabaseConnectionError)
     assert all(each.ok for each in found.values())
     assert "you may not write to it" in found["search"].description
     assert plan.pending == ()
@@ -339,16 +341,16 @@ def test_a_disk_that_takes_nothing_is_named(
     assert words in told.message
 
 
-def test_an_empty_file_is_filled_only_where_no_workspace_has_lived(tmp_path: Path) -> None:
+def test_an_empty_file_is_filled_only_where_no_content_is_expected(tmp_path: Path) -> None:
     database = tmp_path / "workspace.db"
-    require_content(database, has_lived=True)
+    require_content(database, expected=True)
     database.touch()
-    require_content(database, has_lived=False)
+    require_content(database, expected=False)
     with pytest.raises(IntegrityError, match="the file is empty"):
-        require_content(database, has_lived=True)
+        require_content(database, expected=True)
     database.unlink()
     wal_of(database).touch()
-    require_content(database, has_lived=True)
+    require_content(database, expected=True)
 
 
 async def test_backups_show_that_an_emptied_file_had_something_in_it(tmp_path: Path, plain_settings: Settings) -> None:
@@ -386,7 +388,7 @@ def test_a_file_cut_off_within_its_last_page_is_never_looked_at_as_if_it_were_wh
     """SQLite would find it sound: it reads what is missing as zeros."""
     os.truncate(database, database.stat().st_size - PAGE_BYTES // 2)
     with pytest.raises(IntegrityError, match="it is cut off"):
-        look(database, lambda connection: None, seconds=5)
+        read_unchanged(database, lambda connection: None, seconds=5)
     with pytest.raises(IntegrityError, match="it is cut off"):
         back_up_file(database, tmp_path / "backups", now=NOON)
     assert not (tmp_path / "backups").exists()

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from acode_tui.domain.errors import AcodeError, DiskFullError
-from acode_tui.ops.check import check_workspace_file
-from acode_tui.ops.health import HealthStatus, watch_from_outside
-from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.ops.health import HealthStatus
+from acode_tui.workspace import Maintenance, Workspace, open_workspace
 from tests.clocks import TurnedClock
 from tests.conftest import PLAIN_SETTINGS
 from tests.pg import Database
@@ -164,7 +163,7 @@ async def test_a_workspace_on_a_full_disk_can_be_looked_at_and_works_again_with_
         assert checks["storage"].status is HealthStatus.UNHEALTHY
         assert checks["sync_queue"].status is HealthStatus.HEALTHY
     ballast = fill(small_disk)  # closing gave the WAL's room back
-    checks = {each.name: each for each in (await watch_from_outside(small_disk, PLAIN_SETTINGS).report()).checks}
+    checks = {each.name: each for each in (await Maintenance(small_disk, PLAIN_SETTINGS).health()).checks}
     assert checks["storage"].status is HealthStatus.UNHEALTHY
     assert checks["database"].details["quickCheck"] == "ok"
     assert checks["sync_queue"].details["pending"] == 1
@@ -194,13 +193,12 @@ def test_a_read_only_file_system_can_be_looked_at(small_disk: Path) -> None:
             await workspace.store.create_session("x")
 
     async def look() -> None:
-        database = small_disk / ".agent" / "workspace.db"
-        report = await watch_from_outside(small_disk, PLAIN_SETTINGS).report()
+        report = await Maintenance(small_disk, PLAIN_SETTINGS).health()
         checks = {each.name: each for each in report.checks}
         assert checks["database"].status is HealthStatus.UNHEALTHY
         assert "nothing can be recorded" in checks["database"].description
         assert checks["sync_queue"].details["pending"] == 1
-        found = await check_workspace_file(database, timeout_seconds=1)
+        found = await Maintenance(small_disk, PLAIN_SETTINGS).check()
         assert all(each.ok for each in found)
         assert "not compared" in found[-1].description
 

@@ -6,24 +6,22 @@ in place last, its manifest. A database without a manifest is never taken away: 
 
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from acode_tui.domain.clock import parse_time
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, TransactionError
+from acode_tui.domain.progress import CheckCancelled, never_cancelled
 from acode_tui.files import locked
+from acode_tui.storage.ports import Backup, BackupKind, IncompleteBackup
 
 FORMAT_VERSION = 1
 LOCK_SECONDS = 60.0
 """How long a backup waits for another one into the same folder."""
-
-Kind = Literal["manual", "pre_migrate", "pre_restore"]
 
 _STEM = re.compile(r"acode_backup_\d{8}_\d{6}(?:_(pre_migrate|pre_restore))?\Z")
 _PART = ".part"
@@ -43,38 +41,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workspace_id: str | None = None
 
 
-class Backup(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A backup as its manifest describes it, and where it lies."""
-
-    name: str
-    path: str
-    kind: Kind
-    created_at: str
-    schema_version: str | None
-    size_bytes: int
-    sha256: str
-    counts: dict[str, int]
-    workspace_id: str | None
-
-    @property
-    def database(self) -> Path:
-        """The copy itself."""
-        return Path(self.path)
-
-    @property
-    def manifest(self) -> Path:
-        """The file that describes it."""
-        return self.database.with_suffix(".json")
-
-
-class Incomplete(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that is named like a backup and cannot be used as one."""
-
-    name: str
-    path: str
-    reason: str
-
-
 def described(manifest: Manifest, database: Path) -> Backup:
     """The backup at ``database`` with this manifest."""
     return Backup(
@@ -90,7 +56,7 @@ def described(manifest: Manifest, database: Path) -> Backup:
     )
 
 
-def read_backup(database: Path) -> Backup | Incomplete:
+def read_backup(database: Path) -> Backup | IncompleteBackup:
     """The backup whose database file this is. Looks at the manifest and at the file's presence, not at its content."""
     manifest = database.with_suffix(".json")
     reason = ""
@@ -110,11 +76,11 @@ def read_backup(database: Path) -> Backup | Incomplete:
     except ValueError:  # no JSON, not these fields, no such time
         reason = "its manifest is damaged"
     if reason:
-        return Incomplete(name=database.stem, path=str(database), reason=reason)
+        return IncompleteBackup(name=database.stem, path=str(database), reason=reason)
     return described(read, database)
 
 
-def read_backups(folder: Path) -> tuple[tuple[Backup, ...], tuple[Incomplete, ...]]:
+def read_backups(folder: Path) -> tuple[tuple[Backup, ...], tuple[IncompleteBackup, ...]]:
     """The backups in a folder, newest first, and what only looks like one."""
     try:
         names = {Path(each.name).stem for each in os.scandir(folder) if each.name.endswith((".db", ".json"))}
@@ -123,7 +89,7 @@ def read_backups(folder: Path) -> tuple[tuple[Backup, ...], tuple[Incomplete, ..
     found = [read_backup(folder / f"{name}.db") for name in names if _STEM.match(name)]
     backups = [each for each in found if isinstance(each, Backup)]
     backups.sort(key=lambda each: (each.created_at, each.name), reverse=True)
-    flawed = sorted((each for each in found if isinstance(each, Incomplete)), key=lambda each: each.name)
+    flawed = sorted((each for each in found if isinstance(each, IncompleteBackup)), key=lambda each: each.name)
     return tuple(backups), tuple(flawed)
 
 
@@ -135,7 +101,7 @@ def delete_backup(backup: Backup) -> None:
     going.unlink()
 
 
-def find_backup(folder: Path, name: str) -> Backup | Incomplete:
+def find_backup(folder: Path, name: str) -> Backup | IncompleteBackup:
     """The backup of this name, or of the only name that begins so; a path names a backup anywhere.
 
     ``latest`` is the newest one that was made on purpose or before a migration: the one that a restore made of what it
@@ -152,7 +118,7 @@ def find_backup(folder: Path, name: str) -> Backup | Incomplete:
             raise NotFoundError(f"there is no backup in {folder}", hint="make one with `acode-tui db backup`")
         return next((each for each in backups if each.kind != "pre_restore"), backups[0])
     stem = name.removesuffix(".db").removesuffix(".json")
-    every: tuple[Backup | Incomplete, ...] = (*backups, *incomplete)
+    every: tuple[Backup | IncompleteBackup, ...] = (*backups, *incomplete)
     exact = [each for each in every if each.name == stem]
     fitting = exact or [each for each in every if stem and each.name.startswith(stem)]
     if not fitting:
@@ -162,25 +128,8 @@ def find_backup(folder: Path, name: str) -> Backup | Incomplete:
     return fitting[0]
 
 
-def beyond(backups: Sequence[Backup], *, keep: int, spare: frozenset[str] = frozenset()) -> tuple[Backup, ...]:
-    """Of backups in order, newest first, those beyond the newest ``keep`` of each workspace; none named in ``spare``.
-
-    A folder may serve several workspaces: each has its own ``keep``.
-    """
-    kept = Counter(each.workspace_id for each in backups if each.name in spare)
-    gone = []
-    for each in backups:
-        if each.name in spare:
-            continue
-        if kept[each.workspace_id] < keep:
-            kept[each.workspace_id] += 1
-        else:
-            gone.append(each)
-    return tuple(gone)
-
-
 @contextmanager
-def alone_in(folder: Path, *, check: Callable[[], None] = lambda: None) -> Iterator[None]:
+def alone_in(folder: Path, *, check_cancelled: CheckCancelled = never_cancelled) -> Iterator[None]:
     """One program at a time writes into a folder of backups. What a killed one left is taken away first."""
 
     def refusal() -> TransactionError:
@@ -188,7 +137,7 @@ def alone_in(folder: Path, *, check: Callable[[], None] = lambda: None) -> Itera
             f"another program has been making a backup for over {LOCK_SECONDS:g} s", hint="wait for it, and try again"
         )
 
-    with locked(folder, timeout_seconds=LOCK_SECONDS, refusal=refusal, check_cancelled=check):
+    with locked(folder, timeout_seconds=LOCK_SECONDS, refusal=refusal, check_cancelled=check_cancelled):
         sweep(folder)
         yield
 
@@ -223,7 +172,7 @@ def free_stem(folder: Path, now: datetime, suffix: str) -> str:
         now += timedelta(seconds=1)
 
 
-def _kind(stem: str) -> Kind:
+def _kind(stem: str) -> BackupKind:
     found = _STEM.match(stem)
     kind = found.group(1) if found else None
     return "pre_migrate" if kind == "pre_migrate" else "pre_restore" if kind == "pre_restore" else "manual"

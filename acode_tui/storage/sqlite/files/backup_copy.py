@@ -6,7 +6,7 @@ Made whole or not at all: both files are written beside their place and renamed,
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -17,16 +17,16 @@ import msgspec
 
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, TransactionError
-from acode_tui.domain.progress import ReportProgress, progress_after
+from acode_tui.domain.progress import CheckCancelled, ReportProgress, never_cancelled, progress_after
 from acode_tui.domain.schema import TABLES
 from acode_tui.files import PRIVATE_FILE, make_private_folder, require_space, sync_file, sync_path
 from acode_tui.storage.migrations.runner import newest
+from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import connect_to, page_bytes
 from acode_tui.storage.sqlite.errors import opening
 from acode_tui.storage.sqlite.files.backup_catalog import (
     FORMAT_VERSION,
-    Backup,
     Manifest,
     alone_in,
     described,
@@ -35,7 +35,8 @@ from acode_tui.storage.sqlite.files.backup_catalog import (
 )
 from acode_tui.storage.sqlite.files.backup_verify import file_sha256
 from acode_tui.storage.sqlite.files.expected_schema import require_tables
-from acode_tui.storage.sqlite.files.inspect import mode_to_look
+from acode_tui.storage.sqlite.files.facts import has_table
+from acode_tui.storage.sqlite.files.open_unchanged import mode_for_reading
 from acode_tui.storage.sqlite.migrate import read_applied
 
 PAGES_A_STEP = 32
@@ -43,13 +44,6 @@ PAGES_A_STEP = 32
 
 _LOCK_SECONDS = 30.0
 _BEGIN = "open the dashboard, or `acode-tui import --all`, to begin one"
-
-Check = Callable[[], None]
-"""Called every few MiB; what it raises ends the work."""
-
-
-def go_on() -> None:
-    """The check of work that nobody ends."""
 
 
 def back_up_file(
@@ -59,18 +53,18 @@ def back_up_file(
     now: datetime,
     suffix: str = "",
     on_progress: ReportProgress | None = None,
-    check: Check = go_on,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> Backup:
     """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError.
 
     A file that lost a table is refused: its copy would push out a backup that has it.
-    The caller shares the file (see ``exclusive.share``), or has it alone. Nothing about it is changed.
+    The caller shares the file (see ``locks.share``), or has it alone. Nothing about it is changed.
     """
     if not database.exists():
         raise DatabaseConnectionError(f"there is no database at {database}", hint=_BEGIN)
     with (
         opening(database),
-        closing(connect_to(database, timeout_seconds=_LOCK_SECONDS, mode=mode_to_look(database))) as source,
+        closing(connect_to(database, timeout_seconds=_LOCK_SECONDS, mode=mode_for_reading(database))) as source,
     ):
         source.execute("PRAGMA query_only = ON")
         source.execute("PRAGMA mmap_size = 67108864")
@@ -79,7 +73,13 @@ def back_up_file(
             raise DatabaseConnectionError(f"there is no workspace in {database} yet: it is empty", hint=_BEGIN)
         require_tables(source, f"cannot back up {database}")
         return take_snapshot(
-            source, folder, now=now, suffix=suffix, schema_version=version, on_progress=on_progress, check=check
+            source,
+            folder,
+            now=now,
+            suffix=suffix,
+            schema_version=version,
+            on_progress=on_progress,
+            check_cancelled=check_cancelled,
         )
 
 
@@ -91,7 +91,7 @@ def take_snapshot(
     suffix: str = "",
     schema_version: str | None = None,
     on_progress: ReportProgress | None = None,
-    check: Check = go_on,
+    check_cancelled: CheckCancelled = never_cancelled,
 ) -> Backup:
     """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``; answers what was made.
 
@@ -100,8 +100,10 @@ def take_snapshot(
     """
     try:
         make_private_folder(folder)
-        with alone_in(folder, check=check), _one_moment(source):
-            return _take(source, folder, free_stem(folder, now, suffix), now, schema_version, on_progress, check)
+        with alone_in(folder, check_cancelled=check_cancelled), _one_moment(source):
+            return _take(
+                source, folder, free_stem(folder, now, suffix), now, schema_version, on_progress, check_cancelled
+            )
     except OSError as error:
         raise TransactionError(
             f"the backup could not be written to {folder}: {error.strerror or error}",
@@ -116,20 +118,20 @@ def _take(
     now: datetime,
     schema_version: str | None,
     on_progress: ReportProgress | None,
-    check: Check,
+    check_cancelled: CheckCancelled,
 ) -> Backup:
     require_space(folder, _size(source), purpose="a backup")
     database, manifest = folder / f"{stem}.db", folder / f"{stem}.json"
     try:
         _create(part(database))
         try:
-            _copy(source, part(database), on_progress, check)
+            _copy(source, part(database), on_progress, check_cancelled)
             with ThreadPoolExecutor(2) as others:
                 # Three things that wait for different parts of the machine.
                 synced = others.submit(sync_path, part(database))
-                digest = others.submit(file_sha256, part(database), check)
+                digest = others.submit(file_sha256, part(database), check_cancelled)
                 counts = {table.name: _count(source, table.name) for table in TABLES.values()}
-                workspace_id = meta.read(source, meta.WORKSPACE_ID) if _has_table(source, "workspace_meta") else None
+                workspace_id = meta.read(source, meta.WORKSPACE_ID) if has_table(source, "workspace_meta") else None
                 synced.result()
         except sqlite3.DatabaseError as error:
             raise _uncopied(error) from error
@@ -185,9 +187,11 @@ def _uncopied(error: sqlite3.DatabaseError) -> IntegrityError | TransactionError
     return IntegrityError("the database could not be copied: it is damaged")
 
 
-def _copy(source: sqlite3.Connection, path: Path, on_progress: ReportProgress | None, check: Check) -> None:
+def _copy(
+    source: sqlite3.Connection, path: Path, on_progress: ReportProgress | None, check_cancelled: CheckCancelled
+) -> None:
     def report(_: int, remaining: int, total: int) -> None:
-        check()
+        check_cancelled()
         room.make(min(total - remaining + PAGES_A_STEP, total))
         if on_progress is not None:
             on_progress(progress_after(perf_counter() - started, total - remaining, total, "pages"))
@@ -235,14 +239,9 @@ class _RoomAhead:
 
 
 def _count(connection: sqlite3.Connection, table: str) -> int | None:
-    if not _has_table(connection, table):
+    if not has_table(connection, table):
         return None
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - from TABLES
-
-
-def _has_table(connection: sqlite3.Connection, table: str) -> bool:
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
-    return known is not None
 
 
 def _create(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Whether a backup is what its manifest says and whether SQLite finds nothing wrong in it. Reads, and nothing else."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -9,11 +9,10 @@ from pathlib import Path
 from time import perf_counter
 
 from acode_tui.domain.errors import AcodeError
-from acode_tui.domain.progress import ReportProgress, progress_after
+from acode_tui.domain.progress import CheckCancelled, ReportProgress, progress_after
 from acode_tui.domain.quantities import counted, number
 from acode_tui.storage.migrations.runner import Migration
-from acode_tui.storage.ports import Check
-from acode_tui.storage.sqlite.files.backup_catalog import Backup, Incomplete
+from acode_tui.storage.ports import Backup, Check, IncompleteBackup
 from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.migrate import plan
 
@@ -27,15 +26,12 @@ _LOOK_OPCODES = 100_000
 DEEP_ANYWAY = 64 * 1024 * 1024
 """Up to so many bytes every index entry is looked up without being asked to: that takes a tenth of a second."""
 
-GoOn = Callable[[], None]
-"""Called every so often; what it raises ends the work."""
-
 
 def verify(
-    backup: Backup | Incomplete,
+    backup: Backup | IncompleteBackup,
     known: Sequence[Migration],
     *,
-    go_on: GoOn,
+    check_cancelled: CheckCancelled,
     on_progress: ReportProgress | None = None,
     deep: bool = False,
 ) -> tuple[Check, ...]:
@@ -44,7 +40,7 @@ def verify(
     In a large file the entries of an index are counted, and only looked up one by one where ``deep`` asks for it: that
     takes twice as long as all the rest, and what the hash vouches for has not changed since it was copied.
     """
-    if isinstance(backup, Incomplete):
+    if isinstance(backup, IncompleteBackup):
         return (Check(name="manifest", ok=False, description=backup.reason),)
     found = [Check(name="manifest", ok=True, description=f"made {backup.created_at}")]
     size = backup.database.stat().st_size
@@ -54,9 +50,9 @@ def verify(
     deep = deep or size <= DEEP_ANYWAY
     with ThreadPoolExecutor(1) as second:
         # None of this holds the interpreter: on two cores it takes as long as the longer half.
-        hashed = second.submit(file_sha256, backup.database, go_on, on_progress)
+        hashed = second.submit(file_sha256, backup.database, check_cancelled, on_progress)
         counted = second.submit(_miscounted, backup.database) if not deep else None
-        integrity = check_integrity(backup.database, go_on, deep=deep)
+        integrity = check_integrity(backup.database, check_cancelled, deep=deep)
         found.append(_hash(backup, hashed.result()))
         if integrity.ok and counted is not None and counted.result():
             integrity = Check(name="integrity", ok=False, description="; ".join(counted.result()[:_MOST_FINDINGS]))
@@ -66,7 +62,7 @@ def verify(
     return tuple(found)
 
 
-def file_sha256(path: Path, go_on: GoOn, on_progress: ReportProgress | None = None) -> str:
+def file_sha256(path: Path, check_cancelled: CheckCancelled, on_progress: ReportProgress | None = None) -> str:
     """A file's SHA-256 in hexadecimal, in constant memory."""
     started = perf_counter()
     digest, block, done = sha256(), memoryview(bytearray(_BLOCK_BYTES)), 0
@@ -75,19 +71,19 @@ def file_sha256(path: Path, go_on: GoOn, on_progress: ReportProgress | None = No
         while count := file.readinto(block):
             digest.update(block[:count])
             done += count
-            go_on()
+            check_cancelled()
             if on_progress is not None:
                 on_progress(progress_after(perf_counter() - started, done, size, "bytes"))
     return digest.hexdigest()
 
 
-def check_integrity(path: Path, go_on: GoOn, *, deep: bool = True) -> Check:
+def check_integrity(path: Path, check_cancelled: CheckCancelled, *, deep: bool = True) -> Check:
     """What SQLite finds wrong in a file that nobody writes to; only ``deep`` looks up the entries of indexes."""
     stopped: list[BaseException] = []
 
     def look() -> bool:
         try:
-            go_on()
+            check_cancelled()
         except BaseException as error:  # noqa: BLE001 - SQLite would swallow it: it is raised below
             stopped.append(error)
         return bool(stopped)

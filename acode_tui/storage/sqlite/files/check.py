@@ -6,7 +6,7 @@ from pathlib import Path
 
 from acode_tui.domain.codec import digest
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, TransactionError
-from acode_tui.domain.progress import ReportStep
+from acode_tui.domain.progress import CheckCancelled, ReportStep
 from acode_tui.domain.quantities import number, size
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
@@ -14,11 +14,11 @@ from acode_tui.storage.migrations.runner import newest, packaged
 from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.errors import require_content
 from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, read_schema, schema_of
-from acode_tui.storage.sqlite.files.inspect import look, undone
+from acode_tui.storage.sqlite.files.open_unchanged import open_rolled_back, read_unchanged
 from acode_tui.storage.sqlite.migrate import plan, read_applied
 from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
 
-Look = Callable[[sqlite3.Connection], Check]
+Question = Callable[[sqlite3.Connection], Check]
 
 MOST_FINDINGS = 5
 SEARCH_WAIT_SECONDS = 2.0
@@ -28,7 +28,7 @@ HASHED_ANYWAY = 256 * 1024 * 1024
 """Up to so many bytes of artifacts are compared with their hashes without being asked to: that takes half a second."""
 
 
-def looks(*, deep: bool) -> dict[str, Look]:
+def questions(*, deep: bool) -> dict[str, Question]:
     """The questions by name, in the order they are asked. The search indexes are ``check_search``'s."""
 
     def hashes(connection: sqlite3.Connection) -> Check:
@@ -48,37 +48,37 @@ def looks(*, deep: bool) -> dict[str, Look]:
     }
 
 
-def check_file(
+def run_checks(
     path: Path,
     *,
     deep: bool,
     seconds: float,
-    check: Callable[[], None],
+    check_cancelled: CheckCancelled,
     on_step: ReportStep | None = None,
-    has_lived: bool = False,
+    expect_content: bool = False,
 ) -> tuple[Check, ...]:
-    """Every finding, search last. A file that cannot be read at all answers only the first question.
+    """Every finding, search last. A file that cannot be read at all gets only the first check.
 
-    ``check`` raises when it is to end, ``on_step`` receives each question as it is asked, and ``seconds`` is how long
-    to wait for locks. Where a workspace ``has_lived``, an empty file is a loss. Raises AcodeError where there is no
-    file, or it cannot be opened for another reason than damage.
+    ``on_step`` receives each check's name before it runs, and ``seconds`` is how long to wait for locks. With
+    ``expect_content`` an empty file is damage. Raises AcodeError where there is no file, or it cannot be opened for
+    another reason than damage.
     """
     found: list[Check] = []
-    for name, question in looks(deep=deep).items():
-        check()
+    for name, question in questions(deep=deep).items():
+        check_cancelled()
         if on_step is not None:
             on_step(name)
         try:
-            require_content(path, has_lived=has_lived)
-            found.append(look(path, question, seconds=seconds, check=check))
+            require_content(path, expected=expect_content)
+            found.append(read_unchanged(path, question, seconds=seconds, check_cancelled=check_cancelled))
         except IntegrityError as error:
             found.append(Check(name=name, ok=False, description=error.message))
             if name == "integrity":
                 return tuple(found)
         except TransactionError as error:
-            check()  # it may have been told to end
+            check_cancelled()  # that may be why it ended
             found.append(Check(name=name, ok=False, description=error.message))
-    check()
+    check_cancelled()
     if on_step is not None:
         on_step("search")
     return (*found, check_search(path, seconds=seconds))
@@ -134,10 +134,10 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
         # A newer program may have changed them; what it took away it must have had its reasons for.
         return Check(name=name, ok=True, description=f"not compared: schema {at} is not known to this program")
     description = f"all {len(expected)} are there as they should be"
-    return Check(name=name, ok=not found, description=_told(found) if found else description)
+    return Check(name=name, ok=not found, description=_listed(found) if found else description)
 
 
-def _told(found: Sequence[Difference]) -> str:
+def _listed(found: Sequence[Difference]) -> str:
     shown = "; ".join(f"{each.kind} {each.name} is {each.how}" for each in found[:MOST_FINDINGS])
     return shown if len(found) <= MOST_FINDINGS else f"{shown}; and {len(found) - MOST_FINDINGS} more"
 
@@ -244,12 +244,14 @@ def _artifact_hashes(connection: sqlite3.Connection, *, most_bytes: int | None) 
 
 
 def check_search(path: Path, *, seconds: float) -> Check:
-    """Whether the full-text indexes fit their tables. FTS5 takes the question for a write, so it is asked inside a
-    transaction that is undone; one that cannot be had within ``seconds``, and SEARCH_WAIT_SECONDS at most, leaves it
-    unanswered."""
+    """Whether the full-text indexes fit their tables.
+
+    FTS5 takes the question for a write, so it is asked inside a transaction that is rolled back. Where none can be had
+    within ``seconds``, and SEARCH_WAIT_SECONDS at most, the question stays unanswered.
+    """
     wrong, seconds = [], min(seconds, SEARCH_WAIT_SECONDS)
     try:
-        with undone(path, seconds=seconds) as connection:
+        with open_rolled_back(path, seconds=seconds) as connection:
             for index in sorted(FTS_TABLES.keys() & _there(connection)):
                 try:
                     connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")  # noqa: S608

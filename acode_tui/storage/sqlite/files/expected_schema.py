@@ -7,7 +7,8 @@ from contextlib import closing
 from typing import NamedTuple
 
 from acode_tui.domain.errors import IntegrityError
-from acode_tui.storage.migrations.runner import Migration, newest, packaged, version_key
+from acode_tui.domain.schema import version_key
+from acode_tui.storage.migrations.runner import Migration, newest, packaged
 from acode_tui.storage.sqlite.errors import WAYS_OUT
 from acode_tui.storage.sqlite.migrate import HISTORY, read_applied, statements
 from acode_tui.storage.sqlite.sessions.search import FTS_TABLES

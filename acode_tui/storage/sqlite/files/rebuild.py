@@ -12,16 +12,17 @@ from pathlib import Path
 from acode_tui.domain.clock import MonotonicClock, WallClock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import AcodeError, IntegrityError
-from acode_tui.domain.schema import TABLES
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict, PullCursor
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
 from acode_tui.storage.sqlite.errors import translated
+from acode_tui.storage.sqlite.files.facts import read_row_counts
 from acode_tui.storage.sqlite.files.paths import remove_database
 from acode_tui.storage.sqlite.meta import read_pull_cursor, store_pull_cursor
 from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
@@ -31,8 +32,8 @@ _TIMEOUT_SECONDS = 600.0
 _WAL_BYTES = 64 * 1024 * 1024
 
 
-class Building:
-    """An open build. Made by ``open_building``; ends with ``finish`` or ``abandon``."""
+class SqliteFileRebuild:
+    """An open build. Made by ``open_rebuild``; ends with ``finish`` or ``abandon``."""
 
     def __init__(self, path: Path, connection: FunctionConnection, writer: Writer) -> None:
         self.path = path
@@ -40,17 +41,22 @@ class Building:
         self._connection = connection
         self._writer = writer
 
-    async def mark(self) -> PullCursor | None:
+    @property
+    def checksums(self) -> SqliteRowChecksums:
+        """The rows written so far, in a form that can be compared with the team's."""
+        return SqliteRowChecksums(self.readers)
+
+    async def cursor(self) -> PullCursor | None:
         """How far it has come; None at the beginning."""
         return await self._writer.run(read_pull_cursor)
 
-    async def adopt(self, pulled: Sequence[Entity], mark: PullCursor | None = None) -> int:
+    async def adopt(self, pulled: Sequence[Entity], cursor: PullCursor | None = None) -> int:
         """Write rows, and where the pull stands after them; answers how many were news."""
 
         def unit(connection: sqlite3.Connection) -> int:
             written = adopt_pulled(connection, self._writer.clock, pulled)
-            if mark is not None:
-                store_pull_cursor(connection, mark)
+            if cursor is not None:
+                store_pull_cursor(connection, cursor)
             return written
 
         return await self._writer.run(unit)
@@ -66,7 +72,7 @@ class Building:
 
     async def counts(self) -> dict[str, int]:
         """Rows a table."""
-        return await self.readers.run(read_counts)
+        return await self.readers.run(read_row_counts)
 
     async def finish(self, *, synced_at: str) -> None:
         """Check it and close it, so that it is one whole file. Raises IntegrityError if it is not sound."""
@@ -81,7 +87,7 @@ class Building:
         await self._writer.close()
 
 
-async def open_building(path: Path, *, workspace_id: str, lock_folder: Path, wall: WallClock) -> Building:
+async def open_rebuild(path: Path, *, workspace_id: str, lock_folder: Path, wall: WallClock) -> SqliteFileRebuild:
     """A new build, or one that was begun for the same workspace; what cannot be gone on with is removed first."""
     if await asyncio.to_thread(path.exists):
         try:
@@ -96,7 +102,7 @@ async def open_building(path: Path, *, workspace_id: str, lock_folder: Path, wal
     return made
 
 
-async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallClock) -> Building | None:
+async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallClock) -> SqliteFileRebuild | None:
     known = packaged("sqlite")
     await asyncio.to_thread(prepare_file, path)
     with translated(f"cannot open {path}", at_open=True):
@@ -111,7 +117,7 @@ async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallCloc
                 lambda raw: migrate(raw, known, lock_path=lock_folder / "migrate.lock", backup=None, wall=wall)
             )
         if await writer.run(lambda raw: _claim(raw, workspace_id)):
-            return Building(path, connection, writer)
+            return SqliteFileRebuild(path, connection, writer)
     except BaseException:
         await writer.close()
         raise
@@ -132,14 +138,6 @@ def _claim(connection: sqlite3.Connection, workspace_id: str) -> bool:
     if known is None:
         meta.store(connection, meta.WORKSPACE_ID, workspace_id)
     return known in (None, workspace_id)
-
-
-def read_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """Rows a table."""
-    return {
-        table.name: int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
-        for table in TABLES.values()
-    }
 
 
 def _complete(connection: sqlite3.Connection) -> None:

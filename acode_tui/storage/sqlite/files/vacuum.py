@@ -5,21 +5,19 @@ disk twice, once for the new copy and once for the WAL it goes through, and none
 """
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
-
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
-from acode_tui.domain.progress import ReportStep
+from acode_tui.domain.progress import CheckCancelled, ReportStep
 from acode_tui.files import require_space
 from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.ports import FileSpace
 from acode_tui.storage.sqlite.connection import connect_to
 from acode_tui.storage.sqlite.errors import opening, require_content, require_rights
 from acode_tui.storage.sqlite.files.expected_schema import require_tables
-from acode_tui.storage.sqlite.files.inspect import look
 from acode_tui.storage.sqlite.files.locks import finish_replacement, holders, share_if_known
+from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 from acode_tui.storage.sqlite.files.paths import size_with_wal
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
@@ -29,20 +27,14 @@ BYTES_A_SECOND = 20_000_000
 
 _LOOK_OPCODES = 20_000
 
-GoOn = Callable[[], None]
 
+def measure(
+    database: Path, *, seconds: float, check_cancelled: CheckCancelled, expect_content: bool = False
+) -> FileSpace:
+    """Measure the file and change nothing.
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """How large a file is with its WAL, and how much of it rows and indexes use, in bytes."""
-
-    total: int
-    used: int
-
-
-def measure(database: Path, *, seconds: float, go_on: GoOn, has_lived: bool = False) -> Room:
-    """Look, and change nothing. Raises AcodeError, SchemaMismatchError for a file of another or a newer program.
-
-    An empty file is a loss where a workspace ``has_lived``: IntegrityError.
+    Raises AcodeError: SchemaMismatchError for another or a newer program's file, and with ``expect_content``
+    IntegrityError for an empty one.
     """
 
     def read(connection: sqlite3.Connection) -> int:
@@ -57,31 +49,36 @@ def measure(database: Path, *, seconds: float, go_on: GoOn, has_lived: bool = Fa
         )
         return (pages - unused) * size
 
-    require_content(database, has_lived=has_lived)
-    used = look(database, read, seconds=seconds, check=go_on)
-    return Room(total=size_with_wal(database), used=used)
+    require_content(database, expected=expect_content)
+    used = read_unchanged(database, read, seconds=seconds, check_cancelled=check_cancelled)
+    return FileSpace(total=size_with_wal(database), used=used)
 
 
 def vacuum(
-    database: Path, *, timeout_seconds: float, go_on: GoOn, on_step: ReportStep, has_lived: bool = False
-) -> Room:
-    """Pack the file and its search indexes; answers how it stood before.
+    database: Path,
+    *,
+    seconds: float,
+    on_step: ReportStep,
+    check_cancelled: CheckCancelled,
+    expect_content: bool = False,
+) -> FileSpace:
+    """Pack the file and its search indexes; answers the space before.
 
     Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
-    longer than ``timeout_seconds``; then, and where ``go_on`` raises, the file holds what it held.
+    longer than ``seconds``; then, and where it is cancelled, the file holds what it held.
     """
-    finish_replacement(database, timeout_seconds=timeout_seconds)
-    with closing(share_if_known(database, timeout_seconds=timeout_seconds)):
-        before = measure(database, seconds=timeout_seconds, go_on=go_on, has_lived=has_lived)
+    finish_replacement(database, timeout_seconds=seconds)
+    with closing(share_if_known(database, timeout_seconds=seconds)):
+        before = measure(database, seconds=seconds, check_cancelled=check_cancelled, expect_content=expect_content)
         require_rights(database)
         require_space(database.parent, before.used * 2, purpose=f"rewriting {database.name}")
-        _require_patience(database, before, timeout_seconds)
+        _require_short_wait(database, before, seconds)
         _sweep(database.parent)
         with (
             opening(database),
-            closing(connect_to(database, timeout_seconds=timeout_seconds)) as connection,
+            closing(connect_to(database, timeout_seconds=seconds)) as connection,
         ):
-            connection.set_progress_handler(go_on, _LOOK_OPCODES)
+            connection.set_progress_handler(check_cancelled, _LOOK_OPCODES)
             _use_disk(connection, database.parent)
             _pack(connection, on_step)
     return before
@@ -125,12 +122,12 @@ def _use_disk(connection: sqlite3.Connection, folder: Path) -> None:
     connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
 
 
-def _require_patience(database: Path, before: Room, timeout_seconds: float) -> None:
+def _require_short_wait(database: Path, before: FileSpace, seconds: float) -> None:
     pids = holders(database)
-    if pids and before.used > BYTES_A_SECOND * timeout_seconds / 2:
+    if pids and before.used > BYTES_A_SECOND * seconds / 2:
         raise TransactionError(
             f"{database} is open in other processes (pid {', '.join(map(str, pids))}), and is so large that their "
-            f"writes might wait for longer than {timeout_seconds:g} s and fail",
+            f"writes might wait for longer than {seconds:g} s and fail",
             hint="end the dashboard, the worker and the agents that use this workspace, then try again",
         )
 

@@ -12,7 +12,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import RowChecksums
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.files.inspect import look
+from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 
 T = TypeVar("T")
 
@@ -23,13 +23,13 @@ _OF_SESSION = {
 _CONTENT = "SELECT content FROM artifacts WHERE id = ?"
 
 
-class Reading(Protocol):
-    """What runs a read: the pool of an open workspace, or ``Onlooker``."""
+class Reads(Protocol):
+    """What runs a read: the pool of an open workspace, or ``UnchangedFileReads``."""
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T: ...
 
 
-class Onlooker:
+class UnchangedFileReads:
     """Reads of a file that must stay as it is, byte for byte, each over a connection of its own."""
 
     def __init__(self, path: Path, *, seconds: float) -> None:
@@ -38,13 +38,13 @@ class Onlooker:
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """``read(connection)``'s answer. Raises AcodeError."""
-        return await asyncio.to_thread(look, self._path, read, seconds=self._seconds)
+        return await asyncio.to_thread(read_unchanged, self._path, read, seconds=self._seconds)
 
 
 class SqliteRowChecksums:
     """``RowChecksumReader`` over a workspace file."""
 
-    def __init__(self, readers: Reading) -> None:
+    def __init__(self, readers: Reads) -> None:
         self._readers = readers
 
     async def session_ids(self, *, after: str, limit: int) -> tuple[str, ...]:

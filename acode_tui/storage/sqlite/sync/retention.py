@@ -6,12 +6,10 @@ Each function is one unit over one page, so that no write of the user's waits lo
 import sqlite3
 from collections.abc import Sequence
 
-import msgspec
-
 from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
-from acode_tui.storage.ports import ExpiredRecord
+from acode_tui.storage.ports import ExpiredRecord, LocalCounts
 from acode_tui.storage.sqlite import meta, rows
 from acode_tui.storage.sqlite.runs import row_writes as entity_writes
 from acode_tui.storage.sqlite.runs.reader import read_graph
@@ -163,16 +161,7 @@ SELECT count(*) FROM {table} AS t JOIN sessions AS s ON s.id = t.session_id WHER
 """
 
 
-class LocalShares(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows by kind, those of them that were delivered, and the last number of the central order that was seen here."""
-
-    workspace_id: str
-    total: dict[EntityType, int]
-    delivered: dict[EntityType, int]
-    change_seq: int
-
-
-def read_shares(connection: sqlite3.Connection) -> LocalShares:
+def read_local_counts(connection: sqlite3.Connection) -> LocalCounts:
     """As of now."""
     total, delivered = {}, {}
     for kind, table in TABLES.items():
@@ -180,7 +169,7 @@ def read_shares(connection: sqlite3.Connection) -> LocalShares:
         form = _DELIVERED if table.mutable else _DELIVERED_FOLLOWERS
         delivered[kind] = int(connection.execute(form.format(table=table.name, kind=kind.value)).fetchone()[0])
     cursor = meta.read_pull_cursor(connection)
-    return LocalShares(
+    return LocalCounts(
         workspace_id=meta.read(connection, meta.WORKSPACE_ID) or "",
         total=total,
         delivered=delivered,

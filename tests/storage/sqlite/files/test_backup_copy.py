@@ -15,9 +15,9 @@ import pytest
 from acode_tui.domain.errors import IntegrityError, TransactionError
 from acode_tui.domain.progress import Progress
 from acode_tui.domain.schema import TABLES
+from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files import backup_copy as snapshot
-from acode_tui.storage.sqlite.files.backup_catalog import Backup
 from acode_tui.storage.sqlite.files.backup_copy import take_snapshot
 from tests.clocks import NOON
 from tests.storage.sqlite.parts import Parts, assert_sound, foreign, rows

@@ -1,0 +1,34 @@
+"""``Team`` over PostgreSQL: the team's database as recovery and comparison read it."""
+
+from collections.abc import Sequence
+
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.ports import Check, TeamCounts
+from acode_tui.storage.postgres import compare, schema_check
+from acode_tui.storage.postgres.compare import PostgresRowChecksums
+from acode_tui.storage.postgres.connection import ReadPool
+from acode_tui.storage.postgres.recovery_source import RecoverySource
+
+
+class PostgresTeam(RecoverySource):
+    """A pool of connections to one schema. The caller closes the pool."""
+
+    def __init__(self, pool: ReadPool, *, schema: str) -> None:
+        super().__init__(pool, schema=schema)
+        self._pool = pool
+        self._schema = schema
+
+    def row_checksums(self, workspace_id: str) -> PostgresRowChecksums:
+        return PostgresRowChecksums(self._pool, schema=self._schema, workspace_id=workspace_id)
+
+    async def check_migrations(self) -> Check:
+        return await schema_check.check_migrations(self._pool, self._schema)
+
+    async def check_tables(self) -> Check:
+        return await schema_check.check_tables(self._pool, self._schema)
+
+    async def count_rows(self, workspace_id: str) -> TeamCounts:
+        return await compare.count_rows(self._pool, self._schema, workspace_id)
+
+    async def changed_after(self, kind: EntityType, ids: Sequence[str], change_seq: int) -> set[str]:
+        return await compare.changed_after(self._pool, self._schema, kind, ids, change_seq)
