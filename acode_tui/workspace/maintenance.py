@@ -216,6 +216,12 @@ class Maintenance:
             wall=self._wall,
         )
 
+    def provisioning_sql(self, role: str | None) -> str:
+        """The SQL that makes the team's tables, and grants a role what the sync needs. Connects to nothing."""
+        from acode_tui.storage.postgres.provisioning import provisioning_sql
+
+        return provisioning_sql(self._settings.persistence.postgres.schema, role)
+
     async def health(self) -> "HealthReport":
         """How healthy the workspace is. Never raises, changes nothing."""
         return await self.health_watch().report()

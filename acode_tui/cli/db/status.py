@@ -221,9 +221,7 @@ def schema(invocation: Invocation, dialect: str, role: str | None) -> None:
 
         click.echo("\n".join(migration.sql for migration in packaged("sqlite")))
         return
-    from acode_tui.storage.postgres.provisioning import provisioning_sql
-
-    click.echo(provisioning_sql(invocation.settings.persistence.postgres.schema, role))
+    click.echo(invocation.maintenance.provisioning_sql(role))
 
 
 @command.command(
