@@ -339,9 +339,9 @@ class Dashboard(App[int]):
             now.post_message(Key(event.key, event.character))
 
     def action_help(self) -> None:
-        from acode_tui.tui.dialogs.help import HelpScreen
+        from acode_tui.tui.dialogs.help import HelpDialog
 
-        self.push_screen(HelpScreen(self.screen))
+        self.push_screen(HelpDialog(self.screen))
 
     def action_theme(self) -> None:
         self.search_themes()

@@ -87,7 +87,7 @@ class WorkspaceHolder:
         """What opens the workspace; None if the user does not consent to the migrations that it needs."""
         if self._migrate_only is None or not (due := await self._migrate_only.due()):
             return self._opening
-        from acode_tui.tui.dialogs.confirm import Confirm
+        from acode_tui.tui.dialogs.confirm import ConfirmDialog
 
         await self.first_frame.wait()
         question = (
@@ -95,5 +95,5 @@ class WorkspaceHolder:
             "A backup is taken first. Without them the dashboard cannot open it."
         )
         answer: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
-        self._app.push_screen(Confirm("Migrate the workspace?", question, yes="migrate"), answer.set_result)
+        self._app.push_screen(ConfirmDialog("Migrate the workspace?", question, yes="migrate"), answer.set_result)
         return self._migrate_only.opening if await answer else None

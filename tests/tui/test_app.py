@@ -20,7 +20,7 @@ from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui import bindings, preload
 from acode_tui.tui.app import Dashboard
-from acode_tui.tui.dialogs.help import HelpScreen
+from acode_tui.tui.dialogs.help import HelpDialog
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.opening import migration_consent, theme_saver
 from acode_tui.tui.ports import MigrationConsent
@@ -244,7 +244,7 @@ async def test_help_is_written_from_the_bindings_of_the_screen(fake: FakeWorkspa
     async with over(fake).run_test(size=(120, 50)) as pilot:
         await until_listed(pilot)
         await pilot.press("question_mark")
-        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen) and "Send the backlog" in shown(pilot))
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpDialog) and "Send the backlog" in shown(pilot))
         for binding in bindings.MAIN:
             assert binding.tooltip in shown(pilot)
 

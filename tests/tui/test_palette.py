@@ -2,7 +2,7 @@
 
 from textual.pilot import Pilot
 
-from acode_tui.tui.dialogs.backup import BackupScreen
+from acode_tui.tui.dialogs.backup import BackupDialog
 from tests.tui.driving import over, shown, until, until_listed
 from tests.tui.fake import FakeWorkspace
 
@@ -39,4 +39,4 @@ async def test_the_palette_has_the_actions_of_the_main_screen_on_every_screen(fa
         await pilot.press(*"backup")
         await until(pilot, lambda: "safe place" in shown(pilot))
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, BackupScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, BackupDialog))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from acode_tui.storage.ports import Backup
 
 
-class BackupScreen(JobDialog):
+class BackupDialog(JobDialog):
     """Makes a backup of the workspace file while agents continue to write."""
 
     JOB: ClassVar[str] = "backup"

@@ -14,7 +14,7 @@ from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import block
 
 
-class Confirm(ModalScreen[bool]):
+class ConfirmDialog(ModalScreen[bool]):
     """``yes`` is the label of the button that confirms. The other one has the focus at first, and escape means no."""
 
     CSS_PATH = style_path("dialogs.tcss")

@@ -1,4 +1,4 @@
-"""The help screen: every key of the screen below it, generated from the bindings."""
+"""The help dialog: every key of the screen below it, generated from the bindings."""
 
 from typing import Any, ClassVar
 
@@ -21,15 +21,15 @@ _MOVEMENT = {binding.id for binding in bindings(TABLE, SCROLL, SIDEWAYS, TREE) i
 """Ids of keys that only move the cursor or the scroll position; they are listed last."""
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpDialog(ModalScreen[None]):
     """The keys, what they do, and their ids, which ``tui.keymap`` remaps."""
 
     CSS_PATH = style_path("dialogs.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [*HELP]
 
-    def __init__(self, over: Screen[Any]) -> None:
+    def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
-        self._rows = _rows(over)
+        self._rows = _rows(screen)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog help") as dialog:
@@ -42,12 +42,12 @@ class HelpScreen(ModalScreen[None]):
 
     def _text(self) -> Content:
         with_ids = self.app.size.width >= 100
-        widest = max((len(shown) for shown, _, _ in self._rows), default=0)
-        longest = max((len(tooltip) for _, tooltip, _ in self._rows), default=0)
+        key_columns = max((len(shown) for shown, _, _ in self._rows), default=0)
+        tooltip_columns = max((len(tooltip) for _, tooltip, _ in self._rows), default=0)
         lines = [
             Content.assemble(
-                (f"{shown:>{widest}}  ", "bold $text-primary"),
-                (f"{tooltip:<{longest}}  " if with_ids else tooltip, "$foreground"),
+                (f"{shown:>{key_columns}}  ", "bold $text-primary"),
+                (f"{tooltip:<{tooltip_columns}}  " if with_ids else tooltip, "$foreground"),
                 (id_ if with_ids else "", "$foreground-muted"),
             )
             for shown, tooltip, id_ in self._rows
@@ -55,15 +55,15 @@ class HelpScreen(ModalScreen[None]):
         return Content("\n").join([*lines, Content(""), Content.styled(_NOTE, "$foreground-muted")])
 
 
-def _rows(over: Screen[Any]) -> list[tuple[str, str, str]]:
+def _rows(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     """Keys, tooltip and id of every binding with an id; bindings of the same id share a row."""
     found: dict[str, tuple[list[str], Binding]] = {}
-    for active in over.active_bindings.values():
+    for active in screen.active_bindings.values():
         binding = active.binding
         if binding.id is None or not binding.tooltip or not active.enabled:
             continue
         keys, _ = found.setdefault(binding.id, ([], binding))
-        shown = over.app.get_key_display(binding)
+        shown = screen.app.get_key_display(binding)
         if shown not in keys:
             keys.append(shown)
     rows = [(" ".join(keys), binding.tooltip, binding.id or "") for keys, binding in found.values()]

@@ -20,7 +20,7 @@ MAX_ISSUES = 6
 """The most unreadable files and lines that the result names."""
 
 
-class ImportScreen(ProgressDialog[bool]):
+class ImportDialog(ProgressDialog[bool]):
     """Imports transcripts. No file is opened before enter is pressed. Its result is whether anything was stored.
 
     Unlike other jobs the import ends with its dialog: between two groups of files, with what was read stored.

@@ -19,7 +19,7 @@ _IS_OFF = "off; persistence.postgres.enabled turns it on"
 _INDENT = " " * 10
 
 
-class MigrateScreen(JobDialog):
+class MigrateDialog(JobDialog):
     """Migrates the workspace file and PostgreSQL."""
 
     JOB: ClassVar[str] = "migrate"

@@ -63,10 +63,10 @@ class SaveDialog(JobDialog):
         return self.FORMS[self._form] if self.FORMS else "json"
 
     def start(self) -> JobRun | None:
-        typed = self.query_one(Input).value.strip()
-        if not typed and not self._placeholder:
+        text = self.query_one(Input).value.strip()
+        if not text and not self._placeholder:
             return None
-        return self.save(Path(typed).expanduser() if typed else None, self.form)
+        return self.save(Path(text).expanduser() if text else None, self.form)
 
     def started(self) -> None:
         super().started()
@@ -102,7 +102,7 @@ class SaveDialog(JobDialog):
         return super().check_action(action, parameters)
 
 
-class SaveArtifact(SaveDialog):
+class SaveArtifactDialog(SaveDialog):
     """Saves the bytes of one artifact, exactly as they were recorded."""
 
     JOB: ClassVar[str] = "save"
@@ -126,7 +126,7 @@ class SaveArtifact(SaveDialog):
         return [styled("✓ Saved.", "bold $text-success"), Content(""), block(str(result), "$foreground")]
 
 
-class ExportSession(SaveDialog):
+class ExportSessionDialog(SaveDialog):
     """Exports one session as a report to read, or as JSON that can be imported."""
 
     JOB: ClassVar[str] = "export"

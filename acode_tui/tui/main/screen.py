@@ -164,21 +164,21 @@ class MainScreen(BrowsingScreen):
 
     def action_migrate(self) -> None:
         if self.workspace is not None:
-            from acode_tui.tui.dialogs.migrate import MigrateScreen
+            from acode_tui.tui.dialogs.migrate import MigrateDialog
 
-            self.app.push_screen(MigrateScreen())
+            self.app.push_screen(MigrateDialog())
 
     def action_backup(self) -> None:
         if self.workspace is not None:
-            from acode_tui.tui.dialogs.backup import BackupScreen
+            from acode_tui.tui.dialogs.backup import BackupDialog
 
-            self.app.push_screen(BackupScreen())
+            self.app.push_screen(BackupDialog())
 
     def action_import(self) -> None:
         if self.workspace is not None:
-            from acode_tui.tui.dialogs.import_ import ImportScreen
+            from acode_tui.tui.dialogs.import_ import ImportDialog
 
-            self.app.push_screen(ImportScreen(), self._imported)
+            self.app.push_screen(ImportDialog(), self._imported)
 
     def _imported(self, wrote: bool | None) -> None:
         if wrote:
@@ -212,9 +212,9 @@ class MainScreen(BrowsingScreen):
     def action_export(self) -> None:
         session = next((row for row in self.browser.rows if row.id == self.sessions.table.cursor_key), None)
         if session is not None and self.workspace is not None:
-            from acode_tui.tui.dialogs.save import ExportSession
+            from acode_tui.tui.dialogs.save import ExportSessionDialog
 
-            self.app.push_screen(ExportSession(session.id, session_name(session)))
+            self.app.push_screen(ExportSessionDialog(session.id, session_name(session)))
 
     def action_sync_now(self) -> None:
         self.dashboard.actions.sync_now()

@@ -119,7 +119,7 @@ class ConflictsScreen(RecordsScreen[Conflict]):
         self.dashboard.start_job("review", review)
 
     def action_take_other(self) -> None:
-        from acode_tui.tui.dialogs.confirm import Confirm
+        from acode_tui.tui.dialogs.confirm import ConfirmDialog
 
         workspace, conflict = self.workspace, self.under_cursor
         if workspace is None or conflict is None:
@@ -135,7 +135,7 @@ class ConflictsScreen(RecordsScreen[Conflict]):
                 self.dashboard.start_job("take", take)
 
         question = f"The {loser} version is written again, later than both, and reaches every machine at its next sync."
-        self.app.push_screen(Confirm("Take the other version?", question, yes=f"take {loser}"), answered)
+        self.app.push_screen(ConfirmDialog("Take the other version?", question, yes=f"take {loser}"), answered)
 
 
 def _row(conflict: Conflict, label: str, now: datetime) -> Row:

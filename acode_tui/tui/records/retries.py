@@ -144,7 +144,7 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
         self.dashboard.start_job("retry", retry)
 
     def action_discard(self) -> None:
-        from acode_tui.tui.dialogs.confirm import Confirm
+        from acode_tui.tui.dialogs.confirm import ConfirmDialog
 
         record = self.under_cursor
         if record is None:
@@ -162,7 +162,7 @@ class RetriesScreen(RecordsScreen[OutboxRecord]):
             if yes:
                 self._discard(record.id)
 
-        self.app.push_screen(Confirm("Discard this dead letter?", question, yes="discard"), answered)
+        self.app.push_screen(ConfirmDialog("Discard this dead letter?", question, yes="discard"), answered)
 
     def _discard(self, record_id: int) -> None:
         workspace = self.workspace

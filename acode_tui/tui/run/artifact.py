@@ -17,7 +17,7 @@ from acode_tui.domain.quantities import counted, number, size
 from acode_tui.tui.bindings import VIEWER
 from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.run.document import PART_LINES, Document, highlighted_lines, line_numbers, open_document
-from acode_tui.tui.run.find import Matches, find_matches
+from acode_tui.tui.run.find import Match, Matches, find_matches
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import error_lines, line, styled
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -42,7 +42,7 @@ class ArtifactScreen(Screen[None]):
 
         document: Document
         part: int
-        flow: TextLayout
+        layout: TextLayout
         from_top: bool
 
     @dataclass
@@ -94,8 +94,8 @@ class ArtifactScreen(Screen[None]):
             return
         wrap = document.wraps if self._wrap is None else self._wrap
         columns = self.query_one(TextView).room if wrap else None
-        laid_out = await self.dashboard.in_thread(_laid_out, document, part, columns, self._numbers)
-        self.post_message(self.PartReady(document, part, laid_out, from_top))
+        layout = await self.dashboard.in_thread(_laid_out, document, part, columns, self._numbers)
+        self.post_message(self.PartReady(document, part, layout, from_top))
 
     async def _read(self, runs: "RunStateReader") -> Document:
         artifact = self._artifact
@@ -110,12 +110,12 @@ class ArtifactScreen(Screen[None]):
             self._wrap = document.wraps
         view = self.query_one(TextView)
         if event.from_top:
-            view.show(event.flow)
+            view.show(event.layout)
             match = self._matches.selected if self._matches is not None else None
-            if match is not None and match[0] == event.part:
-                view.mark(match[1])
+            if match is not None and match.part == event.part:
+                view.mark(match.line)
         else:
-            view.reflow(event.flow)
+            view.reflow(event.layout)
         self._update_titles(document)
         self.refresh_bindings()
 
@@ -200,13 +200,13 @@ class ArtifactScreen(Screen[None]):
         matches, view = self._matches, self.query_one(TextView)
         if matches is None:
             return
-        match = matches.step(direction, (self._part, view.first_visible))
+        match = matches.step(direction, Match(self._part, view.first_visible))
         if match is None:
             self.notify(f"“{line(matches.needle, 40)}” is not in this text", markup=False)
-        elif match[0] == self._part:
-            view.mark(match[1])
+        elif match.part == self._part:
+            view.mark(match.line)
         else:
-            self._load_part(match[0], from_top=True)
+            self._load_part(match.part, from_top=True)
         self._update_titles_if_open()
 
     def _update_titles_if_open(self) -> None:
@@ -214,9 +214,9 @@ class ArtifactScreen(Screen[None]):
             self._update_titles(self._document)
 
     def action_save(self) -> None:
-        from acode_tui.tui.dialogs.save import SaveArtifact
+        from acode_tui.tui.dialogs.save import SaveArtifactDialog
 
-        self.app.push_screen(SaveArtifact(self._artifact))
+        self.app.push_screen(SaveArtifactDialog(self._artifact))
 
     def action_copy(self) -> None:
         text = self._document.text if self._document is not None else ""

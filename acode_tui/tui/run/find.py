@@ -1,6 +1,7 @@
 """Find in a document: the lines that contain a text, and stepping from one to the next."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from acode_tui.domain.display import clean
 from acode_tui.domain.quantities import number
@@ -8,8 +9,12 @@ from acode_tui.tui.run.document import Document
 
 MAX_MATCHES = 20_000
 
-Match = tuple[int, int]
-"""The part of the document and the line in it, both from 0."""
+
+class Match(NamedTuple):
+    """A line that contains the text: the part of the document and the line in it, both from 0."""
+
+    part: int
+    line: int
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ def find_matches(document: Document, needle: str) -> Matches:
     """Search all parts of a document, as they are shown. Slow for long texts: call it in a worker thread."""
     wanted = needle.casefold()
     lines = [
-        (part, line)
+        Match(part, line)
         for part, stretch in enumerate(document.parts)
         for line, shown in enumerate(clean(stretch.text, keep_newlines=True).split("\n"))
         if wanted in shown.casefold()

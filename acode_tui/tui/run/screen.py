@@ -236,9 +236,9 @@ class SessionScreen(LiveScreen[str]):
     def action_export(self) -> None:
         graph = self.run_view.graph
         if graph is not None:
-            from acode_tui.tui.dialogs.save import ExportSession
+            from acode_tui.tui.dialogs.save import ExportSessionDialog
 
-            self.app.push_screen(ExportSession(graph.id, session_name(graph)))
+            self.app.push_screen(ExportSessionDialog(graph.id, session_name(graph)))
 
     # Copying
 
@@ -293,8 +293,8 @@ class SessionScreen(LiveScreen[str]):
     @on(PreviewRead)
     def _preview_read(self, event: PreviewRead) -> None:
         if self._under_cursor() == event.artifact:
-            about = describe(event.artifact, self.dashboard.zone)
-            self.query_one("#detail", TextPanel).update(Content("\n").join([about, Content(""), event.preview]))
+            facts = describe(event.artifact, self.dashboard.zone)
+            self.query_one("#detail", TextPanel).update(Content("\n").join([facts, Content(""), event.preview]))
 
     @on(Tree.NodeSelected)
     def _node_selected(self, event: Tree.NodeSelected[Node]) -> None:

@@ -75,7 +75,7 @@ class HealthScreen(ListScreen):
 
     def on_mount(self) -> None:
         self.query_one("#list").border_title = "Checks"
-        self.query_one(TitleLine).update("looking…")
+        self.query_one(TitleLine).update("checking…")
         self.detail_panel.update(styled("The checks run side by side…", "$foreground-muted"))
 
     def refresh_now(self) -> None:
@@ -106,7 +106,7 @@ class HealthScreen(ListScreen):
         self.query_one(TitleLine).update(
             "everything is as it should be" if not bad else f"{bad} of {len(report.checks)} checks found something",
             styled(mark.label, CONTENT_STYLE[mark.role]),
-            styled(f"looked at {at}", "$foreground-muted"),
+            styled(f"checked at {at}", "$foreground-muted"),
         )
         table = self.table
         self.fit()

@@ -38,7 +38,7 @@ _LEVEL_STYLES = {
 
 
 class LogScreen(Screen[None]):
-    """Follows the log file until the user scrolls away."""
+    """The lines of the log file from a level on. It follows new lines, until a key holds the screen still."""
 
     dashboard = DashboardGetter()
     CSS_PATH = style_path("screens.tcss")

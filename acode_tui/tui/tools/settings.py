@@ -18,7 +18,7 @@ from acode_tui.config import Origin
 from acode_tui.config.keys import Key
 from acode_tui.domain.errors import ConfigError
 from acode_tui.tui.bindings import SETTINGS
-from acode_tui.tui.dialogs.confirm import Confirm
+from acode_tui.tui.dialogs.confirm import ConfirmDialog
 from acode_tui.tui.jobs import JobRun
 from acode_tui.tui.list_screen import ListScreen
 from acode_tui.tui.messages import InputClosed, SearchChanged
@@ -281,7 +281,7 @@ class SettingsScreen(ListScreen):
                 f"{key.name} = {preference.shown}\n\n"
                 f"The setting is removed from {file}; the next weaker file, or the default, applies."
             )
-            self.app.push_screen(Confirm("Remove this setting?", question, yes="remove"), answered)
+            self.app.push_screen(ConfirmDialog("Remove this setting?", question, yes="remove"), answered)
         else:
             self._remove(key, scope)
 

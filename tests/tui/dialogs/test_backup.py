@@ -1,6 +1,6 @@
 """The backup dialog, and what every dialog over a job does."""
 
-from acode_tui.tui.dialogs.backup import BackupScreen
+from acode_tui.tui.dialogs.backup import BackupDialog
 from acode_tui.tui.main.screen import MainScreen
 from tests.tui.driving import is_enabled, over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace, holding
@@ -27,7 +27,7 @@ async def test_closing_a_dialog_does_not_end_its_job_and_conflicting_jobs_are_di
         await until_listed(pilot)
         assert is_enabled(pilot, "b")
         await pilot.press("b")
-        await until(pilot, lambda: isinstance(pilot.app.screen, BackupScreen) and is_enabled(pilot, "enter"))
+        await until(pilot, lambda: isinstance(pilot.app.screen, BackupDialog) and is_enabled(pilot, "enter"))
         await pilot.press("enter", "escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
         assert is_enabled(pilot, "b") is False

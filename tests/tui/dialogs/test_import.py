@@ -15,7 +15,7 @@ from acode_tui.config import IngestSettings
 from acode_tui.domain.progress import Progress
 from acode_tui.ingest import FoundTranscript, ImportIssue, ImportProgress, ImportReport
 from acode_tui.storage.ports import TranscriptFile
-from acode_tui.tui.dialogs.import_ import ImportScreen
+from acode_tui.tui.dialogs.import_ import ImportDialog
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.transcript_import import AgentTranscripts, Importer, Survey, TranscriptImporter, group_by_agent
 from acode_tui.workspace import Workspace, open_workspace
@@ -134,7 +134,7 @@ async def test_escape_stops_between_two_groups_and_keeps_what_was_read() -> None
         await pilot.press("enter")
         await until(pilot, lambda: "0 of 4 files" in shown(pilot))
         await pilot.press("escape")
-        assert isinstance(pilot.app.screen, ImportScreen)
+        assert isinstance(pilot.app.screen, ImportDialog)
         importer.let(1)
         await until(pilot, lambda: "What was read is stored" in shown(pilot))
         assert importer.done == 1
@@ -160,7 +160,7 @@ async def test_a_survey_without_new_transcripts_says_so() -> None:
         await pilot.press("i")
         await until(pilot, lambda: "Nothing new." in shown(pilot))
         await pilot.press("enter")
-        assert isinstance(pilot.app.screen, ImportScreen)
+        assert isinstance(pilot.app.screen, ImportDialog)
 
 
 async def test_real_transcripts_fill_the_browser(

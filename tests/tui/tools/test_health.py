@@ -13,7 +13,7 @@ async def test_health_shows_each_check_and_copies_the_command_that_helps(fake: F
         await pilot.press("h")
         await until(pilot, lambda: "2 of 4 checks found something" in shown(pilot))
         assert "✗ unhealthy" in shown(pilot).splitlines()[0]
-        # What is worst is looked at first, and stays so while nobody moves.
+        # The cursor begins on the worst check, and stays there.
         await pilot.press("y")
         assert pilot.app.clipboard.startswith("acode-tui db backup prune")
         await pilot.press("k", "y")
