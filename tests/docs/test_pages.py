@@ -2,12 +2,15 @@
 
 import ast
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+NOT_OURS = (".agent/", "src/")
+"""Beginnings of paths in a user's files."""
 
 
 def script(name: str) -> ModuleType:
@@ -108,12 +111,31 @@ async def test_a_picture_is_taken_and_a_scene_that_does_not_come_about_is_named(
     assert "lost: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/gallery.md"]
-)
-def test_links_between_pages_lead_somewhere(name: str) -> None:
-    import re
+PAGES = sorted(page.relative_to(ROOT).as_posix() for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
+_LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+_PATH = re.compile(r"`((?:[a-z_0-9.]+/)+[A-Za-z_0-9.]+\.(?:py|sql|md|yml|toml|tcss))`")
 
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_between_pages_lead_somewhere(name: str) -> None:
     page = ROOT / name
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8")):
-        assert (page.parent / target).exists(), f"{name}: {target}"
+    missing = [target for target in _LINK.findall(page.read_text("utf-8")) if not (page.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "docs/acceptance.md"])
+def test_files_that_a_page_names_exist(name: str) -> None:
+    """Paths are given from the repository's root or from the package."""
+    paths = _PATH.findall((ROOT / name).read_text("utf-8"))
+    known = [path for path in paths if not path.startswith(NOT_OURS)]
+    assert [path for path in known if not any((ROOT / base / path).exists() for base in ("", "acode_tui"))] == []
+
+
+def test_every_decision_is_listed_with_its_number_and_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = (folder / "README.md").read_text("utf-8")
+    decisions = sorted(folder.glob("[0-9]*.md"))
+    for number, page in enumerate(decisions, 1):
+        title = page.read_text("utf-8").partition("\n")[0].removeprefix(f"# {number}. ")
+        assert page.name.startswith(f"{number:04}-")
+        assert f"{number}. [{title}]({page.name})\n" in listed
