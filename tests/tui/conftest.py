@@ -1,4 +1,4 @@
-"""Makes dashboards cheap and repeatable for every test: no animation, no dependence on the environment."""
+"""Makes the dashboards of all tests cheap and repeatable: no animation, no dependence on the environment."""
 
 import os
 
@@ -7,20 +7,20 @@ os.environ.pop("NO_COLOR", None)
 import pytest
 
 from acode_tui.tui.widgets.keyed_table import KeyedTable
-from tests.tui.cheaper import make_textual_cheaper
 from tests.tui.fake import FakeWorkspace, online
+from tests.tui.fast_textual import make_textual_faster
 
-make_textual_cheaper()
+make_textual_faster()
 KeyedTable.HOLD_SECONDS = 0.05
 
 
 @pytest.fixture
 def fake() -> FakeWorkspace:
-    """A hundred and twenty sessions, no PostgreSQL."""
+    """A workspace of 120 sessions without PostgreSQL."""
     return FakeWorkspace()
 
 
 @pytest.fixture
 def fake_online() -> FakeWorkspace:
-    """The same with PostgreSQL, a backlog, refused records and conflicts."""
+    """A workspace with PostgreSQL, a backlog, refused records and conflicts."""
     return online(FakeWorkspace())

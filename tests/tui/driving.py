@@ -1,4 +1,4 @@
-"""Driving the dashboard in tests: a dashboard over a given workspace, and waiting for what must come true."""
+"""Helpers that drive the dashboard in tests: make one over a workspace, wait for a condition, read the screen."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class NothingFound(Importer):
         return Survey(())
 
     async def run(self, workspace: Any, survey: Any, progress: Any) -> Any:
-        raise AssertionError("nothing was found, so nothing may be read")
+        raise AssertionError("without transcripts nothing may be imported")
 
 
 def dashboard(
@@ -61,18 +61,18 @@ def with_page_size(size: int) -> Settings:
 
 
 async def until(pilot: Pilot[int], holds: Callable[[], object], *, seconds: float = 20.0) -> None:
-    """Let the dashboard work until something holds; fails after ``seconds``, far beyond what it may take."""
+    """Let the dashboard run until a condition holds; fail after ``seconds``, far longer than it may take."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not holds():
-        assert asyncio.get_running_loop().time() < deadline, f"did not come true: {holds}"
+        assert asyncio.get_running_loop().time() < deadline, f"the condition did not hold in time: {holds}"
         await pilot.pause(0.01)
     await pilot.pause()
 
 
 async def still(pilot: Pilot[int], looks: int = 15) -> None:
-    """Let the dashboard work until nothing on the screen has moved for a while: longer than a search waits for keys.
+    """Let the dashboard run until the screen stays the same for a while, longer than a search waits for keys.
 
-    Where no search is under way a few ``looks`` are enough.
+    Without a search a few ``looks`` are enough.
     """
     last, same = "", 0
     while same < looks:
@@ -107,13 +107,13 @@ def browser(pilot: Pilot[int]) -> SessionBrowser:
 
 
 def shown(pilot: Pilot[int], *, screen: Screen[Any] | None = None) -> str:
-    """Everything on screen, as text."""
+    """The text of the whole screen."""
     target = screen or pilot.app.screen
     return "\n".join(strip.text for strip in target._compositor.render_strips())
 
 
 def content(widget: Widget) -> str:
-    """A widget's own text."""
+    """The text of a widget."""
     return str(widget.render())
 
 
@@ -128,6 +128,6 @@ def syncing() -> Settings:
 
 
 def is_enabled(pilot: Pilot[int], key: str) -> bool | None:
-    """Whether a key does something now; None if it is not there at all."""
+    """Whether a key is enabled now; None if the screen has no such key."""
     active = pilot.app.screen.active_bindings.get(key)
     return active.enabled if active is not None else None

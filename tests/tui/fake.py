@@ -1,4 +1,4 @@
-"""A workspace in memory, for states that are hard to bring about for real, and for pictures that never change."""
+"""A workspace in memory, for states that are hard to produce with a real one, and for stable pictures."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -54,7 +54,7 @@ class FakeStore:
         self.sessions = sessions
         self.graphs: dict[str, SessionGraph] = {}
         self.contents = dict(CONTENTS)
-        self.places_are_dear = False
+        self.counting_is_expensive = False
 
     async def list(
         self,
@@ -94,7 +94,7 @@ class FakeStore:
         return {state: sum(session.state is state for session in self.sessions) for state in SessionState}
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
-        if self.places_are_dear:
+        if self.counting_is_expensive:
             return None
         fitting = list(self.sessions)
         if filter.sort == "state":
@@ -124,7 +124,7 @@ class FakeStore:
 
 
 def _below(after: str | None, fitting: list[SessionSummary]) -> int:
-    """Where the page begins that stands behind a cursor right above a session."""
+    """The index of the first session after a cursor."""
     if after is None:
         return 0
     return next(
@@ -216,7 +216,7 @@ class FakeSync:
 
 
 class FakeWorkspace:
-    """Quacks like a workspace; every part may be set up by hand."""
+    """A DashboardWorkspace whose parts a test sets."""
 
     def __init__(self, sessions: int = 120) -> None:
         self.root = Path("/home/ada/src/shop")
@@ -239,7 +239,7 @@ class FakeWorkspace:
         )
         self.version = 1
         self.report = health_report()
-        self.trouble: AcodeError | None = None
+        self.write_error: AcodeError | None = None
         self.examined = 0
         self.exported: list[tuple[str, str, Path | None]] = []
         self.backing_up = asyncio.Event()
@@ -279,7 +279,7 @@ class FakeWorkspace:
         return (here, *done)
 
     def write_trouble(self) -> AcodeError | None:
-        return self.trouble
+        return self.write_error
 
     async def health(self, *, fresh: bool = False) -> HealthReport:
         self.examined += 1
@@ -335,7 +335,7 @@ class FakeWorkspace:
 
 
 def online(workspace: FakeWorkspace) -> FakeWorkspace:
-    """The same workspace with a PostgreSQL that is draining a backlog, has refused some records, and met conflicts."""
+    """Give a workspace a PostgreSQL, a backlog that is being sent, refused records and conflicts."""
     workspace.outbox = FakeOutbox(
         OutboxStats(
             pending=4_872,
@@ -363,7 +363,7 @@ def online(workspace: FakeWorkspace) -> FakeWorkspace:
 
 @asynccontextmanager
 async def holding(fake: FakeWorkspace) -> AsyncIterator[None]:
-    """Hold the backup under way until ``backing_up`` is set, at the latest at the end: quitting waits for it."""
+    """Keep the backup running until ``backing_up`` is set, or until the end: quitting waits for it."""
     fake.backing_up.clear()
     try:
         yield
@@ -373,7 +373,7 @@ async def holding(fake: FakeWorkspace) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def exporting_slowly(fake: FakeWorkspace) -> AsyncIterator[None]:
-    """Hold the export under way until ``exporting`` is set, at the latest at the end."""
+    """Keep the export running until ``exporting`` is set, or until the end."""
     fake.exporting.clear()
     try:
         yield

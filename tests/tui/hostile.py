@@ -1,4 +1,4 @@
-"""A workspace in memory in which all that was recorded is hostile: markup, escapes, bidi, very long, very odd."""
+"""A workspace in memory whose recorded texts are all hostile: markup, escapes, bidi characters, very long texts."""
 
 from pathlib import Path
 from random import Random
@@ -40,7 +40,7 @@ TYPES = ("text/plain", "text/x-diff", "application/json", "image/png", "text/x-p
 
 
 def hostile(root: Path, random: Random) -> FakeWorkspace:
-    """A workspace below ``root``, different for each state of ``random``, and the same for the same."""
+    """A workspace below ``root``, determined by the state of ``random``."""
     workspace = online(FakeWorkspace())
     workspace.root, workspace.agent_dir = root, root / ".agent"
     workspace.store = _store(random)
@@ -61,14 +61,14 @@ def _store(random: Random) -> FakeStore:
         replace(summary(number), task_description=_text(random), user_id=_text(random), metadata={"m": _text(random)})
         for number in range(120)
     ]
-    store = _Odd(sessions)
+    store = _FailingStore(sessions)
     for number in range(12):
         store.graphs[fake_id(number)] = _graph(random, number, store)
     return store
 
 
-class _Odd(FakeStore):
-    """Some content is damaged, and some cannot be read now."""
+class _FailingStore(FakeStore):
+    """A store with damaged contents, and with contents that cannot be read now."""
 
     async def get_artifact_content(self, artifact_id: str) -> bytes:
         number = int(artifact_id[-3:], 16)

@@ -1,4 +1,4 @@
-"""What the workspace in memory holds: sessions, a run with one of everything, refused records, conflicts."""
+"""The data of the workspace in memory: sessions, a run with one of everything, refused records, conflicts."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -59,7 +59,7 @@ DESCRIPTIONS = (
 
 
 def summary(number: int) -> SessionSummary:
-    """The n-th session of the fake workspace, the newest first."""
+    """The session with this number in the fake workspace; 0 is the newest."""
     description, state, sync = DESCRIPTIONS[number % len(DESCRIPTIONS)]
     updated = NOW - timedelta(minutes=2 + number * 17)
     return SessionSummary(

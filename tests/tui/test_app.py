@@ -1,4 +1,4 @@
-"""The app itself: opening and its faults, keys and their remapping, themes, what is imported when, leaving."""
+"""The app: opening and its errors, keys and their remapping, themes, imports, quitting."""
 
 import asyncio
 import importlib.util
@@ -46,14 +46,14 @@ TABLES = {name: table for name, table in vars(bindings).items() if isinstance(ta
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_key_has_an_id_and_says_what_it_does(name: str) -> None:
+def test_every_key_has_an_id_a_description_and_a_tooltip(name: str) -> None:
     for binding in TABLES[name]:
         assert binding.id, binding
         assert binding.tooltip, binding
         assert binding.description, binding
 
 
-async def test_a_workspace_that_cannot_be_opened_ends_the_dashboard_with_that_fault() -> None:
+async def test_a_workspace_that_cannot_be_opened_ends_the_dashboard_with_its_error() -> None:
     @asynccontextmanager
     async def opening() -> AsyncIterator[Any]:
         raise SchemaMismatchError("the database is newer than this program")
@@ -66,7 +66,7 @@ async def test_a_workspace_that_cannot_be_opened_ends_the_dashboard_with_that_fa
     assert app.return_code == 1
 
 
-async def test_leaving_closes_the_workspace_after_its_jobs(fake: FakeWorkspace) -> None:
+async def test_quitting_closes_the_workspace_after_its_jobs(fake: FakeWorkspace) -> None:
     order: list[str] = []
 
     @asynccontextmanager
@@ -104,7 +104,7 @@ async def test_the_first_frame_does_not_wait_for_the_workspace(fake: FakeWorkspa
 
 
 @pytest.mark.parametrize("agreed", [True, False])
-async def test_migrations_that_may_not_run_by_themselves_are_asked_for(fake: FakeWorkspace, agreed: bool) -> None:
+async def test_the_user_is_asked_before_migrations_run(fake: FakeWorkspace, agreed: bool) -> None:
     opened: list[str] = []
 
     async def due() -> tuple[str, ...]:
@@ -128,7 +128,7 @@ async def test_migrations_that_may_not_run_by_themselves_are_asked_for(fake: Fak
     assert opened == (["migrated"] if agreed else [])
 
 
-async def test_leaving_while_the_workspace_is_still_opening_does_not_hang(fake: FakeWorkspace) -> None:
+async def test_quitting_while_the_workspace_is_opening_does_not_hang(fake: FakeWorkspace) -> None:
     @asynccontextmanager
     async def opening() -> AsyncIterator[Any]:
         await asyncio.Event().wait()
@@ -141,7 +141,7 @@ async def test_leaving_while_the_workspace_is_still_opening_does_not_hang(fake: 
     assert pilot.app.fatal_error is None
 
 
-async def test_a_workspace_that_is_up_to_date_is_not_asked_about(tmp_path: Path) -> None:
+async def test_an_up_to_date_workspace_needs_no_consent(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, migrations=MigrationSettings(auto_migrate=False))
     ask = migration_consent(tmp_path, settings)
     assert ask is not None
@@ -162,18 +162,18 @@ async def test_keys_can_be_remapped_by_id(fake: FakeWorkspace) -> None:
         assert browser(pilot).choosing
 
 
-async def test_what_the_next_keys_need_is_imported_while_nobody_waits_until_one_leaves(
+async def test_screens_are_preloaded_in_a_thread_until_the_dashboard_exits(
     fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str] = []
     threads: set[int] = set()
 
-    def noted(name: str) -> None:
+    def record_import(name: str) -> None:
         names.append(name)
         threads.add(threading.get_ident())
 
     monkeypatch.setattr(preload, "DELAY", 0.01)
-    monkeypatch.setattr(preload, "import_module", noted)
+    monkeypatch.setattr(preload, "import_module", record_import)
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: names == list(preload.MODULES))
         assert threading.get_ident() not in threads
@@ -183,19 +183,19 @@ async def test_what_the_next_keys_need_is_imported_while_nobody_waits_until_one_
     assert len(names) == len(preload.MODULES)
 
 
-def test_what_is_to_be_imported_is_there() -> None:
+def test_every_preloaded_module_exists() -> None:
     assert [name for name in preload.MODULES if importlib.util.find_spec(name) is None] == []
 
 
-async def test_the_footer_shows_what_matters_at_eighty_columns_and_never_cuts_a_key(fake: FakeWorkspace) -> None:
+async def test_the_footer_shows_the_important_keys_at_eighty_columns_and_cuts_none(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await until_listed(pilot)
         bar = main_screen(pilot).query_one(KeyBar)
         row = shown(pilot).splitlines()[-1].rstrip()
         assert row == " enter open  s sync  / search  f filter  [ ] page  i import  ? help  q quit"
         for width in range(20, 200):
-            told = [f"{label} {binding.description}" for label, binding in bar.shown(width)]
-            assert len(" ".join(["", *told])) <= width
+            labels = [f"{label} {binding.description}" for label, binding in bar.shown(width)]
+            assert len(" ".join(["", *labels])) <= width
             assert width < 30 or {"open", "help"} <= {binding.id for _, binding in bar.shown(width)}
         await pilot.resize_terminal(120, 36)
         await pilot.pause()
@@ -205,7 +205,7 @@ async def test_the_footer_shows_what_matters_at_eighty_columns_and_never_cuts_a_
         assert line.rstrip().endswith("q quit")
 
 
-async def test_the_footer_offers_what_has_become_timely_and_nothing_that_would_be_typed(
+async def test_the_footer_shows_timely_keys_first_and_no_key_that_would_be_typed(
     fake_online: FakeWorkspace,
 ) -> None:
     fake = fake_online
@@ -240,7 +240,7 @@ async def test_a_click_on_the_footer_presses_the_key(fake: FakeWorkspace) -> Non
         await until(pilot, lambda: browser(pilot).choosing)
 
 
-async def test_help_is_written_from_the_bindings_of_the_screen(fake: FakeWorkspace) -> None:
+async def test_help_lists_the_bindings_of_the_screen(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 50)) as pilot:
         await until_listed(pilot)
         await pilot.press("question_mark")
@@ -269,7 +269,7 @@ async def test_the_palette_has_every_key_of_the_screen(fake: FakeWorkspace) -> N
         await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
 
 
-async def test_a_chosen_theme_is_kept(fake: FakeWorkspace) -> None:
+async def test_a_chosen_theme_is_saved(fake: FakeWorkspace) -> None:
     kept: list[str] = []
     async with over(fake, save_theme=kept.append).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
@@ -278,7 +278,7 @@ async def test_a_chosen_theme_is_kept(fake: FakeWorkspace) -> None:
         assert "Add input validation" in shown(pilot)
 
 
-async def test_every_theme_can_be_worn(fake_online: FakeWorkspace) -> None:
+async def test_every_theme_can_be_applied(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         for theme in pilot.app.available_themes:
@@ -287,7 +287,7 @@ async def test_every_theme_can_be_worn(fake_online: FakeWorkspace) -> None:
             assert "Add input validation" in shown(pilot), theme
 
 
-async def test_an_unknown_theme_is_told_and_the_default_taken(fake: FakeWorkspace) -> None:
+async def test_an_unknown_theme_is_reported_and_replaced_by_the_default(fake: FakeWorkspace) -> None:
     settings = msgspec.structs.replace(SETTINGS, tui=TuiSettings(theme="no-such", refresh_seconds=0.1))
     async with over(fake, settings=settings).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: toasts(pilot))
@@ -295,7 +295,7 @@ async def test_an_unknown_theme_is_told_and_the_default_taken(fake: FakeWorkspac
         assert pilot.app.theme == "acode-night"
 
 
-def test_a_theme_goes_into_the_users_own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_theme_is_saved_in_the_users_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     theme_saver(tmp_path)("nord")
     written = tmp_path / "config" / "acode-tui" / "config.toml"
@@ -327,7 +327,7 @@ async def test_a_covered_screen_does_not_poll_and_reads_at_once_when_uncovered(f
         await until(pilot, lambda: sessions(pilot).row_count == 5)
 
 
-async def test_a_slow_reading_is_not_started_twice(fake: FakeWorkspace) -> None:
+async def test_a_slow_read_is_not_started_twice(fake: FakeWorkspace) -> None:
     running = most = 0
     release = asyncio.Event()
     answer = fake.data_version
@@ -367,7 +367,7 @@ async def test_the_log_screen_follows_the_file(fake: FakeWorkspace, tmp_path: Pa
         assert "broke" in shown(pilot)
 
 
-async def test_the_log_tells_times_as_the_rest_does_and_which_day_a_line_is_of(
+async def test_the_log_shows_times_in_the_zone_of_the_dashboard_and_the_day_of_a_line(
     fake: FakeWorkspace, tmp_path: Path
 ) -> None:
     log = tmp_path / "acode-tui.log"
@@ -391,7 +391,7 @@ def test_the_style_sheet_is_found_and_absolute() -> None:
         style_path("no-such.tcss")
 
 
-def test_starting_imports_no_highlighter_no_driver_and_no_other_screen() -> None:
+def test_the_start_imports_no_highlighter_no_driver_and_no_other_screen() -> None:
     code = (
         "import sys, acode_tui.tui.app\n"
         "heavy = ('pygments', 'asyncpg', 'structlog', 'watchfiles', 'acode_tui.ingest.importer',"
@@ -402,7 +402,7 @@ def test_starting_imports_no_highlighter_no_driver_and_no_other_screen() -> None
     assert answer.stdout.split() == []
 
 
-def test_settings_have_what_the_dashboard_reads() -> None:
+def test_the_dashboards_default_settings() -> None:
     settings = Settings()
     app = Dashboard(Path("/"), settings, opening=FakeWorkspace().opening)
     assert app.settings.tui.refresh_seconds == 0.5

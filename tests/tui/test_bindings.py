@@ -1,4 +1,4 @@
-"""Every key leads somewhere: its action exists, it can be remapped, help can tell it, no two clash. Pure."""
+"""Every key has an action, an id and a tooltip; no key is twice in a table. Pure."""
 
 import importlib
 import pkgutil
@@ -38,13 +38,13 @@ def test_every_action_of_a_key_exists() -> None:
     assert missing == []
 
 
-def test_every_key_can_be_remapped_and_told() -> None:
+def test_every_key_has_an_id_and_a_tooltip() -> None:
     poor = [f"{owner.__name__}: {each.key}" for owner, each in bound() if not (each.id and each.tooltip)]
     assert poor == []
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_no_key_of_a_table_is_there_twice(name: str) -> None:
+def test_no_key_is_twice_in_a_table(name: str) -> None:
     keys = [key for binding in TABLES[name] for key in binding.key.split(",")]
     assert sorted(keys) == sorted(set(keys))
 
@@ -54,7 +54,7 @@ def test_the_settings_know_the_id_of_every_key() -> None:
     assert sorted(KEY_IDS) == sorted(filter(None, known))
 
 
-def test_the_settings_know_every_theme_that_is_offered(fake: FakeWorkspace) -> None:
+def test_the_settings_know_every_theme(fake: FakeWorkspace) -> None:
     assert sorted(THEMES) == sorted(over(fake).available_themes)
 
 

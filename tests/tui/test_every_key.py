@@ -1,6 +1,6 @@
-"""Every key of every screen is pressed once and does its work: none is dead, hidden by another, or dimmed for ever.
+"""Every key of every screen is pressed once and runs its action: none is dead, hidden by another, or always disabled.
 
-One journey through the dashboard; what reached its action is noted, and compared with all that is bound.
+One journey through the dashboard records the actions that ran, and compares them with all bindings.
 """
 
 from pathlib import Path
@@ -23,11 +23,11 @@ from tests.tui.test_bindings import bound
 
 SCROLLING = ("j", "k", "G", "g", "ctrl+d", "ctrl+u")
 ELSEWHERE = {"network"}
-"""Keys of the demo alone: test_app presses them."""
+"""Ids of keys that only the demo has."""
 
 
 class Journey:
-    """Presses keys, and waits for the text that tells that they did something."""
+    """Presses keys, and waits for the text that they bring on the screen."""
 
     def __init__(self, pilot: Pilot[int]) -> None:
         self._pilot = pilot
@@ -41,18 +41,18 @@ class Journey:
             raise AssertionError(f"after {keys} {sees!r} is not on\n{shown(self._pilot)}") from None
 
 
-def noting(app: Dashboard, monkeypatch: pytest.MonkeyPatch) -> set[tuple[type[DOMNode], str]]:
-    """Whose key, and the action that it reached."""
+def recorded_actions(app: Dashboard, monkeypatch: pytest.MonkeyPatch) -> set[tuple[type[DOMNode], str]]:
+    """The actions that keys ran, each with the class of the node that binds the key."""
     done: set[tuple[type[DOMNode], str]] = set()
     run = app.run_action
 
-    async def noted(action: Any, default_namespace: DOMNode | None = None, *rest: Any, **more: Any) -> bool:
+    async def recording(action: Any, default_namespace: DOMNode | None = None, *rest: Any, **more: Any) -> bool:
         handled = await run(action, default_namespace, *rest, **more)
         if handled and default_namespace is not None:
             done.add((type(default_namespace), str(action)))
         return handled
 
-    monkeypatch.setattr(app, "run_action", noted)
+    monkeypatch.setattr(app, "run_action", recording)
     return done
 
 
@@ -71,7 +71,7 @@ async def test_every_key_is_pressed_and_reaches_its_action(
     importer.let(4)
     settings = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=0.5, page_size=50))
     app = over(fake, importer=importer, settings=settings)
-    done = noting(app, monkeypatch)
+    done = recorded_actions(app, monkeypatch)
     async with app.run_test(size=(100, 26)) as pilot:
         await until_listed(pilot)
         journey = Journey(pilot)
@@ -80,14 +80,14 @@ async def test_every_key_is_pressed_and_reaches_its_action(
         await what_was_refused(journey)
         await looking_after(journey, pilot, fake, tmp_path)
         await journey.press("q")
-    never = [
+    not_run = [
         f"{owner.__name__}: {each.key} -> {each.action}"
         for owner, each in bound()
         if each.id not in ELSEWHERE
         and owner is not _demo()
         and not any(action == each.action and issubclass(who, owner) for who, action in done)
     ]
-    assert not never, "\n".join(never)
+    assert not not_run, "\n".join(not_run)
 
 
 def _demo() -> type[DOMNode]:

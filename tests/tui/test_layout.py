@@ -5,7 +5,7 @@ from pathlib import Path
 from acode_tui.tui.layout import Layout, load_layout, save_layout
 
 
-def test_a_layout_is_kept_privately_and_a_broken_one_is_the_usual_one(tmp_path: Path) -> None:
+def test_a_layout_is_saved_for_its_owner_alone_and_a_broken_file_gives_the_default(tmp_path: Path) -> None:
     path = tmp_path / "state" / "dashboard.json"
     assert load_layout(path) == Layout()
     save_layout(path, Layout(sort="state", grouped=True, panes=False, mouse=False))
@@ -17,6 +17,6 @@ def test_a_layout_is_kept_privately_and_a_broken_one_is_the_usual_one(tmp_path: 
     assert load_layout(path) == Layout()
 
 
-def test_a_layout_that_cannot_be_kept_does_no_harm(tmp_path: Path) -> None:
+def test_a_layout_that_cannot_be_written_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     save_layout(tmp_path / "file" / "dashboard.json", Layout())

@@ -1,4 +1,4 @@
-"""Random keys, clicks and sizes over hostile data: no fault that nobody foresaw, no markup, no escape on the screen."""
+"""Random keys, clicks and sizes over hostile data: no unexpected error, no markup, no escape on the screen."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.tui.hostile import hostile
 
 SIZES = ((80, 24), (120, 36), (200, 60), (40, 10))
 HIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b]")
-"""What no screen may hold: it would reach the terminal."""
+"""Characters that no screen may contain: the terminal would interpret them."""
 LEAVING = {"q", "ctrl+q", "ctrl+c"}
 KEYS = sorted(
     {
@@ -31,7 +31,7 @@ OFTEN = ("enter", "enter", "escape", "down", "j", "j", "k", "tab", "right_square
 
 
 async def mash(pilot: Pilot[int], random: Random, steps: int) -> list[str]:
-    """Press, click, resize; answers what was done."""
+    """Press keys, click and resize; answers what was done."""
     done: list[str] = []
     for _ in range(steps):
         chance = random.random()
@@ -60,16 +60,16 @@ async def mashed(root: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(root / "home"))
     random = Random(seed)
     app = over(hostile(root, random))
-    unforeseen: list[BaseException] = []
+    unexpected: list[BaseException] = []
     report = app.report
 
-    def noting(error: BaseException) -> None:
+    def recording(error: BaseException) -> None:
         if not isinstance(error, AcodeError):
-            unforeseen.append(error)
+            unexpected.append(error)
         report(error)
 
-    app.report = noting  # type: ignore[method-assign]
-    app.jobs._report = noting
+    app.report = recording  # type: ignore[method-assign]
+    app.jobs._report = recording
     done: list[str] = []
     try:
         async with app.run_test(size=(120, 36), notifications=True) as pilot:
@@ -79,18 +79,20 @@ async def mashed(root: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: 
     except BaseException:
         print(f"seed {seed}, after {done[-40:]}")
         raise
-    assert unforeseen == [], f"seed {seed}, after {done[-40:]}"
+    assert unexpected == [], f"seed {seed}, after {done[-40:]}"
 
 
 @pytest.mark.ac("AC-059")
-async def test_random_keys_over_hostile_data_meet_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_random_keys_over_hostile_data_raise_no_unexpected_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await mashed(tmp_path, monkeypatch, seed=20260314, steps=60)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("round_", range(10))
-async def test_thousands_of_random_keys_meet_no_fault(
+async def test_thousands_of_random_keys_raise_no_unexpected_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, round_: int
 ) -> None:
     seed = int(os.environ.get("ACODE_TEST_SEED", Random().randrange(2**32))) + round_

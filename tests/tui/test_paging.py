@@ -12,7 +12,7 @@ def page(
     return SessionPage(sessions=(summary(number),), next_cursor=next, previous_cursor=previous, total=total)
 
 
-def test_pages_remember_the_way_back() -> None:
+def test_back_goes_to_the_visited_pages() -> None:
     pages = SessionPager(10)
     pages.set_page(page(next="two"))
     assert (pages.number, pages.count, pages.back()) == (1, 3, False)
@@ -40,7 +40,7 @@ def test_the_last_page_holds_what_the_whole_pages_before_it_leave() -> None:
     assert (pages.start, pages.limit, pages.number) == (PageStart(before="last"), 10, 2)
 
 
-def test_the_last_page_of_nobody_knows_how_many_is_a_whole_one() -> None:
+def test_the_last_page_of_an_unknown_number_is_a_whole_one() -> None:
     pages = SessionPager(10)
     pages.set_page(page(next="two", total=None))
     assert pages.to_end("created")
@@ -55,7 +55,7 @@ def test_the_last_page_of_nobody_knows_how_many_is_a_whole_one() -> None:
     assert pages.number == 4
 
 
-def test_a_page_that_was_jumped_to_has_the_number_that_was_counted_for_it() -> None:
+def test_a_page_after_a_jump_has_the_given_number() -> None:
     pages = SessionPager(10)
     pages.start_at("somewhere", 7)
     pages.set_page(page(5, next="on", previous="above", total=95))
@@ -64,7 +64,7 @@ def test_a_page_that_was_jumped_to_has_the_number_that_was_counted_for_it() -> N
     assert pages.number == 8
 
 
-def test_going_back_far_enough_is_the_first_page_again() -> None:
+def test_going_back_to_the_front_is_the_first_page_again() -> None:
     pages = SessionPager(10)
     pages.start_at("somewhere")
     pages.set_page(page(5, previous="above"))

@@ -30,7 +30,7 @@ async def test_the_palette_has_the_actions_of_the_main_screen_on_every_screen(fa
         await pilot.press("h")
         await until(pilot, lambda: "checks found something" in shown(pilot))
         titles = [command.title for command in pilot.app.get_system_commands(pilot.app.screen)]
-        assert {"Look again", "Copy", "Sync", "Migrate", "Backup", "Settings", "Retries", "Import", "Theme"} <= {
+        assert {"Check again", "Copy", "Sync", "Migrate", "Backup", "Settings", "Retries", "Import", "Theme"} <= {
             *titles
         }
         assert len(titles) == len(set(titles))

@@ -157,10 +157,10 @@ async def test_what_is_wrong(snapshot: SnapshotAssertion, monkeypatch: pytest.Mo
         workspace.sync.figures = SYNCS["idle"]
         workspace.conflicts.conflicts = []
         workspace.outbox = FakeOutbox(OutboxStats(pending=48, oldest_pending_at=NOW.replace(hour=6)))
-        workspace.trouble = TransactionError("the disk is full: 48 kB are needed", hint="free some space")
+        workspace.write_error = TransactionError("the disk is full: 48 kB are needed", hint="free some space")
         await pictures.changed("nothing can be written")
         await pictures.take("disk full")
-        workspace.trouble = None
+        workspace.write_error = None
         workspace.schema_status = SchemaStatus(
             tier="sqlite", version="1.0.0", target="1.2.0", pending=("1.1.0", "1.2.0")
         )

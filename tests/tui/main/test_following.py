@@ -1,4 +1,4 @@
-"""What the dashboard follows while it is open: other processes, changed settings, a terminal without colour."""
+"""What the dashboard follows while it is open: commits of other processes, changed settings; and NO_COLOR."""
 
 import asyncio
 import subprocess
@@ -43,7 +43,7 @@ connection.close()
 async def test_one_tick_after_another_processs_commit_shows_it(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:
-    """The timer is set to tick every half second; here it rests, and one tick by hand has to do."""
+    """The refresh timer is stopped: one tick by hand must be enough."""
     assert Settings().tui.refresh_seconds <= 0.5
     session = await workspace.store.create_session("as it was")
 
@@ -64,11 +64,11 @@ async def test_one_tick_after_another_processs_commit_shows_it(
 
 
 def changed(fake: FakeWorkspace, **tui: object) -> None:
-    """What the workspace does when a configuration file has changed."""
+    """Give the workspace reloaded settings, as after a change of a configuration file."""
     fake.settings = msgspec.structs.replace(fake.settings, tui=msgspec.structs.replace(fake.settings.tui, **tui))
 
 
-async def test_another_page_size_is_taken_over_and_begins_at_the_first_page(fake: FakeWorkspace) -> None:
+async def test_another_page_size_is_applied_from_the_first_page(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
         await pilot.press("right_square_bracket")
@@ -78,7 +78,7 @@ async def test_another_page_size_is_taken_over_and_begins_at_the_first_page(fake
         assert table.row_count == 20
 
 
-async def test_another_theme_is_worn_and_not_written_back(fake: FakeWorkspace) -> None:
+async def test_another_theme_in_the_settings_is_applied_and_not_saved_again(fake: FakeWorkspace) -> None:
     kept: list[str] = []
     async with over(fake, save_theme=kept.append).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
@@ -93,7 +93,7 @@ async def test_another_theme_is_worn_and_not_written_back(fake: FakeWorkspace) -
         assert kept == []
 
 
-async def test_a_theme_that_is_chosen_and_taken_back_is_kept_as_it_was_left(fake: FakeWorkspace) -> None:
+async def test_the_theme_that_was_chosen_last_is_saved(fake: FakeWorkspace) -> None:
     kept: list[str] = []
     async with over(fake, save_theme=kept.append).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
@@ -103,7 +103,7 @@ async def test_a_theme_that_is_chosen_and_taken_back_is_kept_as_it_was_left(fake
         await until(pilot, lambda: kept == ["nord", "acode-night"])
 
 
-async def test_other_keys_are_taken_over(fake: FakeWorkspace) -> None:
+async def test_other_keys_in_the_settings_are_applied(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         changed(fake, keymap={"filter": "f5"})
@@ -117,7 +117,7 @@ def _pace(pilot: Pilot[int]) -> float | None:
     return timer._interval if timer is not None else None
 
 
-async def test_another_pace_is_kept_and_a_covered_screen_goes_on_resting(fake: FakeWorkspace) -> None:
+async def test_another_refresh_interval_is_applied_and_a_covered_screen_stays_paused(fake: FakeWorkspace) -> None:
     polls = 0
     answer = fake.data_version
 
@@ -147,7 +147,7 @@ async def test_another_pace_is_kept_and_a_covered_screen_goes_on_resting(fake: F
 
 
 def coloured(pilot: Pilot[int]) -> int:
-    """How many pieces on screen have a colour that is no grey."""
+    """The number of segments on screen whose colour is not a grey."""
     count = 0
     for strip in pilot.app.screen._compositor.render_strips():
         for segment in strip:
@@ -160,7 +160,7 @@ def coloured(pilot: Pilot[int]) -> int:
 
 
 @pytest.mark.parametrize("wished", [True, False])
-async def test_no_color_is_honoured_and_every_state_still_has_its_mark(
+async def test_no_color_removes_colours_and_every_state_keeps_its_sign(
     fake_online: FakeWorkspace, monkeypatch: pytest.MonkeyPatch, wished: bool
 ) -> None:
     if wished:

@@ -1,4 +1,4 @@
-"""The first screen from the keyboard and the mouse: ends, a way to an id, chips, orders, headings, panes, the mouse."""
+"""The main screen by keyboard and mouse: pages, jump, chips, order, headings, panes, mouse."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ from tests.tui.fake import NOW, FakeWorkspace, conflict, fake_id
 USUAL = (120, 36)
 
 
-async def test_home_and_end_are_the_first_and_the_last_page_and_then_their_ends(fake: FakeWorkspace) -> None:
+async def test_home_and_end_go_to_the_first_and_last_page_then_to_its_first_and_last_row(fake: FakeWorkspace) -> None:
     async with over(fake, settings=with_page_size(50)).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         await pilot.press("end")
@@ -57,7 +57,9 @@ async def test_home_and_end_are_the_first_and_the_last_page_and_then_their_ends(
         assert "page 1 of 3" in shown(pilot)
 
 
-async def test_a_session_is_found_by_the_beginning_of_its_id_whatever_hides_it(fake: FakeWorkspace) -> None:
+async def test_a_jump_finds_a_session_by_the_beginning_of_its_id_and_clears_a_filter_that_hides_it(
+    fake: FakeWorkspace,
+) -> None:
     async with over(fake, settings=with_page_size(10)).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         await pilot.press("number_sign", *fake_id(4)[:13], "enter")
@@ -77,8 +79,8 @@ async def test_a_session_is_found_by_the_beginning_of_its_id_whatever_hides_it(f
         await until(pilot, lambda: table.cursor_key == fake_id(3) and "page 1 of 12" in shown(pilot))
 
 
-async def test_where_a_place_is_dear_to_count_a_page_has_no_number_rather_than_a_wrong_one(fake: FakeWorkspace) -> None:
-    fake.store.places_are_dear = True
+async def test_a_page_whose_number_is_expensive_to_count_has_none(fake: FakeWorkspace) -> None:
+    fake.store.counting_is_expensive = True
     async with over(fake, settings=with_page_size(10)).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         await pilot.press("number_sign", *fake_id(77)[:13], "enter")
@@ -88,7 +90,7 @@ async def test_where_a_place_is_dear_to_count_a_page_has_no_number_rather_than_a
         await until(pilot, lambda: "page 1 of 12" in shown(pilot))
 
 
-async def test_an_id_that_is_not_there_or_not_enough_says_so_and_moves_nothing(fake: FakeWorkspace) -> None:
+async def test_an_unknown_or_ambiguous_id_is_reported_and_moves_nothing(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         before = table.row_keys
@@ -102,7 +104,7 @@ async def test_an_id_that_is_not_there_or_not_enough_says_so_and_moves_nothing(f
         assert table.row_keys == before
 
 
-async def test_chips_turn_states_on_and_off_by_key_and_by_click(fake: FakeWorkspace) -> None:
+async def test_chips_switch_states_by_key_and_by_click(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         model = main_screen(pilot).browser
@@ -126,7 +128,7 @@ async def test_chips_turn_states_on_and_off_by_key_and_by_click(fake: FakeWorksp
         await until(pilot, lambda: not model.states)
 
 
-async def test_orders_and_headings_are_turned_and_kept(fake: FakeWorkspace) -> None:
+async def test_order_and_headings_change_with_a_key_and_are_saved(fake: FakeWorkspace) -> None:
     kept: list[Layout] = []
     async with over(fake, save_layout=kept.append).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
@@ -149,7 +151,7 @@ async def test_orders_and_headings_are_turned_and_kept(fake: FakeWorkspace) -> N
         assert not main_screen(pilot).query_one("#panes").display
 
 
-async def test_a_tiny_terminal_is_the_lists_and_no_key_is_lost(fake_online: FakeWorkspace) -> None:
+async def test_a_tiny_terminal_shows_the_list_alone_and_keys_go_to_it(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=(80, 24)) as pilot:
         table = await until_listed(pilot)
         await pilot.press("shift+tab", "shift+tab")
@@ -166,7 +168,7 @@ async def test_a_tiny_terminal_is_the_lists_and_no_key_is_lost(fake_online: Fake
         await until(pilot, lambda: table.has_focus)
 
 
-async def test_however_narrow_a_pane_is_its_title_keeps_the_sign(fake_online: FakeWorkspace) -> None:
+async def test_the_title_of_a_narrow_pane_keeps_its_sign(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=(60, 20)) as pilot:
         await until(pilot, lambda: "✗ Retries" in shown(pilot))
         assert "◆ Confl" in shown(pilot)
@@ -174,7 +176,7 @@ async def test_however_narrow_a_pane_is_its_title_keeps_the_sign(fake_online: Fa
         await until(pilot, lambda: "Retries  ✗" in shown(pilot))
 
 
-async def test_the_cursor_never_stands_on_a_heading_and_a_click_there_does_nothing(fake: FakeWorkspace) -> None:
+async def test_the_cursor_is_never_on_a_heading_and_a_click_on_one_does_nothing(fake: FakeWorkspace) -> None:
     async with over(fake, layout=Layout(sort="state", grouped=True)).run_test(size=USUAL) as pilot:
         table = await until_listed(pilot)
         await until(pilot, lambda: " Executing ─" in shown(pilot))
@@ -193,12 +195,12 @@ async def test_the_cursor_never_stands_on_a_heading_and_a_click_there_does_nothi
 
 
 def _line(pilot: Pilot[int], table: KeyedTable) -> str:
-    """What stands on the line of the cursor."""
+    """The text of the cursor's line."""
     at = table._line_of[table.cursor_row] - round(table.scroll_y) + 1
     return shown(pilot).splitlines()[table.region.y + at]
 
 
-async def test_rows_keep_their_places_while_somebody_points_at_one(
+async def test_rows_keep_their_order_while_the_user_moves_the_cursor_or_the_mouse(
     fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KeyedTable, "HOLD_SECONDS", 3_600.0)
@@ -217,34 +219,34 @@ async def test_rows_keep_their_places_while_somebody_points_at_one(
         assert table.cursor_key == fake_id(1)
 
 
-async def test_keys_that_can_do_nothing_are_told(fake: FakeWorkspace) -> None:
+async def test_problems_of_the_keymap_are_reported(fake: FakeWorkspace) -> None:
     keymap = {"snyc": "f5", "filter": "f6", "group": "s"}
     settings = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=0.1, keymap=keymap))
     async with over(fake, settings=settings).run_test(size=USUAL) as pilot:
         await until_listed(pilot)
-        told = [message for title, message in toasts(pilot) if title == "keys"]
-        assert "tui.keymap: no key has the id 'snyc'; did you mean 'sync'?" in told
-        assert "tui.keymap: 's' is 'group' now, and no longer 'sync'" in told
+        messages = [message for title, message in toasts(pilot) if title == "keys"]
+        assert "tui.keymap: no key has the id 'snyc'; did you mean 'sync'?" in messages
+        assert "tui.keymap: 's' is 'group' now, and no longer 'sync'" in messages
         await pilot.press("f6")
         assert browser(pilot).choosing
 
 
 @pytest.mark.parametrize(
-    ("state", "look", "said"),
+    ("state", "look", "label"),
     [
         (SyncState.IDLE, "quiet", "✓ empty"),
         (SyncState.SYNCING, "busy", "↑ syncing"),
         (SyncState.AUTH_FAILED, "bad", "✗ auth failed"),
     ],
 )
-async def test_the_outbox_is_quiet_busy_or_bad(fake: FakeWorkspace, state: SyncState, look: str, said: str) -> None:
+async def test_the_outbox_is_quiet_busy_or_bad(fake: FakeWorkspace, state: SyncState, look: str, label: str) -> None:
     fake.sync.figures = SyncStatus(state=state)
     async with over(fake).run_test(size=USUAL) as pilot:
-        await until(pilot, lambda: said in shown(pilot))
+        await until(pilot, lambda: label in shown(pilot))
         assert _looks(pilot)["outbox"] == look
 
 
-async def test_every_pane_has_a_bad_look_in_colour_and_in_words(
+async def test_every_pane_has_a_bad_status_in_colour_and_in_words(
     fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.schema_status = SchemaStatus(tier="sqlite", version="1.2.0", target="1.2.0")
@@ -262,8 +264,8 @@ async def test_every_pane_has_a_bad_look_in_colour_and_in_words(
     async with over(fake).run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: "✗ newer" in shown(pilot))
         text = shown(pilot)
-        for said in ("schema mismatch", "✗ dead", "✗ clocks", "clocks 4.0 s apart", "disk full: 12.0 MB left"):
-            assert said in text, said
+        for part in ("schema mismatch", "✗ dead", "✗ clocks", "clocks 4.0 s apart", "disk full: 12.0 MB left"):
+            assert part in text, part
         assert "pg is newer: update acode-tui" in text
         assert "laptop (headless)" in text
         assert set(_looks(pilot).values()) == {"bad"}
@@ -276,7 +278,7 @@ def _looks(pilot: Pilot[int]) -> dict[str, str]:
     }
 
 
-async def test_a_file_that_a_newer_program_has_migrated_is_told_in_its_pane(fake: FakeWorkspace) -> None:
+async def test_the_schema_pane_shows_that_a_newer_program_has_migrated_the_file(fake: FakeWorkspace) -> None:
     async def newer() -> Any:
         raise DatabaseConnectionError("the database has schema 9.0.0; this program knows 1.2.0 at most")
 
@@ -286,7 +288,7 @@ async def test_a_file_that_a_newer_program_has_migrated_is_told_in_its_pane(fake
         await until(pilot, lambda: "✗ unusable" in shown(pilot))
 
 
-async def test_a_store_that_fails_is_told_in_the_frame_and_the_frame_heals_with_it(fake: FakeWorkspace) -> None:
+async def test_the_frame_shows_a_failing_store_until_it_can_be_read_again(fake: FakeWorkspace) -> None:
     working = fake.data_version
 
     async def failing() -> int:
@@ -303,7 +305,7 @@ async def test_a_store_that_fails_is_told_in_the_frame_and_the_frame_heals_with_
         await until(pilot, lambda: "the store cannot be read" not in shown(pilot) and "120 sessions" in shown(pilot))
 
 
-async def test_a_worker_that_cannot_write_is_told_in_the_outbox(fake: FakeWorkspace) -> None:
+async def test_the_outbox_pane_shows_a_worker_that_cannot_write(fake: FakeWorkspace) -> None:
     fake.sync.figures = SyncStatus(state=SyncState.IDLE, reason="the disk is full")
     async with over(fake).run_test(size=USUAL) as pilot:
         await until(pilot, lambda: "✗ cannot write" in shown(pilot) and "the disk is full" in shown(pilot))
@@ -311,18 +313,18 @@ async def test_a_worker_that_cannot_write_is_told_in_the_outbox(fake: FakeWorksp
         await until(pilot, lambda: "✓ empty" in shown(pilot))
 
 
-async def test_a_full_disk_is_told_in_the_frame_and_the_frame_heals_with_it(fake: FakeWorkspace) -> None:
+async def test_the_frame_shows_a_full_disk_until_there_is_space(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=USUAL) as pilot:
         await until_listed(pilot)
-        fake.trouble = DiskFullError("the disk under /home/ada is full")
+        fake.write_error = DiskFullError("the disk under /home/ada is full")
         await until(pilot, lambda: "nothing can be written" in shown(pilot).splitlines()[0])
         await until(pilot, lambda: "the disk under /home/ada is full  ·  tried again by itself" in shown(pilot))
         assert "✗ cannot write" in shown(pilot)
-        fake.trouble = None
+        fake.write_error = None
         await until(pilot, lambda: "cannot write" not in shown(pilot) and "120 sessions" in shown(pilot))
 
 
-async def test_a_store_that_fails_from_the_beginning_says_so_in_the_middle(fake: FakeWorkspace) -> None:
+async def test_a_store_that_was_never_read_has_a_notice_in_place_of_the_list(fake: FakeWorkspace) -> None:
     async def failing() -> int:
         raise DatabaseConnectionError("cannot read the file", hint="free some space")
 
@@ -333,7 +335,7 @@ async def test_a_store_that_fails_from_the_beginning_says_so_in_the_middle(fake:
         await until_listed(pilot)
 
 
-async def test_every_key_of_the_first_screen_opens_what_it_says(fake_online: FakeWorkspace) -> None:
+async def test_every_key_of_the_main_screen_opens_its_screen(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=USUAL) as pilot:
         await until_listed(pilot)
         for key in ("r", "c", "l", "m", "o", "h", "b", "i", "question_mark"):

@@ -1,4 +1,4 @@
-"""The session browser over a real workspace: pages, search, filter, order, and what others write meanwhile."""
+"""The session browser over a real workspace: pages, search, filter, order, and writes of other processes."""
 
 import asyncio
 import sqlite3
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.ac("AC-014")
 
 
 async def record(workspace: Workspace, count: int, prefix: str = "session") -> list[str]:
-    """So many sessions, the last recorded is the newest."""
+    """Record sessions and answer their ids; the last one is the newest."""
     return [(await workspace.store.create_session(f"{prefix} number {index:03}")).id for index in range(count)]
 
 
@@ -46,7 +46,7 @@ def real_dashboard(root: Path, clock: TurnedClock, page_size: int = 10) -> Dashb
     return dashboard(root, opening, settings=with_page_size(page_size), wall=clock)
 
 
-async def test_pages_go_forward_and_back_and_say_where_they_are(
+async def test_pages_go_forward_and_back_and_show_their_number(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:
     ids = await record(workspace, 25)
@@ -67,7 +67,7 @@ async def test_pages_go_forward_and_back_and_say_where_they_are(
         await until(pilot, lambda: table.row_keys == newest[:10])
 
 
-async def test_a_turned_page_begins_at_its_top(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+async def test_another_page_begins_at_its_first_row(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
     await record(workspace, 25)
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
@@ -79,7 +79,7 @@ async def test_a_turned_page_begins_at_its_top(workspace: Workspace, tmp_path: P
         assert table.cursor_row == 0
 
 
-async def test_search_narrows_as_one_types_and_escape_clears_it(
+async def test_search_filters_at_every_key_and_escape_clears_it(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:
     await record(workspace, 12)
@@ -106,7 +106,7 @@ async def test_a_search_for_markup_is_a_search_for_those_characters(
         await until(pilot, lambda: "[/f]]x[b]" in shown(pilot) and "No session fits" in shown(pilot))
 
 
-async def test_a_search_that_finds_nothing_says_so_and_how_to_go_back(
+async def test_a_search_without_results_shows_how_to_clear_it(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:
     await record(workspace, 3)
@@ -119,7 +119,7 @@ async def test_a_search_that_finds_nothing_says_so_and_how_to_go_back(
         assert "esc" in content(notice)
 
 
-async def test_filter_by_state_shows_those_states_only(
+async def test_a_filter_by_state_shows_those_states_only(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:
     ids = await record(workspace, 4)
@@ -142,7 +142,7 @@ async def test_keys_typed_ahead_of_the_search_line_go_into_it(fake: FakeWorkspac
         assert pilot.app.screen is main_screen(pilot)
 
 
-async def test_order_by_creation_is_another_order(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+async def test_sessions_are_ordered_by_creation(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
     ids = await record(workspace, 3)
     await workspace.store.transition_session(ids[0], SessionState.PLANNING)
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
@@ -152,7 +152,7 @@ async def test_order_by_creation_is_another_order(workspace: Workspace, tmp_path
         await until(pilot, lambda: table.row_keys == list(reversed(ids)))
 
 
-async def test_another_connections_writes_appear_and_leave_the_cursor_on_its_session(
+async def test_writes_of_another_connection_appear_and_the_cursor_stays_on_its_session(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:
     await record(workspace, 8)
@@ -167,7 +167,7 @@ async def test_another_connections_writes_appear_and_leave_the_cursor_on_its_ses
         assert table.cursor_row == 4
 
 
-async def test_a_refresh_keeps_the_scroll(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+async def test_a_refresh_keeps_the_scroll_position(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
     await record(workspace, 40)
     async with real_dashboard(tmp_path, clock, page_size=50).run_test(size=(120, 24)) as pilot:
         table = await until_listed(pilot)
@@ -184,8 +184,8 @@ async def test_a_refresh_keeps_the_scroll(workspace: Workspace, tmp_path: Path, 
         assert table.cursor_key == under
 
 
-async def test_another_processes_commit_is_noticed(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
-    """A plain sqlite3 connection stands for a process that knows nothing of this one."""
+async def test_a_commit_of_another_process_is_shown(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
+    """A plain sqlite3 connection stands for another process."""
     (session_id,) = await record(workspace, 1)
 
     def write() -> None:
@@ -222,10 +222,10 @@ async def test_hostile_text_is_shown_as_text(workspace: Workspace, tmp_path: Pat
         assert pilot.app.is_running
 
 
-async def test_the_page_is_read_again_from_the_same_place(
+async def test_a_page_is_read_again_from_its_first_row(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:
-    """New sessions push the first page on, not the one that is looked at."""
+    """New sessions appear on the first page and do not move the page on screen."""
     ids = await record(workspace, 30)
     newest = list(reversed(ids))
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
@@ -238,9 +238,7 @@ async def test_the_page_is_read_again_from_the_same_place(
         assert await workspace.store.count(SessionFilter()) == 33
 
 
-async def test_narrow_and_wide_terminals_have_other_columns(
-    workspace: Workspace, tmp_path: Path, clock: TurnedClock
-) -> None:
+async def test_wide_terminals_have_more_columns(workspace: Workspace, tmp_path: Path, clock: TurnedClock) -> None:
     await record(workspace, 2)
     async with real_dashboard(tmp_path, clock).run_test(size=(80, 24)) as pilot:
         table = await until_listed(pilot)
@@ -253,7 +251,7 @@ async def test_narrow_and_wide_terminals_have_other_columns(
         assert table.row_count == 2
 
 
-async def test_an_empty_page_names_the_keys_that_lead_out_of_it_where_one_is(fake: FakeWorkspace) -> None:
+async def test_an_empty_page_names_the_keys_that_work_where_the_focus_is(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         await pilot.press("slash", *"nosuchword")

@@ -1,4 +1,4 @@
-"""The chips tell how many sessions there are of each state: live, exactly or not at all, and as short as they must."""
+"""The counts in the chips: up to date, exact or left out, and as short as the width requires."""
 
 import msgspec
 import pytest
@@ -18,33 +18,35 @@ def chips(**counts: int) -> StateChips:
     return StateChips(browser)
 
 
-def told(widget: StateChips, width: int) -> str:
+def text_of(widget: StateChips, width: int) -> str:
     return "".join(widget._texts(width))
 
 
-def test_counts_are_shortened_and_words_dropped_before_a_chip_would_be_cut() -> None:
+def test_counts_are_shortened_and_words_left_out_before_a_chip_is_cut() -> None:
     some = chips(Executing=3, Paused=12, Completed=81_204)
-    assert told(some, 180) == (
+    assert text_of(some, 180) == (
         "[all 81,219] ○ Created 0  ◌ Planning 0  ◆ Approval 0  ● Executing 3  ‖ Paused 12  ✓ Completed 81,204"
         "  ✗ Failed 0  ⊘ Cancelled 0 "
     )
-    assert told(some, 116) == ("[all 81,219] ○ 0  ◌ 0  ◆ 0  ● Executing 3  ‖ Paused 12  ✓ Completed 81,204  ✗ 0  ⊘ 0 ")
-    assert told(some, 76) == "[all 81,219] ○ 0  ◌ 0  ◆ 0  ● 3  ‖ 12  ✓ 81,204  ✗ 0  ⊘ 0 "
+    assert text_of(some, 116) == (
+        "[all 81,219] ○ 0  ◌ 0  ◆ 0  ● Executing 3  ‖ Paused 12  ✓ Completed 81,204  ✗ 0  ⊘ 0 "
+    )
+    assert text_of(some, 76) == "[all 81,219] ○ 0  ◌ 0  ◆ 0  ● 3  ‖ 12  ✓ 81,204  ✗ 0  ⊘ 0 "
     some._browser.states = frozenset({SessionState.COMPLETED})
-    assert told(some, 76) == " all 81,219  ○ 0  ◌ 0  ◆ 0  ● 3  ‖ 12 [✓ Completed 81,204] ✗ 0  ⊘ 0 "
+    assert text_of(some, 76) == " all 81,219  ○ 0  ◌ 0  ◆ 0  ● 3  ‖ 12 [✓ Completed 81,204] ✗ 0  ⊘ 0 "
 
 
 @pytest.mark.parametrize("width", [40, 60, 76, 96, 116, 196])
 @pytest.mark.parametrize("count", [0, 7, 1_200, 1_400_000])
-def test_every_chip_fits_whatever_the_counts_are(width: int, count: int) -> None:
+def test_every_chip_fits_with_any_counts(width: int, count: int) -> None:
     many = chips(**{state.value: count for state in SessionState})
-    assert len(told(many, width)) <= width
-    assert len(told(chips(), width)) <= width
+    assert len(text_of(many, width)) <= width
+    assert len(text_of(chips(), width)) <= width
     if width >= 76:
-        assert any(char.isdigit() for char in told(many, width))
+        assert any(char.isdigit() for char in text_of(many, width))
 
 
-async def test_counts_follow_what_others_write_and_a_search_hides_those_that_would_be_wrong(
+async def test_counts_follow_other_processes_and_a_search_hides_them(
     fake: FakeWorkspace,
 ) -> None:
     async with over(fake).run_test(size=(80, 24)) as pilot:

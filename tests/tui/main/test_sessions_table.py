@@ -9,7 +9,7 @@ from tests.tui.fake import NOW, summary
 
 @pytest.mark.parametrize("width", range(40, 260, 7))
 @pytest.mark.parametrize("source", ["local", "team"])
-def test_columns_fit_their_width_and_leave_the_task_its_room(width: int, source: str) -> None:
+def test_columns_fit_the_width_and_the_task_keeps_its_least_width(width: int, source: str) -> None:
     chosen = columns_for(width, source)  # type: ignore[arg-type]
     keys = [column.key for column in chosen]
     left = width - sum(column.width + 2 for column in chosen)
@@ -18,7 +18,7 @@ def test_columns_fit_their_width_and_leave_the_task_its_room(width: int, source:
     assert not {"sync", "sync_glyph"} <= set(keys)
 
 
-def test_what_is_most_useful_comes_first() -> None:
+def test_the_most_useful_columns_get_room_first() -> None:
     by_creation = [column.key for column in columns_for(78, "local", "created")]
     assert by_creation == ["state", "task", "tasks", "tools", "created", "sync_glyph"], "what they are in order of"
     shown = [[column.key for column in columns_for(width, "local")] for width in (78, 118, 158, 196)]
@@ -28,7 +28,7 @@ def test_what_is_most_useful_comes_first() -> None:
     assert {"agent", "model", "tokens", "duration", "created"} <= set(shown[3])
 
 
-def test_a_row_calls_a_session_by_what_was_asked() -> None:
+def test_a_row_shows_the_request_of_a_session() -> None:
     session = summary(2)
     asked = {**(session.metadata or {}), "request": "Make it faster"}
     assert session_row(session, NOW)["task"][0] == session.task_description

@@ -1,4 +1,4 @@
-"""Turning the browser to the team's runs over PostgreSQL, and back: what is shown, and what happens when it fails."""
+"""Switching the browser to the team's runs over PostgreSQL and back, and its errors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -35,7 +35,7 @@ from tests.tui.driving import (
 from tests.tui.fake import FakeStore, FakeWorkspace, summary
 
 NEVER = 86_400.0
-"""Seconds between syncs where nothing but what the test does may have the team's runs read again."""
+"""A sync interval in seconds that never passes: only the test has the team's runs read again."""
 
 
 def settings(user: str, interval: float = NEVER) -> Settings:
@@ -50,14 +50,14 @@ def settings(user: str, interval: float = NEVER) -> Settings:
 
 @asynccontextmanager
 async def colleague(folder: Path, clock: TurnedClock) -> AsyncIterator[Workspace]:
-    """Another machine's workspace over the same team's database."""
+    """The workspace of another machine with the same team's database."""
     folder.mkdir(exist_ok=True)
     async with open_workspace(folder, wall=clock, settings=settings("grace@example.org")) as workspace:
         yield workspace
 
 
 async def sent(folder: Path, clock: TurnedClock, *names: str) -> list[str]:
-    """Sessions that a colleague has recorded and sent, the last one newest."""
+    """Sessions that a colleague has recorded and sent; the last one is the newest."""
     async with colleague(folder, clock) as workspace:
         ids = []
         for name in names:
@@ -99,14 +99,14 @@ async def own(tmp_path: Path, clock: TurnedClock) -> Path:
 
 
 async def connections(team: Database) -> int:
-    """How many reads of the team's database hold a connection."""
+    """The number of connections that readers of the team's database hold."""
     rows = await team.fetch(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     return int(rows[0][0])
 
 
-async def test_the_browser_turns_to_the_team_and_back(
+async def test_the_browser_switches_to_the_team_and_back(
     team: Database, own: Path, tmp_path: Path, clock: TurnedClock
 ) -> None:
     ids = await sent(tmp_path / "other", clock, *(f"team run {number:02}" for number in range(12)))
@@ -138,7 +138,7 @@ async def test_the_browser_turns_to_the_team_and_back(
         assert await connections(team) == 0
 
 
-async def test_a_session_and_its_artifacts_are_opened_from_where_they_are_listed(
+async def test_a_session_and_its_artifacts_are_read_from_the_source_that_lists_them(
     team: Database, own: Path, tmp_path: Path, clock: TurnedClock
 ) -> None:
     await sent(tmp_path / "other", clock, "team run")
@@ -157,7 +157,7 @@ async def test_a_session_and_its_artifacts_are_opened_from_where_they_are_listed
         )
 
 
-async def test_what_a_colleague_sends_appears_on_request_on_returning_and_at_the_interval(
+async def test_new_runs_of_the_team_appear_after_a_reload_a_return_and_an_interval(
     team: Database, own: Path, tmp_path: Path, clock: TurnedClock
 ) -> None:
     other = tmp_path / "other"
@@ -181,7 +181,7 @@ async def test_what_a_colleague_sends_appears_on_request_on_returning_and_at_the
         await until(pilot, lambda: table.row_count == 4)
 
 
-async def test_the_team_is_asked_again_as_often_as_the_worker_syncs(
+async def test_the_teams_runs_are_read_at_every_sync_interval(
     team: Database, own: Path, tmp_path: Path, clock: TurnedClock
 ) -> None:
     other = tmp_path / "other"
@@ -194,7 +194,7 @@ async def test_the_team_is_asked_again_as_often_as_the_worker_syncs(
         await until(pilot, lambda: table.row_count == 2)
 
 
-async def test_leaving_on_the_teams_runs_gives_the_connections_back(
+async def test_quitting_closes_the_connections_to_the_teams_database(
     team: Database, own: Path, tmp_path: Path, clock: TurnedClock
 ) -> None:
     await sent(tmp_path / "other", clock, "team run")
@@ -207,7 +207,7 @@ async def test_leaving_on_the_teams_runs_gives_the_connections_back(
     assert await connections(team) == 0
 
 
-async def test_a_server_that_goes_away_leaves_what_was_read_in_sight_and_is_asked_again(
+async def test_an_unreachable_server_leaves_its_runs_on_screen_and_is_tried_again(
     private_pg: Callable[..., Server], own: Path, tmp_path: Path, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = private_pg()
@@ -224,17 +224,17 @@ async def test_a_server_that_goes_away_leaves_what_was_read_in_sight_and_is_aske
         assert toasts(pilot)[-1][0] == DatabaseConnectionError.code
         assert "R tries again" in shown(pilot)
         assert "team run" in shown(pilot)
-        told = len(toasts(pilot))
+        count = len(toasts(pilot))
         pilot_app(pilot).refresh_team()
         await until(pilot, lambda: not main_screen(pilot)._reading_team)
-        assert len(toasts(pilot)) == told
+        assert len(toasts(pilot)) == count
         await asyncio.to_thread(server.start)
         await pilot.press("R")
         await until(pilot, lambda: "out of reach" not in shown(pilot))
         assert "team run" in shown(pilot)
 
 
-async def test_a_server_that_cannot_be_reached_leaves_the_browser_where_it_was(
+async def test_a_failed_connection_to_the_team_leaves_the_browser_unchanged(
     own: Path, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch, pg_server: Server
 ) -> None:
     monkeypatch.setenv("ACODE_POSTGRES_URL", pg_server.url("nowhere", port=1))
@@ -247,21 +247,21 @@ async def test_a_server_that_cannot_be_reached_leaves_the_browser_where_it_was(
         assert "my own run" in shown(pilot)
 
 
-async def test_without_postgres_a_message_says_what_to_do(fake: FakeWorkspace) -> None:
+async def test_without_postgresql_a_toast_says_what_to_do(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
         before = table.row_keys
         await pilot.press("T")
         await until(pilot, lambda: toasts(pilot))
-        title, said = toasts(pilot)[0]
+        title, message = toasts(pilot)[0]
         assert title == SyncError.code
-        assert "enable persistence.postgres" in said
+        assert "enable persistence.postgres" in message
         assert table.row_keys == before
         assert "source: local" in shown(pilot)
 
 
 class Slow(FakeStore):
-    """A server that answers when it is let."""
+    """A store whose answers the test releases."""
 
     def __init__(self, count: int) -> None:
         super().__init__([summary(1000 + number) for number in range(count)])
@@ -274,7 +274,7 @@ class Slow(FakeStore):
         return await super().list(*arguments, **more)
 
 
-async def test_while_the_server_is_reached_everything_goes_on_and_the_same_key_gives_up(fake: FakeWorkspace) -> None:
+async def test_keys_work_while_connecting_to_the_team_and_the_same_key_cancels(fake: FakeWorkspace) -> None:
     slow = fake.team = Slow(3)
     async with over(fake).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
@@ -295,7 +295,7 @@ async def test_while_the_server_is_reached_everything_goes_on_and_the_same_key_g
         assert fake.team_open == 1
 
 
-async def test_a_slow_server_holds_up_neither_the_panes_nor_leaving(fake_online: FakeWorkspace) -> None:
+async def test_a_slow_server_delays_neither_the_panes_nor_quitting(fake_online: FakeWorkspace) -> None:
     slow = fake_online.team = Slow(3)
     slow.gate.set()
     async with over(fake_online).run_test(size=(120, 36)) as pilot:
@@ -313,7 +313,7 @@ async def test_a_slow_server_holds_up_neither_the_panes_nor_leaving(fake_online:
     assert fake_online.team_open == 0
 
 
-async def test_an_empty_team_says_what_to_do_and_offers_no_import() -> None:
+async def test_a_team_without_runs_has_a_notice_and_offers_no_import() -> None:
     fake = FakeWorkspace(0)
     fake.team = FakeStore([])
     async with over(fake).run_test(size=(80, 24)) as pilot:
@@ -325,7 +325,7 @@ async def test_an_empty_team_says_what_to_do_and_offers_no_import() -> None:
         await until(pilot, lambda: "No runs recorded here yet" in shown(pilot))
 
 
-async def test_a_fault_while_a_page_is_turned_is_told_in_the_frame(fake: FakeWorkspace) -> None:
+async def test_an_error_while_a_page_is_read_is_in_the_frame(fake: FakeWorkspace) -> None:
     class Leaving(FakeStore):
         away = False
 
