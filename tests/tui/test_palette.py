@@ -37,6 +37,6 @@ async def test_the_palette_has_the_actions_of_the_main_screen_on_every_screen(fa
         await pilot.press("ctrl+p")
         await pilot.pause()
         await pilot.press(*"backup")
-        await until(pilot, lambda: "safe place" in shown(pilot))
+        await until(pilot, lambda: "Back up the workspace's database" in shown(pilot))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, BackupDialog))
