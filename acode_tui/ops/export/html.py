@@ -5,22 +5,19 @@ from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
-from acode_tui.domain.entities import Artifact
-from acode_tui.domain.quantities import counted, duration, number, size
-from acode_tui.domain.states import ArtifactType
+from acode_tui.domain.entities import Artifact, SessionEvent, ToolCall
+from acode_tui.domain.quantities import counted, number, size
 from acode_tui.ops.export.report import (
-    IMAGES,
-    CallNode,
     Report,
     StepNode,
     TaskNode,
+    TextRole,
     is_diff,
     missing,
     moment,
+    render,
     shown,
-    shown_json,
     shown_lines,
-    text_of,
 )
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -28,111 +25,109 @@ _DIFF_CLASSES = (("+++", "file"), ("---", "file"), ("@@", "hunk"), ("diff ", "fi
 _GOOD, _BAD, _BUSY = {"Completed", "Succeeded"}, {"Failed"}, {"Executing", "InProgress", "Planning"}
 
 
+_CLASSES: dict[TextRole, str] = {"description": "prose", "error": "error", "response": "prose response"}
+
+
 def render_html(report: Report) -> Iterator[str]:
-    """The page, part by part."""
-    session = report.session
-    title = text(session.task_description, 160)
-    style = files("acode_tui.ops.export").joinpath("report.css").read_text(encoding="utf-8")
-    yield (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-    )
-    yield f"<header>\n{badge(session.state.value)}\n<h1>{title}</h1>\n"
-    if len(session.task_description) > 160:
-        yield details("The whole description", pre(shown_lines(session.task_description)))
-    yield f'<p class="dim">{text(session.user_id or "", 200)} <time>{moment(session.created_at)}</time> '
-    yield f"to <time>{moment(session.updated_at)}</time></p>\n"
-    yield '<ul class="numbers">' + "".join(f"<li><b>{value}</b> {name}</li>" for name, value in report.numbers)
-    yield "</ul>\n"
-    if report.tools:
-        tools = (f"<span>{text(name)} <b>{number(count)}</b></span>" for name, count in report.tools)
-        yield '<p class="tools">' + " ".join(tools)
-        yield "</p>\n"
-    yield "</header>\n"
-    yield from _timeline(report)
-    yield "<section>\n<h2>Tasks</h2>\n"
-    if not report.tasks:
-        yield '<p class="dim">No tasks were recorded.</p>\n'
-    for task in report.tasks:
-        yield from _task(task)
-    yield "</section>\n"
-    if session.metadata:
-        yield "<section>\n<h2>Metadata</h2>\n" + pre(shown_json(session.metadata)) + "</section>\n"
-    how = "Secrets were taken out." if report.about.redacted else "Nothing was taken out."
-    yield (
-        f'<footer class="dim">Session <code>{session.id}</code>. Made by acode-tui {report.about.program_version} '
-        f"on {report.about.created_at}. {how}</footer>\n</main>\n</body>\n</html>\n"
-    )
+    """The page, piece by piece."""
+    return render(report, HtmlPage())
 
 
-def _timeline(report: Report) -> Iterator[str]:
-    if not report.events:
-        return
-    yield '<section>\n<h2>Timeline</h2>\n<ol class="timeline">\n'
-    for event in report.events:
-        reason = f'<span class="reason">{text(event.reason, 500)}</span>' if event.reason else ""
-        yield f"<li><time>{moment(event.timestamp)}</time> {badge(event.to_state.value)} {reason}</li>\n"
-    yield "</ol>\n</section>\n"
+class HtmlPage:
+    """See ``Page``. Pictures are part of the page."""
 
-
-def _task(node: TaskNode) -> Iterator[str]:
-    state = node.task.state.value
-    yield f'<details class="task" open><summary>{badge(state)} <b>{text(node.task.title, 300)}</b></summary>\n'
-    if node.task.description:
-        yield pre(shown_lines(node.task.description), "prose")
-    for step in node.steps:
-        yield from _step(step)
-    yield "</details>\n"
-
-
-def _step(node: StepNode) -> Iterator[str]:
-    spoken = [call for call in node.calls if call.carries]
-    called = [call for call in node.calls if not call.carries]
-    is_open = " open" if node.step.state.value in _BAD | _BUSY or (spoken and not called) else ""
-    count = f'<span class="dim">{counted(len(called), "call")}</span>' if len(called) > 1 else ""
-    name = text(node.step.name, 300)
-    yield f'<details class="step"{is_open}><summary>{badge(node.step.state.value)} {name} {count}</summary>\n'
-    if node.step.description:
-        yield pre(shown_lines(node.step.description), "prose")
-    for call in node.calls:
-        yield from _call(call)
-    yield "</details>\n"
-
-
-def _call(node: CallNode) -> Iterator[str]:
-    call = node.call
-    if not node.carries:
-        took = duration(call.completed_at - call.created_at) if call.completed_at else ""
-        yield (
-            f'<div class="call">\n<p><code>{text(call.tool_name, 100)}</code> {badge(call.state.value)} '
-            f'<span class="dim">{took}</span></p>\n'
+    def begin(self, report: Report) -> str:
+        session = report.session
+        title = text(session.task_description, 160)
+        style = files("acode_tui.ops.export").joinpath("report.css").read_text(encoding="utf-8")
+        whole = ""
+        if len(session.task_description) > 160:
+            whole = details("The whole description", pre(shown_lines(session.task_description)))
+        tools = ""
+        if report.tools:
+            counts = (f"<span>{text(name)} <b>{number(count)}</b></span>" for name, count in report.tools)
+            tools = f'<p class="tools">{" ".join(counts)}</p>\n'
+        numbers = "".join(f"<li><b>{value}</b> {name}</li>" for name, value in report.numbers)
+        return (
+            f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+            f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+            f"<header>\n{badge(session.state.value)}\n<h1>{title}</h1>\n{whole}"
+            f'<p class="dim">{text(session.user_id or "", 200)} <time>{moment(session.created_at)}</time> '
+            f"to <time>{moment(session.updated_at)}</time></p>\n"
+            f'<ul class="numbers">{numbers}</ul>\n{tools}</header>\n'
         )
-        if call.error_message:
-            yield pre(shown_lines(call.error_message), "error")
-        if call.parameters not in (None, {}, []):
-            yield details("Parameters", pre(shown_json(call.parameters)))
-        if call.result is not None:
-            yield details("Result", pre(shown_json(call.result)))
-    for artifact in node.artifacts:
-        yield _artifact(artifact)
-    if not node.carries:
-        yield "</div>\n"
+
+    def timeline(self, events: list[SessionEvent]) -> str:
+        lines = []
+        for event in events:
+            reason = f'<span class="reason">{text(event.reason, 500)}</span>' if event.reason else ""
+            lines.append(f"<li><time>{moment(event.timestamp)}</time> {badge(event.to_state.value)} {reason}</li>\n")
+        return f'<section>\n<h2>Timeline</h2>\n<ol class="timeline">\n{"".join(lines)}</ol>\n</section>\n'
+
+    def begin_tasks(self, count: int) -> str:
+        nothing = "" if count else '<p class="dim">No tasks were recorded.</p>\n'
+        return f"<section>\n<h2>Tasks</h2>\n{nothing}"
+
+    def begin_task(self, node: TaskNode) -> str:
+        title = f"{badge(node.task.state.value)} <b>{text(node.task.title, 300)}</b>"
+        return f'<details class="task" open><summary>{title}</summary>\n'
+
+    def end_task(self) -> str:
+        return "</details>\n"
+
+    def begin_step(self, node: StepNode) -> str:
+        calls = sum(not call.is_synthetic for call in node.calls)
+        only_text = bool(node.calls) and not calls
+        is_open = " open" if node.step.state.value in _BAD | _BUSY or only_text else ""
+        count = f'<span class="dim">{counted(calls, "call")}</span>' if calls > 1 else ""
+        title = f"{badge(node.step.state.value)} {text(node.step.name, 300)} {count}"
+        return f'<details class="step"{is_open}><summary>{title}</summary>\n'
+
+    def end_step(self) -> str:
+        return "</details>\n"
+
+    def begin_call(self, call: ToolCall, took: str) -> str:
+        name = f"<code>{text(call.tool_name, 100)}</code>"
+        return f'<div class="call">\n<p>{name} {badge(call.state.value)} <span class="dim">{took}</span></p>\n'
+
+    def end_call(self) -> str:
+        return "</div>\n"
+
+    def text(self, text: str, role: TextRole) -> str:
+        return pre(text, _CLASSES[role])
+
+    def code(self, title: str, text: str, language: str) -> str:
+        return details(title, pre(text))
+
+    def artifact(self, artifact: Artifact, text: str) -> str:
+        return details(_title(artifact), diff(text) if is_diff(artifact) else pre(text), is_open=is_diff(artifact))
+
+    def image(self, artifact: Artifact) -> str | None:
+        data = b64encode(artifact.content or b"").decode()
+        return details(_title(artifact), f'<img alt="" src="data:{artifact.content_type};base64,{data}">\n')
+
+    def missing(self, artifact: Artifact) -> str:
+        return f'<p class="dim">{_title(artifact)}: {text(missing(artifact))}</p>\n'
+
+    def end_tasks(self) -> str:
+        return "</section>\n"
+
+    def metadata(self, text: str) -> str:
+        return f"<section>\n<h2>Metadata</h2>\n{pre(text)}</section>\n"
+
+    def end(self, report: Report, redaction: str) -> str:
+        about = report.about
+        return (
+            f'<footer class="dim">Session <code>{report.session.id}</code>. Made by acode-tui {about.program_version} '
+            f"on {about.created_at}. {redaction}</footer>\n</main>\n</body>\n</html>\n"
+        )
 
 
-def _artifact(artifact: Artifact) -> str:
-    title = f'{text(artifact.name, 300)} <span class="dim">{artifact.type.value}, {size(artifact.size)}</span>'
-    if artifact.content and artifact.content_type in IMAGES:
-        data = b64encode(artifact.content).decode()
-        return details(title, f'<img alt="" src="data:{artifact.content_type};base64,{data}">\n')
-    shown_text = text_of(artifact) if artifact.content else None
-    if shown_text is None:
-        return f'<p class="dim">{title}: {text(missing(artifact))}</p>\n'
-    if artifact.type is ArtifactType.MODEL_RESPONSE:
-        return pre(shown_text, "prose response") if shown_text.strip() else ""
-    return details(title, diff(shown_text) if is_diff(artifact) else pre(shown_text), is_open=is_diff(artifact))
+def _title(artifact: Artifact) -> str:
+    return f'{text(artifact.name, 300)} <span class="dim">{artifact.type.value}, {size(artifact.size)}</span>'
 
 
 def diff(content: str) -> str:
@@ -150,14 +145,14 @@ def text(value: str, most: int | None = None) -> str:
 
 
 def pre(content: str, kind: str = "") -> str:
-    """Text of several lines, as it stands."""
-    # A line break at the very beginning would be dropped by whoever reads the page.
+    """Text of several lines, unchanged."""
+    # A parser of HTML drops a line break at the very beginning.
     opening = f'<pre class="{kind}">' if kind else "<pre>"
     return f"{opening}\n{escape(content)}</pre>\n"
 
 
 def details(title: str, body: str, *, is_open: bool = False) -> str:
-    """A part that folds away; the title is HTML already."""
+    """A part that folds; the title is HTML already."""
     return f"<details{' open' if is_open else ''}><summary>{title}</summary>\n{body}</details>\n"
 
 

@@ -4,21 +4,20 @@ everything else recorded is escaped, HTML and mentions included."""
 import re
 from collections.abc import Iterator
 
-from acode_tui.domain.entities import Artifact
-from acode_tui.domain.quantities import duration, number, size
-from acode_tui.domain.states import ArtifactType
+from acode_tui.domain.entities import Artifact, SessionEvent, ToolCall
+from acode_tui.domain.quantities import number, size
 from acode_tui.ops.export.report import (
-    CallNode,
     Report,
     StepNode,
+    TaskNode,
+    TextRole,
     is_diff,
     language,
     missing,
     moment,
+    render,
     shown,
-    shown_json,
     shown_lines,
-    text_of,
 )
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#!$(){}=+-])")
@@ -28,75 +27,86 @@ _WITHIN_A_WORD = re.compile(r"(?<=\w)\\([_-])(?=\w)")
 
 
 def render_markdown(report: Report) -> Iterator[str]:
-    """The page, part by part."""
-    session = report.session
-    yield f"# {inline(session.task_description, 200)}\n\n"
-    if len(session.task_description) > 200:
-        yield quote(session.task_description) + "\n\n"
-    yield "| | |\n|---|---|\n"
-    facts = [
-        ("state", f"**{session.state.value}**"),
-        ("session", f"`{session.id}`"),
-        ("user", inline(session.user_id or "-", 200)),
-        ("began", moment(session.created_at)),
-        ("last activity", moment(session.updated_at)),
-        *((name, value) for name, value in report.numbers),
-        ("tools", ", ".join(f"{inline(name)} {number(count)}" for name, count in report.tools) or "-"),
-    ]
-    yield "".join(f"| {name} | {value} |\n" for name, value in facts)
-    if session.metadata:
-        yield "\n" + details("Metadata", fence(shown_json(session.metadata), "json"))
-    if report.events:
-        yield "\n## Timeline\n\n| time | from | to | reason |\n|---|---|---|---|\n"
-        for event in report.events:
-            yield (
-                f"| {moment(event.timestamp)} | {event.from_state.value} | {event.to_state.value} "
-                f"| {inline(event.reason, 500)} |\n"
-            )
-    yield "\n## Tasks\n"
-    if not report.tasks:
-        yield "\nNo tasks were recorded.\n"
-    for node in report.tasks:
-        yield f"\n### {node.task.order + 1}. {inline(node.task.title, 200)} ({node.task.state.value})\n"
-        if node.task.description:
-            yield "\n" + quote(node.task.description) + "\n"
-        for step in node.steps:
-            yield from _step(step)
-    how = "Secrets were taken out." if report.about.redacted else "Nothing was taken out."
-    yield f"\n---\n\nMade by acode-tui {report.about.program_version} on {report.about.created_at}. {how}\n"
+    """The page, piece by piece."""
+    return render(report, MarkdownPage())
 
 
-def _step(node: StepNode) -> Iterator[str]:
-    yield f"\n#### {inline(node.step.name, 200)} ({node.step.state.value})\n"
-    if node.step.description:
-        yield "\n" + quote(node.step.description) + "\n"
-    for call in node.calls:
-        yield from _call(call)
+class MarkdownPage:
+    """See ``Page``. Pictures are named only: a Markdown viewer would load them from somewhere."""
+
+    def begin(self, report: Report) -> str:
+        session = report.session
+        facts = [
+            ("state", f"**{session.state.value}**"),
+            ("session", f"`{session.id}`"),
+            ("user", inline(session.user_id or "-", 200)),
+            ("began", moment(session.created_at)),
+            ("last activity", moment(session.updated_at)),
+            *((name, value) for name, value in report.numbers),
+            ("tools", ", ".join(f"{inline(name)} {number(count)}" for name, count in report.tools) or "-"),
+        ]
+        whole = quote(session.task_description) + "\n\n" if len(session.task_description) > 200 else ""
+        table = "".join(f"| {name} | {value} |\n" for name, value in facts)
+        return f"# {inline(session.task_description, 200)}\n\n{whole}| | |\n|---|---|\n{table}"
+
+    def timeline(self, events: list[SessionEvent]) -> str:
+        rows = "".join(
+            f"| {moment(event.timestamp)} | {event.from_state.value} | {event.to_state.value} "
+            f"| {inline(event.reason, 500)} |\n"
+            for event in events
+        )
+        return f"\n## Timeline\n\n| time | from | to | reason |\n|---|---|---|---|\n{rows}"
+
+    def begin_tasks(self, count: int) -> str:
+        return "\n## Tasks\n" + ("" if count else "\nNo tasks were recorded.\n")
+
+    def begin_task(self, node: TaskNode) -> str:
+        return f"\n### {node.task.order + 1}. {inline(node.task.title, 200)} ({node.task.state.value})\n"
+
+    def end_task(self) -> str:
+        return ""
+
+    def begin_step(self, node: StepNode) -> str:
+        return f"\n#### {inline(node.step.name, 200)} ({node.step.state.value})\n"
+
+    def end_step(self) -> str:
+        return ""
+
+    def begin_call(self, call: ToolCall, took: str) -> str:
+        state = call.state.value + (f", {took}" if took else "")
+        return f"\n**{inline(call.tool_name, 100)}** ({state})\n"
+
+    def end_call(self) -> str:
+        return ""
+
+    def text(self, text: str, role: TextRole) -> str:
+        return f"\n{_quoted(text)}\n"
+
+    def code(self, title: str, text: str, language: str) -> str:
+        return "\n" + details(title, fence(text, language))
+
+    def artifact(self, artifact: Artifact, text: str) -> str:
+        return "\n" + details(_title(artifact), fence(text, language(artifact)), is_open=is_diff(artifact))
+
+    def image(self, artifact: Artifact) -> str | None:
+        return None
+
+    def missing(self, artifact: Artifact) -> str:
+        return f"\n{_title(artifact)}: {missing(artifact)}\n"
+
+    def end_tasks(self) -> str:
+        return ""
+
+    def metadata(self, text: str) -> str:
+        return "\n" + details("Metadata", fence(text, "json"))
+
+    def end(self, report: Report, redaction: str) -> str:
+        about = report.about
+        return f"\n---\n\nMade by acode-tui {about.program_version} on {about.created_at}. {redaction}\n"
 
 
-def _call(node: CallNode) -> Iterator[str]:
-    call = node.call
-    if not node.carries:
-        took = f", {duration(call.completed_at - call.created_at)}" if call.completed_at else ""
-        yield f"\n**{inline(call.tool_name, 100)}** ({call.state.value}{took})\n"
-        if call.parameters not in (None, {}, []):
-            yield "\n" + details("Parameters", fence(shown_json(call.parameters), "json"))
-        if call.error_message:
-            yield "\n" + quote(call.error_message) + "\n"
-        if call.result is not None:
-            yield "\n" + details("Result", fence(shown_json(call.result), "json"))
-    for artifact in node.artifacts:
-        yield "\n" + _artifact(artifact)
-
-
-def _artifact(artifact: Artifact) -> str:
-    text = text_of(artifact) if artifact.content else None
-    if text is not None and artifact.type is ArtifactType.MODEL_RESPONSE:
-        return quote(text) + "\n" if text.strip() else ""
-    title = f"{inline(artifact.name, 200)} ({artifact.type.value}, {size(artifact.size)})"
-    if text is None:
-        return f"{title}: {missing(artifact)}\n"
-    return details(title, fence(text, language(artifact)), is_open=is_diff(artifact))
+def _title(artifact: Artifact) -> str:
+    return f"{inline(artifact.name, 200)} ({artifact.type.value}, {size(artifact.size)})"
 
 
 def inline(text: str, most: int | None = None) -> str:
@@ -106,7 +116,11 @@ def inline(text: str, most: int | None = None) -> str:
 
 def quote(text: str) -> str:
     """Recorded text as a quotation, line by line."""
-    lines = [_INDENT.sub(lambda found: "\u00a0" * len(found.group()), line) for line in shown_lines(text).split("\n")]
+    return _quoted(shown_lines(text))
+
+
+def _quoted(text: str) -> str:
+    lines = [_INDENT.sub(lambda found: "\u00a0" * len(found.group()), line) for line in text.split("\n")]
     parts = []
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         # A backslash at its end keeps a line apart from the next one.
@@ -122,7 +136,7 @@ def fence(text: str, language: str = "") -> str:
 
 
 def details(title: str, body: str, *, is_open: bool = False) -> str:
-    """A part that folds away."""
+    """A part that folds; the title is Markdown already."""
     return f"<details{' open' if is_open else ''}><summary>{title}</summary>\n\n{body}\n\n</details>\n"
 
 

@@ -1,9 +1,12 @@
-"""One run as a page to read: what both kinds of page show, gathered from its rows. Bounded, whatever the run holds."""
+"""One run as a page to read: gathered from its rows, and walked once for both kinds of page.
+
+The page stays bounded, whatever the run holds.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import IO
+from typing import IO, Literal, Protocol
 
 import msgspec
 
@@ -34,17 +37,21 @@ class CallNode(msgspec.Struct):
     artifacts: list[Artifact] = []
 
     @property
-    def carries(self) -> bool:
-        """Whether it is no call at all but carries what the model said, or a prompt."""
+    def is_synthetic(self) -> bool:
+        """Whether no tool was called: the row carries a prompt or what the model said."""
         return is_synthetic_call(self.call.tool_name)
 
 
 class StepNode(msgspec.Struct):
+    """A step with its calls."""
+
     step: Step
     calls: list[CallNode] = []
 
 
 class TaskNode(msgspec.Struct):
+    """A task with its steps."""
+
     task: SessionTask
     steps: list[StepNode] = []
 
@@ -61,11 +68,11 @@ class Report(msgspec.Struct):
         """Every real tool call, in order."""
         for task in self.tasks:
             for step in task.steps:
-                yield from (node for node in step.calls if not node.carries)
+                yield from (node for node in step.calls if not node.is_synthetic)
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
-        """What is worth a glance, by name."""
+        """The run in numbers, by name."""
         tools = list(self.calls())
         failed = sum(node.call.state.value == "Failed" for node in tools)
         artifacts = sum(len(call.artifacts) for task in self.tasks for step in task.steps for call in step.calls)
@@ -80,12 +87,127 @@ class Report(msgspec.Struct):
 
     @property
     def tools(self) -> list[tuple[str, int]]:
-        """Which tools were used how often, the most used first."""
+        """How often each tool was called, the most used first."""
         return Counter(shown(node.call.tool_name, 60) for node in self.calls()).most_common(12)
 
 
+TextRole = Literal["description", "error", "response"]
+"""What a passage of recorded text is on the page."""
+
+
+class Page(Protocol):
+    """One kind of page. Every method answers a piece of it in which everything recorded is escaped."""
+
+    def begin(self, report: Report) -> str:
+        """The page up to its sections: title, state and numbers."""
+        ...
+
+    def timeline(self, events: list[SessionEvent]) -> str:
+        """The changes of the run's state."""
+        ...
+
+    def begin_tasks(self, count: int) -> str:
+        """The beginning of the tasks' section."""
+        ...
+
+    def begin_task(self, node: TaskNode) -> str: ...
+
+    def end_task(self) -> str: ...
+
+    def begin_step(self, node: StepNode) -> str: ...
+
+    def end_step(self) -> str: ...
+
+    def begin_call(self, call: ToolCall, took: str) -> str:
+        """The beginning of a tool call; ``took`` is its duration, empty where it has not ended."""
+        ...
+
+    def end_call(self) -> str: ...
+
+    def text(self, text: str, role: TextRole) -> str:
+        """A passage of text that is cut and clean already, but not escaped."""
+        ...
+
+    def code(self, title: str, text: str, language: str) -> str:
+        """A folded block of code."""
+        ...
+
+    def artifact(self, artifact: Artifact, text: str) -> str:
+        """A folded artifact with its text."""
+        ...
+
+    def image(self, artifact: Artifact) -> str | None:
+        """A folded picture; None where this kind of page shows none."""
+        ...
+
+    def missing(self, artifact: Artifact) -> str:
+        """An artifact whose content is not shown."""
+        ...
+
+    def end_tasks(self) -> str: ...
+
+    def metadata(self, text: str) -> str:
+        """The run's metadata as JSON."""
+        ...
+
+    def end(self, report: Report, redaction: str) -> str:
+        """The end of the page; ``redaction`` says whether secrets were removed."""
+        ...
+
+
+def render(report: Report, page: Page) -> Iterator[str]:
+    """The page, piece by piece, in the order in which a run is read."""
+    yield page.begin(report)
+    if report.events:
+        yield page.timeline(report.events)
+    yield page.begin_tasks(len(report.tasks))
+    for task in report.tasks:
+        yield page.begin_task(task)
+        if task.task.description:
+            yield page.text(shown_lines(task.task.description), "description")
+        for step in task.steps:
+            yield from _step(step, page)
+        yield page.end_task()
+    yield page.end_tasks()
+    if report.session.metadata:
+        yield page.metadata(shown_json(report.session.metadata))
+    yield page.end(report, "Secrets were taken out." if report.about.redacted else "Nothing was taken out.")
+
+
+def _step(node: StepNode, page: Page) -> Iterator[str]:
+    yield page.begin_step(node)
+    if node.step.description:
+        yield page.text(shown_lines(node.step.description), "description")
+    for each in node.calls:
+        call = each.call
+        if not each.is_synthetic:
+            yield page.begin_call(call, duration(call.completed_at - call.created_at) if call.completed_at else "")
+            if call.error_message:
+                yield page.text(shown_lines(call.error_message), "error")
+            if call.parameters not in (None, {}, []):
+                yield page.code("Parameters", shown_json(call.parameters), "json")
+            if call.result is not None:
+                yield page.code("Result", shown_json(call.result), "json")
+        for artifact in each.artifacts:
+            yield _artifact(artifact, page)
+        if not each.is_synthetic:
+            yield page.end_call()
+    yield page.end_step()
+
+
+def _artifact(artifact: Artifact, page: Page) -> str:
+    if artifact.content and artifact.content_type in IMAGES and (image := page.image(artifact)) is not None:
+        return image
+    text = text_of(artifact) if artifact.content else None
+    if text is None:
+        return page.missing(artifact)
+    if artifact.type is ArtifactType.MODEL_RESPONSE:
+        return page.text(text, "response") if text.strip() else ""
+    return page.artifact(artifact, text)
+
+
 class ReportFile:
-    """Gathers the rows of one run and writes the page when they are all there."""
+    """A ``RowSink`` that gathers the rows of one run and writes the page when it is closed."""
 
     def __init__(self, file: IO[bytes], about: About, render: Callable[[Report], Iterator[str]]) -> None:
         self._file = file
@@ -120,7 +242,7 @@ class ReportFile:
                 self._file.write(part.encode("utf-8", "replace"))
 
     def abandon(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: the file is its maker's."""
 
     def _short(self, artifact: Artifact) -> Artifact:
         content = artifact.content or b""

@@ -181,6 +181,12 @@ def test_a_page_stays_readable_whatever_a_run_holds() -> None:
         assert len(page) < 12 * MOST_CHARS
 
 
+@pytest.mark.parametrize("render", [render_html, render_markdown])
+def test_a_cut_text_names_how_much_is_missing_once(render: Any) -> None:
+    response = run_of("x", type=ArtifactType.MODEL_RESPONSE, content=b"b" * (MOST_CHARS + 1234))
+    assert "… 1,234 more characters" in "".join(render(report_of(response)))
+
+
 @pytest.mark.parametrize("format", ["markdown", "html"])
 async def test_a_report_is_of_one_session_and_redacted(workspace: Workspace, tmp_path: Path, format: Any) -> None:
     for _ in range(2):
