@@ -1,4 +1,4 @@
-"""Emptying the outbox into the target: claim, apply, acknowledge, again, until nothing is due.
+"""Draining the outbox into the target: claim, apply, acknowledge, again, until nothing is due.
 
 A batch is harmless to repeat: its records stay pending until they are acknowledged, and the central ledger answers a
 second delivery with ``duplicate``. So a crash, a cut or a lost lease between any two steps costs nothing but time.
@@ -7,21 +7,27 @@ second delivery with ``duplicate``. So a crash, a cut or a lost lease between an
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.logs import get_logger
-from acode_tui.storage.delivery_protocol import ApplyReply, PostgresFault
+from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, PostgresFault
 from acode_tui.storage.ports import ClaimedRecord, DeliveryOutbox, PullCursor, SyncTarget
 from acode_tui.sync.classify import Verdict, classify, is_record
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """Payload and content in one batch, in bytes; a single larger record still goes alone."""
 
+MAX_COLLISIONS = 5
+"""How often a batch that collided with another transaction is sent again at once."""
+
 Batch = Sequence[ClaimedRecord]
+T = TypeVar("T")
+
+log = get_logger("acode_tui.sync")
 
 
 def lanes(batch: Batch) -> list[list[ClaimedRecord]]:
@@ -43,16 +49,8 @@ def halves(batch: Batch) -> tuple[list[ClaimedRecord], list[ClaimedRecord], bool
     return list(batch[:middle]), list(batch[middle:]), True
 
 
-COLLISIONS = 5
-"""How often a batch that collided with another transaction is sent again at once."""
-
-T = TypeVar("T")
-
-log = get_logger("acode_tui.sync")
-
-
-class Tally(msgspec.Struct, kw_only=True):
-    """What a drain has done so far."""
+class RoundCounts(msgspec.Struct, kw_only=True):
+    """What a round has done so far, in records; ``pulled`` in rows."""
 
     synced: int = 0
     duplicates: int = 0
@@ -62,17 +60,17 @@ class Tally(msgspec.Struct, kw_only=True):
     pulled: int = 0
 
     @property
-    def done(self) -> int:
+    def processed(self) -> int:
         """Records that have ended."""
         return self.synced + self.duplicates + self.superseded
 
     @property
     def is_empty(self) -> bool:
-        return not (self.done or self.conflicts or self.failed or self.pulled)
+        return not (self.processed or self.conflicts or self.failed or self.pulled)
 
 
-class Drain:
-    """One run over everything that is due. Made for one run, under one lease token."""
+class OutboxProcessor:
+    """One drain: everything that is due, under one lease token."""
 
     def __init__(
         self,
@@ -83,28 +81,30 @@ class Drain:
         workspace_id: str,
         token: str,
         batch_size: int,
-        tally: Tally,
+        counts: RoundCounts,
         should_stop: Callable[[], bool],
         is_quiet: Callable[[], bool],
         pending: int = 0,
-        progress: ReportProgress | None = None,
-        timed: Callable[[float], object] | None = None,
+        on_progress: ReportProgress | None = None,
+        on_batch: Callable[[float], object] | None = None,
     ) -> None:
-        """``timed`` is told how many seconds the target took for each batch that it applied."""
+        """``is_quiet`` answers whether nothing was written in this process since it was last asked; ``on_batch``
+        receives the seconds that the target took for each batch it applied.
+        """
         self._outbox = outbox
         self._target = target
         self._cursor = cursor
         self._workspace_id = workspace_id
         self._token = token
         self._batch_size = batch_size
-        self._tally = tally
+        self._counts = counts
         self._should_stop = should_stop
         self._is_quiet = is_quiet
         self._pending = pending
-        self._progress = progress
-        self._timed = timed
+        self._on_progress = on_progress
+        self._on_batch = on_batch
         self._started = perf_counter()
-        self._behind: tuple[Batch, ApplyReply] | None = None
+        self._unacknowledged: tuple[Batch, ApplyReply] | None = None
         """A batch that is delivered and not yet acknowledged."""
 
     async def run(self) -> None:
@@ -116,79 +116,83 @@ class Drain:
         try:
             batch = await self._claim()
             while batch and not self._should_stop():
-                batch = await finished(self._turn(batch) if self._is_quiet() else self._step(batch))
+                batch = await finished(self._overlapped(batch) if self._is_quiet() else self._one_by_one(batch))
                 if not batch:
-                    # Nothing beside it, but perhaps more of its own rows, now that they are settled.
-                    await finished(self._catch_up())
+                    # Nothing could be claimed beside the batch, but perhaps more of its own rows once it is settled.
+                    await finished(self._acknowledge_delivered())
                     batch = await self._claim()
         finally:
-            await finished(self._catch_up())
+            await finished(self._acknowledge_delivered())
 
-    async def _step(self, batch: Batch) -> Batch:
-        """One thing after the other: while the server works, the interpreter is left to whoever writes here."""
-        await self._catch_up()
+    async def _one_by_one(self, batch: Batch) -> Batch:
+        """Send a batch with nothing beside it, so that while the server works the interpreter is free for the process's
+        own writers. Answers the next batch.
+        """
+        await self._acknowledge_delivered()
         await self._deliver(batch)
         return await self._claim()
 
-    async def _turn(self, batch: Batch) -> Batch:
-        """Send a batch; meanwhile acknowledge the one before it and claim the one after it. Answers that one.
+    async def _overlapped(self, batch: Batch) -> Batch:
+        """Send a batch, and meanwhile acknowledge the one before it and claim the one after it. Answers that one.
 
         The two databases work at the same time. A batch is acknowledged before the one after it is claimed, so the
         next but one never meets its records; and one that was claimed beside a batch that was refused is claimed
-        again, for it may stand behind what was refused.
+        again, because it may stand behind what was refused.
         """
-        beside = asyncio.ensure_future(self._beside(batch))
+        beside = asyncio.ensure_future(self._acknowledge_and_claim(batch))
         try:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
             await beside
-            await self._divide(batch, refusal)
+            await self._bisect(batch, refusal)
             return await self._claim()
         except BaseException:
             await asyncio.wait([beside])
             raise
-        self._behind = batch, reply
+        self._unacknowledged = batch, reply
         return await beside
 
-    async def _beside(self, batch: Batch) -> Batch:
-        await self._catch_up()
-        return await self._claim(beside=batch)
+    async def _acknowledge_and_claim(self, in_flight: Batch) -> Batch:
+        await self._acknowledge_delivered()
+        return await self._claim(beside=in_flight)
 
-    async def _catch_up(self) -> None:
-        """Acknowledge what is delivered."""
-        if self._behind is not None:
-            (batch, reply), self._behind = self._behind, None
+    async def _acknowledge_delivered(self) -> None:
+        if self._unacknowledged is not None:
+            (batch, reply), self._unacknowledged = self._unacknowledged, None
             await self._acknowledge(batch, reply)
 
     async def _claim(self, *, beside: Batch = ()) -> Batch:
         return await self._outbox.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES, beside=beside)
 
     async def _deliver(self, batch: Batch) -> bool:
-        """Send a batch, or as much of it as the target takes. Answers whether all of it went."""
+        """Send and acknowledge a batch, or as much of it as the target takes. Answers whether all of it was taken."""
         try:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
-            return await self._divide(batch, refusal)
+            return await self._bisect(batch, refusal)
         await self._acknowledge(batch, reply)
         return True
 
-    async def _divide(self, batch: Batch, refusal: PostgresFault) -> bool:
-        """Take a refused batch apart; answers whether all of it went after all. Raises a fault of the target."""
+    async def _bisect(self, batch: Batch, refusal: PostgresFault) -> bool:
+        """Send a refused batch in halves, down to the record that was refused. Answers whether all of it was taken.
+
+        Raises ``refusal`` if it is a fault of the target.
+        """
         verdict = classify(refusal.fault)
         if not is_record(verdict):
             raise refusal
         if len(batch) == 1:
-            await self._refuse(batch[0], refusal, dead=verdict is Verdict.RECORD_DEAD)
+            await self._count_refusal(batch[0], refusal, dead=verdict is Verdict.RECORD_DEAD)
             return False
-        first, second, dependent = halves(batch)
-        whole = await self._deliver(first)
-        if dependent and not whole:
+        first, second, is_dependent = halves(batch)
+        all_taken = await self._deliver(first)
+        if is_dependent and not all_taken:
             return False
-        return await self._deliver(second) and whole
+        return await self._deliver(second) and all_taken
 
     async def _apply(self, batch: Batch) -> ApplyReply:
         rows = [record.row for record in batch]
-        for _ in range(COLLISIONS):
+        for _ in range(MAX_COLLISIONS):
             try:
                 return await self._send(rows)
             except PostgresFault as fault:
@@ -196,24 +200,25 @@ class Drain:
                     raise
         return await self._send(rows)
 
-    async def _send(self, rows: list[Any]) -> ApplyReply:
+    async def _send(self, rows: Sequence[ApplyRow]) -> ApplyReply:
         started = perf_counter()
         reply = await self._target.apply(
             self._workspace_id, rows, incarnation=self._cursor.incarnation, cursor=self._cursor.change_seq
         )
-        if self._timed is not None:
-            self._timed(perf_counter() - started)
+        if self._on_batch is not None:
+            self._on_batch(perf_counter() - started)
         return reply
 
     async def _acknowledge(self, batch: Batch, reply: ApplyReply) -> None:
-        self._tally.conflicts += await self._outbox.acknowledge(self._token, batch, reply)
+        counts = self._counts
+        counts.conflicts += await self._outbox.acknowledge(self._token, batch, reply)
         for record, result in zip(batch, reply.results, strict=True):
-            self._tally.superseded += len(record.superseded)
+            counts.superseded += len(record.superseded)
             if result.outcome == "duplicate":
-                self._tally.duplicates += 1
+                counts.duplicates += 1
                 log.info("sync.duplicate", key=record.row.idempotency_key, outcome="duplicate")
             else:
-                self._tally.synced += 1
+                counts.synced += 1
             if result.conflict is not None:
                 log.warning(
                     "sync.conflict",
@@ -224,12 +229,13 @@ class Drain:
                     remote_updated_at=format_time(result.conflict.remote_updated_at),
                     winner=result.conflict.winner,
                 )
-        if self._progress is not None:
+        if self._on_progress is not None:
             seconds = perf_counter() - self._started
-            self._progress(progress_after(seconds, self._tally.done, self._pending, "records"))
+            self._on_progress(progress_after(seconds, counts.processed, self._pending, "records"))
 
-    async def _refuse(self, record: ClaimedRecord, refusal: PostgresFault, *, dead: bool) -> None:
-        self._tally.failed += 1
+    async def _count_refusal(self, record: ClaimedRecord, refusal: PostgresFault, *, dead: bool) -> None:
+        self._counts.failed += 1
+        # The oldest record of the row is where its lane waits; the newer ones wait behind it.
         is_dead = await self._outbox.mark_failed(record.oldest_id, refusal.fault.sentence, dead=dead, token=self._token)
         log.warning(
             "sync.refused",
@@ -242,7 +248,7 @@ class Drain:
 
 
 async def finished(work: Awaitable[T]) -> T:
-    """Wait for work that must not be left half done, even if the caller is cancelled meanwhile."""
+    """Wait until ``work`` has ended even if the caller is cancelled meanwhile, so that it is never left half done."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -1,7 +1,7 @@
-"""This worker's hold on the lease: it takes it, keeps it with heartbeats, and notices when it is gone.
+"""The worker's side of the lease: taking it, keeping it with heartbeats, noticing that it is lost.
 
-Invariants: a token is never used again once it was given up or lost, for whoever took over counts on its being void;
-and while this worker holds the lease, what others read about it is never older than a heartbeat.
+Invariants: a token is never used again once it was given up or lost, because the next holder relies on its being void;
+and while this worker holds the lease, the status that other processes read is never older than a heartbeat.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,116 +16,115 @@ from acode_tui.sync.ports import SyncReport
 
 log = get_logger("acode_tui.sync")
 
+POLL_SECONDS = 0.5
+NO_PROGRESS_SECONDS = 10.0
+"""How long another worker may make no progress before a sync that waits for it gives up."""
 
-class Tenure:
-    """Starts out without the lease; ``hold`` before every piece of work."""
 
-    def __init__(self, journal: LeaseStore, *, mode: str, wall: WallClock) -> None:
+class LeaseHolder:
+    """Starts without the lease; ``acquire`` before every piece of work."""
+
+    def __init__(self, store: LeaseStore, *, mode: str, wall: WallClock) -> None:
         """``mode`` is what other processes see of the holder: dashboard, headless, api."""
-        self._journal = journal
+        self._store = store
         self._mode = mode
         self._wall = wall
-        self._beaten_at: datetime | None = None
-        self._told: tuple[str, str, datetime | None] | None = None
+        self._heartbeat_at: datetime | None = None
+        self._published: tuple[str, str, datetime | None] | None = None
         self.token = new_id()
-        self.rival: Lease | None = None
-        """Who holds it instead, as of the last look."""
+        self.other: Lease | None = None
+        """The lease of another worker, as of the last try; None where this one has it."""
         self.is_lost = False
-        """Whether it was found to be somebody else's while this worker thought it its own."""
+        """Whether another worker took the lease while this one relied on it."""
 
     @property
     def is_held(self) -> bool:
-        """Whether it is this worker's, as far as it knows; every acknowledgement asks the file again."""
-        return self._beaten_at is not None and not self.is_lost
+        """Whether this worker has the lease, as far as it knows; every acknowledgement checks the file again."""
+        return self._heartbeat_at is not None and not self.is_lost
 
-    async def hold(self, shown: WorkerStatus) -> bool:
-        """Take or keep the lease; False while somebody else has it. Writes no more often than a heartbeat does."""
+    async def acquire(self, status: WorkerStatus) -> bool:
+        """Take or keep the lease; False while another worker has it. Writes no more often than heartbeats do."""
         now = self._wall()
-        beat_soon = timedelta(seconds=HEARTBEAT_SECONDS)
-        if self.is_held and self._beaten_at is not None and timedelta() <= now - self._beaten_at < beat_soon:
+        heartbeat_due = timedelta(seconds=HEARTBEAT_SECONDS)
+        if self.is_held and self._heartbeat_at is not None and timedelta() <= now - self._heartbeat_at < heartbeat_due:
             return True
-        self.rival = await self._journal.acquire_lease(self.token, mode=self._mode, status=shown)
+        self.other = await self._store.acquire_lease(self.token, mode=self._mode, status=status)
         self.is_lost = False
-        self._beaten_at = now if self.rival is None else None
-        self._told = _news(shown)
-        return self.rival is None
+        self._heartbeat_at = now if self.other is None else None
+        self._published = _published_part(status)
+        return self.other is None
 
-    async def show(self, shown: WorkerStatus) -> None:
-        """A heartbeat at once if the state, or when it is tried again, is another than others were told."""
-        if _news(shown) != self._told:
-            await self.beat(shown)
+    async def publish(self, status: WorkerStatus) -> None:
+        """A heartbeat at once if the state, or the time of the next try, differs from what others read."""
+        if _published_part(status) != self._published:
+            await self.heartbeat(status)
 
-    async def beat(self, shown: WorkerStatus) -> None:
-        """A heartbeat, if the lease is held. That it is lost is noted, not raised; so is a file that is busy."""
+    async def heartbeat(self, status: WorkerStatus) -> None:
+        """A heartbeat, if the lease is held. A lost lease is noted, not raised; a file that is locked is logged."""
         if not self.is_held:
             return
         try:
-            await self._journal.renew_lease(self.token, shown)
-            self._beaten_at = self._wall()
-            self._told = _news(shown)
+            await self._store.renew_lease(self.token, status)
+            self._heartbeat_at = self._wall()
+            self._published = _published_part(status)
         except LeaseLostError:
             self.is_lost = True
         except AcodeError as error:
             log.warning("sync.heartbeat", code=error.code, reason=error.message)
 
-    def forget(self) -> None:
-        """The lease is somebody else's now; begin anew with another token."""
+    def reset(self) -> None:
+        """Drop the lease that was lost, and its token; the next ``acquire`` uses a new one."""
         self.token = new_id()
         self.is_lost = False
-        self._beaten_at = None
+        self._heartbeat_at = None
 
-    async def release(self, shown: WorkerStatus) -> None:
-        """Give it up, so that a standby need not wait for it to expire."""
-        if self._beaten_at is None:
+    async def release(self, status: WorkerStatus) -> None:
+        """Give the lease up, so that a standby need not wait for it to expire."""
+        if self._heartbeat_at is None:
             return
         try:
-            await self._journal.release_lease(self.token, shown)
+            await self._store.release_lease(self.token, status)
         except AcodeError as error:
             log.warning("sync.release", code=error.code, reason=error.message)
-        self.forget()
+        self.reset()
 
 
-def _news(shown: WorkerStatus) -> tuple[str, str, datetime | None]:
-    return shown.state, shown.reason, shown.next_attempt_at
+def _published_part(status: WorkerStatus) -> tuple[str, str, datetime | None]:
+    return status.state, status.reason, status.next_attempt_at
 
 
-LOOK_SECONDS = 0.5
-PATIENCE_SECONDS = 10.0
-"""How long the other worker may make no progress before whoever asked is told so."""
-
-
-async def drained_by_other(
+async def wait_for_holder(
     journal: SyncJournal,
     *,
     wall: WallClock,
     sleep: Callable[[float], Awaitable[None]],
     should_stop: Callable[[], bool],
 ) -> SyncReport | None:
-    """Wait until the holder of the lease has sent what is pending, which it begins to within a second of a commit.
+    """Wait until the holder of the lease has sent what is pending, which it starts within a second of a commit.
 
-    Answers what it did; None once the lease is free to be taken. Raises SyncError where it makes no progress.
+    Answers what it did; None once the lease can be taken. Raises SyncError where it makes no progress for 10 s.
     """
     started = moved_at = wall()
     first = least = (await journal.snapshot()).outbox.pending
     while True:
-        standing = await journal.snapshot()
-        pending = standing.outbox.pending
+        snapshot = await journal.snapshot()
+        pending = snapshot.outbox.pending
         if not pending or should_stop():
             return SyncReport(
                 synced=max(0, first - pending),
-                remaining=pending + standing.outbox.failed,
+                remaining=pending + snapshot.outbox.failed,
                 duration_seconds=(wall() - started).total_seconds(),
             )
-        if not journal.is_live(standing.lease):
+        if not journal.is_live(snapshot.lease):
             return None
         if pending < least:
             least, moved_at = pending, wall()
-        elif (wall() - moved_at).total_seconds() > PATIENCE_SECONDS:
+        elif (wall() - moved_at).total_seconds() > NO_PROGRESS_SECONDS:
             holder, state = "another worker", ""
-            if standing.lease is not None:
-                holder, state = standing.lease.holder, f" (it is {standing.lease.state})"
+            if snapshot.lease is not None:
+                holder, state = snapshot.lease.holder, f" (it is {snapshot.lease.state})"
             raise SyncError(
                 f"{holder} drains this workspace and makes no progress{state}",
-                hint="see `acode-tui db sync status`; where that process hangs, end it, and this one takes over",
+                hint="see `acode-tui db sync status`; if that process hangs, end it, and this one takes over",
             )
-        await sleep(LOOK_SECONDS)
+        await sleep(POLL_SECONDS)

@@ -1,8 +1,8 @@
-"""What the rest of the program asks of the sync worker, and the states it can be in."""
+"""What the rest of the program asks of the sync worker, and the states that the worker can be in."""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -27,10 +27,20 @@ class SyncState(StrEnum):
     STOPPED = "stopped"
 
 
-class SyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The worker at a glance. ``reason`` and ``hint`` say why it is not idle, secrets redacted.
+class StateReason(NamedTuple):
+    """A state of the worker, why it is in it, and what a person can do about it."""
 
-    ``rate`` is records per second over the current or last drain; ``target`` is ``host:port/database``.
+    state: SyncState
+    reason: str = ""
+    hint: str = ""
+
+
+class SyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The worker and its queue, for people and for ``--json``. ``reason`` and ``hint`` say why it is not idle, secrets
+    redacted.
+
+    ``rate`` is records per second over the current or last drain; ``target`` is ``host:port/database``, None where
+    PostgreSQL is off or misconfigured.
     """
 
     state: SyncState
@@ -55,9 +65,16 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     latency_ms: float | None = None
     clock_offset_ms: float | None = None
 
+    @property
+    def switched_off_by(self) -> str | None:
+        """The setting that switches the sync off; None unless the state is ``disabled``."""
+        if self.state is not SyncState.DISABLED:
+            return None
+        return "persistence.postgres.enabled" if self.target is None else "persistence.sync.enabled"
+
 
 class SyncReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one drain did. ``remaining`` counts records still unprocessed, dead letters included."""
+    """What one drain did. ``remaining`` counts the records that are still unprocessed, dead letters included."""
 
     synced: int = 0
     duplicates: int = 0
@@ -69,14 +86,16 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SyncService(Protocol):
-    """The worker. Starting twice is harmless; stopping finishes the batch in hand."""
+    """The worker. Starting twice is harmless; stopping finishes the batch in flight."""
 
     @property
     def is_running(self) -> bool: ...
 
     async def start(self) -> None: ...
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Stop the worker and every sync that was asked for, within 10 s."""
+        ...
 
     async def pause(self) -> None: ...
 

@@ -1,12 +1,8 @@
-"""What the worker knows of itself: what it was told, what it is doing, what is in its way; and how that is shown.
-
-One object that the loop and the exchange share.
-"""
+"""The state of the worker: what it was told to do, what it does, what is in its way; and the status made of it."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,88 +13,87 @@ from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import Fault
 from acode_tui.storage.ports import Lease, SyncSnapshot, WorkerStatus
 from acode_tui.sync.classify import Random, Verdict, classify, heals_itself, probe_delay, state_of
-from acode_tui.sync.lease_holder import Tenure
-from acode_tui.sync.ports import SyncState, SyncStatus
-from acode_tui.sync.target import Link, Off
+from acode_tui.sync.lease_holder import LeaseHolder
+from acode_tui.sync.ports import StateReason, SyncState, SyncStatus
+from acode_tui.sync.target import TargetConnection
+
+log = get_logger("acode_tui.sync")
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides the state. ``rival`` holds the lease instead of this worker; ``trouble`` is the workspace's own."""
+class WorkerConditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides the state of a worker.
+
+    ``unusable`` is why the settings name no target; ``other_lease`` is held by another worker instead of this one;
+    ``fault`` is the target's and opened the circuit in ``fault_state``; ``local_error`` is the workspace's own.
+    """
 
     token: str
-    off: Off | None
+    unusable: StateReason | None
     is_enabled: bool
     is_running: bool
     is_busy: bool
     is_paused: bool
-    rival: Lease | None
+    other_lease: Lease | None
     activity: SyncState | None
     fault: Fault | None
     fault_state: SyncState | None
-    trouble: AcodeError | None
+    local_error: AcodeError | None
 
 
-class Told(NamedTuple):
-    """A state, why, and what to do about it."""
-
-    state: SyncState
-    reason: str = ""
-    hint: str = ""
-
-
-def describe(condition: Condition, live: Lease | None) -> Told:
-    """The state of this worker; of the one behind the ``live`` lease where this one does not run."""
-    if condition.off is not None:
-        return Told(*condition.off)
-    fault = condition.fault
-    if not (condition.is_running or condition.is_busy):
-        if live is not None and live.token != condition.token and live.state in tuple(SyncState):
-            return Told(SyncState(live.state), f"{live.holder} drains this workspace")
+def explain(conditions: WorkerConditions, live: Lease | None) -> StateReason:
+    """The state of this worker; of the holder of the ``live`` lease where this one does not run."""
+    if conditions.unusable is not None:
+        return conditions.unusable
+    fault = conditions.fault
+    if not (conditions.is_running or conditions.is_busy):
+        if live is not None and live.token != conditions.token and live.state in tuple(SyncState):
+            return StateReason(SyncState(live.state), f"{live.holder} drains this workspace")
         if fault is None:
-            return Told(SyncState.STOPPED, "no worker runs", "open the dashboard or run `acode-tui --headless`")
-    elif not condition.is_enabled and not condition.is_busy:
-        return Told(
+            return StateReason(SyncState.STOPPED, "no worker runs", "open the dashboard or run `acode-tui --headless`")
+    elif not conditions.is_enabled and not conditions.is_busy:
+        return StateReason(
             SyncState.DISABLED,
             "the worker is switched off (persistence.sync.enabled)",
             "send by hand with `acode-tui db sync now`, or switch it on",
         )
-    if condition.is_paused:
-        return Told(SyncState.PAUSED, "the worker is paused", "press p to resume")
-    if condition.rival is not None:
-        return Told(
-            SyncState.STANDBY, f"{condition.rival.holder} drains this workspace", "it is taken over when that one ends"
+    if conditions.is_paused:
+        return StateReason(SyncState.PAUSED, "the worker is paused", "press p to resume")
+    if conditions.other_lease is not None:
+        return StateReason(
+            SyncState.STANDBY,
+            f"{conditions.other_lease.holder} drains this workspace",
+            "this worker takes over when that one ends",
         )
-    if fault is not None and condition.fault_state is not None:
-        return Told(condition.fault_state, fault.sentence, fault.hint)
-    state = condition.activity or SyncState.IDLE
-    if condition.trouble is not None:
-        return Told(state, condition.trouble.message, condition.trouble.hint)
-    return Told(state)
+    if fault is not None and conditions.fault_state is not None:
+        return StateReason(conditions.fault_state, fault.sentence, fault.hint)
+    state = conditions.activity or SyncState.IDLE
+    if conditions.local_error is not None:
+        return StateReason(state, conditions.local_error.message, conditions.local_error.hint)
+    return StateReason(state)
 
 
-def status_of(
-    standing: SyncSnapshot,
+def make_status(
+    snapshot: SyncSnapshot,
     live: Lease | None,
-    condition: Condition,
+    conditions: WorkerConditions,
     own: WorkerStatus,
     *,
     address: PostgresTarget | None,
 ) -> SyncStatus:
-    """The whole status. Where another process drains, its last heartbeat says why it is not idle, how fast it is."""
-    told = describe(condition, live)
-    shown = own
-    if live is not None and live.token != condition.token and standing.worker is not None:
+    """The public status. Where another process drains, its last heartbeat brings the reason and the rate."""
+    explained = explain(conditions, live)
+    worker, stored = own, snapshot.worker
+    if live is not None and live.token != conditions.token and stored is not None:
         # What this process found out itself, by a probe for instance, is fresher than a heartbeat.
-        shown = standing.worker if own.latency_ms is None else msgspec.structs.replace(own, rate=standing.worker.rate)
-        if told.state == standing.worker.state and standing.worker.reason:
-            told = Told(told.state, standing.worker.reason, standing.worker.hint)
-    told_of = None if standing.worker is None else standing.worker.last_sync_at
-    synced = [own.last_sync_at, standing.last_sync_at, told_of]
-    outbox = standing.outbox
+        worker = stored if own.latency_ms is None else msgspec.structs.replace(own, rate=stored.rate)
+        if explained.state == stored.state and stored.reason:
+            explained = StateReason(explained.state, stored.reason, stored.hint)
+    syncs = [own.last_sync_at, snapshot.last_sync_at, None if stored is None else stored.last_sync_at]
+    outbox = snapshot.outbox
     return SyncStatus(
-        state=told.state,
-        reason=told.reason,
-        hint=told.hint,
+        state=explained.state,
+        reason=explained.reason,
+        hint=explained.hint,
         target=None if address is None else address.display,
         database=None if address is None else address.database,
         holder=None if live is None else live.holder,
@@ -107,21 +102,21 @@ def status_of(
         oldest_pending_at=outbox.oldest_pending_at,
         retrying=outbox.retrying,
         failed=outbox.failed,
-        conflicts=standing.conflicts.total,
-        unreviewed_conflicts=standing.conflicts.unreviewed,
-        duplicates=standing.duplicates,
-        rate=shown.rate,
-        last_sync_at=max((at for at in synced if at is not None), default=None),
-        next_attempt_at=shown.next_attempt_at or outbox.next_attempt_at,
-        schema_version=shown.schema_version,
+        conflicts=snapshot.conflicts.total,
+        unreviewed_conflicts=snapshot.conflicts.unreviewed,
+        duplicates=snapshot.duplicates,
+        rate=worker.rate,
+        last_sync_at=max((at for at in syncs if at is not None), default=None),
+        next_attempt_at=worker.next_attempt_at or outbox.next_attempt_at,
+        schema_version=worker.schema_version,
         target_schema_version=own.target_schema_version,
-        latency_ms=shown.latency_ms,
-        clock_offset_ms=shown.clock_offset_ms,
+        latency_ms=worker.latency_ms,
+        clock_offset_ms=worker.clock_offset_ms,
     )
 
 
 class Circuit:
-    """Closed while the target works. Open, it knows why, and from when it may be tried again."""
+    """Closed while the target works. Open, it holds the fault, and the time from which the target may be tried."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -149,28 +144,25 @@ class Circuit:
         self.probe_at = None
 
     def may_try(self, now: datetime) -> bool:
-        """Whether to ask the target now."""
+        """Whether to use the target at ``now``."""
         return self.fault is None or (self.probe_at is not None and now >= self.probe_at)
 
 
-log = get_logger("acode_tui.sync")
-
-
-class Situation:
-    """Starts out stopped, with nothing in the way."""
+class WorkerState:
+    """Shared by the loop and its rounds. Starts out stopped, with the circuit closed."""
 
     def __init__(
         self,
         settings: Settings,
-        link: Link,
-        tenure: Tenure,
+        target: TargetConnection,
+        lease: LeaseHolder,
         *,
         is_running: Callable[[], bool],
         wall: WallClock,
         random: Random,
     ) -> None:
-        self._link = link
-        self._tenure = tenure
+        self._target = target
+        self._lease = lease
         self._is_running = is_running
         self._wall = wall
         self.settings = settings
@@ -178,28 +170,24 @@ class Situation:
         self.stopping = False
         self.paused = False
         self.winding_down = False
-        self.changing = False
-        """Whether other settings are being taken over."""
+        self.reconfiguring = False
         self.busy = asyncio.Lock()
-        """Held by whoever works with the target or changes what it is."""
+        """Held while the target is used, or while the settings that name it change."""
         self.activity: SyncState | None = None
-        self.trouble: AcodeError | None = None
+        self.local_error: AcodeError | None = None
         self.rate = 0.0
         self.synced_at: datetime | None = None
 
     def should_stop(self) -> bool:
-        """Asked between batches and pages: whether somebody wants this drain to end."""
-        return self.stopping or self.paused or self.changing or self.winding_down or self._tenure.is_lost
+        """Checked between batches and pages: whether this drain is to end."""
+        return self.stopping or self.paused or self.reconfiguring or self.winding_down or self._lease.is_lost
 
-    def resting_place(self) -> SyncState | None:
-        """The state of a worker that its settings give nothing to do; None if there is something."""
-        off = self._link.off()
-        if off is not None:
-            return off.state
-        return None if self.settings.persistence.sync.enabled else SyncState.DISABLED
+    def is_switched_off(self) -> bool:
+        """Whether the settings leave the worker nothing to do."""
+        return self._target.unusable() is not None or not self.settings.persistence.sync.enabled
 
     def trip(self, fault: Fault) -> bool:
-        """Open the circuit; answers whether that is another state than before."""
+        """Open the circuit; answers whether its fault is another one than before."""
         before = self.circuit.fault
         interval = self.settings.persistence.sync.interval_seconds
         self.circuit.trip(fault, now=self._wall(), interval_seconds=interval)
@@ -209,39 +197,35 @@ class Situation:
         log.warning("sync.state", code="ACODE-DB-005", state=state, reason=fault.sentence, hint=fault.hint)
         return True
 
-    def state(self) -> SyncState:
-        """In one word."""
-        return describe(self.condition(), None).state
-
-    def condition(self) -> Condition:
-        """What decides the state."""
-        return Condition(
-            token=self._tenure.token,
-            off=self._link.off(),
+    def conditions(self) -> WorkerConditions:
+        """What decides the state at present."""
+        return WorkerConditions(
+            token=self._lease.token,
+            unusable=self._target.unusable(),
             is_enabled=self.settings.persistence.sync.enabled,
             is_running=self._is_running(),
             is_busy=self.busy.locked(),
             is_paused=self.paused,
-            rival=self._tenure.rival,
+            other_lease=self._lease.other,
             activity=self.activity,
             fault=self.circuit.fault,
             fault_state=self.circuit.state,
-            trouble=self.trouble,
+            local_error=self.local_error,
         )
 
-    def shown(self) -> WorkerStatus:
-        """What goes with a heartbeat."""
-        facts = self._link.facts
-        told = describe(self.condition(), None)
+    def status(self) -> WorkerStatus:
+        """What is stored with a heartbeat."""
+        facts = self._target.facts
+        explained = explain(self.conditions(), None)
         return WorkerStatus(
-            state=told.state.value,
-            reason=told.reason,
-            hint=told.hint,
+            state=explained.state.value,
+            reason=explained.reason,
+            hint=explained.hint,
             rate=self.rate,
             last_sync_at=self.synced_at,
             next_attempt_at=self.circuit.probe_at,
             schema_version=None if facts is None else facts.schema_version,
-            target_schema_version=self._link.target_schema_version,
+            target_schema_version=self._target.target_schema_version,
             latency_ms=None if facts is None else facts.latency * 1000,
             clock_offset_ms=None if facts is None else facts.clock_offset * 1000,
         )

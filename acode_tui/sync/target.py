@@ -1,8 +1,7 @@
-"""The way to the team's database: what the settings say of it, one connection, and what was last seen there."""
+"""The connection to the team's database: its address from the settings, one target, and what was last seen there."""
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
 
 from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings
 from acode_tui.domain.clock import WallClock
@@ -10,37 +9,29 @@ from acode_tui.domain.errors import MigrationError
 from acode_tui.logs import add_secrets, get_logger
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault, TargetFacts
 from acode_tui.storage.ports import PullCursor, SyncJournal, SyncTarget, TierMigrations
-from acode_tui.sync.ports import SyncState
+from acode_tui.sync.ports import StateReason, SyncState
 from acode_tui.sync.pull import behind_fault, is_behind
 from acode_tui.version import VERSION
 
-FACTS_SECONDS = 60.0
+PROBE_SECONDS = 60.0
+"""How often an open connection's schema, clock and round trip are probed again."""
 CLOCK_WARNING_SECONDS = 2.0
 
-Resolve = Callable[[Settings], PostgresTarget | Misconfigured]
+ResolveAddress = Callable[[Settings], PostgresTarget | Misconfigured]
 MakeTarget = Callable[[PostgresTarget, PostgresSettings], SyncTarget]
-"""Makes the target of an address, not yet connected. A process that never syncs never calls it: it loads the driver."""
+"""Makes the target of an address, not yet connected. It loads the driver, so a process that never syncs does not."""
 
 log = get_logger("acode_tui.sync")
 
-
-class Off(NamedTuple):
-    """Why there is nothing to talk to."""
-
-    state: SyncState
-    reason: str
-    hint: str
-
-
-_NOT_ENABLED = Off(
+_NOT_ENABLED = StateReason(
     SyncState.DISABLED,
     "PostgreSQL is not enabled",
     "enable it with `acode-tui config set persistence.postgres.enabled true`",
 )
 
 
-class Link:
-    """At most one connection, opened when it is needed and looked over once a minute."""
+class TargetConnection:
+    """At most one connection, opened when it is needed and probed once a minute."""
 
     def __init__(
         self,
@@ -50,7 +41,7 @@ class Link:
         user: str,
         make_target: MakeTarget,
         target_schema_version: str,
-        resolve: Resolve,
+        resolve: ResolveAddress,
         wall: WallClock,
     ) -> None:
         """``target_schema_version`` is the schema that this program needs in PostgreSQL."""
@@ -60,11 +51,11 @@ class Link:
         self._resolve = resolve
         self._wall = wall
         self._target: SyncTarget | None = None
-        self._looked_at: datetime | None = None
+        self._probed_at: datetime | None = None
         self.target_schema_version = target_schema_version
         self.settings = settings
         self.facts: TargetFacts | None = None
-        """What the last look saw; kept when the connection is gone."""
+        """What the last probe saw; kept when the connection is gone."""
 
     @property
     def is_enabled(self) -> bool:
@@ -79,39 +70,39 @@ class Link:
         found = self._resolve(self.settings) if self.is_enabled else None
         return found if isinstance(found, PostgresTarget) else None
 
-    def off(self) -> Off | None:
-        """Why there is nothing to talk to; None if there is."""
+    def unusable(self) -> StateReason | None:
+        """Why the settings name no target; None if they do."""
         if not self.is_enabled:
             return _NOT_ENABLED
         found = self._resolve(self.settings)
         if isinstance(found, Misconfigured):
-            return Off(SyncState.MISCONFIGURED, found.reason, found.hint)
+            return StateReason(SyncState.MISCONFIGURED, found.reason, found.hint)
         return None
 
-    async def connected(self, token: str) -> tuple[SyncTarget, PullCursor]:
-        """A target that is ready for batches, and where this replica stands with it. Raises PostgresFault.
+    async def ready(self, token: str) -> tuple[SyncTarget, PullCursor]:
+        """A target that is ready for batches, and how far this replica pulled from it. Raises PostgresFault.
 
         A server that went back in time, or is another one, is REMOTE_BEHIND and left alone.
         """
-        target, looked = await self._ready()
+        target, was_probed = await self._connected()
         cursor = await self._journal.pull_cursor()
-        if looked or cursor is None:
+        if was_probed or cursor is None:
             head = await self._register(target)
             if cursor is None:
-                # From zero: whatever other replicas have sent so far is news here.
+                # From zero, so that the first pull brings everything that other replicas have sent so far.
                 cursor = PullCursor(change_seq=0, incarnation=head.incarnation)
                 await self._journal.set_pull_cursor(token, cursor)
             elif is_behind(head, cursor):
                 raise behind_fault()
         return target, cursor
 
-    async def new_incarnation(self) -> PullCursor | None:
-        """Where to begin with a server that went back in time; None if it is what it was. Raises PostgresFault.
+    async def restart_cursor(self) -> PullCursor | None:
+        """Where to start over with a server that went back in time; None if it did not. Raises PostgresFault.
 
-        The cursor is for the caller to store once everything is queued again: until then this stays REMOTE_BEHIND, so
-        that a re-send that is broken off is not taken for one that was done.
+        The caller stores the cursor once everything is queued again: until then the state stays REMOTE_BEHIND, so
+        that a re-send that was interrupted is not taken for one that was done.
         """
-        target, _ = await self._ready()
+        target, _ = await self._connected()
         cursor = await self._journal.pull_cursor()
         head = await self._register(target)
         if cursor is None or not is_behind(head, cursor):
@@ -120,22 +111,9 @@ class Link:
             head = await target.renew_incarnation(self._journal.workspace_id)
         return PullCursor(change_seq=0, incarnation=head.incarnation)
 
-    async def _ready(self) -> tuple[SyncTarget, bool]:
-        """A connected target that fits, and whether it was looked over just now."""
-        target = self._open()
-        if not target.is_connected:
-            self._looked_at = None
-            await target.connect()
-        return target, await self._look(target)
-
-    async def _register(self, target: SyncTarget) -> Head:
-        return await target.register_workspace(
-            self._journal.workspace_id, user=self._user, host=self._journal.host, version=VERSION
-        )
-
     async def probe(self) -> None:
-        """Look whether PostgreSQL is there and fit, change nothing. Raises PostgresFault."""
-        target = self._open()
+        """Connect, read versions, clock and round trip, and disconnect; changes nothing. Raises PostgresFault."""
+        target = self._make()
         try:
             await target.connect()
             self.facts = await target.probe()
@@ -144,43 +122,55 @@ class Link:
             await self.close()
 
     async def migrate(self, *, dry_run: bool = False) -> TierMigrations:
-        """Bring the schema up to date; the next round looks again."""
-        target = self._open()
-        self._looked_at = None
+        """Bring the schema up to date; the next round probes again. Raises PostgresFault, MigrationError."""
+        target = self._make()
+        self._probed_at = None
         distribute = self.settings.persistence.postgres.distribute
         return await target.migrate(distribute=distribute, dry_run=dry_run)
 
     async def close(self) -> None:
-        """Say goodbye, within two seconds; the next try begins anew.
+        """Close the connection, within two seconds; the next use starts over.
 
-        Also after every fault of the target: nothing about it is taken for granted then. A standby may have been
-        promoted behind the same name, a right may have been granted to the next session only.
+        Also after every fault of the target, since nothing that was known of it can be relied on then: a standby may
+        have been promoted behind the same name, a right may have been granted to the next session only.
         """
         target, self._target = self._target, None
-        self._looked_at = None
+        self._probed_at = None
         if target is not None:
             await target.close()
 
     def terminate(self) -> None:
-        """Cut whatever is in flight; it fails with a PostgresFault."""
+        """Cut the operation in flight; it fails with a PostgresFault."""
         if self._target is not None:
             self._target.terminate()
 
-    def _open(self) -> SyncTarget:
+    def _make(self) -> SyncTarget:
         address = self.address()
         assert address is not None
-        if self._target is not None and self._target.address == address:
-            return self._target
-        add_secrets(address.secrets)
-        self._target = self._make_target(address, self.settings.persistence.postgres)
+        if self._target is None or self._target.address != address:
+            add_secrets(address.secrets)
+            self._target = self._make_target(address, self.settings.persistence.postgres)
         return self._target
 
-    async def _look(self, target: SyncTarget) -> bool:
-        """Once a minute and connection: its schema, its clock, how far away it is. Answers whether it looked."""
+    async def _connected(self) -> tuple[SyncTarget, bool]:
+        """A connected target with the schema that this program needs, and whether it was probed just now."""
+        target = self._make()
+        if not target.is_connected:
+            self._probed_at = None
+            await target.connect()
+        return target, await self._probe_if_due(target)
+
+    async def _register(self, target: SyncTarget) -> Head:
+        return await target.register_workspace(
+            self._journal.workspace_id, user=self._user, host=self._journal.host, version=VERSION
+        )
+
+    async def _probe_if_due(self, target: SyncTarget) -> bool:
+        """Probe a new connection, and once a minute: schema, clock, round trip. Answers whether it did."""
         now = self._wall()
-        if self._looked_at is not None and (now - self._looked_at).total_seconds() < FACTS_SECONDS:
+        if self._probed_at is not None and (now - self._probed_at).total_seconds() < PROBE_SECONDS:
             return False
-        # Kept even if what it says is a fault: people want to see the version that does not fit.
+        # Kept even if a fault follows: the status shows the version that does not fit.
         self.facts = facts = await target.probe()
         postgres = self.settings.persistence.postgres
         if facts.schema_version != self.target_schema_version and postgres.auto_migrate and not facts.read_only:
@@ -201,5 +191,5 @@ class Link:
             )
         if abs(facts.clock_offset) > CLOCK_WARNING_SECONDS:
             log.warning("sync.clock_offset", offset_ms=round(facts.clock_offset * 1000))
-        self._looked_at = now
+        self._probed_at = now
         return True

@@ -1,7 +1,7 @@
-"""When the worker wakes: at the interval, at a local commit, when asked, at another process's commit.
+"""What wakes the worker: the interval, a local commit, a request, another process's commit.
 
-Its own commits (heartbeats, acknowledgements) move the workspace's version too, so what others commit only counts if
-it leaves something to do.
+The worker's own commits (heartbeats, acknowledgements) change the workspace's data version too, so a changed version
+wakes it only if there is something to do.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ LINGER_SECONDS = 0.2
 """How long a local commit waits for others to join it: a busy agent is sent in batches, not row by row."""
 
 
-class Waking:
-    """``data_version`` answers a number that changes with every process's commit."""
+class WakeSignal:
+    """Ends the worker's sleep. ``data_version`` answers a number that changes with every process's commit."""
 
     def __init__(self, wall: WallClock, sleep: Sleep, data_version: Callable[[], Awaitable[int]] | None) -> None:
         self._wall = wall
@@ -29,52 +29,52 @@ class Waking:
         self._awake = asyncio.Event()
         self._urgent = False
         self._committed = False
-        self._written = False
-        self._seen = 0
+        self._committed_since_asked = False
+        self._seen_version = 0
 
     def wake(self) -> None:
-        """Somebody wants something: now."""
+        """End the sleep now."""
         self._urgent = True
         self._awake.set()
 
     def local_commit(self) -> None:
-        """Something was written in this process: soon."""
-        self._written = True
+        """End the sleep soon: this process has committed a write."""
+        self._committed_since_asked = True
         if not self._committed:
             self._committed = True
             self._awake.set()
 
     def is_quiet(self) -> bool:
-        """Whether nobody in this process has written since this was last asked."""
-        written, self._written = self._written, False
-        return not written
+        """Whether this process has committed nothing since the last call."""
+        committed, self._committed_since_asked = self._committed_since_asked, False
+        return not committed
 
-    async def begin(self) -> None:
-        """Before a round, so that whatever comes during it is noticed after it."""
+    async def reset(self) -> None:
+        """Before a round, so that what happens during it is noticed after it."""
         self._awake.clear()
         self._urgent = False
         self._committed = False
-        self._seen = await self._version()
+        self._seen_version = await self._version()
 
-    async def rest(self, seconds: float, is_wanted: Callable[[], Awaitable[bool]]) -> None:
-        """Sleep for at most so long; ``is_wanted`` says whether another process's commit is worth waking for."""
+    async def wait(self, seconds: float, is_wanted: Callable[[], Awaitable[bool]]) -> None:
+        """Sleep for at most ``seconds``; ``is_wanted`` decides whether another process's commit ends the sleep."""
         until = self._wall() + timedelta(seconds=seconds)
         while not self._awake.is_set():
             left = (until - self._wall()).total_seconds()
             if left <= 0:
                 return
-            await self._nap(min(left, POLL_SECONDS))
+            await self._sleep_unless_awake(min(left, POLL_SECONDS))
             version = await self._version()
-            if version != self._seen:
-                self._seen = version
+            if version != self._seen_version:
+                self._seen_version = version
                 if await is_wanted():
                     return
         if self._committed and not self._urgent:
-            # Only what cannot wait ends this nap: a commit that joins does not.
+            # Only what is urgent ends this sleep: a further commit does not.
             self._awake.clear()
-            await self._nap(LINGER_SECONDS)
+            await self._sleep_unless_awake(LINGER_SECONDS)
 
-    async def _nap(self, seconds: float) -> None:
+    async def _sleep_unless_awake(self, seconds: float) -> None:
         waking = asyncio.ensure_future(self._awake.wait())
         sleeping = asyncio.ensure_future(self._sleep(seconds))
         try:

@@ -1,13 +1,14 @@
-"""The sync worker: a loop that wakes, holds the lease, drains the outbox, follows the other replicas, and sleeps.
+"""The sync worker: a loop that wakes, holds the lease, drains the outbox, pulls what other replicas wrote, and sleeps.
 
-It never runs in a caller's way, and a target that fails costs no record an attempt: it opens the circuit. Whatever the
-target does, the workspace goes on.
+It runs beside its callers, never in their way. A target that fails costs no record an attempt: it opens the circuit.
+Whatever the target does, the workspace can be read and written.
 """
 
 import asyncio
 import random as system_random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from acode_tui.config import PostgresTarget, Settings, resolve_postgres
 from acode_tui.domain.clock import WallClock, system_clock
@@ -24,18 +25,21 @@ from acode_tui.storage.ports import (
     TierMigrations,
 )
 from acode_tui.sync.classify import Random
-from acode_tui.sync.lease_holder import Tenure, drained_by_other
+from acode_tui.sync.lease_holder import LeaseHolder, wait_for_holder
 from acode_tui.sync.ports import SyncReport, SyncStatus
-from acode_tui.sync.round import Exchange, Work
-from acode_tui.sync.state import Situation, status_of
-from acode_tui.sync.target import Link, MakeTarget, Resolve
-from acode_tui.sync.wake import Sleep, Waking
+from acode_tui.sync.round import SyncRound, Work
+from acode_tui.sync.state import WorkerState, make_status
+from acode_tui.sync.target import MakeTarget, ResolveAddress, TargetConnection
+from acode_tui.sync.wake import Sleep, WakeSignal
 
 STANDBY_SECONDS = 5.0
-"""How often a standby looks whether the lease is free."""
+"""How often a standby checks whether the lease can be taken."""
 
 STOP_SECONDS = 8.0
-"""How long the batch in hand may take to finish when the worker is stopped or given another address."""
+"""How long the batch in flight may take to finish when the worker is stopped or its settings change."""
+
+CUT_SECONDS = 1.0
+"""How long what used a connection may take to end after the connection was cut."""
 
 log = get_logger("acode_tui.sync")
 
@@ -54,14 +58,15 @@ class SyncWorker:
         user: str,
         mode: str = "dashboard",
         data_version: Callable[[], Awaitable[int]] | None = None,
-        resolve: Resolve | None = None,
+        resolve: ResolveAddress | None = None,
         wall: WallClock = system_clock,
         sleep: Sleep = asyncio.sleep,
         random: Random = system_random.random,
         largest_batch: int | None = None,
     ) -> None:
-        """``data_version`` answers a number that changes with every process's commit; ``mode`` is shown to others;
-        ``largest_batch`` bounds ``persistence.sync.max_batch_size`` where somebody watches the event loop paint.
+        """``target_schema_version`` is the schema that this program needs in PostgreSQL; ``data_version`` answers a
+        number that changes with every process's commit; ``mode`` is shown to other processes; ``largest_batch`` bounds
+        ``persistence.sync.max_batch_size`` where a dashboard shares the event loop.
         """
         resolve = resolve or (lambda settings: resolve_postgres(settings.persistence.postgres))
         self._outbox = outbox
@@ -69,8 +74,12 @@ class SyncWorker:
         self._wall = wall
         self._sleep = sleep
         self._loop: asyncio.Task[None] | None = None
-        self._tenure = Tenure(journal, mode=mode, wall=wall)
-        self._link = Link(
+        self._requests: set[asyncio.Future[None]] = set()
+        """One for each sync that was asked for and has not ended."""
+        self._stops = 0
+        """How often the worker was stopped: a request that began before the last stop does no more work."""
+        self._lease = LeaseHolder(journal, mode=mode, wall=wall)
+        self._target = TargetConnection(
             journal,
             settings,
             user=user,
@@ -79,22 +88,20 @@ class SyncWorker:
             resolve=resolve,
             wall=wall,
         )
-        self._situation = Situation(
-            settings, self._link, self._tenure, is_running=lambda: self.is_running, wall=wall, random=random
+        self._state = WorkerState(
+            settings, self._target, self._lease, is_running=lambda: self.is_running, wall=wall, random=random
         )
-        self._waking = Waking(wall, sleep, data_version)
-        self._exchange = Exchange(
+        self._wake = WakeSignal(wall, sleep, data_version)
+        self._round = SyncRound(
             outbox,
             journal,
-            self._link,
-            self._tenure,
-            self._situation,
-            self._waking,
+            self._target,
+            self._lease,
+            self._state,
+            self._wake,
             wall=wall,
             largest_batch=largest_batch,
         )
-
-    # What others ask of it
 
     @property
     def is_running(self) -> bool:
@@ -104,134 +111,137 @@ class SyncWorker:
     async def start(self) -> None:
         """Start the loop; harmless if it runs."""
         if not self.is_running:
-            self._situation.stopping = False
+            self._state.stopping = False
             self._loop = asyncio.create_task(self._run(), name="acode-sync")
-            self._loop.add_done_callback(_report_death)
+            self._loop.add_done_callback(_log_defect)
 
     async def stop(self) -> None:
-        """Finish the batch in hand, give up the lease, close the connection; within 10 s."""
-        self._situation.stopping = True
-        self._waking.wake()
+        """Finish the batch in flight, give up the lease, close the connection; within 10 s.
+
+        The loop and every sync that was asked for end together, so that none of them waits for a hanging target after
+        another one has. A target that hangs is cut; what was sent and not acknowledged comes back as duplicates.
+        """
+        self._state.stopping = True
+        self._stops += 1
+        self._wake.wake()
         try:
-            if self._loop is not None:
-                await asyncio.wait([self._loop], timeout=STOP_SECONDS)
-                if not self._loop.done():
-                    # Whatever hangs is cut; what was sent and not acknowledged comes back as duplicates.
-                    self._link.terminate()
+            if not await self._end_within(STOP_SECONDS):
+                self._target.terminate()
+                if not await self._end_within(CUT_SECONDS) and self._loop is not None:
                     self._loop.cancel()
-                    await asyncio.wait([self._loop], timeout=1.0)
-                self._loop = None
+                    await self._end_within(CUT_SECONDS)
+            self._loop = None
             await self._let_go()
         finally:
-            self._situation.stopping = False
+            self._state.stopping = False
 
     async def pause(self) -> None:
-        """Stop draining until ``resume``; the lease is kept, so nobody else drains either."""
-        self._situation.paused = True
-        self._waking.wake()
+        """Stop draining until ``resume``; the lease is kept, so no other worker drains either."""
+        self._state.paused = True
+        self._wake.wake()
 
     async def resume(self) -> None:
-        """Go on after ``pause``."""
-        self._situation.paused = False
-        self._waking.wake()
+        """Drain again after ``pause``."""
+        self._state.paused = False
+        self._wake.wake()
 
     def wind_down(self) -> None:
-        """Let the batch in hand finish and begin no other: what was asked for answers with what remains."""
-        self._situation.winding_down = True
+        """Finish the batch in flight and begin no other: a sync that was asked for reports what remains."""
+        self._state.winding_down = True
 
-    def observe(self, timed: Callable[[float], object]) -> None:
-        """Tell ``timed`` how many seconds the target took for each batch."""
-        self._exchange.timed = timed
+    def observe(self, on_batch: Callable[[float], object]) -> None:
+        """Call ``on_batch`` with the seconds that the target took for each batch."""
+        self._round.on_batch = on_batch
 
     def local_commit(self) -> None:
-        """Something was written here: have a look soon."""
-        self._waking.local_commit()
+        """Wake soon: this process has committed a write."""
+        self._wake.local_commit()
 
     async def reconfigure(self, settings: Settings) -> None:
-        """Take over changed settings: another address, another interval, on or off (AC-023).
+        """Use changed settings: another address, another interval, on or off (AC-023).
 
-        A drain under way ends after the batch in hand, and a batch that hangs is cut, so that switching off takes less
-        than 30 s however much is pending.
+        A drain under way ends after the batch in flight, and a batch that hangs is cut, so that switching off takes
+        less than 30 s however much is pending.
         """
-        if settings.persistence == self._situation.settings.persistence:
-            # Nothing about the target has changed but that somebody asked: it is tried again.
-            self._situation.settings = self._link.settings = settings
-            self._situation.circuit.close()
-            self._waking.wake()
+        if settings.persistence == self._state.settings.persistence:
+            # Nothing about the target has changed, but somebody asked for a reload: it is tried again.
+            self._state.settings = self._target.settings = settings
+            self._state.circuit.close()
+            self._wake.wake()
             return
-        self._situation.changing = True
+        self._state.reconfiguring = True
         try:
             await self._interrupt()
             try:
-                self._situation.settings = self._link.settings = settings
-                await self._link.close()
-                self._situation.circuit.close()
-                if self._situation.resting_place() is not None:
-                    await self._tenure.release(self._situation.shown())
+                self._state.settings = self._target.settings = settings
+                await self._target.close()
+                self._state.circuit.close()
+                if self._state.is_switched_off():
+                    await self._lease.release(self._state.status())
             finally:
-                self._situation.busy.release()
+                self._state.busy.release()
         finally:
-            self._situation.changing = False
-            self._waking.wake()
+            self._state.reconfiguring = False
+            self._wake.wake()
 
     async def sync_now(self, *, batch_size: int | None = None, progress: ReportProgress | None = None) -> SyncReport:
-        """Drain until nothing is due, whatever the circuit says; then pull.
+        """Drain until nothing is due, even while the circuit is open; then pull.
 
         Raises SyncError where PostgreSQL is off or misconfigured, another worker holds the lease, or the target fails.
         """
-        return await self._asked(lambda tally: self._exchange.run(tally, batch_size=batch_size, progress=progress))
+        return await self._request(lambda counts: self._round.run(counts, batch_size=batch_size, on_progress=progress))
 
     async def sync_history(self, *, progress: ReportProgress | None = None) -> SyncReport:
         """Queue every row that was never synced, then drain. A second run adds nothing."""
-        return await self._asked(lambda tally: self._exchange.run_history(tally, progress=progress))
+        return await self._request(lambda counts: self._round.run_history(counts, on_progress=progress))
 
     async def sync_full(self, *, progress: ReportProgress | None = None) -> SyncReport:
         """Send every row again: the way back from ``remote_behind``. What the server already has stays as it is."""
-        return await self._asked(lambda tally: self._exchange.run_full(tally, progress=progress))
+        return await self._request(lambda counts: self._round.run_full(counts, on_progress=progress))
 
     async def status(self) -> SyncStatus:
-        """The worker at a glance; of another process's worker, what it showed with its last heartbeat."""
-        standing = await self._journal.snapshot()
-        live = standing.lease if self._journal.is_live(standing.lease) else None
-        return status_of(
-            standing, live, self._situation.condition(), self._situation.shown(), address=self._link.address()
+        """The worker and its queue; of another process's worker, what its last heartbeat stored."""
+        snapshot = await self._journal.snapshot()
+        live = snapshot.lease if self._journal.is_live(snapshot.lease) else None
+        return make_status(
+            snapshot, live, self._state.conditions(), self._state.status(), address=self._target.address()
         )
 
     async def probe(self) -> SyncStatus:
-        """The status after a look at the target, for a process that runs no worker. Never raises for the target."""
-        if self._link.off() is None and not self.is_running:
-            async with self._situation.busy:
+        """The status after a probe of the target, for a process that runs no worker. Never raises for the target."""
+        if self._target.unusable() is None and not self.is_running:
+            async with self._state.busy:
                 try:
-                    await self._link.probe()
-                    self._situation.circuit.close()
+                    await self._target.probe()
+                    self._state.circuit.close()
                 except PostgresFault as error:
-                    self._situation.trip(error.fault)
+                    self._state.trip(error.fault)
         return await self.status()
 
     def require_target(self) -> PostgresTarget:
         """Where PostgreSQL is. Raises SyncError where it is off or misconfigured."""
-        off = self._link.off()
-        if off is not None:
-            raise SyncError(off.reason, hint=off.hint)
-        address = self._link.address()
+        unusable = self._target.unusable()
+        if unusable is not None:
+            raise SyncError(unusable.reason, hint=unusable.hint)
+        address = self._target.address()
         assert address is not None
         return address
 
     async def migrate_target(self, *, dry_run: bool = False) -> TierMigrations:
-        """Bring the team's schema up to date, or with ``dry_run`` say what that would do.
+        """Bring the team's schema up to date, or with ``dry_run`` answer what that would do.
 
         Raises SyncError where PostgreSQL is off or cannot be used, MigrationError where a migration fails.
         """
         self.require_target()
-        async with self._situation.busy:
+        async with self._state.busy:
             try:
-                done = await self._link.migrate(dry_run=dry_run)
+                done = await self._target.migrate(dry_run=dry_run)
             finally:
                 if not self.is_running:
-                    await self._link.close()
+                    await self._target.close()
             if not dry_run:
-                self._situation.circuit.close()
-        self._waking.wake()
+                self._state.circuit.close()
+        self._wake.wake()
         return done
 
     async def log_tail(self, limit: int) -> tuple[LogEntry, ...]:
@@ -241,139 +251,166 @@ class SyncWorker:
     # The loop
 
     async def _run(self) -> None:
-        heartbeat = asyncio.create_task(self._beat(), name="acode-sync-heartbeat")
+        heartbeats = asyncio.create_task(self._send_heartbeats(), name="acode-sync-heartbeat")
         try:
-            while not self._situation.stopping:
-                await self._waking.begin()
-                await self._round()
-                if not self._situation.stopping:
-                    await self._waking.rest(await self._patience(), self._is_wanted)
+            while not self._state.stopping:
+                await self._wake.reset()
+                await self._work_once()
+                if not self._state.stopping:
+                    await self._wake.wait(await self._longest_sleep(), self._has_work)
         finally:
-            heartbeat.cancel()
+            heartbeats.cancel()
             with suppress(asyncio.CancelledError):
-                await heartbeat
+                await heartbeats
 
-    async def _round(self) -> None:
-        """One turn: whatever may be done now is done. Faults end up in the circuit, trouble here in the status."""
-        async with self._situation.busy:
-            if self._situation.stopping or self._situation.paused:
+    async def _work_once(self) -> None:
+        """Do what may be done now. A fault of the target ends up in the circuit, a local error in the status."""
+        state = self._state
+        async with state.busy:
+            if state.stopping or state.paused:
                 return
             try:
-                if self._situation.resting_place() is not None:
-                    await self._exchange.keep_house(None)
+                if state.is_switched_off():
+                    await self._round.run_retention(None)
                     return
-                if not self._situation.circuit.may_try(self._wall()) or not await self._tenure.hold(
-                    self._situation.shown()
-                ):
+                if not state.circuit.may_try(self._wall()) or not await self._lease.acquire(state.status()):
                     return
-                await self._exchange.account(self._exchange.run)
-                self._situation.trouble = None
+                await self._round.record(self._round.run)
+                state.local_error = None
             except PostgresFault:
-                await self._link.close()
+                await self._target.close()
             except LeaseLostError:
-                # Next turn: a standby, unless the other one is gone already.
-                self._tenure.forget()
-                self._waking.wake()
+                # The next round finds out whether this worker is a standby, or the other one has ended already.
+                self._lease.reset()
+                self._wake.wake()
             except AcodeError as error:
-                # The workspace itself refused (disk full, locked for 30 s): nothing is lost, the next turn tries again.
-                self._situation.trouble = error
+                # The workspace file refused (disk full, locked for 30 s): nothing is lost, the next round tries again.
+                state.local_error = error
                 log.error("sync.trouble", code=error.code, reason=error.message)
-            await self._tenure.show(self._situation.shown())
+            await self._lease.publish(state.status())
 
-    async def _is_wanted(self) -> bool:
-        """Whether what somebody committed gives this worker something to do; its own heartbeats do not."""
-        if (
-            self._situation.circuit.fault is not None
-            or self._situation.paused
-            or self._situation.resting_place() is not None
-        ):
+    async def _has_work(self) -> bool:
+        """Whether another process's commit gives this worker something to do; its own heartbeats do not."""
+        state = self._state
+        if state.circuit.fault is not None or state.paused or state.is_switched_off():
             return False
-        if self._tenure.rival is not None:
+        if self._lease.other is not None:
             return await self._journal.live_lease() is None
         return bool(await self._outbox.get_pending(1))
 
-    async def _patience(self) -> float:
-        """Seconds to sleep at most."""
-        seconds = self._situation.settings.persistence.sync.interval_seconds
-        now = self._wall()
-        if self._tenure.rival is not None:
+    async def _longest_sleep(self) -> float:
+        """Seconds to sleep if nothing wakes the worker."""
+        seconds = self._state.settings.persistence.sync.interval_seconds
+        circuit, now = self._state.circuit, self._wall()
+        if self._lease.other is not None:
             return min(seconds, STANDBY_SECONDS)
-        if self._situation.circuit.probe_at is not None:
-            return max(0.05, min(seconds, (self._situation.circuit.probe_at - now).total_seconds()))
-        if self._situation.circuit.fault is None and self._situation.resting_place() is None:
+        if circuit.probe_at is not None:
+            return max(0.05, min(seconds, (circuit.probe_at - now).total_seconds()))
+        if circuit.fault is None and not self._state.is_switched_off():
             due = (await self._outbox.stats()).next_attempt_at
             if due is not None:
                 return max(0.05, min(seconds, (due - now).total_seconds()))
         return seconds
 
-    async def _beat(self) -> None:
-        """A heartbeat of its own, so that a long batch does not cost the lease."""
+    async def _send_heartbeats(self) -> None:
+        """In a task of its own, so that a long batch does not cost the lease."""
         while True:
             await self._sleep(HEARTBEAT_SECONDS)
-            await self._tenure.beat(self._situation.shown())
+            await self._lease.heartbeat(self._state.status())
 
-    # What a person asks for
+    # Requests
 
-    async def _asked(self, work: Work) -> SyncReport:
-        """Do a person's bidding now, paused or not; where another worker is at it, wait for that one."""
-        situation = self._situation
+    async def _request(self, work: Work) -> SyncReport:
+        """Do the work now, paused or not; where another worker holds the lease, wait until that one has done it."""
+        state, stops = self._state, self._stops
+        ended = asyncio.get_running_loop().create_future()
+        self._requests.add(ended)
+
+        def should_end() -> bool:
+            # Not because of a pause: the request was made in spite of it.
+            return self._stops != stops or state.winding_down or self._target.unusable() is not None
+
         try:
             while True:
                 self.require_target()
-                async with situation.busy:
-                    done = await self._done(work)
-                if done is None:
-                    # Nothing is held meanwhile: other settings may be taken over, the loop may look after itself.
-                    done = await drained_by_other(
-                        self._journal, wall=self._wall, sleep=self._sleep, should_stop=self._is_over
+                async with state.busy:
+                    # A request that waited for its turn until the worker was stopped only reports what remains.
+                    report = None if self._stops != stops else await self._work_for_request(work)
+                if report is None:
+                    # Nothing is locked meanwhile: the settings may change, the loop may go on.
+                    report = await wait_for_holder(
+                        self._journal, wall=self._wall, sleep=self._sleep, should_stop=should_end
                     )
                     self.require_target()
-                if done is not None:
-                    return done
+                if report is not None:
+                    return report
         finally:
-            situation.winding_down = False
+            state.winding_down = False
+            self._requests.discard(ended)
+            ended.set_result(None)
 
-    def _is_over(self) -> bool:
-        """Whether there is nothing to wait for any more. A pause is none of it: somebody asked in spite of it."""
-        return self._situation.stopping or self._situation.winding_down or self._link.off() is not None
-
-    async def _done(self, work: Work) -> SyncReport | None:
-        """The work, and back what was only held for it; None where another worker holds the lease."""
-        situation = self._situation
-        situation.circuit.close()
-        paused, situation.paused = situation.paused, False
+    async def _work_for_request(self, work: Work) -> SyncReport | None:
+        """Do the work, then restore what was changed for it; None where another worker holds the lease."""
+        state = self._state
+        state.circuit.close()
+        paused, state.paused = state.paused, False
         try:
-            if not await self._tenure.hold(situation.shown()):
+            if not await self._lease.acquire(state.status()):
                 return None
-            return await self._exchange.account(work)
+            return await self._round.record(work)
         except PostgresFault:
-            await self._link.close()
+            await self._target.close()
             raise
         except LeaseLostError:
-            self._tenure.forget()
+            self._lease.reset()
             raise
         finally:
-            situation.paused = situation.paused or paused
+            state.paused = state.paused or paused
             if not self.is_running:
                 await self._let_go()
 
-    # Ends and interruptions
+    # Ending
+
+    async def _end_within(self, seconds: float) -> bool:
+        """Whether the loop and every request end in so many seconds."""
+        waited = [each for each in (self._loop, *self._requests) if each is not None and not each.done()]
+        if not waited:
+            return True
+        ended = asyncio.ensure_future(asyncio.wait(waited))
+        try:
+            return await self._done_within(seconds, ended)
+        finally:
+            ended.cancel()
 
     async def _interrupt(self) -> None:
-        """Take ``_busy`` from whatever goes on: after the step in hand, or by cutting the connection if that hangs."""
+        """Acquire ``busy`` once the batch in flight has finished, or by cutting the connection if it hangs."""
+        acquired = asyncio.ensure_future(self._state.busy.acquire())
         try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._situation.busy.acquire()
-        except TimeoutError:
-            self._link.terminate()
-            await self._situation.busy.acquire()
+            if not await self._done_within(STOP_SECONDS, acquired):
+                self._target.terminate()
+            await acquired
+        except BaseException:
+            if acquired.done():
+                self._state.busy.release()
+            acquired.cancel()
+            raise
+
+    async def _done_within(self, seconds: float, work: "asyncio.Future[Any]") -> bool:
+        """Whether ``work`` ends in so many seconds; it goes on if it does not."""
+        timer = asyncio.ensure_future(self._sleep(seconds))
+        try:
+            await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            await asyncio.gather(timer, return_exceptions=True)
+        return work.done()
 
     async def _let_go(self) -> None:
-        await self._link.close()
-        await self._tenure.release(self._situation.shown())
+        await self._target.close()
+        await self._lease.release(self._state.status())
 
 
-def _report_death(loop: "asyncio.Task[None]") -> None:
-    """A loop ends when it is told to. One that ends by an error is a bug, and at least not a silent one."""
+def _log_defect(loop: "asyncio.Task[None]") -> None:
+    """Log the exception that ended the loop: it should only end by ``stop``, so this is a defect."""
     if not loop.cancelled() and loop.exception() is not None:
         log.error("sync.died", code="ACODE-DB-005", reason=repr(loop.exception()))

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from acode_tui.config import TuiSettings
-from acode_tui.sync import worker
 from acode_tui.sync.ports import SyncState
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database
 from tests.sync.conftest import URL
 from tests.sync.fake_time import FakeTime
+from tests.sync.test_worker import while_time_passes
 from tests.sync.workspaces import add_run, opened, syncing
 from tests.tui.driving import dashboard, shown, until, until_listed
 
@@ -24,7 +24,6 @@ async def test_the_screen_follows_keys_and_local_writes_while_a_batch_waits_for_
     tmp_path: Path, pg_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The batch is under way before the first key and after the last one, so nothing between has waited for it."""
-    monkeypatch.setattr(worker, "STOP_SECONDS", 0.1)
     time = FakeTime()
     settings = msgspec.structs.replace(syncing(), tui=TuiSettings(refresh_seconds=0.1, page_size=50))
     workspaces: list[Workspace] = []
@@ -57,5 +56,5 @@ async def test_the_screen_follows_keys_and_local_writes_while_a_batch_waits_for_
             await until(pilot, lambda: "Read the login form" in shown(pilot))
             assert (await workspace.sync.status()).state is SyncState.SYNCING
             assert proxy.round_trips == trips
-            await workspace.sync.stop()
+            await while_time_passes(time, workspace.sync.stop())
             time.loops += 1

@@ -25,7 +25,7 @@ async def die(workspace: Workspace, time: FakeTime) -> None:
     time.loops -= WORKER_LOOPS - 1
     loop.cancel()
     await asyncio.wait([loop])
-    worker._tenure._beaten_at = None  # so that closing the workspace releases nothing
+    worker._lease._heartbeat_at = None  # so that closing the workspace releases nothing
 
 
 def counted(waiting: "asyncio.Task[SyncReport]", time: FakeTime) -> "asyncio.Task[SyncReport]":

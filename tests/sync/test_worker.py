@@ -1,8 +1,11 @@
 """The loop: when it wakes, what it costs, how it is paused, switched and stopped."""
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,15 +13,15 @@ import pytest
 import acode_tui
 from acode_tui import SessionState
 from acode_tui.domain.errors import SyncError
-from acode_tui.sync import worker as service
 from acode_tui.sync.ports import SyncState
-from acode_tui.sync.wake import Waking
+from acode_tui.sync.wake import WakeSignal
+from acode_tui.sync.worker import CUT_SECONDS, STOP_SECONDS
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database
 from tests.sync.conftest import URL
 from tests.sync.equality import assert_nothing_was_lost
-from tests.sync.fake_time import FakeTime
+from tests.sync.fake_time import GUARD_SECONDS, FakeTime
 from tests.sync.workspaces import RECORDS, add_run, opened, query, syncing
 
 
@@ -199,6 +202,7 @@ async def test_the_worker_alone_can_be_switched_off(tmp_path: Path, time: FakeTi
         status = await workspace.sync.status()
         assert status.state is SyncState.DISABLED
         assert "persistence.sync.enabled" in status.reason
+        assert status.switched_off_by == "persistence.sync.enabled"
         assert await sessions_there(team) == 0
         assert (await workspace.sync.sync_now()).remaining == 0
 
@@ -222,12 +226,23 @@ async def test_a_long_drain_does_not_keep_a_changed_configuration_waiting(
         assert (await workspace.sync.status()).state is SyncState.DISABLED
 
 
+async def while_time_passes(time: FakeTime, work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` that ends once a hanging target is cut, which leaves two of ten seconds for the rest."""
+    assert STOP_SECONDS + 2 * CUT_SECONDS <= 10
+    task = asyncio.create_task(work)
+    loops, time.loops = time.loops, 0
+    await time.advance(STOP_SECONDS)
+    time.loops = loops
+    async with asyncio.timeout(GUARD_SECONDS):
+        await task
+
+
 async def _hang(workspace: Workspace, time: FakeTime) -> None:
     """Write something, and let the worker get stuck with it."""
     await add_run(workspace)
     time.loops -= 1
     await time.advance(1)
-    while (await workspace.sync.status()).state is not SyncState.SYNCING:
+    while (await workspace.sync.status()).state not in (SyncState.SYNCING, SyncState.CONNECTING):
         pass
 
 
@@ -235,7 +250,6 @@ async def _hang(workspace: Workspace, time: FakeTime) -> None:
 async def test_local_writes_go_on_and_a_stop_is_prompt_while_the_target_hangs(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "STOP_SECONDS", 0.1)
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
         async with opened(tmp_path, time, sync=True) as workspace:
@@ -248,8 +262,7 @@ async def test_local_writes_go_on_and_a_stop_is_prompt_while_the_target_hangs(
             # All of them were answered before the batch was: no time has passed, and the server has said nothing.
             assert (await workspace.sync.status()).state is SyncState.SYNCING
             assert (time.now, proxy.round_trips) == (before, trips)
-            async with asyncio.timeout(5):
-                await workspace.sync.stop()
+            await while_time_passes(time, workspace.sync.stop())
             assert not workspace.sync.is_running
             assert query(workspace, "SELECT count(*) FROM sync_lease") == [(0,)]
             assert query(workspace, "SELECT max(attempts) FROM outbox") == [(0,)]
@@ -263,7 +276,6 @@ async def test_local_writes_go_on_and_a_stop_is_prompt_while_the_target_hangs(
 async def test_a_stop_is_prompt_while_a_connection_is_being_made(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "STOP_SECONDS", 0.1)
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         await proxy.set_mode(Mode.SWALLOW)
         monkeypatch.setenv(URL, team.url_through(proxy.port))
@@ -272,24 +284,57 @@ async def test_a_stop_is_prompt_while_a_connection_is_being_made(
         ) as workspace:
             while (await workspace.sync.status()).state is not SyncState.CONNECTING:
                 pass
-            async with asyncio.timeout(5):
-                await workspace.sync.stop()
+            await while_time_passes(time, workspace.sync.stop())
             assert query(workspace, "SELECT count(*) FROM sync_lease") == [(0,)]
+
+
+@pytest.mark.parametrize("first", ["the loop", "a request"])
+@pytest.mark.parametrize("hangs", ["a batch", "a connection"])
+async def test_a_stop_takes_ten_seconds_at_most_when_a_sync_was_asked_for_as_well(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch, first: str, hangs: str
+) -> None:
+    """The loop and the request use the server one after the other; neither may wait for it after the other has."""
+    async with fault_proxy("127.0.0.1", team.server.port) as proxy, AsyncExitStack() as stack:
+        monkeypatch.setenv(URL, team.url_through(proxy.port))
+        if hangs == "a connection":
+            await proxy.set_mode(Mode.SWALLOW)
+            workspace = await stack.enter_async_context(opened(tmp_path, time))
+        else:
+            workspace = await stack.enter_async_context(opened(tmp_path, time, sync=True))
+            await proxy.set_mode(Mode.SWALLOW)
+        if first == "a request":
+            await workspace.sync.pause()
+        await add_run(workspace)
+        if first == "the loop":
+            await workspace.sync.start()
+            await _hang(workspace, time)
+            request = asyncio.create_task(workspace.sync.sync_now())
+        else:
+            request = asyncio.create_task(workspace.sync.sync_now())
+            while not proxy.swallowed:
+                await workspace.sync.status()
+            await workspace.sync.start()
+        await while_time_passes(time, workspace.sync.stop())
+        assert query(workspace, "SELECT count(*) FROM sync_lease") == [(0,)]
+        if first == "the loop":
+            assert (await request).remaining > 0
+        else:
+            with pytest.raises(SyncError, match="lost"):
+                await request
+        time.loops = 0
 
 
 @pytest.mark.ac("AC-023")
 async def test_another_address_frees_a_worker_that_hangs(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "STOP_SECONDS", 0.1)
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
         async with opened(tmp_path, time, sync=True) as workspace:
             await proxy.set_mode(Mode.SWALLOW)
             await _hang(workspace, time)
             monkeypatch.setenv(URL, team.url)
-            async with asyncio.timeout(5):
-                await workspace.reload(syncing(interval_seconds=20))
+            await while_time_passes(time, workspace.reload(syncing(interval_seconds=20)))
             time.loops += 1
             await time.advance(1)
             assert (await workspace.sync.status()).state is SyncState.IDLE
@@ -324,12 +369,12 @@ async def test_the_outbox_of_a_workspace_without_postgres_is_folded_parents_firs
 
 
 async def test_a_stop_does_not_linger_behind_a_commit(time: FakeTime) -> None:
-    waking = Waking(time.wall, time.sleep, None)
-    await waking.begin()
-    waking.local_commit()
-    waking.wake()
+    signal = WakeSignal(time.wall, time.sleep, None)
+    await signal.reset()
+    signal.local_commit()
+    signal.wake()
     async with asyncio.timeout(5):
-        await waking.rest(30, _never)
+        await signal.wait(30, _never)
 
 
 async def _never() -> bool:

@@ -6,6 +6,7 @@ read back. Every operation has a deadline; a connection that missed it, or faile
 the next one. All failures are PostgresFault. One operation at a time: the sync worker is the only user.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -63,6 +64,7 @@ class PostgresSyncTarget:
         )
         self._wall = wall
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._connecting: asyncio.Future[asyncpg.Connection[asyncpg.Record]] | None = None
         self._distributed = False
 
     @property
@@ -87,7 +89,9 @@ class PostgresSyncTarget:
             connection.terminate()
 
     def terminate(self) -> None:
-        """Drop the connection at once; an operation in flight fails with a PostgresFault."""
+        """Drop the connection at once; an operation in flight, connecting included, fails with a PostgresFault."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
@@ -197,8 +201,7 @@ class PostgresSyncTarget:
         connection = self._connection
         try:
             if connection is None or connection.is_closed():
-                connection = await self._connections.connect()
-                self._connection = connection
+                connection = self._connection = await self._connect()
                 with deadline(connection, self._connections.command_timeout):
                     self._distributed = await has_citus(connection)
             with deadline(connection, self._connections.command_timeout):
@@ -215,6 +218,18 @@ class PostgresSyncTarget:
             if not isinstance(error, Exception) or (connection is not None and connection.is_in_transaction()):
                 self.terminate()
             raise
+
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        self._connecting = asyncio.ensure_future(self._connections.connect())
+        try:
+            return await self._connecting
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ConnectionAbortedError from None  # terminate() has cut it
+        finally:
+            self._connecting = None
 
 
 def _unknown_workspace() -> Fault:

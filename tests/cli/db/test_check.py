@@ -167,12 +167,12 @@ def test_a_folded_outbox_leaves_nothing_out(run: Run, recorded: Recorded, root: 
     """Without PostgreSQL the outbox keeps one record a row, which is trace enough."""
     import asyncio
 
-    from acode_tui.sync.round import fold
+    from acode_tui.sync.round import compact_outbox
     from acode_tui.workspace import open_workspace
 
     async def folded() -> int:
         async with open_workspace(root) as workspace:
-            return await fold(workspace.outbox)
+            return await compact_outbox(workspace.outbox)
 
     assert asyncio.run(folded()) > 0
     assert bad(run) == {}
