@@ -80,6 +80,10 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
     sync = await workspace.sync.probe()
     target = resolve_postgres(workspace.settings.persistence.postgres, invocation.environ)
     known = target if isinstance(target, PostgresTarget) else None
+    state, reason, hint = sync.state, sync.reason, sync.hint
+    if state is SyncState.STOPPED and sync.latency_ms is not None:
+        # Without a worker the sync is stopped, but the server answers.
+        state, reason, hint = SyncState.IDLE, "", ""
     found = {
         "sqlite": {
             "path": facts.path,
@@ -91,8 +95,9 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
             "lastModified": facts.last_modified,
         },
         "postgres": {
-            # Without a worker the sync is stopped; the server may well answer.
-            "state": SyncState.IDLE if sync.state == "stopped" and sync.latency_ms is not None else sync.state,
+            "state": state,
+            "reason": reason,
+            "hint": hint,
             "host": known.host if known else None,
             "database": known.database if known else None,
             "schemaVersion": sync.schema_version,

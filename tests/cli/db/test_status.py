@@ -13,7 +13,7 @@ def test_status_has_the_keys_of_the_contract(run: Run, recorded: Recorded) -> No
     found = answer(run("db", "status", "--json"))
     assert {name: set(part) for name, part in found.items()} == {
         "sqlite": {"path", "sizeBytes", "schemaVersion", "targetVersion", "journalMode", "sessions", "lastModified"},
-        "postgres": {"state", "host", "database", "schemaVersion", "latencyMs", "clockOffsetMs"},
+        "postgres": {"state", "reason", "hint", "host", "database", "schemaVersion", "latencyMs", "clockOffsetMs"},
         "outbox": {"pending", "oldestPendingAt", "retrying", "failed"},
         "conflicts": {"total", "unreviewed"},
         "sync": {"state", "holder", "lastSyncAt", "nextAttemptAt"},
@@ -22,7 +22,9 @@ def test_status_has_the_keys_of_the_contract(run: Run, recorded: Recorded) -> No
     assert found["sqlite"]["journalMode"] == "wal"
     assert found["sqlite"]["sessions"] == 1
     assert found["outbox"]["pending"] > 0
-    assert found["sync"]["state"] == "disabled"
+    assert found["sync"]["state"] == found["postgres"]["state"] == "disabled"
+    assert found["postgres"]["reason"] == "PostgreSQL is not enabled"
+    assert "config set persistence.postgres.enabled true" in found["postgres"]["hint"]
     shown = run("db", "status").stdout
     assert found["sqlite"]["schemaVersion"] in shown
     assert "config set persistence.postgres.enabled true" in shown
