@@ -10,7 +10,7 @@ from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact
 from acode_tui.domain.quantities import number, size
 from acode_tui.storage.ports import TierMigrations
-from acode_tui.sync.ports import SyncState
+from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.jobs import JobRun, Jobs
 from acode_tui.tui.team import TeamRuns
 
@@ -110,11 +110,11 @@ class Actions:
 
         self.start("sync", drain)
 
-    def pause_or_resume(self, state: SyncState) -> None:
+    def pause_or_resume(self, sync: SyncStatus) -> None:
         """Pause the sync worker, or resume it if it is paused. A toast says so where sync is off."""
-        paused = state is SyncState.PAUSED
-        if state is SyncState.DISABLED:
-            command = "acode-tui config set persistence.postgres.enabled true"
+        paused = sync.state is SyncState.PAUSED
+        if sync.switched_off_by is not None:
+            command = f"acode-tui config set {sync.switched_off_by} true"
             self.notify("pause", f"sync is off: there is no worker to pause\n`{command}` turns it on", warn=True)
             return
 

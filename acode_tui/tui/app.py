@@ -176,6 +176,9 @@ class Dashboard(App[int]):
         self._holder.first_frame.set()
         self._leaving.set()
         await self.team.close()
+        if self.workspace is not None and self.jobs.is_running("sync"):
+            # The worker and the requested sync stop together, so that a hanging server is waited for once.
+            await self.workspace.sync.stop()
         await self.jobs.wait()
         await self._holder.end()
 

@@ -200,6 +200,9 @@ class FakeSync:
     async def status(self) -> SyncStatus:
         return self.figures
 
+    async def stop(self) -> None:
+        return None
+
     async def pause(self) -> None:
         self.paused += 1
         self.figures = msgspec.structs.replace(self.figures, state=SyncState.PAUSED)

@@ -18,6 +18,7 @@ from textual.command import CommandPalette
 from acode_tui.config import MigrationSettings, Settings, TuiSettings
 from acode_tui.domain.errors import SchemaMismatchError
 from acode_tui.storage.ports import OutboxStats
+from acode_tui.sync.ports import SyncReport
 from acode_tui.tui import bindings, preload
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.dialogs.help import HelpDialog
@@ -51,6 +52,30 @@ def test_every_key_has_an_id_a_description_and_a_tooltip(name: str) -> None:
         assert binding.id, binding
         assert binding.tooltip, binding
         assert binding.description, binding
+
+
+async def test_leaving_stops_a_sync_that_was_asked_for_instead_of_waiting_for_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = FakeWorkspace()
+    stopped = asyncio.Event()
+
+    async def hang(**_: object) -> SyncReport:
+        fake.sync.syncs += 1
+        await stopped.wait()
+        return SyncReport(remaining=1)
+
+    async def stop() -> None:
+        stopped.set()
+
+    monkeypatch.setattr(fake.sync, "sync_now", hang)
+    monkeypatch.setattr(fake.sync, "stop", stop)
+    async with over(fake).run_test() as pilot:
+        await until_listed(pilot)
+        await pilot.press("s")
+        await until(pilot, lambda: fake.sync.syncs)
+        await pilot.press("q")
+    assert stopped.is_set()
 
 
 async def test_a_workspace_that_cannot_be_opened_ends_the_dashboard_with_its_error() -> None:

@@ -68,6 +68,8 @@ class SchemaPane(Pane):
         sync = overview.sync
         if sync.schema_version is None:
             state = _NOT_CONNECTED.get(sync.state, "not seen yet")
+            if sync.switched_off_by == "persistence.sync.enabled":
+                state = "worker off"
             name = f"{'pg':<7}" if 7 + len(state) <= width else "pg "
             return styled(name + state, "$foreground-muted")
         return _tier("pg", sync.schema_version, sync.target_schema_version or sync.schema_version, width)
@@ -302,8 +304,7 @@ class OutboxPane(Pane):
     def _target(self, overview: Overview, width: int) -> list[Content]:
         """The server that records are sent to, or why they are not sent."""
         sync = overview.sync
-        if sync.state is SyncState.DISABLED:
-            key = "persistence.postgres.enabled"
+        if (key := sync.switched_off_by) is not None:
             advice = f"{key} sends it"
             return [styled(line(advice if len(advice) <= width else key, width), "$foreground-muted")]
         if sync.reason and sync.state not in _CONNECTED:

@@ -222,7 +222,7 @@ class MainScreen(BrowsingScreen):
     def action_pause(self) -> None:
         overview = self.dashboard.state.overview
         if overview is not None:
-            self.dashboard.actions.pause_or_resume(overview.sync.state)
+            self.dashboard.actions.pause_or_resume(overview.sync)
 
     def action_panes(self) -> None:
         shown = self.dashboard.change_layout(panes=not self.dashboard.state.layout.panes).panes

@@ -246,6 +246,14 @@ async def test_the_outbox_is_quiet_busy_or_bad(fake: FakeWorkspace, state: SyncS
         assert _looks(pilot)["outbox"] == look
 
 
+async def test_a_worker_that_is_switched_off_is_not_shown_as_postgres_off(fake: FakeWorkspace) -> None:
+    fake.sync.figures = SyncStatus(state=SyncState.DISABLED, target="db.example.org:5432/runs")
+    async with over(fake).run_test(size=USUAL) as pilot:
+        await until(pilot, lambda: "worker off" in shown(pilot))
+        assert "persistence.sync.enabled" in shown(pilot)
+        assert "persistence.postgres.enabled" not in shown(pilot)
+
+
 async def test_every_pane_has_a_bad_status_in_colour_and_in_words(
     fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
