@@ -21,7 +21,7 @@ Values come from five places; the later one wins:
 5. `--set KEY=VALUE` before a command, for that run alone: `acode-tui --set tui.page_size=20`.
 
 `acode-tui config show` prints every value and where it came from, `acode-tui config set KEY VALUE` writes one,
-`acode-tui config unset KEY` takes it out again, so that the next weaker place counts, and `acode-tui config init`
+`acode-tui config unset KEY` removes it, so that the next lower place counts, and `acode-tui config init`
 writes a file with all of them commented out. Unknown keys, wrong types and values out of range are refused by name.
 A running dashboard or headless worker takes up a changed file within five seconds.
 
@@ -39,10 +39,9 @@ Characters such as `@ : / % ?` in a password have to be percent-encoded in a URL
 `database` and `username` may be set, and the password comes from the variable that `password_env` names. A password in
 a file is refused. A missing variable only leaves the sync `misconfigured`: recording goes on.
 
-Where libpq would look for what is not said, nothing is looked for: not in `PGPASSWORD` and its like, not in
-`~/.pgpass`, not in a service file.
+The other places where libpq looks are not used: `PGPASSWORD` and the like, `~/.pgpass`, and service files.
 
-Without a word about it, TLS is required, except on loopback and sockets.
+By default TLS is required, except on loopback and sockets.
 
 ## Other environment variables
 

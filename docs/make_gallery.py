@@ -1,6 +1,6 @@
-"""Takes the pictures of docs/gallery.md anew: `uv run python docs/make_gallery.py [NAME...]`.
+"""Takes the pictures of docs/gallery.md: `uv run python docs/make_gallery.py [NAME...]`.
 
-A scene that does not come about is named, and the others are taken.
+A scene whose expected text does not appear is reported, and the others are taken.
 """
 
 import asyncio
