@@ -1,4 +1,4 @@
-"""``import``: reads transcripts of other agents into the workspace, once or as they grow."""
+"""``import``: imports transcripts of other agents into the workspace, once or continuously."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
 _MOST_ISSUES = 20
-_SETTLE_MS = 30_000
-"""How often a watched import looks again though nothing moved: a run counts as over once its file has rested."""
+_IDLE_MS = 30_000
+"""A watch imports again after this time without a change: a run ends when its file is stale."""
 
 
 @click.command(
@@ -32,26 +32,32 @@ _SETTLE_MS = 30_000
         "acode-tui import --all --watch",
     ),
 )
-# One that may not be read is listed with the errors, and the others are imported.
+# A path that may not be read is listed with the errors; the others are imported.
 @click.argument("paths", metavar="[PATH]...", type=click.Path(path_type=Path, readable=False), nargs=-1)
-@click.option("--all", "everywhere", is_flag=True, help="Everywhere the known agents keep transcripts (ingest.roots).")
-@click.option("--format", "format_", metavar="NAME", help="Read every file as this format, whatever it looks like.")
-@click.option("--watch", is_flag=True, help="Go on, and import what is written from now on, until Ctrl-C.")
+@click.option(
+    "--all",
+    "all_roots",
+    is_flag=True,
+    help="Import the folders in ingest.roots, or where the known agents keep transcripts.",
+)
+@click.option("--format", "format_", metavar="NAME", help="The format of every file; otherwise its first lines decide.")
+@click.option("--watch", is_flag=True, help="Keep running and import new lines as they are written, until Ctrl-C.")
 @json_option
 @pass_invocation
 def command(
-    invocation: Invocation, paths: tuple[Path, ...], everywhere: bool, format_: str | None, watch: bool, as_json: bool
+    invocation: Invocation, paths: tuple[Path, ...], all_roots: bool, format_: str | None, watch: bool, as_json: bool
 ) -> int:
-    """Read transcripts of Claude Code, Codex and others into the workspace.
+    """Import transcripts of Claude Code and Codex into the workspace.
 
-    PATH is a transcript or a folder of them. What was imported before and has not changed is not read again.
+    PATH is a transcript or a folder of transcripts. Files that have not changed since they were last imported are not
+    read again.
     """
-    if not paths and not everywhere:
-        raise click.UsageError("name a PATH, or say --all")
+    if not paths and not all_roots:
+        raise click.UsageError("name a PATH, or use --all")
     for path in paths:
         if not path.exists():
-            raise IngestError(f"{path}: there is no such file or folder", hint="check the path, or use --all")
-    roots = _roots(invocation.settings, invocation, paths, everywhere)
+            raise IngestError(f"{path}: no such file or folder", hint="check the path, or use --all")
+    roots = _roots(invocation.settings, invocation, paths, all_roots)
 
     async def work(workspace: "Workspace") -> int:
         if watch:
@@ -64,12 +70,12 @@ def command(
     return invocation.with_workspace(work)
 
 
-def _roots(settings: "Settings", invocation: Invocation, paths: Iterable[Path], everywhere: bool) -> list[Path]:
+def _roots(settings: "Settings", invocation: Invocation, paths: Iterable[Path], all_roots: bool) -> list[Path]:
     from acode_tui.config import resolve_path
     from acode_tui.ingest import default_roots
 
     roots = list(paths)
-    if everywhere:
+    if all_roots:
         configured = [resolve_path(invocation.root, root) for root in settings.ingest.roots]
         roots += configured or default_roots(invocation.environ, settings.ingest.formats or None)
     return roots
@@ -94,7 +100,7 @@ async def _import(workspace: "Workspace", roots: list[Path], format_: str | None
 
 
 async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None, *, as_json: bool) -> None:
-    """Import, and again whenever something was written under the roots, until SIGINT or SIGTERM."""
+    """Import, and again after every write under the roots, until SIGINT or SIGTERM."""
     import asyncio
     import signal
 
@@ -107,21 +113,21 @@ async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None,
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
-    changes = awatch(*present, stop_event=stop, rust_timeout=_SETTLE_MS, yield_on_timeout=True, raise_interrupt=False)
-    # The watch stands before the first import begins: what is written meanwhile is not missed.
-    moved = asyncio.ensure_future(anext(changes, None))
+    changes = awatch(*present, stop_event=stop, rust_timeout=_IDLE_MS, yield_on_timeout=True, raise_interrupt=False)
+    # The watch starts before the first import, so that no write in between is missed.
+    changed = asyncio.ensure_future(anext(changes, None))
     try:
         await asyncio.sleep(0)
         _print(await _import(workspace, roots, format_), roots, as_json=as_json)
-        click.echo(f"watching {counted(len(present), 'place')}; Ctrl-C ends", err=True)
-        while await moved is not None and not stop.is_set():
-            moved = asyncio.ensure_future(anext(changes, None))
+        click.echo(f"watching {counted(len(present), 'path')}; Ctrl-C ends", err=True)
+        while await changed is not None and not stop.is_set():
+            changed = asyncio.ensure_future(anext(changes, None))
             report = await _import(workspace, roots, format_)
             if report.written:
                 _print(report, roots, as_json=as_json)
     finally:
         stop.set()
-        await asyncio.wait([moved])
+        await asyncio.wait([changed])
 
 
 def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
@@ -129,8 +135,8 @@ def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
         print_json(_json(report))
         return
     if not report.files:
-        places = ", ".join(clean(str(root)) for root in roots) or "the places of the known agents: none exists here"
-        click.echo(f"no transcripts found in {places}; name a file or a folder: `acode-tui import PATH`")
+        searched = ", ".join(clean(str(root)) for root in roots) or "the known agents' folders, none of which exists"
+        click.echo(f"no transcripts found in {searched}; name a file or a folder: `acode-tui import PATH`")
         return
     counts = (
         (report.sessions, "session"),
@@ -145,8 +151,8 @@ def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
         + f"; {counted(report.written, 'row')} written; {counted(report.skipped_lines, 'line')} skipped"
     )
     for issue in report.errors[:_MOST_ISSUES]:
-        place = f"{issue.file}:{issue.line}" if issue.line is not None else issue.file
-        click.echo(clean(f"{place}: {issue.message}"), err=True)
+        location = f"{issue.file}:{issue.line}" if issue.line is not None else issue.file
+        click.echo(clean(f"{location}: {issue.message}"), err=True)
     if len(report.errors) > _MOST_ISSUES:
         click.echo(f"and {number(len(report.errors) - _MOST_ISSUES)} more; --json has all of them", err=True)
 
@@ -166,6 +172,6 @@ def _json(report: "ImportReport") -> dict[str, Any]:
 
 
 def _nothing_readable(report: "ImportReport") -> bool:
-    """Whether files were found and not one of them could be read."""
+    """Whether files were found and none of them could be read."""
     unreadable = {issue.file for issue in report.errors if issue.line is None}
     return report.files > 0 and len(unreadable) >= report.files and not report.sessions

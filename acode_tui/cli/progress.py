@@ -1,6 +1,6 @@
-"""A line on standard error that says how far long work is, how fast it goes and how long it will take.
+"""A line on standard error that shows the progress of long work: how much is done, the rate and the time left.
 
-Nothing is written where standard error is no terminal.
+Nothing is written where standard error is not a terminal.
 """
 
 import sys
@@ -23,7 +23,7 @@ _ERASE = "\r\x1b[K"
 
 
 class Line:
-    """A line that is written over while its block runs, and taken away afterwards."""
+    """A line that is rewritten while its block runs, and erased afterwards."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = monotonic) -> None:
         self._stream = stream or sys.stderr
@@ -42,7 +42,7 @@ class Line:
             self._stream.flush()
 
     def write(self, make: Callable[[], str]) -> None:
-        """Write what ``make`` answers, unless something was written a moment ago."""
+        """Write what ``make`` returns, unless the line was written less than ``_EVERY_SECONDS`` ago."""
         now = self._clock()
         if self._live and now - self._shown_at >= _EVERY_SECONDS:
             self._shown_at = now
@@ -51,7 +51,7 @@ class Line:
 
 
 class ImportLine(Line):
-    """How far an import is."""
+    """The progress of an import."""
 
     def show(self, progress: "ImportProgress") -> None:
         """Show this progress."""
@@ -59,32 +59,32 @@ class ImportLine(Line):
 
 
 class CountLine(Line):
-    """How many of something are done, where the whole is not known."""
+    """How many units are done, where the total is not known."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, unit: str) -> None:
         super().__init__()
-        self._what = what
+        self._unit = unit
 
     def show(self, progress: "Progress") -> None:
         """Show this progress."""
-        self.write(lambda: f"{number(progress.done)} {self._what}")
+        self.write(lambda: f"{number(progress.done)} {self._unit}")
 
 
 class StepLine(Line):
-    """The step that is under way."""
+    """The current step."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, work: str) -> None:
         super().__init__()
-        self._what = what
+        self._work = work
 
     def show(self, step: str) -> None:
-        """Show this step at once: the next one may be long in coming."""
+        """Show this step at once: the next one may take long."""
         self._shown_at = float("-inf")
-        self.write(lambda: f"{self._what}: {clean(step)}")
+        self.write(lambda: f"{self._work}: {clean(step)}")
 
 
 class PercentLine(Line):
-    """A step, and how much of it is done where that is known."""
+    """The current step, and the finished part of it in percent where it is known."""
 
     def __init__(self, step: str = "") -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class PercentLine(Line):
 
 
 class ExportLine(Line):
-    """How far an export or the reading of one is."""
+    """The progress of an export, or of the import of one."""
 
     def show(self, progress: "ExportProgress") -> None:
         """Show this progress."""
@@ -110,7 +110,7 @@ class ExportLine(Line):
 
 
 class SyncLine(Line):
-    """How far a drain is."""
+    """The progress of a drain."""
 
     def show(self, progress: "Progress") -> None:
         """Show this progress."""
@@ -118,7 +118,7 @@ class SyncLine(Line):
 
 
 class RebuildLine(Line):
-    """How far a recovery is: rows read first, sessions compared after them."""
+    """The progress of a recovery: rows read, then sessions compared."""
 
     def show(self, progress: "Progress") -> None:
         """Show this progress."""
@@ -137,7 +137,7 @@ def describe_import(progress: "ImportProgress") -> str:
 
 
 def describe_export(progress: "ExportProgress") -> str:
-    """``3/127 sessions  4,200 rows``, or of sessions that were named ``0/1 sessions  4,200 of 9,000 rows  46%``."""
+    """``3/127 sessions  4,200 rows``, or of named sessions ``0/1 sessions  4,200 of 9,000 rows  46%``."""
     sessions, rows = progress.sessions, progress.rows
     text = f"{number(sessions.done)}/{number(sessions.total or 0)} sessions  {number(rows.done)}"
     if not rows.total:

@@ -176,17 +176,17 @@ def steps_of(graph: SessionGraph) -> list[StepGraph]:
     return [step for task in graph.tasks for step in task.steps]
 
 
-def calls_of(graph: SessionGraph, *, carriers: bool = False) -> list[ToolCallGraph]:
-    """Every call of a run; carriers only when asked for."""
+def calls_of(graph: SessionGraph, *, synthetic: bool = False) -> list[ToolCallGraph]:
+    """Every call of a run, with or without the synthetic ones."""
     calls = [call for step in steps_of(graph) for call in step.tool_calls]
-    return [call for call in calls if carriers or not is_carrier(call)]
+    return [call for call in calls if synthetic or not is_synthetic(call)]
 
 
 def call_named(graph: SessionGraph, tool: str) -> ToolCallGraph:
-    return next(call for call in calls_of(graph, carriers=True) if call.tool_name == tool)
+    return next(call for call in calls_of(graph, synthetic=True) if call.tool_name == tool)
 
 
-def is_carrier(call: ToolCallGraph) -> bool:
+def is_synthetic(call: ToolCallGraph) -> bool:
     return isinstance(call.parameters, dict) and call.parameters.get("carrier") is True
 
 

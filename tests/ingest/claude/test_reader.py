@@ -19,7 +19,7 @@ from tests.ingest.builders import (
     call_named,
     calls_of,
     graph_of,
-    is_carrier,
+    is_synthetic,
     read,
     stamp,
     steps_of,
@@ -225,12 +225,12 @@ def test_an_edit_s_hunks_become_a_unified_diff_and_the_original_file_is_dropped(
     assert b"SECRET" not in repr(call).encode()
 
 
-def test_text_hangs_on_a_carrier_that_is_not_counted() -> None:
+def test_text_belongs_to_a_synthetic_call_that_is_not_counted() -> None:
     parsed = read(story())
     texts = [
         artifact.content
-        for call in calls_of(parsed.graphs[0], carriers=True)
-        if is_carrier(call)
+        for call in calls_of(parsed.graphs[0], synthetic=True)
+        if is_synthetic(call)
         for artifact in call.artifacts
     ]
     assert texts == [b"I will read the form.", b"Done.", b"Finished."]
