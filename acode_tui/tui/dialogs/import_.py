@@ -111,7 +111,7 @@ class ImportDialog(ProgressDialog[bool]):
             raise StoppedError
 
     @on(Progressed)
-    def _show_progress(self, event: Progressed) -> None:
+    def _progressed(self, event: Progressed) -> None:
         files, read = event.progress.files, event.progress.bytes
         self._stored = self._stored or read.done > 0
         self.dashboard.refresh_screens()

@@ -133,7 +133,7 @@ class JobDialog(ProgressDialog[None]):
     def action_stop(self) -> None:
         if self._run is not None and not self._run.stopping:
             self.dashboard.jobs.stop(self.JOB)
-            self.show_text(styled("Stopping…", "bold"), styled("What was begun is taken back.", "$foreground-muted"))
+            self.show_text(styled("Stopping…", "bold"), styled("What was begun is undone.", "$foreground-muted"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "begin":

@@ -1,4 +1,4 @@
-"""The base of dialogs over long work: text, what is asked, and a progress bar with a line of text below it."""
+"""The base of dialogs over long work: text, inputs, and a progress bar with text below it."""
 
 from typing import ClassVar, TypeVar
 

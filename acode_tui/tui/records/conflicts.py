@@ -26,16 +26,19 @@ if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
 
 
+_SECOND = timedelta(seconds=1)
+
+
 class ConflictTable(KeyedTable):
     """Conflicts, the newest first."""
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
-        apart = (Column("apart", "apart", 8, right=True),) if width >= 100 else ()
+        difference = (Column("difference", "apart", 8, right=True),) if width >= 100 else ()
         return (
             Column("state", "state", 10),
             Column("entity", "entity"),
             Column("winner", "winner", 6),
-            *apart,
+            *difference,
             Column("when", "met", 10, right=True),
         )
 
@@ -138,31 +141,35 @@ class ConflictsScreen(RecordsScreen[Conflict]):
         self.app.push_screen(ConfirmDialog("Take the other version?", question, yes=f"take {loser}"), answered)
 
 
+def _time_difference(conflict: Conflict) -> timedelta:
+    """How far the last changes of both versions are apart."""
+    return abs(conflict.local_updated_at - conflict.remote_updated_at)
+
+
 def _row(conflict: Conflict, label: str, now: datetime) -> Row:
-    apart = abs(conflict.local_updated_at - conflict.remote_updated_at)
+    difference = _time_difference(conflict)
     return {
         "state": ("✓ reviewed", "quiet") if conflict.reviewed_at else ("◆ new", "wait"),
         "entity": (label, "plain"),
         "winner": (conflict.winner, "plain"),
-        "apart": (span(apart) if apart.total_seconds() >= 1 else duration(apart), "quiet"),
+        "difference": (duration(difference) if difference < _SECOND else span(difference), "quiet"),
         "when": (ago(conflict.detected_at, now), "quiet"),
     }
 
 
 def _detail(conflict: Conflict, width: int, target: str | None, zone: tzinfo | None) -> Content:
     won = "  ✓ won"
-    apart = abs(conflict.local_updated_at - conflict.remote_updated_at)
-    stamped = stamp if apart >= timedelta(seconds=1) else fine_stamp
+    stamped = fine_stamp if _time_difference(conflict) < _SECOND else stamp
     reviewed = f"reviewed {stamp(conflict.reviewed_at, zone)}" if conflict.reviewed_at else "not reviewed"
     head = [
         Content.assemble(
-            ("here    ", "$text-error"),
+            ("local   ", "$text-error"),
             stamped(conflict.local_updated_at, zone),
             ("  this machine", "$foreground-muted"),
             (won if conflict.winner == "local" else "", "$text-success"),
         ),
         Content.assemble(
-            ("central ", "$text-success"),
+            ("remote  ", "$text-success"),
             stamped(conflict.remote_updated_at, zone),
             styled(f"  {target or 'PostgreSQL'}", "$foreground-muted"),
             (won if conflict.winner == "remote" else "", "$text-success"),

@@ -1,4 +1,4 @@
-"""The nodes of a run: what is below each, and the label it has in the tree. Pure."""
+"""The nodes of a run: their children, and their labels in the tree. Pure."""
 
 from collections.abc import Sequence
 

@@ -36,7 +36,7 @@ class RunView:
 
     @property
     def follow_label(self) -> tuple[str, Role] | None:
-        """The text in the title on whether the run is followed; None for a run that has ended and is shown whole."""
+        """The text in the title on whether the run is followed; None for a run that has ended."""
         if self.held:
             return ("‖ held, there is more", "wait") if self.newer else ("‖ held", "wait")
         return ("◉ following", "good") if self.running else None

@@ -26,7 +26,7 @@ MAX_UNFOLDED_STEPS = 60
 MAX_UNFOLDED_CALLS = 200
 """The most steps and tool calls of a run that opens with all its steps unfolded."""
 SIBLINGS_AT_ONCE = 500
-"""Siblings that are created at once. A line below them stands for the others and creates more."""
+"""Siblings that are created at once. A line below them shows how many are left, and creates more when selected."""
 _MAX_LABEL = 300
 
 
@@ -48,7 +48,7 @@ class RunTree(Tree[Node]):
         self._limits: dict[int, int] = {}
         """How many children of a node may be created, by its id, where it is more than at first."""
         self._more_lines: dict[int, TreeNode[Node]] = {}
-        """The line that stands for a node's other children, by the node's id."""
+        """The line below a node's children that shows how many more there are, by the node's id."""
 
     def show(self, graph: SessionGraph) -> None:
         """Show a run, or a newer state of the run that is shown."""
@@ -128,7 +128,7 @@ class RunTree(Tree[Node]):
             more_line.set_label(text)
 
     def action_select_cursor(self) -> None:
-        """Select the node under the cursor; on the line that stands for more siblings, create more of them."""
+        """Select the node under the cursor; on the line below many siblings, create more of them."""
         node = self.cursor_node
         if node is None or node.data is not None or node.parent is None:
             super().action_select_cursor()

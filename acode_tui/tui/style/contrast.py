@@ -1,4 +1,4 @@
-"""Contrast of a theme's colours: finds those that cannot be read on what is behind them, and corrects them. Pure.
+"""Contrast of a theme's colours: finds those too close to their background, and corrects them. Pure.
 
 The least ratios are those of WCAG 2 AA, https://www.w3.org/TR/WCAG21/#contrast-minimum.
 """
@@ -11,7 +11,7 @@ MIN_TEXT_RATIO, MIN_SIGN_RATIO = 4.5, 3.0
 """The least contrast ratios of text, and of glyphs and frames that carry meaning."""
 
 BACKGROUNDS = ("background", "surface", "panel")
-"""Variables of the colours that text of any colour may have behind it."""
+"""Variables of the background colours of text."""
 
 TEXTS = (
     "foreground",
@@ -31,7 +31,7 @@ TEXT_BACKGROUNDS = {
     "match-text": "match-background",
     "selected-match-text": "selected-match-background",
 }
-"""Text that has a background colour of its own."""
+"""Variables of text with a background colour of its own, and of that background."""
 
 _STEPS = 25
 

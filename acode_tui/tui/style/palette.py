@@ -81,6 +81,12 @@ SYNC: dict[SyncState, Mark] = {
     SyncState.STANDBY: Mark("◐", "standby", "quiet"),
     SyncState.STOPPED: Mark("■", "stopped", "quiet"),
 }
+HEALTH: dict[str, Mark] = {
+    "Healthy": Mark("✓", "healthy", "good"),
+    "Degraded": Mark("◆", "degraded", "wait"),
+    "Unhealthy": Mark("✗", "unhealthy", "bad"),
+}
+"""By the value of a HealthStatus, which is in a package that is imported late."""
 ARTIFACT_GLYPH: dict[ArtifactType, str] = {
     ArtifactType.FILE_CONTENT: "▤",
     ArtifactType.FILE_WRITE: "▤",

@@ -14,7 +14,8 @@ from textual.message import Message
 from acode_tui.domain.quantities import duration
 from acode_tui.tui.bindings import HEALTH
 from acode_tui.tui.list_screen import ListScreen
-from acode_tui.tui.style.palette import CONTENT_STYLE, Mark
+from acode_tui.tui.style.palette import CONTENT_STYLE
+from acode_tui.tui.style.palette import HEALTH as HEALTH_MARKS
 from acode_tui.tui.style.text import block, pretty_json, styled
 from acode_tui.tui.style.times import clock
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -28,13 +29,8 @@ if TYPE_CHECKING:
 
 CHECK_EVERY = timedelta(seconds=20)
 """How often the checks run while the screen is open; ``R`` runs them at once."""
-MARKS = {
-    "Healthy": Mark("✓", "healthy", "good"),
-    "Degraded": Mark("◆", "degraded", "wait"),
-    "Unhealthy": Mark("✗", "unhealthy", "bad"),
-}
 
-STATUSES = tuple(MARKS)
+_STATUSES = tuple(HEALTH_MARKS)
 """From the best to the worst. The cursor begins on the worst check."""
 
 
@@ -99,7 +95,7 @@ class HealthScreen(ListScreen):
     @on(ReportReady)
     def _report_ready(self, event: ReportReady) -> None:
         report = event.report
-        mark = MARKS[report.status.value]
+        mark = HEALTH_MARKS[report.status.value]
         self._checks = {check.name: check for check in report.checks}
         bad = sum(check.status.value != "Healthy" for check in report.checks)
         at = clock(self._checked_at or self.dashboard.now(), self.dashboard.zone)
@@ -113,7 +109,7 @@ class HealthScreen(ListScreen):
         first = not table.row_count
         table.show([(name, _row(check)) for name, check in self._checks.items()])
         if first:
-            worst = max(report.checks, key=lambda check: STATUSES.index(check.status.value))
+            worst = max(report.checks, key=lambda check: _STATUSES.index(check.status.value))
             table.move_cursor(row=report.checks.index(worst))
         self._describe()
 
@@ -141,7 +137,7 @@ class HealthScreen(ListScreen):
 
 
 def _row(check: "HealthCheck") -> Row:
-    mark = MARKS[check.status.value]
+    mark = HEALTH_MARKS[check.status.value]
     return {
         "state": (mark.label, mark.role),
         "name": (check.name, "plain"),
@@ -151,7 +147,7 @@ def _row(check: "HealthCheck") -> Row:
 
 
 def _detail(check: "HealthCheck") -> Content:
-    mark = MARKS[check.status.value]
+    mark = HEALTH_MARKS[check.status.value]
     parts = [
         Content.assemble((f"{mark.label}  ", CONTENT_STYLE[mark.role]), block(check.description, "bold")),
     ]
