@@ -1,7 +1,7 @@
-"""The worker without a terminal, for systemd and cron. No Textual anywhere near it.
+"""The sync worker without a terminal, for systemd and cron. Textual is never imported.
 
-Log lines go to standard error as JSON. SIGTERM and SIGINT let the batch in hand finish and end within 10 s; SIGHUP, or
-a changed configuration file, takes over new settings. A second worker waits as a standby.
+Log lines go to standard error as JSON. SIGTERM and SIGINT let the batch in flight finish and end the process within
+10 s; SIGHUP, or a changed configuration file, loads new settings. A second worker waits as a standby.
 """
 
 import asyncio
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def handled(handlers: Mapping[signal.Signals, Callable[[], object]]) -> Iterator[None]:
-    """Call these on the loop when their signal comes. Only the main thread hears signals; others just run the block."""
+    """Call these handlers on the event loop when their signal comes, for the length of the block.
+
+    Only the main thread receives signals: in another thread the block just runs.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -45,15 +48,15 @@ log = logs.get_logger("acode_tui.headless")
 
 
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Send ``READY=1``, ``STOPPING=1``, ``STATUS=...``; answers whether anybody was told."""
+    """Send ``READY=1``, ``STOPPING=1`` or ``STATUS=...`` to systemd; answers whether it was sent."""
     address = environ.get("NOTIFY_SOCKET")
     if not address or address[0] not in "/@":
         return False
-    # An @ stands for the NUL of Linux's abstract sockets.
-    place = "\0" + address[1:] if address.startswith("@") else address
+    # An @ replaces the NUL of Linux's abstract sockets.
+    name = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
         try:
-            channel.sendto(state.encode(), place)
+            channel.sendto(state.encode(), name)
         except OSError as error:
             log.warning("headless.notify", reason=error.strerror or type(error).__name__)
             return False
@@ -65,14 +68,14 @@ _STATES = tuple(state.value for state in SyncState)
 
 @asynccontextmanager
 async def served_metrics(workspace: "Workspace", port: int | None) -> AsyncIterator[None]:
-    """Serve the workspace's numbers on ``port`` for the length of the block; None serves nothing.
+    """Serve the workspace's metrics on ``port`` for the length of the block; None serves nothing.
 
-    Raises ConfigError where the port cannot be had.
+    Raises ConfigError where the port is not available.
     """
     if port is None:
         yield
         return
-    # Here, not above: who does not ask for numbers does not load what serves them.
+    # Here, not above: without a port the metrics library is not loaded.
     from acode_tui.ops.health.metrics import ADDRESS, MetricsServer
 
     server = MetricsServer(lambda: take_sample(workspace))
@@ -86,7 +89,7 @@ async def served_metrics(workspace: "Workspace", port: int | None) -> AsyncItera
 
 
 async def take_sample(workspace: "Workspace") -> "Sample":
-    """The workspace's numbers now. Raises AcodeError where its file cannot be read."""
+    """The workspace's metrics now. Raises AcodeError where its file cannot be read."""
     from acode_tui.ops.health.metrics import Sample
 
     status = await workspace.sync.status()
@@ -117,15 +120,15 @@ async def take_sample(workspace: "Workspace") -> "Sample":
 
 
 STATUS_SECONDS = 5.0
-"""How often the log and systemd hear of a changed state."""
+"""How often the state is compared with the one that was last logged and sent to systemd."""
 
 
 def run_headless(invocation: Invocation, *, once: bool, metrics: int | None = None) -> int:
-    """Run until a signal comes, or with ``once`` until nothing is due; answers the exit code.
+    """Run until a signal ends it, or with ``once`` until nothing is due; answers the exit code.
 
     With ``once``: 0 if nothing is left, 1 if something failed or remains. ``metrics`` is a port for Prometheus.
     """
-    # Settings first: they know the secrets that the log must hide.
+    # Settings first: they name the secrets that the log must hide.
     settings = invocation.settings
     invocation.start_log(stderr=True)
     from acode_tui.workspace import open_workspace
@@ -141,7 +144,7 @@ def run_headless(invocation: Invocation, *, once: bool, metrics: int | None = No
 
 
 async def _drain(workspace: "Workspace") -> int:
-    """Send what is due. A signal ends it after the batch in hand."""
+    """Send what is due. A signal ends it after the batch in flight."""
     with handled({signal.SIGINT: workspace.sync.wind_down, signal.SIGTERM: workspace.sync.wind_down}):
         report = await workspace.sync.sync_now()
     log.info(
@@ -158,11 +161,11 @@ async def _drain(workspace: "Workspace") -> int:
 
 async def _serve(workspace: "Workspace", invocation: Invocation) -> int:
     stop = asyncio.Event()
-    hang_up = asyncio.Event()
-    with handled({signal.SIGINT: stop.set, signal.SIGTERM: stop.set, signal.SIGHUP: hang_up.set}):
+    reload_asked = asyncio.Event()
+    with handled({signal.SIGINT: stop.set, signal.SIGTERM: stop.set, signal.SIGHUP: reload_asked.set}):
         log.info("headless.started", database=str(workspace.database_path))
         notify("READY=1", invocation.environ)
-        watching = asyncio.create_task(_watch(workspace, invocation, hang_up), name="acode-headless")
+        watching = asyncio.create_task(_watch(workspace, invocation, reload_asked), name="acode-headless")
         try:
             stopping = asyncio.create_task(stop.wait(), name="acode-signals")
             await asyncio.wait({stopping, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -174,26 +177,26 @@ async def _serve(workspace: "Workspace", invocation: Invocation) -> int:
             await asyncio.wait([watching])
         notify("STOPPING=1", invocation.environ)
         log.info("headless.stopping")
-        # Leaving the block that opened the workspace stops the worker; signals are kept until then.
+        # Within the block, so that a further signal does not end the process while the worker stops.
         await workspace.sync.stop()
     return 0
 
 
-async def _watch(workspace: "Workspace", invocation: Invocation, hang_up: asyncio.Event) -> None:
-    """Report each change of state; take over new settings when asked to."""
-    shown = ""
+async def _watch(workspace: "Workspace", invocation: Invocation, reload_asked: asyncio.Event) -> None:
+    """Log each change of state and send it to systemd; load new settings when ``reload_asked`` is set."""
+    reported = ""
     while True:
         status = await workspace.sync.status()
-        if status.state != shown:
-            shown = status.state
-            log.info("headless.state", state=shown, reason=status.reason, hint=status.hint, pending=status.pending)
-            notify(f"STATUS={shown}: {status.pending} pending", invocation.environ)
+        if status.state != reported:
+            reported = status.state
+            log.info("headless.state", state=reported, reason=status.reason, hint=status.hint, pending=status.pending)
+            notify(f"STATUS={reported}: {status.pending} pending", invocation.environ)
         try:
             async with asyncio.timeout(STATUS_SECONDS):
-                await hang_up.wait()
+                await reload_asked.wait()
         except TimeoutError:
             continue
-        hang_up.clear()
+        reload_asked.clear()
         await _reload(workspace, invocation)
 
 

@@ -1,4 +1,4 @@
-"""What goes into a batch and what comes out of it: the values of the apply protocol."""
+"""What both ends of a delivery agree on: batches and their results, pages of a pull, and the faults of a target."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ Outcome = Literal["applied", "duplicate", "converged", "conflict_local", "confli
 
 
 class ConflictRules(Protocol):
-    """The pure rules that settle a conflict; ``acode_tui.sync.conflict`` is one as it stands."""
+    """The pure rules that settle a conflict: ``acode_tui.sync.conflict.ConflictResolver``."""
 
     def content_digest(self, entity: Entity) -> bytes: ...
 
@@ -28,10 +28,10 @@ class ConflictRules(Protocol):
 class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
     """One record to deliver.
 
-    ``record_id`` is the caller's own and comes back in the result. ``entity`` is the plain row as its payload has it,
-    an artifact's with its content loaded; ``base`` is the local row's ``sync_version``, 0 if it was never synced.
+    ``record_id`` is the caller's own and comes back in the result. ``entity`` is the row as the payload has it, an
+    artifact's with its content loaded; ``base`` is the local row's ``sync_version``, 0 if it was never synced.
     ``ancestors`` are older versions of the same row that this record supersedes and that may have been sent before a
-    crash: a remote row that still is one of them is no conflict.
+    crash: a remote row that equals one of them is no conflict.
     """
 
     record_id: int
@@ -47,11 +47,11 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one record.
+    """The result of one record.
 
-    ``sync_version`` is the central row's now, and what the local row is in step with from here on (events and
-    artifacts have none: 1). ``remote`` is the central row where the local one may have to adopt it: always for
-    ``duplicate`` and ``conflict_remote``, and for ``converged`` where the central stamp is the later one.
+    ``sync_version`` is the central row's after the batch, and the version that the local row is based on from then on
+    (1 for events and artifacts, which have none). ``remote`` is the central row where the local one may have to adopt
+    it: always for ``duplicate`` and ``conflict_remote``, and for ``converged`` where the central stamp is later.
     ``conflict`` is what both sides record; its id is the same however often the delivery is repeated.
     """
 
@@ -63,8 +63,8 @@ class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplyReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Results in the batch's order. ``change_seq`` is the number that the batch's rows carry: where it is the local
-    mark + 1, nobody else wrote in between and the mark may move to it without a pull.
+    """Results in the batch's order. ``change_seq`` is the number that the batch's rows carry: where it is the pull
+    cursor's + 1, no other replica wrote in between and the cursor may move to it without a pull.
     """
 
     results: tuple[ApplyResult, ...]
@@ -72,14 +72,14 @@ class ApplyReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace's row: the last number given out, and which life of the database gave it."""
+    """A workspace's row in the team's database: the last number given out, and the incarnation that gave it."""
 
     change_seq: int
     incarnation: str
 
 
 class TargetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe saw. Times in seconds; ``clock_offset`` is the server's clock minus this machine's."""
+    """The results of a probe. Times in seconds; ``clock_offset`` is the server's clock minus this machine's."""
 
     server_version: str
     schema_version: str | None
@@ -91,8 +91,8 @@ class TargetFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PullPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of a workspace in an order they can be inserted in. Once they are written the mark moves to ``upto``;
-    there is more while ``upto < head.change_seq``. Parents that a row needs are there even if they did not change.
+    """Rows of a workspace, parents before their children. Once they are written the pull cursor moves to ``upto``;
+    there are more while ``upto < head.change_seq``. Parents that a row needs are included even if they did not change.
     """
 
     rows: Sequence[Entity]
@@ -101,7 +101,7 @@ class PullPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultKind(StrEnum):
-    """Where the failure lies. ``SERVER`` is the server's own report and carries its SQLSTATE."""
+    """What failed. ``SERVER`` is an error that the server reported; its fault has the SQLSTATE."""
 
     SERVER = "server"
     ROW_SECURITY = "row_security"
@@ -120,7 +120,7 @@ class FaultKind(StrEnum):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One failure: its kind, the server's SQLSTATE if it sent one, a sentence for people, and what to do."""
+    """One failure of the team's database: kind, a sentence for people, what to do, and the SQLSTATE if there is one."""
 
     kind: FaultKind
     sentence: str
@@ -129,8 +129,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostgresFault(SyncError):
-    """Raised by everything that talks to PostgreSQL for the sync. Any open transaction was rolled back, or its
-    outcome is unknown because the connection was lost: the ledger makes sending again harmless either way.
+    """Raised by every operation of a ``SyncTarget``. Any open transaction was rolled back, or its outcome is unknown
+    because the connection was lost: the ledger makes sending again harmless either way.
     """
 
     def __init__(self, fault: Fault) -> None:

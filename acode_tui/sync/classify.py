@@ -1,7 +1,7 @@
 """What a fault means for the sync: a pure table from SQLSTATE or kind to a verdict.
 
-The line that matters runs between the target and the record. A target that cannot be reached or used pauses the
-worker and costs no record an attempt; a record that the server looked at and refused counts, and waits alone.
+The distinction that matters is between the target and the record. A target that cannot be reached or used pauses the
+worker and costs no record an attempt; a record that the server examined and refused costs an attempt, and waits alone.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
     OFFLINE = "offline"
     """The target is out of reach or cannot take anything: probe with backoff, no attempt counted."""
     AUTH_FAILED = "auth_failed"
-    """A person has to act; not tried again before the configuration changes or somebody asks."""
+    """A person has to act: not tried again before the configuration changes or a sync is asked for."""
     SCHEMA_MISMATCH = "schema_mismatch"
     READ_ONLY = "read_only"
     REMOTE_BEHIND = "remote_behind"
@@ -73,8 +73,8 @@ _BY_CLASS: dict[str, Verdict] = {
     "72": Verdict.OFFLINE,
     "F0": Verdict.OFFLINE,
 }
-"""By the first two characters. Whatever stands nowhere (23 constraints, 44 check options, P0 triggers, 09, 21, 27,
-38, XX, classes yet to come) is the record's own: counted, so that one strange row never stops the rest for good."""
+"""By the first two characters. Every other class (23 constraints, 44 check options, P0 triggers, 09, 21, 27, 38, XX,
+future ones) is a refusal of the record: it costs an attempt, so that one row never stops the rest for good."""
 
 _STATES: dict[Verdict, SyncState] = {
     Verdict.OFFLINE: SyncState.OFFLINE,
@@ -99,7 +99,7 @@ def is_record(verdict: Verdict) -> bool:
 
 
 def heals_itself(verdict: Verdict) -> bool:
-    """Whether the target is worth probing without anybody having acted.
+    """Whether the target may work again without a person acting, so that it is worth probing.
 
     A read-only server is usually a standby about to be promoted, and a schema is usually about to be migrated.
     """
@@ -107,7 +107,7 @@ def heals_itself(verdict: Verdict) -> bool:
 
 
 def state_of(verdict: Verdict) -> SyncState | None:
-    """The state that a verdict on the target puts the worker in; None where the target is fine."""
+    """The worker's state after a verdict on the target; None where the target works."""
     return _STATES.get(verdict)
 
 
@@ -143,7 +143,7 @@ def record_delay(
 
 
 def probe_delay(failures: int, *, interval_seconds: float, random: Random) -> float:
-    """Seconds until an unreachable target is tried again after ``failures`` (from 1) vain tries.
+    """Seconds until a target is tried again after ``failures`` (from 1) failed tries in a row.
 
     Full jitter over a ceiling that doubles from 5 s to the sync interval; never under a tenth of the ceiling, so a
     run of small draws does not hammer.

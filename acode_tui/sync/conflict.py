@@ -1,8 +1,8 @@
 """Which of two versions of a row stays. Pure, and the same answer on every machine.
 
-The later ``updated_at`` wins; between equal stamps the larger digest of the content. That is a total order over
-contents, so it does not matter in which order machines meet, nor how many there are. Digests are taken of values in
-a form that survives both databases (``domain.codec``).
+The later ``updated_at`` wins; between equal stamps, the larger digest of the content. That is a total order over
+contents, so the order in which machines sync does not matter, nor how many there are. Digests are taken of values in
+a form that both databases preserve (``domain.codec``).
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The state of the worker: what it was told to do, what it does, what is in its way; and the status made of it."""
+"""The state of the worker: its settings, what it does, what keeps it from working; and the status made of these."""
 
 import asyncio
 from collections.abc import Callable

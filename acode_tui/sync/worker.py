@@ -164,7 +164,7 @@ class SyncWorker:
         less than 30 s however much is pending.
         """
         if settings.persistence == self._state.settings.persistence:
-            # Nothing about the target has changed, but somebody asked for a reload: it is tried again.
+            # The target's settings are the same, but a reload was asked for: the target is tried again.
             self._state.settings = self._target.settings = settings
             self._state.circuit.close()
             self._wake.wake()

@@ -1,4 +1,4 @@
-"""``db conflicts``: rows that two machines changed, which version won, and taking the other one."""
+"""``db conflicts``: rows that two machines changed, the version that won, and how to take the other one."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +28,13 @@ _COLUMNS = (
 @json_option
 @click.pass_context
 def group(context: click.Context, as_json: bool) -> None:
-    """Settled conflicts: both versions are kept. Without a command: list."""
+    """Settled conflicts, with both versions. Without a command: list them."""
     if context.invoked_subcommand is None:
         context.invoke(list_, as_json=as_json)
 
 
 @group.command("list", epilog=examples("acode-tui db conflicts list --unreviewed --json"))
-@click.option("--unreviewed", is_flag=True, help="Only those nobody has looked at.")
+@click.option("--unreviewed", is_flag=True, help="Only those that are not reviewed.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=100, show_default=True, help="At most so many.")
 @json_option
 @pass_invocation
@@ -48,7 +48,9 @@ def list_(invocation: Invocation, unreviewed: bool = False, limit: int = 100, as
     if as_json:
         print_json({"conflicts": conflicts})
     elif not conflicts:
-        click.echo("no conflicts to review" if unreviewed else "no conflicts: no row was changed in two places at once")
+        click.echo(
+            "no conflicts to review" if unreviewed else "no conflicts: no row was changed on two machines at once"
+        )
     else:
         rows = [
             (
@@ -71,7 +73,7 @@ def list_(invocation: Invocation, unreviewed: bool = False, limit: int = 100, as
 @json_option
 @pass_invocation
 def show(invocation: Invocation, conflict_id: str, as_json: bool) -> None:
-    """Show one conflict, and where its two versions differ."""
+    """Show one conflict, and the fields in which its two versions differ."""
 
     async def read(workspace: "Workspace") -> "Conflict":
         return await workspace.conflicts.get(conflict_id)
@@ -104,8 +106,8 @@ def show(invocation: Invocation, conflict_id: str, as_json: bool) -> None:
 @group.command(
     "resolve",
     epilog=examples(
-        "acode-tui db conflicts resolve 0190d6a1                # it is right as it is",
-        "acode-tui db conflicts resolve 0190d6a1 --take-other   # the version that lost is the right one",
+        "acode-tui db conflicts resolve 0190d6a1                # the present version is right",
+        "acode-tui db conflicts resolve 0190d6a1 --take-other   # the version that lost is right",
     ),
 )
 @click.argument("conflict_id", metavar="ID")
@@ -116,7 +118,7 @@ def show(invocation: Invocation, conflict_id: str, as_json: bool) -> None:
 def resolve(invocation: Invocation, conflict_id: str, take_other: bool, force: bool, as_json: bool) -> None:
     """Mark a conflict reviewed; with --take-other, let the other version win."""
     if take_other and not force:
-        click.confirm("Replace the present version by the one that lost?", abort=True, err=True)
+        click.confirm("Replace the present version with the one that lost?", abort=True, err=True)
 
     async def work(workspace: "Workspace") -> "Conflict":
         found = await workspace.conflicts.get(conflict_id)

@@ -1,4 +1,4 @@
-"""``db outbox``: what still waits to be sent, and what was given up."""
+"""``db outbox``: the records that are pending, retried or dead letters."""
 
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 _STATUSES: "tuple[OutboxStatus, ...]" = ("pending", "retrying", "failed", "processed", "all")
 _NOTHING = {
-    "pending": "nothing waits to be sent",
-    "retrying": "nothing is being retried",
+    "pending": "no pending records",
+    "retrying": "no records are retried",
     "failed": "no dead letters",
-    "processed": "nothing was sent yet; see `acode-tui db status`",
+    "processed": "no record was processed yet; see `acode-tui db status`",
     "all": "the outbox is empty; every write to a run adds a record",
 }
 _COLUMNS = (
@@ -36,7 +36,7 @@ _COLUMNS = (
 
 @click.group("outbox", epilog=examples("acode-tui db outbox list --status failed"))
 def group() -> None:
-    """Records on their way to the team's database."""
+    """Records to be sent to the team's database."""
 
 
 @group.command("list", epilog=examples("acode-tui db outbox list --status failed --json"))
@@ -61,7 +61,9 @@ def list_(invocation: Invocation, status: "OutboxStatus", limit: int, as_json: b
 
 @group.command("retry", epilog=examples("acode-tui db outbox retry --all", "acode-tui db outbox retry 17 18"))
 @click.argument("record_ids", metavar="[ID]...", type=int, nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Every dead letter and every record that waits for its next try.")
+@click.option(
+    "--all", "every", is_flag=True, help="Every dead letter and every record that waits for its next attempt."
+)
 @json_option
 @pass_invocation
 def retry(invocation: Invocation, record_ids: tuple[int, ...], every: bool, as_json: bool) -> int:
@@ -90,7 +92,7 @@ def retry(invocation: Invocation, record_ids: tuple[int, ...], every: bool, as_j
 @json_option
 @pass_invocation
 def discard(invocation: Invocation, record_ids: tuple[int, ...], force: bool, as_json: bool) -> int:
-    """Give up dead letters: they are never sent. The runs themselves stay here."""
+    """Discard dead letters: they are never sent. The runs themselves are kept."""
 
     async def read(workspace: "Workspace") -> "tuple[OutboxRecord, ...]":
         return tuple([await workspace.outbox.get(record_id) for record_id in record_ids])

@@ -1,4 +1,4 @@
-"""``db``: the databases themselves: schema, state, soundness."""
+"""``db``: the state of both databases, their schema and its migrations; the group of all ``db`` commands."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ _MOST_MISMATCHES = 20
 
 @click.group("db", epilog=examples("acode-tui db status"))
 def command() -> None:
-    """Look after the workspace's database and the outbox."""
+    """The workspace's database, the outbox and the sync."""
 
 
 command.add_command(outbox.group)
@@ -47,7 +47,7 @@ command.add_command(exporting.import_)
 @json_option
 @pass_invocation
 def status(invocation: Invocation, as_json: bool) -> None:
-    """Show both databases, the outbox, conflicts and the sync at a glance."""
+    """Show the state of both databases, the outbox, the conflicts and the sync."""
     found, address, reason = invocation.with_workspace(lambda workspace: _status(invocation, workspace))
     if as_json:
         print_json(found)
@@ -73,7 +73,7 @@ def status(invocation: Invocation, as_json: bool) -> None:
 
 
 async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[str, Any], str, str]:
-    """What the JSON holds; ``host:port/database``; why the sync does not work if it does not."""
+    """The JSON's content; ``host:port/database``; the reason if the sync does not work."""
     facts = await workspace.database_facts()
     queue = await workspace.outbox.stats()
     counts = await workspace.conflicts.counts()
@@ -126,7 +126,7 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
     invoke_without_command=True,
     epilog=examples("acode-tui db migrate --dry-run", "acode-tui db migrate", "acode-tui db migrate status --json"),
 )
-@click.option("--dry-run", is_flag=True, help="Print the SQL that would run, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the SQL that would run, and change nothing.")
 @json_option
 @click.pass_context
 def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
@@ -153,7 +153,7 @@ def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def migrate_status(invocation: Invocation, as_json: bool) -> None:
-    """Show which migrations are pending. Touches nothing."""
+    """Show which migrations are pending. Changes nothing."""
     _print_tiers(_plan(invocation), as_json=as_json)
 
 
@@ -218,7 +218,7 @@ def _print_sql(planned: "TierMigrations") -> None:
 @click.option("--role", metavar="NAME", help="With postgres: grant this role what the sync needs, and no more.")
 @pass_invocation
 def schema(invocation: Invocation, dialect: str, role: str | None) -> None:
-    """Print the SQL that makes the tables. Nothing is run."""
+    """Print the SQL that creates the tables. Nothing is run."""
     if dialect == "sqlite":
         if role is not None:
             raise click.UsageError("--role goes with --dialect postgres")
@@ -256,5 +256,5 @@ def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> 
             print_table((Column("table"), Column("id"), Column("session"), Column("finding", flexible=True)), rows)
             if found.mismatched_rows > len(shown):
                 click.echo(f"and {number(found.mismatched_rows - len(shown))} more; --json names them", err=True)
-            click.echo("what still waits in the outbox differs until it is sent: `acode-tui db sync now`", err=True)
+            click.echo("pending records differ until they are sent: `acode-tui db sync now`", err=True)
     return FAULT if found.mismatched else 0

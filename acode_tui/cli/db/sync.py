@@ -1,4 +1,4 @@
-"""``db sync``: sending what waits, now; how the sync stands; what it did."""
+"""``db sync``: send pending records now; show the state of the sync and its log."""
 
 import asyncio
 import signal
@@ -40,12 +40,16 @@ _LOG_COLUMNS = (
     invoke_without_command=True,
     epilog=examples("acode-tui db sync now", "acode-tui db sync --historical", "acode-tui db sync log --tail 20"),
 )
-@click.option("--historical", is_flag=True, help="Send every row that was never sent, from before the sync was on.")
+@click.option(
+    "--historical",
+    is_flag=True,
+    help="Send every row that was never sent, also those from before the sync was switched on.",
+)
 @click.option("--full", is_flag=True, help="Send every row again, after the team's database was reset or restored.")
 @json_option
 @click.pass_context
 def group(context: click.Context, historical: bool, full: bool, as_json: bool) -> Any:
-    """Send what waits to the team's PostgreSQL."""
+    """Send pending records to the team's PostgreSQL."""
     if historical and full:
         raise click.UsageError("--historical and --full exclude each other", context)
     if context.invoked_subcommand is not None:
@@ -69,7 +73,7 @@ def group(context: click.Context, historical: bool, full: bool, as_json: bool) -
 @json_option
 @pass_invocation
 def now(invocation: Invocation, batch_size: int | None, as_json: bool) -> int:
-    """Send everything that is due, then take over what other machines sent. Ctrl-C ends it after the batch in hand."""
+    """Send every record that is due, then pull what other machines sent. Ctrl-C ends it after the batch in flight."""
     return _run(
         invocation,
         lambda workspace, show: workspace.sync.sync_now(batch_size=batch_size, progress=show),
@@ -81,12 +85,12 @@ def now(invocation: Invocation, batch_size: int | None, as_json: bool) -> int:
 @json_option
 @pass_invocation
 def status(invocation: Invocation, as_json: bool) -> None:
-    """Show the sync's state, what waits, and what was refused for good."""
+    """Show the state of the sync, the pending records and the dead letters."""
     found = invocation.with_workspace(_status)
     if as_json:
-        print_json({name: value for name, value in found.items() if name != "shown"})
+        print_json({name: value for name, value in found.items() if name != "status"})
         return
-    shown = found["shown"]
+    shown = found["status"]
     print_fields(
         [
             ("state", shown.state.value),
@@ -116,7 +120,7 @@ async def _status(workspace: "Workspace") -> dict[str, Any]:
         "failed": await workspace.outbox.list(status="failed", limit=_MOST_RECORDS),
         "lastSyncAt": shown.last_sync_at,
         "nextAttemptAt": shown.next_attempt_at,
-        "shown": shown,
+        "status": shown,
     }
 
 
@@ -125,14 +129,14 @@ async def _status(workspace: "Workspace") -> dict[str, Any]:
 @json_option
 @pass_invocation
 def log_(invocation: Invocation, tail: int, as_json: bool) -> None:
-    """Show what the sync did, newest last."""
+    """Show what the sync did, the newest entries last."""
 
     async def read(workspace: "Workspace") -> dict[str, Any]:
         return {**await _status(workspace), "entries": (await workspace.sync.log_tail(tail))[::-1]}
 
     found = invocation.with_workspace(read)
     if as_json:
-        print_json({name: value for name, value in found.items() if name != "shown"})
+        print_json({name: value for name, value in found.items() if name != "status"})
         return
     rows = [
         (e.at, e.event, e.state, e.synced, e.duplicates, e.conflicts, e.failed, e.pulled, e.duration_ms, e.message)
@@ -141,7 +145,7 @@ def log_(invocation: Invocation, tail: int, as_json: bool) -> None:
     if rows:
         print_table(_LOG_COLUMNS, rows)
     else:
-        click.echo("nothing was synced yet; `acode-tui db sync now` begins")
+        click.echo("nothing was synced yet; run `acode-tui db sync now`")
 
 
 Work = Callable[["Workspace", "ReportProgress"], Awaitable["SyncReport"]]
@@ -161,16 +165,16 @@ def _run(invocation: Invocation, work: Work, *, as_json: bool) -> int:
         parts += [f"{number(report.failed)} refused", f"{number(report.remaining)} remaining"]
         click.echo(f"{', '.join(parts)}; {duration(report.duration_seconds)}")
         if report.remaining:
-            click.echo("what remains is sent later; see `acode-tui db sync status`", err=True)
+            click.echo("the remaining records are sent later; see `acode-tui db sync status`", err=True)
     return FAULT if report.failed else 0
 
 
 def _winding_down(workspace: "Workspace") -> AbstractContextManager[None]:
-    """Ctrl-C lets the batch in hand finish; a second one ends the program at once."""
+    """Ctrl-C lets the batch in flight finish; a second one ends the program at once."""
 
     def once() -> None:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
         workspace.sync.wind_down()
-        click.echo("\nfinishing the batch in hand", err=True)
+        click.echo("\nfinishing the batch in flight", err=True)
 
     return handled({signal.SIGINT: once})

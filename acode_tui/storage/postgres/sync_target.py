@@ -1,9 +1,9 @@
-"""The one connection that the sync works through: deliver batches, pull changes, look at the target.
+"""The one connection of the sync: delivers batches, pulls changes, probes the target.
 
 A batch is one transaction: head, ledger, compare-and-set writes, settled conflicts (see ``delivery``). A crash before
-its commit leaves nothing; one after it is harmless, for the ledger answers ``duplicate`` and the central rows are
-read back. Every operation has a deadline; a connection that missed it, or failed, is torn down and opened anew by
-the next one. All failures are PostgresFault. One operation at a time: the sync worker is the only user.
+its commit leaves nothing; one after it is harmless, because the ledger answers ``duplicate`` and the central rows are
+read back. Every operation has a deadline; a connection that missed it, or failed, is dropped, and the next operation
+opens another one. All failures are PostgresFault. One operation at a time: the sync worker is the only user.
 """
 
 import asyncio
@@ -73,12 +73,12 @@ class PostgresSyncTarget:
         return self._connection is not None and not self._connection.is_closed()
 
     async def connect(self) -> None:
-        """Open the connection if it is not open. Does not look at the schema: see ``probe`` and ``check_schema``."""
+        """Open the connection if it is not open. The schema is not checked: see ``probe`` and ``check_schema``."""
         async with self._open():
             pass
 
     async def close(self) -> None:
-        """Say goodbye, for at most two seconds."""
+        """Close the connection, within two seconds."""
         connection, self._connection = self._connection, None
         if connection is None or connection.is_closed():
             return
@@ -97,7 +97,7 @@ class PostgresSyncTarget:
             connection.terminate()
 
     async def probe(self) -> TargetFacts:
-        """Look at the target: versions, round trip, clock, whether it takes writes. Never raises for a schema."""
+        """Versions, round trip, clock, whether it takes writes. Never raises for a schema."""
         async with self._open() as connection:
             return await read_facts(connection, schema=self.schema, wall=self._wall, distributed=self._distributed)
 
@@ -115,7 +115,7 @@ class PostgresSyncTarget:
             return await migrate.migrate(connection, schema=self.schema, distribute=distribute, dry_run=dry_run)
 
     async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
-        """Make the workspace known, or take note that it was seen again; where it stands."""
+        """Make the workspace known, or note that it was seen again; answers its head."""
         async with self._open() as connection:
             row = await connection.fetchrow(
                 f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
@@ -131,15 +131,15 @@ class PostgresSyncTarget:
             return Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
 
     async def head(self, workspace_id: str) -> Head | None:
-        """Where a workspace stands, None if it is not known (any more): one row read."""
+        """A workspace's head, None if the database does not know it (any more): one row read."""
         async with self._open() as connection:
             return await read_head(connection, self.schema, workspace_id)
 
     async def renew_incarnation(self, workspace_id: str) -> Head:
-        """Begin a new life of the workspace before everything is sent again to a server that went back in time.
+        """Give the workspace a new incarnation, before everything is sent again to a server that went back in time.
 
-        Numbers will be handed out a second time, so the other replicas' marks mean nothing any more: they notice the
-        new incarnation and send everything again as well.
+        Numbers will be given out a second time, so the other replicas' pull cursors are void: they notice the new
+        incarnation and send everything again as well.
         """
         async with self._open() as connection:
             row = await connection.fetchrow(
@@ -214,7 +214,7 @@ class PostgresSyncTarget:
                 self.terminate()
             raise PostgresFault(fault) from None
         except BaseException as error:
-            # Cancelled in mid-conversation, or failed on this side with a transaction open: nobody can go on with it.
+            # Cancelled during a query, or failed on this side with a transaction open: the connection is unusable.
             if not isinstance(error, Exception) or (connection is not None and connection.is_in_transaction()):
                 self.terminate()
             raise

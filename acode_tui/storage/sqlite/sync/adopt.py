@@ -1,4 +1,4 @@
-"""Writing the team's version of a row here: no outbox record, and never over an edit that waits to be sent."""
+"""Writing the central version of a row here: without an outbox record, and never over an edit that is still pending."""
 
 import json
 import sqlite3
@@ -18,12 +18,12 @@ SELECT asked.key FROM json_each(?) AS asked WHERE EXISTS (
     WHERE idempotency_key >= asked.value || ':' AND idempotency_key < asked.value || ':~' AND processed_at IS NULL
 )
 """
-_STANDING = {
+_LOCAL_ROW = {
     kind: f"SELECT sync_version, updated_at FROM {table.name} WHERE id = ?"  # noqa: S608
     for kind, table in TABLES.items()
     if table.mutable
 }
-_STANDING_AMONG = {
+_LOCAL_VERSIONS = {
     kind: f"SELECT id, {'sync_version' if table.mutable else '0'} FROM {table.name} "  # noqa: S608
     "WHERE id IN (SELECT value FROM json_each(?))"
     for kind, table in TABLES.items()
@@ -40,19 +40,19 @@ _INSERT_ABSENT = {
 def pending_among(
     connection: sqlite3.Connection, rows: Sequence[tuple[EntityType, str]]
 ) -> set[tuple[EntityType, str]]:
-    """Those of the rows that a write still waiting to be delivered is about."""
+    """Those of the rows that have a pending record."""
     asked = json.dumps([f"{kind.value}:{entity_id}" for kind, entity_id in rows])
     return {rows[position] for (position,) in connection.execute(_PENDING, (asked,))}
 
 
 def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
-    """Replace or insert one row by the central one. Answers whether anything was written."""
+    """Insert or replace one row by the central one. Answers whether anything was written."""
     kind = remote.kind
     row = rows.to_row(remote)
     if not TABLES[kind].mutable:
         return connection.execute(_INSERT_ABSENT[kind], row).rowcount > 0
-    standing = connection.execute(_STANDING[kind], (remote.id,)).fetchone()
-    if standing is None:
+    local = connection.execute(_LOCAL_ROW[kind], (remote.id,)).fetchone()
+    if local is None:
         connection.execute(rows.INSERT[kind], row)
         return True
     connection.execute(rows.UPDATE[kind], (*row[1:], row[0]))
@@ -60,10 +60,10 @@ def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
 
 
 def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: Sequence[Entity]) -> int:
-    """Write rows that came with a pull, parents first; answers how many were news here.
+    """Write pulled rows, parents first; answers how many were new or newer than the local ones.
 
-    A row that a pending record is about is left to the push; one that is not newer by ``sync_version`` stays. A table's
-    rows take a fixed number of statements, for a first pull brings years of them.
+    A row with a pending record is left to the push; one that is not newer by ``sync_version`` stays as it is here. A
+    table's rows take a fixed number of statements, since a first pull may bring years of them.
     """
     by_kind: defaultdict[EntityType, dict[str, Entity]] = defaultdict(dict)
     for remote in pulled:
@@ -73,12 +73,12 @@ def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: 
 
 
 def _adopt_kind(connection: sqlite3.Connection, kind: EntityType, pulled: dict[str, Entity]) -> int:
-    standing = dict(connection.execute(_STANDING_AMONG[kind], (json.dumps(list(pulled)),)))
-    fresh = [remote for entity_id, remote in pulled.items() if entity_id not in standing and _is_whole(remote)]
+    local = dict(connection.execute(_LOCAL_VERSIONS[kind], (json.dumps(list(pulled)),)))
+    fresh = [remote for entity_id, remote in pulled.items() if entity_id not in local and _is_whole(remote)]
     rows.insert_many(connection, rows.INSERT[kind], [rows.to_row(remote) for remote in fresh])
     if not TABLES[kind].mutable:
         return len(fresh)
-    newer = [entity_id for entity_id, version in standing.items() if _version(pulled[entity_id]) > version]
+    newer = [entity_id for entity_id, version in local.items() if _version(pulled[entity_id]) > version]
     waiting = pending_among(connection, [(kind, entity_id) for entity_id in newer])
     changed = [rows.to_row(pulled[entity_id]) for entity_id in newer if (kind, entity_id) not in waiting]
     connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])

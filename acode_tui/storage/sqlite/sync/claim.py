@@ -1,10 +1,12 @@
-"""The local half of a delivery: which records go next, and what their answers change here.
+"""The local half of a delivery: which records go next, and what the server's results change here.
 
-Records go oldest first. Of several records of one row only the newest is sent, at the oldest one's place in its lane,
-so a parent still precedes its child; the others end as superseded. An answer is written in one transaction that also
-proves that the lease is still held: a worker that lost it may not acknowledge, and its work comes back as duplicates.
+Records go oldest first. Of several records of one row only the newest is sent, at the oldest one's position in its
+lane, so a parent still precedes its child; the others end as superseded. A batch's results are written in one
+transaction that also checks the lease: a worker that lost it may not acknowledge, so its work comes back as
+duplicates.
 
-Both halves take a fixed number of statements, whatever the batch, for the user's own writes wait behind them.
+Claiming and acknowledging take a fixed number of statements, whatever the batch, since the user's own writes wait for
+them.
 """
 
 import json
@@ -27,8 +29,8 @@ from acode_tui.storage.sqlite.sync.adopt import adopt, pending_among
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 
 SCAN = 8
-"""How many records a batch may stand for, as a multiple of its rows: a row that was written a million times is sent
-once in every so many, so that memory stays bounded."""
+"""How many records a batch may end, as a multiple of its rows: it bounds the memory that a row with a million records
+takes."""
 
 # A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
 _NEWER = """
@@ -53,8 +55,9 @@ _KINDS = {kind.value: kind for kind in EntityType}
 _ARTIFACT = EntityType.ARTIFACT.value
 
 
-class _Past(Sequence[Entity]):
-    """Older versions of a row, decoded only when somebody looks: hardly ever, and there may be thousands."""
+class _Ancestors(Sequence[Entity]):
+    """Older versions of a row, newest first. Decoded only when they are read: there may be thousands, and only a
+    conflict needs them."""
 
     def __init__(self, kind: EntityType, payloads: Sequence[str]) -> None:
         self._kind = kind
@@ -101,9 +104,9 @@ def claim(
 ) -> tuple[ClaimedRecord, ...]:
     """The next batch: at most ``max_records`` rows and about ``max_bytes`` of payload and content, at least one.
 
-    Claiming writes nothing. A crash before the answer leaves everything as it was, to be sent again. ``beside`` is a
-    batch that is under way: its records are passed over, and the new batch ends before the first further record of a
-    row in it, for what that record is based on is not known yet.
+    Claiming writes nothing: a crash before the acknowledgement leaves every record pending. ``beside`` is a batch in
+    flight: its records are left out, and the new batch ends before the first further record of one of its rows, since
+    the version that such a record is based on is not known yet.
     """
     blocked = dict(connection.execute(records.BLOCKED_LANES, (now,)))
     rows_in_flight = {(record.row.kind.value, record.row.entity.id) for record in beside}
@@ -134,13 +137,15 @@ def claim(
         chosen[row] = _Chosen(_KINDS[kind], entity_id, session_id, [_Version(record_id, key, payload)])
     if not chosen:
         return ()
-    _extend(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
+    _add_later_versions(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
     bases, contents = _bases(connection, chosen.values()), _contents(connection, chosen.values())
     return tuple(_claimed(each, bases, contents) for each in chosen.values())
 
 
-def _extend(connection: sqlite3.Connection, chosen: list[_Chosen], blocked: dict[str, int], *, before: int) -> None:
-    """Add each row's later records, as far as their lane is free and a batch may reach."""
+def _add_later_versions(
+    connection: sqlite3.Connection, chosen: list[_Chosen], blocked: dict[str, int], *, before: int
+) -> None:
+    """Add each row's later records: those before the first blocked one of their lane, and before the id ``before``."""
     asked = {
         str(position): (
             each.versions[-1].key,
@@ -155,7 +160,7 @@ def _extend(connection: sqlite3.Connection, chosen: list[_Chosen], blocked: dict
 
 
 def _bases(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, int]:
-    """The version that each mutable row was last in step with, by id."""
+    """The ``sync_version`` of each mutable row, by id."""
     ids: defaultdict[EntityType, list[str]] = defaultdict(list)
     for each in chosen:
         if TABLES[each.kind].mutable:
@@ -183,7 +188,7 @@ def _claimed(each: _Chosen, bases: dict[str, int], contents: dict[str, bytes]) -
         session_id=each.session_id,
         entity=entity,
         base=bases.get(each.entity_id, 0),
-        ancestors=_Past(each.kind, [version.payload for version in past]) if past else (),
+        ancestors=_Ancestors(each.kind, [version.payload for version in past]) if past else (),
     )
     return ClaimedRecord(row=row, superseded=tuple(RecordKey(version.id, version.key) for version in past))
 
@@ -196,12 +201,12 @@ def acknowledge(
     *,
     now: str,
 ) -> int:
-    """Write what became of a batch; part of a unit that has proved the lease. Answers how many conflicts are new."""
+    """Write the results of a batch; part of a unit that has checked the lease. Answers how many conflicts are new."""
     outcomes: list[tuple[RecordKey, str]] = []
     for record, result in zip(claimed, results, strict=True):
         outcomes.append((RecordKey(record.row.record_id, record.row.idempotency_key), result.outcome))
         outcomes += [(older, "superseded") for older in record.superseded]
-    # First the records, so that "is there a pending one?" below means one that came after this batch was claimed.
+    # The records first, so that a record that is pending below was queued after this batch was claimed.
     records.mark_processed(connection, outcomes, now=now)
     mutable = [record.row.entity for record in claimed if TABLES[record.row.kind].mutable]
     edited = pending_among(connection, [(entity.kind, entity.id) for entity in mutable])
@@ -226,16 +231,16 @@ def acknowledge(
 
 
 def _settlement(sent: Entity, result: ApplyResult, *, edited_since: bool) -> Entity | int | None:
-    """How the local row comes into step with the central one: by adopting it, by taking its version, or not yet.
+    """How the local row comes into step with the central one: by adopting that row, by taking its version, or not yet.
 
-    Never over an edit that came after it was sent.
+    A row that was edited after it was sent is never overwritten.
     """
     remote = result.remote
     if remote is None or not edited_since:
         if remote is None or remote.updated_at < sent.updated_at:
-            # The central row is what was sent: that is what the local row, edited since or not, grew out of.
+            # The central row is what was sent, so the local row is based on it, edited since or not.
             return result.sync_version
         return remote
-    # A later local edit knew nothing of a central row that says something else: its base stays behind, so that
-    # the next delivery sees the conflict.
+    # The later local edit was made without a central row that says something else: its base version stays behind, so
+    # that the next delivery sees the conflict.
     return result.sync_version if same_content(sent, remote) else None

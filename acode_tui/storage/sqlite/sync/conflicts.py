@@ -1,4 +1,4 @@
-"""The audit of settled conflicts: both versions of a row, both stamps, and who won. Nothing is dropped from it."""
+"""The audit of settled conflicts: both versions of a row, both stamps, and the winner. Nothing is deleted from it."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -44,17 +44,17 @@ class SqliteConflictLog:
         self._wall = wall
 
     async def counts(self) -> ConflictCounts:
-        """How many there are, and how many nobody has looked at (AC-051)."""
+        """How many there are, and how many are not reviewed (AC-051)."""
         return await self._readers.run(read_counts)
 
     async def list(
         self, *, unreviewed_only: bool = False, limit: int = 100, after: Conflict | None = None
     ) -> tuple[Conflict, ...]:
-        """Newest first; a page goes on behind the conflict that the one before ended with."""
+        """Newest first; ``after`` is the conflict that the page before ended with."""
         sql = _UNREVIEWED if unreviewed_only else _LIST
-        place = _FRONT if after is None else (format_time(after.detected_at), after.id)
+        position = _FRONT if after is None else (format_time(after.detected_at), after.id)
         return await self._readers.run(
-            lambda connection: tuple(_conflict(row) for row in connection.execute(sql, (*place, limit)))
+            lambda connection: tuple(_conflict(row) for row in connection.execute(sql, (*position, limit)))
         )
 
     async def get(self, conflict_id: str) -> Conflict:
@@ -62,7 +62,7 @@ class SqliteConflictLog:
         return await self._readers.run(lambda connection: _find(connection, conflict_id))
 
     async def mark_reviewed(self, conflict_id: str) -> Conflict:
-        """Note that somebody has looked at it."""
+        """Mark a conflict as reviewed. Raises NotFoundError, AmbiguousIdError."""
 
         def unit(connection: sqlite3.Connection) -> Conflict:
             found = _find(connection, conflict_id)
@@ -72,7 +72,10 @@ class SqliteConflictLog:
         return await self._writer.run(unit)
 
     async def take_other(self, conflict_id: str) -> Conflict:
-        """Make the losing version win: a local write of it, later than both. Raises ConflictError where none can be."""
+        """Make the losing version win: a local write of it, later than both versions.
+
+        Raises ConflictError for rows that never change, NotFoundError, AmbiguousIdError.
+        """
 
         def unit(connection: sqlite3.Connection) -> Conflict:
             found = _find(connection, conflict_id)
@@ -106,7 +109,7 @@ def read_counts(connection: sqlite3.Connection) -> ConflictCounts:
 
 
 def insert_conflict(connection: sqlite3.Connection, conflict: Conflict) -> bool:
-    """Keep a settled conflict, once; part of a unit. Answers whether it is new."""
+    """Store a settled conflict once, however often it is delivered; part of a unit. Answers whether it is new."""
     row = [getattr(conflict, name) for name in Conflict.__struct_fields__]
     values = [_stored(value) for value in row]
     return connection.execute(_INSERT, values).rowcount > 0

@@ -1,6 +1,6 @@
-"""Keeping the outbox small and whole: retention, compaction, and queueing what was never sent.
+"""The outbox as a whole: deleting old records, folding pending ones, queueing rows that were never sent.
 
-Each function is one unit over one page, so that no write of the user's waits long behind it.
+Each function is one unit over one page, so that none of the user's writes waits long for it.
 """
 
 import sqlite3
@@ -36,7 +36,7 @@ _FORGET_VERSIONS = tuple(
     for kind, table in TABLES.items()
     if table.mutable
 )
-# The ledger of a server that was reset will never vouch for what was delivered to it before.
+# The ledger of a server that was reset no longer holds the keys that were delivered to it before.
 _OUTDATE = """
 UPDATE outbox SET outcome = 'superseded'
 WHERE idempotency_key >= ? AND idempotency_key < ? AND processed_at IS NOT NULL AND outcome <> 'discarded'
@@ -49,7 +49,7 @@ _FILL_LANE = f"INSERT INTO outbox ({_RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,
 
 
 def expired(connection: sqlite3.Connection, *, before: str, after_id: int, limit: int) -> tuple[ExpiredRecord, ...]:
-    """One page of delivered records from before a moment, by id."""
+    """One page of records that were processed before a moment, by id."""
     found = connection.execute(_EXPIRED, (before, after_id, limit))
     return tuple(
         ExpiredRecord(
@@ -63,14 +63,14 @@ def expired(connection: sqlite3.Connection, *, before: str, after_id: int, limit
 
 
 def delete_records(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
-    """Remove records; answers how many there were."""
+    """Delete records; answers how many."""
     return sum(connection.execute(_DELETE, (each,)).rowcount for each in ids)
 
 
 def compact(connection: sqlite3.Connection, *, after_id: int, limit: int) -> tuple[int, int | None]:
-    """Fold one page of pending records into one a row: the newest payload at the oldest place.
+    """Fold one page of pending records into one a row: the newest payload at the oldest position.
 
-    The place matters: a parent must still come before its children. Only for a workspace that has nowhere to send to.
+    The position matters: a parent must still come before its children. Only for a workspace without PostgreSQL.
     Answers how many records went, and the id to go on after; None at the end.
     """
     page = connection.execute(_PAGE_OF_PENDING, (after_id, limit)).fetchall()
@@ -99,11 +99,11 @@ def queue_unsent(
 ) -> tuple[int, str | None]:
     """Queue, for one page of sessions by id, every row that was never synced; with ``everything``, every row.
 
-    A session is queued whole, so a run that is broken off and repeated leaves none of its rows out. Answers how many
+    A session is queued whole, so a run that is interrupted and repeated leaves none of its rows out. Answers how many
     records were made, and the session id to go on after; None at the end.
 
-    In a ``new_incarnation`` of the server the versions of the former one mean nothing: were they kept as what the rows
-    are based on, an edit that another replica sent to the restored server could be overwritten without a conflict.
+    In a ``new_incarnation`` of the server the versions of the former one are void: if the rows were still based on
+    them, an edit that another replica sent to the restored server could be overwritten without a conflict.
     """
     sessions = connection.execute(_SESSIONS, (after, limit)).fetchall()
     if new_incarnation:
@@ -114,10 +114,10 @@ def queue_unsent(
 
 
 def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, session_id: str, *, everything: bool) -> int:
-    """Queue one session's rows. What waits in its lane already takes its place among them, parents first.
+    """Queue one session's rows. Records that are pending in its lane already are sorted in among them, parents first.
 
-    Otherwise a child that waits would stand before a parent that is queued now, be refused for the lack of it, and
-    keep the whole lane from going on.
+    Otherwise a pending child would stand before a parent that is queued now, be refused because the parent is missing,
+    and block the whole lane.
     """
     graph = read_graph(connection, session_id)
     waiting: dict[tuple[str, str], list[rows.Row]] = {}
@@ -126,9 +126,9 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
     lane: list[rows.Row] = []
     made = 0
     for entity in graph.entities():
-        standing = waiting.pop((entity.kind.value, entity.id), None)
-        if standing is not None:
-            lane += standing
+        queued = waiting.pop((entity.kind.value, entity.id), None)
+        if queued is not None:
+            lane += queued
             continue
         # Events and artifacts carry no version: they were sent if the rest of their session was.
         version = getattr(entity, "sync_version", graph.sync_version)
@@ -162,7 +162,7 @@ SELECT count(*) FROM {table} AS t JOIN sessions AS s ON s.id = t.session_id WHER
 
 
 def read_local_counts(connection: sqlite3.Connection) -> LocalCounts:
-    """As of now."""
+    """The counts in the connection's present snapshot."""
     total, delivered = {}, {}
     for kind, table in TABLES.items():
         total[kind] = int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
