@@ -33,7 +33,7 @@ from acode_tui.tui import preload
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP, commands
 from acode_tui.tui.jobs import Jobs
-from acode_tui.tui.keymap import problems
+from acode_tui.tui.keymap import keymap_problems
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.screen import MainScreen
@@ -266,7 +266,7 @@ class Dashboard(App[int]):
         self.watch_team()
 
     def _notify_keymap_problems(self) -> None:
-        for problem in problems(self.settings.tui.keymap):
+        for problem in keymap_problems(self.settings.tui.keymap):
             self.notify(clean(problem), title="keys", severity="warning", timeout=12, markup=False)
 
     # Jobs

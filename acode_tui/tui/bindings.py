@@ -263,9 +263,9 @@ def bindings(*tables: Iterable[Binding]) -> list[Binding]:
 
 
 def key_commands(app: App[Any], screen: Screen[Any], only: frozenset[str] | None = None) -> Iterator[SystemCommand]:
-    """The bindings that a screen has now, one command an id; choosing it does what the key does.
+    """The enabled bindings of a screen, one command for each id; a command does what its key does.
 
-    Keys that the footer calls the same, such as those of the pages, are told apart by what they do.
+    Keys with the same description, such as those of the pages, have their tooltip as the name of the command.
     """
     found: dict[str | None, tuple[DOMNode, Binding, str]] = {}
     for node, binding, enabled, tooltip in screen.active_bindings.values():

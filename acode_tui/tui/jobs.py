@@ -17,7 +17,7 @@ EXCLUDED_BY: dict[str, frozenset[str]] = {
     "migrate": _EXCLUDED_BY_MIGRATE,
     **dict.fromkeys(_EXCLUDED_BY_MIGRATE, frozenset({"migrate"})),
 }
-"""The jobs that each job may not run beside, other than itself: nothing else may run while a schema changes."""
+"""The other jobs that a job may not run at the same time as: nothing may run while a schema changes."""
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Jobs:
         self._runs: dict[str, JobRun] = {}
 
     def blocker(self, name: str) -> str | None:
-        """The running job beside which a job of this name may not start; None if it may start."""
+        """The running job that excludes a job of this name; None if it may start."""
         if name in self._tasks:
             return name
         return next((other for other in EXCLUDED_BY.get(name, ()) if other in self._tasks), None)

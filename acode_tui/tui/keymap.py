@@ -8,7 +8,7 @@ from textual.binding import Binding
 from acode_tui.tui import bindings
 
 
-def problems(keymap: Mapping[str, str]) -> list[str]:
+def keymap_problems(keymap: Mapping[str, str]) -> list[str]:
     """A sentence for each problem."""
     return [f"tui.keymap: {problem}" for problem in (*_unknown(keymap), *dict.fromkeys(_hidden(keymap)))]
 

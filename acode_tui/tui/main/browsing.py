@@ -100,7 +100,7 @@ class BrowsingScreen(LiveScreen[None]):
             self.dashboard.report(error)
             self._show_team_error(error)
 
-    def _request_page(self, target: CursorTarget | None = None, *, pause: float = 0.0) -> None:
+    def _request_page(self, target: CursorTarget, *, pause: float = 0.0) -> None:
         self._request += 1
         self._cursor_target = target
         self.set_timer(pause + LOADING_DELAY, partial(self._show_loading, self._request))
@@ -114,9 +114,9 @@ class BrowsingScreen(LiveScreen[None]):
     @on(PageRead)
     def _page_read(self, event: PageRead) -> None:
         if event.request == self._request:
-            self._show(event.page, event.counts)
+            self._show_page(event.page, event.counts)
 
-    def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
+    def _show_page(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
         is_other_page = not self.browser.loaded or self._answered != self._request
         target = TOP if not self.browser.loaded else self._cursor_target
         self._cursor_target, self._answered = None, self._request
@@ -194,7 +194,7 @@ class BrowsingScreen(LiveScreen[None]):
             self._retitle_if_shown()
         self._set_source("team")
         if session_filter == self.browser.filter:
-            self._show(page, counts)
+            self._show_page(page, counts)
         else:
             self._request_page(TOP)
 

@@ -98,8 +98,8 @@ class MainScreen(BrowsingScreen):
         self._draw_overview()
         self.sessions.show(self.dashboard.now())
 
-    def _show(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
-        super()._show(page, counts)
+    def _show_page(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
+        super()._show_page(page, counts)
         self.query_one(KeyBar).follow()
         nothing = not self.browser.rows and not self.browser.is_filtered
         if nothing and self.browser.source == "local" and not self._surveyed:

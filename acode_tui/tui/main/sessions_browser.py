@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.message import Message
 
 from acode_tui.domain.quantities import counted, number
-from acode_tui.tui.main.headings import headings
 from acode_tui.tui.main.sessions_chips import StateChips
+from acode_tui.tui.main.sessions_headings import headings
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
 from acode_tui.tui.paging import FIRST_PAGE, SessionPager
 from acode_tui.tui.state import DashboardState

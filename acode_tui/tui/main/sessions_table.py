@@ -50,7 +50,7 @@ _BY_USE: dict[Source, tuple[str, ...]] = {
 
 _MIN_TASK = 30
 _MIN_TASK_SHARE = 0.36
-"""The least width of the task column: so many columns, and that share of the table's width."""
+"""The least width of the task column: this number of columns, and this share of the table's width."""
 
 _UNKNOWN = Mark("?", "unknown", "quiet")
 _NOTHING = "–"

@@ -2,7 +2,7 @@
 
 from datetime import UTC, timedelta
 
-from acode_tui.tui.main.headings import headings
+from acode_tui.tui.main.sessions_headings import headings
 from tests.tui.fake import NOW, summary
 
 
