@@ -4,6 +4,26 @@ Nothing is written until ``configure`` is called, so a program that uses the Pyt
 call below the level costs one comparison; structlog is imported with the first line that is written.
 """
 
-from acode_tui.logs.log import LEVELS, LOG_FILE, Log, add_secrets, configure, enabled, get_logger, shut_down
+from acode_tui.logs.log import (
+    LEVELS,
+    LOG_FILE,
+    Log,
+    add_secrets,
+    configure,
+    enabled,
+    get_logger,
+    is_configured,
+    shut_down,
+)
 
-__all__ = ["LEVELS", "LOG_FILE", "Log", "add_secrets", "configure", "enabled", "get_logger", "shut_down"]
+__all__ = [
+    "LEVELS",
+    "LOG_FILE",
+    "Log",
+    "add_secrets",
+    "configure",
+    "enabled",
+    "get_logger",
+    "is_configured",
+    "shut_down",
+]

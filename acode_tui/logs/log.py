@@ -134,6 +134,11 @@ def enabled(level: str) -> bool:
     return _state.level <= LEVELS[level]
 
 
+def is_configured() -> bool:
+    """Whether lines are written at all."""
+    return _state.level < _OFF
+
+
 def configure(agent_dir: Path | None, *, level: str = "info", stderr: bool = False) -> None:
     """Write lines of ``level`` and above to ``agent_dir/logs/acode-tui.log``, and with ``stderr`` to standard error.
 

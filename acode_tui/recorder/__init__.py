@@ -1,7 +1,7 @@
 """Record an agent while it runs, sync or async, without ever breaking it.
 
-``session(...)`` around the agent and ``@tool`` on its functions are enough; tasks and steps say more where wanted.
-A database that fails costs the record, never the run: it is logged once and counted in ``Run.lost``.
+``session(...)`` around the agent and ``@tool`` on its functions are enough; tasks and steps add detail.
+A database error loses writes of the record and never stops the agent: it is logged once and counted in ``Run.lost``.
 """
 
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ def session(
 ) -> Run:
     """A run to enter with ``with`` or ``async with``, recorded in the workspace in the folder ``path``.
 
-    Without a path it is the workspace that any command finds from here: ``ACODE_WORKSPACE``, the nearest parent with
-    ``.agent``, the current folder. ``metadata`` is any mapping; ``user`` is ``identity.user`` unless given.
-    Completed when the block ends, Failed with the reason when an exception leaves it, Cancelled on an interrupt.
+    Without a path it is the workspace that commands use here: ``ACODE_WORKSPACE``, else the nearest parent folder with
+    ``.agent``, else the current folder. ``metadata`` is any mapping; ``user`` is ``identity.user`` unless given. The
+    run is Completed when the block ends, Failed when an exception leaves it, Cancelled on an interrupt.
     """
     return Run(_root(path), task_description, metadata, user)
 
@@ -36,5 +36,5 @@ def _root(path: str | Path | None) -> Path:
     try:
         return find_root() if path is None else Path(path).expanduser().absolute()
     except (OSError, RuntimeError):
-        # The current folder is gone, or nobody's home is known: opening will say so, and be a loss like any other.
+        # The current folder is gone, or a home folder is unknown: opening fails, and is counted as any other loss.
         return Path(path or ".")

@@ -1,8 +1,8 @@
-"""What every ``with`` block of a run has in common, sync and async: entering, leaving, waiting, the context.
+"""Base of every ``with`` block of a run, sync and async: entering, leaving, waiting, the context.
 
-When a block has been entered its row is on disk, and when it has been left its end is, unless the database keeps it
-waiting longer than the recorder's patience. An exception that leaves a block ends its row and goes on unchanged. A
-block belongs to the process that entered it: a forked child that leaves it records nothing.
+Once a block is entered its row is on disk, and once it is left its final state is, unless the database takes longer
+than ``MAX_WAIT_SECONDS``. An exception that leaves a block ends its row and propagates unchanged. A block belongs to
+the process that entered it: a forked child that leaves it records nothing.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import Literal, Self
 
 from acode_tui.recorder.channel import Write, Writes
-from acode_tui.recorder.outcome import DONE, Ending, ending_of
+from acode_tui.recorder.outcome import DONE, Outcome, outcome_of
 from acode_tui.recorder.rows import Row
 
 _current: "ContextVar[Block | None]" = ContextVar("acode_recorder_block", default=None)
 
 
 def current() -> "Block | None":
-    """The innermost block around here that is still open, or None outside any recording."""
+    """The innermost open block of this context, or None outside any recording."""
     block = _current.get()
     while block is not None and not block.is_open:
         block = block.outer
@@ -28,13 +28,13 @@ def current() -> "Block | None":
 
 
 class Block:
-    """One entity while it lasts. Made by the methods of the block above it; entered and left once."""
+    """One entity while it is recorded. Created by the methods of the block above it; entered and left once."""
 
     def __init__(self, writes: Writes, row: Row, outer: "Block | None") -> None:
         self.outer = outer
         self._writes = writes
         self._row = row
-        self._ending: Ending | None = None
+        self._outcome: Outcome | None = None
         self._token: Token[Block | None] | None = None
         self._pid = 0
         self._left = False
@@ -100,14 +100,14 @@ class Block:
         if not self.is_open:
             return None
         self._left = True
-        return self._end(ending_of(error) or self._ending or DONE)
+        return self._end(outcome_of(error) or self._outcome or DONE)
 
     def _begin(self) -> "Future[None] | None":
-        """Queue what begins the row; answers what to wait for: its insertion."""
+        """Queue the first writes of the row; answers the insertion, to be waited for."""
         return self._submit(self._row.insert)
 
-    def _end(self, ending: Ending) -> "Future[None] | None":
-        return self._submit(lambda workspace: self._row.finish(workspace, ending))
+    def _end(self, outcome: Outcome) -> "Future[None] | None":
+        return self._submit(lambda workspace: self._row.finish(workspace, outcome))
 
     def _submit(self, write: Write, size: int = 0) -> "Future[None] | None":
         return self._writes.submit(self._row, write, size) if self._pid == os.getpid() else None
@@ -116,17 +116,24 @@ class Block:
         if written is None:
             return
         try:
-            written.result(self._writes.patience())
+            written.result(self._writes.wait_seconds())
         except TimeoutError:
             self._writes.stall()
         except CancelledError:
-            # The recorder was closed meanwhile, and has counted the loss.
+            # The recorder was closed meanwhile and has counted the loss.
             return
 
     async def _wait_async(self, written: "Future[None] | None") -> None:
         if written is None:
             return
-        # ``wait`` leaves the write alone where the agent's task is cancelled.
-        done, _ = await asyncio.wait([asyncio.wrap_future(written)], timeout=self._writes.patience())
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            # Another library's event loop, such as trio's: it cannot wait for the recorder's thread. The write takes
+            # a few milliseconds, and ``MAX_WAIT_SECONDS`` at most.
+            self._wait(written)
+            return
+        # ``wait`` does not cancel the write where the agent's task is cancelled.
+        done, _ = await asyncio.wait([asyncio.wrap_future(written)], timeout=self._writes.wait_seconds())
         if not done:
             self._writes.stall()

@@ -1,11 +1,11 @@
 """The recorder's own thread: an event loop, the workspaces it has opened, and every write on its way to disk.
 
-Sync and async agents use the same one, from any thread and any loop. Promises:
+Sync and async agents use the same thread, from any thread and any loop. Promises:
 
-- whatever goes wrong with a write ends here: it is counted as lost and never reaches the agent;
-- the writes of one row happen in the order in which they were asked for;
-- an agent waits ``PATIENCE_SECONDS`` at most, then goes on while its writes wait for the database; until the next one
-  succeeds it does not wait again.
+- an error of a write ends here: it is counted as lost and never reaches the agent;
+- the writes of one row happen in the order in which they were submitted;
+- an agent waits for a write ``MAX_WAIT_SECONDS`` at most, then goes on while the write waits for the database; it does
+  not wait again until a write has succeeded.
 """
 
 import asyncio
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
 
-PATIENCE_SECONDS = 5.0
+MAX_WAIT_SECONDS = 5.0
 EXIT_SECONDS = 10.0
-"""How long the end of the process is held up for writes that still wait."""
+"""How long the end of the process waits for writes that are under way."""
 
 CLOSE_SECONDS = 2.0
-"""The same for closing: a connection's thread may have a write in hand that waits for a lock."""
+"""How long closing waits: a write of a connection's thread may wait for a lock."""
 
 REOPEN_SECONDS = 30.0
-"""A workspace that could not be opened is not tried again for so long."""
+"""How long no attempt is made to open a workspace again that could not be opened."""
 
 MAX_WAITING_WRITES = 10_000
 MAX_WAITING_BYTES = 256 * 1024 * 1024
-"""What may wait for a database that does not answer; more is lost rather than kept in memory."""
+"""Limits of what waits for a database that does not answer; further writes are lost rather than kept in memory."""
 
 Write = Callable[["Workspace"], Awaitable[None]]
 
 
 class Lane(Protocol):
-    """Whatever has writes that must keep their order."""
+    """An object whose writes keep their order: one has the lock at a time."""
 
     turn: asyncio.Lock
 
 
-class Place:
-    """One workspace, opened when it is first written to. Used in the recorder's thread, but for ``stalled``."""
+class RecordedWorkspace:
+    """A workspace, opened by the first write. Used in the recorder's thread alone, except for ``stalled``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -62,38 +62,38 @@ class Place:
         self._workspace: Workspace | None = None
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
-        self._fault: tuple[Exception, float] | None = None
+        self._failure: tuple[Exception, float] | None = None
 
-    async def workspace(self) -> "Workspace":
+    async def open(self) -> "Workspace":
         async with self._opening:
             if self._workspace is None:
-                if self._fault is not None and monotonic() < self._fault[1]:
-                    raise self._fault[0]
+                if self._failure is not None and monotonic() < self._failure[1]:
+                    raise self._failure[0]
                 from acode_tui.workspace import open_workspace
 
                 try:
                     self._workspace = await self._stack.enter_async_context(open_workspace(self.root, mode="recorder"))
                 except (AcodeError, OSError) as error:
-                    self._fault = (error, monotonic() + REOPEN_SECONDS)
+                    self._failure = (error, monotonic() + REOPEN_SECONDS)
                     raise
             return self._workspace
 
     async def close(self) -> None:
-        """Close the workspace; the next write opens it again. Nothing may be under way."""
+        """Close the workspace; the next write opens it again. No write may be under way."""
         stack, self._stack = self._stack, AsyncExitStack()
         self._workspace = None
-        self._fault = None
+        self._failure = None
         await stack.aclose()
 
 
 class Channel:
-    """The thread and what it owns. One a process."""
+    """The thread and what it owns. One per process."""
 
     def __init__(self) -> None:
-        # Loaded for ``Place``, and here: in the agent's thread, where it does not hold up the loop.
+        # ``RecordedWorkspace`` needs it. Loaded in the agent's thread, it does not hold up the loop.
         import_module("acode_tui.workspace")
         self._loop = asyncio.new_event_loop()
-        self._places: dict[str, Place] = {}
+        self._workspaces: dict[str, RecordedWorkspace] = {}
         self._writes: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -104,21 +104,23 @@ class Channel:
         self._thread = threading.Thread(target=self._loop.run_forever, name="acode-recorder", daemon=True)
         self._thread.start()
 
-    def place(self, root: Path) -> Place:
-        """The one workspace of a folder, however its path is spelled."""
-        # No file system has a name with NUL in it; opening will say so.
+    def workspace(self, root: Path) -> RecordedWorkspace:
+        """The workspace of a folder: the same for every spelling of its path."""
+        # No file system has a name with NUL in it; opening fails with a message that says so.
         key = str(root) if "\0" in str(root) else os.path.realpath(root)
         with self._lock:
-            return self._places.setdefault(key, Place(root))
+            return self._workspaces.setdefault(key, RecordedWorkspace(root))
 
-    def submit(self, place: Place, lane: Lane, write: Write, losses: Losses, size: int = 0) -> "Future[None] | None":
-        """Have ``write`` done after the lane's earlier ones. The future never fails; None where it is lost at once."""
+    def submit(
+        self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int = 0
+    ) -> "Future[None] | None":
+        """Queue ``write`` behind the lane's earlier ones. The future never fails; None means lost at once."""
         with self._lock:
             refused = self._refusal(size)
             if refused is None:
                 self._waiting += 1
                 self._waiting_bytes += size
-                return asyncio.run_coroutine_threadsafe(self._perform(place, lane, write, losses, size), self._loop)
+                return asyncio.run_coroutine_threadsafe(self._perform(recorded, lane, write, losses, size), self._loop)
         losses.add(refused)
         return None
 
@@ -130,14 +132,14 @@ class Channel:
         return None
 
     def flush_and_close(self, seconds: float) -> None:
-        """Wait for the writes so far, then close the workspaces. What is not done in time is lost."""
+        """Wait for the writes so far, then close the workspaces. Writes that take longer than ``seconds`` are lost."""
         if not self._ended:
             done = asyncio.run_coroutine_threadsafe(self._close(seconds), self._loop)
             with contextlib.suppress(TimeoutError, CancelledError):
                 done.result(seconds + 2 * CLOSE_SECONDS)
 
     def end(self, seconds: float) -> None:
-        """The same for good."""
+        """Flush, close, and end the thread."""
         self.flush_and_close(seconds)
         with self._lock:
             self._ended = True
@@ -148,18 +150,18 @@ class Channel:
 
     # What follows runs in the recorder's thread.
 
-    async def _perform(self, place: Place, lane: Lane, write: Write, losses: Losses, size: int) -> None:
+    async def _perform(self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int) -> None:
         task: asyncio.Task[Any] | None = asyncio.current_task()
         assert task is not None
         self._writes.add(task)
         try:
             async with lane.turn:
-                await write(await place.workspace())
-            place.stalled = False
+                await write(await recorded.open())
+            recorded.stalled = False
         except asyncio.CancelledError:
             losses.add(TransactionError("the write was not done when the recorder was closed"))
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, recording must not break the agent; it is counted
+        except Exception as error:  # noqa: BLE001 - recording must not break the agent; the loss is counted
             losses.add(error)
         finally:
             self._writes.discard(task)
@@ -174,7 +176,7 @@ class Channel:
         late = tuple(self._writes)
         for task in late:
             task.cancel()
-        closing = [asyncio.create_task(place.close()) for place in self._places.values()]
+        closing = [asyncio.create_task(each.close()) for each in self._workspaces.values()]
         if not closing:
             return
         done, _ = await asyncio.wait([*late, *closing], timeout=CLOSE_SECONDS)
@@ -185,7 +187,7 @@ class Channel:
 
 
 class _Process:
-    """The process's one channel, made when it is first needed."""
+    """The process's one channel, created by the first recording."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -193,7 +195,7 @@ class _Process:
         self.abandoned: list[Channel] = []
 
     def forked(self) -> None:
-        """In a forked child the thread is gone. What it owned is the parent's: kept, so that nobody closes it here."""
+        """In a forked child the thread is gone; what it owned is the parent's, kept so that nothing closes it."""
         self.lock = threading.Lock()
         if self.channel is not None:
             self.abandoned.append(self.channel)
@@ -205,7 +207,7 @@ os.register_at_fork(after_in_child=_process.forked)
 
 
 def channel() -> Channel:
-    """The process's channel. Raises RuntimeError where no thread can be started any more."""
+    """The process's channel. Raises RuntimeError where no thread can be started."""
     with _process.lock:
         if _process.channel is None:
             _process.channel = Channel()
@@ -215,7 +217,7 @@ def channel() -> Channel:
 def close(seconds: float = EXIT_SECONDS) -> None:
     """Flush what is being recorded and close the workspaces; recording on opens them again.
 
-    Not needed at the end of a process: that does it by itself. Of use before a workspace is moved or deleted.
+    The end of a process does so by itself. Call it before a workspace is moved or deleted.
     """
     with _process.lock:
         current = _process.channel
@@ -230,34 +232,35 @@ def _end() -> None:
 
 
 class Writes:
-    """Where one run's writes go."""
+    """The writes of one run."""
 
     def __init__(self, root: Path) -> None:
         self.losses = Losses()
         self._root = root
 
     def submit(self, row: Row, write: Write, size: int = 0) -> "Future[None] | None":
-        """Queue a write of ``row``; whatever keeps it from being queued is a loss, never an error."""
+        """Queue a write of ``row``. A write that cannot be queued is a loss, never an error."""
         try:
             opened = channel()
-            return opened.submit(opened.place(self._root), row, write, self.losses, size)
+            return opened.submit(opened.workspace(self._root), row, write, self.losses, size)
         except (RuntimeError, OSError) as error:
             # No thread can be started at the very end of a process, or beyond a limit.
             self.losses.add(error)
             return None
 
-    def patience(self) -> float:
-        place = self._place()
-        return 0.0 if place is None or place.stalled else PATIENCE_SECONDS
+    def wait_seconds(self) -> float:
+        """How long an agent waits for a write at present."""
+        recorded = self._workspace()
+        return 0.0 if recorded is None or recorded.stalled else MAX_WAIT_SECONDS
 
     def stall(self) -> None:
-        """The database kept an agent waiting too long: do not wait again before a write has succeeded."""
-        place = self._place()
-        if place is not None:
-            place.stalled = True
+        """A write took longer than ``MAX_WAIT_SECONDS``: do not wait again before one has succeeded."""
+        recorded = self._workspace()
+        if recorded is not None:
+            recorded.stalled = True
 
-    def _place(self) -> Place | None:
+    def _workspace(self) -> RecordedWorkspace | None:
         try:
-            return channel().place(self._root)
+            return channel().workspace(self._root)
         except (RuntimeError, OSError):
             return None

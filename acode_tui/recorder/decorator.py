@@ -1,8 +1,8 @@
-"""``@acode_tui.tool``: a function whose calls are recorded wherever a recording is under way.
+"""``@acode_tui.tool``: a function whose calls are recorded while a recording is under way.
 
-The call stands under the innermost open block of the same context: asyncio tasks and ``asyncio.to_thread`` inherit
-theirs, bare threads do not. Outside any recording the function is simply called. What it raises and answers is passed
-on unchanged, the very object.
+A call belongs to the innermost open block of its context: asyncio tasks and ``asyncio.to_thread`` inherit theirs, bare
+threads do not. Outside any recording the function is called and nothing else. The very object that it returns or raises
+is passed on.
 """
 
 import functools
@@ -28,8 +28,8 @@ def tool(*, name: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R
 def tool(function: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
     """Record each call of a function, sync or async: its arguments by name, its result, or the exception it raises.
 
-    Use as ``@tool`` or ``@tool(name="read_file")``. Raises TypeError for what has no single result: generator
-    functions and classes; record those with ``step.tool(...)`` around their use.
+    Use as ``@tool`` or ``@tool(name="read_file")``. Raises TypeError for generator functions and classes, which have no
+    single result; record those with ``step.tool(...)`` around their use.
     """
     if function is None:
         return lambda decorated: _recorded(decorated, name)
@@ -90,7 +90,7 @@ def _arguments(signature: inspect.Signature | None, args: tuple[Any, ...], kwarg
     try:
         bound = dict(signature.bind(*args, **kwargs).arguments)
     except TypeError:
-        # The function itself will say what is wrong with them.
+        # The function itself raises the error about them.
         return {"args": args, **kwargs}
     first = next(iter(signature.parameters), None)
     if first in ("self", "cls"):

@@ -1,4 +1,4 @@
-"""How a block of an agent ended, and the state that follows from it. Pure."""
+"""How a block of an agent ended, the state that follows from it, and the count of writes that were lost."""
 
 import contextlib
 import logging
@@ -14,74 +14,74 @@ from acode_tui.domain.states import SessionState, WorkState
 from acode_tui.recorder.values import reason_of
 
 
-class How(Enum):
+class OutcomeKind(Enum):
     DONE = auto()
     SKIPPED = auto()
     FAILED = auto()
     CANCELLED = auto()
 
 
-class Ending(msgspec.Struct, frozen=True):
-    """``reason`` says why it was not simply done."""
+class Outcome(msgspec.Struct, frozen=True):
+    """How a block ended; ``reason`` says why it Failed or was Cancelled."""
 
-    how: How
+    kind: OutcomeKind
     reason: str = ""
 
 
-DONE = Ending(How.DONE)
+DONE = Outcome(OutcomeKind.DONE)
 
 SESSION_STATES = {
-    How.DONE: SessionState.COMPLETED,
-    How.FAILED: SessionState.FAILED,
-    How.CANCELLED: SessionState.CANCELLED,
+    OutcomeKind.DONE: SessionState.COMPLETED,
+    OutcomeKind.FAILED: SessionState.FAILED,
+    OutcomeKind.CANCELLED: SessionState.CANCELLED,
 }
 WORK_STATES = {
-    How.DONE: WorkState.COMPLETED,
-    How.SKIPPED: WorkState.SKIPPED,
-    How.FAILED: WorkState.FAILED,
-    How.CANCELLED: WorkState.FAILED,
+    OutcomeKind.DONE: WorkState.COMPLETED,
+    OutcomeKind.SKIPPED: WorkState.SKIPPED,
+    OutcomeKind.FAILED: WorkState.FAILED,
+    OutcomeKind.CANCELLED: WorkState.FAILED,
 }
-"""The table of tasks and steps has no Cancelled."""
+"""Tasks and steps have no state Cancelled."""
 
 
-def ending_of(error: BaseException | None) -> Ending | None:
-    """What an exception that leaves a block means for it; None where there was none.
+def outcome_of(error: BaseException | None) -> Outcome | None:
+    """The outcome of a block that an exception leaves; None without an exception.
 
-    An interrupt or a cancelled task is Cancelled, leaving the program with exit code 0 is no failure, the rest is.
+    An interrupt or a cancelled task is Cancelled, an exit of the program with code 0 is Done, the rest is Failed.
     """
     if error is None:
         return None
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return DONE
     if isinstance(error, (KeyboardInterrupt, CancelledError, GeneratorExit)):
-        return Ending(How.CANCELLED, reason_of(error))
-    return Ending(How.FAILED, reason_of(error))
+        return Outcome(OutcomeKind.CANCELLED, reason_of(error))
+    return Outcome(OutcomeKind.FAILED, reason_of(error))
 
 
 log = logging.getLogger("acode_tui.recorder")
-"""The standard library's, because this runs in somebody else's process: they decide where it goes."""
+"""The standard library's: this runs in the agent's process, which decides where its log goes."""
 
 
 class NotRecorded(Exception):
-    """A write that needs a row which was itself not recorded."""
+    """A write needs a row that was not recorded itself."""
 
 
 class Losses:
-    """One run's. Safe to use from any thread."""
+    """Counts the lost writes of one run. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._said = False
+        self._logged = False
         self._lock = threading.Lock()
 
     def add(self, error: BaseException) -> None:
-        """One more write is lost. The first of a run is logged."""
+        """Count a lost write. The first of a run is logged."""
         with self._lock:
             self.count += 1
-            first, self._said = not self._said, True
+            first, self._logged = not self._logged, True
         if not first:
             return
         text = redact(str(error)) if isinstance(error, AcodeError) else reason_of(error)
         with contextlib.suppress(Exception):
-            # A handler or filter of the agent's may raise; that must not come back to it from here.
+            # A log handler or filter of the agent may raise; that must not reach the agent from here.
             log.warning("a run is not fully recorded, the agent goes on: %s", text)

@@ -1,25 +1,25 @@
-"""The rows of a run on their way into the store: inserted once, then moved through their states as the tables allow.
+"""The rows of a run on their way into the store: inserted once, then moved through the states that the rules allow.
 
-Each method is one write in the recorder's thread. A row whose insertion was lost loses what depends on it, too. A
-change of state that was lost is made up for by the next one. Where the rules refuse Completed, because something
-below failed or was left unfinished, the row ends as Failed: never in a state that says it is still at work.
+Each method is one write in the recorder's thread. Where the insertion of a row is lost, so is what depends on it; the
+next change of state makes up for a lost one. Where the rules refuse Completed, because something below failed or is
+unfinished, the row ends as Failed: never in a state that says it is still at work.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from acode_tui.domain.entities import Json
 from acode_tui.domain.errors import TransitionError
-from acode_tui.domain.states import SessionState, WorkState
-from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, Ending, How, NotRecorded
-from acode_tui.recorder.values import fitting
+from acode_tui.domain.states import EntityType, SessionState, WorkState
+from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, NotRecorded, Outcome, OutcomeKind
+from acode_tui.recorder.values import metadata_within
 
 if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
 
 class Row:
-    """What the rows have in common. ``id`` is None until the row is on disk; ``turn`` keeps its writes in order."""
+    """Base of the rows. ``id`` is None until the row is on disk; the lock ``turn`` keeps its writes in order."""
 
     def __init__(self, parent: "Row | None") -> None:
         self.id: str | None = None
@@ -36,27 +36,27 @@ class Row:
         self.id = await self._insert(workspace, above)
 
     def own_id(self) -> str:
-        """The row's id, for its own writes: its insertion came before them."""
+        """The row's id, for its own writes, which come after its insertion. Raises NotRecorded."""
         if self.id is None:
             raise NotRecorded("what it belongs to was not recorded")
         return self.id
 
     async def known_id(self) -> str:
-        """The row's id, for the writes of others: after its insertion, which is the first to have its turn."""
+        """The row's id, for the writes of other rows: waits for its insertion, the first write to take its turn."""
         if self.id is None:
             async with self.turn:
                 pass
         return self.own_id()
 
-    async def finish(self, workspace: "Workspace", ending: Ending) -> None:
-        """Bring the row to its end, after everything below it that has ended."""
+    async def finish(self, workspace: "Workspace", outcome: Outcome) -> None:
+        """Bring the row to its final state, after everything below it that has ended."""
         try:
-            # First of all: what stands below a row without an id waits for this turn to end.
+            # First, for rows below one without an id wait for this turn to end.
             own = self.own_id()
             for row in tuple(self._below):
                 async with row.turn:
                     pass
-            await self._finish(workspace, own, ending)
+            await self._finish(workspace, own, outcome)
         finally:
             if self._parent is not None:
                 self._parent._below.discard(self)
@@ -64,7 +64,7 @@ class Row:
     async def _insert(self, workspace: "Workspace", above: str) -> str:
         raise NotImplementedError
 
-    async def _finish(self, workspace: "Workspace", own: str, ending: Ending) -> None:
+    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
         raise NotImplementedError
 
 
@@ -77,7 +77,7 @@ class SessionRow(Row):
         self._reached = SessionState.CREATED
 
     async def _insert(self, workspace: "Workspace", above: str) -> str:
-        metadata = fitting(self._metadata, workspace.settings.limits.max_metadata_bytes)
+        metadata = metadata_within(self._metadata, workspace.settings.limits.max_metadata_bytes)
         session = await workspace.store.create_session(self._description, metadata=metadata, user_id=self._user)
         return session.id
 
@@ -86,7 +86,7 @@ class SessionRow(Row):
 
     async def execute(self, workspace: "Workspace", first: Row) -> None:
         """The first task has begun."""
-        # Its own id first of all: a task of a session without one waits for this turn to end.
+        # Its own id first: a task of a session without an id waits for this turn to end.
         self.own_id()
         await first.known_id()
         await self.plan(workspace)
@@ -98,14 +98,14 @@ class SessionRow(Row):
             await workspace.store.transition_session(self.own_id(), target, reason=reason)
             self._reached = target
 
-    async def _finish(self, workspace: "Workspace", own: str, ending: Ending) -> None:
+    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
         store = workspace.store
-        target = SESSION_STATES[ending.how]
+        target = SESSION_STATES[outcome.kind]
         try:
             if target is SessionState.COMPLETED:
                 await self.plan(workspace)
                 await self._advance(workspace, SessionState.EXECUTING, "the first task began")
-            await store.transition_session(own, target, reason=ending.reason or "recording ended")
+            await store.transition_session(own, target, reason=outcome.reason or "recording ended")
         except TransitionError as refusal:
             if target is not SessionState.COMPLETED:
                 raise
@@ -113,66 +113,51 @@ class SessionRow(Row):
 
 
 class WorkRow(Row):
-    """A task or a step."""
+    """A task or a step. ``refused`` is the state it ends in where the rules refuse Completed."""
 
-    def __init__(self, parent: Row, name: str, description: str | None, metadata: Json | None) -> None:
+    def __init__(
+        self,
+        kind: Literal[EntityType.SESSION_TASK, EntityType.STEP],
+        parent: Row,
+        name: str,
+        description: str | None,
+        metadata: Json | None,
+        *,
+        refused: WorkState = WorkState.FAILED,
+    ) -> None:
         super().__init__(parent)
+        self._kind = kind
         self._name = name
         self._description = description
         self._metadata = metadata
+        self._refused = refused
         self._started = False
 
     async def start(self, workspace: "Workspace") -> None:
         own = self.own_id()
         if not self._started:
-            await self._change(workspace, own, WorkState.IN_PROGRESS)
+            await self._transition(workspace, own, WorkState.IN_PROGRESS)
             self._started = True
 
-    async def _finish(self, workspace: "Workspace", own: str, ending: Ending) -> None:
+    async def _insert(self, workspace: "Workspace", above: str) -> str:
+        metadata = metadata_within(self._metadata, workspace.settings.limits.max_metadata_bytes)
+        store = workspace.store
+        add = store.add_task if self._kind is EntityType.SESSION_TASK else store.add_step
+        return (await add(above, self._name, description=self._description, metadata=metadata)).id
+
+    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
         await self.start(workspace)
         try:
-            await self._change(workspace, own, WORK_STATES[ending.how])
+            await self._transition(workspace, own, WORK_STATES[outcome.kind])
         except TransitionError:
-            if ending.how is not How.DONE:
+            if outcome.kind is not OutcomeKind.DONE:
                 raise
-            await self._change(workspace, own, self._refused_state())
+            await self._transition(workspace, own, self._refused)
 
-    def _refused_state(self) -> WorkState:
-        return WorkState.FAILED
-
-    async def _change(self, workspace: "Workspace", own: str, state: WorkState) -> None:
-        raise NotImplementedError
-
-
-class TaskRow(WorkRow):
-    async def _insert(self, workspace: "Workspace", above: str) -> str:
-        metadata = fitting(self._metadata, workspace.settings.limits.max_metadata_bytes)
-        task = await workspace.store.add_task(above, self._name, description=self._description, metadata=metadata)
-        return task.id
-
-    async def _change(self, workspace: "Workspace", own: str, state: WorkState) -> None:
-        await workspace.store.transition_task(own, state)
-
-
-class StepRow(WorkRow):
-    """``lenient``: the step only holds a call, whose failure the agent may survive without failing its task."""
-
-    def __init__(
-        self, parent: Row, name: str, description: str | None, metadata: Json | None, *, lenient: bool = False
-    ) -> None:
-        super().__init__(parent, name, description, metadata)
-        self._lenient = lenient
-
-    async def _insert(self, workspace: "Workspace", above: str) -> str:
-        metadata = fitting(self._metadata, workspace.settings.limits.max_metadata_bytes)
-        step = await workspace.store.add_step(above, self._name, description=self._description, metadata=metadata)
-        return step.id
-
-    async def _change(self, workspace: "Workspace", own: str, state: WorkState) -> None:
-        await workspace.store.transition_step(own, state)
-
-    def _refused_state(self) -> WorkState:
-        return WorkState.SKIPPED if self._lenient else WorkState.FAILED
+    async def _transition(self, workspace: "Workspace", own: str, state: WorkState) -> None:
+        store = workspace.store
+        transition = store.transition_task if self._kind is EntityType.SESSION_TASK else store.transition_step
+        await transition(own, state)
 
 
 class CallRow(Row):
@@ -190,7 +175,7 @@ class CallRow(Row):
     async def start(self, workspace: "Workspace") -> None:
         own = self.own_id()
         if not self.ended:
-            # A call that is over already is started by its end, in the same write.
+            # The write of a call's end starts it as well.
             await workspace.store.start_tool_call(own)
 
     async def artifact(self, workspace: "Workspace", kind: Any, name: str, content: bytes, content_type: str) -> None:
@@ -201,11 +186,11 @@ class CallRow(Row):
             content = content[:limit]
         await workspace.store.add_artifact(own, kind, name, content, content_type)
 
-    async def _finish(self, workspace: "Workspace", own: str, ending: Ending) -> None:
+    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
         store = workspace.store
-        if ending.how is How.DONE:
+        if outcome.kind is OutcomeKind.DONE:
             await store.complete_tool_call(own, result=self.result)
-        elif ending.how is How.CANCELLED:
-            await store.cancel_tool_call(own, ending.reason)
+        elif outcome.kind is OutcomeKind.CANCELLED:
+            await store.cancel_tool_call(own, outcome.reason)
         else:
-            await store.fail_tool_call(own, ending.reason)
+            await store.fail_tool_call(own, outcome.reason)

@@ -4,15 +4,15 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from acode_tui.domain.states import ArtifactType
+from acode_tui.domain.states import ArtifactType, EntityType, WorkState
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
 from acode_tui.recorder.block import Block
 from acode_tui.recorder.channel import Writes
-from acode_tui.recorder.outcome import DONE, Ending, How
-from acode_tui.recorder.rows import CallRow, SessionRow, StepRow, TaskRow
-from acode_tui.recorder.values import bytes_of, recordable, recordable_metadata, said, title
+from acode_tui.recorder.outcome import DONE, Outcome, OutcomeKind
+from acode_tui.recorder.rows import CallRow, Row, SessionRow, WorkRow
+from acode_tui.recorder.values import content_bytes, reason_text, recordable, recordable_metadata, title
 
 Metadata = Mapping[str, Any]
 _DESCRIPTION_CHARS = 64 * 1024
@@ -29,7 +29,7 @@ class Call(Block):
         self._owns_step = owns_step
 
     def result(self, value: Any) -> None:
-        """What the call answered: any value; what JSON cannot hold is kept as text, what is huge is cut."""
+        """The call's result: any value. What JSON cannot hold is kept as text, what is too large is truncated."""
         self._row.result = recordable(value)
 
     def artifact(
@@ -39,23 +39,23 @@ class Call(Block):
         content: bytes | bytearray | memoryview | str,
         content_type: str = "text/plain",
     ) -> None:
-        """Keep what the call read or made. Content beyond ``limits.max_artifact_bytes`` is cut, its name says so."""
+        """Keep what the call read or made. Content beyond ``limits.max_artifact_bytes`` is cut off and named so."""
         if not self._pid:
             raise RuntimeError("enter the tool call first")
-        data = bytes_of(content)
+        data = content_bytes(content)
         named, media = title(name), title(content_type, limit=255)
         self._submit(lambda workspace: self._row.artifact(workspace, type, named, data, media), len(data))
 
     def fail(self, message: str) -> None:
         """End as Failed although no exception leaves the block."""
-        self._ending = Ending(How.FAILED, said(message))
+        self._outcome = Outcome(OutcomeKind.FAILED, reason_text(message))
 
     def cancel(self, reason: str = "cancelled") -> None:
         """End as Cancelled: the step above may still be Completed."""
-        self._ending = Ending(How.CANCELLED, said(reason))
+        self._outcome = Outcome(OutcomeKind.CANCELLED, reason_text(reason))
 
     def tool(self, name: str, parameters: Any = None) -> "Call":
-        """A call made by this one: it stands beside it, in the same step."""
+        """A call made by this one: recorded as its sibling, in the same step."""
         return self._step.tool(name, parameters)
 
     def _enter(self) -> "Future[None] | None":
@@ -69,31 +69,23 @@ class Call(Block):
         self._submit(self._row.start)
         return inserted
 
-    def _end(self, ending: Ending) -> "Future[None] | None":
+    def _end(self, outcome: Outcome) -> "Future[None] | None":
         self._row.ended = True
-        ended = super()._end(ending)
+        ended = super()._end(outcome)
         if self._owns_step:
             self._step._left = True
             return self._step._end(DONE)
         return ended
 
 
-class Step(Block):
-    """One move of the agent. Completed when its block ends and every call in it Succeeded or was Cancelled."""
+class _Work(Block):
+    """A task or a step."""
 
-    _row: StepRow
-
-    def tool(self, name: str, parameters: Any = None) -> Call:
-        """A tool call in this step. ``parameters``: any value, usually a mapping of the tool's arguments."""
-        return Call(self._writes, self, name, {} if parameters is None else parameters, owns_step=False)
-
-    def skip(self) -> None:
-        """End as Skipped: what failed in it was given up or worked around, and the task may still be Completed."""
-        self._ending = Ending(How.SKIPPED)
+    _row: WorkRow
 
     def fail(self) -> None:
         """End as Failed although no exception leaves the block."""
-        self._ending = Ending(How.FAILED)
+        self._outcome = Outcome(OutcomeKind.FAILED)
 
     def _begin(self) -> "Future[None] | None":
         inserted = super()._begin()
@@ -101,36 +93,43 @@ class Step(Block):
         return inserted
 
 
-class Task(Block):
+class Step(_Work):
+    """One move of the agent. Completed when its block ends and every call in it Succeeded or was Cancelled."""
+
+    def tool(self, name: str, parameters: Any = None) -> Call:
+        """A tool call in this step. ``parameters``: any value, usually a mapping of the tool's arguments."""
+        return Call(self._writes, self, name, {} if parameters is None else parameters, owns_step=False)
+
+    def skip(self) -> None:
+        """End as Skipped: its failure was given up or worked around, and the task may still be Completed."""
+        self._outcome = Outcome(OutcomeKind.SKIPPED)
+
+
+class Task(_Work):
     """One thing that was asked for. Completed when its block ends and every step in it is Completed or Skipped."""
 
-    _row: TaskRow
-
-    def __init__(self, writes: Writes, run: "Run", row: TaskRow) -> None:
+    def __init__(self, writes: Writes, run: "Run", row: WorkRow) -> None:
         super().__init__(writes, row, run)
         self._run = run
 
     def step(self, name: str, description: str | None = None, *, metadata: Metadata | None = None) -> Step:
         """A step of this task."""
-        shown, whole = _named(name, description)
-        return Step(self._writes, StepRow(self._row, shown, whole, recordable_metadata(metadata)), self)
+        row = _work_row(EntityType.STEP, self._row, name, description, metadata)
+        return Step(self._writes, row, self)
 
     def tool(self, name: str, parameters: Any = None) -> Call:
         """A tool call in a step of its own. Where it fails and the agent goes on, that step ends as Skipped."""
-        row = StepRow(self._row, title(name), None, {"implicit": True}, lenient=True)
+        # Not by ``_work_row``: the call keeps the whole of a long name.
+        row = WorkRow(EntityType.STEP, self._row, title(name), None, {"implicit": True}, refused=WorkState.SKIPPED)
         parameters = {} if parameters is None else parameters
         return Call(self._writes, Step(self._writes, row, self), name, parameters, owns_step=True)
 
     def skip(self) -> None:
-        """End as Skipped, whatever became of its steps: the session may still be Completed."""
-        self._ending = Ending(How.SKIPPED)
-
-    def fail(self) -> None:
-        """End as Failed although no exception leaves the block."""
-        self._ending = Ending(How.FAILED)
+        """End as Skipped, whatever the states of its steps: the session may still be Completed."""
+        self._outcome = Outcome(OutcomeKind.SKIPPED)
 
     def _begin(self) -> "Future[None] | None":
-        inserted = super()._begin()
+        inserted = Block._begin(self)
         self._run._task_begun(self._row)
         self._submit(self._row.start)
         return inserted
@@ -156,8 +155,8 @@ class Run(Block):
 
     def task(self, title: str, description: str | None = None, *, metadata: Metadata | None = None) -> Task:
         """A task of this run."""
-        shown, whole = _named(title, description)
-        return Task(self._writes, self, TaskRow(self._row, shown, whole, recordable_metadata(metadata)))
+        row = _work_row(EntityType.SESSION_TASK, self._row, title, description, metadata)
+        return Task(self._writes, self, row)
 
     def step(self, name: str, description: str | None = None, *, metadata: Metadata | None = None) -> Step:
         """A step in a task of the run's own, named as the run is."""
@@ -169,46 +168,53 @@ class Run(Block):
 
     def fail(self, reason: str) -> None:
         """End as Failed although no exception leaves the block."""
-        self._ending = Ending(How.FAILED, said(reason))
+        self._outcome = Outcome(OutcomeKind.FAILED, reason_text(reason))
 
     def cancel(self, reason: str = "cancelled") -> None:
         """End as Cancelled although no exception leaves the block."""
-        self._ending = Ending(How.CANCELLED, said(reason))
+        self._outcome = Outcome(OutcomeKind.CANCELLED, reason_text(reason))
 
     def _begin(self) -> "Future[None] | None":
         inserted = super()._begin()
         self._submit(self._row.plan)
         return inserted
 
-    def _end(self, ending: Ending) -> "Future[None] | None":
-        if ending.how is How.DONE and not self._has_tasks:
+    def _end(self, outcome: Outcome) -> "Future[None] | None":
+        if outcome.kind is OutcomeKind.DONE and not self._has_tasks:
             # Only a session with a task can be Completed: what ran was the session itself.
             self._implied()
         if self._own_task is not None:
             self._own_task._left = True
-            self._own_task._end(ending)
-        return super()._end(ending)
+            self._own_task._end(outcome)
+        return super()._end(outcome)
 
     def _implied(self) -> Task:
         if not self._pid:
             raise RuntimeError("enter the session first")
         with self._own_task_lock:
             if self._own_task is None:
-                shown, whole = _named(self._description, None)
-                self._own_task = Task(self._writes, self, TaskRow(self._row, shown, whole, {"implicit": True}))
+                row = _work_row(EntityType.SESSION_TASK, self._row, self._description, None, {"implicit": True})
+                self._own_task = Task(self._writes, self, row)
                 self._own_task._pid = self._pid
                 self._own_task._begin()
             return self._own_task
 
-    def _task_begun(self, row: TaskRow) -> None:
+    def _task_begun(self, row: WorkRow) -> None:
         self._has_tasks = True
         self._submit(lambda workspace: self._row.execute(workspace, row))
 
 
-def _named(name: Any, description: Any) -> tuple[str, str | None]:
-    """The name, and the description: the whole name where that is too long to be one."""
-    shown = title(name)
+def _work_row(
+    kind: Literal[EntityType.SESSION_TASK, EntityType.STEP],
+    parent: Row,
+    name: Any,
+    description: Any,
+    metadata: Metadata | None,
+) -> WorkRow:
+    """A row whose description, where none is given, is the whole of a name that is too long to be one."""
+    text = title(name)
+    if description is None and isinstance(name, str) and len(name) > MAX_DESCRIPTION_CHARS:
+        description = name
     if description is not None:
-        return shown, title(description, limit=_DESCRIPTION_CHARS)
-    whole = isinstance(name, str) and len(name) > MAX_DESCRIPTION_CHARS
-    return shown, title(name, limit=_DESCRIPTION_CHARS) if whole else None
+        description = title(description, limit=_DESCRIPTION_CHARS)
+    return WorkRow(kind, parent, text, description, recordable_metadata(metadata))

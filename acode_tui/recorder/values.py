@@ -1,7 +1,7 @@
-"""Whatever an agent hands over, made into what a database can hold. Never raises, never keeps more than its limits.
+"""Values of an agent in a form that a database can hold. Never raises, never keeps more than its limits.
 
-Values are copied at once, so what the agent changes later is not changed in the record. Text that no database holds
-(NUL, lone surrogates) is escaped reversibly, as imports do it; what is left out is marked with an ellipsis.
+Values are copied at once, so a later change by the agent does not reach the record. Text that a database cannot hold
+(NUL, lone surrogates) is escaped reversibly, as imports do it; an ellipsis marks what is left out.
 """
 
 import math
@@ -32,42 +32,42 @@ _PLAIN_INTEGER = 2**63
 
 
 def recordable(value: Any, *, depth: int = MAX_DEPTH) -> Any:
-    """A JSON value that says what ``value`` is: plain types as they are, others by their parts or their ``repr``."""
+    """``value`` as JSON: plain types as they are, others by their fields or their ``repr``."""
     return _Copy().of(value, depth)
 
 
 def recordable_metadata(value: Mapping[Any, Any] | None) -> Json | None:
-    """Metadata: a JSON object no deeper than the store takes. How large it may be, ``fitting`` is told."""
+    """Metadata as a JSON object no deeper than the store accepts. ``metadata_within`` limits its size."""
     if value is None:
         return None
     copied = recordable(value, depth=MAX_METADATA_DEPTH)
     return copied if isinstance(copied, dict) else {"value": copied}
 
 
-def fitting(metadata: Json | None, max_bytes: int) -> Json | None:
-    """The metadata, or where it is larger than allowed only its size: a run is worth more than its metadata."""
+def metadata_within(metadata: Json | None, max_bytes: int) -> Json | None:
+    """The metadata, or only its size where it has more than ``max_bytes``: the run is recorded all the same."""
     if metadata is None:
         return None
     size = len(msgspec.json.encode(metadata))
     return metadata if size <= max_bytes else {"cutOff": f"{size:,} bytes"}
 
 
-def bytes_of(content: Any) -> bytes:
+def content_bytes(content: Any) -> bytes:
     """An artifact's content: bytes as they are, text in UTF-8, anything else as its ``repr``."""
     if isinstance(content, (bytes, bytearray, memoryview)):
         return bytes(content)
-    return (content if isinstance(content, str) else _shown(content)).encode("utf-8", "surrogatepass")
+    return (content if isinstance(content, str) else _repr_of(content)).encode("utf-8", "surrogatepass")
 
 
 def title(value: Any, *, limit: int = MAX_DESCRIPTION_CHARS) -> str:
-    """A name or description: one that is not blank, of at most ``limit`` characters."""
-    text = value if isinstance(value, str) else _shown(value)
-    text = cut(escape(text[: limit + 1]), limit)
+    """A name or description that is not blank, of at most ``limit`` characters."""
+    text = value if isinstance(value, str) else _repr_of(value)
+    text = truncate(escape(text[: limit + 1]), limit)
     return text if text.strip() else "(untitled)"
 
 
 def reason_of(error: BaseException) -> str:
-    """An exception's type and message as plain text, without control characters, addresses' passwords or length."""
+    """An exception's type and message as plain text: truncated, without control characters and passwords."""
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 - an agent's exception may do anything when it is printed
@@ -76,15 +76,15 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         message += f": {reason_of(error.exceptions[0])}"
     text = clean(redact(message[: 2 * MAX_REASON_CHARS])).strip()
-    return said(f"{kind}: {text}" if text else kind)
+    return reason_text(f"{kind}: {text}" if text else kind)
 
 
-def said(reason: Any) -> str:
-    """A reason or error message in storable form."""
+def reason_text(reason: Any) -> str:
+    """A reason or error message that can be stored."""
     return title(reason, limit=MAX_REASON_CHARS)
 
 
-def cut(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """Escaped text of at most ``limit`` characters, marked where it was longer, never cut inside an escape."""
     if len(text) <= limit:
         return text
@@ -94,7 +94,7 @@ def cut(text: str, limit: int) -> str:
 
 
 class _Copy:
-    """One value's copy, with what is left of its limits."""
+    """Copies one value and counts what is left of its limits."""
 
     def __init__(self) -> None:
         self._chars = MAX_VALUE_CHARS
@@ -104,7 +104,7 @@ class _Copy:
         try:
             return self._of(value, depth)
         except Exception:  # noqa: BLE001 - the value is the agent's: its properties and iterators may raise anything
-            return self._text(_shown(value))
+            return self._text(_repr_of(value))
 
     def _of(self, value: Any, depth: int) -> Any:
         if value is None or isinstance(value, bool):
@@ -129,7 +129,7 @@ class _Copy:
             return self._object(parts, depth)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._array(value, depth)
-        return self._text(_shown(value))
+        return self._text(_repr_of(value))
 
     def _object(self, items: Iterable[tuple[Any, Any]], depth: int) -> Any:
         if depth <= 0:
@@ -139,7 +139,7 @@ class _Copy:
             if not self._take():
                 found[_CUT] = _CUT
                 break
-            name = self._text(key if isinstance(key, str) else _shown(key))
+            name = self._text(key if isinstance(key, str) else _repr_of(key))
             while name in found:
                 name += "'"
             found[name] = self.of(item, depth - 1)
@@ -162,7 +162,7 @@ class _Copy:
 
     def _text(self, text: str) -> str:
         limit = max(1, min(MAX_STRING_CHARS, self._chars))
-        kept = cut(escape(text[: limit + 1]), limit)
+        kept = truncate(escape(text[: limit + 1]), limit)
         self._chars -= len(kept)
         if len(text) > limit:
             kept += f" ({len(text):,} characters)"
@@ -170,7 +170,7 @@ class _Copy:
 
 
 def _parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """The named parts of what has some."""
+    """The (name, value) pairs of a mapping, a dataclass or a struct; None for any other value."""
     if isinstance(value, Mapping):
         return value.items()
     if isinstance(value, type):
@@ -182,7 +182,7 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
     return None
 
 
-def _shown(value: Any) -> str:
+def _repr_of(value: Any) -> str:
     try:
         return repr(value)
     except Exception:  # noqa: BLE001 - an agent's object may do anything when it is printed

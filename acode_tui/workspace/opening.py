@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
+from acode_tui import logs
 from acode_tui.config import (
     ConfigWatch,
     Misconfigured,
@@ -78,6 +79,7 @@ async def open_workspace(
         hold = await asyncio.to_thread(share, database, timeout_seconds=timeout)
         stack.callback(hold.close)
         is_new = await asyncio.to_thread(_prepared, root, database, settings)
+        _start_log(stack, root, settings)
 
         def check(connection: sqlite3.Connection) -> None:
             look_over(connection, known)
@@ -132,6 +134,21 @@ async def open_workspace(
             if os.getpid() != owner:
                 # The connections and the locks are the parent's, and their threads do not exist here.
                 stack.pop_all()
+
+
+def _start_log(stack: AsyncExitStack, root: Path, settings: Settings) -> None:
+    """Log into the workspace while it is open, where ``ACODE_LOG_LEVEL`` is set and the program has no log yet.
+
+    Raises ConfigError for an unknown level.
+    """
+    level = os.environ.get("ACODE_LOG_LEVEL")
+    if not level or logs.is_configured():
+        return
+    logs.configure(root / AGENT_DIR, level=level)
+    stack.callback(logs.shut_down)
+    address = resolve_postgres(settings.persistence.postgres)
+    if not isinstance(address, Misconfigured):
+        logs.add_secrets(address.secrets)
 
 
 def _end_child(end: SystemExit) -> NoReturn:

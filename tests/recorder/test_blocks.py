@@ -292,7 +292,7 @@ def test_two_runs_of_one_path_share_one_workspace(folder: Path, recorded: Record
     ):
         pass
     channel = channels.channel()
-    assert channel.place(folder) is channel.place(folder / ".." / folder.name)
+    assert channel.workspace(folder) is channel.workspace(folder / ".." / folder.name)
     assert [graph.task_description for graph in recorded()] == ["outer", "inner"]
     assert {str(graph.state) for graph in recorded()} == {"Completed"}
 
@@ -304,3 +304,19 @@ def test_recording_goes_on_after_close(folder: Path, recorded: Recorded) -> None
             pass
     assert run.lost == 0
     assert states(recorded()[0]) == {"run": "Completed", "task t": "Completed"}
+
+
+def test_an_event_loop_that_is_not_asyncio_s_records_as_well(folder: Path, recorded: Recorded) -> None:
+    """As under trio: nothing that asyncio offers may be waited for."""
+
+    async def agent() -> str:
+        async with acode_tui.recorder.session("run", folder) as run:
+            async with run.tool("call") as call:
+                call.result("done")
+            assert run.lost == 0
+            return "worked"
+
+    with pytest.raises(StopIteration) as ended:
+        agent().send(None)
+    assert ended.value.value == "worked"
+    assert states(recorded()[0])["call call"] == "Succeeded"

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import acode_tui
+from acode_tui.domain.states import EntityType
 from acode_tui.recorder import run as runs
-from acode_tui.recorder.rows import TaskRow
+from acode_tui.recorder.rows import WorkRow
 from tests.recorder.conftest import Recorded
 
 
@@ -86,14 +87,15 @@ def test_threads_that_need_a_task_at_once_share_one(
 ) -> None:
     meeting = threading.Barrier(2)
 
-    class Meeting(TaskRow):
-        def __init__(self, *args: Any) -> None:
+    class Meeting(WorkRow):
+        def __init__(self, *args: Any, **keywords: Any) -> None:
             # Met only if two threads make a task each; one alone gives up.
-            with contextlib.suppress(threading.BrokenBarrierError):
-                meeting.wait(0.2)
-            super().__init__(*args)
+            if args[0] is EntityType.SESSION_TASK:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    meeting.wait(0.2)
+            super().__init__(*args, **keywords)
 
-    monkeypatch.setattr(runs, "TaskRow", Meeting)
+    monkeypatch.setattr(runs, "WorkRow", Meeting)
     with acode_tui.recorder.session("run", folder) as run, ThreadPoolExecutor(8) as pool:
 
         def call(n: int) -> None:

@@ -81,11 +81,11 @@ def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_wri
     stall = Writes.stall
 
     def counted(writes: Any) -> None:
-        stalls.append(writes.patience() > 0)
+        stalls.append(writes.wait_seconds() > 0)
         stall(writes)
 
     monkeypatch.setattr(Writes, "stall", counted)
-    monkeypatch.setattr(channels, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(channels, "MAX_WAIT_SECONDS", 0.05)
     with closing(held_lock(folder)) as lock:
         run = asyncio.run(agent_async(folder)) if asynchronous else agent(folder)
         assert stalls.count(True) == 1
@@ -93,7 +93,7 @@ def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_wri
         lock.execute("ROLLBACK")
     acode_tui.recorder.close()
     assert run.lost == 0
-    assert not channels.channel().place(folder).stalled, "the next run does not wait for its writes"
+    assert not channels.channel().workspace(folder).stalled, "the next run does not wait for its writes"
     late = recorded()[1]
     assert states(late) == {"run": "Completed", "task t": "Completed", "step s": "Completed", "call c": "Succeeded"}
     assert len(late.tasks[0].steps[0].tool_calls[0].artifacts) == 1
@@ -249,7 +249,7 @@ def test_a_log_handler_that_raises_is_no_concern_of_the_agents_run(folder: Path)
 
 def test_what_waits_for_a_dead_database_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agent(folder)
-    monkeypatch.setattr(channels, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(channels, "MAX_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(channels, "MAX_WAITING_WRITES", 10)
     with closing(held_lock(folder)) as lock:
         with acode_tui.recorder.session("run", folder) as run:
@@ -283,10 +283,10 @@ def test_whichever_write_is_turned_away_nothing_waits_for_it(
 def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
     failures: int, folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = channels.Place.workspace
+    real = channels.RecordedWorkspace.open
     tries = []
 
-    async def opens_later(place: channels.Place) -> Any:
+    async def opens_later(place: channels.RecordedWorkspace) -> Any:
         tries.append(place)
         if len(tries) <= failures:
             raise OSError("not yet")
@@ -295,7 +295,7 @@ def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
     def stalled(_: Any) -> NoReturn:
         raise AssertionError("a write waits for ever")
 
-    monkeypatch.setattr(channels.Place, "workspace", opens_later)
+    monkeypatch.setattr(channels.RecordedWorkspace, "open", opens_later)
     monkeypatch.setattr(Writes, "stall", stalled)
     assert agent(folder).lost > 0
     assert agent(folder).lost == 0

@@ -32,7 +32,7 @@ def test_the_end_of_the_process_flushes_and_closes(folder: Path, recorded: Recor
 import acode_tui
 from acode_tui.recorder import channel
 with acode_tui.recorder.session("run") as run:
-    channel.PATIENCE_SECONDS = 0.0
+    channel.MAX_WAIT_SECONDS = 0.0
     for n in range(50):
         with run.tool("c", n): pass
 """

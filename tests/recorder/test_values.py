@@ -19,13 +19,13 @@ from acode_tui.recorder.values import (
     MAX_DEPTH,
     MAX_ITEMS,
     MAX_VALUE_CHARS,
-    bytes_of,
-    cut,
-    fitting,
+    content_bytes,
+    metadata_within,
     reason_of,
     recordable,
     recordable_metadata,
     title,
+    truncate,
 )
 
 hostile_text = st.text(st.one_of(st.sampled_from(["\x00", "\ud800", "\ue000", "\x1b"]), st.characters()))
@@ -59,7 +59,7 @@ def test_plain_json_is_kept_as_it_is_but_for_escapes(value: Any) -> None:
 @given(st.dictionaries(hostile_text, anything))
 def test_any_metadata_is_accepted_by_the_store(value: dict[str, Any]) -> None:
     limits = Limits()
-    require_metadata(fitting(recordable_metadata(value), limits.max_metadata_bytes), "metadata", limits)
+    require_metadata(metadata_within(recordable_metadata(value), limits.max_metadata_bytes), "metadata", limits)
 
 
 @given(anything)
@@ -126,8 +126,8 @@ def test_a_huge_value_is_cut_and_marked() -> None:
 
 
 def test_metadata_beyond_the_limit_says_only_how_large_it_was() -> None:
-    assert fitting({"a": "x" * 100}, 50) == {"cutOff": "108 bytes"}
-    assert fitting({"a": 1}, 50) == {"a": 1}
+    assert metadata_within({"a": "x" * 100}, 50) == {"cutOff": "108 bytes"}
+    assert metadata_within({"a": 1}, 50) == {"a": 1}
 
 
 def test_objects_that_raise_whatever_is_asked_of_them_are_named() -> None:
@@ -167,10 +167,10 @@ def test_a_reason_is_one_clean_line_without_passwords() -> None:
 def test_a_cut_never_halves_an_escape() -> None:
     escaped = "ab\ue0000000cd"
     for limit in range(1, len(escaped)):
-        assert "\ue000" not in cut(escaped, limit).replace("\ue0000000", "")
+        assert "\ue000" not in truncate(escaped, limit).replace("\ue0000000", "")
 
 
 def test_content_may_be_bytes_text_or_anything() -> None:
-    assert bytes_of(bytearray(b"a")) == b"a"
-    assert bytes_of("ä\ud800") == b"\xc3\xa4\xed\xa0\x80"
-    assert bytes_of(10**9) == b"1000000000"
+    assert content_bytes(bytearray(b"a")) == b"a"
+    assert content_bytes("ä\ud800") == b"\xc3\xa4\xed\xa0\x80"
+    assert content_bytes(10**9) == b"1000000000"

@@ -38,7 +38,7 @@ _BYTES_AT_ONCE = 8 * 2**20
 class RunImport(Protocol):
     """Where runs from an export are saved."""
 
-    async def bring_in(
+    async def import_run(
         self,
         graph: SessionGraph,
         choose: Callable[[SessionGraph, SessionGraph], SessionGraph],
@@ -264,7 +264,7 @@ class _Import:
     async def _save(
         self, graphs: list[SessionGraph], choose: Callable[[SessionGraph, SessionGraph], SessionGraph]
     ) -> None:
-        saves = (self._target.bring_in(graph, choose, dry_run=self._dry_run) for graph in graphs)
+        saves = (self._target.import_run(graph, choose, dry_run=self._dry_run) for graph in graphs)
         for graph, outcome in zip(graphs, await asyncio.gather(*saves, return_exceptions=True), strict=True):
             if isinstance(outcome, Overwrites):
                 self.refused.append(graph.id)

@@ -1,6 +1,7 @@
 """Opening a workspace: what is made, with which modes, and what is refused untouched."""
 
 import hashlib
+import json
 import os
 import sqlite3
 import stat
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from acode_tui import logs
 from acode_tui.config import IdentitySettings, PersistenceSettings, Settings, SqliteSettings
 from acode_tui.config.workspace_root import find_root
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, SchemaMismatchError
@@ -493,3 +495,27 @@ def test_a_forked_child_that_exits_ends_at_once_and_leaves_the_workspace_to_its_
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, f"{code}\n2\n2\n"), done.stderr
+
+
+@pytest.mark.parametrize(("level", "written"), [("debug", True), ("info", False), (None, False)])
+async def test_the_environment_sets_the_level_of_the_log_in_the_python_api(
+    tmp_path: Path, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch, level: str | None, written: bool
+) -> None:
+    if level is None:
+        monkeypatch.delenv("ACODE_LOG_LEVEL", raising=False)
+    else:
+        monkeypatch.setenv("ACODE_LOG_LEVEL", level)
+    async with open_workspace(tmp_path, settings=plain_settings) as ws:
+        session = await ws.store.create_session("x")
+    log = tmp_path / ".agent" / "logs" / "acode-tui.log"
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    writes = [line for line in lines if line["event"] == "row.write"]
+    assert bool(writes) is written
+    assert not logs.is_configured()
+    if written:
+        line = writes[0]
+        assert (line["database"], line["table"], line["operation"]) == ("sqlite", "sessions", "insert")
+        assert (line["entity_id"], line["outbox_enqueued"]) == (session.id, 1)
+        assert line["duration_ms"] >= 0
+    elif level is None:
+        assert not log.exists()

@@ -1,13 +1,14 @@
-"""Bringing a stored run to a given graph: insert what is new, update what differs, queue only that, delete nothing.
+"""Saving a run's graph: insert what is new, update what differs, queue only that, delete nothing.
 
-An unchanged graph writes nothing. Stamps decide nothing by themselves: a row whose content is as stored is written
-again only where the graph's ``updated_at`` is later (a session's last activity moved on).
+An unchanged graph writes nothing. A row with the stored content is written again only where the graph's
+``updated_at`` is later (a session's last activity moved on).
 """
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
+from time import perf_counter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -17,17 +18,18 @@ from acode_tui.domain.entities import Entity, SessionGraph
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
+from acode_tui.logs import enabled
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.rows import DUMP, Row
-from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.runs import row_writes as writes
 from acode_tui.storage.sqlite.runs.reader import read_graph
 from acode_tui.storage.sqlite.runs.row_writes import prepared_records
 from acode_tui.storage.sqlite.writer import Writer
 
 PreparedRun: TypeAlias = Sequence[Any]
-"""The values of the run's rows, a list for each kind in the order of ``TABLES``; and those of their outbox records, in
-one list, which is empty where the rows may have to be changed before they are written.
+"""A pair: the values of the run's rows, one flat list a kind in the order of ``TABLES``; and the values of their outbox
+records, one flat list, which is empty where the rows may have to be changed before they are written.
 """
 
 Tables: TypeAlias = Mapping[EntityType, Sequence[Row]]
@@ -38,23 +40,24 @@ UPDATED = {kind: table.column_names.index("updated_at") for kind, table in TABLE
 VERSION = {kind: table.column_names.index("sync_version") for kind, table in TABLES.items() if table.mutable}
 CONTENT = TABLES[EntityType.ARTIFACT].column_names.index("content")
 
-# An event is no change of what it belongs to: it moves no stamp.
+# An event does not change its session: it bumps no stamp.
 PARENT: Mapping[EntityType, tuple[int, EntityType]] = {
     kind: (table.column_names.index(table.parent[0]), table.parent[1])
     for kind, table in TABLES.items()
     if table.parent is not None and kind is not EntityType.SESSION_EVENT
 }
-"""For each kind whose stamps count above it: where its rows name their parent, and the parent's kind."""
+"""For each kind whose writes bump its parent's stamp: the index of the parent's id in a row, and the parent's kind."""
 
 
 def prepare_run(graph: SessionGraph, new: bool) -> PreparedRun:
-    """``new``: the session is likely not stored yet, so that every row's outbox record will be wanted.
+    """The run in the form that ``save_runs`` takes.
 
-    Raises ValidationError where a text of a new run holds what the team's database never could.
+    ``new``: the session is likely not stored yet, so that every row needs its outbox record. Raises ValidationError
+    where a text of a new run holds what PostgreSQL cannot store.
     """
     found = rows_of(graph)
     records: list[Any] = []
-    if new and _is_settled(found):
+    if new and _is_insertable(found):
         for kind, made in found.items():
             records += prepared_records(kind, made)
     return [[list(chain.from_iterable(made)) for made in found.values()], records]
@@ -90,8 +93,8 @@ def session_id(run: PreparedRun) -> str:
     return str(run[0][0][0])
 
 
-def _is_settled(found: Tables) -> bool:
-    """Whether a session that is not stored yet would be written just so: no stamp behind one below it, no version."""
+def _is_insertable(found: Tables) -> bool:
+    """Whether the rows of a new session are inserted unchanged: no stamp is behind one below it, none has a version."""
     below: dict[str, str] = {}
     for kind in reversed(TABLES):
         at, version, parent = UPDATED[kind], VERSION.get(kind), PARENT.get(kind)
@@ -120,14 +123,14 @@ _Written: TypeAlias = tuple[rows.Row, str]
 
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
     """See ``RunStateStore.save``. Part of a unit of work; the graph has been validated."""
-    return _bring(connection, rows_of(graph), _stored_session(connection, graph.id), clock)
+    return _save(connection, rows_of(graph), _stored_session(connection, graph.id), clock)
 
 
 def save_runs(connection: sqlite3.Connection, runs: Sequence[PreparedRun], clock: MonotonicClock) -> list[SaveResult]:
-    """The same of runs whose rows were made before, in their order.
+    """The same for runs whose rows are prepared, in their order.
 
-    Nothing is compared where a session is new. Such runs are inserted together, behind the others: a row costs the more
-    the fewer of them a statement has.
+    Nothing is compared where a session is new. Such runs are inserted together, behind the others: the fewer rows a
+    statement has, the more each costs.
     """
     results = []
     fresh: dict[str, PreparedRun] = {}
@@ -142,7 +145,7 @@ def save_runs(connection: sqlite3.Connection, runs: Sequence[PreparedRun], clock
             inserted = {kind: count for kind, count in zip(TABLES, counts, strict=True) if count}
             results.append(SaveResult(inserted=inserted, updated={}))
         else:
-            results.append(_bring(connection, tables(run), session, clock))
+            results.append(_save(connection, tables(run), session, clock))
     _insert_all(connection, fresh, clock)
     return results
 
@@ -151,11 +154,17 @@ def _insert_all(connection: sqlite3.Connection, fresh: dict[str, PreparedRun], c
     """Insert runs of new sessions, parents before children, and forget them."""
     if not fresh:
         return
+    started = perf_counter()
     now = format_time(clock.tick())
     for index, kind in enumerate(TABLES):
         values = list(chain.from_iterable(run[0][index] for run in fresh.values()))
         rows.insert_values(connection, rows.INSERT[kind], values, WIDTH[kind])
-    entity_writes.enqueue_prepared(connection, list(chain.from_iterable(run[1] for run in fresh.values())), now)
+    records = list(chain.from_iterable(run[1] for run in fresh.values()))
+    writes.enqueue_prepared(connection, records, now)
+    if enabled("debug"):
+        for entity_id, run in fresh.items():
+            enqueued = sum(len(values) // WIDTH[kind] for kind, values in zip(TABLES, run[0], strict=True))
+            writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=enqueued, started=started)
     fresh.clear()
 
 
@@ -164,17 +173,20 @@ def _stored_session(connection: sqlite3.Connection, session_id: str) -> rows.Row
     return found
 
 
-def _bring(connection: sqlite3.Connection, run: Tables, session: rows.Row | None, clock: MonotonicClock) -> SaveResult:
-    save = _Save(connection, session, clock)
-    save.compare(run)
+def _save(connection: sqlite3.Connection, run: Tables, session: rows.Row | None, clock: MonotonicClock) -> SaveResult:
+    save = _Save(connection, run, session, clock)
+    save.compare()
     return save.write()
 
 
 class _Save:
-    """One comparison of a run with what is stored (``session`` is its row), and the writes that follow from it."""
+    """Compares a run with what is stored (``session`` is its stored row), and writes the differences."""
 
-    def __init__(self, connection: sqlite3.Connection, session: rows.Row | None, clock: MonotonicClock) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, run: Tables, session: rows.Row | None, clock: MonotonicClock
+    ) -> None:
         self._connection = connection
+        self._run = run
         self._session = session
         self._clock = clock
         self._ticked: str | None = None
@@ -182,14 +194,14 @@ class _Save:
         self._updates: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
         self._unchanged = 0
 
-    def compare(self, run: Tables) -> None:
-        """Compare the whole run; children first, so that a parent's stamp is never behind what is below it."""
+    def compare(self) -> None:
+        """Plan the writes of the whole run; children first, so that no parent's stamp is behind one below it."""
         below: dict[EntityType, dict[str, str]] = {kind: {} for kind in TABLES}
         for kind in reversed(TABLES):
-            if not run[kind]:
+            if not (given := self._run[kind]):
                 continue
             mutable = TABLES[kind].mutable
-            written = self._compare(kind, run[kind], below[kind]) if mutable else self._append_only(kind, run[kind])
+            written = self._compare(kind, given, below[kind]) if mutable else self._append_only(kind, given)
             if kind not in PARENT:
                 continue
             parent, above_kind = PARENT[kind]
@@ -199,19 +211,23 @@ class _Save:
                     above[row[parent]] = stamp
 
     def write(self) -> SaveResult:
-        """Do what the comparison found."""
+        """Write what ``compare`` planned."""
         if not any(self._inserts.values()) and not any(self._updates.values()):
             return SaveResult(unchanged=self._unchanged)
+        started = perf_counter()
         now = self._now()
         records: list[rows.Row] = []
         for kind in TABLES:
             if new := self._inserts[kind]:
                 rows.insert_many(self._connection, rows.INSERT[kind], new)
-                records += [entity_writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
+                records += [writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
             if changed := self._updates[kind]:
                 self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
-                records += [entity_writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
-        entity_writes.enqueue_rows(self._connection, records)
+                records += [writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
+        writes.enqueue_rows(self._connection, records)
+        if enabled("debug"):
+            entity_id = self._run[EntityType.SESSION][0][0]
+            writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=len(records), started=started)
         return SaveResult(
             inserted={kind: len(new) for kind, new in self._inserts.items() if new},
             updated={kind: len(changed) for kind, changed in self._updates.items() if changed},
@@ -225,7 +241,7 @@ class _Save:
         return self._ticked
 
     def _compare(self, kind: EntityType, given: Sequence[rows.Row], below: dict[str, str]) -> list[_Written]:
-        """Plan the writes of mutable rows, and answer them; ``below`` has the latest stamp written under each."""
+        """Plan the writes of mutable rows and answer them; ``below`` has the latest stamp written under each row."""
         at, version = UPDATED[kind], VERSION[kind]
         existing = self._existing(kind)
         inserts, updates = self._inserts[kind], self._updates[kind]
@@ -243,7 +259,7 @@ class _Save:
                 if same:
                     self._unchanged += 1
                     continue
-                # Changed, yet not later by its own account: it is this moment that changes it.
+                # Its content changed, its stamp did not: the moment of this write is its stamp.
                 stamp = max(self._now(), _next_stamp(known))
             updates.append(_with(stored if same else row, {at: stamp, version: stored[version]}))
             written.append((row, stamp))
@@ -264,7 +280,7 @@ class _Save:
         return [(row, row[at]) for row in inserts]
 
     def _existing(self, kind: EntityType) -> dict[str, rows.Row]:
-        """What the session has of a kind; nothing is read for a session that is new."""
+        """The session's stored rows of a kind, by id; nothing is read for a new session."""
         if self._session is None:
             return {}
         if kind is EntityType.SESSION:
@@ -274,12 +290,12 @@ class _Save:
 
 
 def _same(kind: EntityType, row: rows.Row, stored: rows.Row) -> bool:
-    """Whether two rows agree in everything but stamp and version."""
+    """Whether two rows are equal in everything but stamp and version."""
     skip = (UPDATED[kind], VERSION[kind])
     for index, (ours, theirs) in enumerate(zip(row, stored, strict=True)):
         if ours == theirs or index in skip:
             continue
-        # The same JSON may have been written by another program, with other spacing or order.
+        # Another program may have written the same JSON with other spacing or another order of keys.
         if index not in _JSON_COLUMNS[kind] or not _same_json(ours, theirs):
             return False
     return True
@@ -302,7 +318,7 @@ def _with(row: Sequence[Any], changes: dict[int, Any]) -> rows.Row:
 
 
 Choose = Callable[[SessionGraph, SessionGraph], SessionGraph]
-"""Given the run and the stored one: what is to be stored. What it raises undoes everything."""
+"""A function of the given run and the stored one to the run to store. An exception undoes the whole save."""
 
 
 class SqliteRunImport:
@@ -311,8 +327,8 @@ class SqliteRunImport:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    async def bring_in(self, graph: SessionGraph, choose: Choose, *, dry_run: bool = False) -> SaveResult:
-        """Save the run, or what ``choose`` makes of it and the stored one. A dry run is undone again."""
+    async def import_run(self, graph: SessionGraph, choose: Choose, *, dry_run: bool = False) -> SaveResult:
+        """Save the run, or ``choose(run, stored run)`` where it is stored already. A dry run is rolled back."""
 
         def unit(connection: sqlite3.Connection) -> SaveResult:
             try:
@@ -321,17 +337,17 @@ class SqliteRunImport:
                 wanted = graph
             result = save_graph(connection, wanted, self._writer.clock)
             if dry_run:
-                raise _Undone(result)
+                raise _DryRun(result)
             return result
 
         try:
             return await self._writer.run(unit)
-        except _Undone as undone:
-            return undone.result
+        except _DryRun as dry:
+            return dry.result
 
 
-class _Undone(Exception):
-    """Carries a result out of a unit that is to leave nothing behind."""
+class _DryRun(Exception):
+    """Carries a result out of a unit of work that is rolled back."""
 
     def __init__(self, result: SaveResult) -> None:
         super().__init__()
