@@ -169,7 +169,7 @@ def test_outbox_ids_must_exist_and_be_named(run: Run) -> None:
     unknown = run("db", "outbox", "discard", "999", "--yes")
     assert unknown.exit_code == 1
     assert unknown.stderr.startswith("error: ACODE-")
-    assert "nothing waits" in run("db", "outbox", "list").stdout
+    assert "no pending records" in run("db", "outbox", "list").stdout
 
 
 def test_without_conflicts_it_says_so(run: Run) -> None:
