@@ -1,4 +1,4 @@
-"""``artifact``: what a tool call read or made, as metadata or as the bytes themselves."""
+"""``artifact``: shows an artifact's metadata and content, and writes the content to a file."""
 
 import os
 import sys
@@ -27,11 +27,11 @@ def command() -> None:
     "show", epilog=examples("acode-tui artifact show 0190d6a1 --json", "acode-tui artifact show 0190d6a1 --content")
 )
 @click.argument("artifact_id", metavar="ID")
-@click.option("--content", "with_content", is_flag=True, help="Show the content too, as text that is safe to print.")
+@click.option("--content", "with_content", is_flag=True, help="Also print the content, as text that is safe to show.")
 @json_option
 @pass_invocation
 def show(invocation: Invocation, artifact_id: str, with_content: bool, as_json: bool) -> None:
-    """Show an artifact's metadata. ID may be cut to any unique beginning."""
+    """Show an artifact's metadata. ID may be any unique prefix."""
     if with_content and as_json:
         raise click.UsageError("--content does not go with --json; use `artifact save ID -` for the bytes")
 
@@ -68,16 +68,16 @@ def show(invocation: Invocation, artifact_id: str, with_content: bool, as_json: 
 )
 @click.argument("artifact_id", metavar="ID")
 @click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @json_option
 @pass_invocation
 def save(invocation: Invocation, artifact_id: str, path: Path, force: bool, as_json: bool) -> None:
-    """Write an artifact's bytes to PATH, or to standard output if PATH is `-`."""
+    """Write an artifact's content to PATH, or to standard output if PATH is `-`."""
     to_output = os.fspath(path) == "-"
     if not to_output and path.is_dir():
         raise click.UsageError(f"{path} is a folder; name a file")
     if not to_output and not force and os.path.lexists(path):
-        raise _there_already(path)
+        raise _already_exists(path)
 
     async def read(workspace: "Workspace") -> tuple[str, bytes]:
         found = await workspace.store.resolve_id(EntityType.ARTIFACT, artifact_id)
@@ -94,12 +94,12 @@ def save(invocation: Invocation, artifact_id: str, path: Path, force: bool, as_j
         with replacing(path, overwrite=force) as file:
             file.write(content)
     except FileExistsError:
-        raise _there_already(path) from None
+        raise _already_exists(path) from None
     if as_json:
         print_json({"id": found, "path": str(path), "size": len(content)})
     else:
         click.echo(f"{path}: {counted(len(content), 'byte')}")
 
 
-def _there_already(path: Path) -> click.ClickException:
-    return click.ClickException(f"ACODE-IO-001: {path}: is there already; choose another name, or use --force")
+def _already_exists(path: Path) -> click.ClickException:
+    return click.ClickException(f"ACODE-IO-001: {path}: already exists; choose another name, or use --force")

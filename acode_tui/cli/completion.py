@@ -1,4 +1,4 @@
-"""``completion``: the script that makes a shell complete commands and options."""
+"""``completion``: the script with which a shell completes commands and options."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -22,5 +22,5 @@ def command(context: click.Context, shell: str) -> None:
     if found is None:
         raise click.UsageError(f"no completion for {shell}", context)
     complete = found(context.find_root().command, {}, "acode-tui", "_ACODE_TUI_COMPLETE")
-    # Not ``complete.source()``: for bash it would run bash to look at its version.
+    # Not ``complete.source()``: for bash it runs bash to check its version.
     click.echo(complete.source_template % complete.source_vars())

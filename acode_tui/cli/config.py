@@ -1,4 +1,4 @@
-"""``config``: what the settings are, where each came from, and changing one."""
+"""``config``: shows settings with their origin, and changes them."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from acode_tui.config.load import check_file_value, load
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.secrets.known import redact
 
-_user_option = click.option("--user", is_flag=True, help="The file for all your workspaces, not this workspace's.")
+_user_option = click.option("--user", is_flag=True, help="Use the file for all your workspaces, not this workspace's.")
 
 
 @click.group("config", epilog=examples("acode-tui config set persistence.postgres.enabled true"))
@@ -36,12 +36,12 @@ def command() -> None:
 @json_option
 @pass_invocation
 def show(invocation: Invocation, prefix: str, as_json: bool) -> None:
-    """Show every setting (or those below PREFIX), its value and where it came from."""
+    """Show every setting (or those below PREFIX), its value and its origin."""
     loaded = load(invocation.root, environ=invocation.environ)
     names = [name for name in loaded.values if f"{name}.".startswith(f"{prefix}." if prefix else "")]
     if not names:
         keys.find(prefix)
-    connection = _connection(loaded, invocation.environ) if any(map(_of_postgres, names)) else None
+    connection = _connection(loaded, invocation.environ) if any(map(_is_postgres_setting, names)) else None
     if as_json:
         settings = [
             {"key": name, "value": _masked(loaded.values[name]), "origin": loaded.origins[name], "default": key.default}
@@ -86,12 +86,12 @@ def get(invocation: Invocation, key: str, as_json: bool) -> None:
 @_user_option
 @pass_invocation
 def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
-    """Write one setting into the workspace's file. A running dashboard or worker takes it up by itself."""
+    """Write one setting to the workspace's file. A running dashboard or worker reloads it automatically."""
     from acode_tui.config.write import write_setting
 
     setting = keys.find(key)
     checked = check_file_value(setting, keys.parse(setting, value))
-    path = _path(invocation, user)
+    path = _config_path(invocation, user)
     write_setting(invocation.root, path, setting, checked, invocation.environ)
     click.echo(f"{setting.name} = {keys.format_value(checked)}  ({path})")
 
@@ -107,11 +107,11 @@ def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
 @_user_option
 @pass_invocation
 def unset(invocation: Invocation, key: str, user: bool) -> None:
-    """Take one setting out of the workspace's file, so that the next weaker place, or the default, counts again."""
+    """Remove one setting from the workspace's file, so that the next weaker source or the default applies."""
     from acode_tui.config.write import remove_setting
 
     setting = keys.find(key)
-    path = _path(invocation, user)
+    path = _config_path(invocation, user)
     removed = remove_setting(invocation.root, path, setting, invocation.environ)
     loaded = load(invocation.root, environ=invocation.environ)
     shown = keys.format_value(_masked(loaded.values[setting.name])) or "-"
@@ -121,16 +121,16 @@ def unset(invocation: Invocation, key: str, user: bool) -> None:
 
 @command.command("init", epilog=examples("acode-tui config init"))
 @_user_option
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @pass_invocation
 def init(invocation: Invocation, user: bool, force: bool) -> None:
-    """Write a file that names every setting, commented out."""
+    """Write a file with every setting commented out."""
     from acode_tui.config.edit import template
     from acode_tui.config.write import write_config_file
 
-    path = _path(invocation, user)
+    path = _config_path(invocation, user)
     if path.exists() and not force:
-        raise ConfigError(f"{path}: is there already", hint="edit it, or use --force to replace it")
+        raise ConfigError(f"{path}: already exists", hint="edit it, or use --force to replace it")
     write_config_file(invocation.root, path, template(), invocation.environ)
     click.echo(str(path))
 
@@ -139,25 +139,24 @@ def init(invocation: Invocation, user: bool, force: bool) -> None:
 @json_option
 @pass_invocation
 def path(invocation: Invocation, as_json: bool) -> None:
-    """Print where the files are, the stronger one first."""
-    places: dict[str, Path] = {
+    """Print the paths of the files, the stronger one first."""
+    paths: dict[str, Path] = {
         "workspace": workspace_config_path(invocation.root),
         "user": user_config_path(invocation.environ),
     }
     if as_json:
-        answer: dict[str, Any] = {name: str(place) for name, place in places.items()}
-        print_json(answer)
+        print_json({name: str(each) for name, each in paths.items()})
         return
-    rows = [(name, place, "" if os.path.isfile(place) else "not there") for name, place in places.items()]
+    rows = [(name, each, "" if os.path.isfile(each) else "missing") for name, each in paths.items()]
     print_table([Column("file"), Column("path", flexible=True), Column("")], rows)
 
 
-def _of_postgres(name: str) -> bool:
+def _is_postgres_setting(name: str) -> bool:
     return name.startswith("persistence.postgres.")
 
 
 def _connection(loaded: LoadedSettings, environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """The address that a variable holds, as far as it may be shown; None where the settings say it."""
+    """The address in the environment variable, without its secrets; None if the settings contain the address."""
     settings = loaded.settings.persistence.postgres
     if not holds_address(settings, environ):
         return None
@@ -171,7 +170,7 @@ def _connection(loaded: LoadedSettings, environ: Mapping[str, str]) -> dict[str,
 
 
 def _masked(value: Any) -> Any:
-    """A value without secrets. Files hold none; the environment and the command line may."""
+    """A value without secrets. Files contain none; the environment and the command line may."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, (list, tuple)):
@@ -181,5 +180,5 @@ def _masked(value: Any) -> Any:
     return value
 
 
-def _path(invocation: Invocation, user: bool) -> Path:
+def _config_path(invocation: Invocation, user: bool) -> Path:
     return user_config_path(invocation.environ) if user else workspace_config_path(invocation.root)

@@ -1,15 +1,15 @@
-"""Opens the dashboard. The only place that reaches the terminal interface, and only when it is asked for."""
+"""Opens the dashboard. The only module of the command line that imports the dashboard, and only to open it."""
 
 import gc
 import os
 import sys
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation
 
 
 def require_terminal() -> bool:
-    """Whether there is a terminal or, behind ``--serve``, a browser to draw on; where there is none, that is said."""
+    """Whether there is a terminal or, with ``--serve``, a browser. Prints an error if there is neither."""
     served = os.environ.get("TEXTUAL_DRIVER", "").startswith("textual.drivers.web_driver:")
     if served or (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
@@ -21,11 +21,11 @@ def require_terminal() -> bool:
 
 
 def open_dashboard(invocation: Invocation) -> int:
-    """Run the dashboard and answer its exit code; without a terminal say so."""
+    """Run the dashboard and return its exit code; without a terminal, print an error."""
     if not require_terminal():
-        return FAULT
-    # Importing a terminal interface makes many objects that live to the end; looking for garbage among them, again and
-    # again, takes a tenth of the start. The dashboard turns it on again once its first frame stands.
+        return FAILURE
+    # Importing Textual creates many objects that live until the end; repeated garbage collections among them take a
+    # tenth of the start. The dashboard enables collection again after its first frame.
     gc.disable()
     settings = invocation.settings
     invocation.start_log()

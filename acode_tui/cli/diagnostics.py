@@ -1,4 +1,4 @@
-"""``diagnostics``: a report for whoever helps, without anything that is nobody's business."""
+"""``diagnostics``: a report about the workspace for bug reports, without personal data and secrets."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from acode_tui.domain.quantities import size
 if TYPE_CHECKING:
     from acode_tui.ops.health.diagnostics import Diagnostics
 
-_LONGEST = 160
+_MAX_CHARS = 160
 
 
 @click.command(
@@ -24,14 +24,14 @@ _LONGEST = 160
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write it to a new file instead.",
+    help="Write to a new file instead.",
 )
 @pass_invocation
 def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     """Print a report of the workspace that is safe to publish.
 
-    Names, addresses, paths and secrets are taken out of it. Works on a workspace that cannot be opened, too, and
-    changes nothing in it.
+    Names, addresses, paths and secrets are removed from it. It changes nothing, and also works if the workspace cannot
+    be opened.
     """
     from acode_tui.cli.invocation import run_async
     from acode_tui.domain.codec import encode_json, to_plain
@@ -47,17 +47,17 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     data = (text + "\n").encode()
     with replacing(output, overwrite=False) as file:
         file.write(data)
-    click.echo(f"{output}: {size(len(data))}; read it before you publish it", err=True)
+    click.echo(f"{output}: {size(len(data))}; review it before you publish it", err=True)
 
 
 def render(report: Mapping[str, Any]) -> Iterator[str]:
-    """The report as Markdown, ready for an issue."""
+    """The report as Markdown for an issue."""
     yield f"### acode-tui diagnostics, {report['createdAt']}"
     for title, key in (("Program", "program"), ("Files", "file"), ("Schema", "schema"), ("Outbox", "outbox")):
         yield from _block(title, _fields(report[key]))
     checks = report["health"]["checks"]
     width = max(len(check["name"]) for check in checks)
-    lines = [f"{each['status']:<9}  {each['name']:<{width}}  {_short(each['description'])}" for each in checks]
+    lines = [f"{each['status']:<9}  {each['name']:<{width}}  {_shorten(each['description'])}" for each in checks]
     yield from _block(f"Health: {report['health']['status']}", lines)
     configuration = report["configuration"]
     if "settings" in configuration:
@@ -68,7 +68,7 @@ def render(report: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield from _block("Settings", [configuration.get("error", "none")])
     errors = [
-        "  ".join(f"{name}={_short(str(value))}" for name, value in each.items() if value not in (None, ""))
+        "  ".join(f"{name}={_shorten(str(value))}" for name, value in each.items() if value not in (None, ""))
         for each in report["recentErrors"]
     ]
     yield from _block("Recent warnings and errors, newest first", errors or ["none"])
@@ -80,7 +80,7 @@ def _fields(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _fields(value, f"{prefix}{name}.")
         elif value is not None:
             shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            yield f"{prefix}{name}: {_short(shown) or '-'}"
+            yield f"{prefix}{name}: {_shorten(shown) or '-'}"
 
 
 def _block(title: str, lines: "Iterator[str] | list[str]") -> Iterator[str]:
@@ -89,11 +89,11 @@ def _block(title: str, lines: "Iterator[str] | list[str]") -> Iterator[str]:
     yield ""
     yield f"**{title}**"
     yield "```text"
-    # A fence in a text must not end the block.
+    # A fence in a value must not end the block.
     yield from (clean(line).replace("```", "'''") for line in lines)
     yield "```"
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     flat = " ".join(text.split())
-    return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 3] + "..."
+    return flat if len(flat) <= _MAX_CHARS else flat[: _MAX_CHARS - 3] + "..."

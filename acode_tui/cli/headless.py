@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from acode_tui import logs
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, run_async
 from acode_tui.domain.errors import AcodeError
 from acode_tui.sync.ports import SyncState
@@ -156,7 +156,7 @@ async def _drain(workspace: "Workspace") -> int:
         failed=report.failed,
         remaining=report.remaining,
     )
-    return FAULT if report.failed or report.remaining else 0
+    return FAILURE if report.failed or report.remaining else 0
 
 
 async def _serve(workspace: "Workspace", invocation: Invocation) -> int:

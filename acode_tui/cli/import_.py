@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import examples, json_option, print_json
 from acode_tui.domain.display import clean
@@ -53,7 +53,7 @@ def command(
     read again.
     """
     if not paths and not all_roots:
-        raise click.UsageError("name a PATH, or use --all")
+        raise click.UsageError("give a PATH, or use --all")
     for path in paths:
         if not path.exists():
             raise IngestError(f"{path}: no such file or folder", hint="check the path, or use --all")
@@ -65,7 +65,7 @@ def command(
             return 0
         report = await _import(workspace, roots, format_)
         _print(report, roots, as_json=as_json)
-        return FAULT if _nothing_readable(report) else 0
+        return FAILURE if _nothing_readable(report) else 0
 
     return invocation.with_workspace(work)
 
@@ -108,7 +108,7 @@ async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None,
 
     present = [root for root in roots if root.exists()]
     if not present:
-        raise IngestError("there is no folder to watch", hint="name a PATH, or set ingest.roots")
+        raise IngestError("there is no folder to watch", hint="give a PATH, or set ingest.roots")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
@@ -136,7 +136,7 @@ def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
         return
     if not report.files:
         searched = ", ".join(clean(str(root)) for root in roots) or "the known agents' folders, none of which exists"
-        click.echo(f"no transcripts found in {searched}; name a file or a folder: `acode-tui import PATH`")
+        click.echo(f"no transcripts found in {searched}; give a file or a folder: `acode-tui import PATH`")
         return
     counts = (
         (report.sessions, "session"),

@@ -1,4 +1,4 @@
-"""What the options before a command say, and the way from there to an open workspace."""
+"""The options before a command: workspace, settings and log, and how commands open the workspace."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Invocation:
-    """One run of the program: where the workspace is, what its settings are, which secrets must not be shown."""
+    """One run of the program: its workspace, its settings, and the secrets that must not be shown."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self.environ = environ
@@ -31,14 +31,14 @@ class Invocation:
         self._workspace: Path | None = None
         self._settings: Settings | None = None
 
-    def use(self, workspace: Path | None, log_level: str | None) -> None:
-        """Take over the options that were given."""
+    def apply_options(self, workspace: Path | None, log_level: str | None) -> None:
+        """Apply the options of the command line."""
         self._workspace = workspace
         self.log_level = log_level or self.log_level
 
     @property
     def root(self) -> Path:
-        """The workspace's folder. Raises ConfigError if it is not one."""
+        """The workspace's folder. Raises ConfigError if it is not a folder."""
         if self._workspace is not None:
             root = self._workspace
         else:
@@ -48,7 +48,7 @@ class Invocation:
                 root = find_root(environ=self.environ)
             except FileNotFoundError:
                 raise ConfigError(
-                    "the current folder is gone", hint="change into another, or use --workspace"
+                    "the current folder does not exist any more", hint="change to another one, or use --workspace"
                 ) from None
         if not root.is_dir():
             raise ConfigError(f"workspace {root}: not a directory", hint="give one with --workspace or ACODE_WORKSPACE")
@@ -56,7 +56,7 @@ class Invocation:
 
     @property
     def settings(self) -> "Settings":
-        """The workspace's settings; from here on the password they lead to is known, and hidden."""
+        """The workspace's settings. Loading them also adds the database password to ``secrets``."""
         if self._settings is None:
             from acode_tui.config import PostgresTarget, load_settings, resolve_postgres
 
@@ -74,14 +74,14 @@ class Invocation:
         return Maintenance(self.root, self.settings, environ=self.environ)
 
     def start_log(self, *, stderr: bool = False) -> None:
-        """Log into the workspace from here on."""
+        """Start to log into the workspace."""
         from acode_tui import logs
 
         logs.configure(self.root / ".agent", level=self.log_level, stderr=stderr)
         logs.add_secrets(self.secrets)
 
     def with_workspace(self, work: Callable[["Workspace"], Awaitable[T]], *, auto_migrate: bool | None = None) -> T:
-        """What ``work`` answers, given the open workspace; it is closed afterwards, whatever happens."""
+        """Open the workspace, run ``work`` with it, close it, and return the result."""
         from acode_tui.workspace import open_workspace
 
         settings = self.settings
@@ -94,7 +94,7 @@ class Invocation:
         return run_async(run())
 
     def with_empty_workspace(self, work: Callable[["Workspace"], Awaitable[T]]) -> T:
-        """The same of an empty workspace with these settings, in a temporary folder that goes with it."""
+        """The same with an empty workspace of these settings in a temporary folder, which is deleted afterwards."""
         from tempfile import TemporaryDirectory
 
         import msgspec
@@ -118,18 +118,18 @@ pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """What ``asyncio.run`` answers; an interruption that comes while the loop is being made says nothing more.
+    """Like ``asyncio.run``, but an interruption while the loop is created prints nothing.
 
-    asyncio complains of half a loop, and of work that was never begun, with tracebacks.
+    asyncio would print tracebacks for an incomplete loop and for a coroutine that was never started.
     """
     try:
-        with asyncio.Runner(loop_factory=_whole_loop) as runner:
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
             return runner.run(work)
     finally:
-        work.close()  # what has ended, or was begun, is left as it is
+        work.close()  # has no effect on a coroutine that has been started
 
 
-def _whole_loop() -> asyncio.AbstractEventLoop:
+def _new_loop() -> asyncio.AbstractEventLoop:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return asyncio.new_event_loop()

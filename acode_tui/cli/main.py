@@ -1,4 +1,4 @@
-"""The command group: options that stand before a command, and the dashboard where there is none."""
+"""The top command: options before a command, and the dashboard if there is no command."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from acode_tui.cli.faults import guarded
+from acode_tui.cli.errors import exit_code_of
 from acode_tui.cli.invocation import Invocation
 from acode_tui.cli.output import examples
 from acode_tui.version import VERSION
@@ -19,29 +19,31 @@ PROGRAM = "acode-tui"
 COMPLETE_VARIABLE = "_ACODE_TUI_COMPLETE"
 
 
-class CommandPlace(NamedTuple):
-    """Where a command is, and the sentence that the top help has for it (the command's own first one)."""
+class CommandModule(NamedTuple):
+    """The module of a command, and its summary in the top help: the first sentence of the command's own help."""
 
     module: str
     summary: str
 
 
 COMMANDS = {
-    "artifact": CommandPlace("artifact", "Show and save artifacts."),
-    "completion": CommandPlace("completion", "Print a shell's completion script."),
-    "config": CommandPlace("config", "Show and change settings."),
-    "db": CommandPlace("db.status", "Look after the workspace's database and the outbox."),
-    "diagnostics": CommandPlace("diagnostics", "Print a report of the workspace that is safe to publish."),
-    "demo": CommandPlace("demo", "Try everything in a temporary folder."),
-    "import": CommandPlace("import_", "Read transcripts of Claude Code, Codex and others into the workspace."),
-    "session": CommandPlace("session", "List and show recorded runs."),
-    "status": CommandPlace("status", "Show how healthy the workspace is."),
+    "artifact": CommandModule("artifact", "Show and save artifacts."),
+    "completion": CommandModule("completion", "Print a shell's completion script."),
+    "config": CommandModule("config", "Show and change settings."),
+    "db": CommandModule("db.status", "Look after the workspace's database and the outbox."),
+    "diagnostics": CommandModule("diagnostics", "Print a report of the workspace that is safe to publish."),
+    "demo": CommandModule("demo", "Try everything in a temporary folder."),
+    "import": CommandModule("import_", "Import transcripts of Claude Code and Codex into the workspace."),
+    "session": CommandModule("session", "List and show recorded runs."),
+    "status": CommandModule("status", "Show how healthy the workspace is."),
 }
 
 
 class ProgramGroup(click.Group):
-    """The top group. Its faults end as one line and an exit code, however it is called; a command's module is imported
-    when that command is, so that ``--help`` and ``--version`` import none."""
+    """The top group. Prints every error as one line and exits with a code.
+
+    A command's module is imported when the command runs, so ``--help`` and ``--version`` import none.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -79,7 +81,7 @@ class ProgramGroup(click.Group):
                 **extra,
             )
 
-        code = guarded(work, lambda: invocation.secrets)
+        code = exit_code_of(work, lambda: invocation.secrets)
         if not standalone_mode:
             return code
         sys.exit(code)
@@ -100,29 +102,33 @@ class ProgramGroup(click.Group):
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    help="What goes into .agent/logs/acode-tui.log. Default: ACODE_LOG_LEVEL, else info.",
+    help="Lowest level in .agent/logs/acode-tui.log. Default: ACODE_LOG_LEVEL, else info.",
 )
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting for this run alone, over files and environment. May be repeated.",
+    help="A setting for this run only; overrides files and environment. May be repeated.",
 )
 @click.option("--headless", is_flag=True, help="Run the sync worker without a terminal, until SIGINT or SIGTERM.")
-@click.option("--once", is_flag=True, help="With --headless: send what is waiting, then exit (1 if something remains).")
+@click.option("--once", is_flag=True, help="With --headless: send pending records, then exit (with 1 if some remain).")
 @click.option(
     "--metrics",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="With --headless: numbers for Prometheus on 127.0.0.1 (0: any free port; the log says which).",
+    help="With --headless: metrics for Prometheus on 127.0.0.1 (0: any free port; see the log).",
 )
-@click.option("--serve", is_flag=True, help="Serve the dashboard to browsers here, until SIGINT or SIGTERM.")
-@click.option("--serve-host", metavar="HOST", help="With --serve: where to listen. Default: 127.0.0.1.")
+@click.option("--serve", is_flag=True, help="Serve the dashboard to browsers on this machine, until SIGINT or SIGTERM.")
+@click.option("--serve-host", metavar="HOST", help="With --serve: the address to listen on. Default: 127.0.0.1.")
 @click.option(
     "--serve-port", type=click.IntRange(0, 65535), metavar="PORT", help="With --serve: the port. Default: 8000; 0: any."
 )
-@click.option("--serve-public", is_flag=True, help="With --serve: allow a host that others reach, without a password.")
+@click.option(
+    "--serve-public",
+    is_flag=True,
+    help="With --serve: allow an address that other machines reach, without a password.",
+)
 @click.version_option(VERSION, prog_name=PROGRAM)
 @click.pass_context
 def cli(
@@ -138,25 +144,25 @@ def cli(
     serve_port: int | None,
     serve_public: bool,
 ) -> Any:
-    """A flight recorder for AI-agent runs. Without a command: the dashboard."""
+    """A flight recorder for AI-agent runs. Without a command: open the dashboard."""
     if os.environ.get("NO_COLOR"):
         context.color = False
     invocation = context.ensure_object(Invocation)
-    invocation.use(workspace, log_level)
+    invocation.apply_options(workspace, log_level)
     if assignments:
         _set_flags(context, assignments)
     if once and not headless:
-        raise click.UsageError("--once goes with --headless", context)
+        raise click.UsageError("--once requires --headless", context)
     if metrics is not None and (once or not headless):
-        raise click.UsageError("--metrics goes with --headless, and not with --once", context)
+        raise click.UsageError("--metrics requires --headless, without --once", context)
     if serve and headless:
-        raise click.UsageError("--serve does not go with --headless", context)
+        raise click.UsageError("--serve cannot be used with --headless", context)
     if not serve and (serve_public or serve_host is not None or serve_port is not None):
-        raise click.UsageError("--serve-host, --serve-port and --serve-public go with --serve", context)
+        raise click.UsageError("--serve-host, --serve-port and --serve-public require --serve", context)
     if context.invoked_subcommand is not None:
         if headless or serve:
             flag = "--headless" if headless else "--serve"
-            raise click.UsageError(f"{flag} does not go with {context.invoked_subcommand}", context)
+            raise click.UsageError(f"{flag} cannot be used with {context.invoked_subcommand}", context)
         return None
     if headless:
         from acode_tui.cli.headless import run_headless
@@ -178,7 +184,7 @@ def cli(
 
 
 def _set_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
-    """Let the settings of the command line hold for every load of this process, reloads included."""
+    """Apply the settings of the command line to every load of this process, including reloads."""
     from acode_tui.config import keys, set_flags
 
     flags = {}
@@ -194,6 +200,6 @@ def _set_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
 def main() -> None:
     """Run the program and exit."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # A file may have any bytes for its name: they go out as they came in.
+        # File names may contain any bytes: print them unchanged.
         sys.stdout.reconfigure(errors="surrogateescape")
     cli.main()

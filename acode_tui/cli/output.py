@@ -1,11 +1,11 @@
-"""Printing: JSON as every command prints it, and tables that fit the terminal. Everything recorded is cleaned."""
+"""Prints JSON, tables, fields and checks for every command. Recorded text is cleaned, and lines fit the terminal."""
 
 import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from acode_tui.domain.codec import encode_json, to_plain
 from acode_tui.domain.display import cell_width, clean, fit
 from acode_tui.domain.quantities import number
 from acode_tui.domain.validation import escape_json
+
+if TYPE_CHECKING:
+    from acode_tui.storage.ports import Check
 
 GAP = 2
 _LONGEST_CELL = 2000
@@ -33,18 +36,20 @@ _STATE_COLOURS = {
 
 
 class Column(NamedTuple):
-    """A column of a table. A ``flexible`` one gives way, down to ``minimum``, when the terminal is narrow; ``most``
-    bounds it even where nothing else does."""
+    """A column of a table.
+
+    A ``flexible`` column shrinks to ``minimum`` in a narrow terminal; ``maximum`` limits its width in any terminal.
+    """
 
     title: str
     align: Literal["left", "right"] = "left"
     flexible: bool = False
     minimum: int = 12
-    most: int | None = None
+    maximum: int | None = None
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON. Where a file in it has a name that is not UTF-8, all its text is as ``text.escape`` has it."""
+    """Print one line of JSON. If it contains text that is not UTF-8, such as a file name, all its text is escaped."""
     try:
         line = encode_json(value)
     except UnicodeEncodeError:
@@ -53,13 +58,13 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, err: bool = False) -> None:
-    """A header and a line for each row, no line longer than the terminal is wide."""
+    """Print a header and a line for each row, not wider than the terminal."""
     for line in render_table(columns, rows, terminal_width()):
         click.echo(line, err=err)
 
 
 def print_fields(fields: Sequence[tuple[str, object]], *, err: bool = False) -> None:
-    """Names and values, one a line, the values in one column."""
+    """Print names and values, one pair per line, the values aligned."""
     width = max((len(name) for name, _ in fields), default=0)
     limit = terminal_width()
     for name, value in fields:
@@ -69,15 +74,22 @@ def print_fields(fields: Sequence[tuple[str, object]], *, err: bool = False) -> 
         click.echo(click.style(name.ljust(width), dim=True) + " " * GAP + text, err=err)
 
 
+def print_checks(checks: "Sequence[Check]") -> None:
+    """Print a table of checks with their findings."""
+    rows = [("ok" if check.ok else "BAD", check.name, check.description) for check in checks]
+    print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
+
+
 def render_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int | None) -> list[str]:
-    """The lines of a table; ``width`` None sets no limit."""
+    """The lines of a table, at most ``width`` columns wide; None sets no limit."""
     cells = [[cell(value) for value in row] for row in rows]
     widths = [
-        max([cell_width(column.title), *(cell_width(row[place]) for row in cells)])
-        for place, column in enumerate(columns)
+        max([cell_width(column.title), *(cell_width(row[index]) for row in cells)])
+        for index, column in enumerate(columns)
     ]
     widths = [
-        room if column.most is None else min(room, column.most) for column, room in zip(columns, widths, strict=True)
+        room if column.maximum is None else min(room, column.maximum)
+        for column, room in zip(columns, widths, strict=True)
     ]
     if width is not None:
         _narrow(columns, widths, width)
@@ -87,7 +99,7 @@ def render_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], wi
 
 
 def cell(value: object) -> str:
-    """A value as a person reads it, safe to print."""
+    """A value as text for people, safe to print."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -102,43 +114,43 @@ def cell(value: object) -> str:
 
 
 def local_time(moment: datetime) -> str:
-    """A moment in local time, to the second."""
+    """A moment in local time, in seconds."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal, or what COLUMNS says; None where output goes to a file or a pipe."""
+    """The terminal's number of columns, or that in COLUMNS; None if output goes to a file or a pipe."""
     if os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty():
         return max(shutil.get_terminal_size().columns, 20)
     return None
 
 
 def state_colour(name: str) -> str | None:
-    """The colour that a state is shown in."""
+    """The colour of a state."""
     return _STATE_COLOURS.get(name)
 
 
 def _narrow(columns: Sequence[Column], widths: list[int], width: int) -> None:
     over = sum(widths) + GAP * (len(widths) - 1) - width
-    for place, column in enumerate(columns):
+    for index, column in enumerate(columns):
         if over > 0 and column.flexible:
-            taken = min(over, max(widths[place] - column.minimum, 0))
-            widths[place] -= taken
+            taken = min(over, max(widths[index] - column.minimum, 0))
+            widths[index] -= taken
             over -= taken
 
 
 def _line(columns: Sequence[Column], widths: list[int], row: Sequence[str], *, bold: bool, width: int | None) -> str:
     parts: list[str] = []
     left = width
-    for place, (column, room, value) in enumerate(zip(columns, widths, row, strict=True)):
-        if place:
+    for index, (column, room, value) in enumerate(zip(columns, widths, row, strict=True)):
+        if index:
             left = None if left is None else left - GAP
         room = room if left is None else min(room, left)
         if room <= 0:
             break
         shown = fit(value, room)
         padding = " " * (room - cell_width(shown))
-        last = place == len(columns) - 1
+        last = index == len(columns) - 1
         text = padding + shown if column.align == "right" else shown + ("" if last else padding)
         colour = state_colour(value)
         parts.append(click.style(text, bold=True) if bold else click.style(text, fg=colour) if colour else text)
@@ -150,22 +162,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def examples(*lines: str) -> str:
-    """The examples under a help text, kept as they are laid out."""
+    """The examples below a help text, with their layout preserved."""
     title = "Example:" if len(lines) == 1 else "Examples:"
     return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
 
 
 def json_option(function: F) -> F:
-    """``--json``: the same as JSON, for programs. Given to a group it holds for the group's command."""
-    return click.option("--json", "as_json", is_flag=True, callback=_or_the_groups, help="Print JSON instead.")(
+    """``--json``: print JSON. If it is given to a group, it applies to the group's command."""
+    return click.option("--json", "as_json", is_flag=True, callback=_own_or_group_value, help="Print JSON instead.")(
         function
     )
 
 
 def force_option(function: F) -> F:
-    """``--force``, or ``--yes``: go on without the question that is asked otherwise."""
-    return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask.")(function)
+    """``--force`` or ``--yes``: do not ask for confirmation."""
+    return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask for confirmation.")(function)
 
 
-def _or_the_groups(context: click.Context, _: click.Parameter, given: bool) -> bool:
+def _own_or_group_value(context: click.Context, _: click.Parameter, given: bool) -> bool:
     return given or (context.parent is not None and context.parent.params.get("as_json", False))

@@ -1,7 +1,7 @@
-"""``--serve``: the dashboard in a browser. Every visitor gets a dashboard of their own, as a process.
+"""``--serve``: the dashboard in a browser. Every visitor has a dashboard process of their own.
 
-Nobody is asked who they are. So only this machine is listened to, unless a flag says otherwise, and a page from
-elsewhere that is open in the same browser can neither read what is shown nor press a key: its address is looked at.
+There is no authentication. So the server listens on loopback only, unless a flag allows more, and checks the Origin of
+every request: another page in the same browser can neither read the dashboard nor send keys to it.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli.faults import describe_os_error
+from acode_tui.cli.errors import describe_os_error
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation, run_async
 
@@ -26,7 +26,7 @@ EXTRA = "pip install 'acode-tui[serve]'"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 
 _HEADERS = {
-    # The page names a font elsewhere; nobody needs to hear that it was opened.
+    # The page refers to a font on another host, which must not learn that it was opened.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
@@ -35,47 +35,49 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _SHUTDOWN_SECONDS = 5.0
-_asked_at: ContextVar[str] = ContextVar("asked_at", default="")
-"""The address by which the present request came."""
+_request_url: ContextVar[str] = ContextVar("request_url", default="")
+"""The URL by which the current request reached the server."""
 
 Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
 
 
 def require_loopback(host: str, *, public: bool) -> None:
-    """Refuse an address that others can reach, unless they are meant to. Raises UsageError."""
+    """Raise UsageError for an address that other machines can reach, unless ``public``."""
     from acode_tui.config.postgres_address import is_local
 
     if not public and not is_local(host):
         raise click.UsageError(
-            f"--serve-host {host}: others could reach it, and nobody is asked for a password; use `ssh -L` with the "
-            "default, or add --serve-public where everybody who can reach it may read and change everything"
+            f"--serve-host {host}: other machines can reach it, and there is no password; use `ssh -L` or "
+            "add --serve-public if everyone who can reach it may read and change everything"
         )
 
 
 def run_serve(invocation: Invocation, *, host: str, port: int, public: bool, arguments: Sequence[str]) -> int:
-    """Serve until SIGINT or SIGTERM; answers the exit code. ``arguments`` go before a visitor's dashboard's own."""
+    """Serve until SIGINT or SIGTERM and return the exit code. ``arguments`` are options for every dashboard process."""
     require_loopback(host, public=public)
     try:
-        import textual_serve  # noqa: F401 - whether it is there
+        import textual_serve  # noqa: F401 - check that it is installed
     except ModuleNotFoundError as missing:
-        raise click.ClickException(f"--serve needs the package {missing.name}; it is in the extra: {EXTRA}") from None
-    # What is wrong with the settings is better said here than to the first visitor.
+        raise click.ClickException(f"--serve requires the package {missing.name}; install the extra: {EXTRA}") from None
+    # Load the settings now, so that an error in them is printed here and not to the first visitor.
     root = invocation.root
     _ = invocation.settings
     command = [sys.executable, "-m", "acode_tui", "--workspace", str(root), *arguments]
 
-    def tell(address: str) -> None:
+    def print_address(address: str) -> None:
         click.echo(f"the dashboard of {root} is at {address}; Ctrl-C ends it", err=True)
 
     try:
-        run_async(serve(command, host, port, public=public, ready=tell))
+        run_async(serve(command, host, port, public=public, on_ready=print_address))
     except OSError as error:
         raise click.ClickException(f"{host}:{port}: {describe_os_error(error)}; see --serve-port") from None
     return 0
 
 
-async def serve(command: Sequence[str], host: str, port: int, *, public: bool, ready: Callable[[str], object]) -> None:
-    """Listen, tell the address, and serve until a signal comes. Raises OSError where one cannot listen there."""
+async def serve(
+    command: Sequence[str], host: str, port: int, *, public: bool, on_ready: Callable[[str], object]
+) -> None:
+    """Listen, pass the address to ``on_ready``, and serve until a signal. Raises OSError if it cannot listen."""
     from aiohttp import web
 
     stop = asyncio.Event()
@@ -88,14 +90,14 @@ async def serve(command: Sequence[str], host: str, port: int, *, public: bool, r
         await site.start()
         with handled({signal.SIGINT: stop.set, signal.SIGTERM: stop.set}):
             named = f"[{host}]" if ":" in host else host
-            ready(f"http://{named}:{runner.addresses[0][1]}")
+            on_ready(f"http://{named}:{runner.addresses[0][1]}")
             await stop.wait()
     finally:
         await runner.cleanup()
 
 
 async def make_app(command: Sequence[str], host: str, *, public: bool) -> "web.Application":
-    """The web application: textual-serve's, guarded."""
+    """The web application of textual-serve, with the checks of ``_guard``."""
     app: web.Application = await _server(command, host)._make_app()
     app.middlewares.append(_guard(host, public=public))
     return app
@@ -107,18 +109,18 @@ def _server(command: Sequence[str], host: str) -> "Server":
     visits: set[asyncio.Task[Any]] = set()
 
     class DashboardServer(server.Server):
-        """Silent, and at whatever address it is asked by: through a tunnel that is another than its own."""
+        """Prints nothing, and uses the URL of the request: through a tunnel it differs from the server's own."""
 
         @property
         def public_url(self) -> str:
-            return _asked_at.get()
+            return _request_url.get()
 
         @public_url.setter
         def public_url(self, value: str) -> None:
-            """Not a fixed one."""
+            """Ignored: the URL is not fixed."""
 
         async def on_startup(self, app: Any) -> None:
-            """Nothing to say."""
+            """Print nothing."""
 
         async def handle_websocket(self, request: Any) -> Any:
             visit = asyncio.current_task()
@@ -130,7 +132,7 @@ def _server(command: Sequence[str], host: str) -> "Server":
                 visits.discard(visit)
 
         async def on_shutdown(self, app: Any) -> None:
-            """Every visitor's dashboard is left, as by its own key."""
+            """End every visitor's dashboard."""
             for visit in visits:
                 visit.cancel()
 
@@ -146,11 +148,11 @@ def _guard(host: str, *, public: bool) -> Any:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         name = (request.url.host or "").lower()
         if not public and name not in own:
-            raise web.HTTPForbidden(text=f"this dashboard is at {host}; it does not answer to another name\n")
+            raise web.HTTPForbidden(text=f"this dashboard is at {host}; other host names are refused\n")
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
-            raise web.HTTPForbidden(text="a page from elsewhere may not use this dashboard\n")
-        _asked_at.set(f"{request.scheme}://{request.host}")
+            raise web.HTTPForbidden(text="a page of another origin cannot use this dashboard\n")
+        _request_url.set(f"{request.scheme}://{request.host}")
         response = await handler(request)
         if not response.prepared:
             response.headers.update(_HEADERS)

@@ -1,4 +1,4 @@
-"""``session``: the recorded runs, as a list and one at a time."""
+"""``session``: lists the recorded runs and shows one of them."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class _State(click.Choice[str]):
-    """A state by its name, whatever the case; a refusal spells the names as they are."""
+    """A state by its name in any case; the error message has the exact names."""
 
     def __init__(self) -> None:
         super().__init__([state.value for state in SessionState], case_sensitive=False)
@@ -42,7 +42,7 @@ class _State(click.Choice[str]):
 _COLUMNS = (
     Column("id"),
     Column("state"),
-    Column("task", flexible=True, minimum=16, most=100),
+    Column("task", flexible=True, minimum=16, maximum=100),
     Column("tasks", "right"),
     Column("tools", "right"),
     Column("artifacts", "right"),
@@ -56,7 +56,7 @@ _source_option = click.option(
     type=click.Choice(["local", "postgres"]),
     default="local",
     show_default=True,
-    help="This workspace's own runs, or the whole team's.",
+    help="The runs of this workspace, or of the whole team.",
 )
 
 
@@ -93,7 +93,7 @@ def command() -> None:
 @click.option("--search", metavar="TEXT", help="Only sessions with these words in descriptions, titles or names.")
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
-@click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the page before).")
+@click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")
 @_source_option
 @json_option
 @pass_invocation
@@ -107,7 +107,7 @@ def list_(
     source: str,
     as_json: bool,
 ) -> None:
-    """List sessions, the latest activity first."""
+    """List sessions, most recent activity first."""
     from acode_tui.storage.ports import SessionFilter
 
     chosen = SessionFilter(states=tuple(map(SessionState, states)), text=search or None, user=user)
@@ -121,7 +121,7 @@ def list_(
         print_json({"sessions": page.sessions, "nextCursor": page.next_cursor, "total": page.total})
         return
     if not page.sessions:
-        click.echo(_nothing(chosen, after))
+        click.echo(_no_sessions_message(chosen, after))
         return
     ids = _short_ids([session.id for session in page])
     rows = [
@@ -150,7 +150,7 @@ def list_(
 @json_option
 @pass_invocation
 def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_json: bool) -> None:
-    """Show one session. ID may be cut to any unique beginning."""
+    """Show one session. ID may be any unique prefix."""
 
     async def read(workspace: "Workspace") -> "SessionGraph":
         async with _reader(workspace, source) as reader:
@@ -191,7 +191,7 @@ def _print_tasks(graph: "SessionGraph") -> None:
     titles = (
         Column("#", "right"),
         Column("state"),
-        Column("task", flexible=True, minimum=16, most=100),
+        Column("task", flexible=True, minimum=16, maximum=100),
         Column("steps", "right"),
         Column("tools", "right"),
     )
@@ -205,9 +205,9 @@ def _print_events(graph: "SessionGraph") -> None:
         print_table((Column("time"), Column("from"), Column("to"), Column("reason", flexible=True)), rows)
 
 
-def _nothing(chosen: "SessionFilter", after: str | None) -> str:
+def _no_sessions_message(chosen: "SessionFilter", after: str | None) -> str:
     if after or chosen.states or chosen.text or chosen.user:
-        return "no session fits; try fewer conditions: `acode-tui session list`"
+        return "no session matches; try fewer conditions: `acode-tui session list`"
     return (
         "no sessions yet; import your agents' transcripts with `acode-tui import --all`, "
         "or record runs from Python with acode_tui.open_workspace"
@@ -215,7 +215,7 @@ def _nothing(chosen: "SessionFilter", after: str | None) -> str:
 
 
 def _short_ids(ids: list[str]) -> list[str]:
-    """Each id cut to as few characters, at least eight, as tell all of them on the page apart."""
+    """The ids shortened to the least length, at least eight, at which they are all different."""
     for length in range(8, 37):
         cut = [each[:length] for each in ids]
         if len(set(cut)) == len(set(ids)):
@@ -224,19 +224,19 @@ def _short_ids(ids: list[str]) -> list[str]:
 
 
 Node = tuple[str, str, Sequence["Node"]]
-"""What a node says, its state ("" for none), its children."""
+"""A node's text, its state ("" for none) and its children."""
 
 
 def session_tree(graph: SessionGraph) -> Iterator[str]:
-    """The lines, none wider than the terminal."""
+    """The lines of the tree, not wider than the terminal."""
     width = terminal_width()
     yield _styled(cell(session_name(graph)), graph.state.value, width)
-    yield from _branches([_task(task) for task in graph.tasks], "", width)
+    yield from _branches([_task_node(task) for task in graph.tasks], "", width)
 
 
 def _branches(nodes: Sequence[Node], indent: str, width: int | None) -> Iterator[str]:
-    for place, (text, state, children) in enumerate(nodes):
-        last = place == len(nodes) - 1
+    for index, (text, state, children) in enumerate(nodes):
+        last = index == len(nodes) - 1
         stem = indent + ("└─ " if last else "├─ ")
         room = None if width is None else max(width - len(stem), 8)
         yield stem + _styled(text, state, room)
@@ -251,15 +251,15 @@ def _styled(text: str, state: str, room: int | None) -> str:
     return shown + click.style(suffix, fg=state_colour(state))
 
 
-def _task(task: TaskGraph) -> Node:
-    return cell(task.title), task.state.value, [_step(step) for step in task.steps]
+def _task_node(task: TaskGraph) -> Node:
+    return cell(task.title), task.state.value, [_step_node(step) for step in task.steps]
 
 
-def _step(step: StepGraph) -> Node:
-    return cell(step.name), step.state.value, [_call(call) for call in step.tool_calls]
+def _step_node(step: StepGraph) -> Node:
+    return cell(step.name), step.state.value, [_call_node(call) for call in step.tool_calls]
 
 
-def _call(call: ToolCallGraph) -> Node:
+def _call_node(call: ToolCallGraph) -> Node:
     artifacts: list[Node] = [
         (f"{each.id}  {each.type.value}  {cell(each.name)}  {size(each.size)}", "", []) for each in call.artifacts
     ]

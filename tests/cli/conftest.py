@@ -1,4 +1,4 @@
-"""A workspace with one recorded run, and the command line to ask about it."""
+"""A workspace with one recorded run, and a function that runs commands on it."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the machine that runs the tests reaches them."""
+    """Isolate the tests from the settings of the machine that runs them."""
     for name in ("ACODE_WORKSPACE", "ACODE_POSTGRES_URL", "ACODE_LOG_LEVEL", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
@@ -44,13 +44,13 @@ def run(root: Path) -> Run:
 
 
 def answer(result: Result) -> Any:
-    """The JSON that a command printed, once it has succeeded."""
+    """The JSON that a successful command printed."""
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)
 
 
 class Recorded:
-    """Ids of the run that ``recorded`` holds."""
+    """Ids of the run in ``recorded``."""
 
     session: str
     artifact: str
@@ -59,7 +59,7 @@ class Recorded:
 
 @pytest.fixture
 def recorded(root: Path) -> Recorded:
-    """A workspace with one run of every kind of row, its texts hostile."""
+    """A workspace with one run that has a row of every kind, with hostile texts."""
     ids = Recorded()
 
     async def record() -> None:

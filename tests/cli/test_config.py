@@ -18,7 +18,7 @@ def config_file(root: Path) -> Path:
 
 
 @pytest.mark.ac("AC-023")
-def test_a_setting_is_set_got_and_shown_with_its_origin(run: Run, root: Path) -> None:
+def test_a_setting_can_be_set_read_and_shown_with_its_origin(run: Run, root: Path) -> None:
     assert run("config", "get", "persistence.postgres.enabled").stdout == "false\n"
     assert run("config", "set", "persistence.postgres.enabled", "true").exit_code == 0
     assert run("config", "get", "persistence.postgres.enabled").stdout == "true\n"
@@ -33,7 +33,7 @@ def test_a_setting_is_set_got_and_shown_with_its_origin(run: Run, root: Path) ->
     assert "workspace" in run("config", "show").stdout
 
 
-def test_the_users_file_is_for_every_workspace(run: Run, root: Path, tmp_path: Path) -> None:
+def test_the_users_file_applies_to_every_workspace(run: Run, root: Path, tmp_path: Path) -> None:
     assert run("config", "set", "--user", "tui.page_size", "20").exit_code == 0
     assert not config_file(root).exists()
     assert answer(run("config", "get", "tui.page_size", "--json"))["origin"] == "user"
@@ -44,7 +44,7 @@ def test_the_users_file_is_for_every_workspace(run: Run, root: Path, tmp_path: P
     }
 
 
-def test_a_setting_that_is_unset_leaves_the_next_weaker_place_to_count(run: Run, root: Path) -> None:
+def test_after_unset_the_next_weaker_source_applies(run: Run, root: Path) -> None:
     assert run("config", "set", "--user", "tui.page_size", "20").exit_code == 0
     assert run("config", "set", "tui.page_size", "30").exit_code == 0
     assert run("config", "unset", "tui.page_size").stdout == "tui.page_size = 20  (user file)\n"
@@ -54,7 +54,7 @@ def test_a_setting_that_is_unset_leaves_the_next_weaker_place_to_count(run: Run,
     assert "no such setting" in run("config", "unset", "tui.nothing").stderr
 
 
-def test_each_value_says_where_it_came_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_value_is_shown_with_its_origin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("config", "set", "--user", "tui.page_size", "20").exit_code == 0
     assert run("config", "set", "backup.max_backups", "3").exit_code == 0
     monkeypatch.setenv("ACODE_TUI__REFRESH_SECONDS", "2")
@@ -81,7 +81,7 @@ def test_a_flag_is_checked_like_any_other_value(run: Run) -> None:
 
 
 @pytest.mark.ac("AC-058")
-def test_what_the_environment_holds_is_shown_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_in_the_environment_are_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACODE_IDENTITY__USER", "postgresql://me:s3cret@h/d")
     for arguments in (("show",), ("show", "--json"), ("get", "identity.user"), ("get", "identity.user", "--json")):
         result = run("config", *arguments)
@@ -116,7 +116,7 @@ def test_the_address_in_the_environment_is_shown_masked_with_its_origin(
     assert "s3cret" not in run("config", "show").stdout
 
 
-def test_a_section_is_no_setting_and_says_how_to_see_it(run: Run) -> None:
+def test_a_section_is_not_a_setting_and_the_error_names_the_command_that_shows_it(run: Run) -> None:
     for arguments in (("get", "persistence"), ("set", "persistence.sync", "1"), ("unset", "tui")):
         refused = run("config", *arguments)
         assert refused.exit_code == 1
@@ -138,7 +138,7 @@ def test_a_section_is_no_setting_and_says_how_to_see_it(run: Run) -> None:
         ("tui.keymap", '{foo = "x"}', "previous_page"),
     ],
 )
-def test_what_may_not_stand_in_a_file_is_refused_and_nothing_is_written(
+def test_a_value_that_is_not_allowed_in_a_file_is_refused_without_a_write(
     run: Run, root: Path, key: str, value: str, word: str
 ) -> None:
     result = run("config", "set", key, value)
@@ -197,8 +197,8 @@ def test_completion_completes_commands_options_and_states() -> None:
     assert "awaitingapproval" in complete("acode-tui session list --state A", 4)
 
 
-def test_the_top_help_says_of_each_command_what_the_command_says() -> None:
-    for name, place in COMMANDS.items():
+def test_the_top_help_has_the_first_sentence_of_each_commands_help() -> None:
+    for name, module in COMMANDS.items():
         command = cli.get_command(cli.make_context("acode-tui", ["config"], resilient_parsing=True), name)
         assert command is not None
-        assert (command.help or "").split(". ")[0].split(".\n")[0].removesuffix(".") + "." == place.summary
+        assert (command.help or "").split(". ")[0].split(".\n")[0].removesuffix(".") + "." == module.summary

@@ -1,4 +1,4 @@
-"""``diagnostics``: what helps is in it, whatever is planted anywhere is not, and it works where nothing else does."""
+"""``diagnostics``: contains useful facts and no planted secret, and works on workspaces that cannot be opened."""
 
 import getpass
 import json
@@ -33,7 +33,7 @@ SECRETS = {
 
 @pytest.fixture
 def planted(run: Run, recorded: Recorded, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every secret stands in the settings, the environment and the log."""
+    """Put every secret into the settings, the environment and the log."""
     monkeypatch.setenv(
         SECRETS["variable"],
         f"postgresql://{SECRETS['role']}:{SECRETS['password'].replace('&', '%26')}"
@@ -69,7 +69,7 @@ def write_log(root: Path, text: str) -> None:
 
 @pytest.mark.ac("AC-058")
 @pytest.mark.parametrize("as_json", [True, False])
-def test_nothing_that_was_planted_comes_out(run: Run, planted: None, root: Path, as_json: bool) -> None:
+def test_no_planted_secret_is_in_the_report(run: Run, planted: None, root: Path, as_json: bool) -> None:
     result = run("diagnostics", *(["--json"] if as_json else []))
     assert result.exit_code == 0, result.stderr
     for what, secret in SECRETS.items():
@@ -82,7 +82,7 @@ def test_nothing_that_was_planted_comes_out(run: Run, planted: None, root: Path,
     assert len(result.output) < 1_000_000
 
 
-def test_it_says_what_helps(run: Run, planted: None) -> None:
+def test_the_report_contains_the_useful_facts(run: Run, planted: None) -> None:
     found = answer(run("diagnostics", "--json"))
     assert list(found) == [
         "createdAt",
@@ -118,7 +118,7 @@ def test_it_changes_nothing(run: Run, recorded: Recorded, root: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["absent", "damaged", "refused settings"])
-def test_it_works_where_nothing_else_does(run: Run, root: Path, state: str) -> None:
+def test_it_works_on_a_workspace_that_cannot_be_opened(run: Run, root: Path, state: str) -> None:
     agent = root / ".agent"
     if state != "absent":
         agent.mkdir()
@@ -137,7 +137,7 @@ def test_it_works_where_nothing_else_does(run: Run, root: Path, state: str) -> N
     assert trace(root) == before
 
 
-def test_a_log_without_end_is_cut(run: Run, recorded: Recorded, root: Path) -> None:
+def test_a_large_log_is_truncated(run: Run, recorded: Recorded, root: Path) -> None:
     line = json.dumps({"level": "error", "event": "defect", "exception": "word " * 20_000})
     write_log(root, f"{line}\n" * 100 + "[" * 100_000 + "\n{}\n7\n")
     result = run("diagnostics", "--json")

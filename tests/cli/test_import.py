@@ -1,4 +1,4 @@
-"""``import``: what it prints, what it refuses, and how it says how far it is."""
+"""``import``: its output, its errors and its progress line."""
 
 import io
 import json
@@ -59,7 +59,7 @@ def transcript(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_folder_is_imported_and_a_second_time_nothing_is_written(run: Run, transcript: Path) -> None:
+def test_a_second_import_of_a_folder_writes_nothing(run: Run, transcript: Path) -> None:
     first = answer(run("import", str(transcript.parent), "--json"))
     assert set(first) == KEYS
     assert (first["files"], first["sessions"], first["tasks"], first["unchanged"]) == (1, 1, 1, 0)
@@ -71,7 +71,7 @@ def test_a_folder_is_imported_and_a_second_time_nothing_is_written(run: Run, tra
     assert "1 unchanged" in run("import", str(transcript)).stdout
 
 
-def test_bad_lines_are_named_and_stop_nothing(run: Run, transcript: Path) -> None:
+def test_bad_lines_are_named_and_skipped(run: Run, transcript: Path) -> None:
     transcript.write_text(lines("Fix it") + "\x1b[31mnonsense\n" + "{}\n")
     found = answer(run("import", str(transcript), "--json"))
     assert found["sessions"] == 1
@@ -80,7 +80,7 @@ def test_bad_lines_are_named_and_stop_nothing(run: Run, transcript: Path) -> Non
     assert set(found["errors"][0]) == {"file", "line", "message"}
 
 
-def test_all_looks_where_the_agents_keep_their_transcripts(
+def test_all_imports_from_the_folders_of_the_known_agents(
     run: Run, transcript: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
@@ -93,7 +93,7 @@ def test_all_looks_where_the_agents_keep_their_transcripts(
     assert answer(run("import", "--all", "--json"))["sessions"] == 1
 
 
-def test_configured_roots_take_the_place_of_the_known_ones(run: Run, transcript: Path) -> None:
+def test_configured_roots_replace_the_known_ones(run: Run, transcript: Path) -> None:
     assert run("config", "set", "ingest.roots", json.dumps([str(transcript.parent.parent)])).exit_code == 0
     assert answer(run("import", "--all", "--json"))["sessions"] == 1
 
@@ -106,13 +106,13 @@ def test_configured_roots_take_the_place_of_the_known_ones(run: Run, transcript:
         (("import", "--all", "--format", "nonsense"), 1, "ACODE-INGEST-001"),
     ],
 )
-def test_a_wrong_call_says_what_is_wrong(run: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_an_invalid_call_is_an_error_that_says_why(run: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
     result = run(*arguments)
     assert result.exit_code == code
     assert words in result.stderr
 
 
-def test_a_file_that_may_not_be_read_is_listed_and_the_others_are_imported(
+def test_an_unreadable_file_is_listed_and_the_others_are_imported(
     run: Run, transcript: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = tmp_path / "closed.jsonl"
@@ -134,7 +134,7 @@ def test_a_file_that_may_not_be_read_is_listed_and_the_others_are_imported(
     assert [(error["file"], error["message"]) for error in found["errors"]] == [(str(closed), "Permission denied")]
 
 
-def test_a_file_that_is_no_transcript_fails_by_name(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_transcript_is_named_in_the_error(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "other.jsonl"
     path.write_text('{"a": 1}\n')
     result = run("import", str(path))
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_transcript_fails_by_name(run: Run, tmp_path: Path) ->
     assert "--format" in result.stderr
 
 
-def test_watching_imports_what_is_written_later_and_ends_on_a_signal(transcript: Path, root: Path) -> None:
+def test_watch_imports_later_lines_and_ends_on_a_signal(transcript: Path, root: Path) -> None:
     arguments = ["--workspace", str(root), "import", str(transcript.parent), "--watch", "--json"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
@@ -176,7 +176,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_tells_rate_and_remaining_time() -> None:
+def test_progress_has_rate_and_remaining_time() -> None:
     progress = ImportProgress(
         files=Progress(3, 1200, "files"),
         bytes=Progress(2_000_000, 6_000_000, "bytes", rate=1e6),
@@ -187,7 +187,7 @@ def test_progress_tells_rate_and_remaining_time() -> None:
     assert describe_import(nothing) == "0/0 files  0 B of 0 B"
 
 
-def test_progress_is_a_line_that_goes_away_and_not_too_often() -> None:
+def test_the_progress_line_is_erased_and_not_written_too_often() -> None:
     progress = ImportProgress(files=Progress(1, 2, "files"), bytes=Progress(1, 2, "bytes"))
     now = 0.0
     stream = Terminal()

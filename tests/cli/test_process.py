@@ -1,4 +1,4 @@
-"""The program as a process: exit codes, what it imports, what it does when it is interrupted or cut off."""
+"""The program as a process: exit codes, imports, interruptions and closed pipes."""
 
 import json
 import os
@@ -128,15 +128,15 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert "\nerror: " in result.stderr
 
 
-def test_an_option_of_the_program_behind_a_command_is_told_where_it_stands() -> None:
+def test_the_error_about_a_misplaced_option_of_the_program_says_where_it_belongs() -> None:
     result = call("db", "status", "--workspace", "/srv")
     assert result.returncode == 2
-    assert "it stands before the command: `acode-tui --workspace … db status`" in result.stderr
+    assert "give it before the command: `acode-tui --workspace … db status`" in result.stderr
     assert "see `acode-tui db status --help`" in call("db", "status", "--nonsense").stderr
     assert "see `acode-tui --help`" in call("--nonsense").stderr
 
 
-def test_a_workspace_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_workspace_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     result = call("session", "list", environment={"ACODE_WORKSPACE": str(file)})
@@ -145,7 +145,7 @@ def test_a_workspace_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     assert call("--workspace", str(file), "session", "list").returncode == 2
 
 
-def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+def test_a_deleted_current_folder_is_one_line(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     # As from a shell. With code given to `-c`, Python 3.13.0 itself fails in such a folder, in any import of `socket`.
@@ -153,7 +153,7 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
     shell = f"cd {folder} && rmdir {folder} && exec {python} -m acode_tui session list"
     result = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.startswith("error: ACODE-CONFIG-001: the current folder is gone")
+    assert result.stderr.startswith("error: ACODE-CONFIG-001: the current folder does not exist any more")
 
 
 def test_an_unknown_log_level_in_the_environment_is_one_line(root: Path) -> None:
@@ -163,7 +163,7 @@ def test_an_unknown_log_level_in_the_environment_is_one_line(root: Path) -> None
     assert result.stderr.count("\n") == 1
 
 
-def test_a_file_in_place_of_the_agent_folder_or_the_database_is_one_line(root: Path) -> None:
+def test_a_file_instead_of_the_agent_folder_or_the_database_is_one_line(root: Path) -> None:
     agent = root / ".agent"
     agent.write_text("x")
     result = call("--workspace", str(root), "session", "list")
@@ -178,7 +178,7 @@ def test_a_file_in_place_of_the_agent_folder_or_the_database_is_one_line(root: P
     assert result.stderr.count("\n") == 1
 
 
-def test_an_agent_folder_that_nobody_may_look_into_is_one_line(root: Path) -> None:
+def test_an_agent_folder_without_permission_is_one_line(root: Path) -> None:
     agent = root / ".agent"
     agent.mkdir(mode=0o000)
     closed = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
@@ -202,7 +202,7 @@ def test_an_agent_folder_that_nobody_may_look_into_is_one_line(root: Path) -> No
     assert json.loads(report.stdout)["outbox"] == {"error": "Permission denied"}
 
 
-def test_a_damaged_database_is_one_line_and_stays_as_it_is(root: Path) -> None:
+def test_a_damaged_database_is_one_line_and_is_not_changed(root: Path) -> None:
     (root / ".agent").mkdir(mode=0o700)
     database = root / ".agent" / "workspace.db"
     database.write_bytes(b"this is no database at all, and never was" * 100)
@@ -213,7 +213,7 @@ def test_a_damaged_database_is_one_line_and_stays_as_it_is(root: Path) -> None:
     assert database.read_bytes() == before
 
 
-def test_a_folder_whose_name_is_not_utf_8_is_named_so_that_it_can_be_had_back(root: Path, recorded: Recorded) -> None:
+def test_a_folder_name_that_is_not_utf_8_is_printed_reversibly(root: Path, recorded: Recorded) -> None:
     folder = os.fsencode(root) + b"\xe9"
     os.rename(root, folder)
     before = [*PROGRAM, "--workspace", os.fsdecode(folder)]
@@ -249,7 +249,7 @@ def test_a_full_disk_under_the_output_is_one_line(root: Path, recorded: Recorded
     assert result.stderr.count("\n") == 1
 
 
-def test_a_reader_that_goes_away_is_no_fault_worth_a_word(root: Path, recorded: Recorded) -> None:
+def test_a_closed_pipe_ends_the_program_without_a_message(root: Path, recorded: Recorded) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     result = subprocess.run(
@@ -272,7 +272,7 @@ def _until(event: str, lines: IO[str]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_headless_runs_until_a_signal_and_ends_well(root: Path, number: signal.Signals) -> None:
+def test_headless_runs_until_a_signal_and_exits_with_0(root: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
         [*PROGRAM, "--workspace", str(root), "--headless"], stderr=subprocess.PIPE, text=True
     ) as process:
@@ -291,7 +291,7 @@ def test_headless_runs_until_a_signal_and_ends_well(root: Path, number: signal.S
 
 @pytest.mark.parametrize("name", ["click", "asyncio"])
 def test_an_interrupted_command_exits_130_without_a_traceback(root: Path, name: str) -> None:
-    """Ctrl-C in a command's own code, and while it waits for the database."""
+    """Ctrl-C in a command's code, and while it waits for the database."""
     body = {"click": "signal.raise_signal(signal.SIGINT)", "asyncio": "invocation.with_workspace(wait)"}[name]
     code = f"""
 import asyncio, click, signal, sys
@@ -309,7 +309,7 @@ async def wait(workspace):
 @click.pass_obj
 def cli(invocation):
     from pathlib import Path
-    invocation.use(Path({str(root)!r}), None)
+    invocation.apply_options(Path({str(root)!r}), None)
 
 @cli.command()
 @pass_invocation
@@ -323,7 +323,7 @@ cli.main(["work"])
     assert result.stderr.strip() == "interrupted"
 
 
-def test_an_interruption_while_the_loop_is_made_exits_130_and_complains_of_nothing(root: Path) -> None:
+def test_an_interruption_while_the_loop_is_created_exits_130_without_a_traceback(root: Path) -> None:
     code = """
 import asyncio, os, signal
 made = asyncio.new_event_loop
@@ -354,7 +354,7 @@ def press():
 threading.Thread(target=press).start()
 """,
     "exit functions": "atexit.register(os.kill, os.getpid(), signal.SIGINT)",
-    # While the interpreter takes itself apart.
+    # During the interpreter's shutdown.
     "modules": """
 class Last:
     def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):
@@ -366,7 +366,7 @@ last = Last()
 
 @pytest.mark.parametrize("when", _LATE)
 @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["nonsense"], 2)])
-def test_an_interruption_after_the_last_word_changes_nothing(when: str, arguments: list[str], code: int) -> None:
+def test_an_interruption_after_the_output_keeps_the_exit_code(when: str, arguments: list[str], code: int) -> None:
     script = f"import atexit, os, signal, sys, threading\n{_LATE[when]}\nfrom acode_tui.__main__ import main\nmain()"
     result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stderr
@@ -374,14 +374,14 @@ def test_an_interruption_after_the_last_word_changes_nothing(when: str, argument
     assert bool(result.stdout) == (code == 0)
 
 
-def test_an_interruption_while_the_program_is_read_exits_130_without_a_word() -> None:
+def test_an_interruption_while_modules_are_imported_exits_130_without_output() -> None:
     code = """
 import signal, sys
 from importlib.abc import MetaPathFinder
 
 class Pressing(MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "acode_tui.cli.faults":
+        if name == "acode_tui.cli.errors":
             signal.raise_signal(signal.SIGINT)
 
 sys.meta_path.insert(0, Pressing())
@@ -398,14 +398,14 @@ def test_a_defect_is_one_line_and_its_traceback_is_redacted_in_the_log(root: Pat
     code = f"""
 from pathlib import Path
 from acode_tui import logs
-from acode_tui.cli.faults import guarded
+from acode_tui.cli.errors import exit_code_of
 from acode_tui.domain.secrets.known import Secret
 def work():
     raise RuntimeError({password!r} + " in postgres://u:other@h/d")
 secret = Secret({password!r})
 logs.configure(Path({str(root / ".agent")!r}))
 logs.add_secrets([secret])
-print(guarded(work, lambda: [secret]))
+print(exit_code_of(work, lambda: [secret]))
 """
     (root / ".agent").mkdir()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -420,7 +420,7 @@ print(guarded(work, lambda: [secret]))
 
 
 @pytest.mark.ac("AC-057")
-def test_what_the_program_writes_is_private_whatever_the_umask(root: Path) -> None:
+def test_files_are_private_under_any_umask(root: Path) -> None:
     before = os.umask(0o000)
     try:
         assert call("--workspace", str(root), "--log-level", "debug", "session", "list").returncode == 0

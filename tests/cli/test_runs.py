@@ -1,4 +1,4 @@
-"""``session`` and ``artifact``: what they print, for people and for programs, and what they refuse."""
+"""``session`` and ``artifact``: their output as text and as JSON, and their errors."""
 
 import stat
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.cli.conftest import Recorded, Run, answer
 SESSION_KEYS = {"id", "taskDescription", "state", "createdAt", "updatedAt", "metadata", "userId", "workspaceId"}
 
 
-def test_an_empty_workspace_says_what_to_do_next(run: Run) -> None:
+def test_an_empty_workspace_names_the_next_step(run: Run) -> None:
     result = run("session", "list")
     assert result.exit_code == 0
     assert "acode-tui import --all" in result.stdout
@@ -30,7 +30,7 @@ def test_lists_are_filtered_and_paged(run: Run, recorded: Recorded) -> None:
     assert answer(run("session", "list", "--state", "planning", "--json"))["total"] == 1
     assert answer(run("session", "list", "--state", "Failed", "--json"))["sessions"] == []
     assert len(answer(run("session", "list", "--search", "valid", "--json"))["sessions"]) == 1
-    assert "no session fits" in run("session", "list", "--search", "nowhere").stdout
+    assert "no session matches" in run("session", "list", "--search", "nowhere").stdout
     assert run("session", "list", "--state", "Nonsense").exit_code == 2
     assert run("session", "list", "--limit", "0").exit_code == 2
     bad = run("session", "list", "--after", "nonsense")
@@ -59,7 +59,7 @@ def test_a_second_page_begins_where_the_first_ended(run: Run, root: Path) -> Non
     assert seen == [f"run {number}" for number in reversed(range(5))]
 
 
-def test_a_session_is_shown_whole_by_a_unique_prefix(run: Run, recorded: Recorded) -> None:
+def test_a_session_is_shown_completely_by_a_unique_prefix(run: Run, recorded: Recorded) -> None:
     graph = answer(run("session", "show", recorded.session[:20], "--json"))
     assert graph["id"] == recorded.session
     artifact = graph["tasks"][0]["steps"][0]["toolCalls"][0]["artifacts"][0]
@@ -93,7 +93,7 @@ def test_an_unknown_id_is_one_line_on_standard_error(run: Run, recorded: Recorde
         ("db", "outbox", "list"),
     ],
 )
-def test_recorded_text_never_reaches_the_terminal_as_it_is(
+def test_recorded_text_is_cleaned_before_it_is_printed(
     run: Run, recorded: Recorded, arguments: tuple[str, ...]
 ) -> None:
     names = {"SESSION": recorded.session, "ARTIFACT": recorded.artifact}
@@ -129,9 +129,7 @@ def test_colour_is_left_out_when_no_color_is_set(run: Run, recorded: Recorded, m
     assert "\x1b[" not in run("session", "list", color=True).stdout
 
 
-def test_an_artifact_is_saved_privately_and_never_over_another_file(
-    run: Run, recorded: Recorded, tmp_path: Path
-) -> None:
+def test_an_artifact_is_saved_privately_and_never_replaces_a_file(run: Run, recorded: Recorded, tmp_path: Path) -> None:
     target = tmp_path / "out.bin"
     saved = answer(run("artifact", "save", recorded.artifact[:18], str(target), "--json"))
     assert saved == {"id": recorded.artifact, "path": str(target), "size": len(recorded.content)}
@@ -164,7 +162,7 @@ def test_an_artifacts_metadata_is_shown_without_its_content(run: Run, recorded: 
     assert found["content"] is None
 
 
-def test_a_state_that_there_is_not_is_refused_with_those_that_there_are(run: Run) -> None:
+def test_an_unknown_state_is_refused_with_the_known_states(run: Run) -> None:
     refused = run("session", "list", "--state", "finished")
     assert refused.exit_code == 2
     names = "Created, Planning, AwaitingApproval, Executing, Paused, Completed, Failed, Cancelled"

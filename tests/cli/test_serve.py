@@ -1,4 +1,4 @@
-"""The dashboard in a browser: drawn there, ended with the server, and nobody else's to look at."""
+"""``--serve``: the dashboard in a browser ends with the server and is not accessible to others."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from acode_tui.cli.main import cli
 from acode_tui.cli.serve import make_app
 
 SECONDS = 30.0
-"""Far beyond what anything here may take."""
+"""Much longer than anything in this file takes."""
 
 
 def run(*arguments: str) -> int:
@@ -28,7 +28,7 @@ def run(*arguments: str) -> int:
 
 @asynccontextmanager
 async def listening(host: str = "127.0.0.1", *, public: bool = False) -> AsyncIterator[int]:
-    """The web application on a free port; its dashboards are no dashboards."""
+    """The web application on a free port, with another program instead of dashboards."""
     runner = web.AppRunner(await make_app(["false"], host, public=public))
     await runner.setup()
     try:
@@ -47,11 +47,11 @@ async def status(port: int, path: str = "/", **headers: str) -> int:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
-def test_others_may_not_reach_it_unless_that_is_said(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_public_address_requires_serve_public(host: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--serve", "--serve-host", host) == 2
-    said = capsys.readouterr().err
-    assert "--serve-public" in said
-    assert "password" in said
+    error = capsys.readouterr().err
+    assert "--serve-public" in error
+    assert "password" in error
 
 
 @pytest.mark.parametrize(
@@ -68,26 +68,26 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert run(*arguments) == 2
 
 
-def test_without_the_extra_it_says_how_to_get_it(
+def test_without_the_extra_the_error_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "textual_serve", None)
     assert run("--workspace", str(tmp_path), "--serve") == 1
     assert capsys.readouterr().err == (
-        "error: --serve needs the package textual_serve; it is in the extra: pip install 'acode-tui[serve]'\n"
+        "error: --serve requires the package textual_serve; install the extra: pip install 'acode-tui[serve]'\n"
     )
 
 
-async def test_a_port_that_is_taken_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_port_in_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with listening() as port:
         code = await asyncio.to_thread(run, "--workspace", str(tmp_path), "--serve", "--serve-port", str(port))
     assert code == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: 127.0.0.1:{port}: ACODE-IO-001")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: 127.0.0.1:{port}: ACODE-IO-001")
+    assert error.count("\n") == 1
 
 
-async def test_it_answers_to_this_machines_names_alone(tmp_path: Path) -> None:
+async def test_only_host_names_of_this_machine_are_accepted(tmp_path: Path) -> None:
     async with listening() as port:
         assert await status(port) == 200
         assert await status(port, Host=f"localhost:{port}") == 200
@@ -98,7 +98,7 @@ async def test_it_answers_to_this_machines_names_alone(tmp_path: Path) -> None:
         assert await status(port, Host="10.0.0.7:8000") == 200
 
 
-async def test_a_page_from_elsewhere_can_neither_read_nor_press_keys() -> None:
+async def test_a_page_of_another_origin_can_neither_read_nor_send_keys() -> None:
     async with listening() as port:
         assert await status(port, Origin=f"http://127.0.0.1:{port}") == 200
         for path in ("/", "/ws", "/static/js/textual.js"):
@@ -107,7 +107,7 @@ async def test_a_page_from_elsewhere_can_neither_read_nor_press_keys() -> None:
             assert await status(port, path, Origin=f"http://localhost:{port}") == 403
 
 
-async def test_the_page_is_whole_at_the_address_it_was_asked_by_and_asks_nobody_else() -> None:
+async def test_the_page_uses_the_url_of_the_request_and_no_other_host() -> None:
     async with listening() as port, aiohttp.ClientSession() as session:
         async with session.get(f"http://127.0.0.1:{port}/", headers={"Host": "localhost:8022"}) as answer:
             page = await answer.text()
@@ -118,7 +118,7 @@ async def test_the_page_is_whole_at_the_address_it_was_asked_by_and_asks_nobody_
         assert "http" not in policy
 
 
-async def test_a_visitor_sees_the_dashboard_and_its_process_ends_with_the_server(tmp_path: Path) -> None:
+async def test_a_visitors_dashboard_process_ends_with_the_server(tmp_path: Path) -> None:
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "acode_tui", "--workspace", str(tmp_path), "--serve", "--serve-port", "0"]
     server = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
@@ -138,7 +138,7 @@ async def test_a_visitor_sees_the_dashboard_and_its_process_ends_with_the_server
                     pass  # until it is closed
             assert await server.wait() == 0
             async with asyncio.timeout(SECONDS):
-                # What it drew on is closed a moment before the process is gone.
+                # Its terminal is closed a moment before the process ends.
                 for _ in iter(lambda: dashboards(tmp_path), []):
                     await asyncio.sleep(0.02)
     finally:
@@ -148,7 +148,7 @@ async def test_a_visitor_sees_the_dashboard_and_its_process_ends_with_the_server
 
 
 def dashboards(root: Path) -> list[str]:
-    """Processes over a workspace that are not its server."""
+    """Processes with this workspace other than the server."""
     found = []
     for listing in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""``status``: exit codes, keys, and that looking changes nothing, whatever there is to look at."""
+"""``status``: exit codes, keys, and that it changes nothing in any workspace."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ NAMES = [
 
 @pytest.fixture(autouse=True)
 def calm_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the SQLite, the disk nor the speed of the machine that runs the tests must decide them."""
+    """Make the tests independent of the machine's SQLite version, disk and speed."""
     monkeypatch.setattr(inspect, "library_version", lambda: (3, 99, 0))
     for name in ("STORAGE_DEGRADED_PERCENT", "STORAGE_UNHEALTHY_PERCENT", "STORAGE_DEGRADED_BYTES"):
         monkeypatch.setenv(f"ACODE_HEALTH__{name}", "0")
@@ -57,7 +57,7 @@ def checks(result: Result) -> dict[str, Any]:
 
 
 def trace(folder: Path) -> dict[str, tuple[int, object]]:
-    """Everything in a folder: its mode, and of a file the time of the last change and the content.
+    """Everything in a folder: modes, and for files the time of the last change and the content.
 
     Only the index of the WAL is left out: it is no part of what is stored, and readers leave their marks in it.
     """
@@ -81,13 +81,13 @@ def test_a_sound_workspace_is_healthy_and_exits_0(run: Run, recorded: Recorded) 
     assert "Unhealthy" not in shown
 
 
-def test_looking_changes_nothing_and_leaves_nothing(run: Run, recorded: Recorded, root: Path) -> None:
+def test_status_changes_nothing_and_leaves_no_files(run: Run, recorded: Recorded, root: Path) -> None:
     before = trace(root)
     assert run("status").exit_code == 0
     assert trace(root) == before
 
 
-def test_an_unfinished_wal_is_read_and_stays(run: Run, recorded: Recorded, root: Path) -> None:
+def test_a_wal_is_read_and_kept(run: Run, recorded: Recorded, root: Path) -> None:
     database = root / ".agent" / "workspace.db"
     code = (
         f"import os, sqlite3; c = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
@@ -101,14 +101,14 @@ def test_an_unfinished_wal_is_read_and_stays(run: Run, recorded: Recorded, root:
     assert trace(root) == before
 
 
-def test_a_missing_workspace_is_a_finding_and_is_not_made(run: Run, root: Path) -> None:
+def test_a_missing_workspace_is_a_finding_and_is_not_created(run: Run, root: Path) -> None:
     result = run("status", "--json")
     assert result.exit_code == 2
     assert "no database" in checks(result)["database"]["description"]
     assert list(root.iterdir()) == []
 
 
-def test_a_newer_database_is_unhealthy_and_untouched(run: Run, recorded: Recorded, root: Path) -> None:
+def test_a_newer_database_is_unhealthy_and_not_changed(run: Run, recorded: Recorded, root: Path) -> None:
     with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
         connection.execute(
             "INSERT INTO schema_migrations SELECT '99.0.0', description, checksum, applied_at, duration_ms "
@@ -134,7 +134,7 @@ def test_pending_migrations_are_degraded_and_stay_pending(run: Run, recorded: Re
 
 
 @pytest.mark.parametrize("damage", ["noise", "page", "truncated", "emptied"])
-def test_a_damaged_database_is_unhealthy_and_untouched(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
+def test_a_damaged_database_is_unhealthy_and_not_changed(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
     database = root / ".agent" / "workspace.db"
     data = bytearray(database.read_bytes())
     if damage == "noise":
@@ -152,7 +152,7 @@ def test_a_damaged_database_is_unhealthy_and_untouched(run: Run, recorded: Recor
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
-def test_what_is_no_file_is_neither_opened_nor_waited_for(run: Run, root: Path, make: Callable[[Path], None]) -> None:
+def test_a_path_that_is_not_a_file_is_not_opened(run: Run, root: Path, make: Callable[[Path], None]) -> None:
     (root / ".agent").mkdir()
     make(root / ".agent" / "workspace.db")
     assert run("status").exit_code == 2
@@ -168,7 +168,7 @@ def write_lock(recorded: Recorded, root: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def test_a_lock_that_is_never_given_back_is_unhealthy(run: Run, write_lock: None) -> None:
+def test_a_lock_that_is_never_released_is_unhealthy(run: Run, write_lock: None) -> None:
     assert run("config", "set", "health.check_timeout_seconds", "0.5").exit_code == 0
     result = run("status", "--json")
     assert result.exit_code == 2
@@ -178,12 +178,12 @@ def test_a_lock_that_is_never_given_back_is_unhealthy(run: Run, write_lock: None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
-def test_a_file_that_may_not_be_read_is_a_finding(run: Run, recorded: Recorded, root: Path) -> None:
+def test_an_unreadable_file_is_a_finding(run: Run, recorded: Recorded, root: Path) -> None:
     (root / ".agent" / "workspace.db").chmod(0)
     assert run("status", "--json").exit_code == 2
 
 
-def test_what_cannot_be_checked_exits_3(run: Run, root: Path) -> None:
+def test_a_workspace_that_cannot_be_checked_exits_3(run: Run, root: Path) -> None:
     (root / ".agent").mkdir()
     (root / ".agent" / "config.toml").write_text("[health]\nqueue_degraded = 'many'\n")
     result = run("status", "--json")
@@ -192,7 +192,7 @@ def test_what_cannot_be_checked_exits_3(run: Run, root: Path) -> None:
     assert result.stdout == ""
 
 
-def test_a_library_that_may_damage_files_is_degraded(
+def test_a_sqlite_version_that_may_damage_files_is_degraded(
     run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect, "library_version", lambda: (3, 40, 1))
@@ -201,7 +201,7 @@ def test_a_library_that_may_damage_files_is_degraded(
 
 @pytest.mark.ac("AC-025")
 @pytest.mark.ac("AC-058")
-def test_a_server_that_is_away_is_degraded_and_says_why(
+def test_an_unreachable_server_is_degraded_with_the_reason(
     run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACODE_POSTGRES_URL", f"postgresql://me:s3cret@127.0.0.1:{free_port()}/shop")
@@ -214,7 +214,7 @@ def test_a_server_that_is_away_is_degraded_and_says_why(
     assert "s3cret" not in result.output
 
 
-def test_a_server_that_hangs_is_one_that_is_away(run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_unreachable(run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACODE_HEALTH__CHECK_TIMEOUT_SECONDS", "1")
     run("config", "set", "persistence.postgres.enabled", "true")
     with socket.socket() as silent:
@@ -227,7 +227,7 @@ def test_a_server_that_hangs_is_one_that_is_away(run: Run, recorded: Recorded, m
     }
 
 
-async def test_a_server_that_answers_is_looked_at_on_both_sides(
+async def test_a_reachable_server_is_checked_on_both_sides(
     run: Run, recorded: Recorded, pg_database: Database, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import asyncio

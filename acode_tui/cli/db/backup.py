@@ -1,12 +1,21 @@
-"""``db backup``: copies of the workspace's database: make, list, verify, delete, prune."""
+"""``db backup``: creates, lists, verifies, deletes and prunes copies of the workspace's database."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import Column, cell, examples, force_option, json_option, print_json, print_table
+from acode_tui.cli.output import (
+    Column,
+    cell,
+    examples,
+    force_option,
+    json_option,
+    print_checks,
+    print_json,
+    print_table,
+)
 from acode_tui.cli.progress import PercentLine
 from acode_tui.domain.quantities import counted, number, size
 
@@ -27,9 +36,9 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def group(context: click.Context, as_json: bool) -> None:
-    """Copy the workspace's database while everything goes on; without a command, make a backup.
+    """Copy the workspace's database while it is in use; without a command, create a backup.
 
-    The oldest ones beyond `backup.max_backups` go once the new one is there.
+    Afterwards the oldest backups beyond `backup.max_backups` are deleted.
     """
     if context.invoked_subcommand is not None:
         return
@@ -40,11 +49,11 @@ def group(context: click.Context, as_json: bool) -> None:
         print_json(made)
         return
     click.echo(f"{made.name}: {size(made.size_bytes)}, {counted(made.counts.get('sessions', 0), 'session')}")
-    click.echo(f"put it back with `acode-tui db restore {made.name}`", err=True)
+    click.echo(f"restore it with `acode-tui db restore {made.name}`", err=True)
 
 
 async def _create(invocation: Invocation) -> "Backup":
-    """Does not open the workspace: what is copied is the file as it is, whatever its schema."""
+    """Copy the file without opening the workspace, so that its schema may be of any version."""
     invocation.start_log()
     with PercentLine("copying") as line:
         return await invocation.maintenance.create_backup(on_progress=line.show)
@@ -66,7 +75,7 @@ def list_(invocation: Invocation, as_json: bool) -> None:
             f"no backups in {cell(invocation.maintenance.backup_folder)}; make one with `acode-tui db backup`", err=True
         )
     for each in incomplete:
-        click.echo(f"{cell(each.name)}: not a whole backup: {cell(each.reason)}", err=True)
+        click.echo(f"{cell(each.name)}: not a complete backup: {cell(each.reason)}", err=True)
 
 
 @group.command(
@@ -74,12 +83,12 @@ def list_(invocation: Invocation, as_json: bool) -> None:
     epilog=examples("acode-tui db backup verify", "acode-tui db backup verify acode_backup_20260105_182345 --json"),
 )
 @click.argument("name", metavar="[NAME]", default="latest")
-@click.option("--all", "every", is_flag=True, help="All of them.")
-@click.option("--deep", is_flag=True, help="Look up every index entry of a large backup too, as a restore does.")
+@click.option("--all", "every", is_flag=True, help="Check all backups.")
+@click.option("--deep", is_flag=True, help="Also check every index entry of a large backup, as a restore does.")
 @json_option
 @pass_invocation
 def verify(invocation: Invocation, name: str, every: bool, deep: bool, as_json: bool) -> int:
-    """Check a backup, the newest one if none is named: manifest, size, hash, integrity. Exits 1 if one is not sound."""
+    """Check the manifest, size, hash and integrity of a backup, by default the newest. Exits with 1 if damaged."""
     wanted: list[Backup | IncompleteBackup] = []
     if every:
         backups, incomplete = invocation.maintenance.list_backups()
@@ -94,14 +103,13 @@ def verify(invocation: Invocation, name: str, every: bool, deep: bool, as_json: 
     results = [(each, _verify(invocation, each, deep=deep)) for each in wanted]
     sound = all(finding.ok for _, findings in results for finding in findings)
     if as_json:
-        described = [_verified(each, findings) for each, findings in results]
+        described = [_as_json(each, findings) for each, findings in results]
         print_json({"ok": sound, "backups": described} if every else described[0])
-        return 0 if sound else FAULT
+        return 0 if sound else FAILURE
     for each, findings in results:
         click.echo(cell(each.name))
-        rows = [("ok" if finding.ok else "BAD", finding.name, finding.description) for finding in findings]
-        print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
-    return 0 if sound else FAULT
+        print_checks(findings)
+    return 0 if sound else FAILURE
 
 
 def _verify(invocation: Invocation, backup: "Backup | IncompleteBackup", *, deep: bool) -> "tuple[Check, ...]":
@@ -112,7 +120,7 @@ def _verify(invocation: Invocation, backup: "Backup | IncompleteBackup", *, deep
     return run_async(run())
 
 
-def _verified(backup: "Backup | IncompleteBackup", findings: "tuple[Check, ...]") -> dict[str, Any]:
+def _as_json(backup: "Backup | IncompleteBackup", findings: "tuple[Check, ...]") -> dict[str, Any]:
     import msgspec
 
     return {
@@ -128,7 +136,7 @@ def _verified(backup: "Backup | IncompleteBackup", findings: "tuple[Check, ...]"
 @json_option
 @pass_invocation
 def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Delete backups for good."""
+    """Delete backups permanently."""
     from acode_tui.storage.ports import Backup
 
     found = {each.name: each for each in map(invocation.maintenance.find_backup, names)}
@@ -136,12 +144,12 @@ def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json:
     others = [each for each in found.values() if not isinstance(each, Backup)]
     if others:
         raise click.ClickException(
-            f"ACODE-DB-007: {others[0].name} is not a whole backup: {others[0].reason}; nothing was deleted; "
-            "take the file away by hand if you do not need it"
+            f"ACODE-DB-007: {others[0].name} is not a complete backup: {others[0].reason}; nothing was deleted; "
+            "delete the file by hand if you do not need it"
         )
     if not force:
         print_backups(whole, err=True)
-        click.confirm(f"Delete {counted(len(whole), 'backup')} for good?", abort=True, err=True)
+        click.confirm(f"Delete {counted(len(whole), 'backup')} permanently?", abort=True, err=True)
     invocation.maintenance.delete_backups(whole)
     if as_json:
         print_json({"deleted": whole})
@@ -151,30 +159,30 @@ def delete(invocation: Invocation, names: tuple[str, ...], force: bool, as_json:
 
 @group.command("prune", epilog=examples("acode-tui db backup prune --dry-run", "acode-tui db backup prune --keep 3"))
 @click.option(
-    "--keep", type=click.IntRange(min=1), metavar="N", help="How many stay; `backup.max_backups` if not given."
+    "--keep", type=click.IntRange(min=1), metavar="N", help="How many to keep. Default: `backup.max_backups`."
 )
-@click.option("--dry-run", is_flag=True, help="Say which would go, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Show which would be deleted; change nothing.")
 @force_option
 @json_option
 @pass_invocation
 def prune(invocation: Invocation, keep: int | None, dry_run: bool, force: bool, as_json: bool) -> None:
     """Delete all but the newest backups."""
-    gone, kept = invocation.maintenance.prune_backups(keep=keep, dry_run=True)
-    if not dry_run and gone:
+    deleted, kept = invocation.maintenance.prune_backups(keep=keep, dry_run=True)
+    if not dry_run and deleted:
         if not force:
-            print_backups(gone, err=True)
-            click.confirm(f"Delete {counted(len(gone), 'backup')} for good?", abort=True, err=True)
-        gone, kept = invocation.maintenance.prune_backups(keep=keep)
+            print_backups(deleted, err=True)
+            click.confirm(f"Delete {counted(len(deleted), 'backup')} permanently?", abort=True, err=True)
+        deleted, kept = invocation.maintenance.prune_backups(keep=keep)
     if as_json:
-        print_json({"deleted": gone, "kept": kept, "dryRun": dry_run})
+        print_json({"deleted": deleted, "kept": kept, "dryRun": dry_run})
         return
-    if dry_run and gone:
-        print_backups(gone)
-    click.echo(f"{counted(len(gone), 'backup')} {'would be ' if dry_run else ''}deleted, {number(len(kept))} kept")
+    if dry_run and deleted:
+        print_backups(deleted)
+    click.echo(f"{counted(len(deleted), 'backup')} {'would be ' if dry_run else ''}deleted, {number(len(kept))} kept")
 
 
 def print_backups(backups: "tuple[Backup, ...] | list[Backup]", *, err: bool = False) -> None:
-    """A table of backups."""
+    """Print a table of backups."""
     from acode_tui.domain.clock import parse_time
 
     rows = [

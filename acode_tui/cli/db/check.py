@@ -1,12 +1,12 @@
-"""``db check``: whether the workspace's file is sound, and with ``--remote`` whether the team's database fits it."""
+"""``db check``: checks the workspace's file for damage, and with ``--remote`` the team's database against it."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
+from acode_tui.cli.output import examples, json_option, print_checks, print_json
 from acode_tui.cli.progress import StepLine
 
 if TYPE_CHECKING:
@@ -19,28 +19,27 @@ if TYPE_CHECKING:
         "acode-tui db check", "acode-tui db check --deep --remote", "acode-tui db check --json && echo sound"
     ),
 )
-@click.option("--deep", is_flag=True, help="Compare every artifact with its hash, however many there are.")
-@click.option("--remote", is_flag=True, help="Look at the team's database too: its tables, its rows against these.")
+@click.option("--deep", is_flag=True, help="Compare the content of every artifact with its hash.")
+@click.option("--remote", is_flag=True, help="Also check the team's database and compare its rows with these.")
 @json_option
 @pass_invocation
 def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> int:
-    """Look for damage in the workspace's file. Exits 1 if there is any; opens, migrates and changes nothing."""
-    checks = _ask(invocation, deep=deep, remote=remote)
+    """Check the workspace's file for damage. Exits with 1 if there is any; migrates and changes nothing."""
+    checks = _run_checks(invocation, deep=deep, remote=remote)
     sound = all(each.ok for each in checks)
     if as_json:
         print_json({"ok": sound, "checks": checks})
-        return 0 if sound else FAULT
-    rows = [("ok" if each.ok else "BAD", each.name, each.description) for each in checks]
-    print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
+        return 0 if sound else FAILURE
+    print_checks(checks)
     if not all(each.ok for each in checks if not each.name.startswith("remote")):
         click.echo(
-            "nothing was changed; damage is mended by `acode-tui db restore` or `acode-tui db recover --from postgres`",
+            "nothing was changed; repair damage with `acode-tui db restore` or `acode-tui db recover --from postgres`",
             err=True,
         )
-    return 0 if sound else FAULT
+    return 0 if sound else FAILURE
 
 
-def _ask(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":
+def _run_checks(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":
     from acode_tui.cli.invocation import run_async
 
     async def run() -> "tuple[Check, ...]":

@@ -1,12 +1,12 @@
-"""``db drill``: are there ways back, and do they lead there?"""
+"""``db drill``: tests that the workspace can be restored from a backup and recovered from PostgreSQL."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
+from acode_tui.cli.output import examples, json_option, print_checks, print_json
 from acode_tui.cli.progress import StepLine
 from acode_tui.domain.quantities import counted, duration
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @json_option
 @pass_invocation
 def command(invocation: Invocation, as_json: bool) -> int:
-    """Try the ways back: restore the newest backup and recover from PostgreSQL, both into a scratch folder.
+    """Test restore and recovery: restore the newest backup and recover from PostgreSQL, in a temporary folder.
 
-    What comes out is checked and compared with the manifest, the server and the present database, which is only looked
-    at. Exits 1 if a way does not lead back, or there is no backup.
+    The results are checked and compared with the manifest, the server and the current database, which is only read.
+    Exits with 1 if one of them fails or there is no backup.
     """
     invocation.start_log()
 
@@ -33,20 +33,19 @@ def command(invocation: Invocation, as_json: bool) -> int:
     if as_json:
         print_json(done)
     else:
-        _print(f"backup {done.backup.name}".rstrip(), done.backup)
+        _print_result(f"backup {done.backup.name}".rstrip(), done.backup)
         if done.recovery is None:
-            click.echo("recovery: not tried, PostgreSQL is not enabled")
+            click.echo("recovery: not tested, PostgreSQL is not enabled")
         else:
-            _print(f"recovery {done.recovery.name}", done.recovery)
-        verdict = "every way tried leads back" if done.ok else "NOT every way leads back"
+            _print_result(f"recovery {done.recovery.name}", done.recovery)
+        verdict = "everything tested works" if done.ok else "NOT everything works"
         click.echo(f"{verdict}; {duration(done.duration_seconds)}; nothing was changed")
-    return 0 if done.ok else FAULT
+    return 0 if done.ok else FAILURE
 
 
-def _print(title: str, tried: "Attempt") -> None:
-    told = f"{title}: {'ok' if tried.ok else 'FAILED'}"
+def _print_result(title: str, tried: "Attempt") -> None:
+    line = f"{title}: {'ok' if tried.ok else 'FAILED'}"
     if tried.counts:
-        told += f", {counted(tried.counts.get('sessions', 0), 'session')}, {counted(sum(tried.counts.values()), 'row')}"
-    click.echo(told)
-    rows = [("ok" if each.ok else "BAD", each.name, each.description) for each in tried.checks]
-    print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
+        line += f", {counted(tried.counts.get('sessions', 0), 'session')}, {counted(sum(tried.counts.values()), 'row')}"
+    click.echo(line)
+    print_checks(tried.checks)

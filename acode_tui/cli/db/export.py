@@ -1,11 +1,11 @@
-"""``db export`` and ``db import``: runs as files, and back."""
+"""``db export`` and ``db import``: write runs to a file and read them back."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import examples, json_option, print_json
 from acode_tui.domain.display import clean
@@ -44,22 +44,22 @@ _NOUNS = (
     type=click.Choice(_FORMATS),
     default="json",
     show_default=True,
-    help="One JSON document, a folder of CSV files, a SQLite database, or one session as a page to read.",
+    help="One JSON document, a folder of CSV files, a SQLite database, or one session as a readable page.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Where to; a folder for csv. Default: a new name in .agent/exports.",
+    help="The file to write, or the folder for csv. Default: a new name in .agent/exports.",
 )
 @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session; may be repeated.")
 @click.option(
     "--redact/--no-redact",
     default=None,
-    help="Take out what looks like a secret, an e-mail address or a home path. Default: export.redact, which is on.",
+    help="Replace secrets, e-mail addresses and home directories. Default: export.redact, which is on.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be exported and taken out; write nothing.")
-@click.option("--force", is_flag=True, help="Replace an export that is there.")
+@click.option("--dry-run", is_flag=True, help="Show what would be exported and redacted; write nothing.")
+@click.option("--force", is_flag=True, help="Replace an existing export.")
 @json_option
 @pass_invocation
 def export(
@@ -72,13 +72,13 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write runs to a file of their own, without secrets."""
+    """Write runs to a file, with secrets redacted."""
     from acode_tui.cli.progress import ExportLine
     from acode_tui.ops.export.export import ExportRequest
 
     if output is not None and str(output) == "-":
-        # Elsewhere that means standard output; here it would be a file that is hard to get rid of.
-        raise click.UsageError("--output -: an export is a file, or a folder, of its own; name it")
+        # Usually this means standard output. A file of this name would be hard to delete.
+        raise click.UsageError("--output -: an export is always a file or a folder; give a name")
 
     request = ExportRequest(
         format=cast("ExportFormat", format_),
@@ -94,9 +94,7 @@ def export(
             return await workspace.export(request, progress=line.show)
 
     if dry_run and not _is_current(invocation):
-        raise DatabaseConnectionError(
-            f"there is no database in {invocation.root}", hint="nothing could be exported from here"
-        )
+        raise DatabaseConnectionError(f"there is no database in {invocation.root}", hint="there is nothing to export")
     report = invocation.with_workspace(work)
     if as_json:
         print_json(report)
@@ -105,9 +103,9 @@ def export(
 
 
 def _is_current(invocation: Invocation) -> bool:
-    """Whether there is a workspace that a dry run may open: opening makes one, and brings an older one up to date.
+    """Whether the workspace's database exists. A dry run must not open one that does not: opening creates it.
 
-    Raises SchemaMismatchError where migrations are pending.
+    Raises SchemaMismatchError if migrations are pending, because opening would apply them.
     """
     from acode_tui.cli.invocation import run_async
     from acode_tui.workspace import file_plan
@@ -129,10 +127,10 @@ def _print_export(report: "ExportReport") -> None:
         click.echo(f"{clean(report.path)}: {held or 'no sessions'}, {size(report.size_bytes or 0)}")
     if report.redacted:
         kinds = ", ".join(f"{number(count)} {kind}" for kind, count in report.redactions.items())
-        verb = "would be taken out" if report.dry_run else "taken out"
+        verb = "would be redacted" if report.dry_run else "redacted"
         click.echo(f"{verb}: {kinds}" if kinds else "no secrets were found")
     else:
-        click.echo("secrets, if there are any, are in it: nothing was taken out", err=True)
+        click.echo("nothing was redacted: the export may contain secrets", err=True)
     if not report.counts["sessions"]:
         click.echo("there is nothing to export yet; `acode-tui import --all` reads your agents' transcripts", err=True)
 
@@ -146,17 +144,19 @@ def _print_export(report: "ExportReport") -> None:
     ),
 )
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
 @click.option(
-    "--force", is_flag=True, help="Let the export win over later rows here, a redacted one over what it was made from."
+    "--force",
+    is_flag=True,
+    help="Let the export replace later rows, and rows that are not redacted.",
 )
 @json_option
 @pass_invocation
 def import_(invocation: Invocation, path: Path, dry_run: bool, force: bool, as_json: bool) -> int:
-    """Bring the runs of an export back in.
+    """Import the runs of an export.
 
-    FILE is a JSON or SQLite export, a backup, or another workspace's database. What is here already is not written
-    again; of two versions of a row the later one stays. Transcripts of agents are read by `acode-tui import`.
+    FILE is a JSON or SQLite export, a backup, or the database of another workspace. Rows that exist are not written
+    again; of two versions of a row the later one is kept. To import transcripts of agents, use `acode-tui import`.
     """
     from acode_tui.cli.progress import ExportLine
 
@@ -170,13 +170,13 @@ def import_(invocation: Invocation, path: Path, dry_run: bool, force: bool, as_j
         print_json(report)
     else:
         _print_import(report)
-    return 0 if report.ok else FAULT
+    return 0 if report.ok else FAILURE
 
 
 def _print_import(report: "ImportedRuns") -> None:
     if report.errors:
         click.echo(
-            f"error: ACODE-EXPORT-001: {clean(report.path)}: nothing was written; the file is not sound", err=True
+            f"error: ACODE-EXPORT-001: {clean(report.path)}: nothing was written; the file is not valid", err=True
         )
         for issue in report.errors[:_MOST_ISSUES]:
             where = " ".join(
@@ -196,11 +196,11 @@ def _print_import(report: "ImportedRuns") -> None:
     verb = "would be" if report.dry_run else "were"
     click.echo(
         f"{held or 'no sessions'}; {counted(sum(report.inserted.values()), 'row')} {verb} added, "
-        f"{counted(sum(report.updated.values()), 'row')} changed, {number(report.unchanged)} as they are"
+        f"{counted(sum(report.updated.values()), 'row')} changed, {number(report.unchanged)} unchanged"
     )
     if report.refused:
         click.echo(
-            f"{counted(len(report.refused), 'session')} left alone: the export is redacted, and what is here is not; "
-            "--force overwrites it",
+            f"{counted(len(report.refused), 'session')} skipped: the export is redacted, the existing rows are not; "
+            "--force replaces them",
             err=True,
         )

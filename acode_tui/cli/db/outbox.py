@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, examples, force_option, json_option, print_json, print_table
 from acode_tui.domain.quantities import counted
@@ -83,7 +83,7 @@ def retry(invocation: Invocation, record_ids: tuple[int, ...], every: bool, as_j
         print_json({"records": records, "retried": len(due), "ids": due})
     else:
         click.echo(f"{counted(len(due), 'record')} due now")
-    return 0 if every or len(due) == len(set(record_ids)) else FAULT
+    return 0 if every or len(due) == len(set(record_ids)) else FAILURE
 
 
 @group.command("discard", epilog=examples("acode-tui db outbox discard 17"))
@@ -118,7 +118,7 @@ def discard(invocation: Invocation, record_ids: tuple[int, ...], force: bool, as
         print_json({"records": records, "discarded": count})
     else:
         click.echo(f"{counted(count, 'record')} discarded")
-    return 0 if count == len(dead) else FAULT
+    return 0 if count == len(dead) else FAILURE
 
 
 def _print(records: "tuple[OutboxRecord, ...]", *, err: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""``db recover``: the workspace file made anew from the team's database."""
+"""``db recover``: rebuilds the workspace's database from the team's database."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
         "acode-tui db recover --from postgres --workspace-id 0190d6a1 --json",
     ),
 )
-@click.option("--from", "source", type=click.Choice(["postgres"]), required=True, help="Where the runs are read from.")
+@click.option("--from", "source", type=click.Choice(["postgres"]), required=True, help="The source of the runs.")
 @click.option(
     "--workspace-id",
     metavar="ID",
-    help="Which of the server's workspaces, by a unique beginning. Default: the one that this folder held.",
+    help="The workspace on the server, by a unique prefix of its id. Default: the workspace of this folder.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and touch nothing.")
-@click.option("--force", is_flag=True, help="Replace a sound file without asking. It is kept beside the new one.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
+@click.option("--force", is_flag=True, help="Replace an undamaged file without asking. It is kept beside the new one.")
 @json_option
 @pass_invocation
 def command(
     invocation: Invocation, source: str, workspace_id: str | None, dry_run: bool, force: bool, as_json: bool
 ) -> None:
-    """Make the workspace's database anew from the team's PostgreSQL, when it is damaged or lost.
+    """Rebuild the workspace's database from the team's PostgreSQL after it was damaged or lost.
 
-    The new file is compared with the server row by row before it takes the old one's place; the old one is kept as
-    workspace.db.corrupted-TIME. What was never sent is lost. Interrupted, run it again.
+    Before the new file replaces the old one, it is compared with the server row by row. The old one is kept as
+    workspace.db.corrupted-TIME. Records that were never sent are lost. After an interruption, run it again.
     """
     from acode_tui.cli.invocation import run_async
 
@@ -55,7 +55,7 @@ def command(
         if force or not sys.stdin.isatty():
             return force
         _print_plan(plan, err=True)
-        return click.confirm("The file is sound. Replace it all the same?", err=True)
+        return click.confirm("The file is not damaged. Replace it anyway?", err=True)
 
     async def run() -> "Recovery":
         with RebuildLine() as line:
@@ -97,6 +97,6 @@ def _print_done(done: "Recovery") -> None:
     )
     click.echo(f"workspace {done.workspace_id} is in {cell(done.path)}", err=True)
     if done.kept_as is not None:
-        click.echo(f"the old file is kept as {cell(done.kept_as)}; remove it when nothing is missed", err=True)
+        click.echo(f"the old file is kept as {cell(done.kept_as)}; delete it when you no longer need it", err=True)
     if done.unsent:
         click.echo(f"{counted(done.unsent, 'record')} that had not been sent are only in the old file", err=True)

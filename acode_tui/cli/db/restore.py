@@ -1,4 +1,4 @@
-"""``db restore``: put a backup in the place of the workspace's database."""
+"""``db restore``: replaces the workspace's database with a backup."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("name", metavar="NAME")
-@click.option("--dry-run", is_flag=True, help="Check everything, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Check everything; change nothing.")
 @force_option
 @click.option(
     "--wait",
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for others to close the workspace.",
+    help="How long to wait until other programs close the workspace.",
 )
 @json_option
 @pass_invocation
 def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait: float, as_json: bool) -> None:
-    """Put the backup NAME in the place of the workspace's database.
+    """Replace the workspace's database with the backup NAME.
 
-    NAME may be the beginning of a name, a path, or `latest`. The backup is checked first, and the present database
-    becomes a backup itself. Nobody else may have the workspace open.
+    NAME may be a unique prefix, a path or `latest`. The backup is checked first, and the current database becomes a
+    backup. No other program may have the workspace open.
     """
     from acode_tui.domain.errors import IntegrityError
     from acode_tui.storage.ports import Backup
@@ -49,19 +49,19 @@ def command(invocation: Invocation, name: str, dry_run: bool, force: bool, wait:
     if not isinstance(found, Backup):
         raise IntegrityError(
             f"the backup {found.name} cannot be restored: {found.reason}",
-            hint="take another one: `acode-tui db backup list`; nothing was changed",
+            hint="choose another one: `acode-tui db backup list`; nothing was changed",
         )
     database = invocation.settings.persistence.sqlite.resolve(invocation.root)
     if not dry_run and not force:
         made = local_time(_time(found.created_at))
         click.echo(f"{cell(found.name)}: made {made}, {counted(found.counts.get('sessions', 0), 'session')}", err=True)
-        click.confirm(f"Put it in the place of {cell(database)}?", abort=True, err=True)
+        click.confirm(f"Replace {cell(database)} with it?", abort=True, err=True)
     invocation.start_log()
     done = run_async(_restore(invocation, found, dry_run=dry_run, wait_seconds=wait))
     if as_json:
         print_json(done)
         return
-    _say(invocation, done)
+    _print_done(invocation, done)
 
 
 async def _restore(invocation: Invocation, backup: "Backup", *, dry_run: bool, wait_seconds: float) -> "Restored":
@@ -71,19 +71,19 @@ async def _restore(invocation: Invocation, backup: "Backup", *, dry_run: bool, w
         )
 
 
-def _say(invocation: Invocation, done: "Restored") -> None:
+def _print_done(invocation: Invocation, done: "Restored") -> None:
     sessions = counted(done.counts.get("sessions", 0), "session")
     verb = "could be restored" if done.dry_run else "restored"
     click.echo(f"{cell(done.name)}: {verb}, {size(done.size_bytes)}, {sessions}, schema {cell(done.schema_version)}")
     if done.safety_backup:
-        click.echo(f"what was there before is the backup {cell(done.safety_backup)}")
+        click.echo(f"the previous database is the backup {cell(done.safety_backup)}")
     if done.kept_as:
-        click.echo(f"what was there before was no sound workspace, and is kept as {cell(done.kept_as)}")
+        click.echo(f"the previous file was not a valid workspace and is kept as {cell(done.kept_as)}")
     if done.replaced_workspace_id and done.workspace_id and done.replaced_workspace_id != done.workspace_id:
-        click.echo("note: this backup is of another workspace than the one that was here", err=True)
+        click.echo("note: the backup is of another workspace than the previous database", err=True)
     if not done.dry_run and invocation.settings.persistence.postgres.enabled:
         click.echo(
-            "what the team's database has since then comes back with the next sync: `acode-tui db sync now`", err=True
+            "the next sync brings back later changes from the team's database: `acode-tui db sync now`", err=True
         )
 
 

@@ -9,7 +9,7 @@ from acode_tui.cli.db import backup, conflicts, drill, outbox, restore, sync, va
 from acode_tui.cli.db import check as checking
 from acode_tui.cli.db import export as exporting
 from acode_tui.cli.db import recover as recovering
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, cell, examples, json_option, print_fields, print_json, print_table
 from acode_tui.cli.progress import CountLine
@@ -257,4 +257,4 @@ def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> 
             if found.mismatched_rows > len(shown):
                 click.echo(f"and {number(found.mismatched_rows - len(shown))} more; --json names them", err=True)
             click.echo("pending records differ until they are sent: `acode-tui db sync now`", err=True)
-    return FAULT if found.mismatched else 0
+    return FAILURE if found.mismatched else 0

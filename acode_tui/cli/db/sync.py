@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli.faults import FAULT
+from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.output import Column, examples, json_option, print_fields, print_json, print_table
@@ -166,7 +166,7 @@ def _run(invocation: Invocation, work: Work, *, as_json: bool) -> int:
         click.echo(f"{', '.join(parts)}; {duration(report.duration_seconds)}")
         if report.remaining:
             click.echo("the remaining records are sent later; see `acode-tui db sync status`", err=True)
-    return FAULT if report.failed else 0
+    return FAILURE if report.failed else 0
 
 
 def _winding_down(workspace: "Workspace") -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""``db vacuum``: give the disk back what the workspace's database no longer uses."""
+"""``db vacuum``: returns unused space in the workspace's database to the disk."""
 
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 @click.command(
     "vacuum", epilog=examples("acode-tui db vacuum --dry-run", "acode-tui db vacuum", "acode-tui db vacuum --json")
 )
-@click.option("--dry-run", is_flag=True, help="Say what it would give back, and touch nothing.")
+@click.option("--dry-run", is_flag=True, help="Show how much space it would free; change nothing.")
 @json_option
 @pass_invocation
 def command(invocation: Invocation, dry_run: bool, as_json: bool) -> None:
-    """Rewrite the workspace's database without its gaps, and give their space back to the disk.
+    """Rewrite the workspace's database without unused pages, to free their space.
 
-    Reading goes on meanwhile, writing waits. It needs the size of the database twice, for a while.
+    Meanwhile readers continue and writers wait. Temporarily it needs twice the size of the database.
     """
     done = run_async(_vacuum(invocation, dry_run=dry_run))
     if as_json:
@@ -30,7 +30,7 @@ def command(invocation: Invocation, dry_run: bool, as_json: bool) -> None:
         return
     before, after = size(done.before_bytes), size(done.after_bytes)
     if dry_run:
-        click.echo(f"{before} now, {after} of it in use: a vacuum gives back the rest")
+        click.echo(f"{before} now, {after} of it in use: a vacuum frees the rest")
     else:
         click.echo(f"{before} before, {after} now")
 

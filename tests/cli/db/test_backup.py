@@ -1,4 +1,4 @@
-"""``db backup`` and ``db restore`` as an operator meets them."""
+"""``db backup``, ``db restore`` and ``db vacuum`` from the command line."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ KEYS = {"name", "path", "sizeBytes", "sha256", "schemaVersion", "counts"}
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_backup_is_made_listed_verified_and_deleted(run: Run, root: Path) -> None:
+def test_a_backup_is_created_listed_verified_and_deleted(run: Run, root: Path) -> None:
     made = answer(run("db", "backup", "--json"))
     assert made.keys() >= KEYS
     assert made["counts"]["sessions"] == 1
@@ -51,30 +51,30 @@ def test_a_damaged_backup_is_found_and_not_restored(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_restore_asks_first_and_says_what_it_did(run: Run, root: Path) -> None:
+def test_a_restore_asks_first_and_reports_the_result(run: Run, root: Path) -> None:
     made = answer(run("db", "backup", "--json"))
     assert "could be restored" in run("db", "restore", made["name"], "--dry-run").stdout
     refused = run("db", "restore", made["name"], input="n\n")
     assert refused.exit_code == 1
     assert "nothing was changed" in refused.stderr
-    # A file that is no database any more: commands say so and name the ways out, and a restore is one.
+    # The file is not a database any more: commands fail and name the remedies, of which a restore is one.
     (root / ".agent" / "workspace.db").write_bytes(b"gone\n" * 5000)
-    told = run("session", "list")
-    assert told.exit_code == 1
-    assert "ACODE-DB-007" in told.stderr
+    failed = run("session", "list")
+    assert failed.exit_code == 1
+    assert "ACODE-DB-007" in failed.stderr
     done = answer(run("db", "restore", "latest", "--force", "--json"))
     assert done.keys() >= KEYS
     assert done["keptAs"].startswith(str(root / ".agent" / "workspace.db.corrupted-"))
     assert answer(run("session", "list", "--json"))["total"] == 1
 
 
-def test_a_question_that_nobody_answers_is_a_no_that_says_what_would_be_a_yes(run: Run, recorded: Recorded) -> None:
+def test_a_question_without_an_answer_aborts_and_names_force(run: Run, recorded: Recorded) -> None:
     name = answer(run("db", "backup", "--json"))["name"]
     for arguments in (("restore", name), ("backup", "delete", name)):
         refused = run("db", *arguments, input="")
         assert (refused.exit_code, refused.stdout) == (1, "")
         last = refused.stderr.splitlines()[-1]
-        assert last == "aborted: nothing was changed; nobody answered, and --force does not ask"
+        assert last == "aborted: nothing was changed; there was no answer; --force does not ask"
     assert len(answer(run("db", "backup", "list", "--json"))["backups"]) == 1
 
 
@@ -88,7 +88,7 @@ def test_a_question_that_nobody_answers_is_a_no_that_says_what_would_be_a_yes(ru
         ("db", "backup", "prune"),
     ],
 )
-def test_whoever_is_asked_may_say_yes_beforehand_in_either_word(path: tuple[str, ...]) -> None:
+def test_every_question_can_be_skipped_with_force_or_yes(path: tuple[str, ...]) -> None:
     assert {"--force", "--yes"} <= {name for each in COMMANDS[path].params for name in each.opts}
 
 
@@ -107,7 +107,7 @@ def test_without_backups_the_next_step_is_named(run: Run, recorded: Recorded) ->
     assert answer(run("db", "backup", "prune", "--json")) == {"deleted": [], "kept": [], "dryRun": False}
 
 
-def test_without_a_database_nothing_is_made(run: Run, root: Path) -> None:
+def test_without_a_database_nothing_is_created(run: Run, root: Path) -> None:
     result = run("db", "backup")
     assert result.exit_code == 1
     assert "there is no database" in result.stderr
@@ -115,7 +115,7 @@ def test_without_a_database_nothing_is_made(run: Run, root: Path) -> None:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_a_vacuum_says_what_it_gave_back(run: Run) -> None:
+def test_a_vacuum_reports_the_freed_space(run: Run) -> None:
     planned = answer(run("db", "vacuum", "--dry-run", "--json"))
     assert planned.keys() >= {"beforeBytes", "afterBytes"}
     done = answer(run("db", "vacuum", "--json"))

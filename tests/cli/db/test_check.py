@@ -1,4 +1,4 @@
-"""``db check``: every kind of damage has its finding, and looking for it changes nothing."""
+"""``db check``: every kind of damage has a finding, and the check changes nothing."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ def change(root: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def test_a_sound_file_is_sound_and_stays_as_it_is(run: Run, recorded: Recorded, root: Path) -> None:
+def test_an_undamaged_file_passes_and_is_not_changed(run: Run, recorded: Recorded, root: Path) -> None:
     before = trace(root)
     names = [each["name"] for each in answer(run("db", "check", "--deep", "--json"))["checks"]]
     assert names == [
@@ -77,7 +77,7 @@ def test_each_damage_has_its_finding(
     assert trace(root) == before
 
 
-def test_a_lost_table_is_damage_that_a_check_explains(run: Run, recorded: Recorded, root: Path) -> None:
+def test_a_missing_table_is_reported(run: Run, recorded: Recorded, root: Path) -> None:
     change(root, "PRAGMA foreign_keys = OFF", "DROP TABLE artifacts")
     result = run("session", "list")
     assert result.exit_code == 1
@@ -88,7 +88,7 @@ def test_a_lost_table_is_damage_that_a_check_explains(run: Run, recorded: Record
 
 
 @pytest.mark.parametrize("table", ["steps", "outbox", "workspace_meta", "sync_log", "sessions_fts"])
-def test_a_lost_table_is_unhealthy_and_neither_packed_nor_copied(
+def test_a_file_without_a_table_is_unhealthy_and_neither_vacuumed_nor_copied(
     run: Run, recorded: Recorded, root: Path, table: str
 ) -> None:
     sound = answer(run("db", "backup", "--json"))["name"]
@@ -118,7 +118,7 @@ def test_a_lost_table_is_unhealthy_and_neither_packed_nor_copied(
     assert run("db", "check").exit_code == 0
 
 
-def test_a_backup_that_lacks_a_table_is_not_sound(run: Run, recorded: Recorded, root: Path) -> None:
+def test_a_backup_without_a_table_is_damaged(run: Run, recorded: Recorded, root: Path) -> None:
     made = answer(run("db", "backup", "--json"))
     copy, manifest = Path(made["path"]), Path(made["path"]).with_suffix(".json")
     with closing(sqlite3.connect(copy)) as connection, connection:
@@ -133,7 +133,7 @@ def test_a_backup_that_lacks_a_table_is_not_sound(run: Run, recorded: Recorded, 
     assert (refused.exit_code, refused.stderr[:22]) == (1, "error: ACODE-DB-007: t")
 
 
-def test_a_search_that_cannot_have_the_write_lock_is_not_waited_for_as_long_as_a_write(
+def test_the_search_check_waits_less_for_the_write_lock_than_a_write(
     run: Run, recorded: Recorded, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert soundness.SEARCH_WAIT_SECONDS <= 2
@@ -152,7 +152,7 @@ def test_a_child_without_its_parent_is_found(run: Run, recorded: Recorded, root:
     assert set(bad(run)) == {"foreign keys"}
 
 
-def test_what_was_discarded_or_delivered_needs_no_record(run: Run, recorded: Recorded, root: Path) -> None:
+def test_discarded_and_delivered_rows_need_no_outbox_record(run: Run, recorded: Recorded, root: Path) -> None:
     change(root, "UPDATE outbox SET processed_at = created_at, outcome = 'discarded' WHERE entity_type = 'step'")
     assert bad(run) == {}
     change(
@@ -163,8 +163,8 @@ def test_what_was_discarded_or_delivered_needs_no_record(run: Run, recorded: Rec
     assert bad(run) == {}
 
 
-def test_a_folded_outbox_leaves_nothing_out(run: Run, recorded: Recorded, root: Path) -> None:
-    """Without PostgreSQL the outbox keeps one record a row, which is trace enough."""
+def test_a_folded_outbox_record_is_enough(run: Run, recorded: Recorded, root: Path) -> None:
+    """Without PostgreSQL the outbox keeps one record per row, which the check accepts."""
     import asyncio
 
     from acode_tui.sync.round import compact_outbox
@@ -179,7 +179,7 @@ def test_a_folded_outbox_leaves_nothing_out(run: Run, recorded: Recorded, root: 
 
 
 @pytest.mark.parametrize("damage", ["noise", "page"])
-def test_a_damaged_file_is_told_and_left_alone(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
+def test_a_damaged_file_is_reported_and_not_changed(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
     database = root / ".agent" / "workspace.db"
     data = bytearray(database.read_bytes())
     if damage == "noise":
@@ -196,7 +196,7 @@ def test_a_damaged_file_is_told_and_left_alone(run: Run, recorded: Recorded, roo
 
 
 @pytest.mark.parametrize("questions", [0, 1, 5, 9])
-def test_it_ends_when_it_is_told_to(recorded: Recorded, root: Path, questions: int) -> None:
+def test_the_check_can_be_cancelled(recorded: Recorded, root: Path, questions: int) -> None:
     from acode_tui.ops.cancellable_thread import Stopped
     from acode_tui.storage.sqlite.files.check import run_checks
 
@@ -211,14 +211,14 @@ def test_it_ends_when_it_is_told_to(recorded: Recorded, root: Path, questions: i
     assert len(asked) == questions + 1
 
 
-def test_a_missing_file_is_an_error_and_is_not_made(run: Run, root: Path) -> None:
+def test_a_missing_file_is_an_error_and_is_not_created(run: Run, root: Path) -> None:
     result = run("db", "check")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ACODE-DB-001: ")
     assert list(root.iterdir()) == []
 
 
-def test_an_older_file_is_looked_at_and_not_brought_up_to_date(run: Run, root: Path) -> None:
+def test_an_older_file_is_checked_and_not_migrated(run: Run, root: Path) -> None:
     from acode_tui.storage.migrations.runner import packaged
     from acode_tui.storage.sqlite.connection import connect_to, prepare_file
     from acode_tui.storage.sqlite.migrate import migrate
@@ -234,7 +234,7 @@ def test_an_older_file_is_looked_at_and_not_brought_up_to_date(run: Run, root: P
     assert trace(root) == before
 
 
-def test_a_newer_file_is_not_sound_for_this_program(run: Run, recorded: Recorded, root: Path) -> None:
+def test_a_newer_file_fails_the_check(run: Run, recorded: Recorded, root: Path) -> None:
     change(
         root,
         "INSERT INTO schema_migrations SELECT '99.0.0', description, checksum, applied_at, duration_ms "
@@ -244,6 +244,6 @@ def test_a_newer_file_is_not_sound_for_this_program(run: Run, recorded: Recorded
     assert set(bad(run)) == {"migrations"}
 
 
-def test_the_team_is_only_looked_at_where_there_is_one(run: Run, recorded: Recorded, root: Path) -> None:
+def test_the_team_is_checked_only_if_postgres_is_enabled(run: Run, recorded: Recorded, root: Path) -> None:
     assert "not enabled" in bad(run, "--remote")["remote"]
     shutil.rmtree(root / ".agent")

@@ -1,4 +1,4 @@
-"""``db export`` and ``db import``: runs as files and back, from the command line."""
+"""``db export`` and ``db import`` from the command line."""
 
 import json
 import os
@@ -28,7 +28,7 @@ TABLES = {"sessions", "session_events", "session_tasks", "steps", "tool_calls", 
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "sqlite", "markdown", "html"])
-def test_every_format_reports_counts_and_where_it_went(run: Run, recorded: Recorded, root: Path, format: str) -> None:
+def test_every_format_reports_counts_and_path(run: Run, recorded: Recorded, root: Path, format: str) -> None:
     found = answer(run("db", "export", "--format", format, "--session", recorded.session, "--json"))
     assert set(found) == REPORT
     assert set(found["counts"]) == TABLES
@@ -40,26 +40,24 @@ def test_every_format_reports_counts_and_where_it_went(run: Run, recorded: Recor
     assert Path(found["redactionLog"]).exists()
 
 
-def test_the_words_for_people_name_the_file_and_what_was_taken_out(
-    run: Run, recorded: Recorded, tmp_path: Path
-) -> None:
+def test_the_output_names_the_file_and_what_was_redacted(run: Run, recorded: Recorded, tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     shown = run("db", "export", "--output", str(path))
     assert shown.exit_code == 0
     assert f"{path}: 1 session, 1 task, 1 step, 1 tool call, 1 artifact, 1 event" in shown.stdout
-    assert "nothing was taken out" in run("db", "export", "--no-redact").stderr
+    assert "nothing was redacted" in run("db", "export", "--no-redact").stderr
     dry = run("db", "export", "--dry-run", "--output", str(tmp_path / "not.json"))
     assert "would write" in dry.stdout
     assert not (tmp_path / "not.json").exists()
 
 
-def test_an_empty_workspace_says_what_to_do_next(run: Run) -> None:
+def test_an_empty_workspace_names_the_next_step(run: Run) -> None:
     shown = run("db", "export")
     assert shown.exit_code == 0
     assert "acode-tui import --all" in shown.stderr
 
 
-def test_what_is_there_needs_force(run: Run, recorded: Recorded, tmp_path: Path) -> None:
+def test_an_existing_file_requires_force(run: Run, recorded: Recorded, tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     path.write_text("mine")
     refused = run("db", "export", "--output", str(path))
@@ -71,19 +69,19 @@ def test_what_is_there_needs_force(run: Run, recorded: Recorded, tmp_path: Path)
     assert json.loads(path.read_text())["format"] == "acode-export"
 
 
-def test_a_dash_is_no_name_of_an_export(run: Run, recorded: Recorded) -> None:
+def test_a_dash_is_not_a_name_for_an_export(run: Run, recorded: Recorded) -> None:
     refused = run("db", "export", "--output", "-")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert not Path("-").exists()
 
 
-def test_a_report_needs_one_session(run: Run, recorded: Recorded) -> None:
+def test_a_report_requires_one_session(run: Run, recorded: Recorded) -> None:
     refused = run("db", "export", "--format", "html")
     assert refused.exit_code == 1
     assert "--session ID" in refused.stderr
 
 
-def test_an_export_is_imported_elsewhere_and_only_once(run: Run, recorded: Recorded, tmp_path: Path) -> None:
+def test_an_export_is_imported_into_another_workspace_only_once(run: Run, recorded: Recorded, tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     run("db", "export", "--no-redact", "--output", str(path))
     (tmp_path / "elsewhere").mkdir()
@@ -94,14 +92,14 @@ def test_an_export_is_imported_elsewhere_and_only_once(run: Run, recorded: Recor
     assert answer(run(*there, "session", "list", "--json"))["sessions"] == []
     assert answer(run(*there, "db", "import", str(path), "--json"))["inserted"] == dry["counts"]
     again = run(*there, "db", "import", str(path))
-    assert "0 rows were added, 0 rows changed, 6 as they are" in again.stdout
+    assert "0 rows were added, 0 rows changed, 6 unchanged" in again.stdout
     shown = answer(run(*there, "session", "show", recorded.session, "--json"))
     assert shown["taskDescription"] == HOSTILE
     saved = run(*there, "artifact", "save", recorded.artifact, "-")
     assert saved.stdout_bytes == recorded.content
 
 
-def test_a_dry_run_makes_no_workspace_and_migrates_none(
+def test_a_dry_run_creates_no_workspace_and_migrates_none(
     run: Run, recorded: Recorded, root: Path, tmp_path: Path
 ) -> None:
     path, empty = tmp_path / "runs.json", tmp_path / "empty"
@@ -163,7 +161,7 @@ _TAKES_AN_ID = (
 @given(given_id=_ID, command=st.sampled_from(_TAKES_AN_ID))
 @example(given_id="\ud800", command=("session", "show"))
 @example(given_id="9" * 400, command=("db", "outbox", "retry"))
-def test_no_id_makes_a_command_fail_without_words(
+def test_a_command_with_an_invalid_id_fails_with_a_message(
     run: Run, recorded: Recorded, given_id: str, command: tuple[str, ...]
 ) -> None:
     result = run(*command, "--", given_id) if "--session" not in command else run(*command, given_id)
@@ -175,7 +173,7 @@ def test_no_id_makes_a_command_fail_without_words(
 
 
 @pytest.mark.parametrize("format_", ["json", "csv", "sqlite"])
-def test_what_a_killed_export_leaves_goes_with_the_next(
+def test_files_of_a_killed_export_are_deleted_by_the_next(
     run: Run, recorded: Recorded, root: Path, tmp_path: Path, format_: str
 ) -> None:
     code = (
@@ -232,7 +230,7 @@ def test_an_interrupted_export_leaves_nothing(recorded: Recorded, root: Path, tm
     assert list(out.iterdir()) == []
 
 
-def test_help_starts_without_reading_what_only_an_export_needs() -> None:
+def test_help_does_not_import_what_only_an_export_needs() -> None:
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom acode_tui.cli.main import cli\n"
         "assert CliRunner().invoke(cli, ['db', 'export', '--help']).exit_code == 0\n"

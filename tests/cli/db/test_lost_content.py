@@ -1,4 +1,4 @@
-"""A file whose content is gone: every command that does not open the workspace says so too, and makes nothing of it."""
+"""A database whose content is lost: commands that do not open the workspace report it too, and create nothing."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ COMMANDS = [("db", "backup"), ("db", "vacuum"), ("db", "vacuum", "--dry-run"), (
 
 @pytest.fixture(params=[EMPTIED, WAL_ALONE])
 def loss(request: pytest.FixtureRequest, recorded: Recorded, root: Path) -> str:
-    """What is to be said of the file as it is now."""
+    """The expected finding for the file in its current state."""
     database = root / ".agent" / "workspace.db"
     if request.param == EMPTIED:
         database.write_bytes(b"")
@@ -37,7 +37,7 @@ def test_a_check_finds_the_loss(run: Run, root: Path, loss: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_what_works_on_the_file_says_that_its_content_is_gone(
+def test_commands_on_the_file_report_that_its_content_is_lost(
     run: Run, root: Path, loss: str, command: tuple[str, ...]
 ) -> None:
     files = {each.name for each in (root / ".agent").iterdir() if each.name.startswith("workspace.db")}
@@ -50,7 +50,7 @@ def test_what_works_on_the_file_says_that_its_content_is_gone(
     assert not list((root / ".agent").glob("backups/*.db"))
 
 
-def test_where_nobody_has_lived_an_empty_file_is_a_beginning(run: Run, root: Path) -> None:
+def test_an_empty_file_in_an_unused_workspace_is_valid(run: Run, root: Path) -> None:
     (root / ".agent").mkdir()
     (root / ".agent" / "workspace.db").touch()
     assert answer(run("db", "check", "--json"))["ok"] is True

@@ -195,8 +195,9 @@ def test_an_outbox_row_has_one_of_the_six_entity_types(connection: sqlite3.Conne
         "tool_call",
         "artifact",
     }
-    with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
-        connection.execute("UPDATE outbox SET entity_type = 'users'")
+    for wrong in ("users", "", "Session", "SESSION", "sessions", "tool-call", "session "):
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            connection.execute("UPDATE outbox SET entity_type = ?", (wrong,))
     with pytest.raises(sqlite3.IntegrityError, match="NOT NULL"):
         connection.execute("UPDATE outbox SET entity_type = NULL")
 

@@ -39,7 +39,6 @@ connection.close()
 """
 
 
-@pytest.mark.ac("AC-014")
 async def test_one_tick_after_another_processs_commit_shows_it(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:

@@ -73,6 +73,7 @@ async def test_an_offline_worker_shows_when_it_tries_again(fake: FakeWorkspace) 
         assert "oldest 5 min" in shown(pilot)
 
 
+@pytest.mark.ac("AC-014")
 async def test_pending_migrations_are_in_the_schema_pane_and_in_the_plan(fake: FakeWorkspace) -> None:
     fake.schema_status = SchemaStatus(tier="sqlite", version="1.0.0", target="1.2.0", pending=("1.1.0", "1.2.0"))
     async with over(fake).run_test(size=(120, 36)) as pilot:
@@ -83,6 +84,7 @@ async def test_pending_migrations_are_in_the_schema_pane_and_in_the_plan(fake: F
         assert isinstance(pilot.app.screen, MainScreen)
 
 
+@pytest.mark.ac("AC-014")
 async def test_the_header_shows_different_schema_versions_of_both_tiers(fake_online: FakeWorkspace) -> None:
     fake_online.schema_status = SchemaStatus(tier="sqlite", version="1.1.0", target="1.2.0", pending=("1.2.0",))
     async with over(fake_online).run_test(size=(120, 36)) as pilot:

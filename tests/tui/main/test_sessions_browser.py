@@ -29,8 +29,6 @@ from tests.tui.driving import (
 )
 from tests.tui.fake import FakeWorkspace
 
-pytestmark = pytest.mark.ac("AC-014")
-
 
 async def record(workspace: Workspace, count: int, prefix: str = "session") -> list[str]:
     """Record sessions and answer their ids; the last one is the newest."""
