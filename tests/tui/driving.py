@@ -1,8 +1,8 @@
 """Helpers that drive the dashboard in tests: make one over a workspace, wait for a condition, read the screen."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.main.sessions_table import SessionTable
 from acode_tui.tui.transcript_import import Importer
+from acode_tui.workspace import Workspace, open_workspace
+from tests.conftest import PLAIN_SETTINGS
 from tests.tui.fake import NOW, FakeWorkspace
 
 SETTINGS = Settings(
@@ -49,6 +51,17 @@ def dashboard(
     **more: Any,
 ) -> Dashboard:
     return Dashboard(root, settings, opening=opening, importer=importer or NothingFound(), wall=wall, zone=UTC, **more)
+
+
+def opened_with(clock: Callable[[], datetime], root: Path) -> Callable[[], AbstractAsyncContextManager[Workspace]]:
+    """An opening of the real workspace at ``root``, without a sync worker."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Workspace]:
+        async with open_workspace(root, wall=clock, settings=PLAIN_SETTINGS) as workspace:
+            yield workspace
+
+    return opening
 
 
 def over(workspace: FakeWorkspace, **more: Any) -> Dashboard:

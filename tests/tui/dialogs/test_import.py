@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.dialogs.import_ import ImportDialog
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.transcript_import import AgentTranscripts, Importer, Survey, TranscriptImporter, group_by_agent
-from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
-from tests.conftest import PLAIN_SETTINGS
-from tests.tui.driving import SETTINGS, dashboard, over, sessions, shown, until
+from tests.tui.driving import SETTINGS, dashboard, opened_with, over, sessions, shown, until
 from tests.tui.fake import NOW, FakeWorkspace
 
 
@@ -171,13 +169,10 @@ async def test_real_transcripts_fill_the_browser(
     for number in range(3):
         (place / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl").write_text(_transcript(number))
 
-    @asynccontextmanager
-    async def opening() -> AsyncIterator[Workspace]:
-        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
-            yield opened
-
     settings = msgspec.structs.replace(SETTINGS, ingest=IngestSettings(roots=(str(place.parent),)))
-    app = dashboard(tmp_path, opening, settings=settings, importer=TranscriptImporter(settings), wall=clock)
+    app = dashboard(
+        tmp_path, opened_with(clock, tmp_path), settings=settings, importer=TranscriptImporter(settings), wall=clock
+    )
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "3 transcripts" in shown(pilot))
         await pilot.press("i")

@@ -3,8 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -13,14 +11,14 @@ from textual.pilot import Pilot
 
 from acode_tui.config import Settings, TuiSettings
 from acode_tui.tui.tools.log import LogScreen
-from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
-from tests.conftest import PLAIN_SETTINGS
 from tests.tui.driving import (
     SETTINGS,
     browser,
     dashboard,
     main_screen,
+    opened_with,
     over,
     sessions,
     shown,
@@ -46,13 +44,10 @@ async def test_one_tick_after_another_processs_commit_shows_it(
     assert Settings().tui.refresh_seconds <= 0.5
     session = await workspace.store.create_session("as it was")
 
-    @asynccontextmanager
-    async def opening() -> AsyncIterator[Workspace]:
-        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
-            yield opened
-
     resting = msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=60))
-    async with dashboard(tmp_path, opening, settings=resting, wall=clock).run_test(size=(120, 36)) as pilot:
+    async with dashboard(tmp_path, opened_with(clock, tmp_path), settings=resting, wall=clock).run_test(
+        size=(120, 36)
+    ) as pilot:
         await until_listed(pilot)
         command = [sys.executable, "-c", WRITE, str(workspace.database_path), session.id]
         await asyncio.to_thread(subprocess.run, command, check=True)

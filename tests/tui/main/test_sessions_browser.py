@@ -2,8 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,13 +11,13 @@ from acode_tui.domain.states import SessionState
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.widgets.notice import Notice
-from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
-from tests.conftest import PLAIN_SETTINGS
 from tests.tui.driving import (
     content,
     dashboard,
     main_screen,
+    opened_with,
     over,
     sessions,
     shown,
@@ -36,12 +34,7 @@ async def record(workspace: Workspace, count: int, prefix: str = "session") -> l
 
 
 def real_dashboard(root: Path, clock: TurnedClock, page_size: int = 10) -> Dashboard:
-    @asynccontextmanager
-    async def opening() -> AsyncIterator[Workspace]:
-        async with open_workspace(root, wall=clock, settings=PLAIN_SETTINGS) as opened:
-            yield opened
-
-    return dashboard(root, opening, settings=with_page_size(page_size), wall=clock)
+    return dashboard(root, opened_with(clock, root), settings=with_page_size(page_size), wall=clock)
 
 
 async def test_pages_go_forward_and_back_and_show_their_number(

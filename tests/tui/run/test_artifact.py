@@ -1,8 +1,6 @@
 """The viewer of an artifact."""
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -11,12 +9,11 @@ import pytest
 from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.tui.widgets.text_view import TextView
-from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
-from tests.conftest import PLAIN_SETTINGS
-from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed
+from tests.tui.driving import dashboard, opened_with, over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace
-from tests.tui.run.test_screen import _call, _calls, open_session
+from tests.tui.run.test_screen import add_call, open_session, tool_calls
 
 
 @pytest.mark.parametrize(
@@ -28,7 +25,7 @@ async def test_an_artifact_opens_in_a_viewer_for_its_kind(
 ) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
-        artifacts = [artifact for call in _calls(pilot) for artifact in call.artifacts]
+        artifacts = [artifact for call in tool_calls(pilot) for artifact in call.artifacts]
         pilot.app.push_screen(ArtifactScreen(artifacts[index]))
         await until(pilot, lambda: expected in shown(pilot))
         assert str(pilot.app.screen.query_one(TextView).border_title) == language
@@ -40,7 +37,7 @@ async def test_an_artifact_opens_in_a_viewer_for_its_kind(
 async def test_control_characters_of_content_are_shown_by_name(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
-        artifacts = [artifact for call in _calls(pilot) for artifact in call.artifacts]
+        artifacts = [artifact for call in tool_calls(pilot) for artifact in call.artifacts]
         pilot.app.push_screen(ArtifactScreen(artifacts[2]))
         await until(pilot, lambda: "2 of 14 failed" in shown(pilot))
         text = shown(pilot)
@@ -53,7 +50,7 @@ async def test_find_in_an_artifact_wraps_around(fake: FakeWorkspace) -> None:
     artifact_lines = "\n".join(f"line {number}" + (" needle" if number % 100 == 50 else "") for number in range(400))
     async with over(fake).run_test(size=(100, 24)) as pilot:
         await open_session(pilot)
-        artifact = _calls(pilot)[2].artifacts[0]
+        artifact = tool_calls(pilot)[2].artifacts[0]
         fake.store.contents[artifact.id] = artifact_lines.encode()
         pilot.app.push_screen(ArtifactScreen(artifact))
         await until(pilot, lambda: "line 5" in shown(pilot))
@@ -68,7 +65,7 @@ async def test_find_in_an_artifact_wraps_around(fake: FakeWorkspace) -> None:
 async def test_a_long_artifact_is_cut_into_parts(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(100, 24)) as pilot:
         await open_session(pilot)
-        artifact = _calls(pilot)[2].artifacts[0]
+        artifact = tool_calls(pilot)[2].artifacts[0]
         fake.store.contents[artifact.id] = "\n".join(f"line {number}" for number in range(5_000)).encode()
         pilot.app.push_screen(ArtifactScreen(artifact))
         await until(pilot, lambda: "part 1 of 3" in shown(pilot))
@@ -81,7 +78,7 @@ async def test_binary_content_is_shown_as_a_hex_dump(fake: FakeWorkspace) -> Non
     data = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
     async with over(fake).run_test(size=(120, 50)) as pilot:
         await open_session(pilot)
-        artifact = _calls(pilot)[0].artifacts[0]
+        artifact = tool_calls(pilot)[0].artifacts[0]
         fake.store.contents[artifact.id] = data
         pilot.app.push_screen(ArtifactScreen(artifact))
         await until(pilot, lambda: "89 50 4e 47 0d 0a 1a 0a" in shown(pilot))
@@ -96,18 +93,13 @@ async def test_content_that_cannot_be_read_shows_the_error(
     session = await store.create_session("Damaged")
     task = await store.add_task(session.id, "Task")
     step = await store.add_step(task.id, "Step")
-    call = await _call(workspace, step.id, "fine.txt")
+    call = await add_call(workspace, step.id, "fine.txt")
     graph = await store.get_with_hierarchy(session.id)
     artifact = graph.tasks[0].steps[0].tool_calls[0].artifacts[0]
     assert artifact.tool_call_id == call.id
     assert artifact.content_hash == "sha256:" + hashlib.sha256(b"content").hexdigest()
 
-    @asynccontextmanager
-    async def opening() -> AsyncIterator[Workspace]:
-        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
-            yield opened
-
-    async with dashboard(tmp_path, opening, wall=clock).run_test(size=(120, 36)) as pilot:
+    async with dashboard(tmp_path, opened_with(clock, tmp_path), wall=clock).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         missing = msgspec.structs.replace(artifact, id="0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890")
         pilot.app.push_screen(ArtifactScreen(missing))
@@ -120,7 +112,7 @@ async def test_find_searches_all_parts_and_counts_the_matches(fake: FakeWorkspac
     lines = "\n".join(f"line {number}" + (" NEEDLE" if number in (7, 2_500, 4_999) else "") for number in range(5_000))
     async with over(fake).run_test(size=(100, 24)) as pilot:
         await open_session(pilot)
-        artifact = _calls(pilot)[2].artifacts[0]
+        artifact = tool_calls(pilot)[2].artifacts[0]
         fake.store.contents[artifact.id] = lines.encode()
         pilot.app.push_screen(ArtifactScreen(artifact))
         await until(pilot, lambda: "part 1 of 3" in shown(pilot))
@@ -144,7 +136,7 @@ async def test_an_artifact_is_saved_byte_for_byte_and_copied_as_shown(
     (tmp_path / "stdout").write_text("somebody's own")
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await open_session(pilot)
-        artifact = _calls(pilot)[2].artifacts[0]
+        artifact = tool_calls(pilot)[2].artifacts[0]
         pilot.app.push_screen(ArtifactScreen(artifact))
         await until(pilot, lambda: "2 of 14 failed" in shown(pilot))
         await pilot.press("y")

@@ -1,7 +1,5 @@
 """The session screen: tree, panes beside it, detail, following, the next session."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,10 +12,9 @@ from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.tui.run.artifact_table import ArtifactTable
 from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.tui.run.tree import RunTree
-from acode_tui.workspace import Workspace, open_workspace
+from acode_tui.workspace import Workspace
 from tests.clocks import TurnedClock
-from tests.conftest import PLAIN_SETTINGS
-from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed, with_page_size
+from tests.tui.driving import dashboard, opened_with, over, shown, toasts, until, until_listed, with_page_size
 from tests.tui.fake import NOW, FakeWorkspace, fake_id, graph
 
 
@@ -88,31 +85,26 @@ async def test_a_session_that_grows_keeps_the_cursor_and_the_folds(
     session = await store.create_session("Growing")
     task = await store.add_task(session.id, "First task")
     step = await store.add_step(task.id, "First step")
-    await _call(workspace, step.id, "first.txt")
+    await add_call(workspace, step.id, "first.txt")
 
-    @asynccontextmanager
-    async def opening() -> AsyncIterator[Workspace]:
-        async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:
-            yield opened
-
-    async with dashboard(tmp_path, opening, wall=clock).run_test(size=(120, 36)) as pilot:
+    async with dashboard(tmp_path, opened_with(clock, tmp_path), wall=clock).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
         await pilot.press("plus", "j", "j")
         under = below_cursor(pilot)
         assert "read_file" in under
-        await _call(workspace, step.id, "second.txt")
+        await add_call(workspace, step.id, "second.txt")
         await store.add_task(session.id, "Second task")
         await until(pilot, lambda: "Second task" in shown(pilot) and "second.txt" in shown(pilot))
         assert below_cursor(pilot) == under
 
 
-async def _call(workspace: Workspace, step_id: str, name: str) -> ToolCall:
+async def add_call(workspace: Workspace, step_id: str, name: str) -> ToolCall:
     call = await workspace.store.add_tool_call(step_id, "read_file", {"path": name})
     await workspace.store.add_artifact(call.id, ArtifactType.FILE_CONTENT, name, b"content", "text/plain")
     return call
 
 
-def _calls(pilot: Pilot[int]) -> list[ToolCallGraph]:
+def tool_calls(pilot: Pilot[int]) -> list[ToolCallGraph]:
     screen = pilot.app.screen
     assert isinstance(screen, SessionScreen)
     graph = screen.run_view.graph
