@@ -220,12 +220,11 @@ class FileHealth(Protocol):
 class FileAccess(Protocol):
     """Who has a file open, and putting another file in its place."""
 
-    def exclusive(self, database: Path, *, seconds: float | None = None) -> AbstractContextManager[None]:
+    def exclusive(self, database: Path, *, seconds: float) -> AbstractContextManager[None]:
         """Have the file alone for the length of the block; the caller has no connection to it open.
 
         A replacement that was killed halfway is finished first. Raises TransactionError where another process keeps
-        the file open for longer than ``seconds``, a short while by default, and DatabaseConnectionError for what is no
-        file.
+        the file open for longer than ``seconds``, and DatabaseConnectionError for what is no file.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The composition root: one workspace's config, store, outbox and sync, opened together and closed together."""
+"""The composition root: one workspace's config, store, outbox and sync, opened and closed together."""
 
 from acode_tui.config.workspace_root import AGENT_DIR, find_root
 from acode_tui.workspace.maintenance import Maintenance

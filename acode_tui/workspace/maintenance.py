@@ -17,7 +17,7 @@ from acode_tui.domain.progress import ReportProgress, ReportStep
 if TYPE_CHECKING:
     from acode_tui.ops.backup.restore import Restored
     from acode_tui.ops.backup.vacuum import Vacuumed
-    from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
+    from acode_tui.ops.health import HealthReport, HealthWatch, TargetStatus
     from acode_tui.ops.health.diagnostics import Diagnostics
     from acode_tui.ops.recovery.drill import Drill
     from acode_tui.ops.recovery.recover import Recovery, RecoveryPlan
@@ -229,8 +229,8 @@ class Maintenance:
     def health_watch(self) -> "HealthWatch":
         """The health checks of a workspace that this process has not opened, perhaps because it cannot."""
 
-        async def look(seconds: float) -> "TargetLook":
-            return await look_at_target(self._settings, seconds=seconds, wall=self._wall, environ=self._environ)
+        async def look(seconds: float) -> "TargetStatus":
+            return await inspect_target(self._settings, seconds=seconds, wall=self._wall, environ=self._environ)
 
         return make_health_watch(self._root, lambda: self._settings, look, wall=self._wall)
 
@@ -257,7 +257,7 @@ async def diagnose(
 def make_health_watch(
     root: Path,
     settings: Callable[[], Settings],
-    look: "Callable[[float], Awaitable[TargetLook]]",
+    look: "Callable[[float], Awaitable[TargetStatus]]",
     *,
     wall: WallClock,
 ) -> "HealthWatch":
@@ -269,11 +269,11 @@ def make_health_watch(
     )
 
 
-async def look_at_target(
+async def inspect_target(
     settings: Settings, *, seconds: float, wall: WallClock, environ: Mapping[str, str] = os.environ
-) -> "TargetLook":
+) -> "TargetStatus":
     """What a connection of its own tells of the team's database. Never raises."""
-    from acode_tui.ops.health import look_at_target as look
+    from acode_tui.ops.health import inspect_target as look
     from acode_tui.workspace.team import probe_target
 
     return await look(

@@ -1,4 +1,4 @@
-"""Opening a workspace: what is missing is made, the schema brought up to date, all of it opened and closed together."""
+"""Opening a workspace: missing files are made, the schema is migrated, and every part is opened and closed together."""
 
 import asyncio
 import os
@@ -61,8 +61,8 @@ async def open_workspace(
 ) -> AsyncIterator[Workspace]:
     """Open the workspace in the folder ``path``, made if need be; without a path, the one that ``find_root`` finds.
 
-    Brings the schema up to date first; ``auto_migrate`` overrides the setting of that name. ``sync`` starts the worker
-    and follows the configuration files; ``mode`` is what other processes see of whoever holds the sync lease.
+    Migrates the schema first; ``auto_migrate`` overrides the setting of that name. ``sync`` starts the worker and
+    follows the configuration files; ``mode`` is what other processes see of this one when it holds the sync lease.
     Raises AcodeError: DatabaseConnectionError, SchemaMismatchError, MigrationError, IntegrityError, ConfigError.
     """
     require_sqlite()
@@ -75,10 +75,10 @@ async def open_workspace(
     timeout = settings.persistence.sqlite.timeout_seconds
     known = packaged("sqlite")
     async with AsyncExitStack() as stack:
-        await asyncio.to_thread(_look_first, database, timeout)
+        await asyncio.to_thread(_require_workspace, database, timeout)
         hold = await asyncio.to_thread(share, database, timeout_seconds=timeout)
         stack.callback(hold.close)
-        is_new = await asyncio.to_thread(_prepared, root, database, settings)
+        is_new = await asyncio.to_thread(_prepare, root, database, settings)
         _start_log(stack, root, settings)
 
         def check(connection: sqlite3.Connection) -> None:
@@ -92,14 +92,14 @@ async def open_workspace(
         stack.push_async_callback(writer.close)
         allowed = settings.migrations.auto_migrate if auto_migrate is None else auto_migrate
         user = asyncio.create_task(asyncio.to_thread(current_user, settings, root))
-        stack.push_async_callback(_settled, user)
+        stack.push_async_callback(_wait_for, user)
         with translated(f"cannot read {database}"):
             migrated = await connection.run(
-                lambda raw: _migrated(raw, root, settings, allowed=allowed or is_new, wall=wall)
+                lambda raw: _migrate(raw, root, settings, allowed=allowed or is_new, wall=wall)
             )
-            # Nobody has to wait for a writer's turn who may only want to read.
+            # A process that only reads need not wait for a writer's turn.
             known_id = await connection.run(lambda raw: meta.read(raw, meta.WORKSPACE_ID))
-        workspace_id = await writer.run(_own_id) if known_id is None else known_id
+        workspace_id = await writer.run(_read_or_make_id) if known_id is None else known_id
         await asyncio.to_thread(remember_id, root / AGENT_DIR, workspace_id)
         readers = Readers(database, timeout_seconds=timeout)
         stack.push_async_callback(readers.close)
@@ -122,7 +122,7 @@ async def open_workspace(
         if sync:
             await workspace.sync.start()
             follower = asyncio.create_task(workspace.follow_config(watch), name="acode-config")
-            stack.push_async_callback(_ended, follower)
+            stack.push_async_callback(_cancel, follower)
         owner = os.getpid()
         try:
             yield workspace
@@ -166,7 +166,7 @@ def _end_child(end: SystemExit) -> NoReturn:
     os._exit(1)
 
 
-def _migrated(
+def _migrate(
     connection: sqlite3.Connection, root: Path, settings: Settings, *, allowed: bool, wall: WallClock
 ) -> TierMigrations:
     known = packaged("sqlite")
@@ -196,17 +196,17 @@ def _migrated(
     )
 
 
-def _look_first(database: Path, timeout_seconds: float) -> None:
-    """Refuse what is no workspace before anything, be it a lock, is made beside it. Raises AcodeError."""
+def _require_workspace(database: Path, timeout_seconds: float) -> None:
+    """Refuse another program's file before anything, even a lock, is made beside it. Raises AcodeError."""
     if database.is_file() and has_content(database) and not was_opened(database):
         require_rights(database)
         read_unchanged(database, lambda connection: look_over(connection, packaged("sqlite")), seconds=timeout_seconds)
 
 
-def _prepared(root: Path, database: Path, settings: Settings) -> bool:
-    """Make what is missing, with the modes it should have; True if the file is new. Raises AcodeError.
+def _prepare(root: Path, database: Path, settings: Settings) -> bool:
+    """Make missing files with private modes; True if the database is new. Raises AcodeError.
 
-    What is there keeps its mode until the file has been looked at.
+    Existing files keep their modes until the database has been inspected.
     """
     agent_dir = root / AGENT_DIR
     if not has_content(database):
@@ -221,15 +221,15 @@ def _prepared(root: Path, database: Path, settings: Settings) -> bool:
 
 
 def _keep_private(agent_dir: Path) -> None:
-    """Tighten what is the program's own; the configuration is its user's, who may have it in a repository."""
+    """Tighten the modes of the program's own files; the configuration is the user's, and may be in a repository."""
     tighten(agent_dir, PRIVATE_FOLDER)
     tighten(agent_dir / ID_FILE, PRIVATE_FILE)
     for name in _FOLDERS:
         tighten_folder(agent_dir / name)
 
 
-def _own_id(connection: sqlite3.Connection) -> str:
-    """The workspace's id, given once and for ever."""
+def _read_or_make_id(connection: sqlite3.Connection) -> str:
+    """The workspace's id, which is made once and never changes."""
     known = meta.read(connection, meta.WORKSPACE_ID)
     if known is None:
         known = new_id()
@@ -238,7 +238,7 @@ def _own_id(connection: sqlite3.Connection) -> str:
 
 
 def _keep_out_of_git(agent_dir: Path) -> None:
-    """Tell git to leave recorded runs alone; a file that is there already is somebody's own. Raises AcodeError."""
+    """Write a .gitignore that keeps recorded runs out of the repository, unless there is one. Raises AcodeError."""
     if not agent_dir.is_dir():
         return
     try:
@@ -248,20 +248,21 @@ def _keep_out_of_git(agent_dir: Path) -> None:
         raise DatabaseConnectionError(f"cannot begin a workspace in {agent_dir}: {error.strerror or error}") from error
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait for its end."""
     task.cancel()
     await asyncio.wait([task])
 
 
-async def _settled(task: "asyncio.Task[str]") -> None:
-    """Wait for a task whose answer may no longer be wanted."""
+async def _wait_for(task: "asyncio.Task[str]") -> None:
+    """Wait for a task without raising its error."""
     await asyncio.wait([task])
 
 
 async def migration_plan(root: Path, settings: Settings) -> tuple[TierMigrations, ...]:
-    """What ``db migrate`` would do to both tiers, PostgreSQL only where it is enabled; touches nothing.
+    """What ``db migrate`` would do to both tiers, PostgreSQL only where it is enabled; changes nothing.
 
-    The workspace file is not even made. Raises AcodeError where PostgreSQL is enabled and cannot be used.
+    A missing workspace file is not made. Raises AcodeError where PostgreSQL is enabled and cannot be used.
     """
     return (await file_plan(root, settings), *await _team_plan(settings))
 
@@ -280,8 +281,8 @@ async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
         await target.close()
 
 
-def _is_there(root: Path, database: Path, settings: Settings) -> bool:
-    """Raises IntegrityError where the file's content is gone: nothing is pending then, something is lost."""
+def _exists(root: Path, database: Path, settings: Settings) -> bool:
+    """Whether the file exists. Raises IntegrityError where its content is gone: nothing is pending then."""
     if not has_content(database):
         from acode_tui.workspace.maintenance import Maintenance
 
@@ -290,10 +291,10 @@ def _is_there(root: Path, database: Path, settings: Settings) -> bool:
 
 
 async def file_plan(root: Path, settings: Settings) -> TierMigrations:
-    """The workspace file's part of it; without a version where there is no file."""
+    """The workspace file's part of ``migration_plan``; without a version where there is no file."""
     known = packaged("sqlite")
     database = settings.persistence.sqlite.resolve(root)
-    if not await asyncio.to_thread(_is_there, root, database, settings):
+    if not await asyncio.to_thread(_exists, root, database, settings):
         return TierMigrations(tier="sqlite", to_version=known[-1].version, pending=tuple(m.version for m in known))
     seconds = settings.persistence.sqlite.timeout_seconds
     return await asyncio.to_thread(read_unchanged, database, lambda raw: plan(raw, known), seconds=seconds)

@@ -16,7 +16,7 @@ from acode_tui.storage.ports import Backup, Check, RunStateReader, TierMigration
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest, ReportExport
     from acode_tui.ops.export.import_ import ImportedRuns
-    from acode_tui.ops.health import HealthReport, HealthWatch, TargetLook
+    from acode_tui.ops.health import HealthReport, HealthWatch, TargetStatus
     from acode_tui.ops.recovery.validate import Validation
     from acode_tui.storage.postgres.connection import ReadPool
     from acode_tui.storage.sqlite.readers import Readers
@@ -146,17 +146,17 @@ class Operations:
         if self._health is None:
             from acode_tui.workspace.maintenance import make_health_watch
 
-            self._health = make_health_watch(self.root, lambda: self.settings, self._look_at_target, wall=self.wall)
+            self._health = make_health_watch(self.root, lambda: self.settings, self._inspect_target, wall=self.wall)
         return await self._health.report(fresh=fresh)
 
-    async def _look_at_target(self, seconds: float) -> "TargetLook":
+    async def _inspect_target(self, seconds: float) -> "TargetStatus":
         if self.sync.is_running:
-            from acode_tui.ops.health import seen_by_worker
+            from acode_tui.ops.health import status_from_worker
 
-            return await seen_by_worker(self.sync.status, enabled=self.settings.persistence.postgres.enabled)
-        from acode_tui.workspace.maintenance import look_at_target
+            return await status_from_worker(self.sync.status, enabled=self.settings.persistence.postgres.enabled)
+        from acode_tui.workspace.maintenance import inspect_target
 
-        return await look_at_target(self.settings, seconds=seconds, wall=self.wall)
+        return await inspect_target(self.settings, seconds=seconds, wall=self.wall)
 
     async def check(self, *, deep: bool = False) -> tuple[Check, ...]:
         """Look for damage; changes nothing. Takes about as long as reading the file."""

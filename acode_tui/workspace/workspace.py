@@ -1,4 +1,4 @@
-"""An open workspace: its store, outbox, conflicts and sync, and what is known of its file."""
+"""An open workspace: its store, outbox, conflicts and sync, and facts about its file."""
 
 import random
 import sqlite3
@@ -32,10 +32,10 @@ from acode_tui.sync.worker import SyncWorker
 from acode_tui.workspace.operations import Operations
 
 PAINTED_BATCH = 150
-"""Records that a dashboard sends at once: encoding more takes so long that a key would wait for its frame."""
+"""The most records that a dashboard sends at once: encoding more would delay the frame after a key."""
 
 CONFIG_POLL_SECONDS = 2.0
-"""A changed configuration is taken over within 5 s."""
+"""Seconds between two checks of the configuration files: a change applies within 5 s."""
 
 log = get_logger("acode_tui.workspace")
 
@@ -95,7 +95,7 @@ class Workspace(Operations):
         self._trouble = WriteTrouble(writer, self.database_path, wall=wall)
 
     async def data_version(self) -> int:
-        """A number that changes whenever anybody, this process or another, has committed. Cheap enough to poll."""
+        """A number that changes whenever this process or another one has committed. Cheap enough to poll."""
 
         def read(connection: sqlite3.Connection) -> int:
             return int(connection.execute("PRAGMA data_version").fetchone()[0])
@@ -103,7 +103,7 @@ class Workspace(Operations):
         return await self._watcher.run(read)
 
     async def reload(self, settings: Settings) -> None:
-        """Take over changed settings without a restart: the worker's at once, what is shown at the next look."""
+        """Apply changed settings without a restart: the worker's at once, the displayed ones at the next refresh."""
         self.settings = settings
         self.outbox.configure(_retry_policy(settings))
         await self.sync.reconfigure(settings)
@@ -121,7 +121,7 @@ class Workspace(Operations):
                 log.warning("config.refused", code=error.code, reason=error.message, hint=error.hint)
 
     async def schema(self) -> SchemaStatus:
-        """The workspace file's schema version, and what is pending (AC-014)."""
+        """The workspace file's schema version and pending migrations (AC-014)."""
         return await self._readers.run(lambda connection: facts.read_schema_status(connection, self._migrations))
 
     async def migration_plan(self) -> tuple[TierMigrations, ...]:
@@ -132,26 +132,26 @@ class Workspace(Operations):
         return tuple(planned)
 
     async def migrate(self) -> tuple[TierMigrations, ...]:
-        """Bring the team's schema up to date; the workspace file's was when it was opened. Raises AcodeError."""
+        """Migrate the team's schema; the workspace file's was migrated when it was opened. Raises AcodeError."""
         done = [self.migrated]
         if self.settings.persistence.postgres.enabled:
             done.append(await self.sync.migrate_target())
         return tuple(done)
 
     async def database_facts(self) -> DatabaseFacts:
-        """The workspace file at a glance."""
+        """The workspace file's size, schema and number of sessions."""
         path = self.database_path
         return await self._readers.run(lambda connection: facts.read_facts(connection, path, self._migrations))
 
     def observe(self, *, commits: Callable[[float], object], batches: Callable[[float], object]) -> None:
-        """Tell how many seconds each committed group of writes and each batch of the sync took."""
+        """Report how many seconds each committed group of writes and each batch of the sync took."""
         self._writer.observe(commits)
         self.sync.observe(batches)
 
     def write_trouble(self) -> AcodeError | None:
-        """Why nothing can be written at present, None where something can: a full disk, a lock that is not given back.
+        """Why nothing can be written at present, such as a full disk or a lock that is held; None where writes succeed.
 
-        Answers at once, and may be asked several times a second.
+        Answers at once, and may be called several times a second.
         """
         return self._trouble.present()
 

@@ -1,8 +1,8 @@
-"""An export as CSV: a folder with one file a table, as RFC 4180 has it, in UTF-8.
+"""An export as CSV: a folder with one file per table, as in RFC 4180, in UTF-8.
 
 Text is always quoted, so line breaks and commas stay within their cell; NULL is an empty cell without quotes, an empty
 text one with. A cell that a spreadsheet might run as a formula begins with an apostrophe; so does every cell that began
-with one, so that taking the first apostrophe away gives back what was recorded. Content is base64, JSON is JSON.
+with one, so that removing the first apostrophe restores what was recorded. Content is base64, JSON is JSON.
 """
 
 import os
@@ -29,7 +29,7 @@ _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
 
 
 class CsvFolder:
-    """Writes rows into one file a table."""
+    """Writes rows into one file per table."""
 
     def __init__(self, folder: Path, about: About) -> None:
         self._folder = folder
@@ -42,24 +42,24 @@ class CsvFolder:
             file.write((",".join(table.column_names) + "\r\n").encode())
 
     def add(self, entity: Entity) -> None:
-        """The next row."""
+        """Write the next row."""
         cells = [cell(getattr(entity, column.name), column.kind) for column in TABLES[entity.kind].columns]
         self._files[entity.kind].write((",".join(cells) + "\r\n").encode())
 
     def close(self, counts: dict[str, int]) -> None:
-        """Write what the folder is, and close its files."""
+        """Write the description of the export, and close the files."""
         self._stack.close()
         about = {**msgspec.to_builtins(self._about), "counts": counts}
         with private(self._folder / ABOUT) as file:
             file.write(msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n")
 
     def abandon(self) -> None:
-        """Close the files of an export that will not be."""
+        """Close the files of an export that failed."""
         self._stack.close()
 
 
 def private(path: Path) -> IO[bytes]:
-    """A new file that is nobody else's business, open for writing."""
+    """A new private file, open for writing."""
     return open(path, "xb", opener=lambda name, flags: os.open(name, flags, PRIVATE_FILE))
 
 

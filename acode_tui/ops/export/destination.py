@@ -1,4 +1,4 @@
-"""Where an export goes: a private file or folder that appears when it is whole, its redaction log just before it."""
+"""The destination of an export: a private file or folder that appears when it is whole, after its redaction log."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def default_path(agent_dir: Path, format: str, now: datetime, session_id: str | 
 
 
 def require_free(path: Path, *, folder: bool, overwrite: bool) -> None:
-    """Raise ExportError, before any work, where the export could not take its place."""
+    """Raise ExportError, before any work, where the export could not be put there."""
     if not os.path.lexists(path):
         return
     if path.is_dir() != folder:
@@ -49,18 +49,18 @@ def require_free(path: Path, *, folder: bool, overwrite: bool) -> None:
 
 
 def log_path(path: Path) -> Path:
-    """The redaction log that lies beside an export."""
+    """The redaction log beside an export."""
     return path.with_name(path.name + LOG_SUFFIX)
 
 
 def write_log(path: Path, content: object) -> None:
-    """A redaction log, whole or not at all."""
+    """Write a redaction log, whole or not at all."""
     with replacing(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(escape_json(content)), indent=2) + b"\n")
 
 
 def sweep_parts(folder: Path) -> None:
-    """Take away the files and folders that this user's processes had begun here when they were killed."""
+    """Remove the unfinished files and folders of this user's processes that were killed."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             named = _PART.fullmatch(entry.name)
@@ -79,7 +79,7 @@ def size_of(path: Path) -> int:
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """A file to write that takes ``path``'s place. What exports that were killed left in its folder goes first."""
+    """A file to write that takes ``path``'s place. The remains of killed exports in its folder are removed first."""
     make_private_folder(path.parent)
     sweep_parts(path.parent)
     try:
@@ -92,7 +92,7 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def new_folder(path: Path, *, overwrite: bool, members: frozenset[str]) -> Iterator[Path]:
-    """A folder to fill until it takes ``path``'s place. One that is replaced may hold nothing but ``members``."""
+    """A folder to fill that takes ``path``'s place. A folder that is replaced may hold ``members`` only."""
     make_private_folder(path.parent)
     if overwrite and path.is_dir():
         _require_only(path, members)
@@ -105,7 +105,7 @@ def new_folder(path: Path, *, overwrite: bool, members: frozenset[str]) -> Itera
         sync_path(part)
         if overwrite and path.is_dir():
             old = Path(tempfile.mkdtemp(prefix=part_prefix(path), suffix=".old", dir=path.parent))
-            # An empty folder gives way to a rename, and a full one cannot be replaced in one step.
+            # A rename replaces an empty folder, but a full one cannot be replaced in one step.
             path.replace(old)
             try:
                 part.replace(path)

@@ -1,7 +1,7 @@
-"""Runs as files: JSON, CSV, SQLite, or one run as a page to read. Whole or not at all, redacted unless told otherwise.
+"""Runs as files: JSON, CSV, SQLite, or one run as a page to read. Whole or not at all, redacted by default.
 
-Each run is one snapshot, and is written while it is read, in the reader's thread; memory does not grow with what there
-is to export. A run that is written to meanwhile is in the export as it was at one moment.
+Each run is one snapshot, and is written while it is read, in the reader's thread; memory does not grow with the size of
+the export. A run that changes meanwhile is exported as it was at one moment.
 """
 
 import asyncio
@@ -50,11 +50,11 @@ REPORTS: frozenset[str] = frozenset({"markdown", "html"})
 _PAGE = 500
 _ROWS_A_REPORT = 200
 _SECONDS_A_REPORT = 0.1
-"""A report comes after so many rows, or after so long: a few rows may hold a lot."""
+"""Progress is reported after so many rows, or after so long: a few rows may hold a lot."""
 
 
 class ExportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was exported, and where to. ``counts`` are rows a table; ``redactions`` finds by kind.
+    """What was exported, and where to. ``counts`` are rows by table, ``redactions`` findings by kind.
 
     ``size_bytes`` is None where nothing was written.
     """
@@ -80,8 +80,8 @@ class ExportProgress(msgspec.Struct, frozen=True, kw_only=True):
 ReportExport = Callable[[ExportProgress], None]
 
 
-class _Nowhere:
-    """What a dry run writes into."""
+class _NullSink:
+    """The sink of a dry run."""
 
     def add(self, entity: Entity) -> None:
         pass
@@ -94,7 +94,7 @@ class _Nowhere:
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """What an export says of where it comes from."""
+    """The workspace and program that an export comes from."""
 
     workspace_id: str
     schema_version: str | None
@@ -129,13 +129,13 @@ async def export_runs(
         workspace_id=origin.workspace_id,
         redacted=redaction is not None,
     )
-    passage = _Passage(runs, redaction, progress)
+    transfer = _Transfer(runs, redaction, progress)
     log = None
     if dry_run:
-        await passage.into(_Nowhere(), sessions)
+        await transfer.copy_into(_NullSink(), sessions)
     else:
         with _written(run_files, path, format, about, overwrite=overwrite) as written:
-            await passage.into(written.sink, sessions)
+            await transfer.copy_into(written.sink, sessions)
             if redaction is not None:
                 write_log(written.log, _log(about, path, redaction))
                 log = written.log if format != "csv" else path / CSV_LOG
@@ -143,7 +143,7 @@ async def export_runs(
         path=str(path),
         format=format,
         redacted=redaction is not None,
-        counts=passage.counts,
+        counts=transfer.counts,
         redactions=redaction.kinds if redaction is not None else {},
         redaction_log=None if log is None else str(log),
         size_bytes=None if dry_run else size_of(path),
@@ -153,7 +153,7 @@ async def export_runs(
 
 
 class _Written(NamedTuple):
-    """An export in the making: where rows go, and where its redaction log does."""
+    """An export that is being written: the sink of its rows, and the path of its redaction log."""
 
     sink: RowSink
     log: Path
@@ -200,7 +200,7 @@ def _in_file(run_files: RunFiles, file: IO[bytes], format: ExportFormat, about: 
 
 
 def _log(about: About, path: Path, redaction: RowRedaction) -> dict[str, object]:
-    """How many secrets of which kind were taken from where; never what they were."""
+    """How many secrets of each kind were removed from each column; never the secrets."""
     kinds = redaction.kinds
     return {
         "formatVersion": FORMAT_VERSION,
@@ -213,11 +213,11 @@ def _log(about: About, path: Path, redaction: RowRedaction) -> dict[str, object]
 
 
 class _Stopped(Exception):
-    """The export was cancelled while a row was on its way."""
+    """The export was cancelled while rows were written."""
 
 
-class _Passage:
-    """The way of all rows from the store into a sink."""
+class _Transfer:
+    """Copies the rows of runs from the store into a sink."""
 
     def __init__(self, runs: RunRows, redaction: RowRedaction | None, progress: ReportExport | None) -> None:
         self._runs = runs
@@ -235,29 +235,29 @@ class _Passage:
         """Rows a table, every table named."""
         return {table.name: self._counts[table.name] for table in TABLES.values()}
 
-    async def into(self, sink: RowSink, sessions: Sequence[str] | None) -> None:
-        """Carry them all over, and close the sink."""
+    async def copy_into(self, sink: RowSink, sessions: Sequence[str] | None) -> None:
+        """Copy the rows of these sessions, or of all, and close the sink."""
         if sessions is not None:
             chosen = tuple(dict.fromkeys(sessions))
             self._total = len(chosen)
             self._rows_total = sum([await self._runs.rows(each) for each in chosen])
-            await self._carry(chosen, sink)
+            await self._copy(chosen, sink)
         else:
             self._total = await self._runs.count()
             after = ""
             while ids := await self._runs.session_ids(after=after, limit=_PAGE):
-                await self._carry(ids, sink)
+                await self._copy(ids, sink)
                 after = ids[-1]
-        await self._apart(asyncio.to_thread(sink.close, self.counts))
+        await self._in_thread(asyncio.to_thread(sink.close, self.counts))
 
-    async def _carry(self, ids: Sequence[str], sink: RowSink) -> None:
+    async def _copy(self, ids: Sequence[str], sink: RowSink) -> None:
         for each in ids:
-            await self._apart(self._runs.walk(each, lambda rows: self._consume(rows, sink)))
+            await self._in_thread(self._runs.walk(each, lambda rows: self._consume(rows, sink)))
             self._done += 1
             self._report(self._rows)
 
-    async def _apart(self, work: Coroutine[Any, Any, None]) -> None:
-        """Wait for work in another thread. Cancelled, it is told to stop, and waited for: the sink is still in use."""
+    async def _in_thread(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work in another thread. When cancelled, stop it and wait for its end: the sink is still in use."""
         task = asyncio.ensure_future(work)
         try:
             await asyncio.shield(task)
@@ -280,7 +280,7 @@ class _Passage:
             self._rows += 1
             if self._rows % _ROWS_A_REPORT == 0 or monotonic() - self._reported >= _SECONDS_A_REPORT:
                 self._reported = monotonic()
-                # The count goes along: by the time the loop is told, the thread may be hundreds of rows further.
+                # The count is passed along: when the loop runs this, the thread may be hundreds of rows further.
                 self._loop.call_soon_threadsafe(self._report, self._rows)
 
     def _report(self, rows: int) -> None:
@@ -296,8 +296,10 @@ class _Passage:
 
 
 class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """``sessions`` are ids or their beginnings, none for all. Without a ``path`` the export gets a name of its own;
-    ``redact`` None is what configuration says."""
+    """What to export. ``sessions`` are ids or their beginnings, none for all.
+
+    Without a ``path`` the export gets a name of its own; without ``redact`` the configuration decides.
+    """
 
     format: ExportFormat = "json"
     path: Path | None = None
@@ -320,7 +322,7 @@ async def run_export(
     now: datetime,
     progress: ReportExport | None = None,
 ) -> ExportReport:
-    """Export what is asked for. Raises ExportError, NotFoundError, AmbiguousIdError, OSError."""
+    """Export what is requested. Raises ExportError, NotFoundError, AmbiguousIdError, OSError."""
     sessions = [await reader.resolve_id(EntityType.SESSION, each) for each in request.sessions]
     if request.format in REPORTS and len(set(sessions)) != 1:
         raise ExportError(f"a {request.format} report is of one session", hint="name it with --session ID")

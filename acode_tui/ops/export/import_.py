@@ -1,8 +1,8 @@
-"""Bringing an export back into a workspace: idempotent, converging, whole runs only.
+"""Importing an export into a workspace: idempotent, converging, whole runs only.
 
-The whole file is looked at first; one that is bad anywhere changes nothing. Then each run is saved in one transaction:
+The whole file is checked first; one with an error anywhere changes nothing. Then each run is saved in one transaction:
 ids stay, rows that are new are added, and of two versions of a row the later ``updated_at`` stays, between equal stamps
-the larger digest, the rule that synced machines go by. A redacted row never takes the place of another unless forced.
+the larger digest, the rule that the sync follows too. A redacted row never replaces another unless forced.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from acode_tui.ops.export.parse_json import Head, Issue, JsonExport, RawRun, gra
 from acode_tui.storage.ports import RunFileReader, RunFiles, SaveResult
 
 MOST_ISSUES = 100
-"""Of one file: a file with more is bad enough."""
+"""Issues reported of one file."""
 _AT_ONCE = 16
 _BYTES_AT_ONCE = 8 * 2**20
 
@@ -48,8 +48,8 @@ class RunImport(Protocol):
 
 
 class ImportedRuns(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of an export. ``counts`` are the rows in the file, ``inserted`` and ``updated`` those written, all a
-    table; ``errors`` are what is wrong with the file, ``refused`` runs that a redacted export would have overwritten.
+    """The result of an import. ``counts`` are the rows in the file, ``inserted`` and ``updated`` those written, all
+    by table; ``errors`` are issues of the file, ``refused`` the runs that a redacted export would have overwritten.
     """
 
     path: str
@@ -84,16 +84,16 @@ async def import_export(
     dry_run: bool = False,
     progress: ReportExport | None = None,
 ) -> ImportedRuns:
-    """Bring the runs of an export in. ``syncs`` says whether the workspace has a team's database.
+    """Import the runs of an export. ``syncs`` says whether the workspace has a team's database.
 
     Raises ExportError where the file is no export or was cut off, OSError where it cannot be read; nothing is written
     then, nor where the answer has ``errors``.
     """
     started = monotonic()
-    with _named(path), ExitStack() as stack:
+    with _naming(path), ExitStack() as stack:
         source = await asyncio.to_thread(_open, run_files, path, stack)
         work = _Import(source, target, limits, force=force, dry_run=dry_run, progress=progress)
-        await work.look()
+        await work.check()
         head = source.head
         if head.redacted and syncs and not force:
             raise ExportError(
@@ -118,8 +118,8 @@ async def import_export(
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Have whatever is wrong with an export say which file it is."""
+def _naming(path: Path) -> Iterator[None]:
+    """Add the file's path to every ExportError."""
     try:
         yield
     except ExportError as error:
@@ -151,7 +151,7 @@ class _JsonSource:
 
 
 class _SqliteSource:
-    """Rows become the JSON that an export has, so that one reader says what is right and what is not."""
+    """Rows are converted to the JSON of an export, so that one parser validates both formats."""
 
     format: Literal["json", "sqlite"] = "sqlite"
 
@@ -195,7 +195,7 @@ def _open(run_files: RunFiles, path: Path, stack: ExitStack) -> _Source:
 
 
 class _Import:
-    """One import: a look at everything, then the writing."""
+    """One import: everything is checked, then written."""
 
     def __init__(
         self,
@@ -222,8 +222,8 @@ class _Import:
         self.updated: Counter[EntityType] = Counter()
         self.unchanged = 0
 
-    async def look(self) -> None:
-        """Read everything once; afterwards what the file holds is known, and whether it may be stored."""
+    async def check(self) -> None:
+        """Read everything once, to count what the file holds and to find its issues."""
         runs = self._source.runs()
         while (found := await asyncio.to_thread(self._next, runs)) is not None:
             if isinstance(found, Issue):
@@ -231,17 +231,17 @@ class _Import:
             else:
                 self.counts.update(entity.kind for entity in found.entities())
                 self._total += 1
-        said = {} if self.errors else self._source.head.counts
+        stated_counts = {} if self.errors else self._source.head.counts
         for kind, table in TABLES.items():
-            if said.get(table.name, self.counts[kind]) != self.counts[kind]:
-                stated, held = number(said[table.name]), number(self.counts[kind])
+            if stated_counts.get(table.name, self.counts[kind]) != self.counts[kind]:
+                stated, held = number(stated_counts[table.name]), number(self.counts[kind])
                 raise ExportError(
                     f"the export says that it holds {stated} {table.name}; it holds {held}",
-                    hint="get the file anew",
+                    hint="export it again, or copy the file again",
                 )
 
     async def write(self, head: Head) -> None:
-        """Read everything again and save it, several runs a commit."""
+        """Read everything again and save it, several runs per commit."""
         runs = self._source.runs()
         choose = self._chooser(head)
         waiting: list[SessionGraph] = []

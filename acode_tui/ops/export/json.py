@@ -1,6 +1,6 @@
-"""An export as one JSON document: what it is, then whole runs, nested, one a line, then how many rows there were.
+"""An export as one JSON document: a header, then whole runs, nested, one per line, then the number of rows.
 
-It is written as the rows come; what is open at a moment is a path from a session to an artifact.
+It is written row by row; only the path from a session down to the present row is open.
 """
 
 from typing import IO
@@ -33,7 +33,7 @@ _TASKS = b'],"tasks":['
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What stands at the head of every export."""
+    """The header of every export."""
 
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
@@ -45,7 +45,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class JsonRuns:
-    """Writes runs, nested, as their rows come."""
+    """Writes runs, nested, row by row."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -53,7 +53,7 @@ class JsonRuns:
         self._runs = 0
 
     def add(self, entity: Entity) -> None:
-        """The next row, in the order of ``RunRows.walk``."""
+        """Write the next row, in the order of ``RunRows.walk``."""
         depth = _DEPTH[entity.kind]
         self._close_to(depth)
         if depth:
@@ -71,11 +71,11 @@ class JsonRuns:
         self._open.append(_Level(entity.kind))
 
     def end(self) -> None:
-        """No more rows."""
+        """End the last run."""
         self._close_to(0)
 
     def _continue(self, parent: "_Level", kind: EntityType) -> None:
-        """What stands before a row in its parent's list."""
+        """Write what separates a row from what its parent's list holds already."""
         if kind is EntityType.SESSION_TASK and not parent.has_tasks:
             self._file.write(_TASKS)
             parent.has_tasks, parent.members = True, 0
@@ -92,7 +92,7 @@ class JsonRuns:
 
 
 class _Level(msgspec.Struct):
-    """An object that is still open, and how many members its list has so far. A session has two lists: events first."""
+    """An open object and the number of members in its list so far. A session has two lists: events first."""
 
     kind: EntityType
     has_tasks: bool = False
@@ -108,15 +108,15 @@ class JsonFile:
         file.write(encode_json(about)[:-1] + b',"sessions":[\n')
 
     def add(self, entity: Entity) -> None:
-        """The next row, in the order of ``RunRows.walk``."""
+        """Write the next row, in the order of ``RunRows.walk``."""
         self._runs.add(entity)
 
     def close(self, counts: dict[str, int]) -> None:
-        """Write the end. Without it the document is recognisably cut off."""
+        """Write the end. A document without it is recognisably cut off."""
         self._runs.end()
         self._file.write(b'\n],"counts":' + encode_json(counts) + b"}\n")
-        # Here, in the thread that writes: it may take a while.
+        # Here, in the thread that writes: syncing may take long.
         sync_file(self._file)
 
     def abandon(self) -> None:
-        """Nothing to give back: the file is its maker's."""
+        """Do nothing: the file is its maker's."""

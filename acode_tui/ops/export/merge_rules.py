@@ -1,4 +1,4 @@
-"""Which version of a row stays when a run comes back that is stored already. Pure."""
+"""Which version of a row stays when a run is imported that is stored already. Pure."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -15,14 +15,14 @@ S = TypeVar("S", TaskGraph, StepGraph, ToolCallGraph)
 
 
 class Overwrites(ExportError):
-    """A redacted row would take the place of what is stored."""
+    """A redacted row would replace a stored one."""
 
 
 def newest_of(given: SessionGraph, stored: SessionGraph) -> SessionGraph:
     """The given run, but with every row of which a later version is stored as it is stored.
 
-    Between equal stamps the larger digest stays, as between synced machines: importing each other's exports, two
-    workspaces end up with the same rows.
+    Between equal stamps the larger digest stays, as in the sync: two workspaces that import each other's exports end
+    up with the same rows.
     """
     rows = _Rows(stored)
     tasks = tuple(
@@ -50,20 +50,21 @@ def unless_it_overwrites(given: SessionGraph, stored: SessionGraph) -> SessionGr
     return newest_of(given, stored)
 
 
-def counted_anew(graph: SessionGraph) -> SessionGraph:
-    """The run with siblings counting from 0 without gaps, in the order in which they stand.
+def renumbered(graph: SessionGraph) -> SessionGraph:
+    """The run with siblings numbered from 0 without gaps, in their present order.
 
-    Two machines that each add a task to one run give both the same place. Such a run is stored and exported, yet
-    nobody may bring it in as it is.
+    Two machines that each add a task to one run give both the same order. Such a run is stored and exported, but would
+    not pass validation as it is.
     """
-    tasks = _counted(graph.tasks)
+    tasks = _numbered(graph.tasks)
     return msgspec.structs.replace(
         graph,
         tasks=tuple(
             msgspec.structs.replace(
                 task,
                 steps=tuple(
-                    msgspec.structs.replace(step, tool_calls=_counted(step.tool_calls)) for step in _counted(task.steps)
+                    msgspec.structs.replace(step, tool_calls=_numbered(step.tool_calls))
+                    for step in _numbered(task.steps)
                 ),
             )
             for task in tasks
@@ -71,7 +72,7 @@ def counted_anew(graph: SessionGraph) -> SessionGraph:
     )
 
 
-def _counted(siblings: Sequence[S]) -> tuple[S, ...]:
+def _numbered(siblings: Sequence[S]) -> tuple[S, ...]:
     given = [each.order for each in siblings]
     if given == list(range(len(given))) or min(given) < 0 or max(given) >= 2**63 or given != sorted(given):
         return tuple(siblings)
@@ -89,7 +90,7 @@ class _Rows:
         return self._known.get((entity.kind, entity.id))
 
     def settled(self, entity: N) -> N:
-        """A row, its columns those of the version that stays."""
+        """The row with the columns of the version that stays."""
         there = self.like(entity)
         if there is None or _wins(entity, there):
             return entity

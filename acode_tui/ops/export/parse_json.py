@@ -1,5 +1,7 @@
-"""Reading an export back, run by run, however it is laid out and however large it is. A bad file is an ExportError or
-a row of issues, never anything else, and never takes longer than its length warrants."""
+"""Parsing a JSON export run by run, whatever its layout and size.
+
+A bad file is an ExportError or a list of issues, never another exception, and takes time in proportion to its length.
+"""
 
 import re
 from collections.abc import Iterator
@@ -13,10 +15,10 @@ from acode_tui.domain.errors import AcodeError, ExportError, ValidationError
 from acode_tui.domain.quantities import size
 from acode_tui.domain.validation import Limits, validate_graph
 from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION
-from acode_tui.ops.export.merge_rules import counted_anew
+from acode_tui.ops.export.merge_rules import renumbered
 
 MOST_RUN_BYTES = 2**30
-"""Of one run's JSON."""
+"""The most bytes of one run's JSON."""
 _MOST_OUTSIDE = 2**20
 _CHUNK = 2**20
 _MOST_LEVELS = 1_000
@@ -27,12 +29,12 @@ _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]|"(?:[^"\\]|\\.)*+")*+([{}\[\]])', re.D
 _SESSIONS = re.compile(rb'"sessions"\s*:\s*\[\Z')
 _BETWEEN = re.compile(rb"[\s,]*\{?\Z")
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises for JSON that is none."""
+"""What a decoder raises for invalid JSON."""
 _PATH = re.compile(r"\s+-\s+at `(\$[^`]*)`")
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an export says of itself."""
+    """The header of an export."""
 
     format: str
     format_version: int
@@ -43,7 +45,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is wrong with one run of an export: ``line`` is where it begins, ``field`` where in it the fault is."""
+    """What is wrong with one run of an export: ``line`` is where the run begins, ``field`` the part that is wrong."""
 
     line: int
     session_id: str | None
@@ -59,14 +61,14 @@ class RawRun(NamedTuple):
 
 
 class JsonExport:
-    """A JSON export in a file. ``head`` is known once ``runs`` has been read to its end."""
+    """A JSON export in a file. ``head`` is set once ``runs`` has been read to its end."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.head: Head | None = None
 
     def runs(self) -> Iterator[RawRun]:
-        """Every run as it stands in the file. Raises OSError, and ExportError where that is no export or cut off."""
+        """Every run as the file has it. Raises OSError, and ExportError for a file that is no export or is cut off."""
         with self._path.open("rb") as file:
             outside = bytearray()
             yield from _Scan(file, outside).runs()
@@ -74,9 +76,9 @@ class JsonExport:
 
 
 def graph_of(raw: RawRun, limits: Limits) -> SessionGraph | Issue:
-    """The run, whole and allowed, or what is wrong with it."""
+    """The validated run, or what is wrong with it."""
     try:
-        graph = counted_anew(msgspec.json.decode(raw.data, type=SessionGraph))
+        graph = renumbered(msgspec.json.decode(raw.data, type=SessionGraph))
         validate_graph(graph, limits)
         for entity in graph.entities():
             if getattr(entity, "content", b"") is None:
@@ -124,8 +126,10 @@ def _head(outside: bytes) -> Head:
 
 
 class _Scan:
-    """Cuts the ``sessions`` of a JSON object into their elements, by brackets alone; what they hold is not looked at.
-    All that is outside of them is collected, the list left empty."""
+    """Cuts the ``sessions`` of a JSON object into elements, by brackets alone; their content is not parsed.
+
+    Everything outside of the elements is collected, with the list left empty.
+    """
 
     def __init__(self, file: IO[bytes], outside: bytearray) -> None:
         self._file = file
@@ -206,7 +210,7 @@ class _Scan:
         return ExportError(f"line {self._line}: {what}", hint="name a file that `acode-tui db export` wrote")
 
     def _more(self) -> None:
-        # Twice as much each time: a long text is looked at again from its beginning whenever more of it has come.
+        # Twice as much each time: a long text is scanned again from its beginning whenever more of it was read.
         data = self._file.read(self._chunk if not self._buffer else max(_CHUNK, len(self._buffer)))
         self._ended = not data
         self._buffer += data

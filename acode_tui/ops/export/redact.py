@@ -1,7 +1,7 @@
 """Redaction of whole rows: every text, JSON and content column, with counts by place and kind.
 
-An artifact whose content changes gets the hash and size of what it holds now. The hash of what it held is left out: it
-would let anybody confirm a guess at a short secret.
+An artifact whose content changes gets the hash and size of its new content. The hash of the old content is left out: it
+would confirm a guess at a short secret.
 """
 
 import os
@@ -30,7 +30,7 @@ _COLUMNS = {
 
 
 class RowRedaction:
-    """Redacts rows, one after the other, and remembers what was found where."""
+    """Redacts rows, one after the other, and counts the findings by column."""
 
     def __init__(self, patterns: Iterable[str] = (), *, homes: Iterable[str] | None = None) -> None:
         known = (os.path.expanduser("~"),) if homes is None else homes
@@ -51,7 +51,7 @@ class RowRedaction:
         if "content" in changes:
             changes |= {"content_hash": digest(changes["content"]), "size": len(changes["content"])}
         if "task_description" in changes:
-            # A marker may be longer than what it stands for.
+            # A marker may be longer than the text that it replaces.
             changes["task_description"] = changes["task_description"][:MAX_DESCRIPTION_CHARS]
         return msgspec.structs.replace(entity, **changes) if changes else entity
 
@@ -62,7 +62,7 @@ class RowRedaction:
 
     @property
     def places(self) -> dict[str, dict[str, int]]:
-        """The same by column, written ``table.column``."""
+        """The number of each kind by column, written ``table.column``."""
         found = {f"{table}.{name}": dict(sorted(counts.items())) for (table, name), counts in self._places.items()}
         return {place: counts for place, counts in sorted(found.items()) if counts}
 

@@ -1,7 +1,7 @@
-"""Everything that whoever helps wants to know, and nothing that is nobody's business: made to be pasted in public.
+"""A report for support requests that is safe to publish: no names, paths, addresses, secrets or recorded texts.
 
-Each part is gathered on its own and may fail on its own; the report says so then. Works without a database, with a
-damaged one, and with a configuration that is refused.
+Each part is gathered on its own; one that fails says why. Works without a database, with a damaged one, and with a
+configuration that is refused.
 """
 
 import json
@@ -27,25 +27,25 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.anonymize import Anonymizer
 from acode_tui.domain.secrets.known import Secret
 from acode_tui.logs import LOG_FILE
-from acode_tui.ops.health.report import unattended
+from acode_tui.ops.health.report import run_in_daemon_thread
 from acode_tui.ops.health.watch import HealthWatch
 from acode_tui.storage.ports import DatabaseFiles
 
 MOST = 50
 TAIL_BYTES = 2 * 1024 * 1024
 MOST_CHARS = 4_000
-"""Of one field: a traceback's end says more than its beginning."""
+"""The most characters of one field; the end is kept, since it says more in a traceback."""
 
 _LEVELS = ("warning", "error")
 
 
 def read_recent_errors(agent_dir: Path, *, most: int = MOST) -> tuple[dict[str, Any], ...]:
-    """The newest ``most`` of them, newest first. What is no line of this program's log is left out. Never raises."""
+    """The newest ``most`` warnings and errors of the log, newest first; other lines are left out. Never raises."""
     log = agent_dir / LOG_FILE
-    return tuple(islice(_worth_telling(_lines((log, log.with_name(log.name + ".1")))), most))
+    return tuple(islice(_warnings(_lines((log, log.with_name(log.name + ".1")))), most))
 
 
-def _worth_telling(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def _warnings(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             found = json.loads(line)
@@ -77,7 +77,7 @@ def _bounded(value: Any) -> Any:
 
 
 HEALTH_SECONDS = 2.5
-"""Longest time for a health check here, so that the whole report takes less than five seconds."""
+"""The most seconds of a health check here, so that the whole report takes less than five."""
 
 _READ_SECONDS = 1.0
 
@@ -111,11 +111,11 @@ _PLAIN_WORDS = frozenset(
         "error",
     }
 )
-"""Words of this program's own. A server that is called so is not given away by them."""
+"""Words that this program prints itself: a server of such a name is not revealed by them."""
 
 
 class Diagnostics(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The report, safe to publish. A part that could not be had is an object with ``error``."""
+    """The report, safe to publish. A part that could not be gathered is an object with ``error``."""
 
     created_at: datetime
     program: dict[str, Any]
@@ -166,7 +166,7 @@ async def diagnose(
         outbox=await _part(lambda: _outbox(files, database, wall())),
         recent_errors=read_recent_errors(root / AGENT_DIR),
     )
-    hidden = _anonymizer(root, settings, environ, () if loaded is None else _written_freely(loaded))
+    hidden = _anonymizer(root, settings, environ, () if loaded is None else _free_texts(loaded))
     parts = {name: getattr(found, name) for name in Diagnostics.__struct_fields__ if name != "created_at"}
     return Diagnostics(
         created_at=found.created_at,
@@ -244,14 +244,14 @@ def _configuration(loaded: LoadedSettings | None, environ: Mapping[str, str]) ->
 
 
 def _masked(key: keys.Key, value: Any, origin: Origin) -> Any:
-    """Numbers, switches and words from a fixed list as they are; whatever somebody wrote freely only as that it is."""
+    """Numbers, switches and choices as they are; of free text only that it is set."""
     if origin is Origin.DEFAULT or value is None or isinstance(value, (bool, int, float)) or keys.is_choice(key):
         return value
     return f"({len(value)} set)" if isinstance(value, (list, tuple, dict)) else "(set)"
 
 
-def _written_freely(loaded: LoadedSettings) -> Iterator[str]:
-    """Whatever somebody wrote into a setting that takes any text."""
+def _free_texts(loaded: LoadedSettings) -> Iterator[str]:
+    """The values of the settings that take any text."""
     for name, key in keys.table().items():
         if loaded.origins[name] is Origin.DEFAULT or keys.is_choice(key):
             continue
@@ -261,8 +261,8 @@ def _written_freely(loaded: LoadedSettings) -> Iterator[str]:
 
 
 async def _outbox(files: DatabaseFiles, database: Path, now: datetime) -> dict[str, Any]:
-    queue = await unattended(lambda: files.queue(database, now, seconds=_READ_SECONDS))
-    conflicts = await unattended(lambda: files.conflicts(database, seconds=_READ_SECONDS))
+    queue = await run_in_daemon_thread(lambda: files.queue(database, now, seconds=_READ_SECONDS))
+    conflicts = await run_in_daemon_thread(lambda: files.conflicts(database, seconds=_READ_SECONDS))
     plain: dict[str, Any] = to_plain(queue.outbox)
     return {**plain, "lastFinishedAt": to_plain(queue.last_finished_at), "conflicts": to_plain(conflicts)}
 
@@ -270,7 +270,7 @@ async def _outbox(files: DatabaseFiles, database: Path, now: datetime) -> dict[s
 def _anonymizer(
     root: Path, settings: Settings, environ: Mapping[str, str], settings_texts: Iterable[str]
 ) -> Anonymizer:
-    """What is known of who and where this is."""
+    """Hides every name of this user, machine, server and workspace."""
     postgres = settings.persistence.postgres
     address = resolve_postgres(postgres, environ)
     names: dict[str, str] = {}

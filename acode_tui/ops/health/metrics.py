@@ -1,6 +1,6 @@
-"""Numbers for Prometheus, over HTTP on this machine alone. Asked for anew at each scrape; between scrapes nothing runs.
+"""Metrics for Prometheus, over HTTP on the loopback interface. Measured at each scrape; between scrapes nothing runs.
 
-No label holds anything that was recorded, configured or named by somebody: states, versions and check names are all.
+Labels hold states, versions and names of checks only, never anything recorded or configured.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ log = get_logger("acode_tui.metrics")
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """The workspace at one moment. Times are aware; ``state`` is one of ``states``; None is left out of the answer."""
+    """The workspace at one moment. Times are aware; ``state`` is one of ``states``; None is left out."""
 
     version: str
     now: datetime
@@ -57,7 +57,7 @@ TakeSample = Callable[[], Awaitable[Sample]]
 
 
 class MetricsServer:
-    """Serves until ``close``. ``observe_commit`` and ``observe_batch`` take seconds, from whatever thread."""
+    """Serves until ``close``. ``observe_commit`` and ``observe_batch`` take seconds, from any thread."""
 
     def __init__(self, take_sample: TakeSample) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -78,7 +78,7 @@ class MetricsServer:
         self.port = 0
 
     async def open(self, port: int) -> None:
-        """Listen; 0 takes any free port. Raises ConfigError where the port cannot be had."""
+        """Listen; 0 takes any free port. Raises ConfigError where the port cannot be used."""
         try:
             server, thread = await asyncio.to_thread(start_http_server, port, addr=ADDRESS, registry=self._registry)
         except OSError as error:
@@ -108,7 +108,7 @@ class _Scrape(Collector):
 
     def collect(self) -> Iterator[Metric]:
         sample = self._sample()
-        up = GaugeMetricFamily("acode_up", "1 if the workspace could be asked, 0 if not.")
+        up = GaugeMetricFamily("acode_up", "1 if the workspace answers, 0 if not.")
         up.add_metric((), 0 if sample is None else 1)
         yield up
         if sample is not None:
@@ -133,7 +133,7 @@ class _Scrape(Collector):
 
 
 def families(sample: Sample) -> Iterator[Metric]:
-    """What is told of a sample, in the order of the documentation."""
+    """The metrics of a sample, in the order of the documentation."""
 
     def gauge(name: str, text: str, value: float | None) -> Iterator[Metric]:
         if value is not None:
@@ -158,7 +158,7 @@ def families(sample: Sample) -> Iterator[Metric]:
     yield from gauge("acode_outbox_attempts", "Refusals of the records that are not finished.", sample.attempts)
     yield from gauge("acode_outbox_dead_letters", "Records that were refused for the last time.", sample.dead_letters)
     yield from counter("acode_conflicts", "Conflicts settled so far.", sample.conflicts)
-    yield from gauge("acode_conflicts_unreviewed", "Conflicts nobody has looked at.", sample.unreviewed_conflicts)
+    yield from gauge("acode_conflicts_unreviewed", "Conflicts that are not reviewed.", sample.unreviewed_conflicts)
     yield from counter("acode_sync_duplicates", "Records that had been applied before.", sample.duplicates)
     yield from gauge("acode_sync_rate_records_per_second", "Speed of the present or last drain.", sample.rate)
     state = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""What a look at the workspace's health answers. Stored nowhere; shown by ``status``, the dashboard and diagnostics."""
+"""The health report and how its checks run. Stored nowhere; shown by ``status``, the dashboard and diagnostics."""
 
 import asyncio
 import threading
@@ -31,7 +31,7 @@ def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one check found: a sentence, the numbers behind it, and what would help where something is wrong."""
+    """What one check found: a sentence, the numbers behind it, and what helps where something is wrong."""
 
     status: HealthStatus
     description: str
@@ -58,22 +58,22 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 T = TypeVar("T")
-Look = Callable[[], Awaitable[Finding]]
+RunCheck = Callable[[], Awaitable[Finding]]
 
 log = get_logger("acode_tui.health")
 
 
-async def examine(looks: Mapping[str, Look], *, seconds: float) -> HealthReport:
-    """All findings, in the order of ``looks``. A look that takes longer than ``seconds`` is unhealthy."""
-    checks = await asyncio.gather(*(_check(name, look, seconds) for name, look in looks.items()))
-    return HealthReport(status=worst(check.status for check in checks), checks=tuple(checks))
+async def examine(checks: Mapping[str, RunCheck], *, seconds: float) -> HealthReport:
+    """Run the checks concurrently; findings keep their order. One that takes longer than ``seconds`` is unhealthy."""
+    found = await asyncio.gather(*(_run(name, check, seconds) for name, check in checks.items()))
+    return HealthReport(status=worst(check.status for check in found), checks=tuple(found))
 
 
-async def _check(name: str, look: Look, seconds: float) -> HealthCheck:
+async def _run(name: str, check: RunCheck, seconds: float) -> HealthCheck:
     started = perf_counter()
     try:
         async with asyncio.timeout(seconds):
-            found = await look()
+            found = await check()
     except TimeoutError:
         found = Finding(
             status=HealthStatus.UNHEALTHY,
@@ -94,7 +94,7 @@ async def _check(name: str, look: Look, seconds: float) -> HealthCheck:
             description=f"cannot be looked at: {error.strerror or type(error).__name__}",
             suggestion="check the permissions of the workspace's folder",
         )
-    except Exception as error:  # a defect in one must not hide what the others found
+    except Exception as error:  # a defect in one check must not hide the findings of the others
         log.error("health.defect", operation=name, exc_info=error)
         found = Finding(
             status=HealthStatus.UNHEALTHY,
@@ -111,9 +111,11 @@ async def _check(name: str, look: Look, seconds: float) -> HealthCheck:
     )
 
 
-async def unattended(work: Callable[[], T]) -> T:
-    """``work()``, in a thread that nobody waits for: one that hangs, on a dead network drive for instance, must not
-    keep the program from ending."""
+async def run_in_daemon_thread(work: Callable[[], T]) -> T:
+    """The answer of ``work()`` in a thread that the interpreter does not wait for.
+
+    Work that hangs, on a dead network drive for instance, must not keep the program from ending.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -129,9 +131,9 @@ async def unattended(work: Callable[[], T]) -> T:
         answer, fault = None, None
         try:
             answer = work()
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except Exception as error:  # noqa: BLE001 - raised in the caller
             fault = error
-        with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+        with suppress(RuntimeError):  # the loop has ended: the caller is gone
             loop.call_soon_threadsafe(settle, answer, fault)
 
     threading.Thread(target=run, name="acode-health", daemon=True).start()

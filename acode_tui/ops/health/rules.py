@@ -7,7 +7,7 @@ from acode_tui.domain.errors import AcodeError, DiskFullError, SchemaMismatchErr
 from acode_tui.domain.quantities import counted, duration, number, size, span
 from acode_tui.domain.schema import version_key
 from acode_tui.ops.health.report import Finding, HealthStatus
-from acode_tui.ops.health.target import TargetLook
+from acode_tui.ops.health.target import TargetStatus
 from acode_tui.storage.ports import ConflictCounts, FileProbe, QueueFacts, SchemaStatus
 
 Version = tuple[int, ...]
@@ -60,7 +60,7 @@ def judge_database(probe: FileProbe, limits: HealthSettings) -> Finding:
     )
 
 
-def judge_schema(local: SchemaStatus | AcodeError, target: TargetLook, wanted: str) -> Finding:
+def judge_schema(local: SchemaStatus | AcodeError, target: TargetStatus, wanted: str) -> Finding:
     """Both tiers; ``wanted`` is the version that this program needs in PostgreSQL."""
     details = {
         "sqlite": {"version": None, "target": None, "pending": []},
@@ -227,7 +227,7 @@ def has_wal_reset_bug(version: Version) -> bool:
     return (3, 7, 0) <= version < (3, 51, 3)
 
 
-def judge_clock(target: TargetLook, limits: HealthSettings) -> Finding:
+def judge_clock(target: TargetStatus, limits: HealthSettings) -> Finding:
     """The offset between the two clocks: the later edit wins a conflict, so they should agree."""
     offset = target.clock_offset
     details = {"offsetSeconds": None if offset is None else round(offset, 3)}

@@ -12,7 +12,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.ports import ProbeTarget
 
 
-class TargetLook(msgspec.Struct, frozen=True, kw_only=True):
+class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
     """``answers`` says that it could be asked just now; ``drains`` that a worker could send to it as things stand.
 
     ``reason`` and ``hint`` say why not. ``clock_offset`` is its clock minus this machine's, in seconds.
@@ -29,7 +29,7 @@ class TargetLook(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-async def look_at_target(
+async def inspect_target(
     postgres: PostgresSettings,
     probe: ProbeTarget,
     *,
@@ -37,13 +37,13 @@ async def look_at_target(
     seconds: float,
     wall: WallClock,
     environ: Mapping[str, str] = os.environ,
-) -> TargetLook:
+) -> TargetStatus:
     """What one connection tells. Never raises for what is wrong with the target or its settings."""
     if not postgres.enabled:
-        return TargetLook(enabled=False, reason="PostgreSQL is not enabled")
+        return TargetStatus(enabled=False, reason="PostgreSQL is not enabled")
     address = resolve_postgres(postgres, environ)
     if isinstance(address, Misconfigured):
-        return TargetLook(enabled=True, reason=address.reason, hint=address.hint)
+        return TargetStatus(enabled=True, reason=address.reason, hint=address.hint)
     try:
         facts = await probe(
             address,
@@ -53,8 +53,8 @@ async def look_at_target(
             wall=wall,
         )
     except AcodeError as error:
-        return TargetLook(enabled=True, address=address.display, reason=error.message, hint=error.hint)
-    return TargetLook(
+        return TargetStatus(enabled=True, address=address.display, reason=error.message, hint=error.hint)
+    return TargetStatus(
         enabled=True,
         answers=True,
         drains=not facts.read_only and facts.schema_version == wanted_version,
@@ -90,14 +90,14 @@ _AWAY = ("offline", "auth_failed", "misconfigured", "connecting", "stopped")
 _DRAINING = ("idle", "syncing", "standby")
 
 
-async def seen_by_worker(ask: Callable[[], Awaitable[WorkerStatus]], *, enabled: bool) -> TargetLook:
+async def status_from_worker(ask: Callable[[], Awaitable[WorkerStatus]], *, enabled: bool) -> TargetStatus:
     """What a running worker knows of its target already; the server is not asked again."""
     try:
         worker = await ask()
     except AcodeError as error:
-        return TargetLook(enabled=enabled, reason=error.message, hint=error.hint)
+        return TargetStatus(enabled=enabled, reason=error.message, hint=error.hint)
     known = worker.schema_version is not None
-    return TargetLook(
+    return TargetStatus(
         enabled=enabled,
         answers=enabled and known and worker.state not in _AWAY,
         drains=enabled and known and worker.state in _DRAINING,

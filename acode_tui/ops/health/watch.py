@@ -12,26 +12,26 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.files import existing_folder
 from acode_tui.ops.health import rules
-from acode_tui.ops.health.report import Finding, HealthReport, Look, examine, unattended
-from acode_tui.ops.health.target import TargetLook
+from acode_tui.ops.health.report import Finding, HealthReport, RunCheck, examine, run_in_daemon_thread
+from acode_tui.ops.health.target import TargetStatus
 from acode_tui.ops.held_workspace import held_workspace
 from acode_tui.storage.ports import BackupStore, DatabaseFiles, Depth, SchemaStatus
 
 KEPT_SECONDS = 3.0
-"""How long an answer is good for in a running process."""
+"""How long a running process keeps a report."""
 
 QUICK_CHECK_KEPT_SECONDS = 600.0
 """A file that was found sound is read whole again only after this time."""
 
 T = TypeVar("T")
 
-LookAtTarget = Callable[[float], Awaitable[TargetLook]]
+InspectTarget = Callable[[float], Awaitable[TargetStatus]]
 
 
 class HealthWatch:
     """Answers how healthy the workspace at ``root`` is. Settings are read for each report, so changes count at once.
 
-    ``look_at_target`` is given the seconds that it may take, and never raises. ``postgres_version`` is the schema
+    ``inspect_target`` is given the seconds that it may take, and never raises. ``postgres_version`` is the schema
     version that this program needs in PostgreSQL.
     """
 
@@ -41,7 +41,7 @@ class HealthWatch:
         backups: BackupStore,
         root: Path,
         settings: Callable[[], Settings],
-        look_at_target: LookAtTarget,
+        inspect_target: InspectTarget,
         *,
         postgres_version: str,
         wall: WallClock = system_clock,
@@ -51,7 +51,7 @@ class HealthWatch:
         self._backups = backups
         self._root = root
         self._settings = settings
-        self._look_at_target = look_at_target
+        self._inspect_target = inspect_target
         self._postgres_version = postgres_version
         self._wall = wall
         self._clock = clock
@@ -61,7 +61,7 @@ class HealthWatch:
         self._busy = asyncio.Lock()
 
     async def report(self, *, fresh: bool = False) -> HealthReport:
-        """The state now, or as of a few seconds ago; ``fresh`` looks again in any case. Never raises."""
+        """The health now, or a few seconds ago; ``fresh`` runs the checks in any case. Never raises."""
         asked = self._clock()
         async with self._busy:
             good = asked if fresh else asked - KEPT_SECONDS
@@ -74,13 +74,13 @@ class HealthWatch:
     async def _examine(self) -> HealthReport:
         seconds = self._limits.check_timeout_seconds
         # One question to the server serves three checks. It ends before they do: a server that hangs counts as away.
-        target = asyncio.ensure_future(self._look_at_target(seconds * 0.6))
+        target = asyncio.ensure_future(self._inspect_target(seconds * 0.6))
         try:
-            return await examine(self._looks(target), seconds=seconds)
+            return await examine(self._checks(target), seconds=seconds)
         finally:
             target.cancel()
 
-    def _looks(self, target: "asyncio.Future[TargetLook]") -> dict[str, Look]:
+    def _checks(self, target: "asyncio.Future[TargetStatus]") -> dict[str, RunCheck]:
         async def schema() -> Finding:
             local: SchemaStatus | AcodeError
             try:
@@ -104,7 +104,9 @@ class HealthWatch:
             return rules.judge_conflicts(counts, self._limits)
 
         async def storage() -> Finding:
-            usage = await unattended(lambda: shutil.disk_usage(existing_folder(self._database.absolute().parent)))
+            usage = await run_in_daemon_thread(
+                lambda: shutil.disk_usage(existing_folder(self._database.absolute().parent))
+            )
             return rules.judge_storage(total=usage.total, free=usage.free, limits=self._limits)
 
         async def library() -> Finding:
@@ -154,4 +156,4 @@ class HealthWatch:
                 self._files.require_content(database, expected=expected)
             return question(database, seconds)
 
-        return await unattended(ask)
+        return await run_in_daemon_thread(ask)

@@ -1,6 +1,6 @@
 """Comparing the two tiers row by row: a session matches if the checksums of all its rows do. Reads only.
 
-Memory does not grow with the number of sessions: both sides are walked in the order of their ids.
+Memory does not grow with the number of sessions: both sides are read in the order of their ids.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ PAGE = 50
 """Sessions compared at once: bounds memory and the length of a statement's parameters."""
 
 MOST_LISTED = 10_000
-"""Rows named at most; the others are counted. Against a database that was reset every row is one."""
+"""The most rows that are listed; the others are counted. Against a database that was reset every row differs."""
 
 Finding = Literal["differs", "missing in postgres", "missing in sqlite"]
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A row that the tiers do not agree on."""
+    """A row that differs between the tiers."""
 
     session_id: str
     table: str
@@ -32,7 +32,7 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Sessions compared, those of them that match whole, and the rows that do not: the first of them, and how many."""
+    """Sessions compared and matching; of the rows that differ the first ones, and their number."""
 
     compared: int = 0
     matching: int = 0
@@ -59,14 +59,14 @@ async def compare(
 
 
 async def compare_sessions(local: RowChecksumReader, team: RowChecksumReader, ids: Sequence[str]) -> list[Mismatch]:
-    """The rows of these sessions that the tiers do not agree on, in a fixed order."""
+    """The rows of these sessions that differ between the tiers, in a fixed order."""
     wanted = tuple(ids)
     ours, theirs = await asyncio.gather(local.of_sessions(wanted), team.of_sessions(wanted))
     return [found for each in wanted for found in differences(each, ours.get(each, {}), theirs.get(each, {}))]
 
 
 def differences(session_id: str, local: RowChecksums, team: RowChecksums) -> list[Mismatch]:
-    """The rows of one session that the tiers do not agree on, in a fixed order."""
+    """The rows of one session that differ between the tiers, in a fixed order."""
     if local == team:
         return []
     found = []
@@ -84,11 +84,11 @@ def differences(session_id: str, local: RowChecksums, team: RowChecksums) -> lis
 
 
 async def pages(local: RowChecksumReader, team: RowChecksumReader) -> AsyncIterator[tuple[str, ...]]:
-    """The session ids of both sides together, a page at a time. Both give theirs in the order of their text."""
+    """The union of both sides' session ids, page by page. Both sides list theirs in text order."""
     after = ""
     while True:
         sides = [await side.session_ids(after=after, limit=PAGE) for side in (local, team)]
-        # Beyond the end of a full page there may be ids of that side that are not known yet.
+        # After a full page that side may have more ids, which are not read yet.
         upto = min((ids[-1] for ids in sides if len(ids) == PAGE), default=None)
         together = sorted({each for ids in sides for each in ids if upto is None or each <= upto})
         if not together:

@@ -131,7 +131,7 @@ def _child(kind: str, root: Path, step: int, answer: int) -> None:
         setattr(os, name, watched(getattr(os, name)))
     TimedConnection.execute = watched(TimedConnection.execute)  # type: ignore[method-assign]
     snapshot.PAGES_A_STEP = 20
-    vacuum._LOOK_OPCODES = 2_000
+    vacuum._CHECK_OPCODES = 2_000
     KINDS[kind](root, tick)
     os.write(answer, str(begun).encode())
 

@@ -140,7 +140,7 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
         return vacuum.vacuum(database, seconds=seconds, check_cancelled=wait, on_step=begin)
 
     with monkeypatch.context() as patched:
-        patched.setattr(vacuum, "_LOOK_OPCODES", 100)
+        patched.setattr(vacuum, "_CHECK_OPCODES", 100)
         patched.setattr(SqliteDatabaseFiles, "vacuum", stalling)
         packing = asyncio.create_task(pack(database))
         await asyncio.to_thread(rewriting.wait, 20)

@@ -17,7 +17,7 @@ from acode_tui.domain.codec import encode_json
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError
 from acode_tui.domain.validation import Limits
-from acode_tui.ops.export import parse_json as read_back
+from acode_tui.ops.export import parse_json
 from acode_tui.ops.export.export import ExportRequest
 from acode_tui.ops.export.import_ import ImportedRuns
 from acode_tui.ops.export.parse_json import Issue, JsonExport, graph_of
@@ -124,7 +124,7 @@ async def test_fields_of_a_newer_program_are_tolerated(exported: Path, tmp_path:
         assert (await other.import_export(changed(exported, add))).written == 16
 
 
-async def test_siblings_that_two_machines_gave_one_place_are_counted_anew(exported: Path, tmp_path: Path) -> None:
+async def test_siblings_that_two_machines_gave_one_place_are_renumbered(exported: Path, tmp_path: Path) -> None:
     def double(document: dict[str, Any]) -> None:
         for session in document["sessions"]:
             for call in session["tasks"][0]["steps"][0]["toolCalls"]:
@@ -269,7 +269,7 @@ WHOLE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a session that is a number": (lambda data: data.replace(b'"sessions":[', b'"sessions":[7,'), "no object"),
     "a session that is a list": (lambda data: data.replace(b'"sessions":[', b'"sessions":[[],'), "no object"),
     "something behind it": (lambda data: data + b"{}", "follows the end"),
-    "fewer rows than it says": (lambda data: data.replace(b'"sessions":2', b'"sessions":3'), "get the file anew"),
+    "fewer rows than it says": (lambda data: data.replace(b'"sessions":2', b'"sessions":3'), "export it again, or copy the file again"),
     "deep nesting": (
         lambda data: data.replace(b'"sessions":[', b'"sessions":[{"x":' + b"[" * 100_000),
         "nested deeper",
@@ -402,13 +402,13 @@ def test_no_mutated_export_raises_anything_else_in_a_long_run(
     scratch: Path, edits: list[tuple[int, int, bytes]], end: int, chunk: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read_back, "_CHUNK", chunk)
+        patch.setattr(parse_json, "_CHUNK", chunk)
         test_no_mutated_export_raises_anything_else.hypothesis.inner_test(scratch, edits, end)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64, 1000])
 def test_where_a_chunk_ends_does_not_matter(scratch: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_back, "_CHUNK", chunk)
+    monkeypatch.setattr(parse_json, "_CHUNK", chunk)
     path = scratch / "chunks.json"
     path.write_bytes(_DOCUMENT)
     export = JsonExport(path)

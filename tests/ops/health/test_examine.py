@@ -10,7 +10,7 @@ from acode_tui.config import Settings
 from acode_tui.config.settings import HealthSettings
 from acode_tui.domain.errors import IntegrityError
 from acode_tui.ops.health.report import Finding, HealthStatus, examine
-from acode_tui.ops.health.target import TargetLook
+from acode_tui.ops.health.target import TargetStatus
 from acode_tui.ops.health.watch import KEPT_SECONDS, QUICK_CHECK_KEPT_SECONDS, HealthWatch
 from acode_tui.storage.ports import FileProbe
 from acode_tui.storage.sqlite.files.database_files import SqliteDatabaseFiles
@@ -80,9 +80,9 @@ class Counted:
             self.files, backup_store(), root, lambda: settings, self._look, postgres_version="1", clock=lambda: self.now
         )
 
-    async def _look(self, seconds: float) -> TargetLook:
+    async def _look(self, seconds: float) -> TargetStatus:
         self.looks += 1
-        return TargetLook(enabled=False)
+        return TargetStatus(enabled=False)
 
 
 async def test_an_answer_is_good_for_a_few_seconds(tmp_path: Path) -> None:

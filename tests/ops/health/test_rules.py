@@ -14,7 +14,7 @@ from acode_tui.domain.errors import (
 )
 from acode_tui.ops.health import rules
 from acode_tui.ops.health.report import Finding, HealthStatus, worst
-from acode_tui.ops.health.target import TargetLook
+from acode_tui.ops.health.target import TargetStatus
 from acode_tui.storage.ports import ConflictCounts, FileProbe, OutboxStats, QueueFacts, SchemaStatus
 from tests.clocks import NOON
 
@@ -53,12 +53,12 @@ def local(version: str = "1.2.0", *pending: str) -> SchemaStatus:
     return SchemaStatus(tier="sqlite", version=version, target="1.2.0", pending=pending)
 
 
-OFF = TargetLook(enabled=False)
-AWAY = TargetLook(enabled=True, reason="no route", hint="check the address")
+OFF = TargetStatus(enabled=False)
+AWAY = TargetStatus(enabled=True, reason="no route", hint="check the address")
 
 
-def there(version: str | None, *, clock_offset: float = 0.0) -> TargetLook:
-    return TargetLook(enabled=True, answers=True, drains=True, schema_version=version, clock_offset=clock_offset)
+def there(version: str | None, *, clock_offset: float = 0.0) -> TargetStatus:
+    return TargetStatus(enabled=True, answers=True, drains=True, schema_version=version, clock_offset=clock_offset)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def there(version: str | None, *, clock_offset: float = 0.0) -> TargetLook:
     ],
 )
 def test_a_schema_that_is_pending_or_out_of_reach_is_degraded_and_a_newer_one_unhealthy(
-    file: SchemaStatus | SchemaMismatchError, target: TargetLook, expected: HealthStatus
+    file: SchemaStatus | SchemaMismatchError, target: TargetStatus, expected: HealthStatus
 ) -> None:
     assert shown(rules.judge_schema(file, target, "1.2.0")) is expected
 
@@ -172,7 +172,7 @@ def test_a_library_that_may_damage_files_is_degraded(version: tuple[int, ...], e
         (there("1.2.0", clock_offset=-2.0), DEGRADED),
     ],
 )
-def test_clocks_that_differ_degrade(target: TargetLook, expected: HealthStatus) -> None:
+def test_clocks_that_differ_degrade(target: TargetStatus, expected: HealthStatus) -> None:
     assert shown(rules.judge_clock(target, LIMITS)) is expected
 
 

@@ -1,7 +1,7 @@
-"""The folder of backups: which there are, what their manifests say, and what a killed backup left behind.
+"""The folder of backups: their names and manifests, and the remains of killed backups.
 
 A backup is two files of one stem, ``acode_backup_YYYYMMDD_HHMMSS[_pre_migrate|_pre_restore]``: the database and, put
-in place last, its manifest. A database without a manifest is never taken away: it may be somebody's own copy.
+in place last, its manifest. A database without a manifest is never deleted: it may be a copy that a user made.
 """
 
 import os
@@ -29,7 +29,7 @@ _HINT = "list what there is with `acode-tui db backup list`"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a backup holds, without a user, host or path in it. ``counts`` are rows a table."""
+    """The content of a manifest: nothing in it names a user, a host or a path. ``counts`` are rows by table."""
 
     name: str
     format_version: int
@@ -41,8 +41,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workspace_id: str | None = None
 
 
-def described(manifest: Manifest, database: Path) -> Backup:
-    """The backup at ``database`` with this manifest."""
+def to_backup(manifest: Manifest, database: Path) -> Backup:
+    """The backup whose database and manifest these are."""
     return Backup(
         name=database.stem,
         path=str(database),
@@ -57,7 +57,7 @@ def described(manifest: Manifest, database: Path) -> Backup:
 
 
 def read_backup(database: Path) -> Backup | IncompleteBackup:
-    """The backup whose database file this is. Looks at the manifest and at the file's presence, not at its content."""
+    """The backup whose database this is. Reads the manifest and tests that the database exists; does not read it."""
     manifest = database.with_suffix(".json")
     reason = ""
     try:
@@ -77,11 +77,11 @@ def read_backup(database: Path) -> Backup | IncompleteBackup:
         reason = "its manifest is damaged"
     if reason:
         return IncompleteBackup(name=database.stem, path=str(database), reason=reason)
-    return described(read, database)
+    return to_backup(read, database)
 
 
 def read_backups(folder: Path) -> tuple[tuple[Backup, ...], tuple[IncompleteBackup, ...]]:
-    """The backups in a folder, newest first, and what only looks like one."""
+    """The backups in a folder, newest first, and the files that are only named like one."""
     try:
         names = {Path(each.name).stem for each in os.scandir(folder) if each.name.endswith((".db", ".json"))}
     except (FileNotFoundError, NotADirectoryError):
@@ -94,7 +94,7 @@ def read_backups(folder: Path) -> tuple[tuple[Backup, ...], tuple[IncompleteBack
 
 
 def delete_backup(backup: Backup) -> None:
-    """Take a backup away; killed halfway, ``sweep`` goes on with it. The caller is alone in the folder."""
+    """Delete a backup; ``sweep`` completes a deletion that was killed. The caller is alone in the folder."""
     going = part(backup.database)
     backup.database.rename(going)
     backup.manifest.unlink(missing_ok=True)
@@ -102,10 +102,10 @@ def delete_backup(backup: Backup) -> None:
 
 
 def find_backup(folder: Path, name: str) -> Backup | IncompleteBackup:
-    """The backup of this name, or of the only name that begins so; a path names a backup anywhere.
+    """The backup of a name or of a unique beginning of one; a path names a backup anywhere.
 
-    ``latest`` is the newest one that was made on purpose or before a migration: the one that a restore made of what it
-    replaced is taken only where there is no other. Raises NotFoundError, AmbiguousIdError.
+    ``latest`` is the newest one that a user or a migration made; a safety backup of a restore is taken only where there
+    is no other. Raises NotFoundError, AmbiguousIdError.
     """
     if os.sep in name:
         database = Path(name).expanduser().absolute().with_suffix(".db")
@@ -130,7 +130,7 @@ def find_backup(folder: Path, name: str) -> Backup | IncompleteBackup:
 
 @contextmanager
 def alone_in(folder: Path, *, check_cancelled: CheckCancelled = never_cancelled) -> Iterator[None]:
-    """One program at a time writes into a folder of backups. What a killed one left is taken away first."""
+    """Let one program at a time write into a folder of backups. The remains of a killed one are removed first."""
 
     def refusal() -> TransactionError:
         return TransactionError(
@@ -143,7 +143,7 @@ def alone_in(folder: Path, *, check_cancelled: CheckCancelled = never_cancelled)
 
 
 def sweep(folder: Path) -> None:
-    """Finish or take away what a killed backup left; the caller is alone in the folder."""
+    """Complete or remove what a killed backup left; the caller is alone in the folder."""
     left = sorted(each for each in os.listdir(folder) if each.startswith(".acode_backup_") and _PART in each)
     for each in left:
         stem = each[1:].partition(".")[0]
@@ -159,12 +159,12 @@ def sweep(folder: Path) -> None:
 
 
 def part(path: Path) -> Path:
-    """Where a file lies until it is whole."""
+    """The name of a file until it is whole."""
     return path.with_name(f".{path.name}{_PART}")
 
 
 def free_stem(folder: Path, now: datetime, suffix: str) -> str:
-    """A stem that no file has: where the second is taken, the next free one's."""
+    """A stem that no file has: of the given second, or of the next one that is free."""
     while True:
         stem = f"acode_backup_{now:%Y%m%d_%H%M%S}{suffix}"
         if not any(os.path.lexists(folder / f"{stem}{end}") for end in (".db", ".json")):

@@ -1,6 +1,6 @@
 """A copy of a live database with its manifest, by SQLite's online backup, while writers go on.
 
-Made whole or not at all: both files are written beside their place and renamed, the manifest last.
+Both files are written under other names and renamed when they are whole, the manifest last.
 """
 
 import json
@@ -29,9 +29,9 @@ from acode_tui.storage.sqlite.files.backup_catalog import (
     FORMAT_VERSION,
     Manifest,
     alone_in,
-    described,
     free_stem,
     part,
+    to_backup,
 )
 from acode_tui.storage.sqlite.files.backup_verify import file_sha256
 from acode_tui.storage.sqlite.files.expected_schema import require_tables
@@ -40,7 +40,7 @@ from acode_tui.storage.sqlite.files.open_unchanged import mode_for_reading
 from acode_tui.storage.sqlite.migrate import read_applied
 
 PAGES_A_STEP = 32
-"""A quarter of a MiB, between progress reports and looks at whether to stop; see ``_RoomAhead``."""
+"""A quarter of a MiB: between two of these progress is reported and cancellation checked; see ``_Preallocation``."""
 
 _LOCK_SECONDS = 30.0
 _BEGIN = "open the dashboard, or `acode-tui import --all`, to begin one"
@@ -55,10 +55,10 @@ def back_up_file(
     on_progress: ReportProgress | None = None,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Backup:
-    """``take_snapshot`` of a workspace file that others may be writing to. Raises AcodeError.
+    """Copy a workspace file that others may be writing to; see ``take_snapshot``. Raises AcodeError.
 
-    A file that lost a table is refused: its copy would push out a backup that has it.
-    The caller shares the file (see ``locks.share``), or has it alone. Nothing about it is changed.
+    A file that lost a table is refused: its copy would displace a backup that has it.
+    The caller shares the file (see ``locks.share``), or has it alone. The file is not changed.
     """
     if not database.exists():
         raise DatabaseConnectionError(f"there is no database at {database}", hint=_BEGIN)
@@ -93,14 +93,14 @@ def take_snapshot(
     on_progress: ReportProgress | None = None,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Backup:
-    """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``; answers what was made.
+    """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``.
 
     Raises TransactionError where there is not enough space or the copy fails, and IntegrityError where the source is
     damaged; nothing is left behind then.
     """
     try:
         make_private_folder(folder)
-        with alone_in(folder, check_cancelled=check_cancelled), _one_moment(source):
+        with alone_in(folder, check_cancelled=check_cancelled), _one_snapshot(source):
             return _take(
                 source, folder, free_stem(folder, now, suffix), now, schema_version, on_progress, check_cancelled
             )
@@ -127,14 +127,14 @@ def _take(
         try:
             _copy(source, part(database), on_progress, check_cancelled)
             with ThreadPoolExecutor(2) as others:
-                # Three things that wait for different parts of the machine.
+                # These three wait for different parts of the machine.
                 synced = others.submit(sync_path, part(database))
                 digest = others.submit(file_sha256, part(database), check_cancelled)
                 counts = {table.name: _count(source, table.name) for table in TABLES.values()}
                 workspace_id = meta.read(source, meta.WORKSPACE_ID) if has_table(source, "workspace_meta") else None
                 synced.result()
         except sqlite3.DatabaseError as error:
-            raise _uncopied(error) from error
+            raise _copy_error(error) from error
         described_by = Manifest(
             name=stem,
             format_version=FORMAT_VERSION,
@@ -159,12 +159,12 @@ def _take(
             # A copy without its manifest is half a backup.
             database.unlink(missing_ok=True)
         raise
-    return described(described_by, database)
+    return to_backup(described_by, database)
 
 
 @contextmanager
-def _one_moment(source: sqlite3.Connection) -> Iterator[None]:
-    """Hold one read transaction: the copy need not start over when somebody commits, and the counts fit it."""
+def _one_snapshot(source: sqlite3.Connection) -> Iterator[None]:
+    """Hold one read transaction: the copy does not start over at every commit, and the counts fit it."""
     if source.in_transaction:
         yield
         return
@@ -181,7 +181,7 @@ def _size(source: sqlite3.Connection) -> int:
     return pages * size
 
 
-def _uncopied(error: sqlite3.DatabaseError) -> IntegrityError | TransactionError:
+def _copy_error(error: sqlite3.DatabaseError) -> IntegrityError | TransactionError:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return TransactionError(f"the backup could not be written: {error}", hint="free some space and try again")
     return IntegrityError("the database could not be copied: it is damaged")
@@ -198,9 +198,9 @@ def _copy(
 
     started = perf_counter()
     page_size, whole = page_bytes(source), int(source.execute("PRAGMA page_count").fetchone()[0])
-    with _RoomAhead(path, page_size) as room, closing(sqlite3.connect(path, isolation_level=None)) as target:
-        # Nobody sees the copy before it is whole, and it is synced as a whole: no journal, no lock, no sync of its own.
-        # Pages of the same size, else SQLite writes its first page anew for each.
+    with _Preallocation(path, page_size) as room, closing(sqlite3.connect(path, isolation_level=None)) as target:
+        # The copy is not visible before it is whole, and it is synced as a whole: no journal, no lock, no sync of its
+        # own. Pages of the same size, else SQLite writes its first page again for each.
         for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -256"):
             target.execute(f"PRAGMA {pragma}").fetchall()
         target.execute(f"PRAGMA page_size = {page_size}")
@@ -211,8 +211,8 @@ def _copy(
         target.execute("PRAGMA journal_mode = DELETE").fetchall()
 
 
-class _RoomAhead:
-    """Makes room in the file just before SQLite fills it.
+class _Preallocation:
+    """Extends the file just before SQLite fills it.
 
     SQLite writes page by page, and letting a file grow by a page at a time costs the kernel more than the copying does:
     it is half as much when a quarter of a MiB, which a core's own cache holds, is written at once and then overwritten.
@@ -224,7 +224,7 @@ class _RoomAhead:
         self._zeros = bytes(PAGES_A_STEP * page_size)
         self._made = page_size
 
-    def __enter__(self) -> "_RoomAhead":
+    def __enter__(self) -> "_Preallocation":
         self._file = os.open(self._path, os.O_WRONLY)
         return self
 
@@ -232,7 +232,7 @@ class _RoomAhead:
         os.close(self._file)
 
     def make(self, pages: int) -> None:
-        """Room for so many pages in all, none where it is there already."""
+        """Extend the file to so many pages, unless it is as long already."""
         wanted = pages * self._page_size - self._made
         if wanted > 0:
             self._made += os.pwrite(self._file, memoryview(self._zeros)[:wanted], self._made)

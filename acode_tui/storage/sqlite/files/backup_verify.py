@@ -1,4 +1,4 @@
-"""Whether a backup is what its manifest says and whether SQLite finds nothing wrong in it. Reads, and nothing else."""
+"""Verifying a backup against its manifest and by SQLite's own checks. Reads only."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.migrate import plan
 
 _BLOCK_BYTES = 1 << 18
-"""What fits beside everything else into a core's own cache."""
+"""Small enough for a core's own cache."""
 
 _MOST_FINDINGS = 5
 _SOUND = "ok"
 _LOOK_OPCODES = 100_000
 
 DEEP_ANYWAY = 64 * 1024 * 1024
-"""Up to so many bytes every index entry is looked up without being asked to: that takes a tenth of a second."""
+"""Files of at most so many bytes are always verified deeply: that takes a tenth of a second."""
 
 
 def verify(
@@ -35,7 +35,7 @@ def verify(
     on_progress: ReportProgress | None = None,
     deep: bool = False,
 ) -> tuple[Check, ...]:
-    """Manifest, size, hash, integrity, schema, in this order; what one failure makes pointless is left out.
+    """Check manifest, size, hash, integrity and schema, in this order, as far as the failures before allow.
 
     In a large file the entries of an index are counted, and only looked up one by one where ``deep`` asks for it: that
     takes twice as long as all the rest, and what the hash vouches for has not changed since it was copied.
@@ -49,7 +49,7 @@ def verify(
         return tuple(found)
     deep = deep or size <= DEEP_ANYWAY
     with ThreadPoolExecutor(1) as second:
-        # None of this holds the interpreter: on two cores it takes as long as the longer half.
+        # Neither holds the interpreter lock: on two cores both take as long as the longer one.
         hashed = second.submit(file_sha256, backup.database, check_cancelled, on_progress)
         counted = second.submit(_miscounted, backup.database) if not deep else None
         integrity = check_integrity(backup.database, check_cancelled, deep=deep)
@@ -78,7 +78,7 @@ def file_sha256(path: Path, check_cancelled: CheckCancelled, on_progress: Report
 
 
 def check_integrity(path: Path, check_cancelled: CheckCancelled, *, deep: bool = True) -> Check:
-    """What SQLite finds wrong in a file that nobody writes to; only ``deep`` looks up the entries of indexes."""
+    """What SQLite finds wrong in a file that is not written to; only ``deep`` looks up the entries of indexes."""
     stopped: list[BaseException] = []
 
     def look() -> bool:
@@ -89,7 +89,7 @@ def check_integrity(path: Path, check_cancelled: CheckCancelled, *, deep: bool =
         return bool(stopped)
 
     try:
-        with opened(path) as connection:
+        with open_immutable(path) as connection:
             connection.set_progress_handler(look, _LOOK_OPCODES)
             rows = connection.execute(f"PRAGMA {'integrity' if deep else 'quick'}_check({_MOST_FINDINGS})")
             found = [str(row[0]).replace("\n", " ") for row in rows]
@@ -103,12 +103,12 @@ def check_integrity(path: Path, check_cancelled: CheckCancelled, *, deep: bool =
 
 
 def _miscounted(path: Path) -> list[str]:
-    """Indexes that have another number of entries than their table has rows; nothing where SQLite cannot count."""
+    """Indexes whose number of entries is not their table's number of rows; none where SQLite cannot count."""
     try:
-        with opened(path) as connection:
+        with open_immutable(path) as connection:
             return list(_differing(connection))
     except sqlite3.DatabaseError:
-        return []  # the integrity check has words for it
+        return []  # the integrity check reports it
 
 
 def _differing(connection: sqlite3.Connection) -> Iterator[str]:
@@ -125,13 +125,13 @@ def _differing(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _is_without_rowid(connection: sqlite3.Connection, table: str) -> bool:
-    """Such a table is its own index; the search indexes have some."""
+    """Whether the table is its own index, as some of the search indexes are."""
     (without,) = connection.execute("SELECT wr FROM pragma_table_list WHERE name = ?", (table,)).fetchone()
     return bool(without)
 
 
 def _count(connection: sqlite3.Connection, table: str, index: str) -> int:
-    # The names come from the file's own schema, and are quoted: a strange one is an error, and no other statement.
+    # The names come from the file's own schema and are quoted: a hostile one is an error, not another statement.
     # Without a condition SQLite would count the entries of whichever index is the smallest.
     return int(connection.execute(f"SELECT count(*) FROM {quoted(table)} {index} WHERE true").fetchone()[0])  # noqa: S608
 
@@ -142,8 +142,8 @@ def quoted(name: str) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a file that nobody writes to: takes no lock, makes no file beside it."""
+def open_immutable(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a file that is not written to: takes no lock, makes no file beside it."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         connection.execute("PRAGMA mmap_size = 67108864")
         yield connection
@@ -162,9 +162,9 @@ def _hash(backup: Backup, found: str) -> Check:
 
 
 def check_schema(path: Path, known: Sequence[Migration]) -> Check:
-    """Whether this program can work with the file, or bring it up to date."""
+    """Whether this program can use the file, or migrate it."""
     try:
-        with opened(path) as connection:
+        with open_immutable(path) as connection:
             planned = plan(connection, known)
             lost = lost_tables(connection)
     except AcodeError as error:

@@ -1,4 +1,4 @@
-"""Whether a workspace file is sound: one function a question, each a read of one snapshot. Nothing is changed."""
+"""The checks of a workspace file: one function each, over one snapshot. Nothing is changed."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ Question = Callable[[sqlite3.Connection], Check]
 
 MOST_FINDINGS = 5
 SEARCH_WAIT_SECONDS = 2.0
-"""How long the one question that needs the write lock waits for it: all the others are answered by then."""
+"""How long the one check that needs the write lock waits for it: all the others have answered by then."""
 
 HASHED_ANYWAY = 256 * 1024 * 1024
-"""Up to so many bytes of artifacts are compared with their hashes without being asked to: that takes half a second."""
+"""Up to so many bytes of artifacts are always compared with their hashes: that takes half a second."""
 
 
 def questions(*, deep: bool) -> dict[str, Question]:
-    """The questions by name, in the order they are asked. The search indexes are ``check_search``'s."""
+    """The checks by name, in their order, except that of the search indexes; see ``check_search``."""
 
     def hashes(connection: sqlite3.Connection) -> Check:
         return _artifact_hashes(connection, most_bytes=None if deep else HASHED_ANYWAY)
@@ -131,7 +131,7 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
     expected = {key: sql for key, sql in schema_of(known, at).items() if key[0] == kind}
     found = differences(read_schema(connection), expected)
     if at not in {migration.version for migration in known}:
-        # A newer program may have changed them; what it took away it must have had its reasons for.
+        # A newer program may have changed or dropped them.
         return Check(name=name, ok=True, description=f"not compared: schema {at} is not known to this program")
     description = f"all {len(expected)} are there as they should be"
     return Check(name=name, ok=not found, description=_listed(found) if found else description)
@@ -142,13 +142,13 @@ def _listed(found: Sequence[Difference]) -> str:
     return shown if len(found) <= MOST_FINDINGS else f"{shown}; and {len(found) - MOST_FINDINGS} more"
 
 
-def _there(connection: sqlite3.Connection) -> set[str]:
-    """The tables that are there. One that is not comes with a pending migration, or ``tables`` says that it is lost."""
+def _present_tables(connection: sqlite3.Connection) -> set[str]:
+    """The tables that exist. A missing one belongs to a pending migration, or the check ``tables`` reports it."""
     return {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _entities(connection: sqlite3.Connection) -> dict[EntityType, Table]:
-    there = _there(connection)
+    there = _present_tables(connection)
     return {kind: table for kind, table in TABLES.items() if {table.name, "outbox", "sessions"} <= there}
 
 
@@ -169,7 +169,7 @@ def _outbox_records(connection: sqlite3.Connection) -> Check:
 # A record's key begins with its row's kind and id: the rest of the range of the unique index is that row's records.
 _RECORD_OF = "idempotency_key >= '{kind}:' || t.id || ':' AND idempotency_key < '{kind}:' || t.id || ':~'"
 # A mutable row says by its version that the ledger knows it; until then its newest write waits in the outbox, folded
-# into one record where there is nowhere to send to, or was discarded by somebody who had seen it.
+# into one record where there is nowhere to send to, or was discarded by a user.
 _UNTRACED = """
 FROM {table} AS t WHERE t.sync_version = 0 AND NOT EXISTS (
     SELECT 1 FROM outbox WHERE {record} AND (processed_at IS NULL OR outcome = 'discarded'))
@@ -213,7 +213,7 @@ def _traces(connection: sqlite3.Connection) -> Check:
 
 
 def _totals(connection: sqlite3.Connection) -> Check:
-    if not {"sessions", "session_totals"} <= _there(connection):
+    if not {"sessions", "session_totals"} <= _present_tables(connection):
         return Check(name="counters", ok=True, description="none yet")
     stored = dict(connection.execute("SELECT state, sessions FROM session_totals WHERE sessions <> 0"))
     counted = dict(connection.execute("SELECT state, count(*) FROM sessions GROUP BY state"))
@@ -223,7 +223,7 @@ def _totals(connection: sqlite3.Connection) -> Check:
 
 
 def _artifact_hashes(connection: sqlite3.Connection, *, most_bytes: int | None) -> Check:
-    if "artifacts" not in _there(connection):
+    if "artifacts" not in _present_tables(connection):
         return Check(name="artifact hashes", ok=True, description="no artifacts yet")
     total, content_bytes = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM artifacts").fetchone()
     if most_bytes is not None and content_bytes > most_bytes:
@@ -252,7 +252,7 @@ def check_search(path: Path, *, seconds: float) -> Check:
     wrong, seconds = [], min(seconds, SEARCH_WAIT_SECONDS)
     try:
         with open_rolled_back(path, seconds=seconds) as connection:
-            for index in sorted(FTS_TABLES.keys() & _there(connection)):
+            for index in sorted(FTS_TABLES.keys() & _present_tables(connection)):
                 try:
                     connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")  # noqa: S608
                 except sqlite3.DatabaseError as error:

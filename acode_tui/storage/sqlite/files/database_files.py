@@ -90,7 +90,7 @@ class SqliteDatabaseFiles:
         return read_unchanged(database, facts.read_conflict_counts, seconds=seconds)
 
     @contextmanager
-    def exclusive(self, database: Path, *, seconds: float | None = None) -> Iterator[None]:
+    def exclusive(self, database: Path, *, seconds: float) -> Iterator[None]:
         with locks.exclusive(database, timeout_seconds=seconds):
             yield
 

@@ -1,4 +1,4 @@
-"""What a workspace file's schema should be, from the migrations themselves, and how a file differs from it."""
+"""The schema that a workspace file should have, made by the migrations themselves, and how a file differs from it."""
 
 import functools
 import sqlite3
@@ -37,7 +37,7 @@ def schema_of(migrations: Sequence[Migration], upto: str) -> dict[tuple[str, str
 
 
 def read_schema(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """The same of a file. Tables that FTS5 keeps for itself count by name alone: their SQL is the library's."""
+    """The SQL of each (type, name) in a file. FTS5's shadow tables count by name alone: their SQL is the library's."""
     return {
         (kind, name): "" if _is_shadow(name) else " ".join((sql or "").split())
         for kind, name, sql in connection.execute(_OBJECTS)
@@ -45,7 +45,7 @@ def read_schema(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 
 def differences(present: dict[tuple[str, str], str], expected: dict[tuple[str, str], str]) -> tuple[Difference, ...]:
-    """What is not there as it should be; what is there beyond it is nobody's business."""
+    """Expected objects that are missing or changed. Additional objects are no difference."""
     found = []
     for (kind, name), sql in sorted(expected.items()):
         if (kind, name) not in present:
@@ -58,7 +58,7 @@ def differences(present: dict[tuple[str, str], str], expected: dict[tuple[str, s
 def lost_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Tables that an applied migration made and that are gone; none of a schema that this program does not know.
 
-    Asks for names alone, so it is cheap enough for every look. Raises SchemaMismatchError for another program's file.
+    Reads names only, so it is cheap enough for every inspection. Raises SchemaMismatchError for another program's file.
     """
     at = newest(read_applied(connection))
     if at not in {migration.version for migration in packaged("sqlite")}:
@@ -68,7 +68,7 @@ def lost_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def require_tables(connection: sqlite3.Connection, what: str) -> None:
-    """Refuse ``what`` is to be done where a table is lost: nothing mends that in place. Raises IntegrityError."""
+    """Refuse the operation ``what`` where a table is lost: nothing repairs that in place. Raises IntegrityError."""
     lost = lost_tables(connection)
     if lost:
         raise IntegrityError(f"{what}: the file has lost {', '.join(lost)}", hint=WAYS_OUT)

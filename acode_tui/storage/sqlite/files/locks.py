@@ -1,7 +1,7 @@
-"""Who has the workspace file open. Everybody shares a lock beside it; whoever replaces the file needs it alone.
+"""Who has the workspace file open: every process shares a lock beside it; one that replaces the file has it alone.
 
 The lock is the kernel's, on ``<file>.lock``: it goes with the process that held it, works for a file that is damaged or
-missing, and is taken before SQLite looks at anything. Without it a process could open the old file while another is put
+missing, and is taken before SQLite reads anything. Without it a process could open the old file while another is put
 in its place, and write its pages into the WAL of the new one.
 """
 
@@ -15,35 +15,32 @@ from time import monotonic, sleep
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.files import PRIVATE_FILE, make_private_folder, try_lock
 from acode_tui.storage.sqlite.errors import require_file
-from acode_tui.storage.sqlite.files import replace as swap
+from acode_tui.storage.sqlite.files import replace as replacement
 from acode_tui.storage.sqlite.files.paths import lock_of
 from acode_tui.storage.sqlite.files.replace import no_foreign_connection
-
-EXCLUSIVE_SECONDS = 2.0
-"""How long whoever wants the file alone waits for others to close it."""
 
 _POLL_SECONDS = 0.02
 _CANNOT_MAKE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 
 
 class SharedHold:
-    """A share in the file, kept until ``close``."""
+    """A shared lock of the file, held until ``close``."""
 
     def __init__(self, handle: int | None) -> None:
         self._handle = handle
 
     def close(self) -> None:
-        """Give it back; harmless if repeated."""
+        """Release it; harmless if repeated."""
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
 
 
 def share(database: Path, *, timeout_seconds: float) -> SharedHold:
-    """Take a share before opening the file; a replacement that was killed halfway is finished first.
+    """Take the shared lock before opening the file; a replacement that was killed halfway is finished first.
 
-    Where no lock can be made (a read-only folder, a folder that is not there) nobody can replace the file either.
-    Raises TransactionError while somebody else has it alone for longer than ``timeout_seconds``.
+    Where no lock can be made (a read-only folder, a folder that is not there) no process can replace the file either.
+    Raises TransactionError while another process has it alone for longer than ``timeout_seconds``.
     """
     deadline = monotonic() + timeout_seconds
     handle = _open_lock(database)
@@ -51,13 +48,13 @@ def share(database: Path, *, timeout_seconds: float) -> SharedHold:
         return SharedHold(None)
     try:
         _lock_shared(handle, database, deadline)
-        while swap.is_unfinished(database):
-            # Nobody has opened the file since: whoever comes first finishes, the others find it done.
+        while replacement.is_unfinished(database):
+            # No process has opened the file since: the first one finishes, the others find it done.
             if _lock(handle, min(deadline, monotonic() + _POLL_SECONDS)):
-                swap.finish(database)
+                replacement.finish(database)
             elif monotonic() >= deadline:
                 raise in_use(database)
-            # An upgrade gives up the share first, be it granted or not.
+            # An upgrade releases the shared lock first, whether it is granted or not.
             _lock_shared(handle, database, deadline)
     except BaseException:
         os.close(handle)
@@ -66,9 +63,9 @@ def share(database: Path, *, timeout_seconds: float) -> SharedHold:
 
 
 def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
-    """The same for a glance that must change nothing: makes no lock, finishes no replacement.
+    """Take the shared lock for a read that must change nothing: makes no lock file, finishes no replacement.
 
-    Raises TransactionError while somebody else has the file alone for longer than ``timeout_seconds``.
+    Raises TransactionError while another process has the file alone for longer than ``timeout_seconds``.
     """
     try:
         handle = os.open(lock_of(database), os.O_RDONLY | os.O_CLOEXEC)
@@ -83,30 +80,29 @@ def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
 
 
 def finish_replacement(database: Path, *, timeout_seconds: float) -> None:
-    """Carry out a replacement that was decided and not ended; where there is none, nothing is made.
+    """Finish a replacement that was decided and not completed; where there is none, nothing is made.
 
-    For what works on the file without opening the workspace. Raises TransactionError as ``share`` does.
+    For operations that do not open the workspace. Raises TransactionError as ``share`` does.
     """
-    if swap.is_unfinished(database):
+    if replacement.is_unfinished(database):
         share(database, timeout_seconds=timeout_seconds).close()
 
 
 @contextmanager
-def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterator[None]:
+def exclusive(database: Path, *, timeout_seconds: float) -> Iterator[None]:
     """Have the file alone for the length of the block; the caller has no connection to it open.
 
-    A replacement that was killed halfway is finished first. Raises TransactionError, with who is in the way where the
-    system tells, if another process keeps the file open for longer than the time-out, EXCLUSIVE_SECONDS by default, and
+    A replacement that was killed halfway is finished first. Raises TransactionError, with the processes in the way
+    where the system tells them, if another process keeps the file open for longer than ``timeout_seconds``, and
     DatabaseConnectionError for what is no file.
     """
     require_file(database)
-    timeout_seconds = EXCLUSIVE_SECONDS if timeout_seconds is None else timeout_seconds
     make_private_folder(database.parent)
     handle = _open_private(lock_of(database))
     try:
         if not _lock(handle, monotonic() + timeout_seconds):
             raise in_use(database)
-        swap.finish(database)
+        replacement.finish(database)
         with no_foreign_connection(database):
             pass
         yield
@@ -115,7 +111,7 @@ def exclusive(database: Path, *, timeout_seconds: float | None = None) -> Iterat
 
 
 def was_opened(database: Path) -> bool:
-    """Whether a workspace was opened there before, going by the lock that this leaves."""
+    """Whether a workspace was opened there before: that leaves a lock file."""
     return lock_of(database).exists()
 
 
@@ -163,7 +159,7 @@ def _lock(handle: int, deadline: float, *, shared: bool = False) -> bool:
 
 
 def in_use(database: Path) -> TransactionError:
-    """What whoever needs the file alone is told, with who is in the way where the system tells."""
+    """The error of a process that needs the file alone, with the processes in the way where the system tells them."""
     pids = holders(database)
     who = f" (pid {', '.join(map(str, pids))})" if pids else ""
     return TransactionError(
@@ -173,7 +169,7 @@ def in_use(database: Path) -> TransactionError:
 
 
 def _holders(path: Path) -> list[int]:
-    """Who holds locks on a file, as far as Linux tells."""
+    """The processes that hold locks on a file, as far as Linux tells."""
     try:
         inode = path.stat().st_ino
         lines = Path("/proc/locks").read_text().splitlines()

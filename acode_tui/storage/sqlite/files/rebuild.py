@@ -1,7 +1,7 @@
-"""A workspace file that is being built beside the real one, from rows that the team's database has.
+"""A workspace file that is rebuilt beside the real one, from rows that the team's database has.
 
-It is what a first pull would make of an empty file: remote versions, empty outbox, the mark where the pull stopped.
-Each page moves the mark in its own transaction, so a build that was killed is gone on with, or thrown away whole.
+It is what a first pull would make of an empty file: remote versions, an empty outbox, the cursor where the pull ended.
+Each page moves the cursor in its own transaction, so a rebuild that was killed can be continued or removed whole.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
 
 _TIMEOUT_SECONDS = 600.0
-"""Nobody waits for this file, so a page may take its time."""
+"""No other process waits for this file, so a page may take long."""
 _WAL_BYTES = 64 * 1024 * 1024
 
 
 class SqliteFileRebuild:
-    """An open build. Made by ``open_rebuild``; ends with ``finish`` or ``abandon``."""
+    """An open rebuild. Made by ``open_rebuild``; ends with ``finish`` or ``abandon``."""
 
     def __init__(self, path: Path, connection: FunctionConnection, writer: Writer) -> None:
         self.path = path
@@ -47,11 +47,11 @@ class SqliteFileRebuild:
         return SqliteRowChecksums(self.readers)
 
     async def cursor(self) -> PullCursor | None:
-        """How far it has come; None at the beginning."""
+        """How far the rows are pulled; None at the beginning."""
         return await self._writer.run(read_pull_cursor)
 
     async def adopt(self, pulled: Sequence[Entity], cursor: PullCursor | None = None) -> int:
-        """Write rows, and where the pull stands after them; answers how many were news."""
+        """Write rows, and the cursor after them, in one transaction; answers how many rows were new."""
 
         def unit(connection: sqlite3.Connection) -> int:
             written = adopt_pulled(connection, self._writer.clock, pulled)
@@ -71,24 +71,24 @@ class SqliteFileRebuild:
         await self._writer.run(unit)
 
     async def counts(self) -> dict[str, int]:
-        """Rows a table."""
+        """Rows by table."""
         return await self.readers.run(read_row_counts)
 
     async def finish(self, *, synced_at: str) -> None:
-        """Check it and close it, so that it is one whole file. Raises IntegrityError if it is not sound."""
+        """Check and close the file, so that it is one whole file. Raises IntegrityError if it is not sound."""
         await self._writer.run(lambda connection: meta.store(connection, meta.LAST_SYNC, synced_at))
         await self.readers.close()
-        await self._connection.run(_complete)
+        await self._connection.run(_check_and_fold)
         await self._writer.close()
 
     async def abandon(self) -> None:
-        """Close it as it is; what was written so far stays for another try."""
+        """Close the file as it is; a later rebuild may continue it."""
         await self.readers.close()
         await self._writer.close()
 
 
 async def open_rebuild(path: Path, *, workspace_id: str, lock_folder: Path, wall: WallClock) -> SqliteFileRebuild:
-    """A new build, or one that was begun for the same workspace; what cannot be gone on with is removed first."""
+    """A new rebuild, or one that was begun for the same workspace; one that cannot be continued is removed first."""
     if await asyncio.to_thread(path.exists):
         try:
             begun = await _open(path, workspace_id, lock_folder, wall)
@@ -112,7 +112,7 @@ async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallCloc
     writer = Writer(connection, MonotonicClock(wall), Checkpoints(path), timeout_seconds=_TIMEOUT_SECONDS)
     try:
         with translated(f"cannot write {path}"):
-            await connection.run(_loosen)
+            await connection.run(_relax_durability)
             await connection.run(
                 lambda raw: migrate(raw, known, lock_path=lock_folder / "migrate.lock", backup=None, wall=wall)
             )
@@ -125,22 +125,22 @@ async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallCloc
     return None
 
 
-def _loosen(connection: sqlite3.Connection) -> None:
-    """Commits need not reach the disk one by one: what counts is the whole file, which is synced before it is used."""
+def _relax_durability(connection: sqlite3.Connection) -> None:
+    """Let commits reach the disk late: only the whole file counts, and it is synced before it is used."""
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // page_bytes(connection)}")
     connection.execute("PRAGMA cache_size = -65536")
 
 
 def _claim(connection: sqlite3.Connection, workspace_id: str) -> bool:
-    """Whether the build is this workspace's; a new one becomes so."""
+    """Whether the file is this workspace's; a new one becomes so."""
     known = meta.read(connection, meta.WORKSPACE_ID)
     if known is None:
         meta.store(connection, meta.WORKSPACE_ID, workspace_id)
     return known in (None, workspace_id)
 
 
-def _complete(connection: sqlite3.Connection) -> None:
+def _check_and_fold(connection: sqlite3.Connection) -> None:
     with translated("the recovered database cannot be completed"):
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":

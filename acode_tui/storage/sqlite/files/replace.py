@@ -1,9 +1,9 @@
 """Putting another database in the workspace file's place, so that a kill at any moment leaves the old or the new one.
 
 A WAL belongs to no file in particular: SQLite would play the old one into the new database. So the old WAL must be gone
-before the new file arrives, and two files cannot be changed at once. Hence one rename decides: from ``commit`` on there
-is a ``<file>.replacing`` beside the file, whole, and whoever opens the workspace finishes what is left to do (see
-``exclusive.share``). Every step may be repeated.
+before the new file arrives, and two files cannot be changed at once. Hence one rename decides: from then on there is
+a whole ``<file>.replacing`` beside the file, and the next process that opens the workspace finishes what is left to do
+(see ``locks.share``). Every step may be repeated.
 """
 
 import errno
@@ -48,7 +48,7 @@ def no_foreign_connection(database: Path) -> Iterator[None]:
         os.close(handle)
 
 
-_MARK = ".replacing"
+_DECIDED = ".replacing"
 
 
 def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | None:
@@ -62,45 +62,45 @@ def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | 
             raise ValueError(f"{new} was not closed: {leftover} is there")
     sync_path(new)
     old = any(beside(database, part).exists() for part in ("", WAL, JOURNAL))
-    kept = _free_place(database, keep_as) if keep_as and old else None
+    kept = _free_name(database, keep_as) if keep_as and old else None
     suffix = "" if kept is None else kept.name.removeprefix(database.name)
     with no_foreign_connection(database):
-        os.rename(new, beside(database, _MARK + suffix))
+        os.rename(new, beside(database, _DECIDED + suffix))
         sync_path(database.parent)
         finish(database)
     return kept
 
 
 def is_unfinished(database: Path) -> bool:
-    """Whether a replacement was decided and not carried out."""
+    """Whether a replacement was decided and not completed."""
     return next(_decided(database), None) is not None
 
 
 def finish(database: Path) -> None:
-    """Carry out a replacement that was decided; harmless if there is none. The caller has the file alone."""
+    """Complete a replacement that was decided; harmless if there is none. The caller has the file alone."""
     for ready in _decided(database):
-        keep_as = ready.name.removeprefix(database.name + _MARK)
+        keep_as = ready.name.removeprefix(database.name + _DECIDED)
         # The WAL first: the old database may do without it for a moment, the new one must never meet it.
         for part in (WAL, JOURNAL):
-            _put_away(beside(database, part), beside(database, keep_as + part) if keep_as else None)
-        _put_away(beside(database, SHM), None)
+            _move_away(beside(database, part), beside(database, keep_as + part) if keep_as else None)
+        _move_away(beside(database, SHM), None)
         if keep_as:
-            _put_away(database, beside(database, keep_as))
+            _move_away(database, beside(database, keep_as))
         os.rename(ready, database)
         sync_path(database.parent)
 
 
-def _free_place(database: Path, suffix: str) -> Path:
-    """Two files that are put away in one second get different names."""
-    place, number = beside(database, f".{suffix}"), 2
-    while any(beside(place, part).exists() for part in ("", WAL, JOURNAL)):
-        place = beside(database, f".{suffix}_{number}")
+def _free_name(database: Path, suffix: str) -> Path:
+    """A free name beside the database: two files that are kept in one second get different ones."""
+    name, number = beside(database, f".{suffix}"), 2
+    while any(beside(name, part).exists() for part in ("", WAL, JOURNAL)):
+        name = beside(database, f".{suffix}_{number}")
         number += 1
-    return place
+    return name
 
 
 def _decided(database: Path) -> Iterator[Path]:
-    start = database.name + _MARK
+    start = database.name + _DECIDED
     try:
         names = os.listdir(database.parent)
     except OSError:
@@ -110,7 +110,7 @@ def _decided(database: Path) -> Iterator[Path]:
             yield database.parent / name
 
 
-def _put_away(path: Path, to: Path | None) -> None:
+def _move_away(path: Path, to: Path | None) -> None:
     with suppress(FileNotFoundError):
         if to is None:
             path.unlink()

@@ -1,7 +1,8 @@
-"""Giving the disk back what a workspace file no longer uses, in place: one transaction, so a kill leaves it as it was.
+"""Giving back the space that a workspace file no longer uses, in place: one transaction, so a kill leaves it as it was.
 
-Readers go on; writers wait, so a file that takes longer than they wait is only done alone. The work needs its size on
-disk twice, once for the new copy and once for the WAL it goes through, and none of it is held in memory.
+Readers go on; writers wait, so a file that takes longer than they wait is rewritten only while no other process has it
+open. The work needs its size on disk twice, once for the new copy and once for the WAL it goes through, and none of it
+is held in memory.
 """
 
 import sqlite3
@@ -23,9 +24,9 @@ from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
 
 BYTES_A_SECOND = 20_000_000
-"""What even a slow disk manages; measured are five times as many and more."""
+"""What a slow disk manages; five times as many and more were measured."""
 
-_LOOK_OPCODES = 20_000
+_CHECK_OPCODES = 20_000
 
 
 def measure(
@@ -62,7 +63,7 @@ def vacuum(
     check_cancelled: CheckCancelled,
     expect_content: bool = False,
 ) -> FileSpace:
-    """Pack the file and its search indexes; answers the space before.
+    """Rewrite the file and its search indexes; answers the space before.
 
     Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
     longer than ``seconds``; then, and where it is cancelled, the file holds what it held.
@@ -78,13 +79,13 @@ def vacuum(
             opening(database),
             closing(connect_to(database, timeout_seconds=seconds)) as connection,
         ):
-            connection.set_progress_handler(check_cancelled, _LOOK_OPCODES)
-            _use_disk(connection, database.parent)
-            _pack(connection, on_step)
+            connection.set_progress_handler(check_cancelled, _CHECK_OPCODES)
+            _use_scratch_beside(connection, database.parent)
+            _rewrite(connection, on_step)
     return before
 
 
-def _pack(connection: sqlite3.Connection, on_step: ReportStep) -> None:
+def _rewrite(connection: sqlite3.Connection, on_step: ReportStep) -> None:
     on_step("search indexes")
     for index in FTS_TABLES:
         if _exists(connection, index):
@@ -101,7 +102,7 @@ def _pack(connection: sqlite3.Connection, on_step: ReportStep) -> None:
 
 
 def _repair(connection: sqlite3.Connection, index: str) -> None:
-    """An index points at row numbers, which SQLite does not promise to keep when it rewrites a table."""
+    """Rebuild an index whose row numbers changed: SQLite does not promise to keep them when it rewrites a table."""
     try:
         connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")  # noqa: S608
     except sqlite3.DatabaseError as error:
@@ -110,10 +111,10 @@ def _repair(connection: sqlite3.Connection, index: str) -> None:
         connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")  # noqa: S608
 
 
-def _use_disk(connection: sqlite3.Connection, folder: Path) -> None:
-    """Scratch space on the file's own disk, where the room was looked for: elsewhere it might be memory.
+def _use_scratch_beside(connection: sqlite3.Connection, folder: Path) -> None:
+    """Put the scratch file on the database's own disk, where the free space was checked: elsewhere it might be memory.
 
-    The pragma is deprecated, and without it the scratch file lies where the system puts such files, mode 0600 too.
+    The pragma is deprecated; without it the scratch file is where the system puts such files, with mode 0600 too.
     """
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -16384")
@@ -133,7 +134,7 @@ def _require_short_wait(database: Path, before: FileSpace, seconds: float) -> No
 
 
 def _sweep(folder: Path) -> None:
-    """SQLite takes its scratch file's name away as soon as it is open; only a kill in between leaves one."""
+    """Remove scratch files of killed runs: SQLite unlinks its own as soon as it is open."""
     for each in folder.glob("etilqs_*"):
         each.unlink(missing_ok=True)
 

@@ -59,7 +59,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_the_old_file_is_kept_with_its_wal(files: tuple[Path, Path]) -> None:
     old, new = files
-    with exclusive(old):
+    with exclusive(old, timeout_seconds=2):
         kept = swap.replace(old, new, keep_as=KEPT)
     assert kept == old.with_name(f"workspace.db.{KEPT}")
     assert text_in(old) == "new"
@@ -161,7 +161,7 @@ async def test_whoever_opens_meanwhile_waits_and_gets_the_new_file(tmp_path: Pat
         async with open_workspace(tmp_path, settings=PLAIN_SETTINGS) as workspace:
             return (await workspace.store.list()).sessions[0].task_description
 
-    with exclusive(path):
+    with exclusive(path, timeout_seconds=2):
         waiting = asyncio.create_task(opened())
         await asyncio.sleep(0)
         swap.replace(path, new)
@@ -170,7 +170,7 @@ async def test_whoever_opens_meanwhile_waits_and_gets_the_new_file(tmp_path: Pat
 
 def test_a_file_that_is_being_replaced_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "workspace.db"
-    with exclusive(path), pytest.raises(TransactionError, match="being replaced"):
+    with exclusive(path, timeout_seconds=2), pytest.raises(TransactionError, match="being replaced"):
         share(path, timeout_seconds=0)
     share(path, timeout_seconds=0).close()
 
