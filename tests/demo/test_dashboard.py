@@ -1,4 +1,4 @@
-"""The demo as one sees it: a real PostgreSQL from the wheel, lost and found again by a key."""
+"""The demo's dashboard: a real PostgreSQL from the wheel, and a key that cuts the network to it."""
 
 import asyncio
 import tempfile
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from acode_tui.demo.demo import Demo, DemoStage, Options, demo_folder
 from acode_tui.demo.server import EmbeddedServer, installation, server_owner
-from acode_tui.demo.show import Options, Show, Stage, demo_folder
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.demo import STAGE_LINES, DemoDashboard
 from acode_tui.tui.ports import DashboardWorkspace
@@ -40,25 +40,25 @@ def server() -> Iterator[EmbeddedServer]:
         yield made
 
 
-def demo(home: Path, server: EmbeddedServer | None, options: Options = QUICK) -> DemoDashboard:
-    show = Show(home, server, options)
-    return DemoDashboard(show, show.prepare(), importer=NothingFound())
+def dashboard(home: Path, server: EmbeddedServer | None, options: Options = QUICK) -> DemoDashboard:
+    demo = Demo(home, server, options)
+    return DemoDashboard(demo, demo.prepare(), importer=NothingFound())
 
 
-def told_by(app: DemoDashboard) -> set[str]:
-    """The titles of whatever the demo tells from now on; a message itself goes away by itself."""
-    told: set[str] = set()
+def announced_by(app: DemoDashboard) -> set[str]:
+    """The titles of the demo's announcements from now on; their toasts disappear after a while."""
+    titles: set[str] = set()
 
-    class Witness:
-        def tell(self, title: str, text: str) -> None:
-            told.add(title)
-            app.tell(title, text)
+    class Observer:
+        def announce(self, title: str, text: str) -> None:
+            titles.add(title)
+            app.announce(title, text)
 
-        def trouble(self, fault: BaseException) -> None:
-            raise AssertionError("the demo is in trouble") from fault
+        def report_error(self, error: BaseException) -> None:
+            raise AssertionError("the demo reports an error") from error
 
-    app.demo.watched_by(Witness())
-    return told
+    app.demo.observe_with(Observer())
+    return titles
 
 
 def workspace_of(app: DemoDashboard) -> DashboardWorkspace:
@@ -82,19 +82,19 @@ async def until_pending(pilot: Pilot[int], app: DemoDashboard, fits: range) -> N
             await pilot.pause(0.02)
 
 
-async def test_a_network_that_is_cut_lets_the_backlog_rise_and_restored_it_drains(
+async def test_the_backlog_rises_while_the_network_is_cut_and_drains_afterwards(
     home: Path, server: EmbeddedServer
 ) -> None:
-    app = demo(home, server)
-    told = told_by(app)
+    app = dashboard(home, server)
+    titles = announced_by(app)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "is being started" in shown(pilot))
-        await until(pilot, lambda: app.demo.stage is Stage.ONLINE, seconds=60)
+        await until(pilot, lambda: app.demo.stage is DemoStage.ONLINE, seconds=60)
         await until_pending(pilot, app, range(40))
         await until(pilot, lambda: "n cuts the network" in shown(pilot))
 
         # What the server refuses, what it never takes, and what a second machine decided otherwise.
-        await until(pilot, lambda: {"retries", "dead letter", "conflict"} <= told, seconds=60)
+        await until(pilot, lambda: {"retries", "dead letter", "conflict"} <= titles, seconds=60)
         conflicts = workspace_of(app).conflicts
         async with asyncio.timeout(30):
             while not (await conflicts.counts()).total:
@@ -113,8 +113,8 @@ async def test_a_network_that_is_cut_lets_the_backlog_rise_and_restored_it_drain
     assert not list((home / "network").iterdir())
 
 
-async def test_without_a_server_it_is_local_and_says_how_to_get_more(home: Path) -> None:
-    app = demo(home, None, Options(agents=1, seed=7, pace=0.1, history=3))
+async def test_without_a_server_the_demo_is_local_and_says_how_to_get_one(home: Path) -> None:
+    app = dashboard(home, None, Options(agents=1, seed=7, pace=0.1, history=3))
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "pip install 'acode-tui[embedded]'" in shown(pilot))
         await until(pilot, lambda: app.workspace is not None and "Completed" in shown(pilot))
@@ -123,16 +123,16 @@ async def test_without_a_server_it_is_local_and_says_how_to_get_more(home: Path)
         assert (await workspace_of(app).sync.status()).state is SyncState.DISABLED
 
 
-async def test_a_server_that_cannot_be_started_leaves_the_rest_at_work(home: Path, tmp_path: Path) -> None:
+async def test_the_rest_works_without_a_server_that_cannot_start(home: Path, tmp_path: Path) -> None:
     nothing = EmbeddedServer(tmp_path, tmp_path)
-    app = demo(home, nothing, Options(agents=1, seed=7, pace=0.1, history=3))
+    app = dashboard(home, nothing, Options(agents=1, seed=7, pace=0.1, history=3))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: [title for title, _ in toasts(pilot)] == ["ACODE-DB-001"])
         await until(pilot, lambda: "could not be used" in shown(pilot))
         await until(pilot, lambda: "Executing" in shown(pilot))
 
 
-def test_what_the_line_says_is_whole_on_the_smallest_terminal() -> None:
-    for stage in Stage:
+def test_the_demo_line_fits_the_smallest_terminal() -> None:
+    for stage in DemoStage:
         key, text = STAGE_LINES[stage]
         assert len(f" demo   {key} {text} ") <= 80, text

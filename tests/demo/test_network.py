@@ -13,7 +13,7 @@ from tests.memory import folder_for_tests
 
 @pytest.fixture
 async def network() -> AsyncIterator[tuple[Network, Path]]:
-    """In front of something that answers whatever it is told."""
+    """A network in front of a server that echoes every message."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -35,44 +35,44 @@ async def network() -> AsyncIterator[tuple[Network, Path]]:
         server.close()
 
 
-async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
     writer.write(text)
     return await reader.readexactly(len(text))
 
 
-async def test_it_passes_on_whatever_is_said(network: tuple[Network, Path]) -> None:
+async def test_messages_pass_in_both_directions(network: tuple[Network, Path]) -> None:
     long = bytes(range(256)) * 4096
     reader, writer = await asyncio.open_unix_connection(str(network[1]))
-    sending = asyncio.create_task(said(reader, writer, long))
+    sending = asyncio.create_task(echo(reader, writer, long))
     assert await sending == long
     assert network[0].is_up
     writer.transport.abort()
 
 
-async def test_cut_it_ends_what_is_open_and_nobody_listens_until_it_is_restored(network: tuple[Network, Path]) -> None:
-    wire, here = network
-    reader, writer = await asyncio.open_unix_connection(str(here))
-    assert await said(reader, writer, b"hello") == b"hello"
-    await wire.cut()
-    assert not wire.is_up
+async def test_a_cut_resets_connections_and_refuses_new_ones(network: tuple[Network, Path]) -> None:
+    proxy, socket_path = network
+    reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    assert await echo(reader, writer, b"hello") == b"hello"
+    await proxy.cut()
+    assert not proxy.is_up
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-        await said(reader, writer, b"hello")
+        await echo(reader, writer, b"hello")
     with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
-        await asyncio.open_unix_connection(str(here))
-    await wire.cut()
-    await wire.restore()
-    await wire.restore()
-    reader, writer = await asyncio.open_unix_connection(str(here))
-    assert await said(reader, writer, b"again") == b"again"
+        await asyncio.open_unix_connection(str(socket_path))
+    await proxy.cut()
+    await proxy.restore()
+    await proxy.restore()
+    reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    assert await echo(reader, writer, b"again") == b"again"
     writer.transport.abort()
 
 
-async def test_while_it_is_held_nothing_arrives_and_nothing_is_lost(network: tuple[Network, Path]) -> None:
-    wire, here = network
-    reader, writer = await asyncio.open_unix_connection(str(here))
-    assert await said(reader, writer, b"hello") == b"hello"
-    async with wire.held():
-        waiting = asyncio.create_task(said(reader, writer, b"late"))
+async def test_a_held_network_delivers_late_and_loses_nothing(network: tuple[Network, Path]) -> None:
+    proxy, socket_path = network
+    reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    assert await echo(reader, writer, b"hello") == b"hello"
+    async with proxy.held():
+        waiting = asyncio.create_task(echo(reader, writer, b"late"))
         for _ in range(20):
             await asyncio.sleep(0)
         assert not waiting.done()
@@ -82,9 +82,9 @@ async def test_while_it_is_held_nothing_arrives_and_nothing_is_lost(network: tup
 
 async def test_a_server_that_is_gone_ends_the_connection(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="acode-", dir=folder_for_tests()) as made:
-        wire = Network(Path(made) / "here", Path(made) / "nobody")
-        await wire.restore()
+        proxy = Network(Path(made) / "here", Path(made) / "nobody")
+        await proxy.restore()
         reader, writer = await asyncio.open_unix_connection(str(Path(made) / "here"))
         assert await reader.read() == b""
         writer.transport.abort()
-        await wire.cut()
+        await proxy.cut()

@@ -73,7 +73,7 @@ class Terminal:
                 time.sleep(0.01)  # the other end is closed: the program is about to end
 
 
-def test_nothing_of_the_users_is_in_it_and_nothing_is_left_after_sigterm(place: Path, tmp_path: Path) -> None:
+def test_the_demo_uses_no_setting_of_the_user_and_leaves_nothing_after_sigterm(place: Path, tmp_path: Path) -> None:
     temporary, config = place / "t", tmp_path / "config" / "acode-tui"
     temporary.mkdir()
     config.mkdir(parents=True)
@@ -102,7 +102,7 @@ def test_nothing_of_the_users_is_in_it_and_nothing_is_left_after_sigterm(place: 
         terminal.close()
 
 
-def test_without_a_terminal_it_says_what_there_is_instead() -> None:
+def test_without_a_terminal_the_error_names_the_alternatives() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "acode_tui", "demo"],
         stdin=subprocess.DEVNULL,

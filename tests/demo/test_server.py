@@ -28,7 +28,7 @@ def noted(folder: Path, pid: int | str) -> None:
     (folder / "data" / "postmaster.pid").write_text(f"{pid}\n{folder}/data\n")
 
 
-def test_a_server_that_was_left_is_ended(tmp_path: Path) -> None:
+def test_the_server_of_a_killed_demo_is_ended(tmp_path: Path) -> None:
     with waiting(str(tmp_path / "data")) as left:
         noted(tmp_path, left.pid)
         end_server(tmp_path)
@@ -36,12 +36,12 @@ def test_a_server_that_was_left_is_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pid", ["", "nonsense", 2**22 + 1])
-def test_a_note_of_nobody_ends_nobody(tmp_path: Path, pid: int | str) -> None:
+def test_an_unusable_pid_file_ends_no_process(tmp_path: Path, pid: int | str) -> None:
     noted(tmp_path, pid)
     end_server(tmp_path)
 
 
-def test_a_number_that_is_another_process_by_now_is_left_alone(tmp_path: Path) -> None:
+def test_a_process_that_reuses_the_pid_is_left_alone(tmp_path: Path) -> None:
     with waiting() as other:
         noted(tmp_path, other.pid)
         end_server(tmp_path)
@@ -50,7 +50,7 @@ def test_a_number_that_is_another_process_by_now_is_left_alone(tmp_path: Path) -
         assert other.returncode == 0
 
 
-def test_a_program_that_fails_says_which_and_what_goes_without(tmp_path: Path) -> None:
+def test_a_failed_program_is_named_with_the_alternative(tmp_path: Path) -> None:
     programs = tmp_path / "installed" / "bin"
     programs.mkdir(parents=True)
     (programs / "psql").write_text("#!/bin/sh\necho 'psql: error: no such place' >&2\nexit 2\n")
@@ -60,7 +60,7 @@ def test_a_program_that_fails_says_which_and_what_goes_without(tmp_path: Path) -
         EmbeddedServer(tmp_path, tmp_path / "installed").execute("SELECT 1")
 
 
-def test_no_variable_of_the_users_reaches_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_postgres_variable_of_the_user_reaches_the_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICE", "production")
     monkeypatch.setenv("PGPASSWORD", "sentinel")
     assert not [name for name in _environment() if name.startswith("PG")]

@@ -18,8 +18,8 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from acode_tui.demo.script import past_runs
-from acode_tui.demo.show import Options, Show, Stage
+from acode_tui.demo.demo import Demo, DemoStage, Options
+from acode_tui.demo.generated_runs import past_runs
 from acode_tui.domain.entities import SessionGraph, SessionSummary
 from acode_tui.domain.states import WorkState
 from acode_tui.storage.ports import OutboxStats
@@ -174,9 +174,9 @@ _LINES: tuple[dict[str, object], ...] = (
 
 
 def _demo(workspace: FakeWorkspace) -> Dashboard:
-    show = Show(Path("/tmp/acode-demo-2f81c0"), None, Options())
-    show.stage = Stage.CUT
-    return DemoDashboard(show, SETTINGS, opening=workspace.opening, wall=lambda: NOW, zone=UTC)
+    demo = Demo(Path("/tmp/acode-demo-2f81c0"), None, Options())
+    demo.stage = DemoStage.CUT
+    return DemoDashboard(demo, SETTINGS, opening=workspace.opening, wall=lambda: NOW, zone=UTC)
 
 
 def _diff_screen(workspace: FakeWorkspace) -> ArtifactScreen:

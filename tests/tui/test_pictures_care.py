@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from acode_tui.demo.show import Options, Show, Stage
+from acode_tui.demo.demo import Demo, DemoStage, Options
 from acode_tui.domain.errors import DiskFullError
 from acode_tui.tui.demo import DemoDashboard
 from acode_tui.tui.tools.log import LogScreen
@@ -68,13 +68,13 @@ async def test_log_and_settings(snapshot: SnapshotAssertion, tmp_path: Path, mon
 
 
 async def test_the_demo(snapshot: SnapshotAssertion) -> None:
-    show = Show(Path("/tmp/acode-demo-2f81c0"), None, Options())
+    demo = Demo(Path("/tmp/acode-demo-2f81c0"), None, Options())
     workspace = online(FakeWorkspace(12))
-    app = DemoDashboard(show, RESTING, opening=workspace.opening, wall=lambda: NOW, zone=UTC, importer=NothingFound())
+    app = DemoDashboard(demo, RESTING, opening=workspace.opening, wall=lambda: NOW, zone=UTC, importer=NothingFound())
     async with picturing(app, snapshot) as pictures:
         await until_listed(pictures.pilot)
-        for stage in (Stage.ONLINE, Stage.CUT, Stage.LOCAL):
-            show.stage = stage
+        for stage in (DemoStage.ONLINE, DemoStage.CUT, DemoStage.LOCAL):
+            demo.stage = stage
             app.screen.query_one("#demo").refresh()
             await pictures.see("demo")
             await pictures.take(stage.value)

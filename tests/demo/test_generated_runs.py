@@ -1,4 +1,4 @@
-"""What the demo's agents do is made up from a seed, and is what real agents could have recorded."""
+"""The demo's runs are generated from a seed, and real agents could have recorded them."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from acode_tui.demo.script import DEAD_LETTER, OPEN, REFUSED_TOOL, Run, Script, past_runs
-from acode_tui.demo.show import record
+from acode_tui.demo.demo import record
+from acode_tui.demo.generated_runs import DEAD_LETTER, OPEN, REFUSED_TOOL, PlannedRun, RunGenerator, past_runs
 from acode_tui.demo.transcripts import write_transcripts
 from acode_tui.domain.states import SessionState
 from acode_tui.domain.validation import Limits, validate_graph
@@ -18,34 +18,34 @@ from acode_tui.workspace import Workspace
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 
 
-def runs(seed: int, count: int = 40) -> list[Run]:
-    return list(islice(Script(Random(seed)), count))
+def runs(seed: int, count: int = 40) -> list[PlannedRun]:
+    return list(islice(RunGenerator(Random(seed)), count))
 
 
-def test_the_same_seed_tells_the_same_story() -> None:
+def test_the_same_seed_gives_the_same_runs() -> None:
     assert runs(7) == runs(7)
     assert runs(7) != runs(8)
 
 
-def test_the_pace_stretches_what_takes_time_and_nothing_else() -> None:
-    usual, slow = Script(Random(7)).run(), Script(Random(7), pace=10).run()
-    calls = [[call for job in run.jobs for move in job.moves for call in move.calls] for run in (usual, slow)]
+def test_the_pace_multiplies_the_length_of_calls_and_nothing_else() -> None:
+    usual, slow = RunGenerator(Random(7)).run(), RunGenerator(Random(7), pace=10).run()
+    calls = [[call for task in run.tasks for step in task.steps for call in step.calls] for run in (usual, slow)]
     for one, other in zip(*calls, strict=True):
         assert other.seconds == one.seconds * 10
         assert other.parameters == one.parameters
 
 
-def test_some_runs_go_wrong_and_most_do_not() -> None:
+def test_some_runs_fail_and_most_succeed() -> None:
     failing = [run for run in runs(7, 200) if any(_fails(run))]
     assert 10 < len(failing) < 60
 
 
-def _fails(run: Run) -> list[bool]:
-    moves = [move for job in run.jobs for move in job.moves if not move.given_up]
-    return [bool(call.error) for move in moves for call in move.calls if call.error]
+def _fails(run: PlannedRun) -> list[bool]:
+    steps = [step for task in run.tasks for step in task.steps if not step.is_abandoned]
+    return [bool(call.error) for step in steps for call in step.calls if call.error]
 
 
-def test_the_history_may_be_stored_as_it_is_and_leaves_something_to_decide() -> None:
+def test_past_runs_are_valid_and_some_have_not_ended() -> None:
     graphs = list(past_runs(60, workspace_id="0190d6a1-0000-7000-8000-000000000001", now=NOW, random=Random(7)))
     for graph in graphs:
         validate_graph(graph, Limits())
@@ -57,7 +57,7 @@ def test_the_history_may_be_stored_as_it_is_and_leaves_something_to_decide() -> 
     assert sum(states[state] for state in OPEN) >= 8
 
 
-async def test_the_transcripts_are_what_the_import_reads(workspace: Workspace, tmp_path: Path) -> None:
+async def test_the_import_reads_the_transcripts_without_an_error(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "transcripts"
     write_transcripts(folder, 5, now=NOW, random=Random(7))
     found = await discover([folder])
@@ -69,7 +69,7 @@ async def test_the_transcripts_are_what_the_import_reads(workspace: Workspace, t
     assert states <= {SessionState.COMPLETED, SessionState.FAILED, SessionState.EXECUTING}
 
 
-async def test_an_agent_records_what_the_script_says(workspace: Workspace) -> None:
+async def test_an_agent_records_the_generated_run(workspace: Workspace) -> None:
     from acode_tui import recorder
 
     asleep: list[float] = []
@@ -77,8 +77,8 @@ async def test_an_agent_records_what_the_script_says(workspace: Workspace) -> No
     async def sleep(seconds: float) -> None:
         asleep.append(seconds)
 
-    script = Script(Random(3))
-    wanted = [script.refused(), script.dead_letter(), script.run()]
+    generator = RunGenerator(Random(3))
+    wanted = [generator.refused(), generator.dead_letter(), generator.run()]
     try:
         for run in wanted:
             await record(workspace.root, run, sleep=sleep)
@@ -88,7 +88,7 @@ async def test_an_agent_records_what_the_script_says(workspace: Workspace) -> No
     stored = {session.task_description: await workspace.store.get_with_hierarchy(session.id) for session in page}
     for run in wanted:
         graph = stored[run.description]
-        assert [task.title for task in graph.tasks] == [job.title for job in run.jobs]
+        assert [task.title for task in graph.tasks] == [task.title for task in run.tasks]
         assert graph.metadata == run.metadata
         assert graph.state is SessionState.COMPLETED
     assert stored[wanted[0].description].tasks[0].steps[0].tool_calls[0].tool_name == REFUSED_TOOL

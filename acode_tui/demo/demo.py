@@ -1,7 +1,6 @@
-"""The demo itself: what happens when, from the first agent to the second machine.
+"""Runs the demo: its folder, its agents, its team database, and their order.
 
-Everything is in the folder that it is given. What is told to whoever watches goes through ``Audience``; the network is
-theirs to cut.
+All files are in the folder it is given. It reports through a ``DemoObserver``; the user cuts and restores the network.
 """
 
 import asyncio
@@ -23,8 +22,8 @@ import tomli_w
 
 from acode_tui import recorder
 from acode_tui.config import Settings, load_settings, workspace_config_path
-from acode_tui.demo.plot import Plot
-from acode_tui.demo.script import Call, Run, Script, past_runs
+from acode_tui.demo.generated_runs import PlannedCall, PlannedRun, RunGenerator, past_runs
+from acode_tui.demo.incidents import Incidents
 from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer, Network
 from acode_tui.demo.transcripts import write_transcripts
 from acode_tui.domain.clock import system_clock
@@ -35,21 +34,21 @@ from acode_tui.workspace import Workspace, open_workspace
 PREFIX = "acode-demo-"
 LOCK = "lock"
 MAX_PARENT_CHARS = 60
-"""A socket's path may have about a hundred characters, its name and the demo's folder included."""
+"""A socket's path has at most about a hundred characters, with the demo's folder and the socket's name."""
 
 UNLOCKED_SECONDS = 600.0
-"""A folder without a lock is being made just now, unless it is older than this."""
+"""A folder without a lock that is younger than this is being created."""
 
 
 def temporary_folder() -> Path:
-    """Where temporary files go, if a socket below it has room for its name."""
+    """The folder for temporary files, or /tmp where the path of a socket below that folder would be too long."""
     usual = Path(tempfile.gettempdir())
     return usual if len(os.fsencode(usual)) <= MAX_PARENT_CHARS else Path("/tmp")  # noqa: S108 - mkdtemp makes it ours
 
 
 @contextmanager
 def demo_folder(parent: Path, *, owner: int | None = None) -> Iterator[Path]:
-    """A new folder, 0700, removed at the end of the block. ``owner`` is another user that it is made over to."""
+    """A new folder, mode 0700, removed at the end of the block. ``owner`` is the id of another user to own it."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     try:
         lock = os.open(folder / LOCK, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE)
@@ -66,7 +65,7 @@ def demo_folder(parent: Path, *, owner: int | None = None) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Take a folder away with all that is in it; what a process that is just ending still writes is taken again."""
+    """Remove a folder and its files, again if a process that is just ending still writes into it."""
     for _ in range(5):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -74,11 +73,11 @@ def remove(folder: Path) -> None:
 
 
 def sweep(parent: Path, *, end: Callable[[Path], None], owners: frozenset[int]) -> int:
-    """Remove what killed demos have left in ``parent``; answers how many folders. ``end`` ends what runs in one."""
-    return sum(_swept(folder, end, owners) for folder in parent.glob(f"{PREFIX}*"))
+    """Remove the folders that killed demos left in ``parent``; returns their number. ``end`` ends the server in one."""
+    return sum(_sweep_one(folder, end, owners) for folder in parent.glob(f"{PREFIX}*"))
 
 
-def _swept(folder: Path, end: Callable[[Path], None], owners: frozenset[int]) -> bool:
+def _sweep_one(folder: Path, end: Callable[[Path], None], owners: frozenset[int]) -> bool:
     with suppress(FileNotFoundError):
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
@@ -91,7 +90,7 @@ def _swept(folder: Path, end: Callable[[Path], None], owners: frozenset[int]) ->
             remove(folder)
             return True
         except OSError:
-            return False  # not one of ours, whatever its name
+            return False  # a demo did not create it, whatever its name
         try:
             if not try_lock(lock):
                 return False
@@ -106,28 +105,28 @@ def _swept(folder: Path, end: Callable[[Path], None], owners: frozenset[int]) ->
 Sleep = Callable[[float], Awaitable[None]]
 
 
-async def work(root: Path, runs: Iterable[Run], *, sleep: Sleep, rest: Callable[[], float]) -> None:
-    """Record run after run into the workspace at ``root``, with ``rest`` seconds between them, until cancelled."""
+async def record_runs(root: Path, runs: Iterable[PlannedRun], *, sleep: Sleep, pause: Callable[[], float]) -> None:
+    """Record run after run into the workspace at ``root``, ``pause()`` seconds apart, until cancelled."""
     for run in runs:
         await record(root, run, sleep=sleep)
-        await sleep(rest())
+        await sleep(pause())
 
 
-async def record(root: Path, run: Run, *, sleep: Sleep) -> None:
-    """Record a run while it happens. Cancelled, it is recorded as cancelled."""
+async def record(root: Path, run: PlannedRun, *, sleep: Sleep) -> None:
+    """Record a run in real time. If this is cancelled, so is the run."""
     async with recorder.session(run.description, root, metadata=run.metadata) as session:
-        for job in run.jobs:
-            async with session.task(job.title) as task:
-                for move in job.moves:
-                    async with task.step(move.name) as step:
-                        for call in move.calls:
+        for planned_task in run.tasks:
+            async with session.task(planned_task.title) as task:
+                for planned_step in planned_task.steps:
+                    async with task.step(planned_step.name) as step:
+                        for call in planned_step.calls:
                             async with step.tool(call.tool, call.parameters) as made:
-                                await _make(made, call, sleep)
-                        if move.given_up:
+                                await _perform(made, call, sleep)
+                        if planned_step.is_abandoned:
                             step.skip()
 
 
-async def _make(made: recorder.Call, call: Call, sleep: Sleep) -> None:
+async def _perform(made: recorder.Call, call: PlannedCall, sleep: Sleep) -> None:
     await sleep(call.seconds)
     if (content := call.content) is not None:
         made.artifact(content.type, content.name, content.text, content.content_type)
@@ -139,11 +138,11 @@ async def _make(made: recorder.Call, call: Call, sleep: Sleep) -> None:
 
 TRANSCRIPTS = 12
 USER = "ada@example.org"
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
-class Stage(Enum):
-    """How far the demo is, as far as the network goes."""
+class DemoStage(Enum):
+    """The state of the demo's team database and of the network to it."""
 
     STARTING = "starting"
     LOCAL = "local"
@@ -153,21 +152,21 @@ class Stage(Enum):
     RESTORED = "restored"
 
 
-class Audience(Protocol):
-    """Whoever watches."""
+class DemoObserver(Protocol):
+    """Receives what the demo reports."""
 
-    def tell(self, title: str, text: str) -> None:
-        """Something worth a look has happened."""
+    def announce(self, title: str, text: str) -> None:
+        """Show the user an event of the demo."""
 
-    def trouble(self, fault: BaseException) -> None:
-        """The demo cannot go on as it should."""
+    def report_error(self, error: BaseException) -> None:
+        """Show the user that a part of the demo failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``pace`` shortens (below 1) or stretches whatever takes time; ``history`` is how many runs stand there at first.
+    """``agents`` record at a time. ``pace`` multiplies all times; ``history`` is the number of past runs.
 
-    ``seed`` decides what the agents do; None is another story each time.
+    ``seed`` decides what the agents do; None gives other runs each time.
     """
 
     agents: int = 4
@@ -176,14 +175,14 @@ class Options:
     history: int = 60
 
 
-class Show:
-    """One demo in ``home``. Without a server it is local only. ``opening`` opens its workspace and begins."""
+class Demo:
+    """One demo in ``home``, with a team database if ``server`` is given. ``opening`` opens its workspace."""
 
     def __init__(
         self, home: Path, server: EmbeddedServer | None, options: Options, *, sleep: Sleep = asyncio.sleep
     ) -> None:
         self.root = home / "shop"
-        self.stage = Stage.LOCAL if server is None else Stage.STARTING
+        self.stage = DemoStage.LOCAL if server is None else DemoStage.STARTING
         self.network: Network | None = None
         self._home = home
         self._transcripts = home / "transcripts"
@@ -191,56 +190,57 @@ class Show:
         self._options = options
         self._sleep = sleep
         self._random = Random(options.seed)
-        self._audience: Audience | None = None
-        self._turning = asyncio.Lock()
-        self._ruled = False
+        self._observer: DemoObserver | None = None
+        self._toggling = asyncio.Lock()
+        self._has_rules = False
 
     def prepare(self) -> Settings:
-        """Make the workspace's folder, its configuration and what there is to import; answers the settings."""
+        """Create the workspace's folder, its configuration and transcripts to import; returns the settings."""
         make_private_folder(self.root / ".agent")
         self._configure(online=False)
         write_transcripts(self._transcripts, TRANSCRIPTS, now=system_clock(), random=self._random)
         return load_settings(self.root)
 
-    def watched_by(self, audience: Audience) -> None:
-        self._audience = audience
+    def observe_with(self, observer: DemoObserver) -> None:
+        """Report to this observer from now on."""
+        self._observer = observer
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[Workspace]:
-        """The workspace with its worker; meanwhile the agents are at work. All of it ends with the block."""
+        """Open the workspace with its worker and start the agents. All of it ends with the block."""
         async with open_workspace(self.root, sync=True, mode="dashboard") as workspace:
-            going = asyncio.create_task(self._guarded(self._begin, workspace), name="acode-demo")
-            going.add_done_callback(self._ended)
+            running = asyncio.create_task(self._guarded(self._start, workspace), name="acode-demo")
+            running.add_done_callback(self._report_defect)
             try:
                 yield workspace
             finally:
-                going.cancel()
-                await asyncio.wait([going])
+                running.cancel()
+                await asyncio.wait([running])
                 await asyncio.to_thread(recorder.close)
                 if self.network is not None:
                     await self.network.cut()
 
-    async def turn_network(self) -> None:
-        """Cut the network, or restore it. Nothing where there is none."""
+    async def toggle_network(self) -> None:
+        """Cut the network or restore it. Does nothing where there is none."""
         if self.network is None:
             return
-        async with self._turning:
+        async with self._toggling:
             if self.network.is_up:
                 await self.network.cut()
-                self.stage = Stage.CUT
+                self.stage = DemoStage.CUT
             else:
                 await self.network.restore()
-                self.stage = Stage.RESTORED
+                self.stage = DemoStage.RESTORED
 
-    def _tell(self, title: str, text: str) -> None:
-        if self._audience is not None:
-            self._audience.tell(title, text)
+    def _announce(self, title: str, text: str) -> None:
+        if self._observer is not None:
+            self._observer.announce(title, text)
 
     async def pause(self, seconds: float) -> None:
-        """Let so much of the demo's time pass."""
+        """Wait so many seconds of the demo's time."""
         await self._sleep(seconds * self._options.pace)
 
-    async def _begin(self, workspace: Workspace) -> None:
+    async def _start(self, workspace: Workspace) -> None:
         async with asyncio.TaskGroup() as group:
             await self._write_history(workspace)
             first: dict[int, list[str]] = {1: ["refused"], 2: ["dead_letter"]} if self._server is not None else {}
@@ -257,19 +257,19 @@ class Show:
             await workspace.store.save(graph)
 
     async def _agent(self, random: Random, special: list[str]) -> None:
-        story = self._story(Script(random, pace=self._options.pace), special)
-        rest = partial(random.uniform, 0.5 * self._options.pace, 3.0 * self._options.pace)
-        await self._sleep(rest())
-        await work(self.root, story, sleep=self._sleep, rest=rest)
+        runs = self._runs(RunGenerator(random, pace=self._options.pace), special)
+        pause = partial(random.uniform, 0.5 * self._options.pace, 3.0 * self._options.pace)
+        await self._sleep(pause())
+        await record_runs(self.root, runs, sleep=self._sleep, pause=pause)
 
-    def _story(self, script: Script, special: list[str]) -> Iterator[Run]:
-        """An agent's runs. ``special`` are what the team's database will not have, so that has to have said so."""
-        yield script.run()
-        while special and not self._ruled:
-            yield script.run()
+    def _runs(self, generator: RunGenerator, special: list[str]) -> Iterator[PlannedRun]:
+        """An agent's runs. ``special`` names runs that the team's database refuses, made once it has its rules."""
+        yield generator.run()
+        while special and not self._has_rules:
+            yield generator.run()
         for name in special:
-            yield getattr(script, name)()
-        yield from script
+            yield getattr(generator, name)()
+        yield from generator
 
     async def _go_online(self, workspace: Workspace) -> None:
         server = self._server
@@ -284,35 +284,37 @@ class Show:
             self._configure(online=True)
             await workspace.reload(load_settings(self.root))
             while (await workspace.sync.status()).schema_version is None:
-                await self._sleep(_LOOK_SECONDS)
+                await self._sleep(_POLL_SECONDS)
             self.network = network
-            self.stage = Stage.ONLINE
-            plot = Plot(workspace, server, network, self._home / "colleague", pause=self.pause, tell=self._tell)
-            await plot.begin()
-            self._ruled = True
-            await plot.unfold()
+            self.stage = DemoStage.ONLINE
+            incidents = Incidents(
+                workspace, server, network, self._home / "colleague", pause=self.pause, announce=self._announce
+            )
+            await incidents.add_rules()
+            self._has_rules = True
+            await incidents.run()
         finally:
             if self.network is None:
                 await network.cut()
 
-    async def _guarded(self, act: Callable[[Workspace], Awaitable[None]], workspace: Workspace) -> None:
-        """What goes wrong is told; the dashboard and whatever else is at work go on."""
+    async def _guarded(self, action: Callable[[Workspace], Awaitable[None]], workspace: Workspace) -> None:
+        """Run an action and report its errors; the dashboard and the other actions go on."""
         try:
-            await act(workspace)
-        except* AcodeError as faults:
-            if self.stage is Stage.STARTING:
-                self.stage = Stage.FAILED
-            for fault in leaves(faults):
-                self._trouble(fault)
+            await action(workspace)
+        except* AcodeError as errors:
+            if self.stage is DemoStage.STARTING:
+                self.stage = DemoStage.FAILED
+            for error in leaves(errors):
+                self._report_error(error)
 
-    def _ended(self, going: "asyncio.Task[None]") -> None:
-        """A defect is told as well: a demo that stands still without a word would be worse."""
-        if not going.cancelled() and (fault := going.exception()) is not None:
-            self._trouble(fault)
+    def _report_defect(self, running: "asyncio.Task[None]") -> None:
+        """Report a defect too: otherwise the demo would stop without a message."""
+        if not running.cancelled() and (error := running.exception()) is not None:
+            self._report_error(error)
 
-    def _trouble(self, fault: BaseException) -> None:
-        if self._audience is not None:
-            self._audience.trouble(fault)
+    def _report_error(self, error: BaseException) -> None:
+        if self._observer is not None:
+            self._observer.report_error(error)
 
     def _configure(self, *, online: bool) -> None:
         settings = {
@@ -324,16 +326,16 @@ class Show:
             },
         }
         with replacing(workspace_config_path(self.root)) as file:
-            file.write(b"# The demo's settings; they go with it.\n" + tomli_w.dumps(settings).encode())
+            file.write(b"# The demo's settings, deleted with the demo.\n" + tomli_w.dumps(settings).encode())
 
 
 def leaves(group: BaseExceptionGroup[AcodeError]) -> Iterator[AcodeError]:
-    """Every fault in a group of groups."""
-    for fault in group.exceptions:
-        if isinstance(fault, BaseExceptionGroup):
-            yield from leaves(fault)
+    """Every error in a group of groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
         else:
-            yield fault
+            yield error
 
 
 def address(folder: Path) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""What the demo's agents do: runs made up from a seed. Pure; the same seed tells the same story.
+"""Generates the runs of the demo's agents from a seed. Pure: the same seed gives the same runs.
 
-The runs are those of a small shop's repository: somebody asks for a change, an agent reads, searches, edits, tests and
-answers. One in several goes wrong somewhere, as runs do.
+The runs belong to the repository of a small shop: a user asks for a change, an agent reads, searches, edits, tests and
+answers. About one in eight fails.
 """
 
 import json
@@ -20,12 +20,12 @@ REFUSED_TOOL = "deploy"
 """A tool whose calls the demo's team database refuses for a while."""
 
 DEAD_LETTER = "core.dump"
-"""An artifact's name that the demo's team database takes for one it can never hold."""
+"""The name of an artifact that the demo's team database refuses as a value it can never store."""
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """An artifact of a call."""
+class PlannedContent:
+    """The artifact of a planned call."""
 
     type: ArtifactType
     name: str
@@ -34,46 +34,46 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """A tool call: how many seconds it takes, what comes of it, and the message it fails with, if it does."""
+class PlannedCall:
+    """A tool call: its length in seconds, its result and artifact, and the message it fails with, if it fails."""
 
     tool: str
     parameters: dict[str, Any]
     seconds: float
     result: Any = None
-    content: Content | None = None
+    content: PlannedContent | None = None
     error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """A step: its calls, and whether the agent goes on well although one of them failed."""
+class PlannedStep:
+    """A step and its calls. An abandoned step is skipped when a call of it failed, and the run goes on."""
 
     name: str
-    calls: tuple[Call, ...]
-    given_up: bool = False
+    calls: tuple[PlannedCall, ...]
+    is_abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A task of a run."""
+class PlannedTask:
+    """A task and its steps."""
 
     title: str
-    moves: tuple[Move, ...]
+    steps: tuple[PlannedStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A session: what was asked for, by what kind of agent, and the tasks in their order."""
+class PlannedRun:
+    """A session: the request, the agent's metadata, and the tasks in their order."""
 
     description: str
     metadata: dict[str, Any]
-    jobs: tuple[Job, ...]
+    tasks: tuple[PlannedTask, ...]
 
 
 _AGENTS = (("claude-code", "claude-sonnet-4-5"), ("codex", "gpt-5-codex"), ("claude-code", "claude-opus-4-1"))
 
-_ASKED = (
+_REQUESTS = (
     ("Add input validation to the login form", "src/login.ts", "feature/login"),
     ("Fix the race in the connection pool's shutdown", "src/db/pool.ts", "fix/pool-shutdown"),
     ("Explain why the nightly build is slow", "ci/nightly.yml", "main"),
@@ -110,92 +110,104 @@ _FAILURES = (
 _MEDIA = {"ts": "text/x-typescript", "json": "application/json", "md": "text/markdown", "sql": "text/x-sql"}
 
 
-class Script:
-    """An endless story for one agent. ``pace`` stretches or shortens everything that takes time."""
+class RunGenerator:
+    """Generates runs for one agent without end. ``pace`` multiplies the length of every call."""
 
     def __init__(self, random: Random, *, pace: float = 1.0) -> None:
         self._random = random
         self._pace = pace
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[PlannedRun]:
         while True:
             yield self.run()
 
-    def run(self) -> Run:
-        """A run from beginning to end."""
+    def run(self) -> PlannedRun:
+        """An ordinary run."""
         random = self._random
-        description, path, branch = random.choice(_ASKED)
+        description, path, branch = random.choice(_REQUESTS)
         titles = [description, *random.sample(_FOLLOW_UPS, random.choice((0, 1, 1, 2)))]
         fails = random.random() < 0.12
-        jobs = [self._job(title, path, fails=fails and title is titles[-1]) for title in titles]
-        return Run(description, self._metadata(branch), tuple(jobs))
+        tasks = [self._planned_task(title, path, fails=fails and title is titles[-1]) for title in titles]
+        return PlannedRun(description, self._metadata(branch), tuple(tasks))
 
-    def refused(self) -> Run:
-        """A run that holds a call which the team's database refuses for now."""
-        call = Call(REFUSED_TOOL, {"target": "preview", "commit": self._hash()}, self._seconds(1.0), {"ok": True})
-        job = Job("Put it on the preview server", (Move("Deploy", (call,)),))
-        return Run("Deploy the preview of the checkout", self._metadata("release/2.4"), (job,))
+    def refused(self) -> PlannedRun:
+        """A run with a call that the team's database refuses for a while."""
+        call = PlannedCall(
+            REFUSED_TOOL, {"target": "preview", "commit": self._hash()}, self._seconds(1.0), {"ok": True}
+        )
+        task = PlannedTask("Put it on the preview server", (PlannedStep("Deploy", (call,)),))
+        return PlannedRun("Deploy the preview of the checkout", self._metadata("release/2.4"), (task,))
 
-    def dead_letter(self) -> Run:
-        """A run that holds an artifact which the team's database says it can never hold."""
-        dump = Content(ArtifactType.COMMAND_OUTPUT, DEAD_LETTER, "core dump of worker 7\n", "text/plain")
-        call = Call("Bash", {"command": "gdb -batch worker core.dump"}, self._seconds(1.0), None, dump)
-        job = Job("Read the core dump", (Move("Look at the stack", (call,)),))
-        return Run("Find out why the worker crashed at night", self._metadata("fix/worker-crash"), (job,))
+    def dead_letter(self) -> PlannedRun:
+        """A run with an artifact that the team's database refuses as a value it can never store."""
+        dump = PlannedContent(ArtifactType.COMMAND_OUTPUT, DEAD_LETTER, "core dump of worker 7\n", "text/plain")
+        call = PlannedCall("Bash", {"command": "gdb -batch worker core.dump"}, self._seconds(1.0), None, dump)
+        task = PlannedTask("Read the core dump", (PlannedStep("Look at the stack", (call,)),))
+        return PlannedRun("Find out why the worker crashed at night", self._metadata("fix/worker-crash"), (task,))
 
-    def _job(self, title: str, path: str, *, fails: bool) -> Job:
+    def _planned_task(self, title: str, path: str, *, fails: bool) -> PlannedTask:
         random = self._random
-        looking = [self._read(path), self._search(path)][: random.choice((1, 2))]
-        moves = [Move("Read what is there", tuple(looking))]
+        calls = [self._read(path), self._search(path)][: random.choice((1, 2))]
+        steps = [PlannedStep("Read what is there", tuple(calls))]
         if random.random() < 0.25:
-            moves.append(Move("Try the obvious", (self._test(path, fails=True),), given_up=True))
-        moves.append(Move(f"Change {path.rpartition('/')[2]}", (self._edit(path), *self._maybe_more(path))))
-        moves.append(Move("Run the tests", (self._test(path, fails=fails), *(() if fails else (self._answer(title),)))))
-        return Job(title, tuple(moves))
+            steps.append(PlannedStep("Try the obvious", (self._test(path, fails=True),), is_abandoned=True))
+        steps.append(PlannedStep(f"Change {path.rpartition('/')[2]}", (self._edit(path), *self._maybe_more(path))))
+        steps.append(
+            PlannedStep("Run the tests", (self._test(path, fails=fails), *(() if fails else (self._answer(title),))))
+        )
+        return PlannedTask(title, tuple(steps))
 
-    def _maybe_more(self, path: str) -> tuple[Call, ...]:
+    def _maybe_more(self, path: str) -> tuple[PlannedCall, ...]:
         return (self._write(path),) if self._random.random() < 0.4 else ()
 
-    def _read(self, path: str) -> Call:
+    def _read(self, path: str) -> PlannedCall:
         text = _source(self._function(), self._random)
         name = path.rpartition("/")[2]
-        content = Content(ArtifactType.FILE_CONTENT, name, text, _media(name))
-        return Call("Read", {"file_path": path, "limit": 200}, self._seconds(0.3), {"lines": text.count("\n")}, content)
+        content = PlannedContent(ArtifactType.FILE_CONTENT, name, text, _media(name))
+        return PlannedCall(
+            "Read", {"file_path": path, "limit": 200}, self._seconds(0.3), {"lines": text.count("\n")}, content
+        )
 
-    def _search(self, path: str) -> Call:
+    def _search(self, path: str) -> PlannedCall:
         name = self._function()
         found = "".join(f"{path}:{line}:  {name}(order);\n" for line in sorted(self._random.sample(range(8, 240), 4)))
-        content = Content(ArtifactType.SEARCH_RESULT, "matches", found, "text/plain")
-        return Call("Grep", {"pattern": f"{name}\\(", "path": "src"}, self._seconds(0.4), {"matches": 4}, content)
+        content = PlannedContent(ArtifactType.SEARCH_RESULT, "matches", found, "text/plain")
+        return PlannedCall(
+            "Grep", {"pattern": f"{name}\\(", "path": "src"}, self._seconds(0.4), {"matches": 4}, content
+        )
 
-    def _edit(self, path: str) -> Call:
+    def _edit(self, path: str) -> PlannedCall:
         name, line = self._function(), self._random.randrange(8, 200)
         diff = (
             f"--- a/{path}\n+++ b/{path}\n@@ -{line},4 +{line},5 @@ export class Orders {{\n"
             f"   const order = await load(id);\n-  return {name}(order);\n"
             f"+  if (!order) throw new NotFound(id);\n+  return {name}(order, {{ strict: true }});\n }}\n"
         )
-        content = Content(ArtifactType.FILE_DIFF, f"{path.rpartition('/')[2]}.diff", diff, "text/x-diff")
-        return Call("Edit", {"file_path": path, "replace_all": False}, self._seconds(0.6), {"changed": 2}, content)
+        content = PlannedContent(ArtifactType.FILE_DIFF, f"{path.rpartition('/')[2]}.diff", diff, "text/x-diff")
+        return PlannedCall(
+            "Edit", {"file_path": path, "replace_all": False}, self._seconds(0.6), {"changed": 2}, content
+        )
 
-    def _write(self, path: str) -> Call:
+    def _write(self, path: str) -> PlannedCall:
         name = path.rpartition("/")[2].partition(".")[0] + ".test.ts"
         text = f"import {{ test }} from 'vitest';\n\ntest('{self._function()}', () => {{}});\n"
-        content = Content(ArtifactType.FILE_WRITE, name, text, "text/x-typescript")
-        return Call("Write", {"file_path": f"tests/{name}"}, self._seconds(0.5), {"bytes": len(text)}, content)
+        content = PlannedContent(ArtifactType.FILE_WRITE, name, text, "text/x-typescript")
+        return PlannedCall("Write", {"file_path": f"tests/{name}"}, self._seconds(0.5), {"bytes": len(text)}, content)
 
-    def _test(self, path: str, *, fails: bool) -> Call:
+    def _test(self, path: str, *, fails: bool) -> PlannedCall:
         passed = self._random.randrange(60, 148)
         text = "".join(f" ok  {self._function()} handles case {case}\n" for case in range(1, 9))
         text += f"\n{passed} passed{', 2 failed' if fails else ''} in {self._random.randrange(2, 40)} s\n"
-        content = Content(ArtifactType.COMMAND_OUTPUT, "stdout", text, "text/plain")
+        content = PlannedContent(ArtifactType.COMMAND_OUTPUT, "stdout", text, "text/plain")
         error = self._random.choice(_FAILURES) if fails else ""
-        return Call("Bash", {"command": f"npm test -- {path}"}, self._seconds(1.6), {"exitCode": 0}, content, error)
+        return PlannedCall(
+            "Bash", {"command": f"npm test -- {path}"}, self._seconds(1.6), {"exitCode": 0}, content, error
+        )
 
-    def _answer(self, title: str) -> Call:
+    def _answer(self, title: str) -> PlannedCall:
         text = f"Done: **{title}**. The change is small, the tests pass, and nothing else calls it.\n"
-        content = Content(ArtifactType.MODEL_RESPONSE, "text", text, "text/markdown")
-        return Call("assistant", {}, self._seconds(0.9), None, content)
+        content = PlannedContent(ArtifactType.MODEL_RESPONSE, "text", text, "text/markdown")
+        return PlannedCall("assistant", {}, self._seconds(0.9), None, content)
 
     def _function(self) -> str:
         return self._random.choice(_FUNCTIONS)
@@ -232,25 +244,25 @@ def _media(name: str) -> str:
 
 
 OPEN = (SessionState.AWAITING_APPROVAL, SessionState.PAUSED, SessionState.EXECUTING)
-"""States that the last event of a run may leave it in: it has not ended."""
+"""States of runs that have not ended."""
 
 _USERS = ("ada@example.org", "ada@example.org", "grace@example.org", "alan@example.org")
-_SLOWNESS = 25.0
-"""A made-up call of the demo takes a second; a real one's minutes are what a history should show."""
+_PAST_PACE = 25.0
+"""A generated call takes a second; past runs should look like real ones, which take minutes."""
 
 
 def past_runs(count: int, *, workspace_id: str, now: datetime, random: Random) -> Iterator[SessionGraph]:
-    """Runs of the last days, the oldest first, the newest an hour or so ago. About one in five has not ended."""
-    script = Script(random, pace=_SLOWNESS)
+    """Runs of the last days, the oldest first, the newest about an hour old. About one in five has not ended."""
+    generator = RunGenerator(random, pace=_PAST_PACE)
     for number in range(count, 0, -1):
         ended = now - timedelta(minutes=40) - timedelta(minutes=65) * (number + random.uniform(-0.4, 0.4))
         state = random.choice(OPEN) if number % 5 == 1 else None
         user = random.choice(_USERS)
-        yield _Past(random, workspace_id, user).graph(script.run(), ended, state)
+        yield _PastRun(random, workspace_id, user).graph(generator.run(), ended, state)
 
 
-class _Past:
-    """One run in the making: its ids, and a clock that moves with what is made."""
+class _PastRun:
+    """Builds one past run. Its clock moves on by the length of each call."""
 
     def __init__(self, random: Random, workspace_id: str, user: str) -> None:
         self._random = random
@@ -259,20 +271,20 @@ class _Past:
         self._id = self._new_id()
         self._now = datetime.min
 
-    def graph(self, run: Run, ended: datetime, state: SessionState | None) -> SessionGraph:
-        seconds = sum(call.seconds for job in run.jobs for move in job.moves for call in move.calls)
-        born = self._now = ended - timedelta(seconds=seconds)
+    def graph(self, run: PlannedRun, ended: datetime, state: SessionState | None) -> SessionGraph:
+        seconds = sum(call.seconds for task in run.tasks for step in task.steps for call in step.calls)
+        created_at = self._now = ended - timedelta(seconds=seconds)
         path = [SessionState.PLANNING, SessionState.EXECUTING]
-        began = [self._event(SessionState.CREATED, path[0], "the request was read")]
-        began.append(self._event(path[0], path[1], "the plan was approved"))
-        tasks = tuple(self._task(order, job) for order, job in enumerate(run.jobs))
-        final = state or _ending(tasks)
-        events = tuple(began)
+        first = [self._event(SessionState.CREATED, path[0], "the request was read")]
+        first.append(self._event(path[0], path[1], "the plan was approved"))
+        tasks = tuple(self._task(order, task) for order, task in enumerate(run.tasks))
+        final = state or _final_state(tasks)
+        events = tuple(first)
         if final is not SessionState.EXECUTING:
-            events = (*began, self._event(path[1], final, _REASONS[final]))
+            events = (*first, self._event(path[1], final, _REASONS[final]))
         return SessionGraph(
             id=self._id,
-            created_at=born,
+            created_at=created_at,
             updated_at=self._now,
             task_description=run.description,
             state=final,
@@ -283,40 +295,40 @@ class _Past:
             events=events,
         )
 
-    def _task(self, order: int, job: Job) -> TaskGraph:
-        own, born = self._new_id(), self._now
-        steps = tuple(self._step(own, place, move) for place, move in enumerate(job.moves))
+    def _task(self, order: int, planned: PlannedTask) -> TaskGraph:
+        task_id, created_at = self._new_id(), self._now
+        steps = tuple(self._step(task_id, order, step) for order, step in enumerate(planned.steps))
         failed = any(step.state is WorkState.FAILED for step in steps)
         return TaskGraph(
-            id=own,
-            created_at=born,
+            id=task_id,
+            created_at=created_at,
             updated_at=self._now,
             session_id=self._id,
-            title=job.title,
+            title=planned.title,
             state=WorkState.FAILED if failed else WorkState.COMPLETED,
             order=order,
             steps=steps,
         )
 
-    def _step(self, task_id: str, order: int, move: Move) -> StepGraph:
-        own, born = self._new_id(), self._now
-        calls = tuple(self._call(own, place, call) for place, call in enumerate(move.calls))
-        failed = any(call.error for call in move.calls)
-        broken = WorkState.SKIPPED if move.given_up else WorkState.FAILED
+    def _step(self, task_id: str, order: int, planned: PlannedStep) -> StepGraph:
+        step_id, created_at = self._new_id(), self._now
+        calls = tuple(self._call(step_id, order, call) for order, call in enumerate(planned.calls))
+        failed = any(call.error for call in planned.calls)
+        failed_state = WorkState.SKIPPED if planned.is_abandoned else WorkState.FAILED
         return StepGraph(
-            id=own,
-            created_at=born,
+            id=step_id,
+            created_at=created_at,
             updated_at=self._now,
             session_id=self._id,
             task_id=task_id,
-            name=move.name,
-            state=broken if failed else WorkState.COMPLETED,
+            name=planned.name,
+            state=failed_state if failed else WorkState.COMPLETED,
             order=order,
             tool_calls=calls,
         )
 
-    def _call(self, step_id: str, order: int, call: Call) -> ToolCallGraph:
-        own, born = self._new_id(), self._now
+    def _call(self, step_id: str, order: int, call: PlannedCall) -> ToolCallGraph:
+        call_id, created_at = self._new_id(), self._now
         self._now += timedelta(seconds=call.seconds)
         content = call.content
         artifacts: tuple[Artifact, ...] = ()
@@ -327,7 +339,7 @@ class _Past:
                 created_at=self._now,
                 updated_at=self._now,
                 session_id=self._id,
-                tool_call_id=own,
+                tool_call_id=call_id,
                 type=content.type,
                 name=content.name,
                 content_hash=digest(data),
@@ -337,8 +349,8 @@ class _Past:
             )
             artifacts = (artifact,)
         return ToolCallGraph(
-            id=own,
-            created_at=born,
+            id=call_id,
+            created_at=created_at,
             updated_at=self._now,
             session_id=self._id,
             step_id=step_id,
@@ -376,6 +388,6 @@ _REASONS = {
 }
 
 
-def _ending(tasks: tuple[TaskGraph, ...]) -> SessionState:
+def _final_state(tasks: tuple[TaskGraph, ...]) -> SessionState:
     failed = any(task.state is WorkState.FAILED for task in tasks)
     return SessionState.FAILED if failed else SessionState.COMPLETED
