@@ -28,10 +28,9 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import (
+    SqliteConnectionFactory,
     has_content,
     make_private,
-    open_reader,
-    open_writer,
     prepare_file,
     require_sqlite,
 )
@@ -86,9 +85,10 @@ async def open_workspace(
             make_private(database)
             _keep_private(root / AGENT_DIR)
 
-        connection = await open_writer(database, timeout_seconds=timeout, check=check)
+        connections = SqliteConnectionFactory(database, timeout_seconds=timeout)
+        connection = await connections.open_writer(check=check)
         clock = MonotonicClock(wall)
-        writer = Writer(connection, clock, Checkpoints(database, timeout_seconds=timeout), timeout_seconds=timeout)
+        writer = Writer(connection, clock, Checkpoints(connections), timeout_seconds=timeout)
         stack.push_async_callback(writer.close)
         allowed = settings.migrations.auto_migrate if auto_migrate is None else auto_migrate
         user = asyncio.create_task(asyncio.to_thread(current_user, settings, root))
@@ -101,9 +101,9 @@ async def open_workspace(
             known_id = await connection.run(lambda raw: meta.read(raw, meta.WORKSPACE_ID))
         workspace_id = await writer.run(_read_or_make_id) if known_id is None else known_id
         await asyncio.to_thread(remember_id, root / AGENT_DIR, workspace_id)
-        readers = Readers(database, timeout_seconds=timeout)
+        readers = Readers(connections)
         stack.push_async_callback(readers.close)
-        watcher = await open_reader(database, timeout_seconds=timeout)
+        watcher = await connections.open_reader()
         stack.push_async_callback(watcher.close)
         workspace = Workspace(
             root=root,

@@ -23,7 +23,7 @@ from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.sync.journal import SqliteSyncJournal
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.storage.sqlite.sync.records import RetryPolicy
-from acode_tui.storage.sqlite.write_health import WriteTrouble
+from acode_tui.storage.sqlite.write_health import WriteHealth
 from acode_tui.storage.sqlite.writer import Writer
 from acode_tui.sync.classify import record_delay
 from acode_tui.sync.conflict import ConflictResolver
@@ -92,7 +92,7 @@ class Workspace(Operations):
             sleep=sleep,
         )
         writer.on_commit(self.sync.local_commit)
-        self._trouble = WriteTrouble(writer, self.database_path, wall=wall)
+        self._write_health = WriteHealth(writer, self.database_path, wall=wall)
 
     async def data_version(self) -> int:
         """A number that changes whenever this process or another one has committed. Cheap enough to poll."""
@@ -153,7 +153,7 @@ class Workspace(Operations):
 
         Answers at once, and may be called several times a second.
         """
-        return self._trouble.present()
+        return self._write_health.current_error()
 
 
 def make_sync_target(

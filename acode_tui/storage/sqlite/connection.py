@@ -1,7 +1,7 @@
-"""Opening the workspace file: one policy for every connection, exact file modes, errors in the program's own words.
+"""Opening the workspace file: the pragmas of every connection, exact file modes, errors as AcodeError.
 
-A connection lives in its own thread (aiosqlite's). Work reaches it as a plain function of the
-``sqlite3.Connection``: one hop for any number of statements.
+A connection has a thread of its own (aiosqlite's). Work reaches it as a plain function of the ``sqlite3.Connection``:
+one hop for any number of statements.
 """
 
 import asyncio
@@ -38,13 +38,13 @@ SLOW_STATEMENT_SECONDS = 0.1
 STATEMENT_CACHE = 256
 
 PAGE_BYTES = 8_192
-"""Of a new file; one that is there keeps its own. A row and its outbox record are often larger than half of SQLite's
-usual 4 KiB: with twice that, an import spends a tenth less, and a backup a sixth.
+"""Page size of a new file; an existing file keeps its own. A row and its outbox record are often larger than half of
+SQLite's default of 4 KiB: with twice that, an import takes a tenth less time, and a backup a sixth.
 """
 
 WAL_BYTES = 32 * 1024 * 1024
-"""Beyond which SQLite moves the WAL to the file by itself. A sixth of that costs an import an eighth more: it moves
-index pages that the next group changes again.
+"""Size of the WAL beyond which SQLite itself makes a checkpoint. With a sixth of it an import takes an eighth longer:
+the checkpoints move index pages that the next group changes again.
 """
 
 _WAL_RETRY_SECONDS = 0.02
@@ -55,7 +55,7 @@ log = get_logger("acode_tui.storage.sqlite")
 
 
 class TimedConnection(sqlite3.Connection):
-    """Reports each statement's name and duration, never its values: at debug, or at warning beyond 100 ms.
+    """Logs each statement's name and duration, never its values: at debug, or at warning beyond 100 ms.
 
     While ``within_unit`` is set, a statement that would begin or end a transaction is refused: units share one, and
     a COMMIT in one of them would make others run twice.
@@ -105,14 +105,14 @@ class TimedConnection(sqlite3.Connection):
 
 
 def _unbindable(error: Exception) -> ValidationError:
-    """What Python cannot hand to SQLite at all. The boundary names the field; this catches what came round it."""
+    """The error for a value that Python cannot bind. Validation at the API names the field; this is the last resort."""
     if isinstance(error, UnicodeEncodeError):
         return ValidationError("text", "contains a lone surrogate, which a database text cannot hold")
     return ValidationError("number", "is beyond what a database integer holds")
 
 
 def statement_name(sql: str) -> str:
-    """A statement's first words: enough to know it by, and never a value (values are always bound)."""
+    """A statement's first words: they identify it and hold no value (values are always bound)."""
     return " ".join(sql.split(None, 5)[:5])[:80]
 
 
@@ -157,7 +157,7 @@ os.register_at_fork(after_in_child=_keep_open)
 
 
 def require_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
-    """Raise SchemaMismatchError where the SQLite library is too old to hold the schema."""
+    """Raise SchemaMismatchError where the SQLite library is too old for the schema."""
     if version < MINIMUM_SQLITE:
         raise SchemaMismatchError(
             f"SQLite {'.'.join(map(str, version))} cannot hold STRICT tables; 3.37 or newer is needed",
@@ -166,10 +166,10 @@ def require_sqlite(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> No
 
 
 def prepare_file(path: Path) -> bool:
-    """Make the file 0600 in a directory 0700, created so. True if the file is new (AC-057).
+    """Create the file with mode 0600 in a folder of mode 0700. True if the file is new (AC-057).
 
-    One that is there keeps its mode, for it may be another program's: see ``make_private``. But a WAL and a SHM that
-    were made while it was read-only would keep everybody from writing for good: once it may be written to, so may they.
+    An existing file keeps its mode, for it may be another program's: see ``make_private``. A WAL and a SHM that were
+    created while the file was read-only would prevent every write: where the file is writable, they are made so.
     """
     try:
         make_private_folder(path.parent)
@@ -193,10 +193,10 @@ def prepare_file(path: Path) -> bool:
 
 
 def make_private(path: Path) -> None:
-    """Tighten the modes of a workspace's file, and of what lies beside it, where they are looser than 0600 (AC-057).
+    """Tighten the modes of a workspace's file, its WAL and its SHM where they are looser than 0600 (AC-057).
 
-    Only once the file is known to be a workspace's: others may be meant to use another program's. SQLite gives the WAL
-    and SHM files that it makes the mode of the database.
+    Only once the file is known to be a workspace's: another program's may be meant for others. SQLite creates the WAL
+    and SHM files with the mode of the database.
     """
     if path.parent.name == ".agent":
         tighten(path.parent, PRIVATE_FOLDER)
@@ -208,30 +208,50 @@ def _beside(path: Path) -> tuple[Path, ...]:
     return tuple(beside(path, suffix) for suffix in (WAL, SHM))
 
 
-async def open_writer(
-    path: Path, *, timeout_seconds: float, check: Callable[[sqlite3.Connection], object]
-) -> FunctionConnection:
-    """The process's one writing connection: WAL, ``synchronous=FULL``, foreign keys, transactions by hand.
+class SqliteConnectionFactory:
+    """Opens the connections to one workspace file, each with the pragmas of its use.
 
-    ``check`` looks at the file before anything about it is changed; what it raises leaves it as it was.
+    ``timeout_seconds`` is how long a connection waits for a lock.
     """
 
-    def connect() -> sqlite3.Connection:
-        if has_content(wal_of(path)):
-            # Closing a connection that may write folds the WAL into the file, even if it was only looked at.
-            with closing(connect_to(path, timeout_seconds=timeout_seconds, mode="ro")) as looking:
-                check(looking)
-        connection = connect_to(path, timeout_seconds=timeout_seconds)
+    def __init__(self, path: Path, *, timeout_seconds: float = 30.0) -> None:
+        self.path = path
+        self.timeout_seconds = timeout_seconds
+
+    async def open_writer(self, *, check: Callable[[sqlite3.Connection], object]) -> FunctionConnection:
+        """The process's one writing connection: WAL, ``synchronous=FULL``, foreign keys, transactions by hand.
+
+        ``check`` reads the file before anything about it is changed; an exception leaves the file as it was.
+        """
+        return await _open(self.path, lambda: self._connect_writer(check))
+
+    async def open_checkpointer(self) -> FunctionConnection:
+        """A connection that moves the WAL to the database and does nothing else."""
+        return await _open(self.path, self._connect)
+
+    async def open_reader(self) -> FunctionConnection:
+        """A connection that can only read."""
+        return await _open(self.path, self._connect_reader)
+
+    def _connect(self, *, mode: str = "rw") -> sqlite3.Connection:
+        return connect_to(self.path, timeout_seconds=self.timeout_seconds, mode=mode)
+
+    def _connect_writer(self, check: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+        if has_content(wal_of(self.path)):
+            # Closing a connection that may write plays the WAL into the file, even if it only read.
+            with closing(self._connect(mode="ro")) as reading:
+                check(reading)
+        connection = self._connect()
         try:
             check(connection)
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            _use_wal(connection, timeout_seconds)
+            _use_wal(connection, self.timeout_seconds)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            # Checkpoints run beside, by the rows that were written. Few rows may hold a lot, and many writes may come
-            # meanwhile: then SQLite does it within a commit.
+            # Checkpoints run on their own connection, by the number of rows written. Few rows may be large, and many
+            # writes may come during a checkpoint: then SQLite makes one within a commit.
             connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // page_bytes(connection)}")
-            # Statements with triggers keep copies of the pages they change: in memory, not in a file made for each.
+            # Statements with triggers keep copies of the pages they change: in memory, not in a file for each.
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA cache_size = -16384")
             connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -240,14 +260,25 @@ async def open_writer(
             raise
         return connection
 
-    return await _open(path, connect)
+    def _connect_reader(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA foreign_keys = ON")
+            # Mapped pages count as memory in use, and a long drain reads the whole file: map no more than helps.
+            connection.execute("PRAGMA mmap_size = 67108864")
+            connection.execute("PRAGMA cache_size = -8192")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
-    """Turn WAL on, which the file remembers.
+    """Turn WAL on, which is stored in the file.
 
     SQLite does not wait for a lock here: of several processes that open a new file at once, all but one are refused at
-    first. So the wait is done by hand.
+    first. So this function waits.
     """
     deadline = monotonic() + timeout_seconds
     while True:
@@ -262,37 +293,13 @@ def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
             return
 
 
-async def open_checkpointer(path: Path, *, timeout_seconds: float) -> FunctionConnection:
-    """A connection that moves the WAL to the database and does nothing else."""
-    return await _open(path, lambda: connect_to(path, timeout_seconds=timeout_seconds))
-
-
 def page_bytes(connection: sqlite3.Connection) -> int:
-    """Bytes of a page of this file."""
+    """The page size of this file in bytes."""
     return int(connection.execute("PRAGMA page_size").fetchone()[0])
 
 
-async def open_reader(path: Path, *, timeout_seconds: float) -> FunctionConnection:
-    """A connection that can only read."""
-
-    def connect() -> sqlite3.Connection:
-        connection = connect_to(path, timeout_seconds=timeout_seconds)
-        try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # Mapped pages count as memory in use, and a long drain reads the whole file: map no more than is of use.
-            connection.execute("PRAGMA mmap_size = 67108864")
-            connection.execute("PRAGMA cache_size = -8192")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    return await _open(path, connect)
-
-
 def has_content(path: Path) -> bool:
-    """Whether a file is there and not empty."""
+    """Whether a file exists and is not empty."""
     try:
         return path.stat().st_size > 0
     except OSError:
@@ -300,9 +307,9 @@ def has_content(path: Path) -> bool:
 
 
 def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlite3.Connection:
-    """A plain connection to a file that is there; ``mode`` is ``rw`` or ``ro``.
+    """A plain connection to an existing file; ``mode`` is ``rw`` or ``ro``.
 
-    Raises sqlite3.Error, and IntegrityError for a file whose last page is there in part.
+    Raises sqlite3.Error, and IntegrityError for a file whose last page is cut off.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -328,7 +335,7 @@ async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> Functi
         try:
             await connection
         except BaseException:
-            # Its thread still answers the loop that it has ended; the loop must not be closed before that.
+            # Its thread still tells the loop that it has ended; the loop must not be closed before that.
             await asyncio.to_thread(connection.join)
             raise
         return connection

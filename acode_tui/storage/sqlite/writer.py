@@ -1,6 +1,6 @@
 """The one writer of this process, with group commit.
 
-A unit of work is a plain function of the connection. The writer drains whatever units wait, runs them inside one
+A unit of work is a plain function of the connection. The writer takes the units that wait, runs them inside one
 ``BEGIN IMMEDIATE`` transaction, commits once, then answers every caller: one thread hop and one fsync a group.
 A unit may be run twice: where one of a group fails halfway, the group starts over, each under its own savepoint.
 Promises:
@@ -8,7 +8,7 @@ Promises:
 - a caller is answered after its unit is on disk, never before;
 - a unit that fails is rolled back alone; the others of its group commit;
 - a caller that is cancelled leaves no transaction open: one that waited is never run, one that ran is committed;
-- what a commit leaves in the WAL moves to the database beside, so that no caller waits for it;
+- a checkpoint runs on a connection of its own, so that no caller waits for it;
 - the workspace's clock is read and stored inside the transaction, so that no two processes hand out one stamp.
 """
 
@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
@@ -28,18 +27,17 @@ from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, TransactionError
 from acode_tui.logs import get_logger
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.connection import FunctionConnection, TimedConnection, open_checkpointer
+from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, TimedConnection
 from acode_tui.storage.sqlite.errors import translate
 
 log = get_logger("acode_tui.storage.sqlite")
 
 
 class Checkpoints:
-    """Of one file. One runs at a time, and nobody waits for it; the connection is opened for the first."""
+    """The checkpoints of one file. One runs at a time and no caller waits for it; the first opens the connection."""
 
-    def __init__(self, path: Path, *, timeout_seconds: float = 30.0) -> None:
-        self._path = path
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, connections: SqliteConnectionFactory) -> None:
+        self._connections = connections
         self._connection: FunctionConnection | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -48,17 +46,17 @@ class Checkpoints:
         return self._running is not None and not self._running.done()
 
     def begin(self) -> None:
-        """Have one run, unless one does."""
+        """Start a checkpoint unless one is running."""
         if not self.is_running:
             self._running = asyncio.create_task(self._run(), name="acode-checkpoint")
 
     async def settled(self) -> None:
-        """Wait until none runs."""
+        """Wait until no checkpoint is running."""
         if self._running is not None:
             await asyncio.wait([self._running])
 
     async def close(self) -> None:
-        """Let the one that runs end, and close the connection: before the writer's, which folds what is left."""
+        """Wait for the running checkpoint, then close its connection. The writer's is closed after it."""
         await self.settled()
         if self._connection is not None:
             await self._connection.close()
@@ -67,10 +65,10 @@ class Checkpoints:
     async def _run(self) -> None:
         try:
             if self._connection is None:
-                self._connection = await open_checkpointer(self._path, timeout_seconds=self._timeout_seconds)
+                self._connection = await self._connections.open_checkpointer()
             await self._connection.run(_checkpoint)
         except sqlite3.Error as error:
-            # Everything is on disk already, in the WAL; the next one tries again, and a write tells of a full disk.
+            # Everything is on disk already, in the WAL. The next checkpoint tries again; a write reports a full disk.
             log.warning("checkpoint.failed", database="sqlite", reason=str(translate(error, "the WAL stays as it is")))
         except AcodeError as error:
             log.warning("checkpoint.failed", database="sqlite", reason=str(error))
@@ -80,7 +78,7 @@ class Checkpoints:
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
-    """Waits for nobody, and may leave what a reader still needs."""
+    """Waits for no lock, and may leave the pages that a reader still needs in the WAL."""
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
@@ -88,26 +86,26 @@ T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]
 
 MAX_GROUP = 256
-"""Units a group at most: bounds how long a single caller can wait behind others."""
+"""Most units of a group: bounds how long a caller waits behind others."""
 
 CHECKPOINT_CHANGES = 400
-"""Rows written after which the WAL is moved to the database: about a thousand pages of it, as SQLite itself would."""
+"""Rows written after which a checkpoint starts: about a thousand pages of WAL, SQLite's own default."""
 
 BUSY_CHANGES = 16_000
 """The same while callers wait: pages that several groups change are then moved once."""
 
 _DEADLINE_OPCODES = 20_000
-"""How often, in virtual machine instructions, SQLite looks at the transaction's deadline."""
+"""Virtual machine instructions between two checks of the transaction's deadline."""
 
 
-class _Waiting(msgspec.Struct, frozen=True, eq=False):
+class _QueuedUnit(msgspec.Struct, frozen=True, eq=False):
     unit: Unit
     future: asyncio.Future[Any]
     quiet: bool
 
 
 class Writer:
-    """Runs units of work. One a process and file; safe to call from any task of its loop."""
+    """Runs units of work. One per process and file; safe to call from any task of its loop."""
 
     def __init__(
         self,
@@ -123,13 +121,13 @@ class Writer:
         self._checkpoints = checkpoints
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
-        self._waiting: deque[_Waiting] = deque()
+        self._queue: deque[_QueuedUnit] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closed = False
         self._listeners: list[Callable[[], None]] = []
         self._timed: Callable[[float], object] = _ignore
-        self.trouble: TransactionError | None = None
-        """Why the last group did not commit, if none has since: the disk is full, or somebody keeps the lock."""
+        self.last_error: TransactionError | None = None
+        """Why the last group did not commit: the disk is full, or another process holds the lock. None once one has."""
         self._deadline = 0.0
         self._uncheckpointed = 0
 
@@ -139,16 +137,16 @@ class Writer:
         return self._clock
 
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener`` on the loop after each commit that is not quiet; answers the function that ends it."""
+        """Call ``listener`` on the loop after each commit that is not quiet; answers a function that removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def observe(self, timed: Callable[[float], object]) -> None:
-        """Tell ``timed``, after each group that was committed, how many seconds it took from the lock to the disk."""
+        """Call ``timed`` after each committed group with its seconds, from taking the lock to being on disk."""
         self._timed = timed
 
     async def run(self, unit: Callable[[sqlite3.Connection], T], *, quiet: bool = False) -> T:
-        """``unit(connection)``'s answer once it is on disk. ``quiet``: no listener need hear of it.
+        """``unit(connection)``'s answer once it is on disk. ``quiet``: the listeners are not called.
 
         Raises what the unit raised; TransactionError when the lock could not be had, the transaction took longer
         than ``timeout_seconds``, or the disk refused (AC-006).
@@ -156,13 +154,13 @@ class Writer:
         if self._closed:
             raise DatabaseConnectionError("the workspace is closed", hint="open it again")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(unit, future, quiet))
+        self._queue.append(_QueuedUnit(unit, future, quiet))
         if self._drain is None:
             self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
         return await future
 
     async def close(self) -> None:
-        """Finish what waits, then close the connection."""
+        """Run the units that wait, then close the connection."""
         self._closed = True
         while self._drain is not None:
             await asyncio.wait([self._drain])
@@ -171,21 +169,21 @@ class Writer:
 
     async def _drain_all(self) -> None:
         try:
-            while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))]
-                group = [waiting for waiting in group if not waiting.future.cancelled()]
+            while self._queue:
+                group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
+                group = [queued for queued in group if not queued.future.cancelled()]
                 if group:
                     self._answer(group, await self._outcomes(group))
-                    if self._uncheckpointed >= (BUSY_CHANGES if self._waiting else CHECKPOINT_CHANGES):
+                    if self._uncheckpointed >= (BUSY_CHANGES if self._queue else CHECKPOINT_CHANGES):
                         self._uncheckpointed = 0
                         self._checkpoints.begin()
         finally:
             self._drain = None
-            if self._waiting and not self._closed:
+            if self._queue and not self._closed:
                 self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
 
-    async def _outcomes(self, group: list[_Waiting]) -> list[Any]:
-        """What became of each unit. Whatever goes wrong, every caller is answered: none waits for ever."""
+    async def _outcomes(self, group: list[_QueuedUnit]) -> list[Any]:
+        """Each unit's answer or error. Every caller is answered whatever fails: none waits for ever."""
         started = perf_counter()
         try:
             outcomes = await self._connection.run(partial(self._group, group))
@@ -193,49 +191,49 @@ class Writer:
                 self._timed(perf_counter() - started)
             return outcomes
         except asyncio.CancelledError:
-            for waiting in group:
-                waiting.future.cancel()
+            for queued in group:
+                queued.future.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - it is not swallowed: every caller of the group is told
+        except Exception as error:  # noqa: BLE001 - it is not swallowed: every caller of the group gets it
             return [_refusal(error) for _ in group]
 
-    def _answer(self, group: list[_Waiting], outcomes: list[Any]) -> None:
+    def _answer(self, group: list[_QueuedUnit], outcomes: list[Any]) -> None:
         committed = False
         if any(not isinstance(outcome, BaseException) for outcome in outcomes):
-            self.trouble = None
+            self.last_error = None
         elif isinstance(outcomes[0], TransactionError):
-            self.trouble = outcomes[0]
-        for waiting, outcome in zip(group, outcomes, strict=True):
+            self.last_error = outcomes[0]
+        for queued, outcome in zip(group, outcomes, strict=True):
             failed = isinstance(outcome, BaseException)
-            committed = committed or not (failed or waiting.quiet)
-            if waiting.future.cancelled():
+            committed = committed or not (failed or queued.quiet)
+            if queued.future.cancelled():
                 continue
             if failed:
-                waiting.future.set_exception(outcome)
+                queued.future.set_exception(outcome)
             else:
-                waiting.future.set_result(outcome)
+                queued.future.set_result(outcome)
         if committed:
             for listener in tuple(self._listeners):
                 listener()
 
     # What follows runs in the connection's thread.
 
-    def _group(self, group: list[_Waiting], connection: sqlite3.Connection) -> list[Any]:
+    def _group(self, group: list[_QueuedUnit], connection: sqlite3.Connection) -> list[Any]:
         """Each unit's answer, or the exception it ended with."""
-        units = [waiting.unit for waiting in group]
-        outcomes, whole = self._transaction(connection, units, self._unguarded)
-        if isinstance(whole, _Spoiled):
+        units = [queued.unit for queued in group]
+        outcomes, whole = self._transaction(connection, units, self._run_plain)
+        if isinstance(whole, _FailedHalfway):
             if len(units) == 1:
                 return [whole.refusal]
-            outcomes, whole = self._transaction(connection, units, self._guarded)
+            outcomes, whole = self._transaction(connection, units, self._run_in_savepoint)
         if whole is None:
             return outcomes
         if len(units) == 1:
             return [whole]
-        # The transaction as a whole was lost, and with it units that did no wrong: each gets one of its own.
+        # The whole transaction was lost, and with it units without an error: each is run in one of its own.
         alone: list[Any] = []
         for unit in units:
-            outcomes, whole = self._transaction(connection, [unit], self._guarded)
+            outcomes, whole = self._transaction(connection, [unit], self._run_in_savepoint)
             alone.append(outcomes[0] if whole is None else whole)
         return alone
 
@@ -274,11 +272,11 @@ class Writer:
         self._uncheckpointed += connection.total_changes - changes
         return outcomes, None
 
-    def _unguarded(self, connection: sqlite3.Connection, unit: Unit) -> Any:
+    def _run_plain(self, connection: sqlite3.Connection, unit: Unit) -> Any:
         """The unit's answer, or its own error where it failed before it had written anything.
 
-        A savepoint makes every full-text index write out what it holds in memory, which costs more than the write
-        itself; and units hardly ever fail halfway. Raises _Spoiled where one did: the group then starts over.
+        A savepoint makes every full-text index flush what it holds in memory, which costs more than the write
+        itself, and units hardly ever fail halfway. Raises _FailedHalfway where one did: the group then starts over.
         """
         before = connection.total_changes
         try:
@@ -287,12 +285,12 @@ class Writer:
             if not connection.in_transaction or self._expired():
                 raise
             if connection.total_changes != before:
-                raise _Spoiled(_refusal(error)) from error
+                raise _FailedHalfway(_refusal(error)) from error
             return _refusal(error)
         return _still_open(connection, answer)
 
-    def _guarded(self, connection: sqlite3.Connection, unit: Unit) -> Any:
-        """The unit's answer or its own error, undone by itself; raises where the transaction itself is gone."""
+    def _run_in_savepoint(self, connection: sqlite3.Connection, unit: Unit) -> Any:
+        """The unit's answer or its own error, rolled back alone; raises where the transaction itself is gone."""
         connection.execute("SAVEPOINT unit")
         try:
             answer = _run(connection, unit)
@@ -311,11 +309,11 @@ class Writer:
 
 
 def _ignore(seconds: float) -> None:
-    """Nobody asked."""
+    """The observer until ``observe`` sets one."""
 
 
-class _Spoiled(Exception):
-    """A unit without a savepoint failed after it had written; ``refusal`` is what its caller is told."""
+class _FailedHalfway(Exception):
+    """A unit without a savepoint failed after it had written; ``refusal`` is its caller's error."""
 
     def __init__(self, refusal: Exception) -> None:
         super().__init__()

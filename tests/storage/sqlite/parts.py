@@ -12,7 +12,7 @@ from acode_tui.domain.clock import MonotonicClock, WallClock
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.validation import Limits
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, prepare_file
+from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, prepare_file
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
@@ -55,12 +55,13 @@ async def open_parts(
     """Everything over one file, made and migrated if need be."""
     wall = wall or TurnedClock()
     prepare_file(path)
-    connection = await open_writer(path, timeout_seconds=timeout_seconds, check=lambda raw: None)
+    connections = SqliteConnectionFactory(path, timeout_seconds=timeout_seconds)
+    connection = await connections.open_writer(check=lambda raw: None)
     lock = path.with_name("migrate.lock")
     await connection.run(lambda raw: migrate(raw, packaged("sqlite"), lock_path=lock, wall=wall))
-    checkpoints = Checkpoints(path, timeout_seconds=timeout_seconds)
+    checkpoints = Checkpoints(connections)
     writer = Writer(connection, MonotonicClock(wall), checkpoints, timeout_seconds=timeout_seconds, monotonic=monotonic)
-    readers = Readers(path, timeout_seconds=timeout_seconds)
+    readers = Readers(connections)
     try:
         yield Parts(
             path=path,

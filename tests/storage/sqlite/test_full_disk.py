@@ -70,7 +70,7 @@ async def test_a_write_without_room_leaves_nothing_and_the_next_one_with_room_go
         await still_refused(workspace)
     clock.turn(seconds=3)
     workspace.write_trouble()
-    trying = workspace._trouble._trying
+    trying = workspace._write_health._attempt
     assert trying is not None
     await trying
     assert workspace.write_trouble() is None

@@ -379,12 +379,11 @@ async def test_nothing_is_left_open_where_opening_fails_late(
     tmp_path: Path, plain_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads and connections would show as ResourceWarning, which the suite turns into errors."""
-    from acode_tui.workspace import opening as module
 
     async def refuse(*_: object, **__: object) -> None:
         raise DatabaseConnectionError("no reader")
 
-    monkeypatch.setattr(module, "open_reader", refuse)
+    monkeypatch.setattr(connection.SqliteConnectionFactory, "open_reader", refuse)
     before = set(threading.enumerate())
     with pytest.raises(DatabaseConnectionError, match="no reader"):
         async with open_workspace(tmp_path, settings=plain_settings):
@@ -432,7 +431,7 @@ async def test_a_new_file_that_somebody_writes_to_is_waited_for(
     holder.execute("BEGIN IMMEDIATE")
     holder.execute("CREATE TABLE somebody_elses (x)")
     try:
-        opened = await connection.open_writer(path, timeout_seconds=30, check=lambda raw: None)
+        opened = await connection.SqliteConnectionFactory(path).open_writer(check=lambda raw: None)
         try:
             assert await opened.run(lambda raw: raw.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
         finally:

@@ -10,7 +10,7 @@ import pytest
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, NotFoundError
 from acode_tui.domain.states import ArtifactType
-from acode_tui.storage.sqlite.connection import WAL_BYTES
+from acode_tui.storage.sqlite.connection import WAL_BYTES, SqliteConnectionFactory
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.workspace import Workspace, open_workspace
 from tests.storage.sqlite.parts import Parts, foreign, open_parts
@@ -123,7 +123,7 @@ ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELE
 async def test_a_cancelled_read_is_ended_and_its_connection_is_used_again(database: Path) -> None:
     async with open_parts(database):
         pass
-    readers = Readers(database, size=1)
+    readers = Readers(SqliteConnectionFactory(database), size=1)
     try:
         for _ in range(3):
             running = asyncio.create_task(readers.run(lambda raw: raw.execute(ENDLESS).fetchone()))
@@ -142,7 +142,7 @@ async def test_reads_that_wait_while_the_workspace_closes_are_told_so(database: 
     """Whatever they were about to open would never be closed: the suite turns that into an error."""
     async with open_parts(database):
         pass
-    readers = Readers(database, size=2)
+    readers = Readers(SqliteConnectionFactory(database), size=2)
     reads = [
         asyncio.create_task(readers.run(lambda raw: raw.execute("SELECT count(*) FROM outbox").fetchone()))
         for _ in range(12)

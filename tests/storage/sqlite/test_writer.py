@@ -11,6 +11,7 @@ import pytest
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, ValidationError
 from acode_tui.storage.sqlite import writer as checkpoints
+from acode_tui.storage.sqlite.connection import SqliteConnectionFactory
 from acode_tui.storage.sqlite.writer import CHECKPOINT_CHANGES
 from tests.clocks import TurnedClock
 from tests.storage.sqlite.faults import inject
@@ -460,7 +461,7 @@ async def test_a_checkpoint_for_which_no_thread_can_be_started_is_left_to_the_cl
     async def no_thread(*_: object, **__: object) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(checkpoints, "open_checkpointer", no_thread)
+    monkeypatch.setattr(SqliteConnectionFactory, "open_checkpointer", no_thread)
     path = tmp_path / "workspace.db"
     async with open_parts(path) as parts:
         await parts.writer.run(put("k0"))

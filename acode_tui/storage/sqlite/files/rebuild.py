@@ -15,7 +15,7 @@ from acode_tui.domain.errors import AcodeError, IntegrityError
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict, PullCursor
 from acode_tui.storage.sqlite import meta
-from acode_tui.storage.sqlite.connection import FunctionConnection, open_writer, page_bytes, prepare_file
+from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, page_bytes, prepare_file
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.files.facts import read_row_counts
 from acode_tui.storage.sqlite.files.paths import remove_database
@@ -37,7 +37,7 @@ class SqliteFileRebuild:
 
     def __init__(self, path: Path, connection: FunctionConnection, writer: Writer) -> None:
         self.path = path
-        self.readers = Readers(path, timeout_seconds=_TIMEOUT_SECONDS)
+        self.readers = Readers(SqliteConnectionFactory(path, timeout_seconds=_TIMEOUT_SECONDS))
         self._connection = connection
         self._writer = writer
 
@@ -106,10 +106,11 @@ async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallCloc
     known = packaged("sqlite")
     await asyncio.to_thread(prepare_file, path)
     with translated(f"cannot open {path}", at_open=True):
-        connection = await open_writer(
-            path, timeout_seconds=_TIMEOUT_SECONDS, check=lambda connection: plan(connection, known)
-        )
-    writer = Writer(connection, MonotonicClock(wall), Checkpoints(path), timeout_seconds=_TIMEOUT_SECONDS)
+        connections = SqliteConnectionFactory(path, timeout_seconds=_TIMEOUT_SECONDS)
+        connection = await connections.open_writer(check=lambda connection: plan(connection, known))
+    writer = Writer(
+        connection, MonotonicClock(wall), Checkpoints(SqliteConnectionFactory(path)), timeout_seconds=_TIMEOUT_SECONDS
+    )
     try:
         with translated(f"cannot write {path}"):
             await connection.run(_relax_durability)

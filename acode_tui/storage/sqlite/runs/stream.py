@@ -14,7 +14,7 @@ from acode_tui.domain.errors import AcodeError, ExportError, IntegrityError, Not
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.connection import FunctionConnection, open_reader
+from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.readers import snapshot
 from acode_tui.storage.sqlite.runs.export_file import INFO
@@ -71,7 +71,7 @@ class SqliteRunRows:
 @asynccontextmanager
 async def open_run_rows(path: Path, *, timeout_seconds: float) -> AsyncIterator[SqliteRunRows]:
     """The runs in a workspace's file."""
-    connection = await open_reader(path, timeout_seconds=timeout_seconds)
+    connection = await SqliteConnectionFactory(path, timeout_seconds=timeout_seconds).open_reader()
     try:
         # Each page is read once: mapping them would only make the process look large.
         await connection.run(lambda raw: raw.execute("PRAGMA mmap_size = 0").fetchall())
