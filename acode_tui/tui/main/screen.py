@@ -276,5 +276,5 @@ def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
         *rows,
         "",
         keys(("i", "imports them into this workspace")),
-        "Nothing has been read so far, and nothing is without your consent.",
+        "Nothing has been read so far; nothing is read without your consent.",
     ]
