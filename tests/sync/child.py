@@ -31,7 +31,7 @@ def before(owner: Any, name: str, count: int) -> None:
 
 
 def after(owner: Any, name: str, count: int) -> None:
-    """Die when ``owner.name`` has done its work for the ``count``-th time."""
+    """Die when ``owner.name`` has returned for the ``count``-th time."""
     _wrap(owner, name, count, None, die)
 
 
@@ -58,7 +58,7 @@ STEPS: dict[str, Callable[[int], None]] = {
     "committed there": lambda count: after(PostgresSyncTarget, "apply", count),
     "acknowledged": lambda count: after(SqliteOutbox, "acknowledge", count),
     "before the pull is written": lambda _: before(SqliteSyncJournal, "adopt", 1),
-    "before the mark of a first sync": lambda _: before(SqliteSyncJournal, "set_pull_cursor", 1),
+    "before the cursor of a first sync": lambda _: before(SqliteSyncJournal, "set_pull_cursor", 1),
 }
 
 

@@ -1,4 +1,4 @@
-"""A test's own time, and the team's database where the environment says it is."""
+"""A test's own time, and the team's database at the address that the environment has."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ def time() -> FakeTime:
 
 @pytest.fixture
 def team(pg_database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A migrated database, named by the environment."""
+    """A migrated database; the environment has its address."""
     monkeypatch.setenv(URL, pg_database.url)
     return pg_database
 
@@ -31,7 +31,7 @@ LogLines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def log_lines(tmp_path: Path) -> Iterator[LogLines]:
-    """The log's lines so far, everything from info on."""
+    """Reads the log's lines so far, from level info."""
     folder = tmp_path / "logged"
     folder.mkdir(mode=0o700)
     logs.configure(folder, level="info")

@@ -64,7 +64,7 @@ def checksum(rows: Rows) -> str:
 
 
 async def assert_equal(path: Path, database: Database, *, but: frozenset[str] = frozenset()) -> None:
-    """Both sides hold the same rows, column by column; says which do not. ``but`` names columns left aside."""
+    """Both sides hold the same rows, column by column; fails for the first table that differs. ``but`` is ignored."""
     here, there = _without(rows_here(path), but), _without(await rows_there(database), but)
     for table, rows in here.items():
         assert rows == there[table], f"{table} differs"
@@ -86,7 +86,7 @@ async def ledger(database: Database) -> list[str]:
 
 
 async def assert_nothing_was_lost(path: Path, database: Database, *, conflicts: int = 0) -> None:
-    """After whatever happened: all delivered, each effect once, no attempt spent, no false conflict."""
+    """Everything is delivered, each effect once, no attempt was counted, and there are as many conflicts as given."""
     await assert_equal(path, database)
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:

@@ -1,7 +1,7 @@
-"""Time that a test turns: a wall clock and the sleep that goes with it. Six hours pass in as long as the work takes.
+"""Time that a test advances: a wall clock and the sleep that goes with it. Six hours take as long as the work.
 
-Whoever sleeps here sleeps until the test advances the clock. ``settled`` waits, without a clock, until every endless
-loop that the test knows of (a worker's rests and its heartbeat, say) has gone back to sleep.
+A task that sleeps here sleeps until the test advances the clock. ``settled`` waits, without a clock, until every
+endless loop that the test knows of (a worker's loop and its heartbeats, say) sleeps again.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 GUARD_SECONDS = 60.0
-"""Real seconds after which a test is hung, not slow."""
+"""Real seconds after which a test counts as hung."""
 
 
 class FakeTime:
@@ -62,6 +62,6 @@ class FakeTime:
         return [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
 
     async def _yield(self) -> None:
-        # What was woken gets to run before anybody is counted.
+        # Tasks that were woken run before the sleepers are counted.
         for _ in range(10):
             await asyncio.sleep(0)

@@ -1,8 +1,8 @@
-"""Histories of replicas, and the law that they all keep.
+"""Histories of replicas, and the invariant that each of them keeps.
 
-After two quiet syncs each, every replica and the server hold the same rows; a row says what its edit with the highest
-stamp said; and an edit that reached the server and did not lead to that one is kept in a conflict record, itself or in
-what was made of it.
+After two quiet syncs each, every replica and the server hold the same rows; a row has the text of its edit with the
+highest stamp; and an edit that reached the server and that this one is not based on is kept in a conflict record, as
+it was or as a later edit that is based on it.
 """
 
 import itertools
@@ -53,26 +53,26 @@ _steps = st.one_of(
 histories: st.SearchStrategy[list[Step]] = st.lists(_steps, min_size=3, max_size=24)
 
 QUIET: list[Step] = [Sync(replica) for _ in range(2) for replica in range(REPLICAS)]
-"""What every history ends with."""
+"""The steps that every history ends with."""
 
 
-class Said(NamedTuple):
-    """An edit: what stood there before it, and its stamp."""
+class RecordedEdit(NamedTuple):
+    """An edit: the text before it, and its stamp."""
 
     before: str
     stamp: str
 
 
-class Chronicle:
+class EditLog:
     """Every edit that was made, and every text that reached the server."""
 
     def __init__(self) -> None:
-        self.edits: dict[str, Said] = {}
+        self.edits: dict[str, RecordedEdit] = {}
         self.delivered: set[str] = set()
         self._numbers = itertools.count()
 
     def text(self, replica: int, kind: EntityType) -> str:
-        """What the next edit says; no other says the same."""
+        """The text of the next edit; no two are the same."""
         return f"{kind.value} {next(self._numbers)} on {replica}"
 
     def note_delivery(self, entity: Entity) -> None:
@@ -80,7 +80,7 @@ class Chronicle:
             self.delivered.add(getattr(entity, FIELD[entity.kind]))
 
     def verify(self, final: dict[EntityType, str], kept: set[str]) -> None:
-        """Check the law: ``final`` is what the rows say everywhere, ``kept`` what the conflict records hold."""
+        """Check the invariant: ``final`` is each row's text everywhere, ``kept`` the texts in the conflict records."""
         explained = set().union(*(self._ancestry(text) for text in kept)) if kept else set()
         for kind, text in final.items():
             edits = {said: edit for said, edit in self.edits.items() if said.startswith(f"{kind.value} ")}
@@ -92,7 +92,7 @@ class Chronicle:
             assert lost <= explained, f"{lost - explained} reached the server and is nowhere"
 
     def _ancestry(self, text: str) -> set[str]:
-        """An edit and everything it was made of."""
+        """An edit and every edit that it is based on."""
         found = set()
         while text in self.edits:
             found.add(text)

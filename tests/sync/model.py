@@ -25,7 +25,7 @@ from acode_tui.storage.sqlite.sync import adopt as adoption
 from acode_tui.storage.sqlite.sync import claim as delivery
 from acode_tui.sync.conflict import ConflictResolver
 from tests.sync.fake_time import NOON
-from tests.sync.histories import FIELD, Chronicle, Said, Sync
+from tests.sync.histories import FIELD, EditLog, RecordedEdit, Sync
 
 Key = tuple[EntityType, str]
 FAR = "9999-01-01T00:00:00.000000Z"
@@ -95,25 +95,25 @@ class ModelServer:
 
 
 class ModelReplica:
-    """A workspace file in memory, its clock, and how far it has followed the server."""
+    """A workspace file in memory, its clock, and how far it pulled."""
 
-    def __init__(self, number: int, connection: sqlite3.Connection, chronicle: Chronicle) -> None:
+    def __init__(self, number: int, connection: sqlite3.Connection, edit_log: EditLog) -> None:
         self.number = number
         self.connection = connection
         self.now: datetime = NOON
-        self.mark = 0
-        self._chronicle = chronicle
+        self.cursor = 0
+        self._edit_log = edit_log
         self._clock = MonotonicClock(lambda: self.now)
 
     def edit(self, kind: EntityType) -> None:
         self._clock.tick()
-        text = self._chronicle.text(self.number, kind)
+        text = self._edit_log.text(self.number, kind)
         (entity_id,) = self.connection.execute(f"SELECT id FROM {TABLES[kind].name}").fetchone()
         stored: Any = entity_writes.require(self.connection, kind, entity_id)
         now = self._clock.tick()
         changed: Any = msgspec.structs.replace(entity_writes.stamped(stored, now), **{FIELD[kind]: text})
         entity_writes.update(self.connection, changed, now)
-        self._chronicle.edits[text] = Said(getattr(stored, FIELD[kind]), format_time(changed.updated_at))
+        self._edit_log.edits[text] = RecordedEdit(getattr(stored, FIELD[kind]), format_time(changed.updated_at))
 
     def sync(self, server: ModelServer, step: Sync) -> None:
         """As the drain does: one batch is acknowledged and the next but one claimed while another is delivered."""
@@ -126,21 +126,21 @@ class ModelReplica:
             ahead = self._claim(step, beside=batch)
             behind = batch, server.apply([record.row for record in batch])
             for record in batch:
-                self._chronicle.note_delivery(record.row.entity)
+                self._edit_log.note_delivery(record.row.entity)
             batch = ahead
         if behind is not None and not self._acknowledge(*behind, next(mishaps, None)):
             return
         if self._claim(step):
             self.sync(server, Sync(self.number, batch_size=step.batch_size))
             return
-        adoption.adopt_pulled(self.connection, self._clock, server.pull(self.mark))
-        self.mark = server.change_seq
+        adoption.adopt_pulled(self.connection, self._clock, server.pull(self.cursor))
+        self.cursor = server.change_seq
 
     def _claim(self, step: Sync, beside: tuple[ClaimedRecord, ...] = ()) -> tuple[ClaimedRecord, ...]:
         return delivery.claim(self.connection, now=FAR, max_records=step.batch_size, max_bytes=1 << 20, beside=beside)
 
     def _acknowledge(self, batch: tuple[ClaimedRecord, ...], reply: ApplyReply, mishap: Sync | None) -> bool:
-        """Whether the replica lived to do it."""
+        """Acknowledge, unless the step crashes the replica; answers whether it did not."""
         if mishap is not None and mishap.edit is not None:
             self.edit(mishap.edit)
         if mishap is not None and mishap.crash:
@@ -152,8 +152,8 @@ class ModelReplica:
             reply.results,
             now=format_time(self.now),
         )
-        if reply.change_seq == self.mark + 1:
-            self.mark = reply.change_seq
+        if reply.change_seq == self.cursor + 1:
+            self.cursor = reply.change_seq
         return True
 
     def rows(self) -> dict[Key, Any]:

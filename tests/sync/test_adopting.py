@@ -1,4 +1,4 @@
-"""A team adopts PostgreSQL while somebody works: provisioned by an administrator, switched on by configuration."""
+"""A team adopts PostgreSQL while runs are recorded: provisioned by an administrator, switched on by configuration."""
 
 import asyncio
 import sqlite3
@@ -24,7 +24,7 @@ ROLE = "acode_writer"
 
 @pytest.fixture
 async def provisioned(pg_blank: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A database prepared with the printed SQL, and a role that may do no more than that grants."""
+    """A database prepared with the printed SQL, and a role that has only the rights which that SQL grants."""
     await pg_blank.execute(
         f"DO $$ BEGIN CREATE ROLE {ROLE} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
         provisioning_sql(role=ROLE),
@@ -108,7 +108,7 @@ async def test_history_sends_once_what_was_never_queued(tmp_path: Path, time: Fa
     assert len(await ledger(team)) == 45 * 6
 
 
-async def test_history_puts_a_waiting_child_behind_its_parent(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_history_sorts_a_pending_child_behind_its_parent(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time) as workspace:
         await add_run(workspace)
 

@@ -1,4 +1,4 @@
-"""Waits follow the documented formula, persist well, and never exceed their limits."""
+"""Waits follow the documented formula and never exceed their limits."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Whatever is wrong with the target: a state, a sentence and a hint; no attempt is spent, and local work goes on."""
+"""Every fault of the target gives a state, a reason and a hint; no attempt is counted, and local work goes on."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ ROLE = "acode_limited"
 
 @asynccontextmanager
 async def working(folder: Path, time: FakeTime) -> AsyncIterator[tuple[Workspace, SyncStatus]]:
-    """A workspace that was written to and whose worker has tried for two minutes; local work is shown to be unhurt."""
+    """A workspace with a run, whose worker has tried for two minutes; afterwards local work is checked."""
     async with opened(folder, time, sync=True) as workspace:
         await add_run(workspace)
         await time.advance(120, step=3)
@@ -42,7 +42,7 @@ async def working(folder: Path, time: FakeTime) -> AsyncIterator[tuple[Workspace
 
 
 async def heals(workspace: Workspace, time: FakeTime, team: Database) -> None:
-    """Within an interval, by itself."""
+    """The worker recovers within an interval, without a person."""
     await time.advance(31)
     status = await workspace.sync.status()
     assert (status.state, status.pending, status.reason) == (SyncState.IDLE, 0, "")
@@ -62,9 +62,7 @@ MISCONFIGURED = {
 
 @pytest.mark.ac("AC-025")
 @pytest.mark.parametrize("case", MISCONFIGURED)
-async def test_an_address_that_is_none(
-    tmp_path: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch, case: str
-) -> None:
+async def test_a_malformed_address(tmp_path: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     url, says = MISCONFIGURED[case]
     monkeypatch.delenv(URL, raising=False)
     if url is not None:
@@ -86,7 +84,7 @@ async def test_an_unknown_host(tmp_path: Path, time: FakeTime, monkeypatch: pyte
 
 
 @pytest.mark.ac("AC-025")
-async def test_nobody_listens(tmp_path: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_without_a_server(tmp_path: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(URL, f"postgresql://u@127.0.0.1:{free_port()}/d")
     async with working(tmp_path, time) as (_, status):
         assert status.state is SyncState.OFFLINE
@@ -104,7 +102,7 @@ async def test_an_unknown_database(
 
 
 @pytest.mark.ac("AC-025")
-async def test_a_refused_login_is_shown_at_once_and_not_hammered(
+async def test_a_refused_login_is_shown_at_once_and_not_tried_again(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
@@ -121,7 +119,7 @@ async def test_a_refused_login_is_shown_at_once_and_not_hammered(
         assert proxy.connections > tried
 
 
-async def test_a_corrected_login_goes_on_after_a_change_of_configuration(
+async def test_a_corrected_login_works_after_a_change_of_configuration(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(URL, team.url_as("nobody_at_all"))
@@ -147,7 +145,9 @@ async def limited(pg_blank: Database, monkeypatch: pytest.MonkeyPatch) -> Databa
     return pg_blank
 
 
-async def test_a_missing_schema_without_the_right_to_make_it(tmp_path: Path, time: FakeTime, limited: Database) -> None:
+async def test_a_missing_schema_without_the_right_to_create_it(
+    tmp_path: Path, time: FakeTime, limited: Database
+) -> None:
     async with opened(tmp_path, time, sync=True) as workspace:
         await add_run(workspace)
         await time.advance(60, step=3)
@@ -158,7 +158,7 @@ async def test_a_missing_schema_without_the_right_to_make_it(tmp_path: Path, tim
         await heals(workspace, time, limited)
 
 
-async def test_a_missing_schema_is_made_where_that_is_allowed(
+async def test_a_missing_schema_is_created_where_that_is_allowed(
     tmp_path: Path, time: FakeTime, pg_blank: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(URL, pg_blank.url)
@@ -218,7 +218,7 @@ async def test_too_many_connections(tmp_path: Path, time: FakeTime, team: Databa
     await team.execute(f"DROP ROLE {team.name}")
 
 
-async def test_a_full_server_costs_no_attempts(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_server_without_disk_space_costs_no_attempts(tmp_path: Path, time: FakeTime, team: Database) -> None:
     await team.execute(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$",
@@ -232,7 +232,7 @@ async def test_a_full_server_costs_no_attempts(tmp_path: Path, time: FakeTime, t
         await heals(workspace, time, team)
 
 
-async def test_a_half_open_connection_is_given_up_at_its_deadline(
+async def test_a_half_open_connection_is_dropped_at_its_deadline(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
@@ -297,7 +297,7 @@ async def test_a_server_restored_from_an_older_backup_is_noticed_and_filled_agai
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_an_edit_sent_to_a_restored_server_is_not_overwritten_in_silence(
+async def test_an_edit_sent_to_a_restored_server_is_not_overwritten_without_a_conflict(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path / "a", time) as a:
@@ -338,7 +338,7 @@ async def test_an_edit_sent_to_a_restored_server_is_not_overwritten_in_silence(
             await assert_equal(each.database_path, team)
 
 
-async def test_a_full_sync_that_was_broken_off_is_still_to_be_done(
+async def test_an_interrupted_full_sync_leaves_the_state_remote_behind(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time) as workspace:

@@ -1,4 +1,4 @@
-"""The circuit: a target that fails is asked ever more seldom, one that works again is forgiven at once."""
+"""The circuit: a target that fails is tried at growing intervals, one that works again is used at once."""
 
 from datetime import timedelta
 
@@ -16,12 +16,12 @@ def probe_seconds(circuit: Circuit, fault: Fault = UNREACHABLE) -> float:
     return (circuit.probe_at - NOON).total_seconds()
 
 
-def test_each_vain_try_doubles_the_wait_up_to_the_interval() -> None:
+def test_each_failure_doubles_the_wait_up_to_the_interval() -> None:
     circuit = Circuit(lambda: 1.0)
     assert [probe_seconds(circuit) for _ in range(5)] == [5, 10, 20, 30, 30]
 
 
-def test_a_target_that_worked_again_starts_over() -> None:
+def test_a_success_resets_the_wait() -> None:
     circuit = Circuit(lambda: 1.0)
     probe_seconds(circuit)
     probe_seconds(circuit)
@@ -32,7 +32,7 @@ def test_a_target_that_worked_again_starts_over() -> None:
     assert circuit.may_try(NOON + timedelta(seconds=5))
 
 
-def test_what_does_not_heal_is_not_tried_again_by_itself() -> None:
+def test_a_fault_that_does_not_heal_is_not_probed() -> None:
     circuit = Circuit(lambda: 1.0)
     circuit.trip(REFUSED, now=NOON, interval_seconds=30)
     assert circuit.probe_at is None

@@ -1,4 +1,4 @@
-"""Target or record: the line between losing attempts and losing nothing."""
+"""Which faults are the target's and cost no attempt, and which are the record's."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def server(sqlstate: str) -> Fault:
         ("XX000", Verdict.RECORD),
     ],
 )
-def test_every_reported_state_has_its_verdict(sqlstate: str, verdict: Verdict) -> None:
+def test_every_known_sqlstate_has_its_verdict(sqlstate: str, verdict: Verdict) -> None:
     assert classify(server(sqlstate)) is verdict
 
 
@@ -82,23 +82,23 @@ def test_every_kind_has_its_verdict(kind: FaultKind, verdict: Verdict) -> None:
     assert classify(Fault(kind=kind, sentence="")) is verdict
 
 
-def test_no_kind_is_left_out() -> None:
+def test_every_kind_has_a_verdict_at_all() -> None:
     for kind in FaultKind:
         assert classify(Fault(kind=kind, sentence="")) in Verdict
 
 
 @given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=5, max_size=5))
-def test_any_state_whatsoever_has_exactly_one_consequence(sqlstate: str) -> None:
+def test_every_possible_sqlstate_has_exactly_one_consequence(sqlstate: str) -> None:
     verdict = classify(server(sqlstate))
     assert is_record(verdict) + (state_of(verdict) is not None) + (verdict is Verdict.RETRY_NOW) == 1
 
 
-def test_a_state_nobody_knows_costs_the_record_attempts_not_the_queue() -> None:
+def test_an_unknown_sqlstate_costs_the_record_attempts_and_does_not_block_the_outbox() -> None:
     assert classify(server("ZZ999")) is Verdict.RECORD
     assert classify(Fault(kind=FaultKind.SERVER, sentence="")) is Verdict.RECORD
 
 
-def test_only_people_heal_a_refused_login() -> None:
+def test_a_refused_login_does_not_heal_by_itself() -> None:
     assert not heals_itself(Verdict.AUTH_FAILED)
     assert not heals_itself(Verdict.REMOTE_BEHIND)
     assert heals_itself(Verdict.OFFLINE)

@@ -69,12 +69,12 @@ def test_the_later_stamp_always_wins(one: Session, other: Session) -> None:
 
 
 @given(versions, versions, versions)
-def test_three_machines_agree_in_any_order_of_meeting(a: Session, b: Session, c: Session) -> None:
+def test_three_machines_agree_in_whatever_order_they_sync(a: Session, b: Session, c: Session) -> None:
     assert len({facts(reduce(winner, order)) for order in permutations((a, b, c))}) == 1
 
 
 @given(versions, versions)
-def test_only_one_side_wins_unless_both_say_the_same(one: Session, other: Session) -> None:
+def test_only_one_side_wins_unless_both_have_the_same_content(one: Session, other: Session) -> None:
     if resolve(one, other) == resolve(other, one):
         assert facts(one) == facts(other)
 
@@ -87,7 +87,7 @@ def test_versions_that_differ_only_in_delivery_are_the_same_content() -> None:
     assert not same_content(one, session(metadata={}))
 
 
-def test_kinds_with_equal_columns_are_told_apart_by_their_columns() -> None:
+def test_kinds_with_some_equal_columns_have_different_digests() -> None:
     task = SessionTask(
         id=session().id,
         session_id=session().id,
@@ -120,7 +120,7 @@ def test_what_jsonb_rewrites_is_not_a_change(local: bytes, from_jsonb: bytes) ->
 
 
 @pytest.mark.parametrize(("one", "other"), [(1, 2), (1, True), (1, "1"), (None, 0), (2**53, 2**53 + 1), (0.1, 0.2)])
-def test_values_that_differ_stay_different(one: Any, other: Any) -> None:
+def test_different_values_stay_different(one: Any, other: Any) -> None:
     assert not same_content(session(metadata={"value": one}), session(metadata={"value": other}))
 
 

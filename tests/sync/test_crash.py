@@ -1,4 +1,4 @@
-"""Whatever dies, and whenever: afterwards everything is delivered, each effect once, and no attempt was spent."""
+"""After a crash of either side at any step everything is delivered, each effect once, and no attempt was counted."""
 
 import asyncio
 import shutil
@@ -60,8 +60,8 @@ async def test_kill_nine_in_a_batch(tmp_path: Path, time: FakeTime, team: Databa
 
 
 @pytest.mark.ac("AC-042")
-@pytest.mark.parametrize("step", ["before the pull is written", "before the mark of a first sync"])
-async def test_kill_nine_around_the_mark(tmp_path: Path, time: FakeTime, team: Database, step: str) -> None:
+@pytest.mark.parametrize("step", ["before the pull is written", "before the cursor of a first sync"])
+async def test_kill_nine_around_the_pull_cursor(tmp_path: Path, time: FakeTime, team: Database, step: str) -> None:
     assert step in STEPS
     async with opened(tmp_path / "a", time) as workspace:
         await add_run(workspace)
@@ -93,12 +93,12 @@ async def test_the_connection_is_cut_in_the_reply_to_commit(
             report = await workspace.sync.sync_now()
             assert (report.duplicates, report.synced, report.remaining) == (6, 0, 0)
     await assert_nothing_was_lost(workspace.database_path, team)
-    told = [line["key"] for line in log_lines() if line.get("outcome") == "duplicate"]
-    assert len(told) == 6
+    logged = [line["key"] for line in log_lines() if line.get("outcome") == "duplicate"]
+    assert len(logged) == 6
 
 
 async def _through(workspace: Workspace, harm: Callable[[], object], *, times: int) -> None:
-    """Drain while ``harm`` strikes after every batch, ``times`` times; each time the drain is begun again."""
+    """Drain while ``harm`` strikes after every batch, ``times`` times; each time the drain starts again."""
     left = times
 
     def strike(_: Progress) -> None:
@@ -131,7 +131,7 @@ async def test_connections_cut_between_and_before_commits(
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_backends_terminated_in_mid_drain(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_backends_terminated_during_a_drain(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time) as workspace:
         for number in range(6):
             await add_run(workspace, f"run {number}")
@@ -152,7 +152,7 @@ async def test_backends_terminated_in_mid_drain(tmp_path: Path, time: FakeTime, 
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_a_server_that_crashes_in_mid_drain_and_comes_back(
+async def test_a_server_that_crashes_during_a_drain_and_restarts(
     tmp_path: Path, time: FakeTime, private_pg: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = private_pg()
@@ -183,7 +183,7 @@ async def test_a_server_that_crashes_in_mid_drain_and_comes_back(
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_a_black_hole_costs_a_deadline_and_nothing_else(
+async def test_a_network_that_swallows_packets_costs_a_deadline_and_nothing_else(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:

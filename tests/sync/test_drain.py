@@ -1,4 +1,4 @@
-"""What goes into a batch, in which order, and what becomes of a record that changes while it is under way."""
+"""What goes into a batch, in which order, and what happens to a record that changes while it is in flight."""
 
 import sqlite3
 from pathlib import Path
@@ -74,7 +74,7 @@ async def test_a_batch_ends_before_eight_mebibytes_and_a_larger_record_goes_alon
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_a_row_is_sent_once_in_its_newest_version_at_its_oldest_place(
+async def test_a_row_is_sent_once_in_its_newest_version_at_its_oldest_position(
     tmp_path: Path, time: FakeTime, team: Database, batches: list[list[ApplyRow]]
 ) -> None:
     async with opened(tmp_path, time) as workspace:
@@ -101,7 +101,7 @@ async def _bump(workspace: Workspace, session_id: str, times: int) -> None:
     await workspace._writer.run(unit)
 
 
-async def test_a_row_that_was_written_endlessly_is_sent_in_bounded_pieces(
+async def test_a_row_with_a_thousand_records_is_sent_in_bounded_batches(
     tmp_path: Path, time: FakeTime, team: Database, batches: list[list[ApplyRow]]
 ) -> None:
     async with opened(tmp_path, time) as workspace:
@@ -114,10 +114,10 @@ async def test_a_row_that_was_written_endlessly_is_sent_in_bounded_pieces(
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_a_record_folded_while_it_was_under_way_is_sent_again(
+async def test_a_record_that_was_folded_while_in_flight_is_sent_again(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process may be told first that PostgreSQL is off, and fold a newer edit into the record in hand."""
+    """Another process may learn first that PostgreSQL is off, and fold a newer edit into the record in flight."""
     acknowledge = SqliteOutbox.acknowledge
     folded: list[int] = []
     async with opened(tmp_path, time) as workspace:
@@ -139,7 +139,7 @@ async def test_a_record_folded_while_it_was_under_way_is_sent_again(
     assert (await team.fetch("SELECT task_description FROM sessions"))[0][0] == "edit 0"
 
 
-async def test_a_claim_beside_a_batch_keeps_off_its_rows(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_claim_beside_a_batch_leaves_out_its_rows(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time) as workspace:
         session = await add_run(workspace)
         await workspace.store.create_session("another")
@@ -183,7 +183,7 @@ async def test_a_replay_of_the_whole_outbox_changes_nothing(
     assert checksum(rows_here(workspace.database_path)) == checksum(here)
     assert checksum(await rows_there(team)) == checksum(there)
     assert sorted(await ledger(team)) == sorted(keys)
-    told = [line["key"] for line in log_lines() if line.get("outcome") == "duplicate"]
-    assert len(told) == 5 * 7
-    assert set(told) <= set(keys)
+    logged = [line["key"] for line in log_lines() if line.get("outcome") == "duplicate"]
+    assert len(logged) == 5 * 7
+    assert set(logged) <= set(keys)
     assert query(workspace, "SELECT sum(attempts) FROM outbox") == [(0,)]

@@ -1,4 +1,4 @@
-"""Six hours without a network, end to end: nothing fails, nothing is spent, nothing is lost, nothing is sent twice."""
+"""Six hours without a network, end to end: no record fails, no attempt is counted, nothing is lost or sent twice."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ async def test_a_six_hour_flight(
             assert status.oldest_pending_at is not None
             assert abs(status.oldest_pending_at - took_off) < timedelta(seconds=1)
             assert query(workspace, "SELECT max(attempts), count(failed_at) FROM outbox") == [(0, 0)]
-            # The log tells of a change of state, not of every probe.
+            # The log has each change of state, not each probe.
             assert [entry.event for entry in await workspace.sync.log_tail(50)].count("interrupted") == 1
         assert time.now - took_off == timedelta(hours=6)
 
@@ -51,7 +51,7 @@ async def test_a_six_hour_flight(
             await time.advance(600, step=5)
             assert (await workspace.sync.status()).state is SyncState.OFFLINE
 
-            # The network is back, and nobody tells the program.
+            # The network is back, and the program finds out by itself.
             await proxy.set_mode(Mode.PASS)
             await time.advance(30)
             status = await workspace.sync.status()

@@ -1,4 +1,4 @@
-"""One worker drains a workspace. Another waits, takes over, and whoever lost the lease may not acknowledge."""
+"""One worker drains a workspace. Another one waits and takes over; a worker that lost the lease may not acknowledge."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.sync.workspaces import WORKER_LOOPS, add_run, opened, query, syncing
 
 
 async def die(workspace: Workspace, time: FakeTime) -> None:
-    """The worker ends as a killed process does: without giving the lease up."""
+    """End the worker as if its process was killed: without giving the lease up."""
     worker = workspace.sync
     loop = worker._loop
     assert loop is not None
@@ -29,7 +29,7 @@ async def die(workspace: Workspace, time: FakeTime) -> None:
 
 
 def counted(waiting: "asyncio.Task[SyncReport]", time: FakeTime) -> "asyncio.Task[SyncReport]":
-    """A task that sleeps now and then is a loop like the others, until it is done."""
+    """Count a task that sleeps between polls as a loop until it is done."""
 
     def done(_: object) -> None:
         time.loops -= 1
@@ -59,7 +59,7 @@ async def test_two_workers_do_the_work_once(tmp_path: Path, time: FakeTime, team
     await assert_nothing_was_lost(first.database_path, team)
 
 
-async def test_asking_for_a_sync_waits_for_the_worker_that_is_at_it(
+async def test_a_request_waits_for_the_worker_that_holds_the_lease(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time, sync=True) as worker, opened(tmp_path, time) as other:
@@ -77,7 +77,7 @@ async def test_asking_for_a_sync_waits_for_the_worker_that_is_at_it(
     await assert_nothing_was_lost(worker.database_path, team)
 
 
-async def test_a_worker_that_makes_no_progress_is_told_of(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_request_fails_if_the_holder_makes_no_progress(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time, sync=True) as worker, opened(tmp_path, time) as other:
         await time.advance(1)
         await worker.sync.pause()
@@ -90,9 +90,7 @@ async def test_a_worker_that_makes_no_progress_is_told_of(tmp_path: Path, time: 
         assert (await other.outbox.stats()).pending == waiting
 
 
-async def test_other_settings_are_taken_over_while_a_request_waits(
-    tmp_path: Path, time: FakeTime, team: Database
-) -> None:
+async def test_changed_settings_apply_while_a_request_waits(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time, sync=True) as worker, opened(tmp_path, time) as other:
         await time.advance(1)
         await worker.sync.pause()
@@ -151,7 +149,7 @@ async def test_a_standby_takes_over_within_thirty_seconds_of_a_death(
 async def test_a_worker_that_lost_the_lease_may_not_acknowledge(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stale worker has sent a batch when another one takes over: its work comes back as duplicates."""
+    """The stale worker has sent a batch when another one takes over: the batch comes back as duplicates."""
     async with opened(tmp_path, time) as stale, opened(tmp_path, time) as other:
         await add_run(stale)
         taken: list[Any] = []
@@ -171,7 +169,7 @@ async def test_a_worker_that_lost_the_lease_may_not_acknowledge(
     await assert_nothing_was_lost(stale.database_path, team)
 
 
-async def test_a_token_is_void_for_good_once_somebody_else_held_the_lease(
+async def test_a_token_is_void_for_good_once_another_one_held_the_lease(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time) as workspace:
@@ -204,8 +202,8 @@ async def test_another_process_sees_why_the_worker_is_not_idle(
         await time.advance(61)
         own = await worker.sync.status()
         assert own.state is SyncState.OFFLINE
-        async with opened(tmp_path, time, settings=syncing()) as onlooker:
-            seen = await onlooker.sync.status()
+        async with opened(tmp_path, time, settings=syncing()) as observer:
+            seen = await observer.sync.status()
         assert (seen.state, seen.reason, seen.hint) == (own.state, own.reason, own.hint)
         assert (seen.next_attempt_at, seen.holder) == (own.next_attempt_at, own.holder)
         await team.server.execute(f"ALTER DATABASE {team.name} ALLOW_CONNECTIONS true")

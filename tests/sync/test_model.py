@@ -1,4 +1,4 @@
-"""The law of the replicas in thousands of histories: the program's own rules and SQL, a server in memory."""
+"""The replicas' invariant in thousands of histories: the program's own rules and SQL, a server in memory."""
 
 import copy
 import json
@@ -9,21 +9,21 @@ from hypothesis import example, given, settings
 
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.rows import to_row
-from tests.sync.histories import FIELD, QUIET, REPLICAS, Chronicle, Edit, Skew, Step, Sync, histories
+from tests.sync.histories import FIELD, QUIET, REPLICAS, Edit, EditLog, Skew, Step, Sync, histories
 from tests.sync.model import ModelReplica, ModelServer, copy_of, first_replica
 
 TASK = EntityType.SESSION_TASK
 _SERVER = ModelServer()
 _FIRST = first_replica()
-ModelReplica(0, _FIRST, Chronicle()).sync(_SERVER, Sync(0))
-"""What every history begins with: a synced workspace, of which each replica is a copy."""
+ModelReplica(0, _FIRST, EditLog()).sync(_SERVER, Sync(0))
+"""The start of every history: a synced workspace, of which each replica is a copy."""
 
 
 def play(history: list[Step]) -> None:
-    chronicle, server = Chronicle(), copy.deepcopy(_SERVER)
-    replicas = [ModelReplica(number, copy_of(_FIRST), chronicle) for number in range(REPLICAS)]
+    edit_log, server = EditLog(), copy.deepcopy(_SERVER)
+    replicas = [ModelReplica(number, copy_of(_FIRST), edit_log) for number in range(REPLICAS)]
     for replica in replicas:
-        replica.mark = server.change_seq
+        replica.cursor = server.change_seq
     try:
         for step in history + QUIET:
             replica = replicas[step.replica]
@@ -45,7 +45,7 @@ def play(history: list[Step]) -> None:
             for found in server.conflicts
             for payload in (found.local_payload, found.remote_payload)
         }
-        chronicle.verify(final, kept)
+        edit_log.verify(final, kept)
     finally:
         for replica in replicas:
             replica.connection.close()

@@ -1,4 +1,4 @@
-"""A record that the server refuses waits alone: its lane with it, nobody else; ten attempts make a dead letter."""
+"""A record that the server refuses blocks its own lane and no other; ten attempts make a dead letter."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ ALLOW = ("DROP TRIGGER refuse ON sessions", "DROP FUNCTION refuse")
 
 
 @pytest.mark.ac("AC-039")
-async def test_a_refused_record_holds_up_its_own_session_only(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_refused_record_blocks_its_own_session_only(tmp_path: Path, time: FakeTime, team: Database) -> None:
     await team.execute(*REFUSE)
     async with opened(tmp_path, time) as workspace:
         for name in ("a", "b", "refused", "c", "d"):
@@ -34,7 +34,7 @@ async def test_a_refused_record_holds_up_its_own_session_only(tmp_path: Path, ti
         assert record.last_error is not None
         assert "no such run here" in record.last_error
         assert record.next_attempt_at == time.now + timedelta(seconds=5)
-        # Nothing of the lane is tried before its time, however often somebody asks.
+        # No record of the lane is sent before its next attempt is due, however often a sync is asked for.
         assert (await workspace.sync.sync_now()).failed == 0
         assert (await workspace.sync.status()).retrying == 1
 
@@ -118,7 +118,7 @@ async def test_a_value_postgres_can_never_hold_is_a_dead_letter_at_once(
         assert await team.fetch("SELECT 1 FROM sessions WHERE id = $1", session.id)
 
 
-async def test_a_record_refused_in_one_lane_leaves_earlier_rows_of_it_standing(
+async def test_a_refused_record_does_not_undo_earlier_rows_of_its_lane(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     await team.execute(
@@ -136,7 +136,7 @@ async def test_a_record_refused_in_one_lane_leaves_earlier_rows_of_it_standing(
     await assert_equal(workspace.database_path, team)
 
 
-async def test_a_refusal_spends_nothing_of_the_others(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_refusal_costs_other_records_no_attempt(tmp_path: Path, time: FakeTime, team: Database) -> None:
     await team.execute(*REFUSE)
     async with opened(tmp_path, time, settings=syncing(max_batch_size=500)) as workspace:
         for number in range(12):

@@ -1,4 +1,4 @@
-"""A running process takes over a changed file within five seconds, and one that is refused changes nothing."""
+"""A running process loads a changed file within five seconds; an invalid one changes nothing."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def write(root: Path, text: str) -> None:
 
 
 @pytest.mark.ac("AC-023")
-async def test_a_changed_file_counts_within_five_seconds(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_changed_file_is_loaded_within_five_seconds(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time, sync=True, settings=syncing(enabled=False)) as workspace:
         await add_run(workspace)
         assert (await workspace.sync.status()).state == "disabled"
@@ -40,7 +40,7 @@ async def test_a_changed_file_counts_within_five_seconds(tmp_path: Path, time: F
         assert workspace.settings.health.queue_degraded == 5000
 
 
-async def test_the_users_file_counts_too(tmp_path: Path, time: FakeTime) -> None:
+async def test_the_users_file_is_followed_too(tmp_path: Path, time: FakeTime) -> None:
     async with opened(tmp_path / "shop", time, sync=True) as workspace:
         folder = tmp_path / "xdg" / "acode-tui"
         folder.mkdir(parents=True)
@@ -52,7 +52,7 @@ async def test_the_users_file_counts_too(tmp_path: Path, time: FakeTime) -> None
 @pytest.mark.parametrize(
     "text", ["[tui\n", "[tui]\npage_size = 1\n", "a = " + "[" * 20_000, "[persistence.postgres]\npassword = 's3cret'\n"]
 )
-async def test_a_file_that_is_refused_changes_nothing_and_the_next_one_counts(
+async def test_an_invalid_file_changes_nothing_and_the_next_valid_one_is_loaded(
     tmp_path: Path, time: FakeTime, log_lines: LogLines, text: str
 ) -> None:
     async with opened(tmp_path, time, sync=True) as workspace:
@@ -68,7 +68,7 @@ async def test_a_file_that_is_refused_changes_nothing_and_the_next_one_counts(
         assert workspace.settings.tui.page_size == 20
 
 
-async def test_what_the_command_line_said_outlives_a_reload(tmp_path: Path, time: FakeTime) -> None:
+async def test_settings_of_the_command_line_outlive_a_reload(tmp_path: Path, time: FakeTime) -> None:
     set_flags({"backup.max_backups": 3})
     try:
         async with opened(tmp_path, time, sync=True) as workspace:

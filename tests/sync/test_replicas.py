@@ -25,7 +25,7 @@ from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.equality import rows_here, rows_there
 from tests.sync.fake_time import FakeTime
-from tests.sync.histories import FIELD, QUIET, REPLICAS, Chronicle, Edit, Said, Skew, Step, Sync, histories
+from tests.sync.histories import FIELD, QUIET, REPLICAS, Edit, EditLog, RecordedEdit, Skew, Step, Sync, histories
 from tests.sync.workspaces import opened, query
 
 
@@ -38,7 +38,7 @@ class World:
 
     def __init__(self, workspaces: list[Workspace], times: list[FakeTime]) -> None:
         self.workspaces = workspaces
-        self.chronicle = Chronicle()
+        self.edit_log = EditLog()
         self._times = times
 
     async def play(self, history: list[Step]) -> None:
@@ -53,18 +53,18 @@ class World:
 
     async def _edit(self, replica: int, kind: EntityType) -> None:
         workspace = self.workspaces[replica]
-        text = self.chronicle.text(replica, kind)
+        text = self.edit_log.text(replica, kind)
         self._times[replica].now += timedelta(seconds=1)
 
-        def unit(connection: Any) -> Said:
+        def unit(connection: Any) -> RecordedEdit:
             (entity_id,) = connection.execute(f"SELECT id FROM {TABLES[kind].name}").fetchone()
             stored: Any = entity_writes.require(connection, kind, entity_id)
             now = workspace._writer.clock.tick()
             changed = msgspec.structs.replace(entity_writes.stamped(stored, now), **{FIELD[kind]: text})
             entity_writes.update(connection, changed, now)
-            return Said(getattr(stored, FIELD[kind]), format_time(changed.updated_at))
+            return RecordedEdit(getattr(stored, FIELD[kind]), format_time(changed.updated_at))
 
-        self.chronicle.edits[text] = await workspace._writer.run(unit)
+        self.edit_log.edits[text] = await workspace._writer.run(unit)
 
     async def _sync(self, step: Sync) -> None:
         with self._between(step):
@@ -75,13 +75,13 @@ class World:
 
     @contextmanager
     def _between(self, step: Sync) -> Iterator[None]:
-        """Have the step's mishap between delivery and acknowledgement, and note what was delivered."""
+        """Crash or edit between delivery and acknowledgement as the step says, and note what was delivered."""
         acknowledge = SqliteOutbox.acknowledge
         mishaps = iter([True])
 
         async def watched(outbox: SqliteOutbox, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
             for record in claimed:
-                self.chronicle.note_delivery(record.row.entity)
+                self.edit_log.note_delivery(record.row.entity)
             if next(mishaps, False):
                 if step.edit is not None:
                     await self._edit(step.replica, step.edit)
@@ -125,7 +125,7 @@ async def check(world: World, team: Database) -> None:
         name = {"session": "taskDescription", "session_task": "title"}[kind]
         kept |= {json.loads(payload)[name] for payload in payloads}
     final = {kind: next(iter(there[TABLES[kind].name].values()))[field] for kind, field in FIELD.items()}
-    world.chronicle.verify(final, kept)
+    world.edit_log.verify(final, kept)
 
 
 _numbers = itertools.count()
@@ -135,7 +135,7 @@ _SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 @pytest.mark.ac("AC-049")
 @settings(max_examples=12, deadline=None, suppress_health_check=_SUPPRESSED)
 @given(history=histories)
-async def test_replicas_converge_whatever_happens(team: Database, tmp_path: Path, history: list[Step]) -> None:
+async def test_replicas_converge_in_any_history(team: Database, tmp_path: Path, history: list[Step]) -> None:
     await play(team, tmp_path / str(next(_numbers)), history)
 
 

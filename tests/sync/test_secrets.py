@@ -1,4 +1,4 @@
-"""A password that a server refuses, or that stands in a malformed address, shows up nowhere."""
+"""A password that a server refuses, or that is part of a malformed address, is shown nowhere."""
 
 import traceback
 from collections.abc import Callable
@@ -38,7 +38,7 @@ async def guarded(private_pg: Callable[[], Server]) -> Database:
 
 
 @pytest.mark.ac("AC-058")
-async def test_a_refused_password_shows_up_nowhere(
+async def test_a_refused_password_is_shown_nowhere(
     tmp_path: Path, time: FakeTime, guarded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = guarded.server.port
@@ -73,10 +73,10 @@ async def test_a_refused_password_shows_up_nowhere(
 
 @pytest.mark.ac("AC-058")
 @pytest.mark.ac("AC-039")
-async def test_a_server_that_quotes_the_password_is_not_believed(
+async def test_a_password_that_the_server_quotes_is_redacted(
     tmp_path: Path, time: FakeTime, guarded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``last_error`` keeps what the server said about a record; a hostile server may say anything."""
+    """``last_error`` keeps the server's text about a record; a hostile server may send any text."""
     port = guarded.server.port
     quoted = SENTINEL.replace("'", "''")
     await guarded.execute(f"ALTER ROLE ada PASSWORD '{quoted}'", "GRANT ALL ON SCHEMA public TO ada")

@@ -1,4 +1,4 @@
-"""Two copies of one workspace file on two machines: the later edit ends up everywhere, the other is never lost."""
+"""Two copies of one workspace file on two machines: the later edit ends up on both, the other one is never lost."""
 
 import json
 import shutil
@@ -113,7 +113,7 @@ async def test_an_old_file_that_is_put_back_catches_up_and_says_so(
         await assert_equal(workspace.database_path, team)
 
 
-async def test_what_is_here_already_is_no_news(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_pull_of_own_rows_writes_nothing(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time) as workspace:
         await add_run(workspace)
         await workspace.sync.sync_now()

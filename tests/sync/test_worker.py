@@ -1,4 +1,4 @@
-"""The loop: when it wakes, what it costs, how it is paused, switched and stopped."""
+"""The worker's loop: when it wakes, what it costs, how it is paused, reconfigured and stopped."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -67,7 +67,7 @@ async def test_the_interval_brings_what_other_machines_wrote(tmp_path: Path, tim
         assert query(workspace, "SELECT count(*) FROM outbox WHERE processed_at IS NULL") == [(0,)]
 
 
-async def test_an_idle_worker_asks_once_an_interval_not_at_its_own_heartbeats(
+async def test_an_idle_worker_uses_the_server_once_an_interval_not_at_its_own_heartbeats(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
@@ -80,7 +80,7 @@ async def test_an_idle_worker_asks_once_an_interval_not_at_its_own_heartbeats(
     assert 10 <= asked <= 10 + 5 * 6
 
 
-async def test_idle_rounds_move_the_last_sync_without_a_log_row_each(
+async def test_idle_rounds_update_the_last_sync_without_a_log_row_each(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time, sync=True) as workspace:
@@ -97,7 +97,7 @@ async def test_idle_rounds_move_the_last_sync_without_a_log_row_each(
         assert (await later.sync.status()).last_sync_at == last
 
 
-async def test_a_pause_holds_everything_back_until_it_ends(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_pause_sends_nothing_until_resume(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time, sync=True) as workspace:
         await workspace.sync.pause()
         await add_run(workspace)
@@ -111,7 +111,7 @@ async def test_a_pause_holds_everything_back_until_it_ends(tmp_path: Path, time:
         assert await sessions_there(team) == 1
 
 
-async def test_a_paused_worker_does_not_even_connect(
+async def test_a_paused_worker_does_not_connect(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
@@ -126,7 +126,7 @@ async def test_a_paused_worker_does_not_even_connect(
             assert (proxy.connections, proxy.round_trips) == before
 
 
-async def test_a_request_goes_through_a_pause_and_leaves_it_standing(
+async def test_a_request_is_served_during_a_pause_and_does_not_end_it(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time, sync=True) as workspace:
@@ -136,21 +136,21 @@ async def test_a_request_goes_through_a_pause_and_leaves_it_standing(
         assert (await workspace.sync.status()).state is SyncState.PAUSED
 
 
-async def test_winding_down_ends_a_drain_after_the_batch_in_hand(
+async def test_winding_down_ends_a_drain_after_the_batch_in_flight(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time) as workspace:
         for number in range(5):
             await add_run(workspace, f"run {number}")
         report = await workspace.sync.sync_now(batch_size=6, progress=lambda _: workspace.sync.wind_down())
-        # The batch that was under way when the first one was acknowledged is in hand.
+        # The batch that was in flight when the first one was acknowledged is finished too.
         assert report.synced == 12
         assert report.remaining == 3 * RECORDS
         assert (await workspace.sync.sync_now()).remaining == 0
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_starting_twice_runs_one_loop_and_stopping_can_be_undone(
+async def test_starting_twice_runs_one_loop_and_a_stopped_worker_can_start_again(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time, sync=True) as workspace:
@@ -238,7 +238,7 @@ async def while_time_passes(time: FakeTime, work: Coroutine[Any, Any, None]) -> 
 
 
 async def _hang(workspace: Workspace, time: FakeTime) -> None:
-    """Write something, and let the worker get stuck with it."""
+    """Write a run, and wait until the worker hangs while it sends it."""
     await add_run(workspace)
     time.loops -= 1
     await time.advance(1)
@@ -290,10 +290,10 @@ async def test_a_stop_is_prompt_while_a_connection_is_being_made(
 
 @pytest.mark.parametrize("first", ["the loop", "a request"])
 @pytest.mark.parametrize("hangs", ["a batch", "a connection"])
-async def test_a_stop_takes_ten_seconds_at_most_when_a_sync_was_asked_for_as_well(
+async def test_a_stop_takes_ten_seconds_at_most_when_the_loop_and_a_request_hang(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch, first: str, hangs: str
 ) -> None:
-    """The loop and the request use the server one after the other; neither may wait for it after the other has."""
+    """The loop and the request use the server one after the other; the stop must not wait for each in turn."""
     async with fault_proxy("127.0.0.1", team.server.port) as proxy, AsyncExitStack() as stack:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
         if hangs == "a connection":
@@ -325,7 +325,7 @@ async def test_a_stop_takes_ten_seconds_at_most_when_a_sync_was_asked_for_as_wel
 
 
 @pytest.mark.ac("AC-023")
-async def test_another_address_frees_a_worker_that_hangs(
+async def test_a_changed_address_ends_a_batch_that_hangs(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
@@ -341,7 +341,7 @@ async def test_another_address_frees_a_worker_that_hangs(
             assert await sessions_there(team) == 1
 
 
-async def test_retention_forgets_only_what_the_ledger_holds(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_retention_deletes_only_what_the_ledger_holds(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time) as workspace:
         session = await add_run(workspace)
         await workspace.sync.sync_now()

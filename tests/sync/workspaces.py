@@ -15,14 +15,14 @@ from acode_tui.workspace import Workspace
 from tests.sync.fake_time import FakeTime
 
 WORKER_LOOPS = 3
-"""What a workspace with a running worker keeps asleep: its rests, its heartbeat, the look at the configuration."""
+"""The endless loops of a workspace with a running worker: its own, its heartbeats, the poll of the configuration."""
 
 RECORDS = 21
 """Outbox records that one ``add_run`` makes."""
 
 
 def syncing(*, enabled: bool = True, timeout: float = 60.0, **sync: Any) -> Settings:
-    """Settings with PostgreSQL on and no jitter; its address stands in the environment."""
+    """Settings with PostgreSQL on and no jitter; its address is in the environment."""
     return Settings(
         identity=IdentitySettings(user="ada@example.org"),
         persistence=PersistenceSettings(
@@ -38,7 +38,7 @@ def syncing(*, enabled: bool = True, timeout: float = 60.0, **sync: Any) -> Sett
 async def opened(
     folder: Path, time: FakeTime, *, sync: bool = False, settings: Settings | None = None, mode: str = "api"
 ) -> AsyncIterator[Workspace]:
-    """A workspace on the test's time; with ``sync`` its worker runs and has come to rest."""
+    """A workspace on the test's time; with ``sync`` its worker runs and sleeps."""
     async with acode_tui.open_workspace(
         folder, sync=sync, wall=time.wall, sleep=time.sleep, settings=settings or syncing(), mode=mode
     ) as workspace:
@@ -68,7 +68,7 @@ async def add_run(workspace: Workspace, name: str = "Add input validation") -> S
 
 
 def query(workspace: Workspace | Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What stands in the workspace file, read from outside."""
+    """Rows of the workspace file, read by another connection."""
     path = workspace if isinstance(workspace, Path) else workspace.database_path
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:

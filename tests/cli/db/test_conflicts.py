@@ -1,4 +1,4 @@
-"""``db conflicts`` on a workspace that has one: both versions are shown, and the other one can be taken."""
+"""``db conflicts`` on a workspace with one conflict: both versions are shown, and the other one can be taken."""
 
 import json
 import sqlite3
@@ -58,7 +58,9 @@ def test_resolving_marks_it_reviewed_and_the_count_says_so(run: Run, conflict: s
     assert "no conflicts to review" in run("db", "conflicts", "list", "--unreviewed").stdout
 
 
-def test_taking_the_other_version_asks_and_then_writes_it(run: Run, conflict: str, recorded: Recorded) -> None:
+def test_taking_the_other_version_asks_for_confirmation_and_writes_it(
+    run: Run, conflict: str, recorded: Recorded
+) -> None:
     assert run("db", "conflicts", "resolve", conflict, "--take-other", input="n\n").exit_code == 1
     assert run("db", "conflicts", "resolve", conflict, "--take-other", "--yes").exit_code == 0
     graph = answer(run("session", "show", recorded.session, "--json"))

@@ -74,7 +74,7 @@ def test_pending_migrations_stop_other_commands_when_they_are_not_automatic(run:
     assert (root / ".agent" / "workspace.db").read_bytes() == before
 
 
-def test_check_finds_a_sound_file_sound(run: Run, recorded: Recorded) -> None:
+def test_check_of_a_sound_file_is_ok(run: Run, recorded: Recorded) -> None:
     found = answer(run("db", "check", "--json"))
     assert set(found) == {"ok", "checks"}
     assert found["ok"] is True
@@ -138,9 +138,7 @@ def test_outbox_records_are_listed_retried_and_discarded(run: Run, recorded: Rec
         ("sync", "--json", "log"),
     ],
 )
-def test_json_asked_of_a_group_is_asked_of_its_command(
-    run: Run, recorded: Recorded, arguments: tuple[str, ...]
-) -> None:
+def test_json_of_a_group_applies_to_its_command(run: Run, recorded: Recorded, arguments: tuple[str, ...]) -> None:
     assert isinstance(answer(run("db", *arguments)), dict)
 
 
@@ -149,7 +147,7 @@ def test_a_group_without_a_command_has_no_json(run: Run) -> None:
     assert (refused.exit_code, refused.stdout) == (2, "")
 
 
-def test_discarding_asks_first(run: Run, recorded: Recorded, root: Path) -> None:
+def test_discarding_asks_for_confirmation(run: Run, recorded: Recorded, root: Path) -> None:
     identity = str(answer(run("db", "outbox", "list", "--json"))["records"][0]["id"])
     with sqlite3.connect(root / ".agent" / "workspace.db") as connection:
         connection.execute("UPDATE outbox SET attempts = 10, failed_at = created_at WHERE id = ?", (identity,))
@@ -162,7 +160,7 @@ def test_discarding_asks_first(run: Run, recorded: Recorded, root: Path) -> None
     assert answer(run("db", "outbox", "list", "--status", "failed", "--json"))["records"] == []
 
 
-def test_outbox_ids_must_exist_and_be_named(run: Run) -> None:
+def test_outbox_ids_must_be_given_and_exist(run: Run) -> None:
     assert run("db", "outbox", "retry").exit_code == 2
     assert run("db", "outbox", "retry", "--all", "1").exit_code == 2
     assert run("db", "outbox", "discard").exit_code == 2
@@ -172,7 +170,7 @@ def test_outbox_ids_must_exist_and_be_named(run: Run) -> None:
     assert "no pending records" in run("db", "outbox", "list").stdout
 
 
-def test_without_conflicts_it_says_so(run: Run) -> None:
+def test_a_list_without_conflicts_says_so(run: Run) -> None:
     assert "no conflicts" in run("db", "conflicts").stdout
     assert answer(run("db", "conflicts", "list", "--json")) == {"conflicts": []}
     assert run("db", "conflicts", "show", "0190").exit_code == 1
@@ -190,7 +188,7 @@ def test_without_conflicts_it_says_so(run: Run) -> None:
         ("postgresql://me:s3cret@h:port/d", "port"),
     ],
 )
-def test_a_useless_address_leaves_local_work_alone_and_status_says_why(
+def test_with_an_unusable_address_local_work_goes_on_and_status_says_why(
     run: Run, recorded: Recorded, url: str | None, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if url is not None:

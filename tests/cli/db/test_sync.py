@@ -21,7 +21,7 @@ async def team(pg_database: Database, monkeypatch: pytest.MonkeyPatch) -> Databa
 
 @pytest.fixture
 async def session(root: Path) -> Session:
-    """A session with one row of every kind, waiting to be sent."""
+    """A session with one row of every kind, not yet sent."""
     async with open_workspace(root) as workspace:
         store = workspace.store
         session = await store.create_session("Add input validation")
@@ -32,7 +32,7 @@ async def session(root: Path) -> Session:
         return session
 
 
-async def test_what_waits_is_sent_and_counted(run: Run, session: Session, team: Database) -> None:
+async def test_pending_records_are_sent_and_counted(run: Run, session: Session, team: Database) -> None:
     first = answer(await asyncio.to_thread(run, "db", "sync", "now", "--json"))
     assert set(first) == {
         "synced",
@@ -93,7 +93,9 @@ async def test_both_tiers_are_migrated(run: Run, pg_blank: Database, monkeypatch
     assert [len(tier["applied"]) for tier in done] == [len(tier["pending"]) for tier in planned]
 
 
-async def test_once_drains_and_says_whether_anything_is_left(root: Path, session: Session, team: Database) -> None:
+async def test_once_drains_and_its_exit_code_says_whether_anything_is_left(
+    root: Path, session: Session, team: Database
+) -> None:
     assert await _once(root) == 0
     assert len(await team.fetch("SELECT 1 FROM sessions")) == 1
     await team.execute(
@@ -128,7 +130,7 @@ def test_without_postgres_a_sync_says_how_to_enable_it(run: Run, session: Sessio
         assert "config set persistence.postgres.enabled true" in refused.stderr
 
 
-def test_printed_sql_is_all_there_is_to_it(run: Run) -> None:
+def test_the_printed_sql_creates_every_table(run: Run) -> None:
     printed = run("db", "schema", "--dialect", "postgres", "--role", "agents")
     assert 'TO "agents"' in printed.stdout
     assert "CREATE TABLE sync_inbox" in printed.stdout

@@ -56,13 +56,13 @@ async def test_both_versions_both_stamps_and_the_winner_stay_through_a_restart(p
         assert (counts.total, counts.unreviewed) == (1, 1)
 
 
-async def test_a_conflict_is_kept_once(parts: Parts) -> None:
+async def test_a_conflict_is_stored_once(parts: Parts) -> None:
     kept = await _conflict(parts, 1)
     assert not await parts.writer.run(lambda connection: insert_conflict(connection, kept))
     assert (await parts.conflicts.counts()).total == 1
 
 
-async def test_the_list_is_newest_first_and_may_leave_out_what_was_seen(parts: Parts, clock: TurnedClock) -> None:
+async def test_the_list_is_newest_first_and_may_leave_out_reviewed_conflicts(parts: Parts, clock: TurnedClock) -> None:
     for number in (1, 3, 2):
         await _conflict(parts, number)
     assert [each.id for each in await parts.conflicts.list()] == [_id(3), _id(2), _id(1)]
@@ -85,7 +85,7 @@ async def test_a_conflict_is_found_by_a_unique_prefix(parts: Parts) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "  ", "7", "%", "_", "'; --", "\udc80", "0190d6a1\x00"])
-async def test_what_fits_no_conflict_is_not_found(parts: Parts, prefix: str) -> None:
+async def test_a_prefix_of_no_conflict_is_not_found(parts: Parts, prefix: str) -> None:
     await _conflict(parts, 1)
     with pytest.raises(NotFoundError):
         await parts.conflicts.get(prefix)
@@ -119,7 +119,7 @@ async def test_the_losing_version_can_be_made_to_win(parts: Parts, winner: str, 
     assert_sound(parts.path)
 
 
-async def test_taking_the_other_version_of_a_child_moves_its_session(parts: Parts) -> None:
+async def test_taking_the_other_version_of_a_child_updates_its_session(parts: Parts) -> None:
     await parts.store.save(make_run(1))
     session = (await parts.store.list()).sessions[0]
     graph = await parts.store.get_with_hierarchy(session.id)
@@ -143,20 +143,20 @@ async def test_taking_the_other_version_of_a_child_moves_its_session(parts: Part
 
 
 @pytest.mark.parametrize("kind", [EntityType.SESSION_EVENT, EntityType.ARTIFACT])
-async def test_the_other_version_of_what_never_changes_cannot_be_taken(parts: Parts, kind: EntityType) -> None:
+async def test_the_other_version_of_an_immutable_row_cannot_be_taken(parts: Parts, kind: EntityType) -> None:
     await _conflict(parts, 1, entity_type=kind)
     with pytest.raises(ConflictError, match=r"ACODE-DB-006.*never changes"):
         await parts.conflicts.take_other(_id(1))
     assert rows(parts.path, "SELECT reviewed_at FROM sync_conflicts") == [(None,)]
 
 
-async def test_the_other_version_of_a_row_that_is_gone_is_not_found(parts: Parts) -> None:
+async def test_the_other_version_of_a_deleted_row_is_not_found(parts: Parts) -> None:
     await _conflict(parts, 1, entity_id=_id(0xFF))
     with pytest.raises(NotFoundError):
         await parts.conflicts.take_other(_id(1))
 
 
-async def test_pages_of_conflicts_hold_each_once_and_go_on_behind_a_place(parts: Parts) -> None:
+async def test_pages_of_conflicts_hold_each_once_in_order(parts: Parts) -> None:
     at_once = {"detected_at": NOON}
     kept = [await _conflict(parts, number, **(at_once if number < 4 else {})) for number in range(1, 8)]
     for unreviewed_only in (False, True):

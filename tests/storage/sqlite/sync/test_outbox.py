@@ -141,7 +141,7 @@ async def test_a_record_behind_a_refused_one_waits_and_other_lanes_go_on(parts: 
     assert [each for each in await due(parts) if each.startswith("a")] == [f"a:{each}" for each in lane]
 
 
-async def test_a_dead_letter_blocks_its_lane_until_somebody_decides(parts: Parts, clock: TurnedClock) -> None:
+async def test_a_dead_letter_blocks_its_lane_until_it_is_discarded(parts: Parts, clock: TurnedClock) -> None:
     session = await parts.store.create_session("a")
     await parts.store.add_task(session.id, "task")
     first = (await parts.outbox.list())[0].id
@@ -244,7 +244,7 @@ async def test_a_stored_error_is_redacted_and_cut(parts: Parts) -> None:
     assert len(error) == MAX_ERROR_CHARS
 
 
-async def test_an_error_text_that_no_database_holds_is_kept_all_the_same(parts: Parts) -> None:
+async def test_an_error_text_with_characters_that_no_database_holds_is_stored(parts: Parts) -> None:
     await parts.store.create_session("a")
     record = (await parts.outbox.list())[0].id
     await parts.outbox.mark_failed(record, "bad \x00 and \udc80")
@@ -252,7 +252,7 @@ async def test_an_error_text_that_no_database_holds_is_kept_all_the_same(parts: 
     assert (await parts.outbox.get(record)).attempts == 1
 
 
-async def test_the_backlog_at_a_glance(parts: Parts, clock: TurnedClock) -> None:
+async def test_stats_and_lists_count_each_status(parts: Parts, clock: TurnedClock) -> None:
     empty = await parts.outbox.stats()
     assert (empty.pending, empty.oldest_pending_at, empty.next_attempt_at) == (0, None, None)
     for name in "abcd":
