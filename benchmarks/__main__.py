@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--quick] [NAME...]``: run the scenarios and say whether each number kept its target."""
+"""``python -m benchmarks [--quick] [NAME...]``: run the scenarios and report whether each number kept its target."""
 
 import compileall
 import importlib
@@ -21,7 +21,7 @@ from benchmarks.scale import set_quick
 ROOT = Path(__file__).parent.parent
 _PREFIX = "bench_"
 _ORDER = ("write", "read", "hierarchy", "pages", "search", "migration", "import", "apply", "sync", "recover", "export")
-"""In which order the table tells it; what is not named here follows."""
+"""Order of the table; other scenarios follow."""
 
 
 def known() -> list[str]:
@@ -33,7 +33,7 @@ def known() -> list[str]:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--quick", is_flag=True, help="Small sizes: for a change in hand, not for publishing.")
+@click.option("--quick", is_flag=True, help="Small sizes: for development, not for publishing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
 @click.option("--update-readme", is_flag=True, help="Write the table into README.md and docs/.")
 def main(names: tuple[str, ...], quick: bool, as_json: bool, update_readme: bool) -> None:
@@ -66,7 +66,7 @@ def main(names: tuple[str, ...], quick: bool, as_json: bool, update_readme: bool
 
 
 def _compile() -> None:
-    """Write the bytecode that a first start would write: some machines are told not to, and would compile each time."""
+    """Write the bytecode that a first start would write; with PYTHONDONTWRITEBYTECODE each start would compile."""
     for folder in (ROOT / "acode_tui", sysconfig.get_path("purelib")):
         compileall.compile_dir(folder, quiet=2)
 

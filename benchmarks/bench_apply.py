@@ -1,7 +1,7 @@
-"""How fast the apply protocol delivers, against the least that any delivery would cost, in one run on one server.
+"""The rate of the apply protocol beside the least that any delivery costs, in one run on one server.
 
 The floor is a bare batched ``unnest`` upsert of the same rows into the same tables: no head, ledger, comparison or
-settling. Row by row is what a naive sync would do. Over a proxy with 50 ms round trips, round trips are what counts.
+settling. Row by row is the simplest sync. Over a proxy with 50 ms round trips their number decides.
 """
 
 import statistics
@@ -36,7 +36,7 @@ FAR_FLOOR = 1_500.0
 
 
 def run() -> list[Measure]:
-    """Measure everything; a row a number."""
+    """All measures."""
     return measured_on_a_server(_measure)
 
 
@@ -72,7 +72,7 @@ async def new_database(server: Server, name: str) -> str:
         await migrate(connection)
     finally:
         await connection.close()
-    # No round pays for the one before it.
+    # So that no round pays for the checkpoint of the one before.
     await server.execute("CHECKPOINT")
     return server.url(name)
 

@@ -1,7 +1,7 @@
 """A backup and its verification beside the bare work: the file copied and synced, the file hashed.
 
 The workspace holds runs as transcripts have them: a third of the file is tool results, the rest rows, indexes, outbox.
-A file of this size is verified as `db backup verify` does it; the last row is what looking up every index entry takes.
+The file is verified as `db backup verify` does it; the last measure also looks up every index entry.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Exports: memory that does not grow with what there is to export, and time beside a plain read of the same rows.
+"""Exports: memory that does not grow with the size of the export, and time beside a plain read of the same rows.
 
 Each export runs in a process of its own, so that its memory is its own. The data are artifacts of source code and tool
 calls with results, a home directory or an address here and there, as real runs have them.
@@ -44,7 +44,7 @@ _TELLING = ("  cwd: /home/ada/src/shop", "Author: Ada Lovelace <ada@example.org>
 
 
 def run() -> list[Measure]:
-    """Measure everything; a row a number."""
+    """All measures."""
     small, large = (sized(whole, quick) for whole, quick in zip(MEGABYTES, (10, 30), strict=True))
     with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
         roots = {}
@@ -112,8 +112,8 @@ def _plain_read(root: Path) -> float:
 def _alone(root: Path, format: str, *, redact: bool) -> tuple[float, float]:
     """Most memory in MiB, and seconds, of an export in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.bench_export", str(root), format, str(int(redact))]
-    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    return told["mib"], told["seconds"]
+    answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    return answer["mib"], answer["seconds"]
 
 
 async def _export(root: Path, format: str, redact: bool) -> None:

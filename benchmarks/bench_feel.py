@@ -1,9 +1,9 @@
-"""How the dashboard feels: from a key to the frame that shows it, and what it costs while nothing or much happens.
+"""The dashboard's latency from a key to its frame, and its CPU while nothing or much happens.
 
 Keys are pressed in a dashboard over a real workspace while it drains 50,000 records into a real PostgreSQL and two
-other processes record runs; a key's time ends when the frame with the cursor on its new row has been handed out. CPU is
-that of the whole program in a pseudo-terminal, as the system counts it, first left alone, then while another process
-changes a hundred rows a second, all of them on its page.
+other processes record runs; a key's time ends when the frame with the cursor on its new row is written. CPU is that of
+the whole program in a pseudo-terminal, as the system counts it: idle, then while another process changes a hundred rows
+a second, all of them on the shown page.
 """
 
 import asyncio
@@ -130,15 +130,15 @@ async def _pressed(folder: Path) -> list[Measure]:
                 samples.append(await app.pressed())
     assert samples, "the backlog was gone before a key was pressed"
     _note(f"{len(samples):,} keys")
-    told = f"key to frame while {records:,} records drain and two agents write"
+    name = f"key to frame while {records:,} records drain and two agents write"
     return [
-        at_most(f"{told}, 99th percentile", quantile(samples, 0.99) * 1e3, "ms", 50),
-        at_most(f"{told}, median", quantile(samples, 0.5) * 1e3, "ms", 25),
+        at_most(f"{name}, 99th percentile", quantile(samples, 0.99) * 1e3, "ms", 50),
+        at_most(f"{name}, median", quantile(samples, 0.5) * 1e3, "ms", 25),
     ]
 
 
 class _Watched(Dashboard):
-    """A dashboard that tells how long a key that moves the cursor took to be on the screen."""
+    """A dashboard that measures the time from a key that moves the cursor to the frame that shows it."""
 
     _waiting: tuple[str | None, "asyncio.Future[float]"] | None = None
     _key = "j"

@@ -1,13 +1,13 @@
-"""What an import costs, against the time that msgspec needs merely to decode the same lines.
+"""The time of an import beside the time that msgspec needs to decode the same lines.
 
 ``python -m benchmarks.bench_import`` prints the rows; ``run()`` returns them. The transcripts are made here, from fixed
 seeds, in the proportions of published ones: their lines a step, the bytes of each kind of line, the calls and texts a
 step (``docs/benchmarks.md`` has the figures).
 
 The target is that of a tree of transcripts, as it is first imported: opening the workspace is not counted, starting
-the process that reads is. A single file is read and stored by one process, and stands there for information. Of seven
-imports, each right behind a decoding of the same lines, the one in the middle is told: a machine that is slower for a
-while slows both, but a quick moment is sooner found for what takes a tenth of the time.
+the process that reads is. A single file is read and stored by one process, for information. Each of seven
+imports follows a decoding of the same lines, and the pair of the median ratio is reported: a machine that is slower for
+a while slows both, but the shorter of the two would find a quick moment sooner.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ async def _run() -> list[Measure]:
         for name, lines in (("claude-code", claude_lines), ("codex", codex_lines)):
             tree = root / name
             tree.mkdir()
-            # Quick, there are just enough of them for a process of its own to read them.
+            # In a quick run there are just enough files for a reading process.
             paths = [_write(tree, lines(STEPS, number)) for number in range(sized(TREE, 5 if name == "codex" else 4))]
             read = _best(partial(_read, paths[0], name))
             floor, stored = await _import(root / "ws" / name, paths[:1], REPEATS)
@@ -204,7 +204,7 @@ def claude_lines(steps: int, number: int = 0) -> list[bytes]:
 
 
 def _call(writer: _Writer, line: Callable[..., None], said: Callable[..., None], step: int, call_id: str) -> None:
-    """A call of Claude Code's: what it was asked, what hooks and the command said meanwhile, what came of it."""
+    """A call of Claude Code: the request, the progress of hooks and command, the result."""
     arguments: dict[str, Any] = {"file_path": f"/home/dev/src/shop/file{step}.ts"}
     tool = ("Read", "Edit", "Bash")[step % 3]
     if tool == "Edit":

@@ -1,4 +1,4 @@
-"""A workspace made anew from PostgreSQL, every row compared before it counts, beside the sync that sent it there."""
+"""A workspace rebuilt from PostgreSQL and compared row by row, beside the sync that sent it there."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ ROWS = 100_000
 
 
 def run() -> list[Measure]:
-    """Measure everything; a row a number."""
+    """All measures."""
     return measured_on_a_server(_measure)
 
 
@@ -43,16 +43,16 @@ async def _measure(server: Server) -> list[Measure]:
             check=True,
             env={**os.environ, URL: url},
         )
-    told = json.loads(done.stdout)
-    name = f"recovering {told['rows']:,} rows"
+    answer = json.loads(done.stdout)
+    name = f"recovering {answer['rows']:,} rows"
     return [
-        at_least(f"{name}, beside the sync that sent them", told["rate"], "rows/s", rate, 0.5),
-        at_most(f"{name}: resident memory", told["resident_mib"], "MiB", 200),
+        at_least(f"{name}, beside the sync that sent them", answer["rate"], "rows/s", rate, 0.5),
+        at_most(f"{name}: resident memory", answer["resident_mib"], "MiB", 200),
     ]
 
 
 async def _recover_alone(folder: str) -> None:
-    """In a process of its own: recover, and say how fast and in how much memory."""
+    """In a process of its own: recover, and print rate and memory."""
     done: Recovery = await Maintenance(Path(folder), SETTINGS).recover(confirm=lambda _: False)
     rows = sum(done.counts.values())
     print(json.dumps({"rows": rows, "rate": rows / done.duration_seconds, "resident_mib": peak_mib()}))

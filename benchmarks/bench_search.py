@@ -30,7 +30,7 @@ _MIDDLE = encode_cursor("updated", datetime(2024, 10, 24, tzinfo=UTC), "8")
 
 
 def searches() -> dict[str, tuple[SessionFilter, ...]]:
-    """What is searched for, by what makes it hard."""
+    """The searched words by kind of difficulty."""
     plain = {name: tuple(SessionFilter(text=text) for text in texts) for name, texts in _SEARCHES.items()}
     return {**plain, "words under a filter": _FILTERED}
 

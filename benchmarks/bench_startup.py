@@ -1,8 +1,8 @@
-"""Starting: what a shell waits for a plain command, and when the dashboard paints, and shows rows of 10,000 sessions.
+"""Start-up: the time of a plain command, and of the dashboard's first frame and first rows over 10,000 sessions.
 
 The dashboard runs in a pseudo-terminal, as it does for a person, and is timed from the start of its process: until its
 frame has been written to the screen, and until a row of the workspace has. The floor is a Textual app of one line,
-timed the same way; a plain command, which imports no Textual, stands beside it too.
+timed the same way; plain commands, which import no Textual, are compared with it too.
 """
 
 import fcntl

@@ -49,7 +49,7 @@ SETTINGS = Settings(
 
 
 def run() -> list[Measure]:
-    """Measure everything; a row a number."""
+    """All measures."""
     return measured_on_a_server(_measure)
 
 
@@ -188,11 +188,13 @@ async def _long_backlog(server: Server) -> list[Measure]:
             check=True,
             env={**os.environ, URL: url},
         )
-    told = json.loads(done.stdout)
+    answer = json.loads(done.stdout)
     name = f"draining {records:,} records"
     return [
-        at_most(f"{name}: resident memory", told["resident_mib"], "MiB", 200),
-        at_least(f"{name}: rate of the last quarter, beside the first", told["last"], "records/s", told["first"], 0.8),
+        at_most(f"{name}: resident memory", answer["resident_mib"], "MiB", 200),
+        at_least(
+            f"{name}: rate of the last quarter, beside the first", answer["last"], "records/s", answer["first"], 0.8
+        ),
     ]
 
 
@@ -210,7 +212,7 @@ def peak_mib() -> float:
 
 
 async def _drain_alone(folder: str) -> None:
-    """In a process of its own: drain, and say how fast and in how much memory."""
+    """In a process of its own: drain, and print rate and memory."""
     seen: list[tuple[float, int]] = []
     async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
 

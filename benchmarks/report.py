@@ -20,7 +20,7 @@ _HEADLINES = (
     "search, very common words, 95th percentile",
     "migration from empty, all versions, median",
 )
-"""What the README shows of each scenario that has much to say; of the others it shows everything."""
+"""The measures of the long scenarios that the README shows; of the other scenarios it shows all."""
 _LONG = ("write", "read", "hierarchy", "pages", "search", "migration")
 
 

@@ -1,4 +1,4 @@
-"""What a scenario answers: numbers beside the floor they were measured against and the bound they must keep."""
+"""The result of a scenario: numbers with their floor and their target."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import msgspec
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """One number. ``floor`` is what the same machine needs for the bare work, measured in the same run; ``ratio`` is
-    between the two, in the sense that ``target`` speaks of; ``ok`` is whether the target was kept.
+    the value divided by the floor; ``ok`` is whether the target was kept.
     """
 
     name: str
@@ -19,7 +19,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = True
 
     def beside(self, floor: float) -> "Measure":
-        """The same number with a floor beside it, for information: the target stays as it is."""
+        """The same number with a floor, for information; the target stays."""
         return msgspec.structs.replace(self, floor=floor, ratio=self.value / floor)
 
 

@@ -1,4 +1,4 @@
-"""How large a run is: whole, or a quick one for a change in hand. The runner decides; scenarios ask."""
+"""The size of a run: whole, or quick for development. The runner sets it, scenarios read it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A program in a pseudo-terminal of its own: what it has written is read all the while, and its CPU is counted."""
+"""A program in a pseudo-terminal: its output is read as it comes, and its CPU time is counted."""
 
 import fcntl
 import os
@@ -43,7 +43,7 @@ class Terminal:
         os.close(self._ours)
 
     def wait_for(self, text: bytes) -> None:
-        """Until the program has written that."""
+        """Wait until the program has written this."""
         deadline = monotonic() + TIMEOUT_SECONDS
         while text not in self.written:
             if monotonic() > deadline or self._program.poll() is not None:
@@ -51,7 +51,7 @@ class Terminal:
             sleep(0.01)
 
     def cpu_seconds(self) -> float:
-        """What the program and its threads have used so far. Linux tells it to the hundredth."""
+        """CPU seconds of the program and its threads so far, to a hundredth."""
         fields = Path(f"/proc/{self._program.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -67,7 +67,7 @@ class Terminal:
 
 
 def environment() -> dict[str, str]:
-    """A terminal with colours, and nobody's settings."""
+    """An environment with colours and without a user's settings."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("ACODE_", "TEXTUAL", "XDG_"))},
         "PYTHONPATH": str(Path(__file__).parent.parent),

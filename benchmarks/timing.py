@@ -1,4 +1,4 @@
-"""Timing that survives a busy machine: medians and tails of many short measurements, contestants taking turns."""
+"""Timing on a busy machine: medians and tails of many short measurements."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
@@ -6,7 +6,7 @@ from time import perf_counter
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
-    """The sample that ``share`` of all do not exceed."""
+    """The sample below or at which ``share`` of all samples are."""
     ordered = sorted(samples)
     return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered)) - 1))]
 

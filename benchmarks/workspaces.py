@@ -1,4 +1,4 @@
-"""Workspaces to measure in: made in a temporary folder, opened as the program opens them, gone afterwards."""
+"""Workspaces to measure in: made in a temporary folder, opened as the program opens them, removed afterwards."""
 
 import asyncio
 import sqlite3
@@ -21,7 +21,7 @@ async def workspace() -> AsyncIterator[Workspace]:
 
 
 def make_database(folder: Path) -> Path:
-    """The file of a new, empty workspace in ``folder``; nobody has it open."""
+    """The closed file of a new, empty workspace in ``folder``."""
 
     async def make() -> Path:
         async with acode_tui.open_workspace(folder, settings=Settings()) as opened:

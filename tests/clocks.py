@@ -1,4 +1,4 @@
-"""A wall clock for tests: six hours pass in no time, and it may step back."""
+"""A wall clock for tests: the test sets it, forward or back."""
 
 from datetime import UTC, datetime, timedelta
 

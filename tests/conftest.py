@@ -1,4 +1,4 @@
-"""What every test may use: the profiles of the property tests, a clock that a test turns, a workspace of its own."""
+"""For all tests: profiles of the property tests, a clock that the test sets, and an empty workspace."""
 
 import os
 from collections.abc import AsyncIterator
@@ -26,12 +26,12 @@ settings.register_profile("search", deadline=None, max_examples=2_000, suppress_
 settings.load_profile("ci")
 
 PLAIN_SETTINGS = Settings(identity=IdentitySettings(user="ada@example.org"))
-"""The defaults, with a name, so that nobody's git is asked for one."""
+"""The defaults with a user name, so that git is not asked for one."""
 
 
 @pytest.fixture
 def clock() -> TurnedClock:
-    """A wall clock that stands still until the test turns it."""
+    """A wall clock that stands still until the test moves it."""
     return TurnedClock()
 
 
@@ -42,7 +42,7 @@ def plain_settings() -> Settings:
 
 @pytest.fixture
 async def workspace(tmp_path: Path, clock: TurnedClock) -> "AsyncIterator[Workspace]":
-    """An empty workspace in the test's own folder, on the turned clock."""
+    """An empty workspace in the test's own folder, on the test's clock."""
     from acode_tui.workspace import open_workspace
 
     async with open_workspace(tmp_path, wall=clock, settings=PLAIN_SETTINGS) as opened:

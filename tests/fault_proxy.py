@@ -1,7 +1,7 @@
 """A TCP proxy that behaves like a bad network: it delays, cuts, swallows, refuses, and loses the reply to COMMIT.
 
-It runs in the test's own event loop, on loopback, and counts round trips: how often the client spoke after the
-server had. Unencrypted connections only, for it reads along.
+It runs in the test's own event loop, on loopback, and counts round trips: how often the client sent after the server
+had. It reads the protocol, so connections must not be encrypted.
 """
 
 import asyncio
@@ -172,7 +172,7 @@ class FaultProxy:
             if wait > 0:
                 await asyncio.sleep(wait)
             if data == _END:
-                raise ConnectionResetError  # all that was said before has been passed on
+                raise ConnectionResetError  # everything before it has been passed on
             writer.write(data)
             await writer.drain()
 

@@ -1,7 +1,7 @@
-"""Where tests keep what they write: in memory, if the machine has a place for that with room in it.
+"""The folder for the tests' files: in memory, if the machine has a memory file system with enough room.
 
-Tests open some thousand workspaces and some hundred databases, and every commit would wait for the disk. What they
-prove holds in memory as well: a process that is killed leaves what it wrote to the kernel, wherever that keeps it.
+Tests open thousands of workspaces and hundreds of databases, and each commit would wait for the disk. Their result does
+not depend on the disk: what a killed process has written is in the kernel either way.
 """
 
 import os

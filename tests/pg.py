@@ -41,11 +41,11 @@ _SETTINGS = {
     "log_min_messages": "fatal",
 }
 """Fast, not durable against a power cut; an ``immediate`` stop still recovers every commit. The odd time zone
-is there to show whoever forgets that times are UTC."""
+reveals code that forgets that times are UTC."""
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """A loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -96,7 +96,7 @@ class Server:
         self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "start")
 
     def stop(self, mode: str = "fast") -> None:
-        """``immediate`` is a crash: no checkpoint, connections dropped without a word."""
+        """``immediate`` is a crash: no checkpoint, connections are dropped."""
         self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
     def restart(self, mode: str = "immediate") -> None:

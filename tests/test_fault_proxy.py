@@ -1,4 +1,4 @@
-"""The proxy that other tests rely on does what they believe it does."""
+"""The fault proxy behaves as other tests expect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from tests.fault_proxy import COMMIT, FaultProxy, Mode, fault_proxy
 
 
 class Echo:
-    """A server that answers every chunk with itself in capitals, and remembers what it got."""
+    """A server that answers each chunk in capitals and keeps what it received."""
 
     def __init__(self) -> None:
         self.heard = b""

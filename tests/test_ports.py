@@ -1,4 +1,4 @@
-"""What the composition root hands out is what the ports ask for: the type checker decides, on every run of CI."""
+"""The composition root's parts implement the ports; the type checker decides."""
 
 from acode_tui.storage.ports import ConflictLog, Outbox, RunStateReader, RunStateStore, TranscriptLog
 from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore

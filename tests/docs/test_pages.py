@@ -1,4 +1,4 @@
-"""The generated pages say what the code says now."""
+"""Generated pages are current, links and named files exist, decisions are listed."""
 
 import ast
 import importlib.util
@@ -95,7 +95,7 @@ def test_the_gallery_shows_every_scene_and_nothing_else() -> None:
     assert shown == {line.partition("(gallery/")[2][:-1] for line in module.page().splitlines() if "(gallery/" in line}
 
 
-async def test_a_picture_is_taken_and_a_scene_that_does_not_come_about_is_named(
+async def test_a_picture_is_taken_and_a_scene_whose_text_does_not_appear_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from dataclasses import replace

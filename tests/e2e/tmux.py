@@ -1,4 +1,4 @@
-"""The program in a terminal that is none of ours: a tmux server of the test's own, on its own socket."""
+"""The program in a real terminal: a tmux server of the test's own, on its own socket."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ import pytest
 from tests.memory import folder_for_tests
 
 SECONDS = 30.0
-"""Far beyond what anything here may take."""
+"""Limit of every wait; far beyond what it takes."""
 
 _ENDED = "the program ended with "
 
@@ -22,17 +22,17 @@ needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is no
 
 
 class Terminal:
-    """One window of one tmux server. Nothing sleeps to be in step: what must come is looked for until it is there."""
+    """One window of one tmux server. Waits poll the window until the expected text is there."""
 
     def __init__(self, name: str, environment: Mapping[str, str]) -> None:
         self._name = name
         self._environment = dict(environment)
 
     def start(self, command: Sequence[str], width: int, height: int) -> None:
-        # The shell outlives the program, to tell how it ended.
-        told = f"{shlex.join(command)}; code=$?; echo; echo {_ENDED}$code.; exec sleep 3600"
+        # The shell outlives the program and prints its exit code.
+        script = f"{shlex.join(command)}; code=$?; echo; echo {_ENDED}$code.; exec sleep 3600"
         size = ("-x", str(width), "-y", str(height))
-        self._tmux("set-option", "-g", "status", "off", ";", "new-session", "-d", *size, "sh", "-c", told)
+        self._tmux("set-option", "-g", "status", "off", ";", "new-session", "-d", *size, "sh", "-c", script)
 
     def press(self, *keys: str) -> None:
         self._tmux("send-keys", *keys)
@@ -41,19 +41,19 @@ class Terminal:
         self._tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def lines(self) -> list[str]:
-        """What stands in the window."""
+        """The lines of the window."""
         return self._tmux("capture-pane", "-p").split("\n")[:-1]
 
     def until(self, *texts: str) -> list[str]:
-        """Wait until all of these are in the window; answers its lines."""
+        """Wait until all of these texts are in the window; returns its lines."""
         return self.until_shown(lambda lines: all(any(text in line for line in lines) for text in texts), texts)
 
     def until_gone(self, text: str) -> None:
-        """Wait until this is not in the window any more."""
+        """Wait until this text is no longer in the window."""
         self.until_shown(lambda lines: not any(text in line for line in lines), f"no {text}")
 
     def until_shown(self, fits: Callable[[list[str]], bool], wanted: object) -> list[str]:
-        """Wait until what is in the window fits."""
+        """Wait until ``fits`` accepts the window's lines; returns them."""
         deadline = time.monotonic() + SECONDS
         while not fits(lines := self.lines()):
             assert time.monotonic() < deadline, "\n".join([f"not shown: {wanted}", *lines])
@@ -61,10 +61,10 @@ class Terminal:
         return lines
 
     def exit_code(self) -> int:
-        """Wait for the program's end."""
+        """Wait for the program's end; returns its exit code."""
         lines = self.until(_ENDED)
-        (told,) = (line for line in lines if line.startswith(_ENDED))
-        return int(told.removeprefix(_ENDED).rstrip(". "))
+        (last,) = (line for line in lines if line.startswith(_ENDED))
+        return int(last.removeprefix(_ENDED).rstrip(". "))
 
     def stop(self) -> None:
         subprocess.run(self._command("kill-server"), capture_output=True, check=False, env=self._environment)
@@ -87,7 +87,7 @@ class Terminal:
 @contextmanager
 def terminal(command: Sequence[str], *, size: tuple[int, int], home: str, **more: str) -> Iterator[Terminal]:
     """The program in a window of ``size``, with ``home`` for a home; only this server is ended afterwards."""
-    # A size in the environment would count for more than the window's.
+    # A size in the environment would take precedence over the window's.
     dropped = ("ACODE_", "PG", "TMUX", "XDG_", "COLUMNS", "LINES")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     with tempfile.TemporaryDirectory(prefix="acode-tmux-", dir=folder_for_tests()) as sockets:

@@ -1,6 +1,6 @@
-"""The scenes of the gallery: the real dashboard over a workspace in memory that stands still.
+"""The scenes of the gallery: the real dashboard over a workspace in memory that does not change.
 
-``docs/make_gallery.py`` takes them, so a picture changes only where the dashboard does.
+``docs/make_gallery.py`` takes the pictures, so a picture changes only if the dashboard does.
 """
 
 import atexit
@@ -34,10 +34,10 @@ from tests.tui.fake import NOW, FakeOutbox, FakeWorkspace, online, record
 
 SMALL, USUAL, LARGE = (80, 24), (120, 36), (200, 60)
 _FLIGHT = [0] * 12 + [*range(100, 11_400, 700)] + [*range(11_400, 4_900, -300)]
-"""The backlog of somebody who was on an aeroplane until just now, second by second."""
+"""The backlog after a flight, second by second: it grows, then drains."""
 
 _AWAY = [0] * 12 + [*range(100, 4_900, 120)]
-"""The backlog of somebody who still is."""
+"""The backlog during a flight, second by second."""
 
 
 _SYNC = ("pending",) * 5 + ("retrying", "synced", "failed") + ("synced",) * 200
@@ -104,8 +104,8 @@ def offline() -> FakeWorkspace:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is pressed, and the text that shows that it is there. ``screen`` opens what no key leads to here;
-    ``seconds`` is how long the text may take, far beyond what it does."""
+    """Keys to press, and the text that must appear. ``screen`` opens a screen that no key leads to here; ``seconds``
+    limits the wait for the text."""
 
     name: str
     caption: str
@@ -209,7 +209,7 @@ async def take(scene: Scene) -> str:
 
 
 async def _bring_about(app: Dashboard, pilot: Pilot[int], scene: Scene, workspace: FakeWorkspace) -> None:
-    # A picture's clock stands still, so that the backlog's last minutes are told beforehand.
+    # A picture's clock stands still, so the samples of the last minutes are given.
     is_away = workspace.sync.figures.state is SyncState.OFFLINE
     app.state.backlog.samples.extend(_AWAY if is_away else _FLIGHT)
     if scene.listed:

@@ -1,7 +1,7 @@
-"""A screen as a small SVG: what stands in the terminal's cells and in which colours, nothing else. Pure.
+"""A screen as a small SVG: the characters of the terminal's cells and their colours. Pure.
 
-One file holds a screen in several themes, one below the other, so that a difference shows beside what stayed. The same
-cells make the same bytes: backgrounds are one path a colour, runs of text share their styles, blanks are left out.
+One file has a screen in several themes, one below the other. Equal cells give equal bytes: the backgrounds of a colour
+are one path, runs of text share their styles, and blanks are left out.
 """
 
 import re
@@ -46,7 +46,7 @@ PAPER = TerminalTheme(
 
 
 class Look(NamedTuple):
-    """The cells of a screen in one theme; ``terminal`` is what its sixteen colours look like."""
+    """The cells of a screen in one theme; ``terminal`` has the RGB values of the sixteen colours."""
 
     theme: str
     lines: Sequence[Strip]
@@ -54,7 +54,7 @@ class Look(NamedTuple):
 
 
 def picture(looks: Iterable[Look], *, screen: str) -> str:
-    """The looks below one another, as SVG. ``screen`` says what is pictured, for whoever looks for it."""
+    """The looks below one another, as SVG. ``screen`` is the class of the screen, stored as an attribute."""
     drawn = [_Drawn(number, look) for number, look in enumerate(looks)]
     width = max(each.columns for each in drawn) * WIDTH
     step = max(each.rows for each in drawn) * HEIGHT + 12
@@ -162,10 +162,10 @@ def _boxes(areas: Iterable[tuple[int, int, int]]) -> str:
 
 
 _GAP = 12
-"""Blanks from which on it is shorter to say where the text goes on."""
+"""From this number of blanks on, a new position is shorter than the blanks."""
 
 _SIGNS = "!-~─-╿▀-▟–…·×✓✗"
-"""What every monospaced font draws one cell wide; anything else stands alone, so that what follows is in its column."""
+"""Characters that every monospaced font draws one cell wide. Each other one is positioned, so that the next is in its column."""
 
 _PLAIN = re.compile(rf"[ {_SIGNS}]+")
 _WORDS = re.compile(rf"[{_SIGNS}]+(?: {{1,{_GAP - 1}}}[{_SIGNS}]+)*|\S")

@@ -1,4 +1,4 @@
-"""Pictures of the first screen: what can be open on it, and how it says each state of the store and of the sync."""
+"""Pictures of the main screen: what can be open on it, and each state of the store and of the sync."""
 
 import asyncio
 from collections.abc import AsyncIterator
