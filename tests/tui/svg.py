@@ -165,7 +165,7 @@ _GAP = 12
 """From this number of blanks on, a new position is shorter than the blanks."""
 
 _SIGNS = "!-~─-╿▀-▟–…·×✓✗"
-"""Characters that every monospaced font draws one cell wide. Each other one is positioned, so that the next is in its column."""
+"""Characters that every monospaced font draws one cell wide; each other one gets a position of its own."""
 
 _PLAIN = re.compile(rf"[ {_SIGNS}]+")
 _WORDS = re.compile(rf"[{_SIGNS}]+(?: {{1,{_GAP - 1}}}[{_SIGNS}]+)*|\S")
