@@ -75,7 +75,7 @@ class Losses:
         self._lock = threading.Lock()
 
     def add(self, error: BaseException) -> None:
-        """Count a lost write. The first of a run is logged."""
+        """Count a lost write. The first of a run is logged: as an error where only a change by the user helps."""
         with self._lock:
             self.count += 1
             first, self._logged = not self._logged, True
@@ -84,4 +84,5 @@ class Losses:
         text = redact(str(error)) if isinstance(error, AcodeError) else reason_of(error)
         with contextlib.suppress(Exception):
             # A log handler or filter of the agent may raise; that must not reach the agent from here.
-            log.warning("a run is not fully recorded, the agent goes on: %s", text)
+            level = logging.ERROR if isinstance(error, AcodeError) and not error.retryable else logging.WARNING
+            log.log(level, "a run is not fully recorded, the agent goes on: %s", text)

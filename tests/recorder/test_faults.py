@@ -13,9 +13,10 @@ from typing import Any, NoReturn
 import pytest
 
 import acode_tui
-from acode_tui.domain.errors import TransactionError
+from acode_tui.domain.errors import SchemaMismatchError, TransactionError
 from acode_tui.recorder import channel as channels
 from acode_tui.recorder.channel import Writes
+from acode_tui.recorder.outcome import Losses
 from acode_tui.recorder.rows import CallRow
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from tests.recorder.conftest import Recorded, states
@@ -321,3 +322,21 @@ def test_a_full_disk_costs_the_record_only(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "worked True\n"
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (TransactionError("the lock was held"), logging.WARNING),
+        (SchemaMismatchError("the file is newer"), logging.ERROR),
+        (OSError("no such device"), logging.WARNING),
+    ],
+)
+def test_a_loss_that_only_its_user_can_end_is_logged_as_an_error(
+    caplog: pytest.LogCaptureFixture, error: Exception, level: int
+) -> None:
+    losses = Losses()
+    losses.add(error)
+    losses.add(error)
+    assert losses.count == 2
+    assert [record.levelno for record in caplog.records] == [level]
