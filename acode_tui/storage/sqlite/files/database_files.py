@@ -23,8 +23,8 @@ from acode_tui.storage.ports import (
 from acode_tui.storage.sqlite import errors
 from acode_tui.storage.sqlite.files import facts, inspect, locks, paths, rebuild, vacuum
 from acode_tui.storage.sqlite.files import replace as replacement
-from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
-from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums, UnchangedFileReads
+from acode_tui.storage.sqlite.files.open_unchanged import UnchangedFileReads, read_unchanged
+from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.sync.adopt import pending_among
 from acode_tui.storage.sqlite.sync.retention import read_local_counts
 

@@ -5,6 +5,7 @@ when the last one that may not is. So a file whose WAL holds something is opened
 either way nothing is written and nothing is left behind. No schema is expected, nothing is created.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -96,6 +97,18 @@ def write_lock_wait(path: Path, *, seconds: float) -> float:
     started = perf_counter()
     with open_rolled_back(path, seconds=seconds):
         return perf_counter() - started
+
+
+class UnchangedFileReads:
+    """Reads of a file that must stay as it is, byte for byte, each over a connection of its own."""
+
+    def __init__(self, path: Path, *, seconds: float) -> None:
+        self._path = path
+        self._seconds = seconds
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """``read(connection)``'s answer. Raises AcodeError."""
+        return await asyncio.to_thread(read_unchanged, self._path, read, seconds=self._seconds)
 
 
 def mode_for_reading(path: Path) -> str:

@@ -1,10 +1,8 @@
 """Checksums of the rows that are really in the workspace file, content included. One row is in memory at a time."""
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from acode_tui.domain.codec import canonical_digest
@@ -12,7 +10,6 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import RowChecksums
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 
 T = TypeVar("T")
 
@@ -24,21 +21,9 @@ _CONTENT = "SELECT content FROM artifacts WHERE id = ?"
 
 
 class Reads(Protocol):
-    """What runs a read: the pool of an open workspace, or ``UnchangedFileReads``."""
+    """What runs a read: the pool of an open workspace, or ``files.open_unchanged.UnchangedFileReads``."""
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T: ...
-
-
-class UnchangedFileReads:
-    """Reads of a file that must stay as it is, byte for byte, each over a connection of its own."""
-
-    def __init__(self, path: Path, *, seconds: float) -> None:
-        self._path = path
-        self._seconds = seconds
-
-    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """``read(connection)``'s answer. Raises AcodeError."""
-        return await asyncio.to_thread(read_unchanged, self._path, read, seconds=self._seconds)
 
 
 class SqliteRowChecksums:
