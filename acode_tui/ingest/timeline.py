@@ -22,6 +22,7 @@ from acode_tui.ingest.draft import shorten
 
 MAX_REASON_CHARS = 1_000
 MAX_CHECKPOINTS = 100
+MAX_MODELS = 50
 STALE_AFTER = timedelta(minutes=15)
 """A file that was not written to for longer is stale: no agent works on it."""
 
@@ -141,3 +142,22 @@ class Timeline:
     def _add(self, before: SessionState, after: SessionState, reason: str, line: int, at: datetime) -> None:
         reason = f"{shorten(reason, MAX_REASON_CHARS)} [inferred=true line={line}]"
         self.events.append(EventDraft(before, after, reason, at, line))
+
+
+class ModelHistory:
+    """The models of a session, at most ``MAX_MODELS``, in the order of their first use. A change is an event."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.names: list[str] = []
+        self.current = ""
+        self._timeline = timeline
+
+    def note(self, model: str, line: int) -> None:
+        """Note the model that a line names; nothing happens if it is the current one."""
+        if not model or model == self.current:
+            return
+        if self.current:
+            self._timeline.note(f"model changed from {self.current} to {model}", line)
+        self.current = model
+        if model not in self.names and len(self.names) < MAX_MODELS:
+            self.names.append(model)

@@ -32,7 +32,7 @@ from tests.ingest.builders import START, Claude, Codex, story
 
 
 @given(st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), max_size=9), st.binary(max_size=9))
-def test_only_whole_lines_are_handed_out(lines: list[bytes], tail: bytes) -> None:
+def test_only_whole_lines_are_returned(lines: list[bytes], tail: bytes) -> None:
     tail = tail.replace(b"\n", b"")
     data = b"".join(line + b"\n" for line in lines)
     reader = WholeLines(io.BytesIO(data + tail), len(data + tail))
@@ -40,7 +40,7 @@ def test_only_whole_lines_are_handed_out(lines: list[bytes], tail: bytes) -> Non
     assert reader.offset == len(data)
 
 
-def test_lines_across_chunks_are_joined_and_what_came_meanwhile_is_left(
+def test_lines_across_chunks_are_joined_and_appended_bytes_are_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", 4)
@@ -54,7 +54,7 @@ def test_lines_across_chunks_are_joined_and_what_came_meanwhile_is_left(
     st.integers(1, 9),
     st.integers(1, 9),
 )
-def test_wherever_the_chunks_end_lines_are_the_same(lines: list[bytes], chunk: int, longest: int) -> None:
+def test_lines_do_not_depend_on_the_ends_of_chunks(lines: list[bytes], chunk: int, longest: int) -> None:
     data = b"".join(line + b"\n" for line in lines)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", chunk)
@@ -63,7 +63,7 @@ def test_wherever_the_chunks_end_lines_are_the_same(lines: list[bytes], chunk: i
         assert reader.offset == len(data)
 
 
-def test_a_line_beyond_all_measure_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_beyond_the_limit_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acode_tui.ingest.lines.CHUNK_BYTES", 4)
     data = b"ok\n" + b"x" * 50 + b"\nfine\n"
     reader = WholeLines(io.BytesIO(data), len(data), max_line=10)
@@ -99,14 +99,14 @@ def cursor(**changes: object) -> TranscriptFile:
         (FileStat(1, 100, 6), b"head", None, Change.GROWN),
     ],
 )
-def test_a_file_is_told_unchanged_grown_or_rewritten(
+def test_a_file_is_unchanged_grown_or_rewritten(
     stat: FileStat, head: bytes, format: str | None, expected: Change
 ) -> None:
     assert classify(cursor(), stat, head, format) is expected
     assert unchanged(cursor(), stat, format) == (expected is Change.UNCHANGED)
 
 
-def test_a_file_never_seen_is_new() -> None:
+def test_a_file_without_a_cursor_is_new() -> None:
     assert classify(None, FileStat(1, 1, 1), b"") is Change.NEW
 
 
@@ -144,19 +144,19 @@ def test_loops_of_links_are_walked_once(tmp_path: Path) -> None:
     assert [item.path.name for item in found if item.problem] == ["broken.jsonl"]
 
 
-def test_what_is_not_there_is_a_problem_of_its_own(tmp_path: Path) -> None:
+def test_a_missing_path_is_a_problem(tmp_path: Path) -> None:
     (item,) = find([tmp_path / "none"])
     assert item.problem == "No such file or directory"
 
 
-def test_a_pipe_is_told_and_never_opened(tmp_path: Path) -> None:
-    """Opening it would wait for somebody to write into it."""
+def test_a_pipe_is_a_problem_and_is_never_opened(tmp_path: Path) -> None:
+    """Opening it would block until another process writes to it."""
     os.mkfifo(tmp_path / "pipe.jsonl")
     for root in (tmp_path, tmp_path / "pipe.jsonl"):
         assert [item.problem for item in find([root])] == ["not an ordinary file"]
 
 
-def test_packed_rollouts_give_way_to_plain_ones(tmp_path: Path) -> None:
+def test_a_compressed_rollout_beside_its_plain_file_is_ignored(tmp_path: Path) -> None:
     Codex().write(tmp_path / "one.jsonl")
     (tmp_path / "one.jsonl.zst").write_bytes(b"(\xb5/\xfd")
     (tmp_path / "two.jsonl.zst").write_bytes(b"(\xb5/\xfd")
@@ -166,14 +166,14 @@ def test_packed_rollouts_give_way_to_plain_ones(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
-def test_formats_are_told_apart_by_content() -> None:
+def test_content_decides_the_format() -> None:
     for transcript, name in ((story(), "claude-code"), (Codex(), "codex")):
         records = [msgspec.json.decode(line) for line in transcript.lines]
         assert [found.name for found in formats().values() if found.recognises(records)] == [name]
     assert not any(found.recognises([{"a": 1}, {"type": "x"}]) for found in formats().values())
 
 
-def test_an_unknown_format_is_refused_with_those_there_are() -> None:
+def test_an_unknown_format_is_refused_with_the_known_names() -> None:
     with pytest.raises(IngestError, match="claude-code, codex"):
         format_named("fortran")
 
@@ -185,7 +185,7 @@ def test_a_claude_session_started_with_a_summary_is_recognised() -> None:
     assert formats()["claude-code"].recognises([record])
 
 
-def test_a_stat_is_all_that_discovery_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_discovery_opens_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     story().write(tmp_path / "a.jsonl")
 
     def refuse(*_: object, **__: object) -> None:

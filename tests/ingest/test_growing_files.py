@@ -49,8 +49,8 @@ def claude_story() -> Claude:
     return found
 
 
-def confused(found: Transcript, stamps: list[float]) -> Transcript:
-    """The same lines with other times: standing still, or running back and forth."""
+def with_times(found: Transcript, stamps: list[float]) -> Transcript:
+    """The same lines with other times: equal ones, or back and forth."""
     for index, line in enumerate(found.lines):
         record = json.loads(line)
         record["timestamp"] = stamp(stamps[index % len(stamps)])
@@ -61,9 +61,9 @@ def confused(found: Transcript, stamps: list[float]) -> Transcript:
 STORIES: list[Transcript] = [
     claude_story(),
     codex_story(),
-    confused(claude_story(), [7]),
-    confused(claude_story(), [50, 3, 40, 41, 2]),
-    confused(codex_story(), [7, 7, 1]),
+    with_times(claude_story(), [7]),
+    with_times(claude_story(), [50, 3, 40, 41, 2]),
+    with_times(codex_story(), [7, 7, 1]),
 ]
 
 
@@ -82,7 +82,7 @@ def fixed_rows(parsed: Parsed) -> dict[str, bytes]:
 
 
 @given(st.sampled_from(STORIES), st.data())
-def test_reading_on_never_contradicts_what_was_read_before(transcript: Transcript, data: st.DataObject) -> None:
+def test_a_longer_file_never_contradicts_a_shorter_one(transcript: Transcript, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(transcript.lines)), max_size=6)) | {len(transcript.lines)})
     kind = "codex" if isinstance(transcript, Codex) else "claude-code"
     stored: dict[str, bytes] = {}
@@ -108,7 +108,7 @@ def test_reading_on_never_contradicts_what_was_read_before(transcript: Transcrip
 
 
 @given(st.sampled_from(STORIES), st.data())
-def test_events_stay_a_whole_chain_however_often_the_file_was_read(transcript: Transcript, data: st.DataObject) -> None:
+def test_events_form_a_whole_chain_however_often_the_file_was_read(transcript: Transcript, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(transcript.lines)), max_size=6)) | {len(transcript.lines)})
     kind = "codex" if isinstance(transcript, Codex) else "claude-code"
     checkpoints: tuple[Checkpoint, ...] = ()

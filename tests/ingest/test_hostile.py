@@ -91,13 +91,13 @@ def assert_storable(parsed: Parsed) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(CLAUDE_LINES, max_size=6))
-def test_no_claude_line_raises_and_all_that_comes_of_it_can_be_stored(lines: list[dict[str, Any]]) -> None:
+def test_no_claude_line_raises_and_its_entities_can_be_stored(lines: list[dict[str, Any]]) -> None:
     assert_storable(read([json.dumps(line).encode() for line in lines], format="claude-code"))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(CODEX_LINES, max_size=6))
-def test_no_codex_line_raises_and_all_that_comes_of_it_can_be_stored(lines: list[dict[str, Any]]) -> None:
+def test_no_codex_line_raises_and_its_entities_can_be_stored(lines: list[dict[str, Any]]) -> None:
     assert_storable(read([json.dumps(line).encode() for line in lines], format="codex"))
 
 
@@ -189,7 +189,7 @@ def test_huge_numbers_stay_exact() -> None:
 
 
 @pytest.mark.parametrize("digits", ["9" * 10_000, "-" + "9" * 10_000, "1e400", "-2.5e9999"])
-def test_a_number_that_no_machine_holds_is_kept_as_text(digits: str) -> None:
+def test_a_number_beyond_a_double_is_kept_as_text(digits: str) -> None:
     transcript = Claude()
     transcript.user("Go")
     transcript.calls("m1", "c1", "Bash", {"n": "here", "ok": 7})
@@ -201,7 +201,7 @@ def test_a_number_that_no_machine_holds_is_kept_as_text(digits: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
-def test_a_line_in_another_encoding_is_no_record(encoding: str) -> None:
+def test_a_line_in_another_encoding_is_skipped(encoding: str) -> None:
     transcript = Claude()
     transcript.user("Go")
     (line,) = transcript.lines
@@ -212,7 +212,7 @@ def test_a_line_in_another_encoding_is_no_record(encoding: str) -> None:
     assert parsed.skipped.named == [(2, "not valid JSON")]
 
 
-def test_one_id_of_two_prompts_loses_neither_and_a_replay_is_none() -> None:
+def test_two_prompts_under_one_id_are_both_kept_and_a_replay_is_not() -> None:
     transcript = Claude()
     for said in ("First", "First", "Second", "First", "Second"):
         transcript.user(said, uuid="same")
@@ -234,7 +234,7 @@ def test_a_wrong_type_in_one_field_costs_that_field_only() -> None:
 
 
 @pytest.mark.parametrize("kind", [[], {}, ["text"], 5, None, True])
-def test_a_block_whose_type_is_no_text_is_passed_over(kind: Any) -> None:
+def test_a_block_whose_type_is_not_text_is_ignored(kind: Any) -> None:
     transcript = Claude()
     transcript.user([{"type": kind, "text": "Go"}, {"type": kind, "tool_use_id": "c1"}])
     transcript.assistant("m1", {"type": kind, "text": "x"}, {"type": "text", "text": "Done"})
@@ -266,7 +266,7 @@ _EDITS = st.lists(
 )
 
 
-def _spoiled(data: bytes, edits: list[tuple[float, int, bytes]]) -> list[bytes]:
+def _damaged(data: bytes, edits: list[tuple[float, int, bytes]]) -> list[bytes]:
     for place, length, piece in edits:
         at = int(place * len(data))
         data = data[:at] + piece + data[at + length :]
@@ -276,12 +276,12 @@ def _spoiled(data: bytes, edits: list[tuple[float, int, bytes]]) -> list[bytes]:
 @given(st.sampled_from(sorted(_STORIES)), _EDITS)
 @example("codex", [(0.9375, 0, b"\\ud800")])
 @example("codex", [(0.5, 15, b""), (0.5, 0, b"\\ud800")])
-def test_no_spoiled_transcript_raises(format: str, edits: list[tuple[float, int, bytes]]) -> None:
-    assert_storable(read(_spoiled(_STORIES[format], edits), format=format))
+def test_no_damaged_transcript_raises(format: str, edits: list[tuple[float, int, bytes]]) -> None:
+    assert_storable(read(_damaged(_STORIES[format], edits), format=format))
 
 
 @pytest.mark.soak
 @settings(max_examples=2_500)
 @given(st.sampled_from(sorted(_STORIES)), _EDITS)
-def test_no_spoiled_transcript_raises_in_a_long_run(format: str, edits: list[tuple[float, int, bytes]]) -> None:
-    assert_storable(read(_spoiled(_STORIES[format], edits), format=format))
+def test_no_damaged_transcript_raises_in_a_long_run(format: str, edits: list[tuple[float, int, bytes]]) -> None:
+    assert_storable(read(_damaged(_STORIES[format], edits), format=format))

@@ -34,7 +34,7 @@ def age(path: Path, at: datetime = START) -> Path:
     return path
 
 
-async def bring(workspace: Workspace, *paths: Path, **options: Any) -> ImportReport:
+async def run_import(workspace: Workspace, *paths: Path, **options: Any) -> ImportReport:
     return await import_transcripts(
         workspace.transcripts,
         await discover(paths),
@@ -49,9 +49,7 @@ async def stored(workspace: Workspace, native: str = SESSION, source: str = "cla
     return await workspace.store.get_with_hierarchy(imported_id(source, native))
 
 
-async def test_a_file_that_became_another_session_s_is_read_the_same_again(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+async def test_a_file_that_holds_another_session_now_gives_that_session(workspace: Workspace, tmp_path: Path) -> None:
     usage = {"input_tokens": 10, "output_tokens": 5}
     path = tmp_path / "renamed.jsonl"
     for session in (SESSION, OTHER):
@@ -59,15 +57,15 @@ async def test_a_file_that_became_another_session_s_is_read_the_same_again(
         transcript.user(f"Go, {session[:8]}")
         transcript.says("m1", "Done", usage=usage)
         age(transcript.write(path), START.replace(hour=13 if session == OTHER else 12))
-        await bring(workspace, path)
+        await run_import(workspace, path)
     before = await stored(workspace, OTHER)
     assert (before.metadata or {})["tokens"]["input"] == 10
     age(path, START.replace(hour=14))
-    assert (await bring(workspace, path)).written == 0
+    assert (await run_import(workspace, path)).written == 0
     assert (await stored(workspace, OTHER)).metadata == before.metadata
 
 
-def test_what_a_rewritten_file_had_claimed_goes_to_the_next_session_that_claimed_it_too() -> None:
+def test_claims_of_a_rewritten_file_go_to_the_next_session_that_claimed_them() -> None:
     key, own = b"12345678", b"abcdefgh"
     claims = Claims()
     for holder, claimed in (("a", key + own), ("b", key), ("a", key)):
@@ -81,7 +79,7 @@ def test_what_a_rewritten_file_had_claimed_goes_to_the_next_session_that_claimed
     assert claims.claim("c", [key]) == [True]
 
 
-async def test_a_defect_of_a_reader_costs_the_file_that_shows_it(
+async def test_a_defect_of_a_reader_costs_only_the_file_that_shows_it(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = age(Codex().write(tmp_path / "t/bad.jsonl"))
@@ -91,25 +89,25 @@ async def test_a_defect_of_a_reader_costs_the_file_that_shows_it(
         raise TypeError("unhashable type")
 
     monkeypatch.setattr("acode_tui.ingest.codex.reader.CodexReader.take", broken)
-    report = await bring(workspace, tmp_path / "t")
+    report = await run_import(workspace, tmp_path / "t")
     assert report.sessions == 1
     assert [(error.file, error.message[:24]) for error in report.errors] == [(str(bad), "cannot be read because o")]
 
 
 @pytest.mark.parametrize("first", [b'{"type":"of-a-newer-release"}', b"", b"{broken"])
-async def test_what_begins_with_a_line_that_says_nothing_is_known_by_a_long_one_after_it(
+async def test_a_long_line_after_an_unspecific_one_decides_the_format(
     workspace: Workspace, tmp_path: Path, first: bytes
 ) -> None:
     transcript = Claude()
     transcript.raw(first)
     transcript.user("x" * 400_000)
     transcript.says("m1", "Done")
-    report = await bring(workspace, age(transcript.write(tmp_path / "t.jsonl")))
+    report = await run_import(workspace, age(transcript.write(tmp_path / "t.jsonl")))
     assert (report.tasks, report.steps) == (1, 1)
 
 
 @pytest.mark.parametrize("ended", [True, False])
-async def test_a_first_line_longer_than_any_look_is_read_past(
+async def test_a_first_line_longer_than_a_probe_is_skipped(
     workspace: Workspace, tmp_path: Path, ended: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("acode_tui.ingest.file_reader.MAX_PROBE_BYTES", 1_000)
@@ -121,16 +119,16 @@ async def test_a_first_line_longer_than_any_look_is_read_past(
     path = transcript.write(tmp_path / "t.jsonl")
     if not ended:
         path.write_bytes(transcript.lines[0])
-    report = await bring(workspace, age(path))
+    report = await run_import(workspace, age(path))
     assert (report.tasks, report.errors) == (1 if ended else 0, ())
 
 
 async def test_a_second_import_writes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     age(story().write(tmp_path / f"t/{SESSION}.jsonl"))
-    first = await bring(workspace, tmp_path / "t")
+    first = await run_import(workspace, tmp_path / "t")
     pending = await workspace.outbox.pending_count()
     before = await stored(workspace)
-    again = await bring(workspace, tmp_path / "t")
+    again = await run_import(workspace, tmp_path / "t")
     assert (first.files, first.sessions, first.tasks, first.steps, first.tool_calls) == (1, 1, 3, 5, 3)
     assert first.written == pending
     assert (again.files, again.unchanged, again.sessions, again.written) == (1, 1, 0, 0)
@@ -140,10 +138,10 @@ async def test_a_second_import_writes_nothing(workspace: Workspace, tmp_path: Pa
 
 async def test_a_touched_or_copied_file_writes_no_row(workspace: Workspace, tmp_path: Path) -> None:
     path = age(story().write(tmp_path / f"t/{SESSION}.jsonl"))
-    await bring(workspace, path)
+    await run_import(workspace, path)
     age(path, START.replace(hour=13))
     copy = age(story().write(tmp_path / f"elsewhere/{SESSION}.jsonl"))
-    report = await bring(workspace, path, copy)
+    report = await run_import(workspace, path, copy)
     assert (report.unchanged, report.written) == (0, 0)
 
 
@@ -153,12 +151,12 @@ async def test_a_growing_file_is_read_to_its_last_whole_line(workspace: Workspac
     for cut in range(1, len(whole.lines)):
         half = whole.lines[cut][: len(whole.lines[cut]) // 2]
         path.write_bytes(b"".join(line + b"\n" for line in whole.lines[:cut]) + half)
-        report = await bring(workspace, age(path))
+        report = await run_import(workspace, age(path))
         assert report.skipped_lines == 0
         known = (await workspace.transcripts.known())[str(path)]
         assert known.offset == sum(len(line) + 1 for line in whole.lines[:cut])
     path.write_bytes(whole.data)
-    await bring(workspace, age(path))
+    await run_import(workspace, age(path))
     grown = await stored(workspace)
     assert grown.state is SessionState.COMPLETED
     assert [len(task.steps) for task in grown.tasks] == [3, 0, 2]
@@ -174,41 +172,41 @@ async def test_a_late_result_updates_the_stored_call(workspace: Workspace, tmp_p
     transcript.user("Go")
     transcript.calls("m1", "c1", "Bash")
     path = tmp_path / f"{SESSION}.jsonl"
-    await bring(workspace, age(transcript.write(path), NOW))
+    await run_import(workspace, age(transcript.write(path), NOW))
     (call,) = (await stored(workspace)).tasks[0].steps[0].tool_calls
     assert call.state is ToolCallState.EXECUTING
     transcript.result("c1", "done")
-    await bring(workspace, age(transcript.write(path), NOW))
+    await run_import(workspace, age(transcript.write(path), NOW))
     (later,) = (await stored(workspace)).tasks[0].steps[0].tool_calls
     assert (later.id, later.state, len(later.artifacts)) == (call.id, ToolCallState.SUCCEEDED, 1)
 
 
-async def test_a_session_left_at_work_is_read_once_more_when_it_is_stale(workspace: Workspace, tmp_path: Path) -> None:
+async def test_a_session_at_work_is_read_once_more_when_its_file_is_stale(workspace: Workspace, tmp_path: Path) -> None:
     transcript = Claude()
     transcript.user("Go")
     path = age(transcript.write(tmp_path / f"{SESSION}.jsonl"))
-    await bring(workspace, path, wall=lambda: START)
+    await run_import(workspace, path, wall=lambda: START)
     assert (await stored(workspace)).state is SessionState.EXECUTING
-    report = await bring(workspace, path, wall=lambda: START.replace(minute=5))
+    report = await run_import(workspace, path, wall=lambda: START.replace(minute=5))
     assert report.unchanged == 1
-    await bring(workspace, path, wall=lambda: NOW)
+    await run_import(workspace, path, wall=lambda: NOW)
     assert (await stored(workspace)).state is SessionState.PAUSED
-    assert (await bring(workspace, path, wall=lambda: NOW)).unchanged == 1
+    assert (await run_import(workspace, path, wall=lambda: NOW)).unchanged == 1
 
 
-async def test_a_rewritten_file_is_read_anew(workspace: Workspace, tmp_path: Path) -> None:
+async def test_a_rewritten_file_is_read_from_its_first_line(workspace: Workspace, tmp_path: Path) -> None:
     path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
-    await bring(workspace, path)
+    await run_import(workspace, path)
     short = Claude()
     short.user("Another story altogether")
     short.says("n1", "Yes")
-    report = await bring(workspace, age(short.write(path)))
+    report = await run_import(workspace, age(short.write(path)))
     assert report.written > 0
     known = (await workspace.transcripts.known())[str(path)]
     assert known.offset == len(short.data)
 
 
-async def test_forks_are_counted_once_together_and_apart(workspace: Workspace, tmp_path: Path) -> None:
+async def test_forks_are_counted_once_in_one_import_and_in_two(workspace: Workspace, tmp_path: Path) -> None:
     def session(native: str, *messages: str) -> Claude:
         transcript = Claude(native)
         transcript.user("Go")
@@ -220,19 +218,19 @@ async def test_forks_are_counted_once_together_and_apart(workspace: Workspace, t
     fork_id = "00000000-2222-4333-8444-555555555555"
     age(session(SESSION, "m1", "m2").write(tmp_path / f"t/{SESSION}.jsonl"))
     age(session(fork_id, "m1", "m2", "m3").write(tmp_path / f"t/{fork_id}.jsonl"))
-    await bring(workspace, tmp_path / "t")
+    await run_import(workspace, tmp_path / "t")
     later = age(session(OTHER, "m1", "m2", "m4", "m5").write(tmp_path / f"t/{OTHER}.jsonl"))
-    await bring(workspace, tmp_path / "t")
+    await run_import(workspace, tmp_path / "t")
     # Read again for itself, the fork still leaves to the others what is theirs.
     age(session(OTHER, "m1", "m2", "m4", "m5", "m6").write(later))
-    await bring(workspace, tmp_path / "t")
+    await run_import(workspace, tmp_path / "t")
     counted = [
         ((await stored(workspace, native)).metadata or {})["tokens"]["output"] for native in (SESSION, fork_id, OTHER)
     ]
     assert counted == [20, 10, 30]
 
 
-async def test_what_cannot_be_read_is_an_issue_and_stops_nothing(workspace: Workspace, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_read_is_an_issue_and_stops_nothing(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "t"
     age(story().write(folder / f"{SESSION}.jsonl"))
     (folder / "garbage.jsonl").write_bytes(os.urandom(2000) + b"\n")
@@ -262,15 +260,15 @@ async def test_a_file_that_vanished_or_may_not_be_read_is_an_issue(workspace: Wo
     assert [issue.message for issue in report.errors] == ["Is a directory"]
 
 
-async def test_a_file_whose_name_is_no_text_is_imported_like_any_other(workspace: Workspace, tmp_path: Path) -> None:
+async def test_a_file_whose_name_is_not_utf8_is_imported(workspace: Workspace, tmp_path: Path) -> None:
     transcript = story()
     transcript.raw(b"oops")
     transcript.add({"type": "mode"})
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jsonl"))
     age(transcript.write(path))
-    first = await bring(workspace, path)
+    first = await run_import(workspace, path)
     assert (first.sessions, [issue.line for issue in first.errors]) == (1, [16])
-    assert (await bring(workspace, path)).unchanged == 1
+    assert (await run_import(workspace, path)).unchanged == 1
 
 
 async def test_bad_lines_are_reported_with_file_and_line(workspace: Workspace, tmp_path: Path) -> None:
@@ -278,36 +276,36 @@ async def test_bad_lines_are_reported_with_file_and_line(workspace: Workspace, t
     transcript.raw(b"oops")
     transcript.prompt("Go")
     path = transcript.write(tmp_path / "r.jsonl")
-    report = await bring(workspace, path)
+    report = await run_import(workspace, path)
     assert report.skipped_lines == 1
     assert [(issue.file, issue.line) for issue in report.errors] == [(str(path), 2)]
 
 
-async def test_a_format_named_by_hand_wins_over_the_content(workspace: Workspace, tmp_path: Path) -> None:
+async def test_a_named_format_overrides_the_content(workspace: Workspace, tmp_path: Path) -> None:
     path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
-    assert (await bring(workspace, path)).sessions == 1
-    assert (await bring(workspace, path, format="codex")).unchanged == 0
+    assert (await run_import(workspace, path)).sessions == 1
+    assert (await run_import(workspace, path, format="codex")).unchanged == 0
     with pytest.raises(IngestError):
-        await bring(workspace, path, format="fortran")
+        await run_import(workspace, path, format="fortran")
 
 
-async def test_progress_is_told_for_every_group_and_ends_at_the_whole(workspace: Workspace, tmp_path: Path) -> None:
+async def test_progress_is_reported_for_every_commit_up_to_the_total(workspace: Workspace, tmp_path: Path) -> None:
     for index in range(120):
         native = f"{index:08d}-2222-4333-8444-555555555555"
         transcript = Claude(native)
         transcript.user(f"Task {index}")
         age(transcript.write(tmp_path / f"t/{native}.jsonl"))
-    told: list[ImportProgress] = []
-    report = await bring(workspace, tmp_path / "t", on_progress=told.append)
+    reports: list[ImportProgress] = []
+    report = await run_import(workspace, tmp_path / "t", on_progress=reports.append)
     assert report.sessions == 120
-    assert len(told) > 2
-    assert told[0].bytes.done == 0
-    assert (told[-1].files.done, told[-1].bytes.done) == (120, told[-1].bytes.total)
-    assert [found.files.done for found in told] == sorted(found.files.done for found in told)
+    assert len(reports) > 2
+    assert reports[0].bytes.done == 0
+    assert (reports[-1].files.done, reports[-1].bytes.done) == (120, reports[-1].bytes.total)
+    assert [found.files.done for found in reports] == sorted(found.files.done for found in reports)
 
 
 class RefusingLog:
-    """Stores what it is given, and refuses any group that holds a session of this description."""
+    """A log that refuses any transaction with a session of this description."""
 
     def __init__(self, refused: str) -> None:
         self.refused = refused
@@ -326,7 +324,7 @@ class RefusingLog:
         return tuple(SaveResult(unchanged=len(graphs)) for _, graphs in items)
 
 
-async def test_a_session_that_storage_refuses_does_not_take_its_group_with_it(tmp_path: Path) -> None:
+async def test_a_refused_session_does_not_keep_the_rest_of_its_group_out(tmp_path: Path) -> None:
     for name in ("good", "bad", "fine"):
         transcript = Claude(name)
         transcript.user(name)
@@ -340,7 +338,7 @@ async def test_a_session_that_storage_refuses_does_not_take_its_group_with_it(tm
     assert {Path(path).name for path in log.files} == {"good.jsonl", "fine.jsonl"}
 
 
-async def test_a_cancelled_import_leaves_whole_groups_and_goes_on_later(workspace: Workspace, tmp_path: Path) -> None:
+async def test_a_cancelled_import_leaves_whole_commits_to_continue(workspace: Workspace, tmp_path: Path) -> None:
     for index in range(150):
         native = f"{index:08d}-2222-4333-8444-555555555555"
         transcript = Claude(native)
@@ -352,7 +350,7 @@ async def test_a_cancelled_import_leaves_whole_groups_and_goes_on_later(workspac
         if found.files.done:
             started.set()
 
-    running = asyncio.create_task(bring(workspace, tmp_path / "t", on_progress=watch))
+    running = asyncio.create_task(run_import(workspace, tmp_path / "t", on_progress=watch))
     await started.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -362,7 +360,7 @@ async def test_a_cancelled_import_leaves_whole_groups_and_goes_on_later(workspac
     known = await workspace.transcripts.known()
     assert len(known) > 0
     assert await workspace.store.count() == len(known) + 1
-    report = await bring(workspace, tmp_path / "t")
+    report = await run_import(workspace, tmp_path / "t")
     assert report.unchanged == len(known)
     assert await workspace.store.count() == 150 + 1
 
@@ -371,19 +369,19 @@ async def test_an_unchanged_file_is_not_opened(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
-    await bring(workspace, path)
+    await run_import(workspace, path)
 
     def refuse(*_: object) -> None:
         raise AssertionError("read")
 
     monkeypatch.setattr("acode_tui.ingest.file_reader.FileReader.read", refuse)
     monkeypatch.setattr("acode_tui.ingest.importer.reading_order", refuse)
-    assert (await bring(workspace, path)).unchanged == 1
+    assert (await run_import(workspace, path)).unchanged == 1
 
 
 async def test_imported_rows_carry_the_transcript_s_times(workspace: Workspace, tmp_path: Path) -> None:
     age(story().write(tmp_path / f"{SESSION}.jsonl"))
-    await bring(workspace, tmp_path)
+    await run_import(workspace, tmp_path)
     graph = await stored(workspace)
     assert graph.created_at == START
     assert graph.updated_at.date() == START.date()
@@ -391,7 +389,7 @@ async def test_imported_rows_carry_the_transcript_s_times(workspace: Workspace, 
     assert graph.created_at.tzinfo is UTC
 
 
-async def test_errors_are_told_by_file_and_line_however_they_came_about(workspace: Workspace, tmp_path: Path) -> None:
+async def test_errors_are_sorted_by_file_and_line(workspace: Workspace, tmp_path: Path) -> None:
     bad = story()
     bad.raw(b"oops")
     bad.raw(b"again")

@@ -123,7 +123,7 @@ def test_an_interrupted_task_failed_and_says_why() -> None:
     assert second.state is WorkState.COMPLETED
 
 
-def test_a_prompt_that_nobody_took_up_is_skipped() -> None:
+def test_a_prompt_without_an_answer_is_skipped() -> None:
     transcript = Claude()
     transcript.user("First thought")
     transcript.user("Second thought")

@@ -18,12 +18,11 @@ from acode_tui.ingest.finish import Ending, LastSeen, finish
 from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import LineDecoder, label, needs_escape, parse_stamp, storable, text
-from acode_tui.ingest.timeline import Bounds, Timeline
+from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import Tokens, claim_key, claude_usage
 
 SOURCE = "claude-code"
 SYNTHETIC = "<synthetic>"
-MAX_MODELS = 50
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _APPROVAL_TOOLS = frozenset({"ExitPlanMode", "AskUserQuestion"})
 _BLANK = re.compile(r"\s")
@@ -46,8 +45,7 @@ class ClaudeReader:
         self._agents: dict[str, str] = {}
         self._tokens: dict[str, Tokens] = {}
         self._claim_keys: dict[str, bytes] = {}
-        self._models: list[str] = []
-        self._model = ""
+        self._models = ModelHistory(self._timeline)
         self._leaves: set[str] = set()
         self._summaries: list[tuple[str, str, int, SessionState]] = []
         self._fields: dict[str, str] = {}
@@ -205,7 +203,7 @@ class ClaudeReader:
         if step is None:
             step = self._run.begin_step(key, at, line)
             step.metadata = {"messageId": label(key)}
-            self._note_model(message, step, line, at)
+            self._note_model(message, step, line)
             # A session in plan mode executes only after its plan is accepted.
             if not self._planning:
                 self._timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
@@ -265,18 +263,13 @@ class ClaudeReader:
             self._planning = True
             self._timeline.change_state(SessionState.PLANNING, "plan mode", line)
 
-    def _note_model(self, message: Message, step: StepDraft, line: int, at: datetime | None) -> None:
+    def _note_model(self, message: Message, step: StepDraft, line: int) -> None:
         model = label(message.model)
         if not model:
             return
         step.metadata["model"] = model
-        if model == SYNTHETIC or model == self._model:
-            return
-        if self._model:
-            self._timeline.note(f"model changed from {self._model} to {model}", line)
-        self._model = model
-        if model not in self._models and len(self._models) < MAX_MODELS:
-            self._models.append(model)
+        if model != SYNTHETIC:
+            self._models.note(model, line)
 
     def _note_usage(self, key: str, message: Message, record: Record) -> None:
         if message.usage is None:
@@ -344,7 +337,7 @@ class ClaudeReader:
             "cwd": fields.get("cwd"),
             "gitBranch": fields.get("gitBranch"),
             "agentVersion": fields.get("agentVersion"),
-            "models": self._models,
+            "models": self._models.names,
             "tokens": total.plain(),
             "firstTime": self._bounds.earliest,
             "lastTime": self._bounds.latest,

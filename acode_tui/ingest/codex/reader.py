@@ -19,13 +19,12 @@ from acode_tui.ingest.finish import Ending, LastSeen, finish
 from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import label, needs_escape, parse_stamp, parse_text, storable, text
-from acode_tui.ingest.timeline import Bounds, Timeline
+from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import Tokens, codex_usage
 
 SOURCE = "codex"
 _CONTEXT = "# Context from my IDE setup:"
 _REQUEST = "\n## My request for Codex:"
-MAX_MODELS = 50
 _ROLLOUT = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "tool_search_call"})
 _OUTPUTS = frozenset(
@@ -62,8 +61,7 @@ class CodexReader:
         self._calls_without_id = 0
         self._tokens = Tokens()
         self._last_total: Any = None
-        self._models: list[str] = []
-        self._model = ""
+        self._models = ModelHistory(self._timeline)
         self._cwd = ""
         self._has_messages = False
         self._request: str | None = None
@@ -90,7 +88,7 @@ class CodexReader:
         elif kind == "event_msg":
             self._take_event(line, payload, at)
         elif kind == "turn_context":
-            self._note_model(payload, line, at)
+            self._note_model(payload, line)
         elif kind == "session_meta":
             self._take_meta(payload)
         elif kind == "compacted":
@@ -206,8 +204,8 @@ class CodexReader:
                 self._turn_has_prompt = True
                 self._run.begin_task(f"prompt:{len(self._run.tasks)}", "(turn without a prompt)", at, line)
             self._step = self._run.begin_step(f"step:{len(self._run.steps)}", at, line)
-            if self._model:
-                self._step.metadata = {"model": self._model}
+            if self._models.current:
+                self._step.metadata = {"model": self._models.current}
             self._timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
         self._has_new_input = False
         return self._step
@@ -269,18 +267,10 @@ class CodexReader:
         if self._last is not LastSeen.INTERRUPTION:
             self._last = LastSeen.RESULT
 
-    def _note_model(self, context: Payload, line: int, at: datetime | None) -> None:
+    def _note_model(self, context: Payload, line: int) -> None:
         self._cwd = self._cwd or label(context.cwd, 1_000)
-        if context.model == self._model:
-            return
-        model = label(context.model)
-        if not model or model == self._model:
-            return
-        if self._model:
-            self._timeline.note(f"model changed from {self._model} to {model}", line)
-        self._model = model
-        if model not in self._models and len(self._models) < MAX_MODELS:
-            self._models.append(model)
+        if context.model != self._models.current:
+            self._models.note(label(context.model), line)
 
     def _count_tokens(self, info: Any) -> None:
         # Counts are repeated, and their totals may start over: each change of the total adds the last usage.
@@ -308,7 +298,7 @@ class CodexReader:
             "cwd": meta.get("cwd") or self._cwd or None,
             "gitBranch": meta.get("branch") or None,
             "agentVersion": meta.get("version") or None,
-            "models": self._models,
+            "models": self._models.names,
             "tokens": self._tokens.plain(),
             "firstTime": self._bounds.earliest,
             "lastTime": self._bounds.latest,

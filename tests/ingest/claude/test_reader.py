@@ -53,7 +53,7 @@ def test_ids_in_a_run_are_unique() -> None:
         "   ",
     ],
 )
-def test_what_only_looks_like_a_prompt_is_no_task(text: str) -> None:
+def test_text_that_only_looks_like_a_prompt_is_not_a_task(text: str) -> None:
     transcript = Claude()
     transcript.user("The real one")
     transcript.user(text)
@@ -85,7 +85,7 @@ _data = st.one_of(
 )
 @example([_LINK])
 @example([_LINK | {"timestamp": 1}])
-def test_a_progress_line_says_the_same_however_it_is_written(lines: list[dict[str, Any]]) -> None:
+def test_a_progress_line_is_read_the_same_by_both_decoders(lines: list[dict[str, Any]]) -> None:
     def told(separators: tuple[str, str] | None) -> Parsed:
         transcript = Claude()
         transcript.user("Ask around")
@@ -164,7 +164,7 @@ def test_a_result_before_its_call_is_attached_as_well() -> None:
     assert (call.tool_name, call.state, len(call.artifacts)) == ("Bash", ToolCallState.SUCCEEDED, 1)
 
 
-def test_a_result_without_any_call_is_kept_but_not_counted_as_one() -> None:
+def test_a_result_without_its_call_is_kept_and_not_counted_as_a_call() -> None:
     transcript = Claude()
     transcript.user("Go")
     transcript.says("m1", "Hm")
@@ -201,7 +201,7 @@ def test_results_decide_the_call_s_state(content: str, fields: dict[str, object]
     assert call.completed_at is not None
 
 
-def test_every_result_leaves_an_artifact_of_its_tool_s_kind() -> None:
+def test_every_result_gives_an_artifact_of_its_tool_s_type() -> None:
     graph = graph_of(story())
     assert {call.tool_name: call.artifacts[0].type for call in calls_of(graph)} == {
         "Read": ArtifactType.FILE_CONTENT,
@@ -316,7 +316,7 @@ def test_a_subagent_s_file_is_a_child_session_linked_both_ways() -> None:
 
 
 @pytest.mark.parametrize("path", ["/p/agent-a93ccab.jsonl", f"/p/{SESSION}/subagents/workflows/w1/agent-a93ccab.jsonl"])
-def test_a_subagent_s_file_is_never_taken_for_its_parent(path: str) -> None:
+def test_a_subagent_s_file_has_another_identity_than_its_parent(path: str) -> None:
     child = Claude(isSidechain=True)
     child.user("Look around")
     graph = graph_of(child, path=path)
@@ -348,7 +348,7 @@ def test_work_before_any_prompt_goes_to_an_implicit_task_that_is_not_counted() -
     assert graph.task_description == "Now a prompt"
 
 
-def test_a_subagent_s_brief_inside_its_parent_s_file_is_no_prompt() -> None:
+def test_a_subagent_s_prompt_inside_its_parent_s_file_is_not_a_task() -> None:
     transcript = Claude()
     transcript.user("Explore")
     transcript.calls("m1", "c1", "Task", {"prompt": "Look around"})
@@ -357,7 +357,7 @@ def test_a_subagent_s_brief_inside_its_parent_s_file_is_no_prompt() -> None:
     assert read(transcript).counts.tasks == 1
 
 
-def test_metadata_says_where_the_run_comes_from() -> None:
+def test_metadata_names_the_origin_of_the_run() -> None:
     metadata = graph_of(story()).metadata
     assert metadata == {
         "source": "claude-code",
@@ -421,7 +421,7 @@ def test_times_never_run_backwards_within_the_hierarchy() -> None:
 
 
 @pytest.mark.parametrize("bad", [..., None, 17, "yesterday", "2026-01-05T12:00:00", "9999-12-31T23:59:59Z", ["x"]])
-def test_a_line_without_a_usable_time_takes_the_one_before(bad: object) -> None:
+def test_a_line_without_a_usable_time_has_the_time_before_it(bad: object) -> None:
     transcript = Claude()
     transcript.user("Go", timestamp=bad)
     transcript.says("m1", "a")
@@ -449,7 +449,7 @@ def test_unfinished_steps_are_derived_from_their_calls() -> None:
     ]
 
 
-def test_a_file_without_any_talk_gives_no_session() -> None:
+def test_a_file_without_messages_gives_no_session() -> None:
     transcript = Claude()
     transcript.add({"type": "file-history-snapshot", "snapshot": {}})
     transcript.add({"type": "summary", "summary": "x", "leafUuid": "y"})

@@ -28,7 +28,7 @@ def test_a_prompt_that_is_both_item_and_event_is_one_task() -> None:
     assert parsed.counts.artifacts == 2
 
 
-def test_a_turn_s_prompt_may_stand_before_or_after_its_start_and_further_ones_steer() -> None:
+def test_a_turn_s_prompt_may_precede_its_start_and_further_ones_are_steering() -> None:
     transcript = Codex()
     transcript.event("task_started", turn_id="t1")
     transcript.event("user_message", message="First")
@@ -125,7 +125,7 @@ def test_an_applied_patch_is_a_diff() -> None:
     assert (call.artifacts[0].type, call.artifacts[0].content) == (ArtifactType.FILE_DIFF, b"*** Begin Patch")
 
 
-def test_web_searches_are_told_apart_by_their_place() -> None:
+def test_web_searches_are_identified_by_their_number() -> None:
     transcript = turn()
     for query in ("one", "two"):
         transcript.item("web_search_call", status="completed", action={"type": "search", "query": query})
@@ -146,7 +146,7 @@ def test_tokens_are_added_whenever_the_total_changes() -> None:
     assert tokens == {"input": 26, "output": 30, "cacheRead": 4, "cacheWrite": 0}
 
 
-def test_the_first_session_meta_owns_the_file() -> None:
+def test_the_first_session_meta_identifies_the_file() -> None:
     transcript = turn()
     transcript.line("session_meta", id="another", cwd="/elsewhere", cli_version="9")
     transcript.says("Done")
@@ -201,7 +201,7 @@ def test_compaction_and_another_model_are_noted_and_the_history_is_not_replayed(
 EDITOR = "# Context from my IDE setup:\n\n## Open tabs:\n- a.ts: src/a.ts\n\n## My request for Codex:\n"
 
 
-def test_a_task_is_named_by_the_request_behind_an_editors_own_words() -> None:
+def test_a_task_s_title_is_the_request_after_an_editor_s_text() -> None:
     transcript = turn(EDITOR + "\nMake it faster\nand smaller\n")
     transcript.says("One")
     transcript.prompt(EDITOR + "continue\n")
@@ -218,7 +218,7 @@ def test_a_task_is_named_by_the_request_behind_an_editors_own_words() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["Look at\n" + EDITOR, EDITOR, EDITOR + " \n", EDITOR.partition("\n## My")[0]])
-def test_a_prompt_without_a_request_behind_an_editors_words_is_named_by_itself(prompt: str) -> None:
+def test_an_editor_s_text_without_a_request_is_the_title_itself(prompt: str) -> None:
     transcript = turn(prompt)
     transcript.says("One")
     transcript.prompt(EDITOR + "Second")
@@ -230,7 +230,7 @@ def test_a_prompt_without_a_request_behind_an_editors_words_is_named_by_itself(p
     assert session_name(graph) == graph.task_description == prompt
 
 
-def test_only_an_import_says_what_was_asked() -> None:
+def test_only_imported_runs_have_a_request() -> None:
     graph = graph_of(turn("Go"))
     for metadata in ({"request": "x"}, {"request": 3, "source": "codex"}, {"request": " ", "source": "codex"}, None):
         assert session_name(msgspec.structs.replace(graph, metadata=metadata)) == "Go"
