@@ -50,4 +50,4 @@ def on_loop(callback: Callable[..., None] | None) -> Callable[..., None]:
 
 
 def _ignore(*_: object) -> None:
-    """Receive a report that nobody asked for."""
+    """Receive a report and drop it."""

@@ -1,4 +1,4 @@
-"""``db check --remote``: what the next sync settles is told, everything else is found."""
+"""``db check --remote``: differences that the next sync settles are reported, all others are faults."""
 
 import asyncio
 import subprocess
@@ -28,7 +28,7 @@ def bad(found: dict[str, Check]) -> set[str]:
     return {name for name, check in found.items() if not check.ok}
 
 
-async def test_two_tiers_in_step_are_sound_and_what_waits_is_only_told(
+async def test_two_tiers_in_step_are_sound_and_waiting_rows_are_no_fault(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path, time) as workspace:
@@ -86,7 +86,7 @@ async def test_what_another_replica_sent_is_new_and_no_fault(tmp_path: Path, tim
         ("ALTER TABLE tool_calls DROP COLUMN result", {"remote tables"}, "tool_calls.result is missing"),
     ],
 )
-async def test_what_is_wrong_there_is_found(
+async def test_faults_of_the_teams_database_are_found(
     tmp_path: Path, time: FakeTime, team: Database, statement: str, names: set[str], word: str
 ) -> None:
     async with opened(tmp_path, time) as workspace:

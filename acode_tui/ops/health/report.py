@@ -91,7 +91,7 @@ async def _run(name: str, check: RunCheck, seconds: float) -> HealthCheck:
     except OSError as error:
         found = Finding(
             status=HealthStatus.UNHEALTHY,
-            description=f"cannot be looked at: {error.strerror or type(error).__name__}",
+            description=f"cannot be examined: {error.strerror or type(error).__name__}",
             suggestion="check the permissions of the workspace's folder",
         )
     except Exception as error:  # a defect in one check must not hide the findings of the others

@@ -98,7 +98,7 @@ def judge_schema(local: SchemaStatus | AcodeError, target: TargetStatus, wanted:
     if not target.answers:
         return Finding(
             status=HealthStatus.DEGRADED,
-            description=f"{here} is current; PostgreSQL cannot be looked at: {target.reason}",
+            description=f"{here} is current; PostgreSQL cannot be asked: {target.reason}",
             details=details,
             suggestion=f"acode-tui db sync status; {target.hint}".removesuffix("; "),
         )

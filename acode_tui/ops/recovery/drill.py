@@ -176,7 +176,7 @@ async def _try_recovery(scene: _Drill, open_team: OpenTeam) -> Attempt:
 
 
 def _newest(found: tuple[Sequence[Backup], object], workspace_id: str | None) -> Backup | None:
-    """The folder may hold other workspaces' backups; where the file does not say whose it is, any will do."""
+    """The folder may hold other workspaces' backups; where the file names no workspace, any of them will do."""
     return next((each for each in found[0] if workspace_id in (None, each.workspace_id)), None)
 
 

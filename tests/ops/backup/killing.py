@@ -22,8 +22,7 @@ from acode_tui.ops.backup import restore
 from acode_tui.ops.backup.create import keep_newest
 from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite.connection import TimedConnection
-from acode_tui.storage.sqlite.files import backup_copy as snapshot
-from acode_tui.storage.sqlite.files import vacuum
+from acode_tui.storage.sqlite.files import backup_copy, vacuum
 from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.workspace import open_workspace
@@ -35,7 +34,7 @@ KEEP = 3
 
 
 class End(NamedTuple):
-    """How a round ended: ``steps`` were begun, as far as the child lived to tell."""
+    """How a round ended: ``steps`` were begun, as far as the child reported them."""
 
     killed: bool
     steps: int
@@ -130,7 +129,7 @@ def _child(kind: str, root: Path, step: int, answer: int) -> None:
     for name in ("fsync", "rename", "replace", "unlink", "truncate"):
         setattr(os, name, watched(getattr(os, name)))
     TimedConnection.execute = watched(TimedConnection.execute)  # type: ignore[method-assign]
-    snapshot.PAGES_A_STEP = 20
+    backup_copy.PAGES_A_STEP = 20
     vacuum._CHECK_OPCODES = 2_000
     KINDS[kind](root, tick)
     os.write(answer, str(begun).encode())

@@ -16,8 +16,7 @@ from acode_tui.domain.progress import CheckCancelled, Progress
 from acode_tui.ops.backup.create import create_backup, verify_backup
 from acode_tui.ops.cancellable_thread import run_cancellable
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
-from acode_tui.storage.sqlite.files import backup_copy as snapshot
-from acode_tui.storage.sqlite.files import backup_verify as verification
+from acode_tui.storage.sqlite.files import backup_copy, backup_verify
 from acode_tui.storage.sqlite.files.backup_catalog import read_backups
 from acode_tui.workspace import Workspace, open_workspace
 from acode_tui.workspace.maintenance import backup_store, database_files
@@ -48,11 +47,11 @@ async def test_a_workspace_backs_itself_up(workspace: Workspace) -> None:
     assert read_backups(folder_of(workspace)) == ((made,), ())
 
 
-async def test_a_manifest_tells_on_nobody(workspace: Workspace) -> None:
+async def test_a_manifest_names_no_user_host_or_path(workspace: Workspace) -> None:
     made = await workspace.backup()
     text = made.manifest.read_text()
-    for told in (str(workspace.root), socket.gethostname(), getpass.getuser(), "ada@example.org"):
-        assert told not in text
+    for private in (str(workspace.root), socket.gethostname(), getpass.getuser(), "ada@example.org"):
+        assert private not in text
     assert json.loads(text)["workspaceId"] == workspace.workspace_id
 
 
@@ -84,7 +83,7 @@ async def test_a_cancelled_backup_leaves_nothing_and_has_ended(
             check()
 
     with monkeypatch.context() as patched:
-        patched.setattr(snapshot, "file_sha256", hash_for_ever)
+        patched.setattr(backup_copy, "file_sha256", hash_for_ever)
         backing_up = asyncio.create_task(workspace.backup())
         await asyncio.to_thread(copied.wait, 20)
         backing_up.cancel()
@@ -94,7 +93,7 @@ async def test_a_cancelled_backup_leaves_nothing_and_has_ended(
     assert (await workspace.backup()).counts["sessions"] == 0
 
 
-async def test_work_in_a_thread_has_ended_when_its_caller_hears_of_the_cancellation() -> None:
+async def test_work_in_a_thread_has_ended_when_its_caller_is_cancelled() -> None:
     entered, ended = threading.Event(), threading.Event()
 
     def work(check: CheckCancelled) -> None:
@@ -120,7 +119,7 @@ async def test_an_index_without_its_entries_is_found_in_a_large_backup_too(
     for number in range(5):
         await workspace.store.create_session(f"session {number}")
     made = await workspace.backup()
-    monkeypatch.setattr(verification, "DEEP_ANYWAY", 0)
+    monkeypatch.setattr(backup_verify, "DEEP_ANYWAY", 0)
     assert all(finding.ok for finding in await verify_backup(backup_store(), made, deep=deep))
     with foreign(made.database) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sessions_by_user'").fetchone()
@@ -149,7 +148,7 @@ async def test_an_index_without_its_entries_is_found_in_a_large_backup_too(
         (None, "its manifest is missing"),
     ],
 )
-async def test_a_manifest_that_is_none_makes_the_backup_incomplete_and_no_command_fall(
+async def test_an_invalid_manifest_makes_the_backup_incomplete_and_breaks_no_command(
     workspace: Workspace, manifest: bytes | dict[str, object] | None, reason: str
 ) -> None:
     made = await workspace.backup()
@@ -164,7 +163,7 @@ async def test_a_manifest_that_is_none_makes_the_backup_incomplete_and_no_comman
     assert incomplete.reason == reason
     (finding,) = await verify_backup(backup_store(), incomplete)
     assert (finding.name, finding.ok, finding.description) == ("manifest", False, reason)
-    # It is nobody's to take away: the next backup leaves it where it is.
+    # It may be a user's own copy: the next backup leaves it where it is.
     await workspace.backup()
     assert made.database.exists()
 

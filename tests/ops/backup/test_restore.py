@@ -20,8 +20,8 @@ from acode_tui.ops.backup.create import create_backup
 from acode_tui.ops.backup.restore import Restored, restore_backup
 from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
-from acode_tui.storage.sqlite.files import replace as swap
 from acode_tui.storage.sqlite.files.backup_catalog import read_backup, read_backups
+from acode_tui.storage.sqlite.files.database_files import SqliteDatabaseFiles
 from acode_tui.workspace import open_workspace
 from acode_tui.workspace.maintenance import backup_store, database_files
 from tests.clocks import NOON, TurnedClock
@@ -90,7 +90,7 @@ async def test_a_backup_comes_back_and_the_present_file_becomes_one(scene: Scene
 
 
 @pytest.mark.parametrize("bytes_lost", [1, PAGE_BYTES // 2, PAGE_BYTES])
-async def test_a_file_that_is_cut_off_gives_way_however_little_is_lost(scene: Scene, bytes_lost: int) -> None:
+async def test_a_cut_off_file_is_replaced_however_little_is_lost(scene: Scene, bytes_lost: int) -> None:
     os.truncate(scene.database, scene.database.stat().st_size - bytes_lost)
     old = scene.database.read_bytes()
     done = await scene.restore()
@@ -100,7 +100,7 @@ async def test_a_file_that_is_cut_off_gives_way_however_little_is_lost(scene: Sc
     assert scene.sessions() == ["before"]
 
 
-async def test_the_safety_backup_can_be_put_back_too(scene: Scene) -> None:
+async def test_the_safety_backup_can_be_restored_too(scene: Scene) -> None:
     done = await scene.restore()
     safety = read_backup(scene.folder / f"{done.safety_backup}.db")
     assert isinstance(safety, Backup)
@@ -282,11 +282,11 @@ async def test_a_cancelled_restore_changes_nothing(scene: Scene, monkeypatch: py
     assert scene.state() == before
 
 
-async def test_a_failed_swap_leaves_no_copy_behind(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_replacement_leaves_no_copy_behind(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(swap, "replace", fail)
+    monkeypatch.setattr(SqliteDatabaseFiles, "replace", fail)
     with pytest.raises(OSError, match="No space left"):
         await scene.restore()
     assert scene.sessions() == ["before", "since"]

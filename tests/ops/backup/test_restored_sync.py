@@ -10,7 +10,7 @@ from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import add_run, opened, query, syncing
 
 
-async def put_back(root: Path, backup: Backup, time: FakeTime) -> None:
+async def restore(root: Path, backup: Backup, time: FakeTime) -> None:
     await Maintenance(root, syncing(), wall=time.wall).restore(backup, wait_seconds=0)
 
 
@@ -28,7 +28,7 @@ async def test_a_restored_workspace_catches_up_and_its_next_edit_is_no_conflict(
         workspace_id = workspace.workspace_id
     there = await rows_there(team, workspace_id)
 
-    await put_back(tmp_path, backup, time)
+    await restore(tmp_path, backup, time)
     async with opened(tmp_path, time) as workspace:
         assert workspace.workspace_id == workspace_id
         assert (await workspace.store.list()).total == 2
@@ -37,8 +37,8 @@ async def test_a_restored_workspace_catches_up_and_its_next_edit_is_no_conflict(
         assert report.duplicates > 0
         assert rows_here(workspace.database_path) == there == await rows_there(team, workspace_id)
         assert {each.id for each in (await workspace.store.list()).sessions} == {first.id, waiting.id, later.id}
-        said = [entry.message for entry in await workspace._journal.log_tail(5) if entry.pulled]
-        assert "before this file was put back" in said[0]
+        messages = [entry.message for entry in await workspace._journal.log_tail(5) if entry.pulled]
+        assert "before this file was put back" in messages[0]
         await workspace.store.add_task(first.id, "after the restore")
         report = await workspace.sync.sync_now()
         assert report.conflicts == 0

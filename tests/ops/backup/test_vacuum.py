@@ -60,7 +60,7 @@ async def test_the_file_is_smaller_and_holds_what_it_held(
         assert found.total == 20
 
 
-async def test_a_dry_run_says_how_much_and_touches_nothing(database: Path) -> None:
+async def test_a_dry_run_reports_the_space_and_touches_nothing(database: Path) -> None:
     before = hashlib.sha256(database.read_bytes()).hexdigest()
     planned = await pack(database, dry_run=True)
     assert planned.dry_run
@@ -85,7 +85,7 @@ async def test_writers_beside_it_wait_and_none_of_them_fails(
         assert all(each.ok for each in await workspace.check())
 
 
-async def test_search_indexes_that_lost_their_rows_are_built_anew(
+async def test_search_indexes_that_lost_their_rows_are_rebuilt(
     database: Path, tmp_path: Path, plain_settings: Settings
 ) -> None:
     with foreign(database) as connection:

@@ -1,4 +1,4 @@
-"""Where exports go: what a killed one left is taken away, and nobody else's files."""
+"""Where exports go: the remains of killed exports are removed, and no other files."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What was exported comes back as it was; what is bad is said and changes nothing."""
+"""An import restores what was exported; a bad file is refused in words and changes nothing."""
 
 import json
 import sqlite3
@@ -177,8 +177,8 @@ async def test_two_workspaces_that_swap_exports_agree(workspace: Workspace, expo
         await other.export(ExportRequest(path=theirs, redact=False))
         await workspace.import_export(theirs)
         await other.import_export(ours)
-        said = [(await each.store.get(first.id)).task_description for each in (workspace, other)]
-        assert said in (["said here"] * 2, ["said there"] * 2)
+        descriptions = [(await each.store.get(first.id)).task_description for each in (workspace, other)]
+        assert descriptions in (["said here"] * 2, ["said there"] * 2)
 
 
 async def test_a_redacted_export_never_overwrites_what_it_was_made_from(workspace: Workspace, exported: Path) -> None:

@@ -86,7 +86,7 @@ def planted(draw: st.DrawFn) -> tuple[SessionGraph, list[Planted]]:
 
 
 def readings(path: Path) -> Iterator[str]:
-    """Everything that somebody who looks for secrets would read in an export: text, cells, values, decoded content."""
+    """Every place of an export where a secret could be read: text, cells, values, decoded content."""
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         data = file.read_bytes()
         if data.startswith(b"SQLite"):

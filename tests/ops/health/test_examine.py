@@ -74,39 +74,37 @@ class Counted:
 
     def __init__(self, root: Path, settings: Settings = UNHURRIED) -> None:
         self.now = 1_000.0
-        self.looks = 0
+        self.probes = 0
         self.files = SqliteDatabaseFiles()
         self.watch = HealthWatch(
             self.files, backup_store(), root, lambda: settings, self._look, postgres_version="1", clock=lambda: self.now
         )
 
     async def _look(self, seconds: float) -> TargetStatus:
-        self.looks += 1
+        self.probes += 1
         return TargetStatus(enabled=False)
 
 
-async def test_an_answer_is_good_for_a_few_seconds(tmp_path: Path) -> None:
+async def test_a_report_is_kept_for_a_few_seconds(tmp_path: Path) -> None:
     counted = Counted(tmp_path)
     first = await counted.watch.report()
     counted.now += KEPT_SECONDS - 0.1
     assert await counted.watch.report() is first
-    assert counted.looks == 1
+    assert counted.probes == 1
     assert await counted.watch.report(fresh=True) is not first
     counted.now += KEPT_SECONDS + 0.1
     await counted.watch.report()
-    assert counted.looks == 3
+    assert counted.probes == 3
 
 
-async def test_those_who_ask_at_once_share_one_look(tmp_path: Path) -> None:
+async def test_concurrent_callers_share_one_report(tmp_path: Path) -> None:
     counted = Counted(tmp_path)
     reports = await asyncio.gather(*(counted.watch.report() for _ in range(5)))
-    assert counted.looks == 1
+    assert counted.probes == 1
     assert len({id(report) for report in reports}) == 1
 
 
-async def test_a_file_found_sound_is_not_read_whole_at_every_glance(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_sound_file_is_not_read_whole_for_every_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_workspace(tmp_path, settings=PLAIN_SETTINGS):
         pass
     thorough: list[bool] = []

@@ -50,7 +50,7 @@ async def server(workspace: Workspace) -> AsyncIterator[MetricsServer]:
     await server.close()
 
 
-async def test_each_scrape_tells_the_numbers_of_that_moment(
+async def test_each_scrape_has_the_numbers_of_that_moment(
     workspace: Workspace, server: MetricsServer, clock: TurnedClock
 ) -> None:
     before = await scrape(server.port)
@@ -109,7 +109,7 @@ async def test_it_listens_on_loopback_alone(server: MetricsServer) -> None:
         assert probe.connect_ex((ADDRESS, server.port)) == 0
 
 
-async def test_a_port_that_is_taken_is_said_so_and_a_closed_one_is_free_again(
+async def test_a_taken_port_is_an_error_and_a_closed_one_is_free_again(
     workspace: Workspace, server: MetricsServer
 ) -> None:
     with pytest.raises(ConfigError, match=f"another program listens on {ADDRESS}:{server.port}"):

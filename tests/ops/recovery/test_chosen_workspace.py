@@ -20,7 +20,7 @@ def choose(*ids: str, named: str | None = None, in_file: str | None = None, reme
     return choose_workspace(known(*ids), named=named, in_file=in_file, remembered=remembered).id
 
 
-def test_what_is_named_goes_before_what_the_file_says_and_that_before_what_is_remembered() -> None:
+def test_the_named_workspace_wins_over_the_files_and_that_over_the_remembered_one() -> None:
     both = (LAPTOP, DESKTOP)
     assert choose(*both, named="0190D6A2", in_file=LAPTOP, remembered=(LAPTOP,)) == DESKTOP
     assert choose(*both, in_file=DESKTOP, remembered=(LAPTOP,)) == DESKTOP
@@ -28,21 +28,21 @@ def test_what_is_named_goes_before_what_the_file_says_and_that_before_what_is_re
     assert choose(LAPTOP) == LAPTOP
 
 
-def test_a_file_that_says_whose_it_is_is_not_replaced_by_another_workspace() -> None:
+def test_a_file_that_names_its_workspace_is_not_replaced_by_another_one() -> None:
     with pytest.raises(NotFoundError, match=r"does not know this file's workspace.*was here before"):
         choose(LAPTOP, in_file=DESKTOP, remembered=(DESKTOP, LAPTOP))
 
 
-def test_where_nothing_decides_those_there_are_are_named() -> None:
-    with pytest.raises(RecoveryError, match="ada on laptop, 7 sessions, seen 2026-01-05 18:23 UTC") as told:
+def test_where_nothing_decides_the_error_lists_the_workspaces() -> None:
+    with pytest.raises(RecoveryError, match="ada on laptop, 7 sessions, seen 2026-01-05 18:23 UTC") as raised:
         choose(LAPTOP, DESKTOP)
-    assert LAPTOP in str(told.value)
-    assert DESKTOP in str(told.value)
+    assert LAPTOP in str(raised.value)
+    assert DESKTOP in str(raised.value)
     with pytest.raises(RecoveryError, match="nothing was ever sent"):
         choose()
 
 
-def test_a_beginning_has_to_be_one_workspaces() -> None:
+def test_a_beginning_must_be_unique() -> None:
     with pytest.raises(AmbiguousIdError):
         choose(LAPTOP, DESKTOP, named="0190d6a")
     with pytest.raises(NotFoundError):

@@ -1,4 +1,4 @@
-"""A workspace whose file is damaged, lost or doubted comes back from the team's database: as a user would do it."""
+"""Recovering a damaged or lost workspace file from the team's database, with the commands that a user runs."""
 
 import asyncio
 import json
@@ -110,12 +110,12 @@ async def test_a_damaged_workspace_comes_back_but_for_what_was_never_sent(
     mark = query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'")
     damage(shop)
     damaged = files_in(shop)
-    with pytest.raises(IntegrityError) as told:
+    with pytest.raises(IntegrityError) as raised:
         async with acode_tui.open_workspace(shop, settings=syncing()):
             raise AssertionError("it was opened")
-    assert told.value.code == "ACODE-DB-007"
-    assert "acode-tui db restore" in told.value.hint
-    assert "acode-tui db recover --from postgres" in told.value.hint
+    assert raised.value.code == "ACODE-DB-007"
+    assert "acode-tui db restore" in raised.value.hint
+    assert "acode-tui db recover --from postgres" in raised.value.hint
     shown = await acode(shop, "session", "list")
     assert shown.exit_code == 1
     assert "ACODE-DB-007" in shown.stderr
@@ -171,8 +171,8 @@ async def test_a_sound_file_is_replaced_only_by_force(shop: Path) -> None:
 async def test_a_dry_run_says_what_would_be_done_and_touches_nothing(shop: Path) -> None:
     before = files_in(shop)
     planned = await acode(shop, "db", "recover", "--from", "postgres", "--dry-run", "--json")
-    told = json.loads(planned.stdout)
-    assert (told["file"], told["counts"]["sessions"], told["unsent"]) == ("sound", 3, 1)
+    answer = json.loads(planned.stdout)
+    assert (answer["file"], answer["counts"]["sessions"], answer["unsent"]) == ("sound", 3, 1)
     assert "3 on the server" in (await acode(shop, "db", "recover", "--from", "postgres", "--dry-run")).stdout
     assert files_in(shop) == before
 
@@ -188,7 +188,7 @@ async def test_a_server_that_is_down_leaves_every_file_untouched(shop: Path, mon
     assert files_in(shop) == before
 
 
-async def test_a_server_that_goes_away_midway_is_gone_on_with(
+async def test_a_recovery_continues_after_the_server_went_away(
     shop: Path, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
@@ -257,7 +257,7 @@ async def test_a_server_that_was_reset_meanwhile_is_not_mixed_with_what_it_was(
     assert (await acode(shop, "db", "recover", "--from", "postgres")).exit_code == 0
 
 
-async def test_rows_that_come_in_while_they_are_compared_are_taken_over(
+async def test_rows_that_arrive_during_the_comparison_are_pulled(
     shop: Path, tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     shutil.copytree(shop, tmp_path / "desktop")
@@ -318,8 +318,8 @@ async def test_a_new_machine_begins_with_what_the_team_has(
     folder = tmp_path / "desktop"
     folder.mkdir()
     done = await acode(folder, "db", "recover", "--from", "postgres", "--json")
-    told = json.loads(done.stdout)
-    assert (told["counts"]["sessions"], told["keptAs"]) == (3, None)
+    answer = json.loads(done.stdout)
+    assert (answer["counts"]["sessions"], answer["keptAs"]) == (3, None)
     async with opened(shop, time) as laptop, opened(folder, time) as desktop:
         assert desktop.workspace_id == laptop.workspace_id
         await edit_all(desktop)
@@ -330,7 +330,7 @@ async def test_a_new_machine_begins_with_what_the_team_has(
     await assert_nothing_was_lost(folder / ".agent" / "workspace.db", team)
 
 
-async def test_a_lost_file_is_known_by_what_the_folder_remembers(
+async def test_a_lost_file_is_found_by_the_id_that_the_folder_remembers(
     tmp_path: Path, shop: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path / "blog", time) as other:
@@ -350,9 +350,7 @@ async def test_a_lost_file_is_known_by_what_the_folder_remembers(
     assert json.loads(done.stdout)["counts"]["sessions"] == 3
 
 
-async def test_a_file_that_was_made_anew_by_accident_does_not_hide_the_former_workspace(
-    shop: Path, time: FakeTime
-) -> None:
+async def test_a_new_file_made_by_accident_does_not_hide_the_former_workspace(shop: Path, time: FakeTime) -> None:
     async with opened(shop, time) as workspace:
         former = workspace.workspace_id
     for left in (shop / ".agent").glob("workspace.db*"):
@@ -366,7 +364,7 @@ async def test_a_file_that_was_made_anew_by_accident_does_not_hide_the_former_wo
     assert done.exit_code == 0, done.stderr
 
 
-async def test_a_backup_says_whose_the_workspace_was(shop: Path, time: FakeTime, tmp_path: Path) -> None:
+async def test_a_backup_names_the_workspace_of_the_folder(shop: Path, time: FakeTime, tmp_path: Path) -> None:
     async with opened(tmp_path / "blog", time) as other:
         await other.sync.sync_now()
     await acode(shop, "db", "backup")
@@ -376,7 +374,7 @@ async def test_a_backup_says_whose_the_workspace_was(shop: Path, time: FakeTime,
     assert json.loads(done.stdout)["counts"]["sessions"] == 3
 
 
-async def test_a_newer_programs_file_is_no_damaged_one(shop: Path) -> None:
+async def test_a_newer_programs_file_is_not_damaged(shop: Path) -> None:
     path = shop / ".agent" / "workspace.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
@@ -416,7 +414,7 @@ async def test_a_workspace_in_use_is_not_replaced(shop: Path, time: FakeTime, mo
 async def test_a_run_that_two_workspaces_have_sent_comes_back_whole(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
-    """The same transcript, imported on two machines: whoever sent first owns the rows."""
+    """The same transcript, imported on two machines: the first to send owns the rows."""
     async with opened(tmp_path / "first", time) as first, opened(tmp_path / "blog", time) as second:
         whole, shared = make_run(first.workspace_id), make_run(first.workspace_id, at=T0 + timedelta(seconds=9))
         touched = make_run(first.workspace_id, at=T0 + timedelta(seconds=99))

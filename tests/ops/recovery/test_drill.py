@@ -33,53 +33,53 @@ def bad(tried: Any) -> list[tuple[str, str]]:
     return [(each["name"], each["description"]) for each in tried["checks"] if not each["ok"]]
 
 
-async def test_both_ways_lead_back(shop: Path, time: FakeTime) -> None:
+async def test_restore_and_recovery_both_succeed(shop: Path, time: FakeTime) -> None:
     assert (await acode(shop, "db", "backup")).exit_code == 0
-    told = await drilled(shop, 0)
-    assert (told["ok"], told["backup"]["ok"], told["recovery"]["ok"]) == (True, True, True)
-    assert told["backup"]["counts"]["sessions"] == 4
-    assert told["backup"]["live"] == {"same": 4, "changed": 0, "onlyLive": 0, "onlyScratch": 0, "wrong": 0}
+    answer = await drilled(shop, 0)
+    assert (answer["ok"], answer["backup"]["ok"], answer["recovery"]["ok"]) == (True, True, True)
+    assert answer["backup"]["counts"]["sessions"] == 4
+    assert answer["backup"]["live"] == {"same": 4, "changed": 0, "onlyLive": 0, "onlyScratch": 0, "wrong": 0}
     # The one that was never sent is not on the server.
-    assert told["recovery"]["counts"]["sessions"] == 3
-    assert told["recovery"]["live"] == {"same": 3, "changed": 0, "onlyLive": 1, "onlyScratch": 0, "wrong": 0}
+    assert answer["recovery"]["counts"]["sessions"] == 3
+    assert answer["recovery"]["live"] == {"same": 3, "changed": 0, "onlyLive": 1, "onlyScratch": 0, "wrong": 0}
     async with opened(shop, time) as workspace:
         await edit_all(workspace)
-    told = await drilled(shop, 0)
-    assert told["backup"]["live"] == {"same": 1, "changed": 3, "onlyLive": 0, "onlyScratch": 0, "wrong": 0}
+    answer = await drilled(shop, 0)
+    assert answer["backup"]["live"] == {"same": 1, "changed": 3, "onlyLive": 0, "onlyScratch": 0, "wrong": 0}
     shown = await acode(shop, "db", "drill")
-    assert "every way tried leads back" in shown.stdout
+    assert "everything tested works" in shown.stdout
 
 
-async def test_without_a_backup_it_says_what_to_do(shop: Path) -> None:
-    told = await drilled(shop, 1)
-    assert bad(told["backup"]) == [("way back", "there is no backup yet; make one with `acode-tui db backup`")]
-    assert told["recovery"]["ok"]
+async def test_without_a_backup_the_answer_says_what_to_do(shop: Path) -> None:
+    answer = await drilled(shop, 1)
+    assert bad(answer["backup"]) == [("way back", "there is no backup yet; make one with `acode-tui db backup`")]
+    assert answer["recovery"]["ok"]
 
 
-async def test_a_backup_that_rots_is_found(shop: Path) -> None:
+async def test_a_damaged_backup_is_found(shop: Path) -> None:
     await acode(shop, "db", "backup")
     (path,) = (shop / ".agent" / "backups").glob("*.db")
     content = bytearray(path.read_bytes())
     content[-100] ^= 0xFF
     path.write_bytes(content)
-    told = await drilled(shop, 1)
-    assert "sha256" in bad(told["backup"])[0][1]
+    answer = await drilled(shop, 1)
+    assert "sha256" in bad(answer["backup"])[0][1]
 
 
-async def test_a_damaged_workspace_is_no_reason_not_to_try(shop: Path) -> None:
+async def test_a_damaged_workspace_is_tried_too(shop: Path) -> None:
     await acode(shop, "db", "backup")
     damage(shop)
-    told = await drilled(shop, 0)
-    assert (told["backup"]["live"], told["recovery"]["live"]) == (None, None)
+    answer = await drilled(shop, 0)
+    assert (answer["backup"]["live"], answer["recovery"]["live"]) == (None, None)
 
 
 async def test_a_server_that_is_down_fails_the_drill(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await acode(shop, "db", "backup")
     monkeypatch.setenv(URL, "postgresql://ada:secret-word@127.0.0.1:1/shop")
-    told = await drilled(shop, 1)
-    assert told["backup"]["ok"]
-    assert "ACODE-DB-001" in bad(told["recovery"])[0][1]
-    assert "secret-word" not in json.dumps(told)
+    answer = await drilled(shop, 1)
+    assert answer["backup"]["ok"]
+    assert "ACODE-DB-001" in bad(answer["recovery"])[0][1]
+    assert "secret-word" not in json.dumps(answer)
 
 
 async def test_without_a_workspace_nothing_is_made(tmp_path: Path, plain_settings: Settings) -> None:
@@ -87,7 +87,7 @@ async def test_without_a_workspace_nothing_is_made(tmp_path: Path, plain_setting
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_server_that_goes_away_meanwhile_leaves_nothing_to_go_on_with(
+async def test_a_server_that_goes_away_during_a_drill_leaves_nothing_to_continue(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def cut_off(*_: object, **__: object) -> int:
@@ -95,11 +95,11 @@ async def test_a_server_that_goes_away_meanwhile_leaves_nothing_to_go_on_with(
 
     await acode(shop, "db", "backup")
     monkeypatch.setattr(rebuild, "fill", cut_off)
-    told = await drilled(shop, 1)
-    ((name, said),) = bad(told["recovery"])
+    answer = await drilled(shop, 1)
+    ((name, description),) = bad(answer["recovery"])
     assert name == "way back"
-    assert "the server closed the connection" in said
-    assert "run it again" not in said
+    assert "the server closed the connection" in description
+    assert "run it again" not in description
 
 
 async def test_without_a_server_only_the_backup_is_tried(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +111,6 @@ async def test_without_a_server_only_the_backup_is_tried(shop: Path, monkeypatch
 async def test_a_row_that_can_never_change_and_did_is_found(shop: Path, team: Database) -> None:
     await acode(shop, "db", "backup")
     await team.execute("UPDATE artifacts SET name = 'other' WHERE id = (SELECT id FROM artifacts ORDER BY id LIMIT 1)")
-    told = await drilled(shop, 1)
-    assert [name for name, _ in bad(told["recovery"])] == ["live file"]
-    assert told["recovery"]["live"]["wrong"] == 1
+    answer = await drilled(shop, 1)
+    assert [name for name, _ in bad(answer["recovery"])] == ["live file"]
+    assert answer["recovery"]["live"]["wrong"] == 1

@@ -27,10 +27,10 @@ async def recover_until(folder: Path, step: int) -> int | None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, said = await child.communicate()
+    out, error = await child.communicate()
     if child.returncode == -signal.SIGKILL:
         return None
-    assert child.returncode == 0, said.decode()
+    assert child.returncode == 0, error.decode()
     return int(out)
 
 
@@ -47,7 +47,7 @@ async def is_new(folder: Path, old: bytes) -> bool:
 
 
 async def kill_and_look(folder: Path, steps: list[int]) -> list[bool]:
-    """What each of the steps left behind, the workspace damaged anew where it was whole again."""
+    """What each of the steps left behind, the workspace damaged again where it was whole."""
     ends = []
     for step in steps:
         damage(folder)

@@ -142,9 +142,9 @@ async def test_damage_is_named_and_nothing_is_changed(kind: str, database: Path,
     change, words = KINDS[kind]
     change(database)
     before, there = fingerprints(database), database.exists()
-    told = await refusal(database, plain_settings)
-    assert isinstance(told, IntegrityError)
-    text = str(told)
+    raised = await refusal(database, plain_settings)
+    assert isinstance(raised, IntegrityError)
+    text = str(raised)
     assert text.startswith(f"ACODE-DB-007: cannot open {database}: ")
     assert re.search(words, text), text
     assert "`acode-tui db restore`" in text
@@ -195,9 +195,9 @@ async def test_a_database_of_another_program_is_left_alone(wal: bool, tmp_path: 
         connection.execute("CREATE TABLE schema_migrations (version TEXT)")
         connection.execute("CREATE TABLE bookmarks (url TEXT)")
     before = fingerprints(database)
-    told = await refusal(database, plain_settings)
-    assert isinstance(told, SchemaMismatchError)
-    assert "another program" in told.message
+    raised = await refusal(database, plain_settings)
+    assert isinstance(raised, SchemaMismatchError)
+    assert "another program" in raised.message
     assert fingerprints(database) == before
     assert [each.name for each in database.parent.iterdir()] == ["workspace.db"]
 
@@ -269,15 +269,15 @@ async def test_missing_rights_are_named_and_nothing_is_changed(
     with _as_somebody_else(lent):
         copy.chmod(file_mode)
         folder.chmod(folder_mode)
-        told = await refusal(copy, plain_settings)
+        raised = await refusal(copy, plain_settings)
         copy.chmod(0o600)
-    assert isinstance(told, DatabaseConnectionError)
-    assert told.message.startswith(f"cannot open {copy}: {words}")
-    assert "owner and mode" in told.hint
+    assert isinstance(raised, DatabaseConnectionError)
+    assert raised.message.startswith(f"cannot open {copy}: {words}")
+    assert "owner and mode" in raised.hint
     assert fingerprints(copy) == fingerprints(database)
 
 
-async def test_looking_at_a_read_only_file_leaves_nothing_beside_it_and_says_that_nobody_can_write(
+async def test_reading_a_read_only_file_leaves_nothing_beside_it_and_reports_that_it_is_read_only(
     database: Path, lent: Path, plain_settings: Settings
 ) -> None:
     """SQLite would leave a WAL and its index of the same mode, and nobody could write once the file's is set right."""
@@ -303,7 +303,7 @@ async def test_looking_at_a_read_only_file_leaves_nothing_beside_it_and_says_tha
     assert plan.pending == ()
 
 
-async def test_a_wal_that_was_made_while_the_file_was_read_only_keeps_nobody_from_writing(
+async def test_a_wal_made_while_the_file_was_read_only_blocks_no_later_write(
     database: Path, lent: Path, plain_settings: Settings
 ) -> None:
     folder = lent / ".agent"
@@ -324,7 +324,7 @@ async def test_a_wal_that_was_made_while_the_file_was_read_only_keeps_nobody_fro
         ({"f_flag": os.ST_RDONLY}, DatabaseConnectionError, "its file system is read-only"),
     ],
 )
-def test_a_disk_that_takes_nothing_is_named(
+def test_a_full_or_read_only_disk_is_named(
     place: dict[str, int], kind: type[AcodeError], words: str, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = os.statvfs(database.parent)
@@ -336,9 +336,9 @@ def test_a_disk_that_takes_nothing_is_named(
     monkeypatch.setattr(faults.os, "statvfs", lambda folder: Place)  # type: ignore[attr-defined]
     error = sqlite3.OperationalError("unable to open database file")
     error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-    told = opening_fault(error, database)
-    assert isinstance(told, kind)
-    assert words in told.message
+    raised = opening_fault(error, database)
+    assert isinstance(raised, kind)
+    assert words in raised.message
 
 
 def test_an_empty_file_is_filled_only_where_no_content_is_expected(tmp_path: Path) -> None:
@@ -382,9 +382,7 @@ async def test_the_configured_file_is_the_one_that_is_named(tmp_path: Path, plai
             pass
 
 
-def test_a_file_cut_off_within_its_last_page_is_never_looked_at_as_if_it_were_whole(
-    database: Path, tmp_path: Path
-) -> None:
+def test_a_file_cut_off_within_its_last_page_is_never_read_as_whole(database: Path, tmp_path: Path) -> None:
     """SQLite would find it sound: it reads what is missing as zeros."""
     os.truncate(database, database.stat().st_size - PAGE_BYTES // 2)
     with pytest.raises(IntegrityError, match="it is cut off"):

@@ -1,7 +1,5 @@
 """``BackupStore`` over SQLite."""
 
-from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 
 from acode_tui.domain.progress import CheckCancelled, ReportProgress, never_cancelled
@@ -11,27 +9,13 @@ from acode_tui.storage.sqlite.files import backup_catalog, backup_copy, backup_v
 
 
 class SqliteBackupStore:
-    """See ``BackupStore``, and the functions of the three modules."""
+    """See ``BackupStore``, and the functions of the three modules that it is made of."""
 
-    def list(self, folder: Path) -> tuple[tuple[Backup, ...], tuple[IncompleteBackup, ...]]:
-        return backup_catalog.read_backups(folder)
-
-    def find(self, folder: Path, name: str) -> Backup | IncompleteBackup:
-        return backup_catalog.find_backup(folder, name)
-
-    def copy(
-        self,
-        database: Path,
-        folder: Path,
-        *,
-        now: datetime,
-        suffix: str = "",
-        on_progress: ReportProgress | None = None,
-        check_cancelled: CheckCancelled = never_cancelled,
-    ) -> Backup:
-        return backup_copy.back_up_file(
-            database, folder, now=now, suffix=suffix, on_progress=on_progress, check_cancelled=check_cancelled
-        )
+    list = staticmethod(backup_catalog.read_backups)
+    find = staticmethod(backup_catalog.find_backup)
+    delete = staticmethod(backup_catalog.delete_backup)
+    alone_in = staticmethod(backup_catalog.alone_in)
+    copy = staticmethod(backup_copy.back_up_file)
 
     def verify(
         self,
@@ -50,11 +34,3 @@ class SqliteBackupStore:
             backup_verify.check_integrity(database, check_cancelled),
             backup_verify.check_schema(database, packaged("sqlite")),
         )
-
-    def delete(self, backup: Backup) -> None:
-        backup_catalog.delete_backup(backup)
-
-    def alone_in(
-        self, folder: Path, *, check_cancelled: CheckCancelled = never_cancelled
-    ) -> AbstractContextManager[None]:
-        return backup_catalog.alone_in(folder, check_cancelled=check_cancelled)

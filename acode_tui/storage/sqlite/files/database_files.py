@@ -1,20 +1,16 @@
 """``DatabaseFiles`` over SQLite."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from acode_tui.domain.clock import WallClock
-from acode_tui.domain.progress import CheckCancelled, ReportStep, never_cancelled
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import (
     ConflictCounts,
-    Depth,
     FileProbe,
-    FileReport,
-    FileSpace,
     LocalCounts,
     QueueFacts,
     RowChecksumReader,
@@ -30,31 +26,17 @@ from acode_tui.storage.sqlite.sync.retention import read_local_counts
 
 
 class SqliteDatabaseFiles:
-    """See ``DatabaseFiles``, and the functions of this folder."""
+    """See ``DatabaseFiles``, and the functions of this folder that it is made of."""
 
-    def inspect(
-        self,
-        database: Path,
-        depth: Depth,
-        *,
-        seconds: float = 5.0,
-        deep: bool = False,
-        expect_content: bool = False,
-        on_step: ReportStep | None = None,
-        check_cancelled: CheckCancelled = never_cancelled,
-    ) -> FileReport:
-        return inspect.inspect(
-            database,
-            depth,
-            seconds=seconds,
-            deep=deep,
-            expect_content=expect_content,
-            on_step=on_step,
-            check_cancelled=check_cancelled,
-        )
-
-    def require_content(self, database: Path, *, expected: bool) -> None:
-        errors.require_content(database, expected=expected)
+    inspect = staticmethod(inspect.inspect)
+    require_content = staticmethod(errors.require_content)
+    require_file = staticmethod(errors.require_file)
+    replace = staticmethod(replacement.replace)
+    remove = staticmethod(paths.remove_database)
+    size = staticmethod(paths.size_with_wal)
+    wal_of = staticmethod(paths.wal_of)
+    measure = staticmethod(vacuum.measure)
+    vacuum = staticmethod(vacuum.vacuum)
 
     def library_version(self) -> tuple[int, ...]:
         return inspect.library_version()
@@ -102,46 +84,9 @@ class SqliteDatabaseFiles:
     def finish_replacement(self, database: Path, *, seconds: float) -> None:
         locks.finish_replacement(database, timeout_seconds=seconds)
 
-    def wal_of(self, database: Path) -> Path:
-        return paths.wal_of(database)
-
-    def require_file(self, database: Path) -> None:
-        errors.require_file(database)
-
     def require_unused(self, database: Path) -> None:
         if locks.holders(database):
             raise locks.in_use(database)
-
-    def replace(self, database: Path, new: Path, *, keep_as: str | None = None) -> Path | None:
-        return replacement.replace(database, new, keep_as=keep_as)
-
-    def remove(self, database: Path) -> None:
-        paths.remove_database(database)
-
-    def size(self, database: Path) -> int:
-        return paths.size_with_wal(database)
-
-    def measure(
-        self, database: Path, *, seconds: float, check_cancelled: CheckCancelled, expect_content: bool
-    ) -> FileSpace:
-        return vacuum.measure(database, seconds=seconds, check_cancelled=check_cancelled, expect_content=expect_content)
-
-    def vacuum(
-        self,
-        database: Path,
-        *,
-        seconds: float,
-        on_step: ReportStep,
-        check_cancelled: Callable[[], None],
-        expect_content: bool,
-    ) -> FileSpace:
-        return vacuum.vacuum(
-            database,
-            seconds=seconds,
-            on_step=on_step,
-            check_cancelled=check_cancelled,
-            expect_content=expect_content,
-        )
 
     async def open_rebuild(
         self, path: Path, *, workspace_id: str, lock_folder: Path, wall: WallClock

@@ -116,7 +116,7 @@ def mode_for_reading(path: Path) -> str:
     if has_content(wal_of(path)):
         return "ro"
     # SQLite would leave a WAL and an index beside a file that may only be read, with that file's mode:
-    # nobody could write any more, even once the file's own mode is set right.
+    # no process could write any more, even once the file's own mode is set right.
     return "rw" if may_write(path) else _IMMUTABLE
 
 
@@ -127,7 +127,7 @@ def _connect(path: Path, seconds: float) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         if mode != "rw" or error.sqlite_errorcode & 0xFF not in _NO_PLACE:
             raise
-        # A full disk or a read-only folder has no place for the WAL's index. Then nobody can be writing either.
+        # A full disk or a read-only folder has no place for the WAL's index. Then no process can be writing either.
         return connect_to(path, timeout_seconds=seconds, mode=_IMMUTABLE)
 
 

@@ -16,7 +16,7 @@ def wal_of(database: Path) -> Path:
 
 
 def lock_of(database: Path) -> Path:
-    """The file whose lock everyone who opens the workspace shares."""
+    """The lock file that every process with the workspace open shares."""
     return beside(database, LOCK)
 
 

@@ -17,7 +17,7 @@ from acode_tui.domain.progress import Progress
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
-from acode_tui.storage.sqlite.files import backup_copy as snapshot
+from acode_tui.storage.sqlite.files import backup_copy
 from acode_tui.storage.sqlite.files.backup_copy import take_snapshot
 from tests.clocks import NOON
 from tests.storage.sqlite.parts import Parts, assert_sound, foreign, rows
@@ -82,10 +82,10 @@ async def test_two_backups_in_one_second_have_two_names(parts: Parts, tmp_path: 
     assert len(_files(tmp_path / "backups")) == 6
 
 
-async def test_a_backup_under_writes_is_one_moment_and_its_counts_fit_it(
+async def test_a_backup_under_writes_is_one_snapshot_and_its_counts_fit(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "PAGES_A_STEP", 5)
+    monkeypatch.setattr(backup_copy, "PAGES_A_STEP", 5)
     for n in range(20):
         await parts.store.save(make_run(n))
     steps = 0
@@ -116,11 +116,11 @@ async def test_a_backup_under_writes_is_one_moment_and_its_counts_fit_it(
     assert rows(parts.path, "SELECT count(*) FROM sessions") == [(30,)]
 
 
-async def test_a_backup_by_a_bare_connection_is_one_moment_too(
+async def test_a_backup_by_a_bare_connection_is_one_snapshot_too(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As before a migration: nobody has begun a transaction for it."""
-    monkeypatch.setattr(snapshot, "PAGES_A_STEP", 5)
+    """As before a migration: no transaction was begun for it."""
+    monkeypatch.setattr(backup_copy, "PAGES_A_STEP", 5)
     await parts.store.save(make_run(1))
     commits = 0
 
@@ -143,7 +143,7 @@ async def test_a_backup_by_a_bare_connection_is_one_moment_too(
 
 
 async def test_progress_counts_up_to_the_whole(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "PAGES_A_STEP", 10)
+    monkeypatch.setattr(backup_copy, "PAGES_A_STEP", 10)
     seen: list[Progress] = []
     await _take(parts, tmp_path / "backups", on_progress=seen.append)
     assert len(seen) > 1
@@ -156,10 +156,8 @@ class Stop(Exception):
     """What the tests break off with."""
 
 
-async def test_a_backup_broken_off_leaves_nothing(
-    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(snapshot, "PAGES_A_STEP", 10)
+async def test_a_cancelled_backup_leaves_nothing(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_copy, "PAGES_A_STEP", 10)
 
     def stop(_: Progress) -> None:
         raise Stop
@@ -171,13 +169,13 @@ async def test_a_backup_broken_off_leaves_nothing(
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), Stop()])
-async def test_a_backup_without_a_manifest_is_taken_away(
+async def test_a_backup_without_a_manifest_is_removed(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: object) -> str:
         raise error
 
-    monkeypatch.setattr(snapshot, "file_sha256", fail)
+    monkeypatch.setattr(backup_copy, "file_sha256", fail)
     with pytest.raises(TransactionError if isinstance(error, OSError) else Stop):
         await _take(parts, tmp_path / "backups")
     assert _files(tmp_path / "backups") == []

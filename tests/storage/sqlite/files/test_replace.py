@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import TransactionError
-from acode_tui.storage.sqlite.files import replace as swap
+from acode_tui.storage.sqlite.files import replace as replacement
 from acode_tui.storage.sqlite.files.locks import exclusive, share
 from acode_tui.workspace import Workspace, open_workspace
 from tests.conftest import PLAIN_SETTINGS
@@ -60,17 +60,17 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_old_file_is_kept_with_its_wal(files: tuple[Path, Path]) -> None:
     old, new = files
     with exclusive(old, timeout_seconds=2):
-        kept = swap.replace(old, new, keep_as=KEPT)
+        kept = replacement.replace(old, new, keep_as=KEPT)
     assert kept == old.with_name(f"workspace.db.{KEPT}")
     assert text_in(old) == "new"
     assert text_in(kept) == "old"
 
 
-def test_two_files_put_away_in_one_second_are_both_kept(files: tuple[Path, Path]) -> None:
+def test_two_files_kept_in_one_second_get_two_names(files: tuple[Path, Path]) -> None:
     old, new = files
-    first = swap.replace(old, new, keep_as=KEPT)
+    first = replacement.replace(old, new, keep_as=KEPT)
     make(new, "newer")
-    second = swap.replace(old, new, keep_as=KEPT)
+    second = replacement.replace(old, new, keep_as=KEPT)
     assert first is not None
     assert second is not None
     assert [text_in(each) for each in (first, second, old)] == ["old", "new", "newer"]
@@ -103,7 +103,7 @@ def test_killed_at_any_step_it_is_the_old_or_the_new_one(
             for name in ("rename", "unlink", "fsync"):
                 patched.setattr(os, name, killing(getattr(os, name)))
             try:
-                swap.replace(old, new, keep_as=keep_as)
+                replacement.replace(old, new, keep_as=keep_as)
             except Killed:
                 killed = True
             else:
@@ -119,17 +119,17 @@ def test_killed_at_any_step_it_is_the_old_or_the_new_one(
     assert set(ends) == {"old", "new"}
 
 
-async def test_nobody_may_replace_what_a_workspace_has_open(workspace: Workspace) -> None:
+async def test_a_file_that_a_workspace_has_open_is_not_replaced(workspace: Workspace) -> None:
     def try_it() -> None:
         with exclusive(workspace.database_path, timeout_seconds=0):
             raise AssertionError("it was had alone")
 
-    with pytest.raises(TransactionError, match="another process has") as told:
+    with pytest.raises(TransactionError, match="another process has") as raised:
         await asyncio.to_thread(try_it)
-    assert "end the dashboard" in told.value.hint
+    assert "end the dashboard" in raised.value.hint
 
 
-def test_a_program_that_knows_nothing_of_the_lock_is_in_the_way_too(tmp_path: Path) -> None:
+def test_a_program_that_ignores_the_lock_is_in_the_way_too(tmp_path: Path) -> None:
     path = tmp_path / "workspace.db"
     make_with_wal(path)
     script = (
@@ -147,7 +147,7 @@ def test_a_program_that_knows_nothing_of_the_lock_is_in_the_way_too(tmp_path: Pa
         assert text_in(path) == "old"
 
 
-async def test_whoever_opens_meanwhile_waits_and_gets_the_new_file(tmp_path: Path) -> None:
+async def test_an_opening_during_a_replacement_waits_and_gets_the_new_file(tmp_path: Path) -> None:
     async with open_workspace(tmp_path, settings=PLAIN_SETTINGS) as first:
         path = first.database_path
         await first.store.create_session("old")
@@ -164,7 +164,7 @@ async def test_whoever_opens_meanwhile_waits_and_gets_the_new_file(tmp_path: Pat
     with exclusive(path, timeout_seconds=2):
         waiting = asyncio.create_task(opened())
         await asyncio.sleep(0)
-        swap.replace(path, new)
+        replacement.replace(path, new)
     assert await waiting == "new"
 
 
@@ -175,7 +175,7 @@ def test_a_file_that_is_being_replaced_is_not_opened(tmp_path: Path) -> None:
     share(path, timeout_seconds=0).close()
 
 
-def test_a_folder_that_nobody_may_write_to_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_folder_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> int:
         raise PermissionError(13, "Permission denied")
 
