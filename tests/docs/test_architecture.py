@@ -61,7 +61,7 @@ def test_every_file_and_name_of_the_page_exists() -> None:
         found = find(path)
         if found is None or (name and name not in defined(found)):
             missing.append(f"{path}::{name}" if name else path)
-    assert missing == []
+    assert not missing, "docs/architecture.md names what is not there:\n" + "\n".join(missing)
 
 
 def test_a_method_that_is_named_without_its_file_is_in_a_file_that_the_walks_name() -> None:
