@@ -30,7 +30,7 @@ COMMANDS = {
     "artifact": CommandModule("artifact", "Show and save artifacts."),
     "completion": CommandModule("completion", "Print a shell's completion script."),
     "config": CommandModule("config", "Show and change settings."),
-    "db": CommandModule("db.status", "Look after the workspace's database and the outbox."),
+    "db": CommandModule("db.status", "The workspace's database, the outbox and the sync."),
     "diagnostics": CommandModule("diagnostics", "Print a report of the workspace that is safe to publish."),
     "demo": CommandModule("demo", "Try everything in a temporary folder."),
     "import": CommandModule("import_", "Import transcripts of Claude Code and Codex into the workspace."),

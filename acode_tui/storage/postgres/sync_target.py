@@ -1,9 +1,9 @@
 """The one connection of the sync: delivers batches, pulls changes, probes the target.
 
-A batch is one transaction: head, ledger, compare-and-set writes, settled conflicts (see ``delivery``). A crash before
-its commit leaves nothing; one after it is harmless, because the ledger answers ``duplicate`` and the central rows are
-read back. Every operation has a deadline; a connection that missed it, or failed, is dropped, and the next operation
-opens another one. All failures are PostgresFault. One operation at a time: the sync worker is the only user.
+A batch is one transaction: head, ledger, compare-and-set writes, resolved conflicts (see ``apply_batch``). A crash
+before its commit leaves nothing; a crash after it is harmless, because the next delivery finds the keys in the ledger
+and reads the rows back. Every operation has a deadline; a connection that misses it, or fails, is dropped, and the
+next operation opens another one. All failures are PostgresFault. Only the sync worker uses it, one operation at a time.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from acode_tui.storage.postgres.probe import read_facts
 from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_head
 
 _POOLED = ("26000", "42P05")
-"""A prepared statement is unknown, or known already: a pooler gave this transaction another backend."""
+"""SQLSTATEs of a missing or an existing prepared statement: a pooler gave the transaction another backend."""
 
 
 class PostgresSyncTarget:
@@ -54,7 +54,7 @@ class PostgresSyncTarget:
         command_timeout: float = 60.0,
         wall: WallClock = system_clock,
     ) -> None:
-        """``connect_timeout`` and ``command_timeout`` (a whole operation, a batch for instance) in seconds."""
+        """Time-outs in seconds: of a connection attempt, and of a whole operation such as a batch."""
         self.address = address
         self.schema = schema
         self._rules = rules
@@ -69,7 +69,7 @@ class PostgresSyncTarget:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a connection is open as far as this side knows."""
+        """Whether a connection is open, as far as the client knows."""
         return self._connection is not None and not self._connection.is_closed()
 
     async def connect(self) -> None:
@@ -97,12 +97,12 @@ class PostgresSyncTarget:
             connection.terminate()
 
     async def probe(self) -> TargetFacts:
-        """Versions, round trip, clock, whether it takes writes. Never raises for a schema."""
+        """Versions, round trip, clock, and whether it accepts writes. A missing schema is not an error."""
         async with self._open() as connection:
             return await read_facts(connection, schema=self.schema, wall=self._wall, distributed=self._distributed)
 
     async def check_schema(self) -> str:
-        """The schema's version; PostgresFault of kind SCHEMA, with what to do, if it is not this program's."""
+        """The schema's version. Raises PostgresFault of kind SCHEMA, with a hint, if it is not this program's."""
         async with self._open() as connection:
             try:
                 return await migrate.check_schema(connection, self.schema)
@@ -110,12 +110,12 @@ class PostgresSyncTarget:
                 raise PostgresFault(translate_to_fault(error, self.address)) from None
 
     async def migrate(self, *, distribute: bool = False, dry_run: bool = False) -> TierMigrations:
-        """Bring the schema up to date; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
+        """Migrate the schema; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
         async with self._open() as connection:
             return await migrate.migrate(connection, schema=self.schema, distribute=distribute, dry_run=dry_run)
 
     async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
-        """Make the workspace known, or note that it was seen again; answers its head."""
+        """Register the workspace, or update when it was last seen. Returns its head."""
         async with self._open() as connection:
             row = await connection.fetchrow(
                 f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
@@ -131,15 +131,15 @@ class PostgresSyncTarget:
             return Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
 
     async def head(self, workspace_id: str) -> Head | None:
-        """A workspace's head, None if the database does not know it (any more): one row read."""
+        """The workspace's head; None if the database does not know the workspace. Reads one row."""
         async with self._open() as connection:
             return await read_head(connection, self.schema, workspace_id)
 
     async def renew_incarnation(self, workspace_id: str) -> Head:
-        """Give the workspace a new incarnation, before everything is sent again to a server that went back in time.
+        """Give the workspace a new incarnation, before everything is sent again to a server that was restored.
 
-        Numbers will be given out a second time, so the other replicas' pull cursors are void: they notice the new
-        incarnation and send everything again as well.
+        The server assigns some numbers for the second time, so the pull cursors of other replicas are invalid. They
+        detect the new incarnation and send everything again too.
         """
         async with self._open() as connection:
             row = await connection.fetchrow(
@@ -154,11 +154,11 @@ class PostgresSyncTarget:
     async def apply(
         self, workspace_id: str, batch: Sequence[ApplyRow], *, incarnation: str, cursor: int = 0
     ) -> ApplyReply:
-        """Deliver a batch in one transaction; at most one record an entity and a key (ValueError otherwise).
+        """Deliver a batch in one transaction. Raises ValueError if it has two records of one entity or key.
 
-        ``incarnation`` and ``cursor`` are what the caller remembers of the head: if the server is another one or has
-        gone back behind the cursor, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server
-        refuses fails the whole batch, with the reason as the fault; the caller halves the batch to find it.
+        ``incarnation`` and ``cursor`` are the head as the caller last saw it. If the server has another incarnation or
+        a lower number, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server refuses fails
+        the whole batch, with the reason as the fault; the caller halves the batch to find it.
         """
         async with self._open() as connection:
             return await deliver(
@@ -177,8 +177,9 @@ class PostgresSyncTarget:
     async def pull(
         self, workspace_id: str, after_seq: int, *, limit: int = 1000, max_bytes: int = MAX_PAGE_BYTES
     ) -> PullPage:
-        """The workspace's rows with a ``change_seq`` above ``after_seq``: whole numbers, at least one, about
-        ``limit`` rows and ``max_bytes`` of artifact content. From 0 it is the whole workspace, page by page.
+        """The workspace's rows with the next values of ``change_seq`` above ``after_seq``; all rows, if called from 0.
+
+        A page has about ``limit`` rows and ``max_bytes`` of artifact content, and all rows of each value.
         """
         async with self._open() as connection:
             page = await pull_page(connection, self.schema, workspace_id, after_seq, limit, max_bytes)
@@ -187,7 +188,7 @@ class PostgresSyncTarget:
             return page
 
     async def ledger_has(self, keys: Sequence[tuple[str, str]]) -> set[str]:
-        """Which of these (session id, idempotency key) the ledger holds: only such records may be forgotten."""
+        """The keys among these (session id, idempotency key) that the ledger contains."""
         async with self._open() as connection:
             rows = await connection.fetch(
                 self._statements.delivered,
@@ -227,7 +228,7 @@ class PostgresSyncTarget:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise ConnectionAbortedError from None  # terminate() has cut it
+            raise ConnectionAbortedError from None  # cancelled by terminate()
         finally:
             self._connecting = None
 

@@ -6,17 +6,11 @@ from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import Check, TeamCounts
 from acode_tui.storage.postgres import compare, schema_check
 from acode_tui.storage.postgres.compare import PostgresRowChecksums
-from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.recovery_source import RecoverySource
 
 
 class PostgresTeam(RecoverySource):
-    """A pool of connections to one schema. The caller closes the pool."""
-
-    def __init__(self, pool: ReadPool, *, schema: str) -> None:
-        super().__init__(pool, schema=schema)
-        self._pool = pool
-        self._schema = schema
+    """The ``Team`` of one schema, over a pool that the caller closes."""
 
     def row_checksums(self, workspace_id: str) -> PostgresRowChecksums:
         return PostgresRowChecksums(self._pool, schema=self._schema, workspace_id=workspace_id)
