@@ -1,4 +1,4 @@
-"""Opaque page cursors: a place between two rows of an ordering. Pure; the same on both tiers."""
+"""Opaque page cursors: a position between two rows of an ordering. Pure; the same on both tiers."""
 
 import binascii
 import uuid
@@ -16,15 +16,15 @@ from acode_tui.domain.states import STATE_ORDER
 SortKey = Literal["updated", "created", "state"]
 
 MAX_PAGE = 200
-"""Rows a page at most."""
+"""Most rows of a page."""
 
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 _FIRST_STAMP = datetime(1, 1, 1, tzinfo=UTC)
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """A row's position: what the pages are ordered by, the row's time in it, the id that breaks ties, and the state
-    where pages are ordered by that first.
+class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
+    """The position of a row: the ordering of the pages, the row's time in it, the id that breaks ties, and the state
+    where pages are ordered by it.
     """
 
     sort: SortKey
@@ -34,12 +34,12 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_end(self) -> bool:
-        """Whether no row comes behind it."""
+        """Whether no row comes after it."""
         return self.id == _NO_ID and self.stamp == format_time(_FIRST_STAMP)
 
 
 def check_page(limit: int, after: str | None, before: str | None) -> None:
-    """Raises ValidationError for what no page can be read by: a bad limit, or a cursor on either side."""
+    """Raise ValidationError for a bad limit, a cursor of the wrong type, or two cursors."""
     if not isinstance(limit, int):
         raise ValidationError("limit", f"must be an integer, not {type(limit).__name__}")
     for name, cursor in (("after", after), ("before", before)):
@@ -53,7 +53,7 @@ def check_page(limit: int, after: str | None, before: str | None) -> None:
 
 def encode_cursor(sort: SortKey, stamp: datetime, row_id: str, state: str = "") -> str:
     """The cursor of a row; ``state`` is its state where pages are ordered by that."""
-    place = Place(sort, format_time(stamp), row_id, state if sort == "state" else "")
+    place = CursorPosition(sort, format_time(stamp), row_id, state if sort == "state" else "")
     return urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
@@ -64,12 +64,12 @@ def cursor_of(sort: SortKey, session: Session) -> str:
 
 
 def end_cursor(sort: SortKey) -> str:
-    """The cursor behind every row: what comes before it is the last page."""
+    """The cursor after every row: the page before it is the last one."""
     return encode_cursor(sort, _FIRST_STAMP, _NO_ID, STATE_ORDER[-1])
 
 
 def cursor_above(sort: SortKey, session: Session) -> str:
-    """The cursor right above a session: the page after it begins with that session. Its id must be a UUID."""
+    """The cursor just before a session: the page after it begins with that session. Its id must be a UUID."""
     stamp = session.created_at if sort == "created" else session.updated_at
     number = uuid.UUID(session.id).int + 1
     if number >= 1 << 128:
@@ -77,11 +77,11 @@ def cursor_above(sort: SortKey, session: Session) -> str:
     return encode_cursor(sort, stamp, str(uuid.UUID(int=number)), session.state)
 
 
-def decode_cursor(cursor: str, sort: SortKey) -> Place:
-    """The place that a cursor names. Raises ValidationError if it is not one, or is of another ordering."""
+def decode_cursor(cursor: str, sort: SortKey) -> CursorPosition:
+    """The position that a cursor names. Raises ValidationError if it is not one, or is of another ordering."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        place = msgspec.json.decode(urlsafe_b64decode(padded), type=Place)
+        place = msgspec.json.decode(urlsafe_b64decode(padded), type=CursorPosition)
         parse_time(place.stamp)
     except (msgspec.DecodeError, binascii.Error, ValueError):
         raise ValidationError("cursor", "is not one that a page gave out", hint="start again without it") from None

@@ -1,6 +1,6 @@
-"""What may be asked of a list of sessions, on both tiers: looked at once, before a statement is made of it.
+"""Validation of a session filter, on both tiers, before a statement is made of it.
 
-Whatever else would come out of a driver, or out of a look-up, is a ValidationError that names the parameter.
+What would otherwise be an error of a driver or of a look-up is a ValidationError that names the parameter.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _ORDERS = get_args(SortKey)
 
 
 def require_filter(given: Any) -> SessionFilter:
-    """The filter, its states as members: they may be given by name. None stands for every session.
+    """The filter with its states as members, which may be given by name. None stands for every session.
 
     Raises ValidationError.
     """
@@ -47,7 +47,7 @@ def require_filter(given: Any) -> SessionFilter:
 def _states(given: Any) -> tuple[SessionState, ...]:
     if given is None:
         return ()
-    # A lone name is a sequence of letters.
+    # A single name is a sequence of letters.
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise ValidationError("states", "must be a sequence of states")
     try:
@@ -56,7 +56,7 @@ def _states(given: Any) -> tuple[SessionState, ...]:
         raise ValidationError("states", f"must be of {', '.join(SessionState)}") from None
 
 
-# Ranges, and no pattern: compiling one of so many characters takes longer than opening the workspace file.
+# Ranges, not a pattern: compiling a pattern of so many characters takes longer than opening the workspace file.
 _UNSPACED = (
     *(("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff")),  # Thai, Lao, Burmese, Khmer
     *(("\u3040", "\u30ff"), ("\u31f0", "\u31ff"), ("\uff66", "\uff9f")),  # Japanese syllables
@@ -65,5 +65,5 @@ _UNSPACED = (
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether a word has letters of such a script."""
+    """Whether a word has letters of a script that is written without spaces."""
     return not word.isascii() and any(first <= char <= last for char in word for first, last in _UNSPACED)

@@ -37,7 +37,7 @@ from acode_tui.storage.sqlite.connection import (
 from acode_tui.storage.sqlite.errors import require_content, require_rights, translated
 from acode_tui.storage.sqlite.files.locks import share, was_opened
 from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
-from acode_tui.storage.sqlite.migrate import look_over, migrate, plan
+from acode_tui.storage.sqlite.migrate import migrate, plan, require_workspace
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
 from acode_tui.sync.wake import Sleep
@@ -81,7 +81,7 @@ async def open_workspace(
         _start_log(stack, root, settings)
 
         def check(connection: sqlite3.Connection) -> None:
-            look_over(connection, known)
+            require_workspace(connection, known)
             make_private(database)
             _keep_private(root / AGENT_DIR)
 
@@ -200,7 +200,9 @@ def _require_workspace(database: Path, timeout_seconds: float) -> None:
     """Refuse another program's file before anything, even a lock, is made beside it. Raises AcodeError."""
     if database.is_file() and has_content(database) and not was_opened(database):
         require_rights(database)
-        read_unchanged(database, lambda connection: look_over(connection, packaged("sqlite")), seconds=timeout_seconds)
+        read_unchanged(
+            database, lambda connection: require_workspace(connection, packaged("sqlite")), seconds=timeout_seconds
+        )
 
 
 def _prepare(root: Path, database: Path, settings: Settings) -> bool:

@@ -1,6 +1,7 @@
-"""The rules of migrating, the same on both tiers: what there is, in which order, what is due, what is refused.
+"""The rules of the migration runner, the same on both tiers: the migrations, their order, what is due or refused.
 
-Pure apart from reading the packaged SQL. Applying is each tier's own: ``sqlite/migrate.py``, ``postgres/migrate.py``.
+Pure apart from reading the packaged SQL. ``migrate`` of ``sqlite/migrate.py`` and of ``postgres/migrate.py`` applies
+what is due to a connection. Both are functions: a runner keeps nothing between two runs.
 """
 
 import re
@@ -19,7 +20,7 @@ _NAME = re.compile(r"(?P<version>\d+(?:\.\d+)*)_(?P<description>[a-z0-9_]+)\.sql
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
-    """One numbered step. ``checksum`` is the SHA-256 of its text with LF line ends."""
+    """One step of the schema. ``checksum`` is the SHA-256 of its text with LF line ends."""
 
     version: str
     description: str
@@ -42,7 +43,7 @@ def make_migration(name: str, text: str) -> Migration:
 
 
 def ordered(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
-    """By version. Raises MigrationError for two of one version."""
+    """The migrations by version. Raises MigrationError for two of one version."""
     result = tuple(sorted(migrations, key=lambda migration: version_key(migration.version)))
     for earlier, later in pairwise(result):
         if version_key(earlier.version) == version_key(later.version):
@@ -51,7 +52,7 @@ def ordered(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
 
 
 def packaged(tier: Tier) -> tuple[Migration, ...]:
-    """The migrations that this program carries for a tier, in order."""
+    """The migrations of a tier in this package, in order."""
     folder = files("acode_tui.storage.migrations") / tier
     return ordered(
         make_migration(entry.name, entry.read_text("utf-8"))
@@ -63,8 +64,8 @@ def packaged(tier: Tier) -> tuple[Migration, ...]:
 def due(known: Sequence[Migration], applied: Sequence[AppliedMigration]) -> tuple[Migration, ...]:
     """The migrations still to apply.
 
-    Raises SchemaMismatchError where the database is newer than ``known``, and MigrationError where an applied
-    migration's text has changed or one was left out (a gap).
+    Raises SchemaMismatchError where the database is newer than ``known``, and MigrationError where the text of an
+    applied migration has changed or one before the newest applied was never applied (a gap).
     """
     by_version = {migration.version: migration for migration in known}
     newest_known = known[-1].version if known else "0"
@@ -90,5 +91,5 @@ def due(known: Sequence[Migration], applied: Sequence[AppliedMigration]) -> tupl
 
 
 def newest(applied: Sequence[AppliedMigration]) -> str | None:
-    """The version the database is at; None before the first."""
+    """The database's version; None before the first migration."""
     return max((done.version for done in applied), key=version_key, default=None)

@@ -14,7 +14,7 @@ from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.domain.synthetic_calls import SQL_NAMES
-from acode_tui.storage.cursors import Place, check_page, cursor_of, decode_cursor
+from acode_tui.storage.cursors import CursorPosition, check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid
 from acode_tui.storage.postgres.rows import entity_values, select_list
@@ -118,7 +118,7 @@ class _Query:
         self.values: list[Any] = []
         self.conditions: list[str] = []
         self.stamp = "created_at" if given.sort == "created" else "updated_at"
-        self.place: Place | None = None
+        self.place: CursorPosition | None = None
         if given.user is not None:
             self.conditions.append(f"s.user_id = {self.parameter(given.user)}")
         if given.workspace is not None:
@@ -147,7 +147,7 @@ class _Query:
         if self.given.sort != "state":
             self.conditions.append(self._beyond_cursor(self.place, comparison))
 
-    def _beyond_cursor(self, place: Place, comparison: str) -> str:
+    def _beyond_cursor(self, place: CursorPosition, comparison: str) -> str:
         stamp, entity_id = self.parameter(parse_time(place.stamp)), self.parameter(place.id)
         return f"(s.{self.stamp}, s.id) {comparison} ({stamp}, {entity_id}::uuid)"
 

@@ -1,7 +1,7 @@
-"""Applying migrations to the workspace file: under a lock, after a backup, one transaction each with its history row.
+"""The migration runner of the workspace file: under a lock, after a backup, each migration in one transaction.
 
-A run that is killed leaves whole migrations or none of one, so it can be repeated. A database that is newer, changed
-under our feet or another program's is refused before anything is written.
+A run that is killed leaves each migration applied with its history row, or not at all, so it can be repeated. A
+database that is newer, was changed, or belongs to another program is refused before anything is written.
 """
 
 import sqlite3
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 ) STRICT
 """
 APPLICATION_ID = 1094930244
-"""``ACOD``, in the header of every file that the first migration has been through."""
+"""``ACOD``, which the first migration writes into the header of the file."""
 
 _RECORD = """
 INSERT INTO schema_migrations (version, description, checksum, applied_at, duration_ms) VALUES (?, ?, ?, ?, ?)
@@ -41,21 +41,21 @@ log = get_logger("acode_tui.storage.sqlite")
 def read_applied(connection: sqlite3.Connection) -> tuple[AppliedMigration, ...]:
     """The history. Raises SchemaMismatchError for a SQLite file of another program."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    marked = connection.execute("PRAGMA application_id").fetchone()[0]
-    if marked not in (0, APPLICATION_ID) or (tables and "schema_migrations" not in tables):
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    if application_id not in (0, APPLICATION_ID) or (tables and "schema_migrations" not in tables):
         raise _foreign()
     if not tables:
         return ()
     columns = {row[0] for row in connection.execute("SELECT name FROM pragma_table_info('schema_migrations')")}
     if not columns >= {"version", "description", "checksum", "duration_ms"}:
-        # Others call their history the same.
+        # Other programs have a table of this name.
         raise _foreign()
     rows = connection.execute("SELECT version, description, checksum, duration_ms FROM schema_migrations")
     return tuple(AppliedMigration(version=v, description=d, checksum=c, duration_ms=ms) for v, d, c, ms in rows)
 
 
-def look_over(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
-    """What is asked of a file before anything about it is changed: is it ours, can we work with it, does it open.
+def require_workspace(connection: sqlite3.Connection, known: Sequence[Migration]) -> None:
+    """Check a file before anything about it is changed: it is a workspace, its schema is known, its tables can be read.
 
     Raises SchemaMismatchError, MigrationError, and sqlite3.DatabaseError where the beginning of a table is damaged.
     """
@@ -73,7 +73,7 @@ def _foreign() -> SchemaMismatchError:
 
 
 def plan(connection: sqlite3.Connection, known: Sequence[Migration]) -> TierMigrations:
-    """What a run would do; touches nothing."""
+    """What ``migrate`` would do. Changes nothing."""
     applied = read_applied(connection)
     pending = due(known, applied)
     return TierMigrations(
@@ -93,10 +93,10 @@ def migrate(
     backup: Callable[[str], None] | None = None,
     wall: WallClock = system_clock,
 ) -> TierMigrations:
-    """Apply what is due and answer it; a second run applies nothing and changes nothing (AC-012).
+    """Apply what is due; answer what was applied. A second run applies nothing and changes nothing (AC-012).
 
-    ``backup`` is called with the present version before the first change to a database that has one; what it raises
-    ends the run. Raises MigrationError (rolled back wholly, earlier ones stay), SchemaMismatchError.
+    ``backup`` is called with the present version before the first change to a database that has one; its exception ends
+    the run. Raises MigrationError (that migration is rolled back, earlier ones stay) and SchemaMismatchError.
     """
     before = plan(connection, known)
     if not before.pending:
@@ -143,7 +143,7 @@ def _apply(connection: sqlite3.Connection, migration: Migration, wall: WallClock
 
 
 def statements(sql: str) -> Iterator[str]:
-    """The statements of a script, triggers whole: ``executescript`` would commit before them."""
+    """The statements of a script, each trigger as one: ``executescript`` would commit before them."""
     pending = ""
     for line in sql.splitlines(keepends=True):
         pending += line

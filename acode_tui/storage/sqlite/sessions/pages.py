@@ -1,6 +1,6 @@
-"""Pages of sessions by keyset: whatever the filter and however far, a page costs about the same (AC-056).
+"""Pages of sessions by keyset: a page costs about the same for every filter and at every position (AC-056).
 
-Which rows stand on a page is the business of ``session_ranges`` and, where a text is asked for, ``session_search``.
+``ranges`` finds the rows of a page and, where the filter has a text, ``search``.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.sessions.ranges import (
     FIRST,
     LAST,
-    Place,
+    Position,
     Range,
     count_rows,
     filtered,
@@ -27,12 +27,12 @@ from acode_tui.storage.sqlite.sessions.ranges import (
 )
 from acode_tui.storage.sqlite.sessions.search import TextSearch
 
-COUNTED_PLACES = 200_000
-"""Index entries that are looked at for a place in the list, from either end of it: some 40 ms."""
+MAX_POSITION_ENTRIES = 200_000
+"""Most index entries that are counted for a position in the list, from either end of it: some 40 ms."""
 
 
 def by_state(connection: sqlite3.Connection, given: SessionFilter) -> dict[SessionState, int] | None:
-    """How many sessions fit of each state, the filter's own states aside; None where no counter knows."""
+    """How many sessions match in each state, without the filter's own states; None where no counter has it."""
     if given.user is not None or given.workspace is not None or given.since or given.until:
         return None
     if given.text is not None and given.text.strip():
@@ -42,7 +42,7 @@ def by_state(connection: sqlite3.Connection, given: SessionFilter) -> dict[Sessi
 
 
 def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) -> int | None:
-    """How many sessions stand before the page that is read after a cursor. Raises ValidationError for a bad cursor."""
+    """How many sessions come before the page after a cursor. Raises ValidationError for a bad cursor."""
     totals = by_state(connection, given)
     if totals is None:
         return None
@@ -52,7 +52,7 @@ def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) ->
     if given.sort == "created" and given.states:
         return None  # its index does not begin with the state
     if given.sort == "state":
-        # The states before that of the place are counted already; its own is one range of an index.
+        # The counters have the states before the cursor's; its own state is one range of an index.
         own = SessionState(place.state)
         earlier = [state for state, _ in spans_by_state(given, before=cursor) if state is not own]
         skipped, states, of = sum(totals[state] for state in earlier), [own], totals[own]
@@ -62,7 +62,7 @@ def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) ->
     stamp = "created_at" if given.sort == "created" else "updated_at"
     asked: list[SessionState | None] = [None] if given.sort == "created" else list(states)
 
-    def entries(upper: Place, lower: Place) -> int | None:
+    def entries(upper: Position, lower: Position) -> int | None:
         branch = f"""
             SELECT 1 FROM sessions INDEXED BY {index}
             WHERE {"" if asked == [None] else "state = ? AND"} ({stamp}, id) < (?, ?) AND ({stamp}, id) >= (?, ?)
@@ -71,8 +71,8 @@ def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) ->
         for state in asked:
             values += [*(() if state is None else (str(state),)), *upper, *lower]
         sql = f"SELECT count(*) FROM (SELECT 1 FROM ({' UNION ALL '.join([branch] * len(asked))}) LIMIT ?)"  # noqa: S608
-        counted = int(connection.execute(sql, (*values, COUNTED_PLACES + 1)).fetchone()[0])
-        return counted if counted <= COUNTED_PLACES else None
+        counted = int(connection.execute(sql, (*values, MAX_POSITION_ENTRIES + 1)).fetchone()[0])
+        return counted if counted <= MAX_POSITION_ENTRIES else None
 
     if (above := entries(FIRST, at)) is not None:
         return skipped + above
@@ -117,8 +117,8 @@ def read_summaries(connection: sqlite3.Connection, ids: Sequence[str]) -> list[S
     return [found[each] for each in ids if each in found]
 
 
-COUNTED_ENTRIES = 5_000
-"""A total that no counter knows is given where it takes looking at no more index entries than this."""
+MAX_TOTAL_ENTRIES = 5_000
+"""Most index entries that are read for a total that no counter has."""
 
 
 def read_page(
@@ -135,7 +135,7 @@ def read_page(
     if before is not None:
         found, total = rows.beyond(limit + 1, before=before)
         if len(found) <= limit:
-            # The top is reached: show a whole first page rather than the few rows above the cursor.
+            # The first row is reached: answer a whole first page, not the few rows before the cursor.
             before = None
     if before is not None:
         found = found[:limit][::-1]
@@ -155,7 +155,7 @@ def read_page(
 
 
 def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
-    """How many sessions fit, exactly."""
+    """How many sessions match, exactly."""
     given = _by_time(given)
     if _has_text(given):
         return TextSearch(connection, given).count()
@@ -167,7 +167,7 @@ def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
 
 
 class _Rows:
-    """Rows of a filter from a place on; what a search has found out serves every page that is asked of it."""
+    """Rows of a filter from a position on. Each search is kept, so it serves the further reads of the same page."""
 
     def __init__(self, connection: sqlite3.Connection, given: SessionFilter) -> None:
         self._connection = connection
@@ -176,15 +176,15 @@ class _Rows:
 
     def beyond(
         self, limit: int, *, after: str | None = None, before: str | None = None
-    ) -> tuple[list[Place], int | None]:
-        """The first ``limit`` rows beyond the cursor, in its direction; and how many fit in all, where that is cheap.
+    ) -> tuple[list[Position], int | None]:
+        """The first ``limit`` rows beyond the cursor, in its direction; and how many match in all, where that is cheap.
 
         Raises ValidationError for a bad cursor.
         """
         if self._given.sort != "state":
             return self._within(self._given, span_of(self._given, after=after, before=before), limit)
         by_time = _by_time(self._given)
-        found: list[Place] = []
+        found: list[Position] = []
         for state, span in spans_by_state(self._given, after=after, before=before):
             one = msgspec.structs.replace(by_time, states=(state,))
             found += self._within(one, span, limit - len(found))[0]
@@ -192,7 +192,7 @@ class _Rows:
                 break
         return found, self._within(by_time, span_of(by_time), 1)[1]
 
-    def _within(self, given: SessionFilter, span: Range, limit: int) -> tuple[list[Place], int | None]:
+    def _within(self, given: SessionFilter, span: Range, limit: int) -> tuple[list[Position], int | None]:
         if _has_text(given):
             search = self._searches.get(tuple(given.states))
             if search is None:
@@ -200,12 +200,12 @@ class _Rows:
             return search.places(span, limit)
         total = _counted(self._connection, given)
         if total is None:
-            total = count_rows(self._connection, given, looking_at=COUNTED_ENTRIES)
+            total = count_rows(self._connection, given, max_entries=MAX_TOTAL_ENTRIES)
         return filtered(self._connection, given, span, limit), total
 
 
 def _by_time(given: SessionFilter) -> SessionFilter:
-    """The same sessions in the order of a time."""
+    """The same filter, ordered by time."""
     return msgspec.structs.replace(given, sort="updated") if given.sort == "state" else given
 
 
@@ -214,6 +214,6 @@ def _has_text(given: SessionFilter) -> bool:
 
 
 def _counted(connection: sqlite3.Connection, given: SessionFilter) -> int | None:
-    """The total where the counters by state know it."""
+    """The total where the counters by state have it."""
     totals = by_state(connection, given)
     return None if totals is None else sum(totals[state] for state in set(given.states or SessionState))

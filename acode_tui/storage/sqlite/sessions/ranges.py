@@ -1,12 +1,12 @@
-"""Sessions by keyset, text left aside: the rows of a filter in one direction from a place, by indexes alone.
+"""Sessions by keyset, without text search: the rows of a filter in one direction from a position, by indexes alone.
 
-In the order of ``updated_at`` each state is one range of an index that begins with the equalities and goes on with
-``(updated_at, id)``; a page merges the first rows of those ranges, so no filter ever walks past rows it does not want.
+In the order of ``updated_at`` each state is one range of an index that begins with the filter's equalities and goes on
+with ``(updated_at, id)``; a page merges the first rows of those ranges, so no row that the filter excludes is read.
 
 In the order of states the same ranges are read one after the other, so that order needs no index of its own.
 
-In the order of ``created_at`` one index serves, and carries what filters look at. A filter that few rows fit would walk
-far there: those rows are found by another index and sorted.
+In the order of ``created_at`` one index serves, which contains the columns that filters test. For a filter that few
+rows match, a page would read much of it: those rows are found by another index and sorted.
 """
 
 import sqlite3
@@ -19,27 +19,27 @@ from acode_tui.storage.cursors import decode_cursor
 from acode_tui.storage.ports import SessionFilter
 
 FEW = 1_200
-"""Rows that are sorted outright in the order of creation. Looking up as many costs about what walking to a page's end
-costs under a filter that this many of a million rows fit."""
+"""Most matching rows that are looked up and sorted in the order of creation. Looking up as many costs about what
+reading the index to the end of a page costs, where this many of a million rows match."""
 
-Place = tuple[str, str]
-FIRST: Place = ("~", "~")
-LAST: Place = ("", "")
+Position = tuple[str, str]
+FIRST: Position = ("~", "~")
+LAST: Position = ("", "")
 
 
 class Range(NamedTuple):
     """An open interval of ``(stamp, id)`` to read in one direction."""
 
-    upper: Place
-    lower: Place
+    upper: Position
+    lower: Position
     newest_first: bool
 
-    def holds(self, place: Place) -> bool:
+    def holds(self, place: Position) -> bool:
         return self.lower < place < self.upper
 
 
 def span_of(given: SessionFilter, *, after: str | None = None, before: str | None = None) -> Range:
-    """The filter's own times, from a cursor on. Raises ValidationError for a cursor of another ordering."""
+    """The interval of the filter's times, from a cursor on. Raises ValidationError for a cursor of another ordering."""
     upper = FIRST if given.until is None else (format_time(given.until), "")
     lower = LAST if given.since is None else (format_time(given.since), "")
     if after is not None:
@@ -54,7 +54,7 @@ def span_of(given: SessionFilter, *, after: str | None = None, before: str | Non
 def spans_by_state(
     given: SessionFilter, *, after: str | None = None, before: str | None = None
 ) -> Iterator[tuple[SessionState, Range]]:
-    """The filter's states in the order they are read in, each with what is to be read of it. Raises ValidationError."""
+    """The filter's states in the order they are read, each with its interval. Raises ValidationError."""
     cursor = after if before is None else before
     place = None if cursor is None else decode_cursor(cursor, given.sort)
     newest_first = before is None
@@ -71,8 +71,8 @@ def spans_by_state(
             yield state, whole._replace(lower=max(whole.lower, (place.stamp, place.id)))
 
 
-def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Place]:
-    """The first ``limit`` rows of the span that fit, in the span's direction."""
+def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Position]:
+    """The first ``limit`` matching rows of the span, in the span's direction."""
     if given.sort == "created":
         return _by_creation(connection, given, span, limit)
     order = "DESC" if span.newest_first else "ASC"
@@ -92,7 +92,7 @@ def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, 
     return connection.execute(sql, (*parameters, limit)).fetchall()
 
 
-def walk(connection: sqlite3.Connection, given: SessionFilter, span: Range, chunk: int) -> Iterator[list[Place]]:
+def walk(connection: sqlite3.Connection, given: SessionFilter, span: Range, chunk: int) -> Iterator[list[Position]]:
     """The span's rows in chunks, each twice as large as the one before."""
     while places := filtered(connection, given, span, chunk):
         yield places
@@ -102,16 +102,16 @@ def walk(connection: sqlite3.Connection, given: SessionFilter, span: Range, chun
         chunk *= 2
 
 
-def count_rows(connection: sqlite3.Connection, given: SessionFilter, *, looking_at: int | None = None) -> int | None:
-    """How many rows fit; None where that would take looking at more than ``looking_at`` index entries."""
-    cap = -1 if looking_at is None else looking_at + 1
+def count_rows(connection: sqlite3.Connection, given: SessionFilter, *, max_entries: int | None = None) -> int | None:
+    """How many rows match; None where counting reads more than ``max_entries`` index entries."""
+    cap = -1 if max_entries is None else max_entries + 1
     span = span_of(given)
     bounds = (*span.upper, *span.lower)
     parameters: list[str | int] = []
     if given.sort == "created" and (given.since is not None or given.until is not None):
         where, values = conditions(given)
         entries = f"""
-            SELECT 1{where} AS fits FROM sessions INDEXED BY sessions_by_creation
+            SELECT 1{where} AS matches FROM sessions INDEXED BY sessions_by_creation
             WHERE (created_at, id) < (?, ?) AND (created_at, id) > (?, ?)
         """  # noqa: S608
         parameters = [*values, *bounds]
@@ -120,19 +120,19 @@ def count_rows(connection: sqlite3.Connection, given: SessionFilter, *, looking_
         where, values = ("", []) if given.user is None or given.workspace is None else _workspace(given)
         states = _states(given)
         branch = f"""
-            SELECT 1{where} AS fits FROM sessions INDEXED BY {index}
+            SELECT 1{where} AS matches FROM sessions INDEXED BY {index}
             WHERE {equal} AND state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?)
         """  # noqa: S608
         entries = " UNION ALL ".join([branch] * len(states))
         for state in states:
             parameters += [*values, *equals, state, *(bounds if given.sort == "updated" else (*FIRST, *LAST))]
-    sql = f"SELECT count(*), coalesce(sum(fits), 0) FROM (SELECT fits FROM ({entries}) LIMIT ?)"  # noqa: S608
-    seen, fitting = connection.execute(sql, (*parameters, cap)).fetchone()
-    return None if looking_at is not None and seen > looking_at else int(fitting)
+    sql = f"SELECT count(*), coalesce(sum(matches), 0) FROM (SELECT matches FROM ({entries}) LIMIT ?)"  # noqa: S608
+    seen, matching = connection.execute(sql, (*parameters, cap)).fetchone()
+    return None if max_entries is not None and seen > max_entries else int(matching)
 
 
 def conditions(given: SessionFilter, prefix: str = "") -> tuple[str, list[str]]:
-    """Everything but text and time, as conditions on each row."""
+    """The conditions of the filter without text and time, and their values."""
     sql, values = "", []
     for column, value in (("user_id", given.user), ("workspace_id", given.workspace)):
         if value is not None:
@@ -144,7 +144,7 @@ def conditions(given: SessionFilter, prefix: str = "") -> tuple[str, list[str]]:
     return sql, values
 
 
-def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Place]:
+def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Position]:
     where, values = conditions(given)
     order = "DESC" if span.newest_first else "ASC"
     index = "sessions_by_creation"
@@ -162,7 +162,7 @@ def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Ran
 
 
 def _index(given: SessionFilter, *, states: bool = False, indexed_only: bool = False) -> tuple[str, str, list[str]]:
-    """The index that serves the filter, and the filter's equalities on its columns (all of them, or leading ones)."""
+    """The index for the filter, and the filter's equalities on its columns (all of them, or the leading ones)."""
     parts, values = [], []
     index = "sessions_by_state"
     if given.workspace is not None:

@@ -1,15 +1,15 @@
-"""Pages of the sessions that a text fits: found in three ways, so that neither rare nor common words take long.
+"""Pages of the sessions that match a text. Three methods, so that neither rare nor common words take long:
 
-1. A few rows at the page's place are tested by their own texts: a common word fills a page from them, and nothing else
-   is asked. That costs the same however many rows the word fits.
-2. Otherwise the full-text indexes answer. Matches that are few enough are all looked up, then sorted. Of several words
-   the indexes are asked only for those that the first rows lack, where they do: collecting the places of a word that
-   stands in every row costs more than testing the few rows that the others leave.
-3. Matches that are many are dense, so testing on finds a page soon. Where it does not, or where the first rows show
-   that it will not because the matches lie far from the page's place, every match is sorted after all.
+1. A few rows at the page's position are tested by their own texts. A common word fills a page from them, at the same
+   cost for any number of matches.
+2. Otherwise the full-text indexes are queried. Few matches are all looked up, then sorted. Of several words the indexes
+   are queried only for those that the first rows lack, where there are any: collecting the matches of a word that every
+   row has costs more than testing the few rows that the others leave.
+3. Many matches are dense, so testing further rows fills a page soon. Where it does not, or where the first rows show
+   that the matches are far from the page's position, every match is sorted after all.
 
-A word of a script that is written without spaces is asked of no index, since it stands within what an index takes for a
-word: every text is looked at for it.
+A word of a script without spaces is not looked up in an index, for an index takes the text around it as one word: every
+text is searched for it.
 """
 
 import re
@@ -23,7 +23,7 @@ import msgspec
 
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.session_filter import is_unspaced
-from acode_tui.storage.sqlite.sessions.ranges import Place, Range, conditions, count_rows, span_of, walk
+from acode_tui.storage.sqlite.sessions.ranges import Position, Range, conditions, count_rows, span_of, walk
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -34,19 +34,19 @@ FTS_TABLES: dict[str, str] = {
     "tool_calls_fts": "tool_calls",
     "artifacts_fts": "artifacts",
 }
-"""Each full-text index and the table it reads."""
+"""Each full-text index and its table."""
 
 
 def words(text: str) -> list[str]:
-    """The words that a person typed, with accents put together: some keyboards and file systems take them apart."""
+    """The words of a search, with composed accents: some keyboards and file systems decompose them."""
     return _WORD.findall(unicodedata.normalize("NFC", text))
 
 
 def expression_of(found: list[str]) -> str:
-    """The MATCH expression for the words that a person typed.
+    """The MATCH expression for the words of a search.
 
-    Every word is quoted, so nothing in it is FTS5 syntax. A single ASCII letter matches only as a whole word:
-    as a prefix it would fit nearly everything and help nobody.
+    Every word is quoted, so nothing in it is FTS5 syntax. A single ASCII letter matches only as a whole word: as a
+    prefix it would match nearly everything.
     """
     return " ".join(f'"{word}"' if len(word) == 1 and word.isascii() else f'"{word}"*' for word in found)
 
@@ -56,11 +56,11 @@ _FIRST_LOOK = 3
 
 
 class TextProbe:
-    """Answers for one MATCH expression, made of ``words``. A context manager: it holds a database in memory."""
+    """Tests texts against one MATCH expression, made of ``words``. A context manager: it holds a database in memory."""
 
     def __init__(self, words: Sequence[str], expression: str) -> None:
         self._expression = expression
-        # Of plain texts only those that contain every word can fit, and that is cheap to see.
+        # An ASCII text matches only if it contains every word, which is cheap to test.
         needed = [word.lower() for word in words]
         self._needed = needed if all(word.isascii() for word in needed) else []
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -77,12 +77,12 @@ class TextProbe:
         self._connection.close()
 
     def owners(self, texts: Sequence[tuple[str, str]]) -> set[str]:
-        """Of ``(owner, text)`` pairs, the owners with a text that fits."""
+        """Of ``(owner, text)`` pairs, the owners with a text that matches."""
         likely: dict[str, list[str]] = {}
         for owner, text in texts:
             if self._likely(text):
                 likely.setdefault(owner, []).append(text)
-        # Most owners that fit do so by one of their first likely texts, and need not have the rest looked at.
+        # Most owners match by one of their first likely texts: the others are tested only where these do not match.
         found = self._ask([(owner, text) for owner, own in likely.items() for text in own[:_FIRST_LOOK]])
         rest = [(owner, text) for owner, own in likely.items() if owner not in found for text in own[_FIRST_LOOK:]]
         return found | self._ask(rest) if rest else found
@@ -106,20 +106,20 @@ class TextProbe:
 
 
 MATCH_CAP = 16_000
-"""Matches that are sorted outright: about where looking them up costs as much as walking to a page does."""
+"""Most matches that are all looked up and sorted. Beyond it, testing rows up to the end of a page costs less."""
 
-GLANCE_TEXTS = 600
+FIRST_TEXTS = 600
 WALK_TEXTS = 9_000
-"""Texts tested before the indexes are asked, and before every match is sorted after all."""
+"""Texts that are tested before the indexes are queried, and before every match is sorted after all."""
 
-GLANCE_ROWS = 200
-"""Rows that a total is counted in by testing each."""
+FEW_ROWS = 200
+"""Most rows of a filter that are all tested for a total."""
 
 RARE_CAP = 3_000
-"""Matches of the rare words of a search that are tested one by one for the others."""
+"""Most matches of the rare words of a search that are tested one by one for its other words."""
 
 COMMON_SHARE = 8
-"""A word is common if it stands in the texts of one in so many of the first rows."""
+"""A word is common if one in so many of the first rows has it."""
 
 _FIRST_CHUNK = 4
 
@@ -141,16 +141,16 @@ _TEXTS: dict[str, str] = {
 
 
 class _Tested(NamedTuple):
-    """Rows that fit, of ``rows`` that were tested; ``ended`` if the span has no others; the texts of all of them."""
+    """The matches of ``rows`` tested rows; ``ended`` if the span has no further rows; the texts of all tested rows."""
 
-    found: list[Place]
+    found: list[Position]
     rows: int
     ended: bool
     texts: list[tuple[str, str]]
 
 
 class TextSearch:
-    """One search over one state of the database: what it has found out serves every page asked of it."""
+    """One search in one snapshot of the database: its results serve every page that is read from it."""
 
     def __init__(self, connection: sqlite3.Connection, given: SessionFilter) -> None:
         self._connection = connection
@@ -158,11 +158,11 @@ class TextSearch:
         self._words = words(given.text or "")
         self._expression = expression_of(self._words)
         self._within = [_lower(word) for word in self._words if is_unspaced(word)]
-        self._every: set[Place] | None = None
+        self._every: set[Position] | None = None
         self._density: dict[str, list[str]] = {}
 
-    def places(self, span: Range, limit: int) -> tuple[list[Place], int | None]:
-        """The first ``limit`` rows of the span that fit, in its direction; and how many fit in all, where known."""
+    def places(self, span: Range, limit: int) -> tuple[list[Position], int | None]:
+        """The first ``limit`` matching rows of the span, in its direction; and how many match in all, where known."""
         if not self._words:
             return [], 0
         if self._every is None and not self._within:
@@ -174,58 +174,58 @@ class TextSearch:
         return [place for place in _in_order(every, span) if span.holds(place)][:limit], len(every)
 
     def count(self) -> int:
-        """How many fit, exactly."""
+        """How many match, exactly."""
         return len(self._all_matches()) if self._words else 0
 
-    def _from_few(self, span: Range, limit: int, probe: TextProbe) -> tuple[list[Place], int | None] | None:
-        """The answer, where it takes testing no more than so many rows; None where every match is now known instead."""
-        glance = self._tested(span, limit, probe, list(FTS_TABLES), GLANCE_TEXTS)
-        if len(glance.found) >= limit or glance.ended:
-            return glance.found, self._total_at_a_glance(probe)
-        rare = self._rare_words(glance)
+    def _from_few(self, span: Range, limit: int, probe: TextProbe) -> tuple[list[Position], int | None] | None:
+        """The answer, where testing a limited number of rows gives it; None where every match has been collected."""
+        first = self._tested(span, limit, probe, list(FTS_TABLES), FIRST_TEXTS)
+        if len(first.found) >= limit or first.ended:
+            return first.found, self._total_of_few_rows(probe)
+        rare = self._rare_words(first)
         if rare and not self._dense(expression_of(rare), RARE_CAP):
             self._every = self._looked_up_by(expression_of(rare), probe)
             return None
         dense = self._dense(self._expression, MATCH_CAP)
         if not dense:
             return None
-        # As dense as the first rows are, the page's end is so many texts away; where none fits, it is far.
-        if len(glance.found) * WALK_TEXTS >= limit * len(glance.texts):
+        # By the density of the first rows, the page's end is so many texts away; without a match it is far.
+        if len(first.found) * WALK_TEXTS >= limit * len(first.texts):
             walked = self._tested(span, limit, probe, dense, WALK_TEXTS, only_misses=True)
             if len(walked.found) >= limit or walked.ended:
                 return walked.found, None
         return _in_order(self._looked_up(span, limit), span)[:limit], None
 
-    def _total_at_a_glance(self, probe: TextProbe) -> int | None:
-        """How many fit, where the filter leaves so few rows that each can be tested; else None."""
-        if count_rows(self._connection, self._given, looking_at=GLANCE_ROWS) is None:
+    def _total_of_few_rows(self, probe: TextProbe) -> int | None:
+        """How many match, where the filter leaves so few rows that all are tested; else None."""
+        if count_rows(self._connection, self._given, max_entries=FEW_ROWS) is None:
             return None
-        tested = self._tested(span_of(self._given), GLANCE_ROWS + 1, probe, list(FTS_TABLES), GLANCE_TEXTS)
+        tested = self._tested(span_of(self._given), FEW_ROWS + 1, probe, list(FTS_TABLES), FIRST_TEXTS)
         return len(tested.found) if tested.ended else None
 
-    def _rare_words(self, glance: _Tested) -> list[str]:
-        """The words that few of the first rows have, where the others are common there; else none."""
+    def _rare_words(self, first: _Tested) -> list[str]:
+        """The words that few of the first rows have, where the other words are common there; else none."""
         if len(self._words) == 1 or not all(word.isascii() for word in self._words):
             return []
-        lowered = [(owner, text.lower()) for owner, text in glance.texts]
+        lowered = [(owner, text.lower()) for owner, text in first.texts]
         rare = [
             word
             for word in self._words
-            if len({owner for owner, text in lowered if word.lower() in text}) * COMMON_SHARE < glance.rows
+            if len({owner for owner, text in lowered if word.lower() in text}) * COMMON_SHARE < first.rows
         ]
         return rare if len(rare) < len(self._words) else []
 
-    def _all_matches(self) -> set[Place]:
+    def _all_matches(self) -> set[Position]:
         if self._every is None:
-            self._every = self._contained() if self._within else self._looked_up(span_of(self._given), -1)
+            self._every = self._all_containing() if self._within else self._looked_up(span_of(self._given), -1)
         return self._every
 
-    def _contained(self) -> set[Place]:
-        """Every row with a text that has the unspaced words anywhere in it, and fits the others."""
+    def _all_containing(self) -> set[Position]:
+        """Every row with a text that contains the unspaced words and matches the others."""
         stamp, span = _stamp(self._given), span_of(self._given)
         where, values = conditions(self._given, "s.")
         others = expression_of([word for word in self._words if not is_unspaced(word)])
-        found: set[Place] = set()
+        found: set[Position] = set()
         for index, (table, owner, column) in _COLUMNS.items():
             tests = " AND ".join([f"instr(lower(t.{column}), ?)"] * len(self._within))
             fitting = f" AND t.rowid IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)" if others else ""  # noqa: S608
@@ -237,12 +237,12 @@ class TextSearch:
             found.update(self._connection.execute(sql, (*given, *span.upper, *span.lower, *values)))
         return found
 
-    def _looked_up(self, span: Range, limit: int) -> set[Place]:
-        """The first ``limit`` rows of the span that fit by each full-text index; -1 means all."""
+    def _looked_up(self, span: Range, limit: int) -> set[Position]:
+        """The first ``limit`` rows of the span that match in each full-text index; -1 means all."""
         stamp, order = _stamp(self._given), "DESC" if span.newest_first else "ASC"
         sorting = "" if limit < 0 else f"ORDER BY s.{stamp} {order}, s.id {order}"
         where, values = conditions(self._given, "s.")
-        found: set[Place] = set()
+        found: set[Position] = set()
         for index, table in FTS_TABLES.items():
             if table == "sessions":
                 hits = f"{index} AS f CROSS JOIN sessions AS s ON s.rowid = f.rowid WHERE f.{index} MATCH ?"
@@ -258,8 +258,8 @@ class TextSearch:
             found.update(self._connection.execute(sql, (self._expression, *span.upper, *span.lower, *values, limit)))
         return found
 
-    def _looked_up_by(self, expression: str, probe: TextProbe) -> set[Place]:
-        """Every row that fits, given an expression that fits those and few others."""
+    def _looked_up_by(self, expression: str, probe: TextProbe) -> set[Position]:
+        """Every matching row, given an expression that matches those and few others."""
         stamp, span = _stamp(self._given), span_of(self._given)
         where, values = conditions(self._given, "s.")
         hits: list[tuple[str, str, str]] = []
@@ -283,11 +283,11 @@ class TextSearch:
         *,
         only_misses: bool = False,
     ) -> _Tested:
-        """Rows of the span, each tested by its texts until ``limit`` fit or ``budget`` is spent.
+        """Rows of the span, each tested by its texts until ``limit`` match or ``budget`` is spent.
 
-        What fits brings the page nearer to its end: with ``only_misses`` it is not counted.
+        With ``only_misses`` the texts of matching rows do not count against ``budget``: they fill the page.
         """
-        found: list[Place] = []
+        found: list[Position] = []
         seen: list[tuple[str, str]] = []
         rows = 0
         for places in walk(self._connection, self._given, span, _FIRST_CHUNK):
@@ -319,7 +319,7 @@ class TextSearch:
 
 
 def _lower(word: str) -> str:
-    """In small letters as SQLite makes them, which are the ASCII ones."""
+    """In lower case as SQLite has it: ASCII letters alone."""
     return "".join(char.lower() if char.isascii() else char for char in word)
 
 
@@ -327,5 +327,5 @@ def _stamp(given: SessionFilter) -> str:
     return "updated_at" if given.sort == "updated" else "created_at"
 
 
-def _in_order(places: set[Place], span: Range) -> list[Place]:
+def _in_order(places: set[Position], span: Range) -> list[Position]:
     return sorted(places, reverse=span.newest_first)

@@ -228,12 +228,12 @@ def test_any_page_of_any_filter_is_a_slice_of_the_sorted_sessions(
 
 
 WAYS: dict[str, dict[str, int]] = {
-    "tested at a glance": {"GLANCE_TEXTS": 10**9},
-    "looked up and sorted": {"GLANCE_TEXTS": 0, "RARE_CAP": -1, "_FIRST_CHUNK": 1},
-    "looked up by the words that the first row lacks": {"GLANCE_TEXTS": 0, "COMMON_SHARE": 1, "_FIRST_CHUNK": 1},
-    "walked": {"GLANCE_TEXTS": 0, "MATCH_CAP": 0, "RARE_CAP": -1, "WALK_TEXTS": 10**9, "_FIRST_CHUNK": 1},
+    "tested at a glance": {"FIRST_TEXTS": 10**9},
+    "looked up and sorted": {"FIRST_TEXTS": 0, "RARE_CAP": -1, "_FIRST_CHUNK": 1},
+    "looked up by the words that the first row lacks": {"FIRST_TEXTS": 0, "COMMON_SHARE": 1, "_FIRST_CHUNK": 1},
+    "walked": {"FIRST_TEXTS": 0, "MATCH_CAP": 0, "RARE_CAP": -1, "WALK_TEXTS": 10**9, "_FIRST_CHUNK": 1},
     "walked in vain, then sorted": {
-        "GLANCE_TEXTS": 0,
+        "FIRST_TEXTS": 0,
         "MATCH_CAP": 0,
         "RARE_CAP": -1,
         "WALK_TEXTS": 0,
@@ -413,7 +413,7 @@ def test_a_cursor_comes_back_as_the_place_it_was_made_of(sort: Any, stamp: datet
 async def test_a_place_too_far_from_both_ends_is_not_counted(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         await parts.store.create_session(f"run {number}")
-    monkeypatch.setattr(session_counts, "COUNTED_PLACES", 3)
+    monkeypatch.setattr(session_counts, "MAX_POSITION_ENTRIES", 3)
     for sort in get_args(SortKey):
         every = SessionFilter(sort=sort)
         cursors = [cursor_above(sort, session) for session in await parts.store.list(every)]

@@ -124,7 +124,7 @@ def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
 def test_a_search_reads_the_text_indexes_and_what_they_point_to(
     connection: Recorder, dense: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_search, "GLANCE_TEXTS", 0)
+    monkeypatch.setattr(session_search, "FIRST_TEXTS", 0)
     monkeypatch.setattr(session_search, "MATCH_CAP", 0 if dense else 10**9)
     connection.seen = []
     for number, given in enumerate(FILTERS[::5]):
