@@ -1,7 +1,7 @@
-"""SQLite's errors in the program's own words: what happened to which file, with a code and a way out.
+"""SQLite's errors as AcodeError: what happened to which file, with a code and a hint.
 
-What a file looks like from outside is asked only once SQLite has refused it: closing a descriptor of a database drops
-the locks that this process's connections hold on it.
+The file itself is opened only after SQLite has refused it: closing a descriptor of a database drops the locks that
+this process's connections hold on it.
 """
 
 import os
@@ -20,7 +20,7 @@ WAYS_OUT = (
     "`acode-tui db recover --from postgres`"
 )
 _NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
-"""How SQLite words it where the file system does not say that it is full: for the WAL's index, for a limit."""
+"""SQLite's codes where the file system does not report that it is full: for the WAL's index, for a limit."""
 
 _LOST = re.compile(r"no such (table|column): (.+)")
 """What SQLite says where a migration has made what is not there: nobody takes that away but another program."""
@@ -31,7 +31,7 @@ _HEADER_BYTES = 100
 
 @contextmanager
 def translated(what: str, *, at_open: bool = False) -> Iterator[None]:
-    """Turn sqlite3's errors into the program's: what happened, with a code and a hint."""
+    """Translate sqlite3's errors in the block; ``what`` is the operation that failed."""
     try:
         yield
     except sqlite3.Error as error:
@@ -39,7 +39,7 @@ def translated(what: str, *, at_open: bool = False) -> Iterator[None]:
 
 
 def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> AcodeError:
-    """The program's error for one of sqlite3's."""
+    """The AcodeError for an error of sqlite3; ``what`` is the operation that failed."""
     primary = _primary(error)
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return IntegrityError(f"{what}: the file is damaged or not a database", hint=WAYS_OUT)
@@ -67,7 +67,7 @@ def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> Acod
 
 @contextmanager
 def opening(path: Path) -> Iterator[None]:
-    """The same for opening a file, where the file itself tells more than SQLite does."""
+    """The same for opening a file: the file itself is examined for the reason."""
     try:
         yield
     except sqlite3.Error as error:
@@ -75,7 +75,7 @@ def opening(path: Path) -> Iterator[None]:
 
 
 def opening_fault(error: sqlite3.Error, path: Path) -> AcodeError:
-    """Why a file cannot be opened: one sentence a kind of damage, one a kind of refusal."""
+    """Why a file cannot be opened: a sentence for each kind of damage and each kind of refusal."""
     primary, what = _primary(error), f"cannot open {path}"
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return IntegrityError(f"{what}: {_damage(path)}", hint=WAYS_OUT)
@@ -136,7 +136,7 @@ def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
 
 
 def may_write(database: Path) -> bool:
-    """Whether this user may read and write the file itself; its folder is another question."""
+    """Whether this user may read and write the file itself, whatever the rights to its folder."""
     return _may(database, os.R_OK | os.W_OK)
 
 
@@ -151,7 +151,7 @@ def require_rights(database: Path) -> None:
 
 
 def _damage(path: Path) -> str:
-    """What is wrong with a file that SQLite calls damaged or none of its own."""
+    """What is wrong with a file that SQLite reports as damaged or not a database."""
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -175,7 +175,7 @@ def _cut_off(size: int, whole: int) -> str:
 
 
 def _refusal(path: Path) -> tuple[str, str]:
-    """Why a sound file cannot be used by this user in this place; nothing if that is not what is wrong."""
+    """(reason, hint) why this user cannot use an undamaged file; empty strings where there is no such reason."""
     folder = path.parent
     try:
         system = os.statvfs(folder)

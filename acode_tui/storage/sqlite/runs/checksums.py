@@ -1,4 +1,4 @@
-"""Checksums of the rows that are really in the workspace file, content included. One row is in memory at a time."""
+"""Checksums of the rows stored in the workspace file, artifact content included. One row is in memory at a time."""
 
 import sqlite3
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _CONTENT = "SELECT content FROM artifacts WHERE id = ?"
 
 
 class Reads(Protocol):
-    """What runs a read: the pool of an open workspace, or ``files.open_unchanged.UnchangedFileReads``."""
+    """An object that runs a read: the pool of an open workspace, or ``files.open_unchanged.UnchangedFileReads``."""
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T: ...
 

@@ -1,4 +1,4 @@
-"""A database file of its own that holds runs and nothing else: the entity tables, readable by anything."""
+"""The database file of an export: the entity tables and an info table, readable by any SQLite program."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ class RunFile:
         self._waiting: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
         self._rows = self._bytes = 0
         try:
-            # The file is synced as a whole before anybody sees it; until then there is nothing to protect.
+            # The file is synced as a whole before it gets its name; until then no commit has to be durable.
             self._run("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA application_id = 1094930277")
             self._run("BEGIN", *map(_ddl, TABLES.values()))
             self._run(f"CREATE TABLE {INFO} (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT")
@@ -51,7 +51,7 @@ class RunFile:
             raise
 
     def add(self, entity: Entity) -> None:
-        """The next row."""
+        """Write a row, parents before children."""
         self._waiting[entity.kind].append(rows.to_row(entity))
         self._rows += 1
         self._bytes += len(getattr(entity, "content", None) or b"")
@@ -64,7 +64,7 @@ class RunFile:
         self._many(f"INSERT INTO {INFO} VALUES (?, ?)", [(f"rows.{name}", str(n)) for name, n in counts.items()])  # noqa: S608
         for table in TABLES.values():
             if table.parent:
-                # What a reader follows: from a session, and from a parent, to its rows.
+                # Reading goes from a session, and from a parent, to its rows.
                 self._run(f"CREATE INDEX {table.name}_by_session ON {table.name} (session_id)")
             if table.parent and table.parent[0] != "session_id":
                 self._run(f"CREATE INDEX {table.name}_by_parent ON {table.name} ({table.parent[0]})")
@@ -72,7 +72,7 @@ class RunFile:
         self._connection.close()
 
     def abandon(self) -> None:
-        """Close a file that will not be."""
+        """Close an unfinished file."""
         with suppress(sqlite3.Error):
             self._connection.close()
 

@@ -1,4 +1,4 @@
-"""Reading runs from the workspace file: each method is one function on one reader, one snapshot."""
+"""Reading runs from the workspace file: each method is one read in one snapshot."""
 
 import sqlite3
 from collections.abc import Callable
@@ -37,7 +37,7 @@ _BY_PREFIX = {
 
 
 def _node(kind: EntityType, *made: Any, order: str = '"order", rowid') -> tuple[Callable[..., Any], int, str]:
-    """How a graph's nodes of a kind are made, where their parent's id stands, and what reads them in order."""
+    """For a kind: what makes a graph's node of a row, the index of the parent's id, the statement for the rows."""
     table = TABLES[kind]
     assert table.parent is not None
     sql = f"{rows.SELECT_SESSION_ROWS[kind]} ORDER BY {order}"
@@ -79,17 +79,17 @@ class SqliteRunStateReader:
         )
 
     async def count(self, filter: SessionFilter | None = None) -> int:
-        """How many sessions fit, exactly."""
+        """How many sessions match, exactly."""
         given = require_filter(filter)
         return await self._readers.run(lambda connection: session_pages.count(connection, given))
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
-        """How many fit of each state, its own states aside, where the counters know."""
+        """How many match in each state, without the filter's own states; None where no counter has it."""
         given = require_filter(filter)
         return await self._readers.run(lambda connection: session_counts.by_state(connection, given))
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
-        """How many stand before the page after a cursor, where that is cheap."""
+        """How many come before the page after a cursor; None where counting is not cheap."""
         given = require_filter(filter)
         return await self._readers.run(lambda connection: session_counts.before(connection, given, cursor))
 
@@ -125,7 +125,7 @@ class SqliteRunStateReader:
         return content
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
-        """The one id that begins so. Raises NotFoundError, AmbiguousIdError, ValidationError."""
+        """The one id that begins with ``prefix``. Raises NotFoundError, AmbiguousIdError, ValidationError."""
         start = require_id(prefix).strip().lower()
         if not start or len(start) > 36 or not set(start) <= set("0123456789abcdef-"):
             raise ValidationError("id", "must be a UUID or the beginning of one")
@@ -140,7 +140,7 @@ class SqliteRunStateReader:
 
 
 def read_graph(connection: sqlite3.Connection, session_id: str) -> SessionGraph:
-    """A whole run in the connection's present snapshot. Raises NotFoundError."""
+    """A whole run in the connection's snapshot. Raises NotFoundError."""
     row = connection.execute(rows.SELECT[EntityType.SESSION], (require_id(session_id),)).fetchone()
     if row is None:
         raise NotFoundError(f"there is no session {session_id[:64]!r}")

@@ -1,4 +1,4 @@
-"""Runs as streams of rows: nothing but the row in hand, and the path down to it, is in memory."""
+"""Runs as streams of rows: only the present row and its ancestors are in memory."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -42,7 +42,7 @@ _CHILDREN = {
 
 
 class SqliteRunRows:
-    """``RunRows`` over the workspace file, on a connection of its own: nobody waits behind a long export."""
+    """``RunRows`` over the workspace file, on a connection of its own: no read waits behind a long export."""
 
     def __init__(self, connection: FunctionConnection) -> None:
         self._connection = connection
@@ -60,7 +60,7 @@ class SqliteRunRows:
         return await self._run(lambda connection: int(connection.execute(_ROWS, (session_id,)).fetchone()[0]))
 
     async def walk(self, session_id: str, consume: Callable[[Iterator[Entity]], T]) -> T:
-        """What ``consume`` answers, given the run's rows."""
+        """The answer of ``consume``, called with the run's rows."""
         return await self._run(lambda connection: consume(walk(connection, session_id)))
 
     async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -73,7 +73,7 @@ async def open_run_rows(path: Path, *, timeout_seconds: float) -> AsyncIterator[
     """The runs in a workspace's file."""
     connection = await SqliteConnectionFactory(path, timeout_seconds=timeout_seconds).open_reader()
     try:
-        # Each page is read once: mapping them would only make the process look large.
+        # Each page is read once: mapping the pages would count them as memory in use.
         await connection.run(lambda raw: raw.execute("PRAGMA mmap_size = 0").fetchall())
         yield SqliteRunRows(connection)
     finally:
@@ -81,7 +81,7 @@ async def open_run_rows(path: Path, *, timeout_seconds: float) -> AsyncIterator[
 
 
 def walk(connection: sqlite3.Connection, session_id: str) -> Generator[Entity, None, None]:
-    """The run's rows in the connection's present snapshot, each parent before its children."""
+    """The run's rows in the connection's snapshot, each parent before its children."""
     row = connection.execute(rows.SELECT[EntityType.SESSION], (session_id,)).fetchone()
     if row is None:
         raise NotFoundError(f"there is no session {session_id[:64]!r}")
@@ -109,7 +109,7 @@ _KIND = "SELECT type FROM pragma_table_list(?) WHERE schema = 'main'"
 
 
 class RunSource:
-    """An open file. Use it from one thread at a time, and close it."""
+    """A database file with runs, opened for reading. Use it from one thread at a time, and close it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -126,11 +126,11 @@ class RunSource:
                 raise
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         self._connection.close()
 
     def info(self) -> dict[str, str]:
-        """What an export says of itself; empty for any other file."""
+        """The info table of an export; empty for any other file."""
         with translated(f"cannot read {self._path}"):
             if self._connection.execute(_KIND, (INFO,)).fetchone() != ("table",):
                 return {}
@@ -138,7 +138,7 @@ class RunSource:
             return {str(key): str(value) for key, value in found}
 
     def runs(self, use: Callable[[Iterator[Entity]], bytes]) -> Iterator[tuple[str, bytes | str]]:
-        """By session id: what ``use`` makes of the run's rows, or a sentence that says what is wrong with them."""
+        """By session id: what ``use`` makes of the run's rows, or a sentence that says what is wrong with the run."""
         after = ""
         with translated(f"cannot read {self._path}"):
             while ids := [str(row[0]) for row in self._connection.execute(_IDS, (after,)).fetchall()]:

@@ -1,4 +1,4 @@
-"""Which transcripts were read, and how far: kept in the transaction that stores what was read from them."""
+"""Which transcripts were read, and how far: stored in the transaction that stores the runs read from them."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ ON CONFLICT (path) DO UPDATE SET
 
 
 class SqliteTranscriptLog:
-    """``TranscriptLog`` over the workspace file. Runs are the importers' own and come validated by construction."""
+    """``TranscriptLog`` over the workspace file. The importers' runs are not validated: they are made valid."""
 
     prepare = staticmethod(prepare_run)
 
