@@ -12,12 +12,12 @@ from acode_tui.ops.export.report import (
     StepNode,
     TaskNode,
     TextRole,
+    clean_line,
+    clean_lines,
+    describe_missing,
+    format_moment,
     is_diff,
-    missing,
-    moment,
     render,
-    shown,
-    shown_lines,
 )
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -42,7 +42,7 @@ class HtmlPage:
         style = files("acode_tui.ops.export").joinpath("report.css").read_text(encoding="utf-8")
         whole = ""
         if len(session.task_description) > 160:
-            whole = details("The whole description", pre(shown_lines(session.task_description)))
+            whole = details("The whole description", pre(clean_lines(session.task_description)))
         tools = ""
         if report.tools:
             counts = (f"<span>{text(name)} <b>{number(count)}</b></span>" for name, count in report.tools)
@@ -55,8 +55,8 @@ class HtmlPage:
             '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
             f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
             f"<header>\n{badge(session.state.value)}\n<h1>{title}</h1>\n{whole}"
-            f'<p class="dim">{text(session.user_id or "", 200)} <time>{moment(session.created_at)}</time> '
-            f"to <time>{moment(session.updated_at)}</time></p>\n"
+            f'<p class="dim">{text(session.user_id or "", 200)} <time>{format_moment(session.created_at)}</time> '
+            f"to <time>{format_moment(session.updated_at)}</time></p>\n"
             f'<ul class="numbers">{numbers}</ul>\n{tools}</header>\n'
         )
 
@@ -64,7 +64,9 @@ class HtmlPage:
         lines = []
         for event in events:
             reason = f'<span class="reason">{text(event.reason, 500)}</span>' if event.reason else ""
-            lines.append(f"<li><time>{moment(event.timestamp)}</time> {badge(event.to_state.value)} {reason}</li>\n")
+            lines.append(
+                f"<li><time>{format_moment(event.timestamp)}</time> {badge(event.to_state.value)} {reason}</li>\n"
+            )
         return f'<section>\n<h2>Timeline</h2>\n<ol class="timeline">\n{"".join(lines)}</ol>\n</section>\n'
 
     def begin_tasks(self, count: int) -> str:
@@ -110,7 +112,7 @@ class HtmlPage:
         return details(_title(artifact), f'<img alt="" src="data:{artifact.content_type};base64,{data}">\n')
 
     def missing(self, artifact: Artifact) -> str:
-        return f'<p class="dim">{_title(artifact)}: {text(missing(artifact))}</p>\n'
+        return f'<p class="dim">{_title(artifact)}: {text(describe_missing(artifact))}</p>\n'
 
     def end_tasks(self) -> str:
         return "</section>\n"
@@ -141,7 +143,7 @@ def diff(content: str) -> str:
 
 def text(value: str, most: int | None = None) -> str:
     """Recorded text within a line."""
-    return escape(shown(value, most))
+    return escape(clean_line(value, most))
 
 
 def pre(content: str, kind: str = "") -> str:

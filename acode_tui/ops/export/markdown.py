@@ -11,13 +11,13 @@ from acode_tui.ops.export.report import (
     StepNode,
     TaskNode,
     TextRole,
+    clean_line,
+    clean_lines,
+    describe_missing,
+    format_moment,
     is_diff,
     language,
-    missing,
-    moment,
     render,
-    shown,
-    shown_lines,
 )
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#!$(){}=+-])")
@@ -40,8 +40,8 @@ class MarkdownPage:
             ("state", f"**{session.state.value}**"),
             ("session", f"`{session.id}`"),
             ("user", inline(session.user_id or "-", 200)),
-            ("began", moment(session.created_at)),
-            ("last activity", moment(session.updated_at)),
+            ("began", format_moment(session.created_at)),
+            ("last activity", format_moment(session.updated_at)),
             *((name, value) for name, value in report.numbers),
             ("tools", ", ".join(f"{inline(name)} {number(count)}" for name, count in report.tools) or "-"),
         ]
@@ -51,7 +51,7 @@ class MarkdownPage:
 
     def timeline(self, events: list[SessionEvent]) -> str:
         rows = "".join(
-            f"| {moment(event.timestamp)} | {event.from_state.value} | {event.to_state.value} "
+            f"| {format_moment(event.timestamp)} | {event.from_state.value} | {event.to_state.value} "
             f"| {inline(event.reason, 500)} |\n"
             for event in events
         )
@@ -92,7 +92,7 @@ class MarkdownPage:
         return None
 
     def missing(self, artifact: Artifact) -> str:
-        return f"\n{_title(artifact)}: {missing(artifact)}\n"
+        return f"\n{_title(artifact)}: {describe_missing(artifact)}\n"
 
     def end_tasks(self) -> str:
         return ""
@@ -111,12 +111,12 @@ def _title(artifact: Artifact) -> str:
 
 def inline(text: str, most: int | None = None) -> str:
     """Recorded text within a line."""
-    return _WITHIN_A_WORD.sub(r"\1", _escaped(shown(text, most)))
+    return _WITHIN_A_WORD.sub(r"\1", _escaped(clean_line(text, most)))
 
 
 def quote(text: str) -> str:
     """Recorded text as a quotation, line by line."""
-    return _quoted(shown_lines(text))
+    return _quoted(clean_lines(text))
 
 
 def _quoted(text: str) -> str:

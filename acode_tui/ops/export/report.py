@@ -88,7 +88,7 @@ class Report(msgspec.Struct):
     @property
     def tools(self) -> list[tuple[str, int]]:
         """How often each tool was called, the most used first."""
-        return Counter(shown(node.call.tool_name, 60) for node in self.calls()).most_common(12)
+        return Counter(clean_line(node.call.tool_name, 60) for node in self.calls()).most_common(12)
 
 
 TextRole = Literal["description", "error", "response"]
@@ -164,30 +164,30 @@ def render(report: Report, page: Page) -> Iterator[str]:
     for task in report.tasks:
         yield page.begin_task(task)
         if task.task.description:
-            yield page.text(shown_lines(task.task.description), "description")
+            yield page.text(clean_lines(task.task.description), "description")
         for step in task.steps:
             yield from _step(step, page)
         yield page.end_task()
     yield page.end_tasks()
     if report.session.metadata:
-        yield page.metadata(shown_json(report.session.metadata))
+        yield page.metadata(clean_json(report.session.metadata))
     yield page.end(report, "Secrets were taken out." if report.about.redacted else "Nothing was taken out.")
 
 
 def _step(node: StepNode, page: Page) -> Iterator[str]:
     yield page.begin_step(node)
     if node.step.description:
-        yield page.text(shown_lines(node.step.description), "description")
+        yield page.text(clean_lines(node.step.description), "description")
     for each in node.calls:
         call = each.call
         if not each.is_synthetic:
             yield page.begin_call(call, duration(call.completed_at - call.created_at) if call.completed_at else "")
             if call.error_message:
-                yield page.text(shown_lines(call.error_message), "error")
+                yield page.text(clean_lines(call.error_message), "error")
             if call.parameters not in (None, {}, []):
-                yield page.code("Parameters", shown_json(call.parameters), "json")
+                yield page.code("Parameters", clean_json(call.parameters), "json")
             if call.result is not None:
-                yield page.code("Result", shown_json(call.result), "json")
+                yield page.code("Result", clean_json(call.result), "json")
         for artifact in each.artifacts:
             yield _artifact(artifact, page)
         if not each.is_synthetic:
@@ -254,22 +254,22 @@ class ReportFile:
         return msgspec.structs.replace(artifact, content=content)
 
 
-def shown(text: str, most: int | None = None) -> str:
+def clean_line(text: str, most: int | None = None) -> str:
     """Recorded text on one line, safe to show."""
     return clean(text, max_chars=most)
 
 
-def shown_lines(text: str) -> str:
+def clean_lines(text: str) -> str:
     """Recorded text of several lines, safe to show and not endless."""
     cut = clean(text[:MOST_CHARS], keep_newlines=True)
     return cut if len(text) <= MOST_CHARS else f"{cut}\n… {number(len(text) - MOST_CHARS)} more characters"
 
 
-def shown_json(value: object) -> str:
+def clean_json(value: object) -> str:
     """A JSON value laid out; a mere string as itself."""
     if isinstance(value, str):
-        return shown_lines(value)
-    return shown_lines(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+        return clean_lines(value)
+    return clean_lines(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def text_of(artifact: Artifact) -> str | None:
@@ -278,13 +278,13 @@ def text_of(artifact: Artifact) -> str | None:
     if b"\x00" in content[:8192] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return None
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return shown_lines(content[: len(content) - len(content) % 2].decode("utf-16", "replace"))
+        return clean_lines(content[: len(content) - len(content) % 2].decode("utf-16", "replace"))
     text = content.decode("utf-8", "replace")
-    return None if text.count("\ufffd") > len(text) // 10 + 4 else shown_lines(text)
+    return None if text.count("\ufffd") > len(text) // 10 + 4 else clean_lines(text)
 
 
-def missing(artifact: Artifact) -> str:
-    """What to say where content is not shown."""
+def describe_missing(artifact: Artifact) -> str:
+    """A sentence in place of content that is not shown."""
     if not artifact.size:
         return "empty"
     return f"{size(artifact.size)} that are not shown here; `acode-tui artifact save {artifact.id[:13]} PATH` has them"
@@ -309,6 +309,6 @@ def language(artifact: Artifact) -> str:
     return _LANGUAGES.get(artifact.name.rpartition(".")[2].lower(), "")
 
 
-def moment(when: datetime) -> str:
-    """A moment as a page shows it."""
+def format_moment(when: datetime) -> str:
+    """A time as a page shows it."""
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"

@@ -26,7 +26,7 @@ from acode_tui.ops.backup.restore import restore_backup
 from acode_tui.ops.check import check_workspace_file
 from acode_tui.ops.recovery.rebuild import rebuild
 from acode_tui.ops.recovery.recover import find_workspace
-from acode_tui.ops.recovery.validate import compare_sessions, pages
+from acode_tui.ops.recovery.validate import compare_sessions, session_id_pages
 from acode_tui.storage.ports import Backup, BackupStore, Check, DatabaseFiles, Depth, FileReport, OpenTeam
 
 SECONDS = 60.0
@@ -36,7 +36,7 @@ _SCRATCH = ".drill-"
 _IMMUTABLE = ("session_events", "artifacts")
 
 
-class Likeness(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The result beside the live file, in sessions. ``wrong`` counts rows that can never change and yet differ."""
 
     same: int = 0
@@ -54,7 +54,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str | None = None
     counts: dict[str, int] = {}
     checks: tuple[Check, ...] = ()
-    live: Likeness | None = None
+    live: Comparison | None = None
 
 
 class Drill(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -136,10 +136,10 @@ async def _try_backup(scene: _Drill) -> Attempt:
         checks = await _check(scene, restored)
         counts = await asyncio.to_thread(scene.files.row_counts, restored, seconds=SECONDS)
         checks += _check_counts(newest.counts, counts)
-        likeness = await _compare(scene, restored)
+        comparison = await _compare(scene, restored)
     except AcodeError as error:
         return _failed(newest.name, str(error), created_at=newest.created_at)
-    return _attempt(newest.name, done.counts, checks, likeness, scene.live, created_at=newest.created_at)
+    return _attempt(newest.name, done.counts, checks, comparison, scene.live, created_at=newest.created_at)
 
 
 async def _try_recovery(scene: _Drill, open_team: OpenTeam) -> Attempt:
@@ -169,10 +169,10 @@ async def _try_recovery(scene: _Drill, open_team: OpenTeam) -> Attempt:
             )
         matching = f"all {number(rebuilt.compared)} sessions match the server row by row"
         checks = (Check(name="server", ok=True, description=matching), *await _check(scene, recovered))
-        likeness = await _compare(scene, recovered)
+        comparison = await _compare(scene, recovered)
     except AcodeError as error:
         return _failed(name, str(error))
-    return _attempt(name, rebuilt.counts, checks, likeness, scene.live)
+    return _attempt(name, rebuilt.counts, checks, comparison, scene.live)
 
 
 def _newest(found: tuple[Sequence[Backup], object], workspace_id: str | None) -> Backup | None:
@@ -200,14 +200,14 @@ def _check_counts(promised: dict[str, int], found: dict[str, int]) -> tuple[Chec
     return (Check(name="counts", ok=not wrong, description=description),)
 
 
-async def _compare(scene: _Drill, result: Path) -> Likeness | None:
+async def _compare(scene: _Drill, result: Path) -> Comparison | None:
     """Compare session by session. The live file may have changed since; rows that can never change must be the same."""
     if not scene.live.is_sound:
         return None
     came_out = scene.files.row_checksums(result, seconds=SECONDS)
     present = scene.files.row_checksums(scene.database, seconds=SECONDS)
     same = changed = only_live = only_scratch = wrong = 0
-    async for ids in pages(came_out, present):
+    async for ids in session_id_pages(came_out, present):
         found: dict[str, set[str]] = {each: set() for each in ids}
         for row in await compare_sessions(came_out, present, ids):
             if row.table == "sessions" and row.finding != "differs":
@@ -220,35 +220,35 @@ async def _compare(scene: _Drill, result: Path) -> Likeness | None:
         changed += sum(each == {"differs"} for each in found.values())
         same += sum(not each for each in found.values())
         scene.on_step(f"compared: {number(same + changed + only_live + only_scratch)} sessions")
-    return Likeness(same=same, changed=changed, only_live=only_live, only_scratch=only_scratch, wrong=wrong)
+    return Comparison(same=same, changed=changed, only_live=only_live, only_scratch=only_scratch, wrong=wrong)
 
 
 def _attempt(
     name: str,
     counts: dict[str, int],
     checks: tuple[Check, ...],
-    likeness: Likeness | None,
+    comparison: Comparison | None,
     live: FileReport,
     *,
     created_at: str | None = None,
 ) -> Attempt:
-    if likeness is None:
+    if comparison is None:
         checks += (Check(name="live file", ok=True, description=f"not compared: {live.reason}"),)
     else:
         description = (
-            f"{counted(likeness.same, 'session')} the same, {number(likeness.changed)} changed since, "
-            f"{number(likeness.only_live)} new"
+            f"{counted(comparison.same, 'session')} the same, {number(comparison.changed)} changed since, "
+            f"{number(comparison.only_live)} new"
         )
-        if likeness.wrong:
-            description = f"{number(likeness.wrong)} events or artifacts differ, which never change"
-        checks += (Check(name="live file", ok=not likeness.wrong, description=description),)
+        if comparison.wrong:
+            description = f"{number(comparison.wrong)} events or artifacts differ, which never change"
+        checks += (Check(name="live file", ok=not comparison.wrong, description=description),)
     return Attempt(
         ok=all(each.ok for each in checks),
         name=name,
         created_at=created_at,
         counts=counts,
         checks=checks,
-        live=likeness,
+        live=comparison,
     )
 
 

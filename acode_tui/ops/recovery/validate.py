@@ -47,7 +47,7 @@ async def compare(
     started = perf_counter()
     compared = matching = count = 0
     mismatched: list[Mismatch] = []
-    async for ids in pages(local, team):
+    async for ids in session_id_pages(local, team):
         found = await compare_sessions(local, team, ids)
         compared += len(ids)
         matching += len(ids) - len({each.session_id for each in found})
@@ -83,7 +83,7 @@ def differences(session_id: str, local: RowChecksums, team: RowChecksums) -> lis
     return found
 
 
-async def pages(local: RowChecksumReader, team: RowChecksumReader) -> AsyncIterator[tuple[str, ...]]:
+async def session_id_pages(local: RowChecksumReader, team: RowChecksumReader) -> AsyncIterator[tuple[str, ...]]:
     """The union of both sides' session ids, page by page. Both sides list theirs in text order."""
     after = ""
     while True:
