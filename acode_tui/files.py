@@ -18,7 +18,7 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 PART = ".part"
 SPACE_MARGIN = 1.05
-"""Free space is asked for with this factor: other programs write to the disk meanwhile."""
+"""Factor for the required free space, because other programs write to the disk too."""
 
 _LOCK_POLL_SECONDS = 0.05
 

@@ -111,8 +111,8 @@ def test_the_address_in_the_environment_is_shown_masked_with_its_origin(
     assert "ACODE_POSTGRES_URL" not in run("config", "show", "tui").stdout
     assert answer(run("config", "show", "tui", "--json"))["connection"] is None
     monkeypatch.setenv("ACODE_POSTGRES_URL", "mysql://me:s3cret@h/d")
-    told = answer(run("config", "show", "--json"))["connection"]
-    assert (told["address"], "is not a postgresql:// URL" in told["reason"]) == (None, True)
+    connection = answer(run("config", "show", "--json"))["connection"]
+    assert (connection["address"], "is not a postgresql:// URL" in connection["reason"]) == (None, True)
     assert "s3cret" not in run("config", "show").stdout
 
 

@@ -224,13 +224,13 @@ def test_a_folder_name_that_is_not_utf_8_is_printed_reversibly(root: Path, recor
 
     assert out("config", "init") == folder + b"/.agent/config.toml\n"
     assert b"\xe9/.agent/config.toml" in out("config", "set", "tui.page_size", "20")
-    told = json.loads(out("config", "path", "--json"))
-    assert os.fsencode(unescape(told["workspace"])) == folder + b"/.agent/config.toml"
+    printed = json.loads(out("config", "path", "--json"))
+    assert os.fsencode(unescape(printed["workspace"])) == folder + b"/.agent/config.toml"
     for format_ in ("csv", "json"):
         target = os.fsdecode(folder + b"/\xe9" + format_.encode())
-        told = json.loads(out("db", "export", "--format", format_, "--output", target, "--json"))
-        assert unescape(told["path"]) == target
-        log = json.loads(Path(unescape(told["redactionLog"])).read_text())
+        printed = json.loads(out("db", "export", "--format", format_, "--output", target, "--json"))
+        assert unescape(printed["path"]) == target
+        log = json.loads(Path(unescape(printed["redactionLog"])).read_text())
         assert unescape(log["export"]) == Path(target).name
 
 

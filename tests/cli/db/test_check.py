@@ -123,9 +123,9 @@ def test_a_backup_without_a_table_is_damaged(run: Run, recorded: Recorded, root:
     copy, manifest = Path(made["path"]), Path(made["path"]).with_suffix(".json")
     with closing(sqlite3.connect(copy)) as connection, connection:
         connection.execute("DROP TABLE sync_log")
-    told = json.loads(manifest.read_text())
-    told |= {"sizeBytes": copy.stat().st_size, "sha256": hashlib.sha256(copy.read_bytes()).hexdigest()}
-    manifest.write_text(json.dumps(told))
+    described = json.loads(manifest.read_text())
+    described |= {"sizeBytes": copy.stat().st_size, "sha256": hashlib.sha256(copy.read_bytes()).hexdigest()}
+    manifest.write_text(json.dumps(described))
     verified = run("db", "backup", "verify", "--json")
     assert verified.exit_code == 1
     assert json.loads(verified.stdout)["checks"][-1] == {"name": "tables", "ok": False, "description": "lost: sync_log"}

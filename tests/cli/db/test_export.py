@@ -224,9 +224,9 @@ def test_an_interrupted_export_leaves_nothing(recorded: Recorded, root: Path, tm
     )
     with fifo.open("rb"):
         process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert said.strip() == "interrupted"
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert error.strip() == "interrupted"
     assert list(out.iterdir()) == []
 
 
