@@ -23,7 +23,7 @@ _NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQ
 """SQLite's codes where the file system does not report that it is full: for the WAL's index, for a limit."""
 
 _LOST = re.compile(r"no such (table|column): (.+)")
-"""What SQLite says where a migration has made what is not there: nobody takes that away but another program."""
+"""SQLite's message for a missing table or column that a migration has created: another program removed it."""
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
@@ -71,10 +71,10 @@ def opening(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise opening_fault(error, path) from error
+        raise opening_error(error, path) from error
 
 
-def opening_fault(error: sqlite3.Error, path: Path) -> AcodeError:
+def opening_error(error: sqlite3.Error, path: Path) -> AcodeError:
     """Why a file cannot be opened: a sentence for each kind of damage and each kind of refusal."""
     primary, what = _primary(error), f"cannot open {path}"
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -95,8 +95,10 @@ def opening_fault(error: sqlite3.Error, path: Path) -> AcodeError:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a device, a pipe or a folder: opening one may wait without end, and putting a database in its place is
-    nobody's wish. What is not there is no fault here. Raises DatabaseConnectionError."""
+    """Refuse a device, a pipe or a folder: opening one may never return, and it must not be replaced by a database.
+
+    A missing file is accepted. Raises DatabaseConnectionError.
+    """
     if os.path.exists(path) and not os.path.isfile(path):
         raise DatabaseConnectionError(
             f"{path} is no file", hint="move it away, or name another persistence.sqlite.path"
@@ -106,10 +108,10 @@ def require_file(path: Path) -> None:
 def require_content(database: Path, *, expected: bool) -> None:
     """Refuse a file whose content is gone, before anything is made in its place. Raises IntegrityError.
 
-    An empty file is what a first start leaves that was killed between making the file and filling it, and is filled
-    then. But where content is ``expected`` (a workspace's id was written down, or there are backups), or a WAL holds
-    something, an empty file is a loss: filling it would hide that, and SQLite would throw the WAL away.
-    Raises DatabaseConnectionError for what is no file.
+    A first start that is killed between creating the file and filling it leaves an empty file, which is filled later.
+    But where content is ``expected`` (the workspace's id was written down, or there are backups), or the WAL is not
+    empty, an empty file is a loss: filling it would hide that, and SQLite would delete the WAL.
+    Raises DatabaseConnectionError for what is not a regular file.
     """
     require_file(database)
     wal = _size(wal_of(database))
@@ -121,16 +123,16 @@ def require_content(database: Path, *, expected: bool) -> None:
 
 
 def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
-    """Refuse a file whose last page is there in part: SQLite would read the rest of it as zeros. Raises IntegrityError.
+    """Refuse a file whose last page is cut off: SQLite would read the rest of it as zeros. Raises IntegrityError.
 
-    A checkpoint that was cut off leaves such a page too; the WAL then has it whole.
+    An interrupted checkpoint leaves such a page too; the WAL then holds the whole page.
     """
-    # In this order: asking for the count reads the file, and only then is its page's size known.
+    # In this order: reading the count opens the file, and only then is its page size known.
     pages, page = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     size = _size(database)
     if not size or size >= pages * page or _size(wal_of(database)):
         return
-    # A checkpoint may just have been at it: without a WAL it has ended.
+    # A checkpoint may have been running: without a WAL it has ended.
     if _size(database) == size:
         raise IntegrityError(f"cannot open {database}: {_cut_off(size, pages * page)}", hint=WAYS_OUT)
 
@@ -141,7 +143,7 @@ def may_write(database: Path) -> bool:
 
 
 def require_rights(database: Path) -> None:
-    """Refuse a file that may only be looked at: SQLite would open it, and every write would fail.
+    """Refuse a file that this user may only read: SQLite would open it, and every write would fail.
 
     Raises DatabaseConnectionError.
     """

@@ -24,7 +24,7 @@ from acode_tui.domain.errors import (
 from acode_tui.ops.backup.vacuum import vacuum_file
 from acode_tui.storage.sqlite import errors as faults
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
-from acode_tui.storage.sqlite.errors import opening_fault, require_content
+from acode_tui.storage.sqlite.errors import opening_error, require_content
 from acode_tui.storage.sqlite.files.backup_copy import back_up_file
 from acode_tui.storage.sqlite.files.check import run_checks
 from acode_tui.storage.sqlite.files.inspect import probe
@@ -336,7 +336,7 @@ def test_a_full_or_read_only_disk_is_named(
     monkeypatch.setattr(faults.os, "statvfs", lambda folder: Place)  # type: ignore[attr-defined]
     error = sqlite3.OperationalError("unable to open database file")
     error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
-    raised = opening_fault(error, database)
+    raised = opening_error(error, database)
     assert isinstance(raised, kind)
     assert words in raised.message
 
