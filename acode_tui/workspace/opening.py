@@ -21,7 +21,7 @@ from acode_tui.config import (
 )
 from acode_tui.config.workspace_root import AGENT_DIR, ID_FILE, find_root, remember_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
-from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError, SyncError
+from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.domain.ids import new_id
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, replacing, tighten, tighten_folder
 from acode_tui.storage.migrations.runner import packaged
@@ -41,6 +41,7 @@ from acode_tui.storage.sqlite.migrate import migrate, plan, require_workspace
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
 from acode_tui.sync.wake import Sleep
+from acode_tui.workspace.team import team_address
 from acode_tui.workspace.workspace import Workspace, make_sync_target
 
 _FOLDERS = ("backups", "exports", "locks", "logs")
@@ -273,10 +274,7 @@ async def _team_plan(settings: Settings) -> tuple[TierMigrations, ...]:
     postgres = settings.persistence.postgres
     if not postgres.enabled:
         return ()
-    address = resolve_postgres(postgres)
-    if isinstance(address, Misconfigured):
-        raise SyncError(address.reason, hint=address.hint)
-    target = make_sync_target(address, postgres)
+    target = make_sync_target(team_address(settings), postgres)
     try:
         return (await target.migrate(distribute=postgres.distribute, dry_run=True),)
     finally:

@@ -66,7 +66,7 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     duration_seconds: float
 
 
-class _Drill(NamedTuple):
+class _DrillSetup(NamedTuple):
     """What both attempts work with; ``live`` is the report of the workspace file, ``scratch`` a folder to fill."""
 
     files: DatabaseFiles
@@ -102,9 +102,9 @@ async def drill(
     database = settings.persistence.sqlite.resolve(root)
     live = await asyncio.to_thread(files.inspect, database, Depth.CONTENT)
     async with _scratch(database.parent) as scratch:
-        scene = _Drill(files, backups, root, settings, live, scratch, on_step, wall)
-        backup = await _try_backup(scene)
-        recovery = await _try_recovery(scene, open_team) if settings.persistence.postgres.enabled else None
+        setup = _DrillSetup(files, backups, root, settings, live, scratch, on_step, wall)
+        backup = await _try_backup(setup)
+        recovery = await _try_recovery(setup, open_team) if settings.persistence.postgres.enabled else None
     tried = [each for each in (backup, recovery) if each is not None]
     return Drill(
         ok=all(each.ok for each in tried),
@@ -114,65 +114,65 @@ async def drill(
     )
 
 
-async def _try_backup(scene: _Drill) -> Attempt:
-    folder = resolve_path(scene.root, scene.settings.backup.directory)
-    newest = _newest(await asyncio.to_thread(scene.backups.list, folder), scene.live.workspace_id)
+async def _try_backup(setup: _DrillSetup) -> Attempt:
+    folder = resolve_path(setup.root, setup.settings.backup.directory)
+    newest = _newest(await asyncio.to_thread(setup.backups.list, folder), setup.live.workspace_id)
     if newest is None:
         return _failed("", "there is no backup yet; make one with `acode-tui db backup`")
-    restored = scene.scratch / "restored.db"
-    scene.on_step(f"restoring {newest.name}")
+    restored = setup.scratch / "restored.db"
+    setup.on_step(f"restoring {newest.name}")
     try:
         done = await restore_backup(
-            scene.files,
-            scene.backups,
+            setup.files,
+            setup.backups,
             restored,
             newest,
-            scene.scratch / "backups",
-            now=scene.wall(),
+            setup.scratch / "backups",
+            now=setup.wall(),
             keep=1,
             wait_seconds=0,
-            on_step=scene.on_step,
+            on_step=setup.on_step,
         )
-        checks = await _check(scene, restored)
-        counts = await asyncio.to_thread(scene.files.row_counts, restored, seconds=SECONDS)
+        checks = await _check(setup, restored)
+        counts = await asyncio.to_thread(setup.files.row_counts, restored, seconds=SECONDS)
         checks += _check_counts(newest.counts, counts)
-        comparison = await _compare(scene, restored)
+        comparison = await _compare(setup, restored)
     except AcodeError as error:
         return _failed(newest.name, str(error), created_at=newest.created_at)
-    return _attempt(newest.name, done.counts, checks, comparison, scene.live, created_at=newest.created_at)
+    return _attempt(newest.name, done.counts, checks, comparison, setup.live, created_at=newest.created_at)
 
 
-async def _try_recovery(scene: _Drill, open_team: OpenTeam) -> Attempt:
-    recovered = scene.scratch / "recovered.db"
+async def _try_recovery(setup: _DrillSetup, open_team: OpenTeam) -> Attempt:
+    recovered = setup.scratch / "recovered.db"
 
     def show(progress: Progress) -> None:
-        scene.on_step(f"recovering: {number(progress.done)} of {number(progress.total or 0)} {progress.unit}")
+        setup.on_step(f"recovering: {number(progress.done)} of {number(progress.total or 0)} {progress.unit}")
 
     name = "postgres"
     try:
         async with open_team() as team:
-            scene.on_step("asking the server")
+            setup.on_step("asking the server")
             await team.require_schema()
-            workspace = await find_workspace(team, scene.backups, scene.root, scene.settings, scene.live)
+            workspace = await find_workspace(team, setup.backups, setup.root, setup.settings, setup.live)
             name = workspace.id
             total = sum((await team.counts(workspace.id)).values())
             rebuilt = await rebuild(
-                scene.files,
+                setup.files,
                 team,
                 workspace.id,
                 recovered,
                 total=total,
-                lock_folder=scene.scratch / "locks",
+                lock_folder=setup.scratch / "locks",
                 on_progress=show,
-                wall=scene.wall,
+                wall=setup.wall,
                 resumable=False,
             )
         matching = f"all {number(rebuilt.compared)} sessions match the server row by row"
-        checks = (Check(name="server", ok=True, description=matching), *await _check(scene, recovered))
-        comparison = await _compare(scene, recovered)
+        checks = (Check(name="server", ok=True, description=matching), *await _check(setup, recovered))
+        comparison = await _compare(setup, recovered)
     except AcodeError as error:
         return _failed(name, str(error))
-    return _attempt(name, rebuilt.counts, checks, comparison, scene.live)
+    return _attempt(name, rebuilt.counts, checks, comparison, setup.live)
 
 
 def _newest(found: tuple[Sequence[Backup], object], workspace_id: str | None) -> Backup | None:
@@ -180,13 +180,13 @@ def _newest(found: tuple[Sequence[Backup], object], workspace_id: str | None) ->
     return next((each for each in found[0] if workspace_id in (None, each.workspace_id)), None)
 
 
-async def _check(scene: _Drill, path: Path) -> tuple[Check, ...]:
+async def _check(setup: _DrillSetup, path: Path) -> tuple[Check, ...]:
     return await check_workspace_file(
-        scene.files,
+        setup.files,
         path,
         timeout_seconds=SECONDS,
         deep=True,
-        on_step=lambda name: scene.on_step(f"checking: {name}"),
+        on_step=lambda name: setup.on_step(f"checking: {name}"),
     )
 
 
@@ -200,12 +200,12 @@ def _check_counts(promised: dict[str, int], found: dict[str, int]) -> tuple[Chec
     return (Check(name="counts", ok=not wrong, description=description),)
 
 
-async def _compare(scene: _Drill, result: Path) -> Comparison | None:
+async def _compare(setup: _DrillSetup, result: Path) -> Comparison | None:
     """Compare session by session. The live file may have changed since; rows that can never change must be the same."""
-    if not scene.live.is_sound:
+    if not setup.live.is_sound:
         return None
-    came_out = scene.files.row_checksums(result, seconds=SECONDS)
-    present = scene.files.row_checksums(scene.database, seconds=SECONDS)
+    came_out = setup.files.row_checksums(result, seconds=SECONDS)
+    present = setup.files.row_checksums(setup.database, seconds=SECONDS)
     same = changed = only_live = only_scratch = wrong = 0
     async for ids in session_id_pages(came_out, present):
         found: dict[str, set[str]] = {each: set() for each in ids}
@@ -219,7 +219,7 @@ async def _compare(scene: _Drill, result: Path) -> Comparison | None:
         only_scratch += sum("missing in postgres" in each for each in found.values())
         changed += sum(each == {"differs"} for each in found.values())
         same += sum(not each for each in found.values())
-        scene.on_step(f"compared: {number(same + changed + only_live + only_scratch)} sessions")
+        setup.on_step(f"compared: {number(same + changed + only_live + only_scratch)} sessions")
     return Comparison(same=same, changed=changed, only_live=only_live, only_scratch=only_scratch, wrong=wrong)
 
 
