@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from acode_tui.cli.output import examples
+from acode_tui.cli.options import examples
 
 
 @click.command(

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import Column, print_json, print_table
 from acode_tui.config import (
     LoadedSettings,
     Origin,

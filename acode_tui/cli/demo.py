@@ -5,7 +5,7 @@ import click
 from acode_tui.cli.dashboard import require_terminal
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples
+from acode_tui.cli.options import examples
 
 
 @click.command(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option
+from acode_tui.cli.options import examples, json_option
 from acode_tui.domain.quantities import size
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     Names, addresses, paths and secrets are removed from it. It changes nothing, and also works if the workspace cannot
     be opened.
     """
-    from acode_tui.cli.invocation import run_async
+    from acode_tui.cli.event_loop import run_async
     from acode_tui.domain.codec import encode_json, to_plain
     from acode_tui.workspace.maintenance import diagnose
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from acode_tui import logs
 from acode_tui.cli.errors import FAILURE
-from acode_tui.cli.invocation import Invocation, run_async
+from acode_tui.cli.event_loop import run_async
+from acode_tui.cli.invocation import Invocation
 from acode_tui.domain.errors import AcodeError
 from acode_tui.sync.ports import SyncState
 from acode_tui.version import VERSION

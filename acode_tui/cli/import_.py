@@ -8,7 +8,8 @@ import click
 
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option, print_json
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import print_json
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import IngestError
 from acode_tui.domain.quantities import counted, number

@@ -1,11 +1,9 @@
 """The options before a command: workspace, settings and log, and how commands open the workspace."""
 
-import asyncio
 import os
-import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -91,6 +89,8 @@ class Invocation:
             async with open_workspace(self.root, settings=settings, auto_migrate=auto_migrate) as workspace:
                 return await work(workspace)
 
+        from acode_tui.cli.event_loop import run_async
+
         return run_async(run())
 
     def with_empty_workspace(self, work: Callable[["Workspace"], Awaitable[T]]) -> T:
@@ -110,28 +110,10 @@ class Invocation:
             ) as workspace:
                 return await work(workspace)
 
+        from acode_tui.cli.event_loop import run_async
+
         with TemporaryDirectory(prefix="acode-") as folder:
             return run_async(run(folder))
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
-
-
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Like ``asyncio.run``, but an interruption while the loop is created prints nothing.
-
-    asyncio would print tracebacks for an incomplete loop and for a coroutine that was never started.
-    """
-    try:
-        with asyncio.Runner(loop_factory=_new_loop) as runner:
-            return runner.run(work)
-    finally:
-        work.close()  # has no effect on a coroutine that has been started
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return asyncio.new_event_loop()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

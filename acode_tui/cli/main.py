@@ -12,7 +12,7 @@ import click
 
 from acode_tui.cli.errors import exit_code_of
 from acode_tui.cli.invocation import Invocation
-from acode_tui.cli.output import examples
+from acode_tui.cli.options import examples
 from acode_tui.version import VERSION
 
 PROGRAM = "acode-tui"

@@ -3,9 +3,9 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -156,28 +156,3 @@ def _line(columns: Sequence[Column], widths: list[int], row: Sequence[str], *, b
         parts.append(click.style(text, bold=True) if bold else click.style(text, fg=colour) if colour else text)
         left = None if left is None else left - room
     return (" " * GAP).join(parts).rstrip()
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def examples(*lines: str) -> str:
-    """The examples below a help text, with their layout preserved."""
-    title = "Example:" if len(lines) == 1 else "Examples:"
-    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
-
-
-def json_option(function: F) -> F:
-    """``--json``: print JSON. If it is given to a group, it applies to the group's command."""
-    return click.option("--json", "as_json", is_flag=True, callback=_own_or_group_value, help="Print JSON instead.")(
-        function
-    )
-
-
-def force_option(function: F) -> F:
-    """``--force`` or ``--yes``: do not ask for confirmation."""
-    return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask for confirmation.")(function)
-
-
-def _own_or_group_value(context: click.Context, _: click.Parameter, given: bool) -> bool:
-    return given or (context.parent is not None and context.parent.params.get("as_json", False))

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.errors import describe_os_error
+from acode_tui.cli.event_loop import run_async
 from acode_tui.cli.headless import handled
-from acode_tui.cli.invocation import Invocation, run_async
+from acode_tui.cli.invocation import Invocation
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import (
-    Column,
-    cell,
-    examples,
-    json_option,
-    print_fields,
-    print_json,
-    print_table,
-    state_colour,
-    terminal_width,
-)
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import Column, cell, print_fields, print_json, print_table, state_colour, terminal_width
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.quantities import number, size

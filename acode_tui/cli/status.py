@@ -6,7 +6,8 @@ import click
 
 from acode_tui.cli.errors import print_error
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, json_option, print_json, print_table
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import Column, print_json, print_table
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
 
@@ -44,6 +45,6 @@ def command(invocation: Invocation, as_json: bool) -> int:
 
 
 def _read_health(invocation: Invocation) -> "HealthReport":
-    from acode_tui.cli.invocation import run_async
+    from acode_tui.cli.event_loop import run_async
 
     return run_async(invocation.maintenance.health())

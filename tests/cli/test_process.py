@@ -86,6 +86,17 @@ def test_help_and_version_import_no_driver_and_no_dashboard(arguments: list[str]
     assert result.stdout
 
 
+def test_the_version_and_the_top_help_import_only_click() -> None:
+    # They are what a shell's prompt and a completion call: asyncio and msgspec would double what they cost.
+    code = (
+        "import sys\nfrom acode_tui.cli.main import cli\n"
+        "cli.main(['--version'], standalone_mode=False)\ncli.main(['--help'], standalone_mode=False)\n"
+        "print([m for m in ('asyncio', 'msgspec', 'platformdirs') if m in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+
+
 @pytest.mark.parametrize("arguments", [["session", "list"], ["db", "status"], ["config", "show"], ["db", "check"]])
 def test_plain_commands_import_neither_textual_nor_asyncpg(
     root: Path, recorded: Recorded, arguments: list[str]

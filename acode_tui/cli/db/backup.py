@@ -5,17 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.errors import FAILURE
-from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import (
-    Column,
-    cell,
-    examples,
-    force_option,
-    json_option,
-    print_checks,
-    print_json,
-    print_table,
-)
+from acode_tui.cli.event_loop import run_async
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.options import examples, force_option, json_option
+from acode_tui.cli.output import Column, cell, print_checks, print_json, print_table
 from acode_tui.cli.progress import PercentLine
 from acode_tui.domain.quantities import counted, number, size
 

@@ -6,7 +6,8 @@ import click
 
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option, print_checks, print_json
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import print_checks, print_json
 from acode_tui.cli.progress import StepLine
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> 
 
 
 def _run_checks(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":
-    from acode_tui.cli.invocation import run_async
+    from acode_tui.cli.event_loop import run_async
 
     async def run() -> "tuple[Check, ...]":
         with StepLine("checking") as line:

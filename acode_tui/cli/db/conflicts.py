@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, force_option, json_option, print_fields, print_json, print_table
+from acode_tui.cli.options import examples, force_option, json_option
+from acode_tui.cli.output import Column, print_fields, print_json, print_table
 from acode_tui.domain.codec import decode_json
 
 if TYPE_CHECKING:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.errors import FAILURE
-from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import examples, json_option, print_checks, print_json
+from acode_tui.cli.event_loop import run_async
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import print_checks, print_json
 from acode_tui.cli.progress import StepLine
 from acode_tui.domain.quantities import counted, duration
 

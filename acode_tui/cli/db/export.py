@@ -7,7 +7,8 @@ import click
 
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import examples, json_option, print_json
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import print_json
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.domain.quantities import counted, number, size
@@ -107,7 +108,7 @@ def _is_current(invocation: Invocation) -> bool:
 
     Raises SchemaMismatchError if migrations are pending, because opening would apply them.
     """
-    from acode_tui.cli.invocation import run_async
+    from acode_tui.cli.event_loop import run_async
     from acode_tui.workspace import file_plan
 
     planned = run_async(file_plan(invocation.root, invocation.settings))

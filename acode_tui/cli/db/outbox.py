@@ -6,7 +6,8 @@ import click
 
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, force_option, json_option, print_json, print_table
+from acode_tui.cli.options import examples, force_option, json_option
+from acode_tui.cli.output import Column, print_json, print_table
 from acode_tui.domain.quantities import counted
 from acode_tui.domain.states import EntityType
 

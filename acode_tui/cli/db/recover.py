@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import cell, examples, json_option, print_fields, print_json
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import cell, print_fields, print_json
 from acode_tui.cli.progress import RebuildLine
 from acode_tui.domain.quantities import counted, duration, number
 
@@ -40,7 +41,7 @@ def command(
     Before the new file replaces the old one, it is compared with the server row by row. The old one is kept as
     workspace.db.corrupted-TIME. Records that were never sent are lost. After an interruption, run it again.
     """
-    from acode_tui.cli.invocation import run_async
+    from acode_tui.cli.event_loop import run_async
 
     if dry_run:
         planned = run_async(invocation.maintenance.plan_recovery(workspace_id=workspace_id))

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.invocation import Invocation, pass_invocation, run_async
-from acode_tui.cli.output import cell, examples, force_option, json_option, local_time, print_json
+from acode_tui.cli.event_loop import run_async
+from acode_tui.cli.invocation import Invocation, pass_invocation
+from acode_tui.cli.options import examples, force_option, json_option
+from acode_tui.cli.output import cell, local_time, print_json
 from acode_tui.cli.progress import PercentLine
 from acode_tui.domain.quantities import counted, size
 

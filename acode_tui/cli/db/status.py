@@ -11,7 +11,8 @@ from acode_tui.cli.db import export as exporting
 from acode_tui.cli.db import recover as recovering
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, cell, examples, json_option, print_fields, print_json, print_table
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import Column, cell, print_fields, print_json, print_table
 from acode_tui.cli.progress import CountLine
 from acode_tui.config import PostgresTarget, resolve_postgres
 from acode_tui.domain.quantities import counted, duration, number, size
@@ -158,7 +159,7 @@ def migrate_status(invocation: Invocation, as_json: bool) -> None:
 
 
 def _plan(invocation: Invocation) -> "tuple[TierMigrations, ...]":
-    from acode_tui.cli.invocation import run_async
+    from acode_tui.cli.event_loop import run_async
     from acode_tui.workspace import migration_plan
 
     return run_async(migration_plan(invocation.root, invocation.settings))

@@ -11,7 +11,8 @@ import click
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.output import Column, examples, json_option, print_fields, print_json, print_table
+from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.output import Column, print_fields, print_json, print_table
 from acode_tui.cli.progress import SyncLine
 from acode_tui.domain.quantities import counted, duration, number
 

@@ -1,0 +1,30 @@
+"""What the commands' help and options have in common. Imported by every command, so it imports click alone."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def examples(*lines: str) -> str:
+    """The examples below a help text, with their layout preserved."""
+    title = "Example:" if len(lines) == 1 else "Examples:"
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+def json_option(function: F) -> F:
+    """``--json``: print JSON. If it is given to a group, it applies to the group's command."""
+    return click.option("--json", "as_json", is_flag=True, callback=_own_or_group_value, help="Print JSON instead.")(
+        function
+    )
+
+
+def force_option(function: F) -> F:
+    """``--force`` or ``--yes``: do not ask for confirmation."""
+    return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask for confirmation.")(function)
+
+
+def _own_or_group_value(context: click.Context, _: click.Parameter, given: bool) -> bool:
+    return given or (context.parent is not None and context.parent.params.get("as_json", False))
