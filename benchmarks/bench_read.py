@@ -7,7 +7,7 @@ from acode_tui.storage.sqlite import rows
 from benchmarks.result import Measure, at_most
 from benchmarks.scale import sized
 from benchmarks.timing import milliseconds, timed, timed_call
-from benchmarks.workspaces import bare_connection, workspace
+from benchmarks.workspaces import bare_reader, workspace
 
 
 def run() -> list[Measure]:
@@ -17,7 +17,7 @@ def run() -> list[Measure]:
 async def _run() -> list[Measure]:
     async with workspace() as ours:
         ids = [(await ours.store.create_session(f"session {number}")).id for number in range(200)]
-        with bare_connection(ours.database_path) as bare:
+        with bare_reader(ours.database_path) as bare:
             sql = rows.SELECT[EntityType.SESSION]
             times, floor = [], []
             for _ in range(sized(20, 5)):

@@ -1,7 +1,8 @@
 """A durable write, alone and among 64 writers, beside a bare ``sqlite3`` loop of the same statements and fsyncs.
 
-The floor writes prepared rows into a file of the same schema, triggers and full-text indexes included, one commit a
-write: no validation, no clock, no JSON, no thread, no event loop.
+The floor inserts prepared rows of the same size into a file of the same schema, triggers and full-text indexes
+included, on a connection with the settings of the program's own: no validation, no clock, no JSON, no thread, no event
+loop. It commits each write, or 64 of them at once: as many as can wait for one group commit.
 """
 
 import asyncio
@@ -9,23 +10,31 @@ import sqlite3
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
+
+import msgspec
 
 from acode_tui.domain.clock import format_time, system_clock
 from acode_tui.domain.entities import Session
 from acode_tui.domain.ids import new_id
-from acode_tui.domain.states import Operation, SessionState
+from acode_tui.domain.states import Operation
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.workspace import Workspace
 from benchmarks.result import Measure, at_least, at_most, within
 from benchmarks.scale import sized
 from benchmarks.timing import milliseconds, quantile, timed, timed_call
-from benchmarks.workspaces import bare_connection, make_database, workspace
+from benchmarks.workspaces import bare_writer, make_database, workspace
 
 WRITERS = 64
-_DESCRIPTION = "Add input validation to the login form, case {}"
+GROUPS = 10
+"""Floor commits of a round: one row in each, then 64 rows in each."""
+
+ROUNDS = 5
+_DESCRIPTION = "Add input validation to the login form, case {:06d}"
 
 
 def run() -> list[Measure]:
@@ -36,18 +45,22 @@ async def _run() -> list[Measure]:
     with TemporaryDirectory(prefix="acode-benchmark-") as folder:
         path = await asyncio.to_thread(make_database, Path(folder))
         async with workspace() as ours:
-            with bare_connection(path) as bare:
+            with bare_writer(path) as bare:
                 return [*await _single(ours, bare), *await _many(ours, bare)]
 
 
 async def _single(ours: Workspace, bare: sqlite3.Connection) -> list[Measure]:
     numbers = count()
-    floor_write = _floor(bare, ours.workspace_id)
+
+    async def write() -> Session:
+        return await ours.store.create_session(_DESCRIPTION.format(next(numbers)))
+
+    floor_write = _floor(bare, await write(), commits=sized(600, 150))
     ours_times: list[float] = []
     floor_times: list[float] = []
     for round_ in range(sized(60, 15)):
         floor_times += [timed_call(floor_write) for _ in range(10)]
-        ours_times += [await timed(ours.store.create_session(_DESCRIPTION.format(next(numbers)))) for _ in range(10)]
+        ours_times += [await timed(write()) for _ in range(10)]
         if round_ == 0:  # the first writes of both open caches and files
             ours_times.clear()
             floor_times.clear()
@@ -73,50 +86,74 @@ async def _tool_call(ours: Workspace) -> Measure:
 
 async def _many(ours: Workspace, bare: sqlite3.Connection) -> list[Measure]:
     each = sized(20, 5)
-    floor_write = _floor(bare, ours.workspace_id)
+    numbers = count()
+    sample = await ours.store.create_session(_DESCRIPTION.format(0))
+    write_one = _floor(bare, sample, commits=ROUNDS * WRITERS * 4)
+    write_group = _floor(bare, sample, commits=ROUNDS * GROUPS, rows_per_commit=WRITERS)
 
-    async def writer(number: int) -> None:
-        for turn in range(each):
-            await ours.store.create_session(_DESCRIPTION.format(f"{number}-{turn}"))
+    async def writer() -> None:
+        for _ in range(each):
+            await ours.store.create_session(_DESCRIPTION.format(next(numbers)))
 
-    rates, floor_rates = [], []
-    for _ in range(5):
+    rates, single_rates, group_rates = [], [], []
+    for _ in range(ROUNDS):
+        single_rates.append(_rate(write_one, WRITERS * 4))
+        group_rates.append(_rate(write_group, GROUPS) * WRITERS)
         started = perf_counter()
-        for _ in range(WRITERS * 4):
-            floor_write()
-        floor_rates.append(WRITERS * 4 / (perf_counter() - started))
-        started = perf_counter()
-        await asyncio.gather(*(writer(number) for number in range(WRITERS)))
+        await asyncio.gather(*(writer() for _ in range(WRITERS)))
         rates.append(WRITERS * each / (perf_counter() - started))
-    middle = len(rates) // 2
-    name = f"{WRITERS} concurrent writers"
-    return [at_least(name, sorted(rates)[middle], "writes/s", sorted(floor_rates)[middle], 3)]
+    name, rate = f"{WRITERS} concurrent writers", median(rates)
+    return [
+        at_least(name, rate, "writes/s", median(single_rates), 3),
+        Measure(name=f"{name}, beside {WRITERS} rows a commit", value=rate, unit="writes/s").beside(
+            median(group_rates)
+        ),
+    ]
 
 
-def _floor(connection: sqlite3.Connection, workspace_id: str) -> Callable[[], None]:
-    """One session and its outbox record in one commit, everything about them prepared."""
-    prepared = iter([_prepared(workspace_id, number) for number in range(sized(6000, 2000))])
+def _rate(commit: Callable[[], None], times: int) -> float:
+    """Commits a second."""
+    started = perf_counter()
+    for _ in range(times):
+        commit()
+    return times / (perf_counter() - started)
+
+
+def _floor(
+    connection: sqlite3.Connection, sample: Session, *, commits: int, rows_per_commit: int = 1
+) -> Callable[[], None]:
+    """Sessions like ``sample`` and their outbox records, one commit a call, everything about them prepared.
+
+    The rows of a commit share one statement: each statement makes the full-text indexes flush.
+    """
+    insert, enqueue = (_with_rows(sql, rows_per_commit) for sql in (rows.INSERT[Session.kind], row_writes.ENQUEUE))
+    prepared = iter([_prepared(sample, rows_per_commit) for _ in range(commits)])
 
     def write() -> None:
-        row, record = next(prepared)
+        sessions, records = next(prepared)
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(rows.INSERT[Session.kind], row)
-        connection.execute(entity_writes.ENQUEUE, record)
+        connection.execute(insert, sessions)
+        connection.execute(enqueue, records)
         connection.execute("COMMIT")
 
     return write
 
 
-def _prepared(workspace_id: str, number: int) -> tuple[rows.Row, rows.Row]:
-    now = system_clock()
-    session = Session(
-        id=new_id(),
-        task_description=_DESCRIPTION.format(number),
-        state=SessionState.CREATED,
-        created_at=now,
-        updated_at=now,
-        workspace_id=workspace_id,
-        user_id="someone@example.org",
-    )
-    row = rows.to_row(session)
-    return row, entity_writes.outbox_row(session.kind, row, Operation.INSERT, format_time(now))
+def _with_rows(insert: str, rows_: int) -> str:
+    head, parameters = insert.rsplit(" VALUES ", 1)
+    return f"{head} VALUES {', '.join([parameters] * rows_)}"
+
+
+def _prepared(sample: Session, rows_: int) -> tuple[list[Any], list[Any]]:
+    """The values of so many sessions, and those of their records."""
+    sessions: list[Any] = []
+    records: list[Any] = []
+    for number in range(rows_):
+        now = system_clock()
+        session = msgspec.structs.replace(
+            sample, id=new_id(), task_description=_DESCRIPTION.format(number), created_at=now, updated_at=now
+        )
+        row = rows.to_row(session)
+        sessions += row
+        records += row_writes.outbox_row(session.kind, row, Operation.INSERT, format_time(now))
+    return sessions, records

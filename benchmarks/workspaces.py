@@ -3,13 +3,17 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import acode_tui
 from acode_tui.config import Settings
+from acode_tui.storage.sqlite.connection import STATEMENT_CACHE, configure_reader, configure_writer
 from acode_tui.workspace import Workspace
+
+TIMEOUT_SECONDS = 30.0
+"""How long a bare connection waits for a lock."""
 
 
 @asynccontextmanager
@@ -31,12 +35,20 @@ def make_database(folder: Path) -> Path:
 
 
 @contextmanager
-def bare_connection(path: Path) -> Iterator[sqlite3.Connection]:
-    """A plain sqlite3 connection as durable as the program's own: the floor that its writes are measured against."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    try:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "wal_autocheckpoint = 1000"):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
+def bare_writer(path: Path) -> Iterator[sqlite3.Connection]:
+    """A plain sqlite3 connection with the settings of the program's writer: the floor of its writes."""
+    with closing(_bare(path)) as connection:
+        configure_writer(connection, TIMEOUT_SECONDS)
         yield connection
-    finally:
-        connection.close()
+
+
+@contextmanager
+def bare_reader(path: Path) -> Iterator[sqlite3.Connection]:
+    """A plain sqlite3 connection with the settings of the program's readers: the floor of its reads."""
+    with closing(_bare(path)) as connection:
+        configure_reader(connection)
+        yield connection
+
+
+def _bare(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT_SECONDS, cached_statements=STATEMENT_CACHE)

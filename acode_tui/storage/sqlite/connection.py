@@ -244,17 +244,7 @@ class SqliteConnectionFactory:
         connection = self._connect()
         try:
             check(connection)
-            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            _use_wal(connection, self.timeout_seconds)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # Checkpoints run on their own connection, by the number of rows written. Few rows may be large, and many
-            # writes may come during a checkpoint: then SQLite makes one within a commit.
-            connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // page_bytes(connection)}")
-            # Statements with triggers keep copies of the pages they change: in memory, not in a file for each.
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("PRAGMA cache_size = -16384")
-            connection.execute("PRAGMA journal_size_limit = 67108864")
+            configure_writer(connection, self.timeout_seconds)
         except BaseException:
             connection.close()
             raise
@@ -263,15 +253,35 @@ class SqliteConnectionFactory:
     def _connect_reader(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA foreign_keys = ON")
-            # Mapped pages count as memory in use, and a long drain reads the whole file: map no more than helps.
-            connection.execute("PRAGMA mmap_size = 67108864")
-            connection.execute("PRAGMA cache_size = -8192")
+            configure_reader(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def configure_writer(connection: sqlite3.Connection, timeout_seconds: float) -> None:
+    """Set the pragmas of a connection that writes. A new file gets its page size and WAL; both stay in the file."""
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    _use_wal(connection, timeout_seconds)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Checkpoints run on their own connection, by the number of rows written. Few rows may be large, and many
+    # writes may come during a checkpoint: then SQLite makes one within a commit.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // page_bytes(connection)}")
+    # Statements with triggers keep copies of the pages they change: in memory, not in a file for each.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+
+
+def configure_reader(connection: sqlite3.Connection) -> None:
+    """Set the pragmas of a connection that only reads."""
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # Mapped pages count as memory in use, and a long drain reads the whole file: map no more than helps.
+    connection.execute("PRAGMA mmap_size = 67108864")
+    connection.execute("PRAGMA cache_size = -8192")
 
 
 def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
