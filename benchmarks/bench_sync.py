@@ -1,8 +1,8 @@
 """The whole way from the outbox to PostgreSQL: claim, deliver, acknowledge, pull, with both databases durable.
 
-Beside it, on the same server in the same run: a bare batched ``unnest`` upsert of such rows, which reads no outbox and
-acknowledges nothing; and the same sync with batches of one record. Memory is that of a process of its own, which does
-nothing but drain.
+Beside it, on the same server in the same run: the two bare deliveries of ``bench_apply``, of the very rows that the
+outbox holds. They read no outbox and acknowledge nothing. Memory is that of a process of its own, which does nothing
+but drain.
 """
 
 import asyncio
@@ -21,24 +21,23 @@ from time import perf_counter
 import acode_tui
 from acode_tui.config import IdentitySettings, Settings
 from acode_tui.config.settings import PersistenceSettings, PostgresSettings
+from acode_tui.domain.entities import Entity
 from acode_tui.domain.progress import Progress
 from acode_tui.workspace import Workspace
-from benchmarks.bench_apply import bare_rate, mixed, new_database
-from benchmarks.result import Measure, at_least, at_most, within
+from benchmarks.bench_apply import FAR_RATE, ROUND_TRIP, bare_rates, new_database, through, unnest_rate
+from benchmarks.result import Measure, at_least, at_most, no_less, within
 from benchmarks.scale import sized
 from benchmarks.servers import measured_on_a_server
 from benchmarks.timing import milliseconds, quantile, timed
 from tests.fault_proxy import FaultProxy, Mode, fault_proxy
 from tests.pg import Server
-from tests.storage.runs import make_run
+from tests.storage.runs import make_run, plain
 
 URL = "ACODE_POSTGRES_URL"
 CALLS = 48
 RUN_RECORDS = 100
 """Rows in one of ``make_run``'s runs of 48 calls: session, event, task, step, calls and an artifact each."""
 
-ROUND_TRIP = 0.05
-FAR_FLOOR = 1_500.0
 LONG_BACKLOG = int(os.environ.get("ACODE_BENCHMARKS_BACKLOG", "100000"))
 """Records; 1,000,000 for the long run."""
 
@@ -65,40 +64,44 @@ async def _measure(server: Server) -> list[Measure]:
 
 
 @asynccontextmanager
-async def _filled(url: str, records: int) -> AsyncIterator[Workspace]:
-    """A workspace with a backlog for the database at ``url``."""
+async def _filled(url: str, records: int) -> AsyncIterator[tuple[Workspace, list[Entity]]]:
+    """A workspace with a backlog for the database at ``url``, and the rows of the backlog."""
     os.environ[URL] = url
     with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
         async with acode_tui.open_workspace(folder, settings=SETTINGS) as workspace:
-            await fill(workspace, records)
-            yield workspace
+            yield workspace, await fill(workspace, records)
 
 
-async def fill(workspace: Workspace, records: int) -> None:
+async def fill(workspace: Workspace, records: int) -> list[Entity]:
+    """Save runs of so many rows. Returns the rows, in the order of the outbox."""
+    rows: list[Entity] = []
     for _ in range(records // RUN_RECORDS):
-        await workspace.store.save(make_run(workspace.workspace_id, calls=CALLS))
+        graph = make_run(workspace.workspace_id, calls=CALLS)
+        await workspace.store.save(graph)
+        rows += plain(graph)
+    return rows
 
 
-async def drain(workspace: Workspace, *, batch_size: int | None = None) -> float:
+async def drain(workspace: Workspace) -> float:
     """Records a second, everything counted."""
-    report = await workspace.sync.sync_now(batch_size=batch_size)
+    report = await workspace.sync.sync_now()
     assert report.remaining == 0
     return report.synced / report.duration_seconds
 
 
 async def _end_to_end(server: Server) -> list[Measure]:
-    records = sized(20_000, 5_000)
+    records = sized(10_000, 3_000)
     ours, floors = [], []
     for number in range(sized(3, 1)):
-        floors.append(await bare_rate(await new_database(server, f"sync_bare_{number}"), mixed(records)))
-        async with _filled(await new_database(server, f"sync_{number}"), records) as workspace:
+        async with _filled(await new_database(server, f"sync_{number}"), records) as (workspace, rows):
+            floors.append(await bare_rates(server, f"sync_bare_{number}", rows))
+            await server.execute("CHECKPOINT")
             ours.append(await drain(workspace))
-    async with _filled(await new_database(server, "sync_single"), sized(1_000, 300)) as workspace:
-        single = await drain(workspace, batch_size=1)
-    rate, floor = statistics.median(ours), statistics.median(floors)
+    rate = statistics.median(ours)
+    unnest, row_by_row = (statistics.median(rates) for rates in zip(*floors, strict=True))
     return [
-        at_least("sync of mixed records end to end, beside a bare unnest upsert", rate, "records/s", floor, 0.4),
-        at_least("sync of mixed records end to end, beside one by one", rate, "records/s", single, 13),
+        at_least("sync of mixed records end to end, beside a bare unnest upsert", rate, "records/s", unnest, 0.4),
+        at_least("sync of mixed records end to end, beside row by row", rate, "records/s", row_by_row, 3),
     ]
 
 
@@ -106,10 +109,11 @@ async def _far_away(server: Server) -> list[Measure]:
     url = await new_database(server, "sync_far")
     async with (
         fault_proxy("127.0.0.1", server.port, latency=ROUND_TRIP) as proxy,
-        _filled(url.replace(f":{server.port}/", f":{proxy.port}/"), sized(10_000, 5_000)) as workspace,
+        _filled(through(url, proxy), sized(10_000, 5_000)) as (workspace, rows),
     ):
+        floor = await unnest_rate(through(await new_database(server, "sync_far_bare"), proxy), rows)
         rate = await drain(workspace)
-    return [at_least("sync at 50 ms round trip", rate, "records/s", FAR_FLOOR, 1)]
+    return [no_less("sync at 50 ms round trip", rate, "records/s", FAR_RATE).beside(floor)]
 
 
 async def _round_trips(server: Server) -> Measure:
@@ -125,7 +129,7 @@ async def _round_trips(server: Server) -> Measure:
 
     async with (
         fault_proxy("127.0.0.1", server.port) as proxy,
-        _filled(url.replace(f":{server.port}/", f":{proxy.port}/"), 100) as workspace,
+        _filled(through(url, proxy), 100) as (workspace, _),
     ):
         await workspace.sync.sync_now()
         for size in (50, 500):
@@ -138,7 +142,7 @@ async def _round_trips(server: Server) -> Measure:
 async def _beside_writes(server: Server) -> Measure:
     """What a local write costs its caller while a drain runs, and while none does."""
     url = await new_database(server, "sync_writes")
-    async with _filled(url, sized(40_000, 10_000)) as workspace:
+    async with _filled(url, sized(40_000, 10_000)) as (workspace, _):
 
         async def write() -> float:
             await asyncio.sleep(0.002)
@@ -158,7 +162,7 @@ async def _beside_a_hanging_target(server: Server) -> Measure:
     url = await new_database(server, "sync_hanging")
     async with (
         fault_proxy("127.0.0.1", server.port) as proxy,
-        _filled(url.replace(f":{server.port}/", f":{proxy.port}/"), 1_000) as workspace,
+        _filled(through(url, proxy), 1_000) as (workspace, _),
     ):
         await workspace.sync.sync_now()
         await fill(workspace, 1_000)

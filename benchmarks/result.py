@@ -31,6 +31,11 @@ def at_most(name: str, value: float, unit: str, bound: float) -> Measure:
     return Measure(name=name, value=value, unit=unit, target=f"<= {bound:g} {unit}", ok=value <= bound)
 
 
+def no_less(name: str, value: float, unit: str, bound: float) -> Measure:
+    """A number that must reach a bound."""
+    return Measure(name=name, value=value, unit=unit, target=f">= {bound:,g} {unit}", ok=value >= bound)
+
+
 def within(name: str, value: float, unit: str, floor: float, times: float) -> Measure:
     """A cost that may be at most ``times`` its floor."""
     ratio = value / floor
