@@ -91,7 +91,7 @@ class Channel:
 
     def __init__(self) -> None:
         # ``RecordedWorkspace`` needs it. Loaded in the agent's thread, it does not hold up the loop.
-        import_module("acode_tui.workspace")
+        import_module("acode_tui.workspace.opening")
         self._loop = asyncio.new_event_loop()
         self._workspaces: dict[str, RecordedWorkspace] = {}
         self._writes: set[asyncio.Task[None]] = set()

@@ -21,7 +21,7 @@ def open_for_dashboard(root: Path, settings: Settings, *, migrate: bool | None =
     @asynccontextmanager
     async def opening() -> AsyncIterator[DashboardWorkspace]:
         # Imported in a thread: frames are drawn meanwhile.
-        module = await asyncio.to_thread(import_module, "acode_tui.workspace")
+        module = await asyncio.to_thread(import_module, "acode_tui.workspace.opening")
         async with module.open_workspace(
             root, sync=True, settings=settings, mode="dashboard", auto_migrate=migrate
         ) as workspace:
@@ -36,7 +36,7 @@ def migration_consent(root: Path, settings: Settings) -> MigrationConsent | None
         return None
 
     async def due() -> Sequence[str]:
-        module = await asyncio.to_thread(import_module, "acode_tui.workspace")
+        module = await asyncio.to_thread(import_module, "acode_tui.workspace.opening")
         if not settings.persistence.sqlite.resolve(root).exists():
             return ()
         plans = await module.migration_plan(root, _without_postgres(settings))
