@@ -121,7 +121,7 @@ class LiveScreen(Screen[Result]):
             self._idle_ticks += 1
             self._reported_error = ""
             if not self.follows_team:
-                self.dashboard.store_read(workspace.write_trouble())
+                self.dashboard.store_read(workspace.write_error())
         except AcodeError as error:
             if not self.follows_team:
                 self.dashboard.store_read_failed(error)

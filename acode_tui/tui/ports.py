@@ -75,7 +75,7 @@ class DashboardWorkspace(Protocol):
         """Bring both tiers up to date. Raises AcodeError."""
         ...
 
-    def write_trouble(self) -> AcodeError | None:
+    def write_error(self) -> AcodeError | None:
         """Why the file cannot be written at present; None if it can. Does no I/O."""
         ...
 

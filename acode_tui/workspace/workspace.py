@@ -148,7 +148,7 @@ class Workspace(Operations):
         self._writer.observe(commits)
         self.sync.observe(batches)
 
-    def write_trouble(self) -> AcodeError | None:
+    def write_error(self) -> AcodeError | None:
         """Why nothing can be written at present, such as a full disk or a lock that is held; None where writes succeed.
 
         Answers at once, and may be called several times a second.

@@ -7,7 +7,7 @@ import pytest
 
 import acode_tui
 from acode_tui import ArtifactType, SessionState
-from acode_tui.recorder import channel as channels
+from acode_tui.recorder import channel
 from tests.recorder.conftest import Recorded, states
 
 
@@ -291,8 +291,8 @@ def test_two_runs_of_one_path_share_one_workspace(folder: Path, recorded: Record
         outer.task("t"),
     ):
         pass
-    channel = channels.channel()
-    assert channel.workspace(folder) is channel.workspace(folder / ".." / folder.name)
+    shared = channel.channel()
+    assert shared.workspace(folder) is shared.workspace(folder / ".." / folder.name)
     assert [graph.task_description for graph in recorded()] == ["outer", "inner"]
     assert {str(graph.state) for graph in recorded()} == {"Completed"}
 

@@ -14,7 +14,6 @@ import pytest
 
 import acode_tui
 from acode_tui.domain.states import EntityType
-from acode_tui.recorder import run as runs
 from acode_tui.recorder.rows import WorkRow
 from tests.recorder.conftest import Recorded
 
@@ -95,7 +94,7 @@ def test_threads_that_need_a_task_at_once_share_one(
                     meeting.wait(0.2)
             super().__init__(*args, **keywords)
 
-    monkeypatch.setattr(runs, "WorkRow", Meeting)
+    monkeypatch.setattr("acode_tui.recorder.run.WorkRow", Meeting)
     with acode_tui.recorder.session("run", folder) as run, ThreadPoolExecutor(8) as pool:
 
         def call(n: int) -> None:

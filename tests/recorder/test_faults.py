@@ -14,7 +14,7 @@ import pytest
 
 import acode_tui
 from acode_tui.domain.errors import SchemaMismatchError, TransactionError
-from acode_tui.recorder import channel as channels
+from acode_tui.recorder import channel
 from acode_tui.recorder.channel import Writes
 from acode_tui.recorder.outcome import Losses
 from acode_tui.recorder.rows import CallRow
@@ -86,7 +86,7 @@ def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_wri
         stall(writes)
 
     monkeypatch.setattr(Writes, "stall", counted)
-    monkeypatch.setattr(channels, "MAX_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(channel, "MAX_WAIT_SECONDS", 0.05)
     with closing(held_lock(folder)) as lock:
         run = asyncio.run(agent_async(folder)) if asynchronous else agent(folder)
         assert stalls.count(True) == 1
@@ -94,7 +94,7 @@ def test_a_database_that_answers_late_holds_the_agent_up_once_and_gets_every_wri
         lock.execute("ROLLBACK")
     acode_tui.recorder.close()
     assert run.lost == 0
-    assert not channels.channel().workspace(folder).stalled, "the next run does not wait for its writes"
+    assert not channel.channel().workspace(folder).stalled, "the next run does not wait for its writes"
     late = recorded()[1]
     assert states(late) == {"run": "Completed", "task t": "Completed", "step s": "Completed", "call c": "Succeeded"}
     assert len(late.tasks[0].steps[0].tool_calls[0].artifacts) == 1
@@ -250,8 +250,8 @@ def test_a_log_handler_that_raises_is_no_concern_of_the_agents_run(folder: Path)
 
 def test_what_waits_for_a_dead_database_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agent(folder)
-    monkeypatch.setattr(channels, "MAX_WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(channels, "MAX_WAITING_WRITES", 10)
+    monkeypatch.setattr(channel, "MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(channel, "MAX_WAITING_WRITES", 10)
     with closing(held_lock(folder)) as lock:
         with acode_tui.recorder.session("run", folder) as run:
             for _ in range(20):
@@ -266,16 +266,16 @@ def test_whichever_write_is_turned_away_nothing_waits_for_it(
     nth: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted = []
-    real = channels.Channel._refusal
+    real = channel.Channel._refusal
 
-    def refuse_one(channel: channels.Channel, size: int) -> Any:
+    def refuse_one(refusing: channel.Channel, size: int) -> Any:
         submitted.append(size)
-        return TransactionError("no room") if len(submitted) == nth + 1 else real(channel, size)
+        return TransactionError("no room") if len(submitted) == nth + 1 else real(refusing, size)
 
     def stalled(_: Any) -> NoReturn:
         raise AssertionError("a write waits for ever")
 
-    monkeypatch.setattr(channels.Channel, "_refusal", refuse_one)
+    monkeypatch.setattr(channel.Channel, "_refusal", refuse_one)
     monkeypatch.setattr(Writes, "stall", stalled)
     assert agent(folder).lost > 0
 
@@ -284,10 +284,10 @@ def test_whichever_write_is_turned_away_nothing_waits_for_it(
 def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
     failures: int, folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = channels.RecordedWorkspace.open
+    real = channel.RecordedWorkspace.open
     tries = []
 
-    async def opens_later(place: channels.RecordedWorkspace) -> Any:
+    async def opens_later(place: channel.RecordedWorkspace) -> Any:
         tries.append(place)
         if len(tries) <= failures:
             raise OSError("not yet")
@@ -296,7 +296,7 @@ def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
     def stalled(_: Any) -> NoReturn:
         raise AssertionError("a write waits for ever")
 
-    monkeypatch.setattr(channels.RecordedWorkspace, "open", opens_later)
+    monkeypatch.setattr(channel.RecordedWorkspace, "open", opens_later)
     monkeypatch.setattr(Writes, "stall", stalled)
     assert agent(folder).lost > 0
     assert agent(folder).lost == 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from acode_tui.storage.postgres import apply_batch as delivery
+from acode_tui.storage.postgres import apply_batch
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.storage.sqlite.sync.journal import SqliteSyncJournal
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
@@ -54,7 +54,7 @@ def _wrap(owner: Any, name: str, count: int, first: Callable[[], None] | None, l
 
 STEPS: dict[str, Callable[[int], None]] = {
     "claimed": lambda count: before(PostgresSyncTarget, "apply", count),
-    "written there": lambda count: before(delivery._Delivery, "settle_rest", count),
+    "written there": lambda count: before(apply_batch._Delivery, "settle_rest", count),
     "committed there": lambda count: after(PostgresSyncTarget, "apply", count),
     "acknowledged": lambda count: after(SqliteOutbox, "acknowledge", count),
     "before the pull is written": lambda _: before(SqliteSyncJournal, "adopt", 1),

@@ -20,9 +20,8 @@ from acode_tui.storage.delivery_protocol import ApplyReply, ApplyResult, ApplyRo
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import ClaimedRecord, Conflict
 from acode_tui.storage.postgres.settle import RemoteRow, settle
-from acode_tui.storage.sqlite.runs import row_writes as entity_writes
-from acode_tui.storage.sqlite.sync import adopt as adoption
-from acode_tui.storage.sqlite.sync import claim as delivery
+from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.sync import adopt, claim
 from acode_tui.sync.conflict import ConflictResolver
 from tests.sync.fake_time import NOON
 from tests.sync.histories import FIELD, EditLog, RecordedEdit, Sync
@@ -109,10 +108,10 @@ class ModelReplica:
         self._clock.tick()
         text = self._edit_log.text(self.number, kind)
         (entity_id,) = self.connection.execute(f"SELECT id FROM {TABLES[kind].name}").fetchone()
-        stored: Any = entity_writes.require(self.connection, kind, entity_id)
+        stored: Any = row_writes.require(self.connection, kind, entity_id)
         now = self._clock.tick()
-        changed: Any = msgspec.structs.replace(entity_writes.stamped(stored, now), **{FIELD[kind]: text})
-        entity_writes.update(self.connection, changed, now)
+        changed: Any = msgspec.structs.replace(row_writes.stamped(stored, now), **{FIELD[kind]: text})
+        row_writes.update(self.connection, changed, now)
         self._edit_log.edits[text] = RecordedEdit(getattr(stored, FIELD[kind]), format_time(changed.updated_at))
 
     def sync(self, server: ModelServer, step: Sync) -> None:
@@ -133,11 +132,11 @@ class ModelReplica:
         if self._claim(step):
             self.sync(server, Sync(self.number, batch_size=step.batch_size))
             return
-        adoption.adopt_pulled(self.connection, self._clock, server.pull(self.cursor))
+        adopt.adopt_pulled(self.connection, self._clock, server.pull(self.cursor))
         self.cursor = server.change_seq
 
     def _claim(self, step: Sync, beside: tuple[ClaimedRecord, ...] = ()) -> tuple[ClaimedRecord, ...]:
-        return delivery.claim(self.connection, now=FAR, max_records=step.batch_size, max_bytes=1 << 20, beside=beside)
+        return claim.claim(self.connection, now=FAR, max_records=step.batch_size, max_bytes=1 << 20, beside=beside)
 
     def _acknowledge(self, batch: tuple[ClaimedRecord, ...], reply: ApplyReply, mishap: Sync | None) -> bool:
         """Acknowledge, unless the step crashes the replica; answers whether it did not."""
@@ -145,7 +144,7 @@ class ModelReplica:
             self.edit(mishap.edit)
         if mishap is not None and mishap.crash:
             return False
-        delivery.acknowledge(
+        claim.acknowledge(
             self.connection,
             self._clock,
             batch,
@@ -160,7 +159,7 @@ class ModelReplica:
         found: dict[Key, Any] = {}
         for kind in FIELD:
             for (entity_id,) in self.connection.execute(f"SELECT id FROM {TABLES[kind].name}"):
-                found[kind, entity_id] = entity_writes.require(self.connection, kind, entity_id)
+                found[kind, entity_id] = row_writes.require(self.connection, kind, entity_id)
         return found
 
 
@@ -187,7 +186,7 @@ def first_replica() -> sqlite3.Connection:
         updated_at=NOON,
     )
     for entity in (session, task):
-        entity_writes.insert(connection, entity, NOON)
+        row_writes.insert(connection, entity, NOON)
     return connection
 
 

@@ -11,9 +11,8 @@ from acode_tui import ArtifactType, SessionState
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
-from acode_tui.storage.sqlite.runs import row_writes as entity_writes
-from acode_tui.storage.sqlite.sync import claim as delivery
-from acode_tui.storage.sqlite.sync import retention as upkeep
+from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.sync import claim, retention
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.sync.drain import MAX_BATCH_BYTES
 from acode_tui.workspace import Workspace
@@ -93,10 +92,10 @@ async def test_a_row_is_sent_once_in_its_newest_version_at_its_oldest_position(
 async def _bump(workspace: Workspace, session_id: str, times: int) -> None:
     def unit(connection: sqlite3.Connection) -> None:
         for number in range(times):
-            stored: Any = entity_writes.require(connection, EntityType.SESSION, session_id)
+            stored: Any = row_writes.require(connection, EntityType.SESSION, session_id)
             now = workspace._writer.clock.tick()
-            changed = msgspec.structs.replace(entity_writes.stamped(stored, now), task_description=f"edit {number}")
-            entity_writes.update(connection, changed, now)
+            changed = msgspec.structs.replace(row_writes.stamped(stored, now), task_description=f"edit {number}")
+            row_writes.update(connection, changed, now)
 
     await workspace._writer.run(unit)
 
@@ -110,7 +109,7 @@ async def test_a_row_with_a_thousand_records_is_sent_in_bounded_batches(
         report = await workspace.sync.sync_now(batch_size=10)
         assert (report.synced + report.superseded, report.remaining, report.conflicts) == (1001, 0, 0)
     assert len(batches) > 5
-    assert max(len(row.ancestors) for batch in batches for row in batch) <= 2 * 10 * delivery.SCAN
+    assert max(len(row.ancestors) for batch in batches for row in batch) <= 2 * 10 * claim.SCAN
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
@@ -127,7 +126,9 @@ async def test_a_record_that_was_folded_while_in_flight_is_sent_again(
             if not folded:
                 await _bump(workspace, session.id, 1)
                 folded.append(
-                    await workspace._writer.run(lambda connection: upkeep.compact(connection, after_id=0, limit=9)[0])
+                    await workspace._writer.run(
+                        lambda connection: retention.compact(connection, after_id=0, limit=9)[0]
+                    )
                 )
             return await acknowledge(outbox, *arguments)
 
@@ -144,13 +145,13 @@ async def test_a_claim_beside_a_batch_leaves_out_its_rows(tmp_path: Path, time: 
         session = await add_run(workspace)
         await workspace.store.create_session("another")
         connection = sqlite3.connect(workspace.database_path)
-        first = delivery.claim(connection, now=LATER, max_records=3, max_bytes=1 << 20)
-        second = delivery.claim(connection, now=LATER, max_records=3, max_bytes=1 << 20, beside=first)
+        first = claim.claim(connection, now=LATER, max_records=3, max_bytes=1 << 20)
+        second = claim.claim(connection, now=LATER, max_records=3, max_bytes=1 << 20, beside=first)
         assert {r.row.entity.id for r in first}.isdisjoint(r.row.entity.id for r in second)
         assert [r.row.kind for r in second] == [EntityType.STEP, EntityType.TOOL_CALL, EntityType.ARTIFACT]
         await _bump(workspace, session.id, 1)
         await workspace.store.create_session("behind the edit")
-        third = delivery.claim(connection, now=LATER, max_records=99, max_bytes=1 << 20, beside=first)
+        third = claim.claim(connection, now=LATER, max_records=99, max_bytes=1 << 20, beside=first)
         # It ends where the session that is under way comes up again.
         assert "behind the edit" not in [getattr(r.row.entity, "task_description", "") for r in third]
         assert "another" in [getattr(r.row.entity, "task_description", "") for r in third]

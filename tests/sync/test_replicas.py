@@ -19,7 +19,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyReply
 from acode_tui.storage.ports import ClaimedRecord
-from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.workspace import Workspace
 from tests.pg import Database
@@ -58,10 +58,10 @@ class World:
 
         def unit(connection: Any) -> RecordedEdit:
             (entity_id,) = connection.execute(f"SELECT id FROM {TABLES[kind].name}").fetchone()
-            stored: Any = entity_writes.require(connection, kind, entity_id)
+            stored: Any = row_writes.require(connection, kind, entity_id)
             now = workspace._writer.clock.tick()
-            changed = msgspec.structs.replace(entity_writes.stamped(stored, now), **{FIELD[kind]: text})
-            entity_writes.update(connection, changed, now)
+            changed = msgspec.structs.replace(row_writes.stamped(stored, now), **{FIELD[kind]: text})
+            row_writes.update(connection, changed, now)
             return RecordedEdit(getattr(stored, FIELD[kind]), format_time(changed.updated_at))
 
         self.edit_log.edits[text] = await workspace._writer.run(unit)

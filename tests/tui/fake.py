@@ -242,7 +242,7 @@ class FakeWorkspace:
         )
         self.version = 1
         self.report = health_report()
-        self.write_error: AcodeError | None = None
+        self.failing_write: AcodeError | None = None
         self.examined = 0
         self.exported: list[tuple[str, str, Path | None]] = []
         self.backing_up = asyncio.Event()
@@ -281,8 +281,8 @@ class FakeWorkspace:
         self.remote_plan = msgspec.structs.replace(done[0], from_version=done[0].to_version) if done else None
         return (here, *done)
 
-    def write_trouble(self) -> AcodeError | None:
-        return self.write_error
+    def write_error(self) -> AcodeError | None:
+        return self.failing_write
 
     async def health(self, *, fresh: bool = False) -> HealthReport:
         self.examined += 1

@@ -10,7 +10,7 @@ async def test_a_full_disk_is_reported_once_and_so_is_its_end() -> None:
     app = over(workspace)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: app.workspace is not None)
-        workspace.write_error = DiskFullError("the disk under [/x] is full")
+        workspace.failing_write = DiskFullError("the disk under [/x] is full")
         await until(pilot, lambda: toasts(pilot))
         for _ in range(3):
             workspace.version += 1
@@ -20,6 +20,6 @@ async def test_a_full_disk_is_reported_once_and_so_is_its_end() -> None:
         assert "the disk under [/x] is full" in message
         assert "free some space" in message
         await until(pilot, lambda: "ACODE-DB-002 nothing can be written" in shown(pilot))
-        workspace.write_error = None
+        workspace.failing_write = None
         await until(pilot, lambda: [each[0] for each in toasts(pilot)] == ["ACODE-DB-002", "writes go through"])
         await until(pilot, lambda: "nothing can be written" not in shown(pilot))

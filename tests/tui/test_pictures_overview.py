@@ -13,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError, TransactionError
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
-from acode_tui.tui.main import overview as reading
+from acode_tui.tui.main import overview
 from acode_tui.tui.state import DiskSpace
 from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import dashboard, over, until_listed
@@ -151,16 +151,16 @@ async def test_what_is_wrong(snapshot: SnapshotAssertion, monkeypatch: pytest.Mo
     async with picturing(over(workspace, settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         with monkeypatch.context() as full:
-            full.setattr(reading, "_disk_space", lambda workspace: DiskSpace(free=12_000_000, total=10**12))
+            full.setattr(overview, "_disk_space", lambda workspace: DiskSpace(free=12_000_000, total=10**12))
             await pictures.changed("✗ newer")
             await pictures.take("all at once")
         workspace.sync.figures = SYNCS["idle"]
         workspace.conflicts.conflicts = []
         workspace.outbox = FakeOutbox(OutboxStats(pending=48, oldest_pending_at=NOW.replace(hour=6)))
-        workspace.write_error = TransactionError("the disk is full: 48 kB are needed", hint="free some space")
+        workspace.failing_write = TransactionError("the disk is full: 48 kB are needed", hint="free some space")
         await pictures.changed("nothing can be written")
         await pictures.take("disk full")
-        workspace.write_error = None
+        workspace.failing_write = None
         workspace.schema_status = SchemaStatus(
             tier="sqlite", version="1.0.0", target="1.2.0", pending=("1.1.0", "1.2.0")
         )

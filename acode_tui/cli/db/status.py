@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli.db import backup, conflicts, drill, outbox, restore, sync, vacuum
-from acode_tui.cli.db import check as checking
-from acode_tui.cli.db import export as exporting
-from acode_tui.cli.db import recover as recovering
+from acode_tui.cli.db import backup, check, conflicts, drill, export, outbox, recover, restore, sync, vacuum
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
@@ -34,14 +31,14 @@ def command() -> None:
 command.add_command(outbox.group)
 command.add_command(conflicts.group)
 command.add_command(sync.group)
-command.add_command(checking.command)
-command.add_command(recovering.command)
+command.add_command(check.command)
+command.add_command(recover.command)
 command.add_command(drill.command)
 command.add_command(backup.group)
 command.add_command(restore.command)
 command.add_command(vacuum.command)
-command.add_command(exporting.export)
-command.add_command(exporting.import_)
+command.add_command(export.export)
+command.add_command(export.import_)
 
 
 @command.command("status", epilog=examples("acode-tui db status", "acode-tui db status --json"))

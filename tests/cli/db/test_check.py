@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
-from acode_tui.storage.sqlite.files import check as soundness
+from acode_tui.storage.sqlite.files import check
 from tests.cli.conftest import Recorded, Run, answer
 from tests.cli.test_status import trace
 
@@ -136,8 +136,8 @@ def test_a_backup_without_a_table_is_damaged(run: Run, recorded: Recorded, root:
 def test_the_search_check_waits_less_for_the_write_lock_than_a_write(
     run: Run, recorded: Recorded, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert soundness.SEARCH_WAIT_SECONDS <= 2
-    monkeypatch.setattr(soundness, "SEARCH_WAIT_SECONDS", 0.01)
+    assert check.SEARCH_WAIT_SECONDS <= 2
+    monkeypatch.setattr(check, "SEARCH_WAIT_SECONDS", 0.01)
     with closing(sqlite3.connect(root / ".agent" / "workspace.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         found = answer(run("db", "check", "--json"))
@@ -198,16 +198,17 @@ def test_a_damaged_file_is_reported_and_not_changed(run: Run, recorded: Recorded
 @pytest.mark.parametrize("questions", [0, 1, 5, 9])
 def test_the_check_can_be_cancelled(recorded: Recorded, root: Path, questions: int) -> None:
     from acode_tui.ops.cancellable_thread import Stopped
-    from acode_tui.storage.sqlite.files.check import run_checks
 
     asked: list[str] = []
 
-    def check() -> None:
+    def count_call() -> None:
         if len(asked) > questions:
             raise Stopped
 
     with pytest.raises(Stopped):
-        run_checks(root / ".agent" / "workspace.db", deep=True, seconds=1, check_cancelled=check, on_step=asked.append)
+        check.run_checks(
+            root / ".agent" / "workspace.db", deep=True, seconds=1, check_cancelled=count_call, on_step=asked.append
+        )
     assert len(asked) == questions + 1
 
 

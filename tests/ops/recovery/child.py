@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from acode_tui.storage.postgres import recovery_source as recovery
+from acode_tui.storage.postgres import recovery_source
 from acode_tui.storage.sqlite.files.rebuild import SqliteFileRebuild
 from acode_tui.workspace import Maintenance
 from tests.sync.fake_time import FakeTime
@@ -23,7 +23,7 @@ WATCHED: tuple[tuple[Any, str], ...] = (
     (os, "rename"),
     (os, "replace"),
     (os, "unlink"),
-    (recovery.RecoverySource, "page"),
+    (recovery_source.RecoverySource, "page"),
     (SqliteFileRebuild, "adopt"),
     (SqliteFileRebuild, "finish"),
 )
@@ -49,7 +49,7 @@ def die_at(step: int) -> Callable[[], int]:
 
 
 async def main(folder: Path, step: int) -> None:
-    recovery.PAGE_ROWS = 5
+    recovery_source.PAGE_ROWS = 5
     begun = die_at(step)
     await Maintenance(folder, syncing(), wall=FakeTime().wall).recover(confirm=lambda _: True)
     print(begun())

@@ -20,10 +20,9 @@ from acode_tui.cli.main import cli
 from acode_tui.domain.entities import Session, Step
 from acode_tui.domain.errors import IntegrityError, RecoveryError
 from acode_tui.domain.progress import Progress
-from acode_tui.ops.recovery import rebuild
-from acode_tui.ops.recovery import recover as recovering
+from acode_tui.ops.recovery import rebuild, recover
 from acode_tui.ops.recovery.validate import compare
-from acode_tui.storage.postgres import recovery_source as recovery
+from acode_tui.storage.postgres import recovery_source
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files.rebuild import SqliteFileRebuild
@@ -191,10 +190,10 @@ async def test_a_server_that_is_down_leaves_every_file_untouched(shop: Path, mon
 async def test_a_recovery_continues_after_the_server_went_away(
     shop: Path, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
+    monkeypatch.setattr(recovery_source, "PAGE_ROWS", 5)
     damage(shop)
     before = files_in(shop)
-    plain, pages = recovery.RecoverySource.page, list[int]()
+    plain, pages = recovery_source.RecoverySource.page, list[int]()
 
     async def page(self: Any, workspace_id: str, after: int) -> Any:
         pages.append(after)
@@ -203,7 +202,7 @@ async def test_a_recovery_continues_after_the_server_went_away(
                 await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return await plain(self, workspace_id, after)
 
-    monkeypatch.setattr(recovery.RecoverySource, "page", page)
+    monkeypatch.setattr(recovery_source.RecoverySource, "page", page)
     failed = await acode(shop, "db", "recover", "--from", "postgres")
     assert failed.exit_code == 1
     assert "run it again" in failed.stderr
@@ -219,7 +218,7 @@ async def test_a_recovery_continues_after_the_server_went_away(
 
 
 async def test_an_interruption_leaves_everything_as_it_was(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
+    monkeypatch.setattr(recovery_source, "PAGE_ROWS", 5)
     damage(shop)
     before = files_in(shop)
     running: list[asyncio.Task[Any]] = []
@@ -239,9 +238,9 @@ async def test_an_interruption_leaves_everything_as_it_was(shop: Path, monkeypat
 async def test_a_server_that_was_reset_meanwhile_is_not_mixed_with_what_it_was(
     shop: Path, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "PAGE_ROWS", 5)
+    monkeypatch.setattr(recovery_source, "PAGE_ROWS", 5)
     damage(shop)
-    plain = recovery.RecoverySource.page
+    plain = recovery_source.RecoverySource.page
 
     async def page(self: Any, workspace_id: str, after: int) -> Any:
         if after:
@@ -250,7 +249,7 @@ async def test_a_server_that_was_reset_meanwhile_is_not_mixed_with_what_it_was(
 
     before = files_in(shop)
     with monkeypatch.context() as patched:
-        patched.setattr(recovery.RecoverySource, "page", page)
+        patched.setattr(recovery_source.RecoverySource, "page", page)
         with pytest.raises(RecoveryError, match="was reset"):
             await Maintenance(shop, syncing()).recover(confirm=lambda _: False)
     assert files_in(shop) == before
@@ -405,7 +404,7 @@ async def test_the_role_that_syncs_may_recover(
 
 async def test_a_workspace_in_use_is_not_replaced(shop: Path, time: FakeTime, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(shop, time):
-        monkeypatch.setattr(recovering, "EXCLUSIVE_SECONDS", 0.0)
+        monkeypatch.setattr(recover, "EXCLUSIVE_SECONDS", 0.0)
         refused = await acode(shop, "db", "recover", "--from", "postgres", "--force")
         assert refused.exit_code == 1
         assert "another process has" in refused.stderr

@@ -16,7 +16,6 @@ from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.known import Secret
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault
-from acode_tui.storage.postgres import connection as connection_module
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 from acode_tui.storage.postgres.errors import MAX_SENTENCE, translate, translate_to_fault
 from acode_tui.storage.postgres.provisioning import provisioning_sql
@@ -105,7 +104,7 @@ class TestUnreachable:
         await target.close()
 
     async def test_a_server_older_than_supported(self, pg_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connection_module, "OLDEST_MAJOR_VERSION", 99)
+        monkeypatch.setattr("acode_tui.storage.postgres.connection.OLDEST_MAJOR_VERSION", 99)
         fault = await fault_on_connecting(_address(port=pg_server.port))
         assert (fault.kind, classify(fault)) == (FaultKind.SERVER_TOO_OLD, Verdict.SCHEMA_MISMATCH)
 

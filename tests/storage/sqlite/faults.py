@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from acode_tui.storage.sqlite import connection as connection_module
+from acode_tui.storage.sqlite import connection
 from acode_tui.storage.sqlite.connection import TimedConnection
 
 
@@ -63,5 +63,5 @@ def inject(monkeypatch: pytest.MonkeyPatch) -> FaultPlan:
             plan.pass_by(sql)
             return super().executemany(sql, parameters)
 
-    monkeypatch.setattr(connection_module, "TimedConnection", Faulty)
+    monkeypatch.setattr(connection, "TimedConnection", Faulty)
     return plan

@@ -22,7 +22,7 @@ from acode_tui.domain.errors import (
     SchemaMismatchError,
 )
 from acode_tui.ops.backup.vacuum import vacuum_file
-from acode_tui.storage.sqlite import errors as faults
+from acode_tui.storage.sqlite import errors
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.errors import opening_error, require_content
 from acode_tui.storage.sqlite.files.backup_copy import back_up_file
@@ -333,7 +333,7 @@ def test_a_full_or_read_only_disk_is_named(
         f_bavail = place.get("f_bavail", plain.f_bavail)
         f_flag = place.get("f_flag", plain.f_flag)
 
-    monkeypatch.setattr(faults.os, "statvfs", lambda folder: Place)  # type: ignore[attr-defined]
+    monkeypatch.setattr(errors.os, "statvfs", lambda folder: Place)  # type: ignore[attr-defined]
     error = sqlite3.OperationalError("unable to open database file")
     error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
     raised = opening_error(error, database)

@@ -47,7 +47,7 @@ def stored(path: Path) -> tuple[int, int, str]:
 
 
 async def still_refused(workspace: Workspace) -> None:
-    """Until the try that ``write_trouble`` began has ended, as it had to."""
+    """Until the try that ``write_error`` began has ended, as it had to."""
     with pytest.raises(DiskFullError):
         await workspace.store.create_session(LONG)
 
@@ -63,17 +63,17 @@ async def test_a_write_without_room_leaves_nothing_and_the_next_one_with_room_go
             assert "free some space" in caught.value.hint
         assert await workspace.store.count() == 1
         assert (await workspace.outbox.stats()).pending == 1
-        assert isinstance(workspace.write_trouble(), DiskFullError)
+        assert isinstance(workspace.write_error(), DiskFullError)
         await still_refused(workspace)
         clock.turn(seconds=3)
-        assert isinstance(workspace.write_trouble(), DiskFullError)
+        assert isinstance(workspace.write_error(), DiskFullError)
         await still_refused(workspace)
     clock.turn(seconds=3)
-    workspace.write_trouble()
+    workspace.write_error()
     trying = workspace._write_health._attempt
     assert trying is not None
     await trying
-    assert workspace.write_trouble() is None
+    assert workspace.write_error() is None
     await workspace.store.create_session("after")
     assert await workspace.store.count() == 2
     assert stored(workspace.database_path) == (2, 2, "ok")
@@ -117,12 +117,12 @@ async def test_the_worker_says_so_and_goes_on_by_itself(tmp_path: Path, time: Fa
             status = await workspace.sync.status()
             assert "disk" in status.reason
             assert "free some space" in status.hint
-            assert isinstance(workspace.write_trouble(), DiskFullError)
+            assert isinstance(workspace.write_error(), DiskFullError)
             assert (await workspace.outbox.stats()).pending == pending
         await time.advance(120)
         status = await workspace.sync.status()
         assert (status.pending, status.reason, str(status.state)) == (0, "", "idle")
-        assert workspace.write_trouble() is None
+        assert workspace.write_error() is None
         found = await workspace.validate()
         assert found.matching == found.compared == 2
 
@@ -158,7 +158,7 @@ async def test_a_workspace_on_a_full_disk_can_be_looked_at_and_works_again_with_
         fill(small_disk)
         with pytest.raises(DiskFullError):
             await workspace.store.create_session(LONG)
-        assert isinstance(workspace.write_trouble(), DiskFullError)
+        assert isinstance(workspace.write_error(), DiskFullError)
         checks = {each.name: each for each in (await workspace.health(fresh=True)).checks}
         assert checks["storage"].status is HealthStatus.UNHEALTHY
         assert checks["sync_queue"].status is HealthStatus.HEALTHY

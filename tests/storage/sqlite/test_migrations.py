@@ -15,7 +15,7 @@ from acode_tui.domain.errors import AcodeError, MigrationError, SchemaMismatchEr
 from acode_tui.storage.migrations.runner import Migration, make_migration, packaged
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.sqlite.connection import prepare_file
-from acode_tui.storage.sqlite.files import backup_copy as snapshot
+from acode_tui.storage.sqlite.files import backup_copy
 from acode_tui.storage.sqlite.migrate import migrate, plan, read_applied, statements
 from acode_tui.workspace import open_workspace
 from tests.storage.sqlite.parts import foreign, rows
@@ -195,7 +195,7 @@ async def test_a_failed_backup_ends_the_migration_before_it_began(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(snapshot, "_copy", full)
+    monkeypatch.setattr(backup_copy, "_copy", full)
     with pytest.raises(TransactionError, match=r"the backup could not be written .*: No space left"):
         async with open_workspace(tmp_path, settings=plain_settings):
             pass

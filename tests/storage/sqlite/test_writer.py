@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, ValidationError
-from acode_tui.storage.sqlite import writer as checkpoints
+from acode_tui.storage.sqlite import writer
 from acode_tui.storage.sqlite.connection import SqliteConnectionFactory
 from acode_tui.storage.sqlite.writer import CHECKPOINT_CHANGES
 from tests.clocks import TurnedClock
@@ -381,14 +381,14 @@ async def test_a_checkpoint_comes_by_itself_and_no_caller_waits_for_it(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered, ran = threading.Event(), threading.Event()
-    move = checkpoints._checkpoint
+    move = writer._checkpoint
 
     def held(connection: sqlite3.Connection) -> None:
         assert answered.wait(20), "a write waits for the checkpoint"
         move(connection)
         ran.set()
 
-    monkeypatch.setattr(checkpoints, "_checkpoint", held)
+    monkeypatch.setattr(writer, "_checkpoint", held)
     before = parts.path.stat().st_size
     await parts.writer.run(put_many)
     assert parts.checkpoints.is_running
@@ -423,13 +423,13 @@ async def test_closing_waits_for_a_checkpoint_and_folds_the_rest(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
-    move = checkpoints._checkpoint
+    move = writer._checkpoint
 
     def held(connection: sqlite3.Connection) -> None:
         assert goes_on.wait(20)
         move(connection)
 
-    monkeypatch.setattr(checkpoints, "_checkpoint", held)
+    monkeypatch.setattr(writer, "_checkpoint", held)
     async with open_parts(database) as parts:
         await parts.writer.run(put_many)
         closing = asyncio.create_task(parts.writer.close())

@@ -12,7 +12,7 @@ from acode_tui.domain.states import STATE_ORDER, SessionState
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.layout import Layout
-from acode_tui.tui.main import overview as reading
+from acode_tui.tui.main import overview
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.main.sessions_chips import StateChips
@@ -268,7 +268,7 @@ async def test_every_pane_has_a_bad_status_in_colour_and_in_words(
     )
     fake.outbox.figures = OutboxStats(pending=3, failed=2)
     fake.conflicts.conflicts = [conflict(0)]
-    monkeypatch.setattr(reading, "_disk_space", lambda workspace: DiskSpace(free=12_000_000, total=10**12))
+    monkeypatch.setattr(overview, "_disk_space", lambda workspace: DiskSpace(free=12_000_000, total=10**12))
     async with over(fake).run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: "✗ newer" in shown(pilot))
         text = shown(pilot)
@@ -324,11 +324,11 @@ async def test_the_outbox_pane_shows_a_worker_that_cannot_write(fake: FakeWorksp
 async def test_the_frame_shows_a_full_disk_until_there_is_space(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=USUAL) as pilot:
         await until_listed(pilot)
-        fake.write_error = DiskFullError("the disk under /home/ada is full")
+        fake.failing_write = DiskFullError("the disk under /home/ada is full")
         await until(pilot, lambda: "nothing can be written" in shown(pilot).splitlines()[0])
         await until(pilot, lambda: "the disk under /home/ada is full  ·  tried again by itself" in shown(pilot))
         assert "✗ cannot write" in shown(pilot)
-        fake.write_error = None
+        fake.failing_write = None
         await until(pilot, lambda: "cannot write" not in shown(pilot) and "120 sessions" in shown(pilot))
 
 

@@ -17,8 +17,7 @@ from acode_tui.storage.ports import (
     SchemaStatus,
 )
 from acode_tui.storage.sqlite import errors
-from acode_tui.storage.sqlite.files import facts, inspect, locks, paths, rebuild, vacuum
-from acode_tui.storage.sqlite.files import replace as replacement
+from acode_tui.storage.sqlite.files import facts, inspect, locks, paths, rebuild, replace, vacuum
 from acode_tui.storage.sqlite.files.open_unchanged import UnchangedFileReads, read_unchanged
 from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.sync.adopt import pending_among
@@ -31,7 +30,7 @@ class SqliteDatabaseFiles:
     inspect = staticmethod(inspect.inspect)
     require_content = staticmethod(errors.require_content)
     require_file = staticmethod(errors.require_file)
-    replace = staticmethod(replacement.replace)
+    replace = staticmethod(replace.replace)
     remove = staticmethod(paths.remove_database)
     size = staticmethod(paths.size_with_wal)
     wal_of = staticmethod(paths.wal_of)

@@ -15,7 +15,7 @@ from time import monotonic, sleep
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.files import PRIVATE_FILE, make_private_folder, try_lock
 from acode_tui.storage.sqlite.errors import require_file
-from acode_tui.storage.sqlite.files import replace as replacement
+from acode_tui.storage.sqlite.files import replace
 from acode_tui.storage.sqlite.files.paths import lock_of
 from acode_tui.storage.sqlite.files.replace import no_foreign_connection
 
@@ -48,10 +48,10 @@ def share(database: Path, *, timeout_seconds: float) -> SharedHold:
         return SharedHold(None)
     try:
         _lock_shared(handle, database, deadline)
-        while replacement.is_unfinished(database):
+        while replace.is_unfinished(database):
             # No process has opened the file since: the first one finishes, the others find it done.
             if _lock(handle, min(deadline, monotonic() + _POLL_SECONDS)):
-                replacement.finish(database)
+                replace.finish(database)
             elif monotonic() >= deadline:
                 raise in_use(database)
             # An upgrade releases the shared lock first, whether it is granted or not.
@@ -84,7 +84,7 @@ def finish_replacement(database: Path, *, timeout_seconds: float) -> None:
 
     For operations that do not open the workspace. Raises TransactionError as ``share`` does.
     """
-    if replacement.is_unfinished(database):
+    if replace.is_unfinished(database):
         share(database, timeout_seconds=timeout_seconds).close()
 
 
@@ -93,7 +93,7 @@ def exclusive(database: Path, *, timeout_seconds: float) -> Iterator[None]:
     """Have the file alone for the length of the block; the caller has no connection to it open.
 
     A replacement that was killed halfway is finished first. Raises TransactionError, with the processes in the way
-    where the system tells them, if another process keeps the file open for longer than ``timeout_seconds``, and
+    where the system lists them, if another process keeps the file open for longer than ``timeout_seconds``, and
     DatabaseConnectionError for what is no file.
     """
     require_file(database)
@@ -102,7 +102,7 @@ def exclusive(database: Path, *, timeout_seconds: float) -> Iterator[None]:
     try:
         if not _lock(handle, monotonic() + timeout_seconds):
             raise in_use(database)
-        replacement.finish(database)
+        replace.finish(database)
         with no_foreign_connection(database):
             pass
         yield
@@ -116,7 +116,7 @@ def was_opened(database: Path) -> bool:
 
 
 def holders(database: Path) -> list[int]:
-    """The other processes that have the workspace open, as far as the system tells; none where it does not."""
+    """The other processes that have the workspace open, as far as the system lists them; none where it does not."""
     return [pid for pid in _holders(lock_of(database)) if pid != os.getpid()]
 
 
@@ -159,7 +159,7 @@ def _lock(handle: int, deadline: float, *, shared: bool = False) -> bool:
 
 
 def in_use(database: Path) -> TransactionError:
-    """The error of a process that needs the file alone, with the processes in the way where the system tells them."""
+    """The error of a process that needs the file alone, with the processes in the way where the system lists them."""
     pids = holders(database)
     who = f" (pid {', '.join(map(str, pids))})" if pids else ""
     return TransactionError(
@@ -169,7 +169,7 @@ def in_use(database: Path) -> TransactionError:
 
 
 def _holders(path: Path) -> list[int]:
-    """The processes that hold locks on a file, as far as Linux tells."""
+    """The processes that hold locks on a file, as far as Linux lists them."""
     try:
         inode = path.stat().st_ino
         lines = Path("/proc/locks").read_text().splitlines()

@@ -23,8 +23,7 @@ from acode_tui.storage.session_filter import require_filter
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.row_writes import require
-from acode_tui.storage.sqlite.sessions import pages as session_counts
-from acode_tui.storage.sqlite.sessions import pages as session_pages
+from acode_tui.storage.sqlite.sessions import pages
 
 _EVENTS = (
     f"SELECT {rows.COLUMNS[EntityType.SESSION_EVENT]} FROM session_events WHERE session_id = ? ORDER BY timestamp, id"  # noqa: S608
@@ -75,23 +74,23 @@ class SqliteRunStateReader:
         """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
         given = require_filter(filter)
         return await self._readers.run(
-            lambda connection: session_pages.read_page(connection, given, limit=limit, after=after, before=before)
+            lambda connection: pages.read_page(connection, given, limit=limit, after=after, before=before)
         )
 
     async def count(self, filter: SessionFilter | None = None) -> int:
         """How many sessions match, exactly."""
         given = require_filter(filter)
-        return await self._readers.run(lambda connection: session_pages.count(connection, given))
+        return await self._readers.run(lambda connection: pages.count(connection, given))
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         """How many match in each state, without the filter's own states; None where no counter has it."""
         given = require_filter(filter)
-        return await self._readers.run(lambda connection: session_counts.by_state(connection, given))
+        return await self._readers.run(lambda connection: pages.by_state(connection, given))
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
         """How many come before the page after a cursor; None where counting is not cheap."""
         given = require_filter(filter)
-        return await self._readers.run(lambda connection: session_counts.before(connection, given, cursor))
+        return await self._readers.run(lambda connection: pages.before(connection, given, cursor))
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""

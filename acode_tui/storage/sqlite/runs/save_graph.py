@@ -22,7 +22,7 @@ from acode_tui.logs import enabled
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.rows import DUMP, Row
-from acode_tui.storage.sqlite.runs import row_writes as writes
+from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.runs.reader import read_graph
 from acode_tui.storage.sqlite.runs.row_writes import prepared_records
 from acode_tui.storage.sqlite.writer import Writer
@@ -160,11 +160,11 @@ def _insert_all(connection: sqlite3.Connection, fresh: dict[str, PreparedRun], c
         values = list(chain.from_iterable(run[0][index] for run in fresh.values()))
         rows.insert_values(connection, rows.INSERT[kind], values, WIDTH[kind])
     records = list(chain.from_iterable(run[1] for run in fresh.values()))
-    writes.enqueue_prepared(connection, records, now)
+    row_writes.enqueue_prepared(connection, records, now)
     if enabled("debug"):
         for entity_id, run in fresh.items():
             enqueued = sum(len(values) // WIDTH[kind] for kind, values in zip(TABLES, run[0], strict=True))
-            writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=enqueued, started=started)
+            row_writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=enqueued, started=started)
     fresh.clear()
 
 
@@ -220,14 +220,14 @@ class _Save:
         for kind in TABLES:
             if new := self._inserts[kind]:
                 rows.insert_many(self._connection, rows.INSERT[kind], new)
-                records += [writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
+                records += [row_writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
             if changed := self._updates[kind]:
                 self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
-                records += [writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
-        writes.enqueue_rows(self._connection, records)
+                records += [row_writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
+        row_writes.enqueue_rows(self._connection, records)
         if enabled("debug"):
             entity_id = self._run[EntityType.SESSION][0][0]
-            writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=len(records), started=started)
+            row_writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=len(records), started=started)
         return SaveResult(
             inserted={kind: len(new) for kind, new in self._inserts.items() if new},
             updated={kind: len(changed) for kind, changed in self._updates.items() if changed},

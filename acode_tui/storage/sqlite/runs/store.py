@@ -40,7 +40,7 @@ from acode_tui.domain.validation import (
 )
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.runs import row_writes as writes
+from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.runs.reader import SqliteRunStateReader
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.writer import Writer
@@ -240,15 +240,15 @@ class SqliteRunStateStore(SqliteRunStateReader):
         def unit(connection: sqlite3.Connection) -> E:
             if link is not None:
                 column, kind = link
-                parent = writes.require(connection, kind, parent_id)
+                parent = row_writes.require(connection, kind, parent_id)
                 fields["session_id"] = getattr(parent, "session_id", parent.id)
                 fields[column] = parent.id
             if (order := _NEXT_ORDER.get(entity.kind)) is not None:
                 fields["order"] = int(connection.execute(order, (parent_id,)).fetchone()[0])
             now = self._writer.clock.tick()
             row = entity(id=new_id(), created_at=now, updated_at=now, **fields)
-            writes.insert(connection, row, now)
-            writes.touch_ancestors(connection, row, now)
+            row_writes.insert(connection, row, now)
+            row_writes.touch_ancestors(connection, row, now)
             return row
 
         return await self._writer.run(unit)
@@ -268,16 +268,16 @@ class SqliteRunStateStore(SqliteRunStateReader):
         """
 
         def unit(connection: sqlite3.Connection) -> M:
-            row = writes.load(connection, entity, entity_id)
+            row = row_writes.load(connection, entity, entity_id)
             check(connection, row)
             now = self._writer.clock.tick()
-            changed = writes.stamped(msgspec.structs.replace(row, **changes), now)
+            changed = row_writes.stamped(msgspec.structs.replace(row, **changes), now)
             if isinstance(changed, ToolCall) and not transitions.TOOL_CALL_TARGETS[changed.state]:
                 changed = msgspec.structs.replace(changed, completed_at=max(now, changed.created_at))
-            writes.update(connection, changed, now)
+            row_writes.update(connection, changed, now)
             if isinstance(row, Session) and isinstance(changed, Session):
-                writes.insert(connection, _event(row, changed.state, reason, now), now)
-            writes.touch_ancestors(connection, changed, now)
+                row_writes.insert(connection, _event(row, changed.state, reason, now), now)
+            row_writes.touch_ancestors(connection, changed, now)
             return changed
 
         return await self._writer.run(unit)

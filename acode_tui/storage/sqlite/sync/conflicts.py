@@ -13,7 +13,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import Conflict, ConflictCounts
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.runs import row_writes as writes
+from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.writer import Writer
 
 _COLUMNS = ", ".join(Conflict.__struct_fields__)
@@ -84,17 +84,17 @@ class SqliteConflictLog:
                     f"a {found.entity_type.value.replace('_', ' ')} never changes, so its other version cannot be taken"
                 )
             loser = found.local_payload if found.winner == "remote" else found.remote_payload
-            stored: Any = writes.require(connection, found.entity_type, found.entity_id)
+            stored: Any = row_writes.require(connection, found.entity_type, found.entity_id)
             clock = self._writer.clock
             clock.raise_to(max(found.local_updated_at, found.remote_updated_at))
             now = clock.tick()
             other = msgspec.structs.replace(
                 decode_payload(found.entity_type, bytes(loser)),
                 sync_version=stored.sync_version,
-                updated_at=writes.stamped(stored, now).updated_at,
+                updated_at=row_writes.stamped(stored, now).updated_at,
             )
-            writes.update(connection, other, now)
-            writes.touch_ancestors(connection, other, now)
+            row_writes.update(connection, other, now)
+            row_writes.touch_ancestors(connection, other, now)
             connection.execute(_REVIEW, (format_time(self._wall()), found.id))
             return _find(connection, found.id)
 

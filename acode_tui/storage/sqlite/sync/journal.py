@@ -17,8 +17,7 @@ from acode_tui.domain.errors import SyncError
 from acode_tui.storage.ports import Lease, LogEntry, PullCursor, SyncSnapshot, WorkerStatus
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.sync import adopt as adoption
-from acode_tui.storage.sqlite.sync import conflicts, lease, records
+from acode_tui.storage.sqlite.sync import adopt, conflicts, lease, records
 from acode_tui.storage.sqlite.writer import Writer
 
 LOG_KEPT = 1_000
@@ -109,7 +108,7 @@ class SqliteSyncJournal:
 
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)
-            written = adoption.adopt_pulled(connection, self._writer.clock, pulled)
+            written = adopt.adopt_pulled(connection, self._writer.clock, pulled)
             meta.store_pull_cursor(connection, cursor)
             return written
 

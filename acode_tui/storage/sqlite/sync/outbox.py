@@ -22,9 +22,8 @@ from acode_tui.storage.ports import (
 )
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.runs import row_writes as writes
-from acode_tui.storage.sqlite.sync import claim as delivery
-from acode_tui.storage.sqlite.sync import lease, records, retention
+from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.sync import claim, lease, records, retention
 from acode_tui.storage.sqlite.sync.records import COLUMNS, RetryPolicy, to_record
 from acode_tui.storage.sqlite.writer import Writer
 
@@ -100,12 +99,12 @@ class SqliteOutbox:
         """Queue an entity's present row again: a mutable row under a new stamp, an immutable one as it was queued."""
 
         def unit(connection: sqlite3.Connection) -> OutboxRecord:
-            entity = writes.require(connection, kind, entity_id)
+            entity = row_writes.require(connection, kind, entity_id)
             if TABLES[kind].mutable:
                 now = self._writer.clock.tick()
-                entity = writes.update(connection, writes.stamped(entity, now), now)
+                entity = row_writes.update(connection, row_writes.stamped(entity, now), now)
             elif _newest_of(connection, kind, entity_id) is None:
-                writes.enqueue(connection, entity, Operation.INSERT, self._writer.clock.tick())
+                row_writes.enqueue(connection, entity, Operation.INSERT, self._writer.clock.tick())
             row = _newest_of(connection, kind, entity_id)
             assert row is not None
             return to_record(row)
@@ -207,7 +206,7 @@ class SqliteOutbox:
         """The next batch, or the one after ``beside``; empty when nothing is due. Writes nothing."""
         now = format_time(self._wall())
         return await self._readers.run(
-            lambda connection: delivery.claim(
+            lambda connection: claim.claim(
                 connection, now=now, max_records=max_records, max_bytes=max_bytes, beside=beside
             )
         )
@@ -218,7 +217,7 @@ class SqliteOutbox:
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)
             now = format_time(self._wall())
-            conflicts = delivery.acknowledge(connection, self._writer.clock, claimed, reply.results, now=now)
+            conflicts = claim.acknowledge(connection, self._writer.clock, claimed, reply.results, now=now)
             cursor = meta.read_pull_cursor(connection)
             if cursor is not None and reply.change_seq == cursor.change_seq + 1:
                 # No other replica wrote in between: there is nothing to pull.

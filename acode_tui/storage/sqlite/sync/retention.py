@@ -11,7 +11,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.storage.ports import ExpiredRecord, LocalCounts
 from acode_tui.storage.sqlite import meta, rows
-from acode_tui.storage.sqlite.runs import row_writes as entity_writes
+from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.runs.reader import read_graph
 
 _EXPIRED = """
@@ -133,7 +133,7 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
         # Events and artifacts carry no version: they were sent if the rest of their session was.
         version = getattr(entity, "sync_version", graph.sync_version)
         if version == 0 or everything:
-            record = entity_writes.outbox_row(
+            record = row_writes.outbox_row(
                 entity.kind, rows.to_row(entity), Operation.INSERT, format_time(clock.tick())
             )
             if everything:

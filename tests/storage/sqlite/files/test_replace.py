@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from acode_tui.domain.errors import TransactionError
-from acode_tui.storage.sqlite.files import replace as replacement
+from acode_tui.storage.sqlite.files import replace
 from acode_tui.storage.sqlite.files.locks import exclusive, share
 from acode_tui.workspace import Workspace, open_workspace
 from tests.conftest import PLAIN_SETTINGS
@@ -60,7 +60,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_old_file_is_kept_with_its_wal(files: tuple[Path, Path]) -> None:
     old, new = files
     with exclusive(old, timeout_seconds=2):
-        kept = replacement.replace(old, new, keep_as=KEPT)
+        kept = replace.replace(old, new, keep_as=KEPT)
     assert kept == old.with_name(f"workspace.db.{KEPT}")
     assert text_in(old) == "new"
     assert text_in(kept) == "old"
@@ -68,9 +68,9 @@ def test_the_old_file_is_kept_with_its_wal(files: tuple[Path, Path]) -> None:
 
 def test_two_files_kept_in_one_second_get_two_names(files: tuple[Path, Path]) -> None:
     old, new = files
-    first = replacement.replace(old, new, keep_as=KEPT)
+    first = replace.replace(old, new, keep_as=KEPT)
     make(new, "newer")
-    second = replacement.replace(old, new, keep_as=KEPT)
+    second = replace.replace(old, new, keep_as=KEPT)
     assert first is not None
     assert second is not None
     assert [text_in(each) for each in (first, second, old)] == ["old", "new", "newer"]
@@ -103,7 +103,7 @@ def test_killed_at_any_step_it_is_the_old_or_the_new_one(
             for name in ("rename", "unlink", "fsync"):
                 patched.setattr(os, name, killing(getattr(os, name)))
             try:
-                replacement.replace(old, new, keep_as=keep_as)
+                replace.replace(old, new, keep_as=keep_as)
             except Killed:
                 killed = True
             else:
@@ -164,7 +164,7 @@ async def test_an_opening_during_a_replacement_waits_and_gets_the_new_file(tmp_p
     with exclusive(path, timeout_seconds=2):
         waiting = asyncio.create_task(opened())
         await asyncio.sleep(0)
-        replacement.replace(path, new)
+        replace.replace(path, new)
     assert await waiting == "new"
 
 

@@ -23,10 +23,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
-from acode_tui.storage.sqlite.sessions import pages as session_counts
-from acode_tui.storage.sqlite.sessions import pages as session_pages
-from acode_tui.storage.sqlite.sessions import ranges as session_ranges
-from acode_tui.storage.sqlite.sessions import search as session_search
+from acode_tui.storage.sqlite.sessions import pages, ranges, search
 from acode_tui.storage.sqlite.sessions.search import expression_of, words
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import Parts
@@ -187,7 +184,7 @@ def _tasks(row: Row) -> tuple[TaskGraph, ...]:
 
 def page(connection: sqlite3.Connection, given: SessionFilter, limit: int, **cursor: str | None) -> SessionPage:
     places = {"after": None, "before": None, **cursor}
-    return session_pages.read_page(connection, given, limit=limit, **places)
+    return pages.read_page(connection, given, limit=limit, **places)
 
 
 def ids(found: SessionPage) -> list[str]:
@@ -199,7 +196,7 @@ def assert_pages_equal(connection: sqlite3.Connection, given: SessionFilter, wan
     found = page(connection, given, limit)
     assert found.previous_cursor is None
     seen: list[str] = []
-    pages = [found]
+    read = [found]
     while True:
         seen += ids(found)
         assert found.total in (None, len(wanted))
@@ -208,13 +205,13 @@ def assert_pages_equal(connection: sqlite3.Connection, given: SessionFilter, wan
             break
         found = page(connection, given, limit, after=found.next_cursor)
         assert found.previous_cursor is not None
-        pages.append(found)
+        read.append(found)
     assert seen == wanted
-    for earlier in reversed(pages[:-1]):
+    for earlier in reversed(read[:-1]):
         found = page(connection, given, limit, before=found.previous_cursor)
         assert ids(found) == ids(earlier)
-    assert found.previous_cursor is None or len(pages) > 1 or not wanted
-    assert session_pages.count(connection, given) == len(wanted)
+    assert found.previous_cursor is None or len(read) > 1 or not wanted
+    assert pages.count(connection, given) == len(wanted)
 
 
 @pytest.mark.ac("AC-056")
@@ -223,7 +220,7 @@ def test_any_page_of_any_filter_is_a_slice_of_the_sorted_sessions(
     rows: list[Row], chosen: SessionFilter, limit: int, few: int
 ) -> None:
     with stored(rows) as connection, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session_ranges, "FEW", few)
+        patch.setattr(ranges, "FEW", few)
         assert_pages_equal(connection, chosen, model(rows, chosen), limit)
 
 
@@ -250,7 +247,7 @@ def test_a_search_finds_the_same_pages_whichever_way_it_goes(
 ) -> None:
     with stored(rows) as connection, pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
-            patch.setattr(session_search, name, value)
+            patch.setattr(search, name, value)
         assert_pages_equal(connection, chosen, model(rows, chosen), limit)
 
 
@@ -413,7 +410,7 @@ def test_a_cursor_comes_back_as_the_place_it_was_made_of(sort: Any, stamp: datet
 async def test_a_place_too_far_from_both_ends_is_not_counted(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         await parts.store.create_session(f"run {number}")
-    monkeypatch.setattr(session_counts, "MAX_POSITION_ENTRIES", 3)
+    monkeypatch.setattr(pages, "MAX_POSITION_ENTRIES", 3)
     for sort in get_args(SortKey):
         every = SessionFilter(sort=sort)
         cursors = [cursor_above(sort, session) for session in await parts.store.list(every)]

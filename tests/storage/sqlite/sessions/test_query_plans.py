@@ -17,9 +17,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.reader import read_graph
-from acode_tui.storage.sqlite.sessions import pages as session_pages
-from acode_tui.storage.sqlite.sessions import ranges as session_ranges
-from acode_tui.storage.sqlite.sessions import search as session_search
+from acode_tui.storage.sqlite.sessions import pages, ranges, search
 from acode_tui.storage.sqlite.sync.records import DUE_RECORDS
 from tests.clocks import NOON
 
@@ -102,20 +100,20 @@ def assert_ranges_only(lines: list[str]) -> None:
 def test_every_filter_is_served_by_ranges_of_indexes(
     connection: Recorder, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_ranges, "FEW", few)
+    monkeypatch.setattr(ranges, "FEW", few)
     connection.seen = []
     for given in FILTERS:
         cursor = encode_cursor(given.sort, NOON, "s01000", SessionState.FAILED)
         for place in ({}, {"after": cursor}, {"before": cursor}):
             ends: dict[str, Any] = {"after": None, "before": None, **place}
-            session_pages.read_page(connection, given, limit=20, **ends)
+            pages.read_page(connection, given, limit=20, **ends)
         assert_ranges_only(plans(connection))
 
 
 @pytest.mark.ac("AC-056")
 def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
     connection.seen = []
-    session_pages.read_page(connection, SessionFilter(sort="created"), limit=20, after=None, before=None)
+    pages.read_page(connection, SessionFilter(sort="created"), limit=20, after=None, before=None)
     assert not [line for line in plans(connection) if "TEMP B-TREE" in line]
 
 
@@ -124,8 +122,8 @@ def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
 def test_a_search_reads_the_text_indexes_and_what_they_point_to(
     connection: Recorder, dense: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_search, "FIRST_TEXTS", 0)
-    monkeypatch.setattr(session_search, "MATCH_CAP", 0 if dense else 10**9)
+    monkeypatch.setattr(search, "FIRST_TEXTS", 0)
+    monkeypatch.setattr(search, "MATCH_CAP", 0 if dense else 10**9)
     connection.seen = []
     for number, given in enumerate(FILTERS[::5]):
         searching = SessionFilter(
@@ -135,7 +133,7 @@ def test_a_search_reads_the_text_indexes_and_what_they_point_to(
             workspace=given.workspace,
             sort=given.sort,
         )
-        session_pages.read_page(connection, searching, limit=20, after=None, before=None)
+        pages.read_page(connection, searching, limit=20, after=None, before=None)
         assert_ranges_only(plans(connection))
 
 
@@ -181,7 +179,7 @@ IDENTIFIERS = re.compile(
 @pytest.mark.ac("AC-059")
 def test_sql_is_put_together_from_allow_listed_names_only() -> None:
     """Nothing that a caller handed over may stand in a statement; what stands there is listed above."""
-    package = Path(session_pages.__file__).parent
+    package = Path(pages.__file__).parent
     strange = {
         f"{path.name}: {part}"
         for path in sorted(package.glob("*.py"))
