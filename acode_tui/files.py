@@ -75,7 +75,7 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
     Until then it has another name, its ``name``; after an exception it is deleted.
 
     Raises FileExistsError, at the beginning or at the end, if ``overwrite`` is False and ``path`` exists, and OSError
-    if ``path`` is a device, a pipe or a folder: nobody wants to replace ``/dev/null``.
+    if ``path`` is a device, a pipe or a folder: ``/dev/null`` must not be replaced.
     """
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

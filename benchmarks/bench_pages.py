@@ -27,7 +27,7 @@ FILTERS: dict[str, SessionFilter] = {
     "user and state": SessionFilter(user=_USER, states=[SessionState.FAILED]),
     "workspace": SessionFilter(workspace=_WORKSPACE),
     "workspace and user": SessionFilter(workspace=_WORKSPACE, user=_USER),
-    "nobody's": SessionFilter(user="nobody@example.org"),
+    "user without sessions": SessionFilter(user="nobody@example.org"),
     "time range": SessionFilter(since=datetime(2024, 3, 1, tzinfo=UTC), until=datetime(2025, 6, 1, tzinfo=UTC)),
     "user, state, since": SessionFilter(user=_USER, states=[SessionState.FAILED], since=_MIDDLE),
     "by creation": SessionFilter(sort="created"),
@@ -36,7 +36,7 @@ FILTERS: dict[str, SessionFilter] = {
     "by creation, user, state": SessionFilter(sort="created", user=_USER, states=[SessionState.CREATED]),
     "by state": SessionFilter(sort="state"),
     "by state, user": SessionFilter(sort="state", user=_USER),
-    "by creation, nobody's": SessionFilter(sort="created", user="nobody@example.org"),
+    "by creation, user without sessions": SessionFilter(sort="created", user="nobody@example.org"),
 }
 
 

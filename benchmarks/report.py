@@ -12,7 +12,6 @@ BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 _HEADLINES = (
     "single durable write, median",
     "64 concurrent writers",
-    "64 concurrent writers, beside 64 rows a commit",
     "read by id, median",
     "full hierarchy of 1,000 tool calls, median",
     "any page, no filter, 99th percentile",

@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own for a benchmark, as durable as a team's."""
+"""Starts a PostgreSQL server for a benchmark, with the durability settings of a team's server."""
 
 import asyncio
 import shutil

@@ -1,14 +1,8 @@
 """Timing on a busy machine: medians and tails of many short measurements."""
 
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 from time import perf_counter
-
-BARE_PYTHON = (sys.executable, "-c", "pass")
-"""The floor of a whole command: the interpreter starts and ends."""
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
@@ -34,10 +28,3 @@ def timed_call(work: Callable[..., object], *arguments: object) -> float:
     started = perf_counter()
     work(*arguments)
     return perf_counter() - started
-
-
-def timed_command(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> float:
-    """Seconds from starting a command in ``folder`` to its end. Raises CalledProcessError if it fails."""
-    return timed_call(
-        lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, env=environment)
-    )

@@ -19,7 +19,7 @@ CRITERIA: dict[str, dict[str, str]] = {
         "AC-002": "After the first open, any connection finds journal mode WAL",
         "AC-003": "All tables are STRICT and refuse wrong types; SQLite older than 3.37 is refused clearly",
         "AC-004": "Opening an empty folder creates everything at the newest schema",
-        "AC-005": "Entity, event and outbox rows commit together or not at all, wherever a fault strikes",
+        "AC-005": "Entity, event and outbox rows commit together or not at all, at any fault",
         "AC-006": "The time limit bounds lock waits and transactions; running out rolls back with ACODE-DB-002",
         "AC-007": "Readers see the last commit, unhindered, while a write is open",
         "AC-008": "A second writer waits its turn; concurrent processes lose no update",
@@ -77,7 +77,7 @@ CRITERIA: dict[str, dict[str, str]] = {
     },
     "Conflicts": {
         "AC-048": "A base version that differs from the target row's is a conflict",
-        "AC-049": "The later edit is the final row on every machine, whoever syncs first; ties fall alike everywhere",
+        "AC-049": "The later edit is the final row on every machine, whichever syncs first; ties fall alike everywhere",
         "AC-050": "A conflict is logged as a warning with ACODE-DB-006, times, entity and winner",
         "AC-051": "The number of conflicts survives a restart and is shown",
         "AC-052": "Both versions, their times, the winner and the moment stay retrievable",

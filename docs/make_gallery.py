@@ -17,7 +17,7 @@ if str(ROOT) not in sys.path:
 
 
 def page() -> str:
-    """The page that shows them."""
+    """The text of docs/gallery.md."""
     from tests.tui.gallery import SCENES
 
     lines = ["# Gallery", "", "Made by `uv run python docs/make_gallery.py`; not edited by hand."]
@@ -27,7 +27,7 @@ def page() -> str:
 
 
 async def make(names: list[str], folder: Path = FOLDER) -> int:
-    """Take these scenes, or all; answers how many did not come about."""
+    """Take these scenes, or all. Returns how many did not show their expected text."""
     from tests.tui.gallery import SCENES, take
 
     folder.mkdir(exist_ok=True)
@@ -47,7 +47,7 @@ async def make(names: list[str], folder: Path = FOLDER) -> int:
 
 
 def main(names: list[str]) -> int:
-    """Take the pictures, and with all of them the page; what is no scene any more goes."""
+    """Take the pictures. Without names: all of them, and the page; pictures without a scene are deleted."""
     from tests.tui.gallery import SCENES
 
     os.environ["TEXTUAL_ANIMATIONS"] = "none"

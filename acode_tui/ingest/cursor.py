@@ -1,7 +1,7 @@
 """The cursor of a file, and whether the file must be read again. An unchanged file costs one stat.
 
-The hash of the head tells a file that grew from one that was rewritten under the same name. It covers only bytes
-that were there at the last import, so growth never changes it.
+The hash of the head distinguishes a file that grew from one that was rewritten under the same name. It covers only
+bytes that were there at the last import, so growth never changes it.
 """
 
 from enum import StrEnum

@@ -216,7 +216,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseLostError(SyncError):
-    """Another worker has taken over; what this one had in hand comes back as duplicates."""
+    """Another worker has taken over; this one's batch in flight is sent again and comes back as duplicates."""
 
     default_hint = "nothing to do: the other worker goes on"
 

@@ -109,7 +109,10 @@ OpenTeam = Callable[[], AbstractAsyncContextManager[Team]]
 
 
 class ProbeTarget(Protocol):
-    """One connection to the server, and what it tells of itself. Timeouts in seconds. Raises PostgresFault."""
+    """Connects to the server once and reports its version, schema and clock. Timeouts are in seconds.
+
+    Raises PostgresFault.
+    """
 
     async def __call__(
         self, target: PostgresTarget, *, schema: str, connect_timeout: float, command_timeout: float, wall: WallClock

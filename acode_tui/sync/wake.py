@@ -75,14 +75,14 @@ class WakeSignal:
             await self._sleep_unless_awake(LINGER_SECONDS)
 
     async def _sleep_unless_awake(self, seconds: float) -> None:
-        waking = asyncio.ensure_future(self._awake.wait())
+        woken = asyncio.ensure_future(self._awake.wait())
         sleeping = asyncio.ensure_future(self._sleep(seconds))
         try:
-            await asyncio.wait({waking, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({woken, sleeping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in (waking, sleeping):
+            for each in (woken, sleeping):
                 each.cancel()
-            await asyncio.gather(waking, sleeping, return_exceptions=True)
+            await asyncio.gather(woken, sleeping, return_exceptions=True)
 
     async def _version(self) -> int:
         return 0 if self._data_version is None else await self._data_version()

@@ -22,8 +22,7 @@ Answer = TypeVar("Answer")
 class TeamRuns:
     """The reader of the team's runs while it is open, and the switch between the sources while one is running.
 
-    ``version`` changes whenever the team's runs are to be read again: no commit in this workspace tells that they
-    changed.
+    ``version`` changes whenever the team's runs are to be read again: their changes are no commits in this workspace.
     """
 
     def __init__(self, report: Callable[[BaseException], None]) -> None:

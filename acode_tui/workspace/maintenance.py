@@ -272,7 +272,7 @@ def make_health_watch(
 async def inspect_target(
     settings: Settings, *, seconds: float, wall: WallClock, environ: Mapping[str, str] = os.environ
 ) -> "TargetStatus":
-    """What a connection of its own tells of the team's database. Never raises."""
+    """The status of the team's database, from a connection of its own. Never raises."""
     from acode_tui.ops.health import inspect_target as look
     from acode_tui.workspace.team import probe_target
 

@@ -124,10 +124,10 @@ class Scene:
 SCENES = (
     Scene("dashboard", "The first screen: everything at a glance, and the sessions", "4,872"),
     Scene("dashboard-small", "The same at 80 columns by 24 rows", "4,872", size=SMALL),
-    Scene("dashboard-large", "and at 200 by 60", "4,872", size=LARGE),
+    Scene("dashboard-large", "The same at 200 columns by 60 rows", "4,872", size=LARGE),
     Scene("dashboard-day", "The light theme", "4,872", theme="acode-day"),
     Scene("dashboard-ansi", "The terminal's own colours", "4,872", theme="ansi-dark"),
-    Scene("offline", "On an aeroplane: what is recorded waits, and no attempt is spent", "next try", workspace=offline),
+    Scene("offline", "Offline: new records wait in the outbox, and no attempt is spent", "next try", workspace=offline),
     Scene(
         "demo",
         "The demo, while its network is cut",
@@ -137,13 +137,13 @@ SCENES = (
     ),
     Scene(
         "empty",
-        "An empty workspace offers what lies on the machine",
+        "An empty workspace offers the transcripts found on the machine",
         "Claude Code",
         workspace=partial(FakeWorkspace, 0),
         importer=Scripted,
         listed=False,
     ),
-    Scene("import", "Importing asks first", "Read the new ones?", ("i",), importer=Scripted),
+    Scene("import", "An import asks before it reads", "Read the new ones?", ("i",), importer=Scripted),
     Scene("search", "Search as you type", "search: pool", ("slash", *"pool", "enter")),
     Scene(
         "session", "A session: tasks, steps, tool calls, artifacts, and its timeline", "took", ("enter", "+", "j", "j")
@@ -151,8 +151,8 @@ SCENES = (
     Scene("diff", "An artifact: a diff as a diff", "strict: true", screen=lambda workspace: _diff_screen(workspace)),
     Scene("team", "The whole team's runs, read from PostgreSQL", "source: team", ("T",)),
     Scene("retries", "Records that the server refused, and dead letters", "22P05", ("r",)),
-    Scene("conflicts", "Versions that met, side by side", "Run all the tests", ("c",)),
-    Scene("health", "Health checks, and what would help", "unhealthy", ("h", "j", "j")),
+    Scene("conflicts", "Two versions of a row in conflict, side by side", "Run all the tests", ("c",)),
+    Scene("health", "Health checks, with suggestions", "unhealthy", ("h", "j", "j")),
     Scene("log", "The program's own log, live", "sync.drained", screen=lambda _: _log_screen()),
     Scene("help", "Every key of the screen", "Send the backlog", ("question_mark",)),
 )
@@ -204,12 +204,12 @@ async def take(scene: Scene) -> str:
     else:
         app = over(workspace, **({"importer": scene.importer()} if scene.importer else {}))
     async with app.run_test(size=scene.size) as pilot:
-        await _bring_about(app, pilot, scene, workspace)
+        await _prepare(app, pilot, scene, workspace)
         return app.export_screenshot(title="acode-tui", simplify=True) + "\n"
 
 
-async def _bring_about(app: Dashboard, pilot: Pilot[int], scene: Scene, workspace: FakeWorkspace) -> None:
-    # A picture's clock stands still, so the samples of the last minutes are given.
+async def _prepare(app: Dashboard, pilot: Pilot[int], scene: Scene, workspace: FakeWorkspace) -> None:
+    # The clock of a picture does not move, so the samples of the last minutes are given.
     is_away = workspace.sync.figures.state is SyncState.OFFLINE
     app.state.backlog.samples.extend(_AWAY if is_away else _FLIGHT)
     if scene.listed:

@@ -123,7 +123,7 @@ def _quoted(text: str) -> str:
     lines = [_INDENT.sub(lambda found: "\u00a0" * len(found.group()), line) for line in text.split("\n")]
     parts = []
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        # A backslash at its end keeps a line apart from the next one.
+        # A backslash at the end of a line keeps Markdown from joining the next one to it.
         parts.append(f"> {_escaped(line).rstrip()}" + ("\\" if line.strip() and following.strip() else ""))
     return "\n".join(parts)
 

@@ -195,7 +195,7 @@ def _unavailable(port: int, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
             f"--metrics {port}: another program listens on {ADDRESS}:{port}",
-            hint="choose another port; `ss -ltnp` tells who has this one",
+            hint="choose another port; `ss -ltnp` shows which program uses this one",
         )
     if error.errno == errno.EACCES:
         return ConfigError(f"--metrics {port}: this user may not use the port", hint="choose one from 1024 up")

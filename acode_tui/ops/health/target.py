@@ -38,7 +38,7 @@ async def inspect_target(
     wall: WallClock,
     environ: Mapping[str, str] = os.environ,
 ) -> TargetStatus:
-    """What one connection tells. Never raises for what is wrong with the target or its settings."""
+    """The target's status, from one connection of its own. Never raises for a fault of the target or its settings."""
     if not postgres.enabled:
         return TargetStatus(enabled=False, reason="PostgreSQL is not enabled")
     address = resolve_postgres(postgres, environ)

@@ -345,7 +345,7 @@ async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> Functi
         try:
             await connection
         except BaseException:
-            # Its thread still tells the loop that it has ended; the loop must not be closed before that.
+            # Its thread still posts its end to the loop; the loop must not be closed before that.
             await asyncio.to_thread(connection.join)
             raise
         return connection

@@ -143,7 +143,7 @@ class ImportDialog(ProgressDialog[bool]):
     def action_leave(self) -> None:
         if self._importing:
             self._stopping = True
-            self.show_text(styled("Stopping after the files in hand…", "bold $text-warning"))
+            self.show_text(styled("Stopping after the files in progress…", "bold $text-warning"))
         else:
             self.dismiss(self._stored)
 

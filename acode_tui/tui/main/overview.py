@@ -50,7 +50,7 @@ async def _schema(workspace: DashboardWorkspace) -> tuple[SchemaStatus, AcodeErr
 
 
 def _disk_space(workspace: DashboardWorkspace) -> DiskSpace | None:
-    """The space on the workspace's disk; None if the system does not tell."""
+    """The space on the workspace's disk; None if the system does not report it."""
     try:
         usage = shutil.disk_usage(workspace.agent_dir)
     except OSError:

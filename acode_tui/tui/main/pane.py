@@ -1,6 +1,6 @@
 """What the four panes share: a titled frame that can be focused, clicked, and opened.
 
-The status of a pane (quiet, busy, bad) is the colour of its frame and, where colours cannot be told apart, a sign and
+The status of a pane (quiet, busy, bad) is the colour of its frame and, in themes without distinct colours, a sign and
 a word in its title.
 """
 

@@ -142,7 +142,7 @@ class ConflictsScreen(RecordsScreen[Conflict]):
 
 
 def _time_difference(conflict: Conflict) -> timedelta:
-    """How far the last changes of both versions are apart."""
+    """The time between the last changes of the two versions."""
     return abs(conflict.local_updated_at - conflict.remote_updated_at)
 
 

@@ -43,7 +43,7 @@ def kind_of(node: Node) -> str:
 def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo | None) -> Content:
     """The events of a session, oldest first, each with the time since the previous one; at most the newest MAX_EVENTS.
 
-    In a run of several days each day has a heading: the time of day alone would not tell them apart.
+    In a run of several days each day has a heading: the time of day alone does not distinguish them.
     """
     if not events:
         return styled("No change of state was recorded; the session was saved in one piece.", "$foreground-muted")

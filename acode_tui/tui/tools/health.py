@@ -152,7 +152,7 @@ def _detail(check: "HealthCheck") -> Content:
         Content.assemble((f"{mark.label}  ", CONTENT_STYLE[mark.role]), block(check.description, "bold")),
     ]
     if check.suggestion:
-        parts += [Content(""), styled("what would help", "bold $text-primary"), block(check.suggestion)]
+        parts += [Content(""), styled("suggestion", "bold $text-primary"), block(check.suggestion)]
     if check.details:
         numbers = Content(pretty_json(check.details))
         parts += [Content(""), styled("the numbers behind it", "bold $text-primary"), numbers]

@@ -17,7 +17,7 @@ from acode_tui.tui.bindings import PRIORITY
 from acode_tui.tui.live_screen import LiveScreen
 
 NARROW = 100
-"""Columns below which only important keys may stand one column apart; the others need two, or are left out."""
+"""Width in columns below which important keys are one column apart; the others need two, or are left out."""
 
 _RANK = {id: rank for rank, id in enumerate(PRIORITY)}
 

@@ -40,7 +40,8 @@ def no_foreign_connection(database: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno in _TAKEN:
                 raise TransactionError(
-                    f"another process has {database} open", hint="close whatever else reads it, then try again"
+                    f"another process has {database} open",
+                    hint="close each program that reads it, then try again",
                 ) from None
             raise
         yield
