@@ -27,7 +27,7 @@ from acode_tui.domain.errors import (
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten, widen
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite.errors import may_write, opening, require_whole_pages
-from acode_tui.storage.sqlite.files.paths import SHM, WAL, beside, wal_of
+from acode_tui.storage.sqlite.paths import SHM, WAL, beside, wal_of
 
 T = TypeVar("T")
 

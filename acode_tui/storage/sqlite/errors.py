@@ -13,7 +13,7 @@ from pathlib import Path
 
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, DiskFullError, IntegrityError, TransactionError
 from acode_tui.domain.quantities import number
-from acode_tui.storage.sqlite.files.paths import wal_of
+from acode_tui.storage.sqlite.paths import wal_of
 
 WAYS_OUT = (
     "keep it as it is, and put a backup in its place with `acode-tui db restore`, or rebuild it with "

@@ -16,8 +16,8 @@ from acode_tui.storage.ports import (
     RowChecksumReader,
     SchemaStatus,
 )
-from acode_tui.storage.sqlite import errors
-from acode_tui.storage.sqlite.files import facts, inspect, locks, paths, rebuild, replace, vacuum
+from acode_tui.storage.sqlite import errors, paths
+from acode_tui.storage.sqlite.files import facts, inspect, locks, rebuild, replace, vacuum
 from acode_tui.storage.sqlite.files.open_unchanged import UnchangedFileReads, read_unchanged
 from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.sync.adopt import pending_among

@@ -9,8 +9,8 @@ from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.domain.schema import TABLES
 from acode_tui.storage.migrations.runner import Migration, newest
 from acode_tui.storage.ports import ConflictCounts, DatabaseFacts, OutboxStats, QueueFacts, SchemaStatus
-from acode_tui.storage.sqlite.files.paths import wal_of
 from acode_tui.storage.sqlite.migrate import plan, read_applied
+from acode_tui.storage.sqlite.paths import wal_of
 from acode_tui.storage.sqlite.sync import conflicts, records
 
 _LAST_APPLIED = "SELECT description, applied_at FROM schema_migrations WHERE version = ?"

@@ -15,8 +15,8 @@ from acode_tui.storage.sqlite.files.check import run_checks
 from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.files.facts import has_table
 from acode_tui.storage.sqlite.files.open_unchanged import open_unchanged, write_lock_wait
-from acode_tui.storage.sqlite.files.paths import JOURNAL, WAL, beside, wal_of
 from acode_tui.storage.sqlite.migrate import plan
+from acode_tui.storage.sqlite.paths import JOURNAL, WAL, beside, wal_of
 
 _DEADLINE_OPCODES = 10_000
 _MOST_DAMAGE = 5

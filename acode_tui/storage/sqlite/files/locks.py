@@ -16,8 +16,8 @@ from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.files import PRIVATE_FILE, make_private_folder, try_lock
 from acode_tui.storage.sqlite.errors import require_file
 from acode_tui.storage.sqlite.files import replace
-from acode_tui.storage.sqlite.files.paths import lock_of
 from acode_tui.storage.sqlite.files.replace import no_foreign_connection
+from acode_tui.storage.sqlite.paths import lock_of
 
 _POLL_SECONDS = 0.02
 _CANNOT_MAKE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)

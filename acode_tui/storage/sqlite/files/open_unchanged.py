@@ -18,7 +18,7 @@ from acode_tui.domain.progress import CheckCancelled
 from acode_tui.storage.sqlite.connection import connect_to, has_content
 from acode_tui.storage.sqlite.errors import may_write, opening, require_content, require_rights, translated
 from acode_tui.storage.sqlite.files.locks import share_if_known
-from acode_tui.storage.sqlite.files.paths import wal_of
+from acode_tui.storage.sqlite.paths import wal_of
 
 T = TypeVar("T")
 

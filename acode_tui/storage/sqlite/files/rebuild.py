@@ -18,9 +18,9 @@ from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, page_bytes, prepare_file
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.files.facts import read_row_counts
-from acode_tui.storage.sqlite.files.paths import remove_database
 from acode_tui.storage.sqlite.meta import read_pull_cursor, store_pull_cursor
 from acode_tui.storage.sqlite.migrate import migrate, plan
+from acode_tui.storage.sqlite.paths import remove_database
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled

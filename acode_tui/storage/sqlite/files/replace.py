@@ -15,7 +15,7 @@ from pathlib import Path
 
 from acode_tui.domain.errors import TransactionError
 from acode_tui.files import sync_path
-from acode_tui.storage.sqlite.files.paths import JOURNAL, SHM, WAL, beside
+from acode_tui.storage.sqlite.paths import JOURNAL, SHM, WAL, beside
 
 _TAKEN = (errno.EAGAIN, errno.EACCES)
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510

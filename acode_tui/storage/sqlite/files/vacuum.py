@@ -19,8 +19,8 @@ from acode_tui.storage.sqlite.errors import opening, require_content, require_ri
 from acode_tui.storage.sqlite.files.expected_schema import require_tables
 from acode_tui.storage.sqlite.files.locks import finish_replacement, holders, share_if_known
 from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
-from acode_tui.storage.sqlite.files.paths import size_with_wal
 from acode_tui.storage.sqlite.migrate import plan
+from acode_tui.storage.sqlite.paths import size_with_wal
 from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
 
 BYTES_A_SECOND = 20_000_000
