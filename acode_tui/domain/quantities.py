@@ -18,9 +18,13 @@ def size(count: float) -> str:
 
 def number(count: float) -> str:
     """A count with thousands separators: ``4,200``. A float is rounded to a whole number."""
+    whole = round(count)
+    if abs(whole) < 1_000:
+        # Nothing to separate: most commands print no larger count, and need not import humanize for it.
+        return str(whole)
     from humanize import intcomma
 
-    return intcomma(round(count))
+    return intcomma(whole)
 
 
 def short_number(count: int, columns: int = 5) -> str:
