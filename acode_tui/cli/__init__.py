@@ -1,1 +1,1 @@
-"""The command line: thin commands that parse, call and print."""
+"""The command line: each command parses its arguments, calls the package below, and prints the answer."""

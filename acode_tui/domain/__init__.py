@@ -1,1 +1,4 @@
-"""What a run is: entities, states, rules, ids, time and errors. Pure: no I/O, no drivers."""
+"""The model of a run: entities, states and their transitions, ids, stamps, errors, encoding and redaction.
+
+Pure: no I/O and no drivers.
+"""

@@ -1,1 +1,1 @@
-"""Looking after a workspace: health, checks, backups."""
+"""Maintenance of a workspace: checks, health, backups, export and import, and recovery from the team's database."""

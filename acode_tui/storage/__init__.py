@@ -1,1 +1,1 @@
-"""Where runs are kept: ports that name what is needed, and one folder a database that provides it."""
+"""Stores runs: the ports that the rest of the program uses, and one folder for each database that implements them."""

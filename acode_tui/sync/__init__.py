@@ -1,1 +1,1 @@
-"""Draining the outbox into the team's PostgreSQL and pulling back what other replicas wrote."""
+"""The sync worker: drains the outbox into the team's PostgreSQL and pulls the changes of other replicas."""

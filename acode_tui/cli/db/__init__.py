@@ -1,1 +1,1 @@
-"""Commands under ``acode-tui db``."""
+"""The commands below ``acode-tui db``, a module each; ``status.py`` has the group."""

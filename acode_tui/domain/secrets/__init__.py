@@ -1,1 +1,1 @@
-"""Secrets in text: patterns, redaction, anonymous reports. Pure."""
+"""Finds secrets in text and hides them, and makes text anonymous for reports. Pure."""

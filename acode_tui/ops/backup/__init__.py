@@ -1,1 +1,1 @@
-"""Backup, restore and vacuum of a workspace file."""
+"""Backups of a workspace file: creating, verifying, rotating and restoring them; and vacuum of the file."""

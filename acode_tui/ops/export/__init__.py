@@ -1,1 +1,1 @@
-"""Exports and reports of runs, and importing an export."""
+"""Exports of runs as JSON, CSV, SQLite, Markdown or HTML, redacted by default; and the import of a JSON export."""

@@ -1,1 +1,1 @@
-"""Recovery from PostgreSQL, drills and validation."""
+"""Rebuilds a workspace file from the team's database, compares the two, and drills restore and recovery."""

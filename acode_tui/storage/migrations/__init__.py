@@ -1,1 +1,1 @@
-"""Forward-only schema migrations: one folder of numbered SQL a tier, and the rules that order them."""
+"""Forward-only schema migrations: a folder of numbered SQL files for each tier, and the rules that order them."""

@@ -1,1 +1,1 @@
-"""The team's database."""
+"""The team's database: applies batches of the sync, and reads the team's runs, changes and checksums."""

@@ -1,1 +1,1 @@
-"""The workspace's own database: one writer with group commit, a pool of readers, every write with its outbox record."""
+"""The workspace file: one writer with group commit, a pool of readers, and an outbox record with every write."""

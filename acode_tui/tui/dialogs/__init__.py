@@ -1,1 +1,1 @@
-"""Modal dialogs."""
+"""Modal dialogs: questions, help, and long work with its progress."""

@@ -1,1 +1,1 @@
-"""Screens of outbox records and conflicts."""
+"""The screens of outbox records that the server refused, and of conflicts."""

@@ -1,1 +1,1 @@
-"""Themes, palette and text formatting."""
+"""The look of the dashboard: themes, colours and glyphs of states, and text that is safe to show."""

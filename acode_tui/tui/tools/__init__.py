@@ -1,1 +1,1 @@
-"""Screens for health, log and settings."""
+"""The screens of health checks, the log and the settings."""

@@ -1,1 +1,1 @@
-"""Widgets that several screens use. They draw what they are given and post messages."""
+"""Widgets that several screens use. They draw the values they get and post messages."""

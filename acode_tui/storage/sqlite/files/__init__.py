@@ -1,1 +1,1 @@
-"""The database file as a file: locks, replacement, backups, inspection."""
+"""The workspace file as a file: locks, inspection, checks, backups, replacement, rebuilding and vacuum."""

@@ -1,1 +1,1 @@
-"""Runs in SQLite: rows, writes, reads, streams, checksums."""
+"""Writes, reads and streams the runs in the workspace file, with their checksums and the cursors of transcripts."""

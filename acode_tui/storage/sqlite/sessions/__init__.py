@@ -1,1 +1,1 @@
-"""Pages, ranges and search of sessions in SQLite."""
+"""Lists and searches the sessions in the workspace file, page by page."""

@@ -1,1 +1,1 @@
-"""The sync tables of a workspace file: outbox, lease, conflicts, retention."""
+"""The sync's tables in the workspace file: outbox, lease, pull cursor, sync log and settled conflicts."""
