@@ -1,1 +1,1 @@
-"""What each number in the README comes from: one scenario a module, each measured against its floor in the same run."""
+"""Measures the numbers in the README: one module for each scenario, beside its floor in the same run."""

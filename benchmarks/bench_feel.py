@@ -1,4 +1,4 @@
-"""The dashboard's latency from a key to its frame, and its CPU while nothing or much happens.
+"""The dashboard's latency from a key to its frame, and its CPU time when idle and when busy.
 
 Keys are pressed in a dashboard over a real workspace while it drains 50,000 records into a real PostgreSQL and two
 other processes record runs; a key's time ends when the frame with the cursor on its new row is written. CPU is that of

@@ -1,4 +1,4 @@
-"""Search at a million sessions: rare, middling and very common words, short prefixes, several words, nothing at all."""
+"""Search at a million sessions: rare, middling and very common words, prefixes, several words, and no match."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The whole way from the outbox to PostgreSQL: claim, deliver, acknowledge, pull, with both databases durable.
+"""A whole sync, from the outbox to PostgreSQL: claim, deliver, acknowledge, pull, with both databases durable.
 
 Beside it, on the same server in the same run: the two bare deliveries of ``bench_apply``, of the very rows that the
 outbox holds. They read no outbox and acknowledge nothing. Memory is that of a process of its own, which does nothing

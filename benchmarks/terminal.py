@@ -1,4 +1,4 @@
-"""A program in a pseudo-terminal: its output is read as it comes, and its CPU time is counted."""
+"""Runs a program in a pseudo-terminal, reads its output as it arrives, and counts its CPU time."""
 
 import fcntl
 import os

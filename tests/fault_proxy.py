@@ -25,7 +25,7 @@ class Mode(Enum):
     SWALLOW = "swallow"
     """A black hole: connections are accepted, bytes are read, nothing is passed on or answered."""
     REFUSE = "refuse"
-    """Nobody listens."""
+    """No socket listens: connections are refused."""
 
 
 class FaultProxy:

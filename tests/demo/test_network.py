@@ -82,7 +82,7 @@ async def test_a_held_network_delivers_late_and_loses_nothing(network: tuple[Net
 
 async def test_a_server_that_is_gone_ends_the_connection(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="acode-", dir=folder_for_tests()) as made:
-        proxy = Network(Path(made) / "here", Path(made) / "nobody")
+        proxy = Network(Path(made) / "here", Path(made) / "missing")
         await proxy.restore()
         reader, writer = await asyncio.open_unix_connection(str(Path(made) / "here"))
         assert await reader.read() == b""

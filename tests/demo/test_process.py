@@ -1,4 +1,4 @@
-"""``acode-tui demo`` as a process in a terminal: nothing of the user's is in it, and nothing of it is left."""
+"""``acode-tui demo`` as a process in a terminal: it reads none of the user's settings and leaves no file or process."""
 
 import fcntl
 import os

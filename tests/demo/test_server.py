@@ -1,4 +1,4 @@
-"""The demo's PostgreSQL: ended with its demo, and what a killed demo left is told from what is somebody else's."""
+"""The demo's PostgreSQL: it ends with its demo, and the cleaning-up after a killed demo spares other servers."""
 
 import subprocess
 import sys

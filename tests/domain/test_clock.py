@@ -1,4 +1,4 @@
-"""A workspace's clock never repeats a stamp and never goes back, whatever the machine's clock does."""
+"""A workspace's clock never repeats a stamp and never goes back, even if the machine's clock does."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

@@ -172,7 +172,7 @@ def test_a_step_completes_when_its_calls_succeeded_or_were_cancelled(child: Tool
             attempt()
 
 
-def test_a_parent_may_fail_or_be_skipped_whatever_its_children_do() -> None:
+def test_a_parent_may_fail_or_be_skipped_in_any_states_of_its_children() -> None:
     check_task(WorkState.IN_PROGRESS, WorkState.FAILED, step_states=[WorkState.IN_PROGRESS])
     check_step(WorkState.IN_PROGRESS, WorkState.SKIPPED, call_states=[ToolCallState.EXECUTING])
 

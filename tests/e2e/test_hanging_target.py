@@ -1,4 +1,4 @@
-"""The whole program beside a PostgreSQL that accepts bytes and never answers: the screen goes on."""
+"""The whole program beside a PostgreSQL that accepts bytes and never answers: the dashboard stays usable."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

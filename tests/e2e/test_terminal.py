@@ -1,4 +1,4 @@
-"""The real program in a real terminal: started, paged, opened, asked what is due, made small and large, left."""
+"""The real program in a real terminal: start, paging, a session, migrations, resizing, and quitting."""
 
 import sys
 from pathlib import Path

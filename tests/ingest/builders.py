@@ -1,4 +1,4 @@
-"""Small transcripts of the tests' own, in each agent's format, and short ways to read them."""
+"""Builds small transcripts in each agent's format, and reads them."""
 
 import json
 from collections.abc import Iterable

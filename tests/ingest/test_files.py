@@ -1,4 +1,4 @@
-"""Files: whole lines, cursors, discovery, formats told by content, and what cannot be read."""
+"""Files: whole lines, cursors, discovery, formats detected by content, and unreadable files."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""A file that grows: nothing that was said is said otherwise later, and the end is the same as if read at once."""
+"""A growing file: later imports contradict no stored row, and the result is that of reading the whole file at once."""
 
 import json
 

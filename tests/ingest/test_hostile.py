@@ -1,4 +1,4 @@
-"""Whatever a line holds, reading goes on: bad lines are counted with their numbers, and values stay storable."""
+"""Reading goes on after any line: bad lines are counted with their numbers, and every value can be stored."""
 
 import json
 from typing import Any

@@ -355,7 +355,7 @@ async def test_a_cancelled_import_leaves_whole_commits_to_continue(workspace: Wo
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    # A group that was being stored is stored whole, though nobody waits for it: another write comes after it.
+    # A group that was being stored is stored whole, although its caller is gone: another write comes after it.
     await workspace.store.create_session("a write that comes after it")
     known = await workspace.transcripts.known()
     assert len(known) > 0

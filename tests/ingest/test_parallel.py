@@ -386,7 +386,7 @@ def test_small_imports_and_single_large_files_are_read_in_this_process(
 
 @settings(max_examples=40)
 @given(st.lists(CLAUDE_LINES, max_size=6), st.lists(CODEX_LINES, max_size=6))
-def test_requests_and_replies_survive_encoding_whatever_the_lines_hold(
+def test_requests_and_replies_with_any_lines_survive_encoding(
     tmp_path_factory: pytest.TempPathFactory, claude: list[Any], codex: list[Any]
 ) -> None:
     folder = tmp_path_factory.getbasetemp()

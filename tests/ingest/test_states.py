@@ -1,4 +1,4 @@
-"""What the last lines of a file say of its session, and the events that its lines imply."""
+"""The session's state as the last lines of a file imply it, and the events that its lines imply."""
 
 from collections.abc import Callable
 

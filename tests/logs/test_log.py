@@ -1,4 +1,4 @@
-"""The log: JSON lines, private, rotated, redacted, and nothing before it is configured."""
+"""The log: JSON lines, private, rotated, redacted, and no line before it is configured."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Blocks do the transitions: what an agent enters and leaves is what the tables say, sync and async alike."""
+"""Entering and leaving a block makes the transitions of its row, in sync and in async code."""
 
 import asyncio
 from pathlib import Path
@@ -153,7 +153,7 @@ def test_an_exception_means_failed_and_leaves_as_the_very_same_object(
         (SystemExit(3), "Failed", "Failed", "Failed"),
     ],
 )
-def test_leaving_early_is_told_from_failing(
+def test_leaving_early_is_distinguished_from_failing(
     error: BaseException, session: str, task: str, call: str, folder: Path, recorded: Recorded
 ) -> None:
     with (

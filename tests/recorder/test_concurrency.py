@@ -1,4 +1,4 @@
-"""Tasks, threads and contexts: each call stands where it was made."""
+"""Asyncio tasks, threads and contexts: each call is recorded in the step in which it was made."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""``@acode_tui.tool``: calls are recorded where a recording is under way, and are never anything but the call."""
+"""``@acode_tui.tool``: calls are recorded during a recording, and their results and errors are unchanged."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""A database that fails costs the record, never the run."""
+"""A failing database loses writes of the record and never stops the agent."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from tests.recorder.conftest import Recorded, states
 
 
 def agent(folder: Path) -> acode_tui.recorder.Run:
-    """Works, whatever becomes of its record."""
+    """Does its work even if nothing can be recorded."""
     worked = False
     with (
         acode_tui.recorder.session("run", folder) as run,

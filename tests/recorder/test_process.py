@@ -1,4 +1,4 @@
-"""The recorder and the process it lives in: nothing is left behind at the end, nothing runs in a forked child."""
+"""The recorder at the end of a process and in a fork: no write is lost, and a child records only its own sessions."""
 
 import os
 import re

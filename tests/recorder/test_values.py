@@ -1,4 +1,4 @@
-"""Whatever an agent hands over becomes something that both databases hold, small enough, without an error."""
+"""Every value from an agent becomes one that both databases can store, within the size limit, without an error."""
 
 import math
 from collections import namedtuple
@@ -130,7 +130,7 @@ def test_metadata_beyond_the_limit_says_only_how_large_it_was() -> None:
     assert metadata_within({"a": 1}, 50) == {"a": 1}
 
 
-def test_objects_that_raise_whatever_is_asked_of_them_are_named() -> None:
+def test_objects_whose_methods_raise_are_recorded_by_their_type() -> None:
     class Raising(Mapping[str, int]):
         def __getitem__(self, key: str) -> int:
             raise KeyError(key)

@@ -1,4 +1,4 @@
-"""What every ``RunStateReader`` promises, whatever database it reads: each tier subclasses this with its own fixtures.
+"""What every ``RunStateReader`` promises on either database: each tier subclasses this with its own fixtures.
 
 A subclass's module provides two fixtures: ``reader``, and ``seed``, an async function that stores whole runs.
 """
@@ -44,9 +44,7 @@ class ReaderConformance:
         assert [row.id for row in graph.entities()] == [row.id for row in run.entities()]
         assert all(row.content is None for row in graph.entities() if isinstance(row, Artifact))
 
-    async def test_absent_and_null_json_are_told_apart_from_each_other_nowhere(
-        self, reader: RunStateReader, seed: Seed
-    ) -> None:
+    async def test_absent_and_null_json_are_the_same(self, reader: RunStateReader, seed: Seed) -> None:
         run = make_run(HERE)
         await seed([run])
         calls = [row for row in (await reader.get_with_hierarchy(run.id)).entities() if isinstance(row, ToolCall)]
@@ -167,7 +165,7 @@ class ReaderConformance:
         assert here.previous_cursor is not None
 
     @pytest.mark.parametrize("sort", ["updated", "created", "state"])
-    async def test_a_place_in_the_list_is_told_by_what_stands_before_it(
+    async def test_a_position_in_the_list_is_the_number_of_sessions_before_it(
         self, reader: RunStateReader, seed: Seed, sort: Any
     ) -> None:
         states = list(SessionState)
@@ -182,9 +180,7 @@ class ReaderConformance:
             await reader.count_before(given, "nonsense")
         assert await reader.count_before(SessionFilter(text="run", sort=sort), end_cursor(sort)) is None
 
-    async def test_sessions_are_counted_by_state_whatever_states_are_asked_for(
-        self, reader: RunStateReader, seed: Seed
-    ) -> None:
+    async def test_counts_by_state_ignore_the_filter_of_states(self, reader: RunStateReader, seed: Seed) -> None:
         assert await reader.count_by_state() == dict.fromkeys(SessionState, 0)
         await seed([_bare(f"run {number}", at=minutes(number), state=SessionState.FAILED) for number in range(3)])
         await seed([_bare("other", at=minutes(9), state=SessionState.PAUSED)])

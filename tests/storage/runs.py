@@ -1,4 +1,4 @@
-"""Runs made by hand: every kind of row, with values that have tripped databases."""
+"""Runs with every kind of row, and values that databases are known to reject or change."""
 
 import uuid
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The rules of migrating: numeric order, one text a version, nothing skipped, nothing newer."""
+"""The rules of migrations: numeric order, one text for each version, none skipped, none newer than the program."""
 
 import pytest
 from hypothesis import given

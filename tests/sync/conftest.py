@@ -1,4 +1,4 @@
-"""A test's own time, and the team's database at the address that the environment has."""
+"""The time that a test advances, and a team's database whose address is in the environment."""
 
 import json
 from collections.abc import Callable, Iterator

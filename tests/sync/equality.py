@@ -1,4 +1,4 @@
-"""Whether both sides hold the same rows: compared by every real column, in one canonical form."""
+"""Compares the rows of both tiers, column by column, in one canonical form."""
 
 import hashlib
 import sqlite3

@@ -15,7 +15,7 @@ from acode_tui.domain.states import EntityType
 
 REPLICAS = 3
 FIELD = {EntityType.SESSION: "task_description", EntityType.SESSION_TASK: "title"}
-"""The rows that are edited, a parent and its child, and the column that tells the edits apart."""
+"""The rows that are edited, a parent and its child, and the column that each edit changes."""
 
 
 class Edit(NamedTuple):

@@ -1,4 +1,4 @@
-"""The later edit stays, on every machine, in whatever order they meet."""
+"""The later edit stays on every machine, in any order of syncs."""
 
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -69,7 +69,7 @@ def test_the_later_stamp_always_wins(one: Session, other: Session) -> None:
 
 
 @given(versions, versions, versions)
-def test_three_machines_agree_in_whatever_order_they_sync(a: Session, b: Session, c: Session) -> None:
+def test_three_machines_agree_in_any_order_of_syncs(a: Session, b: Session, c: Session) -> None:
     assert len({facts(reduce(winner, order)) for order in permutations((a, b, c))}) == 1
 
 

@@ -1,4 +1,4 @@
-"""Workspaces that sync to a test's database, and runs to put into them."""
+"""Workspaces that sync to a test's database, and runs to store in them."""
 
 import sqlite3
 from collections.abc import AsyncIterator

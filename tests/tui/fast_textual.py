@@ -1,4 +1,4 @@
-"""Makes hundreds of short-lived dashboards in one process cheaper, without a change of what they do."""
+"""Makes hundreds of short-lived dashboards in one process cheaper, without changing what they do."""
 
 import gc
 

@@ -57,12 +57,12 @@ async def test_an_unexpected_error_in_a_worker_does_not_end_the_dashboard(fake: 
         await until_listed(pilot)
 
         async def broken(*_: object, **__: object) -> None:
-            raise RuntimeError("nobody foresaw [/this]")
+            raise RuntimeError("unforeseen [/this]")
 
         fake.store.list = broken  # type: ignore[assignment]
         fake.version += 1
         await until(pilot, lambda: toasts(pilot))
-        assert toasts(pilot)[0] == ("RuntimeError", "nobody foresaw [/this]")
+        assert toasts(pilot)[0] == ("RuntimeError", "unforeseen [/this]")
         assert pilot.app.is_running
 
 
@@ -81,13 +81,13 @@ async def test_pausing_without_sync_says_how_to_enable_it_in_one_toast(
 async def test_an_unexpected_error_in_a_job_is_shown_and_does_not_end_the_dashboard(fake: FakeWorkspace) -> None:
     async def defect() -> None:
         await asyncio.sleep(0)
-        raise RuntimeError("nobody foresaw [/this]")
+        raise RuntimeError("unforeseen [/this]")
 
     app = over(fake)
     async with app.run_test(size=(80, 24)) as pilot:
         await until_listed(pilot)
         assert app.start_job("import", defect)
-        await until(pilot, lambda: ("RuntimeError", "nobody foresaw [/this]") in toasts(pilot))
+        await until(pilot, lambda: ("RuntimeError", "unforeseen [/this]") in toasts(pilot))
         run = app.jobs.run_of("import")
         assert run is not None
         assert run.ended

@@ -1,4 +1,4 @@
-"""The kept layout."""
+"""The layout is saved, and loaded at the next start."""
 
 from pathlib import Path
 

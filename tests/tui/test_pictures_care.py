@@ -1,4 +1,4 @@
-"""Pictures of what looks after a workspace: health, log, settings, backups, and the demo."""
+"""Pictures of health, log, settings, backups, and the demo."""
 
 from datetime import UTC
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of a session and of its artifacts, and of what is written from them."""
+"""Pictures of a session and its artifacts, and of the dialogs that write them to files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pictures of what the sync met: refused records, conflicts, migrations, and questions."""
+"""Pictures of refused records, conflicts, migrations, and confirmation dialogs."""
 
 import asyncio
 

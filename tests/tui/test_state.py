@@ -1,4 +1,4 @@
-"""What the dashboard knows, outside any widget. Pure."""
+"""The dashboard's state, outside any widget. Pure."""
 
 from datetime import timedelta
 

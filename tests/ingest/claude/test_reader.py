@@ -1,4 +1,4 @@
-"""What becomes a task, a step, a call and an artifact of a Claude Code session."""
+"""Which lines of a Claude Code session become tasks, steps, calls and artifacts."""
 
 import base64
 import json
@@ -86,7 +86,7 @@ _data = st.one_of(
 @example([_LINK])
 @example([_LINK | {"timestamp": 1}])
 def test_a_progress_line_is_read_the_same_by_both_decoders(lines: list[dict[str, Any]]) -> None:
-    def told(separators: tuple[str, str] | None) -> Parsed:
+    def parsed(separators: tuple[str, str] | None) -> Parsed:
         transcript = Claude()
         transcript.user("Ask around")
         transcript.calls("m1", "c1", "Task", {"prompt": "look"})
@@ -94,8 +94,8 @@ def test_a_progress_line_is_read_the_same_by_both_decoders(lines: list[dict[str,
             transcript.raw(json.dumps(line, separators=separators).encode())
         return read(transcript)
 
-    found = told((",", ":"))
-    assert found == told(None)
+    found = parsed((",", ":"))
+    assert found == parsed(None)
     if _LINK in lines:
         assert calls_of(found.graphs[0])[0].result["agentId"] == "a93ccab"
 

@@ -1,4 +1,4 @@
-"""What becomes a task, a step, a call and an artifact of a Codex rollout."""
+"""Which lines of a Codex rollout become tasks, steps, calls and artifacts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Backups of a workspace: whole beside writers, described without telling on anybody, kept as many as asked for."""
+"""Backups of a workspace: whole while others write, described without secrets, kept up to the configured number."""
 
 import asyncio
 import getpass

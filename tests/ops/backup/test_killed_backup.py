@@ -1,4 +1,4 @@
-"""Kill -9 at any moment of a backup, a restore, a vacuum, a migration: the old workspace or the new one, whole."""
+"""``kill -9`` at any moment of a backup, restore, vacuum or migration leaves the old or the new workspace, whole."""
 
 import asyncio
 import random
@@ -75,7 +75,7 @@ def _make_older(root: Path) -> None:
 
 
 def look(root: Path) -> int:
-    """How many sessions there are, once a person's next command has run: whatever was left half done is settled."""
+    """The number of sessions after opening the workspace, which completes a half-done operation."""
 
     async def open_it() -> int:
         async with open_workspace(root, settings=SETTINGS) as workspace:
@@ -138,4 +138,4 @@ def test_killed_at_every_step_and_at_random_moments(
 
 
 def _go_on() -> None:
-    """Nobody ends it."""
+    """The process is not killed."""

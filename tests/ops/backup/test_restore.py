@@ -1,4 +1,4 @@
-"""Putting a backup back: only a sound one, only alone, and what was there before is kept."""
+"""Restore: only a sound backup, only while no other process has the file open, and the former file is kept."""
 
 import asyncio
 import hashlib

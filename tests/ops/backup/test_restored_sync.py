@@ -1,4 +1,4 @@
-"""A backup put back is older than what the team's database has: the next sync brings the rest, and says so."""
+"""A restored backup is older than the team's database: the next sync pulls the missing rows and reports it."""
 
 from pathlib import Path
 

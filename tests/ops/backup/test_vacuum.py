@@ -1,4 +1,4 @@
-"""Giving space back: smaller, whole, still searchable, and without anybody's write failing."""
+"""Vacuum: the file is smaller, whole and still searchable, and no write fails meanwhile."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""An import restores what was exported; a bad file is refused in words and changes nothing."""
+"""An import restores what was exported; a bad file is refused with a clear error and changes nothing."""
 
 import json
 import sqlite3
@@ -335,7 +335,7 @@ async def test_an_id_of_another_session_fails_that_run_alone(
         assert (await other.store.list()).total == 1
 
 
-# Fuzz: whatever becomes of an export, the answer is an export, an ExportError or issues.
+# Fuzz: a damaged export is parsed as an export, or gives an ExportError or issues; no other exception is raised.
 
 _RUN = encode_json(make_run("00000000-0000-0000-0000-000000000007", calls=1)).decode()
 _DOCUMENT = (

@@ -1,4 +1,4 @@
-"""One run as a page: everything on it is escaped, nothing is loaded from anywhere, and content cannot break out."""
+"""Reports of a run: every value is escaped, the page loads nothing, and content cannot break out of its block."""
 
 import re
 from html.parser import HTMLParser
@@ -173,7 +173,7 @@ def test_binary_content_is_named_and_images_are_inside_the_page() -> None:
     assert 'src="data:image/png;base64,iVBORw0K"' in html
 
 
-def test_a_page_stays_readable_whatever_a_run_holds() -> None:
+def test_a_page_of_any_run_stays_readable() -> None:
     graph = run_of("a" * 300_000, content=b"b" * 900_000)
     for render in (render_html, render_markdown):
         page = "".join(render(report_of(graph)))

@@ -1,4 +1,4 @@
-"""Checks run side by side; none raises, none waits for ever, none is asked more often than it must be."""
+"""Health checks run concurrently; none raises, waits without limit, or runs more often than necessary."""
 
 import asyncio
 from pathlib import Path

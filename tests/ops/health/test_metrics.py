@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: on loopback, fresh at each scrape, documented one by one, gone with the program."""
+"""Metrics for Prometheus: on loopback, measured at each scrape, each documented, served until the program ends."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Which numbers are healthy: every threshold from both of its sides."""
+"""Which numbers are healthy: every threshold is tested on both sides."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ HEALTHY, DEGRADED, UNHEALTHY = HealthStatus
 
 
 def shown(found: Finding) -> HealthStatus:
-    """The status; whatever is wrong comes with something to do about it."""
+    """The status of a finding. Checks that it has a suggestion exactly if it is not healthy."""
     assert (found.suggestion is None) == (found.status is HEALTHY)
     assert found.description
     return found.status

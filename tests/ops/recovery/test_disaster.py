@@ -122,10 +122,10 @@ async def test_a_damaged_workspace_comes_back_but_for_what_was_never_sent(
 
     recovered = await acode(shop, "db", "recover", "--from", "postgres", "--json")
     assert recovered.exit_code == 0, recovered.stderr
-    told_of = json.loads(recovered.stdout)
-    assert told_of["counts"]["sessions"] == 3
-    assert (told_of["compared"], told_of["matching"], told_of["mismatched"]) == (3, 3, [])
-    assert Path(told_of["keptAs"]).read_bytes() == damaged["workspace.db"]
+    result = json.loads(recovered.stdout)
+    assert result["counts"]["sessions"] == 3
+    assert (result["compared"], result["matching"], result["mismatched"]) == (3, 3, [])
+    assert Path(result["keptAs"]).read_bytes() == damaged["workspace.db"]
     assert rows_here(path) == without(before, unsent)
     assert query(path, "SELECT count(*) FROM outbox") == [(0,)]
     assert query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'") == mark

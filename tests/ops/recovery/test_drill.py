@@ -1,4 +1,4 @@
-"""The drill says whether a restore and a recovery would work, by doing them somewhere else."""
+"""The drill reports whether a restore and a recovery would work, by running them in a scratch folder."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Kill -9 at any moment of a recovery: it is the old file or the new one, whole, and the next run ends it."""
+"""``kill -9`` at any moment of a recovery leaves the old file or the new one, whole; the next run completes it."""
 
 import asyncio
 import random

@@ -227,11 +227,11 @@ class TestPasswords:
         await target.close()
         wrong = await fault_on_connecting(msgspec.structs.replace(address, password=Secret(PASSWORD + "x")))
         assert (wrong.sqlstate, classify(wrong)) == ("28P01", Verdict.AUTH_FAILED)
-        nobody = await fault_on_connecting(msgspec.structs.replace(right, user="nobody"))
-        assert classify(nobody) is Verdict.AUTH_FAILED
+        unknown = await fault_on_connecting(msgspec.structs.replace(right, user="nobody"))
+        assert classify(unknown) is Verdict.AUTH_FAILED
         none = await fault_on_connecting(address)
         assert classify(none) is Verdict.AUTH_FAILED
-        for fault in (wrong, nobody, none):
+        for fault in (wrong, unknown, none):
             assert PASSWORD not in repr(fault)
 
     @pytest.mark.ac("AC-024")

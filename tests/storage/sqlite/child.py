@@ -1,4 +1,4 @@
-"""Other processes for the tests: ``python -m tests.storage.sqlite.child ROLE FILE ...``."""
+"""Child processes of the tests: ``python -m tests.storage.sqlite.child ROLE FILE ...``."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ def say(line: str) -> None:
 
 
 async def _record(parts: Parts, name: str) -> None:
-    """Whole little runs, for ever; each id is told once its write was acknowledged."""
+    """Record small runs for ever; print each id after its write was acknowledged."""
     number = 0
     while True:
         session = await parts.store.create_session(f"{name} {number}")
@@ -61,7 +61,7 @@ async def increment(path: Path, times: int) -> None:
 
 
 async def record(path: Path, times: int) -> None:
-    """Sessions in a frozen wall clock, so that only the workspace's clock keeps the stamps apart."""
+    """Sessions in a frozen wall clock, so that only the workspace's clock makes the stamps differ."""
     frozen = datetime(2026, 1, 5, tzinfo=UTC)
     async with open_parts(path, wall=lambda: frozen) as parts:
         say("ready")

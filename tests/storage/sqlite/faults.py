@@ -1,4 +1,4 @@
-"""A connection that fails at a statement of the test's choice, and says which statements went by."""
+"""A connection that fails at a statement of the test's choice and lists the statements it ran."""
 
 import sqlite3
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The SQLite parts put together without the rest of the program, and ways to look into their file."""
+"""Opens the SQLite store without the rest of the program, and reads its file for assertions."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -93,7 +93,7 @@ def foreign(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def rows(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What a query answers to somebody else."""
+    """The rows of a query on a connection of its own."""
     with foreign(path) as connection:
         return connection.execute(sql, values).fetchall()
 

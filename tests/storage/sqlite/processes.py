@@ -1,4 +1,4 @@
-"""Starting the tests' other processes, and ending them for certain."""
+"""Starts child processes of tests, and ends them in any case."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A file that cannot be opened: each kind has its own words, names the file and the ways out, and stays as it was."""
+"""A file that cannot be opened: each kind of damage has an error with the file and the remedies; no byte changes."""
 
 import hashlib
 import os
@@ -228,7 +228,7 @@ async def test_nothing_is_made_beside_a_damaged_file_that_was_put_there(
 
 
 @contextmanager
-def _as_somebody_else(folder: Path) -> Iterator[None]:
+def _as_unprivileged_owner(folder: Path) -> Iterator[None]:
     """This process as the owner of the folder, and not root: to root every file is open."""
     before = os.geteuid()
     if before == 0:
@@ -266,7 +266,7 @@ async def test_missing_rights_are_named_and_nothing_is_changed(
     folder = lent / ".agent"
     shutil.copytree(database.parent, folder)
     copy = folder / database.name
-    with _as_somebody_else(lent):
+    with _as_unprivileged_owner(lent):
         copy.chmod(file_mode)
         folder.chmod(folder_mode)
         raised = await refusal(copy, plain_settings)
@@ -280,12 +280,12 @@ async def test_missing_rights_are_named_and_nothing_is_changed(
 async def test_reading_a_read_only_file_leaves_nothing_beside_it_and_reports_that_it_is_read_only(
     database: Path, lent: Path, plain_settings: Settings
 ) -> None:
-    """SQLite would leave a WAL and its index of the same mode, and nobody could write once the file's is set right."""
+    """SQLite would leave a WAL and its index that are read-only too, and stay so when the file is made writable."""
     folder = lent / ".agent"
     shutil.copytree(database.parent, folder)
     copy = folder / database.name
     before = {each.name for each in folder.iterdir()}
-    with _as_somebody_else(lent):
+    with _as_unprivileged_owner(lent):
         copy.chmod(0o400)
         probed = probe(copy, thorough=True, seconds=5)
         with pytest.raises(DatabaseConnectionError, match="you may not write to it"), open_rolled_back(copy, seconds=5):
@@ -310,7 +310,7 @@ async def test_a_wal_made_while_the_file_was_read_only_blocks_no_later_write(
     shutil.copytree(database.parent, folder)
     for suffix in ("-wal", "-shm"):
         (folder / f"{database.name}{suffix}").touch(0o400)
-    with _as_somebody_else(lent):
+    with _as_unprivileged_owner(lent):
         async with open_workspace(lent, settings=plain_settings) as workspace:
             await workspace.store.create_session("one more")
             for suffix in ("", "-wal", "-shm"):

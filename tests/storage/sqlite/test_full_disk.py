@@ -1,4 +1,4 @@
-"""A disk without room: a write is refused with a clear error and leaves nothing; with room again all goes on by itself.
+"""A disk without room: a write is refused with a clear error and leaves nothing; writes work again once there is room.
 
 The limit of file size that every system has stands in for the full disk; where the tests may mount one, a real one.
 """
@@ -47,7 +47,7 @@ def stored(path: Path) -> tuple[int, int, str]:
 
 
 async def still_refused(workspace: Workspace) -> None:
-    """Until the try that ``write_error`` began has ended, as it had to."""
+    """Wait until the attempt that ``write_error`` began has failed, as it has to on a full disk."""
     with pytest.raises(DiskFullError):
         await workspace.store.create_session(LONG)
 

@@ -1,4 +1,4 @@
-"""Migrating the workspace file: whole migrations or none of one, after a backup, once, whoever else tries."""
+"""Migrating the workspace file: each is applied whole or not at all, after a backup, once even in several processes."""
 
 import hashlib
 import signal
@@ -240,7 +240,7 @@ def test_processes_that_migrate_one_older_file_at_once_apply_each_migration_once
     assert len(rows(path, "SELECT version FROM schema_migrations")) == len(KNOWN)
 
 
-def test_a_migration_that_somebody_else_holds_up_ends_with_a_sentence(
+def test_a_migration_that_another_process_holds_up_ends_with_a_clear_error(
     connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
     import fcntl

@@ -1,4 +1,4 @@
-"""Opening a workspace: what is made, with which modes, and what is refused untouched."""
+"""Opening a workspace: which files are created, with which modes, and what is refused and left unchanged."""
 
 import hashlib
 import json
@@ -69,7 +69,7 @@ async def test_the_path_can_be_configured(name: str, tmp_path: Path, plain_setti
 
 
 @pytest.mark.ac("AC-002")
-async def test_the_journal_is_a_wal_for_everybody(workspace: Workspace) -> None:
+async def test_every_connection_uses_the_wal(workspace: Workspace) -> None:
     assert rows(workspace.database_path, "PRAGMA journal_mode") == [("wal",)]
 
 
@@ -180,7 +180,7 @@ async def test_a_stricter_mode_is_left_as_it_is(tmp_path: Path, plain_settings: 
         assert mode(tmp_path / ".agent") == before
 
 
-async def test_git_is_told_to_leave_recordings_alone_and_an_own_file_is_kept(
+async def test_git_ignores_recordings_and_an_existing_gitignore_is_kept(
     tmp_path: Path, plain_settings: Settings
 ) -> None:
     async with open_workspace(tmp_path / "new", settings=plain_settings):
@@ -212,8 +212,8 @@ async def test_a_parent_that_is_a_file_is_refused(tmp_path: Path, plain_settings
 
 
 @contextmanager
-def _somebody_without_rights() -> Iterator[Path]:
-    """A folder that may be looked at and nothing else, and this process as somebody who is not root."""
+def _unprivileged_with_read_only_folder() -> Iterator[Path]:
+    """A read-only folder, with this process as a user other than root."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o555)
@@ -227,7 +227,7 @@ def _somebody_without_rights() -> Iterator[Path]:
 
 
 def test_a_folder_that_may_not_be_written_is_refused_with_a_sentence() -> None:
-    with _somebody_without_rights() as folder:
+    with _unprivileged_with_read_only_folder() as folder:
         with pytest.raises(
             DatabaseConnectionError, match=r"ACODE-DB-001: cannot open .*: Permission denied"
         ) as refused:
@@ -415,9 +415,7 @@ def test_settings_here_name_a_user() -> None:
     assert Settings(identity=IdentitySettings(user="ada")).identity.user == "ada"
 
 
-async def test_a_new_file_that_somebody_writes_to_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_opening_waits_for_another_writer_of_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite refuses to turn WAL on while another process writes, without waiting: the wait is done by hand."""
     path = tmp_path / "new.db"
     holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -429,7 +427,7 @@ async def test_a_new_file_that_somebody_writes_to_is_waited_for(
 
     monkeypatch.setattr(connection, "sleep", let_go)
     holder.execute("BEGIN IMMEDIATE")
-    holder.execute("CREATE TABLE somebody_elses (x)")
+    holder.execute("CREATE TABLE of_another (x)")
     try:
         opened = await connection.SqliteConnectionFactory(path).open_writer(check=lambda raw: None)
         try:
@@ -442,7 +440,7 @@ async def test_a_new_file_that_somebody_writes_to_is_waited_for(
 
 
 @pytest.mark.ac("AC-007")
-async def test_a_workspace_is_opened_and_read_while_somebody_else_writes(
+async def test_a_workspace_is_opened_and_read_while_another_process_writes(
     tmp_path: Path, plain_settings: Settings
 ) -> None:
     """Were opening itself a write, it would wait for the lock, and fail."""

@@ -1,4 +1,4 @@
-"""Readers never wait for the writer, never see half a write, and never keep the WAL from being folded in."""
+"""Readers never wait for the writer, never see half a write, and never prevent a checkpoint of the WAL."""
 
 import asyncio
 import os
@@ -138,8 +138,8 @@ async def test_a_cancelled_read_is_ended_and_its_connection_is_used_again(databa
         await readers.close()
 
 
-async def test_reads_that_wait_while_the_workspace_closes_are_told_so(database: Path) -> None:
-    """Whatever they were about to open would never be closed: the suite turns that into an error."""
+async def test_reads_that_wait_while_the_workspace_closes_fail_with_an_error(database: Path) -> None:
+    """A connection that they opened would never be closed, which the suite turns into an error."""
     async with open_parts(database):
         pass
     readers = Readers(SqliteConnectionFactory(database), size=2)

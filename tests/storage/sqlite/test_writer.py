@@ -1,4 +1,4 @@
-"""The writer's promises: one fsync for a group, a failure alone, no transaction left open, nothing half written."""
+"""The writer's promises: one fsync for a group, a failing unit fails alone, no transaction stays open."""
 
 import asyncio
 import sqlite3
@@ -126,7 +126,7 @@ async def test_a_unit_that_fails_without_a_group_leaves_nothing(parts: Parts) ->
 
 
 @pytest.mark.parametrize("error", [StopIteration(), SystemExit(3), KeyboardInterrupt()])
-async def test_whatever_a_unit_raises_every_other_caller_is_answered(parts: Parts, error: BaseException) -> None:
+async def test_every_other_caller_is_answered_when_a_unit_raises(parts: Parts, error: BaseException) -> None:
     def fails(connection: sqlite3.Connection) -> None:
         put("k-bad")(connection)
         raise error
@@ -399,7 +399,7 @@ async def test_a_checkpoint_comes_by_itself_and_no_caller_waits_for_it(
     assert parts.path.stat().st_size > before
 
 
-async def test_while_callers_wait_checkpoints_are_further_apart(parts: Parts) -> None:
+async def test_checkpoints_are_rarer_while_callers_wait(parts: Parts) -> None:
     gate, begun = Gate(), []
 
     def much(connection: sqlite3.Connection) -> None:
@@ -441,7 +441,7 @@ async def test_closing_waits_for_a_checkpoint_and_folds_the_rest(
     assert len(facts(database)) == CHECKPOINT_CHANGES
 
 
-async def test_a_checkpoint_that_fails_costs_nobody_anything(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_checkpoint_that_fails_affects_no_caller(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = inject(monkeypatch)
     async with open_parts(database) as parts:
         faults.arm(None)

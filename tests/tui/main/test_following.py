@@ -1,4 +1,4 @@
-"""What the dashboard follows while it is open: commits of other processes, changed settings; and NO_COLOR."""
+"""The open dashboard follows commits of other processes and changed settings; and NO_COLOR."""
 
 import asyncio
 import subprocess

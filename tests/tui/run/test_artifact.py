@@ -133,7 +133,7 @@ async def test_an_artifact_is_saved_byte_for_byte_and_copied_as_shown(
     fake: FakeWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "stdout").write_text("somebody's own")
+    (tmp_path / "stdout").write_text("an earlier file")
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await open_session(pilot)
         artifact = tool_calls(pilot)[2].artifacts[0]
@@ -148,7 +148,7 @@ async def test_an_artifact_is_saved_byte_for_byte_and_copied_as_shown(
         await until(pilot, lambda: "byte for byte" in shown(pilot))
         await pilot.press("enter")
         await until(pilot, lambda: "exists already" in shown(pilot) and "choose another name" in shown(pilot))
-        assert (tmp_path / "stdout").read_text() == "somebody's own"
+        assert (tmp_path / "stdout").read_text() == "an earlier file"
         await pilot.press("end", *".txt", "enter")
         await until(pilot, lambda: "✓ Saved." in shown(pilot))
         saved = tmp_path / "stdout.txt"

@@ -1,4 +1,4 @@
-"""Replacing the workspace file: alone, at once, and never with the WAL of the other one."""
+"""Replacing the workspace file: exclusively, atomically, and never with the WAL of the other file."""
 
 import asyncio
 import os

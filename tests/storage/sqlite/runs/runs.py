@@ -1,4 +1,4 @@
-"""A whole run made by hand: one of every kind of row, children in order."""
+"""A run with one row of each kind, parents before children."""
 
 import uuid
 from datetime import datetime, timedelta

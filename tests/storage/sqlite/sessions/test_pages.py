@@ -1,4 +1,4 @@
-"""Pages of sessions equal a sorted list: any filter, any size, forward and back, whatever is written meanwhile."""
+"""Pages of sessions equal a sorted list: any filter, any size, forward and back, while others write."""
 
 import base64
 import sqlite3

@@ -1,4 +1,4 @@
-"""Pages and reads by id use ranges of indexes, whatever the filter: nothing is scanned and nothing skipped over."""
+"""Pages and reads by id use ranges of indexes, with any filter: no table is scanned and no row is skipped."""
 
 import ast
 import itertools

@@ -1,4 +1,4 @@
-"""A session in a list: how much is below it, and how far it is on its way to the team's database."""
+"""The summary of a session in a list: the counts of its rows, and the state of its sync."""
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.states import SessionState, WorkState

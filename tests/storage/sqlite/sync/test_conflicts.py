@@ -1,4 +1,4 @@
-"""The audit of conflicts: both versions kept, reviewed once, and the other one can be made to win."""
+"""The audit of conflicts: both versions are kept, each is reviewed once, and the losing version can be taken."""
 
 from datetime import timedelta
 from typing import Any
