@@ -72,7 +72,7 @@ async def test_latency_delays_both_ways(proxy: FaultProxy, client: Client) -> No
     assert loop.time() - started >= 0.1
 
 
-async def test_a_cut_resets_what_is_open_and_lets_new_ones_in(proxy: FaultProxy, client: Client) -> None:
+async def test_cutting_resets_open_connections_and_accepts_new_ones(proxy: FaultProxy, client: Client) -> None:
     await client.ask(b"hello")
     proxy.cut()
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):

@@ -6,7 +6,7 @@ from acode_tui.sync.ports import SyncService
 from acode_tui.workspace import Workspace
 
 
-async def test_the_workspace_is_put_together_from_its_ports(workspace: Workspace) -> None:
+async def test_the_workspace_consists_of_implementations_of_its_ports(workspace: Workspace) -> None:
     store: RunStateStore = workspace.store
     outbox: Outbox = workspace.outbox
     conflicts: ConflictLog = workspace.conflicts

@@ -29,7 +29,7 @@ def test_the_python_example_runs_and_records(tmp_path: Path) -> None:
     assert (tmp_path / ".agent" / "workspace.db").exists()
 
 
-def test_the_two_commands_stand_on_lines_of_their_own() -> None:
+def test_the_two_commands_are_on_separate_lines() -> None:
     for command in ("pip install -q uv && uv run acode-tui", "pip install -q uv && uv run pytest"):
         assert f"\n{command}\n" in README
 

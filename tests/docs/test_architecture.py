@@ -64,7 +64,7 @@ def test_every_file_and_name_of_the_page_exists() -> None:
     assert not missing, "docs/architecture.md names what is not there:\n" + "\n".join(missing)
 
 
-def test_a_method_that_is_named_without_its_file_is_in_a_file_that_the_walks_name() -> None:
+def test_a_method_named_without_its_file_is_defined_in_a_file_of_its_walk() -> None:
     walks = section("Four walks through the code")
     files = {found for path, _ in _REFERENCE.findall(walks) if (found := find(path)) is not None}
     known = {name for each in files if each.suffix == ".py" for name in defined(each)}

@@ -42,7 +42,7 @@ def test_stamps_rise_strictly_across_a_restart_with_the_last_stamp(walk: list[in
 
 
 @given(moments)
-def test_a_stamp_seen_elsewhere_comes_before_the_next_one(seen: datetime) -> None:
+def test_the_next_stamp_is_later_than_one_seen_elsewhere(seen: datetime) -> None:
     clock = MonotonicClock(TurnedClock())
     clock.raise_to(seen)
     assert clock.tick() > seen

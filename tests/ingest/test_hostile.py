@@ -222,7 +222,7 @@ def test_two_prompts_under_one_id_are_both_kept_and_a_replay_is_not() -> None:
     assert len({task.id for task in graph.tasks}) == 2
 
 
-def test_a_wrong_type_in_one_field_costs_that_field_only() -> None:
+def test_a_wrong_type_in_one_field_loses_only_that_field() -> None:
     transcript = Claude(cwd=["not", "a", "path"], version=3)
     transcript.user("Go", timestamp={"at": 1})
     transcript.assistant("m1", {"type": "text", "text": 5}, {"type": "tool_use", "id": 5, "name": None, "input": 5})

@@ -79,7 +79,7 @@ def test_claims_of_a_rewritten_file_go_to_the_next_session_that_claimed_them() -
     assert claims.claim("c", [key]) == [True]
 
 
-async def test_a_defect_of_a_reader_costs_only_the_file_that_shows_it(
+async def test_a_defect_of_a_reader_affects_only_the_file_that_triggers_it(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = age(Codex().write(tmp_path / "t/bad.jsonl"))

@@ -147,7 +147,7 @@ def contents(root: Path) -> dict[str, list[Any]]:
         connection.close()
 
 
-async def test_the_database_is_the_same_whichever_process_reads(
+async def test_the_database_is_the_same_with_one_or_two_processes(
     tmp_path: Path, started: list[Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "t"

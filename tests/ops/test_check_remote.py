@@ -59,7 +59,9 @@ async def test_looking_from_outside_leaves_the_file_as_it_was(tmp_path: Path, ti
     assert trace(tmp_path) == before
 
 
-async def test_what_another_replica_sent_is_new_and_no_fault(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_rows_that_another_replica_sent_are_new_and_no_fault(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
     import shutil
 
     async with opened(tmp_path / "a", time) as workspace:

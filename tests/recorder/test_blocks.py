@@ -64,7 +64,7 @@ def test_a_whole_run_is_recorded(flavour: str, folder: Path, recorded: Recorded)
     assert [artifact.name for artifact in call.artifacts] == ["login.ts"]
 
 
-def test_what_was_entered_is_on_disk_while_the_agent_works(folder: Path, recorded: Recorded) -> None:
+def test_an_entered_block_is_on_disk_while_the_agent_works(folder: Path, recorded: Recorded) -> None:
     with acode_tui.recorder.session("a", folder) as run, run.task("b") as task, task.step("c") as step:
         with step.tool("d"):
             (graph,) = recorded()
@@ -100,7 +100,7 @@ def test_a_call_or_step_of_the_session_gets_a_task_of_its_own(folder: Path, reco
 
 @pytest.mark.parametrize("where", ["session", "task", "step", "tool"])
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_an_exception_means_failed_and_leaves_as_the_very_same_object(
+def test_an_exception_means_failed_and_is_reraised_as_the_same_object(
     where: str, asynchronous: bool, folder: Path, recorded: Recorded
 ) -> None:
     boom = Boom("what\x00 went \x1b[31mwrong")
@@ -201,7 +201,7 @@ async def test_a_task_cancelled_while_it_enters_leaves_nothing_at_work(folder: P
     assert graph.state is SessionState.CANCELLED
 
 
-def test_a_survived_failure_in_a_step_fails_what_is_above_it(folder: Path, recorded: Recorded) -> None:
+def test_a_caught_failure_in_a_step_fails_its_step_task_and_session(folder: Path, recorded: Recorded) -> None:
     with acode_tui.recorder.session("run", folder) as run, run.task("t") as task, task.step("s") as step:
         with pytest.raises(Boom), step.tool("bad"):
             raise Boom
@@ -228,7 +228,7 @@ def test_a_step_that_is_skipped_lets_its_task_complete(folder: Path, recorded: R
     assert states(graph) == {"run": "Completed", "task t": "Completed", "step s": "Skipped", "call bad": "Failed"}
 
 
-def test_a_survived_failure_of_a_call_without_a_step_is_the_calls_alone(folder: Path, recorded: Recorded) -> None:
+def test_a_caught_failure_of_a_call_without_a_step_fails_only_the_call(folder: Path, recorded: Recorded) -> None:
     with acode_tui.recorder.session("run", folder) as run, pytest.raises(Boom), run.tool("bad"):
         raise Boom
     (graph,) = recorded()

@@ -107,7 +107,9 @@ def test_threads_that_need_a_task_at_once_share_one(
     assert len(graph.tasks[0].steps) == 16
 
 
-async def test_a_call_that_outlives_its_step_stands_under_what_is_still_open(folder: Path, recorded: Recorded) -> None:
+async def test_a_call_that_outlives_its_step_belongs_to_the_block_that_is_still_open(
+    folder: Path, recorded: Recorded
+) -> None:
     go = asyncio.Event()
 
     async def late() -> None:
@@ -144,7 +146,7 @@ def test_a_generator_may_hold_a_session(folder: Path, recorded: Recorded) -> Non
     assert recorded()[0].tasks[0].steps[0].tool_calls[0].result == "x"
 
 
-def test_two_loops_one_after_the_other_use_one_recorder(folder: Path, recorded: Recorded) -> None:
+def test_two_consecutive_loops_use_one_recorder(folder: Path, recorded: Recorded) -> None:
     async def once(name: str) -> None:
         async with acode_tui.recorder.session(name, folder) as run, run.task("t"):
             await wait(name)

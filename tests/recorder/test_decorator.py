@@ -90,7 +90,7 @@ def test_a_tool_keeps_its_name_signature_and_doc() -> None:
     assert inspect.iscoroutinefunction(fetch)
 
 
-def test_what_a_tool_answers_and_raises_is_the_very_object(folder: Path) -> None:
+def test_a_tool_returns_and_raises_the_same_objects(folder: Path) -> None:
     answer, error = object(), ValueError("no")
 
     @acode_tui.tool
@@ -116,7 +116,7 @@ def test_wrong_arguments_are_the_functions_own_error(folder: Path, recorded: Rec
     assert call.parameters == {"args": [], "limit": 3}
 
 
-def test_a_tool_inside_a_tool_stands_beside_it(folder: Path, recorded: Recorded) -> None:
+def test_a_tool_called_by_a_tool_is_recorded_beside_it(folder: Path, recorded: Recorded) -> None:
     @acode_tui.tool
     def outer() -> None:
         read("x")
@@ -156,7 +156,7 @@ def test_hostile_arguments_and_results_reach_neither_the_agent_nor_the_database(
     assert third.result.endswith("… (1,000,000 characters)")
 
 
-def test_what_has_no_single_result_is_refused_when_it_is_decorated() -> None:
+def test_a_function_without_a_single_result_is_refused_by_the_decorator() -> None:
     def generator() -> Iterator[int]:
         yield 1
 

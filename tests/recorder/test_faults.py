@@ -57,7 +57,7 @@ def held_lock(folder: Path) -> sqlite3.Connection:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_database_locked_for_too_long_is_a_loss_said_once(
+def test_a_database_locked_for_too_long_loses_writes_and_logs_it_once(
     asynchronous: bool, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (folder / ".agent" / "config.toml").open("a") as config:
@@ -121,7 +121,7 @@ def bad_config(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [garbage, a_folder, newer, bad_config])
-def test_a_workspace_that_cannot_be_opened_costs_the_record_only(
+def test_a_workspace_that_cannot_be_opened_loses_only_the_record(
     spoil: Any, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(folder)
@@ -153,12 +153,12 @@ def test_a_workspace_that_did_not_open_is_not_tried_at_every_write(
     assert len(tries) == 1
 
 
-def test_a_folder_that_cannot_be_named_costs_the_record_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_without_a_usable_name_loses_only_the_record(caplog: pytest.LogCaptureFixture) -> None:
     assert agent(Path("/x\0y")).lost > 0
     assert "contains NUL" in caplog.text
 
 
-def test_a_current_folder_that_is_gone_costs_the_record_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_current_folder_loses_only_the_record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = folder / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -187,7 +187,7 @@ def test_a_current_folder_that_is_gone_costs_the_record_only(folder: Path, monke
 @pytest.mark.parametrize(
     "fault", [TransactionError("the disk is full"), OSError(28, "no space"), ValueError("no active connection")]
 )
-def test_whichever_write_fails_the_agent_goes_on(
+def test_the_agent_goes_on_when_any_write_fails(
     method: str, fault: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(*_: Any, **__: Any) -> NoReturn:
@@ -199,7 +199,7 @@ def test_whichever_write_fails_the_agent_goes_on(
     assert len([record for record in caplog.records if record.name == "acode_tui.recorder"]) == min(run.lost, 1)
 
 
-def test_a_lost_beginning_is_made_up_for_at_the_end(
+def test_a_lost_first_transition_is_made_when_the_block_ends(
     folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = SqliteRunStateStore.transition_task
@@ -233,7 +233,7 @@ def test_losing_a_calls_start_loses_nothing_in_the_end(
     assert states(recorded()[0])["call c"] == "Succeeded"
 
 
-def test_a_log_handler_that_raises_is_no_concern_of_the_agents_run(folder: Path) -> None:
+def test_a_log_handler_that_raises_does_not_affect_the_agent(folder: Path) -> None:
     class Raising(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
             raise RuntimeError("the log is full")
@@ -248,7 +248,7 @@ def test_a_log_handler_that_raises_is_no_concern_of_the_agents_run(folder: Path)
         log.removeFilter(strange)
 
 
-def test_what_waits_for_a_dead_database_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_writes_that_wait_for_a_hanging_database_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agent(folder)
     monkeypatch.setattr(channel, "MAX_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(channel, "MAX_WAITING_WRITES", 10)
@@ -262,9 +262,7 @@ def test_what_waits_for_a_dead_database_is_bounded(folder: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("nth", range(12))
-def test_whichever_write_is_turned_away_nothing_waits_for_it(
-    nth: int, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_write_waits_for_one_that_was_refused(nth: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted = []
     real = channel.Channel._refusal
 
@@ -317,7 +315,7 @@ print("worked", run.lost > 0)
 """
 
 
-def test_a_full_disk_costs_the_record_only(folder: Path) -> None:
+def test_a_full_disk_loses_only_the_record(folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FULL, folder], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "worked True\n"

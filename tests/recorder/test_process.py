@@ -59,7 +59,7 @@ threading.Thread(target=work).start()
     assert states(recorded()[0])["call late"] == "Succeeded"
 
 
-def test_an_uncaught_exception_is_recorded_and_shown_as_ever(folder: Path, recorded: Recorded) -> None:
+def test_an_uncaught_exception_is_recorded_and_printed_as_usual(folder: Path, recorded: Recorded) -> None:
     done = python("import acode_tui\nwith acode_tui.recorder.session('run'):\n    1 / 0", folder)
     assert done.returncode == 1
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")

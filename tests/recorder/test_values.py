@@ -106,7 +106,7 @@ def test_other_types_are_kept_by_their_parts(value: Any, kept: Any) -> None:
     assert recordable(value) == kept
 
 
-def test_what_contains_itself_ends_somewhere() -> None:
+def test_a_value_that_contains_itself_is_cut_at_the_maximum_depth() -> None:
     loop: dict[str, Any] = {}
     loop["a"] = loop["b"] = [loop, loop]
     require_json(recordable(loop), "value")
@@ -125,7 +125,7 @@ def test_a_huge_value_is_cut_and_marked() -> None:
     assert len(many) < 2 * MAX_VALUE_CHARS
 
 
-def test_metadata_beyond_the_limit_says_only_how_large_it_was() -> None:
+def test_metadata_beyond_the_limit_is_replaced_by_its_size() -> None:
     assert metadata_within({"a": "x" * 100}, 50) == {"cutOff": "108 bytes"}
     assert metadata_within({"a": 1}, 50) == {"a": 1}
 

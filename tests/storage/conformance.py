@@ -73,7 +73,7 @@ class ReaderConformance:
             with pytest.raises(NotFoundError):
                 await read(unknown)
 
-    async def test_an_artifacts_metadata_comes_without_its_content(self, reader: RunStateReader, seed: Seed) -> None:
+    async def test_an_artifacts_metadata_is_read_without_its_content(self, reader: RunStateReader, seed: Seed) -> None:
         run = make_run(HERE)
         await seed([run])
         artifact = next(row for row in plain(run) if isinstance(row, Artifact))
@@ -122,7 +122,9 @@ class ReaderConformance:
         assert [session.id for session in top] == [session.id for session in pages[0]]
         assert top.previous_cursor is None
 
-    async def test_pages_by_state_begin_with_what_waits_for_a_person(self, reader: RunStateReader, seed: Seed) -> None:
+    async def test_pages_by_state_begin_with_sessions_that_wait_for_a_person(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
         runs = [
             _bare(f"{state} {number}", at=minutes(10 * index + number), state=state)
             for index, state in enumerate(SessionState)
@@ -148,7 +150,7 @@ class ReaderConformance:
         assert await reader.count(SessionFilter(sort="state", text="0")) == 8
 
     @pytest.mark.parametrize("sort", ["updated", "created", "state"])
-    async def test_the_last_page_and_the_page_from_a_session_on_need_no_way_there(
+    async def test_the_last_page_and_the_page_after_a_session_are_read_directly(
         self, reader: RunStateReader, seed: Seed, sort: Any
     ) -> None:
         runs = [_bare(f"run {number}", at=minutes(number // 3)) for number in range(8)]
@@ -194,7 +196,7 @@ class ReaderConformance:
         assert (len(page), page.next_cursor, page.previous_cursor, page.total) == (0, None, None, 0)
         assert await reader.count() == 0
 
-    async def test_what_is_asked_with_a_wrong_type_or_name_is_refused_by_name(
+    async def test_a_filter_with_a_wrong_type_or_value_is_refused_by_field(
         self, reader: RunStateReader, seed: Seed
     ) -> None:
         await seed([make_run(HERE)])
@@ -306,7 +308,7 @@ class ReaderConformance:
             assert described(page) == expected, text
             assert await reader.count(SessionFilter(text=text)) == len(expected), text
 
-    async def test_words_written_without_spaces_are_found_within_a_run_of_them(
+    async def test_words_of_languages_without_spaces_are_found_inside_a_run(
         self, reader: RunStateReader, seed: Seed
     ) -> None:
         chinese, thai = "修复登录表单的错误", "แก้ไขแบบฟอร์มเข้าสู่ระบบ"
@@ -346,21 +348,23 @@ class ReaderConformance:
         assert described(await reader.list(SessionFilter(text="直", user="ada", sort="created"))) == [japanese]
         assert described(await reader.list(SessionFilter(text="登录", sort="state"))) == [chinese, mixed]
 
-    async def test_a_page_of_matches_goes_on_where_it_ended(self, reader: RunStateReader, seed: Seed) -> None:
+    async def test_the_next_page_of_matches_starts_after_the_last_match(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
         await seed([_bare(f"{'login' if number % 2 else 'other'} {number}", at=minutes(number)) for number in range(9)])
         first = await reader.list(SessionFilter(text="login"), limit=3)
         second = await reader.list(SessionFilter(text="login"), limit=3, after=first.next_cursor)
         assert described(first) + described(second) == ["login 7", "login 5", "login 3", "login 1"]
         assert second.next_cursor is None
 
-    async def test_a_summary_counts_what_is_below(self, reader: RunStateReader, seed: Seed) -> None:
+    async def test_a_summary_counts_the_rows_below(self, reader: RunStateReader, seed: Seed) -> None:
         await seed([make_run(HERE, calls=3)])
         (summary,) = await reader.list()
         assert (summary.task_count, summary.tasks_done) == (1, 0)
         assert (summary.tool_call_count, summary.artifact_count) == (3, 3)
 
     @pytest.mark.ac("AC-059")
-    async def test_hostile_text_comes_back_exactly(self, reader: RunStateReader, seed: Seed) -> None:
+    async def test_hostile_text_is_read_back_exactly(self, reader: RunStateReader, seed: Seed) -> None:
         text = "Robert'); DROP TABLE sessions;-- \u202e[/red] \x1b[31m ${x} %s \\ \" \U0001f480"
         run = _bare(text)
         await seed([run])

@@ -62,7 +62,7 @@ def test_line_ends_do_not_change_a_checksum_and_anything_else_does() -> None:
 
 
 @given(st.lists(versions, min_size=1, unique_by=version_key), st.data())
-def test_what_is_due_is_what_follows_the_last_applied(names: list[str], data: st.DataObject) -> None:
+def test_migrations_after_the_last_applied_one_are_due(names: list[str], data: st.DataObject) -> None:
     known = ordered(map(_migration, names))
     done = data.draw(st.integers(0, len(known)))
     assert due(known, _applied(*known[:done])) == known[done:]

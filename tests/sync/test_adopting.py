@@ -91,7 +91,7 @@ async def _write(workspace: Workspace) -> None:
         await add_run(workspace, f"meanwhile {number}")
 
 
-async def test_history_sends_once_what_was_never_queued(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_history_sends_rows_that_were_never_queued_once(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time) as workspace:
         for number in range(45):
             await add_run(workspace, f"run {number}")

@@ -42,7 +42,9 @@ def test_values_out_of_range_are_refused(failures: int, jitter: float) -> None:
 
 
 @given(failures=st.integers(1, 10**6), interval=st.floats(0.1, 86400), draw=st.floats(0, 1, exclude_max=True))
-def test_a_probe_never_waits_longer_than_the_interval_nor_hammers(failures: int, interval: float, draw: float) -> None:
+def test_a_probe_waits_no_longer_than_the_interval_and_not_too_briefly(
+    failures: int, interval: float, draw: float
+) -> None:
     wait = probe_delay(failures, interval_seconds=interval, random=lambda: draw)
     assert 0 < wait <= interval
     assert wait >= 0.1 * min(5.0, interval)

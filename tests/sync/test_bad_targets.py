@@ -218,7 +218,7 @@ async def test_too_many_connections(tmp_path: Path, time: FakeTime, team: Databa
     await team.execute(f"DROP ROLE {team.name}")
 
 
-async def test_a_server_without_disk_space_costs_no_attempts(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_server_without_disk_space_counts_no_attempts(tmp_path: Path, time: FakeTime, team: Database) -> None:
     await team.execute(
         "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$",

@@ -93,7 +93,7 @@ def test_every_possible_sqlstate_has_exactly_one_consequence(sqlstate: str) -> N
     assert is_record(verdict) + (state_of(verdict) is not None) + (verdict is Verdict.RETRY_NOW) == 1
 
 
-def test_an_unknown_sqlstate_costs_the_record_attempts_and_does_not_block_the_outbox() -> None:
+def test_an_unknown_sqlstate_counts_an_attempt_of_the_record_and_does_not_block_the_outbox() -> None:
     assert classify(server("ZZ999")) is Verdict.RECORD
     assert classify(Fault(kind=FaultKind.SERVER, sentence="")) is Verdict.RECORD
 

@@ -58,7 +58,7 @@ def facts(entity: Entity) -> tuple[datetime, bytes]:
 
 @pytest.mark.ac("AC-049")
 @given(versions, versions)
-def test_whichever_side_syncs_first_the_same_version_stays(one: Session, other: Session) -> None:
+def test_the_same_version_stays_whichever_side_syncs_first(one: Session, other: Session) -> None:
     assert facts(winner(one, other)) == facts(winner(other, one))
 
 
@@ -113,7 +113,7 @@ def test_kinds_with_some_equal_columns_have_different_digests() -> None:
         (b'{"b":1,"a":2}', b'{"a":2,"b":1}'),
     ],
 )
-def test_what_jsonb_rewrites_is_not_a_change(local: bytes, from_jsonb: bytes) -> None:
+def test_values_that_jsonb_rewrites_are_no_change(local: bytes, from_jsonb: bytes) -> None:
     one = session(metadata={"value": msgspec.json.decode(local)})
     other = session(metadata={"value": msgspec.json.decode(from_jsonb)})
     assert same_content(one, other)

@@ -183,7 +183,7 @@ async def test_a_server_that_crashes_during_a_drain_and_restarts(
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_a_network_that_swallows_packets_costs_a_deadline_and_nothing_else(
+async def test_a_network_that_swallows_packets_ends_at_the_deadline_without_loss(
     tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:

@@ -136,7 +136,7 @@ async def test_a_refused_record_does_not_undo_earlier_rows_of_its_lane(
     await assert_equal(workspace.database_path, team)
 
 
-async def test_a_refusal_costs_other_records_no_attempt(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_a_refusal_counts_no_attempt_for_other_records(tmp_path: Path, time: FakeTime, team: Database) -> None:
     await team.execute(*REFUSE)
     async with opened(tmp_path, time, settings=syncing(max_batch_size=500)) as workspace:
         for number in range(12):

@@ -38,7 +38,7 @@ async def guarded(private_pg: Callable[[], Server]) -> Database:
 
 
 @pytest.mark.ac("AC-058")
-async def test_a_refused_password_is_shown_nowhere(
+async def test_a_refused_password_is_never_shown(
     tmp_path: Path, time: FakeTime, guarded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = guarded.server.port

@@ -83,9 +83,7 @@ async def test_the_later_edit_ends_up_on_both_machines(
 
 
 @pytest.mark.ac("AC-049")
-async def test_an_old_file_that_is_put_back_catches_up_and_says_so(
-    tmp_path: Path, time: FakeTime, team: Database
-) -> None:
+async def test_a_restored_old_file_catches_up_and_reports_it(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path / "a", time) as workspace:
         session = await add_run(workspace)
         await workspace.sync.sync_now()

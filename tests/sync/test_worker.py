@@ -53,7 +53,7 @@ async def test_a_commit_of_another_process_is_noticed_within_seconds(
 
 
 @pytest.mark.ac("AC-036")
-async def test_the_interval_brings_what_other_machines_wrote(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_each_interval_pulls_the_writes_of_other_machines(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time, sync=True) as workspace:
         await add_run(workspace)
         await time.advance(1)

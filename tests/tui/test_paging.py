@@ -12,7 +12,7 @@ def page(
     return SessionPage(sessions=(summary(number),), next_cursor=next, previous_cursor=previous, total=total)
 
 
-def test_back_goes_to_the_visited_pages() -> None:
+def test_back_returns_to_the_visited_pages() -> None:
     pages = SessionPager(10)
     pages.set_page(page(next="two"))
     assert (pages.number, pages.count, pages.back()) == (1, 3, False)
@@ -29,7 +29,7 @@ def test_an_unknown_total_has_no_page_count() -> None:
     assert pages.count is None
 
 
-def test_the_last_page_holds_what_the_whole_pages_before_it_leave() -> None:
+def test_the_last_page_has_the_rows_that_full_pages_leave() -> None:
     pages = SessionPager(10)
     pages.set_page(page(next="two"))
     assert pages.to_end("updated")

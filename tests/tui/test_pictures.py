@@ -70,7 +70,7 @@ def row(*parts: tuple[str, str]) -> Strip:
     return Strip([Segment(text, Style.parse(style)) for text, style in parts])
 
 
-def test_a_picture_holds_text_where_it_stands_and_the_colours_behind_it() -> None:
+def test_a_picture_has_text_at_its_position_and_the_colours_behind_it() -> None:
     line = row(("ab  ", "red on #102030"), ("⌕ <&>", "bold #ffffff on #102030"), ("  ", "underline"), ("世界x", "dim"))
     drawn = picture([Look("one", [line])], screen="Some")
     assert '<path fill="#102030" d="M0 0h9v1H0z"/>' in drawn

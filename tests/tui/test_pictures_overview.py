@@ -43,7 +43,7 @@ async def test_the_first_screen(snapshot: SnapshotAssertion) -> None:
         await pictures.take("jump without panes")
 
 
-async def test_what_opens_over_it(snapshot: SnapshotAssertion) -> None:
+async def test_help_palette_and_themes(snapshot: SnapshotAssertion) -> None:
     async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
         await pictures.see("Send the backlog", "question_mark")
@@ -131,7 +131,7 @@ async def test_every_state_of_the_sync(snapshot: SnapshotAssertion) -> None:
             await pictures.take(name)
 
 
-async def test_what_is_wrong(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_and_warnings(snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = online(FakeWorkspace(40))
     workspace.sync.figures = SyncStatus(
         state=SyncState.SCHEMA_MISMATCH,

@@ -50,7 +50,7 @@ def test_both_versions_are_shown(run: Run, conflict: str) -> None:
 
 
 @pytest.mark.ac("AC-051")
-def test_resolving_marks_it_reviewed_and_the_count_says_so(run: Run, conflict: str) -> None:
+def test_resolving_marks_a_conflict_reviewed_and_lowers_the_count(run: Run, conflict: str) -> None:
     assert answer(run("db", "status", "--json"))["conflicts"] == {"total": 1, "unreviewed": 1}
     (resolved,) = answer(run("db", "conflicts", "resolve", conflict, "--json"))["conflicts"]
     assert resolved["reviewedAt"] is not None

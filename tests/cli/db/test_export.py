@@ -40,7 +40,7 @@ def test_every_format_reports_counts_and_path(run: Run, recorded: Recorded, root
     assert Path(found["redactionLog"]).exists()
 
 
-def test_the_output_names_the_file_and_what_was_redacted(run: Run, recorded: Recorded, tmp_path: Path) -> None:
+def test_the_output_names_the_file_its_counts_and_the_redaction(run: Run, recorded: Recorded, tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     shown = run("db", "export", "--output", str(path))
     assert shown.exit_code == 0
@@ -230,7 +230,7 @@ def test_an_interrupted_export_leaves_nothing(recorded: Recorded, root: Path, tm
     assert list(out.iterdir()) == []
 
 
-def test_help_does_not_import_what_only_an_export_needs() -> None:
+def test_help_does_not_import_the_modules_of_an_export() -> None:
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom acode_tui.cli.main import cli\n"
         "assert CliRunner().invoke(cli, ['db', 'export', '--help']).exit_code == 0\n"

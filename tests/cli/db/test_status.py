@@ -43,7 +43,7 @@ def test_migrate_status_and_dry_run_touch_nothing(run: Run, root: Path) -> None:
     assert not (root / ".agent" / "workspace.db").exists()
 
 
-def test_migrate_applies_what_is_pending_and_then_nothing(run: Run) -> None:
+def test_migrate_applies_pending_migrations_once(run: Run) -> None:
     first = answer(run("db", "migrate", "--json"))["tiers"][0]
     assert [set(done) for done in first["applied"]] == [{"version", "description", "durationMs"}] * len(
         first["applied"]
@@ -170,7 +170,7 @@ def test_outbox_ids_must_be_given_and_exist(run: Run) -> None:
     assert "no pending records" in run("db", "outbox", "list").stdout
 
 
-def test_a_list_without_conflicts_says_so(run: Run) -> None:
+def test_an_empty_list_of_conflicts_says_that_there_are_none(run: Run) -> None:
     assert "no conflicts" in run("db", "conflicts").stdout
     assert answer(run("db", "conflicts", "list", "--json")) == {"conflicts": []}
     assert run("db", "conflicts", "show", "0190").exit_code == 1
@@ -188,7 +188,7 @@ def test_a_list_without_conflicts_says_so(run: Run) -> None:
         ("postgresql://me:s3cret@h:port/d", "port"),
     ],
 )
-def test_with_an_unusable_address_local_work_goes_on_and_status_says_why(
+def test_local_work_goes_on_with_an_unusable_address_and_status_gives_the_reason(
     run: Run, recorded: Recorded, url: str | None, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if url is not None:

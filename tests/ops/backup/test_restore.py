@@ -68,7 +68,7 @@ async def scene(tmp_path: Path, plain_settings: Settings, clock: TurnedClock) ->
     return Scene(root, plain_settings, backup)
 
 
-async def test_a_backup_comes_back_and_the_present_file_becomes_one(scene: Scene) -> None:
+async def test_a_backup_is_restored_and_the_present_file_becomes_a_backup(scene: Scene) -> None:
     seen: list[str] = []
     done = await scene.restore(on_step=seen.append)
     assert done.name == scene.backup.name
@@ -209,7 +209,7 @@ async def test_a_damaged_file_is_kept_as_it_is(scene: Scene, damage: Callable[[P
 
 
 @pytest.mark.parametrize("wal", [b"", b"what is left of it"])
-async def test_a_missing_file_comes_back_and_a_wal_without_a_file_is_kept(scene: Scene, wal: bytes) -> None:
+async def test_a_missing_file_is_restored_and_a_wal_without_a_database_is_kept(scene: Scene, wal: bytes) -> None:
     scene.database.unlink()
     if wal:
         scene.database.with_name("workspace.db-wal").write_bytes(wal)
@@ -220,7 +220,7 @@ async def test_a_missing_file_comes_back_and_a_wal_without_a_file_is_kept(scene:
     assert (kept.read_bytes() if kept.exists() else b"") == wal
 
 
-async def test_a_link_to_the_file_stays_and_everything_lies_beside_the_file(
+async def test_a_link_to_the_file_stays_and_other_files_are_beside_its_target(
     scene: Scene, plain_settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "large disk").mkdir()
@@ -242,7 +242,7 @@ async def test_a_link_to_the_file_stays_and_everything_lies_beside_the_file(
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["a pipe", "a folder"])
-async def test_what_is_no_file_is_not_replaced(scene: Scene, make: Callable[[Path], None]) -> None:
+async def test_a_path_that_is_no_file_is_not_replaced(scene: Scene, make: Callable[[Path], None]) -> None:
     scene.database = scene.root / "elsewhere"
     make(scene.database)
     for dry_run in (True, False):
@@ -257,7 +257,7 @@ async def test_rotation_after_a_restore_spares_the_backup_that_was_restored(scen
     assert {each.name for each in read_backups(scene.folder)[0]} == {scene.backup.name, done.safety_backup}
 
 
-async def test_without_room_nothing_is_begun(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vacuum_is_refused_without_enough_free_space(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(scene.root)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=100_000))
     before = scene.state()
@@ -293,7 +293,7 @@ async def test_a_failed_replacement_leaves_no_copy_behind(scene: Scene, monkeypa
     assert not scene.database.with_name(".workspace.db.restoring").exists()
 
 
-async def test_what_a_killed_restore_left_goes_with_the_next(scene: Scene) -> None:
+async def test_the_remains_of_a_killed_restore_are_removed_by_the_next_one(scene: Scene) -> None:
     left = scene.database.with_name(".workspace.db.restoring")
     left.write_bytes(b"half a copy")
     await scene.restore()

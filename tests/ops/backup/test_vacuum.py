@@ -41,7 +41,7 @@ async def pack(path: Path, **more: object) -> Vacuumed:
     return await vacuum_file(database_files(), path, timeout_seconds=5, **more)  # type: ignore[arg-type]
 
 
-async def test_the_file_is_smaller_and_holds_what_it_held(
+async def test_the_file_is_smaller_and_has_the_same_rows(
     database: Path, tmp_path: Path, plain_settings: Settings
 ) -> None:
     before, size = contents(database), database.stat().st_size
@@ -95,7 +95,7 @@ async def test_search_indexes_that_lost_their_rows_are_rebuilt(
         assert (await workspace.store.list(SessionFilter(text="validation"))).total == 20
 
 
-async def test_without_room_nothing_is_begun(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vacuum_is_refused_without_enough_free_space(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage, before = shutil.disk_usage(database.parent), database.read_bytes()
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=100_000))
     with pytest.raises(TransactionError, match="not enough free space") as refused:

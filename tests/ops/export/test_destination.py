@@ -8,7 +8,7 @@ from pathlib import Path
 from acode_tui.ops.export.destination import sweep_parts
 
 
-def test_what_a_killed_process_had_begun_is_swept_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_remains_of_killed_exports_are_removed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     (tmp_path / f".runs.json.acode-{gone.pid}-abc_1234.part").write_bytes(b"half")

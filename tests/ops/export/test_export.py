@@ -149,7 +149,7 @@ async def test_one_session_is_exported_by_the_beginning_of_its_id(filled: Worksp
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "sqlite"])
-async def test_what_is_there_stays_unless_forced(filled: Workspace, tmp_path: Path, format: str) -> None:
+async def test_an_existing_file_stays_unless_forced(filled: Workspace, tmp_path: Path, format: str) -> None:
     path = tmp_path / "taken"
     request = ExportRequest(format=format, path=path)  # type: ignore[arg-type]
     first = await filled.export(request)
@@ -183,7 +183,9 @@ async def test_a_pipe_or_device_is_not_replaced(filled: Workspace, tmp_path: Pat
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "sqlite", "html"])
-async def test_a_full_disk_is_said_by_name_and_leaves_nothing(filled: Workspace, tmp_path: Path, format: str) -> None:
+async def test_a_full_disk_is_named_in_the_error_and_leaves_no_file(
+    filled: Workspace, tmp_path: Path, format: str
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (session, *_) = await filled.store.list()
@@ -269,7 +271,7 @@ async def test_an_artifact_that_does_not_fit_its_hash_ends_the_export(filled: Wo
     assert not list(tmp_path.glob("x*"))
 
 
-async def test_an_unknown_session_is_said_before_anything_is_written(filled: Workspace, tmp_path: Path) -> None:
+async def test_an_unknown_session_is_an_error_before_anything_is_written(filled: Workspace, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         await filled.export(ExportRequest(path=tmp_path / "x.json", sessions=("ffffffff-ffff",)))
     assert not (tmp_path / "x.json").exists()

@@ -63,7 +63,7 @@ def first_call(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("format", ["json", "sqlite"])
-async def test_an_export_comes_back_whole_and_a_second_time_writes_nothing(
+async def test_an_export_is_imported_whole_and_a_second_import_writes_nothing(
     workspace: Workspace, exported: Path, tmp_path: Path, format: str
 ) -> None:
     path = tmp_path / "again"
@@ -87,7 +87,7 @@ async def test_an_export_comes_back_whole_and_a_second_time_writes_nothing(
 
 @settings(max_examples=8)
 @given(runs=st.lists(graphs(), max_size=2, unique_by=lambda graph: graph.id))
-async def test_any_run_comes_back_equal(runs: list[SessionGraph]) -> None:
+async def test_any_run_is_imported_equal(runs: list[SessionGraph]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory(dir=folder_for_tests()) as folder:
@@ -138,7 +138,7 @@ async def test_siblings_that_two_machines_gave_one_place_are_renumbered(exported
         assert [call.order for call in graph.tasks[0].steps[0].tool_calls] == [0, 1]
 
 
-async def test_the_later_version_of_a_row_stays_whichever_side_it_is_on(
+async def test_the_later_version_of_a_row_stays_on_either_side(
     workspace: Workspace, exported: Path, tmp_path: Path
 ) -> None:
     ids = [session.id for session in await workspace.store.list()]
@@ -207,7 +207,7 @@ async def test_a_redacted_export_is_read_where_nothing_of_it_is(
         assert (await other.import_export(exported)).ok
 
 
-async def test_a_redacted_export_stays_out_of_a_workspace_that_syncs(
+async def test_a_redacted_export_is_not_imported_into_a_workspace_that_syncs(
     workspace: Workspace, exported: Path, tmp_path: Path
 ) -> None:
     redacted = exported.with_name("redacted.json")
@@ -281,7 +281,7 @@ WHOLE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
-async def test_a_file_that_is_no_export_is_refused_in_words(exported: Path, tmp_path: Path) -> None:
+async def test_a_file_that_is_not_an_export_is_refused_with_a_clear_error(exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     async with another(tmp_path) as other:
         for what, (spoil, words) in WHOLE.items():
@@ -293,7 +293,7 @@ async def test_a_file_that_is_no_export_is_refused_in_words(exported: Path, tmp_
         assert (await other.store.list()).total == 0
 
 
-async def test_a_foreign_or_hostile_sqlite_file_is_refused_in_words(
+async def test_a_foreign_or_hostile_sqlite_file_is_refused_with_a_clear_error(
     workspace: Workspace, exported: Path, tmp_path: Path
 ) -> None:
     foreign, cut, hostile, view = (tmp_path / f"{name}.db" for name in ("foreign", "cut", "hostile", "view"))
@@ -407,7 +407,7 @@ def test_no_mutated_export_raises_anything_else_in_a_long_run(
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64, 1000])
-def test_where_a_chunk_ends_does_not_matter(scratch: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_chunk_boundary_gives_the_same_result(scratch: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parse_json, "_CHUNK", chunk)
     path = scratch / "chunks.json"
     path.write_bytes(_DOCUMENT)
@@ -419,7 +419,7 @@ def test_where_a_chunk_ends_does_not_matter(scratch: Path, chunk: int, monkeypat
     assert export.head.counts == {"sessions": 1}
 
 
-def test_reports_say_ok_by_what_they_hold() -> None:
+def test_a_report_is_ok_if_it_has_no_issue() -> None:
     plain: dict[str, Any] = {
         "path": "x", "format": "json", "redacted": False, "dry_run": False, "counts": {}, "inserted": {"a": 1},
         "updated": {"b": 2}, "unchanged": 0, "duration_seconds": 0.0,

@@ -139,7 +139,7 @@ def test_nothing_closes_a_fence_but_its_end(text: str) -> None:
 
 
 @given(st.text(st.sampled_from("`*_[]()<>#&|~\\!-+=1.: \n\tab@$"), max_size=40))
-def test_inline_and_quoted_text_says_what_was_recorded(text: str) -> None:
+def test_inline_and_quoted_text_is_the_recorded_text(text: str) -> None:
     render = MarkdownIt("commonmark", {"html": True}).render
     line = Page(render(f"x {inline(text)} x"))
     assert " ".join("".join(line.text).split()) == " ".join(f"x {text} x".split())

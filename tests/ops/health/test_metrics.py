@@ -122,7 +122,7 @@ async def test_a_taken_port_is_an_error_and_a_closed_one_is_free_again(
         assert probe.connect_ex((ADDRESS, server.port)) != 0
 
 
-async def test_a_workspace_that_cannot_be_asked_is_down_not_an_error() -> None:
+async def test_an_unreadable_workspace_is_reported_as_down_without_an_error() -> None:
     async def fail() -> Sample:
         raise ConfigError("s3cret")
 

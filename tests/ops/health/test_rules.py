@@ -75,7 +75,7 @@ def there(version: str | None, *, clock_offset: float = 0.0) -> TargetStatus:
         (SchemaMismatchError("the database has schema 9.0"), there("1.2.0"), UNHEALTHY),
     ],
 )
-def test_a_schema_that_is_pending_or_out_of_reach_is_degraded_and_a_newer_one_unhealthy(
+def test_a_pending_or_unreachable_schema_is_degraded_and_a_newer_one_unhealthy(
     file: SchemaStatus | SchemaMismatchError, target: TargetStatus, expected: HealthStatus
 ) -> None:
     assert shown(rules.judge_schema(file, target, "1.2.0")) is expected

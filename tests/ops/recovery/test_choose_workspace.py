@@ -33,7 +33,7 @@ def test_a_file_that_names_its_workspace_is_not_replaced_by_another_one() -> Non
         choose(LAPTOP, in_file=DESKTOP, remembered=(DESKTOP, LAPTOP))
 
 
-def test_where_nothing_decides_the_error_lists_the_workspaces() -> None:
+def test_an_ambiguous_choice_is_an_error_that_lists_the_workspaces() -> None:
     with pytest.raises(RecoveryError, match="ada on laptop, 7 sessions, seen 2026-01-05 18:23 UTC") as raised:
         choose(LAPTOP, DESKTOP)
     assert LAPTOP in str(raised.value)

@@ -100,7 +100,7 @@ async def edit_all(workspace: Workspace) -> int:
     return len(found)
 
 
-async def test_a_damaged_workspace_comes_back_but_for_what_was_never_sent(
+async def test_a_damaged_workspace_is_recovered_except_rows_that_were_never_sent(
     shop: Path, time: FakeTime, team: Database
 ) -> None:
     path = shop / ".agent" / "workspace.db"
@@ -167,7 +167,7 @@ async def test_a_sound_file_is_replaced_only_by_force(shop: Path) -> None:
     assert query(shop / ".agent" / "workspace.db", "SELECT count(*) FROM sessions") == [(3,)]
 
 
-async def test_a_dry_run_says_what_would_be_done_and_touches_nothing(shop: Path) -> None:
+async def test_a_dry_run_reports_the_plan_and_changes_nothing(shop: Path) -> None:
     before = files_in(shop)
     planned = await acode(shop, "db", "recover", "--from", "postgres", "--dry-run", "--json")
     answer = json.loads(planned.stdout)
@@ -235,7 +235,7 @@ async def test_an_interruption_leaves_everything_as_it_was(shop: Path, monkeypat
     assert (await acode(shop, "db", "recover", "--from", "postgres")).exit_code == 0
 
 
-async def test_a_server_that_was_reset_meanwhile_is_not_mixed_with_what_it_was(
+async def test_rows_of_a_server_that_was_reset_meanwhile_are_not_mixed(
     shop: Path, team: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery_source, "PAGE_ROWS", 5)
@@ -280,7 +280,9 @@ async def test_rows_that_arrive_during_the_comparison_are_pulled(
     await assert_nothing_was_lost(shop / ".agent" / "workspace.db", team)
 
 
-async def test_a_row_that_comes_out_wrong_is_never_put_in_place(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_recovery_with_a_wrong_row_does_not_replace_the_file(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     damage(shop)
     before = files_in(shop)
     plain = SqliteFileRebuild.adopt
@@ -311,7 +313,7 @@ async def test_conflicts_that_were_settled_come_back(
     assert query(shop / ".agent" / "workspace.db", "SELECT count(*) FROM sync_conflicts") == [(2,)]
 
 
-async def test_a_new_machine_begins_with_what_the_team_has(
+async def test_a_new_machine_starts_with_the_runs_of_the_team(
     tmp_path: Path, shop: Path, time: FakeTime, team: Database
 ) -> None:
     folder = tmp_path / "desktop"
@@ -410,7 +412,7 @@ async def test_a_workspace_in_use_is_not_replaced(shop: Path, time: FakeTime, mo
         assert "another process has" in refused.stderr
 
 
-async def test_a_run_that_two_workspaces_have_sent_comes_back_whole(
+async def test_a_run_that_two_workspaces_have_sent_is_recovered_whole(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     """The same transcript, imported on two machines: the first to send owns the rows."""

@@ -50,7 +50,7 @@ async def test_restore_and_recovery_both_succeed(shop: Path, time: FakeTime) -> 
     assert "everything tested works" in shown.stdout
 
 
-async def test_without_a_backup_the_answer_says_what_to_do(shop: Path) -> None:
+async def test_without_a_backup_the_report_suggests_one(shop: Path) -> None:
     answer = await drilled(shop, 1)
     assert bad(answer["backup"]) == [("way back", "there is no backup yet; make one with `acode-tui db backup`")]
     assert answer["recovery"]["ok"]
@@ -87,7 +87,7 @@ async def test_without_a_workspace_nothing_is_made(tmp_path: Path, plain_setting
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_server_that_goes_away_during_a_drill_leaves_nothing_to_continue(
+async def test_a_drill_whose_server_fails_does_not_suggest_running_it_again(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def cut_off(*_: object, **__: object) -> int:

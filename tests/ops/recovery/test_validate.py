@@ -56,7 +56,7 @@ async def test_one_corrupted_central_row_is_found(
         assert (found.compared, found.matching) == (3, 2)
 
 
-async def test_what_was_not_sent_and_what_is_only_there_is_named(
+async def test_unsent_rows_and_rows_only_on_the_server_are_named(
     tmp_path: Path, time: FakeTime, team: Database
 ) -> None:
     async with opened(tmp_path / "a", time) as workspace:

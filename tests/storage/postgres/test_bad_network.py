@@ -99,7 +99,7 @@ async def test_a_lost_idle_connection_is_opened_again_without_a_fault(laptop: Ma
     assert outcomes(await laptop.send(plain(make_run(WORKSPACE))[0])) == [("applied", 1)]
 
 
-async def test_a_pooler_that_forgets_prepared_statements_costs_one_retry(laptop: Machine) -> None:
+async def test_a_pooler_that_forgets_prepared_statements_causes_one_retry(laptop: Machine) -> None:
     """Behind a transaction pooler each transaction may use a backend that has not prepared the statement."""
     await laptop.send(*plain(make_run(WORKSPACE)))
     connection = laptop.target._connection

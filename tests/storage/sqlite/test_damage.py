@@ -216,7 +216,7 @@ async def test_an_empty_database_that_another_program_has_marked_is_left_alone(
 
 
 @pytest.mark.parametrize("kind", ["truncated", "no database", "scrambled", "with a table overwritten"])
-async def test_nothing_is_made_beside_a_damaged_file_that_was_put_there(
+async def test_no_file_is_created_beside_a_damaged_file(
     kind: str, database: Path, tmp_path: Path, plain_settings: Settings
 ) -> None:
     copy = tmp_path / "elsewhere" / ".agent" / database.name

@@ -52,7 +52,7 @@ async def still_refused(workspace: Workspace) -> None:
         await workspace.store.create_session(LONG)
 
 
-async def test_a_write_without_room_leaves_nothing_and_the_next_one_with_room_goes_through(
+async def test_a_write_on_a_full_disk_leaves_nothing_and_one_with_room_succeeds(
     workspace: Workspace, clock: TurnedClock
 ) -> None:
     await workspace.store.create_session("before")
@@ -79,7 +79,7 @@ async def test_a_write_without_room_leaves_nothing_and_the_next_one_with_room_go
     assert stored(workspace.database_path) == (2, 2, "ok")
 
 
-async def test_a_disk_that_fills_in_mid_stream_keeps_what_was_answered_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_disk_that_fills_up_keeps_exactly_the_acknowledged_writes(tmp_path: Path) -> None:
     answered = 0
     async with open_workspace(tmp_path, settings=PLAIN_SETTINGS) as workspace:
         with no_room((tmp_path / ".agent" / "workspace.db-wal").stat().st_size + 2_000_000):
@@ -102,7 +102,9 @@ async def test_a_disk_that_fills_in_mid_stream_keeps_what_was_answered_and_nothi
     assert lost == 0
 
 
-async def test_the_worker_says_so_and_goes_on_by_itself(tmp_path: Path, time: FakeTime, team: Database) -> None:
+async def test_the_worker_reports_a_full_disk_and_continues_by_itself(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
     async with opened(tmp_path, time) as workspace:
         await add_run(workspace)
     async with opened(tmp_path, time, sync=True) as workspace:
@@ -152,7 +154,7 @@ def fill(folder: Path, *, leave: int = 0) -> Path:
     return ballast
 
 
-async def test_a_workspace_on_a_full_disk_can_be_looked_at_and_works_again_with_room(small_disk: Path) -> None:
+async def test_a_workspace_on_a_full_disk_can_be_read_and_works_again_with_room(small_disk: Path) -> None:
     async with open_workspace(small_disk, settings=PLAIN_SETTINGS) as workspace:
         await workspace.store.create_session("before")
         fill(small_disk)
@@ -174,7 +176,7 @@ async def test_a_workspace_on_a_full_disk_can_be_looked_at_and_works_again_with_
 
 
 @pytest.mark.parametrize("leave", [0, 8_192, 40_960, 204_800, 327_680])
-async def test_a_workspace_that_cannot_be_begun_is_begun_once_there_is_room(small_disk: Path, leave: int) -> None:
+async def test_a_workspace_that_cannot_be_created_is_created_once_there_is_room(small_disk: Path, leave: int) -> None:
     ballast = fill(small_disk, leave=leave)
     with pytest.raises(AcodeError, match=r"disk is full|No space left|takes no more"):
         async with open_workspace(small_disk, settings=PLAIN_SETTINGS):
@@ -185,7 +187,7 @@ async def test_a_workspace_that_cannot_be_begun_is_begun_once_there_is_room(smal
         assert "/*" in (small_disk / ".agent" / ".gitignore").read_text()
 
 
-def test_a_read_only_file_system_can_be_looked_at(small_disk: Path) -> None:
+def test_a_workspace_on_a_read_only_file_system_can_be_read(small_disk: Path) -> None:
     import asyncio
 
     async def begin() -> None:

@@ -64,7 +64,7 @@ def test_migrations_are_applied_in_numeric_order_with_a_row_each(
 
 
 @pytest.mark.ac("AC-012")
-def test_a_second_run_applies_nothing_and_leaves_every_byte(
+def test_a_second_run_applies_nothing_and_changes_no_byte(
     file: Path, connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
     run(connection, KNOWN, tmp_path)

@@ -134,7 +134,7 @@ async def test_looser_modes_are_tightened(tmp_path: Path, plain_settings: Settin
 
 
 @pytest.mark.ac("AC-057")
-async def test_what_else_lies_in_dot_agent_is_tightened_but_for_what_is_its_user_s(
+async def test_modes_in_dot_agent_are_tightened_except_those_of_user_files(
     tmp_path: Path, plain_settings: Settings
 ) -> None:
     agent, outside = tmp_path / ".agent", tmp_path / "outside"
@@ -226,7 +226,7 @@ def _unprivileged_with_read_only_folder() -> Iterator[Path]:
             os.seteuid(before)
 
 
-def test_a_folder_that_may_not_be_written_is_refused_with_a_sentence() -> None:
+def test_a_read_only_folder_is_refused_with_a_clear_error() -> None:
     with _unprivileged_with_read_only_folder() as folder:
         with pytest.raises(
             DatabaseConnectionError, match=r"ACODE-DB-001: cannot open .*: Permission denied"
@@ -293,7 +293,7 @@ async def test_another_programs_database_is_refused_untouched(
 @pytest.mark.ac("AC-057")
 @pytest.mark.parametrize("damage", [_garbage, _truncated, None], ids=["garbage", "truncated", "foreign"])
 @pytest.mark.usefixtures("umask_022")
-async def test_what_is_refused_keeps_its_mode(damage: object, tmp_path: Path, plain_settings: Settings) -> None:
+async def test_a_refused_file_keeps_its_mode(damage: object, tmp_path: Path, plain_settings: Settings) -> None:
     """Others may be meant to use it: it is theirs, or not known to be ours."""
     path = tmp_path / ".agent" / "workspace.db"
     if damage is None:
@@ -366,7 +366,9 @@ async def test_opening_again_changes_nothing(tmp_path: Path, plain_settings: Set
     assert contents(ws.database_path) == before
 
 
-async def test_a_closed_workspace_says_so(tmp_path: Path, plain_settings: Settings) -> None:
+async def test_a_closed_workspace_raises_an_error_that_names_the_reason(
+    tmp_path: Path, plain_settings: Settings
+) -> None:
     async with open_workspace(tmp_path, settings=plain_settings) as ws:
         session = await ws.store.create_session("x")
     with pytest.raises(AcodeError, match="the workspace is closed"):
@@ -406,7 +408,7 @@ def test_the_root_is_the_nearest_folder_with_dot_agent(tmp_path: Path) -> None:
     assert find_root(deep, environ=named) == tmp_path / "named"
 
 
-def test_without_dot_agent_the_root_is_where_one_stands(tmp_path: Path) -> None:
+def test_without_dot_agent_the_root_is_the_current_folder(tmp_path: Path) -> None:
     found = find_root(tmp_path, environ={})
     assert found == tmp_path or (found / ".agent").is_dir()
 

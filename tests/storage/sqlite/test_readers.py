@@ -170,7 +170,7 @@ async def test_an_artifact_that_was_tampered_with_is_not_handed_out(parts: Parts
     assert (await parts.store.get_artifact(artifact.id)).size == artifact.size
 
 
-async def test_db_check_finds_what_is_wrong(workspace: Workspace) -> None:
+async def test_db_check_finds_damage(workspace: Workspace) -> None:
     await workspace.store.save(make_run(1))
     assert all(each.ok for each in await workspace.check())
     with foreign(workspace.database_path) as other:

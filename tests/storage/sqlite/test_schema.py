@@ -176,7 +176,7 @@ async def test_every_stored_time_is_utc_of_one_width(filled: Path) -> None:
 
 
 @pytest.mark.ac("AC-029")
-def test_an_idempotency_key_stands_once(connection: sqlite3.Connection) -> None:
+def test_an_idempotency_key_is_unique(connection: sqlite3.Connection) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         connection.execute(
             "INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, "

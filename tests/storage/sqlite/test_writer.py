@@ -76,7 +76,7 @@ async def test_every_transaction_begins_immediate(parts: Parts) -> None:
 
 
 @pytest.mark.ac("AC-053")
-async def test_a_write_costs_one_commit_and_a_handful_of_statements(parts: Parts) -> None:
+async def test_a_write_takes_one_commit_and_few_statements(parts: Parts) -> None:
     """How long they take is measured in ``benchmarks``; that there is one wait for the disk is decided here."""
     statements = await traced(parts)
     await parts.store.create_session("one")
@@ -219,7 +219,7 @@ async def test_a_unit_that_dawdles_outside_sql_is_rolled_back_too(database: Path
         assert facts(database) == {"k1"}
 
 
-async def test_one_slow_unit_does_not_cost_the_others_of_its_group(database: Path) -> None:
+async def test_one_slow_unit_does_not_fail_the_others_of_its_group(database: Path) -> None:
     now = [0.0]
     async with open_parts(database, monotonic=lambda: now[0]) as parts:
 
@@ -354,7 +354,7 @@ async def test_a_rollback_that_fails_answers_its_callers_and_the_next_write_work
         assert facts(database) == {"k1"}
 
 
-async def test_close_finishes_what_waits(database: Path) -> None:
+async def test_close_finishes_waiting_units(database: Path) -> None:
     async with open_parts(database) as parts:
         gate = Gate()
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(parts.writer.run(gate))]
@@ -377,7 +377,7 @@ def put_many(connection: sqlite3.Connection) -> None:
     connection.executemany("INSERT INTO workspace_meta (key, value) VALUES (?, ?)", facts)
 
 
-async def test_a_checkpoint_comes_by_itself_and_no_caller_waits_for_it(
+async def test_a_checkpoint_runs_automatically_and_no_caller_waits_for_it(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answered, ran = threading.Event(), threading.Event()
@@ -501,7 +501,7 @@ async def test_the_clock_is_stored_with_the_write_and_read_by_the_next_process(d
     assert second.created_at > first.updated_at
 
 
-async def test_two_connections_to_one_file_never_hand_out_one_stamp(database: Path) -> None:
+async def test_two_connections_to_one_file_never_issue_the_same_stamp(database: Path) -> None:
     wall = TurnedClock()
     async with open_parts(database, wall=wall) as one, open_parts(database, wall=wall) as two:
         made = await asyncio.gather(*((one, two)[n % 2].store.create_session(f"s{n}") for n in range(100)))

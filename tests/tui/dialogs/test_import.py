@@ -123,7 +123,7 @@ async def test_progress_shows_files_bytes_rate_and_remaining_time() -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
 
 
-async def test_escape_stops_between_two_groups_and_keeps_what_was_read() -> None:
+async def test_escape_stops_between_two_groups_and_keeps_the_rows_read() -> None:
     importer = Scripted()
     async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Claude Code" in shown(pilot))
@@ -151,7 +151,7 @@ async def test_leaving_the_dashboard_stops_an_import_between_two_groups() -> Non
     assert importer.done <= 2
 
 
-async def test_a_survey_without_new_transcripts_says_so() -> None:
+async def test_a_survey_without_new_transcripts_says_that_there_are_none() -> None:
     known = Survey((AgentTranscripts("Codex", (found("d.jsonl", "codex"),), ()),))
     async with over(FakeWorkspace(3), importer=Scripted(known)).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: sessions(pilot).row_count == 3)

@@ -20,7 +20,7 @@ async def test_a_migration_stops_if_the_backup_before_it_fails(fake: FakeWorkspa
         assert fake.remote_plan.pending == ("1.2.0",)
 
 
-async def test_the_migration_dialog_shows_both_tiers_and_what_was_applied(fake: FakeWorkspace) -> None:
+async def test_the_migration_dialog_shows_both_tiers_and_the_applied_migrations(fake: FakeWorkspace) -> None:
     fake.settings = syncing()
     fake.remote_plan = TierMigrations(
         tier="postgres", from_version="1.0.0", to_version="1.2.0", pending=("1.1.0", "1.2.0")

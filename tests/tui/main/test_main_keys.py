@@ -254,7 +254,7 @@ async def test_a_worker_that_is_switched_off_is_not_shown_as_postgres_off(fake: 
         assert "persistence.postgres.enabled" not in shown(pilot)
 
 
-async def test_every_pane_has_a_bad_status_in_colour_and_in_words(
+async def test_every_pane_shows_a_bad_status_in_colour_and_text(
     fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.schema_status = SchemaStatus(tier="sqlite", version="1.2.0", target="1.2.0")

@@ -51,7 +51,7 @@ async def test_only_dead_letters_can_be_discarded(fake_online: FakeWorkspace) ->
 
 
 @pytest.mark.ac("AC-052")
-async def test_conflicts_show_both_versions_and_what_differs(fake_online: FakeWorkspace) -> None:
+async def test_conflicts_show_both_versions_and_the_fields_that_differ(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         await pilot.press("c")

@@ -82,7 +82,7 @@ async def test_two_backups_in_one_second_have_two_names(parts: Parts, tmp_path: 
     assert len(_files(tmp_path / "backups")) == 6
 
 
-async def test_a_backup_under_writes_is_one_snapshot_and_its_counts_fit(
+async def test_a_backup_during_writes_is_one_snapshot_and_its_counts_match(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backup_copy, "PAGES_A_STEP", 5)
@@ -181,7 +181,9 @@ async def test_a_backup_without_a_manifest_is_removed(
     assert _files(tmp_path / "backups") == []
 
 
-async def test_without_room_nothing_is_begun(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_vacuum_is_refused_without_enough_free_space(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
     with pytest.raises(TransactionError, match="not enough free space") as refused:
@@ -207,7 +209,7 @@ def test_a_damaged_source_leaves_nothing(tmp_path: Path) -> None:
     assert _files(tmp_path / "backups") == []
 
 
-def test_a_connection_of_its_own_is_left_as_it_was(tmp_path: Path) -> None:
+def test_a_given_connection_has_no_open_transaction_afterwards(tmp_path: Path) -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE sessions (id TEXT)")
     manifest = take_snapshot(connection, tmp_path / "backups", now=NOON)

@@ -129,7 +129,7 @@ async def test_a_file_that_a_workspace_has_open_is_not_replaced(workspace: Works
     assert "end the dashboard" in raised.value.hint
 
 
-def test_a_program_that_ignores_the_lock_is_in_the_way_too(tmp_path: Path) -> None:
+def test_a_program_that_ignores_the_lock_prevents_a_replacement_too(tmp_path: Path) -> None:
     path = tmp_path / "workspace.db"
     make_with_wal(path)
     script = (

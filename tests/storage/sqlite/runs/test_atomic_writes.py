@@ -110,7 +110,7 @@ async def test_a_fault_at_any_statement_leaves_all_or_nothing(
 
 
 @pytest.mark.ac("AC-005")
-async def test_a_fault_at_any_statement_of_a_group_costs_no_acknowledged_write(
+async def test_a_fault_at_any_statement_of_a_group_loses_no_acknowledged_write(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = inject(monkeypatch)

@@ -99,7 +99,7 @@ async def test_the_same_run_read_back_writes_nothing(parts: Parts) -> None:
     assert (await parts.store.save(stored)).written == 0
 
 
-async def test_only_what_differs_is_written_and_queued(parts: Parts) -> None:
+async def test_only_rows_that_differ_are_written_and_queued(parts: Parts) -> None:
     await parts.store.save(make_run(1))
     changed = with_call(make_run(1), 1, replaced(result={"lines": 99}, updated_at=LATER))
     result = await parts.store.save(changed)
@@ -377,7 +377,7 @@ def test_runs_saved_together_are_stored_as_one_by_one(
     assert stored[0] == stored[1]
 
 
-def test_a_stamp_behind_one_below_it_is_raised_however_the_run_comes(empty: sqlite3.Connection) -> None:
+def test_a_stamp_older_than_one_below_it_is_raised(empty: sqlite3.Connection) -> None:
     run = make_run(1)
     (task, *others) = run.tasks
     late = msgspec.structs.replace(task, updated_at=run.updated_at + timedelta(days=1), sync_version=7)
@@ -412,5 +412,5 @@ def _assert_stamps(
                     assert step.updated_at >= call.updated_at
 
 
-def test_artifacts_have_no_stamp_of_their_own_to_move() -> None:
+def test_artifacts_are_immutable() -> None:
     assert not TABLES[Artifact.kind].mutable

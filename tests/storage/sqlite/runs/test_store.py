@@ -141,7 +141,7 @@ async def test_a_write_with_a_wrong_type_is_refused_by_name_and_changes_nothing(
     assert contents(parts.path) == before
 
 
-async def test_paused_resumes_what_it_was(parts: Parts) -> None:
+async def test_a_paused_session_resumes_its_former_state(parts: Parts) -> None:
     session = await parts.store.create_session("x")
     await parts.store.add_task(session.id, "task")
     for state in (SessionState.PLANNING, SessionState.EXECUTING, SessionState.PAUSED):

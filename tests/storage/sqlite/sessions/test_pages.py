@@ -242,7 +242,7 @@ WAYS: dict[str, dict[str, int]] = {
 @pytest.mark.ac("AC-056")
 @pytest.mark.parametrize("way", WAYS)
 @given(rows=session_rows(), chosen=filters(text=True), limit=st.integers(1, 5))
-def test_a_search_finds_the_same_pages_whichever_way_it_goes(
+def test_a_search_finds_the_same_pages_in_both_directions(
     way: str, rows: list[Row], chosen: SessionFilter, limit: int
 ) -> None:
     with stored(rows) as connection, pytest.MonkeyPatch.context() as patch:
@@ -307,7 +307,9 @@ def _queries(text: str) -> list[str]:
         ("100% sure_thing", "100%", True),
     ],
 )
-async def test_what_a_person_types_is_words_and_never_syntax(parts: Parts, text: str, query: str, fits: bool) -> None:
+async def test_search_input_is_matched_as_words_never_as_syntax(
+    parts: Parts, text: str, query: str, fits: bool
+) -> None:
     await parts.store.create_session(text)
     await parts.store.create_session("something else entirely")
     given = SessionFilter(text=query)
@@ -394,7 +396,7 @@ async def test_after_and_before_together_are_refused(parts: Parts) -> None:
 
 
 @given(st.sampled_from(["updated", "created"]), st.datetimes(timezones=st.just(UTC)), st.text())
-def test_a_cursor_comes_back_as_the_place_it_was_made_of(sort: Any, stamp: datetime, row_id: str) -> None:
+def test_a_cursor_is_decoded_to_the_position_it_encodes(sort: Any, stamp: datetime, row_id: str) -> None:
     try:
         row_id.encode()
     except UnicodeEncodeError:

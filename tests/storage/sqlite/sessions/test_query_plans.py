@@ -119,7 +119,7 @@ def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
 
 @pytest.mark.ac("AC-056")
 @pytest.mark.parametrize("dense", [False, True])
-def test_a_search_reads_the_text_indexes_and_what_they_point_to(
+def test_a_search_reads_the_text_indexes_and_the_rows_they_point_to(
     connection: Recorder, dense: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "FIRST_TEXTS", 0)
@@ -148,7 +148,7 @@ def test_a_run_is_read_by_its_indexes(connection: Recorder) -> None:
 
 
 @pytest.mark.ac("AC-027")
-def test_what_is_due_is_read_from_the_pending_index(connection: Recorder) -> None:
+def test_due_records_are_read_from_the_pending_index(connection: Recorder) -> None:
     lines = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {DUE_RECORDS}", ("2026", 100))]
     assert any("USING INDEX outbox_pending" in line for line in lines)
     assert any("outbox_refused" in line for line in lines)

@@ -11,7 +11,7 @@ async def _summary(parts: Parts) -> SessionSummary:
     return (await parts.store.list()).sessions[0]
 
 
-async def test_a_summary_counts_what_is_below(parts: Parts) -> None:
+async def test_a_summary_counts_the_rows_below(parts: Parts) -> None:
     await parts.store.save(make_run(1, calls=3))
     await parts.store.save(make_run(2))
     done = await parts.store.add_task(ident(1, "session"), "done")

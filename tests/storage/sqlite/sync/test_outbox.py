@@ -61,7 +61,7 @@ async def test_every_write_is_queued_under_its_own_key(parts: Parts) -> None:
 
 
 @pytest.mark.ac("AC-032")
-async def test_a_payload_is_the_row_and_what_the_codec_makes_of_it(parts: Parts) -> None:
+async def test_a_payload_is_the_row_as_the_codec_encodes_it(parts: Parts) -> None:
     await parts.store.save(make_run(1, metadata={"ü": [1.5, None, True, 2**70], "q": '"\\/\u2028'}))
     for record in await parts.outbox.list(status="all"):
         table = TABLES[record.entity_type]
