@@ -81,5 +81,5 @@ def _hash(path: Path) -> str:
 
 
 def _best(samples: list[float]) -> float:
-    """The quickest, in milliseconds: seven runs are too few for a median that a busy machine leaves alone."""
+    """The quickest, in milliseconds: the median of seven runs varies too much on a busy machine."""
     return min(samples) * 1e3

@@ -191,19 +191,19 @@ def claude_lines(steps: int, number: int = 0) -> list[bytes]:
         usage["cache_creation"] = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 900}
         usage |= {"cache_creation_input_tokens": 900, "service_tier": "standard", "inference_geo": "not_available"}
 
-        def said(block: dict[str, Any], step: int = step, id_: str = message_id, usage: dict[str, Any] = usage) -> None:
+        def say(block: dict[str, Any], step: int = step, id_: str = message_id, usage: dict[str, Any] = usage) -> None:
             message = {"id": id_, "type": "message", "role": "assistant", "model": "claude-a", "content": [block]}
             line("assistant", message=message | {"usage": usage, "stop_reason": None}, requestId=f"req_{step}")
 
         if step % 10 < 7:
-            said({"type": "text", "text": writer.text(20)})
+            say({"type": "text", "text": writer.text(20)})
         for call in range(2 if step % 5 == 0 else 1):
-            _call(writer, line, said, step, f"toolu_{number:08d}{step:012d}{call:02d}")
+            _call(writer, line, say, step, f"toolu_{number:08d}{step:012d}{call:02d}")
     line("assistant", message={"id": "msg_last", "model": "claude-a", "content": [{"type": "text", "text": "Done."}]})
     return writer.lines
 
 
-def _call(writer: _Writer, line: Callable[..., None], said: Callable[..., None], step: int, call_id: str) -> None:
+def _call(writer: _Writer, line: Callable[..., None], say: Callable[..., None], step: int, call_id: str) -> None:
     """A call of Claude Code: the request, the progress of hooks and command, the result."""
     arguments: dict[str, Any] = {"file_path": f"/home/dev/src/shop/file{step}.ts"}
     tool = ("Read", "Edit", "Bash")[step % 3]
@@ -211,7 +211,7 @@ def _call(writer: _Writer, line: Callable[..., None], said: Callable[..., None],
         arguments |= {"old_string": writer.code(8), "new_string": writer.code(12)}
     elif tool == "Bash":
         arguments = {"command": writer.text(25), "description": writer.text(6)}
-    said({"type": "tool_use", "id": call_id, "name": tool, "input": arguments})
+    say({"type": "tool_use", "id": call_id, "name": tool, "input": arguments})
     for _ in range(5):
         data = {"type": "hook_progress", "hookEvent": "PostToolUse", "command": writer.text(25)}
         line("progress", data=data, parentToolUseID=call_id, toolUseID=call_id)
@@ -258,8 +258,8 @@ def codex_lines(steps: int, number: int = 0) -> list[bytes]:
         line("response_item", type="function_call", name="shell", arguments=arguments, call_id=f"call_{step}")
         output = json.dumps({"output": writer.code(27), "metadata": {"exit_code": 0, "duration_seconds": 0.2}})
         line("response_item", type="function_call_output", call_id=f"call_{step}", output=output)
-    said = [{"type": "output_text", "text": "Done."}]
-    line("response_item", type="message", role="assistant", content=said)
+    content = [{"type": "output_text", "text": "Done."}]
+    line("response_item", type="message", role="assistant", content=content)
     return writer.lines
 
 

@@ -106,7 +106,7 @@ def _alone(kind: str, artifact: bool) -> Cost:
 
 
 class _Counters:
-    """The counts of this process and the size of the file, when it is made and when it is asked."""
+    """The counts of this process and the size of the file, at construction and at each reading."""
 
     def __init__(self, database: Path) -> None:
         self._database = database

@@ -66,7 +66,7 @@ def _until_done(command: list[str], folder: str) -> float:
 
 
 def _until_seen(seen: bytes, command: list[str], folder: str) -> float:
-    """Seconds until the program in a terminal of its own has written what is looked for."""
+    """Seconds until the program in a terminal of its own has written the expected text."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
     started = perf_counter()

@@ -120,7 +120,7 @@ def fill(path: Path, sessions: int) -> None:
 
 
 def _set_aside(connection: sqlite3.Connection) -> list[str]:
-    """Drop what would be kept up row by row; answers the statements that make it again."""
+    """Drop the indexes and triggers that would be maintained row by row; returns the statements that create them."""
     found = connection.execute(
         "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL"
     ).fetchall()

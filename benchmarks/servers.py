@@ -12,7 +12,7 @@ from tests.pg import Server, make_server
 
 
 def measured_on_a_server(measure: Callable[[Server], Coroutine[Any, Any, list[Measure]]]) -> list[Measure]:
-    """What ``measure`` finds on a server that lives as long as it takes."""
+    """The result of ``measure`` on a server that runs for the length of the call."""
     folder = Path(tempfile.mkdtemp(prefix="acode-bench-"))
     try:
         server = make_server(folder, fsync="on", full_page_writes="on")

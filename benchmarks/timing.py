@@ -17,7 +17,7 @@ def milliseconds(samples: Sequence[float]) -> float:
 
 
 async def timed(work: Awaitable[object]) -> float:
-    """Seconds from now until it is done; nothing of a coroutine has run before."""
+    """Seconds from now until the awaitable is done; no part of a coroutine has run before."""
     started = perf_counter()
     await work
     return perf_counter() - started

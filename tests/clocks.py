@@ -6,7 +6,7 @@ NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
 
 class TurnedClock:
-    """Answers the moment that the test has set it to."""
+    """A clock that shows the moment the test has set."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self.now = now
@@ -15,6 +15,6 @@ class TurnedClock:
         return self.now
 
     def turn(self, **amount: float) -> datetime:
-        """Move by ``timedelta(**amount)``, forward or back; answers the new time."""
+        """Move by ``timedelta(**amount)``, forward or back; returns the new time."""
         self.now += timedelta(**amount)
         return self.now

@@ -31,7 +31,7 @@ PLAIN_SETTINGS = Settings(identity=IdentitySettings(user="ada@example.org"))
 
 @pytest.fixture
 def clock() -> TurnedClock:
-    """A wall clock that stands still until the test moves it."""
+    """A wall clock that does not move until the test moves it."""
     return TurnedClock()
 
 

@@ -60,7 +60,7 @@ class FaultProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def set_mode(self, mode: Mode) -> None:
-        """Refusing also cuts what is open; swallowing leaves it open and dead."""
+        """Refusing also cuts open connections; swallowing leaves them open without traffic."""
         self._mode = mode
         if mode is Mode.REFUSE:
             await self._stop_listening()
@@ -74,7 +74,7 @@ class FaultProxy:
             writer.transport.abort()
 
     def cut_in_reply_to_commit(self) -> None:
-        """The next COMMIT reaches the server, which commits; the connection is reset before the client hears of it."""
+        """The next COMMIT reaches the server, which commits; the connection is reset before the reply arrives."""
         self._lose_commit = True
 
     def cut_before_commit(self) -> None:
@@ -185,7 +185,7 @@ class _Conversation:
 
 @contextlib.asynccontextmanager
 async def fault_proxy(host: str, port: int, *, latency: float = 0.0) -> AsyncIterator[FaultProxy]:
-    """A running proxy, stopped with everything that goes through it at the end of the block."""
+    """A running proxy; at the end of the block it stops and its connections are closed."""
     proxy = FaultProxy(host, port, latency=latency)
     await proxy.start()
     try:

@@ -22,9 +22,9 @@ QUICK = Options(agents=3, seed=7, pace=0.1, history=12)
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="acode-", dir=folder_for_tests()) as place:
-        monkeypatch.setenv("XDG_CONFIG_HOME", place)
-        with demo_folder(Path(place)) as folder:
+    with tempfile.TemporaryDirectory(prefix="acode-", dir=folder_for_tests()) as temporary:
+        monkeypatch.setenv("XDG_CONFIG_HOME", temporary)
+        with demo_folder(Path(temporary)) as folder:
             yield folder
 
 

@@ -23,13 +23,13 @@ SECONDS = 60
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
+def temporary() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="acode-", dir=folder_for_tests()) as made:
         yield Path(made)
 
 
 class Terminal:
-    """A program in a terminal of its own; what it draws is kept as it came."""
+    """A program in a terminal of its own; its output is kept unchanged."""
 
     def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
         self._mine, theirs = pty.openpty()
@@ -52,7 +52,7 @@ class Terminal:
             self._read(0.1)
 
     def ended(self) -> int:
-        """The exit code. What is drawn at the end is read, so that the program is not held up by it."""
+        """The exit code. The last output is read, so that the program does not block on it."""
         deadline = time.monotonic() + SECONDS
         while self.process.poll() is None:
             assert time.monotonic() < deadline
@@ -73,8 +73,8 @@ class Terminal:
                 time.sleep(0.01)  # the other end is closed: the program is about to end
 
 
-def test_the_demo_uses_no_setting_of_the_user_and_leaves_nothing_after_sigterm(place: Path, tmp_path: Path) -> None:
-    temporary, config = place / "t", tmp_path / "config" / "acode-tui"
+def test_the_demo_uses_no_setting_of_the_user_and_leaves_nothing_after_sigterm(temporary: Path, tmp_path: Path) -> None:
+    temporary, config = temporary / "t", tmp_path / "config" / "acode-tui"
     temporary.mkdir()
     config.mkdir(parents=True)
     (config / "config.toml").write_text("this is not TOML\n")

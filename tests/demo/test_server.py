@@ -16,7 +16,7 @@ WAITS = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"
 
 @contextmanager
 def waiting(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has begun: just after its start the system may not know its command line yet."""
+    """A process that has started to run: just after its start the system may not show its command line yet."""
     with subprocess.Popen([*WAITS, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"\n"

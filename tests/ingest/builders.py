@@ -24,7 +24,7 @@ def stamp(seconds: float) -> str:
 
 
 class Transcript:
-    """Lines in the making; each line is a second later than the one before."""
+    """Builds the lines of a transcript; each line is a second later than the one before."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -152,7 +152,7 @@ def read(
     claims: Claims | None = None,
     format: str | None = None,
 ) -> Parsed:
-    """What the format's reader makes of the lines."""
+    """The result of the format's reader for the lines."""
     lines = transcript.lines if isinstance(transcript, Transcript) else list(transcript)
     name = format or ("codex" if isinstance(transcript, Codex) else "claude-code")
     context = ReadContext(
@@ -191,7 +191,7 @@ def is_synthetic(call: ToolCallGraph) -> bool:
 
 
 def story() -> Claude:
-    """A session with a bit of everything, answered at the end."""
+    """A session with every kind of line, answered at the end."""
     found = Claude()
     found.user("Add validation to the login form")
     found.says("m1", "I will read the form.")

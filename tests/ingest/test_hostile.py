@@ -151,24 +151,24 @@ def test_deep_nesting_is_cut_or_counted(depth: int) -> None:
 
 @pytest.mark.ac("AC-059")
 def test_nul_and_lone_surrogates_survive() -> None:
-    said = "a\x00b\ud800c\ue000d"
+    text = "a\x00b\ud800c\ue000d"
     transcript = Claude(cwd="/x\x00y")
-    transcript.user(f"Prompt {said}")
-    transcript.calls("m1", "c1", f"Tool{said}", {f"key{said}": [said]})
-    transcript.result("c1", said, is_error=True)
-    transcript.says("m2", said)
+    transcript.user(f"Prompt {text}")
+    transcript.calls("m1", "c1", f"Tool{text}", {f"key{text}": [text]})
+    transcript.result("c1", text, is_error=True)
+    transcript.says("m2", text)
     parsed = read(transcript)
     assert_storable(parsed)
     graph = parsed.graphs[0]
-    assert unescape(graph.task_description) == f"Prompt {said}"
+    assert unescape(graph.task_description) == f"Prompt {text}"
     (call,) = calls_of(graph)
-    assert unescape(call.tool_name) == f"Tool{said}"
+    assert unescape(call.tool_name) == f"Tool{text}"
     assert {unescape(key): [unescape(item) for item in value] for key, value in call.parameters.items()} == {
-        f"key{said}": [said]
+        f"key{text}": [text]
     }
-    assert unescape(call.error_message or "") == said
+    assert unescape(call.error_message or "") == text
     contents = [call.artifacts[0].content, call_named(graph, "(response)").artifacts[0].content]
-    assert contents == [said.encode("utf-8", "surrogatepass")] * 2
+    assert contents == [text.encode("utf-8", "surrogatepass")] * 2
 
 
 def test_nul_in_codex_arguments_survives() -> None:
@@ -214,9 +214,9 @@ def test_a_line_in_another_encoding_is_skipped(encoding: str) -> None:
 
 def test_two_prompts_under_one_id_are_both_kept_and_a_replay_is_not() -> None:
     transcript = Claude()
-    for said in ("First", "First", "Second", "First", "Second"):
-        transcript.user(said, uuid="same")
-        transcript.says(f"m{len(transcript.lines)}", f"On {said}")
+    for text in ("First", "First", "Second", "First", "Second"):
+        transcript.user(text, uuid="same")
+        transcript.says(f"m{len(transcript.lines)}", f"On {text}")
     graph = graph_of(transcript)
     assert [task.title for task in graph.tasks] == ["First", "Second"]
     assert len({task.id for task in graph.tasks}) == 2

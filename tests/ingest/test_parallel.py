@@ -77,7 +77,7 @@ class Watched(parallel.ReaderProcess):
         return self._process.returncode
 
 
-def sessions(folder: Path, count: int, said: str = "x" * 50) -> list[Path]:
+def sessions(folder: Path, count: int, text: str = "x" * 50) -> list[Path]:
     """``count`` sessions, each later than the one before and a fork of it: it repeats the first messages."""
     paths = []
     for index in range(count):
@@ -85,7 +85,7 @@ def sessions(folder: Path, count: int, said: str = "x" * 50) -> list[Path]:
         transcript = Claude(native)
         transcript.user(f"Task {index}")
         for message in range(index + 1):
-            transcript.says(f"m{message}", said, usage={"output_tokens": 10})
+            transcript.says(f"m{message}", text, usage={"output_tokens": 10})
             transcript.calls(f"m{message}", f"c{index}-{message}", "Bash", {"command": "ls \u2713"})
             transcript.result(f"c{index}-{message}", f"a\x00b {index}")
         paths.append(age(transcript.write(folder / f"{native}.jsonl")))

@@ -307,7 +307,7 @@ def test_recording_goes_on_after_close(folder: Path, recorded: Recorded) -> None
 
 
 def test_an_event_loop_that_is_not_asyncio_s_records_as_well(folder: Path, recorded: Recorded) -> None:
-    """As under trio: nothing that asyncio offers may be waited for."""
+    """As under trio: the recorder may not await anything of asyncio."""
 
     async def agent() -> str:
         async with acode_tui.recorder.session("run", folder) as run:

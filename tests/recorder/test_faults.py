@@ -285,11 +285,11 @@ def test_a_workspace_that_opens_later_is_recorded_into_from_then_on(
     real = channel.RecordedWorkspace.open
     tries = []
 
-    async def opens_later(place: channel.RecordedWorkspace) -> Any:
-        tries.append(place)
+    async def opens_later(workspace: channel.RecordedWorkspace) -> Any:
+        tries.append(workspace)
         if len(tries) <= failures:
             raise OSError("not yet")
-        return await real(place)
+        return await real(workspace)
 
     def stalled(_: Any) -> NoReturn:
         raise AssertionError("a write waits for ever")

@@ -389,7 +389,7 @@ def _named(run: SessionGraph, name: str) -> SessionGraph:
 
 
 def _content(graph: SessionGraph) -> Any:
-    """Everything a run says, in the form that survives both databases."""
+    """The content of a run in the form that both databases store."""
 
     def stripped(value: Any) -> Any:
         if isinstance(value, dict):

@@ -143,6 +143,6 @@ def records(entities: Iterable[Entity], *, start: int = 1) -> list[ApplyRow]:
 
 
 def edited(entity: E, *, seconds: float = 1, **changes: Any) -> E:
-    """The same row changed, its stamp moved on."""
+    """The same row with changes and a later stamp."""
     moved = entity.updated_at + timedelta(seconds=seconds)
     return msgspec.structs.replace(entity, updated_at=moved, **changes)

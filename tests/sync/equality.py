@@ -59,7 +59,7 @@ def _canonical(column: Column, value: Any) -> Any:
 
 
 def checksum(rows: Rows) -> str:
-    """SHA-256 over all of it."""
+    """SHA-256 over all rows."""
     return hashlib.sha256(msgspec.json.encode(rows, order="sorted")).hexdigest()
 
 

@@ -35,7 +35,7 @@ class FakeTime:
             self._sleepers.remove(sleeper)
 
     async def settled(self) -> None:
-        """Until all loops sleep."""
+        """Wait until all loops sleep."""
         async with asyncio.timeout(GUARD_SECONDS):
             await self._yield()
             while len(self._asleep()) < self.loops:

@@ -83,13 +83,13 @@ class EditLog:
         """Check the invariant: ``final`` is each row's text everywhere, ``kept`` the texts in the conflict records."""
         explained = set().union(*(self._ancestry(text) for text in kept)) if kept else set()
         for kind, text in final.items():
-            edits = {said: edit for said, edit in self.edits.items() if said.startswith(f"{kind.value} ")}
+            edits = {new: edit for new, edit in self.edits.items() if new.startswith(f"{kind.value} ")}
             if not edits:
                 continue
             # Of edits with one stamp any may stay, as long as it is the same everywhere.
             assert edits[text].stamp == max(edit.stamp for edit in edits.values())
-            lost = {said for said in self.delivered if said in edits} - self._ancestry(text)
-            assert lost <= explained, f"{lost - explained} reached the server and is nowhere"
+            lost = {new for new in self.delivered if new in edits} - self._ancestry(text)
+            assert lost <= explained, f"{lost - explained} reached the server and is lost"
 
     def _ancestry(self, text: str) -> set[str]:
         """An edit and every edit that it is based on."""

@@ -139,7 +139,7 @@ class ModelReplica:
         return claim.claim(self.connection, now=FAR, max_records=step.batch_size, max_bytes=1 << 20, beside=beside)
 
     def _acknowledge(self, batch: tuple[ClaimedRecord, ...], reply: ApplyReply, mishap: Sync | None) -> bool:
-        """Acknowledge, unless the step crashes the replica; answers whether it did not."""
+        """Acknowledge, unless the step crashes the replica; returns whether it acknowledged."""
         if mishap is not None and mishap.edit is not None:
             self.edit(mishap.edit)
         if mishap is not None and mishap.crash:

@@ -27,8 +27,8 @@ async def work_until_killed(folder: Path, step: str, batch: int) -> None:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.sync.child", str(folder), step, str(batch), stderr=asyncio.subprocess.PIPE
     )
-    _, said = await child.communicate()
-    assert child.returncode == -signal.SIGKILL, said.decode()
+    _, stderr = await child.communicate()
+    assert child.returncode == -signal.SIGKILL, stderr.decode()
 
 
 async def edit_all(workspace: Workspace) -> None:

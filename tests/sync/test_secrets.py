@@ -55,8 +55,8 @@ async def test_a_refused_password_is_never_shown(
             assert "password" in status.reason
             with pytest.raises(AcodeError) as refused:
                 await workspace.sync.sync_now()
-            said = "".join(traceback.format_exception(refused.value))
-            shown = [str(status), encode_json(status).decode(), said, str(refused.value), repr(refused.value)]
+            traced = "".join(traceback.format_exception(refused.value))
+            shown = [str(status), encode_json(status).decode(), traced, str(refused.value), repr(refused.value)]
             shown += [repr(workspace.sync.require_target()), str(vars(refused.value))]
             shown += [str(query(workspace, f"SELECT * FROM {t}")) for t in ("outbox", "sync_log", "workspace_meta")]
             shown += [str(await workspace.sync.log_tail(50))]

@@ -150,7 +150,7 @@ def graph(number: int = 0) -> SessionGraph:
         error_message="exit code 1: 2 of 14 tests failed",
         artifacts=(artifact(2, fake_id(2, 4), ArtifactType.COMMAND_OUTPUT, "stdout", "text/plain", 48_213),),
     )
-    said = call(
+    response = call(
         3,
         third,
         RESPONSE,
@@ -187,7 +187,7 @@ def graph(number: int = 0) -> SessionGraph:
             name="Run the tests",
             state=WorkState.IN_PROGRESS,
             order=0,
-            tool_calls=(test, said),
+            tool_calls=(test, response),
             **at(60),
         ),
     )
@@ -316,9 +316,11 @@ BACKUP = Backup(
 def health_report() -> HealthReport:
     """One of each kind, hostile text in it."""
 
-    def check(name: str, status: HealthStatus, said: str, suggestion: str | None = None, **details: Any) -> HealthCheck:
+    def check(
+        name: str, status: HealthStatus, description: str, suggestion: str | None = None, **details: Any
+    ) -> HealthCheck:
         return HealthCheck(
-            name=name, status=status, duration_ms=1.4, description=said, details=details, suggestion=suggestion
+            name=name, status=status, duration_ms=1.4, description=description, details=details, suggestion=suggestion
         )
 
     checks = (

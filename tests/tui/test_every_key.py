@@ -27,7 +27,7 @@ ELSEWHERE = {"network"}
 
 
 class Journey:
-    """Presses keys, and waits for the text that they bring on the screen."""
+    """Presses keys, and waits until their text is on the screen."""
 
     def __init__(self, pilot: Pilot[int]) -> None:
         self._pilot = pilot

@@ -31,7 +31,7 @@ OFTEN = ("enter", "enter", "escape", "down", "j", "j", "k", "tab", "right_square
 
 
 async def mash(pilot: Pilot[int], random: Random, steps: int) -> list[str]:
-    """Press keys, click and resize; answers what was done."""
+    """Press keys, click and resize; returns the list of what was done."""
     done: list[str] = []
     for _ in range(steps):
         chance = random.random()
@@ -41,10 +41,10 @@ async def mash(pilot: Pilot[int], random: Random, steps: int) -> list[str]:
             await pilot.resize_terminal(*size)
         elif chance < 0.08:
             width, height = pilot.app.size
-            place = (random.randrange(width), random.randrange(height))
-            done.append(f"click {place}")
+            offset = (random.randrange(width), random.randrange(height))
+            done.append(f"click {offset}")
             try:
-                await pilot.click(offset=place)
+                await pilot.click(offset=offset)
             except OutOfBounds:
                 done.append("out of bounds")
         else:

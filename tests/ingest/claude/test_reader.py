@@ -62,7 +62,7 @@ def test_text_that_only_looks_like_a_prompt_is_not_a_task(text: str) -> None:
 
 
 _odd = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
-_said = st.one_of(_odd, st.just("a93ccab"))
+_agent_id = st.one_of(_odd, st.just("a93ccab"))
 _LINK = {
     "type": "progress",
     "timestamp": stamp(9),
@@ -70,7 +70,7 @@ _LINK = {
     "parentToolUseID": "c1",
 }
 _data = st.one_of(
-    _odd, st.fixed_dictionaries({"type": st.sampled_from(["agent_progress", "hook_progress", 1]), "agentId": _said})
+    _odd, st.fixed_dictionaries({"type": st.sampled_from(["agent_progress", "hook_progress", 1]), "agentId": _agent_id})
 )
 
 

@@ -160,8 +160,8 @@ def test_records_from_before_the_wrapper_are_read() -> None:
     transcript = Codex(meta=False)
     transcript.add({"id": SESSION, "timestamp": transcript.now, "instructions": None, "git": {"branch": "dev"}})
     transcript.add({"record_type": "state"})
-    said = [{"type": "input_text", "text": "Old prompt"}]
-    transcript.add({"type": "message", "role": "user", "content": said})
+    prompt = [{"type": "input_text", "text": "Old prompt"}]
+    transcript.add({"type": "message", "role": "user", "content": prompt})
     transcript.add({"type": "function_call", "name": "shell", "arguments": "{}", "call_id": "c1"})
     transcript.add({"type": "function_call_output", "call_id": "c1", "output": "x"})
     transcript.add({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Old answer"}]})

@@ -41,7 +41,7 @@ class End(NamedTuple):
 
 
 class Killer:
-    """The process, as the tests see it."""
+    """The process that runs and kills the children."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -49,7 +49,7 @@ class Killer:
         )
 
     def run(self, kind: str, root: Path, *, step: int = 0, seconds: float | None = None) -> End:
-        """One round."""
+        """Run one round: an operation in a child that is killed at a step or after a time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([kind, str(root), step, seconds]) + "\n")
@@ -59,7 +59,7 @@ class Killer:
         return End(killed, steps)
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         with self._process:
             assert self._process.stdin is not None
             self._process.stdin.close()

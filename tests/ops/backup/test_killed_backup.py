@@ -94,7 +94,7 @@ def look(root: Path) -> int:
 
 
 def one_round(killer: Killer, template: Path, root: Path, kind: str, **when: float) -> None:
-    """Kill it, look at what is left, do it again to its end, and look whether anything lies about."""
+    """Kill the operation, check the workspace, run the operation again to its end, and check that no files are left."""
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(template, root)
     end = killer.run(kind, root, **when)  # type: ignore[arg-type]

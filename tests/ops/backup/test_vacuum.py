@@ -125,7 +125,7 @@ async def test_a_cancelled_vacuum_leaves_the_file_as_it_was(database: Path, monk
         check_cancelled: CheckCancelled,
         expect_content: bool,
     ) -> FileSpace:
-        """Comes to a halt in the middle of the rewrite, until it is broken off."""
+        """Stop in the middle of the rewrite until it is interrupted."""
         doing = ""
 
         def begin(step: str) -> None:

@@ -108,7 +108,7 @@ def readings(path: Path) -> Iterator[str]:
 
 
 def deeper(text: str, depth: int = 4) -> Iterator[str]:
-    """The text, and what it reads with its escapes undone and its base64 decoded."""
+    """The text, its text with escapes undone, and its decoded base64."""
     yield text
     if depth == 0:
         return

@@ -41,7 +41,7 @@ VOID = {"meta", "img", "br"}
 
 
 class Page(HTMLParser):
-    """Reads a page and sees to it that every element is closed in its turn."""
+    """Parses a page and checks that every element is closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def report_of(graph: SessionGraph) -> Report:
 
 
 def run_of(text: str, *, type: ArtifactType = ArtifactType.FILE_CONTENT, content: bytes | None = None) -> SessionGraph:
-    """A run that says this everywhere."""
+    """A run with this text in every field."""
     graph = make_run("00000000-0000-0000-0000-000000000007", description=text.strip() or "x", calls=1)
     (task,) = graph.tasks
     (step,) = task.steps

@@ -70,7 +70,7 @@ async def test_a_check_never_raises(error: Exception, words: str) -> None:
 
 
 class Counted:
-    """A health watch on a clock of the test's own, and how often it really looked."""
+    """A health watch on a test clock, and the number of times its checks ran."""
 
     def __init__(self, root: Path, settings: Settings = UNHURRIED) -> None:
         self.now = 1_000.0

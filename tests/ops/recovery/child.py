@@ -30,7 +30,7 @@ WATCHED: tuple[tuple[Any, str], ...] = (
 
 
 def die_at(step: int) -> Callable[[], int]:
-    """Kill this process when the step begins; answers a function that says how many have begun."""
+    """Kill this process when the step begins; returns a function that gives the number of steps that have begun."""
     begun = 0
 
     def watched(plain: Callable[..., Any]) -> Callable[..., Any]:

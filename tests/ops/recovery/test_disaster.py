@@ -52,7 +52,7 @@ async def acode(folder: Path, *arguments: str) -> Result:
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """What lies in a workspace's folder, but for logs, locks and what a mere look leaves."""
+    """The files of a workspace's folder, without logs, locks and the files that reading alone creates."""
     return {
         path.name: path.read_bytes()
         for path in sorted((folder / ".agent").iterdir())
@@ -93,7 +93,7 @@ def without(rows: dict[str, dict[str, Any]], session_id: str) -> dict[str, dict[
 
 
 async def edit_all(workspace: Workspace) -> int:
-    """An edit of every unfinished session; how many there were."""
+    """Edit every unfinished session; returns their number."""
     found = query(workspace, "SELECT id FROM sessions WHERE state <> 'Created'")
     for (session_id,) in found:
         await workspace.store.transition_session(session_id, SessionState.CANCELLED, reason="edited")
@@ -106,7 +106,7 @@ async def test_a_damaged_workspace_is_recovered_except_rows_that_were_never_sent
     path = shop / ".agent" / "workspace.db"
     before = rows_here(path)
     (unsent,) = query(path, "SELECT id FROM sessions WHERE task_description = 'never sent'")[0]
-    mark = query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'")
+    cursor = query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'")
     damage(shop)
     damaged = files_in(shop)
     with pytest.raises(IntegrityError) as raised:
@@ -128,7 +128,7 @@ async def test_a_damaged_workspace_is_recovered_except_rows_that_were_never_sent
     assert Path(result["keptAs"]).read_bytes() == damaged["workspace.db"]
     assert rows_here(path) == without(before, unsent)
     assert query(path, "SELECT count(*) FROM outbox") == [(0,)]
-    assert query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'") == mark
+    assert query(path, "SELECT value FROM workspace_meta WHERE key = 'sync_mark'") == cursor
     assert path.stat().st_mode & 0o777 == 0o600
 
     async with opened(shop, time) as workspace:

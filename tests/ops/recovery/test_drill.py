@@ -20,7 +20,7 @@ from tests.sync.workspaces import opened
 
 
 async def drilled(folder: Path, code: int) -> Any:
-    """The drill's answer; it leaves no file behind, and none changed."""
+    """The drill's JSON answer. Checks that the drill created and changed no file."""
     before = files_in(folder)
     done = await acode(folder, "db", "drill", "--json")
     assert done.exit_code == code, done.stderr

@@ -21,7 +21,7 @@ ROUNDS = 50
 
 
 async def recover_until(folder: Path, step: int) -> int | None:
-    """A recovery that dies at a step; how many steps it had if it did not."""
+    """Run a recovery that dies at a step; returns its number of steps if it did not die."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.ops.recovery.child", str(folder), str(step)),
         stdout=asyncio.subprocess.PIPE,
@@ -35,7 +35,7 @@ async def recover_until(folder: Path, step: int) -> int | None:
 
 
 async def is_new(folder: Path, old: bytes) -> bool:
-    """Whether it is the new file; anything but that or the old one fails."""
+    """Whether the file is the new one; fails if it is neither the new nor the old one."""
     try:
         async with acode_tui.open_workspace(folder, settings=syncing()) as workspace:
             assert all(each.ok for each in await workspace.check())
@@ -47,7 +47,7 @@ async def is_new(folder: Path, old: bytes) -> bool:
 
 
 async def kill_and_look(folder: Path, steps: list[int]) -> list[bool]:
-    """What each of the steps left behind, the workspace damaged again where it was whole."""
+    """Kill a recovery at each step and check the file it leaves; a recovered workspace is damaged again."""
     ends = []
     for step in steps:
         damage(folder)

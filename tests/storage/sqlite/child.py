@@ -15,7 +15,7 @@ from tests.storage.sqlite.parts import Parts, open_parts
 
 
 def say(line: str) -> None:
-    """A line that the parent has even if this process is killed now."""
+    """Write a line unbuffered, so that the parent gets it even if this process is killed."""
     os.write(1, line.encode() + b"\n")
 
 
@@ -47,7 +47,7 @@ async def crash(path: Path) -> None:
 
 
 async def increment(path: Path, times: int) -> None:
-    """Add 1 to a stored number, as many times as asked, each in a write of its own."""
+    """Add 1 to a stored number, ``times`` times, each in a separate write."""
 
     def unit(connection: sqlite3.Connection) -> None:
         (value,) = connection.execute("SELECT value FROM workspace_meta WHERE key = 'k-counter'").fetchone()
@@ -72,7 +72,7 @@ async def record(path: Path, times: int) -> None:
 
 
 async def migrate(path: Path) -> None:
-    """Open, migrating if need be."""
+    """Open the file, which migrates it if necessary."""
     say("ready")
     sys.stdin.readline()
     async with open_parts(path, wall=system_clock):

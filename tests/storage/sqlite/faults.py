@@ -14,7 +14,7 @@ from acode_tui.storage.sqlite.connection import TimedConnection
 class FaultPlan:
     """``fail_at`` counts statements from 1, ``fail_on`` names a part of one; None lets all pass.
 
-    ``armed`` confines it to what the test looks at.
+    Statements count only while ``armed``.
     """
 
     fail_at: int | None = None

@@ -30,7 +30,7 @@ ENTITY_TABLES = tuple(table.name for table in TABLES.values())
 
 @dataclass
 class Parts:
-    """An open store and what it is made of."""
+    """An open store and its parts."""
 
     path: Path
     connection: FunctionConnection
@@ -52,7 +52,7 @@ async def open_parts(
     monotonic: Callable[[], float] = real_monotonic,
     limits: Limits | None = None,
 ) -> AsyncIterator[Parts]:
-    """Everything over one file, made and migrated if need be."""
+    """The parts over one file, which is created and migrated if necessary."""
     wall = wall or TurnedClock()
     prepare_file(path)
     connections = SqliteConnectionFactory(path, timeout_seconds=timeout_seconds)
@@ -80,13 +80,13 @@ async def open_parts(
 
 
 def delay(attempt: int) -> float:
-    """The waits of the defaults, without jitter."""
+    """The default wait after a refusal, without jitter."""
     return record_delay(attempt, initial_seconds=5, max_seconds=3600)
 
 
 @contextmanager
 def foreign(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that knows nothing of this program."""
+    """A plain ``sqlite3`` connection, as another program has."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         yield connection

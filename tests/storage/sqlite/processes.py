@@ -28,20 +28,20 @@ def child(role: str, path: Path, *arguments: int) -> Iterator[subprocess.Popen[s
 
 
 def ready(process: subprocess.Popen[str]) -> None:
-    """Wait until the child says that it is."""
+    """Wait until the child reports that it is ready."""
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
 
 
 def go(process: subprocess.Popen[str]) -> None:
-    """Let a child that waits begin."""
+    """Let a waiting child begin."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    """A child's output once it has ended well."""
+    """A child's output after it has ended with exit code 0."""
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert err == ""

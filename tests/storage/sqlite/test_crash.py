@@ -11,7 +11,7 @@ from tests.storage.sqlite.processes import child
 
 
 def _killed_while_writing(path: Path, lines: int) -> list[str]:
-    """What a writer had acknowledged when it was killed, some while after its ``lines``-th word."""
+    """The writes that a writer had acknowledged when it was killed, shortly after its ``lines``-th line."""
     with child("crash", path) as process:
         assert process.stdout is not None
         heard = [process.stdout.readline() for _ in range(lines)]

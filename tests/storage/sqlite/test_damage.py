@@ -53,7 +53,7 @@ def fingerprints(database: Path) -> dict[str, str]:
 
 
 async def refusal(database: Path, settings: Settings) -> AcodeError:
-    """What opening the workspace, and listing what is in it, says."""
+    """The error of opening the workspace and listing its sessions."""
     with pytest.raises(AcodeError) as refused:
         async with open_workspace(database.parent.parent, settings=settings) as workspace:
             await workspace.store.list()
@@ -115,7 +115,7 @@ def _scrambled(database: Path) -> None:
 
 
 def _table_gone(database: Path) -> None:
-    """The first page of a table is overwritten: SQLite notices when it looks at that table."""
+    """The first page of a table is overwritten: SQLite detects it when it reads that table."""
     with foreign(database) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'tool_calls'").fetchone()
     data = bytearray(database.read_bytes())
@@ -318,22 +318,22 @@ async def test_a_wal_made_while_the_file_was_read_only_blocks_no_later_write(
 
 
 @pytest.mark.parametrize(
-    ("place", "kind", "words"),
+    ("changed", "kind", "words"),
     [
         ({"f_bavail": 0}, DiskFullError, "the disk is full"),
         ({"f_flag": os.ST_RDONLY}, DatabaseConnectionError, "its file system is read-only"),
     ],
 )
 def test_a_full_or_read_only_disk_is_named(
-    place: dict[str, int], kind: type[AcodeError], words: str, database: Path, monkeypatch: pytest.MonkeyPatch
+    changed: dict[str, int], kind: type[AcodeError], words: str, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = os.statvfs(database.parent)
 
-    class Place:
-        f_bavail = place.get("f_bavail", plain.f_bavail)
-        f_flag = place.get("f_flag", plain.f_flag)
+    class FileSystem:
+        f_bavail = changed.get("f_bavail", plain.f_bavail)
+        f_flag = changed.get("f_flag", plain.f_flag)
 
-    monkeypatch.setattr(errors.os, "statvfs", lambda folder: Place)  # type: ignore[attr-defined]
+    monkeypatch.setattr(errors.os, "statvfs", lambda folder: FileSystem)  # type: ignore[attr-defined]
     error = sqlite3.OperationalError("unable to open database file")
     error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
     raised = opening_error(error, database)

@@ -114,15 +114,15 @@ def test_a_run_killed_in_between_can_be_repeated(file: Path, survived: int) -> N
     with child("killed_migrating", file, survived) as process:
         process.wait(30)
         assert process.returncode == -signal.SIGKILL
-    with foreign(file) as looking:
-        assert len(read_applied(looking)) == survived
+    with foreign(file) as connection:
+        assert len(read_applied(connection)) == survived
     with child("migrate", file) as process:
         ready(process)
         go(process)
         finished(process)
-    with foreign(file) as looking:
-        assert [each.version for each in read_applied(looking)] == [each.version for each in KNOWN]
-        assert plan(looking, KNOWN).pending == ()
+    with foreign(file) as connection:
+        assert [each.version for each in read_applied(connection)] == [each.version for each in KNOWN]
+        assert plan(connection, KNOWN).pending == ()
 
 
 @pytest.mark.ac("AC-013")

@@ -294,7 +294,7 @@ async def test_another_programs_database_is_refused_untouched(
 @pytest.mark.parametrize("damage", [_garbage, _truncated, None], ids=["garbage", "truncated", "foreign"])
 @pytest.mark.usefixtures("umask_022")
 async def test_a_refused_file_keeps_its_mode(damage: object, tmp_path: Path, plain_settings: Settings) -> None:
-    """Others may be meant to use it: it is theirs, or not known to be ours."""
+    """Other users may need access: the file is another program's, or it cannot be identified as a workspace's."""
     path = tmp_path / ".agent" / "workspace.db"
     if damage is None:
         path.parent.mkdir()
@@ -333,7 +333,7 @@ async def test_a_newer_database_is_refused_untouched(tmp_path: Path, plain_setti
 async def test_a_newer_database_with_commits_still_in_its_wal_is_refused_untouched(
     tmp_path: Path, plain_settings: Settings
 ) -> None:
-    """A newer program was killed: what it left in the WAL is not for us to fold in."""
+    """A newer program was killed: this program must not checkpoint the WAL that it left."""
     async with open_workspace(tmp_path, settings=plain_settings):
         pass
     path, wal = (tmp_path / ".agent" / f"workspace.db{suffix}" for suffix in ("", "-wal"))
@@ -449,7 +449,7 @@ async def test_a_workspace_is_opened_and_read_while_another_process_writes(
     async with open_workspace(tmp_path, settings=plain_settings) as workspace:
         await workspace.store.create_session("there before")
         path = workspace.database_path
-    impatient = msgspec.structs.replace(
+    short_wait = msgspec.structs.replace(
         plain_settings,
         persistence=msgspec.structs.replace(
             plain_settings.persistence,
@@ -459,7 +459,7 @@ async def test_a_workspace_is_opened_and_read_while_another_process_writes(
     with foreign(path) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("UPDATE sessions SET task_description = 'not yet'")
-        async with open_workspace(tmp_path, settings=impatient) as workspace:
+        async with open_workspace(tmp_path, settings=short_wait) as workspace:
             assert [session.task_description for session in (await workspace.store.list()).sessions] == ["there before"]
         other.execute("ROLLBACK")
 

@@ -77,7 +77,7 @@ async def test_every_transaction_begins_immediate(parts: Parts) -> None:
 
 @pytest.mark.ac("AC-053")
 async def test_a_write_takes_one_commit_and_few_statements(parts: Parts) -> None:
-    """How long they take is measured in ``benchmarks``; that there is one wait for the disk is decided here."""
+    """``benchmarks`` measures the time; this test checks that there is one wait for the disk."""
     statements = await traced(parts)
     await parts.store.create_session("one")
     own = [each for each in statements if not each.startswith("--")]

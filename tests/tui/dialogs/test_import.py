@@ -46,7 +46,7 @@ class Scripted(Importer):
         self._gates = [asyncio.Event() for _ in range(4)]
 
     def let(self, groups: int) -> None:
-        """Let so many groups of files be read."""
+        """Let this many groups of files be read."""
         for gate in self._gates[:groups]:
             gate.set()
 
@@ -164,12 +164,12 @@ async def test_a_survey_without_new_transcripts_says_that_there_are_none() -> No
 async def test_real_transcripts_fill_the_browser(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    place = tmp_path_factory.mktemp("projects") / "-home-ada-shop"
-    place.mkdir()
+    projects = tmp_path_factory.mktemp("projects") / "-home-ada-shop"
+    projects.mkdir()
     for number in range(3):
-        (place / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl").write_text(_transcript(number))
+        (projects / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl").write_text(_transcript(number))
 
-    settings = msgspec.structs.replace(SETTINGS, ingest=IngestSettings(roots=(str(place.parent),)))
+    settings = msgspec.structs.replace(SETTINGS, ingest=IngestSettings(roots=(str(projects.parent),)))
     app = dashboard(
         tmp_path, opened_with(clock, tmp_path), settings=settings, importer=TranscriptImporter(settings), wall=clock
     )

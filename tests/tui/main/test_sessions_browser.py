@@ -29,7 +29,7 @@ from tests.tui.fake import FakeWorkspace
 
 
 async def record(workspace: Workspace, count: int, prefix: str = "session") -> list[str]:
-    """Record sessions and answer their ids; the last one is the newest."""
+    """Record sessions and return their ids; the last one is the newest."""
     return [(await workspace.store.create_session(f"{prefix} number {index:03}")).id for index in range(count)]
 
 

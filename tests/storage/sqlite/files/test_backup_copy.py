@@ -153,7 +153,7 @@ async def test_progress_counts_up_to_the_whole(parts: Parts, tmp_path: Path, mon
 
 
 class Stop(Exception):
-    """What the tests break off with."""
+    """The exception with which tests interrupt a backup."""
 
 
 async def test_a_cancelled_backup_leaves_nothing(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

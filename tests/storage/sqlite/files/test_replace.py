@@ -21,7 +21,7 @@ KEPT = "corrupted-20260105_120000"
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing below catches it."""
+    """Simulates ``kill -9``: the code under test does not catch it."""
 
 
 def make(path: Path, text: str) -> None:

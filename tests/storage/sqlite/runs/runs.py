@@ -13,7 +13,7 @@ WORKSPACE_ID = "0190d6a1-0000-7000-8000-000000000001"
 
 
 def ident(*parts: object) -> str:
-    """The same id for the same parts, whenever a test asks."""
+    """An id determined by its parts."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, ":".join(map(str, parts))))
 
 

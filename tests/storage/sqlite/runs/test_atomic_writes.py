@@ -21,7 +21,7 @@ Write = Callable[[Parts, dict[str, Any]], Awaitable[object]]
 
 
 async def _seed(parts: Parts) -> dict[str, Any]:
-    """A session with one of everything, a conflict about it, and what the writes below refer to."""
+    """A session with a row of each kind, a conflict of it, and the ids that the writes below use."""
     session = await parts.store.create_session("seed")
     task = await parts.store.add_task(session.id, "task")
     step = await parts.store.add_step(task.id, "step")

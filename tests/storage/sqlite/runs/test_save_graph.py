@@ -31,7 +31,7 @@ LATER = NOON + timedelta(hours=1)
 
 
 class Stopped(MonotonicClock):
-    """Hands out one stamp, again and again."""
+    """A clock that always gives the same stamp."""
 
     def tick(self) -> datetime:
         return NOON
@@ -262,7 +262,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
 
 
 def _content(entity: Entity) -> dict[str, Any]:
-    """What a user recorded, without stamps and versions."""
+    """The recorded content, without stamps and versions."""
     hidden = {"updated_at", "sync_version"}
     return {c.name: getattr(entity, c.name) for c in TABLES[entity.kind].columns if c.name not in hidden}
 
@@ -393,7 +393,7 @@ def test_a_stamp_older_than_one_below_it_is_raised(empty: sqlite3.Connection) ->
 def _assert_stamps(
     stored: SessionGraph, first: SessionGraph, second: SessionGraph, before: dict[str, datetime]
 ) -> None:
-    """Stamps only rise, rise where content differs, and a parent is never behind what was changed below it."""
+    """Stamps only rise, rise where content differs, and a parent is never older than a changed row below it."""
     old, new = _mutable(first), _mutable(second)
     for entity in stored.entities():
         if entity.id not in before:

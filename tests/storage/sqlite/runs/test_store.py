@@ -341,7 +341,7 @@ async def test_a_transcript_and_its_runs_are_stored_together(parts: Parts) -> No
 
 
 async def test_a_run_whose_outbox_record_clashes_is_refused_whole_and_alone(parts: Parts) -> None:
-    """Its statement takes the whole transaction with it; what shared that one is written all the same."""
+    """The failing statement rolls the transaction back; the other units of the group are written all the same."""
     run = parts.transcripts.prepare(make_run(1), True)
     clashing = run[1][0]
     with foreign(parts.path) as other:

@@ -36,7 +36,7 @@ WORKSPACES = [f"0190d6a1-0000-7000-8000-00000000000{n}" for n in (1, 2)]
 
 
 class Row(NamedTuple):
-    """A session as the model knows it; ``texts`` are what a search looks at."""
+    """A session as the model knows it; ``texts`` are the texts that a search reads."""
 
     id: str
     state: SessionState

@@ -42,7 +42,7 @@ class Recorder(sqlite3.Connection):
 
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
-    """A migrated database with a few thousand sessions, so that a planner has reasons."""
+    """A migrated database with a few thousand sessions, so that the planner chooses as it does for a real file."""
     with closing(sqlite3.connect(":memory:", isolation_level=None, factory=Recorder)) as opened:
         migrate(opened, packaged("sqlite"), lock_path=tmp_path_factory.mktemp("locks") / "migrate.lock")
         states = [str(state) for state in SessionState]
@@ -178,7 +178,7 @@ IDENTIFIERS = re.compile(
 
 @pytest.mark.ac("AC-059")
 def test_sql_is_put_together_from_allow_listed_names_only() -> None:
-    """Nothing that a caller handed over may stand in a statement; what stands there is listed above."""
+    """No value of a caller may be part of a statement's text; the allowed names are listed above."""
     package = Path(pages.__file__).parent
     strange = {
         f"{path.name}: {part}"

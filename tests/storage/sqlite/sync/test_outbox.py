@@ -26,7 +26,7 @@ KEY = (
 
 
 async def due(parts: Parts, limit: int = 100) -> list[str]:
-    """What would be sent now, by description of the session."""
+    """The records that are due, as descriptions of their sessions."""
     names = dict(rows(parts.path, "SELECT id, task_description FROM sessions"))
     return [f"{names[each.session_id]}:{each.id}" for each in await parts.outbox.get_pending(limit)]
 
