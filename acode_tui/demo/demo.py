@@ -90,7 +90,7 @@ def _sweep_one(folder: Path, end: Callable[[Path], None], owners: frozenset[int]
             remove(folder)
             return True
         except OSError:
-            return False  # a demo did not create it, whatever its name
+            return False  # a demo did not create it, in spite of its name
         try:
             if not try_lock(lock):
                 return False

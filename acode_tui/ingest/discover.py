@@ -92,7 +92,7 @@ def _walk(folder: str, visited: set[tuple[int, int]], on_error: Callable[[OSErro
         folder = pending.pop()
         try:
             stat = os.stat(folder)
-            # A link may point to a parent: each folder is walked once, whatever path leads to it.
+            # A link may point to a parent: each folder is walked once, by the first path that leads to it.
             if (stat.st_dev, stat.st_ino) in visited:
                 continue
             visited.add((stat.st_dev, stat.st_ino))

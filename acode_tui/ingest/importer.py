@@ -135,7 +135,7 @@ async def import_transcripts(
 ) -> ImportReport:
     """Write what the found files hold now into the workspace. A second import of the same files writes nothing.
 
-    ``format`` names the format of every file, whatever its lines look like. Raises IngestError for an unknown format,
+    ``format`` is the format of every file, which is then not detected. Raises IngestError for an unknown format,
     and what storage raises. A file that cannot be read is an issue in the report; the other files are imported.
     """
     if format is not None:

@@ -192,7 +192,7 @@ class ReaderProcess:
         return self._channel.receive()
 
     def kill(self) -> None:
-        """End it, whatever it is doing. A thread that waits for a reply gets EOFError."""
+        """Kill the process at once. A thread that waits for a reply gets EOFError."""
         self._process.kill()
         self._process.wait()
 

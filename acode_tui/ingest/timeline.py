@@ -7,7 +7,7 @@ What the *end* of a file implies (answered, stale, waiting) holds only until the
 checkpoint with the file's cursor. When the file has grown, the checkpoint's event is made again, followed by one that
 says that work went on, so that each event starts in the state in which the one before it ended.
 
-Time stamps rise strictly along that chain, at whatever lengths the file was read: events of lines are at least a
+Time stamps rise strictly along that chain, at any lengths at which the file was read: events of lines are at least a
 millisecond apart, and those of ends fit between them.
 """
 

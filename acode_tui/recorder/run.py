@@ -125,7 +125,7 @@ class Task(_Work):
         return Call(self._writes, Step(self._writes, row, self), name, parameters, owns_step=True)
 
     def skip(self) -> None:
-        """End as Skipped, whatever the states of its steps: the session may still be Completed."""
+        """End as Skipped in any states of its steps: the session may still be Completed."""
         self._outcome = Outcome(OutcomeKind.SKIPPED)
 
     def _begin(self) -> "Future[None] | None":

@@ -82,7 +82,7 @@ class FileReport(msgspec.Struct, frozen=True, kw_only=True):
     """What an inspection found. Fields that its depth does not reach are None or empty.
 
     ``reason`` says why the file is not sound, and is empty where it is. A file that is not sound need not be damaged:
-    it may be another program's, a newer one's, or one that may not be read. ``pending`` counts the records that were
+    it may belong to another or a newer program, or be unreadable to this user. ``pending`` counts the records that were
     never sent. ``checks`` are the findings of the full depth.
     """
 

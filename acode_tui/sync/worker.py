@@ -1,7 +1,7 @@
 """The sync worker: a loop that wakes, holds the lease, drains the outbox, pulls what other replicas wrote, and sleeps.
 
 It runs beside its callers, never in their way. A target that fails costs no record an attempt: it opens the circuit.
-Whatever the target does, the workspace can be read and written.
+The workspace can be read and written in every state of the target.
 """
 
 import asyncio

@@ -56,7 +56,7 @@ class Maintenance:
     async def create_backup(
         self, *, on_progress: ReportProgress | None = None, expect_content: bool | None = None
     ) -> "Backup":
-        """Copy the file, whatever its schema; backups beyond ``backup.max_backups`` go. See ``ops.backup.create``."""
+        """Copy the file, of any schema version; backups beyond ``backup.max_backups`` go. See ``ops.backup.create``."""
         from acode_tui.ops.backup.create import create_backup
 
         return await create_backup(

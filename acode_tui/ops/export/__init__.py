@@ -1,1 +1,1 @@
-"""Exports of runs as JSON, CSV, SQLite, Markdown or HTML, redacted by default; and the import of a JSON export."""
+"""Exports of runs as JSON, CSV, SQLite, Markdown or HTML, redacted by default; imports of JSON and SQLite exports."""

@@ -1,4 +1,4 @@
-"""Parsing a JSON export run by run, whatever its layout and size.
+"""Parsing a JSON export run by run, in any layout and of any size.
 
 A bad file is an ExportError or a list of issues, never another exception, and takes time in proportion to its length.
 """

@@ -1,6 +1,6 @@
 """One run as a page to read: gathered from its rows, and walked once for both kinds of page.
 
-The page stays bounded, whatever the run holds.
+The size of the page is bounded for every run.
 """
 
 from collections import Counter

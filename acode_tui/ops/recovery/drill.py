@@ -1,7 +1,7 @@
 """``db drill``: trying restore and recovery before they are needed.
 
 The newest backup is restored and a recovery is run, both into a scratch folder, and the results are compared with the
-live file, which is only read. The scratch folder is removed, whatever happens.
+live file, which is only read. The scratch folder is removed in every case.
 """
 
 import asyncio

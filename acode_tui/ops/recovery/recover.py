@@ -53,7 +53,7 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workspace_id: str
     path: str
     file: str
-    """``missing``, ``damaged``, ``sound``, or ``unusable``: another program's, a newer one's, or not to be read."""
+    """``missing``, ``damaged``, ``sound``, or ``unusable``: of another or a newer program, or unreadable."""
     reason: str
     unsent: int | None
     counts: dict[str, int]

@@ -1,7 +1,7 @@
 """The SQL of the apply protocol, generated once per schema from the entities' columns. Values are always parameters.
 
 There are two forms of the same statements. *Fused* combines head, ledger and all six tables in one statement, so a
-batch takes three round trips whatever its size; it is used on a plain server. *Stepwise* sends them one at a time; it
+batch of any size takes three round trips; it is used on a plain server. *Stepwise* sends them one at a time; it
 is used with Citus, which plans each statement separately. Every statement takes arrays with one element per row, so
 its text is the same for one row or five hundred.
 """

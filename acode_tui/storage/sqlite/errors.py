@@ -138,7 +138,7 @@ def require_whole_pages(connection: sqlite3.Connection, database: Path) -> None:
 
 
 def may_write(database: Path) -> bool:
-    """Whether this user may read and write the file itself, whatever the rights to its folder."""
+    """Whether this user may read and write the file itself; the rights to its folder do not count."""
     return _may(database, os.R_OK | os.W_OK)
 
 

@@ -183,7 +183,7 @@ class Writer:
                 self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
 
     async def _outcomes(self, group: list[_QueuedUnit]) -> list[Any]:
-        """Each unit's answer or error. Every caller is answered whatever fails: none waits for ever."""
+        """Each unit's answer or error. Every caller is answered, also after a failure: none waits for ever."""
         started = perf_counter()
         try:
             outcomes = await self._connection.run(partial(self._group, group))
@@ -259,7 +259,7 @@ class Writer:
                 meta.store_clock(connection, self._clock)
             connection.set_progress_handler(None, 0)
             connection.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - whatever it was, the transaction must not stay open
+        except BaseException as error:  # noqa: BLE001 - after any exception, the transaction must not stay open
             connection.set_progress_handler(None, 0)
             # SQLITE_FULL, SQLITE_IOERR and an interrupt may have rolled back already.
             # A ROLLBACK that fails is tried again before the next transaction begins.

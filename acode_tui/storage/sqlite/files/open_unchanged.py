@@ -1,4 +1,4 @@
-"""Connections to a workspace file that must stay as it is, byte for byte, whatever state it is in.
+"""Connections to a workspace file that must stay as it is, byte for byte, in every state of it.
 
 SQLite folds the WAL into the file when the last connection that may write is closed, and leaves an empty WAL behind
 when the last one that may not is. So a file whose WAL holds something is opened read-only, any other one for writing:

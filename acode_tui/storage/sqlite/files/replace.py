@@ -26,7 +26,7 @@ _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 def no_foreign_connection(database: Path) -> Iterator[None]:
     """Keep other processes' connections out for the length of the block. Raises TransactionError if there is one.
 
-    The caller's own process must have none either: the end of the block would take that one's locks away.
+    The caller's own process must have none either: the end of the block would drop that connection's locks.
     """
     try:
         handle = os.open(database, os.O_RDWR | os.O_CLOEXEC)

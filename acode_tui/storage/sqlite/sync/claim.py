@@ -5,7 +5,7 @@ lane, so a parent still precedes its child; the others end as superseded. A batc
 transaction that also checks the lease: a worker that lost it may not acknowledge, so its work comes back as
 duplicates.
 
-Claiming and acknowledging take a fixed number of statements, whatever the batch, since the user's own writes wait for
+Claiming and acknowledging take a fixed number of statements for any batch, since the user's own writes wait for
 them.
 """
 
