@@ -241,7 +241,7 @@ class _Save:
         return self._ticked
 
     def _compare(self, kind: EntityType, given: Sequence[rows.Row], below: dict[str, str]) -> list[_Written]:
-        """Plan the writes of mutable rows and answer them; ``below`` has the latest stamp written under each row."""
+        """Plan the writes of mutable rows and return them; ``below`` has the latest stamp written under each row."""
         at, version = UPDATED[kind], VERSION[kind]
         existing = self._existing(kind)
         inserts, updates = self._inserts[kind], self._updates[kind]
