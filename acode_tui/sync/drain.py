@@ -133,7 +133,7 @@ class OutboxProcessor:
         return await self._claim()
 
     async def _overlapped(self, batch: Batch) -> Batch:
-        """Send a batch, and meanwhile acknowledge the one before it and claim the one after it. Answers that one.
+        """Send a batch, and meanwhile acknowledge the one before it and claim the one after it. Returns the latter.
 
         The two databases work at the same time. A batch is acknowledged before the one after it is claimed, so the
         next but one never meets its records; and one that was claimed beside a batch that was refused is claimed

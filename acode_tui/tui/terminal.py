@@ -9,7 +9,7 @@ from acode_tui.domain.quantities import size
 
 
 def capture_mouse(app: App[Any], wanted: bool) -> bool:
-    """Capture the mouse while the dashboard runs, or leave it to the terminal, which selects text with it. Answers
+    """Capture the mouse while the dashboard runs, or leave it to the terminal, which selects text with it. Returns
     ``wanted``; a driver without mouse support is left as it is.
     """
     driver = app._driver
