@@ -9,7 +9,7 @@ from textual.content import Content
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.quantities import counted, duration, number, size
 from acode_tui.tui.run.artifact_table import spaced
-from acode_tui.tui.run.nodes import Node, tool_call_count
+from acode_tui.tui.run.nodes import Node, last_change, tool_call_count
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
 from acode_tui.tui.style.text import block, labelled, pretty_json, styled
 from acode_tui.tui.style.times import clock, date, stamp
@@ -125,7 +125,7 @@ def _artifact(artifact: Artifact, zone: tzinfo | None) -> Content:
 
 def _times(node: TaskGraph | StepGraph | ToolCallGraph, zone: tzinfo | None) -> list[Content]:
     rows = [_pair("start", stamp(node.created_at, zone))]
-    end = node.completed_at if isinstance(node, ToolCallGraph) else node.updated_at
+    end = node.completed_at if isinstance(node, ToolCallGraph) else last_change(node)
     if end is not None and end > node.created_at:
         word = "end" if isinstance(node, ToolCallGraph) else "last"
         rows.append(_pair(word, stamp(end, zone)))

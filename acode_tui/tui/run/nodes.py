@@ -1,6 +1,7 @@
 """The nodes of a run: their children, and their labels in the tree. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.quantities import counted, duration, size
@@ -60,6 +61,11 @@ def parameter_hint(parameters: object) -> str:
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             return " ".join(value)[:_MAX_HINT]
     return next((value[:_MAX_HINT] for value in parameters.values() if isinstance(value, str) and value), "")
+
+
+def last_change(node: Node) -> datetime:
+    """When the node or one below it was last written. A task's or step's own stamp does not follow what is below it."""
+    return max([node.updated_at, *map(last_change, children(node))])
 
 
 def foldable(node: Node) -> bool:

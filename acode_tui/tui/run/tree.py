@@ -144,11 +144,13 @@ class RunTree(Tree[Node]):
                 self.move_cursor(parent.children[index])
 
     def _update_node(self, node: TreeNode[Node], child: Node, text: Text) -> None:
-        if node.label != text or node.data is None or node.data.updated_at != child.updated_at:
+        expandable = bool(children(child))
+        if node.label != text or node.allow_expand != expandable:
+            # Its line is drawn again, with the icon of the state below.
             node.set_label(text)
         node.data = child
-        node.allow_expand = bool(children(child))
-        if node.children:
+        node.allow_expand = expandable
+        if node.children or node.is_expanded:
             self._update_children(node, child)
 
     def _create_children(self, node: TreeNode[Node]) -> None:

@@ -98,6 +98,20 @@ async def test_a_session_that_grows_keeps_the_cursor_and_the_folds(
         assert below_cursor(pilot) == under
 
 
+async def test_a_step_that_is_unfolded_shows_its_first_call_when_it_comes(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    session = await workspace.store.create_session("Growing")
+    task = await workspace.store.add_task(session.id, "First task")
+    step = await workspace.store.add_step(task.id, "First step")
+
+    async with dashboard(tmp_path, opened_with(clock, tmp_path), wall=clock).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        await until(pilot, lambda: "└   ○ First step" in shown(pilot))
+        await add_call(workspace, step.id, "first.txt")
+        await until(pilot, lambda: "└ ▾ ○ First step" in shown(pilot) and "first.txt" in shown(pilot))
+
+
 async def add_call(workspace: Workspace, step_id: str, name: str) -> ToolCall:
     call = await workspace.store.add_tool_call(step_id, "read_file", {"path": name})
     await workspace.store.add_artifact(call.id, ArtifactType.FILE_CONTENT, name, b"content", "text/plain")
