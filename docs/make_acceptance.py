@@ -103,7 +103,7 @@ MEASURED: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "AC-053": (
         "write",
-        ("single durable write, 99th percentile", "tool call completed (4 rows, 4 records), median"),
+        ("single durable write, 99th percentile", "tool call completed, median"),
     ),
     "AC-054": ("read", ("read by id, median",)),
     "AC-055": (

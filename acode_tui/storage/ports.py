@@ -303,7 +303,8 @@ class RunStateStore(RunStateReader, Protocol):
         """Bring the stored run to the graph's: insert what is new, update what differs, enqueue only that.
 
         Nothing is deleted. An unchanged graph writes nothing. Session, task, step and tool call rows whose content
-        differs take the graph's ``updated_at`` if it is later than the stored one, else the clock's next stamp.
+        differs take the graph's ``updated_at`` if it is later than the stored one, else the clock's next stamp. The
+        session's is raised to the latest stamp that is written below it.
         """
         ...
 

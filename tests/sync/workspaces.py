@@ -17,7 +17,7 @@ from tests.sync.fake_time import FakeTime
 WORKER_LOOPS = 3
 """The endless loops of a workspace with a running worker: its own, its heartbeats, the poll of the configuration."""
 
-RECORDS = 21
+RECORDS = 13
 """Outbox records that one ``add_run`` makes."""
 
 

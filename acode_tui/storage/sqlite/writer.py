@@ -8,6 +8,7 @@ Promises:
 - a caller is answered after its unit is on disk, never before;
 - a unit that fails is rolled back alone; the others of its group commit;
 - a caller that is cancelled leaves no transaction open: one that waited is never run, one that ran is committed;
+- what units leave to the end with ``before_commit`` is written once a transaction, without the units that failed;
 - a checkpoint runs on a connection of its own, so that no caller waits for it;
 - the workspace's clock is read and stored inside the transaction, so that no two processes hand out one stamp.
 """
@@ -84,6 +85,9 @@ def _checkpoint(connection: sqlite3.Connection) -> None:
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], Any]
+LastWrite = Callable[[sqlite3.Connection, str, list[Any]], None]
+"""A write that a transaction makes once, after its units: a function of the connection, a key, and what the units gave
+under that key."""
 
 MAX_GROUP = 256
 """Most units of a group: bounds how long a caller waits behind others."""
@@ -130,6 +134,7 @@ class Writer:
         """Why the last group did not commit: the disk is full, or another process holds the lock. None once one has."""
         self._deadline = 0.0
         self._uncheckpointed = 0
+        self._given: dict[tuple[LastWrite, str], list[Any]] = {}
 
     @property
     def clock(self) -> MonotonicClock:
@@ -137,13 +142,21 @@ class Writer:
         return self._clock
 
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener`` on the loop after each commit that is not quiet; returns a function that removes it."""
+        """Call ``listener`` on the loop after each commit that is not quiet; answers a function that removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def observe(self, timed: Callable[[float], object]) -> None:
         """Call ``timed`` after each committed group with its seconds, from taking the lock to being on disk."""
         self._timed = timed
+
+    def before_commit(self, write: LastWrite, key: str, value: object) -> None:
+        """Call ``write(connection, key, values)`` once, after this transaction's units; part of a unit.
+
+        ``values`` is what the units gave under that key, in their order, without those of a unit that failed. What is
+        written commits with the units or not at all.
+        """
+        self._given.setdefault((write, key), []).append(value)
 
     async def run(self, unit: Callable[[sqlite3.Connection], T], *, quiet: bool = False) -> T:
         """``unit(connection)``'s answer once it is on disk. ``quiet``: the listeners are not called.
@@ -252,7 +265,7 @@ class Writer:
         connection.set_progress_handler(self._expired, _DEADLINE_OPCODES)
         try:
             before = meta.read_clock(connection, self._clock)
-            outcomes = [attempt(connection, unit) for unit in units]
+            outcomes = self._run_units(connection, units, attempt)
             if self._expired():
                 raise TransactionError("the transaction took longer than allowed and was rolled back")
             if self._clock.last != before:
@@ -271,6 +284,23 @@ class Writer:
             return [], error
         self._uncheckpointed += connection.total_changes - changes
         return outcomes, None
+
+    def _run_units(
+        self, connection: sqlite3.Connection, units: list[Unit], attempt: Callable[[sqlite3.Connection, Unit], Any]
+    ) -> list[Any]:
+        """The units' outcomes; makes the last writes of those that did not fail."""
+        outcomes: list[Any] = []
+        given: dict[tuple[LastWrite, str], list[Any]] = {}
+        for unit in units:
+            self._given = {}
+            outcome = attempt(connection, unit)
+            outcomes.append(outcome)
+            if not isinstance(outcome, BaseException):
+                for last, values in self._given.items():
+                    given.setdefault(last, []).extend(values)
+        for (write, key), values in given.items():
+            write(connection, key, values)
+        return outcomes
 
     def _run_plain(self, connection: sqlite3.Connection, unit: Unit) -> Any:
         """The unit's answer, or its own error where it failed before it had written anything.

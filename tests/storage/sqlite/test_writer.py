@@ -114,6 +114,45 @@ async def test_a_unit_that_fails_fails_alone(parts: Parts) -> None:
     assert facts(parts.path) == {"k0", "k1", "k2"}
 
 
+def leaves(parts: Parts, key: str, value: str, *, fails: bool = False) -> Callable[[sqlite3.Connection], None]:
+    """A unit that writes a fact, and leaves a value to the end of its transaction, which writes those of each key."""
+
+    def unit(connection: sqlite3.Connection) -> None:
+        put(f"k-own-{value}")(connection)
+        parts.writer.before_commit(_put_values, key, value)
+        if fails:
+            raise ValidationError("name", "must not be blank")
+
+    return unit
+
+
+def _put_values(connection: sqlite3.Connection, key: str, values: list[str]) -> None:
+    put(f"{key}={''.join(values)}")(connection)
+
+
+async def test_what_units_leave_to_the_end_is_written_once_without_those_that_failed(parts: Parts) -> None:
+    units = [
+        leaves(parts, "k-a", "1"),
+        leaves(parts, "k-b", "2"),
+        leaves(parts, "k-a", "3", fails=True),
+        leaves(parts, "k-a", "4"),
+    ]
+    answers = await asyncio.gather(*map(parts.writer.run, units), return_exceptions=True)
+    assert [isinstance(answer, ValidationError) for answer in answers] == [False, False, True, False]
+    assert facts(parts.path) == {"k-own-1", "k-own-2", "k-own-4", "k-a=14", "k-b=2"}
+    await parts.writer.run(put("k9"))
+    assert facts(parts.path) == {"k-own-1", "k-own-2", "k-own-4", "k-a=14", "k-b=2", "k9"}
+
+
+async def test_what_cannot_be_written_at_the_end_costs_the_units_that_left_it_alone(parts: Parts) -> None:
+    await parts.writer.run(put("k-bad=1"))
+    units = [leaves(parts, "k-bad", "1"), leaves(parts, "k-a", "2"), put("k3")]
+    answers = await asyncio.gather(*map(parts.writer.run, units), return_exceptions=True)
+    assert getattr(answers[0], "code", None) == "ACODE-DB-007"
+    assert answers[1:] == [None, "k3"]
+    assert facts(parts.path) == {"k-bad=1", "k-own-2", "k-a=2", "k3"}
+
+
 async def test_a_unit_that_fails_without_a_group_leaves_nothing(parts: Parts) -> None:
     def fails_halfway(connection: sqlite3.Connection) -> None:
         put("k0")(connection)

@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cache
 from time import perf_counter
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from acode_tui.domain.clock import TICK, format_time
+from acode_tui.domain.clock import TICK, format_time, parse_time
 from acode_tui.domain.codec import encode_plain
-from acode_tui.domain.entities import Entity
+from acode_tui.domain.entities import Artifact, Entity, Session, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import is_storable, require_id, require_json
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.writer import Writer
 
 E = TypeVar("E", bound=Entity)
 
@@ -39,6 +40,8 @@ _PREPARED = 5
 """Values of a prepared record."""
 
 _INSERT = str(Operation.INSERT)
+
+_SESSION_STAMP = "SELECT updated_at FROM sessions WHERE id = ?"
 
 
 log = get_logger("acode_tui.storage.sqlite")
@@ -187,17 +190,38 @@ def log_write(kind: EntityType, operation: str, entity_id: str, *, enqueued: int
     )
 
 
-def touch_ancestors(connection: sqlite3.Connection, entity: Entity, now: datetime) -> None:
-    """Bump the ``updated_at`` of every row above: a session's ``updated_at`` is its last activity.
+class _Touch(NamedTuple):
+    """A write below a session: the stamp of the written row, that of the session as the unit saw it, and the moment."""
 
-    An event is part of its session's own change, and bumps nothing.
+    stamp: datetime
+    seen: datetime
+    now: datetime
+
+
+def touch_session(writer: Writer, connection: sqlite3.Connection, entity: Entity, now: datetime) -> None:
+    """Let the session above a written row follow it: a session's ``updated_at`` is its last activity. Part of a unit.
+
+    The session is written and queued once a transaction, after its units: see ``Writer.before_commit``. A session's own
+    row and its events touch nothing.
     """
-    if entity.kind is EntityType.SESSION_EVENT:
+    if not isinstance(entity, (SessionTask, Step, ToolCall, Artifact)):
         return
-    child = entity
-    while (link := TABLES[child.kind].parent) is not None:
-        column, kind = link
-        child = update(connection, stamped(require(connection, kind, getattr(child, column)), now), now)
+    (seen,) = connection.execute(_SESSION_STAMP, (entity.session_id,)).fetchone()
+    writer.before_commit(_stamp_session, entity.session_id, _Touch(entity.updated_at, parse_time(seen), now))
+
+
+def _stamp_session(connection: sqlite3.Connection, session_id: str, touches: list[_Touch]) -> None:
+    """Stamp and queue a touched session, unless one of the transaction's units wrote it itself after the last touch."""
+    session = load(connection, Session, session_id)
+    latest = max(touch.stamp for touch in touches)
+    if session.updated_at < latest:
+        stamp = latest
+    elif session.updated_at == touches[-1].seen:
+        # The stamp lies in the future, from another machine or an import. It moves on all the same.
+        stamp = session.updated_at + TICK
+    else:
+        return
+    update(connection, msgspec.structs.replace(session, updated_at=stamp), touches[-1].now)
 
 
 def _require_storable(kind: EntityType, row: rows.Row) -> None:

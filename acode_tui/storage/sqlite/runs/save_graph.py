@@ -1,7 +1,8 @@
 """Saving a run's graph: insert what is new, update what differs, queue only that, delete nothing.
 
 An unchanged graph writes nothing. A row with the stored content is written again only where the graph's
-``updated_at`` is later (a session's last activity moved on).
+``updated_at`` is later. A session's ``updated_at`` is its last activity, so it is never behind that of a row that is
+written below it; every other row keeps the stamp that it comes with.
 """
 
 import sqlite3
@@ -40,13 +41,8 @@ UPDATED = {kind: table.column_names.index("updated_at") for kind, table in TABLE
 VERSION = {kind: table.column_names.index("sync_version") for kind, table in TABLES.items() if table.mutable}
 CONTENT = TABLES[EntityType.ARTIFACT].column_names.index("content")
 
-# An event does not change its session: it bumps no stamp.
-PARENT: Mapping[EntityType, tuple[int, EntityType]] = {
-    kind: (table.column_names.index(table.parent[0]), table.parent[1])
-    for kind, table in TABLES.items()
-    if table.parent is not None and kind is not EntityType.SESSION_EVENT
-}
-"""For each kind whose writes bump its parent's stamp: the index of the parent's id in a row, and the parent's kind."""
+ACTIVITY = frozenset(TABLES) - {EntityType.SESSION, EntityType.SESSION_EVENT}
+"""The kinds whose writes touch their session. An event is part of the session's own change."""
 
 
 def prepare_run(graph: SessionGraph, new: bool) -> PreparedRun:
@@ -94,16 +90,12 @@ def session_id(run: PreparedRun) -> str:
 
 
 def _is_insertable(found: Tables) -> bool:
-    """Whether the rows of a new session are inserted unchanged: no stamp is behind one below it, none has a version."""
-    below: dict[str, str] = {}
-    for kind in reversed(TABLES):
-        at, version, parent = UPDATED[kind], VERSION.get(kind), PARENT.get(kind)
-        for row in found[kind]:
-            stamp = row[at]
-            if version is not None and (row[version] or below.get(row[0], "") > stamp):
-                return False
-            if parent is not None and below.get(row[parent[0]], "") < stamp:
-                below[row[parent[0]]] = stamp
+    """Whether the rows of a new session are inserted unchanged: its stamp is the latest, and none has a version."""
+    (session,) = found[EntityType.SESSION]
+    if any(row[version] for kind, version in VERSION.items() for row in found[kind]):
+        return False
+    if any(row[UPDATED[kind]] > session[UPDATED[EntityType.SESSION]] for kind in ACTIVITY for row in found[kind]):
+        return False
     return all(row[CONTENT] is not None for row in found[EntityType.ARTIFACT])
 
 
@@ -116,9 +108,6 @@ _STORED_IDS = {
     for kind, table in TABLES.items()
     if not table.mutable
 }
-
-_Written: TypeAlias = tuple[rows.Row, str]
-"""A row that will be written, and its stamp."""
 
 
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
@@ -195,20 +184,18 @@ class _Save:
         self._unchanged = 0
 
     def compare(self) -> None:
-        """Plan the writes of the whole run; children first, so that no parent's stamp is behind one below it."""
-        below: dict[EntityType, dict[str, str]] = {kind: {} for kind in TABLES}
+        """Plan the writes of the whole run; the session last, so that its stamp is not behind one written below it."""
+        latest = ""
         for kind in reversed(TABLES):
             if not (given := self._run[kind]):
                 continue
-            mutable = TABLES[kind].mutable
-            written = self._compare(kind, given, below[kind]) if mutable else self._append_only(kind, given)
-            if kind not in PARENT:
-                continue
-            parent, above_kind = PARENT[kind]
-            above = below[above_kind]
-            for row, stamp in written:
-                if above.get(row[parent], "") < stamp:
-                    above[row[parent]] = stamp
+            if TABLES[kind].mutable:
+                self._compare(kind, given, earliest=latest if kind is EntityType.SESSION else "")
+            else:
+                self._append_only(kind, given)
+            if kind in ACTIVITY:
+                written = chain(self._inserts[kind], self._updates[kind])
+                latest = max(chain([latest], (row[UPDATED[kind]] for row in written)))
 
     def write(self) -> SaveResult:
         """Write what ``compare`` planned."""
@@ -240,18 +227,16 @@ class _Save:
             self._ticked = format_time(self._clock.tick())
         return self._ticked
 
-    def _compare(self, kind: EntityType, given: Sequence[rows.Row], below: dict[str, str]) -> list[_Written]:
-        """Plan the writes of mutable rows and return them; ``below`` has the latest stamp written under each row."""
+    def _compare(self, kind: EntityType, given: Sequence[rows.Row], *, earliest: str) -> None:
+        """Plan the writes of mutable rows, none of them under a stamp before ``earliest``."""
         at, version = UPDATED[kind], VERSION[kind]
         existing = self._existing(kind)
         inserts, updates = self._inserts[kind], self._updates[kind]
-        written: list[_Written] = []
         for row in given:
             stored = existing.get(row[0])
-            stamp: str = max(row[at], below.get(row[0], ""))
+            stamp: str = max(row[at], earliest)
             if stored is None:
                 inserts.append(_with(row, {at: stamp, version: 0}) if row[at] != stamp or row[version] else row)
-                written.append((row, stamp))
                 continue
             known: str = stored[at]
             same = _same(kind, row, stored)
@@ -262,12 +247,10 @@ class _Save:
                 # Its content changed, its stamp did not: the moment of this write is its stamp.
                 stamp = max(self._now(), _next_stamp(known))
             updates.append(_with(stored if same else row, {at: stamp, version: stored[version]}))
-            written.append((row, stamp))
-        return written
 
-    def _append_only(self, kind: EntityType, given: Sequence[rows.Row]) -> list[_Written]:
+    def _append_only(self, kind: EntityType, given: Sequence[rows.Row]) -> None:
         """Plan the insertion of events or artifacts that are not stored yet."""
-        at, existing, inserts = UPDATED[kind], self._existing(kind), self._inserts[kind]
+        existing, inserts = self._existing(kind), self._inserts[kind]
         for row in given:
             if row[0] in existing:
                 self._unchanged += 1
@@ -277,7 +260,6 @@ class _Save:
                     f"artifact {row[0]} has no content to store", hint="load it with get_artifact_content first"
                 )
             inserts.append(row)
-        return [(row, row[at]) for row in inserts]
 
     def _existing(self, kind: EntityType) -> dict[str, rows.Row]:
         """The session's stored rows of a kind, by id; nothing is read for a new session."""

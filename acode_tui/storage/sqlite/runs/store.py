@@ -231,7 +231,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
         )
 
     async def _add(self, entity: type[E], parent_id: str, **fields: Any) -> E:
-        """Insert a row below its parent, after its siblings; bump the stamps above it. A session has no parent.
+        """Insert a row below its parent, after its siblings, and touch its session. A session has no parent.
 
         Raises NotFoundError.
         """
@@ -248,7 +248,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             now = self._writer.clock.tick()
             row = entity(id=new_id(), created_at=now, updated_at=now, **fields)
             row_writes.insert(connection, row, now)
-            row_writes.touch_ancestors(connection, row, now)
+            row_writes.touch_session(self._writer, connection, row, now)
             return row
 
         return await self._writer.run(unit)
@@ -262,7 +262,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
         reason: str = "",
         **changes: Any,
     ) -> M:
-        """Change a row where ``check`` does not refuse it, append a session's event, bump the stamps above the row.
+        """Change a row where ``check`` does not refuse it, append a session's event, touch the session above the row.
 
         Raises what ``check`` raises, and NotFoundError.
         """
@@ -277,7 +277,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             row_writes.update(connection, changed, now)
             if isinstance(row, Session) and isinstance(changed, Session):
                 row_writes.insert(connection, _event(row, changed.state, reason, now), now)
-            row_writes.touch_ancestors(connection, changed, now)
+            row_writes.touch_session(self._writer, connection, changed, now)
             return changed
 
         return await self._writer.run(unit)

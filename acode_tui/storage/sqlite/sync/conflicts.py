@@ -94,7 +94,7 @@ class SqliteConflictLog:
                 updated_at=row_writes.stamped(stored, now).updated_at,
             )
             row_writes.update(connection, other, now)
-            row_writes.touch_ancestors(connection, other, now)
+            row_writes.touch_session(self._writer, connection, other, now)
             connection.execute(_REVIEW, (format_time(self._wall()), found.id))
             return _find(connection, found.id)
 
@@ -109,7 +109,7 @@ def read_counts(connection: sqlite3.Connection) -> ConflictCounts:
 
 
 def insert_conflict(connection: sqlite3.Connection, conflict: Conflict) -> bool:
-    """Store a settled conflict once, however often it is delivered; part of a unit. Returns whether it is new."""
+    """Store a settled conflict once, however often it is delivered; part of a unit. Answers whether it is new."""
     row = [getattr(conflict, name) for name in Conflict.__struct_fields__]
     values = [_stored(value) for value in row]
     return connection.execute(_INSERT, values).rowcount > 0

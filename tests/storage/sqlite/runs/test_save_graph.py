@@ -103,25 +103,20 @@ async def test_only_rows_that_differ_are_written_and_queued(parts: Parts) -> Non
     await parts.store.save(make_run(1))
     changed = with_call(make_run(1), 1, replaced(result={"lines": 99}, updated_at=LATER))
     result = await parts.store.save(changed)
-    assert result.updated == {
-        EntityType.TOOL_CALL: 1,
-        EntityType.STEP: 1,
-        EntityType.SESSION_TASK: 1,
-        EntityType.SESSION: 1,
-    }
+    assert result.updated == {EntityType.TOOL_CALL: 1, EntityType.SESSION: 1}
     assert result.inserted == {}
-    assert count(parts.path, "outbox", "operation = 'update'") == 4
+    assert count(parts.path, "outbox", "operation = 'update'") == 2
     assert rows(parts.path, "SELECT result FROM tool_calls WHERE id = ?", ident(1, "call", 1)) == [('{"lines":99}',)]
     assert_sound(parts.path)
 
 
-async def test_a_later_stamp_is_taken_over_and_reaches_every_ancestor(parts: Parts) -> None:
+async def test_a_later_stamp_is_taken_over_and_reaches_the_session_alone(parts: Parts) -> None:
     await parts.store.save(make_run(1))
     before = stamps(parts.path)
     await parts.store.save(with_call(make_run(1), 0, replaced(state=ToolCallState.FAILED, updated_at=LATER)))
     after = stamps(parts.path)
-    assert {name for name in after if after[name] != before[name]} == {"call 0", "step", "task", "session"}
-    assert {parse_time(after[name]) for name in ("call 0", "step", "task", "session")} == {LATER}
+    assert {name for name in after if after[name] != before[name]} == {"call 0", "session"}
+    assert {parse_time(after[name]) for name in ("call 0", "session")} == {LATER}
 
 
 async def test_a_change_without_a_later_stamp_takes_the_clocks_next(parts: Parts, clock: TurnedClock) -> None:
@@ -129,8 +124,8 @@ async def test_a_change_without_a_later_stamp_takes_the_clocks_next(parts: Parts
     now = clock.turn(hours=5)
     await parts.store.save(with_call(make_run(1), 0, replaced(error_message="seen only now")))
     after = stamps(parts.path)
-    assert {parse_time(after[name]) for name in ("call 0", "step", "task", "session")} == {now}
-    assert parse_time(after["call 1"]) == NOON
+    assert {parse_time(after[name]) for name in ("call 0", "session")} == {now}
+    assert {parse_time(after[name]) for name in ("call 1", "step", "task")} == {NOON}
     assert_sound(parts.path)
 
 
@@ -144,7 +139,7 @@ async def test_a_change_under_a_stored_future_stamp_still_moves_forward(parts: P
     assert_sound(parts.path)
 
 
-async def test_a_late_child_bumps_every_ancestor(parts: Parts) -> None:
+async def test_a_late_call_raises_the_stamp_of_its_session_alone(parts: Parts) -> None:
     await parts.store.save(make_run(1, calls=1))
     grown = make_run(1, calls=2)
     late = with_call(
@@ -154,10 +149,11 @@ async def test_a_late_child_bumps_every_ancestor(parts: Parts) -> None:
     )
     result = await parts.store.save(late)
     assert result.inserted == {EntityType.TOOL_CALL: 1, EntityType.ARTIFACT: 1}
-    assert {parse_time(stamp) for name, stamp in stamps(parts.path).items() if name != "call 0"} == {LATER}
+    after = stamps(parts.path)
+    assert {name for name in after if parse_time(after[name]) == LATER} == {"call 1", "session"}
 
 
-async def test_a_late_artifact_bumps_its_call_and_all_above(parts: Parts) -> None:
+async def test_a_late_artifact_raises_the_stamp_of_its_session_alone(parts: Parts) -> None:
     bare = with_call(make_run(1), 0, replaced(artifacts=()))
     await parts.store.save(bare)
     whole = with_call(
@@ -173,7 +169,7 @@ async def test_a_late_artifact_bumps_its_call_and_all_above(parts: Parts) -> Non
     result = await parts.store.save(whole)
     assert result.inserted == {EntityType.ARTIFACT: 1}
     after = stamps(parts.path)
-    assert {parse_time(after[name]) for name in ("call 0", "step", "task", "session")} == {LATER}
+    assert {name for name in after if parse_time(after[name]) == LATER} == {"session"}
 
 
 async def test_a_moved_on_stamp_alone_is_written_for_that_row_alone(parts: Parts) -> None:
@@ -377,23 +373,24 @@ def test_runs_saved_together_are_stored_as_one_by_one(
     assert stored[0] == stored[1]
 
 
-def test_a_stamp_older_than_one_below_it_is_raised(empty: sqlite3.Connection) -> None:
-    run = make_run(1)
-    (task, *others) = run.tasks
-    late = msgspec.structs.replace(task, updated_at=run.updated_at + timedelta(days=1), sync_version=7)
-    behind = msgspec.structs.replace(run, tasks=(late, *others))
+@pytest.mark.parametrize("version", [0, 7])
+def test_a_sessions_stamp_older_than_one_below_it_is_raised(empty: sqlite3.Connection, version: int) -> None:
+    late = with_call(make_run(1), 0, replaced(updated_at=LATER, sync_version=version))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         empty.backup(connection)
-        save_runs(connection, [prepare_run(behind, True)], MonotonicClock(TurnedClock()))
-        stored = read_graph(connection, run.id)
-        assert stored.updated_at == late.updated_at
-        assert stored.tasks[0].sync_version == 0
+        save_runs(connection, [prepare_run(late, True)], MonotonicClock(TurnedClock()))
+        stored = read_graph(connection, late.id)
+        task = stored.tasks[0]
+        step = task.steps[0]
+        assert stored.updated_at == step.tool_calls[0].updated_at == LATER
+        assert step.tool_calls[0].sync_version == 0
+        assert step.updated_at == task.updated_at == NOON
 
 
 def _assert_stamps(
     stored: SessionGraph, first: SessionGraph, second: SessionGraph, before: dict[str, datetime]
 ) -> None:
-    """Stamps only rise, rise where content differs, and a parent is never older than a changed row below it."""
+    """Stamps only rise, rise where content differs, and a session is never older than a row written below it."""
     old, new = _mutable(first), _mutable(second)
     for entity in stored.entities():
         if entity.id not in before:
@@ -401,15 +398,13 @@ def _assert_stamps(
         assert entity.updated_at >= before[entity.id]
         if entity.id in old and old[entity.id] != new[entity.id]:
             assert entity.updated_at > before[entity.id]
-    for task in stored.tasks:
-        moved = [task] if task.updated_at != before.get(task.id) else []
-        assert all(stored.updated_at >= each.updated_at for each in moved)
-        for step in task.steps:
-            if step.updated_at != before.get(step.id):
-                assert task.updated_at >= step.updated_at
-            for call in step.tool_calls:
-                if call.updated_at != before.get(call.id):
-                    assert step.updated_at >= call.updated_at
+    below = [entity for entity in stored.entities() if entity.kind is not EntityType.SESSION_EVENT]
+    assert all(stored.updated_at >= entity.updated_at for entity in below)
+    # Tasks, steps and calls have the stamp that they came with, or that of a change without a later one.
+    given = {entity.id: entity for entity in second.entities()}
+    for entity in below:
+        if TABLES[entity.kind].mutable and entity.id != stored.id and old.get(entity.id) == new.get(entity.id):
+            assert entity.updated_at == max(before[entity.id], given[entity.id].updated_at)
 
 
 def test_artifacts_are_immutable() -> None:
