@@ -1,8 +1,10 @@
-"""A wall clock for tests: the test sets it, forward or back."""
+"""A wall clock for tests, which the test sets, forward or back, and how long a test waits before it counts as hung."""
 
 from datetime import UTC, datetime, timedelta
 
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+GUARD_SECONDS = 60.0
+"""Real seconds after which what a test waits for counts as hung: far more than a loaded machine needs."""
 
 
 class TurnedClock:

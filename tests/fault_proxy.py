@@ -6,9 +6,11 @@ had. It reads the protocol, so connections must not be encrypted.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from enum import Enum
+from functools import partial
 
+from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 from tests.pg import free_port
 
 COMMIT = b"COMMIT\x00"
@@ -192,3 +194,25 @@ async def fault_proxy(host: str, port: int, *, latency: float = 0.0) -> AsyncIte
         yield proxy
     finally:
         await proxy.stop()
+
+
+@contextlib.contextmanager
+def short_deadlines(seconds: float = 0.2) -> Iterator[None]:
+    """Shorten the deadlines of all connections to PostgreSQL, while the proxy swallows and no answer can come.
+
+    Outside the block the configured deadlines apply, which a slow machine does not miss.
+    """
+    names = ("connect_timeout", "command_timeout")
+    for name in names:
+        # A property is found before the attribute of the instance, which it leaves as it is.
+        keep = partial(_set_in_instance, name)
+        setattr(PostgresConnectionFactory, name, property(lambda _: seconds, keep))
+    try:
+        yield
+    finally:
+        for name in names:
+            delattr(PostgresConnectionFactory, name)
+
+
+def _set_in_instance(name: str, instance: PostgresConnectionFactory, value: float) -> None:
+    vars(instance)[name] = value

@@ -15,6 +15,7 @@ from acode_tui.cli.progress import ImportLine, describe_import
 from acode_tui.domain.progress import Progress
 from acode_tui.ingest import ImportProgress
 from tests.cli.conftest import Run, answer
+from tests.clocks import GUARD_SECONDS
 
 KEYS = {"files", "sessions", "tasks", "steps", "toolCalls", "artifacts", "unchanged", "skippedLines", "errors"}
 SESSION = "7d1f4d0e-1111-4222-8333-444455556666"
@@ -162,7 +163,7 @@ def test_watch_imports_later_lines_and_ends_on_a_signal(transcript: Path, root: 
             later.write_text(lines("And another").replace(SESSION, later.stem))
             second = json.loads(process.stdout.readline())
             process.send_signal(signal.SIGINT)
-            _, rest = process.communicate(timeout=20)
+            _, rest = process.communicate(timeout=GUARD_SECONDS)
         finally:
             process.kill()
     assert (first["files"], second["files"]) == (1, 2)

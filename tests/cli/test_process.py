@@ -18,6 +18,7 @@ import pytest
 from acode_tui.cli.main import cli
 from acode_tui.domain.validation import unescape
 from tests.cli.conftest import Recorded
+from tests.clocks import GUARD_SECONDS
 
 PROGRAM = [sys.executable, "-m", "acode_tui"]
 
@@ -291,7 +292,7 @@ def test_headless_runs_until_a_signal_and_exits_with_0(root: Path, number: signa
         try:
             events = [json.loads(line)["event"] for line in _until("headless.started", process.stderr)]
             process.send_signal(number)
-            _, rest = process.communicate(timeout=20)
+            _, rest = process.communicate(timeout=GUARD_SECONDS)
         finally:
             process.kill()
     assert events[-1] == "headless.started"

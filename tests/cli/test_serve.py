@@ -15,8 +15,8 @@ from aiohttp import web
 
 from acode_tui.cli.main import cli
 from acode_tui.cli.serve import make_app
+from tests.clocks import GUARD_SECONDS
 
-SECONDS = 30.0
 """Much longer than anything in this file takes."""
 
 
@@ -124,7 +124,7 @@ async def test_a_visitors_dashboard_process_ends_with_the_server(tmp_path: Path)
     server = await asyncio.create_subprocess_exec(*command, env=environment, stderr=subprocess.PIPE)
     assert server.stderr is not None
     try:
-        async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(GUARD_SECONDS), aiohttp.ClientSession() as session:
             address = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(";")[0]
             async with session.ws_connect(f"{address}/ws?width=100&height=30", origin=address) as window:
                 drawn = b""
@@ -137,7 +137,7 @@ async def test_a_visitors_dashboard_process_ends_with_the_server(tmp_path: Path)
                 async for _ in window:
                     pass  # until it is closed
             assert await server.wait() == 0
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(GUARD_SECONDS):
                 # Its terminal is closed a moment before the process ends.
                 for _ in iter(lambda: dashboards(tmp_path), []):
                     await asyncio.sleep(0.02)

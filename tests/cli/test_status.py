@@ -18,7 +18,9 @@ from click.testing import Result
 
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files import inspect
+from acode_tui.storage.sqlite.files.open_unchanged import write_lock_wait
 from tests.cli.conftest import Recorded, Run
+from tests.clocks import GUARD_SECONDS
 from tests.pg import Database, free_port
 
 NAMES = [
@@ -168,13 +170,25 @@ def write_lock(recorded: Recorded, root: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def test_a_lock_that_is_never_released_is_unhealthy(run: Run, write_lock: None) -> None:
-    assert run("config", "set", "health.check_timeout_seconds", "0.5").exit_code == 0
+def test_a_lock_that_is_never_released_is_unhealthy(
+    run: Run, write_lock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait ends before the check does, so the description gives the reason. Only here it ends sooner still."""
+    monkeypatch.setenv("ACODE_HEALTH__CHECK_TIMEOUT_SECONDS", str(GUARD_SECONDS))
+    allowed: list[float] = []
+
+    def short_wait(path: Path, *, seconds: float) -> float:
+        allowed.append(seconds)
+        return write_lock_wait(path, seconds=0.05)
+
+    monkeypatch.setattr(inspect, "write_lock_wait", short_wait)
     result = run("status", "--json")
     assert result.exit_code == 2
     found = checks(result)
     assert "locked" in found["database"]["description"]
     assert found["sync_queue"]["status"] == "Healthy"
+    assert len(allowed) == 1
+    assert GUARD_SECONDS / 4 < allowed[0] < GUARD_SECONDS
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
@@ -215,7 +229,8 @@ def test_an_unreachable_server_is_degraded_with_the_reason(
 
 
 def test_a_silent_server_is_unreachable(run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACODE_HEALTH__CHECK_TIMEOUT_SECONDS", "1")
+    monkeypatch.setenv("ACODE_HEALTH__CHECK_TIMEOUT_SECONDS", str(GUARD_SECONDS))
+    run("config", "set", "persistence.postgres.connect_timeout_seconds", "0.2")
     run("config", "set", "persistence.postgres.enabled", "true")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -2,18 +2,21 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
-from acode_tui.demo.demo import Demo, DemoStage, Options, demo_folder
+from acode_tui.demo.demo import Demo, DemoStage, Options, Sleep, demo_folder
 from acode_tui.demo.server import EmbeddedServer, installation, server_owner
+from acode_tui.storage.ports import OutboxStats
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.demo import STAGE_LINES, DemoDashboard
 from acode_tui.tui.ports import DashboardWorkspace
+from tests.clocks import GUARD_SECONDS
 from tests.memory import folder_for_tests
 from tests.tui.driving import NothingFound, shown, toasts, until
 
@@ -40,8 +43,25 @@ def server() -> Iterator[EmbeddedServer]:
         yield made
 
 
-def dashboard(home: Path, server: EmbeddedServer | None, options: Options = QUICK) -> DemoDashboard:
-    demo = Demo(home, server, options)
+class Pauses:
+    """The demo's pauses. While they are held, the agents and the incidents stand still at the next one."""
+
+    def __init__(self) -> None:
+        self._released = asyncio.Event()
+        self._released.set()
+
+    def hold(self) -> None:
+        self._released.clear()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._released.wait()
+
+
+def dashboard(
+    home: Path, server: EmbeddedServer | None, options: Options = QUICK, *, sleep: Sleep = asyncio.sleep
+) -> DemoDashboard:
+    demo = Demo(home, server, options, sleep=sleep)
     return DemoDashboard(demo, demo.prepare(), importer=NothingFound())
 
 
@@ -66,49 +86,71 @@ def workspace_of(app: DemoDashboard) -> DashboardWorkspace:
     return app.workspace
 
 
-async def pending(app: DemoDashboard) -> int:
-    return (await workspace_of(app).outbox.stats()).pending
+async def stats(app: DemoDashboard) -> OutboxStats:
+    return await workspace_of(app).outbox.stats()
+
+
+async def until_async(pilot: Pilot[int], holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(GUARD_SECONDS):
+        while not await holds():
+            await pilot.pause(0.02)
 
 
 async def until_state(pilot: Pilot[int], app: DemoDashboard, state: SyncState) -> None:
-    async with asyncio.timeout(30):
-        while (await workspace_of(app).sync.status()).state is not state:
-            await pilot.pause(0.02)
+    async def holds() -> bool:
+        return (await workspace_of(app).sync.status()).state is state
+
+    await until_async(pilot, holds)
 
 
-async def until_pending(pilot: Pilot[int], app: DemoDashboard, fits: range) -> None:
-    async with asyncio.timeout(30):
-        while await pending(app) not in fits:
-            await pilot.pause(0.02)
-
-
+@pytest.mark.timeout(300)
 async def test_the_backlog_rises_while_the_network_is_cut_and_drains_afterwards(
-    home: Path, server: EmbeddedServer
+    home: Path, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = dashboard(home, server)
+    pauses, may_start, start = Pauses(), threading.Event(), server.start
+
+    def start_when_seen() -> None:
+        assert may_start.wait(GUARD_SECONDS)
+        start()
+
+    monkeypatch.setattr(server, "start", start_when_seen)
+    app = dashboard(home, server, sleep=pauses.sleep)
     titles = announced_by(app)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "is being started" in shown(pilot))
-        await until(pilot, lambda: app.demo.stage is DemoStage.ONLINE, seconds=60)
-        await until_pending(pilot, app, range(40))
+        may_start.set()
+        await until(pilot, lambda: app.demo.stage is DemoStage.ONLINE)
         await until(pilot, lambda: "n cuts the network" in shown(pilot))
 
         # What the server refuses, what it never takes, and what a second machine decided otherwise.
-        await until(pilot, lambda: {"retries", "dead letter", "conflict"} <= titles, seconds=60)
-        conflicts = workspace_of(app).conflicts
-        async with asyncio.timeout(30):
-            while not (await conflicts.counts()).total:
-                await pilot.pause(0.02)
+        await until(pilot, lambda: {"retries", "dead letter", "conflict"} <= titles)
+
+        async def has_conflict() -> bool:
+            return (await workspace_of(app).conflicts.counts()).total > 0
+
+        await until_async(pilot, has_conflict)
 
         await pilot.press("n")
         await until(pilot, lambda: "n restores the network" in shown(pilot))
-        await until_pending(pilot, app, range(300, 1_000_000))
+        before = (await stats(app)).pending
+
+        async def has_risen() -> bool:
+            return (await stats(app)).pending >= before + 100
+
+        await until_async(pilot, has_risen)
         await until_state(pilot, app, SyncState.OFFLINE)
-        stats = await workspace_of(app).outbox.stats()
-        assert stats.failed <= 1
+        assert (await stats(app)).failed <= 1
+
+        # The agents stand still, so that the drain does not race with them.
+        pauses.hold()
         await pilot.press("n")
         await until(pilot, lambda: "the outbox drains" in shown(pilot))
-        await until_pending(pilot, app, range(60))
+
+        async def is_drained() -> bool:
+            """Whether little is left: two sessions wait behind a record that the server refuses."""
+            return (await stats(app)).pending < 60
+
+        await until_async(pilot, is_drained)
         await until_state(pilot, app, SyncState.IDLE)
     assert not list((home / "network").iterdir())
 

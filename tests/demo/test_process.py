@@ -16,10 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import GUARD_SECONDS
 from tests.memory import folder_for_tests
-
-SECONDS = 60
-"""Far beyond what it may take."""
 
 
 @pytest.fixture
@@ -46,14 +44,14 @@ class Terminal:
         self.drawn = b""
 
     def until(self, text: bytes) -> None:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + GUARD_SECONDS
         while text not in self.drawn:
             assert time.monotonic() < deadline, self.drawn[-2000:]
             self._read(0.1)
 
     def ended(self) -> int:
         """The exit code. The last output is read, so that the program does not block on it."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + GUARD_SECONDS
         while self.process.poll() is None:
             assert time.monotonic() < deadline
             self._read(0.1)

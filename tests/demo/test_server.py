@@ -10,6 +10,7 @@ import pytest
 
 from acode_tui.demo.server import EmbeddedServer, _environment, copy_installation, end_server, installation
 from acode_tui.domain.errors import DatabaseConnectionError
+from tests.clocks import GUARD_SECONDS
 
 WAITS = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
 
@@ -32,7 +33,7 @@ def test_the_server_of_a_killed_demo_is_ended(tmp_path: Path) -> None:
     with waiting(str(tmp_path / "data")) as left:
         noted(tmp_path, left.pid)
         end_server(tmp_path)
-        assert left.wait(timeout=30) < 0
+        assert left.wait(timeout=GUARD_SECONDS) < 0
 
 
 @pytest.mark.parametrize("pid", ["", "nonsense", 2**22 + 1])

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.clocks import GUARD_SECONDS
 from tests.memory import folder_for_tests
 
-SECONDS = 30.0
 """Limit of every wait; far beyond what it takes."""
 
 _ENDED = "the program ended with "
@@ -54,7 +54,7 @@ class Terminal:
 
     def until_shown(self, fits: Callable[[list[str]], bool], wanted: object) -> list[str]:
         """Wait until ``fits`` accepts the window's lines; returns them."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + GUARD_SECONDS
         while not fits(lines := self.lines()):
             assert time.monotonic() < deadline, "\n".join([f"not shown: {wanted}", *lines])
             time.sleep(0.02)
@@ -76,7 +76,7 @@ class Terminal:
             text=True,
             check=True,
             env=self._environment,
-            timeout=SECONDS,
+            timeout=GUARD_SECONDS,
         )
         return done.stdout
 

@@ -7,9 +7,9 @@ endless loop that the test knows of (a worker's loop and its heartbeats, say) sl
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from tests.clocks import GUARD_SECONDS
+
 NOON = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
-GUARD_SECONDS = 60.0
-"""Real seconds after which a test counts as hung."""
 
 
 class FakeTime:

@@ -15,7 +15,7 @@ from acode_tui.domain.errors import SyncError
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.workspace import Workspace
-from tests.fault_proxy import Mode, fault_proxy
+from tests.fault_proxy import Mode, fault_proxy, short_deadlines
 from tests.pg import Database, Server, free_port
 from tests.sync.conftest import URL
 from tests.sync.equality import assert_equal, assert_nothing_was_lost
@@ -237,10 +237,11 @@ async def test_a_half_open_connection_is_dropped_at_its_deadline(
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
-        async with opened(tmp_path, time, sync=True, settings=syncing(timeout=0.3)) as workspace:
+        async with opened(tmp_path, time, sync=True) as workspace:
             await proxy.set_mode(Mode.SWALLOW)
-            await add_run(workspace)
-            await time.advance(1)
+            with short_deadlines():
+                await add_run(workspace)
+                await time.advance(1)
             status = await workspace.sync.status()
             assert status.state is SyncState.OFFLINE
             assert "did not answer in time" in status.reason

@@ -1,20 +1,24 @@
 """After a crash of either side at any step everything is delivered, each effect once, and no attempt was counted."""
 
 import asyncio
+import itertools
 import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from acode_tui import SessionState
 from acode_tui.domain.progress import Progress
-from acode_tui.storage.delivery_protocol import PostgresFault
+from acode_tui.storage.delivery_protocol import ApplyReply, PostgresFault
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.ports import SyncState
 from acode_tui.workspace import Workspace
-from tests.fault_proxy import Mode, fault_proxy
+from tests.fault_proxy import Mode, fault_proxy, short_deadlines
 from tests.pg import Database, Server
 from tests.sync.child import STEPS
 from tests.sync.conftest import URL, LogLines
@@ -188,18 +192,23 @@ async def test_a_network_that_swallows_packets_ends_at_the_deadline_without_loss
 ) -> None:
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
-        async with opened(tmp_path, time, settings=syncing(timeout=1.0)) as workspace:
+        async with opened(tmp_path, time) as workspace:
             for number in range(3):
                 await add_run(workspace, f"run {number}")
-            hole: list[asyncio.Task[None]] = []
+            apply, batches = PostgresSyncTarget.apply, itertools.count(1)
+            with ExitStack() as stack:
 
-            def swallow(_: Progress) -> None:
-                hole.append(asyncio.create_task(proxy.set_mode(Mode.SWALLOW)))
+                async def swallow_the_second(target: PostgresSyncTarget, *arguments: Any, **more: Any) -> ApplyReply:
+                    if next(batches) == 2:
+                        await proxy.set_mode(Mode.SWALLOW)
+                        stack.enter_context(short_deadlines())
+                    return await apply(target, *arguments, **more)
 
-            with pytest.raises(PostgresFault, match="did not answer in time"):
-                await workspace.sync.sync_now(batch_size=6, progress=swallow)
-            with pytest.raises(PostgresFault, match="did not answer in time"):
-                await workspace.sync.sync_now()
+                monkeypatch.setattr(PostgresSyncTarget, "apply", swallow_the_second)
+                with pytest.raises(PostgresFault, match="did not answer in time"):
+                    await workspace.sync.sync_now(batch_size=6)
+                with pytest.raises(PostgresFault, match="did not answer in time"):
+                    await workspace.sync.sync_now()
             await proxy.set_mode(Mode.PASS)
             assert (await workspace.sync.sync_now()).remaining == 0
     await assert_nothing_was_lost(workspace.database_path, team)

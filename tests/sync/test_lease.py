@@ -11,6 +11,7 @@ from acode_tui.storage.ports import LeaseLostError, PullCursor, WorkerStatus
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.sync.ports import SyncReport, SyncState
 from acode_tui.workspace import Workspace
+from tests.clocks import GUARD_SECONDS
 from tests.pg import Database
 from tests.sync.equality import assert_nothing_was_lost
 from tests.sync.fake_time import FakeTime
@@ -97,7 +98,7 @@ async def test_changed_settings_apply_while_a_request_waits(tmp_path: Path, time
         await add_run(other)
         asked = counted(asyncio.create_task(other.sync.sync_now()), time)
         await time.advance(3)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(GUARD_SECONDS):
             await other.reload(syncing(interval_seconds=20))
         assert not asked.done()
         await other.reload(syncing(enabled=False))

@@ -17,11 +17,12 @@ from acode_tui.sync.ports import SyncState
 from acode_tui.sync.wake import WakeSignal
 from acode_tui.sync.worker import CUT_SECONDS, STOP_SECONDS
 from acode_tui.workspace import Workspace
+from tests.clocks import GUARD_SECONDS
 from tests.fault_proxy import Mode, fault_proxy
 from tests.pg import Database
 from tests.sync.conftest import URL
 from tests.sync.equality import assert_nothing_was_lost
-from tests.sync.fake_time import GUARD_SECONDS, FakeTime
+from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import RECORDS, add_run, opened, query, syncing
 
 
@@ -373,7 +374,7 @@ async def test_a_stop_does_not_linger_behind_a_commit(time: FakeTime) -> None:
     await signal.reset()
     signal.local_commit()
     signal.wake()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_SECONDS):
         await signal.wait(30, _never)
 
 

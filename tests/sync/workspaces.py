@@ -21,14 +21,12 @@ RECORDS = 13
 """Outbox records that one ``add_run`` makes."""
 
 
-def syncing(*, enabled: bool = True, timeout: float = 60.0, **sync: Any) -> Settings:
+def syncing(*, enabled: bool = True, **sync: Any) -> Settings:
     """Settings with PostgreSQL on and no jitter; its address is in the environment."""
     return Settings(
         identity=IdentitySettings(user="ada@example.org"),
         persistence=PersistenceSettings(
-            postgres=PostgresSettings(
-                enabled=enabled, connect_timeout_seconds=min(10.0, timeout), command_timeout_seconds=timeout
-            ),
+            postgres=PostgresSettings(enabled=enabled),
             sync=SyncSettings(jitter=0.0, **sync),
         ),
     )

@@ -21,6 +21,7 @@ from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.main.sessions_table import SessionTable
 from acode_tui.tui.transcript_import import Importer
 from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import GUARD_SECONDS
 from tests.conftest import PLAIN_SETTINGS
 from tests.tui.fake import NOW, FakeWorkspace
 
@@ -73,7 +74,7 @@ def with_page_size(size: int) -> Settings:
     return msgspec.structs.replace(SETTINGS, tui=TuiSettings(refresh_seconds=0.1, page_size=size))
 
 
-async def until(pilot: Pilot[int], holds: Callable[[], object], *, seconds: float = 20.0) -> None:
+async def until(pilot: Pilot[int], holds: Callable[[], object], *, seconds: float = GUARD_SECONDS) -> None:
     """Let the dashboard run until a condition holds; fail after ``seconds``, far longer than it may take."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not holds():

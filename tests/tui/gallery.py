@@ -28,6 +28,7 @@ from acode_tui.tui.app import Dashboard
 from acode_tui.tui.demo import DemoDashboard
 from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.tools.log import LogScreen
+from tests.clocks import GUARD_SECONDS
 from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import SETTINGS, over, shown, still, until, until_listed
 from tests.tui.fake import NOW, FakeOutbox, FakeWorkspace, online, record
@@ -118,7 +119,7 @@ class Scene:
     importer: Callable[[], Any] | None = None
     dashboard: Callable[[FakeWorkspace], Dashboard] | None = None
     listed: bool = True
-    seconds: float = 20.0
+    seconds: float = GUARD_SECONDS
 
 
 SCENES = (

@@ -27,6 +27,7 @@ from textual.worker import WorkerState
 
 from acode_tui.config import TuiSettings
 from acode_tui.tui.app import Dashboard
+from tests.clocks import GUARD_SECONDS
 from tests.tui.driving import SETTINGS, shown, until
 from tests.tui.svg import PAPER, Look, picture
 
@@ -152,7 +153,7 @@ class Pictures:
 
     async def _settled(self) -> None:
         """Wait until the dashboard has no work left."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(GUARD_SECONDS):
             await self.pilot.pause()
             while self._at_work() and not self._loading:
                 await self.pilot.pause()

@@ -36,7 +36,7 @@ class Journey:
         for each in keys:
             await self._pilot.press(each)
         try:
-            await until(self._pilot, lambda: sees in shown(self._pilot), seconds=20)
+            await until(self._pilot, lambda: sees in shown(self._pilot))
         except AssertionError:
             raise AssertionError(f"after {keys} {sees!r} is not on\n{shown(self._pilot)}") from None
 

@@ -8,7 +8,7 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.config.settings import HealthSettings
-from acode_tui.domain.errors import IntegrityError
+from acode_tui.domain.errors import IntegrityError, TransactionError
 from acode_tui.ops.health.report import Finding, HealthStatus, examine
 from acode_tui.ops.health.target import TargetStatus
 from acode_tui.ops.health.watch import KEPT_SECONDS, QUICK_CHECK_KEPT_SECONDS, HealthWatch
@@ -16,9 +16,10 @@ from acode_tui.storage.ports import FileProbe
 from acode_tui.storage.sqlite.files.database_files import SqliteDatabaseFiles
 from acode_tui.workspace import open_workspace
 from acode_tui.workspace.maintenance import backup_store
+from tests.clocks import GUARD_SECONDS
 from tests.conftest import PLAIN_SETTINGS
 
-UNHURRIED = Settings(health=HealthSettings(database_slow_ms=60_000))
+UNHURRIED = Settings(health=HealthSettings(database_slow_ms=60_000, check_timeout_seconds=GUARD_SECONDS))
 FINE = Finding(status=HealthStatus.HEALTHY, description="fine")
 
 
@@ -75,6 +76,7 @@ class Counted:
     def __init__(self, root: Path, settings: Settings = UNHURRIED) -> None:
         self.now = 1_000.0
         self.probes = 0
+        self.target_seconds = 0.0
         self.files = SqliteDatabaseFiles()
         self.watch = HealthWatch(
             self.files, backup_store(), root, lambda: settings, self._look, postgres_version="1", clock=lambda: self.now
@@ -82,6 +84,7 @@ class Counted:
 
     async def _look(self, seconds: float) -> TargetStatus:
         self.probes += 1
+        self.target_seconds = seconds
         return TargetStatus(enabled=False)
 
 
@@ -120,6 +123,25 @@ async def test_a_sound_file_is_not_read_whole_for_every_report(tmp_path: Path, m
         counted.now += seconds
         assert (await counted.watch.report()).checks[0].status is HealthStatus.HEALTHY
     assert thorough == [True, False, True]
+
+
+async def test_the_file_and_the_target_answer_before_the_check_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their answer says what is wrong; that a check took too long does not."""
+    async with open_workspace(tmp_path, settings=PLAIN_SETTINGS):
+        pass
+    file_seconds: list[float] = []
+
+    def probe(self: SqliteDatabaseFiles, database: Path, *, thorough: bool, seconds: float) -> FileProbe:
+        file_seconds.append(seconds)
+        return FileProbe(read_ms=1, damage=(), lock_wait=TransactionError("locked"))
+
+    monkeypatch.setattr(SqliteDatabaseFiles, "probe", probe)
+    counted = Counted(tmp_path)
+    assert "locked" in (await counted.watch.report()).checks[0].description
+    assert 0 < file_seconds[0] < GUARD_SECONDS
+    assert 0 < counted.target_seconds < GUARD_SECONDS
 
 
 async def test_changed_thresholds_count_at_once(tmp_path: Path) -> None:

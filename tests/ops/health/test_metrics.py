@@ -16,7 +16,7 @@ from acode_tui.cli.headless import served_metrics, take_sample
 from acode_tui.domain.errors import ConfigError
 from acode_tui.ops.health.metrics import ADDRESS, MetricsServer, Sample
 from acode_tui.workspace import Workspace
-from tests.clocks import TurnedClock
+from tests.clocks import GUARD_SECONDS, TurnedClock
 from tests.pg import Database
 from tests.sync.conftest import team as team
 from tests.sync.conftest import time as time
@@ -30,7 +30,7 @@ async def scrape(port: int) -> dict[str, float]:
     """Every sample by its name and labels."""
 
     def get() -> str:
-        with urllib.request.urlopen(f"http://{ADDRESS}:{port}/metrics", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{ADDRESS}:{port}/metrics", timeout=GUARD_SECONDS) as answer:
             return str(answer.read().decode())
 
     text = await asyncio.to_thread(get)

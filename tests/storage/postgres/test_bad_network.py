@@ -12,7 +12,8 @@ from acode_tui.storage.delivery_protocol import FaultKind, PostgresFault
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
 from acode_tui.sync.conflict import ConflictResolver
-from tests.fault_proxy import Mode, fault_proxy
+from tests.clocks import GUARD_SECONDS
+from tests.fault_proxy import Mode, fault_proxy, short_deadlines
 from tests.pg import Database
 from tests.storage.postgres.conftest import WORKSPACE, Machine, outcomes, target_of
 from tests.storage.runs import T0, edited, make_run, plain
@@ -47,16 +48,20 @@ async def test_a_black_hole_ends_at_the_deadline(laptop: Machine, pg_database: D
     rows = plain(make_run(WORKSPACE))
     async with fault_proxy("127.0.0.1", pg_database.server.port) as proxy:
         target = PostgresSyncTarget(
-            target_of(pg_database, port=proxy.port), ConflictResolver(), connect_timeout=0.2, command_timeout=0.2
+            target_of(pg_database, port=proxy.port),
+            ConflictResolver(),
+            connect_timeout=GUARD_SECONDS,
+            command_timeout=GUARD_SECONDS,
         )
         machine = Machine(target, WORKSPACE, laptop.head)
         await target.probe()
         await proxy.set_mode(Mode.SWALLOW)
-        for _ in ("the half-open connection", "a new connection without an answer"):
-            with pytest.raises(PostgresFault) as lost:
-                await machine.send(*rows)
-            assert lost.value.fault.kind is FaultKind.TIMEOUT
-            assert not target.is_connected
+        with short_deadlines():
+            for _ in ("the half-open connection", "a new connection without an answer"):
+                with pytest.raises(PostgresFault) as lost:
+                    await machine.send(*rows)
+                assert lost.value.fault.kind is FaultKind.TIMEOUT
+                assert not target.is_connected
         await proxy.set_mode(Mode.REFUSE)
         with pytest.raises(PostgresFault) as refused:
             await machine.send(*rows)
@@ -93,7 +98,7 @@ async def test_a_lost_idle_connection_is_opened_again_without_a_fault(laptop: Ma
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         f"WHERE datname = '{pg_database.name}' AND application_name = 'acode-tui'"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD_SECONDS):
         while laptop.target.is_connected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert outcomes(await laptop.send(plain(make_run(WORKSPACE))[0])) == [("applied", 1)]
@@ -168,6 +173,6 @@ def _conflicting(row: Entity, seconds: float = 2) -> Entity:
 
 async def _until_waiting(database: Database) -> None:
     waiting = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD_SECONDS):
         while not await database.fetch(waiting, database.name):  # noqa: ASYNC110
             await asyncio.sleep(0.01)

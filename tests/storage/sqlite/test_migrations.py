@@ -18,6 +18,7 @@ from acode_tui.storage.sqlite.connection import prepare_file
 from acode_tui.storage.sqlite.files import backup_copy
 from acode_tui.storage.sqlite.migrate import migrate, plan, read_applied, statements
 from acode_tui.workspace import open_workspace
+from tests.clocks import GUARD_SECONDS
 from tests.storage.sqlite.parts import foreign, rows
 from tests.storage.sqlite.processes import child, finished, go, ready
 
@@ -112,7 +113,7 @@ def test_a_malformed_migration_is_undone_too(connection: sqlite3.Connection, tmp
 @pytest.mark.parametrize("survived", range(len(KNOWN)))
 def test_a_run_killed_in_between_can_be_repeated(file: Path, survived: int) -> None:
     with child("killed_migrating", file, survived) as process:
-        process.wait(30)
+        process.wait(GUARD_SECONDS)
         assert process.returncode == -signal.SIGKILL
     with foreign(file) as connection:
         assert len(read_applied(connection)) == survived

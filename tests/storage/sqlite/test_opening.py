@@ -24,6 +24,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import connection
 from acode_tui.storage.sqlite.connection import PAGE_BYTES, prepare_file, require_sqlite
 from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import GUARD_SECONDS
 from tests.storage.sqlite.parts import contents, foreign, rows
 
 
@@ -393,7 +394,7 @@ async def test_nothing_is_left_open_where_opening_fails_late(
     # The loop's pool keeps its threads; connections do not keep theirs.
     for each in set(threading.enumerate()) - before:
         if "_connection_worker_thread" in each.name:
-            each.join(10)
+            each.join(GUARD_SECONDS)
             assert not each.is_alive()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from acode_tui.domain.states import ArtifactType
 from acode_tui.storage.sqlite.connection import WAL_BYTES, SqliteConnectionFactory
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.workspace import Workspace, open_workspace
+from tests.clocks import GUARD_SECONDS
 from tests.storage.sqlite.parts import Parts, foreign, open_parts
 from tests.storage.sqlite.runs.runs import make_run
 
@@ -23,7 +25,7 @@ async def test_readers_see_the_last_commit_while_a_write_is_open(parts: Parts) -
     with foreign(parts.path) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("UPDATE sessions SET task_description = 'not committed'")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(GUARD_SECONDS):
             answers = await asyncio.gather(
                 *(parts.store.get(session.id) for _ in range(8)),
                 *(parts.store.get_with_hierarchy(session.id) for _ in range(8)),
@@ -117,21 +119,32 @@ async def test_a_read_that_fails_leaves_its_connection_usable(parts: Parts) -> N
     assert (await parts.store.list()).total == 0
 
 
-ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+ENDLESS = "WITH RECURSIVE n (x) AS (SELECT started() UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
 
 async def test_a_cancelled_read_is_ended_and_its_connection_is_used_again(database: Path) -> None:
     async with open_parts(database):
         pass
     readers = Readers(SqliteConnectionFactory(database), size=1)
+    started, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def signal() -> int:
+        loop.call_soon_threadsafe(started.set)
+        return 1
+
+    def endless(raw: sqlite3.Connection) -> Any:
+        raw.create_function("started", 0, signal)
+        return raw.execute(ENDLESS).fetchone()
+
     try:
         for _ in range(3):
-            running = asyncio.create_task(readers.run(lambda raw: raw.execute(ENDLESS).fetchone()))
-            await asyncio.sleep(0.05)
+            running = asyncio.create_task(readers.run(endless))
+            await started.wait()
+            started.clear()
             running.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(GUARD_SECONDS):
                 assert await readers.run(lambda raw: raw.execute("SELECT 1").fetchone()) == (1,)
                 assert not await readers.run(lambda raw: raw.execute("SELECT count(*) FROM outbox").fetchone()[0])
     finally:

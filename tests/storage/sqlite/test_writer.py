@@ -1,6 +1,7 @@
 """The writer's promises: one fsync for a group, a failing unit fails alone, no transaction stays open."""
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from acode_tui.domain.errors import DatabaseConnectionError, TransactionError, V
 from acode_tui.storage.sqlite import writer
 from acode_tui.storage.sqlite.connection import SqliteConnectionFactory
 from acode_tui.storage.sqlite.writer import CHECKPOINT_CHANGES
-from tests.clocks import TurnedClock
+from tests.clocks import GUARD_SECONDS, TurnedClock
 from tests.storage.sqlite.faults import inject
 from tests.storage.sqlite.parts import Parts, count, foreign, open_parts, rows
 
@@ -48,10 +49,10 @@ class Gate:
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         self._entered.set()
-        assert self._opened.wait(20)
+        assert self._opened.wait(GUARD_SECONDS)
 
     async def entered(self) -> None:
-        assert await asyncio.to_thread(self._entered.wait, 20)
+        assert await asyncio.to_thread(self._entered.wait, GUARD_SECONDS)
 
     def open(self) -> None:
         self._opened.set()
@@ -176,7 +177,7 @@ async def test_every_other_caller_is_answered_when_a_unit_raises(parts: Parts, e
         except BaseException as raised:  # noqa: BLE001 - the test is about any exception
             return type(raised)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_SECONDS):
         results = await asyncio.gather(*(attempt(unit) for unit in (put("k0"), fails, put("k1"))))
     assert results[0] == "k0"
     assert results[2] == "k1"
@@ -225,7 +226,9 @@ async def test_a_caller_cancelled_while_its_unit_runs_leaves_no_transaction_open
 
 @pytest.mark.ac("AC-006")
 async def test_a_statement_beyond_the_time_limit_is_rolled_back(database: Path) -> None:
-    async with open_parts(database, timeout_seconds=0.2) as parts:
+    looks = itertools.count()
+    # On this clock a second passes at each look, so that only the endless statement looks too often.
+    async with open_parts(database, timeout_seconds=100, monotonic=lambda: float(next(looks))) as parts:
 
         def endless(connection: sqlite3.Connection) -> None:
             put("k0")(connection)
@@ -281,7 +284,8 @@ async def test_one_slow_unit_does_not_fail_the_others_of_its_group(database: Pat
 @pytest.mark.ac("AC-006")
 @pytest.mark.ac("AC-008")
 async def test_a_lock_held_beyond_the_wait_fails_the_write_and_nothing_else(database: Path) -> None:
-    async with open_parts(database, timeout_seconds=0.2) as parts:
+    # The transaction's own time limit stands still: only the wait for the lock is real.
+    async with open_parts(database, timeout_seconds=0.2, monotonic=lambda: 0.0) as parts:
         with foreign(database) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(TransactionError, match=r"ACODE-DB-002.*another process held the write lock"):
@@ -296,9 +300,16 @@ async def test_a_second_writer_waits_and_then_proceeds(parts: Parts) -> None:
     with foreign(parts.path) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("INSERT INTO workspace_meta (key, value) VALUES ('k-other', '1')")
+        begins, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def trace(sql: str) -> None:
+            if sql == "BEGIN IMMEDIATE":
+                loop.call_soon_threadsafe(begins.set)
+
+        await parts.connection.run(lambda raw: raw.set_trace_callback(trace))
         waiting = asyncio.create_task(parts.writer.run(put("k0")))
-        done, _ = await asyncio.wait([waiting], timeout=0.05)
-        assert not done
+        await begins.wait()
+        assert not waiting.done()
         other.execute("COMMIT")
     assert await waiting == "k0"
     assert facts(parts.path) == {"k-other", "k0"}
@@ -378,7 +389,7 @@ async def test_a_rollback_that_fails_answers_its_callers_and_the_next_write_work
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faults = inject(monkeypatch)
-    async with open_parts(database) as parts, asyncio.timeout(20):
+    async with open_parts(database) as parts, asyncio.timeout(GUARD_SECONDS):
 
         def unit(connection: sqlite3.Connection) -> None:
             put("k0")(connection)
@@ -423,7 +434,7 @@ async def test_a_checkpoint_runs_automatically_and_no_caller_waits_for_it(
     move = writer._checkpoint
 
     def held(connection: sqlite3.Connection) -> None:
-        assert answered.wait(20), "a write waits for the checkpoint"
+        assert answered.wait(GUARD_SECONDS), "a write waits for the checkpoint"
         move(connection)
         ran.set()
 
@@ -465,7 +476,7 @@ async def test_closing_waits_for_a_checkpoint_and_folds_the_rest(
     move = writer._checkpoint
 
     def held(connection: sqlite3.Connection) -> None:
-        assert goes_on.wait(20)
+        assert goes_on.wait(GUARD_SECONDS)
         move(connection)
 
     monkeypatch.setattr(writer, "_checkpoint", held)

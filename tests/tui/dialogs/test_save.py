@@ -11,6 +11,7 @@ from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.ops.export.report import ReportFile
 from acode_tui.tui.dialogs.save import file_name
 from acode_tui.workspace import Workspace
+from tests.clocks import GUARD_SECONDS
 from tests.storage.runs import make_run
 from tests.tui.driving import dashboard, over, shown, toasts, until, until_listed
 from tests.tui.fake import FakeWorkspace, exporting_slowly, fake_id
@@ -71,7 +72,7 @@ async def test_a_long_export_that_is_stopped_leaves_no_file(
         add(self, entity)
         if isinstance(entity, Artifact) and entity.name and not reached.is_set():
             reached.set()
-            go_on.wait(20)
+            go_on.wait(GUARD_SECONDS)
 
     monkeypatch.setattr(ReportFile, "add", slow)
 

@@ -54,7 +54,7 @@ async def test_one_tick_after_another_processs_commit_shows_it(
         await until(pilot, lambda: not main_screen(pilot)._reading)
         assert "as it was" in shown(pilot)
         main_screen(pilot).poll()
-        await until(pilot, lambda: "from another process" in shown(pilot), seconds=10)
+        await until(pilot, lambda: "from another process" in shown(pilot))
 
 
 def changed(fake: FakeWorkspace, **tui: object) -> None:

@@ -12,7 +12,7 @@ from acode_tui.storage.ports import SessionFilter
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.workspace import Workspace
-from tests.clocks import TurnedClock
+from tests.clocks import GUARD_SECONDS, TurnedClock
 from tests.tui.driving import (
     content,
     dashboard,
@@ -180,7 +180,7 @@ async def test_a_commit_of_another_process_is_shown(workspace: Workspace, tmp_pa
     (session_id,) = await record(workspace, 1)
 
     def write() -> None:
-        with sqlite3.connect(workspace.database_path, timeout=10) as other:
+        with sqlite3.connect(workspace.database_path, timeout=GUARD_SECONDS) as other:
             other.execute("UPDATE sessions SET task_description = 'from outside' WHERE id = ?", (session_id,))
         other.close()
 

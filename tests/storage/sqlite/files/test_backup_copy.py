@@ -19,7 +19,7 @@ from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files import backup_copy
 from acode_tui.storage.sqlite.files.backup_copy import take_snapshot
-from tests.clocks import NOON
+from tests.clocks import GUARD_SECONDS, NOON
 from tests.storage.sqlite.parts import Parts, assert_sound, foreign, rows
 from tests.storage.sqlite.runs.runs import make_run
 
@@ -96,12 +96,12 @@ async def test_a_backup_during_writes_is_one_snapshot_and_its_counts_match(
         steps += 1
         stepped.set()
         if steps <= 10:
-            assert go_on.acquire(timeout=20)
+            assert go_on.acquire(timeout=GUARD_SECONDS)
 
     backing_up = asyncio.create_task(_take(parts, tmp_path / "backups", on_progress=wait))
     written = 0
     for n in range(100, 110):
-        await asyncio.to_thread(stepped.wait, 20)
+        await asyncio.to_thread(stepped.wait, GUARD_SECONDS)
         stepped.clear()
         await parts.store.save(make_run(n))
         written += 1
