@@ -34,7 +34,7 @@ def table(measures: Sequence[Measure]) -> str:
     """A Markdown table."""
     rows = [
         f"| {m.name} | {_value(m)} | {_number(m.floor, m.unit)} | {'' if m.ratio is None else f'{m.ratio:.2f}'} "
-        f"| {m.target.replace('<=', '≤').replace('>=', '≥').replace(' x ', ' × ')} | {'yes' if m.ok else '**no**'} |"
+        f"| {m.target.replace('<=', '≤').replace('>=', '≥').replace(' x ', ' × ')} | {_kept(m)} |"
         for m in measures
     ]
     return "\n".join(["| what | measured | floor | ratio | target | kept |", "|---|---:|---:|---:|---|---|", *rows])
@@ -66,6 +66,12 @@ def _machine() -> str:
 
 def _value(measure: Measure) -> str:
     return _number(measure.value, measure.unit)
+
+
+def _kept(measure: Measure) -> str:
+    if not measure.target:
+        return ""
+    return "yes" if measure.ok else "**no**"
 
 
 def _floor(measure: Measure) -> str:
