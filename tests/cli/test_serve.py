@@ -17,8 +17,6 @@ from acode_tui.cli.main import cli
 from acode_tui.cli.serve import make_app
 from tests.clocks import GUARD_SECONDS
 
-"""Much longer than anything in this file takes."""
-
 
 def run(*arguments: str) -> int:
     code = cli.main([*arguments], standalone_mode=False)

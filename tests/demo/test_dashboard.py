@@ -44,7 +44,7 @@ def server() -> Iterator[EmbeddedServer]:
 
 
 class Pauses:
-    """The demo's pauses. While they are held, the agents and the incidents stand still at the next one."""
+    """The agents' pauses. While they are held, each agent stands still at its next one; the incidents go on."""
 
     def __init__(self) -> None:
         self._released = asyncio.Event()
@@ -115,6 +115,7 @@ async def test_the_backlog_rises_while_the_network_is_cut_and_drains_afterwards(
 
     monkeypatch.setattr(server, "start", start_when_seen)
     app = dashboard(home, server, sleep=pauses.sleep)
+    monkeypatch.setattr(app.demo, "pause", lambda seconds: asyncio.sleep(seconds * QUICK.pace))
     titles = announced_by(app)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "is being started" in shown(pilot))

@@ -14,8 +14,6 @@ import pytest
 from tests.clocks import GUARD_SECONDS
 from tests.memory import folder_for_tests
 
-"""Limit of every wait; far beyond what it takes."""
-
 _ENDED = "the program ended with "
 
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
