@@ -49,7 +49,7 @@ log = logs.get_logger("acode_tui.headless")
 
 
 def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Send ``READY=1``, ``STOPPING=1`` or ``STATUS=...`` to systemd; answers whether it was sent."""
+    """Send ``READY=1``, ``STOPPING=1`` or ``STATUS=...`` to systemd; returns whether it was sent."""
     address = environ.get("NOTIFY_SOCKET")
     if not address or address[0] not in "/@":
         return False
@@ -125,7 +125,7 @@ STATUS_SECONDS = 5.0
 
 
 def run_headless(invocation: Invocation, *, once: bool, metrics: int | None = None) -> int:
-    """Run until a signal ends it, or with ``once`` until nothing is due; answers the exit code.
+    """Run until a signal ends it, or with ``once`` until nothing is due; returns the exit code.
 
     With ``once``: 0 if nothing is left, 1 if something failed or remains. ``metrics`` is a port for Prometheus.
     """

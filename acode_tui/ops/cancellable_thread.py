@@ -15,7 +15,7 @@ class Stopped(Exception):
 
 
 async def run_cancellable(work: Callable[[CheckCancelled], T]) -> T:
-    """The answer of ``work(check_cancelled)`` in another thread.
+    """The result of ``work(check_cancelled)`` in another thread.
 
     When the caller is cancelled, ``check_cancelled`` raises Stopped in the work, which undoes what it began and has
     ended when this raises CancelledError.

@@ -103,7 +103,7 @@ class Block:
         return self._end(outcome_of(error) or self._outcome or DONE)
 
     def _begin(self) -> "Future[None] | None":
-        """Queue the first writes of the row; answers the insertion, to be waited for."""
+        """Queue the first writes of the row; returns the insertion, to be waited for."""
         return self._submit(self._row.insert)
 
     def _end(self, outcome: Outcome) -> "Future[None] | None":

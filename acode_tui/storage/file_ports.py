@@ -254,7 +254,7 @@ class FileAccess(Protocol):
     def replace(self, database: Path, new: Path, *, keep_as: str | None = None) -> Path | None:
         """Put the closed database ``new`` in the place of ``database``, which the caller has alone.
 
-        The old file stays with the suffix ``keep_as``, and goes without one. Answers where it is now.
+        The old file stays with the suffix ``keep_as``, and goes without one. Returns where it is now.
         """
         ...
 
@@ -339,7 +339,7 @@ class FileVacuum(Protocol):
         check_cancelled: CheckCancelled,
         expect_content: bool,
     ) -> FileSpace:
-        """Rewrite a file and its search indexes; answers the space before.
+        """Rewrite a file and its search indexes; returns the space before.
 
         Raises AcodeError, and changes nothing then.
         """
@@ -361,7 +361,7 @@ class FileRebuild(Protocol):
         ...
 
     async def adopt(self, pulled: Sequence[Entity], cursor: PullCursor | None = None) -> int:
-        """Write rows, and the cursor after them, in one transaction; answers how many rows were new."""
+        """Write rows, and the cursor after them, in one transaction; returns how many rows were new."""
         ...
 
     async def adopt_conflicts(self, found: Sequence[Conflict]) -> None:

@@ -70,7 +70,7 @@ class Outbox(Protocol):
 
     async def mark_failed(self, record_id: int, error: str, *, dead: bool = False, token: str | None = None) -> bool:
         """Count a refusal: one attempt more, the next one backed off; a dead letter at the last attempt, or at once
-        if ``dead``. Answers whether the record is a dead letter now.
+        if ``dead``. Returns whether the record is a dead letter now.
 
         With ``token`` the lease must be held by it (LeaseLostError). Raises NotFoundError.
         """
@@ -95,11 +95,11 @@ class Outbox(Protocol):
         ...
 
     async def retry(self, record_ids: Sequence[int] | None = None) -> tuple[int, ...]:
-        """Make dead letters and backing-off records (all, or these) due now with attempts 0; answers their ids."""
+        """Make dead letters and backing-off records (all, or these) due now with attempts 0; returns their ids."""
         ...
 
     async def discard(self, record_ids: Sequence[int]) -> int:
-        """End dead letters unsent, outcome ``discarded``; answers how many."""
+        """End dead letters unsent, outcome ``discarded``; returns how many."""
         ...
 
 
@@ -147,7 +147,7 @@ class DeliveryOutbox(Outbox, Protocol):
     async def acknowledge(self, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
         """Mark a delivered batch processed and bring its rows into step with the central ones, in one transaction.
 
-        Answers how many conflicts are new. Raises LeaseLostError.
+        Returns how many conflicts are new. Raises LeaseLostError.
         """
         ...
 
@@ -156,7 +156,7 @@ class DeliveryOutbox(Outbox, Protocol):
     ) -> tuple[int, str | None]:
         """Queue the rows of one page of sessions that were never synced; with ``everything``, all their rows.
 
-        ``after`` is the session id that the page before ended with. Answers how many records were made, and the id to
+        ``after`` is the session id that the page before ended with. Returns how many records were made, and the id to
         go on after; None at the end. ``new_incarnation``: the server's versions of these rows no longer count.
         """
         ...
@@ -166,11 +166,11 @@ class DeliveryOutbox(Outbox, Protocol):
         ...
 
     async def delete_records(self, ids: Sequence[int]) -> int:
-        """Delete processed records; answers how many."""
+        """Delete processed records; returns how many."""
         ...
 
     async def compact(self, *, after_id: int, limit: int) -> tuple[int, int | None]:
-        """Fold one page of pending records into one a row. Answers how many went, and the id to go on after."""
+        """Fold one page of pending records into one a row. Returns how many went, and the id to go on after."""
         ...
 
 
@@ -264,7 +264,7 @@ class PullCursorStore(Protocol):
         ...
 
     async def adopt(self, token: str, pulled: Sequence[Entity], cursor: PullCursor) -> int:
-        """Write pulled rows and move the cursor, in one transaction; answers how many rows were new or newer.
+        """Write pulled rows and move the cursor, in one transaction; returns how many rows were new or newer.
 
         Raises LeaseLostError.
         """
@@ -370,7 +370,7 @@ class SyncTarget(Protocol):
         ...
 
     async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
-        """Make the workspace known, or note that it was seen; answers its head."""
+        """Make the workspace known, or note that it was seen; returns its head."""
         ...
 
     async def head(self, workspace_id: str) -> Head | None:

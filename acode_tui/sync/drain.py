@@ -88,7 +88,7 @@ class OutboxProcessor:
         on_progress: ReportProgress | None = None,
         on_batch: Callable[[float], object] | None = None,
     ) -> None:
-        """``is_quiet`` answers whether nothing was written in this process since it was last asked; ``on_batch``
+        """``is_quiet`` returns whether nothing was written in this process since it was last asked; ``on_batch``
         receives the seconds that the target took for each batch it applied.
         """
         self._outbox = outbox
@@ -126,7 +126,7 @@ class OutboxProcessor:
 
     async def _one_by_one(self, batch: Batch) -> Batch:
         """Send a batch with nothing beside it, so that while the server works the interpreter is free for the process's
-        own writers. Answers the next batch.
+        own writers. Returns the next batch.
         """
         await self._acknowledge_delivered()
         await self._deliver(batch)
@@ -165,7 +165,7 @@ class OutboxProcessor:
         return await self._outbox.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES, beside=beside)
 
     async def _deliver(self, batch: Batch) -> bool:
-        """Send and acknowledge a batch, or as much of it as the target takes. Answers whether all of it was taken."""
+        """Send and acknowledge a batch, or as much of it as the target takes. Returns whether all of it was taken."""
         try:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
@@ -174,7 +174,7 @@ class OutboxProcessor:
         return True
 
     async def _bisect(self, batch: Batch, refusal: PostgresFault) -> bool:
-        """Send a refused batch in halves, down to the record that was refused. Answers whether all of it was taken.
+        """Send a refused batch in halves, down to the record that was refused. Returns whether all of it was taken.
 
         Raises ``refusal`` if it is a fault of the target.
         """

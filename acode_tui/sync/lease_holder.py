@@ -102,7 +102,7 @@ async def wait_for_holder(
 ) -> SyncReport | None:
     """Wait until the holder of the lease has sent what is pending, which it starts within a second of a commit.
 
-    Answers what it did; None once the lease can be taken. Raises SyncError where it makes no progress for 10 s.
+    Returns what it did; None once the lease can be taken. Raises SyncError where it makes no progress for 10 s.
     """
     started = moved_at = wall()
     first = least = (await journal.snapshot()).outbox.pending

@@ -31,7 +31,7 @@ async def pull(
     token: str,
     should_stop: Callable[[], bool],
 ) -> int:
-    """Write every row past the cursor that is new or newer; answers how many. Raises PostgresFault, LeaseLostError.
+    """Write every row past the cursor that is new or newer; returns how many. Raises PostgresFault, LeaseLostError.
 
     Each page moves the cursor in its own transaction, so a pull that is interrupted goes on from there.
     """

@@ -34,7 +34,7 @@ log = get_logger("acode_tui.sync")
 async def delete_expired(outbox: DeliveryOutbox, target: SyncTarget, *, before: datetime) -> int:
     """Delete records that were processed before a moment, if the ledger holds their key or a newer one replaced them.
 
-    Answers how many.
+    Returns how many.
     """
     deleted, after = 0, 0
     while page := await outbox.expired(before=before, after_id=after, limit=RETENTION_PAGE):
@@ -47,7 +47,7 @@ async def delete_expired(outbox: DeliveryOutbox, target: SyncTarget, *, before: 
 
 
 async def compact_outbox(outbox: DeliveryOutbox) -> int:
-    """Fold the pending records of a workspace without PostgreSQL, so that one a row stays. Answers how many went."""
+    """Fold the pending records of a workspace without PostgreSQL, so that one a row stays. Returns how many went."""
     folded = 0
     after: int | None = 0
     while after is not None:

@@ -187,7 +187,7 @@ class WorkerState:
         return self._target.unusable() is not None or not self.settings.persistence.sync.enabled
 
     def trip(self, fault: Fault) -> bool:
-        """Open the circuit; answers whether its fault is another one than before."""
+        """Open the circuit; returns whether its fault is another one than before."""
         before = self.circuit.fault
         interval = self.settings.persistence.sync.interval_seconds
         self.circuit.trip(fault, now=self._wall(), interval_seconds=interval)

@@ -166,7 +166,7 @@ class TargetConnection:
         )
 
     async def _probe_if_due(self, target: SyncTarget) -> bool:
-        """Probe a new connection, and once a minute: schema, clock, round trip. Answers whether it did."""
+        """Probe a new connection, and once a minute: schema, clock, round trip. Returns whether it did."""
         now = self._wall()
         if self._probed_at is not None and (now - self._probed_at).total_seconds() < PROBE_SECONDS:
             return False

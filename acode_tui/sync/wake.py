@@ -20,7 +20,7 @@ LINGER_SECONDS = 0.2
 
 
 class WakeSignal:
-    """Ends the worker's sleep. ``data_version`` answers a number that changes with every process's commit."""
+    """Ends the worker's sleep. ``data_version`` returns a number that changes with every process's commit."""
 
     def __init__(self, wall: WallClock, sleep: Sleep, data_version: Callable[[], Awaitable[int]] | None) -> None:
         self._wall = wall

@@ -228,7 +228,7 @@ class SyncWorker:
         return address
 
     async def migrate_target(self, *, dry_run: bool = False) -> TierMigrations:
-        """Bring the team's schema up to date, or with ``dry_run`` answer what that would do.
+        """Bring the team's schema up to date, or with ``dry_run`` return what that would do.
 
         Raises SyncError where PostgreSQL is off or cannot be used, MigrationError where a migration fails.
         """

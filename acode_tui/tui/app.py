@@ -364,7 +364,7 @@ def _freeze_objects() -> None:
 
 
 def run_dashboard(root: Path, settings: Settings) -> int:
-    """Run the dashboard over the workspace at ``root`` and answer its exit code. Raises AcodeError if the workspace
+    """Run the dashboard over the workspace at ``root`` and return its exit code. Raises AcodeError if the workspace
     cannot be opened.
     """
     from acode_tui.tui.layout import layout_path, load_layout, save_layout

@@ -100,7 +100,7 @@ class DashboardApp(ActionHost, Protocol):
 
 
 class DashboardGetter:
-    """A class attribute ``dashboard = DashboardGetter()`` of a screen or widget answers its app as a DashboardApp."""
+    """A class attribute ``dashboard = DashboardGetter()`` of a screen or widget gives its app as a DashboardApp."""
 
     def __get__(self, node: MessagePump, owner: type[MessagePump]) -> DashboardApp:
         return cast("DashboardApp", node.app)

@@ -144,7 +144,7 @@ class DemoDashboard(Dashboard):
 
 
 def run_demo(options: Options, *, local: bool = False, seconds: float | None = None, log_level: str = "info") -> int:
-    """Run a demo until the user quits, remove its files, and answer the exit code. Raises AcodeError, OSError."""
+    """Run a demo until the user quits, remove its files, and return the exit code. Raises AcodeError, OSError."""
     folder = temporary_folder()
     owner = server_owner()
     sweep(folder, end=end_server, owners=frozenset({os.geteuid()} if owner is None else {os.geteuid(), owner}))

@@ -55,7 +55,7 @@ class TeamRuns:
     async def open(
         self, workspace: "DashboardWorkspace", first: "Callable[[RunStateReader], Awaitable[Answer]]"
     ) -> Answer:
-        """Open the team's runs and answer what ``first`` reads of them. Nothing has changed if either raises."""
+        """Open the team's runs and return what ``first`` reads of them. Nothing has changed if either raises."""
         async with AsyncExitStack() as stack:
             # Imported in a thread: the driver takes long, and frames are drawn meanwhile.
             await asyncio.to_thread(import_module, "acode_tui.storage.postgres.run_state_store")

@@ -99,7 +99,7 @@ class Maintenance:
     def prune_backups(
         self, *, keep: int | None = None, dry_run: bool = False
     ) -> "tuple[tuple[Backup, ...], tuple[Backup, ...]]":
-        """Delete the backups beyond the newest ``keep``; answers those that went, or would go, and those that stay."""
+        """Delete the backups beyond the newest ``keep``; returns those that went, or would go, and those that stay."""
         from acode_tui.ops.backup.create import prune
 
         most = self._settings.backup.max_backups if keep is None else keep
@@ -261,7 +261,7 @@ def make_health_watch(
     *,
     wall: WallClock,
 ) -> "HealthWatch":
-    """The health checks over SQLite files; ``look`` answers what is known of the team's database."""
+    """The health checks over SQLite files; ``look`` returns the status of the team's database."""
     from acode_tui.ops.health import HealthWatch
 
     return HealthWatch(

@@ -74,7 +74,7 @@ def keep_newest(
 def prune(
     backups: BackupStore, folder: Path, *, keep: int, dry_run: bool = False
 ) -> tuple[tuple[Backup, ...], tuple[Backup, ...]]:
-    """Delete the backups beyond the newest ``keep``; answers those that went, or would go, and those that stay."""
+    """Delete the backups beyond the newest ``keep``; returns those that went, or would go, and those that stay."""
     if not folder.is_dir():
         return (), ()
     if dry_run:

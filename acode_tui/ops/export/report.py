@@ -96,7 +96,7 @@ TextRole = Literal["description", "error", "response"]
 
 
 class Page(Protocol):
-    """One kind of page. Every method answers a piece of it in which everything recorded is escaped."""
+    """One kind of page. Every method returns a part of it in which all recorded text is escaped."""
 
     def begin(self, report: Report) -> str:
         """The page up to its sections: title, state and numbers."""

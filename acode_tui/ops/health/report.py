@@ -112,7 +112,7 @@ async def _run(name: str, check: RunCheck, seconds: float) -> HealthCheck:
 
 
 async def run_in_daemon_thread(work: Callable[[], T]) -> T:
-    """The answer of ``work()`` in a thread that the interpreter does not wait for.
+    """The result of ``work()`` in a thread that the interpreter does not wait for.
 
     Work that hangs, on a dead network drive for instance, must not keep the program from ending.
     """

@@ -13,7 +13,7 @@ from acode_tui.storage.ports import ProbeTarget
 
 
 class TargetStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """``answers`` says that it could be asked just now; ``drains`` that a worker could send to it as things stand.
+    """``answers``: whether it answered just now; ``drains``: whether a worker could send to it now.
 
     ``reason`` and ``hint`` say why not. ``clock_offset`` is its clock minus this machine's, in seconds.
     """

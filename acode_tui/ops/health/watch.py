@@ -29,7 +29,7 @@ InspectTarget = Callable[[float], Awaitable[TargetStatus]]
 
 
 class HealthWatch:
-    """Answers how healthy the workspace at ``root`` is. Settings are read for each report, so changes count at once.
+    """Reports the health of the workspace at ``root``. Settings are read for each report, so changes count at once.
 
     ``inspect_target`` is given the seconds that it may take, and never raises. ``postgres_version`` is the schema
     version that this program needs in PostgreSQL.
@@ -145,8 +145,8 @@ class HealthWatch:
         return self._settings().persistence.sqlite.resolve(self._root)
 
     async def _ask(self, question: Callable[[Path, float], T]) -> T:
-        """The answer of ``question(database, seconds)`` from a thread. Raises IntegrityError if the content is gone."""
-        # Its answer comes before the check's own time is up, and says more than that none came.
+        """The result of ``question(database, seconds)`` from a thread. Raises IntegrityError if the content is gone."""
+        # Its error comes before the check's own time limit, and says more than a timeout would.
         seconds = self._limits.check_timeout_seconds * 0.8
 
         def ask() -> T:

@@ -94,7 +94,7 @@ async def drill(
     on_step: ReportStep = lambda _: None,
     wall: WallClock = system_clock,
 ) -> Drill:
-    """Try both ways of recovery. An attempt that fails is part of the answer and raises nothing.
+    """Try a restore and a recovery. An attempt that fails is part of the result and raises nothing.
 
     Needs as much room beside the workspace's file as that and the newest backup take. Raises OSError without it.
     """

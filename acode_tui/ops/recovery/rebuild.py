@@ -102,7 +102,7 @@ async def fill(
     total: int,
     on_progress: ReportProgress | None = None,
 ) -> int:
-    """Write everything that the server has of the workspace; answers how many settled conflicts are among it.
+    """Write everything that the server has of the workspace; returns how many settled conflicts are among it.
 
     Continues where an earlier run stopped. Raises RecoveryError where the server's incarnation changes meanwhile.
     """

@@ -30,7 +30,7 @@ def store(connection: sqlite3.Connection, key: str, value: str) -> None:
 
 
 def read_clock(connection: sqlite3.Connection, clock: MonotonicClock) -> datetime:
-    """Raise the clock to the last stamp that any process of this workspace stored; answers its last stamp."""
+    """Raise the clock to the last stamp that any process of this workspace stored; returns its last stamp."""
     stored = read(connection, CLOCK)
     if stored is not None:
         clock.raise_to(parse_time(stored))

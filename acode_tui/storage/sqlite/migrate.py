@@ -93,7 +93,7 @@ def migrate(
     backup: Callable[[str], None] | None = None,
     wall: WallClock = system_clock,
 ) -> TierMigrations:
-    """Apply what is due; answer what was applied. A second run applies nothing and changes nothing (AC-012).
+    """Apply the migrations that are due; return them. A second run applies nothing and changes nothing (AC-012).
 
     ``backup`` is called with the present version before the first change to a database that has one; its exception ends
     the run. Raises MigrationError (that migration is rolled back, earlier ones stay) and SchemaMismatchError.

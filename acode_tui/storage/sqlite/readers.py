@@ -27,7 +27,7 @@ class Readers:
         self._closed = False
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """``read(connection)``'s answer, from one snapshot of the database."""
+        """The result of ``read(connection)`` from one snapshot of the database."""
         self._require_open()
         async with self._slots:
             # It may have been closed while this read waited for a connection.
@@ -66,7 +66,7 @@ class Readers:
 
 
 def snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
-    """``read(connection)``'s answer, in one read transaction that ends with it."""
+    """The result of ``read(connection)`` in one read transaction that ends with it."""
     connection.execute("BEGIN")
     try:
         return read(connection)

@@ -142,7 +142,7 @@ class Writer:
         return self._clock
 
     def on_commit(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener`` on the loop after each commit that is not quiet; answers a function that removes it."""
+        """Call ``listener`` on the loop after each commit that is not quiet; returns a function that removes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 

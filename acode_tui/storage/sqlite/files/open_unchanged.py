@@ -54,7 +54,7 @@ def read_unchanged(
     seconds: float,
     check_cancelled: CheckCancelled | None = None,
 ) -> T:
-    """The answer of ``read`` over one snapshot of the file. Raises AcodeError."""
+    """The result of ``read`` over one snapshot of the file. Raises AcodeError."""
     with open_unchanged(path, seconds=seconds, check_cancelled=check_cancelled) as connection:
         connection.execute("BEGIN")
         try:
@@ -107,7 +107,7 @@ class UnchangedFileReads:
         self._seconds = seconds
 
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """``read(connection)``'s answer. Raises AcodeError."""
+        """The result of ``read(connection)``. Raises AcodeError."""
         return await asyncio.to_thread(read_unchanged, self._path, read, seconds=self._seconds)
 
 

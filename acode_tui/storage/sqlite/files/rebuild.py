@@ -51,7 +51,7 @@ class SqliteFileRebuild:
         return await self._writer.run(read_pull_cursor)
 
     async def adopt(self, pulled: Sequence[Entity], cursor: PullCursor | None = None) -> int:
-        """Write rows, and the cursor after them, in one transaction; answers how many rows were new."""
+        """Write rows, and the cursor after them, in one transaction; returns how many rows were new."""
 
         def unit(connection: sqlite3.Connection) -> int:
             written = adopt_pulled(connection, self._writer.clock, pulled)

@@ -56,7 +56,7 @@ def replace(database: Path, new: Path, *, keep_as: str | None = None) -> Path | 
     """Put the closed, whole database ``new`` in the place of ``database``; the caller has that alone.
 
     ``keep_as`` is the suffix under which the old file and its WAL stay: ``corrupted-20260105_182345`` makes
-    ``workspace.db.corrupted-20260105_182345``; without it they go. Answers where the old file is now, if it is.
+    ``workspace.db.corrupted-20260105_182345``; without it they go. Returns where the old file is now, if it is.
     """
     for leftover in (beside(new, WAL), beside(new, SHM), beside(new, JOURNAL)):
         if leftover.exists():

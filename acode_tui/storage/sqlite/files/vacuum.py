@@ -63,7 +63,7 @@ def vacuum(
     check_cancelled: CheckCancelled,
     expect_content: bool = False,
 ) -> FileSpace:
-    """Rewrite the file and its search indexes; answers the space before.
+    """Rewrite the file and its search indexes; returns the space before.
 
     Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
     longer than ``seconds``; then, and where it is cancelled, the file holds what it held.

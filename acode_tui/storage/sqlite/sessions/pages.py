@@ -135,7 +135,7 @@ def read_page(
     if before is not None:
         found, total = rows.beyond(limit + 1, before=before)
         if len(found) <= limit:
-            # The first row is reached: answer a whole first page, not the few rows before the cursor.
+            # The first row is reached: return a whole first page, not the few rows before the cursor.
             before = None
     if before is not None:
         found = found[:limit][::-1]

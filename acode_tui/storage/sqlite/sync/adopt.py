@@ -46,7 +46,7 @@ def pending_among(
 
 
 def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
-    """Insert or replace one row by the central one. Answers whether anything was written."""
+    """Insert or replace one row by the central one. Returns whether anything was written."""
     kind = remote.kind
     row = rows.to_row(remote)
     if not TABLES[kind].mutable:
@@ -60,7 +60,7 @@ def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
 
 
 def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: Sequence[Entity]) -> int:
-    """Write pulled rows, parents first; answers how many were new or newer than the local ones.
+    """Write pulled rows, parents first; returns how many were new or newer than the local ones.
 
     A row with a pending record is left to the push; one that is not newer by ``sync_version`` stays as it is here. A
     table's rows take a fixed number of statements, since a first pull may bring years of them.

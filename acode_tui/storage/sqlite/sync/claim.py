@@ -201,7 +201,7 @@ def acknowledge(
     *,
     now: str,
 ) -> int:
-    """Write the results of a batch; part of a unit that has checked the lease. Answers how many conflicts are new."""
+    """Write the results of a batch; part of a unit that has checked the lease. Returns how many conflicts are new."""
     outcomes: list[tuple[RecordKey, str]] = []
     for record, result in zip(claimed, results, strict=True):
         outcomes.append((RecordKey(record.row.record_id, record.row.idempotency_key), result.outcome))

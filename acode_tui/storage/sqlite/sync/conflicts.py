@@ -109,7 +109,7 @@ def read_counts(connection: sqlite3.Connection) -> ConflictCounts:
 
 
 def insert_conflict(connection: sqlite3.Connection, conflict: Conflict) -> bool:
-    """Store a settled conflict once, however often it is delivered; part of a unit. Answers whether it is new."""
+    """Store a settled conflict once, however often it is delivered; part of a unit. Returns whether it is new."""
     row = [getattr(conflict, name) for name in Conflict.__struct_fields__]
     values = [_stored(value) for value in row]
     return connection.execute(_INSERT, values).rowcount > 0

@@ -104,7 +104,7 @@ class SqliteSyncJournal:
         await self._writer.run(unit, quiet=True)
 
     async def adopt(self, token: str, pulled: Sequence[Entity], cursor: PullCursor) -> int:
-        """Write pulled rows and move the cursor, in one transaction; answers how many rows were new or newer."""
+        """Write pulled rows and move the cursor, in one transaction; returns how many rows were new or newer."""
 
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)

@@ -79,5 +79,5 @@ def require(connection: sqlite3.Connection, token: str) -> None:
 
 
 def release(connection: sqlite3.Connection, token: str) -> bool:
-    """Give the lease up, so that a standby need not wait for it to expire. Answers whether ``token`` held it."""
+    """Give the lease up, so that a standby need not wait for it to expire. Returns whether ``token`` held it."""
     return connection.execute(_RELEASE, (token,)).rowcount > 0

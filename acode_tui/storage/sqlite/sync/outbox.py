@@ -129,7 +129,7 @@ class SqliteOutbox:
     async def mark_failed(self, record_id: int, error: str, *, dead: bool = False, token: str | None = None) -> bool:
         """Count a refusal, under the lease if a ``token`` is given; a record that has ended, or is dead, stays.
 
-        Answers whether it is a dead letter now. Raises NotFoundError, LeaseLostError.
+        Returns whether it is a dead letter now. Raises NotFoundError, LeaseLostError.
         """
 
         def unit(connection: sqlite3.Connection) -> bool:
@@ -187,7 +187,7 @@ class SqliteOutbox:
         return await self._writer.run(unit)
 
     async def discard(self, record_ids: Sequence[int]) -> int:
-        """End dead letters unsent; answers how many. Other records stay as they are."""
+        """End dead letters unsent; returns how many. Other records stay as they are."""
 
         def unit(connection: sqlite3.Connection) -> int:
             found = [records.find(connection, each) for each in dict.fromkeys(record_ids)]
@@ -212,7 +212,7 @@ class SqliteOutbox:
         )
 
     async def acknowledge(self, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
-        """Write what became of a batch; answers how many conflicts are new. Raises LeaseLostError."""
+        """Write what became of a batch; returns how many conflicts are new. Raises LeaseLostError."""
 
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)
@@ -255,7 +255,7 @@ class SqliteOutbox:
         )
 
     async def delete_records(self, ids: Sequence[int]) -> int:
-        """Delete processed records; answers how many."""
+        """Delete processed records; returns how many."""
         return await self._writer.run(lambda connection: retention.delete_records(connection, ids), quiet=True)
 
     async def compact(self, *, after_id: int, limit: int) -> tuple[int, int | None]:

@@ -65,7 +65,7 @@ WHERE id = ? AND processed_at IS NULL AND failed_at IS NULL
 
 
 class RetryPolicy(NamedTuple):
-    """``delay`` answers the seconds to wait after refusal n (AC-040); the ``max_attempts``-th is the last (AC-041)."""
+    """``delay`` returns the seconds to wait after refusal n (AC-040); the ``max_attempts``-th is the last (AC-041)."""
 
     delay: Callable[[int], float]
     max_attempts: int = 10
@@ -136,7 +136,7 @@ def mark_failed(
 ) -> bool:
     """Count a refusal: the next attempt backed off, or a dead letter at the last, or at once if ``dead``.
 
-    Answers whether the record is a dead letter now; one that has ended stays as it is. Raises NotFoundError.
+    Returns whether the record is a dead letter now; one that has ended stays as it is. Raises NotFoundError.
     """
     attempt = require(connection, record_id).attempts + 1
     stamp = format_time(now)

@@ -63,7 +63,7 @@ def expired(connection: sqlite3.Connection, *, before: str, after_id: int, limit
 
 
 def delete_records(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
-    """Delete records; answers how many."""
+    """Delete records; returns how many."""
     return sum(connection.execute(_DELETE, (each,)).rowcount for each in ids)
 
 
@@ -71,7 +71,7 @@ def compact(connection: sqlite3.Connection, *, after_id: int, limit: int) -> tup
     """Fold one page of pending records into one a row: the newest payload at the oldest position.
 
     The position matters: a parent must still come before its children. Only for a workspace without PostgreSQL.
-    Answers how many records went, and the id to go on after; None at the end.
+    Returns how many records went, and the id to go on after; None at the end.
     """
     page = connection.execute(_PAGE_OF_PENDING, (after_id, limit)).fetchall()
     gone: set[int] = set()
@@ -99,7 +99,7 @@ def queue_unsent(
 ) -> tuple[int, str | None]:
     """Queue, for one page of sessions by id, every row that was never synced; with ``everything``, every row.
 
-    A session is queued whole, so a run that is interrupted and repeated leaves none of its rows out. Answers how many
+    A session is queued whole, so a run that is interrupted and repeated leaves none of its rows out. Returns how many
     records were made, and the session id to go on after; None at the end.
 
     In a ``new_incarnation`` of the server the versions of the former one are void: if the rows were still based on
