@@ -361,8 +361,10 @@ _LATE = {
 def press():
     while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         pass
-    os.kill(os.getpid(), signal.SIGINT)
-    threading.Event().wait()
+    while True:
+        # Again and again: one that arrives just before the interpreter blocks does not wake it.
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(0.05)
 threading.Thread(target=press).start()
 """,
     "exit functions": "atexit.register(os.kill, os.getpid(), signal.SIGINT)",
