@@ -54,6 +54,7 @@ from acode_tui.storage.run_ports import (
     RunRows,
 )
 from acode_tui.storage.schema_ports import AppliedMigration, SchemaStatus, Tier, TierMigrations
+from acode_tui.storage.search_ports import IndexSize, RunSearch, SearchedSession, SearchHit, SearchIndex, SearchPage
 from acode_tui.storage.sync_ports import (
     HEARTBEAT_SECONDS,
     LEASE_SECONDS,
@@ -114,6 +115,7 @@ __all__ = [
     "FileSpace",
     "FileVacuum",
     "IncompleteBackup",
+    "IndexSize",
     "Lease",
     "LeaseLostError",
     "LeaseStore",
@@ -135,10 +137,15 @@ __all__ = [
     "RunFileReader",
     "RunFiles",
     "RunRows",
+    "RunSearch",
     "RunStateReader",
     "RunStateStore",
     "SaveResult",
     "SchemaStatus",
+    "SearchHit",
+    "SearchIndex",
+    "SearchPage",
+    "SearchedSession",
     "SessionFilter",
     "SessionPage",
     "SyncJournal",
