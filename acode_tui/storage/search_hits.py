@@ -38,7 +38,7 @@ def search_request(query: str, *, limit: int, after: str | None, now: datetime) 
     check_page(limit, after, None)
     parsed = parse_query(query, now=now)
     if parsed.is_empty:
-        raise ValidationError("query", "is empty", hint="type a word to search for")
+        raise ValidationError("query", "is empty", hint="give a word to search for")
     return SearchRequest(parsed, limit, None if after is None else decode_search_cursor(after))
 
 

@@ -44,7 +44,7 @@ def facts_of(session: Session, *, failed_calls: int = 0, unsynced: bool = False)
         agent=agent,
         project=_project(metadata),
         models=tuple(dict.fromkeys([*names, single] if single else names)),
-        branch=_text(metadata, "gitBranch", "branch"),
+        branch=_text(metadata, "gitBranch", "git_branch", "branch"),
         user=session.user_id,
         state=session.state,
         parent_session_id=parent,

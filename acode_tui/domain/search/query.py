@@ -130,7 +130,7 @@ def parse_query(text: str, *, now: datetime) -> Query:
     for part in _parts(text):
         reader.add(part)
     if not reader.count and text.strip():
-        raise ValidationError("query", "has no letter or digit to search for", hint="type a word")
+        raise ValidationError("query", "there is no letter or digit to search for", hint="type a word")
     if reader.count > MAX_TERMS:
         raise ValidationError("query", f"has {reader.count} conditions; the most are {MAX_TERMS}")
     return reader.query()
@@ -139,6 +139,22 @@ def parse_query(text: str, *, now: datetime) -> Query:
 def quote(text: str) -> str:
     """A text in quotes, as a phrase or as the value of a field."""
     return '"' + text.replace('"', '""') + '"'
+
+
+def as_typed(text: str) -> str:
+    """The query while it is typed: its last word is the beginning of one, unless a space or a quote ends it.
+
+    A single ASCII letter stays a word, for it begins nearly everything. Raises ValidationError for an unknown field.
+    """
+    parts = _parts(text)
+    if not parts or text[-1].isspace() or len(text) >= MAX_CHARS:
+        return text
+    last = parts[-1]
+    typed = tokens(last.value)
+    is_word = not (last.quoted or last.excluded) and last.field in ("", *_TERM_FIELDS)
+    if not is_word or not typed or not tokens(last.value[-1]) or (len(typed[-1]) == 1 and typed[-1].isascii()):
+        return text
+    return text + "*"
 
 
 def _parts(text: str) -> list[_Part]:
@@ -178,8 +194,8 @@ def _field_at(text: str, at: int) -> str:
         return ""
     raise ValidationError(
         "query",
-        f"has an unknown field, {name}:",
-        hint=f"the fields are {', '.join(FIELDS)}; quote it to search for text",
+        f"{name}: is no field",
+        hint=f"the fields are {', '.join(FIELDS)}; put it in quotes to search for it",
     )
 
 
@@ -259,16 +275,14 @@ def _state(value: str) -> SessionState:
     for state in SessionState:
         if state.lower() == given:
             return state
-    raise ValidationError(
-        "query", "state: has a value that is no state", hint=f"the states are {', '.join(SessionState)}"
-    )
+    raise ValidationError("query", "state: needs the name of a state", hint=f"the states are {', '.join(SessionState)}")
 
 
 def _flag(value: str) -> Flag:
     for flag in FLAGS:
         if flag == value.lower():
             return flag
-    raise ValidationError("query", "is: has an unknown value", hint=f"it may be {', '.join(FLAGS)}")
+    raise ValidationError("query", "is: needs one of its values", hint=f"they are {', '.join(FLAGS)}")
 
 
 def _moment(field: str, value: str, now: datetime) -> datetime:

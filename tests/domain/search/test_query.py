@@ -15,6 +15,7 @@ from acode_tui.domain.search.query import (
     Conditions,
     Query,
     Term,
+    as_typed,
     parse_query,
     quote,
 )
@@ -121,9 +122,9 @@ def test_what_is_no_field_is_a_word(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("colour:red", "unknown field, colour:"),
-        ("-colour:red", "unknown field, colour:"),
-        ('colour:"red"', "unknown field, colour:"),
+        ("colour:red", "colour: is no field"),
+        ("-colour:red", "colour: is no field"),
+        ('colour:"red"', "colour: is no field"),
         ("state:done", "state:"),
         ("is:broken", "is:"),
         ("since:yesterday", "since: is no moment"),
@@ -196,6 +197,18 @@ def test_a_quoted_text_is_one_phrase_or_value_with_exactly_that_text(text: str) 
     if text.strip():
         query = parse(f"project:{quote(text)} agent:x")
         assert (query.projects, query.agents) == ((text,), ("x",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(("logi", "logi*"), ("fix logi", "fix logi*"), ("src/au", "src/au*"), ("认", "认*"), ("file:lo", "file:lo*")),
+        *(("", ""), ("logi ", "logi "), ("lo*", "lo*"), ('"lo', '"lo'), ('"lo"', '"lo"'), ("agent:cl", "agent:cl")),
+        *(("a", "a"), ("x a", "x a"), ("-lo", "-lo"), ("lo/", "lo/"), ("since:7d", "since:7d"), ("🎉", "🎉")),
+    ],
+)
+def test_the_last_word_is_a_beginning_while_it_is_typed(text: str, expected: str) -> None:
+    assert as_typed(text) == expected
 
 
 def test_every_token_that_a_matching_run_must_have() -> None:
