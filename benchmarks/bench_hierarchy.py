@@ -81,11 +81,13 @@ def make_graph(calls: int, workspace_id: str, *, content_bytes: int = 1_500) -> 
     session_id = new_id()
     content = (b"def test_login_form_refuses_blank_names(client):\n" * 400)[:content_bytes]
 
-    def call(step_id: str, number: int) -> ToolCallGraph:
+    def call(task_id: str, step_id: str, number: int) -> ToolCallGraph:
         call_id = new_id()
         artifact = Artifact(
             id=new_id(),
             session_id=session_id,
+            task_id=task_id,
+            step_id=step_id,
             tool_call_id=call_id,
             type=ArtifactType.FILE_CONTENT,
             name=f"src/module{number % 40}/login_form_{number}.py",
@@ -123,7 +125,7 @@ def make_graph(calls: int, workspace_id: str, *, content_bytes: int = 1_500) -> 
             created_at=now,
             updated_at=now,
             metadata={"model": "some-model", "inputTokens": 1200 + number, "outputTokens": 340},
-            tool_calls=(call(step_id, number),),
+            tool_calls=(call(task_id, step_id, number),),
         )
 
     def task(order: int) -> TaskGraph:

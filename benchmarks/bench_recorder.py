@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -168,16 +168,23 @@ def _content(number: int) -> str:
     return words[:ARTIFACT_BYTES]
 
 
+class _Place(NamedTuple):
+    """Where the calls of the floor belong."""
+
+    session_id: str
+    task_id: str
+    step_id: str
+
+
 def _floor(folder: Path, calls: int, artifact: bool) -> Cost:
     """The same calls, in a step that the recorder made. Their rows and records are prepared before the counting."""
     database = make_database(folder)
     with _open_step(folder) as (session, step):
-        assert session.id is not None
-        assert step.id is not None
-        session_id, step_id = session.id, step.id
+        assert step.outer is not None
+        place = _Place(str(session.id), str(step.outer.id), str(step.id))
         _record(step, [_content(calls + number) for number in range(WARM_UP)], artifact)
     recorder.close()
-    prepared = [_prepared(session_id, step_id, number, artifact) for number in range(calls)]
+    prepared = [_prepared(place, number, artifact) for number in range(calls)]
     counters = _Counters(database)
     with bare_writer(database) as connection:
         for commits in prepared:
@@ -192,13 +199,13 @@ def _floor(folder: Path, calls: int, artifact: bool) -> Cost:
 _Statements = list[tuple[str, rows.Row]]
 
 
-def _prepared(session_id: str, step_id: str, number: int, artifact: bool) -> tuple[_Statements, _Statements]:
+def _prepared(place: _Place, number: int, artifact: bool) -> tuple[_Statements, _Statements]:
     """The statements of a call's two commits."""
     begun = system_clock()
     call = ToolCall(
         id=new_id(),
-        session_id=session_id,
-        step_id=step_id,
+        session_id=place.session_id,
+        step_id=place.step_id,
         tool_name="read_file",
         parameters=_parameters(number),
         state=ToolCallState.EXECUTING,
@@ -224,7 +231,9 @@ def _prepared(session_id: str, step_id: str, number: int, artifact: bool) -> tup
         kept = rows.to_row(
             Artifact(
                 id=new_id(),
-                session_id=session_id,
+                session_id=place.session_id,
+                task_id=place.task_id,
+                step_id=place.step_id,
                 tool_call_id=call.id,
                 type=ArtifactType.FILE_CONTENT,
                 name="src/login.py",

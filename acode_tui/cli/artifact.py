@@ -54,6 +54,8 @@ def show(invocation: Invocation, artifact_id: str, with_content: bool, as_json: 
             ("size", f"{size(artifact.size)} ({counted(artifact.size, 'byte')})"),
             ("hash", artifact.content_hash),
             ("session", artifact.session_id),
+            ("task", artifact.task_id),
+            ("step", artifact.step_id),
             ("tool call", artifact.tool_call_id),
             ("created", artifact.created_at),
         ]

@@ -243,18 +243,21 @@ def _styled(text: str, state: str, room: int | None) -> str:
 
 
 def _task_node(task: TaskGraph) -> Node:
-    return cell(task.title), task.state.value, [_step_node(step) for step in task.steps]
+    return cell(task.title), task.state.value, [*_artifact_nodes(task), *map(_step_node, task.steps)]
 
 
 def _step_node(step: StepGraph) -> Node:
-    return cell(step.name), step.state.value, [_call_node(call) for call in step.tool_calls]
+    return cell(step.name), step.state.value, [*_artifact_nodes(step), *map(_call_node, step.tool_calls)]
 
 
 def _call_node(call: ToolCallGraph) -> Node:
-    artifacts: list[Node] = [
-        (f"{each.id}  {each.type.value}  {cell(each.name)}  {size(each.size)}", "", []) for each in call.artifacts
-    ]
     text = cell(call.tool_name)
     if call.error_message:
         text = f"{text}: {cell(call.error_message)}"
-    return text, call.state.value, artifacts
+    return text, call.state.value, _artifact_nodes(call)
+
+
+def _artifact_nodes(holder: TaskGraph | StepGraph | ToolCallGraph) -> list[Node]:
+    return [
+        (f"{each.id}  {each.type.value}  {cell(each.name)}  {size(each.size)}", "", []) for each in holder.artifacts
+    ]

@@ -117,8 +117,13 @@ async def record(root: Path, run: PlannedRun, *, sleep: Sleep) -> None:
     async with recorder.session(run.description, root, metadata=run.metadata) as session:
         for planned_task in run.tasks:
             async with session.task(planned_task.title) as task:
+                for content in planned_task.contents:
+                    task.artifact(content.type, content.name, content.data, content.content_type)
                 for planned_step in planned_task.steps:
                     async with task.step(planned_step.name) as step:
+                        for content in planned_step.contents:
+                            await sleep(content.seconds)
+                            step.artifact(content.type, content.name, content.data, content.content_type)
                         for call in planned_step.calls:
                             async with step.tool(call.tool, call.parameters) as made:
                                 await _perform(made, call, sleep)
@@ -129,7 +134,7 @@ async def record(root: Path, run: PlannedRun, *, sleep: Sleep) -> None:
 async def _perform(made: recorder.Call, call: PlannedCall, sleep: Sleep) -> None:
     await sleep(call.seconds)
     if (content := call.content) is not None:
-        made.artifact(content.type, content.name, content.text, content.content_type)
+        made.artifact(content.type, content.name, content.data, content.content_type)
     if call.error:
         made.fail(call.error)
     else:

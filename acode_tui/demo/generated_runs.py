@@ -5,8 +5,10 @@ answers. About one in eight fails.
 """
 
 import json
+import struct
 import uuid
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -25,12 +27,17 @@ DEAD_LETTER = "core.dump"
 
 @dataclass(frozen=True, slots=True)
 class PlannedContent:
-    """The artifact of a planned call."""
+    """An artifact of a planned task, step or call. ``seconds`` is how long a model writes a text of its own."""
 
     type: ArtifactType
     name: str
-    text: str
+    content: str | bytes
     content_type: str
+    seconds: float = 0.0
+
+    @property
+    def data(self) -> bytes:
+        return self.content.encode() if isinstance(self.content, str) else self.content
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +54,24 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """A step and its calls. An abandoned step is skipped when a call of it failed, and the run goes on."""
+    """A step: what the model thought or said in it, and its calls.
+
+    An abandoned step is skipped when a call of it failed, and the run goes on.
+    """
 
     name: str
     calls: tuple[PlannedCall, ...]
     is_abandoned: bool = False
+    contents: tuple[PlannedContent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
-    """A task and its steps."""
+    """A task and its steps, with its prompt where that is longer than the title."""
 
     title: str
     steps: tuple[PlannedStep, ...]
+    contents: tuple[PlannedContent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +163,39 @@ class RunGenerator:
         steps = [PlannedStep("Read what is there", tuple(calls))]
         if random.random() < 0.25:
             steps.append(PlannedStep("Try the obvious", (self._test(path, fails=True),), is_abandoned=True))
-        steps.append(PlannedStep(f"Change {path.rpartition('/')[2]}", (self._edit(path), *self._maybe_more(path))))
-        steps.append(
-            PlannedStep("Run the tests", (self._test(path, fails=fails), *(() if fails else (self._answer(title),))))
-        )
-        return PlannedTask(title, tuple(steps))
+        thought = (self._reasoning(path),) if random.random() < 0.4 else ()
+        changes = (self._edit(path), *self._maybe_more(path))
+        steps.append(PlannedStep(f"Change {path.rpartition('/')[2]}", changes, contents=thought))
+        steps.append(PlannedStep("Run the tests", (self._test(path, fails=fails),)))
+        if not fails:
+            steps.append(PlannedStep(f"Done: {title}", (), contents=(self._answer(title),)))
+        return PlannedTask(title, tuple(steps), (self._prompt(title, path),) if random.random() < 0.3 else ())
 
     def _maybe_more(self, path: str) -> tuple[PlannedCall, ...]:
-        return (self._write(path),) if self._random.random() < 0.4 else ()
+        chance = self._random.random()
+        return (self._write(path),) if chance < 0.4 else (self._screenshot(),) if chance < 0.6 else ()
+
+    def _prompt(self, title: str, path: str) -> PlannedContent:
+        text = (
+            f"{title}.\n\nIt is about `{path}`. What I know so far:\n\n"
+            f"- `{self._function()}` is called from three places, and one of them ignores what it returns;\n"
+            f"- it began with commit `{self._hash()}`, and the tests did not notice;\n"
+            "- the team agreed to keep the public names as they are.\n\n"
+            "Please keep the change small, and say what you did **not** do.\n"
+        )
+        return PlannedContent(ArtifactType.USER_PROMPT, "prompt", text, "text/markdown")
+
+    def _reasoning(self, path: str) -> PlannedContent:
+        text = (
+            f"`{self._function()}` in {path} returns before the order is loaded. Two ways: load it earlier, or refuse\n"
+            "an unknown id. The second changes less, and the callers expect an error already.\n"
+        )
+        return PlannedContent(ArtifactType.REASONING, "reasoning", text, "text/markdown", self._seconds(0.7))
+
+    def _screenshot(self) -> PlannedCall:
+        bars = [self._random.randrange(4, 60) for _ in range(8)]
+        content = PlannedContent(ArtifactType.IMAGE, "basket.png", _picture(bars), "image/png")
+        return PlannedCall("Screenshot", {"url": "http://localhost:3000/basket"}, self._seconds(0.8), None, content)
 
     def _read(self, path: str) -> PlannedCall:
         text = _source(self._function(), self._random)
@@ -204,10 +241,9 @@ class RunGenerator:
             "Bash", {"command": f"npm test -- {path}"}, self._seconds(1.6), {"exitCode": 0}, content, error
         )
 
-    def _answer(self, title: str) -> PlannedCall:
+    def _answer(self, title: str) -> PlannedContent:
         text = f"Done: **{title}**. The change is small, the tests pass, and nothing else calls it.\n"
-        content = PlannedContent(ArtifactType.MODEL_RESPONSE, "text", text, "text/markdown")
-        return PlannedCall("assistant", {}, self._seconds(0.9), None, content)
+        return PlannedContent(ArtifactType.MODEL_RESPONSE, "answer", text, "text/markdown", self._seconds(0.9))
 
     def _function(self) -> str:
         return self._random.choice(_FUNCTIONS)
@@ -237,6 +273,18 @@ def _source(name: str, random: Random) -> str:
     body = [f"  const page{page} = await orders.find(id, {json.dumps({'page': page})});" for page in range(count)]
     head = f"export async function {name}(id: string, options: Options = {{}}) {{"
     return "\n".join([head, *body, "  return last(page0);", "}", ""])
+
+
+def _picture(bars: Sequence[int]) -> bytes:
+    """A PNG image of 64 by 64 grey pixels: a chart of the bars, each 8 pixels wide."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = [bytes([0, *(80 if 64 - y <= bar else 240 for bar in bars for _ in range(8))]) for y in range(64)]
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"".join(lines), level=1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def _media(name: str) -> str:
@@ -272,7 +320,9 @@ class _PastRun:
         self._now = datetime.min
 
     def graph(self, run: PlannedRun, ended: datetime, state: SessionState | None) -> SessionGraph:
-        seconds = sum(call.seconds for task in run.tasks for step in task.steps for call in step.calls)
+        steps = [step for task in run.tasks for step in task.steps]
+        seconds = sum(call.seconds for step in steps for call in step.calls)
+        seconds += sum(content.seconds for step in steps for content in step.contents)
         created_at = self._now = ended - timedelta(seconds=seconds)
         path = [SessionState.PLANNING, SessionState.EXECUTING]
         first = [self._event(SessionState.CREATED, path[0], "the request was read")]
@@ -297,6 +347,7 @@ class _PastRun:
 
     def _task(self, order: int, planned: PlannedTask) -> TaskGraph:
         task_id, created_at = self._new_id(), self._now
+        artifacts = self._artifacts(planned.contents, task_id)
         steps = tuple(self._step(task_id, order, step) for order, step in enumerate(planned.steps))
         failed = any(step.state is WorkState.FAILED for step in steps)
         return TaskGraph(
@@ -307,12 +358,14 @@ class _PastRun:
             title=planned.title,
             state=WorkState.FAILED if failed else WorkState.COMPLETED,
             order=order,
+            artifacts=artifacts,
             steps=steps,
         )
 
     def _step(self, task_id: str, order: int, planned: PlannedStep) -> StepGraph:
         step_id, created_at = self._new_id(), self._now
-        calls = tuple(self._call(step_id, order, call) for order, call in enumerate(planned.calls))
+        artifacts = self._artifacts(planned.contents, task_id, step_id)
+        calls = tuple(self._call(task_id, step_id, order, call) for order, call in enumerate(planned.calls))
         failed = any(call.error for call in planned.calls)
         failed_state = WorkState.SKIPPED if planned.is_abandoned else WorkState.FAILED
         return StepGraph(
@@ -324,30 +377,38 @@ class _PastRun:
             name=planned.name,
             state=failed_state if failed else WorkState.COMPLETED,
             order=order,
+            artifacts=artifacts,
             tool_calls=calls,
         )
 
-    def _call(self, step_id: str, order: int, call: PlannedCall) -> ToolCallGraph:
-        call_id, created_at = self._new_id(), self._now
-        self._now += timedelta(seconds=call.seconds)
-        content = call.content
-        artifacts: tuple[Artifact, ...] = ()
-        if content is not None:
-            data = content.text.encode()
+    def _artifacts(
+        self, contents: Sequence[PlannedContent], task_id: str, step_id: str | None = None, call_id: str | None = None
+    ) -> tuple[Artifact, ...]:
+        artifacts = []
+        for content in contents:
+            self._now += timedelta(seconds=content.seconds)
             artifact = Artifact(
                 id=self._new_id(),
                 created_at=self._now,
                 updated_at=self._now,
                 session_id=self._id,
+                task_id=task_id,
+                step_id=step_id,
                 tool_call_id=call_id,
                 type=content.type,
                 name=content.name,
-                content_hash=digest(data),
+                content_hash=digest(content.data),
                 content_type=content.content_type,
-                size=len(data),
-                content=data,
+                size=len(content.data),
+                content=content.data,
             )
-            artifacts = (artifact,)
+            artifacts.append(artifact)
+        return tuple(artifacts)
+
+    def _call(self, task_id: str, step_id: str, order: int, call: PlannedCall) -> ToolCallGraph:
+        call_id, created_at = self._new_id(), self._now
+        self._now += timedelta(seconds=call.seconds)
+        artifacts = self._artifacts((call.content,) if call.content is not None else (), task_id, step_id, call_id)
         return ToolCallGraph(
             id=call_id,
             created_at=created_at,

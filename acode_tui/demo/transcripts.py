@@ -1,5 +1,6 @@
 """Writes transcripts of generated runs, as Claude Code writes them, for the demo's dashboard to import."""
 
+import base64
 import json
 import uuid
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from acode_tui.demo.generated_runs import PlannedRun, RunGenerator
+from acode_tui.demo.generated_runs import PlannedContent, PlannedRun, RunGenerator
+from acode_tui.domain.states import ArtifactType
 from acode_tui.files import make_private_folder, replacing
 
 _PROJECT = Path("projects") / "-home-ada-src-shop"
@@ -42,19 +44,33 @@ def _lines(run: PlannedRun, session: str, at: datetime) -> Iterator[dict[str, An
             "message": {"role": role, "content": content, **message},
         }
 
+    model = run.metadata["models"][0]
     for task in run.tasks:
-        yield line("user", task.title)
+        yield line("user", "".join(map(_text, task.contents)) or task.title)
         for step in task.steps:
+            for content in step.contents:
+                number += 1
+                at += timedelta(seconds=content.seconds)
+                kind = "thinking" if content.type is ArtifactType.REASONING else "text"
+                yield line("assistant", [{"type": kind, kind: _text(content)}], id=f"msg-{number}", model=model)
             for call in step.calls:
                 number += 1
-                known = {"id": f"msg-{number}", "model": run.metadata["models"][0]}
-                text = call.content.text if call.content is not None else "done"
-                if call.tool == "assistant":
-                    at += timedelta(seconds=call.seconds)
-                    yield line("assistant", [{"type": "text", "text": text}], **known)
-                    continue
                 use = {"type": "tool_use", "id": f"toolu-{number}", "name": call.tool, "input": call.parameters}
-                yield line("assistant", [use], **known)
+                yield line("assistant", [use], id=f"msg-{number}", model=model)
                 at += timedelta(seconds=call.seconds)
-                result = {"type": "tool_result", "tool_use_id": use["id"], "content": call.error or text}
+                shown = call.error or _result(call.content)
+                result = {"type": "tool_result", "tool_use_id": use["id"], "content": shown}
                 yield line("user", [{**result, "is_error": bool(call.error)}])
+
+
+def _result(content: PlannedContent | None) -> Any:
+    if content is None:
+        return "done"
+    if isinstance(content.content, str):
+        return content.content
+    data = base64.b64encode(content.content).decode()
+    return [{"type": "image", "source": {"type": "base64", "media_type": content.content_type, "data": data}}]
+
+
+def _text(content: PlannedContent) -> str:
+    return content.data.decode()

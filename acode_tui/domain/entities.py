@@ -110,16 +110,20 @@ class ToolCall(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
 
 
 class Artifact(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
-    """A piece of content that a tool call read or produced. Immutable.
+    """A piece of content: a prompt, a model's own words, or what a tool call read or produced. Immutable.
 
-    ``content`` is None unless it was loaded: reads return the metadata, and ``RunStateReader.get_artifact_content``
-    reads the content. ``size`` is in bytes; ``content_hash`` is ``sha256:`` and 64 hex digits.
+    It hangs on a task, on one of the task's steps, or on one of the step's tool calls: ``step_id`` and ``tool_call_id``
+    are None where they do not apply. ``content`` is None unless it was loaded: reads return the metadata, and
+    ``RunStateReader.get_artifact_content`` reads the content. ``size`` is in bytes; ``content_hash`` is ``sha256:`` and
+    64 hex digits.
     """
 
     kind: ClassVar[EntityType] = EntityType.ARTIFACT
 
     session_id: str
-    tool_call_id: str
+    task_id: str
+    step_id: str | None = None
+    tool_call_id: str | None = None
     type: ArtifactType
     name: str
     content_hash: str
@@ -135,14 +139,16 @@ class ToolCallGraph(ToolCall, frozen=True, kw_only=True, rename="camel", eq=Fals
 
 
 class StepGraph(Step, frozen=True, kw_only=True, rename="camel", eq=False):
-    """A step with its tool calls, by ``order``."""
+    """A step with its own artifacts, in insertion order, and its tool calls, by ``order``."""
 
+    artifacts: tuple[Artifact, ...] = ()
     tool_calls: tuple[ToolCallGraph, ...] = ()
 
 
 class TaskGraph(SessionTask, frozen=True, kw_only=True, rename="camel", eq=False):
-    """A task with its steps, by ``order``."""
+    """A task with its own artifacts, in insertion order, and its steps, by ``order``."""
 
+    artifacts: tuple[Artifact, ...] = ()
     steps: tuple[StepGraph, ...] = ()
 
 
@@ -153,13 +159,15 @@ class SessionGraph(Session, frozen=True, kw_only=True, rename="camel", eq=False)
     events: tuple[SessionEvent, ...] = ()
 
     def entities(self) -> Iterator[Entity]:
-        """Every entity of the run, each parent before its children."""
+        """Every entity of the run, each parent before its children, a row's own artifacts before its other children."""
         yield self
         yield from self.events
         for task in self.tasks:
             yield task
+            yield from task.artifacts
             for step in task.steps:
                 yield step
+                yield from step.artifacts
                 for call in step.tool_calls:
                     yield call
                     yield from call.artifacts

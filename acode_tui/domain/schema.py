@@ -19,14 +19,22 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """An entity's table. ``parent`` is (column, parent's kind); rows of a ``mutable`` table have ``sync_version``."""
+    """An entity's table. Rows of a ``mutable`` table have ``sync_version``.
+
+    ``parents`` are (column, parent's kind), the outermost first: the last one that a row has set is its own parent, and
+    the others are above that. Only an artifact has more than one.
+    """
 
     kind: EntityType
     name: str
     entity: type[Entity]
     columns: tuple[Column, ...]
-    parent: tuple[str, EntityType] | None
+    parents: tuple[tuple[str, EntityType], ...]
     mutable: bool
+
+    @property
+    def parent_kinds(self) -> tuple[EntityType, ...]:
+        return tuple(kind for _, kind in self.parents)
 
     @property
     def session_column(self) -> str:
@@ -66,7 +74,7 @@ TABLES: dict[EntityType, Table] = {
                 Column("workspace_id", "workspaceId", "uuid"),
                 _SYNC,
             ),
-            None,
+            (),
             mutable=True,
         ),
         Table(
@@ -83,7 +91,7 @@ TABLES: dict[EntityType, Table] = {
                 _CREATED,
                 _UPDATED,
             ),
-            ("session_id", EntityType.SESSION),
+            (("session_id", EntityType.SESSION),),
             mutable=False,
         ),
         Table(
@@ -102,7 +110,7 @@ TABLES: dict[EntityType, Table] = {
                 _METADATA,
                 _SYNC,
             ),
-            ("session_id", EntityType.SESSION),
+            (("session_id", EntityType.SESSION),),
             mutable=True,
         ),
         Table(
@@ -122,7 +130,7 @@ TABLES: dict[EntityType, Table] = {
                 _METADATA,
                 _SYNC,
             ),
-            ("task_id", EntityType.SESSION_TASK),
+            (("task_id", EntityType.SESSION_TASK),),
             mutable=True,
         ),
         Table(
@@ -144,7 +152,7 @@ TABLES: dict[EntityType, Table] = {
                 Column("error_message", "errorMessage", "text", nullable=True),
                 _SYNC,
             ),
-            ("step_id", EntityType.STEP),
+            (("step_id", EntityType.STEP),),
             mutable=True,
         ),
         Table(
@@ -154,7 +162,9 @@ TABLES: dict[EntityType, Table] = {
             (
                 _ID,
                 _SESSION,
-                Column("tool_call_id", "toolCallId", "uuid"),
+                Column("task_id", "taskId", "uuid"),
+                Column("step_id", "stepId", "uuid", nullable=True),
+                Column("tool_call_id", "toolCallId", "uuid", nullable=True),
                 Column("type", "type", "enum", enum=ArtifactType),
                 Column("name", "name", "text"),
                 Column("content_hash", "contentHash", "text"),
@@ -165,12 +175,24 @@ TABLES: dict[EntityType, Table] = {
                 # Last, so that SQLite reads an artifact's metadata without following the content's overflow pages.
                 Column("content", "content", "bytes"),
             ),
-            ("tool_call_id", EntityType.TOOL_CALL),
+            (
+                ("task_id", EntityType.SESSION_TASK),
+                ("step_id", EntityType.STEP),
+                ("tool_call_id", EntityType.TOOL_CALL),
+            ),
             mutable=False,
         ),
     )
 }
 """Every entity's table, parents before children: the order in which rows may be inserted."""
+
+
+def parent_of(entity: Entity) -> tuple[EntityType, str] | None:
+    """The row that an entity hangs on: its kind and id. None for a session."""
+    for column, kind in reversed(TABLES[entity.kind].parents):
+        if (parent_id := getattr(entity, column)) is not None:
+            return kind, parent_id
+    return None
 
 
 def version_key(version: str) -> tuple[int, ...]:

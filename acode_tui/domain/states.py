@@ -73,6 +73,9 @@ class ArtifactType(_StoredName):
     COMMAND_OUTPUT = "CommandOutput"
     MODEL_RESPONSE = "ModelResponse"
     SEARCH_RESULT = "SearchResult"
+    USER_PROMPT = "UserPrompt"
+    REASONING = "Reasoning"
+    IMAGE = "Image"
 
 
 class Operation(_StoredName):

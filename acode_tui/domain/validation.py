@@ -295,16 +295,26 @@ def _check_fields(entity: object, limits: Limits) -> None:
 def _check_parents(graph: SessionGraph) -> None:
     _check_orders("task", [task.order for task in graph.tasks])
     for task in graph.tasks:
+        _check_holders(task.artifacts, task.id, None, None)
         _check_orders("step", [step.order for step in task.steps])
         for step in task.steps:
             if step.task_id != task.id:
                 raise ValidationError("task_id", "is not the id of the task that holds the step")
+            _check_holders(step.artifacts, task.id, step.id, None)
             _check_orders("tool call", [call.order for call in step.tool_calls])
             for call in step.tool_calls:
                 if call.step_id != step.id:
                     raise ValidationError("step_id", "is not the id of the step that holds the tool call")
-                if any(artifact.tool_call_id != call.id for artifact in call.artifacts):
-                    raise ValidationError("tool_call_id", "is not the id of the tool call that holds the artifact")
+                _check_holders(call.artifacts, task.id, step.id, call.id)
+
+
+def _check_holders(artifacts: Sequence[Artifact], task_id: str, step_id: str | None, call_id: str | None) -> None:
+    """Check that artifacts name the row that holds them, and those above it."""
+    for artifact in artifacts:
+        for field, expected in (("task_id", task_id), ("step_id", step_id), ("tool_call_id", call_id)):
+            if getattr(artifact, field) != expected:
+                place = "must be empty" if expected is None else "is not the id of the row"
+                raise ValidationError(field, f"{place} where the artifact is in the graph")
 
 
 def _check_orders(what: str, orders: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from acode_tui.storage.ports import TranscriptFile
 
 HEAD_BYTES = 4096
 
-VERSION = 1
+VERSION = 2
 """Raised when readers change what they make of a file: every file is then read once more."""
 
 

@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
-from acode_tui.domain.synthetic_calls import PROMPT, RESPONSE, UNCLAIMED_RESULT
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, escape
 
 MAX_TITLE_CHARS = 200
+MISSING_CALL = "missing call"
+"""The name by which the artifacts of a result are called whose own call is not in the file."""
 
 
 class ArtifactDraft(NamedTuple):
-    """``label`` distinguishes the artifacts of one call that have the same content."""
+    """``label`` distinguishes the artifacts of one task, step or call that have the same content."""
 
     label: str
     type: ArtifactType
@@ -25,21 +26,17 @@ class ArtifactDraft(NamedTuple):
 
 
 class CallDraft:
-    """A tool call. ``done_at`` is the time of the line that held its result; ``key`` is its native id.
+    """A tool call. ``done_at`` is the time of the line that held its result; ``key`` is its native id."""
 
-    ``synthetic``: no tool was called, the call only holds an artifact (see ``domain.synthetic_calls``).
-    """
+    __slots__ = ("artifacts", "at", "done_at", "error", "facts", "key", "name", "parameters", "state")
 
-    __slots__ = ("artifacts", "at", "done_at", "error", "facts", "key", "name", "parameters", "state", "synthetic")
-
-    def __init__(self, key: str, name: str, parameters: Any, at: datetime | None, *, synthetic: bool = False) -> None:
+    def __init__(self, key: str, name: str, parameters: Any, at: datetime | None) -> None:
         self.key = key
         self.name = name
         self.parameters = parameters
         self.at = at
-        self.synthetic = synthetic
-        self.state = ToolCallState.SUCCEEDED if synthetic else ToolCallState.EXECUTING
-        self.done_at = at if synthetic else None
+        self.state = ToolCallState.EXECUTING
+        self.done_at: datetime | None = None
         self.error: str | None = None
         self.facts: dict[str, Any] = {}
         self.artifacts: list[ArtifactDraft] = []
@@ -50,17 +47,64 @@ class CallDraft:
         self.done_at = at
         self.error = error if state is not ToolCallState.SUCCEEDED else None
 
+    def add_artifact(self, artifact: ArtifactDraft) -> None:
+        """Add an artifact; a repeated one adds nothing."""
+        if artifact not in self.artifacts:
+            self.artifacts.append(artifact)
+
+
+class UnclaimedResult(CallDraft):
+    """A result that arrives before its call, or without one: what a call would hold, but no call.
+
+    Its artifacts are those of the step where it arrives, until the call follows and takes everything over. An import
+    of the lines up to there has stored them with the step by then, where they stay: artifacts are immutable.
+    """
+
+    __slots__ = ("step",)
+
+    def __init__(self, key: str, step: "StepDraft", at: datetime | None) -> None:
+        super().__init__(key, MISSING_CALL, None, at)
+        self.step = step
+        step.unclaimed[key] = self
+
+    def add_artifact(self, artifact: ArtifactDraft) -> None:
+        if artifact not in self.artifacts:
+            self.artifacts.append(artifact)
+            self.step.artifacts.append(self._in_step(artifact))
+
+    def give_to(self, call: CallDraft) -> None:
+        """Leave everything to the call."""
+        call.complete(self.state, self.done_at, self.error)
+        call.facts = self.facts
+        del self.step.unclaimed[self.key]
+        for artifact in self.artifacts:
+            self.step.artifacts.remove(self._in_step(artifact))
+            name = artifact.name
+            if name.startswith(MISSING_CALL):
+                name = call.name + name.removeprefix(MISSING_CALL)
+            call.artifacts.append(artifact._replace(name=name))
+
+    def _in_step(self, artifact: ArtifactDraft) -> ArtifactDraft:
+        return artifact._replace(label=f"{artifact.label} of {self.key}")
+
 
 class StepDraft:
-    __slots__ = ("at", "calls", "key", "metadata", "name", "response")
+    """A step. Its own artifacts are the model's own words, and the results that no call claims.
+
+    ``unclaimed`` holds those results by their call's native id; ``texts`` counts the pieces of text.
+    """
+
+    __slots__ = ("artifacts", "at", "calls", "key", "metadata", "name", "texts", "unclaimed")
 
     def __init__(self, key: str, at: datetime | None) -> None:
         self.key = key
         self.at = at
         self.name = ""
+        self.artifacts: list[ArtifactDraft] = []
         self.calls: list[CallDraft] = []
         self.metadata: dict[str, Any] = {}
-        self.response: CallDraft | None = None
+        self.texts = 0
+        self.unclaimed: dict[str, UnclaimedResult] = {}
 
 
 class TaskDraft:
@@ -92,8 +136,7 @@ class RunDraft:
         self.tasks: list[TaskDraft] = []
         self.steps: dict[str, StepDraft] = {}
         self.calls: dict[str, CallDraft] = {}
-        self.owner: dict[str, StepDraft] = {}
-        self.orphans: dict[str, CallDraft] = {}
+        self.unclaimed: dict[str, UnclaimedResult] = {}
 
     @property
     def task(self) -> TaskDraft | None:
@@ -110,25 +153,19 @@ class RunDraft:
         """Begin a step of the current task. Work before any prompt goes to an implicit task."""
         task = self.task or self.begin_task("implicit", "(before the first prompt)", at, line, implicit=True)
         step = StepDraft(key, at)
-        if task.long_prompt is not None and not task.steps:
-            step.calls.append(synthetic_prompt(task))
         task.steps.append(step)
         task.failure = None
         self.steps[key] = step
         return step
 
     def respond(self, step: StepDraft, text: str, at: datetime | None, *, name: str = "response") -> None:
-        """Add a piece of the model's own text, as an artifact of the step's synthetic call."""
-        response = step.response
-        if response is None:
-            response = CallDraft(RESPONSE, RESPONSE, {"carrier": True}, at, synthetic=True)
-            step.response = response
-            step.calls.append(response)
-        elif not text.strip():
+        """Add a piece of the model's own text to its step. A blank one is kept only where it is the first."""
+        if step.texts and not text.strip():
             return
-        count = len(response.artifacts)
+        count = step.texts
+        step.texts += 1
         title = name if count == 0 else f"{name} {count + 1}"
-        response.artifacts.append(
+        step.artifacts.append(
             ArtifactDraft(str(count), ArtifactType.MODEL_RESPONSE, title, to_bytes(text), "text/markdown", at)
         )
         if not step.name:
@@ -140,42 +177,31 @@ class RunDraft:
         if known is not None:
             return known
         call = CallDraft(key, name, parameters, at)
-        orphan = self.orphans.pop(key, None)
-        if orphan is not None:
-            self.owner[key].calls.remove(orphan)
-            call.complete(orphan.state, orphan.done_at, orphan.error)
-            call.artifacts = orphan.artifacts
-            call.facts = orphan.facts
+        result = self.unclaimed.pop(key, None)
+        if result is not None:
+            result.give_to(call)
         self.calls[key] = call
-        self.owner[key] = step
         step.calls.append(call)
         return call
 
     def result_of(self, key: str, at: datetime | None, line: int) -> CallDraft:
-        """The call that a result belongs to, or a synthetic one where the file does not hold that call."""
-        call = self.calls.get(key) or self.orphans.get(key)
-        if call is None:
-            steps = self.task.steps if self.task else []
-            step = steps[-1] if steps else self.begin_step(f"unclaimed:{key}", at, line)
-            call = CallDraft(key, UNCLAIMED_RESULT, {"carrier": True, "callId": escape(key[:200])}, at, synthetic=True)
-            step.calls.append(call)
-            self.orphans[key] = call
-            self.owner[key] = step
-        return call
+        """What a result is attached to: its call, or what stands for it where the file does not hold that call."""
+        call = self.calls.get(key) or self.unclaimed.get(key)
+        if call is not None:
+            return call
+        if self.task is not None and self.task.steps:
+            step = self.task.steps[-1]
+        else:
+            step = self.begin_step(f"unclaimed:{key}", at, line)
+            step.name = "(result)"
+        result = UnclaimedResult(key, step, at)
+        self.unclaimed[key] = result
+        return result
 
     def interrupt(self, reason: str = "interrupted") -> None:
         """Mark the current task as broken off."""
         if self.task is not None:
             self.task.failure = reason
-
-
-def synthetic_prompt(task: TaskDraft) -> CallDraft:
-    """The synthetic call that holds a prompt longer than a description."""
-    assert task.long_prompt is not None
-    call = CallDraft(PROMPT, PROMPT, {"carrier": True}, task.at, synthetic=True)
-    content = to_bytes(task.long_prompt)
-    call.artifacts.append(ArtifactDraft("0", ArtifactType.FILE_CONTENT, "prompt", content, "text/markdown", task.at))
-    return call
 
 
 def to_bytes(text: str) -> bytes:

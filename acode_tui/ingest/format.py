@@ -31,7 +31,10 @@ class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct):
-    """Entities read, without synthetic calls and implicit tasks: the numbers that a person would count in the file."""
+    """Entities read: the numbers that a person would count in the file.
+
+    Implicit tasks, and steps that only hold a result without its call, are left out.
+    """
 
     sessions: int = 0
     tasks: int = 0

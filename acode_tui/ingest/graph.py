@@ -14,14 +14,25 @@ from acode_tui.domain.clock import EPOCH, format_time
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.ids import ImportedIds
-from acode_tui.domain.states import SessionState, ToolCallState, WorkState
-from acode_tui.domain.synthetic_calls import UNCLAIMED_RESULT
+from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.domain.transitions import derive_step_state
-from acode_tui.domain.validation import Limits
-from acode_tui.ingest.draft import ArtifactDraft, CallDraft, RunDraft, StepDraft, TaskDraft, shorten, synthetic_prompt
+from acode_tui.domain.validation import Limits, escape
+from acode_tui.ingest.draft import (
+    ArtifactDraft,
+    CallDraft,
+    RunDraft,
+    StepDraft,
+    TaskDraft,
+    UnclaimedResult,
+    shorten,
+    to_bytes,
+)
 from acode_tui.ingest.timeline import EventDraft
 
 MAX_ERROR_CHARS = 1_000
+CUT_OFF = "cutOff"
+UNCLAIMED = "unclaimedResults"
+"""The key in a step's metadata for results that arrive in it and whose calls are not in the file."""
 _DONE = (ToolCallState.SUCCEEDED, ToolCallState.FAILED, ToolCallState.CANCELLED)
 _WITHOUT_ERROR = (ToolCallState.SUCCEEDED, ToolCallState.EXECUTING, ToolCallState.PENDING)
 
@@ -56,7 +67,7 @@ class GraphBuilder:
         self._header = header
         self._session = header.session_id
         self._start = header.first_seen or EPOCH
-        self._limit = header.limits.max_artifact_bytes
+        self._limits = header.limits
         self._id = ImportedIds(header.source, header.session_id).id
         self._artifact_ids: set[str] = set()
         self.artifacts = 0
@@ -110,15 +121,14 @@ class GraphBuilder:
         task_id = self._id("task", task.key)
         created = task.at or self._start
         open_ = final_state is WorkState.IN_PROGRESS and task.failure is None
-        steps = [self._placeholder(task)] if task.long_prompt is not None and not task.steps else task.steps
+        metadata: dict[str, Any] = {"line": task.line}
+        artifacts = self._artifacts(_prompt(task), created, metadata, task_id)
         built = []
-        for index, step in enumerate(steps):
-            following = steps[index + 1].at or self._start if index + 1 < len(steps) else None
-            step_id = self._id("opening", task.key) if index == 0 and task.long_prompt else self._id("step", step.key)
+        for index, step in enumerate(task.steps):
+            following = task.steps[index + 1].at or self._start if index + 1 < len(task.steps) else None
             failure = task.failure if following is None else None
             in_progress = open_ and following is None
-            built.append(self._step(step, step_id, task_id, index, following or ended, in_progress, failure))
-        metadata: dict[str, Any] = {"line": task.line}
+            built.append(self._step(step, task_id, index, following or ended, in_progress, failure))
         if task.implicit:
             metadata["implicit"] = True
         if task.failure is not None:
@@ -138,63 +148,59 @@ class GraphBuilder:
             metadata=metadata,
             created_at=created,
             updated_at=max([created, *(step.updated_at for step in built)]),
+            artifacts=artifacts,
             steps=tuple(built),
         )
 
-    def _placeholder(self, task: TaskDraft) -> StepDraft:
-        """A step that holds a long prompt without an answer. The first answer takes over its id."""
-        step = StepDraft("", task.at)
-        step.name = "(no answer yet)"
-        step.metadata = {"carrier": True}
-        step.calls.append(synthetic_prompt(task))
-        return step
-
     def _step(
-        self,
-        step: StepDraft,
-        step_id: str,
-        task_id: str,
-        order: int,
-        ended: datetime,
-        in_progress: bool,
-        failure: str | None,
+        self, step: StepDraft, task_id: str, order: int, ended: datetime, in_progress: bool, failure: str | None
     ) -> StepGraph:
+        step_id = self._id("step", step.key)
         created = step.at or self._start
-        calls = [self._call(call, step_id, index, ended, in_progress, failure) for index, call in enumerate(step.calls)]
-        own = WorkState.IN_PROGRESS if in_progress or calls else WorkState.COMPLETED
+        metadata = dict(step.metadata)
+        artifacts = self._artifacts(step.artifacts, created, metadata, task_id, step_id)
+        calls = [
+            self._call(call, task_id, step_id, index, ended, in_progress, failure)
+            for index, call in enumerate(step.calls)
+        ]
+        unclaimed = list(step.unclaimed.values())
+        states = [call.state for call in calls] + [result.state for result in unclaimed]
+        # The model's words alone are the whole step: nothing of it is under way.
+        own = WorkState.IN_PROGRESS if states or (in_progress and not artifacts) else WorkState.COMPLETED
+        stamps = [entity.updated_at for entity in (*calls, *artifacts)]
+        stamps += [result.done_at for result in unclaimed if result.done_at is not None]
         return StepGraph(
             id=step_id,
             session_id=self._session,
             task_id=task_id,
             name=step.name or _tool_names(step.calls) or "(thinking)",
-            state=derive_step_state(own, [call.state for call in calls]),
+            state=derive_step_state(own, states),
             order=order,
-            metadata=step.metadata or None,
+            metadata=_step_metadata(metadata, unclaimed, self._limits.max_metadata_bytes),
             created_at=created,
-            updated_at=max([created, *[call.updated_at for call in calls]]),
+            updated_at=max([created, *stamps]),
+            artifacts=artifacts,
             tool_calls=tuple(calls),
         )
 
     def _call(
-        self, call: CallDraft, step_id: str, order: int, ended: datetime, in_progress: bool, failure: str | None
+        self,
+        call: CallDraft,
+        task_id: str,
+        step_id: str,
+        order: int,
+        ended: datetime,
+        in_progress: bool,
+        failure: str | None,
     ) -> ToolCallGraph:
         created = call.at or self._start
         state, error, done = call.state, call.error, call.done_at or self._start
         if state is ToolCallState.EXECUTING and not in_progress:
             state, error, done = ToolCallState.CANCELLED, failure or "no result followed", ended
         completed = max(created, done) if state in _DONE else None
-        # The key of a synthetic call is unique in its step only; an unclaimed result has the id that its call will have
-        # if the file comes to hold it.
-        in_step = call.synthetic and call.name != UNCLAIMED_RESULT
-        call_id = self._id("carrier", step_id, call.key) if in_step else self._id("call", call.key)
+        call_id = self._id("call", call.key)
         facts = dict(call.facts)
-        artifacts = []
-        stamps = [created, completed or created]
-        for draft in call.artifacts:
-            artifact = self._artifact(draft, call_id, created, facts)
-            if artifact is not None:
-                artifacts.append(artifact)
-                stamps.append(artifact.updated_at)
+        artifacts = self._artifacts(call.artifacts, created, facts, task_id, step_id, call_id)
         return ToolCallGraph(
             id=call_id,
             session_id=self._session,
@@ -207,52 +213,96 @@ class GraphBuilder:
             result=facts or None,
             error_message=shorten(error or "failed", MAX_ERROR_CHARS) if state not in _WITHOUT_ERROR else None,
             created_at=created,
-            updated_at=max(stamps),
-            artifacts=tuple(artifacts),
+            updated_at=max([created, completed or created, *(artifact.updated_at for artifact in artifacts)]),
+            artifacts=artifacts,
         )
 
-    def _artifact(
-        self, draft: ArtifactDraft, call_id: str, created: datetime, facts: dict[str, Any]
-    ) -> Artifact | None:
-        content = draft.content
-        if len(content) > self._limit:
-            facts.setdefault("cutOff", []).append(
-                {"name": draft.name, "size": len(content), "contentHash": digest(content)}
+    def _artifacts(
+        self,
+        drafts: Iterable[ArtifactDraft],
+        created: datetime,
+        facts: dict[str, Any],
+        task_id: str,
+        step_id: str | None = None,
+        call_id: str | None = None,
+    ) -> tuple[Artifact, ...]:
+        """The artifacts of a task, step or call. ``facts``, kept with it, take note of those that are cut off."""
+        holder = call_id or step_id or task_id
+        built = []
+        for draft in drafts:
+            content = draft.content
+            if len(content) > self._limits.max_artifact_bytes:
+                facts.setdefault(CUT_OFF, []).append(
+                    {"name": draft.name, "size": len(content), "contentHash": digest(content)}
+                )
+                content = _cut(content, self._limits.max_artifact_bytes)
+            at = draft.at or created
+            content_hash = digest(content)
+            identity = (draft.label, draft.type, draft.name, draft.content_type, format_time(at), content_hash)
+            artifact_id = self._id("artifact", holder, *identity)
+            if artifact_id in self._artifact_ids:
+                continue
+            self._artifact_ids.add(artifact_id)
+            built.append(
+                Artifact(
+                    id=artifact_id,
+                    session_id=self._session,
+                    task_id=task_id,
+                    step_id=step_id,
+                    tool_call_id=call_id,
+                    type=draft.type,
+                    name=draft.name,
+                    content_hash=content_hash,
+                    content_type=draft.content_type,
+                    size=len(content),
+                    content=content,
+                    created_at=at,
+                    updated_at=at,
+                )
             )
-            content = _cut(content, self._limit)
-        at = draft.at or created
-        content_hash = digest(content)
-        artifact_id = self._id(
-            "artifact",
-            call_id,
-            draft.label,
-            draft.type,
-            draft.name,
-            draft.content_type,
-            format_time(at),
-            content_hash,
-        )
-        if artifact_id in self._artifact_ids:
-            return None
-        self._artifact_ids.add(artifact_id)
-        self.artifacts += 1
-        return Artifact(
-            id=artifact_id,
-            session_id=self._session,
-            tool_call_id=call_id,
-            type=draft.type,
-            name=draft.name,
-            content_hash=content_hash,
-            content_type=draft.content_type,
-            size=len(content),
-            content=content,
-            created_at=at,
-            updated_at=at,
-        )
+        self.artifacts += len(built)
+        return tuple(built)
+
+
+def _prompt(task: TaskDraft) -> tuple[ArtifactDraft, ...]:
+    """The whole prompt, where the description holds only its beginning."""
+    if task.long_prompt is None:
+        return ()
+    content = to_bytes(task.long_prompt)
+    return (ArtifactDraft("prompt", ArtifactType.USER_PROMPT, "prompt", content, "text/markdown", task.at),)
+
+
+def _step_metadata(metadata: dict[str, Any], unclaimed: Iterable[UnclaimedResult], limit: int) -> dict[str, Any] | None:
+    """A step's metadata, with the facts of the results whose calls are not in the file, in at most ``limit`` bytes.
+
+    What does not fit is left out from the end of each list, and counted.
+    """
+    lists = {CUT_OFF: metadata.pop(CUT_OFF, []), UNCLAIMED: [_result_facts(result) for result in unclaimed]}
+    lists = {name: entries for name, entries in lists.items() if entries}
+    if not lists:
+        return metadata or None
+    left = limit - len(msgspec.json.encode(metadata)) - sum(2 * len(name) + 40 for name in lists)
+    for name, entries in lists.items():
+        kept: list[dict[str, Any]] = []
+        for entry in entries:
+            left -= len(msgspec.json.encode(entry)) + 1
+            if left < 0:
+                metadata[f"{name}LeftOut"] = len(entries) - len(kept)
+                break
+            kept.append(entry)
+        metadata[name] = kept
+    return _bounded(metadata, limit)
+
+
+def _result_facts(result: UnclaimedResult) -> dict[str, Any]:
+    facts: dict[str, Any] = {"callId": escape(result.key[:200]), "state": result.state, "result": result.facts}
+    if result.state not in _WITHOUT_ERROR:
+        facts["errorMessage"] = shorten(result.error or "failed", MAX_ERROR_CHARS)
+    return facts
 
 
 def _tool_names(calls: list[CallDraft]) -> str:
-    return ", ".join(dict.fromkeys(call.name for call in calls if not call.synthetic))[:200]
+    return ", ".join(dict.fromkeys(call.name for call in calls))[:200]
 
 
 def _cut(content: bytes, limit: int) -> bytes:

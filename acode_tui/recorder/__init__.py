@@ -1,6 +1,14 @@
 """Record an agent while it runs, sync or async, without ever breaking it.
 
-``session(...)`` around the agent and ``@tool`` on its functions are enough; tasks and steps add detail.
+``session(...)`` around the agent and ``@tool`` on its functions are enough; tasks and steps add detail::
+
+    with session("Add validation") as run, run.task("Analyse") as task:
+        task.artifact("UserPrompt", "prompt", prompt, "text/markdown")
+        with task.step("Read") as step:
+            with step.tool("read_file", {"path": "login.ts"}) as call:
+                call.artifact("FileContent", "login.ts", content)
+            step.artifact("ModelResponse", "answer", answer, "text/markdown")
+
 A database error loses writes of the record and never stops the agent: it is logged once and counted in ``Run.lost``.
 """
 

@@ -12,9 +12,11 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Literal, Self
 
+from acode_tui.domain.states import ArtifactType
 from acode_tui.recorder.channel import Write, Writes
 from acode_tui.recorder.outcome import DONE, Outcome, outcome_of
-from acode_tui.recorder.rows import Row
+from acode_tui.recorder.rows import HolderRow, Row
+from acode_tui.recorder.values import content_bytes, title
 
 _current: "ContextVar[Block | None]" = ContextVar("acode_recorder_block", default=None)
 
@@ -137,3 +139,26 @@ class Block:
         done, _ = await asyncio.wait([asyncio.wrap_future(written)], timeout=self._writes.wait_seconds())
         if not done:
             self._writes.stall()
+
+
+class HolderBlock(Block):
+    """Base of the blocks that may have artifacts: tasks, steps and tool calls."""
+
+    _row: HolderRow
+
+    def artifact(
+        self,
+        type: ArtifactType | str,
+        name: str,
+        content: bytes | bytearray | memoryview | str,
+        content_type: str = "text/plain",
+    ) -> None:
+        """Keep a content: a prompt of a task, a model's words in a step, what a tool call read or made.
+
+        Content beyond ``limits.max_artifact_bytes`` is cut off and named so.
+        """
+        if not self._pid:
+            raise RuntimeError("enter the block first")
+        data = content_bytes(content)
+        named, media = title(name), title(content_type, limit=255)
+        self._submit(lambda workspace: self._row.artifact(workspace, type, named, data, media), len(data))

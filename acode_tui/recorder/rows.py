@@ -1,8 +1,8 @@
 """The rows of a run on their way into the store: inserted once, then moved through the states that the rules allow.
 
-Each method is one write in the recorder's thread. Where the insertion of a row is lost, so is what depends on it; the
-next change of state makes up for a lost one. Where the rules refuse Completed, because something below failed or is
-unfinished, the row ends as Failed: never in a state that says it is still at work.
+Each method is one write in the recorder's thread; a row is inserted as started. Where the insertion of a row is lost,
+so is what depends on it. Where the rules refuse Completed, because something below failed or is unfinished, the row
+ends as Failed: never in a state that says it is still at work.
 """
 
 import asyncio
@@ -112,7 +112,19 @@ class SessionRow(Row):
             await store.transition_session(own, SessionState.FAILED, reason=refusal.message)
 
 
-class WorkRow(Row):
+class HolderRow(Row):
+    """Base of the rows that may have artifacts: tasks, steps and tool calls."""
+
+    async def artifact(self, workspace: "Workspace", kind: Any, name: str, content: bytes, content_type: str) -> None:
+        own = self.own_id()
+        limit = workspace.settings.limits.max_artifact_bytes
+        if len(content) > limit:
+            name = f"{name[:900]} (the first {limit:,} of {len(content):,} bytes)"
+            content = content[:limit]
+        await workspace.store.add_artifact(own, kind, name, content, content_type)
+
+
+class WorkRow(HolderRow):
     """A task or a step. ``refused`` is the state it ends in where the rules refuse Completed."""
 
     def __init__(
@@ -131,22 +143,14 @@ class WorkRow(Row):
         self._description = description
         self._metadata = metadata
         self._refused = refused
-        self._started = False
-
-    async def start(self, workspace: "Workspace") -> None:
-        own = self.own_id()
-        if not self._started:
-            await self._transition(workspace, own, WorkState.IN_PROGRESS)
-            self._started = True
 
     async def _insert(self, workspace: "Workspace", above: str) -> str:
         metadata = metadata_within(self._metadata, workspace.settings.limits.max_metadata_bytes)
         store = workspace.store
         add = store.add_task if self._kind is EntityType.SESSION_TASK else store.add_step
-        return (await add(above, self._name, description=self._description, metadata=metadata)).id
+        return (await add(above, self._name, description=self._description, metadata=metadata, started=True)).id
 
     async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
-        await self.start(workspace)
         try:
             await self._transition(workspace, own, WORK_STATES[outcome.kind])
         except TransitionError:
@@ -160,31 +164,16 @@ class WorkRow(Row):
         await transition(own, state)
 
 
-class CallRow(Row):
+class CallRow(HolderRow):
     def __init__(self, parent: Row, name: str, parameters: Any) -> None:
         super().__init__(parent)
         self._name = name
         self._parameters = parameters
         self.result: Any = None
-        self.ended = False
 
     async def _insert(self, workspace: "Workspace", above: str) -> str:
-        call = await workspace.store.add_tool_call(above, self._name, self._parameters)
+        call = await workspace.store.add_tool_call(above, self._name, self._parameters, started=True)
         return call.id
-
-    async def start(self, workspace: "Workspace") -> None:
-        own = self.own_id()
-        if not self.ended:
-            # The write of a call's end starts it as well.
-            await workspace.store.start_tool_call(own)
-
-    async def artifact(self, workspace: "Workspace", kind: Any, name: str, content: bytes, content_type: str) -> None:
-        own = self.own_id()
-        limit = workspace.settings.limits.max_artifact_bytes
-        if len(content) > limit:
-            name = f"{name[:900]} (the first {limit:,} of {len(content):,} bytes)"
-            content = content[:limit]
-        await workspace.store.add_artifact(own, kind, name, content, content_type)
 
     async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
         store = workspace.store

@@ -6,19 +6,19 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal
 
-from acode_tui.domain.states import ArtifactType, EntityType, WorkState
+from acode_tui.domain.states import EntityType, WorkState
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
-from acode_tui.recorder.block import Block
+from acode_tui.recorder.block import Block, HolderBlock
 from acode_tui.recorder.channel import Writes
 from acode_tui.recorder.outcome import DONE, Outcome, OutcomeKind
 from acode_tui.recorder.rows import CallRow, Row, SessionRow, WorkRow
-from acode_tui.recorder.values import content_bytes, reason_text, recordable, recordable_metadata, title
+from acode_tui.recorder.values import reason_text, recordable, recordable_metadata, title
 
 Metadata = Mapping[str, Any]
 _DESCRIPTION_CHARS = 64 * 1024
 
 
-class Call(Block):
+class Call(HolderBlock):
     """A tool call: Succeeded when its block ends, Failed with the exception that leaves it."""
 
     _row: CallRow
@@ -31,20 +31,6 @@ class Call(Block):
     def result(self, value: Any) -> None:
         """The call's result: any value. What JSON cannot hold is kept as text, what is too large is truncated."""
         self._row.result = recordable(value)
-
-    def artifact(
-        self,
-        type: ArtifactType | str,
-        name: str,
-        content: bytes | bytearray | memoryview | str,
-        content_type: str = "text/plain",
-    ) -> None:
-        """Keep what the call read or made. Content beyond ``limits.max_artifact_bytes`` is cut off and named so."""
-        if not self._pid:
-            raise RuntimeError("enter the tool call first")
-        data = content_bytes(content)
-        named, media = title(name), title(content_type, limit=255)
-        self._submit(lambda workspace: self._row.artifact(workspace, type, named, data, media), len(data))
 
     def fail(self, message: str) -> None:
         """End as Failed although no exception leaves the block."""
@@ -64,13 +50,7 @@ class Call(Block):
             self._step._begin()
         return super()._enter()
 
-    def _begin(self) -> "Future[None] | None":
-        inserted = super()._begin()
-        self._submit(self._row.start)
-        return inserted
-
     def _end(self, outcome: Outcome) -> "Future[None] | None":
-        self._row.ended = True
         ended = super()._end(outcome)
         if self._owns_step:
             self._step._left = True
@@ -78,7 +58,7 @@ class Call(Block):
         return ended
 
 
-class _Work(Block):
+class _Work(HolderBlock):
     """A task or a step."""
 
     _row: WorkRow
@@ -86,11 +66,6 @@ class _Work(Block):
     def fail(self) -> None:
         """End as Failed although no exception leaves the block."""
         self._outcome = Outcome(OutcomeKind.FAILED)
-
-    def _begin(self) -> "Future[None] | None":
-        inserted = super()._begin()
-        self._submit(self._row.start)
-        return inserted
 
 
 class Step(_Work):
@@ -129,9 +104,8 @@ class Task(_Work):
         self._outcome = Outcome(OutcomeKind.SKIPPED)
 
     def _begin(self) -> "Future[None] | None":
-        inserted = Block._begin(self)
+        inserted = super()._begin()
         self._run._task_begun(self._row)
-        self._submit(self._row.start)
         return inserted
 
 

@@ -276,18 +276,38 @@ class RunStateStore(RunStateReader, Protocol):
     async def transition_session(self, session_id: str, to_state: SessionState, *, reason: str = "") -> Session: ...
 
     async def add_task(
-        self, session_id: str, title: str, *, description: str | None = None, metadata: Json | None = None
-    ) -> SessionTask: ...
+        self,
+        session_id: str,
+        title: str,
+        *,
+        description: str | None = None,
+        metadata: Json | None = None,
+        started: bool = False,
+    ) -> SessionTask:
+        """A new task, Pending or, where it is ``started`` already, InProgress: one write instead of two."""
+        ...
 
     async def transition_task(self, task_id: str, to_state: TaskState) -> SessionTask: ...
 
     async def add_step(
-        self, task_id: str, name: str, *, description: str | None = None, metadata: Json | None = None
-    ) -> Step: ...
+        self,
+        task_id: str,
+        name: str,
+        *,
+        description: str | None = None,
+        metadata: Json | None = None,
+        started: bool = False,
+    ) -> Step:
+        """A new step, Pending or, where it is ``started`` already, InProgress."""
+        ...
 
     async def transition_step(self, step_id: str, to_state: StepState) -> Step: ...
 
-    async def add_tool_call(self, step_id: str, tool_name: str, parameters: Any = None) -> ToolCall: ...
+    async def add_tool_call(
+        self, step_id: str, tool_name: str, parameters: Any = None, *, started: bool = False
+    ) -> ToolCall:
+        """A new tool call, Pending or, where it is ``started`` already, Executing."""
+        ...
 
     async def start_tool_call(self, tool_call_id: str) -> ToolCall: ...
 
@@ -299,12 +319,14 @@ class RunStateStore(RunStateReader, Protocol):
 
     async def add_artifact(
         self,
-        tool_call_id: str,
+        parent_id: str,
         type: ArtifactType,
         name: str,
         content: bytes,
         content_type: str,
-    ) -> Artifact: ...
+    ) -> Artifact:
+        """Keep a content of the task, step or tool call with the id ``parent_id``."""
+        ...
 
     async def save(self, graph: SessionGraph) -> SaveResult:
         """Bring the stored run to the graph's: insert what is new, update what differs, enqueue only that.

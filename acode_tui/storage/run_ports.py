@@ -69,6 +69,11 @@ class RowSink(Protocol):
 class RunFileReader(Protocol):
     """A database file of runs that is open for reading, by one thread at a time."""
 
+    @property
+    def is_former(self) -> bool:
+        """Whether a build before the first release made it. Its runs have tool calls that were made up."""
+        ...
+
     def info(self) -> dict[str, str]:
         """What the export says of itself; empty for any other file."""
         ...

@@ -1,10 +1,12 @@
 """``session`` and ``artifact``: their output as text and as JSON, and their errors."""
 
+import asyncio
 import stat
 from pathlib import Path
 
 import pytest
 
+from acode_tui import ArtifactType, open_workspace
 from tests.cli.conftest import Recorded, Run, answer
 
 SESSION_KEYS = {"id", "taskDescription", "state", "createdAt", "updatedAt", "metadata", "userId", "workspaceId"}
@@ -160,6 +162,37 @@ def test_an_artifacts_metadata_is_shown_without_its_content(run: Run, recorded: 
     assert found["size"] == len(recorded.content)
     assert found["contentHash"].startswith("sha256:")
     assert found["content"] is None
+
+
+def test_an_artifact_names_the_rows_that_it_hangs_on(run: Run, recorded: Recorded, root: Path) -> None:
+    def row(shown: str, name: str) -> str:
+        return next(line.removeprefix(name).strip() for line in shown.splitlines() if line.startswith(f"{name}  "))
+
+    async def add() -> tuple[str, str, str]:
+        async with open_workspace(root) as workspace:
+            (task,) = (await workspace.store.get_with_hierarchy(recorded.session)).tasks
+            prompt = await workspace.store.add_artifact(
+                task.id, ArtifactType.USER_PROMPT, "prompt", b"Validate", "text/plain"
+            )
+            thought = await workspace.store.add_artifact(
+                task.steps[0].id, ArtifactType.REASONING, "thought", b"It trusts its input", "text/plain"
+            )
+            return task.id, prompt.id, thought.id
+
+    task, prompt, thought = asyncio.run(add())
+    shown = run("artifact", "show", prompt).stdout
+    assert (row(shown, "task"), row(shown, "step"), row(shown, "tool call")) == (task, "-", "-")
+    assert answer(run("artifact", "show", thought, "--json"))["toolCallId"] is None
+    of_call = answer(run("artifact", "show", recorded.artifact, "--json"))
+    assert of_call["taskId"] == task
+    assert None not in (of_call["stepId"], of_call["toolCallId"])
+    lines = run("session", "show", recorded.session, "--tree").stdout.splitlines()
+    depths = {
+        each: next(line.index(each) for line in lines if each in line) for each in (prompt, thought, recorded.artifact)
+    }
+    assert depths[prompt] < depths[thought] < depths[recorded.artifact]
+    order = [next(number for number, line in enumerate(lines) if each in line) for each in depths]
+    assert order == sorted(order)
 
 
 def test_an_unknown_state_is_refused_with_the_known_states(run: Run) -> None:

@@ -65,11 +65,15 @@ def _times(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def artifacts(draw: st.DrawFn, session_id: str, call_id: str) -> Artifact:
+def artifacts(
+    draw: st.DrawFn, session_id: str, task_id: str, step_id: str | None = None, call_id: str | None = None
+) -> Artifact:
     content = draw(st.binary(max_size=40))
     return Artifact(
         id=draw(ids),
         session_id=session_id,
+        task_id=task_id,
+        step_id=step_id,
         tool_call_id=call_id,
         type=draw(st.sampled_from(ArtifactType)),
         name=draw(filled),
@@ -82,7 +86,7 @@ def artifacts(draw: st.DrawFn, session_id: str, call_id: str) -> Artifact:
 
 
 @st.composite
-def calls(draw: st.DrawFn, session_id: str, step_id: str, order: int) -> ToolCallGraph:
+def calls(draw: st.DrawFn, session_id: str, task_id: str, step_id: str, order: int) -> ToolCallGraph:
     call_id, times = draw(ids), draw(_times())
     return ToolCallGraph(
         id=call_id,
@@ -95,7 +99,7 @@ def calls(draw: st.DrawFn, session_id: str, step_id: str, order: int) -> ToolCal
         completed_at=draw(st.sampled_from([None, times["updated_at"]])),
         result=draw(json_values),
         error_message=draw(st.one_of(st.none(), text)),
-        artifacts=tuple(draw(st.lists(artifacts(session_id, call_id), max_size=2))),
+        artifacts=tuple(draw(st.lists(artifacts(session_id, task_id, step_id, call_id), max_size=2))),
         **times,
     )
 
@@ -112,7 +116,8 @@ def steps(draw: st.DrawFn, session_id: str, task_id: str, order: int) -> StepGra
         state=draw(st.sampled_from(WorkState)),
         order=order,
         metadata=draw(objects),
-        tool_calls=tuple(draw(calls(session_id, step_id, n)) for n in range(draw(st.integers(0, 2)))),
+        artifacts=tuple(draw(st.lists(artifacts(session_id, task_id, step_id), max_size=1))),
+        tool_calls=tuple(draw(calls(session_id, task_id, step_id, n)) for n in range(draw(st.integers(0, 2)))),
         **draw(_times()),
     )
 
@@ -128,6 +133,7 @@ def tasks(draw: st.DrawFn, session_id: str, order: int) -> TaskGraph:
         state=draw(st.sampled_from(WorkState)),
         order=order,
         metadata=draw(objects),
+        artifacts=tuple(draw(st.lists(artifacts(session_id, task_id), max_size=1))),
         steps=tuple(draw(steps(session_id, task_id, n)) for n in range(draw(st.integers(0, 2)))),
         **draw(_times()),
     )

@@ -1,6 +1,7 @@
 """JSON of entities and whole runs: camelCase, every field present, fixed-width times, decoded without loss."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from acode_tui.domain.codec import (
     encode_payload,
 )
 from acode_tui.domain.entities import Entity, SessionGraph
-from acode_tui.domain.schema import TABLES
+from acode_tui.domain.schema import TABLES, parent_of
 from acode_tui.domain.states import EntityType
 from tests.domain.graphs import graphs, strip_children
 
@@ -26,22 +27,31 @@ TIMES = {"createdAt", "updatedAt", "timestamp", "completedAt"}
 FIELDS = {
     "session": "id taskDescription state createdAt updatedAt metadata userId workspaceId syncVersion tasks events",
     "session_event": "id sessionId fromState toState reason timestamp createdAt updatedAt",
-    "session_task": "id sessionId title description state order createdAt updatedAt metadata syncVersion steps",
-    "step": "id sessionId taskId name description state order createdAt updatedAt metadata syncVersion toolCalls",
+    "session_task": "id sessionId title description state order createdAt updatedAt metadata syncVersion "
+    "artifacts steps",
+    "step": "id sessionId taskId name description state order createdAt updatedAt metadata syncVersion "
+    "artifacts toolCalls",
     "tool_call": "id sessionId stepId toolName parameters state order createdAt updatedAt completedAt result "
     "errorMessage syncVersion artifacts",
-    "artifact": "id sessionId toolCallId type name contentHash contentType size createdAt updatedAt content",
+    "artifact": "id sessionId taskId stepId toolCallId type name contentHash contentType size createdAt updatedAt "
+    "content",
 }
 """The fields of every JSON object by kind: the contract, repeated here independently of the code."""
 
-CHILDREN = {"session": "tasks", "session_task": "steps", "step": "toolCalls", "tool_call": "artifacts"}
-BELOW = {"session": "session_task", "session_task": "step", "step": "tool_call", "tool_call": "artifact"}
+CHILDREN = {
+    "session": {"events": "session_event", "tasks": "session_task"},
+    "session_task": {"artifacts": "artifact", "steps": "step"},
+    "step": {"artifacts": "artifact", "toolCalls": "tool_call"},
+    "tool_call": {"artifacts": "artifact"},
+}
+"""The lists of an object that hold others, each with their kind."""
 
 
 def _nodes(kind: str, node: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = [(kind, node), *(("session_event", event) for event in node.get("events", []))]
-    for child in node.get(CHILDREN.get(kind, ""), []):
-        found += _nodes(BELOW[kind], child)
+    found = [(kind, node)]
+    for name, below in CHILDREN.get(kind, {}).items():
+        for child in node[name]:
+            found += _nodes(below, child)
     return found
 
 
@@ -111,11 +121,26 @@ def test_stripping_children_leaves_rows_with_their_own_columns(graph: SessionGra
 
 @given(graphs())
 def test_a_run_lists_every_parent_before_its_children(graph: SessionGraph) -> None:
-    seen: set[str] = set()
+    seen: set[tuple[EntityType, str]] = set()
     for entity in graph.entities():
-        parent = TABLES[entity.kind].parent
-        assert parent is None or getattr(entity, parent[0]) in seen
-        seen.add(entity.id)
+        parent = parent_of(entity)
+        assert parent in seen or (entity is graph and parent is None)
+        seen.add((entity.kind, entity.id))
+
+
+@given(graphs())
+def test_an_entity_s_parent_is_the_row_that_holds_it(graph: SessionGraph) -> None:
+    def check(node: Entity, children: Iterable[Entity]) -> None:
+        for child in children:
+            assert parent_of(child) == (node.kind, node.id)
+
+    check(graph, (*graph.tasks, *graph.events))
+    for task in graph.tasks:
+        check(task, (*task.artifacts, *task.steps))
+        for step in task.steps:
+            check(step, (*step.artifacts, *step.tool_calls))
+            for call in step.tool_calls:
+                check(call, call.artifacts)
 
 
 def test_the_schema_lists_exactly_the_contracts_columns() -> None:

@@ -120,6 +120,8 @@ def _run(**changes: Any) -> SessionGraph:
         **{
             "id": ids[4],
             "session_id": ids[0],
+            "task_id": ids[1],
+            "step_id": ids[2],
             "tool_call_id": ids[3],
             "type": ArtifactType.FILE_CONTENT,
             "name": "login.ts",
@@ -237,6 +239,10 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("error_message", {"call__error_message": "\x00"}),
     ("completed_at", {"call__completed_at": NOON - timedelta(microseconds=1)}),
     ("tool_call_id", {"artifact__tool_call_id": OTHER}),
+    ("tool_call_id", {"artifact__tool_call_id": None}),
+    ("step_id", {"artifact__step_id": OTHER}),
+    ("step_id", {"artifact__step_id": None}),
+    ("task_id", {"artifact__task_id": OTHER}),
     ("name", {"artifact__name": ""}),
     ("size", {"artifact__size": 1}),
     ("size", {"artifact__size": -1, "artifact__content": None}),
@@ -258,6 +264,24 @@ def test_an_invalid_run_is_refused_with_the_name_of_the_first_bad_field(field: s
         validate_graph(_run(**changes), Limits())
     assert refused.value.field == field
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("holder", ["task", "step"])
+def test_an_artifact_names_the_row_that_holds_it_and_those_above_it_only(holder: str) -> None:
+    (task,) = _run().tasks
+    (artifact,) = task.steps[0].tool_calls[0].artifacts
+    own = msgspec.structs.replace(artifact, id=OTHER, tool_call_id=None)
+    if holder == "task":
+        own = msgspec.structs.replace(own, step_id=None)
+    for field in (None, "task_id", "step_id", "tool_call_id"):
+        held = own if field is None else msgspec.structs.replace(own, **{field: OTHER})
+        run = _run(**{f"{holder}__artifacts": (held,)})
+        if field is None:
+            validate_graph(run, Limits())
+            continue
+        with pytest.raises(ValidationError) as refused:
+            validate_graph(run, Limits())
+        assert refused.value.field == field
 
 
 def test_states_may_be_given_by_name() -> None:

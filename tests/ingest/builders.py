@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from acode_tui.domain.entities import SessionGraph, StepGraph, ToolCallGraph
+from acode_tui.domain.states import ArtifactType
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.registry import format_named
@@ -176,18 +177,19 @@ def steps_of(graph: SessionGraph) -> list[StepGraph]:
     return [step for task in graph.tasks for step in task.steps]
 
 
-def calls_of(graph: SessionGraph, *, synthetic: bool = False) -> list[ToolCallGraph]:
-    """Every call of a run, with or without the synthetic ones."""
-    calls = [call for step in steps_of(graph) for call in step.tool_calls]
-    return [call for call in calls if synthetic or not is_synthetic(call)]
+def calls_of(graph: SessionGraph) -> list[ToolCallGraph]:
+    """Every call of a run."""
+    return [call for step in steps_of(graph) for call in step.tool_calls]
 
 
 def call_named(graph: SessionGraph, tool: str) -> ToolCallGraph:
-    return next(call for call in calls_of(graph, synthetic=True) if call.tool_name == tool)
+    return next(call for call in calls_of(graph) if call.tool_name == tool)
 
 
-def is_synthetic(call: ToolCallGraph) -> bool:
-    return isinstance(call.parameters, dict) and call.parameters.get("carrier") is True
+def texts_of(graph: SessionGraph) -> list[bytes | None]:
+    """The model's own words, in order."""
+    kind = ArtifactType.MODEL_RESPONSE
+    return [artifact.content for step in steps_of(graph) for artifact in step.artifacts if artifact.type is kind]
 
 
 def story() -> Claude:

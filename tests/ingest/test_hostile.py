@@ -19,7 +19,7 @@ from acode_tui.domain.validation import (
     unescape,
 )
 from acode_tui.ingest.format import Parsed
-from tests.ingest.builders import Claude, Codex, call_named, calls_of, graph_of, read, steps_of, story
+from tests.ingest.builders import Claude, Codex, calls_of, graph_of, read, steps_of, story, texts_of
 
 LIMITS = Limits()
 TEXT = st.text(st.characters(), max_size=12)
@@ -167,7 +167,7 @@ def test_nul_and_lone_surrogates_survive() -> None:
         f"key{text}": [text]
     }
     assert unescape(call.error_message or "") == text
-    contents = [call.artifacts[0].content, call_named(graph, "(response)").artifacts[0].content]
+    contents = [call.artifacts[0].content, *texts_of(graph)]
     assert contents == [text.encode("utf-8", "surrogatepass")] * 2
 
 

@@ -82,7 +82,7 @@ async def test_rows_that_another_replica_sent_are_new_and_no_fault(
     [
         ("UPDATE steps SET name = 'corrupted'", {"remote rows"}, "differs"),
         ("DELETE FROM artifacts", {"remote counts", "remote rows"}, "1 of artifacts"),
-        ("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", {"remote migrations"}, "checksum"),
+        ("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", {"remote migrations"}, "another build"),
         ("ALTER TABLE steps ALTER COLUMN description SET NOT NULL", {"remote tables"}, "steps.description"),
         ("DROP TABLE sync_conflicts", {"remote tables"}, "sync_conflicts is missing"),
         ("ALTER TABLE tool_calls DROP COLUMN result", {"remote tables"}, "tool_calls.result is missing"),

@@ -64,6 +64,45 @@ def test_a_whole_run_is_recorded(flavour: str, folder: Path, recorded: Recorded)
     assert [artifact.name for artifact in call.artifacts] == ["login.ts"]
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_tasks_and_steps_keep_texts_of_their_own(asynchronous: bool, folder: Path, recorded: Recorded) -> None:
+    def keep(task: acode_tui.recorder.Task, step: acode_tui.recorder.Step) -> None:
+        task.artifact(ArtifactType.USER_PROMPT, "prompt", "Analyse it.\0", "text/markdown")
+        step.artifact("Reasoning", "thought", b"Is it blank?")
+        step.artifact("ModelResponse", "answer", memoryview(b"It is."), "text/markdown")
+
+    async def run_async() -> None:
+        async with acode_tui.recorder.session("a", folder) as run, run.task("b") as task, task.step("c") as step:
+            keep(task, step)
+
+    if asynchronous:
+        asyncio.run(run_async())
+    else:
+        with acode_tui.recorder.session("a", folder) as run, run.task("b") as task, task.step("c") as step:
+            keep(task, step)
+            with pytest.raises(RuntimeError, match="enter the block first"):
+                task.step("d").artifact("Reasoning", "too early", "")
+        assert run.lost == 0
+    (graph,) = recorded()
+    task_, step_ = graph.tasks[0], graph.tasks[0].steps[0]
+    assert [(each.type, each.name, each.size) for each in task_.artifacts] == [("UserPrompt", "prompt", 12)]
+    assert [(each.type, each.name) for each in step_.artifacts] == [
+        ("Reasoning", "thought"),
+        ("ModelResponse", "answer"),
+    ]
+    assert step_.tool_calls == ()
+    assert states(graph) == {"a": "Completed", "task b": "Completed", "step c": "Completed"}
+
+
+def test_a_text_kept_after_its_block_was_left_is_recorded_still(folder: Path, recorded: Recorded) -> None:
+    with acode_tui.recorder.session("a", folder) as run, run.task("b") as task:
+        with task.step("c") as step:
+            pass
+        step.artifact("ModelResponse", "answer", "late")
+    assert run.lost == 0
+    assert [each.name for each in recorded()[0].tasks[0].steps[0].artifacts] == ["answer"]
+
+
 def test_an_entered_block_is_on_disk_while_the_agent_works(folder: Path, recorded: Recorded) -> None:
     with acode_tui.recorder.session("a", folder) as run, run.task("b") as task, task.step("c") as step:
         with step.tool("d"):

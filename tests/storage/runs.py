@@ -41,26 +41,34 @@ def make_run(
     user: str | None = "ada",
     state: SessionState = SessionState.EXECUTING,
 ) -> SessionGraph:
-    """A session with an event, a task, a step, calls and an artifact each."""
+    """A session with an event, a task with its prompt, a step with its reasoning, and calls with an artifact each."""
     session_id = str(uuid.uuid4())
     task_id, step_id = str(uuid.uuid4()), str(uuid.uuid4())
     times: dict[str, Any] = {"created_at": at, "updated_at": at}
-    made = []
-    for order in range(calls):
-        call_id = str(uuid.uuid4())
-        content = f"content {order}\x00".encode()
-        artifact = Artifact(
+
+    def artifact(
+        type_: ArtifactType, name: str, content: bytes, step_id: str | None = None, call_id: str | None = None
+    ) -> Artifact:
+        return Artifact(
             id=str(uuid.uuid4()),
             session_id=session_id,
+            task_id=task_id,
+            step_id=step_id,
             tool_call_id=call_id,
-            type=ArtifactType.FILE_CONTENT,
-            name=f"login-{order}.ts",
+            type=type_,
+            name=name,
             content_hash=digest(content),
             content_type="text/plain",
             size=len(content),
             content=content,
             **times,
         )
+
+    made = []
+    for order in range(calls):
+        call_id = str(uuid.uuid4())
+        content = f"content {order}\x00".encode()
+        read = artifact(ArtifactType.FILE_CONTENT, f"login-{order}.ts", content, step_id, call_id)
         made.append(
             ToolCallGraph(
                 id=call_id,
@@ -72,7 +80,7 @@ def make_run(
                 order=order,
                 completed_at=at + timedelta(microseconds=1),
                 result=[1, "two"] if order == 0 else None,
-                artifacts=(artifact,),
+                artifacts=(read,),
                 **times,
             )
         )
@@ -83,6 +91,7 @@ def make_run(
         name="Read the login form",
         state=WorkState.IN_PROGRESS,
         order=0,
+        artifacts=(artifact(ArtifactType.REASONING, "reasoning", b"The form trusts its input.", step_id),),
         tool_calls=tuple(made),
         **times,
     )
@@ -94,6 +103,7 @@ def make_run(
         state=WorkState.IN_PROGRESS,
         order=0,
         metadata={},
+        artifacts=(artifact(ArtifactType.USER_PROMPT, "prompt", b"Please validate every field."),),
         steps=(step,),
         **times,
     )

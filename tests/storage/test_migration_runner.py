@@ -8,6 +8,7 @@ from acode_tui.domain.errors import MigrationError, SchemaMismatchError
 from acode_tui.domain.schema import version_key
 from acode_tui.storage.migrations.runner import (
     Migration,
+    OtherBuildError,
     due,
     make_migration,
     newest,
@@ -84,9 +85,9 @@ def test_a_newer_database_is_refused() -> None:
     assert "was not changed" in refused.value.hint
 
 
-def test_a_changed_applied_migration_is_refused() -> None:
+def test_a_database_of_another_build_is_refused_with_the_way_out() -> None:
     known = ordered([_migration("1.0.0", "SELECT 2;")])
-    with pytest.raises(MigrationError, match="its checksum has changed"):
+    with pytest.raises(OtherBuildError, match=r"another build.*db import.*db export"):
         due(known, _applied(_migration("1.0.0", "SELECT 1;")))
 
 

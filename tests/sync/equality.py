@@ -11,6 +11,7 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.codec import normal_form
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.storage.postgres.rows import select_list
+from acode_tui.storage.sqlite.contents import unpack
 from tests.pg import Database
 
 Rows = dict[str, dict[str, dict[str, Any]]]
@@ -24,7 +25,7 @@ def rows_here(path: Path) -> Rows:
     try:
         return {
             table.name: {
-                row["id"]: {column.name: _canonical(column, row[column.name]) for column in table.columns}
+                row["id"]: {column.name: _canonical(column, _stored(column, row)) for column in table.columns}
                 for row in connection.execute(f"SELECT * FROM {table.name}")
             }
             for table in TABLES.values()
@@ -44,6 +45,10 @@ async def rows_there(database: Database, workspace_id: str | None = None) -> Row
             for record in records
         }
     return found
+
+
+def _stored(column: Column, row: sqlite3.Row) -> Any:
+    return unpack(row["content"], row["size"]) if column.kind == "bytes" else row[column.name]
 
 
 def _canonical(column: Column, value: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui import SessionState
+from acode_tui import ArtifactType, SessionState
 from acode_tui.domain.clock import format_time
 from acode_tui.storage.postgres.recovery_source import RecoverySource
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
@@ -109,6 +109,25 @@ async def test_a_restored_old_file_catches_up_and_reports_it(tmp_path: Path, tim
         await workspace.store.transition_session(other.id, SessionState.FAILED, reason="after")
         assert (await workspace.sync.sync_now()).conflicts == 0
         await assert_equal(workspace.database_path, team)
+
+
+async def test_contents_of_tasks_and_steps_reach_the_other_machine(
+    machines: tuple[Workspace, Workspace], team: Database
+) -> None:
+    a, b = machines
+    graph = await a.store.get_with_hierarchy(await only_session(a))
+    (task,) = graph.tasks
+    prompt, answer = b"Please validate.", "Done: « ü »\n".encode() * 100
+    await a.store.add_artifact(task.id, ArtifactType.USER_PROMPT, "prompt", prompt, "text/plain")
+    await a.store.add_artifact(task.steps[0].id, ArtifactType.MODEL_RESPONSE, "answer", answer, "text/plain")
+    await a.sync.sync_now()
+    # B's pull begins after the rows that these hang on, so the page has to bring those along.
+    await b.sync.sync_now()
+    (there,) = (await b.store.get_with_hierarchy(graph.id)).tasks
+    assert [each.name for each in (*there.artifacts, *there.steps[0].artifacts)] == ["prompt", "answer"]
+    assert await b.store.get_artifact_content(there.steps[0].artifacts[0].id) == answer
+    for machine in machines:
+        await assert_equal(machine.database_path, team)
 
 
 async def test_a_pull_of_own_rows_writes_nothing(tmp_path: Path, time: FakeTime, team: Database) -> None:

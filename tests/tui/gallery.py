@@ -27,6 +27,7 @@ from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.demo import DemoDashboard
 from acode_tui.tui.run.artifact import ArtifactScreen
+from acode_tui.tui.run.nodes import artifacts_of, tool_call_count
 from acode_tui.tui.tools.log import LogScreen
 from tests.clocks import GUARD_SECONDS
 from tests.tui.dialogs.test_import import Scripted
@@ -55,13 +56,11 @@ def shop(count: int = 120) -> FakeWorkspace:
         moved = late[number] - timedelta(minutes=2 + 7 * number) if number < 6 else timedelta()
         store.sessions.append(_summary(run, sync, moved))
         store.graphs[run.id] = run
-        calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
-        store.contents.update({each.id: each.content or b"" for call in calls for each in call.artifacts})
+        store.contents.update({each.id: each.content or b"" for each in artifacts_of(run)})
     return workspace
 
 
 def _summary(run: SessionGraph, sync: str, moved: timedelta) -> SessionSummary:
-    calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
     return SessionSummary(
         id=run.id,
         created_at=run.created_at + moved,
@@ -73,8 +72,8 @@ def _summary(run: SessionGraph, sync: str, moved: timedelta) -> SessionSummary:
         workspace_id=run.workspace_id,
         task_count=len(run.tasks),
         tasks_done=sum(task.state is WorkState.COMPLETED for task in run.tasks),
-        tool_call_count=len(calls),
-        artifact_count=sum(len(call.artifacts) for call in calls),
+        tool_call_count=tool_call_count(run),
+        artifact_count=len(artifacts_of(run)),
         sync=sync,
     )
 
@@ -183,8 +182,7 @@ def _demo(workspace: FakeWorkspace) -> Dashboard:
 def _diff_screen(workspace: FakeWorkspace) -> ArtifactScreen:
     """The first diff of the first run."""
     run = workspace.store.graphs[workspace.store.sessions[0].id]
-    calls = [call for task in run.tasks for step in task.steps for call in step.tool_calls]
-    return ArtifactScreen(next(each for call in calls for each in call.artifacts if "diff" in each.content_type))
+    return ArtifactScreen(next(each for each in artifacts_of(run) if "diff" in each.content_type))
 
 
 def _log_screen() -> LogScreen:

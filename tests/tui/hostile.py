@@ -105,10 +105,12 @@ def _graph(random: Random, number: int, store: FakeStore) -> SessionGraph:
         )
 
     def step(one: StepGraph) -> StepGraph:
-        return replace(one, name=_text(random), tool_calls=tuple(call(found) for found in one.tool_calls))
+        artifacts = tuple(map(artifact, one.artifacts))
+        return replace(one, name=_text(random), artifacts=artifacts, tool_calls=tuple(map(call, one.tool_calls)))
 
     def task(one: TaskGraph) -> TaskGraph:
-        return replace(one, title=_text(random), description=_text(random), steps=tuple(map(step, one.steps)))
+        texts = {"title": _text(random), "description": _text(random)}
+        return replace(one, **texts, artifacts=tuple(map(artifact, one.artifacts)), steps=tuple(map(step, one.steps)))
 
     events = tuple(replace(event, reason=_text(random)) for event in one.events)
     tasks = tuple(task(found) for found in one.tasks) if number % 5 else ()

@@ -23,7 +23,6 @@ from acode_tui.domain.states import (
     ToolCallState,
     WorkState,
 )
-from acode_tui.domain.synthetic_calls import RESPONSE
 from acode_tui.ops.health import HealthCheck, HealthReport, HealthStatus
 from acode_tui.ops.health.report import worst
 from acode_tui.storage.ports import (
@@ -106,10 +105,20 @@ def graph(number: int = 0) -> SessionGraph:
             **more,
         )
 
-    def artifact(index: int, call_id: str, type_: ArtifactType, name: str, content_type: str, size: int) -> Artifact:
+    def artifact(
+        index: int,
+        place: tuple[str, str | None, str | None],
+        type_: ArtifactType,
+        name: str,
+        content_type: str,
+        size: int,
+    ) -> Artifact:
+        task_id, step_id, call_id = place
         return Artifact(
             id=fake_id(index, 5),
             session_id=session_id,
+            task_id=task_id,
+            step_id=step_id,
             tool_call_id=call_id,
             type=type_,
             name=name,
@@ -119,7 +128,15 @@ def graph(number: int = 0) -> SessionGraph:
             **at(20 * index + 5),
         )
 
+    one, two = fake_id(0, 2), fake_id(1, 2)
     first, second, third = fake_id(0, 3), fake_id(1, 3), fake_id(2, 3)
+    code = artifact(0, (one, first, fake_id(0, 4)), ArtifactType.FILE_CONTENT, "login.ts", "text/x-typescript", 3_412)
+    diff = artifact(1, (one, second, fake_id(1, 4)), ArtifactType.FILE_DIFF, "login.ts.diff", "text/x-diff", 311)
+    output = artifact(2, (two, third, fake_id(2, 4)), ArtifactType.COMMAND_OUTPUT, "stdout", "text/plain", 48_213)
+    response = artifact(3, (two, third, None), ArtifactType.MODEL_RESPONSE, "text", "text/markdown", 132)
+    reasoning = artifact(4, (two, third, None), ArtifactType.REASONING, "reasoning", "text/markdown", 96)
+    prompt = artifact(5, (one, None, None), ArtifactType.USER_PROMPT, "prompt", "text/markdown", 1_904)
+    image = artifact(6, (two, third, fake_id(2, 4)), ArtifactType.IMAGE, "failure.png", "image/png", 12_288)
     read = call(
         0,
         first,
@@ -128,7 +145,7 @@ def graph(number: int = 0) -> SessionGraph:
         ToolCallState.SUCCEEDED,
         completed_at=start + timedelta(seconds=0.412),
         result={"lines": 120},
-        artifacts=(artifact(0, fake_id(0, 4), ArtifactType.FILE_CONTENT, "login.ts", "text/x-typescript", 3_412),),
+        artifacts=(code,),
     )
     edit = call(
         1,
@@ -138,7 +155,7 @@ def graph(number: int = 0) -> SessionGraph:
         ToolCallState.SUCCEEDED,
         completed_at=start + timedelta(seconds=21),
         result=None,
-        artifacts=(artifact(1, fake_id(1, 4), ArtifactType.FILE_DIFF, "login.ts.diff", "text/x-diff", 311),),
+        artifacts=(diff,),
     )
     test = call(
         2,
@@ -148,22 +165,13 @@ def graph(number: int = 0) -> SessionGraph:
         ToolCallState.FAILED,
         completed_at=start + timedelta(seconds=71.3),
         error_message="exit code 1: 2 of 14 tests failed",
-        artifacts=(artifact(2, fake_id(2, 4), ArtifactType.COMMAND_OUTPUT, "stdout", "text/plain", 48_213),),
-    )
-    response = call(
-        3,
-        third,
-        RESPONSE,
-        {"carrier": True},
-        ToolCallState.SUCCEEDED,
-        completed_at=start + timedelta(seconds=75),
-        artifacts=(artifact(3, fake_id(3, 4), ArtifactType.MODEL_RESPONSE, "text", "text/markdown", 132),),
+        artifacts=(output, image),
     )
     steps = (
         StepGraph(
             id=first,
             session_id=session_id,
-            task_id=fake_id(0, 2),
+            task_id=one,
             name="Read the login form",
             state=WorkState.COMPLETED,
             order=0,
@@ -173,7 +181,7 @@ def graph(number: int = 0) -> SessionGraph:
         StepGraph(
             id=second,
             session_id=session_id,
-            task_id=fake_id(0, 2),
+            task_id=one,
             name="Validate before submitting",
             state=WorkState.COMPLETED,
             order=1,
@@ -183,26 +191,28 @@ def graph(number: int = 0) -> SessionGraph:
         StepGraph(
             id=third,
             session_id=session_id,
-            task_id=fake_id(1, 2),
+            task_id=two,
             name="Run the tests",
             state=WorkState.IN_PROGRESS,
             order=0,
-            tool_calls=(test, response),
+            artifacts=(reasoning, response),
+            tool_calls=(test,),
             **at(60),
         ),
     )
     tasks = (
         TaskGraph(
-            id=fake_id(0, 2),
+            id=one,
             session_id=session_id,
             title="Add input validation to the login form",
             state=WorkState.COMPLETED,
             order=0,
+            artifacts=(prompt,),
             steps=steps[:2],
             **at(0),
         ),
         TaskGraph(
-            id=fake_id(1, 2),
+            id=two,
             session_id=session_id,
             title="Now run the tests, please",
             state=WorkState.IN_PROGRESS,
@@ -255,11 +265,21 @@ _CODE = b"""export function submit(form: Form): boolean {
 _HOSTILE = (
     b"FAIL login.test.ts\n  x refuses an empty password\n\x1b[31m2 of 14 failed\x1b[0m [/red] \xe2\x80\xaetxt.exe\n"
 )
+_PROMPT = b"""Add input validation to the login form.
+
+What I know so far:
+
+- `submit()` sends an **empty** password as well;
+- the tests have a mock of the form.
+"""
 CONTENTS: dict[str, bytes] = {
     fake_id(0, 5): _CODE,
     fake_id(1, 5): _DIFF,
     fake_id(2, 5): _HOSTILE,
     fake_id(3, 5): b"Two tests fail because the mock has no `validate`. I will add it.\n",
+    fake_id(4, 5): b"The mock is older than `validate`. Adding it there is smaller than changing the form.\n",
+    fake_id(5, 5): _PROMPT,
+    fake_id(6, 5): b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x40",
 }
 
 

@@ -138,7 +138,7 @@ async def a_session(journey: Journey) -> None:
     await journey.press("e", sees="What looks like a secret")
     await journey.press("down", "up", "escape", "1", "2", sees="ada@example.org")
     await journey.press(*SCROLLING, "tab")
-    await journey.press("3", "enter", sees="needle 1")
+    await journey.press("3", "j", "enter", sees="needle 1")
     await journey.press("right_square_bracket", sees="part 2 of")
     await journey.press("left_square_bracket", sees="part 1 of")
     await journey.press("slash", *"needle 3", "enter", sees="1 of")

@@ -113,7 +113,7 @@ def places_of_run(entities: Iterable[Entity]) -> Iterator[Place]:
                 at = entity.completed_at or entity.updated_at
                 yield _call_place(entity, call, "error" if failed else "result", at, outcome)
         elif isinstance(entity, Artifact):
-            yield _artifact_place(entity, calls.get(entity.tool_call_id))
+            yield _artifact_place(entity, calls.get(entity.tool_call_id or ""))
 
 
 def texts_of(entity: Entity) -> tuple[str, ...]:
@@ -234,8 +234,8 @@ def _artifact_place(artifact: Artifact, call: _Call | None) -> Place:
         at=artifact.created_at,
         text=artifact_text(artifact.name, artifact.content_type, artifact.content, artifact.type),
         session_id=artifact.session_id,
-        task_id=call.task_id if call is not None else None,
-        step_id=call.step_id if call is not None else None,
+        task_id=artifact.task_id,
+        step_id=artifact.step_id,
         tool_call_id=artifact.tool_call_id,
         artifact_id=artifact.id,
         tool=call.tool if call is not None else None,

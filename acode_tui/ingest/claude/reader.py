@@ -22,7 +22,8 @@ from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import Tokens, claim_key, claude_usage
 
 SOURCE = "claude-code"
-SYNTHETIC = "<synthetic>"
+NO_MODEL = "<synthetic>"
+"""The model of messages that the program itself wrote."""
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _APPROVAL_TOOLS = frozenset({"ExitPlanMode", "AskUserQuestion"})
 _BLANK = re.compile(r"\s")
@@ -193,8 +194,8 @@ class ClaudeReader:
         self._has_messages = True
         message = record.message or Message()
         content = message.content
-        synthetic = message.model == SYNTHETIC
-        if self._pending_command is not None and not synthetic:
+        by_model = message.model != NO_MODEL
+        if self._pending_command is not None and by_model:
             uuid, prompt, prompt_at, prompt_line = self._pending_command
             self._pending_command = None
             self._add_prompt(uuid, prompt, prompt_at, prompt_line)
@@ -207,7 +208,7 @@ class ClaudeReader:
             # A session in plan mode executes only after its plan is accepted.
             if not self._planning:
                 self._timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
-        if not synthetic:
+        if by_model:
             self._note_usage(key, message, record)
         if type(content) is str:
             content = [{"type": "text", "text": content}]
@@ -268,7 +269,7 @@ class ClaudeReader:
         if not model:
             return
         step.metadata["model"] = model
-        if model != SYNTHETIC:
+        if model != NO_MODEL:
             self._models.note(model, line)
 
     def _note_usage(self, key: str, message: Message, record: Record) -> None:

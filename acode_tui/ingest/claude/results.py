@@ -67,8 +67,7 @@ def attach_result(
     call.complete(state, at, text or note or "failed")
     _note_facts(call, details, len(text))
     for artifact in _artifacts(call, state, content, text or note, details, at):
-        if artifact not in call.artifacts:
-            call.artifacts.append(artifact)
+        call.add_artifact(artifact)
 
 
 def _state(block: dict[str, Any], text: str, note: str, details: ToolUseResult | None, denied: bool) -> ToolCallState:

@@ -73,9 +73,7 @@ def attach_output(call: CallDraft, output: Output, at: datetime | None) -> None:
         call.facts["exitCode"] = code
     if output.duration is not None:
         call.facts["durationSeconds"] = output.duration
-    artifact = _artifact(call, state, output.text, at)
-    if artifact not in call.artifacts:
-        call.artifacts.append(artifact)
+    call.add_artifact(_artifact(call, state, output.text, at))
 
 
 def _exit_code(output: Output, head: str) -> int | None:

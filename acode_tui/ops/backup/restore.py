@@ -189,7 +189,10 @@ def _require_sound(backup: Backup, findings: Sequence[Check]) -> None:
             continue
         what = f"the backup {backup.name} cannot be restored: {finding.name}: {finding.description}"
         if finding.name == "schema":
-            raise SchemaMismatchError(what, hint="use the acode-tui that made it; nothing was changed")
+            runs = f"`acode-tui --workspace NEW db import {backup.database}`"
+            raise SchemaMismatchError(
+                what, hint=f"use the acode-tui that made it, or import its runs with {runs}; nothing was changed"
+            )
         raise IntegrityError(what, hint="take another one: `acode-tui db backup list`; nothing was changed")
 
 

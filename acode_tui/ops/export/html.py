@@ -25,7 +25,12 @@ _DIFF_CLASSES = (("+++", "file"), ("---", "file"), ("@@", "hunk"), ("diff ", "fi
 _GOOD, _BAD, _BUSY = {"Completed", "Succeeded"}, {"Failed"}, {"Executing", "InProgress", "Planning"}
 
 
-_CLASSES: dict[TextRole, str] = {"description": "prose", "error": "error", "response": "prose response"}
+_CLASSES: dict[TextRole, str] = {
+    "description": "prose",
+    "error": "error",
+    "prompt": "prose prompt",
+    "response": "prose response",
+}
 
 
 def render_html(report: Report) -> Iterator[str]:
@@ -81,8 +86,8 @@ class HtmlPage:
         return "</details>\n"
 
     def begin_step(self, node: StepNode) -> str:
-        calls = sum(not call.is_synthetic for call in node.calls)
-        only_text = bool(node.calls) and not calls
+        calls = len(node.calls)
+        only_text = bool(node.artifacts) and not calls
         is_open = " open" if node.step.state.value in _BAD | _BUSY or only_text else ""
         count = f'<span class="dim">{counted(calls, "call")}</span>' if calls > 1 else ""
         title = f"{badge(node.step.state.value)} {text(node.step.name, 300)} {count}"

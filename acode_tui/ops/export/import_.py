@@ -24,9 +24,10 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.domain.validation import Limits
 from acode_tui.ops.export.export import ExportProgress, ReportExport
+from acode_tui.ops.export.former_format import FORMER_VERSION
 from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION, JsonRuns
 from acode_tui.ops.export.merge_rules import Overwrites, newest_of, unless_it_overwrites
-from acode_tui.ops.export.parse_json import Head, Issue, JsonExport, RawRun, graph_of
+from acode_tui.ops.export.parse_json import Head, Issue, JsonExport, RawRun, ReadRun, read_run
 from acode_tui.storage.ports import RunFileReader, RunFiles, SaveResult
 
 MOST_ISSUES = 100
@@ -48,7 +49,8 @@ class RunImport(Protocol):
 
 
 class ImportedRuns(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The result of an import. ``counts`` are the rows in the file, ``inserted`` and ``updated`` those written, all
+    """The result of an import. ``counts`` are the rows in the file (a former format has some that are not written, see
+    ``former_format``), ``inserted`` and ``updated`` those written, all
     by table; ``errors`` are issues of the file, ``refused`` the runs that a redacted export would have overwritten.
     """
 
@@ -143,7 +145,6 @@ class _JsonSource:
 
     @property
     def head(self) -> Head:
-        assert self._export.head is not None
         return self._export.head
 
     def runs(self) -> Iterator[RawRun | Issue]:
@@ -158,19 +159,19 @@ class _SqliteSource:
     def __init__(self, source: RunFileReader) -> None:
         self._source = source
         info = source.info()
-        version = info.get("formatVersion", "1")
+        stated = info.get("formatVersion", "")
+        if stated.isdecimal() and int(stated) > FORMAT_VERSION:
+            raise ExportError(f"the export has format version {stated}", hint="upgrade acode-tui")
         self.head = Head(
             format=FORMAT,
-            format_version=int(version) if version.isdecimal() else FORMAT_VERSION,
+            format_version=FORMER_VERSION if source.is_former else FORMAT_VERSION,
             redacted=info.get("redacted", "False").lower() == "true",
         )
-        if self.head.format_version > FORMAT_VERSION:
-            raise ExportError(f"the export has format version {version}", hint="upgrade acode-tui")
 
     def runs(self) -> Iterator[RawRun | Issue]:
         for run_number, (session_id, found) in enumerate(self._source.runs(_as_json), 1):
             if isinstance(found, bytes):
-                yield RawRun(run_number, found)
+                yield RawRun(run_number, found, self.head.format_version)
             else:
                 yield Issue(line=run_number, session_id=session_id[:64], field=None, message=found)
 
@@ -229,7 +230,7 @@ class _Import:
             if isinstance(found, Issue):
                 self.errors = [*self.errors, found][:MOST_ISSUES]
             else:
-                self.counts.update(entity.kind for entity in found.entities())
+                self.counts.update(found.rows)
                 self._total += 1
         stated_counts = {} if self.errors else self._source.head.counts
         for kind, table in TABLES.items():
@@ -250,16 +251,16 @@ class _Import:
             if isinstance(found, Issue):
                 self.errors.append(found)
                 continue
-            waiting.append(found)
-            size += sum(len(getattr(entity, "content", None) or b"") for entity in found.entities())
+            waiting.append(found.graph)
+            size += sum(len(getattr(entity, "content", None) or b"") for entity in found.graph.entities())
             if len(waiting) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
                 await self._save(waiting, choose)
                 waiting, size = [], 0
         await self._save(waiting, choose)
 
-    def _next(self, runs: Iterator[RawRun | Issue]) -> SessionGraph | Issue | None:
+    def _next(self, runs: Iterator[RawRun | Issue]) -> ReadRun | Issue | None:
         raw = next(runs, None)
-        return graph_of(raw, self._limits) if isinstance(raw, RawRun) else raw
+        return read_run(raw, self._limits) if isinstance(raw, RawRun) else raw
 
     async def _save(
         self, graphs: list[SessionGraph], choose: Callable[[SessionGraph, SessionGraph], SessionGraph]

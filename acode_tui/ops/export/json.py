@@ -1,6 +1,7 @@
 """An export as one JSON document: a header, then whole runs, nested, one per line, then the number of rows.
 
-It is written row by row; only the path from a session down to the present row is open.
+It is written row by row; only the path from a session down to the present row is open. A row's own artifacts are
+written before the rows below it.
 """
 
 from typing import IO
@@ -9,27 +10,24 @@ import msgspec
 
 from acode_tui.domain.codec import encode_json
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.schema import parent_of
 from acode_tui.domain.states import EntityType
 from acode_tui.files import sync_file
 
 FORMAT = "acode-export"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: artifacts hang on tasks, steps or tool calls. For version 1, see ``former_format``."""
 
-_DEPTH = {
-    EntityType.SESSION: 0,
-    EntityType.SESSION_EVENT: 1,
-    EntityType.SESSION_TASK: 1,
-    EntityType.STEP: 2,
-    EntityType.TOOL_CALL: 3,
-    EntityType.ARTIFACT: 4,
+_LISTS: dict[EntityType, dict[EntityType, bytes]] = {
+    EntityType.SESSION: {EntityType.SESSION_EVENT: b'"events":[', EntityType.SESSION_TASK: b'"tasks":['},
+    EntityType.SESSION_TASK: {EntityType.ARTIFACT: b'"artifacts":[', EntityType.STEP: b'"steps":['},
+    EntityType.STEP: {EntityType.ARTIFACT: b'"artifacts":[', EntityType.TOOL_CALL: b'"toolCalls":['},
+    EntityType.TOOL_CALL: {EntityType.ARTIFACT: b'"artifacts":['},
 }
-_LIST = {
-    EntityType.SESSION: b',"events":[',
-    EntityType.SESSION_TASK: b',"steps":[',
-    EntityType.STEP: b',"toolCalls":[',
-    EntityType.TOOL_CALL: b',"artifacts":[',
-}
-_TASKS = b'],"tasks":['
+"""The lists of each kind of row, in the order in which they are written, each with its beginning."""
+
+_DEPTH = {kind: depth for depth, kind in enumerate(_LISTS)}
+"""How many rows are above one of this kind."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,48 +52,55 @@ class JsonRuns:
 
     def add(self, entity: Entity) -> None:
         """Write the next row, in the order of ``RunRows.walk``."""
-        depth = _DEPTH[entity.kind]
-        self._close_to(depth)
-        if depth:
+        parent = parent_of(entity)
+        if parent is None:
+            self._close_to(0)
+            if self._runs:
+                self._file.write(b",\n")
+            self._runs += 1
+        else:
+            self._close_to(_DEPTH[parent[0]] + 1)
             self._continue(self._open[-1], entity.kind)
-        elif self._runs:
-            self._file.write(b",\n")
-        self._runs += not depth
         text = encode_json(entity)
-        children = _LIST.get(entity.kind)
-        if children is None:
+        lists = _LISTS.get(entity.kind)
+        if lists is None:
             self._file.write(text)
             return
         self._file.write(text[:-1])
-        self._file.write(children)
-        self._open.append(_Level(entity.kind))
+        self._open.append(_Level(list(lists.items())))
 
     def end(self) -> None:
         """End the last run."""
         self._close_to(0)
 
     def _continue(self, parent: "_Level", kind: EntityType) -> None:
-        """Write what separates a row from what its parent's list holds already."""
-        if kind is EntityType.SESSION_TASK and not parent.has_tasks:
-            self._file.write(_TASKS)
-            parent.has_tasks, parent.members = True, 0
+        """Write what separates a row from what its parent has already: its list begins where it has not yet."""
+        while parent.current is not kind:
+            self._begin_list(parent)
         if parent.members:
             self._file.write(b",")
         parent.members += 1
 
+    def _begin_list(self, level: "_Level") -> None:
+        """Write the beginning of an object's next list, and the end of the one before."""
+        self._file.write(b"," if level.current is None else b"],")
+        level.current, beginning = level.left.pop(0)
+        self._file.write(beginning)
+        level.members = 0
+
     def _close_to(self, depth: int) -> None:
         while len(self._open) > depth:
             level = self._open.pop()
-            if level.kind is EntityType.SESSION and not level.has_tasks:
-                self._file.write(_TASKS)
+            while level.left:
+                self._begin_list(level)
             self._file.write(b"]}")
 
 
 class _Level(msgspec.Struct):
-    """An open object and the number of members in its list so far. A session has two lists: events first."""
+    """An open object: its lists that are not begun yet, and the number of members in the current one."""
 
-    kind: EntityType
-    has_tasks: bool = False
+    left: list[tuple[EntityType, bytes]]
+    current: EntityType | None = None
     members: int = 0
 
 

@@ -4,7 +4,9 @@ A bad file is an ExportError or a list of issues, never another exception, and t
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -13,7 +15,9 @@ import msgspec
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError, ValidationError
 from acode_tui.domain.quantities import size
+from acode_tui.domain.states import EntityType
 from acode_tui.domain.validation import Limits, validate_graph
+from acode_tui.ops.export.former_format import FORMER_VERSION, FormerRun, present_form
 from acode_tui.ops.export.json import FORMAT, FORMAT_VERSION
 from acode_tui.ops.export.merge_rules import renumbered
 
@@ -54,31 +58,61 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RawRun(NamedTuple):
-    """A run's JSON and the line that it begins on."""
+    """A run's JSON, the line that it begins on, and the format version of its file."""
 
     line: int
     data: bytes
+    version: int = FORMAT_VERSION
+
+
+class ReadRun(NamedTuple):
+    """A validated run, and how many rows of each kind the file has for it: a former format has more."""
+
+    graph: SessionGraph
+    rows: Counter[EntityType]
 
 
 class JsonExport:
-    """A JSON export in a file. ``head`` is set once ``runs`` has been read to its end."""
+    """A JSON export in a file. ``head`` is what the whole file says once ``runs`` has been read to its end.
+
+    Raises OSError, and ExportError for a file that is no export, is cut off or is of a newer format.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.head: Head | None = None
+        self.head = self._first_head()
 
     def runs(self) -> Iterator[RawRun]:
-        """Every run as the file has it. Raises OSError, and ExportError for a file that is no export or is cut off."""
+        """Every run as the file has it."""
+        version = self.head.format_version
         with self._path.open("rb") as file:
             outside = bytearray()
-            yield from _Scan(file, outside).runs()
+            for run in _Scan(file, outside).runs():
+                yield run._replace(version=version)
         self.head = _head(bytes(outside))
 
+    def _first_head(self) -> Head:
+        """The head as far as it stands before the runs. Where the version stands behind them, all is read."""
+        outside = bytearray()
+        with self._path.open("rb") as file, closing(_Scan(file, outside).runs()) as runs:
+            if next(runs, None) is not None:
+                try:
+                    return _head(bytes(outside) + b"]}")
+                except NotAnExport:
+                    for _ in runs:
+                        pass
+        return _head(bytes(outside))
 
-def graph_of(raw: RawRun, limits: Limits) -> SessionGraph | Issue:
-    """The validated run, or what is wrong with it."""
+
+def read_run(raw: RawRun, limits: Limits) -> ReadRun | Issue:
+    """The validated run in the present form, or what is wrong with it."""
     try:
-        graph = renumbered(msgspec.json.decode(raw.data, type=SessionGraph))
+        if raw.version == FORMER_VERSION:
+            former = msgspec.json.decode(raw.data, type=FormerRun)
+            graph, rows = renumbered(present_form(former)), Counter(former.kinds())
+        else:
+            graph = renumbered(msgspec.json.decode(raw.data, type=SessionGraph))
+            rows = Counter(entity.kind for entity in graph.entities())
         validate_graph(graph, limits)
         for entity in graph.entities():
             if getattr(entity, "content", b"") is None:
@@ -96,7 +130,7 @@ def graph_of(raw: RawRun, limits: Limits) -> SessionGraph | Issue:
         return Issue(line=raw.line, session_id=None, field=None, message="has a text that is no UTF-8")
     except RecursionError:
         return Issue(line=raw.line, session_id=None, field=None, message="is nested too deeply")
-    return graph
+    return ReadRun(graph, rows)
 
 
 class _Id(msgspec.Struct):
@@ -110,13 +144,17 @@ def _id_in(data: bytes) -> str | None:
         return None
 
 
+class NotAnExport(ExportError):
+    """What stands around a file's runs is not the header of an export."""
+
+
 def _head(outside: bytes) -> Head:
     try:
         head = msgspec.json.decode(outside, type=Head)
     except _UNREADABLE as error:
-        raise ExportError(f"is no export of acode-tui: {error}") from None
+        raise NotAnExport(f"is no export of acode-tui: {error}") from None
     if head.format != FORMAT:
-        raise ExportError("is no export of acode-tui: its format is another one")
+        raise NotAnExport("is no export of acode-tui: its format is another one")
     if head.format_version > FORMAT_VERSION:
         raise ExportError(
             f"the export has format version {head.format_version}; this program reads up to {FORMAT_VERSION}",
@@ -139,7 +177,7 @@ class _Scan:
         self._chunk = _CHUNK
         self._line = 1
 
-    def runs(self) -> Iterator[RawRun]:
+    def runs(self) -> Generator[RawRun, None, None]:
         depth = at = 0
         element: list[bytes] | None = None
         element_bytes = 0

@@ -14,7 +14,6 @@ from acode_tui.domain.display import clean
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent, SessionTask, Step, ToolCall
 from acode_tui.domain.quantities import duration, number, size
 from acode_tui.domain.states import ArtifactType
-from acode_tui.domain.synthetic_calls import is_synthetic_call
 from acode_tui.ops.export.json import About
 
 MOST_CHARS = 60_000
@@ -36,23 +35,20 @@ class CallNode(msgspec.Struct):
     call: ToolCall
     artifacts: list[Artifact] = []
 
-    @property
-    def is_synthetic(self) -> bool:
-        """Whether no tool was called: the row carries a prompt or what the model said."""
-        return is_synthetic_call(self.call.tool_name)
-
 
 class StepNode(msgspec.Struct):
-    """A step with its calls."""
+    """A step with what the model said in it, and its calls."""
 
     step: Step
+    artifacts: list[Artifact] = []
     calls: list[CallNode] = []
 
 
 class TaskNode(msgspec.Struct):
-    """A task with its steps."""
+    """A task with its prompt, and its steps."""
 
     task: SessionTask
+    artifacts: list[Artifact] = []
     steps: list[StepNode] = []
 
 
@@ -65,21 +61,23 @@ class Report(msgspec.Struct):
     tasks: list[TaskNode] = []
 
     def calls(self) -> Iterator[CallNode]:
-        """Every real tool call, in order."""
+        """Every tool call, in order."""
         for task in self.tasks:
             for step in task.steps:
-                yield from (node for node in step.calls if not node.is_synthetic)
+                yield from step.calls
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
         """The run in numbers, by name."""
         tools = list(self.calls())
         failed = sum(node.call.state.value == "Failed" for node in tools)
-        artifacts = sum(len(call.artifacts) for task in self.tasks for step in task.steps for call in step.calls)
+        steps = [step for task in self.tasks for step in task.steps]
+        held = (*(task.artifacts for task in self.tasks), *(step.artifacts for step in steps))
+        artifacts = sum(map(len, held)) + sum(len(call.artifacts) for call in tools)
         took = duration(self.session.updated_at - self.session.created_at)
         return [
             ("tasks", number(len(self.tasks))),
-            ("steps", number(sum(len(task.steps) for task in self.tasks))),
+            ("steps", number(len(steps))),
             ("tool calls", f"{number(len(tools))}" + (f", {number(failed)} failed" if failed else "")),
             ("artifacts", number(artifacts)),
             ("took", took),
@@ -91,8 +89,12 @@ class Report(msgspec.Struct):
         return Counter(clean_line(node.call.tool_name, 60) for node in self.calls()).most_common(12)
 
 
-TextRole = Literal["description", "error", "response"]
+TextRole = Literal["description", "error", "prompt", "response"]
 """What a passage of recorded text is on the page."""
+
+
+_SPOKEN: dict[ArtifactType, TextRole] = {ArtifactType.USER_PROMPT: "prompt", ArtifactType.MODEL_RESPONSE: "response"}
+"""Artifacts that are passages of the page. The others are folded, the model's reasoning among them."""
 
 
 class Page(Protocol):
@@ -163,8 +165,10 @@ def render(report: Report, page: Page) -> Iterator[str]:
     yield page.begin_tasks(len(report.tasks))
     for task in report.tasks:
         yield page.begin_task(task)
-        if task.task.description:
+        if task.task.description and not _begins_prompt(task):
             yield page.text(clean_lines(task.task.description), "description")
+        for artifact in task.artifacts:
+            yield _artifact(artifact, page)
         for step in task.steps:
             yield from _step(step, page)
         yield page.end_task()
@@ -174,24 +178,31 @@ def render(report: Report, page: Page) -> Iterator[str]:
     yield page.end(report, "Secrets were taken out." if report.about.redacted else "Nothing was taken out.")
 
 
+def _begins_prompt(node: TaskNode) -> bool:
+    """Whether a task's description is the beginning of its prompt, which the page shows whole."""
+    beginning = (node.task.description or "").rstrip(" .…").encode()
+    prompts = (each for each in node.artifacts if each.type is ArtifactType.USER_PROMPT)
+    return any(bool(prompt.content) and (prompt.content or b"").startswith(beginning) for prompt in prompts)
+
+
 def _step(node: StepNode, page: Page) -> Iterator[str]:
     yield page.begin_step(node)
     if node.step.description:
         yield page.text(clean_lines(node.step.description), "description")
+    for artifact in node.artifacts:
+        yield _artifact(artifact, page)
     for each in node.calls:
         call = each.call
-        if not each.is_synthetic:
-            yield page.begin_call(call, duration(call.completed_at - call.created_at) if call.completed_at else "")
-            if call.error_message:
-                yield page.text(clean_lines(call.error_message), "error")
-            if call.parameters not in (None, {}, []):
-                yield page.code("Parameters", clean_json(call.parameters), "json")
-            if call.result is not None:
-                yield page.code("Result", clean_json(call.result), "json")
+        yield page.begin_call(call, duration(call.completed_at - call.created_at) if call.completed_at else "")
+        if call.error_message:
+            yield page.text(clean_lines(call.error_message), "error")
+        if call.parameters not in (None, {}, []):
+            yield page.code("Parameters", clean_json(call.parameters), "json")
+        if call.result is not None:
+            yield page.code("Result", clean_json(call.result), "json")
         for artifact in each.artifacts:
             yield _artifact(artifact, page)
-        if not each.is_synthetic:
-            yield page.end_call()
+        yield page.end_call()
     yield page.end_step()
 
 
@@ -201,8 +212,8 @@ def _artifact(artifact: Artifact, page: Page) -> str:
     text = text_of(artifact) if artifact.content else None
     if text is None:
         return page.missing(artifact)
-    if artifact.type is ArtifactType.MODEL_RESPONSE:
-        return page.text(text, "response") if text.strip() else ""
+    if (role := _SPOKEN.get(artifact.type)) is not None:
+        return page.text(text, role) if text.strip() else ""
     return page.artifact(artifact, text)
 
 
@@ -233,7 +244,7 @@ class ReportFile:
         elif isinstance(entity, ToolCall):
             report.tasks[-1].steps[-1].calls.append(CallNode(entity))
         elif isinstance(entity, Artifact):
-            report.tasks[-1].steps[-1].calls[-1].artifacts.append(self._short(entity))
+            _holder(report.tasks[-1], entity).append(self._short(entity))
 
     def close(self, counts: dict[str, int]) -> None:
         """Write the page."""
@@ -252,6 +263,14 @@ class ReportFile:
         content = content[:most] if self._kept < _MOST_KEPT else b""
         self._kept += len(content)
         return msgspec.structs.replace(artifact, content=content)
+
+
+def _holder(task: TaskNode, artifact: Artifact) -> list[Artifact]:
+    """The artifacts of the row that this one hangs on: always the last of its kind."""
+    if artifact.step_id is None:
+        return task.artifacts
+    step = task.steps[-1]
+    return step.artifacts if artifact.tool_call_id is None else step.calls[-1].artifacts
 
 
 def clean_line(text: str, most: int | None = None) -> str:

@@ -19,6 +19,15 @@ from acode_tui.storage.schema_ports import AppliedMigration, Tier
 _NAME = re.compile(r"(?P<version>\d+(?:\.\d+)*)_(?P<description>[a-z0-9_]+)\.sql")
 
 
+class OtherBuildError(SchemaMismatchError):
+    """A database was made from another text of a migration of the same version, as before the first release."""
+
+    default_hint = (
+        "it was left as it is; import its runs into a new workspace, `acode-tui --workspace NEW db import FILE`: "
+        "FILE is this database, or an export of the program that made it (`acode-tui db export --format json`)"
+    )
+
+
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
     """One step of the schema. ``checksum`` is the SHA-256 of its text with LF line ends."""
 
@@ -64,22 +73,17 @@ def packaged(tier: Tier) -> tuple[Migration, ...]:
 def due(known: Sequence[Migration], applied: Sequence[AppliedMigration]) -> tuple[Migration, ...]:
     """The migrations still to apply.
 
-    Raises SchemaMismatchError where the database is newer than ``known``, and MigrationError where the text of an
-    applied migration has changed or one before the newest applied was never applied (a gap).
+    Raises SchemaMismatchError where the database is newer than ``known``, OtherBuildError where it was made from
+    another text of a version, and MigrationError where one before the newest applied was never applied (a gap).
     """
     by_version = {migration.version: migration for migration in known}
     newest_known = known[-1].version if known else "0"
     for done in applied:
-        ours = by_version.get(done.version)
-        if ours is None:
+        if done.version not in by_version:
             raise SchemaMismatchError(
                 f"the database has schema {done.version}; this program knows {newest_known} at most"
             )
-        if ours.checksum != done.checksum:
-            raise MigrationError(
-                f"migration {done.version} is not the one that was applied: its checksum has changed",
-                hint="reinstall acode-tui; a released migration never changes",
-            )
+    require_this_build(known, applied)
     have = {done.version for done in applied}
     pending = tuple(migration for migration in known if migration.version not in have)
     if applied and pending:
@@ -88,6 +92,16 @@ def due(known: Sequence[Migration], applied: Sequence[AppliedMigration]) -> tupl
         if gap is not None:
             raise MigrationError(f"migration {gap} was never applied although later ones were")
     return pending
+
+
+def require_this_build(known: Sequence[Migration], applied: Sequence[AppliedMigration]) -> None:
+    """Refuse a database where a migration that both know was made from another text. Raises OtherBuildError."""
+    checksums = {migration.version: migration.checksum for migration in known}
+    for done in applied:
+        if checksums.get(done.version, done.checksum) != done.checksum:
+            raise OtherBuildError(
+                f"schema {done.version} of this database was made by another build of acode-tui: its text differs"
+            )
 
 
 def newest(applied: Sequence[AppliedMigration]) -> str | None:

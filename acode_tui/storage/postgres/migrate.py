@@ -19,6 +19,11 @@ from acode_tui.storage.postgres.identifiers import Connection, quoted_schema
 from acode_tui.storage.postgres.provisioning import HISTORY_TABLE, PROVISION_HINT
 
 NEWER_HINT = "upgrade acode-tui on this machine; the team's database was not changed"
+OTHER_BUILD_HINT = (
+    "the team's database was not changed; give this build another schema (persistence.postgres.schema) or database, "
+    "and bring each workspace's runs along: `acode-tui db export` with the old program, `acode-tui db import` with "
+    "this one"
+)
 ADVISORY_KEY = 0x61636F6465
 """An arbitrary fixed number: "acode" in ASCII."""
 
@@ -83,8 +88,8 @@ async def migrate(
 ) -> TierMigrations:
     """Apply the pending migrations and return them; with ``dry_run`` only return them.
 
-    Raises SchemaMismatchError if the database is newer or the role may not run DDL, and MigrationError if a migration
-    fails (it is rolled back, earlier ones stay) or an applied migration has changed.
+    Raises SchemaMismatchError if the database is newer, was made by another build or the role may not run DDL, and
+    MigrationError if a migration fails: it is rolled back, earlier ones stay.
     """
     known = runner.packaged("postgres")
     before = await applied_migrations(connection, schema)
@@ -171,5 +176,7 @@ async def _apply_next(
 def _pending_migrations(known: tuple[Migration, ...], applied: tuple[AppliedMigration, ...]) -> tuple[Migration, ...]:
     try:
         return runner.due(known, applied)
+    except runner.OtherBuildError as error:
+        raise SchemaMismatchError(error.message, hint=OTHER_BUILD_HINT) from None
     except SchemaMismatchError as error:
         raise SchemaMismatchError(error.message, hint=NEWER_HINT) from None

@@ -79,9 +79,9 @@ async def _read_rows(connection: Connection, name: str, workspace_id: str, after
         )
         entities = [entity_from_row(kind, record) for record in records]
         found[kind] = entities
-        if table.parent is not None:
-            column, parent = table.parent
-            needed[parent].update(getattr(entity, column) for entity in entities)
+        for column, parent in table.parents:
+            # An artifact names every row above it, and not all of them need have one.
+            needed[parent].update(above for entity in entities if (above := getattr(entity, column)) is not None)
         if kind is not EntityType.SESSION:
             needed[EntityType.SESSION].update(entity.session_id for entity in entities)  # type: ignore[attr-defined]
     return tuple(entity for kind in TABLES for entity in found[kind])

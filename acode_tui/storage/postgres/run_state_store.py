@@ -3,7 +3,8 @@
 Read-only. Every error of the server or the network is raised as an AcodeError.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from acode_tui.domain.codec import digest
@@ -18,13 +19,14 @@ from acode_tui.domain.entities import (
     ToolCallGraph,
 )
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
-from acode_tui.domain.schema import TABLES
+from acode_tui.domain.schema import TABLES, parent_of
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres import session_pages
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_schema
+from acode_tui.storage.postgres.migrate import check_schema
 from acode_tui.storage.postgres.rows import entity_from_row, entity_values, select_list
 from acode_tui.storage.session_filter import require_filter
 
@@ -41,14 +43,25 @@ class PostgresRunStateStore:
     def __init__(self, pool: ReadPool, *, schema: str = "public") -> None:
         self._pool = pool
         self._schema = quoted_schema(schema)
+        self._schema_name = schema
+        self._checked = False
 
     async def close(self) -> None:
         """Close the pool."""
         await self._pool.close()
 
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Connection]:
+        """A connection of the pool. Raises SchemaMismatchError unless the schema is this program's (checked once)."""
+        async with self._pool.connection() as connection:
+            if not self._checked:
+                await check_schema(connection, self._schema_name)
+                self._checked = True
+            yield connection
+
     async def get(self, session_id: str) -> Session:
         """A session by its full id. Raises NotFoundError."""
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             found = await self._one(connection, EntityType.SESSION, session_id)
         assert isinstance(found, Session)
         return found
@@ -63,7 +76,7 @@ class PostgresRunStateStore:
     ) -> SessionPage:
         """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
         given = require_filter(filter)
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             return await session_pages.read_page(
                 connection, self._schema, given, limit=limit, after=after, before=before
             )
@@ -71,54 +84,55 @@ class PostgresRunStateStore:
     async def count(self, filter: SessionFilter | None = None) -> int:
         """The exact number of sessions that match."""
         given = require_filter(filter)
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             return await session_pages.count(connection, self._schema, given)
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         """The number of sessions by state, regardless of the filter's states; None where that is not cheap."""
         given = require_filter(filter)
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             return await session_pages.count_by_state(connection, self._schema, given)
 
     async def count_before(self, filter: SessionFilter, cursor: str) -> int | None:
         """The number of sessions before the page after a cursor; None where that is not cheap."""
         given = require_filter(filter)
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             return await session_pages.count_before(connection, self._schema, given, cursor)
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             await self._one(connection, EntityType.SESSION, session_id)
             return await self._events(connection, session_id)
 
     async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
         """The whole run in one snapshot, with one query per table. Raises NotFoundError."""
         async with (
-            self._pool.connection() as connection,
+            self._open() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             session = await self._one(connection, EntityType.SESSION, session_id)
-            artifacts = await self._children(connection, session_id, EntityType.ARTIFACT, Artifact, {}, "")
-            calls = await self._children(
-                connection, session_id, EntityType.TOOL_CALL, ToolCallGraph, artifacts, "artifacts"
-            )
-            steps = await self._children(connection, session_id, EntityType.STEP, StepGraph, calls, "tool_calls")
-            tasks = await self._children(connection, session_id, EntityType.SESSION_TASK, TaskGraph, steps, "steps")
+            artifacts = await self._artifacts(connection, session_id)
+            below = {"artifacts": artifacts}
+            calls = await self._children(connection, session_id, EntityType.TOOL_CALL, ToolCallGraph, below)
+            below = {"artifacts": artifacts, "tool_calls": calls}
+            steps = await self._children(connection, session_id, EntityType.STEP, StepGraph, below)
+            below = {"artifacts": artifacts, "steps": steps}
+            tasks = await self._children(connection, session_id, EntityType.SESSION_TASK, TaskGraph, below)
             events = await self._events(connection, session_id)
         own = {name: getattr(session, name) for name in Session.__struct_fields__}
         return SessionGraph(**own, tasks=tuple(tasks.get(session.id, ())), events=events)
 
     async def get_artifact(self, artifact_id: str) -> Artifact:
         """An artifact's metadata. Raises NotFoundError."""
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             found = await self._one(connection, EntityType.ARTIFACT, artifact_id)
         assert isinstance(found, Artifact)
         return found
 
     async def get_artifact_content(self, artifact_id: str) -> bytes:
         """An artifact's content. Raises NotFoundError, and IntegrityError if it does not match its hash."""
-        async with self._pool.connection() as connection:
+        async with self._open() as connection:
             row = is_uuid(require_id(artifact_id)) and await connection.fetchrow(
                 f"SELECT content, content_hash FROM {self._schema}.artifacts WHERE id = $1",  # noqa: S608
                 artifact_id,
@@ -138,7 +152,7 @@ class PostgresRunStateStore:
         what = kind.value.replace("_", " ")
         found: Sequence[Any] = ()
         if all((char == "-") == (position in _HYPHENS) for position, char in enumerate(start)):
-            async with self._pool.connection() as connection:
+            async with self._open() as connection:
                 found = await connection.fetch(
                     f"SELECT DISTINCT id FROM {self._schema}.{TABLES[kind].name} "  # noqa: S608
                     "WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 2",
@@ -161,29 +175,37 @@ class PostgresRunStateStore:
             raise _not_found(kind, entity_id)
         return entity_from_row(kind, row)
 
+    async def _artifacts(self, connection: Connection, session_id: str) -> _Nodes:
+        """A session's artifacts by the id of the row that each hangs on, oldest first."""
+        table = TABLES[EntityType.ARTIFACT]
+        grouped: _Nodes = {}
+        for row in await connection.fetch(
+            f"SELECT {select_list(table)} FROM {self._schema}.{table.name} "  # noqa: S608
+            "WHERE session_id = $1 ORDER BY created_at, id",
+            session_id,
+        ):
+            artifact = entity_from_row(EntityType.ARTIFACT, row)
+            holder = parent_of(artifact)
+            assert holder is not None
+            grouped.setdefault(holder[1], []).append(artifact)
+        return grouped
+
     async def _children(
-        self,
-        connection: Connection,
-        session_id: str,
-        kind: EntityType,
-        node: Any,
-        below: _Nodes,
-        field: str,
+        self, connection: Connection, session_id: str, kind: EntityType, node: Any, below: dict[str, _Nodes]
     ) -> _Nodes:
-        """A session's rows of one kind by their parent's id, in order, each with its children from ``below``."""
+        """A session's rows of one kind by their parent's id, in order, each with its children by field."""
         table = TABLES[kind]
-        assert table.parent is not None
-        order = "created_at, id" if kind is EntityType.ARTIFACT else '"order", created_at, id'
+        ((parent, _),) = table.parents
         rows = await connection.fetch(
             f"SELECT {select_list(table)} FROM {self._schema}.{table.name} "  # noqa: S608
-            f"WHERE session_id = $1 ORDER BY {order}",
+            'WHERE session_id = $1 ORDER BY "order", created_at, id',
             session_id,
         )
         grouped: _Nodes = {}
         for row in rows:
             values = entity_values(table.columns, row)
-            children: dict[str, Any] = {field: tuple(below.get(values["id"], ()))} if field else {}
-            grouped.setdefault(values[table.parent[0]], []).append(node(**values, **children))
+            children: dict[str, Any] = {field: tuple(nodes.get(values["id"], ())) for field, nodes in below.items()}
+            grouped.setdefault(values[parent], []).append(node(**values, **children))
         return grouped
 
     async def _events(self, connection: Connection, session_id: str) -> tuple[SessionEvent, ...]:

@@ -13,7 +13,6 @@ from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
-from acode_tui.domain.synthetic_calls import SQL_NAMES
 from acode_tui.storage.cursors import CursorPosition, check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid
@@ -255,8 +254,7 @@ async def _read_sessions(
             (SELECT count(*) FROM {schema}.session_tasks AS t WHERE t.session_id = s.id) AS task_count,
             (SELECT count(*) FROM {schema}.session_tasks AS t
              WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')) AS tasks_done,
-            (SELECT count(*) FROM {schema}.tool_calls AS c
-                WHERE c.session_id = s.id AND c.tool_name NOT IN ({SQL_NAMES})) AS tool_call_count,
+            (SELECT count(*) FROM {schema}.tool_calls AS c WHERE c.session_id = s.id) AS tool_call_count,
             (SELECT count(*) FROM {schema}.artifacts AS a WHERE a.session_id = s.id) AS artifact_count
         FROM page AS s ORDER BY {order}
     """  # noqa: S608

@@ -18,6 +18,7 @@ from acode_tui.domain.codec import encode_plain
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.contents import pack
 
 Row = tuple[Any, ...]
 
@@ -109,12 +110,18 @@ def _dump_time(value: datetime | None) -> str | None:
     return None if value is None else format_time(value)
 
 
+def _dump_content(value: bytes | None) -> bytes | None:
+    return None if value is None else pack(value)
+
+
 def _to_stored(column: Column) -> Callable[[Any], Any] | None:
     """What makes a column's value a stored one; None where it is stored as it is."""
     if column.kind == "time":
         return _dump_time if column.nullable else format_time
     if column.kind == "json":
         return _dump_json if column.nullable else _dump_parameters
+    if column.kind == "bytes":
+        return _dump_content
     # An enum member is bound as a plain string: its value.
     return str if column.kind == "enum" else None
 

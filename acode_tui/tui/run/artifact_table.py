@@ -9,7 +9,7 @@ from acode_tui.domain.entities import Artifact
 from acode_tui.domain.quantities import size
 from acode_tui.tui.bindings import OPENING
 from acode_tui.tui.run.nodes import short_path
-from acode_tui.tui.style.palette import ARTIFACT_GLYPH
+from acode_tui.tui.style.palette import ARTIFACT
 from acode_tui.tui.widgets.keyed_table import Column, KeyedTable, Row
 
 
@@ -29,15 +29,10 @@ class ArtifactTable(KeyedTable):
         self.lay_out(max(self.size.width, 20))
 
 
-def spaced(name: str) -> str:
-    """The words of a type: ``FileContent`` becomes ``File content``."""
-    return "".join(f" {char.lower()}" if char.isupper() and index else char for index, char in enumerate(name))
-
-
 def _row(artifact: Artifact) -> Row:
-    glyph = ARTIFACT_GLYPH.get(artifact.type, "·")
+    mark = ARTIFACT[artifact.type]
     return {
-        "name": (f"{glyph} {short_path(artifact.name)}", "plain"),
-        "type": (spaced(artifact.type), "quiet"),
+        "name": (f"{mark.glyph} {short_path(artifact.name)}", "plain"),
+        "type": (mark.word, "quiet"),
         "size": (size(artifact.size), "quiet"),
     }

@@ -8,9 +8,8 @@ from textual.content import Content
 
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.quantities import counted, duration, number, size
-from acode_tui.tui.run.artifact_table import spaced
-from acode_tui.tui.run.nodes import Node, last_change, tool_call_count
-from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
+from acode_tui.tui.run.nodes import Node, artifacts_of, last_change, tool_call_count
+from acode_tui.tui.style.palette import ARTIFACT, CONTENT_STYLE, SESSION, TOOL_CALL, WORK, Mark
 from acode_tui.tui.style.text import block, labelled, pretty_json, styled
 from acode_tui.tui.style.times import clock, date, stamp
 
@@ -36,7 +35,7 @@ def describe(node: Node, zone: tzinfo | None) -> Content:
 def kind_of(node: Node) -> str:
     """The kind of a node, for the title of the detail panel."""
     if isinstance(node, Artifact):
-        return spaced(node.type)
+        return ARTIFACT[node.type].word
     return {TaskGraph: "Task", StepGraph: "Step", ToolCallGraph: "Tool call"}[type(node)]
 
 
@@ -74,8 +73,7 @@ def timeline(events: tuple[SessionEvent, ...], graph: SessionGraph, zone: tzinfo
 
 def about(graph: SessionGraph, zone: tzinfo | None) -> Content:
     """The session itself: user, workspace, times, counts and metadata."""
-    calls = [call for task in graph.tasks for step in task.steps for call in step.tool_calls]
-    artifacts = [artifact for call in calls for artifact in call.artifacts]
+    artifacts = artifacts_of(graph)
     return _lines(
         block(graph.task_description, "bold"),
         _state(SESSION[graph.state]),
@@ -116,7 +114,7 @@ def _tool_call(call: ToolCallGraph, zone: tzinfo | None) -> Content:
 def _artifact(artifact: Artifact, zone: tzinfo | None) -> Content:
     return _lines(
         styled(artifact.name, "bold"),
-        _pair("type", f"{spaced(artifact.type)}, {artifact.content_type}"),
+        _pair("type", f"{ARTIFACT[artifact.type].word}, {artifact.content_type}"),
         _pair("size", size(artifact.size)),
         _pair("hash", artifact.content_hash),
         _pair("time", stamp(artifact.created_at, zone)),

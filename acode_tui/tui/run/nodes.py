@@ -5,8 +5,7 @@ from datetime import datetime
 
 from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.quantities import counted, duration, size
-from acode_tui.domain.synthetic_calls import is_synthetic_call
-from acode_tui.tui.style.palette import ARTIFACT_GLYPH, TOOL_CALL, WORK, Role
+from acode_tui.tui.style.palette import ARTIFACT, TOOL_CALL, WORK, Role
 
 Node = TaskGraph | StepGraph | ToolCallGraph | Artifact
 Label = list[tuple[str, Role]]
@@ -17,16 +16,13 @@ _MAX_HINT = 160
 
 
 def children(node: SessionGraph | Node) -> Sequence[Node]:
-    """The nodes below a node. A synthetic call is left out: its artifacts take its place."""
+    """The nodes below a node: its own artifacts, then its steps or tool calls, as an export has them."""
     if isinstance(node, SessionGraph):
         return node.tasks
     if isinstance(node, TaskGraph):
-        return node.steps
+        return (*node.artifacts, *node.steps)
     if isinstance(node, StepGraph):
-        below: list[Node] = []
-        for call in node.tool_calls:
-            below.extend(call.artifacts if is_synthetic_call(call.tool_name) else (call,))
-        return below
+        return (*node.artifacts, *node.tool_calls)
     if isinstance(node, ToolCallGraph):
         return node.artifacts
     return ()
@@ -43,8 +39,9 @@ def label(node: Node) -> Label:
         return [(f"{mark.glyph} ", mark.role), (node.name, "plain"), *_first_call_hint(node)]
     if isinstance(node, ToolCallGraph):
         return _call_label(node)
+    mark = ARTIFACT[node.type]
     return [
-        (f"{ARTIFACT_GLYPH.get(node.type, '·')} ", "busy"),
+        (f"{mark.glyph} ", mark.role),
         (short_path(node.name), "plain"),
         (f"  {size(node.size)}", "quiet"),
     ]
@@ -79,9 +76,13 @@ def node_count(graph: SessionGraph) -> int:
 
 
 def tool_call_count(graph: SessionGraph) -> int:
-    """The number of tool calls, synthetic ones not counted."""
-    calls = (call for task in graph.tasks for step in task.steps for call in step.tool_calls)
-    return sum(not is_synthetic_call(call.tool_name) for call in calls)
+    """The number of tool calls in the whole run."""
+    return sum(len(step.tool_calls) for task in graph.tasks for step in task.steps)
+
+
+def artifacts_of(graph: SessionGraph) -> list[Artifact]:
+    """Every artifact of a run, in the order of the tree."""
+    return [entity for entity in graph.entities() if isinstance(entity, Artifact)]
 
 
 def short_path(text: str) -> str:
@@ -94,10 +95,9 @@ def short_path(text: str) -> str:
 
 def _first_call_hint(step: StepGraph) -> Label:
     """The hint of a step's first call, for a step without text of its own: such a step is named after its tools."""
-    first = next((call for call in step.tool_calls if not is_synthetic_call(call.tool_name)), None)
-    if first is None or not step.name.startswith(first.tool_name):
+    if not step.tool_calls or not step.name.startswith(step.tool_calls[0].tool_name):
         return []
-    return [(f"  {hint}", "quiet")] if (hint := parameter_hint(first.parameters)) else []
+    return [(f"  {hint}", "quiet")] if (hint := parameter_hint(step.tool_calls[0].parameters)) else []
 
 
 def _call_label(call: ToolCallGraph) -> Label:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from acode_tui.domain.entities import Artifact, Session, SessionGraph
 from acode_tui.domain.transitions import SESSION_TERMINAL
 from acode_tui.storage.ports import SessionFilter
+from acode_tui.tui.run.nodes import artifacts_of
 from acode_tui.tui.style.palette import Role
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ class RunView:
     @property
     def artifacts(self) -> list[Artifact]:
         """Every artifact of the run, in the order of the tree."""
-        if self.graph is None:
-            return []
-        calls = (call for task in self.graph.tasks for step in task.steps for call in step.tool_calls)
-        return [artifact for call in calls for artifact in call.artifacts]
+        return artifacts_of(self.graph) if self.graph is not None else []
 
 
 @dataclass(slots=True)

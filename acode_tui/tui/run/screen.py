@@ -78,6 +78,8 @@ class SessionScreen(LiveScreen[str]):
         super().__init__()
         self.run_view = RunView(session_id)
         self._walk = walk
+        self._described = ""
+        """The id of the node in the detail panel."""
 
     def compose(self) -> ComposeResult:
         yield TitleLine("team session" if self.follows_team else "session")
@@ -220,6 +222,7 @@ class SessionScreen(LiveScreen[str]):
         self.run_view.switch_to(event.session_id)
         self.query_one(RunTree).clear()
         self.query_one("#detail", TextPanel).update(Content(""))
+        self._described = ""
         self.query_one(TitleLine).update("opening…")
         self.refresh_now()
 
@@ -261,10 +264,12 @@ class SessionScreen(LiveScreen[str]):
 
     @on(Tree.NodeHighlighted)
     def _node_highlighted(self, event: Tree.NodeHighlighted[Node]) -> None:
-        if event.node.data is not None:
-            self._describe(event.node.data)
+        if (node := event.node.data) is not None:
+            # The tree also tells of the same node on another line, where nodes came above it.
+            self._describe(node, home=node.id != self._described)
 
     def _describe(self, node: Node, *, home: bool = True) -> None:
+        self._described = node.id
         panel = self.query_one("#detail", TextPanel)
         panel.border_title = kind_of(node)
         content = describe(node, self.dashboard.zone)

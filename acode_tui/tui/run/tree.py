@@ -1,7 +1,7 @@
 """The tree of a run. The nodes below a folded node are created when it is first unfolded, some hundred at a time: a run
 of thousands of nodes opens at once.
 
-Nothing of a run is ever deleted and siblings are only appended, so showing a newer state of the same run changes labels
+Nothing of a run is ever deleted and siblings keep their order, so showing a newer state of the same run changes labels
 and adds nodes, and keeps the cursor, the folds and the scroll position.
 """
 
@@ -54,8 +54,14 @@ class RunTree(Tree[Node]):
         """Show a run, or a newer state of the run that is shown."""
         first = self._graph is None
         self._graph = graph
+        at_top = self.get_node_at_line(self.scroll_offset.y)
+        line = at_top.line if at_top is not None else 0
         self._update_children(self.root, graph)
         self.root.expand()
+        # Node lines are known after the lines are built, which reading last_line does.
+        if at_top is not None and self.last_line and (moved := at_top.line - line):
+            # An artifact came before what is on screen.
+            self.scroll_to(y=self.scroll_offset.y + moved, animate=False)
         if first:
             self._unfold_at_first(graph)
             if graph.tasks:
@@ -103,19 +109,23 @@ class RunTree(Tree[Node]):
 
     def _update_children(self, node: TreeNode[Node], owner: SessionGraph | Node) -> None:
         below = children(owner)
-        limit = self._limits.get(node.id, SIBLINGS_AT_ONCE)
         colours = Colours.of(self.app.theme_variables)
+        # An artifact that comes late stands before the tool calls that were there: what is created stays created.
+        last = max((at for at, child in enumerate(below, 1) if child.id in self._created), default=0)
+        limit = max(self._limits.get(node.id, SIBLINGS_AT_ONCE), last)
+        shown = below[:limit]
         more_line = self._more_lines.get(node.id)
-        created = [child for child in node.children if child is not more_line]
-        if more_line is not None and len(created) < limit:
+        if more_line is not None and any(child.id not in self._created for child in shown):
             del self._more_lines[node.id]
             more_line.remove()
-        for index, child in enumerate(below[:limit]):
+        for index, child in enumerate(shown):
             text = _label_text(child, colours)
-            if index < len(created):
-                self._update_node(created[index], child, text)
+            if (created := self._created.get(child.id)) is not None:
+                self._update_node(created, child, text)
             else:
-                self._created[child.id] = node.add(text, data=child, allow_expand=bool(children(child)))
+                before = index if index < len(node.children) else None
+                expandable = bool(children(child))
+                self._created[child.id] = node.add(text, data=child, before=before, allow_expand=expandable)
         if len(below) > limit:
             self._show_more_line(node, len(below) - limit)
 

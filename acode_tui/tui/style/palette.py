@@ -87,14 +87,18 @@ HEALTH: dict[str, Mark] = {
     "Unhealthy": Mark("✗", "unhealthy", "bad"),
 }
 """By the value of a HealthStatus, which is in a package that is imported late."""
-ARTIFACT_GLYPH: dict[ArtifactType, str] = {
-    ArtifactType.FILE_CONTENT: "▤",
-    ArtifactType.FILE_WRITE: "▤",
-    ArtifactType.FILE_DIFF: "±",
-    ArtifactType.COMMAND_OUTPUT: "›",
-    ArtifactType.MODEL_RESPONSE: "¶",
-    ArtifactType.SEARCH_RESULT: "⌕",
+ARTIFACT: dict[ArtifactType, Mark] = {
+    ArtifactType.FILE_CONTENT: Mark("▤", "File content", "busy"),
+    ArtifactType.FILE_WRITE: Mark("▤", "File write", "busy"),
+    ArtifactType.FILE_DIFF: Mark("±", "File diff", "busy"),
+    ArtifactType.COMMAND_OUTPUT: Mark("›", "Command output", "busy"),
+    ArtifactType.MODEL_RESPONSE: Mark("¶", "Model response", "good"),
+    ArtifactType.SEARCH_RESULT: Mark("⌕", "Search result", "busy"),
+    ArtifactType.USER_PROMPT: Mark("»", "User prompt", "wait"),
+    ArtifactType.REASONING: Mark("∴", "Reasoning", "quiet"),
+    ArtifactType.IMAGE: Mark("▣", "Image", "busy"),
 }
+"""What was said differs in colour from what tools read and made."""
 
 
 @cache

@@ -57,7 +57,7 @@ def test_an_undamaged_file_passes_and_is_not_changed(run: Run, recorded: Recorde
         ("tables", "ALTER TABLE steps ADD COLUMN extra TEXT", "steps is changed"),
         ("indexes", "DROP INDEX steps_by_task", "steps_by_task is missing"),
         ("triggers", "DROP TRIGGER session_events_no_update", "session_events_no_update is missing"),
-        ("migrations", "UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", "checksum has changed"),
+        ("migrations", "UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", "another build"),
         ("traces", "DELETE FROM outbox WHERE entity_type = 'step'", "1 of steps"),
         ("traces", "DELETE FROM outbox WHERE entity_type = 'session_event'", "1 of session_events"),
         ("traces", "UPDATE outbox SET processed_at = created_at, outcome = 'applied'", "1 of sessions"),

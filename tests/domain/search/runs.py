@@ -37,15 +37,18 @@ def make_run(
     state: SessionState = SessionState.COMPLETED,
     user: str | None = None,
     workspace_id: str = str(uuid.UUID(int=7)),
+    prompt: str | None = None,
+    answer: str | None = None,
 ) -> SessionGraph:
-    """A run with one task, one step and these calls, a second apart."""
+    """A run with one task, one step and these calls, a second apart; the task has the prompt, the step the answer."""
     session_id, task_id, step_id = (str(uuid.uuid4()) for _ in range(3))
     made = []
     for order, given in enumerate(calls):
         call_id, began = str(uuid.uuid4()), at + timedelta(seconds=order + 1)
         times: dict[str, Any] = {"created_at": began, "updated_at": began + timedelta(milliseconds=500)}
         failed = given["error"] is not None
-        artifacts = tuple(_artifact(session_id, call_id, times, *each) for each in given["artifacts"])
+        ids: dict[str, Any] = {"session_id": session_id, "task_id": task_id, "step_id": step_id}
+        artifacts = tuple(_artifact({**ids, "tool_call_id": call_id}, times, *each) for each in given["artifacts"])
         made.append(
             ToolCallGraph(
                 id=call_id,
@@ -63,8 +66,21 @@ def make_run(
             )
         )
     same: dict[str, Any] = {"session_id": session_id, "created_at": at, "updated_at": at, "order": 0}
-    work = StepGraph(id=step_id, task_id=task_id, name=step, state=WorkState.COMPLETED, tool_calls=tuple(made), **same)
-    task = TaskGraph(id=task_id, title=title, state=WorkState.COMPLETED, steps=(work,), **same)
+    then = {"created_at": at, "updated_at": at}
+    held: dict[str, Any] = {"session_id": session_id, "task_id": task_id}
+    prompts = () if prompt is None else (_artifact(held, then, ArtifactType.USER_PROMPT, "prompt", prompt),)
+    held = {**held, "step_id": step_id}
+    answers = () if answer is None else (_artifact(held, then, ArtifactType.MODEL_RESPONSE, "response", answer),)
+    work = StepGraph(
+        id=step_id,
+        task_id=task_id,
+        name=step,
+        state=WorkState.COMPLETED,
+        artifacts=answers,
+        tool_calls=tuple(made),
+        **same,
+    )
+    task = TaskGraph(id=task_id, title=title, state=WorkState.COMPLETED, artifacts=prompts, steps=(work,), **same)
     return SessionGraph(
         id=session_id,
         task_description=description,
@@ -78,20 +94,18 @@ def make_run(
     )
 
 
-def _artifact(
-    session_id: str, call_id: str, times: dict[str, Any], type_: ArtifactType, name: str, text: str
-) -> Artifact:
+def _artifact(held: dict[str, Any], times: dict[str, Any], type_: ArtifactType, name: str, text: str) -> Artifact:
+    """``held`` are the ids of the rows that it is in."""
     content = text.encode()
     return Artifact(
         id=str(uuid.uuid4()),
-        session_id=session_id,
-        tool_call_id=call_id,
         type=type_,
         name=name,
         content_hash=digest(content),
         content_type="text/plain",
         size=len(content),
         content=content,
+        **held,
         **times,
     )
 

@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,11 +20,11 @@ from tests.ingest.builders import (
     call_named,
     calls_of,
     graph_of,
-    is_synthetic,
     read,
     stamp,
     steps_of,
     story,
+    texts_of,
 )
 
 OTHER = "99999999-2222-4333-8444-555555555555"
@@ -134,7 +135,7 @@ def test_one_step_for_each_message_however_many_lines_it_has() -> None:
     transcript.says("m2", "Second")
     graph = graph_of(transcript)
     assert [step.name for step in steps_of(graph)] == ["First", "Second"]
-    assert [call.order for call in steps_of(graph)[0].tool_calls] == [0, 1, 2]
+    assert [call.order for call in steps_of(graph)[0].tool_calls] == [0, 1]
     assert [step.order for step in steps_of(graph)] == [0, 1]
 
 
@@ -157,21 +158,71 @@ def test_a_result_before_its_call_is_attached_as_well() -> None:
     transcript = Claude()
     transcript.user("Go")
     transcript.says("m1", "Hm")
-    transcript.result("c1", "early")
+    transcript.result("c1", "early", is_error=True)
     transcript.calls("m1", "c1", "Bash")
     graph = graph_of(transcript)
     (call,) = calls_of(graph)
-    assert (call.tool_name, call.state, len(call.artifacts)) == ("Bash", ToolCallState.SUCCEEDED, 1)
+    assert (call.tool_name, call.state, call.error_message) == ("Bash", ToolCallState.FAILED, "early")
+    assert [(artifact.name, artifact.content) for artifact in call.artifacts] == [("Bash result", b"early")]
+    (step,) = steps_of(graph)
+    assert [artifact.content for artifact in step.artifacts] == [b"Hm"]
+    assert step.metadata == {"messageId": "m1", "model": "claude-a"}
 
 
-def test_a_result_without_its_call_is_kept_and_not_counted_as_a_call() -> None:
+def test_a_result_without_its_call_is_kept_by_its_step_with_its_facts() -> None:
     transcript = Claude()
     transcript.user("Go")
     transcript.says("m1", "Hm")
-    transcript.result("elsewhere", "output")
+    transcript.result("elsewhere", "Exit code 1\nred", is_error=True, toolUseResult={"backgroundTaskId": "b7"})
+    transcript.result("there", "green")
     parsed = read(transcript)
-    assert parsed.counts.tool_calls == 0
-    assert call_named(parsed.graphs[0], "(unclaimed result)").artifacts[0].content == b"output"
+    assert (parsed.counts.tool_calls, parsed.counts.artifacts) == (0, 3)
+    (step,) = steps_of(parsed.graphs[0])
+    assert step.tool_calls == ()
+    assert [artifact.content for artifact in step.artifacts] == [b"Hm", b"Exit code 1\nred", b"green"]
+    assert {(artifact.step_id, artifact.tool_call_id) for artifact in step.artifacts} == {(step.id, None)}
+    assert (step.metadata or {})["unclaimedResults"] == [
+        {
+            "callId": "elsewhere",
+            "state": "Failed",
+            "result": {"characters": 15, "backgroundTaskId": "b7"},
+            "errorMessage": "Exit code 1\nred",
+        },
+        {"callId": "there", "state": "Succeeded", "result": {"characters": 5}},
+    ]
+    assert step.state is WorkState.FAILED
+    assert step.updated_at == step.artifacts[-1].created_at
+
+
+def test_two_results_without_their_calls_are_two_artifacts_also_where_they_are_equal() -> None:
+    transcript = Claude()
+    at = transcript.now
+    for key in ("c1", "c2", "c1"):
+        transcript.result(key, "ok", timestamp=at)
+    parsed = read(transcript)
+    (step,) = steps_of(parsed.graphs[0])
+    assert [artifact.content for artifact in step.artifacts] == [b"ok", b"ok"]
+    assert (step.name, step.state, parsed.counts.steps) == ("(result)", WorkState.COMPLETED, 0)
+
+
+@given(st.integers(0, 60), st.integers(1, 900), st.integers(60, 4_000))
+def test_facts_of_results_without_calls_stay_within_the_limit_of_metadata(count: int, size: int, limit: int) -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    transcript.says("m1", "Hm")
+    for index in range(count):
+        transcript.result(f"c{index}", "x" * size, is_error=True)
+    limits = Limits(max_metadata_bytes=limit, max_artifact_bytes=300)
+    (step,) = steps_of(graph_of(transcript, limits=limits))
+    metadata = step.metadata or {}
+    assert len(msgspec.json.encode(metadata)) <= limit
+    assert len(step.artifacts) == count + 1
+    for name, expected in (("unclaimedResults", count), ("cutOff", count if size > 300 else 0)):
+        kept = metadata.get(name, [])
+        if name in metadata:
+            assert len(kept) + metadata.get(f"{name}LeftOut", 0) == expected
+        if limit > 3_000 and count < 3:
+            assert len(kept) == expected
 
 
 @pytest.mark.parametrize(
@@ -225,19 +276,43 @@ def test_an_edit_s_hunks_become_a_unified_diff_and_the_original_file_is_dropped(
     assert b"SECRET" not in repr(call).encode()
 
 
-def test_text_belongs_to_a_synthetic_call_that_is_not_counted() -> None:
+def test_text_belongs_to_its_step() -> None:
     parsed = read(story())
-    texts = [
-        artifact.content
-        for call in calls_of(parsed.graphs[0], synthetic=True)
-        if is_synthetic(call)
-        for artifact in call.artifacts
-    ]
-    assert texts == [b"I will read the form.", b"Done.", b"Finished."]
-    assert parsed.counts.tool_calls == 3
+    assert texts_of(parsed.graphs[0]) == [b"I will read the form.", b"Done.", b"Finished."]
+    assert parsed.counts.tool_calls == len(calls_of(parsed.graphs[0])) == 3
     assert parsed.counts.steps == 5
     assert parsed.counts.tasks == 3
     assert parsed.counts.artifacts == 6
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        (["one", "two", "two"], ["response", "response 2", "response 3"]),
+        (["one", " ", "two"], ["response", "response 2"]),
+        ([" ", "two"], ["response", "response 2"]),
+    ],
+)
+def test_pieces_of_text_of_one_message_are_numbered(texts: list[str], names: list[str]) -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    for text in texts:
+        transcript.says("m1", text)
+    (step,) = steps_of(graph_of(transcript))
+    assert [artifact.name for artifact in step.artifacts] == names
+
+
+def test_a_step_of_the_task_at_work_is_completed_by_its_text() -> None:
+    said, silent = Claude(), Claude()
+    for transcript in (said, silent):
+        transcript.user("Go")
+    said.says("m1", "I will")
+    for transcript in (said, silent):
+        transcript.assistant("m1", {"type": "thinking", "thinking": "hm"})
+    graphs = [graph_of(transcript, fresh=True) for transcript in (said, silent)]
+    assert [graph.tasks[0].state for graph in graphs] == [WorkState.IN_PROGRESS] * 2
+    found = [(step.name, step.state) for graph in graphs for step in steps_of(graph)]
+    assert found == [("I will", WorkState.COMPLETED), ("(thinking)", WorkState.IN_PROGRESS)]
 
 
 def test_images_of_a_result_are_kept_as_bytes() -> None:
@@ -260,11 +335,14 @@ def test_a_long_prompt_is_shortened_and_kept_whole_as_an_artifact() -> None:
     for graph in (unanswered, answered):
         assert len(graph.task_description) == 1_000
         assert graph.task_description.endswith("…")
-        (step,) = steps_of(graph)
-        assert step.tool_calls[0].artifacts[0].content == prompt.encode()
-    # The first answer takes over the step that held the prompt, so nothing is left behind.
-    assert steps_of(unanswered)[0].id == steps_of(answered)[0].id
-    assert read(transcript).counts.steps == 1
+        (task,) = graph.tasks
+        (artifact,) = task.artifacts
+        assert (artifact.type, artifact.name) == (ArtifactType.USER_PROMPT, "prompt")
+        assert artifact.content == prompt.encode()
+        assert (artifact.task_id, artifact.step_id, artifact.tool_call_id) == (task.id, None, None)
+    assert unanswered.tasks[0].artifacts[0].id == answered.tasks[0].artifacts[0].id
+    assert (steps_of(unanswered), len(steps_of(answered))) == ([], 1)
+    assert (read(transcript).counts.steps, read(transcript).counts.artifacts) == (1, 2)
 
 
 def test_token_totals_keep_the_largest_usage_of_each_message() -> None:
@@ -392,6 +470,18 @@ def test_an_artifact_beyond_the_limit_is_cut_off_and_marked() -> None:
     (mark,) = call.result["cutOff"]
     assert mark["size"] == 200
     assert mark["contentHash"].startswith("sha256:")
+
+
+def test_a_prompt_or_a_text_beyond_the_limit_is_cut_off_and_marked() -> None:
+    transcript = Claude()
+    transcript.user("p" * 1_200)
+    transcript.says("m1", "t" * 1_100)
+    (task,) = graph_of(transcript, limits=Limits(max_artifact_bytes=1_000)).tasks
+    for holder, size in ((task, 1_200), (task.steps[0], 1_100)):
+        (artifact,) = holder.artifacts
+        assert artifact.size == len(artifact.content or b"") == 1_000
+        (mark,) = (holder.metadata or {})["cutOff"]
+        assert (mark["name"], mark["size"]) == (artifact.name, size)
 
 
 def test_only_a_session_s_own_summaries_are_noted() -> None:

@@ -183,13 +183,22 @@ async def test_a_backup_that_is_not_sound_is_refused_and_nothing_changes(
     assert scene.state() == before
 
 
-async def test_a_backup_of_a_newer_program_is_refused(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)", r"99\.0\.0"),
+        ("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", "another build.*db import /"),
+    ],
+)
+async def test_a_backup_of_a_newer_program_or_another_build_is_refused(
+    scene: Scene, statement: str, words: str
+) -> None:
     with foreign(scene.backup.database) as connection:
-        connection.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
+        connection.execute(statement)
     data = scene.backup.database.read_bytes()
     scene.backup = msgspec.structs.replace(scene.backup, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
     before = scene.state()
-    with pytest.raises(SchemaMismatchError, match=r"99\.0\.0"):
+    with pytest.raises(SchemaMismatchError, match=words):
         await scene.restore()
     assert scene.state() == before
 

@@ -68,7 +68,7 @@ async def test_json_holds_whole_runs_with_every_field(filled: Workspace, tmp_pat
     document = json.loads((tmp_path / "all.json").read_bytes())
     assert {name: value for name, value in document.items() if name != "sessions"} == {
         "format": "acode-export",
-        "formatVersion": 1,
+        "formatVersion": 2,
         "createdAt": document["createdAt"],
         "programVersion": document["programVersion"],
         "schemaVersion": filled.migrated.to_version,
@@ -79,7 +79,7 @@ async def test_json_holds_whole_runs_with_every_field(filled: Workspace, tmp_pat
     graphs = [decode_json(json.dumps(each), SessionGraph) for each in document["sessions"]]
     assert {graph.id: rows_of(graph) for graph in graphs} == await stored(filled)
     assert report.counts == {
-        "sessions": 3, "session_events": 3, "session_tasks": 3, "steps": 3, "tool_calls": 6, "artifacts": 6
+        "sessions": 3, "session_events": 3, "session_tasks": 3, "steps": 3, "tool_calls": 6, "artifacts": 12
     }  # fmt: skip
 
 
@@ -205,7 +205,7 @@ async def test_a_dry_run_counts_and_writes_nothing(filled: Workspace, tmp_path: 
     report = await filled.export(ExportRequest(format="csv", path=tmp_path / "x", dry_run=True))
     assert report.dry_run
     assert report.size_bytes is None
-    assert report.counts["artifacts"] == 6
+    assert report.counts["artifacts"] == 12
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -213,7 +213,7 @@ async def test_progress_reaches_the_end(filled: Workspace, tmp_path: Path) -> No
     seen: list[ExportProgress] = []
     await filled.export(ExportRequest(path=tmp_path / "x.json"), progress=seen.append)
     last = seen[-1]
-    assert (last.sessions.done, last.sessions.total, last.rows.done, last.rows.total) == (3, 3, 24, None)
+    assert (last.sessions.done, last.sessions.total, last.rows.done, last.rows.total) == (3, 3, 30, None)
 
 
 async def test_the_rows_of_one_run_are_counted_before_they_are_read(filled: Workspace) -> None:

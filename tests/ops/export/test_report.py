@@ -82,6 +82,20 @@ def report_of(graph: SessionGraph) -> Report:
     return found[0]
 
 
+def artifact_of(
+    artifact: Artifact, name: str, content: bytes, type: ArtifactType, mime: str = "text/plain"
+) -> Artifact:
+    return msgspec.structs.replace(
+        artifact,
+        name=name,
+        type=type,
+        content=content,
+        size=len(content),
+        content_hash=digest(content),
+        content_type=mime,
+    )
+
+
 def run_of(text: str, *, type: ArtifactType = ArtifactType.FILE_CONTENT, content: bytes | None = None) -> SessionGraph:
     """A run with this text in every field."""
     graph = make_run("00000000-0000-0000-0000-000000000007", description=text.strip() or "x", calls=1)
@@ -89,15 +103,28 @@ def run_of(text: str, *, type: ArtifactType = ArtifactType.FILE_CONTENT, content
     (step,) = task.steps
     (call,) = step.tool_calls
     data = text.encode() if content is None else content
-    artifact = msgspec.structs.replace(
-        call.artifacts[0], name=text, type=type, content=data, size=len(data), content_hash=digest(data),
-        content_type="text/plain",
-    )  # fmt: skip
     call = msgspec.structs.replace(
-        call, tool_name=text, parameters={text: [text]}, result=text, error_message=text, artifacts=(artifact,)
+        call,
+        tool_name=text,
+        parameters={text: [text]},
+        result=text,
+        error_message=text,
+        artifacts=(artifact_of(call.artifacts[0], text, data, type),),
     )
-    step = msgspec.structs.replace(step, name=text, description=text, tool_calls=(call,))
-    task = msgspec.structs.replace(task, title=text, description=text, steps=(step,))
+    step = msgspec.structs.replace(
+        step,
+        name=text,
+        description=text,
+        artifacts=(artifact_of(step.artifacts[0], text, data, ArtifactType.REASONING),),
+        tool_calls=(call,),
+    )
+    task = msgspec.structs.replace(
+        task,
+        title=text,
+        description=f"about {text}",
+        artifacts=(artifact_of(task.artifacts[0], text, data, ArtifactType.USER_PROMPT),),
+        steps=(step,),
+    )
     events = tuple(msgspec.structs.replace(event, reason=text) for event in graph.events)
     return msgspec.structs.replace(graph, tasks=(task,), events=events, metadata={text: text}, user_id=text)
 
@@ -128,7 +155,7 @@ def test_markdown_holds_no_html_link_or_image_that_was_recorded(text: str) -> No
     assert "\x1b" not in markdown
     assert "@" not in inline(text) + quote(text)
     assert [tag for tag, _ in page.elements].count("h1") == 1
-    assert [tag for tag, _ in page.elements].count("details") == 4
+    assert [tag for tag, _ in page.elements].count("details") == 5
 
 
 @given(st.text("`~\n a<", max_size=60))
@@ -171,6 +198,42 @@ def test_binary_content_is_named_and_images_are_inside_the_page() -> None:
     image = msgspec.structs.replace(image, tasks=(msgspec.structs.replace(image.tasks[0], steps=(step,)),))
     html = "".join(render_html(report_of(image)))
     assert 'src="data:image/png;base64,iVBORw0K"' in html
+
+
+def test_what_was_said_stands_where_it_was_said() -> None:
+    graph = make_run("00000000-0000-0000-0000-000000000007", description="Validate", calls=1)
+    (task,) = graph.tasks
+    (step,) = task.steps
+    said = artifact_of(step.artifacts[0], "text", b"All fields are checked now.", ArtifactType.MODEL_RESPONSE)
+    picture = artifact_of(task.artifacts[0], "form.png", b"\x89PNG\r\n", ArtifactType.IMAGE, "image/png")
+    step = msgspec.structs.replace(step, artifacts=(*step.artifacts, said))
+    task = msgspec.structs.replace(
+        task, description="Please validate …", artifacts=(*task.artifacts, picture), steps=(step,)
+    )
+    report = report_of(msgspec.structs.replace(graph, tasks=(task,)))
+    html, markdown = "".join(render_html(report)), "".join(render_markdown(report))
+    for page, call in ((html, "<code>read_file</code>"), (markdown, "**read_file**")):
+        places = [
+            page.index(part)
+            for part in (
+                "Please validate every field.",
+                "form.png",
+                "Read the login form",
+                "The form trusts its input.",
+                "All fields are checked now.",
+                call,
+                "login-0.ts",
+            )
+        ]
+        assert places == sorted(places)
+        assert "Please validate …" not in page, "the prompt says it whole"
+        assert "(response)" not in page
+    assert 'src="data:image/png;base64,iVBORw0K"' in html
+    assert re.search(r"<summary>reasoning .*</summary>\n<pre>\nThe form trusts its input", html), "folded"
+    assert '<pre class="prose response">\nAll fields' in html
+    assert '<pre class="prose prompt">\nPlease' in html
+    assert dict(report.numbers)["artifacts"] == "5"
+    assert dict(report.numbers)["tool calls"] == "1"
 
 
 def test_a_page_of_any_run_stays_readable() -> None:

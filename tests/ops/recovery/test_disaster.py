@@ -375,15 +375,25 @@ async def test_a_backup_names_the_workspace_of_the_folder(shop: Path, time: Fake
     assert json.loads(done.stdout)["counts"]["sessions"] == 3
 
 
-async def test_a_newer_programs_file_is_not_damaged(shop: Path) -> None:
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)", "99.0.0"),
+        ("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", "another build"),
+    ],
+)
+async def test_a_file_of_a_newer_program_or_another_build_is_not_damaged(
+    shop: Path, statement: str, words: str
+) -> None:
     path = shop / ".agent" / "workspace.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO schema_migrations VALUES ('99.0.0', 'later', 'x', '2026', 1)")
+        connection.execute(statement)
         connection.commit()
     before = files_in(shop)
     refused = await acode(shop, "db", "recover", "--from", "postgres")
     assert refused.exit_code == 1
     assert "not damaged" in refused.stderr
+    assert words in refused.stderr
     assert files_in(shop) == before
 
 

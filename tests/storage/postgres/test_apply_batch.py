@@ -288,7 +288,7 @@ async def test_a_full_resend_restores_missing_rows(laptop: Machine, pg_database:
     await pg_database.execute("DELETE FROM artifacts", "DELETE FROM tool_calls")
     reply = await laptop.send(*rows)
     assert {result.outcome for result in reply.results} == {"duplicate", "applied"}
-    assert len(await pg_database.fetch("SELECT FROM artifacts")) == 2
+    assert len(await pg_database.fetch("SELECT FROM artifacts")) == 4
     assert len((await laptop.target.pull(WORKSPACE, 0)).rows) == len(rows)
 
 

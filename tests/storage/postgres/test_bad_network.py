@@ -150,7 +150,7 @@ async def test_round_trips_do_not_depend_on_the_batch_size(
         await machine.send(*plain(make_run(WORKSPACE)))  # statements prepared
         counted = {}
         for size in sizes:
-            rows = plain(make_run(WORKSPACE, calls=(size - 4) // 2))
+            rows = plain(make_run(WORKSPACE, calls=(size - 6) // 2))
             assert len(rows) == size
             before = proxy.round_trips
             await machine.send(*rows)

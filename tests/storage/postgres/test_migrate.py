@@ -10,13 +10,16 @@ import pytest
 
 from acode_tui.domain.errors import ConfigError, MigrationError, SchemaMismatchError
 from acode_tui.domain.schema import TABLES
-from acode_tui.storage.delivery_protocol import Head
+from acode_tui.storage.delivery_protocol import Head, PostgresFault
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import make_migration
+from acode_tui.storage.postgres.connection import PostgresConnectionFactory
 from acode_tui.storage.postgres.identifiers import Connection, quoted_role, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema, migrate, schema_version, target_version
 from acode_tui.storage.postgres.provisioning import provisioning_sql
+from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.sync.classify import Verdict, classify
 from acode_tui.sync.conflict import ConflictResolver
 from tests.pg import Database
 from tests.storage.postgres.conftest import WORKSPACE, target_of
@@ -86,11 +89,23 @@ async def test_a_newer_database_is_refused_without_a_change(pg_database: Databas
     await connection.close()
 
 
-async def test_a_changed_migration_is_refused(pg_database: Database) -> None:
+async def test_a_database_of_an_earlier_build_is_refused_unchanged_with_the_way_out(pg_database: Database) -> None:
     await pg_database.execute("UPDATE schema_migrations SET checksum = 'other' WHERE version = '1.0.0'")
     connection = await pg_database.connect()
-    with pytest.raises(MigrationError, match="checksum"):
-        await migrate(connection)
+    before = await _catalogue(connection)
+    for attempt in (migrate(connection), migrate(connection, dry_run=True), check_schema(connection, "public")):
+        with pytest.raises(SchemaMismatchError, match=r"another build.*persistence\.postgres\.schema.*db export"):
+            await attempt
+    reader = PostgresRunStateStore(PostgresConnectionFactory(target_of(pg_database)).read_pool())
+    with pytest.raises(SchemaMismatchError, match="another build"):
+        await reader.list()
+    await reader.close()
+    target = PostgresSyncTarget(target_of(pg_database), ConflictResolver())
+    with pytest.raises(PostgresFault, match="another build") as refused:
+        await target.check_schema()
+    assert classify(refused.value.fault) is Verdict.SCHEMA_MISMATCH
+    await target.close()
+    assert await _catalogue(connection) == before
     await connection.close()
 
 
@@ -247,6 +262,7 @@ async def test_no_table_has_more_than_five_indexes(pg_database: Database) -> Non
         "SELECT id FROM session_tasks WHERE session_id = '{id}'",
         "SELECT id FROM steps WHERE session_id = '{id}' AND task_id = '{id}'",
         "SELECT id FROM tool_calls WHERE session_id = '{id}' AND step_id = '{id}'",
+        "SELECT id FROM artifacts WHERE session_id = '{id}' AND task_id = '{id}'",
         "SELECT id FROM artifacts WHERE session_id = '{id}' AND tool_call_id = '{id}'",
         "SELECT id FROM artifacts WHERE id = '{id}'",
         "SELECT id FROM tool_calls WHERE workspace_id = '{id}' AND change_seq > 5 ORDER BY change_seq LIMIT 9",

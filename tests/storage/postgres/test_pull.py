@@ -6,8 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.entities import Artifact, Entity, Session, SessionTask, Step
 from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import Head
 from acode_tui.storage.postgres.pull import page_end
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
@@ -19,10 +20,10 @@ async def test_pages_contain_every_row_with_its_parents(sync_target: PostgresSyn
     runs = [plain(make_run(WORKSPACE, calls=3)) for _ in range(4)]
     for run in runs:
         await sync_target.apply(WORKSPACE, records(run), incarnation=head.incarnation)
-    # Sessions move on: their numbers are now later than their children's.
+    # Sessions, tasks and steps move on: their numbers are now later than those of the artifacts below them.
     for run in runs:
-        bumped = edited(run[0], sync_version=1)
-        await sync_target.apply(WORKSPACE, records([bumped]), incarnation=head.incarnation)
+        bumped = [edited(row, sync_version=1) for row in run if isinstance(row, Session | SessionTask | Step)]
+        await sync_target.apply(WORKSPACE, records(bumped), incarnation=head.incarnation)
     seen: dict[str, Entity] = {}
     cursor, pages = 0, 0
     while True:
@@ -38,6 +39,17 @@ async def test_pages_contain_every_row_with_its_parents(sync_target: PostgresSyn
     assert set(seen) == {row.id for run in runs for row in run}
     assert all(isinstance(row.content, bytes) for row in seen.values() if isinstance(row, Artifact))
     assert (await sync_target.pull(WORKSPACE, cursor)).rows == ()
+
+
+async def test_a_page_brings_every_row_that_an_artifact_names(sync_target: PostgresSyncTarget, head: Head) -> None:
+    rows = plain(make_run(WORKSPACE))
+    for artifact in (row for row in rows if isinstance(row, Artifact)):
+        others = [row for row in rows if not isinstance(row, Artifact)]
+        await sync_target.apply(WORKSPACE, records(others), incarnation=head.incarnation)
+        before = await sync_target.apply(WORKSPACE, records([artifact]), incarnation=head.incarnation)
+        page = await sync_target.pull(WORKSPACE, before.change_seq - 1, limit=1)
+        assert_parents_first(page.rows, {})
+        assert artifact.id in {row.id for row in page.rows}
 
 
 async def test_only_rows_after_the_cursor_are_pulled(sync_target: PostgresSyncTarget, head: Head) -> None:
@@ -66,7 +78,7 @@ async def test_large_artifacts_end_a_page_early(sync_target: PostgresSyncTarget,
         await sync_target.apply(WORKSPACE, records(big), incarnation=head.incarnation)
     page = await sync_target.pull(WORKSPACE, 0, max_bytes=1000)
     assert page.upto == 1
-    assert sum(isinstance(row, Artifact) for row in page.rows) == 1
+    assert sum(isinstance(row, Artifact) for row in page.rows) == 3
 
 
 async def test_registering_again_keeps_the_head(sync_target: PostgresSyncTarget, head: Head) -> None:
@@ -109,8 +121,7 @@ def test_a_page_never_splits_a_number_and_advances(steps: list[tuple[int, int]],
 def assert_parents_first(rows: Sequence[Entity], known: dict[str, Entity]) -> None:
     here = set(known)
     for row in rows:
-        parent = TABLES[row.kind].parent
-        if parent is not None:
-            assert getattr(row, parent[0]) in here
-            assert session_of(row) in here
+        above = {getattr(row, column) for column, _ in TABLES[row.kind].parents} - {None}
+        assert above <= here
+        assert row.kind is EntityType.SESSION or session_of(row) in here
         here.add(row.id)

@@ -12,7 +12,7 @@ import pytest
 
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError, MigrationError, SchemaMismatchError, TransactionError
-from acode_tui.storage.migrations.runner import Migration, make_migration, packaged
+from acode_tui.storage.migrations.runner import Migration, OtherBuildError, make_migration, packaged
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.sqlite.connection import prepare_file
 from acode_tui.storage.sqlite.files import backup_copy
@@ -136,7 +136,7 @@ def test_a_newer_database_a_changed_one_and_a_gap_are_refused_untouched(
     skipped = make_migration("1.1.0_skipped.sql", "SELECT 1;")
     for known, error in (
         ([FIRST, SECOND], SchemaMismatchError),
-        ([FIRST, changed, TENTH, BROKEN], MigrationError),
+        ([FIRST, changed, TENTH, BROKEN], OtherBuildError),
         ([FIRST, skipped, SECOND, TENTH], MigrationError),
     ):
         with pytest.raises(error):

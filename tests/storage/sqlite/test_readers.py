@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sqlite3
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, NotFoundError
 from acode_tui.domain.states import ArtifactType
+from acode_tui.ops.export.export import ExportRequest
 from acode_tui.storage.sqlite.connection import WAL_BYTES, SqliteConnectionFactory
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.workspace import Workspace, open_workspace
@@ -181,6 +184,51 @@ async def test_an_artifact_that_was_tampered_with_is_not_handed_out(parts: Parts
     with pytest.raises(IntegrityError, match=r"ACODE-DB-007.*does not match its hash"):
         await parts.store.get_artifact_content(artifact.id)
     assert (await parts.store.get_artifact(artifact.id)).size == artifact.size
+
+
+TORN: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda stored: stored[:-9],
+    "no stream": lambda stored: b"\xff" + stored[1:],
+    "another content of the same size": lambda stored: zlib.compress(b"y" * 5_000, 1),
+    "a larger content": lambda stored: zlib.compress(b"x" * 9_000, 1),
+    "a smaller content": lambda stored: zlib.compress(b"x" * 4_000, 1),
+    "empty": lambda stored: b"",
+}
+
+
+@pytest.mark.parametrize("tear", TORN.values(), ids=TORN)
+async def test_a_damaged_compressed_content_is_reported_and_not_handed_out(
+    workspace: Workspace, tmp_path: Path, tear: Callable[[bytes], bytes]
+) -> None:
+    run = make_run(1)
+    await workspace.store.save(run)
+    call = run.tasks[0].steps[0].tool_calls[0]
+    added = await workspace.store.add_artifact(call.id, ArtifactType.COMMAND_OUTPUT, "out", b"x" * 5_000, "text/plain")
+    with foreign(workspace.database_path) as other:
+        (stored,) = other.execute("SELECT content FROM artifacts WHERE id = ?", (added.id,)).fetchone()
+        assert len(stored) < 100
+        other.execute("DROP TRIGGER artifacts_no_update")
+        other.execute("UPDATE artifacts SET content = ? WHERE id = ?", (tear(stored), added.id))
+    with pytest.raises(IntegrityError, match=f"the content of artifact {added.id} does not match its hash"):
+        await workspace.store.get_artifact_content(added.id)
+    with pytest.raises(IntegrityError, match="does not match its hash"):
+        await workspace.export(ExportRequest(path=tmp_path / "x.json"))
+    found = {each.name: each.description for each in await workspace.check() if not each.ok}
+    assert found["artifact hashes"] == f"1 of 3 differ from their hashes: {added.id}"
+
+
+@pytest.mark.parametrize("size", [2**30, 2**63 - 1])
+async def test_a_size_that_no_content_has_is_damage(workspace: Workspace, size: int) -> None:
+    run = make_run(1)
+    await workspace.store.save(run)
+    artifact = run.tasks[0].steps[0].tool_calls[0].artifacts[0]
+    with foreign(workspace.database_path) as other:
+        other.execute("DROP TRIGGER artifacts_no_update")
+        other.execute("UPDATE artifacts SET size = ? WHERE id = ?", (size, artifact.id))
+    with pytest.raises(IntegrityError, match="does not match its hash"):
+        await workspace.store.get_artifact_content(artifact.id)
+    found = {each.name for each in await workspace.check(deep=True) if not each.ok}
+    assert "artifact hashes" in found
 
 
 async def test_db_check_finds_damage(workspace: Workspace) -> None:

@@ -20,7 +20,8 @@ CONTRACT = {
     "steps": "id session_id task_id name description? state order created_at updated_at metadata? sync_version",
     "tool_calls": "id session_id step_id tool_name parameters state order created_at updated_at completed_at? "
     "result? error_message? sync_version",
-    "artifacts": "id session_id tool_call_id type name content content_hash content_type size created_at updated_at",
+    "artifacts": "id session_id task_id step_id? tool_call_id? type name content content_hash content_type size "
+    "created_at updated_at",
     "outbox": "id idempotency_key session_id entity_type entity_id operation payload created_at updated_at "
     "processed_at? outcome? attempts next_attempt_at? failed_at? last_error?",
     "sync_conflicts": "id session_id entity_type entity_id local_payload remote_payload local_updated_at "
@@ -32,7 +33,12 @@ PARENTS = {
     "session_tasks": {("session_id", "sessions")},
     "steps": {("session_id", "sessions"), ("task_id", "session_tasks")},
     "tool_calls": {("session_id", "sessions"), ("step_id", "steps")},
-    "artifacts": {("session_id", "sessions"), ("tool_call_id", "tool_calls")},
+    "artifacts": {
+        ("session_id", "sessions"),
+        ("task_id", "session_tasks"),
+        ("step_id", "steps"),
+        ("tool_call_id", "tool_calls"),
+    },
 }
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -107,8 +113,8 @@ def test_every_table_is_strict(connection: sqlite3.Connection) -> None:
         ("UPDATE session_tasks SET sync_version = ?", "many"),
         ('UPDATE session_tasks SET "order" = ?', "first"),
         ("UPDATE outbox SET attempts = ?", "twice"),
-        ("INSERT INTO artifacts SELECT 'x', session_id, tool_call_id, type, name, content_hash, content_type, size, "
-         "created_at, updated_at, ? FROM artifacts LIMIT 1", "text is no blob"),
+        ("INSERT INTO artifacts SELECT 'x', session_id, task_id, step_id, tool_call_id, type, name, content_hash, "
+         "content_type, size, created_at, updated_at, ? FROM artifacts LIMIT 1", "text is no blob"),
         ("UPDATE sessions SET task_description = ?", b"bytes are no text"),
     ],
 )  # fmt: skip
@@ -135,15 +141,15 @@ def test_events_and_artifacts_are_neither_changed_nor_deleted(
 
 
 @pytest.mark.ac("AC-021")
-@pytest.mark.parametrize("table", PARENTS)
-async def test_orphans_are_refused_on_the_stores_own_connections(parts: Parts, table: str) -> None:
+@pytest.mark.parametrize(
+    ("table", "parent"), [(table, column) for table, keys in PARENTS.items() for column, _ in sorted(keys)]
+)
+async def test_orphans_are_refused_on_the_stores_own_connections(parts: Parts, table: str, parent: str) -> None:
     await parts.store.save(make_run(1))
     kind = next(kind for kind, each in TABLES.items() if each.name == table)
     names = ", ".join(f'"{name}"' for name in TABLES[kind].column_names)
-    parent = TABLES[kind].parent
-    assert parent is not None
     columns = ", ".join(
-        {"id": "'new'", parent[0]: "'nobody'"}.get(name, f'"{name}"') for name in TABLES[kind].column_names
+        {"id": "'new'", parent: "'nobody'"}.get(name, f'"{name}"') for name in TABLES[kind].column_names
     )
 
     def orphan(raw: sqlite3.Connection) -> None:
@@ -152,6 +158,19 @@ async def test_orphans_are_refused_on_the_stores_own_connections(parts: Parts, t
     with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
         await parts.connection.run(orphan)
     assert await parts.readers.run(lambda raw: raw.execute("PRAGMA foreign_keys").fetchone()[0]) == 1
+
+
+@pytest.mark.ac("AC-021")
+async def test_an_artifact_of_a_tool_call_names_its_step(parts: Parts) -> None:
+    await parts.store.save(make_run(1))
+
+    def without_step(raw: sqlite3.Connection) -> None:
+        columns = ", ".join(TABLES[EntityType.ARTIFACT].column_names)
+        given = columns.replace("id,", "'new',", 1).replace("step_id", "NULL")
+        raw.execute(f"INSERT INTO artifacts ({columns}) SELECT {given} FROM artifacts LIMIT 1")
+
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+        await parts.connection.run(without_step)
 
 
 @pytest.mark.ac("AC-021")

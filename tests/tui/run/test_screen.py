@@ -6,10 +6,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from textual.pilot import Pilot
+from textual.widgets.tree import TreeNode
 
 from acode_tui.domain.entities import ToolCall, ToolCallGraph
 from acode_tui.domain.states import ArtifactType, SessionState
+from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.run.artifact_table import ArtifactTable
+from acode_tui.tui.run.nodes import Node
 from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.tui.run.tree import RunTree
 from acode_tui.workspace import Workspace
@@ -47,12 +50,72 @@ async def test_the_tree_goes_from_tasks_to_artifacts(fake: FakeWorkspace) -> Non
         assert "plan approved by" in text
 
 
-async def test_a_synthetic_call_is_shown_as_its_text(fake: FakeWorkspace) -> None:
+async def test_a_prompt_stands_first_in_its_task_and_an_answer_first_in_its_step(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_session(pilot)
+        await pilot.press("plus", "j")
+        assert below_cursor(pilot) == "» prompt  1.9 kB"
+        await until(pilot, lambda: "What I know so far:" in shown(pilot))
+        assert "User prompt, text/markdown" in shown(pilot)
+        await pilot.press("G", "k", "k", "k")
+        assert below_cursor(pilot) == "¶ text  132 B"
+        await until(pilot, lambda: "the mock has no" in shown(pilot))
+        await pilot.press("Y")
+        assert pilot.app.clipboard == fake_id(3, 5)
+        await pilot.press("k")
+        assert below_cursor(pilot) == "∴ reasoning  96 B"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArtifactScreen))
+        await until(pilot, lambda: "smaller than changing the form" in shown(pilot))
+        await pilot.press("slash", *"mock", "enter")
+        await until(pilot, lambda: "1 of 1 × “mock”" in shown(pilot))
+
+
+async def test_an_image_is_named_in_the_tree_and_its_bytes_open(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
         await pilot.press("plus", "G")
-        await until(pilot, lambda: "the mock has no" in shown(pilot))
-        assert "assistant" not in shown(pilot)
+        assert below_cursor(pilot) == "▣ failure.png  12.3 kB"
+        await pilot.press("enter")
+        await until(pilot, lambda: "89 50 4e 47 0d 0a 1a 0a" in shown(pilot))
+
+
+async def test_an_answer_that_comes_late_moves_neither_cursor_nor_folds_nor_scroll(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    store = workspace.store
+    session = await store.create_session("Growing")
+    task = await store.add_task(session.id, "First task")
+    step = await store.add_step(task.id, "First step")
+    for number in range(60):
+        await add_call(workspace, step.id, f"{number}.txt")
+
+    async with dashboard(tmp_path, opened_with(clock, tmp_path), wall=clock).run_test(size=(120, 36)) as pilot:
+        found = await open_session(pilot)
+        await pilot.press("plus", "G", "k", "h", "k", "k", "h")
+        await pilot.pause()
+        under, row = below_cursor(pilot), found.cursor_line - found.scroll_offset.y
+        assert "58.txt" in under
+        unfolded = {id_ for id_, node in found._created.items() if node.is_expanded}
+        for name in ("answer", "reasoning"):
+            type_ = ArtifactType.MODEL_RESPONSE if name == "answer" else ArtifactType.REASONING
+            await store.add_artifact(step.id, type_, name, b"Done.", "text/markdown")
+        await store.add_artifact(task.id, ArtifactType.USER_PROMPT, "prompt", b"Read them.", "text/markdown")
+        await until(pilot, lambda: "reasoning" in labels(found))
+        assert (below_cursor(pilot), found.cursor_line - found.scroll_offset.y) == (under, row)
+        assert unfolded == {id_ for id_, node in found._created.items() if node.is_expanded}
+        assert [str(node.label).split()[1] for node in found.root.children[0].children] == ["prompt", "First"]
+        in_step = [str(node.label).split()[1] for node in found.root.children[0].children[1].children]
+        assert in_step == ["answer", "reasoning", *["read_file"] * 60]
+        assert all(str(call.label).split()[2] == str(call.children[0].label).split()[1] for call in calls_of(found))
+
+
+def labels(found: RunTree) -> str:
+    return " ".join(str(node.label) for node in found._created.values())
+
+
+def calls_of(found: RunTree) -> list[TreeNode[Node]]:
+    return [node for node in found._created.values() if isinstance(node.data, ToolCallGraph)]
 
 
 async def test_the_detail_shows_parameters_error_and_duration(fake: FakeWorkspace) -> None:
@@ -72,7 +135,7 @@ async def test_vim_keys_fold_and_unfold_the_tree(fake: FakeWorkspace) -> None:
         await pilot.press("h")
         await pilot.pause()
         assert "Read the login form" not in shown(pilot)
-        await pilot.press("l", "l")
+        await pilot.press("l", "l", "j")
         assert "Read the login form" in below_cursor(pilot)
         await pilot.press("h", "h")
         assert "Add input validation" in below_cursor(pilot)
@@ -131,13 +194,13 @@ async def test_the_panes_beside_the_tree_show_metadata_and_artifacts_and_can_be_
         await open_session(pilot)
         await pilot.press("2")
         await until(pilot, lambda: '"gitBranch": "feature/login"' in shown(pilot))
-        assert "52.1 kB of content" in shown(pilot)
+        assert "66.4 kB of content" in shown(pilot)
         await pilot.press("y")
         assert '"model": "opus"' in pilot.app.clipboard
-        await pilot.press("3", "down", "Y")
+        await pilot.press("3", "down", "down", "Y")
         assert "File diff, text/x-diff" in shown(pilot)
         assert pilot.app.clipboard == fake_id(1, 5)
-        await pilot.press("G", "g", "ctrl+d", "ctrl+u", "j", "k", "enter")
+        await pilot.press("G", "g", "ctrl+d", "ctrl+u", "j", "enter")
         await until(pilot, lambda: "export function submit(form: Form)" in shown(pilot))
         await pilot.press("escape", "1", "y")
         assert "Created → Planning" in pilot.app.clipboard
@@ -189,7 +252,7 @@ async def test_a_run_of_thousands_of_calls_creates_nodes_only_when_unfolded(fake
     one = graph(0)
     step = one.tasks[1].steps[0]
     calls = tuple(replace(step.tool_calls[0], id=fake_id(number, 7), artifacts=()) for number in range(3_000))
-    task = replace(one.tasks[1], steps=(replace(step, tool_calls=calls),))
+    task = replace(one.tasks[1], steps=(replace(step, artifacts=(), tool_calls=calls),))
     fake.store.graphs[one.id] = replace(one, tasks=(one.tasks[0], task))
     async with over(fake).run_test(size=(120, 36)) as pilot:
         found = await open_session(pilot)

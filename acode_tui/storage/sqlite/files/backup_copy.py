@@ -20,7 +20,7 @@ from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, Tra
 from acode_tui.domain.progress import CheckCancelled, ReportProgress, never_cancelled, progress_after
 from acode_tui.domain.schema import TABLES
 from acode_tui.files import PRIVATE_FILE, make_private_folder, require_space, sync_file, sync_path
-from acode_tui.storage.migrations.runner import newest
+from acode_tui.storage.migrations.runner import newest, packaged, require_this_build
 from acode_tui.storage.ports import Backup
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import connect_to, page_bytes
@@ -57,7 +57,8 @@ def back_up_file(
 ) -> Backup:
     """Copy a workspace file that others may be writing to; see ``take_snapshot``. Raises AcodeError.
 
-    A file that lost a table is refused: its copy would displace a backup that has it.
+    A file that lost a table is refused: its copy would displace a backup that has it. So is one of another build, whose
+    backup could not be restored.
     The caller shares the file (see ``locks.share``), or has it alone. The file is not changed.
     """
     if not database.exists():
@@ -71,6 +72,7 @@ def back_up_file(
         version = newest(read_applied(source))
         if version is None:
             raise DatabaseConnectionError(f"there is no workspace in {database} yet: it is empty", hint=_BEGIN)
+        require_this_build(packaged("sqlite"), read_applied(source))
         require_tables(source, f"cannot back up {database}")
         return take_snapshot(
             source,

@@ -12,6 +12,7 @@ from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import newest, packaged
 from acode_tui.storage.ports import Check
+from acode_tui.storage.sqlite.contents import unpack
 from acode_tui.storage.sqlite.errors import require_content
 from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, read_schema, schema_of
 from acode_tui.storage.sqlite.files.open_unchanged import open_rolled_back, read_unchanged
@@ -103,7 +104,8 @@ def _migrations(connection: sqlite3.Connection) -> Check:
     try:
         planned = plan(connection, known)
     except AcodeError as error:
-        return Check(name="migrations", ok=False, description=error.message)
+        description = f"{error.message} ({error.hint})" if error.hint else error.message
+        return Check(name="migrations", ok=False, description=description)
     description = f"{planned.from_version or 'none'}, each as it was released"
     if planned.pending:
         description += f"; pending: {', '.join(planned.pending)} (run `acode-tui db migrate`)"
@@ -125,14 +127,15 @@ def _triggers(connection: sqlite3.Connection) -> Check:
 def _objects(connection: sqlite3.Connection, kind: str) -> Check:
     name = {"table": "tables", "index": "indexes", "trigger": "triggers"}[kind]
     known = packaged("sqlite")
-    at = newest(read_applied(connection))
+    applied = read_applied(connection)
+    at = newest(applied)
     if at is None:
         return Check(name=name, ok=True, description="none yet: no migration was applied")
+    if not {(each.version, each.checksum) for each in applied} <= {(each.version, each.checksum) for each in known}:
+        # A newer program may have changed or dropped them, another build may have made others.
+        return Check(name=name, ok=True, description=f"not compared: schema {at} is not this program's")
     expected = {key: sql for key, sql in schema_of(known, at).items() if key[0] == kind}
     found = differences(read_schema(connection), expected)
-    if at not in {migration.version for migration in known}:
-        # A newer program may have changed or dropped them.
-        return Check(name=name, ok=True, description=f"not compared: schema {at} is not known to this program")
     description = f"all {len(expected)} are there as they should be"
     return Check(name=name, ok=not found, description=_listed(found) if found else description)
 
@@ -225,22 +228,30 @@ def _totals(connection: sqlite3.Connection) -> Check:
 def _artifact_hashes(connection: sqlite3.Connection, *, most_bytes: int | None) -> Check:
     if "artifacts" not in _present_tables(connection):
         return Check(name="artifact hashes", ok=True, description="no artifacts yet")
-    total, content_bytes = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM artifacts").fetchone()
+    total, content_bytes = connection.execute("SELECT count(*), total(size) FROM artifacts").fetchone()
     if most_bytes is not None and content_bytes > most_bytes:
-        description = f"not compared: {number(total)} artifacts, {size(content_bytes)}; --deep compares them"
+        description = f"not compared: {number(total)} artifacts, {size(int(content_bytes))}; --deep compares them"
         return Check(name="artifact hashes", ok=True, description=description)
     wrong = [
         artifact_id
-        for artifact_id, content, content_hash, stated in connection.execute(
-            "SELECT id, content, content_hash, size FROM artifacts"
+        for artifact_id, stored, stated, content_hash in connection.execute(
+            "SELECT id, content, size, content_hash FROM artifacts"
         )
-        if len(content) != stated or digest(content) != content_hash
+        if not _is_sound(stored, stated, content_hash)
     ]
     description = f"all {number(total)} artifacts fit their hashes"
     if wrong:
         first = ", ".join(wrong[:MOST_FINDINGS])
         description = f"{number(len(wrong))} of {number(total)} differ from their hashes: {first}"
     return Check(name="artifact hashes", ok=not wrong, description=description)
+
+
+def _is_sound(stored: bytes, size: int, content_hash: str) -> bool:
+    try:
+        content = unpack(stored, size)
+    except IntegrityError:
+        return False
+    return len(content) == size and digest(content) == content_hash
 
 
 def check_search(path: Path, *, seconds: float) -> Check:

@@ -6,10 +6,12 @@ from hashlib import sha256
 from typing import Protocol, TypeVar
 
 from acode_tui.domain.codec import canonical_digest
+from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import RowChecksums
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.contents import unpack
 
 T = TypeVar("T")
 
@@ -17,7 +19,7 @@ _NEXT = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _OF_SESSION = {
     kind: rows.SELECT[kind] if kind is EntityType.SESSION else rows.SELECT_SESSION_ROWS[kind] for kind in TABLES
 }
-_CONTENT = "SELECT content FROM artifacts WHERE id = ?"
+_CONTENT = "SELECT content, size FROM artifacts WHERE id = ?"
 
 
 class Reads(Protocol):
@@ -49,7 +51,15 @@ def _of_session(connection: sqlite3.Connection, session_id: str) -> RowChecksums
         for row in connection.execute(_OF_SESSION[kind], (session_id,)):
             content = None
             if kind is EntityType.ARTIFACT:
-                content = sha256(connection.execute(_CONTENT, (row[0],)).fetchone()[0]).hexdigest()
+                content = sha256(_content(*connection.execute(_CONTENT, (row[0],)).fetchone())).hexdigest()
             entity = rows.from_row(kind, row)
             found[table.name, row[0]] = canonical_digest(entity, without=("workspaceId",), content_sha256=content)
     return found
+
+
+def _content(stored: bytes, size: int) -> bytes:
+    """An artifact's content; of a damaged one the stored bytes: the row then differs from every sound one."""
+    try:
+        return unpack(stored, size)
+    except IntegrityError:
+        return stored

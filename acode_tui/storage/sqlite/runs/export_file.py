@@ -1,4 +1,7 @@
-"""The database file of an export: the entity tables and an info table, readable by any SQLite program."""
+"""The database file of an export: the entity tables and an info table, readable by any SQLite program.
+
+Contents stand in it as they are, not compressed as in the workspace file.
+"""
 
 import errno
 import os
@@ -6,7 +9,9 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from acode_tui.domain.entities import Entity
+import msgspec
+
+from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES, Column, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
@@ -26,9 +31,16 @@ def _column(table: Table, column: Column) -> str:
     text = f'"{column.name}" {_TYPES.get(column.kind, "TEXT")}' + ("" if column.nullable else " NOT NULL")
     if column.name == "id":
         return text + " PRIMARY KEY"
-    if table.parent and column.name == table.parent[0]:
-        return text + f" REFERENCES {TABLES[table.parent[1]].name} (id)"
+    if (parent := dict(table.parents).get(column.name)) is not None:
+        return text + f" REFERENCES {TABLES[parent].name} (id)"
     return text + (" REFERENCES sessions (id)" if column.name == "session_id" else "")
+
+
+def _row(entity: Entity) -> rows.Row:
+    if not isinstance(entity, Artifact):
+        return rows.to_row(entity)
+    # The content is the last column.
+    return (*rows.to_row(msgspec.structs.replace(entity, content=b""))[:-1], entity.content)
 
 
 class RunFile:
@@ -52,7 +64,7 @@ class RunFile:
 
     def add(self, entity: Entity) -> None:
         """Write a row, parents before children."""
-        self._waiting[entity.kind].append(rows.to_row(entity))
+        self._waiting[entity.kind].append(_row(entity))
         self._rows += 1
         self._bytes += len(getattr(entity, "content", None) or b"")
         if self._rows >= _ROWS_AT_ONCE or self._bytes >= _BYTES_AT_ONCE:
@@ -63,11 +75,10 @@ class RunFile:
         self._flush()
         self._many(f"INSERT INTO {INFO} VALUES (?, ?)", [(f"rows.{name}", str(n)) for name, n in counts.items()])  # noqa: S608
         for table in TABLES.values():
-            if table.parent:
-                # Reading goes from a session, and from a parent, to its rows.
-                self._run(f"CREATE INDEX {table.name}_by_session ON {table.name} (session_id)")
-            if table.parent and table.parent[0] != "session_id":
-                self._run(f"CREATE INDEX {table.name}_by_parent ON {table.name} ({table.parent[0]})")
+            # Reading goes from a session, and from a parent, to its rows.
+            for column in dict.fromkeys(["session_id", *dict(table.parents)] if table.parents else []):
+                index = f"{table.name}_by_{column.removesuffix('_id')}"
+                self._run(f"CREATE INDEX {index} ON {table.name} ({column})")
         self._run("COMMIT")
         self._connection.close()
 

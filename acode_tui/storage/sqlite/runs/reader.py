@@ -2,9 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import (
     Artifact,
     Session,
@@ -14,13 +13,14 @@ from acode_tui.domain.entities import (
     TaskGraph,
     ToolCallGraph,
 )
-from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
-from acode_tui.domain.schema import TABLES
+from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
+from acode_tui.domain.schema import TABLES, parent_of
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.session_filter import require_filter
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.contents import verified
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.row_writes import require
 from acode_tui.storage.sqlite.sessions import pages
@@ -28,27 +28,27 @@ from acode_tui.storage.sqlite.sessions import pages
 _EVENTS = (
     f"SELECT {rows.COLUMNS[EntityType.SESSION_EVENT]} FROM session_events WHERE session_id = ? ORDER BY timestamp, id"  # noqa: S608
 )
-_CONTENT = "SELECT content, content_hash FROM artifacts WHERE id = ?"
+_CONTENT = "SELECT content, size, content_hash FROM artifacts WHERE id = ?"
 _BY_PREFIX = {
     kind: f"SELECT id FROM {table.name} WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"  # noqa: S608
     for kind, table in TABLES.items()
 }
 
 
-def _node(kind: EntityType, *made: Any, order: str = '"order", rowid') -> tuple[Callable[..., Any], int, str]:
+def _node(kind: EntityType, *made: Any) -> tuple[Callable[..., Any], int, str]:
     """For a kind: what makes a graph's node of a row, the index of the parent's id, the statement for the rows."""
     table = TABLES[kind]
-    assert table.parent is not None
-    sql = f"{rows.SELECT_SESSION_ROWS[kind]} ORDER BY {order}"
-    return rows.loader(kind, *made), table.column_names.index(table.parent[0]), sql
+    ((parent, _),) = table.parents
+    sql = f'{rows.SELECT_SESSION_ROWS[kind]} ORDER BY "order", rowid'
+    return rows.loader(kind, *made), table.column_names.index(parent), sql
 
 
 _NODES = {
-    EntityType.SESSION_TASK: _node(EntityType.SESSION_TASK, TaskGraph, "steps"),
-    EntityType.STEP: _node(EntityType.STEP, StepGraph, "tool_calls"),
+    EntityType.SESSION_TASK: _node(EntityType.SESSION_TASK, TaskGraph, "artifacts", "steps"),
+    EntityType.STEP: _node(EntityType.STEP, StepGraph, "artifacts", "tool_calls"),
     EntityType.TOOL_CALL: _node(EntityType.TOOL_CALL, ToolCallGraph, "artifacts"),
-    EntityType.ARTIFACT: _node(EntityType.ARTIFACT, order="rowid"),
 }
+_ARTIFACTS = f"{rows.SELECT_SESSION_ROWS[EntityType.ARTIFACT]} ORDER BY rowid"
 _LOAD_SESSION = rows.loader(EntityType.SESSION, SessionGraph, "tasks", "events")
 
 
@@ -113,15 +113,13 @@ class SqliteRunStateReader:
     async def get_artifact_content(self, artifact_id: str) -> bytes:
         """An artifact's bytes. Raises NotFoundError, or IntegrityError where they do not fit their hash."""
         require_id(artifact_id)
-        row: tuple[bytes, str] | None = await self._readers.run(
+        row: tuple[bytes, int, str] | None = await self._readers.run(
             lambda connection: connection.execute(_CONTENT, (artifact_id,)).fetchone()
         )
         if row is None:
             raise NotFoundError(f"there is no artifact {artifact_id[:64]!r}")
-        content, content_hash = row
-        if digest(content) != content_hash:
-            raise IntegrityError(f"the content of artifact {artifact_id} does not match its hash")
-        return content
+        stored, size, content_hash = row
+        return verified(artifact_id, stored, size, content_hash)
 
     async def resolve_id(self, kind: EntityType, prefix: str) -> str:
         """The one id that begins with ``prefix``. Raises NotFoundError, AmbiguousIdError, ValidationError."""
@@ -143,23 +141,29 @@ def read_graph(connection: sqlite3.Connection, session_id: str) -> SessionGraph:
     row = connection.execute(rows.SELECT[EntityType.SESSION], (require_id(session_id),)).fetchone()
     if row is None:
         raise NotFoundError(f"there is no session {session_id[:64]!r}")
-    artifacts = _children(connection, session_id, EntityType.ARTIFACT, {})
+    artifacts: _Children = {}
+    for row_ in connection.execute(_ARTIFACTS, (session_id,)):
+        artifact = rows.from_row(EntityType.ARTIFACT, row_)
+        holder = parent_of(artifact)
+        assert holder is not None
+        artifacts.setdefault(holder[1], []).append(artifact)
     calls = _children(connection, session_id, EntityType.TOOL_CALL, artifacts)
-    steps = _children(connection, session_id, EntityType.STEP, calls)
-    tasks = _children(connection, session_id, EntityType.SESSION_TASK, steps)
+    steps = _children(connection, session_id, EntityType.STEP, artifacts, calls)
+    tasks = _children(connection, session_id, EntityType.SESSION_TASK, artifacts, steps)
     graph = _LOAD_SESSION((*row, tuple(tasks.get(session_id, ())), _events(connection, session_id)))
     return cast(SessionGraph, graph)
 
 
-def _children(
-    connection: sqlite3.Connection, session_id: str, kind: EntityType, below: dict[str, list[Any]]
-) -> dict[str, list[Any]]:
-    """A session's rows of one kind by their parent's id, each in order and with its own children."""
+_Children: TypeAlias = dict[str, list[Any]]
+"""Nodes by their parent's id, in order."""
+
+
+def _children(connection: sqlite3.Connection, session_id: str, kind: EntityType, *below: _Children) -> _Children:
+    """A session's rows of one kind by their parent's id, each in order and with its own children of each sort."""
     load, parent, sql = _NODES[kind]
-    grouped: dict[str, list[Any]] = {}
+    grouped: _Children = {}
     for row in connection.execute(sql, (session_id,)):
-        children = below.get(row[0])
-        node = load(row if kind is EntityType.ARTIFACT else (*row, tuple(children) if children else ()))
+        node = load((*row, *(tuple(nodes.get(row[0], ())) for nodes in below)))
         siblings = grouped.get(row[parent])
         if siblings is None:
             grouped[row[parent]] = [node]

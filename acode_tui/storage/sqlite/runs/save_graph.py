@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from acode_tui.domain.clock import TICK, MonotonicClock, format_time, parse_time
-from acode_tui.domain.entities import Entity, SessionGraph
+from acode_tui.domain.entities import Entity, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
@@ -64,13 +64,14 @@ def rows_of(graph: SessionGraph) -> Tables:
     tasks = graph.tasks
     steps = [step for task in tasks for step in task.steps]
     calls = [call for step in steps for call in step.tool_calls]
+    holders: Iterable[TaskGraph | StepGraph | ToolCallGraph] = chain(tasks, steps, calls)
     found: dict[EntityType, Iterable[Entity]] = {
         EntityType.SESSION: (graph,),
         EntityType.SESSION_EVENT: graph.events,
         EntityType.SESSION_TASK: tasks,
         EntityType.STEP: steps,
         EntityType.TOOL_CALL: calls,
-        EntityType.ARTIFACT: (artifact for call in calls for artifact in call.artifacts),
+        EntityType.ARTIFACT: (artifact for holder in holders for artifact in holder.artifacts),
     }
     return {kind: list(map(DUMP[kind], found[kind])) for kind in TABLES}
 

@@ -23,15 +23,16 @@ from acode_tui.domain.entities import (
     Step,
     ToolCall,
 )
-from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.errors import NotFoundError, ValidationError
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
+from acode_tui.domain.states import ArtifactType, EntityType, SessionState, ToolCallState, WorkState
 from acode_tui.domain.validation import (
     MAX_DESCRIPTION_CHARS,
     Limits,
     optional_text,
     require_content,
+    require_id,
     require_json,
     require_metadata,
     require_reason,
@@ -50,11 +51,14 @@ M = TypeVar("M", Session, SessionTask, Step, ToolCall)
 S = TypeVar("S", SessionState, WorkState, ToolCallState, ArtifactType)
 
 _NEXT_ORDER = {
-    kind: f'SELECT coalesce(max("order") + 1, 0) FROM {table.name} WHERE {table.parent[0]} = ?'  # noqa: S608
+    kind: f'SELECT coalesce(max("order") + 1, 0) FROM {table.name} WHERE {table.parents[-1][0]} = ?'  # noqa: S608
     for kind, table in TABLES.items()
-    if table.parent is not None and "order" in table.column_names
+    if "order" in table.column_names
 }
 """For each kind whose rows have an order among their siblings, by parent id."""
+
+_FIRST = {False: WorkState.PENDING, True: WorkState.IN_PROGRESS}
+"""The state of a new task or step, by whether it is started already."""
 
 _TASK_STATES = "SELECT state FROM session_tasks WHERE session_id = ?"
 _STEP_STATES = "SELECT state FROM steps WHERE task_id = ?"
@@ -63,6 +67,17 @@ _PAUSED_FROM = """
 SELECT from_state FROM session_events
 WHERE session_id = ? AND to_state = 'Paused' AND from_state <> 'Paused' ORDER BY timestamp DESC, id DESC LIMIT 1
 """
+
+
+_HOLDER = """
+SELECT session_id, task_id, step_id, tool_call_id FROM (
+    SELECT c.session_id, s.task_id, c.step_id, c.id AS tool_call_id
+    FROM tool_calls AS c JOIN steps AS s ON s.id = c.step_id WHERE c.id = ?1
+    UNION ALL SELECT session_id, task_id, id, NULL FROM steps WHERE id = ?1
+    UNION ALL SELECT session_id, id, NULL, NULL FROM session_tasks WHERE id = ?1
+) LIMIT 1
+"""
+"""Where an artifact of a task, step or tool call belongs."""
 
 
 class SqliteRunStateStore(SqliteRunStateReader):
@@ -115,9 +130,15 @@ class SqliteRunStateStore(SqliteRunStateReader):
         return await self._transition(Session, session_id, check, reason=reason, state=target)
 
     async def add_task(
-        self, session_id: str, title: str, *, description: str | None = None, metadata: Json | None = None
+        self,
+        session_id: str,
+        title: str,
+        *,
+        description: str | None = None,
+        metadata: Json | None = None,
+        started: bool = False,
     ) -> SessionTask:
-        """Add a task in state Pending, after its siblings. Raises ValidationError, NotFoundError."""
+        """Add a task, Pending or InProgress, after its siblings. Raises ValidationError, NotFoundError."""
         require_text(title, "title", max_chars=MAX_DESCRIPTION_CHARS)
         optional_text(description, "description")
         require_metadata(metadata, "metadata", self._limits)
@@ -126,7 +147,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             session_id,
             title=title,
             description=description,
-            state=WorkState.PENDING,
+            state=_FIRST[started],
             metadata=metadata,
         )
 
@@ -141,14 +162,20 @@ class SqliteRunStateStore(SqliteRunStateReader):
         return await self._transition(SessionTask, task_id, check, state=target)
 
     async def add_step(
-        self, task_id: str, name: str, *, description: str | None = None, metadata: Json | None = None
+        self,
+        task_id: str,
+        name: str,
+        *,
+        description: str | None = None,
+        metadata: Json | None = None,
+        started: bool = False,
     ) -> Step:
-        """Add a step in state Pending, after its siblings. Raises ValidationError, NotFoundError."""
+        """Add a step, Pending or InProgress, after its siblings. Raises ValidationError, NotFoundError."""
         require_text(name, "name", max_chars=MAX_DESCRIPTION_CHARS)
         optional_text(description, "description")
         require_metadata(metadata, "metadata", self._limits)
         return await self._add(
-            Step, task_id, name=name, description=description, state=WorkState.PENDING, metadata=metadata
+            Step, task_id, name=name, description=description, state=_FIRST[started], metadata=metadata
         )
 
     async def transition_step(self, step_id: str, to_state: WorkState) -> Step:
@@ -161,11 +188,14 @@ class SqliteRunStateStore(SqliteRunStateReader):
 
         return await self._transition(Step, step_id, check, state=target)
 
-    async def add_tool_call(self, step_id: str, tool_name: str, parameters: Any = None) -> ToolCall:
-        """Add a tool call in state Pending; no parameters are ``{}``. Raises ValidationError, NotFoundError."""
+    async def add_tool_call(
+        self, step_id: str, tool_name: str, parameters: Any = None, *, started: bool = False
+    ) -> ToolCall:
+        """Add a tool call, Pending or Executing; no parameters are ``{}``. Raises ValidationError, NotFoundError."""
         require_text(tool_name, "tool_name", max_chars=MAX_DESCRIPTION_CHARS)
         given = {} if parameters is None else require_json(parameters, "parameters")
-        return await self._add(ToolCall, step_id, tool_name=tool_name, parameters=given, state=ToolCallState.PENDING)
+        state = ToolCallState.EXECUTING if started else ToolCallState.PENDING
+        return await self._add(ToolCall, step_id, tool_name=tool_name, parameters=given, state=state)
 
     async def start_tool_call(self, tool_call_id: str) -> ToolCall:
         """Pending to Executing. Raises TransitionError, NotFoundError."""
@@ -192,20 +222,20 @@ class SqliteRunStateStore(SqliteRunStateReader):
 
     async def add_artifact(
         self,
-        tool_call_id: str,
+        parent_id: str,
         type: ArtifactType,
         name: str,
         content: bytes,
         content_type: str,
     ) -> Artifact:
-        """Keep what a tool call read or made. Immutable from then on. Raises ValidationError, NotFoundError."""
+        """Keep a content of a task, step or tool call, never to be changed. Raises ValidationError, NotFoundError."""
         kind = _state(ArtifactType, type, "type")
         require_text(name, "name", max_chars=MAX_DESCRIPTION_CHARS)
         require_text(content_type, "content_type", max_chars=255)
         data = require_content(content, "content", self._limits)
         return await self._add(
             Artifact,
-            tool_call_id,
+            parent_id,
             type=kind,
             name=name,
             content_hash=digest(data),
@@ -235,14 +265,9 @@ class SqliteRunStateStore(SqliteRunStateReader):
 
         Raises NotFoundError.
         """
-        link = TABLES[entity.kind].parent
 
         def unit(connection: sqlite3.Connection) -> E:
-            if link is not None:
-                column, kind = link
-                parent = row_writes.require(connection, kind, parent_id)
-                fields["session_id"] = getattr(parent, "session_id", parent.id)
-                fields[column] = parent.id
+            fields.update(_place_below(connection, entity.kind, parent_id))
             if (order := _NEXT_ORDER.get(entity.kind)) is not None:
                 fields["order"] = int(connection.execute(order, (parent_id,)).fetchone()[0])
             now = self._writer.clock.tick()
@@ -281,6 +306,21 @@ class SqliteRunStateStore(SqliteRunStateReader):
             return changed
 
         return await self._writer.run(unit)
+
+
+def _place_below(connection: sqlite3.Connection, kind: EntityType, parent_id: str) -> dict[str, str | None]:
+    """The columns that place a new row below its parent; none for a session. Raises NotFoundError, ValidationError."""
+    parents = TABLES[kind].parents
+    if kind is EntityType.ARTIFACT:
+        found = connection.execute(_HOLDER, (require_id(parent_id),)).fetchone()
+        if found is None:
+            raise NotFoundError(f"there is no task, step or tool call {parent_id[:64]!r}")
+        return dict(zip(("session_id", *(column for column, _ in parents)), found, strict=True))
+    if not parents:
+        return {}
+    ((column, above),) = parents
+    parent = row_writes.require(connection, above, parent_id)
+    return {"session_id": getattr(parent, "session_id", parent.id), column: parent.id}
 
 
 def _event(session: Session, target: SessionState, reason: str, now: datetime) -> SessionEvent:

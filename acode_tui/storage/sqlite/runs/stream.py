@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import msgspec
 
-from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, Entity
-from acode_tui.domain.errors import AcodeError, ExportError, IntegrityError, NotFoundError
-from acode_tui.domain.schema import TABLES
+from acode_tui.domain.errors import AcodeError, ExportError, NotFoundError
+from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory
+from acode_tui.storage.sqlite.contents import verified
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.readers import snapshot
 from acode_tui.storage.sqlite.runs.export_file import INFO
@@ -24,21 +24,33 @@ T = TypeVar("T")
 _NEXT = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _COUNT = "SELECT coalesce(sum(sessions), 0) FROM session_totals"
 _COUNTS = [
-    f"(SELECT count(*) FROM {table.name} WHERE {'session_id' if table.parent else 'id'} = ?1)"  # noqa: S608
+    f"(SELECT count(*) FROM {table.name} WHERE {table.session_column} = ?1)"  # noqa: S608
     for table in TABLES.values()
 ]
 _ROWS = f"SELECT {' + '.join(_COUNTS)}"
-_CONTENT = "SELECT content FROM artifacts WHERE id = ?"
+_CONTENT = "SELECT content, size FROM artifacts WHERE id = ?"
 _ORDER = {EntityType.SESSION_EVENT: "timestamp, id", EntityType.ARTIFACT: "rowid"}
+
+
+def _children_of(parent: EntityType, table: Table) -> str:
+    """The statement for a row's children in one table: those that hang on it and on nothing below it."""
+    names = [column for column, _ in table.parents]
+    place = table.parent_kinds.index(parent)
+    own = "".join(f" AND {name} IS NULL" for name in names[place + 1 :])
+    order = _ORDER.get(table.kind, '"order", rowid')
+    return f"SELECT {rows.COLUMNS[table.kind]} FROM {table.name} WHERE {names[place]} = ?{own} ORDER BY {order}"  # noqa: S608
+
+
 _BELOW = {
-    kind: tuple(child for child, table in TABLES.items() if table.parent and table.parent[1] is kind) for kind in TABLES
+    # Artifacts first, as in the graph.
+    parent: tuple(
+        (kind, _children_of(parent, table))
+        for kind, table in sorted(TABLES.items(), key=lambda each: each[0] is not EntityType.ARTIFACT)
+        if parent in table.parent_kinds
+    )
+    for parent in TABLES
 }
-_CHILDREN = {
-    kind: f"SELECT {rows.COLUMNS[kind]} FROM {table.name} WHERE {table.parent[0]} = ? "  # noqa: S608
-    f"ORDER BY {_ORDER.get(kind, chr(34) + 'order' + chr(34) + ', rowid')}"
-    for kind, table in TABLES.items()
-    if table.parent
-}
+"""For each kind the kinds below it, each with the statement for a row's children."""
 
 
 class SqliteRunRows:
@@ -91,16 +103,14 @@ def walk(connection: sqlite3.Connection, session_id: str) -> Generator[Entity, N
 def _with_children(connection: sqlite3.Connection, kind: EntityType, row: rows.Row) -> Iterator[Entity]:
     entity = rows.from_row(kind, row)
     yield _loaded(connection, entity) if isinstance(entity, Artifact) else entity
-    for child in _BELOW[kind]:
-        for below in connection.execute(_CHILDREN[child], (row[0],)):
+    for child, children in _BELOW[kind]:
+        for below in connection.execute(children, (row[0],)):
             yield from _with_children(connection, child, below)
 
 
 def _loaded(connection: sqlite3.Connection, artifact: Artifact) -> Artifact:
-    content: bytes = connection.execute(_CONTENT, (artifact.id,)).fetchone()[0]
-    if digest(content) != artifact.content_hash:
-        raise IntegrityError(f"the content of artifact {artifact.id} does not match its hash")
-    return msgspec.structs.replace(artifact, content=content)
+    stored, size = connection.execute(_CONTENT, (artifact.id,)).fetchone()
+    return msgspec.structs.replace(artifact, content=verified(artifact.id, stored, size, artifact.content_hash))
 
 
 SIGNATURE = b"SQLite format 3\x00"
@@ -108,8 +118,20 @@ _IDS = "SELECT id FROM sessions WHERE typeof(id) = 'text' AND id > ? ORDER BY id
 _KIND = "SELECT type FROM pragma_table_list(?) WHERE schema = 'main'"
 
 
+# In the place of a former file's table. The walk reads artifacts by row number, which a view does not have of itself.
+_FORMER_ARTIFACTS = """
+CREATE TEMP VIEW artifacts AS
+SELECT a.*, s.task_id, c.step_id, a.rowid AS rowid
+FROM main.artifacts AS a LEFT JOIN main.tool_calls AS c ON c.id = a.tool_call_id
+LEFT JOIN main.steps AS s ON s.id = c.step_id
+"""
+
+
 class RunSource:
-    """A database file with runs, opened for reading. Use it from one thread at a time, and close it."""
+    """A database file with runs, opened for reading. Use it from one thread at a time, and close it.
+
+    ``is_former``: the file is of a build before the first release, whose artifacts name their tool call alone.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -118,9 +140,13 @@ class RunSource:
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
             )
             try:
-                for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON"):
+                for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "temp_store = MEMORY"):
                     self._connection.execute(f"PRAGMA {pragma}")
+                self.is_former = "task_id" not in self._columns("artifacts")
                 self._require_tables()
+                if self.is_former:
+                    self._connection.execute(_FORMER_ARTIFACTS)
+                self._connection.execute("PRAGMA query_only = ON")
             except BaseException:
                 self._connection.close()
                 raise
@@ -156,11 +182,16 @@ class RunSource:
             # Rows that no export has: a state or a time that is none, a number where text belongs.
             return "has a row with a value of the wrong type"
 
+    def _columns(self, table: str) -> set[str]:
+        return {row[1] for row in self._connection.execute(f"PRAGMA main.table_info({table})")}
+
     def _require_tables(self) -> None:
         for table in TABLES.values():
             known = self._connection.execute(_KIND, (table.name,)).fetchone()
-            columns = {row[1] for row in self._connection.execute(f"PRAGMA table_info({table.name})")}
-            if known != ("table",) or not columns >= set(table.column_names):
+            needed = set(table.column_names)
+            if table.kind is EntityType.ARTIFACT and self.is_former:
+                needed -= {"task_id", "step_id"}
+            if known != ("table",) or not self._columns(table.name) >= needed:
                 raise ExportError(
                     f"is a SQLite file without the table {table.name} of acode-tui",
                     hint="name a file that `acode-tui db export` wrote",

@@ -11,7 +11,6 @@ import msgspec
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, SessionState
-from acode_tui.domain.synthetic_calls import SQL_NAMES
 from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite import rows
@@ -86,8 +85,7 @@ SELECT
     {rows.quoted([c.name for c in TABLES[EntityType.SESSION].columns], "s.")},
     (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id),
     (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')),
-    (SELECT count(*) FROM tool_calls AS c
-     WHERE c.session_id = s.id AND c.tool_name NOT IN ({SQL_NAMES})),
+    (SELECT count(*) FROM tool_calls AS c WHERE c.session_id = s.id),
     (SELECT count(*) FROM artifacts AS a WHERE a.session_id = s.id),
     CASE
         WHEN (SELECT max(o.failed_at IS NOT NULL) FROM outbox AS o INDEXED BY outbox_refused

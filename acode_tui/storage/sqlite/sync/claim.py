@@ -24,6 +24,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyResult, ApplyRow
 from acode_tui.storage.ports import ClaimedRecord, RecordKey
+from acode_tui.storage.sqlite.contents import unpack
 from acode_tui.storage.sqlite.sync import records
 from acode_tui.storage.sqlite.sync.adopt import adopt, pending_among
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
@@ -44,7 +45,7 @@ _VERSIONS = {
     for kind, table in TABLES.items()
     if table.mutable
 }
-_CONTENTS = "SELECT id, content FROM artifacts WHERE id IN (SELECT value FROM json_each(?))"
+_CONTENTS = "SELECT id, content, size FROM artifacts WHERE id IN (SELECT value FROM json_each(?))"
 _SET_VERSION = {
     kind: f"UPDATE {table.name} SET sync_version = ? WHERE id = ? AND sync_version < ?"  # noqa: S608
     for kind, table in TABLES.items()
@@ -174,7 +175,8 @@ def _bases(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[st
 def _contents(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, bytes]:
     """The content of each artifact, by id."""
     wanted = [each.entity_id for each in chosen if each.kind is EntityType.ARTIFACT]
-    return dict(connection.execute(_CONTENTS, (json.dumps(wanted),))) if wanted else {}
+    found = connection.execute(_CONTENTS, (json.dumps(wanted),)) if wanted else ()
+    return {entity_id: unpack(stored, size) for entity_id, stored, size in found}
 
 
 def _claimed(each: _Chosen, bases: dict[str, int], contents: dict[str, bytes]) -> ClaimedRecord:

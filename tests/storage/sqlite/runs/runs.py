@@ -36,6 +36,8 @@ def make_run(
         artifact = Artifact(
             id=ident(number, "artifact", order),
             session_id=sid,
+            task_id=task_id,
+            step_id=step_id,
             tool_call_id=call_id,
             type=ArtifactType.FILE_CONTENT,
             name=f"login-{order}.ts",

@@ -78,6 +78,44 @@ async def test_siblings_are_numbered_from_0_in_the_order_they_came(parts: Parts)
     assert [task.title for task in graph.tasks] == ["Analyse", "t0", "t1", "t2", "t3", "t4"]
 
 
+async def test_an_artifact_hangs_on_the_task_step_or_call_that_is_named(parts: Parts) -> None:
+    made = await _whole(parts)
+    for holder, type, places in (
+        ("task", ArtifactType.USER_PROMPT, ("task",)),
+        ("step", ArtifactType.REASONING, ("task", "step")),
+        ("call", ArtifactType.IMAGE, ("task", "step", "call")),
+    ):
+        content = f"{holder} ".encode() * 1_000
+        added = await parts.store.add_artifact(made[holder], type, holder, content, "text/plain")
+        ids = {"task": added.task_id, "step": added.step_id, "call": added.tool_call_id}
+        assert ids == {name: made[name] if name in places else None for name in ids}
+        assert added.session_id == made["session"]
+        assert await parts.store.get_artifact(added.id) == added
+        assert await parts.store.get_artifact_content(added.id) == content
+    graph = await parts.store.get_with_hierarchy(made["session"])
+    (task,) = graph.tasks
+    (step,) = task.steps
+    held = (task.artifacts, step.artifacts, step.tool_calls[0].artifacts[1:])
+    assert [[each.name for each in artifacts] for artifacts in held] == [["task"], ["step"], ["call"]]
+
+
+async def test_a_row_is_added_as_pending_or_as_started(parts: Parts) -> None:
+    made = await _whole(parts)
+    store = parts.store
+    for started, work, call in ((False, "Pending", "Pending"), (True, "InProgress", "Executing")):
+        task = await store.add_task(made["session"], "t", started=started)
+        step = await store.add_step(task.id, "s", started=started)
+        added = await store.add_tool_call(step.id, "c", started=started)
+        assert (task.state, step.state, added.state) == (work, work, call)
+        assert added.completed_at is None
+        stored = (await store.get_with_hierarchy(made["session"])).tasks[-1]
+        assert (stored.state, stored.steps[0].state, stored.steps[0].tool_calls[0].state) == (work, work, call)
+        done = await store.complete_tool_call(added.id)
+        assert done.state is ToolCallState.SUCCEEDED
+    with pytest.raises(TransitionError):
+        await store.start_tool_call(added.id)
+
+
 REFUSED: list[tuple[str, tuple[Any, ...], type[Exception]]] = [
     ("transition_session", ("session", SessionState.COMPLETED), TransitionError),
     ("transition_session", ("session", SessionState.FAILED), TransitionError),
@@ -96,7 +134,7 @@ REFUSED: list[tuple[str, tuple[Any, ...], type[Exception]]] = [
     ("add_step", ("task", "\ud800"), ValidationError),
     ("add_tool_call", ("task", "x"), NotFoundError),
     ("add_tool_call", ("step", "x", {"a": float("nan")}), ValidationError),
-    ("add_artifact", ("step", "FileContent", "x", b"", "text/plain"), NotFoundError),
+    ("add_artifact", ("session", "FileContent", "x", b"", "text/plain"), NotFoundError),
     ("add_artifact", ("call", "Nonsense", "x", b"", "text/plain"), ValidationError),
     ("add_artifact", ("call", "FileContent", "x", "text", "text/plain"), ValidationError),
     ("create_session", ("x" * 1001,), ValidationError),
