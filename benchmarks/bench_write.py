@@ -1,6 +1,6 @@
 """A durable write, alone and among 64 writers, beside a bare ``sqlite3`` loop of the same statements and fsyncs.
 
-The floor inserts prepared rows of the same size into a file of the same schema, triggers and full-text indexes
+The floor inserts prepared rows of the same size into a file of the same schema and triggers
 included, on a connection with the settings of the program's own: no validation, no clock, no JSON, no thread, no event
 loop. It commits each write, or 64 of them at once: as many as can wait for one group commit.
 """
@@ -124,7 +124,7 @@ def _floor(
 ) -> Callable[[], None]:
     """Sessions like ``sample`` and their outbox records, one commit a call, everything about them prepared.
 
-    The rows of a commit share one statement: each statement makes the full-text indexes flush.
+    The rows of a commit share one statement, which costs less than one each.
     """
     insert, enqueue = (_with_rows(sql, rows_per_commit) for sql in (rows.INSERT[Session.kind], row_writes.ENQUEUE))
     prepared = iter([_prepared(sample, rows_per_commit) for _ in range(commits)])

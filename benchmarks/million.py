@@ -109,8 +109,6 @@ def fill(path: Path, sessions: int) -> None:
         for statement in (_SESSIONS, _TASKS, _STEPS, _CALLS, _OUTBOX):
             connection.execute(statement)
         connection.execute("INSERT INTO session_totals SELECT state, count(*) FROM sessions GROUP BY state")
-        for (index,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5%'").fetchall():
-            connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
         for statement in put_back:
             connection.execute(statement)
         connection.execute("COMMIT")

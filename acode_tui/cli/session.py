@@ -81,7 +81,7 @@ def command() -> None:
     metavar="STATE",
     help="Only sessions in this state; may be repeated: " + ", ".join(SessionState) + ".",
 )
-@click.option("--search", metavar="TEXT", help="Only sessions with these words in descriptions, titles or names.")
+@click.option("--search", metavar="QUERY", help="Only sessions that this query finds; see `acode-tui search --help`.")
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")

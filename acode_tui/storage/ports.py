@@ -168,8 +168,7 @@ __all__ = [
 class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which sessions to list; every given part must hold. Times are aware; ``since`` is included, ``until`` is not.
 
-    ``text`` matches words by prefix over descriptions, task titles, step, tool and artifact names; words of scripts
-    that are written without spaces match anywhere in them.
+    ``text`` is a query, see ``domain.search.query``: the runs that it finds are listed.
     ``sort`` names the time that pages are ordered by, newest first, and that ``since`` and ``until`` bound; or it is
     ``state``: in the order of ``STATE_ORDER``, and those of a state by their last activity, which is bounded too.
     """

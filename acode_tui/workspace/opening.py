@@ -119,6 +119,8 @@ async def open_workspace(
             wall=wall,
             sleep=sleep,
         )
+        indexing = asyncio.create_task(workspace.indexing.run(), name="acode-indexing")
+        stack.push_async_callback(_cancel, indexing)
         stack.push_async_callback(workspace.sync.stop)
         if sync:
             await workspace.sync.start()

@@ -19,6 +19,7 @@ from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
+from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
 from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.sync.journal import SqliteSyncJournal
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
@@ -29,6 +30,7 @@ from acode_tui.sync.classify import record_delay
 from acode_tui.sync.conflict import ConflictResolver
 from acode_tui.sync.wake import Sleep
 from acode_tui.sync.worker import SyncWorker
+from acode_tui.workspace.indexing import BackgroundIndexing
 from acode_tui.workspace.operations import Operations
 
 PAINTED_BATCH = 150
@@ -71,8 +73,15 @@ class Workspace(Operations):
         self._watcher = watcher
         self._sleep = sleep
         self._migrations = packaged("sqlite")
+        self.index = SqliteSearchIndex(readers.connections, readers)
         self.store = SqliteRunStateStore(
-            writer, readers, workspace_id=workspace_id, user_id=user, limits=settings.limits
+            writer,
+            readers,
+            workspace_id=workspace_id,
+            user_id=user,
+            limits=settings.limits,
+            index=self.index,
+            wall=wall,
         )
         self.outbox = SqliteOutbox(writer, readers, retry=_retry_policy(settings), wall=wall)
         self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
@@ -91,7 +100,9 @@ class Workspace(Operations):
             wall=wall,
             sleep=sleep,
         )
+        self.indexing = BackgroundIndexing(self.index, sleep)
         writer.on_commit(self.sync.local_commit)
+        writer.on_commit(self.indexing.committed)
         self._write_health = WriteHealth(writer, self.database_path, wall=wall)
 
     async def data_version(self) -> int:

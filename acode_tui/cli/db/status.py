@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli.db import backup, check, conflicts, drill, export, outbox, recover, restore, sync, vacuum
+from acode_tui.cli.db import backup, check, conflicts, drill, export, outbox, recover, restore, search, sync, vacuum
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
@@ -37,6 +37,7 @@ command.add_command(drill.command)
 command.add_command(backup.group)
 command.add_command(restore.command)
 command.add_command(vacuum.command)
+command.add_command(search.group)
 command.add_command(export.export)
 command.add_command(export.import_)
 

@@ -27,14 +27,14 @@ def hits_of_run(query: Query, facts: RunFacts, places: Iterable[Place]) -> list[
     """
     if not meets(query, facts):
         return None
-    wanted = (1 << _count(query)) - 1
+    wanted = (1 << count_of(query)) - 1
     words = (1 << len(query.terms) + len(query.failed)) - 1
     met, all_hold, some_hold, first = 0, [], [], None
     for place in places:
         first = first or place
-        if _bits(query.excluded, place):
+        if met_at(query.excluded, place):
             return None
-        bits = _bits(query, place)
+        bits = met_at(query, place)
         met |= bits
         if not bits:
             continue
@@ -46,7 +46,7 @@ def hits_of_run(query: Query, facts: RunFacts, places: Iterable[Place]) -> list[
         return None
     chosen = (all_hold or some_hold) if wanted else [first]
     if wanted and not words:
-        chosen = _one_a_call(chosen)
+        chosen = one_a_call(chosen)
     # The sort is stable, so places of one moment stay in the order of the hierarchy.
     return [Found(place, snippet_of(query, place)) for place in sorted(chosen, key=lambda place: place.at)]
 
@@ -56,11 +56,11 @@ def snippet_of(query: Query, place: Place) -> str:
     return snippet(place.text, find_all(query.texts, place.text))
 
 
-def _count(conditions: Conditions) -> int:
+def count_of(conditions: Conditions) -> int:
     return sum(map(len, (conditions.terms, conditions.failed, conditions.tools, conditions.files)))
 
 
-def _bits(conditions: Conditions, place: Place) -> int:
+def met_at(conditions: Conditions, place: Place) -> int:
     """One bit for each condition on places, the words first: whether it holds at this place."""
     bits, bit = 0, 1
     for term in conditions.terms:
@@ -78,7 +78,7 @@ def _bits(conditions: Conditions, place: Place) -> int:
     return bits
 
 
-def _one_a_call(places: list[Place]) -> list[Place]:
+def one_a_call(places: list[Place]) -> list[Place]:
     """Without words to find, a call stands for its result and its artifacts."""
     calls = {place.tool_call_id for place in places if place.kind == "call"}
     return [place for place in places if place.kind == "call" or place.tool_call_id not in calls]

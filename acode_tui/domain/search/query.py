@@ -81,7 +81,7 @@ class Query(Conditions, frozen=True, kw_only=True):
     def index_tokens(self) -> tuple[tuple[str, bool], ...]:
         """Tokens that every matching run has in its texts, each once, with whether it is the beginning of a token."""
         found: dict[tuple[str, bool], None] = {}
-        for term in (*self.terms, *self.files, *self.failed, *(_term("word", tool) for tool in self.tools)):
+        for term in (*self.terms, *self.files, *self.failed, *(tool_term(tool) for tool in self.tools)):
             found.update((entry, None) for entry in index_entries(term))
         return tuple(found)
 
@@ -90,6 +90,11 @@ def index_entries(term: Term) -> tuple[tuple[str, bool], ...]:
     """The tokens of a term, each with whether it is the beginning of a token of the text."""
     last = len(term.tokens) - 1
     return tuple((token, term.kind == "prefix" and place == last) for place, token in enumerate(term.tokens))
+
+
+def tool_term(tool: str) -> Term:
+    """The words of a tool's name, which the texts of its calls have. It may have none."""
+    return _term("word", tool)
 
 
 _TEXT_FIELDS = {"agent": "agents", "project": "projects", "model": "models", "branch": "branches", "user": "users"}

@@ -229,6 +229,10 @@ class SqliteConnectionFactory:
         """A connection that moves the WAL to the database and does nothing else."""
         return await _open(self.path, self._connect)
 
+    async def open_indexer(self) -> FunctionConnection:
+        """A connection that writes the search index beside the writer, in short transactions."""
+        return await _open(self.path, self._connect_indexer)
+
     async def open_reader(self) -> FunctionConnection:
         """A connection that can only read."""
         return await _open(self.path, self._connect_reader)
@@ -245,6 +249,15 @@ class SqliteConnectionFactory:
         try:
             check(connection)
             configure_writer(connection, self.timeout_seconds)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_indexer(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            configure_indexer(connection)
         except BaseException:
             connection.close()
             raise
@@ -273,6 +286,16 @@ def configure_writer(connection: sqlite3.Connection, timeout_seconds: float) -> 
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16384")
     connection.execute("PRAGMA journal_size_limit = 67108864")
+
+
+def configure_indexer(connection: sqlite3.Connection) -> None:
+    """Set the pragmas of a connection that writes derived data: what a power cut takes from it is made again."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // page_bytes(connection)}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -16384")
+    # Merging segments frees pages all the time: their old content is not overwritten where that is a write of its own.
+    connection.execute("PRAGMA secure_delete = FAST").fetchall()
 
 
 def configure_reader(connection: sqlite3.Connection) -> None:

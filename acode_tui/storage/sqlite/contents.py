@@ -47,6 +47,20 @@ def unpack(stored: bytes, size: int) -> bytes:
     return content
 
 
+def beginning(stored: bytes, size: int, stored_size: int, limit: int) -> bytes:
+    """The first ``limit`` bytes of a content, or what can be read of them; ``stored`` is the beginning of its value.
+
+    A value is at most a few bytes a block longer than the content that it begins with.
+    """
+    if stored_size >= size:
+        return stored[:limit]
+    try:
+        return zlib.decompressobj().decompress(stored, limit)
+    except zlib.error:
+        # Damaged: the check of the artifacts says so, and what reads the content itself.
+        return b""
+
+
 def verified(artifact_id: str, stored: bytes, size: int, content_hash: str) -> bytes:
     """The content of an artifact's row, compared with its hash. Raises IntegrityError, which names the artifact."""
     wrong = f"the content of artifact {artifact_id} does not match its hash"

@@ -26,6 +26,11 @@ class Readers:
         self._slots = asyncio.Semaphore(size)
         self._closed = False
 
+    @property
+    def connections(self) -> SqliteConnectionFactory:
+        """Opens further connections to the same file."""
+        return self._connections
+
     async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """The result of ``read(connection)`` from one snapshot of the database."""
         self._require_open()
@@ -72,4 +77,5 @@ def snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection]
         return read(connection)
     finally:
         if connection.in_transaction:
-            connection.execute("COMMIT")
+            # Not COMMIT, which a damaged virtual table can refuse: its error would hide the read's own.
+            connection.execute("ROLLBACK")

@@ -305,8 +305,8 @@ class Writer:
     def _run_plain(self, connection: sqlite3.Connection, unit: Unit) -> Any:
         """The unit's answer, or its own error where it failed before it had written anything.
 
-        A savepoint makes every full-text index flush what it holds in memory, which costs more than the write
-        itself, and units hardly ever fail halfway. Raises _FailedHalfway where one did: the group then starts over.
+        A savepoint keeps a copy of each page that the unit changes, and units hardly ever fail halfway. Raises
+        _FailedHalfway where one did: the group then starts over.
         """
         before = connection.total_changes
         try:

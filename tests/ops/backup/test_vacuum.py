@@ -85,14 +85,28 @@ async def test_writers_beside_it_wait_and_none_of_them_fails(
         assert all(each.ok for each in await workspace.check())
 
 
-async def test_search_indexes_that_lost_their_rows_are_rebuilt(
-    database: Path, tmp_path: Path, plain_settings: Settings
+@pytest.mark.parametrize(
+    "damage",
+    [
+        # SQLite does not promise to keep the numbers of rows.
+        "UPDATE search_marks SET row_id = 'another' WHERE kind = 'step'",
+        "UPDATE search_documents SET stale = 1",
+    ],
+)
+async def test_a_search_index_that_lost_its_use_is_made_anew(
+    database: Path, tmp_path: Path, plain_settings: Settings, damage: str
 ) -> None:
-    with foreign(database) as connection:
-        connection.execute("INSERT INTO sessions_fts (sessions_fts) VALUES ('delete-all')")
-    await pack(database)
     async with open_workspace(tmp_path, settings=plain_settings) as workspace:
         assert (await workspace.store.list(SessionFilter(text="validation"))).total == 20
+    with foreign(database) as connection:
+        connection.execute(damage)
+    await pack(database)
+    with foreign(database) as connection:
+        assert connection.execute("SELECT count(*) FROM search_documents WHERE stale").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM search_documents").fetchone() > (0,)
+    async with open_workspace(tmp_path, settings=plain_settings) as workspace:
+        assert (await workspace.store.list(SessionFilter(text="validation"))).total == 20
+    assert all(each.ok for each in run_checks(database, deep=True, seconds=5, check_cancelled=never_cancelled))
 
 
 async def test_vacuum_is_refused_without_enough_free_space(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,13 +99,10 @@ def rows(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table that a write may touch, the search indexes included."""
+    """Every row of every table that a write may touch, the notes for the search index included."""
     with foreign(path) as connection:
-        tables = [*ENTITY_TABLES, "outbox", "session_totals", "sync_conflicts", "ingest_files"]
-        found = {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in tables}
-        for name in ("sessions_fts", "session_tasks_fts", "steps_fts", "tool_calls_fts", "artifacts_fts"):
-            found[name] = connection.execute(f"SELECT count(*) FROM {name}_docsize").fetchall()
-    return found
+        tables = [*ENTITY_TABLES, "outbox", "session_totals", "sync_conflicts", "ingest_files", "search_changes"]
+        return {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in tables}
 
 
 def count(path: Path, table: str, where: str = "1", *values: Any) -> int:

@@ -14,6 +14,7 @@ from acode_tui.config import Settings
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, NotFoundError
 from acode_tui.domain.states import ArtifactType
 from acode_tui.ops.export.export import ExportRequest
+from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.connection import WAL_BYTES, SqliteConnectionFactory
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.workspace import Workspace, open_workspace
@@ -233,6 +234,7 @@ async def test_a_size_that_no_content_has_is_damage(workspace: Workspace, size: 
 
 async def test_db_check_finds_damage(workspace: Workspace) -> None:
     await workspace.store.save(make_run(1))
+    assert len(await workspace.store.list(SessionFilter(text="validation"))) == 1
     assert all(each.ok for each in await workspace.check())
     with foreign(workspace.database_path) as other:
         other.execute("PRAGMA foreign_keys = OFF")
@@ -241,7 +243,7 @@ async def test_db_check_finds_damage(workspace: Workspace) -> None:
         other.execute("UPDATE outbox SET entity_id = 'nobody' WHERE id = 1")
         other.execute("DROP TRIGGER artifacts_no_update")
         other.execute("UPDATE artifacts SET content = x'00'")
-        other.execute("INSERT INTO sessions_fts (sessions_fts) VALUES ('delete-all')")
+        other.execute("DELETE FROM search_documents")
     found = {each.name: each.ok for each in await workspace.check()}
     assert found == {
         "integrity": True,

@@ -1,4 +1,4 @@
--- Sessions, their events, tasks, steps and tool calls; the outbox; search; the workspace's own facts.
+-- Sessions, their events, tasks, steps and tool calls; the outbox; the workspace's own facts.
 
 PRAGMA application_id = 1094930244; -- "ACOD"
 
@@ -156,88 +156,4 @@ END;
 CREATE TRIGGER session_totals_delete AFTER DELETE ON sessions
 BEGIN
     UPDATE session_totals SET sessions = sessions - 1 WHERE state = old.state;
-END;
-
--- Search: the text stays in its own table, the index beside it, kept in step by triggers.
-CREATE VIRTUAL TABLE sessions_fts USING fts5 (
-    task_description, content = 'sessions', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
-);
-
-CREATE TRIGGER sessions_fts_insert AFTER INSERT ON sessions
-BEGIN
-    INSERT INTO sessions_fts (rowid, task_description) VALUES (new.rowid, new.task_description);
-END;
-
-CREATE TRIGGER sessions_fts_update AFTER UPDATE OF task_description ON sessions
-WHEN old.task_description <> new.task_description
-BEGIN
-    INSERT INTO sessions_fts (sessions_fts, rowid, task_description)
-    VALUES ('delete', old.rowid, old.task_description);
-    INSERT INTO sessions_fts (rowid, task_description) VALUES (new.rowid, new.task_description);
-END;
-
-CREATE TRIGGER sessions_fts_delete AFTER DELETE ON sessions
-BEGIN
-    INSERT INTO sessions_fts (sessions_fts, rowid, task_description)
-    VALUES ('delete', old.rowid, old.task_description);
-END;
-
-CREATE VIRTUAL TABLE session_tasks_fts USING fts5 (
-    title, content = 'session_tasks', tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
-);
-
-CREATE TRIGGER session_tasks_fts_insert AFTER INSERT ON session_tasks
-BEGIN
-    INSERT INTO session_tasks_fts (rowid, title) VALUES (new.rowid, new.title);
-END;
-
-CREATE TRIGGER session_tasks_fts_update AFTER UPDATE OF title ON session_tasks WHEN old.title <> new.title
-BEGIN
-    INSERT INTO session_tasks_fts (session_tasks_fts, rowid, title) VALUES ('delete', old.rowid, old.title);
-    INSERT INTO session_tasks_fts (rowid, title) VALUES (new.rowid, new.title);
-END;
-
-CREATE TRIGGER session_tasks_fts_delete AFTER DELETE ON session_tasks
-BEGIN
-    INSERT INTO session_tasks_fts (session_tasks_fts, rowid, title) VALUES ('delete', old.rowid, old.title);
-END;
-
-CREATE VIRTUAL TABLE steps_fts USING fts5 (
-    name, content = 'steps', tokenize = 'unicode61 remove_diacritics 2'
-);
-
-CREATE TRIGGER steps_fts_insert AFTER INSERT ON steps
-BEGIN
-    INSERT INTO steps_fts (rowid, name) VALUES (new.rowid, new.name);
-END;
-
-CREATE TRIGGER steps_fts_update AFTER UPDATE OF name ON steps WHEN old.name <> new.name
-BEGIN
-    INSERT INTO steps_fts (steps_fts, rowid, name) VALUES ('delete', old.rowid, old.name);
-    INSERT INTO steps_fts (rowid, name) VALUES (new.rowid, new.name);
-END;
-
-CREATE TRIGGER steps_fts_delete AFTER DELETE ON steps
-BEGIN
-    INSERT INTO steps_fts (steps_fts, rowid, name) VALUES ('delete', old.rowid, old.name);
-END;
-
-CREATE VIRTUAL TABLE tool_calls_fts USING fts5 (
-    tool_name, content = 'tool_calls', tokenize = 'unicode61 remove_diacritics 2'
-);
-
-CREATE TRIGGER tool_calls_fts_insert AFTER INSERT ON tool_calls
-BEGIN
-    INSERT INTO tool_calls_fts (rowid, tool_name) VALUES (new.rowid, new.tool_name);
-END;
-
-CREATE TRIGGER tool_calls_fts_update AFTER UPDATE OF tool_name ON tool_calls WHEN old.tool_name <> new.tool_name
-BEGIN
-    INSERT INTO tool_calls_fts (tool_calls_fts, rowid, tool_name) VALUES ('delete', old.rowid, old.tool_name);
-    INSERT INTO tool_calls_fts (rowid, tool_name) VALUES (new.rowid, new.tool_name);
-END;
-
-CREATE TRIGGER tool_calls_fts_delete AFTER DELETE ON tool_calls
-BEGIN
-    INSERT INTO tool_calls_fts (tool_calls_fts, rowid, tool_name) VALUES ('delete', old.rowid, old.tool_name);
 END;

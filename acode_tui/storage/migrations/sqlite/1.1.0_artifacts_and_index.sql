@@ -39,12 +39,3 @@ CREATE TRIGGER artifacts_no_delete BEFORE DELETE ON artifacts
 BEGIN
     SELECT raise(ABORT, 'artifacts are immutable');
 END;
-
-CREATE VIRTUAL TABLE artifacts_fts USING fts5 (
-    name, content = 'artifacts', tokenize = 'unicode61 remove_diacritics 2'
-);
-
-CREATE TRIGGER artifacts_fts_insert AFTER INSERT ON artifacts
-BEGIN
-    INSERT INTO artifacts_fts (rowid, name) VALUES (new.rowid, new.name);
-END;

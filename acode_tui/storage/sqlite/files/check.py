@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from acode_tui.domain.codec import digest
-from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, IntegrityError, TransactionError
+from acode_tui.domain.errors import AcodeError, IntegrityError, TransactionError
 from acode_tui.domain.progress import CheckCancelled, ReportStep
 from acode_tui.domain.quantities import number, size
 from acode_tui.domain.schema import TABLES, Table
@@ -15,25 +15,27 @@ from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.contents import unpack
 from acode_tui.storage.sqlite.errors import require_content
 from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, read_schema, schema_of
-from acode_tui.storage.sqlite.files.open_unchanged import open_rolled_back, read_unchanged
+from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 from acode_tui.storage.sqlite.migrate import plan, read_applied
-from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
+from acode_tui.storage.sqlite.search.check import differences as search_differences
+from acode_tui.storage.sqlite.search.faults import REBUILD, index_faults
+from acode_tui.storage.sqlite.search.tables import is_derived
 
 Question = Callable[[sqlite3.Connection], Check]
 
 MOST_FINDINGS = 5
-SEARCH_WAIT_SECONDS = 2.0
-"""How long the one check that needs the write lock waits for it: all the others have answered by then."""
-
 HASHED_ANYWAY = 256 * 1024 * 1024
 """Up to so many bytes of artifacts are always compared with their hashes: that takes half a second."""
 
 
 def questions(*, deep: bool) -> dict[str, Question]:
-    """The checks by name, in their order, except that of the search indexes; see ``check_search``."""
+    """The checks by name, in their order."""
 
     def hashes(connection: sqlite3.Connection) -> Check:
         return _artifact_hashes(connection, most_bytes=None if deep else HASHED_ANYWAY)
+
+    def search(connection: sqlite3.Connection) -> Check:
+        return _search_index(connection, deep=deep)
 
     return {
         "integrity": _integrity,
@@ -46,6 +48,7 @@ def questions(*, deep: bool) -> dict[str, Question]:
         "traces": _traces,
         "counters": _totals,
         "artifact hashes": hashes,
+        "search": search,
     }
 
 
@@ -58,7 +61,7 @@ def run_checks(
     on_step: ReportStep | None = None,
     expect_content: bool = False,
 ) -> tuple[Check, ...]:
-    """Every finding, search last. A file that cannot be read at all gets only the first check.
+    """Every finding. A file that cannot be read at all gets only the first check.
 
     ``on_step`` receives each check's name before it runs, and ``seconds`` is how long to wait for locks. With
     ``expect_content`` an empty file is damage. Raises AcodeError where there is no file, or it cannot be opened for
@@ -80,9 +83,7 @@ def run_checks(
             check_cancelled()  # that may be why it ended
             found.append(Check(name=name, ok=False, description=error.message))
     check_cancelled()
-    if on_step is not None:
-        on_step("search")
-    return (*found, check_search(path, seconds=seconds))
+    return tuple(found)
 
 
 def _integrity(connection: sqlite3.Connection) -> Check:
@@ -134,7 +135,8 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
     if not {(each.version, each.checksum) for each in applied} <= {(each.version, each.checksum) for each in known}:
         # A newer program may have changed or dropped them, another build may have made others.
         return Check(name=name, ok=True, description=f"not compared: schema {at} is not this program's")
-    expected = {key: sql for key, sql in schema_of(known, at).items() if key[0] == kind}
+    # Those of the search index are derived: its own check has a word for what is wrong with it.
+    expected = {key: sql for key, sql in schema_of(known, at).items() if key[0] == kind and not is_derived(key[1])}
     found = differences(read_schema(connection), expected)
     description = f"all {len(expected)} are there as they should be"
     return Check(name=name, ok=not found, description=_listed(found) if found else description)
@@ -254,27 +256,22 @@ def _is_sound(stored: bytes, size: int, content_hash: str) -> bool:
     return len(content) == size and digest(content) == content_hash
 
 
-def check_search(path: Path, *, seconds: float) -> Check:
-    """Whether the full-text indexes fit their tables.
-
-    FTS5 takes the question for a write, so it is asked inside a transaction that is rolled back. Where none can be had
-    within ``seconds``, and SEARCH_WAIT_SECONDS at most, the question stays unanswered.
-    """
-    wrong, seconds = [], min(seconds, SEARCH_WAIT_SECONDS)
+def _search_index(connection: sqlite3.Connection, *, deep: bool) -> Check:
+    """Whether the search index fits its rows: some of them, or every word of every row."""
+    at = newest(read_applied(connection))
+    expected = {key: sql for key, sql in schema_of(packaged("sqlite"), at or "0").items() if is_derived(key[1])}
+    if not expected:
+        return Check(name="search", ok=True, description="no search index yet")
+    if changed := differences(read_schema(connection), expected):
+        return Check(name="search", ok=False, description=f"{_listed(changed)}; {REBUILD}")
     try:
-        with open_rolled_back(path, seconds=seconds) as connection:
-            for index in sorted(FTS_TABLES.keys() & _present_tables(connection)):
-                try:
-                    connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")  # noqa: S608
-                except sqlite3.DatabaseError as error:
-                    if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
-                        raise
-                    wrong.append(index)
-    except TransactionError as error:
-        return Check(name="search", ok=True, description=f"not compared within {seconds:g} s: {error.message}")
-    except DatabaseConnectionError as error:
-        return Check(name="search", ok=True, description=f"not compared: {error.message}")
+        with index_faults():
+            found = search_differences(connection, deep=deep)
     except IntegrityError as error:
-        return Check(name="search", ok=False, description=error.message)
-    description = "the search indexes fit their tables" if not wrong else f"out of step: {', '.join(wrong)}"
-    return Check(name="search", ok=not wrong, description=description)
+        return Check(name="search", ok=False, description=f"{error.message}; {error.hint}")
+    if found:
+        return Check(name="search", ok=False, description=f"{'; '.join(found)}; {REBUILD}")
+    description = (
+        "the index has every word of the rows" if deep else "the index fits its rows, as far as they were compared"
+    )
+    return Check(name="search", ok=True, description=description)

@@ -11,10 +11,9 @@ from acode_tui.domain.schema import version_key
 from acode_tui.storage.migrations.runner import Migration, newest, packaged
 from acode_tui.storage.sqlite.errors import WAYS_OUT
 from acode_tui.storage.sqlite.migrate import HISTORY, read_applied, statements
-from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
+from acode_tui.storage.sqlite.search.tables import SHADOWS, is_derived
 
 _OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-_SHADOW = ("_data", "_idx", "_docsize", "_config")
 
 
 class Difference(NamedTuple):
@@ -39,7 +38,7 @@ def schema_of(migrations: Sequence[Migration], upto: str) -> dict[tuple[str, str
 def read_schema(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     """The SQL of each (type, name) in a file. FTS5's shadow tables count by name alone: their SQL is the library's."""
     return {
-        (kind, name): "" if _is_shadow(name) else " ".join((sql or "").split())
+        (kind, name): "" if name in SHADOWS else " ".join((sql or "").split())
         for kind, name, sql in connection.execute(_OBJECTS)
     }
 
@@ -58,6 +57,7 @@ def differences(present: dict[tuple[str, str], str], expected: dict[tuple[str, s
 def lost_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Tables that an applied migration made and that are gone; none of a schema that this program does not know.
 
+    Those of the search index are not among them: they are derived, and every row is safe without them.
     Reads names only, so it is cheap enough for every inspection. Raises SchemaMismatchError for another program's file.
     """
     at = newest(read_applied(connection))
@@ -76,8 +76,5 @@ def require_tables(connection: sqlite3.Connection, what: str) -> None:
 
 @functools.cache
 def _tables(upto: str) -> frozenset[str]:
-    return frozenset(name for kind, name in schema_of(packaged("sqlite"), upto) if kind == "table")
-
-
-def _is_shadow(name: str) -> bool:
-    return any(name == index + suffix for index in FTS_TABLES for suffix in _SHADOW)
+    made = schema_of(packaged("sqlite"), upto)
+    return frozenset(name for kind, name in made if kind == "table" and not is_derived(name))

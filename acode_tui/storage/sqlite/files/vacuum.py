@@ -21,7 +21,7 @@ from acode_tui.storage.sqlite.files.locks import finish_replacement, holders, sh
 from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.paths import size_with_wal
-from acode_tui.storage.sqlite.sessions.search import FTS_TABLES
+from acode_tui.storage.sqlite.search.index import renew, tidy
 
 BYTES_A_SECOND = 20_000_000
 """What a slow disk manages; five times as many and more were measured."""
@@ -63,7 +63,7 @@ def vacuum(
     check_cancelled: CheckCancelled,
     expect_content: bool = False,
 ) -> FileSpace:
-    """Rewrite the file and its search indexes; returns the space before.
+    """Rewrite the file and its search index; returns the space before.
 
     Raises TransactionError where there is not enough room, or where others have the workspace open and would wait for
     longer than ``seconds``; then, and where it is cancelled, the file holds what it held.
@@ -86,29 +86,15 @@ def vacuum(
 
 
 def _rewrite(connection: sqlite3.Connection, on_step: ReportStep) -> None:
-    on_step("search indexes")
-    for index in FTS_TABLES:
-        if _exists(connection, index):
-            connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # noqa: S608 - a constant
+    on_step("search index")
+    tidy(connection)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     on_step("rewriting the file")
     connection.execute("VACUUM")
     on_step("folding the WAL")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    on_step("checking the search indexes")
-    for index in FTS_TABLES:
-        if _exists(connection, index):
-            _repair(connection, index)
-
-
-def _repair(connection: sqlite3.Connection, index: str) -> None:
-    """Rebuild an index whose row numbers changed: SQLite does not promise to keep them when it rewrites a table."""
-    try:
-        connection.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")  # noqa: S608
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
-            raise
-        connection.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")  # noqa: S608
+    on_step("checking the search index")
+    renew(connection)
 
 
 def _use_scratch_beside(connection: sqlite3.Connection, folder: Path) -> None:
@@ -137,7 +123,3 @@ def _sweep(folder: Path) -> None:
     """Remove scratch files of killed runs: SQLite unlinks its own as soon as it is open."""
     for each in folder.glob("etilqs_*"):
         each.unlink(missing_ok=True)
-
-
-def _exists(connection: sqlite3.Connection, table: str) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
+from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.entities import (
     Artifact,
     Session,
@@ -15,14 +16,18 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES, parent_of
+from acode_tui.domain.search.query import Query, parse_query
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.search_ports import SearchIndex
 from acode_tui.storage.session_filter import require_filter
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.contents import verified
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.row_writes import require
+from acode_tui.storage.sqlite.search.faults import index_faults
+from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
 from acode_tui.storage.sqlite.sessions import pages
 
 _EVENTS = (
@@ -55,8 +60,10 @@ _LOAD_SESSION = rows.loader(EntityType.SESSION, SessionGraph, "tasks", "events")
 class SqliteRunStateReader:
     """``RunStateReader`` over the workspace file."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, *, index: SearchIndex | None = None, wall: WallClock = system_clock) -> None:
         self._readers = readers
+        self._index = index or SqliteSearchIndex(readers.connections, readers)
+        self._wall = wall
 
     async def get(self, session_id: str) -> Session:
         """A session by its whole id. Raises NotFoundError."""
@@ -71,16 +78,26 @@ class SqliteRunStateReader:
         after: str | None = None,
         before: str | None = None,
     ) -> SessionPage:
-        """One keyset page, newest first. Raises ValidationError for a bad limit or cursor."""
+        """One keyset page, newest first. Raises ValidationError for a bad limit, cursor or text."""
         given = require_filter(filter)
-        return await self._readers.run(
-            lambda connection: pages.read_page(connection, given, limit=limit, after=after, before=before)
-        )
+        query = await self._query_of(given)
+
+        def read(connection: sqlite3.Connection) -> SessionPage:
+            with index_faults():
+                return pages.read_page(connection, given, limit=limit, after=after, before=before, query=query)
+
+        return await self._readers.run(read)
 
     async def count(self, filter: SessionFilter | None = None) -> int:
         """How many sessions match, exactly."""
         given = require_filter(filter)
-        return await self._readers.run(lambda connection: pages.count(connection, given))
+        query = await self._query_of(given)
+
+        def read(connection: sqlite3.Connection) -> int:
+            with index_faults():
+                return pages.count(connection, given, query)
+
+        return await self._readers.run(read)
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         """How many match in each state, without the filter's own states; None where no counter has it."""
@@ -91,6 +108,14 @@ class SqliteRunStateReader:
         """How many come before the page after a cursor; None where counting is not cheap."""
         given = require_filter(filter)
         return await self._readers.run(lambda connection: pages.before(connection, given, cursor))
+
+    async def _query_of(self, given: SessionFilter) -> Query | None:
+        """The query that the filter's text is, with everything committed in the index; None where it has no text."""
+        if given.text is None or not given.text.strip():
+            return None
+        query = parse_query(given.text, now=self._wall())
+        await self._index.catch_up()
+        return query
 
     async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
         """A session's events, oldest first. Raises NotFoundError."""

@@ -22,6 +22,7 @@ from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import is_storable, require_id, require_json
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.search.notes import TextChange, note_change
 from acode_tui.storage.sqlite.writer import Writer
 
 E = TypeVar("E", bound=Entity)
@@ -154,10 +155,11 @@ def insert(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
     return entity
 
 
-def update(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
-    """Replace a row by the same entity's new state and queue it."""
+def update(connection: sqlite3.Connection, entity: E, now: datetime, *, text: TextChange = "rewritten") -> E:
+    """Replace a row by the same entity's new state and queue it. ``text`` is what that does to its searched text."""
     row = rows.to_row(entity)
     _write(connection, entity.kind, row, rows.UPDATE[entity.kind], (*row[1:], row[0]), Operation.UPDATE, now)
+    note_change(connection, entity.kind, entity.id, text)
     return entity
 
 
@@ -221,7 +223,7 @@ def _stamp_session(connection: sqlite3.Connection, session_id: str, touches: lis
         stamp = session.updated_at + TICK
     else:
         return
-    update(connection, msgspec.structs.replace(session, updated_at=stamp), touches[-1].now)
+    update(connection, msgspec.structs.replace(session, updated_at=stamp), touches[-1].now, text="none")
 
 
 def _require_storable(kind: EntityType, row: rows.Row) -> None:

@@ -26,6 +26,7 @@ from acode_tui.storage.sqlite.rows import DUMP, Row
 from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.runs.reader import read_graph
 from acode_tui.storage.sqlite.runs.row_writes import prepared_records
+from acode_tui.storage.sqlite.search.notes import TextChange, note_changes
 from acode_tui.storage.sqlite.writer import Writer
 
 PreparedRun: TypeAlias = Sequence[Any]
@@ -104,6 +105,11 @@ _JSON_COLUMNS = {
     kind: frozenset(i for i, column in enumerate(table.columns) if column.kind == "json")
     for kind, table in TABLES.items()
 }
+_TEXTS = {
+    kind: [index for index, column in enumerate(table.columns) if column.kind in ("text", "json")]
+    for kind, table in TABLES.items()
+}
+_CALL_STATE = TABLES[EntityType.TOOL_CALL].column_names.index("state")
 _STORED_IDS = {
     kind: f"SELECT id FROM {table.name} WHERE session_id = ?"  # noqa: S608
     for kind, table in TABLES.items()
@@ -182,6 +188,7 @@ class _Save:
         self._ticked: str | None = None
         self._inserts: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
         self._updates: dict[EntityType, list[rows.Row]] = {kind: [] for kind in TABLES}
+        self._texts: dict[tuple[EntityType, TextChange], list[str]] = {}
         self._unchanged = 0
 
     def compare(self) -> None:
@@ -213,6 +220,8 @@ class _Save:
                 self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
                 records += [row_writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
         row_writes.enqueue_rows(self._connection, records)
+        for (kind, change), ids in self._texts.items():
+            note_changes(self._connection, kind, ids, change)
         if enabled("debug"):
             entity_id = self._run[EntityType.SESSION][0][0]
             row_writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=len(records), started=started)
@@ -248,6 +257,8 @@ class _Save:
                 # Its content changed, its stamp did not: the moment of this write is its stamp.
                 stamp = max(self._now(), _next_stamp(known))
             updates.append(_with(stored if same else row, {at: stamp, version: stored[version]}))
+            if not same and (change := _text_change(kind, row, stored)) != "none":
+                self._texts.setdefault((kind, change), []).append(row[0])
 
     def _append_only(self, kind: EntityType, given: Sequence[rows.Row]) -> None:
         """Plan the insertion of events or artifacts that are not stored yet."""
@@ -282,6 +293,15 @@ def _same(kind: EntityType, row: rows.Row, stored: rows.Row) -> bool:
         if index not in _JSON_COLUMNS[kind] or not _same_json(ours, theirs):
             return False
     return True
+
+
+def _text_change(kind: EntityType, row: rows.Row, stored: rows.Row) -> TextChange:
+    """What replacing ``stored`` by ``row`` does to the text that a search finds."""
+    changed = [stored[index] for index in _TEXTS[kind] if row[index] != stored[index]]
+    if changed:
+        return "added" if all(text is None for text in changed) else "rewritten"
+    # A failed call's result is an error.
+    return "added" if kind is EntityType.TOOL_CALL and row[_CALL_STATE] != stored[_CALL_STATE] else "none"
 
 
 def _same_json(ours: str | None, theirs: str | None) -> bool:

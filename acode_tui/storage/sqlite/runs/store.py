@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from acode_tui.domain import transitions
+from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import (
     Artifact,
@@ -40,10 +41,12 @@ from acode_tui.domain.validation import (
     validate_graph,
 )
 from acode_tui.storage.ports import SaveResult
+from acode_tui.storage.search_ports import SearchIndex
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.runs.reader import SqliteRunStateReader
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
+from acode_tui.storage.sqlite.search.notes import TextChange
 from acode_tui.storage.sqlite.writer import Writer
 
 E = TypeVar("E", bound=Entity)
@@ -91,8 +94,10 @@ class SqliteRunStateStore(SqliteRunStateReader):
         workspace_id: str,
         user_id: str | None = None,
         limits: Limits | None = None,
+        index: SearchIndex | None = None,
+        wall: WallClock = system_clock,
     ) -> None:
-        super().__init__(readers)
+        super().__init__(readers, index=index, wall=wall)
         self._writer = writer
         self._workspace_id = workspace_id
         self._user_id = user_id
@@ -257,7 +262,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             transitions.check_tool_call(current, target, error_message=error_message)
 
         return await self._transition(
-            ToolCall, tool_call_id, check, state=target, result=result, error_message=error_message
+            ToolCall, tool_call_id, check, text="added", state=target, result=result, error_message=error_message
         )
 
     async def _add(self, entity: type[E], parent_id: str, **fields: Any) -> E:
@@ -285,6 +290,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
         check: Callable[[sqlite3.Connection, M], None],
         *,
         reason: str = "",
+        text: TextChange = "none",
         **changes: Any,
     ) -> M:
         """Change a row where ``check`` does not refuse it, append a session's event, touch the session above the row.
@@ -299,7 +305,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             changed = row_writes.stamped(msgspec.structs.replace(row, **changes), now)
             if isinstance(changed, ToolCall) and not transitions.TOOL_CALL_TARGETS[changed.state]:
                 changed = msgspec.structs.replace(changed, completed_at=max(now, changed.created_at))
-            row_writes.update(connection, changed, now)
+            row_writes.update(connection, changed, now, text=text)
             if isinstance(row, Session) and isinstance(changed, Session):
                 row_writes.insert(connection, _event(row, changed.state, reason, now), now)
             row_writes.touch_session(self._writer, connection, changed, now)

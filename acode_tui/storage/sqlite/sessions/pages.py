@@ -1,6 +1,6 @@
 """Pages of sessions by keyset: a page costs about the same for every filter and at every position (AC-056).
 
-``ranges`` finds the rows of a page and, where the filter has a text, ``search``.
+``ranges`` finds the rows of a page and, where the filter has a text, ``matches``.
 """
 
 import sqlite3
@@ -10,10 +10,12 @@ import msgspec
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.schema import TABLES
+from acode_tui.domain.search.query import Query
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.sessions.matches import Matches
 from acode_tui.storage.sqlite.sessions.ranges import (
     FIRST,
     LAST,
@@ -24,7 +26,6 @@ from acode_tui.storage.sqlite.sessions.ranges import (
     span_of,
     spans_by_state,
 )
-from acode_tui.storage.sqlite.sessions.search import TextSearch
 
 MAX_POSITION_ENTRIES = 200_000
 """Most index entries that are counted for a position in the list, from either end of it: some 40 ms."""
@@ -126,10 +127,11 @@ def read_page(
     limit: int,
     after: str | None,
     before: str | None,
+    query: Query | None = None,
 ) -> SessionPage:
-    """One page. Raises ValidationError for a bad limit or cursor."""
+    """One page; ``query`` is the filter's text. Raises ValidationError for a bad limit or cursor."""
     check_page(limit, after, before)
-    rows = _Rows(connection, given)
+    rows = _Rows(connection, given, query)
     if before is not None:
         found, total = rows.beyond(limit + 1, before=before)
         if len(found) <= limit:
@@ -152,11 +154,11 @@ def read_page(
     )
 
 
-def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
-    """How many sessions match, exactly."""
+def count(connection: sqlite3.Connection, given: SessionFilter, query: Query | None = None) -> int:
+    """How many sessions match, exactly; ``query`` is the filter's text."""
     given = _by_time(given)
-    if _has_text(given):
-        return TextSearch(connection, given).count()
+    if query is not None:
+        return Matches(connection, given, query).count()
     total = _counted(connection, given)
     if total is None:
         total = count_rows(connection, given)
@@ -167,10 +169,11 @@ def count(connection: sqlite3.Connection, given: SessionFilter) -> int:
 class _Rows:
     """Rows of a filter from a position on. Each search is kept, so it serves the further reads of the same page."""
 
-    def __init__(self, connection: sqlite3.Connection, given: SessionFilter) -> None:
+    def __init__(self, connection: sqlite3.Connection, given: SessionFilter, query: Query | None) -> None:
         self._connection = connection
         self._given = given
-        self._searches: dict[tuple[SessionState, ...], TextSearch] = {}
+        self._query = query
+        self._searches: dict[tuple[SessionState, ...], Matches] = {}
 
     def beyond(
         self, limit: int, *, after: str | None = None, before: str | None = None
@@ -191,10 +194,10 @@ class _Rows:
         return found, self._within(by_time, span_of(by_time), 1)[1]
 
     def _within(self, given: SessionFilter, span: Range, limit: int) -> tuple[list[Position], int | None]:
-        if _has_text(given):
+        if self._query is not None:
             search = self._searches.get(tuple(given.states))
             if search is None:
-                search = self._searches[tuple(given.states)] = TextSearch(self._connection, given)
+                search = self._searches[tuple(given.states)] = Matches(self._connection, given, self._query)
             return search.places(span, limit)
         total = _counted(self._connection, given)
         if total is None:
@@ -205,10 +208,6 @@ class _Rows:
 def _by_time(given: SessionFilter) -> SessionFilter:
     """The same filter, ordered by time."""
     return msgspec.structs.replace(given, sort="updated") if given.sort == "state" else given
-
-
-def _has_text(given: SessionFilter) -> bool:
-    return given.text is not None and bool(given.text.strip())
 
 
 def _counted(connection: sqlite3.Connection, given: SessionFilter) -> int | None:

@@ -23,6 +23,8 @@ FEW = 1_200
 reading the index to the end of a page costs, where this many of a million rows match."""
 
 Position = tuple[str, str]
+Row = tuple[str, str, int]
+"""A position and its row's rowid."""
 FIRST: Position = ("~", "~")
 LAST: Position = ("", "")
 
@@ -73,13 +75,18 @@ def spans_by_state(
 
 def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Position]:
     """The first ``limit`` matching rows of the span, in the span's direction."""
+    return [(stamp, row_id) for stamp, row_id, _ in filtered_rows(connection, given, span, limit)]
+
+
+def filtered_rows(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
+    """The same with the rowids, which every index has."""
     if given.sort == "created":
         return _by_creation(connection, given, span, limit)
     order = "DESC" if span.newest_first else "ASC"
     index, equal, values = _index(given)
     branch = f"""
         SELECT * FROM (
-            SELECT updated_at, id FROM sessions INDEXED BY {index}
+            SELECT updated_at, id, rowid FROM sessions INDEXED BY {index}
             WHERE {equal} AND state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?)
             ORDER BY updated_at {order}, id {order} LIMIT ?
         )
@@ -92,14 +99,17 @@ def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, 
     return connection.execute(sql, (*parameters, limit)).fetchall()
 
 
-def walk(connection: sqlite3.Connection, given: SessionFilter, span: Range, chunk: int) -> Iterator[list[Position]]:
-    """The span's rows in chunks, each twice as large as the one before."""
-    while places := filtered(connection, given, span, chunk):
-        yield places
-        if len(places) < chunk:
+def walk(
+    connection: sqlite3.Connection, given: SessionFilter, span: Range, chunk: int, most: int
+) -> Iterator[list[Row]]:
+    """The span's rows in chunks, each twice as large as the one before, up to ``most``."""
+    while found := filtered_rows(connection, given, span, chunk):
+        yield found
+        if len(found) < chunk:
             return
-        span = span._replace(upper=places[-1]) if span.newest_first else span._replace(lower=places[-1])
-        chunk *= 2
+        last = found[-1][:2]
+        span = span._replace(upper=last) if span.newest_first else span._replace(lower=last)
+        chunk = min(chunk * 2, most)
 
 
 def count_rows(connection: sqlite3.Connection, given: SessionFilter, *, max_entries: int | None = None) -> int | None:
@@ -144,7 +154,7 @@ def conditions(given: SessionFilter, prefix: str = "") -> tuple[str, list[str]]:
     return sql, values
 
 
-def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Position]:
+def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
     where, values = conditions(given)
     order = "DESC" if span.newest_first else "ASC"
     index = "sessions_by_creation"
@@ -154,7 +164,7 @@ def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Ran
         if connection.execute(sql, (*equals, FEW + 1)).fetchone()[0] <= FEW:
             index = other
     sql = f"""
-        SELECT created_at, id FROM sessions INDEXED BY {index}
+        SELECT created_at, id, rowid FROM sessions INDEXED BY {index}
         WHERE (created_at, id) < (?, ?) AND (created_at, id) > (?, ?){where}
         ORDER BY created_at {order}, id {order} LIMIT ?
     """  # noqa: S608

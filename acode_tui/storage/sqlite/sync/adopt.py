@@ -10,6 +10,7 @@ from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.search.notes import note_change, note_changes
 
 # Keys begin with kind and id, so a row's records are one range of their unique index; "~" sorts after any stamp.
 _PENDING = """
@@ -56,6 +57,7 @@ def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
         connection.execute(rows.INSERT[kind], row)
         return True
     connection.execute(rows.UPDATE[kind], (*row[1:], row[0]))
+    note_change(connection, kind, remote.id, "rewritten")
     return True
 
 
@@ -82,6 +84,7 @@ def _adopt_kind(connection: sqlite3.Connection, kind: EntityType, pulled: dict[s
     waiting = pending_among(connection, [(kind, entity_id) for entity_id in newer])
     changed = [rows.to_row(pulled[entity_id]) for entity_id in newer if (kind, entity_id) not in waiting]
     connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
+    note_changes(connection, kind, [row[0] for row in changed], "rewritten")
     return len(fresh) + len(changed)
 
 

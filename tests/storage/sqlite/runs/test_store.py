@@ -339,7 +339,7 @@ async def test_a_read_by_id_is_one_statement_in_one_hop(parts: Parts) -> None:
     await parts.readers.run(lambda raw: raw.set_trace_callback(seen.append))
     seen.clear()
     await parts.store.get(session.id)
-    assert [each.split()[0] for each in seen] == ["BEGIN", "SELECT", "COMMIT"]
+    assert [each.split()[0] for each in seen] == ["BEGIN", "SELECT", "ROLLBACK"]
 
 
 def _transcript(*numbers: int) -> TranscriptFile:

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
+from acode_tui.domain.search.query import parse_query
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import encode_cursor
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.reader import read_graph
-from acode_tui.storage.sqlite.sessions import pages, ranges, search
+from acode_tui.storage.sqlite.search import index
+from acode_tui.storage.sqlite.sessions import matches, pages, ranges
 from acode_tui.storage.sqlite.sync.records import DUE_RECORDS
 from tests.clocks import NOON
 
@@ -25,7 +27,7 @@ TABLES = "sessions|session_events|session_tasks|steps|tool_calls|artifacts|outbo
 WHOLE = re.compile(rf"^SCAN (?:{TABLES}|[a-z])(?: USING (?:COVERING )?INDEX \w+)?$")
 """A plan that reads a table, or an index, from end to end."""
 
-ALLOWED = re.compile(r"^SCAN (g|given|f|hit|b|blocked|\(?subquery.*|\w+_fts|session_totals)\b")
+ALLOWED = re.compile(r"^SCAN (g|given|f|b|blocked|\(?subquery.*|search_index|session_totals)\b")
 """What is as short as the page (given ids, merged ranges), a full-text look-up, or one row a state."""
 
 
@@ -62,6 +64,8 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
                 for n in range(4000)
             ],
         )
+        while index.step(opened):
+            pass
         yield opened
 
 
@@ -118,22 +122,17 @@ def test_pages_without_a_filter_are_never_sorted(connection: Recorder) -> None:
 
 
 @pytest.mark.ac("AC-056")
-@pytest.mark.parametrize("dense", [False, True])
-def test_a_search_reads_the_text_indexes_and_the_rows_they_point_to(
-    connection: Recorder, dense: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limits", [{}, {"RARE": 0}, {"RARE": 0, "WALKED": 0}, {"RARE": 0, "WALKED": 0, "PASSED": 0}])
+def test_a_search_reads_the_index_and_the_rows_that_it_points_to(
+    connection: Recorder, limits: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "FIRST_TEXTS", 0)
-    monkeypatch.setattr(search, "MATCH_CAP", 0 if dense else 10**9)
+    for name, value in limits.items():
+        monkeypatch.setattr(matches, name, value)
     connection.seen = []
+    texts = ("word3", "word3 nowhere", '"word3 session"', "wor*", "-word3 agent:codex tool:Bash file:a.py failed:word1")
     for number, given in enumerate(FILTERS[::5]):
-        searching = SessionFilter(
-            text=("word3", "word3 nowhere")[number % 2],
-            states=given.states,
-            user=given.user,
-            workspace=given.workspace,
-            sort=given.sort,
-        )
-        pages.read_page(connection, searching, limit=20, after=None, before=None)
+        query = parse_query(texts[number % len(texts)], now=NOON)
+        pages.read_page(connection, given, limit=20, after=None, before=None, query=query)
         assert_ranges_only(plans(connection))
 
 

@@ -1,0 +1,124 @@
+"""What a query asks of a run as a whole: agent, project, state, times. Tested over the facts that are kept of it."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from acode_tui.domain.clock import format_time, parse_time
+from acode_tui.domain.search.facts import RunFacts, agrees, meets
+from acode_tui.domain.search.query import LIVE_SPAN, Query
+
+MAX_VALUES = 2_000
+"""Most different values of a column that are compared with what a field asks for."""
+
+_NAMES = {"agents": "agent", "projects": "project", "models": "models", "branches": "branch"}
+_ROWS = """
+SELECT s.rowid, s.created_at, s.updated_at, s.state, s.user_id, f.agent, f.project, f.models, f.branch,
+    f.parent_session_id IS NOT NULL, f.resumable, f.failed_calls > 0, {unsynced}
+FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value LEFT JOIN session_facts AS f ON f.session = s.rowid
+"""
+_UNSYNCED = "EXISTS (SELECT 1 FROM outbox AS o WHERE o.session_id = s.id AND o.processed_at IS NULL)"
+_SUBAGENTS = "SELECT session FROM session_facts WHERE parent_session_id IS NOT NULL LIMIT ?"
+
+
+class FactsTest:
+    """The conditions of a query on whole runs. Runs with the same facts are compared once."""
+
+    def __init__(self, connection: sqlite3.Connection, query: Query) -> None:
+        self._connection = connection
+        self._query = query
+        self._met: dict[tuple[object, ...], bool] = {}
+        self.has_any = query != msgspec.structs.replace(
+            Query(now=query.now), terms=query.terms, tools=query.tools, files=query.files, failed=query.failed,
+            excluded=msgspec.structs.replace(
+                query.excluded, agents=(), projects=(), models=(), branches=(), users=(), states=(), is_=()
+            ),
+        )  # fmt: skip
+        flags = {*query.is_, *query.excluded.is_}
+        self._rows = _ROWS.format(unsynced=_UNSYNCED if "unsynced" in flags else "0")
+
+    def met_by(self, sessions: Sequence[int]) -> set[int]:
+        """Those of the sessions that meet the conditions."""
+        if not self.has_any:
+            return set(sessions)
+        asked = f"[{','.join(map(str, sessions))}]"
+        return {row[0] for row in self._connection.execute(self._rows, (asked,)) if self._is_met(row[1:])}
+
+    def candidates(self, cap: int) -> set[int] | None:
+        """The sessions that meet the rarest condition with an index; None where each is met by more than ``cap``."""
+        found = [
+            self._with_values(column, given, cap)
+            for name, column in _NAMES.items()
+            if (given := getattr(self._query, name))
+        ]
+        if "subagent" in self._query.is_:
+            found.append(self._up_to(_SUBAGENTS, (), cap))
+        return min((each for each in found if each is not None), key=len, default=None)
+
+    def _with_values(self, column: str, given: Sequence[str], cap: int) -> set[int] | None:
+        stored = self._values(column)
+        if stored is None:
+            return None
+        fitting = [value for value in stored if _is_given(column, given, value)]
+        sql = f"SELECT session FROM session_facts WHERE {column} IN (SELECT value FROM json_each(?)) LIMIT ?"  # noqa: S608
+        return self._up_to(sql, (msgspec.json.encode(fitting).decode(),), cap)
+
+    def _up_to(self, sql: str, values: tuple[str, ...], cap: int) -> set[int] | None:
+        found = {row[0] for row in self._connection.execute(sql, (*values, cap + 1))}
+        return found if len(found) <= cap else None
+
+    def _values(self, column: str) -> list[str] | None:
+        """The different values of a column, each by one look into its index; None where they are too many."""
+        sql = f"SELECT min({column}) FROM session_facts WHERE {column} > ?"  # noqa: S608
+        found: list[str] = []
+        value = ""
+        while len(found) <= MAX_VALUES:
+            (value,) = self._connection.execute(sql, (value,)).fetchone()
+            if value is None:
+                return found
+            found.append(value)
+        return None
+
+    def _is_met(self, row: Sequence[object]) -> bool:
+        created, updated, *known = row
+        # Of the times only what the query asks of them is part of the key.
+        query = self._query
+        times = (
+            query.since is not None and str(updated) >= format_time(query.since),
+            query.before is not None and str(created) >= format_time(query.before),
+            str(updated) > format_time(query.now - LIVE_SPAN),
+        )
+        key = (*times, *known)
+        if (met := self._met.get(key)) is None:
+            met = self._met[key] = meets(query, _facts(parse_time(str(created)), parse_time(str(updated)), known))
+        return met
+
+
+def _is_given(column: str, given: Sequence[str], stored: str) -> bool:
+    if column == "models":
+        names = msgspec.json.decode(stored, type=tuple[str, ...])
+        return any(agrees("model", one, name) for one in given for name in names)
+    return any(agrees(column, one, stored) for one in given)
+
+
+def _facts(created: datetime, updated: datetime, known: Sequence[object]) -> RunFacts:
+    state, user, agent, project, models, branch, is_child, resumable, failed, unsynced = known
+    return msgspec.convert(
+        {
+            "agent": agent,
+            "project": project,
+            "models": msgspec.json.decode(str(models)) if models else (),
+            "branch": branch,
+            "user": user,
+            "state": state,
+            "parent_session_id": "" if is_child else None,
+            "resumable": bool(resumable),
+            "failed_calls": int(bool(failed)),
+            "unsynced": bool(unsynced),
+            "created_at": created,
+            "updated_at": updated,
+        },
+        RunFacts,
+    )

@@ -1,0 +1,68 @@
+"""How far each table is indexed, and whether the index still fits the rows that it was made of."""
+
+import sqlite3
+from typing import NamedTuple
+
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.search.tables import FORMAT, SEARCHED
+
+
+class Mark(NamedTuple):
+    """The last indexed row of a table: its rowid, 0 for none, and its id."""
+
+    upto: int
+    row_id: str
+
+
+Marks = dict[EntityType, Mark]
+
+_READ = "SELECT kind, upto, row_id FROM search_marks"
+_FORMAT = "format"
+
+
+def read_marks(connection: sqlite3.Connection) -> Marks | None:
+    """The marks; None where the index was made in another form than this program's."""
+    found = {str(kind): Mark(int(upto), str(row_id)) for kind, upto, row_id in connection.execute(_READ)}
+    if found.pop(_FORMAT, None) != Mark(FORMAT, "") or set(found) != {kind.value for kind in SEARCHED}:
+        return None
+    return {EntityType(kind): mark for kind, mark in found.items()}
+
+
+def store_marks(connection: sqlite3.Connection, marks: Marks) -> None:
+    """Move the marks, in the transaction that indexes the rows up to them."""
+    connection.executemany(
+        "UPDATE search_marks SET upto = ?, row_id = ? WHERE kind = ?",
+        [(mark.upto, mark.row_id, kind.value) for kind, mark in marks.items()],
+    )
+
+
+def fits(connection: sqlite3.Connection, marks: Marks) -> bool:
+    """Whether the row at each mark is the one that was there: SQLite may renumber rows when a file is rewritten."""
+    return all(
+        connection.execute(f"SELECT id FROM {SEARCHED[kind]} WHERE rowid = ?", (mark.upto,)).fetchone()  # noqa: S608
+        == (mark.row_id,)
+        for kind, mark in marks.items()
+        if mark.upto
+    )
+
+
+def is_behind(connection: sqlite3.Connection) -> bool:
+    """Whether rows are there that are not indexed yet, or have changed since, or the index must be made again."""
+    marks = read_marks(connection)
+    if marks is None or connection.execute("SELECT 1 FROM search_changes LIMIT 1").fetchone():
+        return True
+    newest = (connection.execute(f"SELECT max(rowid) FROM {SEARCHED[kind]}").fetchone()[0] for kind in marks)  # noqa: S608
+    return any((last or 0) != mark.upto for last, mark in zip(newest, marks.values(), strict=True)) or not fits(
+        connection, marks
+    )
+
+
+def count_rows(connection: sqlite3.Connection) -> int:
+    """About how many rows there are to index: the last rowid of each table."""
+    newest = (connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] for table in SEARCHED.values())  # noqa: S608
+    return sum(int(last or 0) for last in newest)
+
+
+def count_indexed(connection: sqlite3.Connection) -> int:
+    """The same for the rows that are indexed."""
+    return int(connection.execute("SELECT sum(upto) FROM search_marks WHERE kind <> ?", (_FORMAT,)).fetchone()[0])

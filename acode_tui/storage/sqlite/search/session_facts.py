@@ -1,0 +1,100 @@
+"""What filters ask of a session, kept beside the index by the same batches."""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from acode_tui.domain.clock import format_time
+from acode_tui.domain.entities import Entity, Session, ToolCall
+from acode_tui.domain.search.facts import RunFacts, facts_of
+from acode_tui.domain.states import ToolCallState
+from acode_tui.storage.sqlite.search.searched_rows import SearchedRow
+
+_COUNT_FAILED = """
+SELECT count(*) FROM tool_calls WHERE session_id = (SELECT id FROM sessions WHERE rowid = ?) AND state = 'Failed'
+AND rowid <= ?
+"""
+_SET = """
+INSERT INTO session_facts
+    (session, agent, project, models, branch, parent_session_id, resumable, failed_calls, first_at, last_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
+ON CONFLICT (session) DO UPDATE SET agent = excluded.agent, project = excluded.project, models = excluded.models,
+    branch = excluded.branch, parent_session_id = excluded.parent_session_id, resumable = excluded.resumable
+"""
+_RAISE = """
+UPDATE session_facts SET failed_calls = coalesce(?, failed_calls + ?), first_at = min(first_at, ?),
+    last_at = max(last_at, ?)
+WHERE session = ?
+"""
+
+
+class FactsChange:
+    """What a batch changes of one session's facts."""
+
+    __slots__ = ("facts", "failed", "first_at", "last_at", "recounted")
+
+    def __init__(self, at: datetime) -> None:
+        self.facts: RunFacts | None = None
+        """Where the session's own row is in the batch."""
+        self.failed = 0
+        """Failed calls that were not counted before."""
+        self.recounted: int | None = None
+        """All its failed calls, where one that was counted may have changed."""
+        self.first_at = self.last_at = at
+
+    def add(self, entity: Entity, *, is_new: bool) -> None:
+        ended = entity.completed_at if isinstance(entity, ToolCall) else None
+        self.first_at = min(self.first_at, entity.created_at)
+        self.last_at = max(self.last_at, ended or entity.created_at)
+        if isinstance(entity, Session):
+            self.facts = facts_of(entity)
+        elif is_new and isinstance(entity, ToolCall) and entity.state is ToolCallState.FAILED:
+            self.failed += 1
+
+
+def count_failed(connection: sqlite3.Connection, session: int, upto: int) -> int:
+    """How many of a session's calls have failed, of those up to a rowid."""
+    return int(connection.execute(_COUNT_FAILED, (session, upto)).fetchone()[0])
+
+
+def changes_of(changed: Iterable[SearchedRow], fresh: Iterable[SearchedRow]) -> dict[int, FactsChange]:
+    """By session what rows that were indexed before, and rows that were not, change of its facts."""
+    found: dict[int, FactsChange] = {}
+    for rows, is_new in ((changed, False), (fresh, True)):
+        for row in rows:
+            change = found.get(row.session)
+            if change is None:
+                change = found[row.session] = FactsChange(row.entity.created_at)
+            change.add(row.entity, is_new=is_new)
+    return found
+
+
+def store_facts(connection: sqlite3.Connection, changes: dict[int, FactsChange]) -> None:
+    """Write the changes, in the transaction that indexes the rows."""
+    connection.executemany(
+        _SET,
+        [
+            (
+                session,
+                facts.agent,
+                facts.project,
+                msgspec.json.encode(facts.models).decode() if facts.models else None,
+                facts.branch,
+                facts.parent_session_id,
+                facts.resumable,
+                format_time(change.first_at),
+                format_time(change.last_at),
+            )
+            for session, change in changes.items()
+            if (facts := change.facts) is not None
+        ],
+    )
+    connection.executemany(
+        _RAISE,
+        [
+            (change.recounted, change.failed, format_time(change.first_at), format_time(change.last_at), session)
+            for session, change in changes.items()
+        ],
+    )

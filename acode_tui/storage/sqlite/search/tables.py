@@ -1,0 +1,31 @@
+"""The tables of the search index: derived data, which a file may lose without losing anything."""
+
+from acode_tui.domain.states import EntityType
+
+INDEX = "search_index"
+"""The FTS5 table of the documents' words."""
+
+SEARCHED: dict[EntityType, str] = {
+    EntityType.SESSION: "sessions",
+    EntityType.SESSION_TASK: "session_tasks",
+    EntityType.STEP: "steps",
+    EntityType.TOOL_CALL: "tool_calls",
+    EntityType.ARTIFACT: "artifacts",
+}
+"""The tables whose texts are indexed, parents before children."""
+
+SHADOWS = tuple(f"{INDEX}{suffix}" for suffix in ("_data", "_idx", "_config"))
+"""FTS5's own tables behind the index. Their SQL is the library's."""
+
+DERIVED = (INDEX, "search_terms", "search_documents", "search_marks", "search_changes", "session_facts")
+"""What the index consists of, beside the shadow tables, in the order of creation."""
+
+FORMAT = 1
+"""The form of the index: of its words and its documents. An index of another form is made again."""
+
+DERIVED_TABLES = frozenset({*DERIVED, *SHADOWS})
+
+
+def is_derived(name: str) -> bool:
+    """Whether a table or index belongs to the search index."""
+    return name.startswith(("search_", "session_facts"))

@@ -1,0 +1,167 @@
+"""Positions of the sessions that match a query, in the order of a page.
+
+Where one of the query's conditions is rare, the sessions that meet it are looked up, tested for the others and sorted.
+Otherwise matches are dense: sessions are tested in the order of the page until it is full. Where they turn out to be
+far from the page's position, the sessions that meet the rarest condition are collected, and the others are passed by.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from acode_tui.domain.search.facts import agrees
+from acode_tui.domain.search.query import Query
+from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.sqlite.search.matching import Matching
+from acode_tui.storage.sqlite.sessions.ranges import Position, Range, Row, conditions, span_of, walk
+
+RARE = 3_000
+"""Most sessions with the rarest condition that are looked up and sorted at once."""
+
+TESTED = 300
+"""Most looked up sessions that are all tested for a total where that takes more than the rarest condition."""
+
+WALKED = 1_000
+"""Sessions that are tested one after the other before those of the rarest condition are collected."""
+
+COLLECTED = 400_000
+"""Most sessions of the rarest condition that are collected."""
+
+PASSED = 30_000
+"""Sessions that are passed by before all collected ones are looked up and sorted."""
+
+_CHUNK, _MOST = 64, 4_096
+_MAX_USERS = 200
+
+
+class Matches:
+    """The sessions of a filter that match a query, in one snapshot. What was found serves further pages of it."""
+
+    def __init__(self, connection: sqlite3.Connection, given: SessionFilter, query: Query) -> None:
+        self._connection = connection
+        self._given = _narrowed(connection, given, query)
+        self._matching = Matching(connection, query)
+        self._sorted: list[Row] | None = None
+        self._known: dict[int, bool] = {}
+
+    def places(self, span: Range, limit: int) -> tuple[list[Position], int | None]:
+        """The first ``limit`` matching rows of the span, in its direction; and how many match in all, where known."""
+        if self._given is None:
+            return [], 0
+        whole = span_of(self._given)
+        span = span._replace(upper=min(span.upper, whole.upper), lower=max(span.lower, whole.lower))
+        rare = self._rare_rows(self._given)
+        if rare is None:
+            return self._walked(self._given, span, limit), None
+        total = None
+        if len(rare) <= TESTED or self._matching.is_decided_by_rarest:
+            total = len(self._matching_rows(rare))
+        return self._first_of(rare, span, limit), total
+
+    def count(self) -> int:
+        """How many match, exactly."""
+        if self._given is None:
+            return 0
+        rare = self._rare_rows(self._given)
+        whole = span_of(self._given)
+        chunks = [rare] if rare is not None else walk(self._connection, self._given, whole, _MOST, _MOST)
+        return sum(len(self._matching_rows(chunk)) for chunk in chunks)
+
+    def _rare_rows(self, given: SessionFilter) -> list[Row] | None:
+        """The rows of the filter that meet the rarest condition, newest first; None where they are many."""
+        if self._sorted is None:
+            rare = self._matching.candidates(RARE)
+            if rare is None:
+                return None
+            self._sorted = _looked_up(self._connection, given, rare)
+        return self._sorted
+
+    def _walked(self, given: SessionFilter, span: Range, limit: int) -> list[Position]:
+        found: list[Position] = []
+        collected: set[int] | None = None
+        tested = passed = 0
+        for chunk in walk(self._connection, given, span, _CHUNK, _MOST):
+            if collected is None and tested >= WALKED:
+                collected = self._matching.candidates(COLLECTED)
+                tested = 0
+            if collected is not None:
+                passed += len(chunk)
+                chunk = [row for row in chunk if row[2] in collected]
+            for part in _parts(chunk):
+                found += (row[:2] for row in self._matching_rows(part))
+                if len(found) >= limit:
+                    return found[:limit]
+            tested += len(chunk)
+            if collected is not None and passed >= PASSED:
+                self._sorted = _looked_up(self._connection, given, collected)
+                return self._first_of(self._sorted, span, limit)
+        return found
+
+    def _first_of(self, rows: Sequence[Row], span: Range, limit: int) -> list[Position]:
+        """The first matching ones of rows that are sorted newest first."""
+        found: list[Position] = []
+        ordered = rows if span.newest_first else rows[::-1]
+        for part in _parts([row for row in ordered if span.holds(row[:2])]):
+            found += (row[:2] for row in self._matching_rows(part))
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def _matching_rows(self, rows: Sequence[Row]) -> list[Row]:
+        asked = [row[2] for row in rows if row[2] not in self._known]
+        if asked:
+            matching = self._matching.matching(asked)
+            self._known.update((session, session in matching) for session in asked)
+        return [row for row in rows if self._known[row[2]]]
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), _CHUNK):
+        yield rows[start : start + _CHUNK]
+
+
+def _looked_up(connection: sqlite3.Connection, given: SessionFilter, sessions: Iterable[int]) -> list[Row]:
+    """The rows of the filter among these sessions, newest first."""
+    stamp = "created_at" if given.sort == "created" else "updated_at"
+    where, values = conditions(given, "s.")
+    span = span_of(given)
+    sql = f"""
+        SELECT s.{stamp}, s.id, s.rowid FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value
+        WHERE (s.{stamp}, s.id) < (?, ?) AND (s.{stamp}, s.id) > (?, ?){where}
+    """  # noqa: S608
+    asked = f"[{','.join(map(str, sorted(sessions)))}]"
+    return sorted(connection.execute(sql, (asked, *span.upper, *span.lower, *values)), reverse=True)
+
+
+def _narrowed(connection: sqlite3.Connection, given: SessionFilter, query: Query) -> SessionFilter | None:
+    """The filter with those conditions of the query that it can have; None where no session meets both."""
+    narrowed = given
+    if query.states:
+        states = tuple(state for state in given.states or query.states if state in query.states)
+        if not states:
+            return None
+        narrowed = msgspec.structs.replace(narrowed, states=states)
+    if query.users and given.user is None:
+        users = _fitting_users(connection, query.users)
+        if users is not None and len(users) <= 1:
+            if not users:
+                return None
+            narrowed = msgspec.structs.replace(narrowed, user=users[0])
+    since = max((moment for moment in (given.since, query.since) if moment is not None), default=None)
+    if given.sort != "created" and since is not None:
+        narrowed = msgspec.structs.replace(narrowed, since=since)
+    return narrowed
+
+
+def _fitting_users(connection: sqlite3.Connection, wanted: Sequence[str]) -> list[str] | None:
+    """The users that the query names, as they are stored; None where there are too many users to compare."""
+    found: list[str] = []
+    user = ""
+    for _ in range(_MAX_USERS):
+        (user,) = connection.execute("SELECT min(user_id) FROM sessions WHERE user_id > ?", (user,)).fetchone()
+        if user is None:
+            return found
+        if any(agrees("user", one, user) for one in wanted):
+            found.append(user)
+    return None
