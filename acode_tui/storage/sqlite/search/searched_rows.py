@@ -30,8 +30,8 @@ class SearchedRow(NamedTuple):
     entity: Entity
 
 
-_BEGINNING = f"substr(t.content, 1, {MAX_TEXT + 1_024})"
-"""As much of a stored content as its searched part is made of."""
+_BEGINNING = f"coalesce(substr(t.content, 1, {MAX_TEXT + 1_024}), x'')"
+"""As much of a stored content as its searched part is made of. SQLite's ``substr`` of an empty blob is NULL."""
 
 
 def _columns(kind: EntityType) -> str:
