@@ -7,7 +7,7 @@ the process that entered it: a forked child that leaves it records nothing.
 
 import asyncio
 import os
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Literal, Self
@@ -121,9 +121,6 @@ class Block:
             written.result(self._writes.wait_seconds())
         except TimeoutError:
             self._writes.stall()
-        except CancelledError:
-            # The recorder was closed meanwhile and has counted the loss.
-            return
 
     async def _wait_async(self, written: "Future[None] | None") -> None:
         if written is None:

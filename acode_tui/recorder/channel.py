@@ -16,10 +16,11 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from acode_tui.domain.errors import AcodeError, TransactionError
 from acode_tui.recorder.outcome import Losses, log
@@ -86,6 +87,21 @@ class RecordedWorkspace:
         await stack.aclose()
 
 
+class _QueuedWrite:
+    """A write on its way to disk; ``done`` is set once it is there or lost. An agent that waits cannot cancel it."""
+
+    __slots__ = ("done", "lane", "losses", "recorded", "size", "write")
+
+    def __init__(self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int) -> None:
+        self.recorded = recorded
+        self.lane = lane
+        self.write = write
+        self.losses = losses
+        self.size = size
+        self.done: Future[None] = Future()
+        self.done.set_running_or_notify_cancel()
+
+
 class Channel:
     """The thread and what it owns. One per process."""
 
@@ -115,12 +131,14 @@ class Channel:
         self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int = 0
     ) -> "Future[None] | None":
         """Queue ``write`` behind the lane's earlier ones. The future never fails; None means lost at once."""
+        queued = _QueuedWrite(recorded, lane, write, losses, size)
         with self._lock:
             refused = self._refusal(size)
             if refused is None:
                 self._waiting += 1
                 self._waiting_bytes += size
-                return asyncio.run_coroutine_threadsafe(self._perform(recorded, lane, write, losses, size), self._loop)
+                self._loop.call_soon_threadsafe(self._begin, queued)
+                return queued.done
         losses.add(refused)
         return None
 
@@ -150,24 +168,36 @@ class Channel:
 
     # What follows runs in the recorder's thread.
 
-    async def _perform(self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int) -> None:
-        task: asyncio.Task[Any] | None = asyncio.current_task()
-        assert task is not None
+    def _begin(self, queued: "_QueuedWrite") -> None:
+        task = self._loop.create_task(self._perform(queued))
         self._writes.add(task)
+        task.add_done_callback(partial(self._write_ended, queued))
+
+    async def _perform(self, queued: "_QueuedWrite") -> None:
         try:
-            async with lane.turn:
-                await write(await recorded.open())
-            recorded.stalled = False
+            async with queued.lane.turn:
+                await queued.write(await queued.recorded.open())
+            queued.recorded.stalled = False
         except asyncio.CancelledError:
-            losses.add(TransactionError("the write was not done when the recorder was closed"))
+            queued.losses.add(_not_done())
             raise
         except Exception as error:  # noqa: BLE001 - recording must not break the agent; the loss is counted
-            losses.add(error)
+            queued.losses.add(error)
         finally:
-            self._writes.discard(task)
-            with self._lock:
-                self._waiting -= 1
-                self._waiting_bytes -= size
+            self._settle(queued)
+
+    def _settle(self, queued: "_QueuedWrite") -> None:
+        with self._lock:
+            self._waiting -= 1
+            self._waiting_bytes -= queued.size
+        queued.done.set_result(None)
+
+    def _write_ended(self, queued: "_QueuedWrite", task: "asyncio.Task[None]") -> None:
+        self._writes.discard(task)
+        if not queued.done.done():
+            # Cancelled before its first step: nothing of ``_perform`` has run.
+            queued.losses.add(_not_done())
+            self._settle(queued)
 
     async def _close(self, seconds: float) -> None:
         deadline = monotonic() + seconds
@@ -184,6 +214,10 @@ class Channel:
             error = task.exception()
             if error is not None:
                 log.warning("a workspace did not close cleanly: %s", reason_of(error))
+
+
+def _not_done() -> TransactionError:
+    return TransactionError("the write was not done when the recorder was closed")
 
 
 class _Process:
@@ -237,12 +271,13 @@ class Writes:
     def __init__(self, root: Path) -> None:
         self.losses = Losses()
         self._root = root
+        self._found: tuple[Channel, RecordedWorkspace] | None = None
 
     def submit(self, row: Row, write: Write, size: int = 0) -> "Future[None] | None":
         """Queue a write of ``row``. A write that cannot be queued is a loss, never an error."""
         try:
-            opened = channel()
-            return opened.submit(opened.workspace(self._root), row, write, self.losses, size)
+            opened, recorded = self._workspace()
+            return opened.submit(recorded, row, write, self.losses, size)
         except (RuntimeError, OSError) as error:
             # No thread can be started at the very end of a process, or beyond a limit.
             self.losses.add(error)
@@ -250,17 +285,16 @@ class Writes:
 
     def wait_seconds(self) -> float:
         """How long an agent waits for a write at present."""
-        recorded = self._workspace()
-        return 0.0 if recorded is None or recorded.stalled else MAX_WAIT_SECONDS
+        return 0.0 if self._found is None or self._found[1].stalled else MAX_WAIT_SECONDS
 
     def stall(self) -> None:
         """A write took longer than ``MAX_WAIT_SECONDS``: do not wait again before one has succeeded."""
-        recorded = self._workspace()
-        if recorded is not None:
-            recorded.stalled = True
+        if self._found is not None:
+            self._found[1].stalled = True
 
-    def _workspace(self) -> RecordedWorkspace | None:
-        try:
-            return channel().workspace(self._root)
-        except (RuntimeError, OSError):
-            return None
+    def _workspace(self) -> tuple[Channel, RecordedWorkspace]:
+        """The process's channel and this run's workspace there. The path is resolved once a run, not for each write."""
+        opened = channel()
+        if self._found is None or self._found[0] is not opened:
+            self._found = opened, opened.workspace(self._root)
+        return self._found

@@ -17,8 +17,10 @@ from acode_tui.domain.errors import SchemaMismatchError, TransactionError
 from acode_tui.recorder import channel
 from acode_tui.recorder.channel import Writes
 from acode_tui.recorder.outcome import Losses
+from acode_tui.recorder.rows import CallRow, Row
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from acode_tui.storage.sqlite.writer import Writer
+from tests.clocks import GUARD_SECONDS
 from tests.recorder.conftest import Recorded, states
 
 
@@ -225,6 +227,55 @@ def test_entering_a_block_is_one_write_and_leaving_it_another(
             assert len(written) == 3
             assert states(recorded()[0])["step s2"] == "InProgress"
         assert len(written) == 4
+
+
+def test_a_write_that_is_cancelled_before_its_first_step_is_a_loss_and_nobody_waits_for_it(folder: Path) -> None:
+    opened = channel.channel()
+    losses = Losses()
+    queued = channel._QueuedWrite(opened.workspace(folder), CallRow(Row(None), "c", {}), never, losses, 0)
+
+    def begin_and_cancel() -> None:
+        opened._begin(queued)
+        for task in opened._writes:
+            task.cancel()
+
+    opened._loop.call_soon_threadsafe(begin_and_cancel)
+    queued.done.result(GUARD_SECONDS)
+    assert losses.count == 1
+
+
+async def never(_: object) -> NoReturn:
+    raise AssertionError("the write was cancelled")
+
+
+def test_an_agent_cannot_cancel_a_write_that_it_waits_for(folder: Path, recorded: Recorded) -> None:
+    async def run() -> None:
+        session = acode_tui.recorder.session("run", folder)
+        entering = asyncio.create_task(session.__aenter__())
+        await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        assert session.lost == 0
+
+    asyncio.run(run())
+    assert states(recorded()[0]) == {"run": "Cancelled"}
+
+
+def test_a_path_is_resolved_once_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved: list[Any] = []
+    real = os.path.realpath
+
+    def counted(path: Any, **more: Any) -> Any:
+        resolved.append(path)
+        return real(path, **more)
+
+    with acode_tui.recorder.session("run", folder) as run:
+        monkeypatch.setattr(os.path, "realpath", counted)
+        with run.tool("c"):
+            pass
+    assert run.lost == 0
+    assert folder not in resolved
 
 
 def test_a_log_handler_that_raises_does_not_affect_the_agent(folder: Path) -> None:
