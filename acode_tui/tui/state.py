@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from acode_tui.domain.entities import SessionSummary
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.errors import AcodeError, ValidationError
+from acode_tui.domain.search.query import as_typed, parse_query
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import SortKey
 from acode_tui.storage.ports import (
@@ -97,7 +98,8 @@ class BrowserState:
 
     ``counts`` is the number of sessions in each state that match the search, None while it is not known. ``connecting``
     is set while the team's database is being opened, ``loading`` while a page takes long to read. ``team_error`` is why
-    the team's sessions on screen may be out of date.
+    the team's sessions on screen may be out of date. ``text`` is a query that can be answered, as it is typed;
+    ``query_error`` is why the text in the search line is none.
     """
 
     pages: SessionPager
@@ -111,12 +113,13 @@ class BrowserState:
     connecting: bool = False
     loading: bool = False
     team_error: str = ""
+    query_error: str = ""
     counts: Mapping[SessionState, int] | None = None
 
     @property
     def filter(self) -> SessionFilter:
         ordered = tuple(state for state in SessionState if state in self.states)
-        return SessionFilter(states=ordered, text=self.text.strip() or None, sort=self.sort)
+        return SessionFilter(states=ordered, text=as_typed(self.text) or None, sort=self.sort)
 
     @property
     def is_filtered(self) -> bool:
@@ -130,10 +133,22 @@ class BrowserState:
         self.counts = None
         self.pages.restart()
 
-    def search(self, text: str) -> None:
-        """Search for another text. The counts of states are unknown until its first page is read."""
+    def search(self, text: str, now: datetime) -> bool:
+        """Search for another text; False where the sessions shown stay: the search is the same, or is no query.
+
+        The counts of states are unknown until its first page is read.
+        """
+        try:
+            parse_query(as_typed(text), now=now)
+        except ValidationError as error:
+            self.query_error = "; ".join(filter(None, (error.message.removeprefix("query: "), error.hint)))
+            return False
+        self.query_error = ""
+        if text == self.text:
+            return False
         self.text = text
         self.counts = None
+        return True
 
     def set_page(self, page: SessionPage, counts: Mapping[SessionState, int] | None = None) -> None:
         """Store a page that was read, and the counts of states."""

@@ -16,6 +16,8 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AcodeError, AmbiguousIdError, NotFoundError, SyncError
 from acode_tui.domain.progress import Progress, ReportProgress
+from acode_tui.domain.search.match import contains
+from acode_tui.domain.search.query import Term, parse_query
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.ops.export.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
@@ -49,6 +51,10 @@ from tests.tui.recorded import (
 __all__ = ["NOW", "FakeWorkspace", "conflict", "fake_id", "graph", "online", "record", "summary"]
 
 
+def _terms(text: str | None) -> tuple[Term, ...]:
+    return parse_query(text, now=NOW).terms if text else ()
+
+
 class FakeStore:
     def __init__(self, sessions: list[SessionSummary]) -> None:
         self.sessions = sessions
@@ -69,7 +75,7 @@ class FakeStore:
             session
             for session in self.sessions
             if (not wanted.states or session.state in wanted.states)
-            and (not wanted.text or wanted.text.lower() in session.task_description.lower())
+            and all(contains(term, session.task_description) for term in _terms(wanted.text))
         ]
         if wanted.sort == "state":
             fitting.sort(key=lambda session: STATE_ORDER.index(session.state))

@@ -270,9 +270,10 @@ class BrowsingScreen(LiveScreen[None]):
 
     @on(SearchChanged)
     def _searched(self, event: SearchChanged) -> None:
-        if event.text != self.browser.text:
-            self.browser.search(event.text)
+        if self.browser.search(event.text, self.dashboard.now()):
+            self.sessions.retitle()
             self._restart_pages(pause=SEARCH_PAUSE if event.text else 0.0)
+        self.sessions.show_query_error()
 
     @on(JumpRequested)
     def _jump_requested(self, event: JumpRequested) -> None:
@@ -295,7 +296,7 @@ class BrowsingScreen(LiveScreen[None]):
                 return
             if self.browser.is_filtered:
                 self.browser.states = frozenset()
-                self.browser.search("")
+                self.browser.search("", self.dashboard.now())
                 self.sessions.close_lines(clear=True)
                 self.notify("search and filter were cleared to show it", title="jump", markup=False)
             await self._point_pager_at(runs, session)

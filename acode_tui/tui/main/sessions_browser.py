@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.widgets import Static
 
 from acode_tui.domain.quantities import counted, number
 from acode_tui.tui.main.sessions_chips import StateChips
@@ -43,6 +44,7 @@ class SessionBrowser(Vertical):
         self._offer: tuple[str, tuple[str | Content, ...]] | None = None
         self._now: datetime | None = None
         self._search: SearchLine | None = None
+        self._query_error: Static | None = None
         self._jump: JumpLine | None = None
 
     def compose(self) -> ComposeResult:
@@ -117,7 +119,9 @@ class SessionBrowser(Vertical):
             from acode_tui.tui.widgets.input_lines import SearchLine
 
             self._search = SearchLine()
-            await self.mount(self._search, before=0)
+            self._query_error = Static(id="query-error")
+            self._query_error.display = False
+            await self.mount(self._search, self._query_error, before=0)
         self._open(self._search)
 
     async def open_jump(self) -> None:
@@ -143,10 +147,19 @@ class SessionBrowser(Vertical):
             if clear:
                 self._search.value = ""
             self._search.display = bool(self._search.value)
+            if not self._search.display and self._query_error is not None:
+                self._query_error.display = False
         if self._browser.rows:
             self.table.focus()
         else:
             self.screen.set_focus(None)
+
+    def show_query_error(self) -> None:
+        """Say below the search line why its text is no query, or nothing where it is one."""
+        if self._query_error is not None:
+            error = self._browser.query_error
+            self._query_error.update(styled(error, "$text-error"))
+            self._query_error.display = bool(error)
 
     def choose_states(self) -> None:
         """Focus the chips."""

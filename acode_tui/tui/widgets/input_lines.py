@@ -9,13 +9,16 @@ from textual.widgets import Input
 from acode_tui.tui.bindings import SEARCH
 from acode_tui.tui.messages import InputClosed, JumpRequested, SearchChanged
 
+QUERY_HINT = 'words, "a phrase", pre*, -not, agent: project: tool: file: failed: is: since:7d'
+"""What a query may have, shown while the line is empty."""
+
 
 class SearchLine(Input):
     """Posts SearchChanged at every change of its text; enter and down go back to the list."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SEARCH]
 
-    def __init__(self, placeholder: str = "words in descriptions, tasks, steps, tools, artifacts") -> None:
+    def __init__(self, placeholder: str = QUERY_HINT) -> None:
         # Selected on focus, letters typed while the line was opening would be replaced by the next one.
         super().__init__(placeholder=placeholder, id="search", select_on_focus=False)
 

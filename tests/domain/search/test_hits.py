@@ -101,6 +101,7 @@ def test_a_tool_or_a_file_alone_gives_its_calls() -> None:
         *(("branch:fix", False), ("user:ada", False), ("state:failed", False), ("state:failed state:completed", True)),
         *(
             ("since:2026-02-01T09:00Z", True),
+            ("since:2026-02-01T09:00:04Z", True),
             ("since:2026-02-01T09:00:05Z", False),
             ("before:2026-02-01T09:00Z", False),
         ),

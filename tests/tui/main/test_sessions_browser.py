@@ -21,6 +21,7 @@ from tests.tui.driving import (
     over,
     sessions,
     shown,
+    toasts,
     until,
     until_listed,
     with_page_size,
@@ -95,6 +96,28 @@ async def test_a_search_for_markup_is_a_search_for_those_characters(
         await until_listed(pilot)
         await pilot.press("slash", *"[/f] ]x[b]".replace(" ", ""))
         await until(pilot, lambda: "[/f]]x[b]" in shown(pilot) and "No session fits" in shown(pilot))
+
+
+async def test_a_text_that_is_no_query_is_explained_below_the_line_and_the_sessions_stay(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    await record(workspace, 3)
+    wanted = (await workspace.store.create_session("Fix the colour")).id
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("slash", *"colour")
+        await until(pilot, lambda: table.row_keys == [wanted])
+        await pilot.press(*":red")
+        await until(pilot, lambda: "colour: is no field; the fields are agent, project" in shown(pilot))
+        assert table.row_keys == [wanted]
+        assert toasts(pilot) == []
+        await pilot.press(*["backspace"] * len(":red"))
+        await until(pilot, lambda: "is no field" not in shown(pilot))
+        assert table.row_keys == [wanted]
+        await pilot.press("space", *"is:nothing")
+        await until(pilot, lambda: "is: needs one of its values" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 4 and "is: needs" not in shown(pilot))
 
 
 async def test_a_search_without_results_shows_how_to_clear_it(
