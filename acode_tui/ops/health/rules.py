@@ -114,8 +114,11 @@ def judge_schema(local: SchemaStatus | AcodeError, target: TargetStatus, wanted:
     )
 
 
-def judge_queue(facts: QueueFacts, *, can_drain: bool, now: datetime, limits: HealthSettings) -> Finding:
-    """``can_drain``: the server answers and the worker is not switched off, so what is due should go."""
+def judge_queue(facts: QueueFacts, *, enabled: bool, can_drain: bool, now: datetime, limits: HealthSettings) -> Finding:
+    """``enabled``: there is a PostgreSQL to send to; without one nothing is late, however much is there.
+
+    ``can_drain``: the server answers and the worker is not switched off, so what is due should go.
+    """
     pending = facts.outbox.pending
     since = max(filter(None, (facts.oldest_due_at, facts.last_finished_at)), default=None)
     waited = (now - since).total_seconds() if facts.oldest_due_at is not None and since is not None else 0.0
@@ -126,6 +129,9 @@ def judge_queue(facts: QueueFacts, *, can_drain: bool, now: datetime, limits: He
         "lastFinishedAt": facts.last_finished_at,
         "online": can_drain,
     }
+    if not enabled:
+        description = "nothing is to be sent: PostgreSQL is not enabled"
+        return Finding(status=HealthStatus.HEALTHY, description=description, details=details)
     if can_drain and waited >= limits.queue_stalled_seconds:
         return Finding(
             status=HealthStatus.UNHEALTHY,

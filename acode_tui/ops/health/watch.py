@@ -92,8 +92,9 @@ class HealthWatch:
         async def queue() -> Finding:
             now = self._wall()
             facts = await self._ask(lambda file, seconds: self._files.queue(file, now, seconds=seconds))
-            can_drain = (await asyncio.shield(target)).drains and self._settings().persistence.sync.enabled
-            return rules.judge_queue(facts, can_drain=can_drain, now=now, limits=self._limits)
+            server = await asyncio.shield(target)
+            can_drain = server.drains and self._settings().persistence.sync.enabled
+            return rules.judge_queue(facts, enabled=server.enabled, can_drain=can_drain, now=now, limits=self._limits)
 
         async def dead_letters() -> Finding:
             count = await self._ask(lambda file, seconds: self._files.dead_letters(file, seconds=seconds))

@@ -220,6 +220,11 @@ _BAD = (
 )
 
 
+def _is_off(overview: Overview) -> bool:
+    """Whether there is no PostgreSQL to send to: the records that are there then wait for nothing."""
+    return overview.sync.switched_off_by is not None and overview.sync.target is None
+
+
 class OutboxPane(Pane):
     """The backlog, how fast it is sent, where to, and who sends it."""
 
@@ -242,7 +247,7 @@ class OutboxPane(Pane):
         if sync.state in (SyncState.SYNCING, SyncState.CONNECTING, SyncState.PAUSED):
             return PaneStatus("busy", mark.label)
         if sync.state is SyncState.DISABLED:
-            return PaneStatus("quiet", "○ kept here")
+            return PaneStatus("quiet", "○ off")
         look: Look = "busy" if overview.outbox.pending else "quiet"
         return PaneStatus(look, "↑ waiting" if overview.outbox.pending else "✓ empty")
 
@@ -256,13 +261,16 @@ class OutboxPane(Pane):
             self.tooltip = problem
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
-        lines = [self._count(overview, now, width), self._history(width), self._pace(overview, now, width)]
+        history = Content("") if _is_off(overview) else self._history(width)
+        lines = [self._count(overview, now, width), history, self._pace(overview, now, width)]
         if self.size.height > 3:
             lines += [*self._target(overview, width), self._holder(overview, now, width)]
         return lines
 
     def _count(self, overview: Overview, now: datetime, width: int) -> Content:
         stats = overview.outbox
+        if _is_off(overview):
+            return styled("PostgreSQL is off", "$foreground-muted")
         if not stats.pending:
             return Content.assemble(("✓ ", "$text-success"), "nothing waiting")
         count = number(stats.pending) if width > 22 else short_number(stats.pending)

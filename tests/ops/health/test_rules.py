@@ -109,7 +109,16 @@ def queue(pending: int = 0, due: float | None = None, finished: float | None = N
 def test_a_queue_is_judged_by_its_length_and_by_whether_it_moves_while_online(
     facts: QueueFacts, online: bool, expected: HealthStatus
 ) -> None:
-    assert shown(rules.judge_queue(facts, can_drain=online, now=NOON, limits=LIMITS)) is expected
+    found = rules.judge_queue(facts, enabled=True, can_drain=online, now=NOON, limits=LIMITS)
+    assert shown(found) is expected
+
+
+def test_a_queue_without_a_postgres_to_send_to_is_never_late() -> None:
+    facts = queue(1_000_000, due=86_400 * 365)
+    found = rules.judge_queue(facts, enabled=False, can_drain=False, now=NOON, limits=LIMITS)
+    assert found.status is HEALTHY
+    assert found.suggestion is None
+    assert "pending" not in found.description
 
 
 def test_dead_letters_and_unreviewed_conflicts_degrade() -> None:
