@@ -16,7 +16,7 @@ from acode_tui.domain.ids import new_id
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import ArtifactType, EntityType, Operation, SessionState, ToolCallState, WorkState
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.runs import outbox_writes
 from benchmarks.result import Measure, at_most
 from benchmarks.scale import sized
 from benchmarks.timing import milliseconds, timed, timed_call
@@ -64,8 +64,8 @@ def _prepared(graph: SessionGraph) -> list[tuple[str, list[rows.Row]]]:
     entities = plain(graph)
     stored = {kind: [rows.to_row(entity) for entity in entities if entity.kind is kind] for kind in TABLES}
     now = format_time(graph.updated_at)
-    records = [row_writes.outbox_row(kind, row, Operation.INSERT, now) for kind in TABLES for row in stored[kind]]
-    return [*((rows.INSERT[kind], stored[kind]) for kind in TABLES), (row_writes.ENQUEUE, records)]
+    records = [outbox_writes.outbox_row(kind, row, Operation.INSERT, now) for kind in TABLES for row in stored[kind]]
+    return [*((rows.INSERT[kind], stored[kind]) for kind in TABLES), (outbox_writes.ENQUEUE, records)]
 
 
 def _insert(connection: sqlite3.Connection, prepared: list[tuple[str, list[rows.Row]]]) -> None:

@@ -30,7 +30,7 @@ from acode_tui.domain.entities import Artifact, ToolCall
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import ArtifactType, EntityType, Operation, ToolCallState
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.runs import outbox_writes
 from benchmarks.result import Measure, at_most
 from benchmarks.scale import sized
 from benchmarks.terminal import environment
@@ -220,11 +220,13 @@ def _prepared(place: _Place, number: int, artifact: bool) -> tuple[_Statements, 
     row, last = rows.to_row(call), rows.to_row(done)
     entering: _Statements = [
         (rows.INSERT[EntityType.TOOL_CALL], row),
-        (row_writes.ENQUEUE, row_writes.outbox_row(call.kind, row, Operation.INSERT, format_time(begun))),
+        (outbox_writes.ENQUEUE, outbox_writes.outbox_row(call.kind, row, Operation.INSERT, format_time(begun))),
     ]
+    record = outbox_writes.outbox_row(call.kind, last, Operation.UPDATE, format_time(ended))
+    start = f"{call.kind.value}:{call.id}:"
     leaving: _Statements = [
+        (outbox_writes.FOLD, (record[0], record[5], format_time(ended), start, start + "~")),
         (rows.UPDATE[EntityType.TOOL_CALL], (*last[1:], last[0])),
-        (row_writes.ENQUEUE, row_writes.outbox_row(call.kind, last, Operation.UPDATE, format_time(ended))),
     ]
     if artifact:
         content = _content(number).encode()
@@ -245,8 +247,8 @@ def _prepared(place: _Place, number: int, artifact: bool) -> tuple[_Statements, 
                 content=content,
             )
         )
-        record = row_writes.outbox_row(EntityType.ARTIFACT, kept, Operation.INSERT, format_time(ended))
-        leaving += [(rows.INSERT[EntityType.ARTIFACT], kept), (row_writes.ENQUEUE, record)]
+        record = outbox_writes.outbox_row(EntityType.ARTIFACT, kept, Operation.INSERT, format_time(ended))
+        leaving += [(rows.INSERT[EntityType.ARTIFACT], kept), (outbox_writes.ENQUEUE, record)]
     return entering, leaving
 
 

@@ -22,7 +22,7 @@ from acode_tui.domain.entities import Session
 from acode_tui.domain.ids import new_id
 from acode_tui.domain.states import Operation
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.runs import outbox_writes
 from acode_tui.workspace import Workspace
 from benchmarks.result import Measure, at_least, at_most, within
 from benchmarks.scale import sized
@@ -126,7 +126,7 @@ def _floor(
 
     The rows of a commit share one statement, which costs less than one each.
     """
-    insert, enqueue = (_with_rows(sql, rows_per_commit) for sql in (rows.INSERT[Session.kind], row_writes.ENQUEUE))
+    insert, enqueue = (_with_rows(sql, rows_per_commit) for sql in (rows.INSERT[Session.kind], outbox_writes.ENQUEUE))
     prepared = iter([_prepared(sample, rows_per_commit) for _ in range(commits)])
 
     def write() -> None:
@@ -155,5 +155,5 @@ def _prepared(sample: Session, rows_: int) -> tuple[list[Any], list[Any]]:
         )
         row = rows.to_row(session)
         sessions += row
-        records += row_writes.outbox_row(session.kind, row, Operation.INSERT, format_time(now))
+        records += outbox_writes.outbox_row(session.kind, row, Operation.INSERT, format_time(now))
     return sessions, records

@@ -80,7 +80,8 @@ ORDER BY i, k
 
 _OUTBOX = """
 INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at)
-SELECT 'session:' || id || ':' || updated_at, id, 'session', id, 'update', '{}', updated_at, updated_at
+SELECT 'session:' || id || ':' || updated_at, id, 'session', id, 'update',
+    json_object('id', id, 'updatedAt', updated_at), updated_at, updated_at
 FROM sessions ORDER BY rowid DESC LIMIT 10000
 """
 

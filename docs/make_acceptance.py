@@ -54,7 +54,7 @@ CRITERIA: dict[str, dict[str, str]] = {
         "AC-029": "Every record has a unique idempotency key",
         "AC-030": "Every record names one of the six entity types",
         "AC-031": "The entity's id is the written row's id",
-        "AC-032": "The payload is the entity as JSON, enough to rebuild the row",
+        "AC-032": "The payload is JSON that refers to the row, from which the entity is rebuilt",
         "AC-033": "The record's creation time is that of its write's transaction",
         "AC-034": "Processed is set once, after the central commit",
         "AC-035": "Attempts count refusals of the record, never an unreachable server; the last error is redacted",

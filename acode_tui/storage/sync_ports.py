@@ -20,8 +20,12 @@ OutboxStatus = Literal["pending", "retrying", "failed", "processed", "all"]
 
 
 class OutboxRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One write to deliver to the team's database. ``outcome`` is set with ``processed_at``:
-    applied, duplicate, superseded, conflict_local, conflict_remote or discarded.
+    """A row to deliver to the team's database, as its newest write left it; writes of a row whose record waits fold
+    into it. ``outcome`` is set with ``processed_at``: applied, duplicate, superseded, conflict_local, conflict_remote
+    or discarded.
+
+    ``payload`` is the entity as JSON. Where the row has changed since or is gone it has ``id`` and ``updatedAt`` of the
+    write, and a ``note`` that says so.
     """
 
     id: int
@@ -54,7 +58,7 @@ class OutboxStats(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Outbox(Protocol):
-    """The queue of writes that the team's database has not yet confirmed."""
+    """The queue of writes that the team's database has not yet confirmed. At most one record a row waits unclaimed."""
 
     async def enqueue(self, kind: EntityType, entity_id: str) -> OutboxRecord:
         """Queue an entity's present row again; its own writes are queued by the store."""
@@ -104,7 +108,7 @@ class Outbox(Protocol):
 
 
 class RecordKey(NamedTuple):
-    """An outbox record by id and idempotency key: one that was folded into a newer one keeps its id, not its key."""
+    """An outbox record by id and idempotency key: into whichever later writes fold, it keeps its id, not its key."""
 
     id: int
     key: str
@@ -122,6 +126,20 @@ class ClaimedRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.superseded[0].id if self.superseded else self.row.record_id
 
 
+class Delivered(NamedTuple):
+    """A batch, and what the team's database did with it."""
+
+    batch: Sequence[ClaimedRecord]
+    reply: ApplyReply
+
+
+class NextBatch(NamedTuple):
+    """The records to send next, and how many conflicts were new in what was acknowledged before."""
+
+    records: tuple[ClaimedRecord, ...] = ()
+    conflicts: int = 0
+
+
 class ExpiredRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A processed record past its retention. With ``needs_ledger`` it may go only if the ledger holds its key."""
 
@@ -135,16 +153,25 @@ class DeliveryOutbox(Outbox, Protocol):
     """The outbox as the sync worker uses it: in batches, under the lease."""
 
     async def claim(
-        self, *, max_records: int, max_bytes: int, beside: Sequence[ClaimedRecord] = ()
-    ) -> tuple[ClaimedRecord, ...]:
+        self,
+        token: str,
+        *,
+        max_records: int,
+        max_bytes: int,
+        beside: Sequence[ClaimedRecord] = (),
+        delivered: Delivered | None = None,
+    ) -> NextBatch:
         """The next batch of what ``get_pending`` lists, each row once in its newest version; empty when nothing is due.
 
-        At most ``max_records`` rows and about ``max_bytes`` of payload and content. Writes nothing. ``beside`` is a
-        batch in flight: its records are left out.
+        At most ``max_records`` rows and about ``max_bytes`` of payload and content. A claimed record may have been
+        sent: it stays as it is until it ends, and later writes of its row make another record. ``beside`` is a batch
+        in flight: its records are left out. ``delivered`` is acknowledged in the same transaction, before.
+
+        Raises LeaseLostError.
         """
         ...
 
-    async def acknowledge(self, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
+    async def acknowledge(self, token: str, delivered: Delivered) -> int:
         """Mark a delivered batch processed and bring its rows into step with the central ones, in one transaction.
 
         Returns how many conflicts are new. Raises LeaseLostError.
@@ -167,10 +194,6 @@ class DeliveryOutbox(Outbox, Protocol):
 
     async def delete_records(self, ids: Sequence[int]) -> int:
         """Delete processed records; returns how many."""
-        ...
-
-    async def compact(self, *, after_id: int, limit: int) -> tuple[int, int | None]:
-        """Fold one page of pending records into one a row. Returns how many went, and the id to go on after."""
         ...
 
 

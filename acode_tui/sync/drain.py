@@ -1,5 +1,7 @@
 """Draining the outbox into the target: claim, apply, acknowledge, again, until nothing is due.
 
+A batch is acknowledged in the transaction that claims the next one, so each costs the local disk one commit.
+
 A batch is harmless to repeat: its records stay pending until they are acknowledged, and the central ledger answers a
 second delivery with ``duplicate``. So a crash, a cut or a lost lease between any two steps costs nothing but time.
 """
@@ -15,7 +17,7 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, PostgresFault
-from acode_tui.storage.ports import ClaimedRecord, DeliveryOutbox, PullCursor, SyncTarget
+from acode_tui.storage.ports import ClaimedRecord, Delivered, DeliveryOutbox, PullCursor, SyncTarget
 from acode_tui.sync.classify import Verdict, classify, is_record
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -104,7 +106,7 @@ class OutboxProcessor:
         self._on_progress = on_progress
         self._on_batch = on_batch
         self._started = perf_counter()
-        self._unacknowledged: tuple[Batch, ApplyReply] | None = None
+        self._unacknowledged: Delivered | None = None
         """A batch that is delivered and not yet acknowledged."""
 
     async def run(self) -> None:
@@ -119,8 +121,7 @@ class OutboxProcessor:
                 batch = await finished(self._overlapped(batch) if self._is_quiet() else self._one_by_one(batch))
                 if not batch:
                     # Nothing could be claimed beside the batch, but perhaps more of its own rows once it is settled.
-                    await finished(self._acknowledge_delivered())
-                    batch = await self._claim()
+                    batch = await finished(self._claim())
         finally:
             await finished(self._acknowledge_delivered())
 
@@ -129,7 +130,10 @@ class OutboxProcessor:
         own writers. Returns the next batch.
         """
         await self._acknowledge_delivered()
-        await self._deliver(batch)
+        try:
+            self._unacknowledged = Delivered(batch, await self._apply(batch))
+        except PostgresFault as refusal:
+            await self._bisect(batch, refusal)
         return await self._claim()
 
     async def _overlapped(self, batch: Batch) -> Batch:
@@ -139,7 +143,7 @@ class OutboxProcessor:
         next but one never meets its records; and one that was claimed beside a batch that was refused is claimed
         again, because it may stand behind what was refused.
         """
-        beside = asyncio.ensure_future(self._acknowledge_and_claim(batch))
+        beside = asyncio.ensure_future(self._claim(beside=batch))
         try:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
@@ -149,20 +153,30 @@ class OutboxProcessor:
         except BaseException:
             await asyncio.wait([beside])
             raise
-        self._unacknowledged = batch, reply
+        self._unacknowledged = Delivered(batch, reply)
         return await beside
-
-    async def _acknowledge_and_claim(self, in_flight: Batch) -> Batch:
-        await self._acknowledge_delivered()
-        return await self._claim(beside=in_flight)
 
     async def _acknowledge_delivered(self) -> None:
         if self._unacknowledged is not None:
-            (batch, reply), self._unacknowledged = self._unacknowledged, None
-            await self._acknowledge(batch, reply)
+            delivered, self._unacknowledged = self._unacknowledged, None
+            self._count(delivered, await self._outbox.acknowledge(self._token, delivered))
 
-    async def _claim(self, *, beside: Batch = ()) -> Batch:
-        return await self._outbox.claim(max_records=self._batch_size, max_bytes=MAX_BATCH_BYTES, beside=beside)
+    def _claim(self, *, beside: Batch = ()) -> Awaitable[Batch]:
+        """The next batch, once what was delivered before is acknowledged."""
+        delivered, self._unacknowledged = self._unacknowledged, None
+        return self._acknowledge_and_claim(delivered, beside)
+
+    async def _acknowledge_and_claim(self, delivered: Delivered | None, beside: Batch) -> Batch:
+        claimed = await self._outbox.claim(
+            self._token,
+            max_records=self._batch_size,
+            max_bytes=MAX_BATCH_BYTES,
+            beside=beside,
+            delivered=delivered,
+        )
+        if delivered is not None:
+            self._count(delivered, claimed.conflicts)
+        return claimed.records
 
     async def _deliver(self, batch: Batch) -> bool:
         """Send and acknowledge a batch, or as much of it as the target takes. Returns whether all of it was taken."""
@@ -170,7 +184,8 @@ class OutboxProcessor:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
             return await self._bisect(batch, refusal)
-        await self._acknowledge(batch, reply)
+        delivered = Delivered(batch, reply)
+        self._count(delivered, await self._outbox.acknowledge(self._token, delivered))
         return True
 
     async def _bisect(self, batch: Batch, refusal: PostgresFault) -> bool:
@@ -209,10 +224,11 @@ class OutboxProcessor:
             self._on_batch(perf_counter() - started)
         return reply
 
-    async def _acknowledge(self, batch: Batch, reply: ApplyReply) -> None:
+    def _count(self, delivered: Delivered, conflicts: int) -> None:
+        """Count and log a batch that is acknowledged."""
         counts = self._counts
-        counts.conflicts += await self._outbox.acknowledge(self._token, batch, reply)
-        for record, result in zip(batch, reply.results, strict=True):
+        counts.conflicts += conflicts
+        for record, result in zip(delivered.batch, delivered.reply.results, strict=True):
             counts.superseded += len(record.superseded)
             if result.outcome == "duplicate":
                 counts.duplicates += 1

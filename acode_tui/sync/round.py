@@ -22,7 +22,7 @@ from acode_tui.sync.wake import WakeSignal
 
 RETENTION_INTERVAL = timedelta(hours=1)
 RETENTION_PAGE = 500
-"""Outbox records that are deleted or folded in one transaction."""
+"""Outbox records that are deleted in one transaction."""
 HISTORY_PAGE = 20
 """Sessions whose rows are queued in one transaction."""
 
@@ -44,16 +44,6 @@ async def delete_expired(outbox: DeliveryOutbox, target: SyncTarget, *, before: 
         ids = [each.id for each in page if not each.needs_ledger or each.idempotency_key in held]
         deleted += await outbox.delete_records(ids)
     return deleted
-
-
-async def compact_outbox(outbox: DeliveryOutbox) -> int:
-    """Fold the pending records of a workspace without PostgreSQL, so that one a row stays. Returns how many went."""
-    folded = 0
-    after: int | None = 0
-    while after is not None:
-        count, after = await outbox.compact(after_id=after, limit=RETENTION_PAGE)
-        folded += count
-    return folded
 
 
 class SyncRound:
@@ -159,7 +149,7 @@ class SyncRound:
             token=self._lease.token,
             should_stop=should_stop,
         )
-        await self.run_retention(target)
+        await self._run_retention(target)
 
     async def run_history(self, counts: RoundCounts, *, on_progress: ReportProgress | None = None) -> None:
         """Queue every row that was never synced, then run a round."""
@@ -177,20 +167,14 @@ class SyncRound:
         if not should_stop():
             await self.run(counts, on_progress=on_progress)
 
-    async def run_retention(self, target: SyncTarget | None) -> None:
-        """Once an hour: delete delivered records past their retention; without a target, fold the pending ones."""
+    async def _run_retention(self, target: SyncTarget) -> None:
+        """Once an hour: delete delivered records past their retention."""
         now = self._wall()
         if self._retention_at is not None and now - self._retention_at < RETENTION_INTERVAL:
             return
-        if target is None and (self._target.is_enabled or await self._journal.live_lease() is not None):
-            # Another process may not know yet that PostgreSQL is off: its batch in flight is left alone.
-            return
         self._retention_at = now
-        if target is not None:
-            days = self._state.settings.persistence.sync.retention_days
-            await delete_expired(self._outbox, target, before=now - timedelta(days=days))
-        else:
-            await compact_outbox(self._outbox)
+        days = self._state.settings.persistence.sync.retention_days
+        await delete_expired(self._outbox, target, before=now - timedelta(days=days))
 
     async def _queue(self, *, everything: bool, new_incarnation: bool = False) -> None:
         after: str | None = ""

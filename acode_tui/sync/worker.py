@@ -267,12 +267,9 @@ class SyncWorker:
         """Do what may be done now. A fault of the target ends up in the circuit, a local error in the status."""
         state = self._state
         async with state.busy:
-            if state.stopping or state.paused:
+            if state.stopping or state.paused or state.is_switched_off():
                 return
             try:
-                if state.is_switched_off():
-                    await self._round.run_retention(None)
-                    return
                 if not state.circuit.may_try(self._wall()) or not await self._lease.acquire(state.status()):
                     return
                 await self._round.record(self._round.run)

@@ -81,17 +81,17 @@ class EditLog:
 
     def verify(self, final: dict[EntityType, str], kept: set[str]) -> None:
         """Check the invariant: ``final`` is each row's text everywhere, ``kept`` the texts in the conflict records."""
-        explained = set().union(*(self._ancestry(text) for text in kept)) if kept else set()
+        explained = set().union(*(self.ancestry(text) for text in kept)) if kept else set()
         for kind, text in final.items():
             edits = {new: edit for new, edit in self.edits.items() if new.startswith(f"{kind.value} ")}
             if not edits:
                 continue
             # Of edits with one stamp any may stay, as long as it is the same everywhere.
             assert edits[text].stamp == max(edit.stamp for edit in edits.values())
-            lost = {new for new in self.delivered if new in edits} - self._ancestry(text)
+            lost = {new for new in self.delivered if new in edits} - self.ancestry(text)
             assert lost <= explained, f"{lost - explained} reached the server and is lost"
 
-    def _ancestry(self, text: str) -> set[str]:
+    def ancestry(self, text: str) -> set[str]:
         """An edit and every edit that it is based on."""
         found = set()
         while text in self.edits:

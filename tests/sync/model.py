@@ -21,7 +21,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import ClaimedRecord, Conflict
 from acode_tui.storage.postgres.settle import RemoteRow, settle
 from acode_tui.storage.sqlite.runs import row_writes
-from acode_tui.storage.sqlite.sync import adopt, claim
+from acode_tui.storage.sqlite.sync import acknowledge, adopt, claim
 from acode_tui.sync.conflict import ConflictResolver
 from tests.sync.fake_time import NOON
 from tests.sync.histories import FIELD, EditLog, RecordedEdit, Sync
@@ -50,25 +50,26 @@ class ModelServer:
         digest = content_digest(row.entity)
         fresh = row.idempotency_key not in self.ledger
         self.ledger.setdefault(row.idempotency_key, digest)
-        in_step = there is None or (there.sync_version == row.base and there.updated_at <= row.entity.updated_at)
+        in_step = there is None or (_version(there) == row.base and there.updated_at <= row.entity.updated_at)
         if fresh and in_step:
             return ApplyResult(record_id=row.record_id, outcome="applied", sync_version=self._write(row, row.base + 1))
-        remote = None if there is None else RemoteRow(there, there.sync_version, "w")
+        remote = None if there is None else RemoteRow(there, _version(there), "w")
         delivered = not fresh and self.ledger[row.idempotency_key] == digest
         decision = settle(row, remote, delivered=delivered, rules=ConflictResolver())
         found = self._conflict(row, there, decision.outcome) if decision.is_conflict else None
-        version = max(row.base, 0 if there is None else there.sync_version) + 1
+        version = max(row.base, 0 if there is None else _version(there)) + 1
         return ApplyResult(
             record_id=row.record_id,
             outcome=decision.outcome,
-            sync_version=self._write(row, version) if there is None or decision.write else there.sync_version,
+            sync_version=self._write(row, version) if there is None or decision.write else _version(there),
             remote=None if decision.write else there,
             conflict=found,
         )
 
     def _write(self, row: ApplyRow, version: int) -> int:
         key = (row.kind, row.entity.id)
-        self.rows[key] = msgspec.structs.replace(row.entity, sync_version=version)
+        entity: Any = row.entity
+        self.rows[key] = msgspec.structs.replace(entity, sync_version=version) if TABLES[row.kind].mutable else entity
         self.numbers[key] = self.change_seq
         return version
 
@@ -91,6 +92,11 @@ class ModelServer:
     def pull(self, after: int) -> list[Entity]:
         """Parents first."""
         return [self.rows[key] for kind in TABLES for key in self.rows if key[0] is kind and self.numbers[key] > after]
+
+
+def _version(entity: Entity) -> int:
+    """Events and artifacts never change."""
+    return getattr(entity, "sync_version", 1)
 
 
 class ModelReplica:
@@ -136,7 +142,10 @@ class ModelReplica:
         self.cursor = server.change_seq
 
     def _claim(self, step: Sync, beside: tuple[ClaimedRecord, ...] = ()) -> tuple[ClaimedRecord, ...]:
-        return claim.claim(self.connection, now=FAR, max_records=step.batch_size, max_bytes=1 << 20, beside=beside)
+        claims = claim.claim(self.connection, now=FAR, max_records=step.batch_size, beside=beside)
+        batch, lost = claim.load(self.connection, claims, max_bytes=1 << 20)
+        assert not lost
+        return batch
 
     def _acknowledge(self, batch: tuple[ClaimedRecord, ...], reply: ApplyReply, mishap: Sync | None) -> bool:
         """Acknowledge, unless the step crashes the replica; returns whether it acknowledged."""
@@ -144,7 +153,7 @@ class ModelReplica:
             self.edit(mishap.edit)
         if mishap is not None and mishap.crash:
             return False
-        claim.acknowledge(
+        acknowledge.acknowledge(
             self.connection,
             self._clock,
             batch,

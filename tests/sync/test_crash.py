@@ -14,6 +14,7 @@ import pytest
 
 from acode_tui import SessionState
 from acode_tui.domain.progress import Progress
+from acode_tui.domain.states import WorkState
 from acode_tui.storage.delivery_protocol import ApplyReply, PostgresFault
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.ports import SyncState
@@ -42,7 +43,7 @@ async def edit_all(workspace: Workspace) -> None:
 
 @pytest.mark.ac("AC-042")
 @pytest.mark.parametrize("edited", [False, True], ids=["left alone", "edited after the crash"])
-@pytest.mark.parametrize("step", ["claimed", "written there", "committed there", "acknowledged"])
+@pytest.mark.parametrize("step", ["claim not committed", "claimed", "written there", "committed there", "acknowledged"])
 async def test_kill_nine_in_a_batch(tmp_path: Path, time: FakeTime, team: Database, step: str, edited: bool) -> None:
     async with opened(tmp_path, time) as workspace:
         for number in range(3):
@@ -56,6 +57,9 @@ async def test_kill_nine_in_a_batch(tmp_path: Path, time: FakeTime, team: Databa
         if edited:
             for (step_id,) in query(workspace, "SELECT id FROM steps"):
                 await workspace.store.add_tool_call(step_id, "after_the_crash", {})
+            # Rows that the server may have in the version that was claimed.
+            for (task_id,) in query(workspace, "SELECT id FROM session_tasks WHERE state = 'Pending'"):
+                await workspace.store.transition_task(task_id, WorkState.IN_PROGRESS)
         report = await workspace.sync.sync_now()
         assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
         if step == "committed there" and not edited:

@@ -1,6 +1,7 @@
 """What goes into a batch, in which order, and what happens to a record that changes while it is in flight."""
 
 import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import msgspec
 import pytest
 
 from acode_tui import ArtifactType, SessionState
+from acode_tui.domain.errors import SyncError
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
+from acode_tui.storage.ports import ClaimedRecord
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.storage.sqlite.runs import row_writes
-from acode_tui.storage.sqlite.sync import claim, retention
-from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
+from acode_tui.storage.sqlite.sync import claim
 from acode_tui.sync.drain import MAX_BATCH_BYTES
 from acode_tui.workspace import Workspace
 from tests.pg import Database
@@ -84,14 +86,16 @@ async def test_a_row_is_sent_once_in_its_newest_version_at_its_oldest_position(
     assert [row.kind for row in batch[:2]] == [EntityType.SESSION, EntityType.SESSION_EVENT]
     assert batch[0].entity.state is SessionState.FAILED  # type: ignore[attr-defined]
     assert len({row.entity.id for row in batch}) == len(batch) == 7
-    outcomes = dict(query(workspace, "SELECT outcome, count(*) FROM outbox GROUP BY outcome"))
-    assert outcomes["applied"] == 7
-    assert set(outcomes) == {"applied", "superseded"}
+    assert query(workspace, "SELECT outcome, count(*) FROM outbox GROUP BY outcome") == [("applied", 7)]
 
 
-async def _bump(workspace: Workspace, session_id: str, times: int) -> None:
+async def _bump(workspace: Workspace, session_id: str, times: int, *, claimed: bool = False) -> None:
+    """Edit a session; if ``claimed``, each time after its record was claimed and never acknowledged."""
+
     def unit(connection: sqlite3.Connection) -> None:
         for number in range(times):
+            if claimed:
+                connection.execute("INSERT OR IGNORE INTO outbox_claims SELECT id FROM outbox")
             stored: Any = row_writes.require(connection, EntityType.SESSION, session_id)
             now = workspace._writer.clock.tick()
             changed = msgspec.structs.replace(row_writes.stamped(stored, now), task_description=f"edit {number}")
@@ -105,7 +109,8 @@ async def test_a_row_with_a_thousand_records_is_sent_in_bounded_batches(
 ) -> None:
     async with opened(tmp_path, time) as workspace:
         session = await workspace.store.create_session("a hot row")
-        await _bump(workspace, session.id, 1000)
+        await _bump(workspace, session.id, 1000, claimed=True)
+        assert query(workspace, "SELECT count(*) FROM outbox") == [(1001,)]
         report = await workspace.sync.sync_now(batch_size=10)
         assert (report.synced + report.superseded, report.remaining, report.conflicts) == (1001, 0, 0)
     assert len(batches) > 5
@@ -113,45 +118,76 @@ async def test_a_row_with_a_thousand_records_is_sent_in_bounded_batches(
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
-async def test_a_record_that_was_folded_while_in_flight_is_sent_again(
-    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def after_delivery(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Awaitable[object]]]:
+    """What is done, once, between the delivery of a batch and its acknowledgement."""
+    done: list[Callable[[], Awaitable[object]]] = []
+    apply = PostgresSyncTarget.apply
+
+    async def watched(target: PostgresSyncTarget, *arguments: Any, **options: Any) -> Any:
+        reply = await apply(target, *arguments, **options)
+        while done:
+            await done.pop(0)()
+        return reply
+
+    monkeypatch.setattr(PostgresSyncTarget, "apply", watched)
+    return done
+
+
+async def test_an_edit_of_a_row_in_flight_is_a_record_of_its_own(
+    tmp_path: Path, time: FakeTime, team: Database, after_delivery: list[Callable[[], Awaitable[object]]]
 ) -> None:
-    """Another process may learn first that PostgreSQL is off, and fold a newer edit into the record in flight."""
-    acknowledge = SqliteOutbox.acknowledge
-    folded: list[int] = []
     async with opened(tmp_path, time) as workspace:
         session = await workspace.store.create_session("first")
-
-        async def late(outbox: SqliteOutbox, *arguments: Any) -> int:
-            if not folded:
-                await _bump(workspace, session.id, 1)
-                folded.append(
-                    await workspace._writer.run(
-                        lambda connection: retention.compact(connection, after_id=0, limit=9)[0]
-                    )
-                )
-            return await acknowledge(outbox, *arguments)
-
-        monkeypatch.setattr(SqliteOutbox, "acknowledge", late)
-        await workspace.sync.sync_now()
-        await workspace.sync.sync_now()
-    assert folded == [1]
+        after_delivery.append(lambda: _bump(workspace, session.id, 3))
+        report = await workspace.sync.sync_now()
+        assert (report.synced, report.conflicts, report.remaining) == (2, 0, 0)
+        records = query(workspace, "SELECT outcome, payload ->> 'taskDescription' FROM outbox ORDER BY id")
+        # The one that was claimed keeps what was sent; three edits are one record.
+        assert records == [("applied", "first"), ("applied", None)]
+        assert query(workspace, "SELECT count(*) FROM outbox_claims") == [(0,)]
     await assert_equal(workspace.database_path, team)
-    assert (await team.fetch("SELECT task_description FROM sessions"))[0][0] == "edit 0"
+    assert (await team.fetch("SELECT task_description FROM sessions"))[0][0] == "edit 2"
+
+
+@pytest.mark.ac("AC-042")
+async def test_an_edit_after_a_lost_reply_is_no_conflict(
+    tmp_path: Path, time: FakeTime, team: Database, after_delivery: list[Callable[[], Awaitable[object]]]
+) -> None:
+    """The server has a version that nothing here acknowledged; the next edit is based on it."""
+
+    async def lose_the_reply() -> None:
+        raise SyncError("the process died here")
+
+    async with opened(tmp_path, time) as workspace:
+        session = await workspace.store.create_session("first")
+        after_delivery.append(lose_the_reply)
+        with pytest.raises(SyncError, match="died here"):
+            await workspace.sync.sync_now()
+    async with opened(tmp_path, time) as workspace:
+        await _bump(workspace, session.id, 3)
+        report = await workspace.sync.sync_now()
+        assert (report.synced, report.superseded, report.conflicts, report.remaining) == (1, 1, 0, 0)
+    await assert_nothing_was_lost(workspace.database_path, team)
 
 
 async def test_a_claim_beside_a_batch_leaves_out_its_rows(tmp_path: Path, time: FakeTime, team: Database) -> None:
     async with opened(tmp_path, time) as workspace:
         session = await add_run(workspace)
         await workspace.store.create_session("another")
-        connection = sqlite3.connect(workspace.database_path)
-        first = claim.claim(connection, now=LATER, max_records=3, max_bytes=1 << 20)
-        second = claim.claim(connection, now=LATER, max_records=3, max_bytes=1 << 20, beside=first)
+        connection = sqlite3.connect(workspace.database_path, isolation_level=None)
+
+        def claimed(limit: int, beside: Sequence[ClaimedRecord] = ()) -> tuple[ClaimedRecord, ...]:
+            claims = claim.claim(connection, now=LATER, max_records=limit, beside=beside)
+            return claim.load(connection, claims, max_bytes=1 << 20)[0]
+
+        first = claimed(3)
+        second = claimed(3, beside=first)
         assert {r.row.entity.id for r in first}.isdisjoint(r.row.entity.id for r in second)
         assert [r.row.kind for r in second] == [EntityType.STEP, EntityType.TOOL_CALL, EntityType.ARTIFACT]
         await _bump(workspace, session.id, 1)
         await workspace.store.create_session("behind the edit")
-        third = claim.claim(connection, now=LATER, max_records=99, max_bytes=1 << 20, beside=first)
+        third = claimed(99, beside=first)
         # It ends where the session that is under way comes up again.
         assert "behind the edit" not in [getattr(r.row.entity, "task_description", "") for r in third]
         assert "another" in [getattr(r.row.entity, "task_description", "") for r in third]

@@ -8,7 +8,7 @@ import pytest
 
 from acode_tui.domain.errors import SyncError
 from acode_tui.storage.ports import LeaseLostError, PullCursor, WorkerStatus
-from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.ports import SyncReport, SyncState
 from acode_tui.workspace import Workspace
 from tests.clocks import GUARD_SECONDS
@@ -154,15 +154,17 @@ async def test_a_worker_that_lost_the_lease_may_not_acknowledge(
     async with opened(tmp_path, time) as stale, opened(tmp_path, time) as other:
         await add_run(stale)
         taken: list[Any] = []
-        acknowledge = SqliteOutbox.acknowledge
+        apply = PostgresSyncTarget.apply
 
-        async def late(outbox: SqliteOutbox, *arguments: Any) -> int:
-            if outbox is stale.outbox and not taken:
+        async def late(target: PostgresSyncTarget, *arguments: Any, **options: Any) -> Any:
+            reply = await apply(target, *arguments, **options)
+            if not taken:
+                taken.append(None)
                 time.now = time.now.replace(hour=13)  # the machine slept; the lease has long expired
-                taken.append(await other.sync.sync_now())
-            return await acknowledge(outbox, *arguments)
+                taken[0] = await other.sync.sync_now()
+            return reply
 
-        monkeypatch.setattr(SqliteOutbox, "acknowledge", late)
+        monkeypatch.setattr(PostgresSyncTarget, "apply", late)
         with pytest.raises(LeaseLostError):
             await stale.sync.sync_now()
         assert (taken[0].duplicates, taken[0].synced, taken[0].remaining) == (6, 0, 0)

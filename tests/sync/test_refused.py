@@ -94,9 +94,7 @@ async def test_a_value_postgres_can_never_hold_is_a_dead_letter_at_once(
         # What a boundary refuses can still stand in a file that something else wrote.
         await workspace._writer.run(
             lambda connection: connection.execute(
-                "UPDATE outbox SET payload = json_set(payload, '$.taskDescription', char(0)) WHERE session_id = ? "
-                "AND entity_type = 'session'",
-                (session.id,),
+                "UPDATE sessions SET task_description = char(0) WHERE id = ?", (session.id,)
             )
         )
         report = await workspace.sync.sync_now()
@@ -104,13 +102,16 @@ async def test_a_value_postgres_can_never_hold_is_a_dead_letter_at_once(
         (dead,) = await workspace.outbox.list(status="failed")
         assert (dead.attempts, dead.entity_id) == (1, session.id)
         assert await workspace.outbox.discard([dead.id]) == 1
-        # The session's later versions are as bad; once they are gone too, the lane's children have no parent.
+        # Now the lane's children have no parent.
         for _ in range(10):
             await workspace.sync.sync_now()
             dead_ones = [record.id for record in await workspace.outbox.list(status="failed")]
             await workspace.outbox.discard(dead_ones)
         assert not await workspace.outbox.list(status="failed")
         # An edit of the session brings the whole row, and with it the lane to life.
+        await workspace._writer.run(
+            lambda connection: connection.execute("UPDATE sessions SET task_description = 'narrow'")
+        )
         await workspace.store.transition_session(session.id, SessionState.FAILED, reason="mended")
         await workspace.outbox.retry()
         await workspace.sync.sync_history()

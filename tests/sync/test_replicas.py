@@ -17,10 +17,9 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.errors import SyncError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.delivery_protocol import ApplyReply
-from acode_tui.storage.ports import ClaimedRecord
+from acode_tui.storage.delivery_protocol import ApplyRow
+from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.storage.sqlite.runs import row_writes
-from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
 from acode_tui.workspace import Workspace
 from tests.pg import Database
 from tests.sync.equality import rows_here, rows_there
@@ -76,24 +75,27 @@ class World:
     @contextmanager
     def _between(self, step: Sync) -> Iterator[None]:
         """Crash or edit between delivery and acknowledgement as the step says, and note what was delivered."""
-        acknowledge = SqliteOutbox.acknowledge
+        apply = PostgresSyncTarget.apply
         mishaps = iter([True])
 
-        async def watched(outbox: SqliteOutbox, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
-            for record in claimed:
-                self.edit_log.note_delivery(record.row.entity)
+        async def watched(
+            target: PostgresSyncTarget, workspace_id: str, rows: Sequence[ApplyRow], **options: Any
+        ) -> Any:
+            reply = await apply(target, workspace_id, rows, **options)
+            for row in rows:
+                self.edit_log.note_delivery(row.entity)
             if next(mishaps, False):
                 if step.edit is not None:
                     await self._edit(step.replica, step.edit)
                 if step.crash:
                     raise Crash("killed")
-            return await acknowledge(outbox, token, claimed, reply)
+            return reply
 
-        SqliteOutbox.acknowledge = watched  # type: ignore[method-assign, assignment]
+        PostgresSyncTarget.apply = watched  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
-            SqliteOutbox.acknowledge = acknowledge  # type: ignore[method-assign]
+            PostgresSyncTarget.apply = apply  # type: ignore[method-assign]
 
 
 async def play(team: Database, folder: Path, history: list[Step]) -> None:

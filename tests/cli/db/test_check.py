@@ -189,21 +189,6 @@ def test_discarded_and_delivered_rows_need_no_outbox_record(run: Run, recorded: 
     assert bad(run) == {}
 
 
-def test_a_folded_outbox_record_is_enough(run: Run, recorded: Recorded, root: Path) -> None:
-    """Without PostgreSQL the outbox keeps one record per row, which the check accepts."""
-    import asyncio
-
-    from acode_tui.sync.round import compact_outbox
-    from acode_tui.workspace import open_workspace
-
-    async def folded() -> int:
-        async with open_workspace(root) as workspace:
-            return await compact_outbox(workspace.outbox)
-
-    assert asyncio.run(folded()) > 0
-    assert bad(run) == {}
-
-
 @pytest.mark.parametrize("damage", ["noise", "page"])
 def test_a_damaged_file_is_reported_and_not_changed(run: Run, recorded: Recorded, root: Path, damage: str) -> None:
     database = root / ".agent" / "workspace.db"

@@ -109,6 +109,17 @@ def count(path: Path, table: str, where: str = "1", *values: Any) -> int:
     return int(rows(path, f"SELECT count(*) FROM {table} WHERE {where}", *values)[0][0])
 
 
+def log_queued_writes(path: Path) -> None:
+    """Log from now on each write that is queued, also those that fold into a record which waits."""
+    with foreign(path) as connection:
+        connection.execute("CREATE TABLE queued_writes (kind TEXT, entity_id TEXT, key TEXT)")
+        for event in ("INSERT", "UPDATE OF idempotency_key"):
+            connection.execute(
+                f"CREATE TRIGGER log_{event[:6]} AFTER {event} ON outbox "
+                "BEGIN INSERT INTO queued_writes VALUES (new.entity_type, new.entity_id, new.idempotency_key); END"
+            )
+
+
 def assert_sound(path: Path) -> None:
     """No page is damaged, no child lacks its parent, and every entity row has an outbox record."""
     with foreign(path) as connection:

@@ -33,6 +33,11 @@ CREATE TABLE sync_log (
     duration_ms      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- Records that may have been sent: no later write folds into them.
+CREATE TABLE outbox_claims (
+    record_id INTEGER NOT NULL PRIMARY KEY
+) STRICT;
+
 -- At most one row: who drains this workspace, and until when that is believed.
 CREATE TABLE sync_lease (
     id           INTEGER PRIMARY KEY CHECK (id = 1),

@@ -23,9 +23,9 @@ from acode_tui.logs import enabled
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.rows import DUMP, Row
-from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.runs import outbox_writes, row_writes
+from acode_tui.storage.sqlite.runs.outbox_writes import prepared_records
 from acode_tui.storage.sqlite.runs.reader import read_graph
-from acode_tui.storage.sqlite.runs.row_writes import prepared_records
 from acode_tui.storage.sqlite.search.notes import TextChange, note_changes
 from acode_tui.storage.sqlite.writer import Writer
 
@@ -156,7 +156,7 @@ def _insert_all(connection: sqlite3.Connection, fresh: dict[str, PreparedRun], c
         values = list(chain.from_iterable(run[0][index] for run in fresh.values()))
         rows.insert_values(connection, rows.INSERT[kind], values, WIDTH[kind])
     records = list(chain.from_iterable(run[1] for run in fresh.values()))
-    row_writes.enqueue_prepared(connection, records, now)
+    outbox_writes.enqueue_prepared(connection, records, now)
     if enabled("debug"):
         for entity_id, run in fresh.items():
             enqueued = sum(len(values) // WIDTH[kind] for kind, values in zip(TABLES, run[0], strict=True))
@@ -212,19 +212,23 @@ class _Save:
         started = perf_counter()
         now = self._now()
         records: list[rows.Row] = []
+        queued = 0
         for kind in TABLES:
             if new := self._inserts[kind]:
                 rows.insert_many(self._connection, rows.INSERT[kind], new)
-                records += [row_writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
+                records += [outbox_writes.outbox_row(kind, row, Operation.INSERT, now) for row in new]
+                queued += len(new)
             if changed := self._updates[kind]:
+                made = [outbox_writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
+                records += outbox_writes.folded(self._connection, kind, made, now)
                 self._connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
-                records += [row_writes.outbox_row(kind, row, Operation.UPDATE, now) for row in changed]
-        row_writes.enqueue_rows(self._connection, records)
+                queued += len(changed)
+        outbox_writes.enqueue_rows(self._connection, records)
         for (kind, change), ids in self._texts.items():
             note_changes(self._connection, kind, ids, change)
         if enabled("debug"):
             entity_id = self._run[EntityType.SESSION][0][0]
-            row_writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=len(records), started=started)
+            row_writes.log_write(EntityType.SESSION, "save", entity_id, enqueued=queued, started=started)
         return SaveResult(
             inserted={kind: len(new) for kind, new in self._inserts.items() if new},
             updated={kind: len(changed) for kind, changed in self._updates.items() if changed},

@@ -1,33 +1,42 @@
-"""The local half of a delivery: which records go next, and what the server's results change here.
+"""The first half of a delivery: which records go next, and what they stand for.
 
 Records go oldest first. Of several records of one row only the newest is sent, at the oldest one's position in its
-lane, so a parent still precedes its child; the others end as superseded. A batch's results are written in one
-transaction that also checks the lease: a worker that lost it may not acknowledge, so its work comes back as
-duplicates.
+lane, so a parent still precedes its child; the others end as superseded.
 
-Claiming and acknowledging take a fixed number of statements for any batch, since the user's own writes wait for
-them.
+A claimed record may have been sent, and stays claimed until it ends, also beyond a crash: no write folds into it, so
+that what the server may have is still known here. Claiming takes a fixed number of statements for any batch, since the
+user's own writes wait for it. The rows are read afterwards, where nothing waits: a row that changes meanwhile leaves
+what was claimed in the record (``outbox_writes``).
 """
 
 import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, overload
+from datetime import datetime
+from typing import Any, NamedTuple, overload
 
 import msgspec
 
-from acode_tui.domain.clock import MonotonicClock
-from acode_tui.domain.codec import decode_payload, same_content
+from acode_tui.domain.clock import format_time
+from acode_tui.domain.codec import decode_payload
 from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.delivery_protocol import ApplyResult, ApplyRow
+from acode_tui.storage.delivery_protocol import ApplyRow
 from acode_tui.storage.ports import ClaimedRecord, RecordKey
 from acode_tui.storage.sqlite.contents import unpack
+from acode_tui.storage.sqlite.payloads import (
+    CONTENT_DAMAGED,
+    ROW_UNREADABLE,
+    StoredPayload,
+    is_reference,
+    read_payloads,
+    reference,
+)
 from acode_tui.storage.sqlite.sync import records
-from acode_tui.storage.sqlite.sync.adopt import adopt, pending_among
-from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
+from acode_tui.storage.sqlite.sync.records import RetryPolicy
 
 SCAN = 8
 """How many records a batch may end, as a multiple of its rows: it bounds the memory that a row with a million records
@@ -35,25 +44,24 @@ takes."""
 
 # A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
 _NEWER = """
-SELECT asked.key, o.id, o.idempotency_key, o.payload FROM json_each(?) AS asked
+SELECT asked.key, o.id, o.idempotency_key FROM json_each(?) AS asked
 CROSS JOIN outbox AS o ON o.idempotency_key > asked.value ->> 0 AND o.idempotency_key < asked.value ->> 1
 WHERE o.processed_at IS NULL AND o.id < asked.value ->> 2
 ORDER BY asked.key, o.idempotency_key
 """
+_PAYLOADS = "SELECT id, payload FROM outbox WHERE id IN (SELECT value FROM json_each(?))"
 _VERSIONS = {
     kind: f"SELECT id, sync_version FROM {table.name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
     for kind, table in TABLES.items()
     if table.mutable
 }
+_STAMP = {kind: f"SELECT updated_at FROM {table.name} WHERE id = ?" for kind, table in TABLES.items()}  # noqa: S608
+_OTHER = "SELECT 1 FROM outbox WHERE idempotency_key = ? AND id <> ?"
+_REFER = "UPDATE outbox SET idempotency_key = ?, payload = ? WHERE id = ? AND idempotency_key = ?"
 _CONTENTS = "SELECT id, content, size FROM artifacts WHERE id IN (SELECT value FROM json_each(?))"
-_SET_VERSION = {
-    kind: f"UPDATE {table.name} SET sync_version = ? WHERE id = ? AND sync_version < ?"  # noqa: S608
-    for kind, table in TABLES.items()
-    if table.mutable
-}
-
 _KINDS = {kind.value: kind for kind in EntityType}
-_ARTIFACT = EntityType.ARTIFACT.value
+_FIRST_READ = 64
+"""Rows that are read at once first; twice as many each time, while they are small."""
 
 
 class _Ancestors(Sequence[Entity]):
@@ -78,47 +86,52 @@ class _Ancestors(Sequence[Entity]):
         return tuple(self)[index]
 
 
-class _Version(NamedTuple):
-    id: int
-    key: str
-    payload: str
+class Claim(NamedTuple):
+    """A row to deliver, and its records from the oldest to the newest."""
 
-
-class _Chosen(NamedTuple):
     kind: EntityType
     entity_id: str
     session_id: str
-    versions: list[_Version]
+    versions: list[RecordKey]
 
 
-class _Sized(msgspec.Struct):
-    size: int = 0
+class Unsendable(NamedTuple):
+    """A claimed record without the entity that it stands for, and why."""
+
+    record: RecordKey
+    kind: EntityType
+    entity_id: str
+    reason: str
 
 
 def claim(
-    connection: sqlite3.Connection,
-    *,
-    now: str,
-    max_records: int,
-    max_bytes: int,
-    beside: Sequence[ClaimedRecord] = (),
-) -> tuple[ClaimedRecord, ...]:
-    """The next batch: at most ``max_records`` rows and about ``max_bytes`` of payload and content, at least one.
+    connection: sqlite3.Connection, *, now: str, max_records: int, beside: Sequence[ClaimedRecord] = ()
+) -> list[Claim]:
+    """Claim the next at most ``max_records`` rows. Writes only claims, and none where nothing is due.
 
-    Claiming writes nothing: a crash before the acknowledgement leaves every record pending. ``beside`` is a batch in
-    flight: its records are left out, and the new batch ends before the first further record of one of its rows, since
-    the version that such a record is based on is not known yet.
+    ``beside`` is a batch in flight: its records are left out, and the new batch ends before the first further record of
+    one of its rows, since the version that such a record is based on is not known yet.
     """
+    chosen = select(connection, now=now, max_records=max_records, beside=beside)
+    # Events and artifacts are written once, so nothing ever folds into their records.
+    mutable = [version.id for each in chosen if TABLES[each.kind].mutable for version in each.versions]
+    if mutable:
+        records.claim(connection, mutable)
+    return chosen
+
+
+def select(
+    connection: sqlite3.Connection, *, now: str, max_records: int, beside: Sequence[ClaimedRecord] = ()
+) -> list[Claim]:
+    """What ``claim`` would claim."""
     blocked = dict(connection.execute(records.BLOCKED_LANES, (now,)))
     rows_in_flight = {(record.row.kind.value, record.row.entity.id) for record in beside}
     in_flight = {record.row.record_id for record in beside}
     in_flight.update(older.id for record in beside for older in record.superseded)
-    chosen: dict[tuple[str, str], _Chosen] = {}
-    size, last = 0, 0
+    chosen: dict[tuple[str, str], Claim] = {}
+    last = 0
     limit = max_records * SCAN + len(in_flight)
-    for record_id, key, session_id, kind, entity_id, payload in connection.execute(
-        records.DUE_FOR_DELIVERY, (now, limit)
-    ):
+    for record_id, key, session_id, kind, entity_id in connection.execute(records.DUE_FOR_DELIVERY, (now, limit)):
         if record_id in in_flight:
             continue
         row = (kind, entity_id)
@@ -126,25 +139,19 @@ def claim(
             break
         known = chosen.get(row)
         if known is not None:
-            known.versions.append(_Version(record_id, key, payload))
+            known.versions.append(RecordKey(record_id, key))
             continue
-        cost = len(payload)
-        if kind == _ARTIFACT:
-            cost += msgspec.json.decode(payload, type=_Sized).size
-        if chosen and (len(chosen) >= max_records or size + cost > max_bytes):
+        if len(chosen) >= max_records:
             break
-        size += cost
         last = record_id
-        chosen[row] = _Chosen(_KINDS[kind], entity_id, session_id, [_Version(record_id, key, payload)])
-    if not chosen:
-        return ()
-    _add_later_versions(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
-    bases, contents = _bases(connection, chosen.values()), _contents(connection, chosen.values())
-    return tuple(_claimed(each, bases, contents) for each in chosen.values())
+        chosen[row] = Claim(_KINDS[kind], entity_id, session_id, [RecordKey(record_id, key)])
+    if chosen:
+        _add_later_versions(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
+    return list(chosen.values())
 
 
 def _add_later_versions(
-    connection: sqlite3.Connection, chosen: list[_Chosen], blocked: dict[str, int], *, before: int
+    connection: sqlite3.Connection, chosen: list[Claim], blocked: dict[str, int], *, before: int
 ) -> None:
     """Add each row's later records: those before the first blocked one of their lane, and before the id ``before``."""
     asked = {
@@ -156,11 +163,75 @@ def _add_later_versions(
         for position, each in enumerate(chosen)
         if TABLES[each.kind].mutable
     }
-    for position, *version in connection.execute(_NEWER, (json.dumps(asked),)):
-        chosen[int(position)].versions.append(_Version(*version))
+    for position, record_id, key in connection.execute(_NEWER, (json.dumps(asked),)):
+        chosen[int(position)].versions.append(RecordKey(record_id, key))
 
 
-def _bases(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, int]:
+def load(
+    connection: sqlite3.Connection, claims: Sequence[Claim], *, max_bytes: int
+) -> tuple[tuple[ClaimedRecord, ...], list[Unsendable]]:
+    """The claimed rows as a batch of about ``max_bytes`` of payload and content, at least one row.
+
+    What does not fit stays claimed, and is claimed again. The batch ends before the first record that has no entity to
+    send; the second part of the answer is those that were seen.
+    """
+    batch: list[ClaimedRecord] = []
+    lost: list[Unsendable] = []
+    size, start, step = 0, 0, _FIRST_READ
+    while start < len(claims) and size < max_bytes and not lost:
+        part = claims[start : start + step]
+        payloads = _payloads(connection, part)
+        read = read_payloads(connection, (each[-1] for each in payloads))
+        bases = _bases(connection, part)
+        # A record that is gone was queued under another id by another worker: this one has lost its lease.
+        for each, versions in zip(part, payloads, strict=False):
+            entity, length, why = read[versions[-1].key]
+            size += length + (entity.size if isinstance(entity, Artifact) else 0)
+            if entity is None:
+                lost.append(Unsendable(each.versions[-1], each.kind, each.entity_id, why))
+            elif not lost and (not batch or size <= max_bytes):
+                batch.append(_claimed(each, versions, entity, bases))
+        if len(payloads) < len(part):
+            break
+        start += step
+        if size < max_bytes // 4:
+            step *= 2
+    return _with_contents(connection, batch, lost), lost
+
+
+def _payloads(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[list[StoredPayload]]:
+    """The payloads of each row's records, up to the first row of which one is gone."""
+    ids = [version.id for each in claims for version in each.versions]
+    found = dict(connection.execute(_PAYLOADS, (json.dumps(ids),)))
+    made: list[list[StoredPayload]] = []
+    for each in claims:
+        if any(version.id not in found for version in each.versions):
+            break
+        made.append(
+            [StoredPayload(version.key, each.kind, each.entity_id, found[version.id]) for version in each.versions]
+        )
+    return made
+
+
+def repair(connection: sqlite3.Connection, lost: Sequence[Unsendable], *, now: datetime, retry: RetryPolicy) -> None:
+    """Let records whose rows something else than this program changed follow their rows as they are.
+
+    A record whose row is gone, or damaged, becomes a dead letter: there is nothing to send, and a person should
+    know.
+    """
+    for each in lost:
+        row = connection.execute(_STAMP[each.kind], (each.entity_id,)).fetchone()
+        if row is None or each.reason in (ROW_UNREADABLE, CONTENT_DAMAGED):
+            records.mark_failed(connection, each.record.id, each.reason, now=now, retry=retry, dead=True)
+            continue
+        key = f"{each.kind.value}:{each.entity_id}:{row[0]}"
+        if connection.execute(_OTHER, (key, each.record.id)).fetchone() is not None:
+            records.mark_processed(connection, [(each.record, "superseded")], now=format_time(now))
+        else:
+            connection.execute(_REFER, (key, reference(each.entity_id, row[0]), *each.record))
+
+
+def _bases(connection: sqlite3.Connection, chosen: Iterable[Claim]) -> dict[str, int]:
     """The ``sync_version`` of each mutable row, by id."""
     ids: defaultdict[EntityType, list[str]] = defaultdict(list)
     for each in chosen:
@@ -172,77 +243,45 @@ def _bases(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[st
     return found
 
 
-def _contents(connection: sqlite3.Connection, chosen: Iterable[_Chosen]) -> dict[str, bytes]:
-    """The content of each artifact, by id."""
-    wanted = [each.entity_id for each in chosen if each.kind is EntityType.ARTIFACT]
-    found = connection.execute(_CONTENTS, (json.dumps(wanted),)) if wanted else ()
-    return {entity_id: unpack(stored, size) for entity_id, stored, size in found}
-
-
-def _claimed(each: _Chosen, bases: dict[str, int], contents: dict[str, bytes]) -> ClaimedRecord:
+def _claimed(each: Claim, payloads: Sequence[StoredPayload], entity: Entity, bases: dict[str, int]) -> ClaimedRecord:
     *past, newest = each.versions
-    entity: Entity = decode_payload(each.kind, newest.payload)
-    if isinstance(entity, Artifact):
-        entity = msgspec.structs.replace(entity, content=contents.get(each.entity_id, b""))
+    # A version that was overwritten by something else than this program is not known any more.
+    known = [payload.payload for payload in payloads[:-1] if not is_reference(each.entity_id, payload.payload)]
     row = ApplyRow(
         record_id=newest.id,
         idempotency_key=newest.key,
         session_id=each.session_id,
         entity=entity,
         base=bases.get(each.entity_id, 0),
-        ancestors=_Ancestors(each.kind, [version.payload for version in past]) if past else (),
+        ancestors=_Ancestors(each.kind, known) if known else (),
     )
-    return ClaimedRecord(row=row, superseded=tuple(RecordKey(version.id, version.key) for version in past))
+    return ClaimedRecord(row=row, superseded=tuple(past))
 
 
-def acknowledge(
-    connection: sqlite3.Connection,
-    clock: MonotonicClock,
-    claimed: Sequence[ClaimedRecord],
-    results: Sequence[ApplyResult],
-    *,
-    now: str,
-) -> int:
-    """Write the results of a batch; part of a unit that has checked the lease. Returns how many conflicts are new."""
-    outcomes: list[tuple[RecordKey, str]] = []
-    for record, result in zip(claimed, results, strict=True):
-        outcomes.append((RecordKey(record.row.record_id, record.row.idempotency_key), result.outcome))
-        outcomes += [(older, "superseded") for older in record.superseded]
-    # The records first, so that a record that is pending below was queued after this batch was claimed.
-    records.mark_processed(connection, outcomes, now=now)
-    mutable = [record.row.entity for record in claimed if TABLES[record.row.kind].mutable]
-    edited = pending_among(connection, [(entity.kind, entity.id) for entity in mutable])
-    conflicts = 0
-    versions: defaultdict[EntityType, list[tuple[int, str, int]]] = defaultdict(list)
-    for record, result in zip(claimed, results, strict=True):
-        if result.conflict is not None:
-            conflicts += insert_conflict(connection, result.conflict)
-        if result.remote is not None:
-            clock.raise_to(result.remote.updated_at)
-        sent = record.row.entity
-        if not TABLES[sent.kind].mutable:
+def _with_contents(
+    connection: sqlite3.Connection, batch: Sequence[ClaimedRecord], lost: list[Unsendable]
+) -> tuple[ClaimedRecord, ...]:
+    """The batch with the content of its artifacts, up to the first damaged one, which is added to ``lost``."""
+    wanted = [record.row.entity.id for record in batch if record.row.kind is EntityType.ARTIFACT]
+    if not wanted:
+        return tuple(batch)
+    stored = connection.execute(_CONTENTS, (json.dumps(wanted),))
+    contents = {entity_id: (content, size) for entity_id, content, size in stored}
+    complete: list[ClaimedRecord] = []
+    for record in batch:
+        row = record.row
+        if row.kind is not EntityType.ARTIFACT:
+            complete.append(record)
             continue
-        match _settlement(sent, result, edited_since=(sent.kind, sent.id) in edited):
-            case Entity() as remote:
-                adopt(connection, remote)
-            case int(version):
-                versions[sent.kind].append((version, sent.id, version))
-    for kind, raised in versions.items():
-        connection.executemany(_SET_VERSION[kind], raised)
-    return conflicts
+        try:
+            complete.append(_with_content(record, unpack(*contents[row.entity.id])))
+        except IntegrityError:
+            key = RecordKey(row.record_id, row.idempotency_key)
+            lost.append(Unsendable(key, row.kind, row.entity.id, CONTENT_DAMAGED))
+            break
+    return tuple(complete)
 
 
-def _settlement(sent: Entity, result: ApplyResult, *, edited_since: bool) -> Entity | int | None:
-    """How the local row comes into step with the central one: by adopting that row, by taking its version, or not yet.
-
-    A row that was edited after it was sent is never overwritten.
-    """
-    remote = result.remote
-    if remote is None or not edited_since:
-        if remote is None or remote.updated_at < sent.updated_at:
-            # The central row is what was sent, so the local row is based on it, edited since or not.
-            return result.sync_version
-        return remote
-    # The later local edit was made without a central row that says something else: its base version stays behind, so
-    # that the next delivery sees the conflict.
-    return result.sync_version if same_content(sent, remote) else None
+def _with_content(record: ClaimedRecord, content: bytes) -> ClaimedRecord:
+    entity: Any = msgspec.structs.replace(record.row.entity, content=content)
+    return msgspec.structs.replace(record, row=msgspec.structs.replace(record.row, entity=entity))

@@ -11,10 +11,13 @@ from acode_tui.domain.clock import WallClock, format_time, system_clock
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import require_order
+from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import ApplyReply
 from acode_tui.storage.ports import (
     ClaimedRecord,
+    Delivered,
     ExpiredRecord,
+    NextBatch,
     OutboxRecord,
     OutboxStats,
     OutboxStatus,
@@ -23,9 +26,13 @@ from acode_tui.storage.ports import (
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs import row_writes
-from acode_tui.storage.sqlite.sync import claim, lease, records, retention
-from acode_tui.storage.sqlite.sync.records import COLUMNS, RetryPolicy, to_record
+from acode_tui.storage.sqlite.sync import claim as claiming
+from acode_tui.storage.sqlite.sync import lease, records, retention
+from acode_tui.storage.sqlite.sync.acknowledge import acknowledge
+from acode_tui.storage.sqlite.sync.records import COLUMNS, RetryPolicy
 from acode_tui.storage.sqlite.writer import Writer
+
+log = get_logger("acode_tui.storage.sqlite")
 
 _ATTEMPTS = "SELECT coalesce(sum(attempts), 0) FROM outbox WHERE processed_at IS NULL AND attempts > 0"
 
@@ -105,9 +112,8 @@ class SqliteOutbox:
                 entity = row_writes.update(connection, row_writes.stamped(entity, now), now)
             elif _newest_of(connection, kind, entity_id) is None:
                 row_writes.enqueue(connection, entity, Operation.INSERT, self._writer.clock.tick())
-            row = _newest_of(connection, kind, entity_id)
-            assert row is not None
-            return to_record(row)
+            (record,) = records.read_records(connection, [_newest_of(connection, kind, entity_id)])
+            return record
 
         return await self._writer.run(unit)
 
@@ -115,7 +121,7 @@ class SqliteOutbox:
         """Records due now, oldest first (AC-038). Raises ValidationError for a bad limit."""
         require_order(limit, "limit")
         now = format_time(self._wall())
-        return await self._readers.run(lambda connection: tuple(records.due(connection, now=now, limit=limit)))
+        return await self._readers.run(lambda connection: records.due(connection, now=now, limit=limit))
 
     async def mark_processed(self, record_id: int, outcome: str = "applied") -> None:
         """End a record; one that has ended stays as it is (AC-034). Raises NotFoundError."""
@@ -159,8 +165,7 @@ class SqliteOutbox:
         """The unfinished record that the server refused last; None where there is none."""
 
         def read(connection: sqlite3.Connection) -> OutboxRecord | None:
-            row = connection.execute(_LAST_REFUSED).fetchone()
-            return None if row is None else to_record(row)
+            return next(iter(records.read_records(connection, connection.execute(_LAST_REFUSED))), None)
 
         return await self._readers.run(read)
 
@@ -170,7 +175,7 @@ class SqliteOutbox:
         """Records of one status; ``after`` is the record that the page before ended with."""
         sql, bound = _LISTS[status].page(after)
         return await self._readers.run(
-            lambda connection: tuple(to_record(row) for row in connection.execute(sql, (*bound, limit)))
+            lambda connection: records.read_records(connection, connection.execute(sql, (*bound, limit)))
         )
 
     async def retry(self, record_ids: Sequence[int] | None = None) -> tuple[int, ...]:
@@ -201,33 +206,70 @@ class SqliteOutbox:
     # Delivery
 
     async def claim(
-        self, *, max_records: int, max_bytes: int, beside: Sequence[ClaimedRecord] = ()
-    ) -> tuple[ClaimedRecord, ...]:
-        """The next batch, or the one after ``beside``; empty when nothing is due. Writes nothing."""
-        now = format_time(self._wall())
-        return await self._readers.run(
-            lambda connection: claim.claim(
-                connection, now=now, max_records=max_records, max_bytes=max_bytes, beside=beside
-            )
-        )
+        self,
+        token: str,
+        *,
+        max_records: int,
+        max_bytes: int,
+        beside: Sequence[ClaimedRecord] = (),
+        delivered: Delivered | None = None,
+    ) -> NextBatch:
+        """The next batch, or the one after ``beside``; empty when nothing is due.
 
-    async def acknowledge(self, token: str, claimed: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
+        ``delivered`` is acknowledged in the same transaction, before. Where nothing is due and nothing was delivered,
+        nothing is written and no lock is taken. Raises LeaseLostError.
+        """
+        now = format_time(self._wall())
+
+        def unit(connection: sqlite3.Connection) -> tuple[int, Sequence[claiming.Claim]]:
+            lease.require(connection, token)
+            conflicts = 0 if delivered is None else self._acknowledge(connection, *delivered)
+            return conflicts, claiming.claim(connection, now=now, max_records=max_records, beside=beside)
+
+        if delivered is None and not await self._readers.run(
+            lambda connection: claiming.select(connection, now=now, max_records=1, beside=beside)
+        ):
+            return NextBatch()
+        conflicts, claims = await self._writer.run(unit, quiet=True)
+        batch, lost = await self._readers.run(lambda connection: claiming.load(connection, claims, max_bytes=max_bytes))
+        if lost:
+            await self._repair(token, lost)
+            if not batch:
+                # Each of them is a dead letter or refers to its row now, so this ends.
+                again = await self.claim(token, max_records=max_records, max_bytes=max_bytes, beside=beside)
+                return NextBatch(again.records, conflicts)
+        return NextBatch(batch, conflicts)
+
+    async def _repair(self, token: str, lost: Sequence[claiming.Unsendable]) -> None:
+        for each in lost:
+            log.warning("outbox.repaired", entity_type=each.kind.value, entity_id=each.entity_id, reason=each.reason)
+
+        def unit(connection: sqlite3.Connection) -> None:
+            lease.require(connection, token)
+            claiming.repair(connection, lost, now=self._wall(), retry=self._retry)
+
+        await self._writer.run(unit, quiet=True)
+
+    async def acknowledge(self, token: str, delivered: Delivered) -> int:
         """Write what became of a batch; returns how many conflicts are new. Raises LeaseLostError."""
 
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)
-            now = format_time(self._wall())
-            conflicts = claim.acknowledge(connection, self._writer.clock, claimed, reply.results, now=now)
-            cursor = meta.read_pull_cursor(connection)
-            if cursor is not None and reply.change_seq == cursor.change_seq + 1:
-                # No other replica wrote in between: there is nothing to pull.
-                meta.store_pull_cursor(connection, msgspec.structs.replace(cursor, change_seq=reply.change_seq))
-            duplicates = sum(result.outcome == "duplicate" for result in reply.results)
-            if duplicates:
-                meta.store(connection, meta.DUPLICATES, str(meta.read_duplicates(connection) + duplicates))
-            return conflicts
+            return self._acknowledge(connection, *delivered)
 
         return await self._writer.run(unit, quiet=True)
+
+    def _acknowledge(self, connection: sqlite3.Connection, batch: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
+        now = format_time(self._wall())
+        conflicts = acknowledge(connection, self._writer.clock, batch, reply.results, now=now)
+        cursor = meta.read_pull_cursor(connection)
+        if cursor is not None and reply.change_seq == cursor.change_seq + 1:
+            # No other replica wrote in between: there is nothing to pull.
+            meta.store_pull_cursor(connection, msgspec.structs.replace(cursor, change_seq=reply.change_seq))
+        duplicates = sum(result.outcome == "duplicate" for result in reply.results)
+        if duplicates:
+            meta.store(connection, meta.DUPLICATES, str(meta.read_duplicates(connection) + duplicates))
+        return conflicts
 
     async def queue_unsent(
         self, *, after: str, limit: int, everything: bool, new_incarnation: bool = False
@@ -257,12 +299,6 @@ class SqliteOutbox:
     async def delete_records(self, ids: Sequence[int]) -> int:
         """Delete processed records; returns how many."""
         return await self._writer.run(lambda connection: retention.delete_records(connection, ids), quiet=True)
-
-    async def compact(self, *, after_id: int, limit: int) -> tuple[int, int | None]:
-        """Fold one page of pending records; see ``retention.compact``."""
-        return await self._writer.run(
-            lambda connection: retention.compact(connection, after_id=after_id, limit=limit), quiet=True
-        )
 
 
 def _newest_of(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> Any:

@@ -4,19 +4,22 @@ The lane of a record is its session. A record waits while an earlier one of its 
 precedes its child; other lanes go on.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
 from acode_tui.domain.clock import format_time, parse_time
+from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.secrets.known import redact
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import escape
 from acode_tui.storage.ports import OutboxRecord, OutboxStats, RecordKey
+from acode_tui.storage.sqlite.payloads import StoredPayload, explained, read_payloads
 
 MAX_ERROR_CHARS = 1_000
 COLUMNS = ", ".join(f'"{name}"' for name in OutboxRecord.__struct_fields__)
@@ -37,7 +40,7 @@ WHERE o.processed_at IS NULL AND (b.first IS NULL OR o.id < b.first)
 ORDER BY o.created_at, o.id LIMIT ?
 """  # noqa: S608
 DUE_RECORDS = _DUE % ", ".join(f'o."{name}"' for name in OutboxRecord.__struct_fields__)
-DUE_FOR_DELIVERY = _DUE % "o.id, o.idempotency_key, o.session_id, o.entity_type, o.entity_id, o.payload"
+DUE_FOR_DELIVERY = _DUE % "o.id, o.idempotency_key, o.session_id, o.entity_type, o.entity_id"
 _OLDEST_DUE = _DUE % "o.created_at"
 
 # By name as well: the planner would look up every row of the backlog for its attempts.
@@ -53,7 +56,7 @@ SELECT
      WHERE processed_at IS NULL AND attempts > 0 AND failed_at IS NULL)
 """
 _BY_ID = f"SELECT {COLUMNS} FROM outbox WHERE id = ?"  # noqa: S608
-# By key as well as by id: a record that was folded into a newer one meanwhile is not the one that was sent.
+# By key as well as by id: a record that stands for another write now is not the one that was sent.
 _PROCESSED = """
 UPDATE outbox SET processed_at = ?, outcome = ?, updated_at = ?
 WHERE id = ? AND idempotency_key = ? AND processed_at IS NULL
@@ -61,6 +64,15 @@ WHERE id = ? AND idempotency_key = ? AND processed_at IS NULL
 _FAILED = """
 UPDATE outbox SET attempts = attempts + 1, last_error = ?, updated_at = ?, next_attempt_at = ?, failed_at = ?
 WHERE id = ? AND processed_at IS NULL AND failed_at IS NULL
+"""
+_CLAIM = "INSERT INTO outbox_claims SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
+_RELEASE = "DELETE FROM outbox_claims WHERE record_id IN (SELECT value FROM json_each(?))"
+# Only the newest record of the row: an older one may have been sent before a crash, and is kept to be recognised.
+_RELEASE_NEWEST = """
+DELETE FROM outbox_claims WHERE record_id = (
+    SELECT id FROM outbox WHERE idempotency_key >= ?1 AND idempotency_key < ?1 || '~'
+    ORDER BY idempotency_key DESC LIMIT 1
+)
 """
 
 
@@ -71,8 +83,29 @@ class RetryPolicy(NamedTuple):
     max_attempts: int = 10
 
 
-def to_record(row: Sequence[Any]) -> OutboxRecord:
-    """The record of a row that was selected in the order of ``COLUMNS``."""
+def read_records(connection: sqlite3.Connection, found: Iterable[Sequence[Any]]) -> tuple[OutboxRecord, ...]:
+    """The records of rows that were selected in the order of ``COLUMNS``, each payload an entity's JSON.
+
+    Where the row has changed since, or is gone, the payload is the reference with a note that says so.
+    """
+    stored = [_to_record(row) for row in found]
+    given = {record.id: _payload_of(record) for record in stored}
+    read = read_payloads(connection, given.values())
+    shown = []
+    for record in stored:
+        payload = given[record.id]
+        entity, _, why = read[payload.key]
+        text = explained(payload, why) if entity is None else encode_payload(entity)
+        shown.append(msgspec.structs.replace(record, payload=msgspec.Raw(text)))
+    return tuple(shown)
+
+
+def _payload_of(record: OutboxRecord) -> StoredPayload:
+    payload = bytes(record.payload).decode()
+    return StoredPayload(record.idempotency_key, record.entity_type, record.entity_id, payload)
+
+
+def _to_record(row: Sequence[Any]) -> OutboxRecord:
     values = dict(zip(OutboxRecord.__struct_fields__, row, strict=True))
     for name in ("created_at", "updated_at", "processed_at", "next_attempt_at", "failed_at"):
         if values[name] is not None:
@@ -85,8 +118,7 @@ def to_record(row: Sequence[Any]) -> OutboxRecord:
 
 def find(connection: sqlite3.Connection, record_id: int) -> OutboxRecord | None:
     """A record by its id; None if there is none."""
-    row = connection.execute(_BY_ID, (record_id,)).fetchone()
-    return None if row is None else to_record(row)
+    return next(iter(read_records(connection, connection.execute(_BY_ID, (record_id,)))), None)
 
 
 def require(connection: sqlite3.Connection, record_id: int) -> OutboxRecord:
@@ -97,9 +129,9 @@ def require(connection: sqlite3.Connection, record_id: int) -> OutboxRecord:
     return found
 
 
-def due(connection: sqlite3.Connection, *, now: str, limit: int) -> Iterator[OutboxRecord]:
+def due(connection: sqlite3.Connection, *, now: str, limit: int) -> tuple[OutboxRecord, ...]:
     """Records that may be sent at ``now``, oldest first (AC-038)."""
-    return (to_record(row) for row in connection.execute(DUE_RECORDS, (now, limit)))
+    return read_records(connection, connection.execute(DUE_RECORDS, (now, limit)))
 
 
 def oldest_due(connection: sqlite3.Connection, *, now: str) -> str | None:
@@ -120,9 +152,15 @@ def read_stats(connection: sqlite3.Connection) -> OutboxStats:
     )
 
 
-def mark_processed(connection: sqlite3.Connection, outcomes: Iterable[tuple[RecordKey, str]], *, now: str) -> None:
-    """End records with their outcomes; one that has ended stays as it is (AC-034)."""
+def claim(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
+    """Note that these records may have been sent from now on: no write folds into them until they end."""
+    connection.execute(_CLAIM, (json.dumps(list(ids)),))
+
+
+def mark_processed(connection: sqlite3.Connection, outcomes: Sequence[tuple[RecordKey, str]], *, now: str) -> None:
+    """End records with their outcomes, and their claims; one that has ended stays as it is (AC-034)."""
     connection.executemany(_PROCESSED, [(now, outcome, now, key.id, key.key) for key, outcome in outcomes])
+    connection.execute(_RELEASE, (json.dumps([key.id for key, _ in outcomes]),))
 
 
 def mark_failed(
@@ -136,13 +174,18 @@ def mark_failed(
 ) -> bool:
     """Count a refusal: the next attempt backed off, or a dead letter at the last, or at once if ``dead``.
 
-    Returns whether the record is a dead letter now; one that has ended stays as it is. Raises NotFoundError.
+    What was refused did not reach the server, so the row's next write folds into it again. Returns whether the record
+    is a dead letter now; one that has ended stays as it is. Raises NotFoundError.
     """
-    attempt = require(connection, record_id).attempts + 1
+    record = require(connection, record_id)
+    attempt = record.attempts + 1
     stamp = format_time(now)
     if dead or attempt >= retry.max_attempts:
         retry_at, failed_at = None, stamp
     else:
         retry_at, failed_at = format_time(now + timedelta(seconds=retry.delay(attempt))), None
     values = (escape(redact(error))[:MAX_ERROR_CHARS], stamp, retry_at, failed_at, record_id)
-    return connection.execute(_FAILED, values).rowcount > 0 and failed_at is not None
+    if not connection.execute(_FAILED, values).rowcount:
+        return False
+    connection.execute(_RELEASE_NEWEST, (f"{record.entity_type.value}:{record.entity_id}:",))
+    return failed_at is not None

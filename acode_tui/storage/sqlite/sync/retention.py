@@ -1,4 +1,4 @@
-"""The outbox as a whole: deleting old records, folding pending ones, queueing rows that were never sent.
+"""The outbox as a whole: deleting old records, queueing rows that were never sent.
 
 Each function is one unit over one page, so that none of the user's writes waits long for it.
 """
@@ -8,25 +8,16 @@ from collections.abc import Sequence
 
 from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import EntityType, Operation
+from acode_tui.domain.states import Operation
 from acode_tui.storage.ports import ExpiredRecord, LocalCounts
 from acode_tui.storage.sqlite import meta, rows
-from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.runs import outbox_writes
 from acode_tui.storage.sqlite.runs.reader import read_graph
 
 _EXPIRED = """
 SELECT id, session_id, idempotency_key, outcome FROM outbox
 WHERE processed_at IS NOT NULL AND processed_at < ? AND id > ? ORDER BY id LIMIT ?
 """
-_PAGE_OF_PENDING = """
-SELECT id, idempotency_key, entity_type, entity_id, payload, updated_at FROM outbox
-WHERE processed_at IS NULL AND id > ? ORDER BY id LIMIT ?
-"""
-_LATER = """
-SELECT id, idempotency_key, payload, updated_at FROM outbox
-WHERE idempotency_key > ? AND idempotency_key < ? AND processed_at IS NULL ORDER BY idempotency_key
-"""
-_FOLD = "UPDATE outbox SET idempotency_key = ?, payload = ?, updated_at = ? WHERE id = ?"
 _DELETE = "DELETE FROM outbox WHERE id = ?"
 _SESSIONS = "SELECT id FROM sessions WHERE id > ? ORDER BY id LIMIT ?"
 _KNOWN = "SELECT 1 FROM outbox WHERE idempotency_key = ?"
@@ -43,8 +34,14 @@ WHERE idempotency_key >= ? AND idempotency_key < ? AND processed_at IS NOT NULL 
 """
 _RECORD = """idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at,
     attempts, next_attempt_at, failed_at, last_error"""
-_LANE = f"SELECT {_RECORD} FROM outbox WHERE session_id = ? AND processed_at IS NULL ORDER BY id"  # noqa: S608
-_EMPTY_LANE = "DELETE FROM outbox WHERE session_id = ? AND processed_at IS NULL"
+_WAITING = "session_id = ? AND processed_at IS NULL"
+_LANE = f"SELECT {_RECORD} FROM outbox WHERE {_WAITING} ORDER BY id"  # noqa: S608
+_CLAIMED = """
+SELECT o.idempotency_key FROM outbox_claims AS c CROSS JOIN outbox AS o ON o.id = c.record_id WHERE o.session_id = ?
+"""
+_RELEASE = f"DELETE FROM outbox_claims WHERE record_id IN (SELECT id FROM outbox WHERE {_WAITING})"  # noqa: S608
+_CLAIM = "INSERT INTO outbox_claims SELECT id FROM outbox WHERE idempotency_key = ?"
+_EMPTY_LANE = f"DELETE FROM outbox WHERE {_WAITING}"  # noqa: S608
 _FILL_LANE = f"INSERT INTO outbox ({_RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 
@@ -65,27 +62,6 @@ def expired(connection: sqlite3.Connection, *, before: str, after_id: int, limit
 def delete_records(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
     """Delete records; returns how many."""
     return sum(connection.execute(_DELETE, (each,)).rowcount for each in ids)
-
-
-def compact(connection: sqlite3.Connection, *, after_id: int, limit: int) -> tuple[int, int | None]:
-    """Fold one page of pending records into one a row: the newest payload at the oldest position.
-
-    The position matters: a parent must still come before its children. Only for a workspace without PostgreSQL.
-    Returns how many records went, and the id to go on after; None at the end.
-    """
-    page = connection.execute(_PAGE_OF_PENDING, (after_id, limit)).fetchall()
-    gone: set[int] = set()
-    for record_id, key, kind, entity_id, _, _ in page:
-        if record_id in gone or not TABLES[EntityType(kind)].mutable:
-            continue
-        later = connection.execute(_LATER, (key, f"{kind}:{entity_id}:~")).fetchall()
-        if not later:
-            continue
-        _, newest_key, payload, updated_at = later[-1]
-        gone.update(each[0] for each in later)
-        connection.executemany(_DELETE, [(each[0],) for each in later])
-        connection.execute(_FOLD, (newest_key, payload, updated_at, record_id))
-    return len(gone), page[-1][0] if len(page) == limit else None
 
 
 def queue_unsent(
@@ -133,7 +109,7 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
         # Events and artifacts carry no version: they were sent if the rest of their session was.
         version = getattr(entity, "sync_version", graph.sync_version)
         if version == 0 or everything:
-            record = row_writes.outbox_row(
+            record = outbox_writes.outbox_row(
                 entity.kind, rows.to_row(entity), Operation.INSERT, format_time(clock.tick())
             )
             if everything:
@@ -147,8 +123,12 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
     if made:
         # One moment for the whole lane, the oldest in it, so that its order is that of its ids.
         oldest = min(record[6] for record in lane)
+        claimed = connection.execute(_CLAIMED, (session_id,)).fetchall()
+        connection.execute(_RELEASE, (session_id,))
         connection.execute(_EMPTY_LANE, (session_id,))
         connection.executemany(_FILL_LANE, [(*record[:6], oldest, *record[7:]) for record in lane])
+        # The records have other ids now. What may have been sent before a crash is still not folded into.
+        connection.executemany(_CLAIM, claimed)
     return made
 
 

@@ -19,7 +19,7 @@ from acode_tui.domain.states import ArtifactType, EntityType, SessionState, Tool
 from acode_tui.storage.sqlite.runs import row_writes
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.faults import inject
-from tests.storage.sqlite.parts import Parts, assert_sound, count, open_parts
+from tests.storage.sqlite.parts import Parts, assert_sound, count, log_queued_writes, open_parts
 from tests.storage.sqlite.runs.runs import make_run
 
 
@@ -40,9 +40,9 @@ async def record(parts: Parts, description: str = "a run") -> Recorded:
     return Recorded(session.id, task.id, step.id, call.id)
 
 
-def session_records(parts: Parts, session_id: str) -> int:
-    """How often the session itself was queued."""
-    return count(parts.path, "outbox", "entity_type = 'session' AND entity_id = ?", session_id)
+def session_writes(parts: Parts, session_id: str) -> int:
+    """How often the session itself was queued since ``log_queued_writes``."""
+    return count(parts.path, "queued_writes", "kind = 'session' AND entity_id = ?", session_id)
 
 
 def below(graph: SessionGraph) -> list[datetime]:
@@ -53,21 +53,21 @@ def below(graph: SessionGraph) -> list[datetime]:
 
 async def test_two_writes_of_one_group_touch_their_session_once(parts: Parts) -> None:
     run = await record(parts)
-    queued, before = count(parts.path, "outbox"), session_records(parts, run.session)
+    log_queued_writes(parts.path)
     first, second = await asyncio.gather(
         parts.store.add_task(run.session, "one"), parts.store.start_tool_call(run.call)
     )
-    assert count(parts.path, "outbox") == queued + 3
-    assert session_records(parts, run.session) == before + 1
+    assert count(parts.path, "queued_writes") == 3
+    assert session_writes(parts, run.session) == 1
     assert (await parts.store.get(run.session)).updated_at == second.updated_at > first.updated_at
     assert_sound(parts.path)
 
 
 async def test_each_session_of_a_group_is_touched_by_its_own_writes(parts: Parts) -> None:
     one, other, untouched = [await record(parts, name) for name in ("one", "other", "untouched")]
-    before = {run: session_records(parts, run.session) for run in (one, other, untouched)}
+    log_queued_writes(parts.path)
     await asyncio.gather(*(parts.store.add_task(run.session, f"{n}") for n in range(3) for run in (one, other)))
-    after = {run: session_records(parts, run.session) - before[run] for run in before}
+    after = {run: session_writes(parts, run.session) for run in (one, other, untouched)}
     assert after == {one: 1, other: 1, untouched: 0}
 
 
@@ -90,11 +90,11 @@ async def test_tasks_and_steps_change_with_their_own_row_alone(parts: Parts) -> 
 
 async def test_a_session_written_after_what_is_below_it_is_not_written_again(parts: Parts) -> None:
     run = await record(parts)
-    before = session_records(parts, run.session)
+    log_queued_writes(parts.path)
     _, planning = await asyncio.gather(
         parts.store.add_task(run.session, "more"), parts.store.transition_session(run.session, SessionState.PLANNING)
     )
-    assert session_records(parts, run.session) == before + 1
+    assert session_writes(parts, run.session) == 1
     assert await parts.store.get(run.session) == planning
 
 
@@ -149,7 +149,7 @@ def failing(parts: Parts, run: Recorded, *, halfway: bool) -> Callable[[sqlite3.
 async def test_a_unit_that_fails_does_not_touch_its_session(parts: Parts, halfway: bool) -> None:
     run, other = await record(parts), await record(parts, "other")
     before = await parts.store.get_with_hierarchy(run.session)
-    queued = count(parts.path, "outbox")
+    log_queued_writes(parts.path)
     answers = await asyncio.gather(
         parts.store.add_task(other.session, "one"),
         parts.writer.run(failing(parts, run, halfway=halfway)),
@@ -158,7 +158,7 @@ async def test_a_unit_that_fails_does_not_touch_its_session(parts: Parts, halfwa
     )
     assert isinstance(answers[1], ValidationError)
     assert await parts.store.get_with_hierarchy(run.session) == before
-    assert count(parts.path, "outbox") == queued + 3
+    assert count(parts.path, "queued_writes") == 3
     last = answers[2]
     assert isinstance(last, SessionTask)
     assert (await parts.store.get(other.session)).updated_at == last.updated_at

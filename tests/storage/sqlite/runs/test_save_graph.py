@@ -24,7 +24,7 @@ from acode_tui.storage.sqlite.runs.reader import read_graph
 from acode_tui.storage.sqlite.runs.save_graph import prepare_run, save_graph, save_runs
 from tests.clocks import NOON, TurnedClock
 from tests.domain.graphs import graphs, objects, text
-from tests.storage.sqlite.parts import Parts, assert_sound, contents, count, rows
+from tests.storage.sqlite.parts import Parts, assert_sound, contents, count, log_queued_writes, rows
 from tests.storage.sqlite.runs.runs import ident, make_run
 
 LATER = NOON + timedelta(hours=1)
@@ -101,11 +101,13 @@ async def test_the_same_run_read_back_writes_nothing(parts: Parts) -> None:
 
 async def test_only_rows_that_differ_are_written_and_queued(parts: Parts) -> None:
     await parts.store.save(make_run(1))
+    log_queued_writes(parts.path)
     changed = with_call(make_run(1), 1, replaced(result={"lines": 99}, updated_at=LATER))
     result = await parts.store.save(changed)
     assert result.updated == {EntityType.TOOL_CALL: 1, EntityType.SESSION: 1}
     assert result.inserted == {}
-    assert count(parts.path, "outbox", "operation = 'update'") == 2
+    assert rows(parts.path, "SELECT kind FROM queued_writes ORDER BY 1") == [("session",), ("tool_call",)]
+    assert count(parts.path, "outbox") == 9
     assert rows(parts.path, "SELECT result FROM tool_calls WHERE id = ?", ident(1, "call", 1)) == [('{"lines":99}',)]
     assert_sound(parts.path)
 
@@ -329,8 +331,10 @@ def test_saving_two_versions_in_sequence_yields_the_second(
         changes = connection.total_changes
         again = save_graph(connection, second, clock)
         assert (again.written, connection.total_changes) == (0, changes)
-        queued = connection.execute("SELECT count(*) FROM outbox WHERE operation = 'update'").fetchone()[0]
-        assert queued == sum(result.updated.values())
+        folded = connection.execute("SELECT count(*) FROM outbox WHERE updated_at > created_at").fetchone()[0]
+        assert folded == sum(result.updated.values())
+        rows_in_all = sum(1 for _ in stored.entities())
+        assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (rows_in_all,)
 
 
 def _dump(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:

@@ -13,7 +13,7 @@ from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 from tests.clocks import NOON, TurnedClock
-from tests.storage.sqlite.parts import Parts, assert_sound, count, open_parts, rows
+from tests.storage.sqlite.parts import Parts, assert_sound, open_parts, rows
 from tests.storage.sqlite.runs.runs import make_run
 
 
@@ -103,15 +103,13 @@ async def test_a_prefix_of_two_is_ambiguous(parts: Parts) -> None:
 async def test_the_losing_version_can_be_made_to_win(parts: Parts, winner: str, loser: str) -> None:
     kept = await _conflict(parts, 1, winner=winner)
     await parts.writer.run(lambda c: c.execute("UPDATE sessions SET sync_version = 5").rowcount)
-    before = count(parts.path, "outbox")
     settled = await parts.conflicts.take_other(kept.id)
     assert settled.reviewed_at is not None
     session = await parts.store.get(kept.entity_id)
     assert session.task_description == loser
     assert session.updated_at > max(kept.local_updated_at, kept.remote_updated_at)
     assert session.sync_version == 5
-    assert count(parts.path, "outbox") == before + 1
-    record = (await parts.outbox.list(status="all"))[-1]
+    (record,) = [each for each in await parts.outbox.list() if each.entity_id == session.id]
     queued = decode_payload(EntityType.SESSION, bytes(record.payload))
     assert isinstance(queued, Session)
     assert queued.task_description == loser

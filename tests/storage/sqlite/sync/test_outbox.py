@@ -85,17 +85,16 @@ async def test_a_payload_is_the_row_as_the_codec_encodes_it(parts: Parts) -> Non
 async def test_10_000_enqueues_in_a_frozen_clock_have_10_000_keys(parts: Parts) -> None:
     session = await parts.store.create_session("the same entity, over and over")
 
-    async def again(times: int) -> None:
-        for _ in range(times):
-            await parts.outbox.enqueue(EntityType.SESSION, session.id)
+    async def again(times: int) -> list[str]:
+        return [(await parts.outbox.enqueue(EntityType.SESSION, session.id)).idempotency_key for _ in range(times)]
 
-    await asyncio.gather(*(again(50) for _ in range(200)))
-    keys = rows(parts.path, "SELECT count(*), count(DISTINCT idempotency_key) FROM outbox")
-    assert keys == [(10_001, 10_001)]
+    keys = [key for made in await asyncio.gather(*(again(50) for _ in range(200))) for key in made]
+    assert len(set(keys)) == 10_000
     stored = await parts.store.get(session.id)
-    assert rows(parts.path, "SELECT max(idempotency_key) FROM outbox") == [
-        (f"session:{session.id}:{format_time(stored.updated_at)}",)
-    ]
+    newest = f"session:{session.id}:{format_time(stored.updated_at)}"
+    assert max(keys) == newest
+    # Each of them took the one before it in.
+    assert rows(parts.path, "SELECT idempotency_key FROM outbox") == [(newest,)]
 
 
 async def test_enqueue_queues_a_mutable_row_under_a_new_stamp_and_an_immutable_one_as_it_was(parts: Parts) -> None:
@@ -134,7 +133,7 @@ async def test_a_record_behind_a_refused_one_waits_and_other_lanes_go_on(parts: 
     lane = [record.id for record in records if record.session_id == first.id]
     await parts.outbox.mark_failed(lane[1], "refused")
     assert [each for each in await due(parts) if each.startswith("a")] == [f"a:{lane[0]}"]
-    assert len([each for each in await due(parts) if each.startswith("b")]) == 3
+    assert len([each for each in await due(parts) if each.startswith("b")]) == 2
     clock.turn(seconds=4.9)
     assert f"a:{lane[1]}" not in await due(parts)
     clock.turn(seconds=0.1)
@@ -150,7 +149,7 @@ async def test_a_dead_letter_blocks_its_lane_until_it_is_discarded(parts: Parts,
     clock.turn(days=365)
     assert await due(parts) == []
     assert await parts.outbox.discard([first]) == 1
-    assert len(await due(parts)) == 2
+    assert len(await due(parts)) == 1
     assert (await parts.outbox.get(first)).outcome == "discarded"
 
 
