@@ -13,6 +13,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SyncTarget, TierMigrations
+from acode_tui.storage.search_ports import SearchPage
 from acode_tui.storage.sqlite.connection import FunctionConnection
 from acode_tui.storage.sqlite.files import facts
 from acode_tui.storage.sqlite.migrate import plan
@@ -20,6 +21,7 @@ from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
 from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
+from acode_tui.storage.sqlite.sessions.run_search import SqliteRunSearch
 from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.sync.journal import SqliteSyncJournal
 from acode_tui.storage.sqlite.sync.outbox import SqliteOutbox
@@ -83,6 +85,7 @@ class Workspace(Operations):
             index=self.index,
             wall=wall,
         )
+        self._search = SqliteRunSearch(readers, index=self.index, wall=wall)
         self.outbox = SqliteOutbox(writer, readers, retry=_retry_policy(settings), wall=wall)
         self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
         self.transcripts = SqliteTranscriptLog(writer, readers)
@@ -104,6 +107,13 @@ class Workspace(Operations):
         writer.on_commit(self.sync.local_commit)
         writer.on_commit(self.indexing.committed)
         self._write_health = WriteHealth(writer, self.database_path, wall=wall)
+
+    async def search(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
+        """A page of the places that a query finds; see ``domain.search.query`` for the language.
+
+        Raises ValidationError for what is no query, IntegrityError where the index is missing or damaged.
+        """
+        return await self._search.search(query, limit=limit, after=after)
 
     async def data_version(self) -> int:
         """A number that changes whenever this process or another one has committed. Cheap enough to poll."""

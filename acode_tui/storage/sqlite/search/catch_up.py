@@ -70,7 +70,7 @@ class Batch(NamedTuple):
     data_version: int
 
 
-def read_batch(connection: sqlite3.Connection, max_chars: int = BATCH_CHARS) -> Batch | None:
+def read_batch(connection: sqlite3.Connection) -> Batch | None:
     """The next rows that are not indexed; None where there are none. The read transaction has ended then.
 
     The marks must fit: see ``marks.fits``.
@@ -86,7 +86,7 @@ def read_batch(connection: sqlite3.Connection, max_chars: int = BATCH_CHARS) -> 
         ]
         reading = _Reading(connection, marks)
         changed = reading.noted(notes)
-        fresh = reading.fresh(max_chars)
+        fresh = reading.fresh(BATCH_CHARS)
         facts = changes_of((row for row, _ in changed), (row for row, _ in fresh))
         for session in _to_recount(notes, changed):
             facts[session].recounted = count_failed(connection, session, reading.moved[EntityType.TOOL_CALL].upto)

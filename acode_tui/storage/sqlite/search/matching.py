@@ -14,7 +14,7 @@ from acode_tui.storage.sqlite.search.documents import covered_by
 from acode_tui.storage.sqlite.search.facts_test import FactsTest
 from acode_tui.storage.sqlite.search.place_rows import places_of
 from acode_tui.storage.sqlite.search.searched_rows import rows_within
-from acode_tui.storage.sqlite.search.words import IndexedDocument, Words
+from acode_tui.storage.sqlite.search.words import IndexedDocument, Words, every_document
 
 FEW = 400
 """So few documents that no other condition is asked whether it has fewer."""
@@ -36,6 +36,17 @@ class PlaceCondition:
         self.is_decided_by_index = bool(conditions.terms) and term is not None and len(term.tokens) == 1
         self._connection = connection
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What each text that meets it has in it."""
+        return () if self.words is None else self.words.tokens
+
+    def documents(self, session: int) -> list[IndexedDocument]:
+        """The documents of a session that may meet it."""
+        if self.words is None:
+            return every_document(self._connection, [session]).get(session, [])
+        return self.words.among([session]).get(session, [])
+
     def met_by(self, sessions: Sequence[int]) -> set[int]:
         """Those of the sessions that meet it."""
         if self.words is None:
@@ -55,7 +66,7 @@ class PlaceCondition:
         """The places in these documents of a session that meet it."""
         assert self.words is not None
         covered = covered_by(self._connection, (document.id for document in documents))
-        for row in rows_within(self._connection, session, covered, self.words.tokens):
+        for row in rows_within(self._connection, session, covered, [self.words.tokens]):
             for place in places_of(self._connection, row.entity, self.conditions):
                 if met_at(self.conditions, place):
                     yield place

@@ -55,7 +55,7 @@ _AMONG = {
 }
 _WITHIN: dict[EntityType, str] = {
     kind: f"SELECT t.rowid, {_columns(kind)} FROM {SEARCHED[kind]} AS t "  # noqa: S608
-    "WHERE t.rowid BETWEEN ? AND ? AND t.session_id = (SELECT id FROM sessions WHERE rowid = ?) ORDER BY t.rowid"
+    "WHERE t.rowid BETWEEN ? AND ? AND +t.session_id = (SELECT id FROM sessions WHERE rowid = ?) ORDER BY t.rowid"
     for kind in SEARCHED
     if kind is not EntityType.SESSION
 }
@@ -64,26 +64,27 @@ _WITHIN: dict[EntityType, str] = {
 def rows_after(connection: sqlite3.Connection, kind: EntityType, rowid: int) -> Iterator[SearchedRow]:
     """A table's rows behind a rowid, read as they are taken."""
     for row in connection.execute(_AFTER[kind], (rowid,)):
-        yield SearchedRow(row[0], row[1], _entity(kind, row[2:]))
+        yield _row(kind, row)
 
 
 def rows_within(
-    connection: sqlite3.Connection, session: int, covered: Covered, tokens: Sequence[str]
+    connection: sqlite3.Connection, session: int, covered: Covered, any_of: Sequence[Sequence[str]]
 ) -> Iterator[SearchedRow]:
-    """A session's rows within ranges, without those that cannot have the tokens in their texts."""
+    """A session's rows within ranges, without those whose texts cannot have all tokens of one of the groups."""
     if covered.has_session:
         yield from rows_among(connection, EntityType.SESSION, [session])
     for kind, ranges in covered.ranges.items():
         for first, last in ranges:
             for row in connection.execute(_WITHIN[kind], (first, last, session)):
-                if _may_have(kind, row[1:], tokens):
-                    yield SearchedRow(row[0], session, _entity(kind, row[1:]))
+                content = _content(row) if kind is EntityType.ARTIFACT else b""
+                if _may_have(kind, row[1:], content, any_of):
+                    yield SearchedRow(row[0], session, _entity(kind, row[1:], content))
 
 
 def rows_among(connection: sqlite3.Connection, kind: EntityType, rowids: Sequence[int]) -> list[SearchedRow]:
     """The rows of these rowids, as far as they are there."""
     found = connection.execute(_AMONG[kind], (msgspec.json.encode(rowids).decode(),))
-    return [SearchedRow(row[0], row[1], _entity(kind, row[2:])) for row in found]
+    return [_row(kind, row) for row in found]
 
 
 _SIZE = [column.name for column in TABLES[EntityType.ARTIFACT].columns if column.kind != "bytes"].index("size")
@@ -99,25 +100,29 @@ _TEXTS = {
 """By kind the columns that texts are made of."""
 
 
-def _may_have(kind: EntityType, values: Sequence[Any], tokens: Sequence[str]) -> bool:
+def _row(kind: EntityType, row: Sequence[Any]) -> SearchedRow:
+    content = _content(row[1:]) if kind is EntityType.ARTIFACT else b""
+    return SearchedRow(row[0], row[1], _entity(kind, row[2:], content))
+
+
+def _may_have(kind: EntityType, values: Sequence[Any], content: bytes, any_of: Sequence[Sequence[str]]) -> bool:
     """A fast test of the stored values: in ASCII text each token stands as it is, also within JSON."""
-    content = _content(values) if kind is EntityType.ARTIFACT else b""
     stored = "\n".join(text for index in _TEXTS[kind] if (text := values[index]))
-    if not (stored.isascii() and content.isascii()) or "\\u" in stored or b"\\u" in content:
+    if not any_of or not (stored.isascii() and content.isascii()) or "\\u" in stored or b"\\u" in content:
         return True
     low, low_content = stored.lower(), content.lower()
-    return all(token in low or token.encode() in low_content for token in tokens)
+    return any(all(token in low or token.encode() in low_content for token in group) for group in any_of)
 
 
-def _content(values: Sequence[Any]) -> bytes:
-    """The searched part of an artifact's content."""
-    *known, stored_size, stored = values
-    return beginning(stored, known[_SIZE], stored_size, MAX_TEXT)
+def _content(row: Sequence[Any]) -> bytes:
+    """The searched part of the content of an artifact's row."""
+    *known, stored_size, stored = row
+    return beginning(stored, known[1 + _SIZE], stored_size, MAX_TEXT)
 
 
-def _entity(kind: EntityType, values: Sequence[Any]) -> Entity:
+def _entity(kind: EntityType, values: Sequence[Any], content: bytes) -> Entity:
     if kind is not EntityType.ARTIFACT:
         return rows.from_row(kind, values)
     artifact = rows.from_row(kind, values[:-2])
     assert isinstance(artifact, Artifact)
-    return msgspec.structs.replace(artifact, content=_content(values))
+    return msgspec.structs.replace(artifact, content=content)

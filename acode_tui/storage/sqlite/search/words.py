@@ -76,7 +76,7 @@ class Words:
             return {session: self._every[session] for session in sessions if session in self._every}
         asked = f"[{','.join(map(str, sessions))}]"
         if not self._expression:
-            return _by_session(self._connection.execute(_OF_SESSIONS, (asked,)))
+            return every_document(self._connection, sessions)
         return _by_session(self._connection.execute(_AMONG, (asked, self._expression)))
 
     def _prefix(self, start: str) -> str:
@@ -93,6 +93,11 @@ class Words:
             return f"({' OR '.join(map(_quoted, found or [start]))})"
         self._at_once = True
         return f"{_quoted(start)} *"
+
+
+def every_document(connection: sqlite3.Connection, sessions: Sequence[int]) -> Documents:
+    """All documents of these sessions."""
+    return _by_session(connection.execute(_OF_SESSIONS, (f"[{','.join(map(str, sessions))}]",)))
 
 
 def _quoted(token: str) -> str:

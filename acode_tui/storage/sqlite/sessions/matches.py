@@ -42,10 +42,17 @@ class Matches:
         self._connection = connection
         self._given = _narrowed(connection, given, query)
         self._matching = Matching(connection, query)
+        self.wanted = self._matching.wanted
+        """The query's conditions on places."""
         self._sorted: list[Row] | None = None
         self._known: dict[int, bool] = {}
 
     def places(self, span: Range, limit: int) -> tuple[list[Position], int | None]:
+        """The positions of the first ``limit`` matching rows of the span; and how many match in all, where known."""
+        found, total = self.rows(span, limit)
+        return [row[:2] for row in found], total
+
+    def rows(self, span: Range, limit: int) -> tuple[list[Row], int | None]:
         """The first ``limit`` matching rows of the span, in its direction; and how many match in all, where known."""
         if self._given is None:
             return [], 0
@@ -77,8 +84,8 @@ class Matches:
             self._sorted = _looked_up(self._connection, given, rare)
         return self._sorted
 
-    def _walked(self, given: SessionFilter, span: Range, limit: int) -> list[Position]:
-        found: list[Position] = []
+    def _walked(self, given: SessionFilter, span: Range, limit: int) -> list[Row]:
+        found: list[Row] = []
         collected: set[int] | None = None
         tested = passed = 0
         for chunk in walk(self._connection, given, span, _CHUNK, _MOST):
@@ -89,7 +96,7 @@ class Matches:
                 passed += len(chunk)
                 chunk = [row for row in chunk if row[2] in collected]
             for part in _parts(chunk):
-                found += (row[:2] for row in self._matching_rows(part))
+                found += self._matching_rows(part)
                 if len(found) >= limit:
                     return found[:limit]
             tested += len(chunk)
@@ -98,12 +105,12 @@ class Matches:
                 return self._first_of(self._sorted, span, limit)
         return found
 
-    def _first_of(self, rows: Sequence[Row], span: Range, limit: int) -> list[Position]:
+    def _first_of(self, rows: Sequence[Row], span: Range, limit: int) -> list[Row]:
         """The first matching ones of rows that are sorted newest first."""
-        found: list[Position] = []
+        found: list[Row] = []
         ordered = rows if span.newest_first else rows[::-1]
         for part in _parts([row for row in ordered if span.holds(row[:2])]):
-            found += (row[:2] for row in self._matching_rows(part))
+            found += self._matching_rows(part)
             if len(found) >= limit:
                 break
         return found[:limit]

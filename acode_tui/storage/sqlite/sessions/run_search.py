@@ -1,0 +1,106 @@
+"""Searching for places: the matching sessions in their order, and the hits of each."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import cast
+
+from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.entities import Session
+from acode_tui.domain.search.hits import Found
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.search_hits import SearchRequest, search_page, search_request
+from acode_tui.storage.search_ports import SearchIndex, SearchPage
+from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.search.faults import index_faults
+from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
+from acode_tui.storage.sqlite.search.run_hits import RunHits
+from acode_tui.storage.sqlite.sessions.matches import Matches
+from acode_tui.storage.sqlite.sessions.ranges import Row, span_of
+
+COUNTED_SESSIONS = 40
+COUNTED_DOCUMENTS = 24
+"""Most sessions, and documents with one of the words, whose hits are all counted for a total beyond the page."""
+
+_FIRST, _MOST = 8, 64
+
+
+class SqliteRunSearch:
+    """``RunSearch`` over the workspace file."""
+
+    def __init__(self, readers: Readers, *, index: SearchIndex | None = None, wall: WallClock = system_clock) -> None:
+        self._readers = readers
+        self._index = index or SqliteSearchIndex(readers.connections, readers)
+        self._wall = wall
+
+    async def search(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
+        """A page of hits, of everything that is committed now.
+
+        Raises ValidationError for a query that is not one of the language, IntegrityError for a damaged index.
+        """
+        request = search_request(query, limit=limit, after=after, now=self._wall())
+        await self._index.catch_up()
+
+        def read(connection: sqlite3.Connection) -> SearchPage:
+            with index_faults():
+                return answer(connection, request)
+
+        return await self._readers.run(read)
+
+
+def answer(connection: sqlite3.Connection, request: SearchRequest) -> SearchPage:
+    """The page that a request asks for, in the connection's snapshot, as far as it is indexed."""
+    return _Search(connection, request).page()
+
+
+class _Search:
+    """One search in one snapshot."""
+
+    def __init__(self, connection: sqlite3.Connection, request: SearchRequest) -> None:
+        self._connection = connection
+        self._request = request
+        self._matches = Matches(connection, SessionFilter(), request.query)
+        self._hits = RunHits(connection, request.query, self._matches.wanted)
+
+    def page(self) -> SearchPage:
+        page = search_page(self._runs(), self._request)
+        is_whole = self._request.after is None and page.next_cursor is None
+        total = len(page.hits) if is_whole else self._total()
+        return SearchPage(hits=page.hits, next_cursor=page.next_cursor, total=total)
+
+    def _runs(self) -> Iterator[tuple[Session, list[Found]]]:
+        """The matching runs from the request's position on, each with as many of its hits as the page may show."""
+        after, limit = self._request.after, self._request.limit
+        for row in self._rows():
+            session = cast(Session, rows.fetch(self._connection, EntityType.SESSION, row[1]))
+            skip = after.shown if after is not None and (after.stamp, after.id) == row[:2] else 0
+            found = self._hits.of(row[2], session, skip=skip, most=skip + limit + 1)
+            if found:
+                yield session, found
+
+    def _rows(self) -> Iterator[Row]:
+        after = self._request.after
+        span = span_of(SessionFilter())
+        if after is not None:
+            # The run itself too, of which hits may be left. No other id begins with a whole one.
+            span = span._replace(upper=(after.stamp, f"{after.id}~"))
+        count = _FIRST
+        while found := self._matches.rows(span, count)[0]:
+            yield from found
+            if len(found) < count:
+                return
+            span = span._replace(upper=found[-1][:2])
+            count = min(count * 2, _MOST)
+
+    def _total(self) -> int | None:
+        """How many hits there are in all; None where looking through their runs takes long."""
+        found, _ = self._matches.rows(span_of(SessionFilter()), COUNTED_SESSIONS + 1)
+        if len(found) > COUNTED_SESSIONS:
+            return None
+        documents = 0
+        for row in found:
+            documents += self._hits.documents(row[2])
+            if documents > COUNTED_DOCUMENTS:
+                return None
+        return sum(self._hits.count(row[2]) for row in found)
