@@ -63,6 +63,13 @@ SELECT_SESSION_ROWS: dict[EntityType, str] = {
 }
 
 
+@cache
+def update_of(kind: EntityType, names: tuple[str, ...]) -> str:
+    """The statement that sets these columns of a row. An index without any of them is not written."""
+    sets = ", ".join(f'"{name}" = ?' for name in names)
+    return f"UPDATE {TABLES[kind].name} SET {sets} WHERE id = ?"  # noqa: S608
+
+
 MAX_ROWS_A_STATEMENT = 256
 
 
@@ -179,6 +186,22 @@ _LOAD = {kind: loader(kind) for kind in TABLES}
 def to_row(entity: Entity) -> Row:
     """An entity's values in the order of ``INSERT``."""
     return DUMP[entity.kind](entity)
+
+
+_CONVERTED = {kind: [(column, _to_stored(column)) for column in table.columns] for kind, table in TABLES.items()}
+
+
+def changed_values(before: Entity, after: Entity) -> dict[str, Any]:
+    """The stored value of each column that differs between two states of a row, by its name.
+
+    A value that is another object counts as changed, also where it is equal.
+    """
+    values: dict[str, Any] = {}
+    for column, convert in _CONVERTED[after.kind]:
+        value = getattr(after, column.name)
+        if value is not getattr(before, column.name):
+            values[column.name] = value if convert is None else convert(value)
+    return values
 
 
 def from_row(kind: EntityType, row: Sequence[Any]) -> Entity:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -84,6 +85,24 @@ async def test_a_write_takes_one_commit_and_few_statements(parts: Parts) -> None
     own = [each for each in statements if not each.startswith("--")]
     assert own.count("COMMIT") == 1
     assert len(own) <= 12  # four of them are the full-text index's own
+
+
+async def test_a_change_of_state_sets_only_what_changes(parts: Parts) -> None:
+    session = await parts.store.create_session("x", metadata={"large": "y" * 1_000})
+    step = await parts.store.add_step((await parts.store.add_task(session.id, "t")).id, "s")
+    call = await parts.store.add_tool_call(step.id, "c", {"path": "z" * 1_000}, started=True)
+    statements = await traced(parts)
+    done = await parts.store.complete_tool_call(call.id, result={"lines": 3})
+    updates = [re.findall(r'"(\w+)" = ', sql) for sql in statements if re.match("UPDATE (tool_calls|sessions) ", sql)]
+    assert [sorted(names) for names in updates] == [
+        ["completed_at", "result", "state", "updated_at"],
+        ["updated_at"],
+    ]
+    stored = await parts.store.get_with_hierarchy(session.id)
+    assert stored.metadata == session.metadata
+    (same,) = stored.tasks[0].steps[0].tool_calls
+    assert (same.parameters, same.result, same.state) == (call.parameters, done.result, done.state)
+    assert stored.updated_at == done.updated_at
 
 
 async def test_a_caller_is_answered_after_its_unit_is_on_disk(parts: Parts) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.schema import TABLES
+from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import is_storable, require_json
 from acode_tui.storage.sqlite import rows
@@ -69,7 +69,7 @@ def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
     session = 0 if kind is EntityType.SESSION else 1
     records: list[Any] = []
     for row in given:
-        _require_storable(kind, row)
+        _require_storable(TABLES[kind].columns, row)
         entity_id, stamp = row[0], row[updated]
         records += (f"{name}:{entity_id}:{stamp}", row[session], name, entity_id, reference(entity_id, stamp))
     return records
@@ -111,8 +111,22 @@ def enqueue_update(connection: sqlite3.Connection, kind: EntityType, row: rows.R
 
     Called before the row itself is changed. Raises what ``prepared_records`` raises.
     """
-    record = outbox_row(kind, row, Operation.UPDATE, now)
-    key, payload, start = record[0], record[5], f"{kind.value}:{row[0]}:"
+    _fold_or_add(connection, kind, outbox_row(kind, row, Operation.UPDATE, now), now)
+
+
+def enqueue_change(
+    connection: sqlite3.Connection, kind: EntityType, entity_id: str, session_id: str, values: dict[str, Any], now: str
+) -> None:
+    """The same for a row of which only these columns change, ``updated_at`` among them; ``values`` are as stored."""
+    _require_storable([column for column in TABLES[kind].columns if column.name in values], tuple(values.values()))
+    key = f"{kind.value}:{entity_id}:{values['updated_at']}"
+    payload = reference(entity_id, values["updated_at"])
+    record = (key, session_id, kind.value, entity_id, str(Operation.UPDATE), payload, now, now)
+    _fold_or_add(connection, kind, record, now)
+
+
+def _fold_or_add(connection: sqlite3.Connection, kind: EntityType, record: rows.Row, now: str) -> None:
+    key, payload, start = record[0], record[5], f"{kind.value}:{record[3]}:"
     if connection.execute(FOLD, (key, payload, now, start, start + "~")).rowcount:
         return
     enqueue_rows(connection, folded(connection, kind, [record], now))
@@ -147,14 +161,14 @@ def _keep_former(connection: sqlite3.Connection, record_id: int, claimed: Stored
         connection.execute(_KEEP_FORMER, (encode_payload(former).decode(), record_id))
 
 
-def _require_storable(kind: EntityType, row: rows.Row) -> None:
-    """Raise ValidationError where a text of the row holds what PostgreSQL cannot store."""
+def _require_storable(columns: Sequence[Column], row: rows.Row) -> None:
+    """Raise ValidationError where a text of these columns holds what PostgreSQL cannot store."""
     text = "\n".join([value for value in row if value.__class__ is str])
     # One look at all texts; only one that is suspect is looked at column by column. The escape of NUL in JSON may as
     # well be text that merely looks like one.
     if is_storable(text) and "\\u0000" not in text:
         return
-    for column, value in zip(TABLES[kind].columns, row, strict=True):
+    for column, value in zip(columns, row, strict=True):
         if not isinstance(value, str):
             continue
         if not is_storable(value):

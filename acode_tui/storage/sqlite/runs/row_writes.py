@@ -7,19 +7,19 @@ debug; the transaction that holds it may still be rolled back.
 import sqlite3
 from datetime import datetime
 from time import perf_counter
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from acode_tui.domain.clock import TICK, format_time, parse_time
-from acode_tui.domain.entities import Artifact, Entity, Session, SessionTask, Step, ToolCall
+from acode_tui.domain.entities import Artifact, Entity, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import require_id
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.runs.outbox_writes import ENQUEUE, enqueue_update, outbox_row
+from acode_tui.storage.sqlite.runs.outbox_writes import ENQUEUE, enqueue_change, enqueue_update, outbox_row
 from acode_tui.storage.sqlite.search.notes import TextChange, note_change
 from acode_tui.storage.sqlite.writer import Writer
 
@@ -35,8 +35,13 @@ def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) ->
     """The stored row. Raises NotFoundError."""
     found = rows.fetch(connection, kind, require_id(entity_id))
     if found is None:
-        raise NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
+        raise not_found(kind, entity_id)
     return found
+
+
+def not_found(kind: EntityType, entity_id: str) -> NotFoundError:
+    """The error for an id that no row of this kind has."""
+    return NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
 
 
 def load(connection: sqlite3.Connection, entity: type[E], entity_id: str) -> E:
@@ -78,6 +83,32 @@ def update(connection: sqlite3.Connection, entity: E, now: datetime, *, text: Te
     return entity
 
 
+def change(connection: sqlite3.Connection, before: E, after: E, now: datetime, *, text: TextChange) -> E:
+    """Write what differs between a stored row and its new state, and queue the row.
+
+    ``text`` is what that does to its searched text.
+    """
+    session_id = getattr(after, "session_id", after.id)
+    _change(connection, after.kind, after.id, session_id, rows.changed_values(before, after), now)
+    note_change(connection, after.kind, after.id, text)
+    return after
+
+
+def _change(
+    connection: sqlite3.Connection,
+    kind: EntityType,
+    entity_id: str,
+    session_id: str,
+    values: dict[str, Any],
+    now: datetime,
+) -> None:
+    started = perf_counter()
+    enqueue_change(connection, kind, entity_id, session_id, values, format_time(now))
+    connection.execute(rows.update_of(kind, tuple(values)), (*values.values(), entity_id))
+    if enabled("debug"):
+        log_write(kind, str(Operation.UPDATE), entity_id, enqueued=1, started=started)
+
+
 def log_write(kind: EntityType, operation: str, entity_id: str, *, enqueued: int, started: float) -> None:
     """The line of a write; ``started`` is the ``perf_counter`` before it. Ask ``enabled("debug")`` first."""
     log.debug(
@@ -113,13 +144,14 @@ def touch_session(writer: Writer, connection: sqlite3.Connection, entity: Entity
 
 def _stamp_session(connection: sqlite3.Connection, session_id: str, touches: list[_Touch]) -> None:
     """Stamp and queue a touched session, unless one of the transaction's units wrote it itself after the last touch."""
-    session = load(connection, Session, session_id)
+    updated_at = parse_time(connection.execute(_SESSION_STAMP, (session_id,)).fetchone()[0])
     latest = max(touch.stamp for touch in touches)
-    if session.updated_at < latest:
+    if updated_at < latest:
         stamp = latest
-    elif session.updated_at == touches[-1].seen:
+    elif updated_at == touches[-1].seen:
         # The stamp lies in the future, from another machine or an import. It moves on all the same.
-        stamp = session.updated_at + TICK
+        stamp = updated_at + TICK
     else:
         return
-    update(connection, msgspec.structs.replace(session, updated_at=stamp), touches[-1].now, text="none")
+    values = {"updated_at": format_time(stamp)}
+    _change(connection, EntityType.SESSION, session_id, session_id, values, touches[-1].now)

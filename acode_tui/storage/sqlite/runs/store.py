@@ -26,7 +26,7 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import NotFoundError, ValidationError
 from acode_tui.domain.ids import new_id
-from acode_tui.domain.schema import TABLES
+from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, ToolCallState, WorkState
 from acode_tui.domain.validation import (
     MAX_DESCRIPTION_CHARS,
@@ -53,11 +53,16 @@ E = TypeVar("E", bound=Entity)
 M = TypeVar("M", Session, SessionTask, Step, ToolCall)
 S = TypeVar("S", SessionState, WorkState, ToolCallState, ArtifactType)
 
-_NEXT_ORDER = {
-    kind: f'SELECT coalesce(max("order") + 1, 0) FROM {table.name} WHERE {table.parents[-1][0]} = ?'  # noqa: S608
-    for kind, table in TABLES.items()
-    if "order" in table.column_names
-}
+
+def _place(table: Table) -> str:
+    """The statement for the session of a new row's parent, and the row's order behind its siblings."""
+    ((column, above),) = table.parents
+    session = "id" if above is EntityType.SESSION else "session_id"
+    order = f'(SELECT coalesce(max("order") + 1, 0) FROM {table.name} WHERE {column} = p.id)'  # noqa: S608
+    return f"SELECT p.{session}, {order} FROM {TABLES[above].name} AS p WHERE p.id = ?"  # noqa: S608
+
+
+_PLACES = {kind: _place(table) for kind, table in TABLES.items() if "order" in table.column_names}
 """For each kind whose rows have an order among their siblings, by parent id."""
 
 _FIRST = {False: WorkState.PENDING, True: WorkState.IN_PROGRESS}
@@ -273,8 +278,6 @@ class SqliteRunStateStore(SqliteRunStateReader):
 
         def unit(connection: sqlite3.Connection) -> E:
             fields.update(_place_below(connection, entity.kind, parent_id))
-            if (order := _NEXT_ORDER.get(entity.kind)) is not None:
-                fields["order"] = int(connection.execute(order, (parent_id,)).fetchone()[0])
             now = self._writer.clock.tick()
             row = entity(id=new_id(), created_at=now, updated_at=now, **fields)
             row_writes.insert(connection, row, now)
@@ -305,7 +308,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             changed = row_writes.stamped(msgspec.structs.replace(row, **changes), now)
             if isinstance(changed, ToolCall) and not transitions.TOOL_CALL_TARGETS[changed.state]:
                 changed = msgspec.structs.replace(changed, completed_at=max(now, changed.created_at))
-            row_writes.update(connection, changed, now, text=text)
+            row_writes.change(connection, row, changed, now, text=text)
             if isinstance(row, Session) and isinstance(changed, Session):
                 row_writes.insert(connection, _event(row, changed.state, reason, now), now)
             row_writes.touch_session(self._writer, connection, changed, now)
@@ -314,7 +317,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
         return await self._writer.run(unit)
 
 
-def _place_below(connection: sqlite3.Connection, kind: EntityType, parent_id: str) -> dict[str, str | None]:
+def _place_below(connection: sqlite3.Connection, kind: EntityType, parent_id: str) -> dict[str, Any]:
     """The columns that place a new row below its parent; none for a session. Raises NotFoundError, ValidationError."""
     parents = TABLES[kind].parents
     if kind is EntityType.ARTIFACT:
@@ -325,8 +328,10 @@ def _place_below(connection: sqlite3.Connection, kind: EntityType, parent_id: st
     if not parents:
         return {}
     ((column, above),) = parents
-    parent = row_writes.require(connection, above, parent_id)
-    return {"session_id": getattr(parent, "session_id", parent.id), column: parent.id}
+    found = connection.execute(_PLACES[kind], (require_id(parent_id),)).fetchone()
+    if found is None:
+        raise row_writes.not_found(above, parent_id)
+    return {"session_id": found[0], column: parent_id, "order": found[1]}
 
 
 def _event(session: Session, target: SessionState, reason: str, now: datetime) -> SessionEvent:
