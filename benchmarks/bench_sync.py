@@ -55,6 +55,7 @@ def run() -> list[Measure]:
 async def _measure(server: Server) -> list[Measure]:
     return [
         *await _end_to_end(server),
+        await _recorded_calls(server, sized(3_000, 600)),
         *await _far_away(server),
         await _round_trips(server),
         await _beside_writes(server),
@@ -103,6 +104,33 @@ async def _end_to_end(server: Server) -> list[Measure]:
         at_least("sync of mixed records end to end, beside a bare unnest upsert", rate, "records/s", unnest, 0.4),
         at_least("sync of mixed records end to end, beside row by row", rate, "records/s", row_by_row, 3),
     ]
+
+
+async def _recorded_calls(server: Server, calls: int) -> Measure:
+    """A recorder's own traffic: each call is written three times and touches its session. Beside the sync of as many
+    rows that were written once.
+    """
+    async with _filled(await new_database(server, "sync_distinct"), calls) as (workspace, _):
+        distinct = await drain(workspace)
+    async with _filled(await new_database(server, "sync_recorded"), 0) as (workspace, _):
+        store = workspace.store
+        session = await store.create_session("recorded")
+        task = await store.add_task(session.id, "task")
+        step = await store.add_step(task.id, "step")
+
+        async def record(number: int) -> None:
+            call = await store.add_tool_call(step.id, "read_file", {"path": f"src/form_{number}.py"})
+            await store.start_tool_call(call.id)
+            await store.complete_tool_call(call.id, result={"lines": number})
+
+        for start in range(0, calls, 64):
+            await asyncio.gather(*(record(number) for number in range(start, min(start + 64, calls))))
+        pending = await workspace.outbox.pending_count()
+        assert pending == calls + 3
+        rate = await drain(workspace)
+    return Measure(name="sync of recorded calls, each written three times", value=rate, unit="records/s").beside(
+        distinct
+    )
 
 
 async def _far_away(server: Server) -> list[Measure]:
