@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from acode_tui.domain.states import WorkState
 from acode_tui.storage.ports import Backup
 from acode_tui.workspace import Maintenance
 from tests.pg import Database
@@ -44,3 +45,21 @@ async def test_a_restored_workspace_catches_up_and_its_next_edit_is_no_conflict(
         assert report.conflicts == 0
         assert rows_here(workspace.database_path) == await rows_there(team, workspace_id)
         assert query(workspace, "SELECT count(*) FROM outbox WHERE processed_at IS NULL") == [(0,)]
+
+
+async def test_an_edit_of_what_waited_in_the_backup_and_was_sent_since_is_no_conflict(
+    team: Database, tmp_path: Path
+) -> None:
+    time = FakeTime()
+    async with opened(tmp_path, time) as workspace:
+        await add_run(workspace, "sent after the backup")
+        backup = await workspace.backup()
+        await workspace.sync.sync_now()
+    await restore(tmp_path, backup, time)
+    time.now = time.now.replace(minute=30)
+    async with opened(tmp_path, time) as workspace:
+        ((task_id,),) = query(workspace, "SELECT id FROM session_tasks")
+        await workspace.store.transition_task(task_id, WorkState.IN_PROGRESS)
+        report = await workspace.sync.sync_now()
+        assert (report.conflicts, report.failed, report.remaining) == (0, 0, 0)
+        assert rows_here(workspace.database_path) == await rows_there(team)

@@ -38,6 +38,7 @@ from acode_tui.storage.sqlite.files.expected_schema import require_tables
 from acode_tui.storage.sqlite.files.facts import has_table
 from acode_tui.storage.sqlite.files.open_unchanged import mode_for_reading
 from acode_tui.storage.sqlite.migrate import read_applied
+from acode_tui.storage.sqlite.sync.records import claim_waiting
 
 PAGES_A_STEP = 32
 """A quarter of a MiB: between two of these progress is reported and cancellation checked; see ``_Preallocation``."""
@@ -209,6 +210,8 @@ def _copy(
         target.execute("PRAGMA user_version = 1")  # makes the first page, behind which room is made
         room.make(min(PAGES_A_STEP, whole))
         source.backup(target, pages=PAGES_A_STEP, progress=report)
+        if has_table(target, "outbox_claims"):
+            claim_waiting(target)
         # A backup of a WAL database is one file, readable by anything.
         target.execute("PRAGMA journal_mode = DELETE").fetchall()
 

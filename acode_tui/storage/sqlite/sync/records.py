@@ -15,6 +15,7 @@ import msgspec
 from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.errors import NotFoundError
+from acode_tui.domain.schema import TABLES
 from acode_tui.domain.secrets.known import redact
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import escape
@@ -66,6 +67,11 @@ UPDATE outbox SET attempts = attempts + 1, last_error = ?, updated_at = ?, next_
 WHERE id = ? AND processed_at IS NULL AND failed_at IS NULL
 """
 _CLAIM = "INSERT INTO outbox_claims SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
+_MUTABLE = ", ".join(f"'{kind.value}'" for kind, table in TABLES.items() if table.mutable)
+_CLAIM_WAITING = f"""
+INSERT INTO outbox_claims SELECT id FROM outbox WHERE processed_at IS NULL AND entity_type IN ({_MUTABLE})
+ON CONFLICT DO NOTHING
+"""  # noqa: S608
 _RELEASE = "DELETE FROM outbox_claims WHERE record_id IN (SELECT value FROM json_each(?))"
 # Only the newest record of the row: an older one may have been sent before a crash, and is kept to be recognised.
 _RELEASE_NEWEST = """
@@ -155,6 +161,11 @@ def read_stats(connection: sqlite3.Connection) -> OutboxStats:
 def claim(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
     """Note that these records may have been sent from now on: no write folds into them until they end."""
     connection.execute(_CLAIM, (json.dumps(list(ids)),))
+
+
+def claim_waiting(connection: sqlite3.Connection) -> None:
+    """Claim every record that waits: in a copy of the file that is put back later, any of them may have been sent."""
+    connection.execute(_CLAIM_WAITING)
 
 
 def mark_processed(connection: sqlite3.Connection, outcomes: Sequence[tuple[RecordKey, str]], *, now: str) -> None:
