@@ -39,6 +39,9 @@ SEED = 20260105
 STEPS = 250
 FILES = 1_000
 TREE = 24
+LARGE, SMALL = 96, 2
+"""Sizes in MiB of the files that grow; both are large enough to be read on."""
+TAIL = 90
 REPEATS = 7
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 _SENTENCE = "the form validates input before it reaches the store and returns early on a blank field"
@@ -65,6 +68,7 @@ async def _run() -> list[Measure]:
             measures.append(_beside(f"import {name}: one file read and stored", stored, floor))
             floor, stored = await _import(root / "ws" / f"{name}-tree", paths, sized(REPEATS, 3))
             measures.append(within(f"import {name}: {len(paths)} files read and stored", stored, "ms", floor, 8))
+        measures.append(await _append(root / "grown", root / "ws" / "grown"))
         measures.append(await _recheck(root / "tree", root / "ws" / "tree"))
         return measures
 
@@ -122,6 +126,34 @@ async def _import(workspace: Path, paths: Sequence[Path], repeats: int) -> tuple
             pairs.append((floor, (time.perf_counter() - started) * 1_000))
         shutil.rmtree(workspace / str(index))
     return sorted(pairs, key=lambda pair: pair[1] / pair[0])[len(pairs) // 2]
+
+
+async def _append(folder: Path, workspace: Path) -> Measure:
+    """CPU of an import of ten lines appended to a large file; the floor is that of the same lines after a small one."""
+    sizes = (sized(LARGE, 16), SMALL)
+    lines = claude_lines(sizes[0] * STEPS // 3)
+    tail = lines[-TAIL:]
+    spent: list[list[float]] = [[], []]
+    async with open_workspace(workspace) as ws:
+        paths = []
+        for number, size in enumerate(sizes):
+            folder.joinpath(str(number)).mkdir(parents=True)
+            path = folder / str(number) / f"{number:08d}-0000-4000-8000-000000000000.jsonl"
+            head = b"".join(line + b"\n" for line in lines[:-TAIL])[: size * 1024 * 1024]
+            path.write_bytes(head[: head.rindex(b"\n") + 1])
+            paths.append(path)
+        del lines, head
+        await import_transcripts(ws.transcripts, await discover(paths), workspace_id=ws.workspace_id)
+        for start in range(0, TAIL, 10):
+            for path, found in zip(paths, spent, strict=True):
+                with path.open("ab") as file:
+                    file.write(b"".join(line + b"\n" for line in tail[start : start + 10]))
+                started = time.process_time()
+                report = await import_transcripts(ws.transcripts, await discover([path]), workspace_id=ws.workspace_id)
+                found.append((time.process_time() - started) * 1_000)
+                assert report.written < 40
+    large, small = (sorted(found)[len(found) // 2] for found in spent)
+    return within(f"import: 10 lines appended to {sizes[0]} MiB", large, "ms", small, 2)
 
 
 async def _recheck(tree: Path, workspace: Path) -> Measure:

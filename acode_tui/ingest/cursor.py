@@ -1,7 +1,8 @@
 """The cursor of a file, and whether the file must be read again. An unchanged file costs one stat.
 
 The hash of the head distinguishes a file that grew from one that was rewritten under the same name. It covers only
-bytes that were there at the last import, so growth never changes it.
+bytes that were there at the last import, so growth never changes it. Reading goes on after the last line only where the
+file is still the same one and ends, at that place, in the same bytes.
 """
 
 from enum import StrEnum
@@ -11,11 +12,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from acode_tui.domain.validation import escape
+from acode_tui.domain.validation import Limits, escape
 from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.storage.ports import TranscriptFile
 
 HEAD_BYTES = 4096
+TAIL_BYTES = 4096
 
 VERSION = 2
 """Raised when readers change what they make of a file: every file is then read once more."""
@@ -91,7 +93,21 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
     checkpoints: tuple[Checkpoint, ...] = ()
 
 
+class ResumePoint(msgspec.Struct, frozen=True, array_like=True):
+    """Where a file can be read on, and with what: ``lines`` were read, the last of them ends in the bytes of the hash.
+
+    ``reader`` is the format's own. It is kept apart from the cursor, since a cursor is read in every import.
+    """
+
+    version: int
+    lines: int
+    tail_hash: str
+    limits: Limits
+    reader: bytes
+
+
 _decoder = msgspec.msgpack.Decoder(FileState)
+_points = msgspec.msgpack.Decoder(ResumePoint)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -106,6 +122,21 @@ def decode_state(data: bytes) -> FileState:
     except msgspec.DecodeError:
         return FileState(version=0)
     return state if state.version == VERSION else FileState(version=0)
+
+
+def encode_resume_point(point: ResumePoint) -> bytes:
+    return _encoder.encode(point)
+
+
+def resume_point(data: bytes, known: TranscriptFile | None, now: FileStat, limits: Limits) -> ResumePoint | None:
+    """Where to read on in a file; None where it is to be read from its first line. Its tail is still to be compared."""
+    if not data or known is None or known.inode != now.inode or known.size > now.size or known.mtime_ns > now.mtime_ns:
+        return None
+    try:
+        point = _points.decode(data)
+    except msgspec.DecodeError:
+        return None
+    return point if point.version == VERSION and point.limits == limits else None
 
 
 # The next two are called for every unchanged file, so they look at the bytes: the array's header comes first, then the

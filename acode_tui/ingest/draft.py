@@ -3,15 +3,21 @@
 Keys are native ids. Orders follow the file, so a longer version of a file only adds to what a shorter one gave.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, escape
+from acode_tui.ingest.counts import Counts
 
 MAX_TITLE_CHARS = 200
 MISSING_CALL = "missing call"
 """The name by which the artifacts of a result are called whose own call is not in the file."""
+
+
+class NeedsWholeFileError(Exception):
+    """The lines after those of an earlier import cannot be read without them."""
 
 
 class ArtifactDraft(NamedTuple):
@@ -28,9 +34,23 @@ class ArtifactDraft(NamedTuple):
 class CallDraft:
     """A tool call. ``done_at`` is the time of the line that held its result; ``key`` is its native id."""
 
-    __slots__ = ("artifacts", "at", "done_at", "error", "facts", "key", "name", "parameters", "state")
+    __slots__ = (
+        "artifacts",
+        "at",
+        "done_at",
+        "error",
+        "facts",
+        "is_stored",
+        "key",
+        "name",
+        "order",
+        "parameters",
+        "state",
+    )
 
-    def __init__(self, key: str, name: str, parameters: Any, at: datetime | None) -> None:
+    def __init__(self, key: str, name: str, parameters: Any, at: datetime | None, order: int) -> None:
+        self.order = order
+        self.is_stored = False
         self.key = key
         self.name = name
         self.parameters = parameters
@@ -40,6 +60,11 @@ class CallDraft:
         self.error: str | None = None
         self.facts: dict[str, Any] = {}
         self.artifacts: list[ArtifactDraft] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no result has arrived yet."""
+        return self.state is ToolCallState.EXECUTING
 
     def complete(self, state: ToolCallState, at: datetime | None, error: str | None = None) -> None:
         """Note the result. A later result replaces an earlier one."""
@@ -63,7 +88,7 @@ class UnclaimedResult(CallDraft):
     __slots__ = ("step",)
 
     def __init__(self, key: str, step: "StepDraft", at: datetime | None) -> None:
-        super().__init__(key, MISSING_CALL, None, at)
+        super().__init__(key, MISSING_CALL, None, at, 0)
         self.step = step
         step.unclaimed[key] = self
 
@@ -73,7 +98,9 @@ class UnclaimedResult(CallDraft):
             self.step.artifacts.append(self._in_step(artifact))
 
     def give_to(self, call: CallDraft) -> None:
-        """Leave everything to the call."""
+        """Leave everything to the call. Raises NeedsWholeFileError where an earlier import read the artifacts."""
+        if self.is_stored:
+            raise NeedsWholeFileError
         call.complete(self.state, self.done_at, self.error)
         call.facts = self.facts
         del self.step.unclaimed[self.key]
@@ -91,52 +118,125 @@ class UnclaimedResult(CallDraft):
 class StepDraft:
     """A step. Its own artifacts are the model's own words, and the results that no call claims.
 
-    ``unclaimed`` holds those results by their call's native id; ``texts`` counts the pieces of text.
+    ``unclaimed`` holds those results by their call's native id; ``texts`` counts the pieces of text; ``followed`` says
+    that another step of the task came after it, at ``followed_at``. ``calls`` and ``artifacts`` are those of the lines
+    read this time; ``states``, ``has_artifacts``, ``cut_off`` and ``updated_at`` speak for those of an earlier import.
     """
 
-    __slots__ = ("artifacts", "at", "calls", "key", "metadata", "name", "texts", "unclaimed")
+    __slots__ = (
+        "artifacts",
+        "at",
+        "call_count",
+        "calls",
+        "cut_off",
+        "followed",
+        "followed_at",
+        "has_artifacts",
+        "is_stored",
+        "key",
+        "metadata",
+        "name",
+        "order",
+        "states",
+        "texts",
+        "unclaimed",
+        "updated_at",
+    )
 
-    def __init__(self, key: str, at: datetime | None) -> None:
+    def __init__(self, key: str, at: datetime | None, order: int) -> None:
         self.key = key
         self.at = at
+        self.order = order
         self.name = ""
         self.artifacts: list[ArtifactDraft] = []
         self.calls: list[CallDraft] = []
+        self.call_count = 0
         self.metadata: dict[str, Any] = {}
         self.texts = 0
         self.unclaimed: dict[str, UnclaimedResult] = {}
+        self.followed = False
+        self.followed_at: datetime | None = None
+        self.is_stored = False
+        self.states: list[ToolCallState] = []
+        self.has_artifacts = False
+        self.cut_off: list[dict[str, Any]] = []
+        self.updated_at: datetime | None = None
 
 
 class TaskDraft:
     """A task. Its title is the first line of ``request``, where a program has put text of its own before that.
 
-    ``long_prompt`` is the whole prompt where the description holds only its beginning.
+    ``long_prompt`` is the whole prompt where the description holds only its beginning. ``steps`` are those that the
+    lines read this time belong to, of ``step_count``; ``cut_off`` and ``updated_at`` are as in a step.
     """
 
-    __slots__ = ("at", "description", "failure", "implicit", "key", "line", "long_prompt", "steps", "title")
+    __slots__ = (
+        "at",
+        "cut_off",
+        "description",
+        "failure",
+        "followed",
+        "followed_at",
+        "implicit",
+        "is_stored",
+        "key",
+        "line",
+        "long_prompt",
+        "order",
+        "step_count",
+        "steps",
+        "title",
+        "updated_at",
+    )
 
     def __init__(
-        self, key: str, prompt: str, at: datetime | None, line: int, *, request: str = "", implicit: bool = False
+        self,
+        key: str,
+        prompt: str,
+        at: datetime | None,
+        line: int,
+        order: int,
+        *,
+        request: str = "",
+        implicit: bool = False,
     ) -> None:
         self.key = key
         self.at = at
         self.line = line
+        self.order = order
         self.implicit = implicit
         self.title = shorten(one_line(request or prompt), MAX_TITLE_CHARS)
         self.description = shorten(prompt)
         self.long_prompt = prompt if len(prompt) > MAX_DESCRIPTION_CHARS else None
         self.steps: list[StepDraft] = []
+        self.step_count = 0
         self.failure: str | None = None
+        self.followed = False
+        self.followed_at: datetime | None = None
+        self.is_stored = False
+        self.cut_off: list[dict[str, Any]] = []
+        self.updated_at: datetime | None = None
 
 
 class RunDraft:
-    """One session under construction: its tasks, and where the next step, call or result belongs."""
+    """One session under construction: its tasks, and where the next step, call or result belongs.
+
+    A resumed run begins with what ``resume`` has kept of the lines before. ``task_count`` and ``step_count`` count
+    everything that was begun; ``description`` is that of the first task that has one; the times are the session's.
+    """
 
     def __init__(self) -> None:
         self.tasks: list[TaskDraft] = []
         self.steps: dict[str, StepDraft] = {}
         self.calls: dict[str, CallDraft] = {}
         self.unclaimed: dict[str, UnclaimedResult] = {}
+        self.task_count = 0
+        self.step_count = 0
+        self.counts = Counts()
+        self.description = ""
+        self.created_at: datetime | None = None
+        self.updated_at: datetime | None = None
+        self.is_resumed = False
 
     @property
     def task(self) -> TaskDraft | None:
@@ -145,17 +245,29 @@ class RunDraft:
     def begin_task(
         self, key: str, prompt: str, at: datetime | None, line: int, *, request: str = "", implicit: bool = False
     ) -> TaskDraft:
-        task = TaskDraft(key, prompt, at, line, request=request, implicit=implicit)
+        before = self.task
+        if before is not None:
+            before.followed, before.followed_at = True, at
+        task = TaskDraft(key, prompt, at, line, self.task_count, request=request, implicit=implicit)
         self.tasks.append(task)
+        self.task_count += 1
+        self.counts.tasks += not implicit
+        if not implicit and not self.description and task.description.strip():
+            self.description = task.description
         return task
 
     def begin_step(self, key: str, at: datetime | None, line: int) -> StepDraft:
         """Begin a step of the current task. Work before any prompt goes to an implicit task."""
         task = self.task or self.begin_task("implicit", "(before the first prompt)", at, line, implicit=True)
-        step = StepDraft(key, at)
+        if task.steps:
+            task.steps[-1].followed, task.steps[-1].followed_at = True, at
+        step = StepDraft(key, at, task.step_count)
         task.steps.append(step)
+        task.step_count += 1
         task.failure = None
         self.steps[key] = step
+        self.step_count += 1
+        self.counts.steps += 1
         return step
 
     def respond(self, step: StepDraft, text: str, at: datetime | None, *, name: str = "response") -> None:
@@ -176,27 +288,48 @@ class RunDraft:
         known = self.calls.get(key)
         if known is not None:
             return known
-        call = CallDraft(key, name, parameters, at)
+        call = CallDraft(key, name, parameters, at, step.call_count)
         result = self.unclaimed.pop(key, None)
         if result is not None:
             result.give_to(call)
         self.calls[key] = call
         step.calls.append(call)
+        step.call_count += 1
+        self.counts.tool_calls += 1
         return call
 
     def result_of(self, key: str, at: datetime | None, line: int) -> CallDraft:
         """What a result is attached to: its call, or what stands for it where the file does not hold that call."""
-        call = self.calls.get(key) or self.unclaimed.get(key)
+        call = self.calls.get(key)
         if call is not None:
             return call
+        result = self.unclaimed.get(key)
+        if result is not None:
+            if result.is_stored:
+                raise NeedsWholeFileError
+            return result
         if self.task is not None and self.task.steps:
             step = self.task.steps[-1]
         else:
             step = self.begin_step(f"unclaimed:{key}", at, line)
             step.name = "(result)"
+            self.counts.steps -= 1
         result = UnclaimedResult(key, step, at)
         self.unclaimed[key] = result
         return result
+
+    def new_rows(self) -> Iterator[tuple[str, str]]:
+        """The kind and the key of each task, step and call that no earlier import has read."""
+        for task in self.tasks:
+            if not task.is_stored:
+                yield "task", task.key
+            for step in task.steps:
+                if not step.is_stored:
+                    yield "step", step.key
+        for calls in (self.calls, self.unclaimed):
+            for key, call in calls.items():
+                if not call.is_stored:
+                    yield "call", key
 
     def interrupt(self, reason: str = "interrupted") -> None:
         """Mark the current task as broken off."""

@@ -3,24 +3,32 @@
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from acode_tui.domain.validation import Limits
+from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.cursor import (
     HEAD_BYTES,
+    TAIL_BYTES,
+    VERSION,
     Change,
     FileStat,
     FileState,
+    ResumePoint,
     classify,
     cursor_key,
     decode_state,
+    encode_resume_point,
     encode_state,
     hash_head,
+    resume_point,
 )
-from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines, TranscriptFormat
+from acode_tui.ingest.draft import NeedsWholeFileError
+from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
 from acode_tui.ingest.lines import WholeLines
 from acode_tui.ingest.records import parse_any
 from acode_tui.ingest.registry import formats
@@ -31,6 +39,8 @@ from acode_tui.storage.ports import TranscriptFile
 PROBE_BYTES = 256 * 1024
 MAX_PROBE_BYTES = 16 * 1024 * 1024
 PROBE_LINES = 50
+RESUME_BYTES = 1024 * 1024
+"""A file that is shorter is read from its first line whenever it grew: that costs no more than what would be kept."""
 
 
 class UnknownFormatError(Exception):
@@ -58,8 +68,8 @@ class FileReader:
         self._forced = format
         self._formats = formats()
 
-    def read(self, path: Path, known: TranscriptFile | None, claims: Claims) -> ParsedFile:
-        """Read one file. ``known`` is its cursor from the last import.
+    def read(self, path: Path, known: TranscriptFile | None, claims: Claims, resume: bytes = b"") -> ParsedFile:
+        """Read one file. ``known`` is its cursor from the last import, ``resume`` what that kept to read on.
 
         Raises OSError if the file cannot be read, UnknownFormatError if it is no transcript.
         """
@@ -72,10 +82,7 @@ class FileReader:
             if change is Change.REWRITTEN:
                 # The file may hold another session by now; the next cursor does not remember what this one counted.
                 claims.forget(kept.session, kept.claimed)
-            source.seek(0)
-            format_ = self._format(source, now.size)
-            source.seek(0)
-            lines = WholeLines(source, now.size)
+            has_grown = change in (Change.GROWN, Change.UNCHANGED)
             context = ReadContext(
                 path=path,
                 workspace_id=self._workspace_id,
@@ -83,10 +90,17 @@ class FileReader:
                 limits=self._limits,
                 fresh=self.is_fresh(now.mtime_ns),
                 # What the end of the old content implied does not hold for a file that was rewritten.
-                checkpoints=kept.checkpoints if change in (Change.GROWN, Change.UNCHANGED) else (),
+                checkpoints=kept.checkpoints if has_grown else (),
                 claims=claims,
+                resumable=now.size >= RESUME_BYTES,
             )
-            parsed = _read_nothing(lines) if format_ is None else format_.read(lines, context)
+            found = self._read_on(source, known, now, context, kept, resume) if has_grown else None
+            format_, lines, parsed = found or self._read_whole(source, now.size, context)
+            point = b""
+            if parsed.resume:
+                point = encode_resume_point(
+                    ResumePoint(VERSION, lines.number, _hash_tail(source, lines.offset), self._limits, parsed.resume)
+                )
         state = FileState(
             open=parsed.open,
             session=parsed.graphs[0].id if parsed.graphs else "",
@@ -106,8 +120,43 @@ class FileReader:
             skipped_lines=parsed.skipped.count,
             imported_at=self._now,
             state=encode_state(state),
+            resume=point,
         )
         return ParsedFile(path=path, cursor=cursor, parsed=parsed)
+
+    def _read_whole(
+        self, source: BinaryIO, size: int, context: ReadContext
+    ) -> tuple[TranscriptFormat | None, WholeLines, Parsed]:
+        """Read a file from its first line."""
+        source.seek(0)
+        format_ = self._format(source, size)
+        source.seek(0)
+        lines = WholeLines(source, size)
+        return format_, lines, _read_nothing(lines) if format_ is None else format_.read(lines, context)
+
+    def _read_on(
+        self,
+        source: BinaryIO,
+        known: TranscriptFile | None,
+        now: FileStat,
+        context: ReadContext,
+        kept: FileState,
+        resume: bytes,
+    ) -> tuple[TranscriptFormat | None, WholeLines, Parsed] | None:
+        """Read what follows the last line of the last import; None where that is not possible."""
+        point = resume_point(resume, known, now, self._limits)
+        if point is None or known is None or _hash_tail(source, known.offset) != point.tail_hash:
+            return None
+        format_ = self._formats.get(known.format)
+        if format_ is None:
+            return None
+        source.seek(known.offset)
+        lines = WholeLines(source, now.size, offset=known.offset, number=point.lines)
+        context = msgspec.structs.replace(context, resume=point.reader, claimed=kept.claimed)
+        try:
+            return format_, lines, format_.read(lines, context)
+        except (NeedsWholeFileError, msgspec.MsgspecError):
+            return None
 
     def is_fresh(self, mtime_ns: int) -> bool:
         """Whether an agent may still write to a file. A modification time in the future counts as fresh."""
@@ -160,6 +209,13 @@ def _objects(probe: bytes) -> Iterator[dict[str, Any]]:
         value = parse_any(line.removeprefix(b"\xef\xbb\xbf"))
         if isinstance(value, dict):
             yield value
+
+
+def _hash_tail(source: BinaryIO, offset: int) -> str:
+    """The hash of the last ``TAIL_BYTES`` bytes before an offset."""
+    start = max(offset - TAIL_BYTES, 0)
+    source.seek(start)
+    return sha256(source.read(offset - start)).hexdigest()
 
 
 def _read_nothing(lines: WholeLines) -> Parsed:

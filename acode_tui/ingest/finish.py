@@ -7,8 +7,9 @@ import msgspec
 
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
+from acode_tui.ingest.counts import SkippedLines
 from acode_tui.ingest.draft import RunDraft
-from acode_tui.ingest.format import Counts, Parsed, SkippedLines
+from acode_tui.ingest.format import Parsed
 from acode_tui.ingest.graph import GraphBuilder, Header, Outcome
 from acode_tui.ingest.timeline import Timeline
 
@@ -65,8 +66,12 @@ def finish(
     skipped: SkippedLines,
     last_line: int,
     claimed: bytes = b"",
+    other_calls: Collection[str] = (),
 ) -> Parsed:
-    """One session's graph, its counts, and what is kept with the cursor."""
+    """One session's graph, its counts, and what is kept with the cursor.
+
+    ``other_calls`` are keys that the lines name and that no call of the run has.
+    """
     outcome, reason, open_ = decide_outcome(run, ending)
     timeline.end(outcome.session, reason, last_line)
     for name in ("firstTime", "lastTime"):
@@ -74,18 +79,14 @@ def finish(
             header.metadata[name] = format_time(header.metadata[name])
     builder = GraphBuilder(header)
     graph = builder.build(run, timeline.events, outcome)
-    counts = Counts(
-        sessions=1,
-        tasks=sum(not task.implicit for task in run.tasks),
-        steps=sum(not key.startswith("unclaimed:") for key in run.steps),
-        tool_calls=len(run.calls),
-        artifacts=builder.artifacts,
-    )
+    run.counts.sessions = 1
+    run.counts.artifacts += builder.artifacts
     return Parsed(
         graphs=(graph,),
-        counts=counts,
+        counts=run.counts,
         skipped=skipped,
         open=open_,
         checkpoints=tuple(timeline.checkpoints),
         claimed=claimed,
+        expected=builder.expected(run, other_calls) if run.is_resumed else None,
     )

@@ -11,15 +11,17 @@ import msgspec
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.validation import Limits
+from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.ingest.usage import Claims
 
-MAX_REPORTED = 20
-"""So many skipped lines of a file are named one by one; all are counted."""
-
 
 class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a format is given besides the lines. ``fresh``: the file was written to a short while ago."""
+    """What a format is given besides the lines. ``fresh``: the file was written to a short while ago.
+
+    ``resumable`` asks for ``Parsed.resume``; ``resume`` is that of an earlier import: the lines are those after it, and
+    ``claimed`` the keys that the session has counted by then.
+    """
 
     path: Path
     workspace_id: str
@@ -28,51 +30,28 @@ class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool
     checkpoints: tuple[Checkpoint, ...] = ()
     claims: Claims
+    resumable: bool = False
+    resume: bytes = b""
+    claimed: bytes = b""
 
 
-class Counts(msgspec.Struct):
-    """Entities read: the numbers that a person would count in the file.
+class ExpectedRows(msgspec.Struct, array_like=True):
+    """Ids that must be stored already, and ids of tasks, steps and calls that must not be."""
 
-    Implicit tasks, and steps that only hold a result without its call, are left out.
-    """
+    present: list[str]
+    absent: list[str]
 
-    sessions: int = 0
-    tasks: int = 0
-    steps: int = 0
-    tool_calls: int = 0
-    artifacts: int = 0
-
-    def add(self, other: "Counts") -> None:
-        self.sessions += other.sessions
-        self.tasks += other.tasks
-        self.steps += other.steps
-        self.tool_calls += other.tool_calls
-        self.artifacts += other.artifacts
-
-
-class SkippedLines(msgspec.Struct):
-    """Lines that are no records. Blank lines count only if another line follows them."""
-
-    count: int = 0
-    named: list[tuple[int, str]] = []
-    blank: list[int] = []
-
-    def add(self, line: int, reason: str) -> None:
-        self.count += 1
-        if len(self.named) < MAX_REPORTED:
-            self.named.append((line, reason))
-
-    def count_blank(self) -> None:
-        """Count the blank lines seen so far: another line followed them."""
-        for line in self.blank:
-            self.add(line, "blank line")
-        self.blank = []
+    def holds(self, stored: set[str]) -> bool:
+        """Whether it holds, given those of the ids that are stored."""
+        return stored.issuperset(self.present) and stored.isdisjoint(self.absent)
 
 
 class Parsed(msgspec.Struct, kw_only=True):
     """What a format read from one file. ``open``: the states change once the file is no longer fresh.
 
-    ``claimed`` holds the keys of the model messages that its session counts (see ``usage.Claims``).
+    ``claimed`` holds the keys of the model messages that its session counts (see ``usage.Claims``). ``resume`` is what
+    the format needs to read on after these lines; empty where it cannot. With ``expected``, the graphs hold only what
+    is new since an earlier import or may have changed; if that expectation fails, the file is to be read as a whole.
     """
 
     graphs: tuple[SessionGraph, ...] = ()
@@ -81,6 +60,8 @@ class Parsed(msgspec.Struct, kw_only=True):
     open: bool = False
     checkpoints: tuple[Checkpoint, ...] = ()
     claimed: bytes = b""
+    resume: bytes = b""
+    expected: ExpectedRows | None = None
 
 
 class TranscriptFormat(Protocol):
@@ -104,6 +85,6 @@ class TranscriptFormat(Protocol):
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
         """The sessions of a file, given its numbered lines (None for one that is too long).
 
-        Raises nothing because of what the lines hold.
+        Raises nothing because of what the lines hold, but for NeedsWholeFileError where the reading was resumed.
         """
         ...

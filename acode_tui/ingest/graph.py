@@ -27,6 +27,7 @@ from acode_tui.ingest.draft import (
     shorten,
     to_bytes,
 )
+from acode_tui.ingest.format import ExpectedRows
 from acode_tui.ingest.timeline import EventDraft
 
 MAX_ERROR_CHARS = 1_000
@@ -78,12 +79,13 @@ class GraphBuilder:
         tasks = self._tasks(run, outcome, last)
         by_id = {row.id: row for row in map(self._event, events)}
         rows = tuple(sorted(by_id.values(), key=lambda row: row.timestamp))
-        created = min([header.first or self._start, *(task.created_at for task in tasks)])
-        updated = max([created, last, *(task.updated_at for task in tasks), *(row.timestamp for row in rows)])
-        prompts = (task.description for task in run.tasks if not task.implicit and task.description.strip())
+        earlier = [at for at in (run.created_at, run.updated_at) if at is not None]
+        created = min([header.first or self._start, *earlier, *(task.created_at for task in tasks)])
+        updated = max([created, last, *earlier, *(task.updated_at for task in tasks), *(row.timestamp for row in rows)])
+        run.created_at, run.updated_at = created, updated
         return SessionGraph(
             id=self._session,
-            task_description=next(prompts, "") or shorten(header.title) or "(no prompt)",
+            task_description=run.description or shorten(header.title) or "(no prompt)",
             state=outcome.session,
             metadata=_bounded(header.metadata, header.limits.max_metadata_bytes),
             user_id=header.user_id,
@@ -93,6 +95,12 @@ class GraphBuilder:
             tasks=tasks,
             events=rows,
         )
+
+    def expected(self, run: RunDraft, other_calls: Iterable[str]) -> ExpectedRows:
+        """What must hold of the stored rows for the graph of a resumed run. ``other_calls`` are to be of no call."""
+        absent = [self._id(kind, key) for kind, key in run.new_rows()]
+        absent += [self._id("call", key) for key in other_calls]
+        return ExpectedRows(present=[self._session], absent=absent)
 
     def _event(self, event: EventDraft) -> SessionEvent:
         at = event.at
@@ -110,25 +118,25 @@ class GraphBuilder:
 
     def _tasks(self, run: RunDraft, outcome: Outcome, last: datetime) -> tuple[TaskGraph, ...]:
         built = []
-        count = len(run.tasks)
-        for order, task in enumerate(run.tasks):
-            final = order == count - 1
-            ended = last if final else run.tasks[order + 1].at or self._start
-            built.append(self._task(task, order, ended, outcome.task if final else None))
+        for task in run.tasks:
+            ended = task.followed_at or self._start if task.followed else last
+            built.append(self._task(task, ended, None if task.followed else outcome.task))
         return tuple(built)
 
-    def _task(self, task: TaskDraft, order: int, ended: datetime, final_state: WorkState | None) -> TaskGraph:
+    def _task(self, task: TaskDraft, ended: datetime, final_state: WorkState | None) -> TaskGraph:
         task_id = self._id("task", task.key)
         created = task.at or self._start
         open_ = final_state is WorkState.IN_PROGRESS and task.failure is None
         metadata: dict[str, Any] = {"line": task.line}
-        artifacts = self._artifacts(_prompt(task), created, metadata, task_id)
+        artifacts = self._artifacts(_prompt(task), created, task.cut_off, task_id)
+        if task.cut_off:
+            metadata[CUT_OFF] = task.cut_off
         built = []
-        for index, step in enumerate(task.steps):
-            following = task.steps[index + 1].at or self._start if index + 1 < len(task.steps) else None
-            failure = task.failure if following is None else None
-            in_progress = open_ and following is None
-            built.append(self._step(step, task_id, index, following or ended, in_progress, failure))
+        for step in task.steps:
+            if step.followed:
+                built.append(self._step(step, task_id, step.followed_at or self._start, False, None))
+            else:
+                built.append(self._step(step, task_id, ended, open_, task.failure))
         if task.implicit:
             metadata["implicit"] = True
         if task.failure is not None:
@@ -137,48 +145,47 @@ class GraphBuilder:
         elif final_state is not None:
             state = final_state
         else:
-            state = WorkState.COMPLETED if task.steps else WorkState.SKIPPED
+            state = WorkState.COMPLETED if task.step_count else WorkState.SKIPPED
+        task.updated_at = max([task.updated_at or created, created, *(step.updated_at for step in built)])
         return TaskGraph(
             id=task_id,
             session_id=self._session,
             title=task.title or "(empty prompt)",
             description=task.description or None,
             state=state,
-            order=order,
+            order=task.order,
             metadata=metadata,
             created_at=created,
-            updated_at=max([created, *(step.updated_at for step in built)]),
+            updated_at=task.updated_at,
             artifacts=artifacts,
             steps=tuple(built),
         )
 
     def _step(
-        self, step: StepDraft, task_id: str, order: int, ended: datetime, in_progress: bool, failure: str | None
+        self, step: StepDraft, task_id: str, ended: datetime, in_progress: bool, failure: str | None
     ) -> StepGraph:
         step_id = self._id("step", step.key)
         created = step.at or self._start
-        metadata = dict(step.metadata)
-        artifacts = self._artifacts(step.artifacts, created, metadata, task_id, step_id)
-        calls = [
-            self._call(call, task_id, step_id, index, ended, in_progress, failure)
-            for index, call in enumerate(step.calls)
-        ]
+        artifacts = self._artifacts(step.artifacts, created, step.cut_off, task_id, step_id)
+        step.has_artifacts = step.has_artifacts or bool(artifacts)
+        calls = [self._call(call, task_id, step_id, ended, in_progress, failure) for call in step.calls]
         unclaimed = list(step.unclaimed.values())
-        states = [call.state for call in calls] + [result.state for result in unclaimed]
+        states = [*step.states, *(call.state for call in calls), *(result.state for result in unclaimed)]
         # The model's words alone are the whole step: nothing of it is under way.
-        own = WorkState.IN_PROGRESS if states or (in_progress and not artifacts) else WorkState.COMPLETED
+        own = WorkState.IN_PROGRESS if states or (in_progress and not step.has_artifacts) else WorkState.COMPLETED
         stamps = [entity.updated_at for entity in (*calls, *artifacts)]
         stamps += [result.done_at for result in unclaimed if result.done_at is not None]
+        step.updated_at = max([step.updated_at or created, created, *stamps])
         return StepGraph(
             id=step_id,
             session_id=self._session,
             task_id=task_id,
-            name=step.name or _tool_names(step.calls) or "(thinking)",
+            name=step.name or "(thinking)",
             state=derive_step_state(own, states),
-            order=order,
-            metadata=_step_metadata(metadata, unclaimed, self._limits.max_metadata_bytes),
+            order=step.order,
+            metadata=_step_metadata(step, self._limits.max_metadata_bytes),
             created_at=created,
-            updated_at=max([created, *stamps]),
+            updated_at=step.updated_at,
             artifacts=artifacts,
             tool_calls=tuple(calls),
         )
@@ -188,7 +195,6 @@ class GraphBuilder:
         call: CallDraft,
         task_id: str,
         step_id: str,
-        order: int,
         ended: datetime,
         in_progress: bool,
         failure: str | None,
@@ -200,7 +206,10 @@ class GraphBuilder:
         completed = max(created, done) if state in _DONE else None
         call_id = self._id("call", call.key)
         facts = dict(call.facts)
-        artifacts = self._artifacts(call.artifacts, created, facts, task_id, step_id, call_id)
+        cut_off: list[dict[str, Any]] = []
+        artifacts = self._artifacts(call.artifacts, created, cut_off, task_id, step_id, call_id)
+        if cut_off:
+            facts[CUT_OFF] = cut_off
         return ToolCallGraph(
             id=call_id,
             session_id=self._session,
@@ -208,7 +217,7 @@ class GraphBuilder:
             tool_name=call.name,
             parameters=call.parameters,
             state=state,
-            order=order,
+            order=call.order,
             completed_at=completed,
             result=facts or None,
             error_message=shorten(error or "failed", MAX_ERROR_CHARS) if state not in _WITHOUT_ERROR else None,
@@ -221,20 +230,18 @@ class GraphBuilder:
         self,
         drafts: Iterable[ArtifactDraft],
         created: datetime,
-        facts: dict[str, Any],
+        cut_off: list[dict[str, Any]],
         task_id: str,
         step_id: str | None = None,
         call_id: str | None = None,
     ) -> tuple[Artifact, ...]:
-        """The artifacts of a task, step or call. ``facts``, kept with it, take note of those that are cut off."""
+        """The artifacts of a task, step or call. Those that are cut off are added to ``cut_off``, which it keeps."""
         holder = call_id or step_id or task_id
         built = []
         for draft in drafts:
             content = draft.content
             if len(content) > self._limits.max_artifact_bytes:
-                facts.setdefault(CUT_OFF, []).append(
-                    {"name": draft.name, "size": len(content), "contentHash": digest(content)}
-                )
+                cut_off.append({"name": draft.name, "size": len(content), "contentHash": digest(content)})
                 content = _cut(content, self._limits.max_artifact_bytes)
             at = draft.at or created
             content_hash = digest(content)
@@ -272,15 +279,16 @@ def _prompt(task: TaskDraft) -> tuple[ArtifactDraft, ...]:
     return (ArtifactDraft("prompt", ArtifactType.USER_PROMPT, "prompt", content, "text/markdown", task.at),)
 
 
-def _step_metadata(metadata: dict[str, Any], unclaimed: Iterable[UnclaimedResult], limit: int) -> dict[str, Any] | None:
+def _step_metadata(step: StepDraft, limit: int) -> dict[str, Any] | None:
     """A step's metadata, with the facts of the results whose calls are not in the file, in at most ``limit`` bytes.
 
     What does not fit is left out from the end of each list, and counted.
     """
-    lists = {CUT_OFF: metadata.pop(CUT_OFF, []), UNCLAIMED: [_result_facts(result) for result in unclaimed]}
+    if not step.cut_off and not step.unclaimed:
+        return step.metadata or None
+    metadata = dict(step.metadata)
+    lists = {CUT_OFF: step.cut_off, UNCLAIMED: [_result_facts(result) for result in step.unclaimed.values()]}
     lists = {name: entries for name, entries in lists.items() if entries}
-    if not lists:
-        return metadata or None
     left = limit - len(msgspec.json.encode(metadata)) - sum(2 * len(name) + 40 for name in lists)
     for name, entries in lists.items():
         kept: list[dict[str, Any]] = []
@@ -299,10 +307,6 @@ def _result_facts(result: UnclaimedResult) -> dict[str, Any]:
     if result.state not in _WITHOUT_ERROR:
         facts["errorMessage"] = shorten(result.error or "failed", MAX_ERROR_CHARS)
     return facts
-
-
-def _tool_names(calls: list[CallDraft]) -> str:
-    return ", ".join(dict.fromkeys(call.name for call in calls))[:200]
 
 
 def _cut(content: bytes, limit: int) -> bytes:

@@ -11,8 +11,9 @@ import msgspec
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import ValidationError
+from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.file_reader import FileReader, UnknownFormatError
-from acode_tui.ingest.format import Counts, SkippedLines
+from acode_tui.ingest.format import ExpectedRows
 from acode_tui.ingest.usage import Claims
 from acode_tui.logs import get_logger
 from acode_tui.storage.ports import TranscriptFile
@@ -28,21 +29,26 @@ Prepare = Callable[[SessionGraph, bool], Any]
 
 
 class DueFile(NamedTuple):
-    """A file to read: its size in bytes when it was found, and its cursor from the last import, if any."""
+    """A file to read: how many bytes of it, its cursor from the last import, if any, and what that kept to read on."""
 
     path: Path
     size: int
     known: TranscriptFile | None
+    resume: bytes = b""
 
 
 class PreparedFile(msgspec.Struct, array_like=True):
-    """A file that was read: its cursor and its prepared runs. Without a cursor, ``problem`` says why it was not."""
+    """A file that was read: its cursor and its prepared runs. Without a cursor, ``problem`` says why it was not.
+
+    ``expected`` must hold of what is stored before the runs are saved; else the file is to be read as a whole.
+    """
 
     cursor: TranscriptFile | None = None
     runs: list[Any] = []
     counts: Counts = msgspec.field(default_factory=Counts)
     skipped: SkippedLines = msgspec.field(default_factory=SkippedLines)
     problem: str = ""
+    expected: ExpectedRows | None = None
 
 
 class GroupReader:
@@ -59,7 +65,7 @@ class GroupReader:
 
     def _read(self, file: DueFile) -> PreparedFile:
         try:
-            found = self._reader.read(file.path, file.known, self._claims)
+            found = self._reader.read(file.path, file.known, self._claims, file.resume)
             runs = [self.prepare(graph, file.known is None) for graph in found.parsed.graphs]
         except OSError as error:
             return PreparedFile(problem=error.strerror or type(error).__name__)
@@ -72,7 +78,8 @@ class GroupReader:
             log.error("import.defect", file=str(file.path), exc_info=error)
             problem = f"cannot be read because of a defect ({type(error).__name__}); please report it"
             return PreparedFile(problem=problem)
-        return PreparedFile(found.cursor, runs, found.parsed.counts, found.parsed.skipped)
+        parsed = found.parsed
+        return PreparedFile(found.cursor, runs, parsed.counts, parsed.skipped, expected=parsed.expected)
 
 
 def in_groups(files: Sequence[DueFile]) -> Iterator[list[DueFile]]:

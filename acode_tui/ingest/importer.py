@@ -22,10 +22,10 @@ from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.progress import Progress, progress_after
 from acode_tui.domain.quantities import number
 from acode_tui.domain.validation import Limits
+from acode_tui.ingest.counts import MAX_REPORTED, Counts
 from acode_tui.ingest.cursor import FileStat, cursor_key, decode_state, is_current, is_open, unchanged
 from acode_tui.ingest.discover import FoundTranscript
-from acode_tui.ingest.file_reader import FileReader
-from acode_tui.ingest.format import MAX_REPORTED, Counts
+from acode_tui.ingest.file_reader import RESUME_BYTES, FileReader
 from acode_tui.ingest.groups import DueFile, GroupReader, PreparedFile, in_groups
 from acode_tui.ingest.parallel import GroupSource, ReadSettings, is_worthwhile
 from acode_tui.ingest.records import parse_stamp
@@ -50,8 +50,8 @@ EDGE_BYTES = 64 * 1024
 _STAMP = re.compile(rb'"timestamp"\s*:\s*"([^"\\]{10,40})"')
 _LAST = "9999"
 
-_Readable: TypeAlias = tuple[Path, TranscriptFile, PreparedFile]
-"""A file that was read: its path, its cursor, and what was prepared of it."""
+_Readable: TypeAlias = tuple[DueFile, TranscriptFile, PreparedFile]
+"""A file that was read, its cursor, and what was prepared of it."""
 
 
 class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -173,7 +173,8 @@ class _Import:
         storing: deque[asyncio.Task[None]] = deque()
         try:
             known = await self._log.known()
-            due = await asyncio.to_thread(self._choose, known)
+            due = await self._with_resumes(await asyncio.to_thread(self._choose, known))
+            due = await asyncio.to_thread(self._begin, due, known)
             self._bytes_total = sum(file.size for file in due)
             self._done = len(self._found) - len(due)
             self._report_progress()
@@ -202,8 +203,8 @@ class _Import:
             if file.cursor is None:
                 self._tally.issue(due.path, file.problem)
             else:
-                readable.append((due.path, file.cursor, file))
-        await self._store(readable)
+                readable.append((due, file.cursor, file))
+        await self._store(await self._as_expected(readable))
         self._done += len(group)
         self._bytes_done += sum(file.size for file in group)
         self._report_progress(str(group[-1].path))
@@ -223,6 +224,23 @@ class _Import:
                     self._tally.unchanged += 1
                     continue
             due.append(DueFile(item.path, item.size, cursor))
+        return due
+
+    async def _with_resumes(self, due: list[DueFile]) -> list[DueFile]:
+        """The same files, with what is kept to read on in those that are worth it."""
+        grown = [cursor_key(file.path) for file in due if file.known and RESUME_BYTES <= file.known.offset <= file.size]
+        if not grown:
+            return due
+        resumes = await self._log.resumes(grown)
+        return [
+            file._replace(resume=resumes[file.known.path], size=file.size - file.known.offset)
+            if file.known is not None and file.known.path in resumes
+            else file
+            for file in due
+        ]
+
+    def _begin(self, due: list[DueFile], known: dict[str, TranscriptFile]) -> list[DueFile]:
+        """Note what earlier imports have counted. Returns the files in reading order."""
         if is_worthwhile(due, self._log.prepare):
             self._source.start_process()
         if due:
@@ -231,6 +249,26 @@ class _Import:
                 self._claims.note(state.session, state.claimed)
         return sorted(due, key=lambda file: reading_order(file.path)) if len(due) > 1 else due
 
+    async def _as_expected(self, readable: list[_Readable]) -> list[_Readable]:
+        """The same files; one of which a part was read that reaches back further than was kept is read as a whole.
+
+        Another import may store rows after this looked. What it stores is of the same lines, so they are the same rows.
+        """
+        parts = [file.expected for _, _, file in readable if file.expected is not None]
+        if not parts:
+            return readable
+        stored = await self._log.stored([found for part in parts for found in (*part.present, *part.absent)])
+        result = []
+        for due, cursor, file in readable:
+            if file.expected is not None and not file.expected.holds(stored):
+                file = await asyncio.to_thread(self._source.read_whole, due)
+                if file.cursor is None:
+                    self._tally.issue(due.path, file.problem)
+                    continue
+                cursor = file.cursor
+            result.append((due, cursor, file))
+        return result
+
     async def _store(self, readable: Sequence[_Readable]) -> None:
         if not readable:
             return
@@ -238,14 +276,14 @@ class _Import:
             results = await self._log.save_many([(cursor, file.runs) for _, cursor, file in readable])
         except ValidationError as error:
             if len(readable) == 1:
-                self._tally.issue(readable[0][0], error.message)
+                self._tally.issue(readable[0][0].path, error.message)
                 return
             # Storage refuses one file's content: the others are stored without it.
             for item in readable:
                 await self._store([item])
             return
-        for (path, _, file), result in zip(readable, results, strict=True):
-            self._count(path, file, result.written)
+        for (due, _, file), result in zip(readable, results, strict=True):
+            self._count(due.path, file, result.written)
 
     def _count(self, path: Path, file: PreparedFile, written: int) -> None:
         self._tally.counts.add(file.counts)

@@ -16,11 +16,14 @@ class WholeLines:
     ``size`` comes from the same stat as the cursor's, so that bytes appended while reading count as growth next time.
     """
 
-    def __init__(self, source: BinaryIO, size: int, *, max_line: int = MAX_LINE_BYTES) -> None:
-        self.offset = 0
-        self.number = 0
+    def __init__(
+        self, source: BinaryIO, size: int, *, offset: int = 0, number: int = 0, max_line: int = MAX_LINE_BYTES
+    ) -> None:
+        """The source is at ``offset``, after line ``number``."""
+        self.offset = offset
+        self.number = number
         self._source = source
-        self._left = size
+        self._left = size - offset
         self._max_line = max_line
 
     def __iter__(self) -> Iterator[tuple[int, bytes | None]]:

@@ -100,6 +100,11 @@ class GroupSource:
                     log.warning("import.reader_failed", reason=str(error) or "it ended", pid=process.pid)
             return self._reader.read(groups[index])
 
+    def read_whole(self, file: DueFile) -> PreparedFile:
+        """Read a file from its first line, in this process."""
+        with self._lock:
+            return self._reader.read([file._replace(resume=b"")])[0]
+
     def _read_in_process(
         self, process: "ReaderProcess", groups: Sequence[Sequence[DueFile]], index: int
     ) -> list[PreparedFile]:
@@ -185,7 +190,9 @@ class ReaderProcess:
 
     def request(self, groups: Sequence[Sequence[DueFile]]) -> None:
         """Have it read groups; it replies to one after the other. Raises OSError, ValueError."""
-        self._channel.send([[RequestedFile(os.fsencode(file.path), file.known) for file in group] for group in groups])
+        self._channel.send(
+            [[RequestedFile(os.fsencode(file.path), file.known, file.resume) for file in group] for group in groups]
+        )
 
     def receive(self) -> memoryview:
         """Its reply to the next group, to be decoded before the one after. Raises OSError, EOFError."""
@@ -226,7 +233,7 @@ def _serve(channel: "Channel", prepare: Prepare) -> None:
     gc.freeze()
     gc.disable()
     for group in REQUEST.decode(channel.receive()):
-        channel.send(reader.read([DueFile(Path(os.fsdecode(file.path)), 0, file.known) for file in group]))
+        channel.send(reader.read([DueFile(Path(os.fsdecode(file.path)), 0, file.known, file.resume) for file in group]))
 
 
 # -- the messages between the two
@@ -254,6 +261,7 @@ class RequestedFile(msgspec.Struct, array_like=True, frozen=True):
 
     path: bytes
     known: TranscriptFile | None
+    resume: bytes = b""
 
 
 ANNOUNCEMENT = msgspec.msgpack.Decoder(str)

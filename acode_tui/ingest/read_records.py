@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from acode_tui.ingest.format import SkippedLines
+from acode_tui.ingest.counts import SkippedLines
 from acode_tui.ingest.records import LineDecoder, parse_any
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -14,15 +14,18 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def read_records(
-    lines: Iterable[tuple[int, bytes | None]], decoder: LineDecoder[R], take: Callable[[int, bytes, R], None]
+    lines: Iterable[tuple[int, bytes | None]],
+    decoder: LineDecoder[R],
+    take: Callable[[int, bytes, R], None],
+    skipped: SkippedLines | None = None,
+    last_line: int = 0,
 ) -> tuple[SkippedLines, int]:
     """Call ``take(number, line, record)`` for every line that is a JSON object.
 
-    Returns the other lines and the number of the last line that was an object.
+    Returns the other lines and the number of the last line that was an object. Those of the lines before may be given.
     """
     decode = decoder.decode
-    skipped = SkippedLines()
-    last_line = 0
+    skipped = skipped or SkippedLines()
     for number, line in lines:
         if line is None:
             skipped.add(number, "line too long")

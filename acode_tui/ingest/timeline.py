@@ -93,6 +93,23 @@ class Timeline:
         self.next_checkpoint = self._pending[0].line if self._pending else _NO_LINE
         """The reader calls ``pass_checkpoint`` at the first line beyond this one."""
 
+    @property
+    def stamps(self) -> tuple[datetime, datetime]:
+        """The latest stamps given: to an event of a line, and to an end."""
+        return (self._last, self._last_end)
+
+    @property
+    def pending(self) -> tuple[Checkpoint, ...]:
+        """The ends that no line has passed yet."""
+        return tuple(self._pending)
+
+    def restore(self, state: SessionState, stamps: tuple[datetime, datetime], pending: Sequence[Checkpoint]) -> None:
+        """Go on from the state in which another timeline was after an earlier line."""
+        self.state = state
+        self._last, self._last_end = stamps
+        self._pending = list(pending)
+        self.next_checkpoint = self._pending[0].line if self._pending else _NO_LINE
+
     def change_state(self, to: SessionState, reason: str, line: int) -> None:
         """Add a change of the session's state; none if it is in that state already."""
         if to is not self.state:
@@ -134,6 +151,7 @@ class Timeline:
             found = Checkpoint(line, state, reason, at + TICK)
             self._add(current, state, reason, line, found.at)
             self.checkpoints = [*self.checkpoints, found][-MAX_CHECKPOINTS:]
+            self._pending.append(found)
 
     def _next_stamp(self) -> datetime:
         self._last = max((self._bounds.latest or EPOCH) + _EVENT_OFFSET, self._last + _EVENT_SPACING)

@@ -1,6 +1,6 @@
 """Token totals of a run. Each model message is counted once, in one session."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -9,6 +9,8 @@ import msgspec
 from acode_tui.ingest.records import number
 
 CLAIM_BYTES = 8
+SEARCHED_KEYS = 32
+"""So many keys are searched for among those of earlier imports; for more, all of those are indexed first."""
 
 
 class Tokens(msgspec.Struct):
@@ -51,20 +53,45 @@ class Claims:
     def __init__(self, known: Mapping[str, bytes] | None = None) -> None:
         self._holder: dict[bytes, str] = {}
         self._later: dict[bytes, list[str]] = {}
+        self._noted: list[tuple[str, bytes]] = []
+        self._found: set[bytes] = set()
         for holder, claimed in (known or {}).items():
             self.note(holder, claimed)
 
     def note(self, holder: str, claimed: bytes) -> None:
         """Note the keys that a session claimed in an earlier import. A key that another session holds stays with it."""
-        for start in range(0, len(claimed), CLAIM_BYTES):
-            key = claimed[start : start + CLAIM_BYTES]
-            if key in self._holder:
-                self._later.setdefault(key, []).append(holder)
-            else:
+        if claimed:
+            self._noted.append((holder, claimed))
+
+    def _index(self) -> None:
+        """Look at every noted key."""
+        for holder, claimed in self._noted:
+            for start in range(0, len(claimed), CLAIM_BYTES):
+                key = claimed[start : start + CLAIM_BYTES]
+                if key not in self._holder:
+                    self._holder[key] = holder
+                elif key in self._found and self._holder[key] == holder:
+                    self._found.remove(key)
+                else:
+                    self._later.setdefault(key, []).append(holder)
+        self._noted = []
+
+    def _find(self, key: bytes) -> None:
+        """Look for one key in what is noted, without looking at the others."""
+        if key in self._holder:
+            return
+        for holder, claimed in self._noted:
+            at = claimed.find(key)
+            while at % CLAIM_BYTES and at >= 0:
+                at = claimed.find(key, at + 1)
+            if at >= 0:
                 self._holder[key] = holder
+                self._found.add(key)
+                return
 
     def forget(self, holder: str, claimed: bytes) -> None:
         """Drop the keys that a session claimed in a file that was rewritten. The next claimant of a key holds it."""
+        self._index()
         for start in range(0, len(claimed), CLAIM_BYTES):
             key = claimed[start : start + CLAIM_BYTES]
             later = self._later.get(key, [])
@@ -79,14 +106,79 @@ class Claims:
 
     def claim(self, holder: str, keys: list[bytes]) -> list[bool]:
         """Claim keys. Returns for each whether ``holder`` counts it: it was the first to claim it."""
+        if len(keys) > SEARCHED_KEYS:
+            self._index()
+        for key in keys if self._noted else ():
+            self._find(key)
         return [self._holder.setdefault(key, holder) == holder for key in keys]
 
     def held(self) -> dict[str, bytes]:
         """The keys that each session holds, from which an equal ``Claims`` can be made."""
+        self._index()
         keys: dict[str, list[bytes]] = {}
         for key, holder in self._holder.items():
             keys.setdefault(holder, []).append(key)
         return {holder: b"".join(claimed) for holder, claimed in keys.items()}
+
+
+class SavedUsage(msgspec.Struct, array_like=True):
+    """The tokens of a message whose usage may still grow. ``is_counted``: its claim is among those of the cursor."""
+
+    key: str
+    tokens: Tokens
+    claim: bytes | None
+    is_counted: bool
+
+
+class MessageUsage:
+    """The tokens of a session's messages, by message."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Tokens] = {}
+        self._claims: dict[str, bytes] = {}
+        self._settled = Tokens()
+        self._counted: set[str] = set()
+
+    def note(self, key: str, usage: Any, request_id: str | None) -> None:
+        """Note a usage block of a message. It is claimed only with a request id; without, this session counts it."""
+        self._tokens.setdefault(key, Tokens()).raise_to(*claude_usage(usage))
+        if request_id is not None and key not in self._claims:
+            self._claims[key] = claim_key(key, request_id)
+
+    def count(self, claims: Claims, session: str, claimed: bytes) -> tuple[Tokens, bytes]:
+        """What the session counts, and the keys that it holds; ``claimed`` are those of the lines before."""
+        # What the session has counted it goes on to count.
+        keys = [key for key in self._claims if key not in self._counted]
+        won = claims.claim(session, [self._claims[key] for key in keys])
+        added = [key for key, is_counted in zip(keys, won, strict=True) if is_counted]
+        self._counted.update(added)
+        total = msgspec.structs.replace(self._settled)
+        for key, tokens in self._tokens.items():
+            if key in self._counted or key not in self._claims:
+                total.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
+        return total, b"".join([claimed, *(self._claims[key] for key in added)])
+
+    def save(self, kept: Collection[str]) -> tuple[list[SavedUsage], Tokens]:
+        """The usage of the messages to be kept, and the tokens of all others, once they were counted."""
+        saved = []
+        settled = msgspec.structs.replace(self._settled)
+        for key, tokens in self._tokens.items():
+            claim = self._claims.get(key)
+            if key in kept:
+                saved.append(SavedUsage(key, tokens, claim, key in self._counted))
+            elif claim is None or key in self._counted:
+                settled.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
+        return saved, settled
+
+    def restore(self, saved: list[SavedUsage], settled: Tokens) -> None:
+        """Go on from what ``save`` returned."""
+        self._settled = settled
+        for usage in saved:
+            self._tokens[usage.key] = usage.tokens
+            if usage.claim is not None:
+                self._claims[usage.key] = usage.claim
+            if usage.is_counted:
+                self._counted.add(usage.key)
 
 
 def claim_key(message_id: str, request_id: str) -> bytes:

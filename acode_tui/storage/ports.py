@@ -354,7 +354,10 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far a transcript was read: ``offset`` is the byte after the last whole line, ``state`` the importer's own."""
+    """How far a transcript was read: ``offset`` is the byte after the last whole line.
+
+    ``state`` and ``resume`` are the importer's own; ``resume`` is written, and read only by ``TranscriptLog.resumes``.
+    """
 
     path: str
     format: str
@@ -367,6 +370,7 @@ class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     skipped_lines: int = 0
     imported_at: datetime
     state: bytes = b""
+    resume: bytes = b""
 
 
 class TranscriptLog(Protocol):
@@ -381,7 +385,15 @@ class TranscriptLog(Protocol):
         ...
 
     async def known(self) -> dict[str, TranscriptFile]:
-        """Every file read so far, by path, in one query."""
+        """Every file read so far, by path, in one query; ``resume`` is left out."""
+        ...
+
+    async def resumes(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """``resume`` of the given files that have one, by path."""
+        ...
+
+    async def stored(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are the id of a stored session, task, step or tool call."""
         ...
 
     async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:

@@ -152,8 +152,11 @@ def read(
     checkpoints: tuple[Checkpoint, ...] = (),
     claims: Claims | None = None,
     format: str | None = None,
+    resume: bytes = b"",
+    claimed: bytes = b"",
+    before: int = 0,
 ) -> Parsed:
-    """The result of the format's reader for the lines."""
+    """The result of the format's reader for the lines; with ``resume``, of those after the first ``before`` lines."""
     lines = transcript.lines if isinstance(transcript, Transcript) else list(transcript)
     name = format or ("codex" if isinstance(transcript, Codex) else "claude-code")
     context = ReadContext(
@@ -164,8 +167,11 @@ def read(
         fresh=fresh,
         checkpoints=checkpoints,
         claims=claims or Claims(),
+        resumable=True,
+        resume=resume,
+        claimed=claimed,
     )
-    return format_named(name).read(enumerate(lines, 1), context)
+    return format_named(name).read(enumerate(lines[before:], before + 1), context)
 
 
 def graph_of(transcript: Transcript, **options: Any) -> SessionGraph:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError, ValidationError
@@ -77,6 +79,59 @@ def test_claims_of_a_rewritten_file_go_to_the_next_session_that_claimed_them() -
     claims.forget("b", key)
     claims.forget("b", key)
     assert claims.claim("c", [key]) == [True]
+
+
+class PlainClaims:
+    """The same, for every key on its own: who claimed it, in order. The first one holds it."""
+
+    def __init__(self) -> None:
+        self.claimants: dict[bytes, list[str]] = {}
+
+    def note(self, holder: str, key: bytes) -> None:
+        self.claimants.setdefault(key, []).append(holder)
+
+    def forget(self, holder: str, key: bytes) -> None:
+        names = self.claimants.get(key, [])
+        if holder in names[1:]:
+            names.pop(names.index(holder, 1))
+        elif names[:1] == [holder]:
+            names.pop(0)
+
+    def claim(self, holder: str, key: bytes) -> bool:
+        names = self.claimants.setdefault(key, [])
+        if not names:
+            names.append(holder)
+        return names[0] == holder
+
+
+_keys = st.lists(st.sampled_from([b"aaaaaaaa", b"aaaabaaa", b"abaaaaab", b"baaaaaaa"]), unique=True, max_size=4)
+_claim_step = st.tuples(st.sampled_from(["note", "forget", "claim", "held"]), st.sampled_from("xyz"), _keys)
+
+
+@given(st.lists(_claim_step, max_size=12), st.sampled_from([0, 2, 32]))
+def test_claims_are_those_of_each_key_on_its_own(steps: list[tuple[str, str, list[bytes]]], searched: int) -> None:
+    found, plain = Claims(), PlainClaims()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("acode_tui.ingest.usage.SEARCHED_KEYS", searched)
+        for name, holder, keys in steps:
+            if name == "note":
+                found.note(holder, b"".join(keys))
+                for key in keys:
+                    plain.note(holder, key)
+            elif name == "forget":
+                found.forget(holder, b"".join(keys))
+                for key in keys:
+                    plain.forget(holder, key)
+            elif name == "claim":
+                assert found.claim(holder, keys) == [plain.claim(holder, key) for key in keys]
+            else:
+                held = {(names[0], key) for key, names in plain.claimants.items() if names}
+                keys_of = {
+                    (holder, joined[start : start + 8])
+                    for holder, joined in found.held().items()
+                    for start in range(0, len(joined), 8)
+                }
+                assert keys_of == held
 
 
 async def test_a_defect_of_a_reader_affects_only_the_file_that_triggers_it(
@@ -316,6 +371,12 @@ class RefusingLog:
 
     def prepare(self, graph: SessionGraph, new: bool) -> Any:
         return graph
+
+    async def resumes(self, paths: Sequence[str]) -> dict[str, bytes]:
+        return {}
+
+    async def stored(self, ids: Sequence[str]) -> set[str]:
+        return set()
 
     async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:
         if any(graph.task_description == self.refused for _, graphs in items for graph in graphs):

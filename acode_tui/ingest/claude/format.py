@@ -86,4 +86,4 @@ class ClaudeCode:
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
         reader = ClaudeReader(context)
-        return reader.finish(*read_records(lines, _decoder, reader.take))
+        return reader.finish(*read_records(lines, _decoder, reader.take, reader.skipped, reader.last_line))

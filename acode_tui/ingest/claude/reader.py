@@ -5,6 +5,7 @@ The order is that of the lines: time stamps in these files go back and forth, an
 
 import re
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from acode_tui.domain.ids import imported_id
@@ -12,14 +13,17 @@ from acode_tui.domain.states import SessionState
 from acode_tui.ingest.claude import results
 from acode_tui.ingest.claude.prompts import Identity, Kind, classify, command_text, identify
 from acode_tui.ingest.claude.records import Message, Progress, ProgressLine, Record
+from acode_tui.ingest.claude.state import ClaudeState, decode_state
 from acode_tui.ingest.contents import has_image, text_of
-from acode_tui.ingest.draft import RunDraft, StepDraft
+from acode_tui.ingest.counts import Counts, SkippedLines
+from acode_tui.ingest.draft import NeedsWholeFileError, RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
-from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines
+from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import LineDecoder, label, needs_escape, parse_stamp, storable, text
+from acode_tui.ingest.resume import encode, restore_reading, save_reading
 from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
-from acode_tui.ingest.usage import Tokens, claim_key, claude_usage
+from acode_tui.ingest.usage import MessageUsage, Tokens
 
 SOURCE = "claude-code"
 NO_MODEL = "<synthetic>"
@@ -42,16 +46,32 @@ class ClaudeReader:
         self._planning = False
         self._pending_command: tuple[str, str, datetime | None, int] | None = None
         self._prompts: dict[str, list[str]] = {}
-        self._subagent_prompts: set[str] = set()
+        self._subagent_prompts: set[bytes] = set()
         self._agents: dict[str, str] = {}
-        self._tokens: dict[str, Tokens] = {}
-        self._claim_keys: dict[str, bytes] = {}
+        self._usage = MessageUsage()
         self._models = ModelHistory(self._timeline)
         self._leaves: set[str] = set()
         self._summaries: list[tuple[str, str, int, SessionState]] = []
         self._fields: dict[str, str] = {}
         self._titles: dict[str, str] = {}
         self._has_messages = False
+        self.skipped, self.last_line = SkippedLines(), 0
+        """Those of the lines before, where the reading is resumed."""
+        if context.resume:
+            self._resume(decode_state(context.resume))
+
+    def _resume(self, state: ClaudeState) -> None:
+        restore_reading(state.reading, self._run, self._bounds, self._timeline, self._models)
+        self.skipped, self.last_line = state.reading.skipped, state.reading.last_line
+        self._last = state.last
+        self._planning = state.planning
+        self._pending_command = state.pending_command
+        self._subagent_prompts = set(state.subagent_prompts)
+        self._agents = state.agents
+        self._usage.restore(state.usage, state.settled)
+        self._summaries = state.summaries
+        self._fields, self._titles = state.fields, state.titles
+        self._has_messages = True
 
     def take(self, line: int, raw: bytes, record: Record | ProgressLine) -> None:
         """Read one record. Nothing in it is trusted; an unknown shape is ignored."""
@@ -75,6 +95,9 @@ class ClaudeReader:
         elif kind == "system":
             self._take_system(line, record, at)
         elif kind == "summary":
+            if self._run.is_resumed:
+                # Whether its leaf is in the file is not known of the lines before.
+                raise NeedsWholeFileError
             self._summaries.append((text(record.summary), text(record.leaf_uuid), line, self._timeline.state))
         elif kind in ("custom-title", "ai-title"):
             found = label(record.custom_title) or label(record.ai_title)
@@ -134,7 +157,7 @@ class ClaudeReader:
         elif kind is Kind.COMMAND:
             self._pending_command = (text(record.uuid), command_text(prompt), at, line)
         elif kind is Kind.PROMPT or (kind is Kind.NOISE and not prompt.strip() and has_image(content)):
-            if record.is_sidechain is True and prompt in self._subagent_prompts:
+            if record.is_sidechain is True and _prompt_key(prompt) in self._subagent_prompts:
                 # Older releases write a subagent's messages into its parent's file: this prompt is not the user's.
                 return
             self._pending_command = None
@@ -255,7 +278,7 @@ class ClaudeReader:
             step.name = name
         self._last = LastSeen.CALL
         if name in ("Task", "Agent") and type(arguments) is dict:
-            self._subagent_prompts.add(text(arguments.get("prompt")))
+            self._subagent_prompts.add(_prompt_key(text(arguments.get("prompt"))))
         if call.done_at is not None:
             return
         if name in _APPROVAL_TOOLS:
@@ -273,11 +296,9 @@ class ClaudeReader:
             self._models.note(model, line)
 
     def _note_usage(self, key: str, message: Message, record: Record) -> None:
-        if message.usage is None:
-            return
-        self._tokens.setdefault(key, Tokens()).raise_to(*claude_usage(message.usage))
-        if type(message.id) is str and key not in self._claim_keys:
-            self._claim_keys[key] = claim_key(key, text(record.request_id))
+        if message.usage is not None:
+            request = text(record.request_id) if type(message.id) is str else None
+            self._usage.note(key, message.usage, request)
 
     # -- the end of the file
 
@@ -292,7 +313,7 @@ class ClaudeReader:
             if call is not None:
                 call.facts["agentId"] = agent
                 call.facts["childSessionId"] = imported_id(SOURCE, identity.root, agent)
-        total, claimed = self._count_tokens(identity)
+        total, claimed = self._usage.count(self._context.claims, identity.session_id, self._context.claimed)
         header = Header(
             source=SOURCE,
             session_id=identity.session_id,
@@ -306,7 +327,39 @@ class ClaudeReader:
             last=self._bounds.latest,
         )
         ending = Ending(self._last, planning=self._planning, approval_tools=_APPROVAL_TOOLS, fresh=self._context.fresh)
-        return finish(self._run, self._timeline, header, ending, skipped, last_line, claimed)
+        other_calls = [key for key in self._agents if key not in self._run.calls]
+        parsed = finish(self._run, self._timeline, header, ending, skipped, last_line, claimed, other_calls)
+        if self._context.resumable:
+            parsed.resume = self._state(skipped, last_line)
+        return parsed
+
+    def _state(self, skipped: SkippedLines, last_line: int) -> bytes:
+        """What is kept to read on after these lines; empty where that is not possible."""
+        unresolved = [found for found in self._summaries if found[1] not in self._leaves]
+        if self._summaries and not self._run.description:
+            # One of them is the session's title until there is a prompt.
+            return b""
+        reading = save_reading(self._run, self._bounds, self._timeline, self._models, skipped, last_line)
+        if reading is None:
+            return b""
+        kept = {step.key for task in reading.run.tasks for step in task.steps}
+        usage, settled = self._usage.save(kept)
+        calls = self._run.calls
+        return encode(
+            ClaudeState(
+                reading=reading,
+                last=self._last,
+                planning=self._planning,
+                pending_command=self._pending_command,
+                subagent_prompts=list(self._subagent_prompts),
+                agents={key: agent for key, agent in self._agents.items() if key not in calls or calls[key].is_open},
+                usage=usage,
+                settled=settled,
+                summaries=unresolved,
+                fields=self._fields,
+                titles=self._titles,
+            )
+        )
 
     def _note_summaries(self) -> None:
         # A summary belongs to this session only if its leaf is in the file; older releases write other sessions' too.
@@ -318,16 +371,6 @@ class ClaudeReader:
         own = [summary for summary, leaf, _, _ in self._summaries if leaf in self._leaves]
         every = (summary for summary, *_ in self._summaries)
         return next((summary for summary in [*own, *every] if summary.strip()), "")
-
-    def _count_tokens(self, identity: Identity) -> tuple[Tokens, bytes]:
-        keys = list(self._claim_keys)
-        won = self._context.claims.claim(identity.session_id, [self._claim_keys[key] for key in keys])
-        counted = {key for key, is_counted in zip(keys, won, strict=True) if is_counted}
-        total = Tokens()
-        for key, tokens in self._tokens.items():
-            if key in counted or key not in self._claim_keys:
-                total.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
-        return total, b"".join(self._claim_keys[key] for key in keys if key in counted)
 
     def _metadata(self, identity: Identity, total: Tokens) -> dict[str, Any]:
         fields = self._fields
@@ -350,3 +393,8 @@ class ClaudeReader:
         if self._titles:
             metadata["title"] = self._titles.get("custom-title") or self._titles.get("ai-title")
         return metadata
+
+
+def _prompt_key(prompt: str) -> bytes:
+    """Eight bytes of the hash of a prompt."""
+    return blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -46,4 +46,4 @@ class Codex:
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
         reader = CodexReader(context)
-        return reader.finish(*read_records(lines, _decoder, reader.take))
+        return reader.finish(*read_records(lines, _decoder, reader.take, reader.skipped, reader.last_line))

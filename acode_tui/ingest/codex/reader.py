@@ -13,12 +13,15 @@ from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState
 from acode_tui.ingest.codex.records import Line, Payload
 from acode_tui.ingest.codex.results import attach_output, read_output
+from acode_tui.ingest.codex.state import CodexState, decode_state
 from acode_tui.ingest.contents import text_of
+from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.draft import RunDraft, StepDraft
 from acode_tui.ingest.finish import Ending, LastSeen, finish
-from acode_tui.ingest.format import Counts, Parsed, ReadContext, SkippedLines
+from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import label, needs_escape, parse_stamp, parse_text, storable, text
+from acode_tui.ingest.resume import encode, restore_reading, save_reading
 from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import Tokens, codex_usage
 
@@ -65,6 +68,24 @@ class CodexReader:
         self._cwd = ""
         self._has_messages = False
         self._request: str | None = None
+        self.skipped, self.last_line = SkippedLines(), 0
+        """Those of the lines before, where the reading is resumed."""
+        if context.resume:
+            self._resume(decode_state(context.resume))
+
+    def _resume(self, state: CodexState) -> None:
+        restore_reading(state.reading, self._run, self._bounds, self._timeline, self._models)
+        self.skipped, self.last_line = state.reading.skipped, state.reading.last_line
+        self._last = state.last
+        self._meta = state.meta
+        self._turn, self._turn_has_prompt, self._has_turns = state.turn, state.turn_has_prompt, state.has_turns
+        self._has_events, self._item_prompt = state.has_events, state.item_prompt
+        self._is_wrapped = self._has_messages = True
+        self._has_new_input = state.has_new_input
+        self._step = self._run.steps.get(state.step or "")
+        self._calls_without_id = state.calls_without_id
+        self._tokens, self._last_total = state.tokens, state.last_total
+        self._cwd, self._request = state.cwd, state.request
 
     def take(self, line: int, raw: bytes, record: Line) -> None:
         """Read one record. Nothing in it is trusted; an unknown shape is ignored."""
@@ -160,7 +181,7 @@ class CodexReader:
             return
         self._turn_has_prompt = True
         request = request_of(prompt)
-        self._run.begin_task(f"prompt:{len(self._run.tasks)}", prompt, at, line, request=request)
+        self._run.begin_task(f"prompt:{self._run.task_count}", prompt, at, line, request=request)
         if self._request is None:
             self._request = label(request) if request is not prompt else ""
         self._last = LastSeen.PROMPT
@@ -202,8 +223,8 @@ class CodexReader:
         if self._step is None or self._has_new_input:
             if self._turn is not None and not self._turn_has_prompt:
                 self._turn_has_prompt = True
-                self._run.begin_task(f"prompt:{len(self._run.tasks)}", "(turn without a prompt)", at, line)
-            self._step = self._run.begin_step(f"step:{len(self._run.steps)}", at, line)
+                self._run.begin_task(f"prompt:{self._run.task_count}", "(turn without a prompt)", at, line)
+            self._step = self._run.begin_step(f"step:{self._run.step_count}", at, line)
             if self._models.current:
                 self._step.metadata = {"model": self._models.current}
             self._timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
@@ -321,7 +342,39 @@ class CodexReader:
             last=self._bounds.latest,
         )
         ending = Ending(self._last, planning=False, approval_tools=(), fresh=self._context.fresh)
-        return finish(self._run, self._timeline, header, ending, skipped, last_line)
+        parsed = finish(self._run, self._timeline, header, ending, skipped, last_line)
+        if self._context.resumable:
+            parsed.resume = self._state(skipped, last_line)
+        return parsed
+
+    def _state(self, skipped: SkippedLines, last_line: int) -> bytes:
+        """What is kept to read on after these lines; empty where that is not possible."""
+        reading = save_reading(self._run, self._bounds, self._timeline, self._models, skipped, last_line)
+        # In a file without wrappers the end of the file has decided about the last prompt, and may have to undo it.
+        if reading is None or not self._is_wrapped:
+            return b""
+        step = self._step.key if self._step is not None else None
+        if step is not None and all(step != kept.key for task in reading.run.tasks for kept in task.steps):
+            return b""
+        return encode(
+            CodexState(
+                reading=reading,
+                last=self._last,
+                meta=self._meta,
+                turn=self._turn,
+                turn_has_prompt=self._turn_has_prompt,
+                has_turns=self._has_turns,
+                has_events=self._has_events,
+                item_prompt=self._item_prompt,
+                has_new_input=self._has_new_input,
+                step=step,
+                calls_without_id=self._calls_without_id,
+                tokens=self._tokens,
+                last_total=self._last_total,
+                cwd=self._cwd,
+                request=self._request,
+            )
+        )
 
 
 def request_of(prompt: str) -> str:

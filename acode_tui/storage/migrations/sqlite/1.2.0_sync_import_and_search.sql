@@ -62,7 +62,9 @@ CREATE TABLE ingest_files (
     session_ids   TEXT NOT NULL,
     skipped_lines INTEGER NOT NULL,
     imported_at   TEXT NOT NULL,
-    state         BLOB NOT NULL
+    state         BLOB NOT NULL,
+    -- What the importer needs to read on after the last line. Last, since only a file that grew is asked for it.
+    resume        BLOB NOT NULL
 ) STRICT;
 
 -- The search index. Everything below is derived from the rows, follows them in batches, and is made again by

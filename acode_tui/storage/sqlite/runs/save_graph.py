@@ -110,10 +110,10 @@ _TEXTS = {
     for kind, table in TABLES.items()
 }
 _CALL_STATE = TABLES[EntityType.TOOL_CALL].column_names.index("state")
-_STORED_IDS = {
-    kind: f"SELECT id FROM {table.name} WHERE session_id = ?"  # noqa: S608
+_STORED = {
+    kind: f"SELECT {rows.COLUMNS[kind] if table.mutable else 'id'} FROM {table.name}"  # noqa: S608
+    " WHERE id IN (SELECT value FROM json_each(?))"
     for kind, table in TABLES.items()
-    if not table.mutable
 }
 
 
@@ -278,13 +278,14 @@ class _Save:
             inserts.append(row)
 
     def _existing(self, kind: EntityType) -> dict[str, rows.Row]:
-        """The session's stored rows of a kind, by id; nothing is read for a new session."""
+        """Those of the run's rows of a kind that are stored, by id; nothing is read for a new session."""
         if self._session is None:
             return {}
         if kind is EntityType.SESSION:
             return {self._session[0]: self._session}
-        sql = rows.SELECT_SESSION_ROWS[kind] if TABLES[kind].mutable else _STORED_IDS[kind]
-        return {row[0]: row for row in self._connection.execute(sql, (self._session[0],))}
+        # By id, so that a part of a run costs what the part has, however much of the run is stored.
+        ids = msgspec.json.encode([row[0] for row in self._run[kind]]).decode()
+        return {row[0]: row for row in self._connection.execute(_STORED[kind], (ids,))}
 
 
 def _same(kind: EntityType, row: rows.Row, stored: rows.Row) -> bool:

@@ -7,13 +7,21 @@ from itertools import islice
 import msgspec
 
 from acode_tui.domain.clock import format_time, parse_time
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import SaveResult, TranscriptFile
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.save_graph import PreparedRun, prepare_run, save_runs
 from acode_tui.storage.sqlite.writer import Writer
 
 _COLUMNS = ", ".join(TranscriptFile.__struct_fields__)
-_KNOWN = f"SELECT {_COLUMNS} FROM ingest_files"  # noqa: S608
+# The last column, which is not read here, may be larger than all others together.
+_KNOWN = f"SELECT {_COLUMNS.removesuffix('resume')} x'' FROM ingest_files"  # noqa: S608
+_RESUMES = "SELECT path, resume FROM ingest_files WHERE path IN (SELECT value FROM json_each(?)) AND resume <> x''"
+_STORED = [
+    f"SELECT id FROM {TABLES[kind].name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+    for kind in (EntityType.SESSION, EntityType.SESSION_TASK, EntityType.STEP, EntityType.TOOL_CALL)
+]
 _SAVE = f"""
 INSERT INTO ingest_files ({_COLUMNS}) VALUES ({", ".join("?" for _ in TranscriptFile.__struct_fields__)})
 ON CONFLICT (path) DO UPDATE SET
@@ -35,6 +43,23 @@ class SqliteTranscriptLog:
 
         def read(connection: sqlite3.Connection) -> dict[str, TranscriptFile]:
             return {row[0]: _file(row) for row in connection.execute(_KNOWN)}
+
+        return await self._readers.run(read)
+
+    async def resumes(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """``resume`` of the given files that have one, by path."""
+
+        def read(connection: sqlite3.Connection) -> dict[str, bytes]:
+            return dict(connection.execute(_RESUMES, (msgspec.json.encode(paths).decode(),)))
+
+        return await self._readers.run(read)
+
+    async def stored(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are the id of a stored session, task, step or tool call."""
+
+        def read(connection: sqlite3.Connection) -> set[str]:
+            given = (msgspec.json.encode(ids).decode(),)
+            return {found for sql in _STORED for (found,) in connection.execute(sql, given)}
 
         return await self._readers.run(read)
 
