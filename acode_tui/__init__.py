@@ -15,6 +15,8 @@ _PUBLIC = {
     "Artifact": "acode_tui.domain.entities",
     "ArtifactType": "acode_tui.domain.states",
     "EntityType": "acode_tui.domain.states",
+    "SearchHit": "acode_tui.storage.ports",
+    "SearchPage": "acode_tui.storage.ports",
     "Session": "acode_tui.domain.entities",
     "SessionEvent": "acode_tui.domain.entities",
     "SessionFilter": "acode_tui.storage.ports",
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
         ToolCallState as ToolCallState,
     )
     from acode_tui.recorder import tool as tool
+    from acode_tui.storage.ports import SearchHit as SearchHit
+    from acode_tui.storage.ports import SearchPage as SearchPage
     from acode_tui.storage.ports import SessionFilter as SessionFilter
     from acode_tui.storage.ports import SessionPage as SessionPage
     from acode_tui.workspace import Workspace as Workspace

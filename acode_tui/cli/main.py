@@ -34,6 +34,7 @@ COMMANDS = {
     "diagnostics": CommandModule("diagnostics", "Print a report of the workspace that is safe to publish."),
     "demo": CommandModule("demo", "Try everything in a temporary folder."),
     "import": CommandModule("import_", "Import transcripts of Claude Code and Codex into the workspace."),
+    "search": CommandModule("search", "Find what was said, run, read or written in any run, with its place."),
     "session": CommandModule("session", "List and show recorded runs."),
     "status": CommandModule("status", "Show how healthy the workspace is."),
 }

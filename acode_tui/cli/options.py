@@ -21,6 +21,17 @@ def json_option(function: F) -> F:
     )
 
 
+def source_option(function: F) -> F:
+    """``--source``: read this workspace or the team's database."""
+    return click.option(
+        "--source",
+        type=click.Choice(["local", "postgres"]),
+        default="local",
+        show_default=True,
+        help="The runs of this workspace, or of the whole team.",
+    )(function)
+
+
 def force_option(function: F) -> F:
     """``--force`` or ``--yes``: do not ask for confirmation."""
     return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask for confirmation.")(function)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.options import examples, json_option, source_option
 from acode_tui.cli.output import Column, cell, print_fields, print_json, print_table, state_colour, terminal_width
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
@@ -42,15 +42,6 @@ _COLUMNS = (
 )
 
 
-_source_option = click.option(
-    "--source",
-    type=click.Choice(["local", "postgres"]),
-    default="local",
-    show_default=True,
-    help="The runs of this workspace, or of the whole team.",
-)
-
-
 @asynccontextmanager
 async def _reader(workspace: "Workspace", source: str) -> "AsyncIterator[RunStateReader]":
     if source == "local":
@@ -69,7 +60,7 @@ def command() -> None:
     "list",
     epilog=examples(
         "acode-tui session list --state Executing --state Failed",
-        "acode-tui session list --search login --limit 20 --json",
+        "acode-tui session list --search 'login tool:bash since:7d' --limit 20 --json",
         "acode-tui session list --source postgres",
     ),
 )
@@ -85,7 +76,7 @@ def command() -> None:
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")
-@_source_option
+@source_option
 @json_option
 @pass_invocation
 def list_(
@@ -137,7 +128,7 @@ def list_(
 @command.command("show", epilog=examples("acode-tui session show 0190d6a1", "acode-tui session show 0190d6a1 --tree"))
 @click.argument("session_id", metavar="ID")
 @click.option("--tree", is_flag=True, help="Show tasks, steps, tool calls and artifacts as a tree.")
-@_source_option
+@source_option
 @json_option
 @pass_invocation
 def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_json: bool) -> None:

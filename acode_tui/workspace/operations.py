@@ -5,6 +5,7 @@ Each imports what it needs when it is called, so that opening a workspace costs 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,10 @@ class Operations:
     _writer: "Writer"
     _readers: "Readers"
     _health: "HealthWatch | None" = None
+
+    def local_wall(self) -> datetime:
+        """The time in the machine's time zone: a date in a query is a day there."""
+        return self.wall().astimezone()
 
     @asynccontextmanager
     async def open_team(self) -> AsyncIterator[RunStateReader]:

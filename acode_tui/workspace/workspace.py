@@ -12,8 +12,7 @@ from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SyncTarget, TierMigrations
-from acode_tui.storage.search_ports import SearchPage
+from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SearchPage, SyncTarget, TierMigrations
 from acode_tui.storage.sqlite.connection import FunctionConnection
 from acode_tui.storage.sqlite.files import facts
 from acode_tui.storage.sqlite.migrate import plan
@@ -83,9 +82,9 @@ class Workspace(Operations):
             user_id=user,
             limits=settings.limits,
             index=self.index,
-            wall=wall,
+            wall=self.local_wall,
         )
-        self._search = SqliteRunSearch(readers, index=self.index, wall=wall)
+        self._search = SqliteRunSearch(readers, index=self.index, wall=self.local_wall)
         self.outbox = SqliteOutbox(writer, readers, retry=_retry_policy(settings), wall=wall)
         self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
         self.transcripts = SqliteTranscriptLog(writer, readers)
@@ -109,9 +108,10 @@ class Workspace(Operations):
         self._write_health = WriteHealth(writer, self.database_path, wall=wall)
 
     async def search(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
-        """A page of the places that a query finds; see ``domain.search.query`` for the language.
+        """The places in this workspace's runs that a query finds, newest runs first, of everything that is committed.
 
-        Raises ValidationError for what is no query, IntegrityError where the index is missing or damaged.
+        ``after`` is the ``next_cursor`` of the page before; a page has 1 to 200 hits. Raises ValidationError for what
+        is no query (docs/search.md), IntegrityError where the index is missing or damaged.
         """
         return await self._search.search(query, limit=limit, after=after)
 

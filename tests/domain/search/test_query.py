@@ -93,6 +93,7 @@ def test_a_date_is_a_day_where_the_user_is_and_the_narrowest_moments_count() -> 
     query = parse_query("since:2026-02-01 since:2026-02-03 before:2026-02-20 before:2026-02-10", now=there)
     assert query.since == datetime(2026, 2, 2, 19, tzinfo=UTC)
     assert query.before == datetime(2026, 2, 9, 19, tzinfo=UTC)
+    assert parse_query("since:2026-02-03T04:30", now=there).since == datetime(2026, 2, 2, 23, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +188,13 @@ def test_any_text_is_a_query_or_a_validation_error(text: str) -> None:
 def test_any_pieces_of_the_language_are_a_query_or_a_validation_error(pieces: list[str]) -> None:
     with contextlib.suppress(ValidationError):
         parse("".join(pieces))
+
+
+def test_a_quote_within_quotes_is_doubled_and_a_condition_counts_once() -> None:
+    assert terms('"say ""hi"" twice"') == [("phrase", 'say "hi" twice', ("say", "hi", "twice"))]
+    assert parse('project:"a ""b"""').projects == ('a "b"',)
+    assert terms("login login LOGIN") == [("word", "login", ("login",)), ("word", "LOGIN", ("login",))]
+    assert parse("agent:x agent:x").agents == ("x",)
 
 
 @given(st.text(min_size=1, max_size=30))
