@@ -259,6 +259,7 @@ def test_an_agent_cannot_cancel_a_write_that_it_waits_for(folder: Path, recorded
         assert session.lost == 0
 
     asyncio.run(run())
+    channel.close()
     assert states(recorded()[0]) == {"run": "Cancelled"}
 
 
