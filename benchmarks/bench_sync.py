@@ -34,9 +34,9 @@ from tests.pg import Server
 from tests.storage.runs import make_run, plain
 
 URL = "ACODE_POSTGRES_URL"
-CALLS = 48
+CALLS = 47
 RUN_RECORDS = 100
-"""Rows in one of ``make_run``'s runs of 48 calls: session, event, task, step, calls and an artifact each."""
+"""Rows in a run of 47 calls: session, event, task and prompt, step and reasoning, each call and its artifact."""
 
 LONG_BACKLOG = int(os.environ.get("ACODE_BENCHMARKS_BACKLOG", "100000"))
 """Records; 1,000,000 for the long run."""

@@ -60,7 +60,8 @@ async def _check(
         for each, key in zip(found.mismatched, keys, strict=True)
         if key in settled_by_push or key in settled_by_pull
     }
-    return (*structure, judge_counts(local, team_counts), judge_rows(found, unsettled))
+    search = judge_search(await team.count_unindexed(local.workspace_id))
+    return (*structure, judge_counts(local, team_counts), judge_rows(found, unsettled), search)
 
 
 async def _changed_since(
@@ -88,6 +89,14 @@ def judge_counts(local: LocalCounts, team: TeamCounts) -> Check:
     elif team.change_seq is not None and team.change_seq > local.change_seq:
         description += "; some of those are new here (run `acode-tui db sync now`)"
     return Check(name="remote counts", ok=not lost, description=description)
+
+
+def judge_search(unindexed: int) -> Check:
+    """Whether a search of the team's runs can find every session of the workspace."""
+    description = "every session is in the search index"
+    if unindexed:
+        description = f"{counted(unindexed, 'session')} not in the search index (run `acode-tui db sync --full`)"
+    return Check(name="remote search", ok=not unindexed, description=description)
 
 
 def judge_rows(found: Validation, unsettled: set[Mismatch]) -> Check:

@@ -93,6 +93,10 @@ class TeamInspection(Protocol):
         """How many rows of a workspace the server holds."""
         ...
 
+    async def count_unindexed(self, workspace_id: str) -> int:
+        """How many sessions of a workspace the team's search index has no word of."""
+        ...
+
     async def changed_after(self, kind: EntityType, ids: Sequence[str], change_seq: int) -> set[str]:
         """Those of the rows that were written after a central number."""
         ...

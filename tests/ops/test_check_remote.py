@@ -35,7 +35,7 @@ async def test_two_tiers_in_step_are_sound_and_waiting_rows_are_no_fault(
         run = await add_run(workspace)
         await workspace.sync.sync_now()
         found = await ask(workspace)
-        assert list(found) == ["remote migrations", "remote tables", "remote counts", "remote rows"]
+        assert list(found) == ["remote migrations", "remote tables", "remote counts", "remote rows", "remote search"]
         assert bad(found) == set()
         assert found["remote counts"].description == "6 rows here, 6 of them delivered; 6 there"
         await workspace.store.add_task(run.id, "Later")
@@ -77,6 +77,18 @@ async def test_rows_that_another_replica_sent_are_new_and_no_fault(
         assert "new here" in found["remote counts"].description
 
 
+async def test_a_full_sync_fills_a_search_index_that_was_lost(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    async with opened(tmp_path, time) as workspace:
+        await add_run(workspace)
+        await workspace.sync.sync_now()
+        words = "SELECT unnest(tsvector_to_array(document)) FROM session_search ORDER BY 1"
+        before = await team.fetch(words)
+        await team.execute("TRUNCATE session_search")
+        await workspace.sync.sync_full()
+        assert await team.fetch(words) == before
+        assert bad(await ask(workspace)) == set()
+
+
 @pytest.mark.parametrize(
     ("statement", "names", "word"),
     [
@@ -84,6 +96,7 @@ async def test_rows_that_another_replica_sent_are_new_and_no_fault(
         ("DELETE FROM artifacts", {"remote counts", "remote rows"}, "1 of artifacts"),
         ("UPDATE schema_migrations SET checksum = 'x' WHERE version = '1.1.0'", {"remote migrations"}, "another build"),
         ("ALTER TABLE steps ALTER COLUMN description SET NOT NULL", {"remote tables"}, "steps.description"),
+        ("DELETE FROM session_search", {"remote search"}, "1 session not in the search index"),
         ("DROP TABLE sync_conflicts", {"remote tables"}, "sync_conflicts is missing"),
         ("ALTER TABLE tool_calls DROP COLUMN result", {"remote tables"}, "tool_calls.result is missing"),
     ],

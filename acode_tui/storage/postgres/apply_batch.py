@@ -3,21 +3,25 @@
 1. Increment the workspace's head; its row lock puts the batches of all replicas in one order.
 2. Insert the keys into the ledger. A key that was there before has been delivered before.
 3. Write each table with one statement, where the row still has the version that the record is based on.
-4. Read the rows that were not written, decide about them (``settle``), write those that won, and record conflicts.
+4. Add the words of the rows to the search index.
+5. Read the rows that were not written, decide about them (``settle``), write those that won, and record conflicts.
 
 The number of round trips depends on which of these steps are needed, not on the number of records.
 """
 
+import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from time import perf_counter
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.codec import encode_payload
+from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import (
@@ -30,9 +34,10 @@ from acode_tui.storage.delivery_protocol import (
     PostgresFault,
 )
 from acode_tui.storage.ports import Conflict
-from acode_tui.storage.postgres.apply_sql import ApplyStatements
+from acode_tui.storage.postgres.apply_sql import ApplyStatements, edit_columns
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS
 from acode_tui.storage.postgres.identifiers import Connection
+from acode_tui.storage.postgres.lexemes import EDITED, lexemes_of, parts_of
 from acode_tui.storage.postgres.rows import column_values, conflict_from_row, entity_from_row, stored_columns
 from acode_tui.storage.postgres.settle import Decision, RemoteRow, settle
 
@@ -60,7 +65,9 @@ async def deliver(
     empty or has two records of one key or entity.
     """
     _require_distinct(batch)
-    delivery = _Delivery(connection, statements, workspace_id, rules, now)
+    delivery = _Delivery(connection, statements, workspace_id, rules, now, fused=fused)
+    # Before the head is locked: a batch may have eight megabytes of text.
+    lexemes = await _lexemes_by_session([row.entity for row in batch])
     milliseconds = max(1000, round(idle_timeout * 1000))
     # If this machine vanishes, the server must not hold the head's lock for as long as TCP believes in it.
     await connection.execute(
@@ -68,7 +75,7 @@ async def deliver(
     )
     try:
         write = delivery.write_fused if fused else delivery.write_stepwise
-        change_seq = await write(batch, incarnation, known_seq)
+        change_seq = await write(batch, lexemes, incarnation, known_seq)
         results = await delivery.settle_rest(batch, change_seq)
     except (*DRIVER_ERRORS, PostgresFault):
         try:
@@ -90,6 +97,39 @@ def _require_distinct(batch: Sequence[ApplyRow]) -> None:
         raise ValueError("two records of one entity in a batch: coalesce them first")
 
 
+_Lexemes: TypeAlias = dict[str, dict[str, None]]
+"""By session id, the lexemes of its rows."""
+
+_SETTLED_PART = 1 << 20
+"""The first part of what is added after settling; a batch's own parts have smaller numbers."""
+
+
+_SLICE_SECONDS = 0.01
+"""How long the making of lexemes keeps the event loop, about; a row has at most 128 KiB of text."""
+
+
+async def _lexemes_by_session(entities: Iterable[Entity]) -> _Lexemes:
+    found: _Lexemes = {}
+    started = perf_counter()
+    for entity in entities:
+        session_id = getattr(entity, "session_id", entity.id)
+        found.setdefault(session_id, {}).update((lexeme, None) for lexeme in lexemes_of(entity))
+        if perf_counter() - started > _SLICE_SECONDS:
+            await asyncio.sleep(0)
+            started = perf_counter()
+    return found
+
+
+def _search_arrays(lexemes: _Lexemes, *, first_part: int = 0) -> list[list[Any]]:
+    """The arrays of session ids, parts and joined lexemes, in the order of the sessions' ids."""
+    rows = [
+        (session_id, part, joined)
+        for session_id, found in sorted(lexemes.items())
+        for part, joined in enumerate(parts_of(found), first_part)
+    ]
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []]
+
+
 class _Delivery:
     """The state of one delivery."""
 
@@ -100,33 +140,42 @@ class _Delivery:
         workspace_id: str,
         rules: ConflictRules,
         now: datetime,
+        *,
+        fused: bool,
     ) -> None:
         self._connection = connection
         self._sql = statements
         self._workspace_id = workspace_id
         self._rules = rules
         self._now = now
+        self._fused = fused
         self._new_keys: set[str] = set()
+        self._edited: set[str] = set()
         self._written: dict[tuple[EntityType, str], int] = {}
 
-    async def write_fused(self, batch: Sequence[ApplyRow], incarnation: str, known_seq: int) -> int:
-        """Head, ledger and first writes in one statement. Returns the batch's ``change_seq``."""
+    async def write_fused(self, batch: Sequence[ApplyRow], lexemes: _Lexemes, incarnation: str, known_seq: int) -> int:
+        """Head, ledger, first writes and search index in one statement. Returns the batch's ``change_seq``."""
         arguments: list[Any] = [self._workspace_id, incarnation, known_seq, *self._ledger_arrays(batch)]
         for kind in TABLES:
             rows = _sorted_by_id(row for row in batch if row.kind is kind)
             arguments += _write_arrays(kind, rows, [row.base + 1 for row in rows])
             arguments.append([row.idempotency_key for row in rows])
+        arguments += _search_arrays(lexemes)
         change_seq: int | None = None
         for what, entity_id, number, key in await self._connection.fetch(self._sql.fused, *arguments):
             if what == "head":
                 change_seq = number
             elif what == "ledger":
                 self._new_keys.add(key)
+            elif what == "edited":
+                self._edited.add(str(entity_id))
             else:
                 self._written[EntityType(what), str(entity_id)] = number
         return _require_head(change_seq)
 
-    async def write_stepwise(self, batch: Sequence[ApplyRow], incarnation: str, known_seq: int) -> int:
+    async def write_stepwise(
+        self, batch: Sequence[ApplyRow], lexemes: _Lexemes, incarnation: str, known_seq: int
+    ) -> int:
         """The same, one statement at a time."""
         change_seq = _require_head(
             await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, known_seq)
@@ -135,13 +184,39 @@ class _Delivery:
             self._sql.ledger, change_seq, self._workspace_id, *self._ledger_arrays(batch)
         )
         self._new_keys = {row["idempotency_key"] for row in ledger}
+        for kind, statement in self._sql.edited.items():
+            updates = [row for row in batch if row.kind is kind and row.base > 0]
+            if updates:
+                columns = edit_columns(TABLES[kind])
+                values = [column_values(column, [row.entity for row in updates]) for column in columns]
+                found = await self._connection.fetch(statement, *values, [row.base + 1 for row in updates])
+                self._edited.update(str(row["session_id"]) for row in found)
         for kind in TABLES:
             rows = _sorted_by_id(row for row in batch if row.kind is kind and row.idempotency_key in self._new_keys)
             if rows:
                 arrays = _write_arrays(kind, rows, [row.base + 1 for row in rows])
                 written = await self._connection.fetch(self._sql.write[kind], change_seq, self._workspace_id, *arrays)
                 self._note_written(kind, written)
+        await self._add_lexemes(lexemes, change_seq)
         return change_seq
+
+    async def _add_lexemes(self, lexemes: _Lexemes, change_seq: int, *, first_part: int = 0) -> None:
+        """Add to the search index what the sessions do not have yet, and which of them were edited."""
+        for session_id in self._edited:
+            lexemes.setdefault(session_id, {})[EDITED] = None
+        self._edited.clear()
+        if not lexemes:
+            return
+        statement = self._sql.search
+        if not self._fused:
+            statement = self._sql.search_as_given
+            for row in await self._connection.fetch(self._sql.lexemes, list(lexemes)):
+                known = lexemes[str(row["session_id"])]
+                for lexeme in row["lexemes"]:
+                    known.pop(lexeme, None)
+        arrays = _search_arrays(lexemes, first_part=first_part)
+        if arrays[0]:
+            await self._connection.execute(statement, change_seq, self._workspace_id, *arrays)
 
     def _ledger_arrays(self, batch: Sequence[ApplyRow]) -> list[list[Any]]:
         ordered = sorted(batch, key=lambda row: (row.session_id, row.idempotency_key))
@@ -159,6 +234,8 @@ class _Delivery:
         """Decide about the rows that the first write did not touch, and return all results in the batch's order."""
         rest = [row for row in batch if (row.kind, row.entity.id) not in self._written]
         if not rest:
+            if self._edited:
+                await self._add_lexemes({}, change_seq, first_part=_SETTLED_PART)
             return tuple(
                 ApplyResult(
                     record_id=row.record_id,
@@ -169,6 +246,7 @@ class _Delivery:
             )
         remote = await self._read_remote(rest)
         delivered, recorded = await self._find_delivered(rest)
+        others: list[Entity] = []
         decisions: dict[int, Decision] = {}
         conflicts: dict[int, Conflict] = {}
         for position, row in enumerate(batch):
@@ -183,6 +261,15 @@ class _Delivery:
             elif decision.outcome == "duplicate" and row.idempotency_key in recorded:
                 conflicts[position] = recorded[row.idempotency_key]
         await self._rewrite([batch[position] for position, made in decisions.items() if made.write], remote, change_seq)
+        for position in decisions:
+            row = batch[position]
+            there = remote.get((row.kind, row.entity.id))
+            if there is not None and not self._rules.same_content(row.entity, there.entity):
+                # The index has the words of both, the row of one. A full re-send to an index that was lost begins
+                # with old versions too, so the words of the row that stays are added here.
+                self._edited.add(row.session_id)
+                others.append(there.entity)
+        await self._add_lexemes(await _lexemes_by_session(others), change_seq, first_part=_SETTLED_PART)
         fresh = [(batch[position], conflicts[position]) for position, made in decisions.items() if made.is_conflict]
         if fresh:
             await self._record_conflicts(fresh)

@@ -1,17 +1,18 @@
 """The SQL of the apply protocol, generated once per schema from the entities' columns. Values are always parameters.
 
-There are two forms of the same statements. *Fused* combines head, ledger and all six tables in one statement, so a
-batch of any size takes three round trips; it is used on a plain server. *Stepwise* sends them one at a time; it
-is used with Citus, which plans each statement separately. Every statement takes arrays with one element per row, so
-its text is the same for one row or five hundred.
+There are two forms of the same statements. *Fused* combines head, ledger, all six tables and the search index in one
+statement, so a batch of any size takes three round trips; it is used on a plain server. *Stepwise* sends them one at a
+time; it is used with Citus, which plans each statement separately. Every statement takes arrays with one element per
+row, so its text is the same for one row or five hundred.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
-from acode_tui.domain.schema import TABLES, Table
+from acode_tui.domain.schema import TABLES, Column, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.lexemes import SEPARATOR
 from acode_tui.storage.postgres.rows import PG_TYPES, select_list, stored_columns
 
 
@@ -29,6 +30,13 @@ class ApplyStatements:
         self.rewrite = {kind: self._rewrite(table) for kind, table in TABLES.items()}
         self.read = {kind: self._read(table) for kind, table in TABLES.items()}
         self.fused = self._fused()
+        self.edited = {kind: self._edited(TABLES[kind], _numbered(edit_columns(TABLES[kind]), 1)) for kind in _TEXTS}
+        self.search = self._search(count(3), seq="$1::bigint", workspace="$2::uuid")
+        self.search_as_given = self._search(count(3), seq="$1::bigint", workspace="$2::uuid", only_new=False)
+        self.lexemes = (
+            "SELECT session_id, tsvector_to_array(document) AS lexemes "  # noqa: S608
+            f"FROM {self.schema}.session_search WHERE session_id = ANY($1::uuid[])"
+        )
         self.delivered = (
             f"SELECT idempotency_key, payload_sha256 FROM {self.schema}.sync_inbox "  # noqa: S608
             "WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[])"
@@ -141,6 +149,50 @@ class ApplyStatements:
             f"SELECT {', '.join(chosen)} FROM {source}unnest({arrays}) AS u ({', '.join(fields)}) {gate}"
         )
 
+    def _search(
+        self, numbers: Iterator[int], *, seq: str, workspace: str, source: str = "", only_new: bool = True
+    ) -> str:
+        """Adds lexemes to ``session_search``. Takes arrays of session ids, parts and joined lexemes.
+
+        ``only_new`` leaves out those that the session has already; a distributed server cannot do that in one
+        statement.
+        """
+        arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in ("uuid", "integer", "text"))
+        given = f"array_to_tsvector(string_to_array(u.lexemes, E'\\x{ord(SEPARATOR):02x}'))"
+        known = (
+            "ARRAY(SELECT unnest(tsvector_to_array(d.document)) "  # noqa: S608
+            f"FROM {self.schema}.session_search AS d WHERE d.session_id = u.session_id)"
+        )
+        # OFFSET 0 keeps the planner from computing the document once for the comparison and once for the row.
+        chosen = (
+            f"CROSS JOIN LATERAL (SELECT ts_delete({given}, {known}) AS document OFFSET 0) AS n "
+            "WHERE length(n.document) > 0"
+        )
+        document, rest = ("n.document", chosen) if only_new else (given, "WHERE true")
+        return (
+            f"INSERT INTO {self.schema}.session_search (session_id, workspace_id, change_seq, part, document) "  # noqa: S608
+            f"SELECT u.session_id, {workspace}, {seq}, u.part, {document} "
+            f"FROM {source}unnest({arrays}) AS u (session_id, part, lexemes) {rest}"
+        )
+
+    def _edited(self, table: Table, numbers: Mapping[str, int]) -> str:
+        """Selects the sessions of rows whose new version lacks some text of the old one.
+
+        ``numbers`` are those of the parameters, an array each, by column; those of ``edit_columns`` at least.
+        """
+        types = {column.name: PG_TYPES[column.kind] for column in table.columns}
+        names = [*(column.name for column in edit_columns(table)), "sync_version"]
+        arrays = ", ".join(f"${numbers[name]}::{types[name]}[]" for name in names)
+        gone = " OR ".join(_gone(name, types[name]) for name in _TEXTS[table.kind])
+        same = "t.id = u.id" if table.kind is EntityType.SESSION else "t.session_id = u.session_id AND t.id = u.id"
+        # OFFSET 0: one look-up by key for each row, whatever the planner knows of the table.
+        return (
+            f"SELECT u.{table.session_column} AS session_id FROM unnest({arrays}) AS u ({', '.join(names)}) "  # noqa: S608
+            f"CROSS JOIN LATERAL (SELECT 1 FROM {self.schema}.{table.name} AS t "
+            f"WHERE {same} AND ({gone}) OFFSET 0) AS old "
+            "WHERE u.sync_version > 1"
+        )
+
     def _read(self, table: Table) -> str:
         """Select rows by session ids and ids, without artifact content."""
         owner = "" if table.kind is EntityType.SESSION else ", workspace_id"
@@ -152,12 +204,13 @@ class ApplyStatements:
         )
 
     def _fused(self) -> str:
-        """Takes the head's parameters, the ledger's arrays, then the arrays of each of the six tables.
+        """Takes the head's parameters, the ledger's arrays, the arrays of each of the six tables, and the search's.
 
         Returns rows of (what, id, number, key). All six tables are always present: an empty array costs almost nothing,
         and a constant text means one prepared plan.
         """
         numbers = count(4)
+        edits = []
         parts = [f"head AS ({self._head()})"]
         ledger = self._ledger(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ")
         parts.append(f"ledger AS ({ledger})")
@@ -166,12 +219,55 @@ class ApplyStatements:
             "SELECT 'ledger', NULL, NULL, idempotency_key FROM ledger",
         ]
         for kind, table in TABLES.items():
+            if kind in _TEXTS:
+                first = next(numbers)
+                numbers = count(first)
+                edits.append(self._edited(table, _numbered(stored_columns(table), first)))
             write = self._write(
                 table, numbers, seq="head.change_seq", workspace="$1::uuid", gated=True, source="head, "
             )
             parts.append(f"{table.name}_written AS ({write})")
             results.append(f"SELECT '{kind.value}', id, sync_version, NULL FROM {table.name}_written")  # noqa: S608
+        search = self._search(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ")
+        parts.append(f"searched AS ({search})")
+        # Before the writes of this very statement: it sees the rows as they were.
+        parts.append(f"edits AS ({' UNION '.join(edits)})")
+        results.append("SELECT 'edited', session_id, NULL, NULL FROM edits")
         return f"WITH {', '.join(parts)} {' UNION ALL '.join(results)}"
+
+
+_TEXTS = {
+    EntityType.SESSION: ("task_description", "metadata"),
+    EntityType.SESSION_TASK: ("title", "description", "metadata"),
+    EntityType.STEP: ("name", "description"),
+    EntityType.TOOL_CALL: ("tool_name", "parameters", "result", "error_message"),
+}
+"""The columns with searched text that an update may change."""
+
+
+def edit_columns(table: Table) -> list[Column]:
+    """The columns whose arrays tell what an update took out of a row; the new versions follow them."""
+    wanted = {"id", "session_id", *_TEXTS[table.kind]}
+    return [column for column in stored_columns(table) if column.name in wanted]
+
+
+def _numbered(columns: Sequence[Column], first: int) -> dict[str, int]:
+    """The numbers of the parameters of these columns and of the new versions behind them, by name."""
+    return {name: first + place for place, name in enumerate([*(column.name for column in columns), "sync_version"])}
+
+
+def _gone(name: str, type_: str) -> str:
+    """The condition that a column's new value ``u`` lacks a word of the old one ``t``, which had a value.
+
+    Metadata grows while a run goes on: its new strings and keys may be more than the old ones.
+    """
+    changed = f"t.{name} IS NOT NULL AND t.{name} IS DISTINCT FROM u.{name}"
+    if name != "metadata":
+        return f"({changed})"
+    strings = "jsonb_path_query_array({0}, '$.** ? (@.type() == \"string\")')"
+    keys = "jsonb_path_query_array({0}, '$.** ? (@.type() == \"object\").keyvalue().key')"
+    held = " AND ".join(f"{each.format(f'u.{name}')} @> {each.format(f't.{name}')}" for each in (strings, keys))
+    return f"({changed} AND ({held}) IS NOT TRUE)"
 
 
 def _key(table: Table) -> str:

@@ -11,6 +11,7 @@ _COLUMNS = {
     **{table.name: table.session_column for table in TABLES.values()},
     "sync_inbox": "session_id",
     "sync_conflicts": "session_id",
+    "session_search": "session_id",
 }
 """Distribution column by table, parents first: a referenced table must be distributed before those that refer to it."""
 

@@ -33,6 +33,18 @@ async def count_rows(pool: ReadPool, schema: str, workspace_id: str) -> TeamCoun
     return TeamCounts(rows=rows, change_seq=head)
 
 
+async def count_unindexed(pool: ReadPool, schema: str, workspace_id: str) -> int:
+    """Count the workspace's sessions that ``session_search`` has no row of; one that was delivered has at least one."""
+    name = quoted_schema(schema)
+    async with pool.connection() as connection:
+        missing = await connection.fetchval(
+            f"SELECT count(*) FROM {name}.sessions AS s WHERE s.workspace_id = $1 "  # noqa: S608
+            f"AND NOT EXISTS (SELECT FROM {name}.session_search AS d WHERE d.session_id = s.id)",
+            workspace_id,
+        )
+    return int(missing)
+
+
 async def changed_after(pool: ReadPool, schema: str, kind: EntityType, ids: Sequence[str], change_seq: int) -> set[str]:
     """The ids among ``ids`` whose rows were written after ``change_seq``: a replica at that number has yet to pull."""
     async with pool.connection() as connection:

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
 """
 
 _UPDATED = ("workspaces", "sync_conflicts", *(table.name for table in TABLES.values() if table.mutable))
-_INSERTED = (*(TABLES[kind].name for kind in EntityType if not TABLES[kind].mutable), "sync_inbox")
+_INSERTED = (*(TABLES[kind].name for kind in EntityType if not TABLES[kind].mutable), "sync_inbox", "session_search")
 
 
 def provisioning_sql(schema: str = "public", role: str | None = None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import (
     Artifact,
@@ -20,6 +21,7 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
 from acode_tui.domain.schema import TABLES, parent_of
+from acode_tui.domain.search.query import Query, parse_query
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
 from acode_tui.storage.ports import SessionFilter, SessionPage
@@ -40,8 +42,9 @@ _Nodes = dict[str, list[Any]]
 class PostgresRunStateStore:
     """``RunStateReader`` over the team's database."""
 
-    def __init__(self, pool: ReadPool, *, schema: str = "public") -> None:
+    def __init__(self, pool: ReadPool, *, schema: str = "public", wall: WallClock = system_clock) -> None:
         self._pool = pool
+        self._wall = wall
         self._schema = quoted_schema(schema)
         self._schema_name = schema
         self._checked = False
@@ -58,6 +61,10 @@ class PostgresRunStateStore:
                 await check_schema(connection, self._schema_name)
                 self._checked = True
             yield connection
+
+    def _query(self, given: SessionFilter) -> Query:
+        """The filter's text as a query. Raises ValidationError."""
+        return parse_query(given.text or "", now=self._wall())
 
     async def get(self, session_id: str) -> Session:
         """A session by its full id. Raises NotFoundError."""
@@ -78,14 +85,14 @@ class PostgresRunStateStore:
         given = require_filter(filter)
         async with self._open() as connection:
             return await session_pages.read_page(
-                connection, self._schema, given, limit=limit, after=after, before=before
+                connection, self._schema, given, self._query(given), limit=limit, after=after, before=before
             )
 
     async def count(self, filter: SessionFilter | None = None) -> int:
         """The exact number of sessions that match."""
         given = require_filter(filter)
         async with self._open() as connection:
-            return await session_pages.count(connection, self._schema, given)
+            return await session_pages.count(connection, self._schema, given, self._query(given))
 
     async def count_by_state(self, filter: SessionFilter | None = None) -> dict[SessionState, int] | None:
         """The number of sessions by state, regardless of the filter's states; None where that is not cheap."""

@@ -3,21 +3,22 @@
 SQL texts are built from constants and numbered placeholders; values are always parameters.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from acode_tui.domain.clock import parse_time
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
+from acode_tui.domain.search.query import Query
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.storage.cursors import CursorPosition, check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid
+from acode_tui.storage.postgres.matcher import MOST_RUNS, Matcher
 from acode_tui.storage.postgres.rows import entity_values, select_list
-from acode_tui.storage.session_filter import is_unspaced
+from acode_tui.storage.postgres.session_conditions import SessionCandidates, SessionSelect, find_few, without_scans
 
 MAX_COUNT = 10_000
 """Counts stop here and are reported as None."""
@@ -65,190 +66,84 @@ async def count_before(connection: Connection, schema: str, given: SessionFilter
     return counted if counted <= MAX_COUNT else None
 
 
-_WORD = re.compile(r"[^\W_]+")
-_START = "(^|[^[:alnum:]])"
-_END = "($|[^[:alnum:]])"
-
-FIELDS = {
-    "session_tasks": "title",
-    "steps": "name",
-    "tool_calls": "tool_name",
-    "artifacts": "name",
-}
-"""The searched column of each table below a session."""
+def _require_position(given: SessionFilter, cursor: str) -> CursorPosition:
+    """The position of a cursor. Raises ValidationError."""
+    place = decode_cursor(cursor, given.sort)
+    if not is_uuid(place.id):
+        raise ValidationError("cursor", "is not a cursor of a page", hint="start again without it")
+    return place
 
 
-def word_patterns(text: str) -> list[str]:
-    """A POSIX regular expression for each word of a search text; empty if it contains no word."""
-    patterns = []
-    for word in _WORD.findall(_folded(text)):
-        end = _END if len(word) == 1 and word.isascii() else ""
-        start = "" if is_unspaced(word) else _START
-        patterns.append(f"{start}{word}{end}")
-    return patterns
+class _Range:
+    """The sessions of a filter on one side of a cursor, in their order."""
 
-
-def text_condition(schema: str, patterns: list[str], parameter: Callable[[object], str]) -> str:
-    """The condition on a session ``s``. ``parameter`` takes a value and returns its placeholder."""
-    placeholders = [parameter(pattern) for pattern in patterns]
-
-    def matches(column: str) -> str:
-        folded = f"regexp_replace(normalize(lower({column}), NFD), '[\\u0300-\\u036f]', '', 'g')"
-        return " AND ".join(f"{folded} ~ {placeholder}" for placeholder in placeholders)
-
-    below = (
-        f"EXISTS (SELECT FROM {schema}.{table} AS f WHERE f.session_id = s.id AND {matches(f'f.{column}')})"
-        for table, column in FIELDS.items()
-    )
-    return f"(({matches('s.task_description')}) OR {' OR '.join(below)})"
-
-
-def _folded(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text.lower())
-    return "".join(char for char in decomposed if not "\u0300" <= char <= "\u036f")
-
-
-class _Query:
-    """Conditions on a session ``s``, and the values of their placeholders."""
-
-    def __init__(self, schema: str, given: SessionFilter) -> None:
-        self.schema = schema
+    def __init__(
+        self, given: SessionFilter, cursor: str | None = None, *, newest_first: bool = True, edited: bool | None = None
+    ) -> None:
+        """``edited``: only sessions in which a row lost words, or only the others; None for all."""
         self.given = given
-        self.values: list[Any] = []
-        self.conditions: list[str] = []
+        self._edited = edited
         self.stamp = "created_at" if given.sort == "created" else "updated_at"
-        self.place: CursorPosition | None = None
-        if given.user is not None:
-            self.conditions.append(f"s.user_id = {self.parameter(given.user)}")
-        if given.workspace is not None:
-            known = is_uuid(given.workspace)
-            self.conditions.append(f"s.workspace_id = {self.parameter(given.workspace)}" if known else "false")
-        if given.states:
-            states = self.parameter([state.value for state in given.states])
-            self.conditions.append(f"s.state = ANY({states}::text[])")
-        if given.since is not None:
-            self.conditions.append(f"s.{self.stamp} >= {self.parameter(given.since)}")
-        if given.until is not None:
-            self.conditions.append(f"s.{self.stamp} < {self.parameter(given.until)}")
-        if given.text is not None and given.text.strip():
-            patterns = word_patterns(given.text)
-            self.conditions.append(text_condition(schema, patterns, self.parameter) if patterns else "false")
+        self._place = None if cursor is None else _require_position(given, cursor)
+        self._newest_first = newest_first
+        direction = "DESC" if newest_first else "ASC"
+        self._by = f"s.{self.stamp} {direction}, s.id {direction}"
 
-    def parameter(self, value: object) -> str:
-        self.values.append(value)
-        return f"${len(self.values)}"
-
-    def beyond(self, cursor: str, comparison: str) -> None:
-        """Select only rows on one side of a cursor."""
-        self.place = decode_cursor(cursor, self.given.sort)
-        if not is_uuid(self.place.id):
-            raise ValidationError("cursor", "is not a cursor of a page", hint="start again without it")
+    def page(self, select: SessionSelect, schema: str, size: int) -> str:
+        """The statement for the next ``size`` sessions with their counts."""
+        limit = select.parameter(size)
         if self.given.sort != "state":
-            self.conditions.append(self._beyond_cursor(self.place, comparison))
-
-    def _beyond_cursor(self, place: CursorPosition, comparison: str) -> str:
-        stamp, entity_id = self.parameter(parse_time(place.stamp)), self.parameter(place.id)
-        return f"(s.{self.stamp}, s.id) {comparison} ({stamp}, {entity_id}::uuid)"
-
-    def page(self, limit: int, *, newest_first: bool) -> tuple[str, str]:
-        """The statement that selects the page's rows, and their ORDER BY."""
-        order = "DESC" if newest_first else "ASC"
-        by = f"s.{self.stamp} {order}, s.id {order}"
-        placeholder = self.parameter(limit)
-        if self.given.sort != "state":
-            rows = f"SELECT s.* FROM {self.schema}.sessions AS s WHERE {self.where} ORDER BY {by} LIMIT {placeholder}"  # noqa: S608
-            return rows, by
+            beyond = [] if self._place is None else [self._beyond(select, self._place)]
+            page = select.rows([*self.conditions(select), *beyond], order=self._by, limit=limit)
+            return _with_counts(page, schema, self._by)
         # Each state is a range of one index: merge the first rows of every range.
         branches = [
-            f"(SELECT s.*, {rank} AS rank FROM {self.schema}.sessions AS s WHERE {where} "  # noqa: S608
-            f"ORDER BY {by} LIMIT {placeholder})"
-            for rank, where in self._by_state(newest_first)
+            f"({select.rows([*self.conditions(select), *own], order=self._by, limit=limit, also=f', {rank} AS rank')})"
+            for rank, own in self._by_state(select)
         ]
-        by = f"s.rank {'ASC' if newest_first else 'DESC'}, {by}"
-        union = " UNION ALL ".join(branches)
-        return f"SELECT s.* FROM ({union}) AS s ORDER BY {by} LIMIT {placeholder}", by  # noqa: S608
+        order = f"s.rank {'ASC' if self._newest_first else 'DESC'}, {self._by}"
+        page = f"SELECT s.* FROM ({' UNION ALL '.join(branches)}) AS s ORDER BY {order} LIMIT {limit}"  # noqa: S608
+        return _with_counts(page, schema, order)
 
-    def _by_state(self, newest_first: bool) -> Iterator[tuple[int, str]]:
+    def conditions(self, select: SessionSelect) -> list[str]:
+        """The conditions of the filter, without its text."""
+        given, found = self.given, []
+        if given.user is not None:
+            found.append(f"s.user_id = {select.parameter(given.user)}")
+        if given.workspace is not None:
+            known = is_uuid(given.workspace)
+            found.append(f"s.workspace_id = {select.parameter(given.workspace)}" if known else "false")
+        if given.states:
+            states = select.parameter([state.value for state in given.states])
+            found.append(f"s.state = ANY({states}::text[])")
+        if given.since is not None:
+            found.append(f"s.{self.stamp} >= {select.parameter(given.since)}")
+        if given.until is not None:
+            found.append(f"s.{self.stamp} < {select.parameter(given.until)}")
+        if self._edited is not None:
+            found.append(select.edited(wanted=self._edited))
+        return found
+
+    def _beyond(self, select: SessionSelect, place: CursorPosition) -> str:
+        stamp, entity_id = select.parameter(parse_time(place.stamp)), select.parameter(place.id)
+        return f"(s.{self.stamp}, s.id) {'<' if self._newest_first else '>'} ({stamp}, {entity_id}::uuid)"
+
+    def _by_state(self, select: SessionSelect) -> Iterator[tuple[int, list[str]]]:
         """Each state that the page may contain: its rank and the conditions on its rows."""
-        at = None if self.place is None else STATE_ORDER.index(SessionState(self.place.state))
+        at = None if self._place is None else STATE_ORDER.index(SessionState(self._place.state))
         for rank, state in enumerate(STATE_ORDER):
             if self.given.states and state not in self.given.states and rank != at:
                 continue
-            if at is not None and (rank < at if newest_first else rank > at):
+            if at is not None and (rank < at if self._newest_first else rank > at):
                 continue
-            where = f"{self.where} AND s.state = {self.parameter(state.value)}"
-            if self.place is not None and rank == at:
-                where += f" AND {self._beyond_cursor(self.place, '<' if newest_first else '>')}"
-            yield rank, where
-
-    @property
-    def where(self) -> str:
-        return " AND ".join(self.conditions) or "true"
+            own = [f"s.state = {select.parameter(state.value)}"]
+            if self._place is not None and rank == at:
+                own.append(self._beyond(select, self._place))
+            yield rank, own
 
 
-async def read_page(
-    connection: Connection,
-    schema: str,
-    given: SessionFilter,
-    *,
-    limit: int,
-    after: str | None,
-    before: str | None,
-) -> SessionPage:
-    """One page. Raises ValidationError for a bad limit or cursor."""
-    check_page(limit, after, before)
-    query = _Query(schema, given)
-    if before is not None:
-        query.beyond(before, ">")
-    elif after is not None:
-        query.beyond(after, "<")
-    found = await _read_sessions(connection, query, limit + 1, newest_first=before is None)
-    more = len(found) > limit
-    if before is not None and not more:
-        # The top is reached: return a full first page instead of the few rows before the cursor.
-        return await read_page(connection, schema, given, limit=limit, after=None, before=None)
-    found = found[:limit] if before is None else found[:limit][::-1]
-    more_after = more if before is None else not decode_cursor(before, given.sort).is_end
-    more_before = before is not None or (after is not None and bool(found))
-    ends = [cursor_of(given.sort, session) for session in (*found[:1], *found[-1:])]
-    total = await _cheap_total(connection, schema, given)
-    return SessionPage(
-        sessions=tuple(found),
-        next_cursor=ends[-1] if more_after and ends else None,
-        previous_cursor=ends[0] if more_before and ends else None,
-        total=total,
-    )
-
-
-async def count(connection: Connection, schema: str, given: SessionFilter, *, cap: int | None = None) -> int:
-    """The number of sessions that match, counted up to ``cap``."""
-    query = _Query(schema, given)
-    limit = query.parameter(cap)
-    sql = (
-        f"SELECT count(*) FROM (SELECT FROM {schema}.sessions AS s "  # noqa: S608
-        f"WHERE {query.where} LIMIT {limit}::bigint) AS counted"
-    )
-    return int(await connection.fetchval(sql, *query.values))
-
-
-async def _cheap_total(connection: Connection, schema: str, given: SessionFilter) -> int | None:
-    if given.text is not None and given.text.strip():
-        # The search reads every row, so it is counted only in a small table.
-        rows = await connection.fetchval(
-            "SELECT reltuples FROM pg_class WHERE oid = to_regclass($1)", f"{schema}.sessions"
-        )
-        if rows is None or rows > MAX_COUNT:
-            return None
-    total = await count(connection, schema, given, cap=MAX_COUNT + 1)
-    return total if total <= MAX_COUNT else None
-
-
-async def _read_sessions(
-    connection: Connection, query: _Query, limit: int, *, newest_first: bool
-) -> list[SessionSummary]:
-    schema = query.schema
-    page, order = query.page(limit, newest_first=newest_first)
-    sql = f"""
+def _with_counts(page: str, schema: str, order: str) -> str:
+    return f"""
         WITH page AS MATERIALIZED ({page})
         SELECT {select_list(_SESSIONS, "s")},
             (SELECT count(*) FROM {schema}.session_tasks AS t WHERE t.session_id = s.id) AS task_count,
@@ -258,14 +153,181 @@ async def _read_sessions(
             (SELECT count(*) FROM {schema}.artifacts AS a WHERE a.session_id = s.id) AS artifact_count
         FROM page AS s ORDER BY {order}
     """  # noqa: S608
-    return [
-        SessionSummary(
-            **entity_values(_SESSIONS.columns, row),
-            task_count=row["task_count"],
-            tasks_done=row["tasks_done"],
-            tool_call_count=row["tool_call_count"],
-            artifact_count=row["artifact_count"],
-            sync="synced",
+
+
+def _summary(row: Mapping[str, Any]) -> SessionSummary:
+    return SessionSummary(
+        **entity_values(_SESSIONS.columns, row),
+        task_count=row["task_count"],
+        tasks_done=row["tasks_done"],
+        tool_call_count=row["tool_call_count"],
+        artifact_count=row["artifact_count"],
+        sync="synced",
+    )
+
+
+class _Part(NamedTuple):
+    """Sessions from a cursor on. Unless ``ended``, there may be more behind ``last``, the last one that was read."""
+
+    sessions: list[SessionSummary]
+    ended: bool
+    last: SessionSummary | None
+
+
+async def read_page(
+    connection: Connection,
+    schema: str,
+    given: SessionFilter,
+    search: Query,
+    *,
+    limit: int,
+    after: str | None,
+    before: str | None,
+) -> SessionPage:
+    """One page; ``search`` is the filter's text. Raises ValidationError for a bad limit or cursor.
+
+    Where the sessions of a phrase are far between, a page may be shorter than its limit and still have a cursor.
+    """
+    check_page(limit, after, before)
+    for cursor in (after, before):
+        if cursor is not None:
+            _require_position(given, cursor)
+    if search.is_empty:
+        return await _page(connection, schema, given, search, (), limit=limit, after=after, before=before)
+    async with without_scans(connection):
+        few = await find_few(connection, schema, search)
+        return await _page(connection, schema, given, search, few, limit=limit, after=after, before=before)
+
+
+async def _page(
+    connection: Connection,
+    schema: str,
+    given: SessionFilter,
+    search: Query,
+    few: tuple[str, ...],
+    *,
+    limit: int,
+    after: str | None,
+    before: str | None,
+) -> SessionPage:
+    read = _Reading(connection, schema, given, search, few)
+    part = await read.part(after or before, limit + 1, newest_first=before is None)
+    more = len(part.sessions) > limit
+    if before is not None and not more and part.ended:
+        # The top is reached: return a full first page instead of the few rows before the cursor.
+        return await _page(connection, schema, given, search, few, limit=limit, after=None, before=None)
+    found = part.sessions[:limit]
+    far_end = found[-1] if more else part.last
+    if before is not None:
+        found.reverse()
+    more_after = (more or not part.ended) if before is None else not decode_cursor(before, given.sort).is_end
+    more_before = before is not None or (after is not None and bool(found))
+    first, last = (found[:1], [far_end]) if before is None else ([far_end], found[-1:])
+    return SessionPage(
+        sessions=tuple(found),
+        next_cursor=_cursor_of_one(given, last) if more_after else None,
+        previous_cursor=_cursor_of_one(given, first) if more_before else None,
+        total=await read.cheap_total(part if after is None and before is None and not more else None),
+    )
+
+
+def _cursor_of_one(given: SessionFilter, sessions: Sequence[SessionSummary | None]) -> str | None:
+    return next((cursor_of(given.sort, session) for session in sessions if session is not None), None)
+
+
+class _Reading:
+    """Reads the sessions of one filter and search."""
+
+    def __init__(
+        self, connection: Connection, schema: str, given: SessionFilter, search: Query, few: tuple[str, ...]
+    ) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._given = given
+        self._search = search
+        self._candidates = SessionCandidates(connection, schema, search, few)
+        self._matcher = Matcher(connection, schema, search)
+
+    async def part(self, cursor: str | None, wanted: int, *, newest_first: bool) -> _Part:
+        """At most ``wanted`` matching sessions beyond a cursor, fewer where they are far between."""
+        found: list[SessionSummary] = []
+        last: SessionSummary | None = None
+        read = 0
+        async for rows, matching, ended in self._groups(cursor, wanted, newest_first=newest_first):
+            found += matching
+            last = rows[-1] if rows else last
+            read += len(rows)
+            if len(found) >= wanted or ended or read >= self._matcher.most_candidates:
+                return _Part(found[:wanted], ended and len(found) <= wanted, last)
+        raise AssertionError("the last group is marked")
+
+    async def _groups(
+        self, cursor: str | None, wanted: int, *, newest_first: bool, edited: bool | None = None
+    ) -> AsyncIterator[tuple[list[SessionSummary], list[SessionSummary], bool]]:
+        """The sessions beyond a cursor in groups: those read, those of them that match, and whether it is the last."""
+        size = min(wanted, MOST_RUNS) if self._matcher.reads_runs else wanted
+        while True:
+            part = _Range(self._given, cursor, newest_first=newest_first, edited=edited)
+            make = partial(part.page, schema=self._schema, size=size)
+            rows = [_summary(row) for row in await self._candidates.fetch(make, size)]
+            matching = await self._matcher.matching(rows)
+            ended = len(rows) < size
+            yield rows, [session for session in rows if session.id in matching], ended
+            if ended:
+                return
+            cursor, size = cursor_of(self._given.sort, rows[-1]), max(size, MOST_RUNS)
+
+    async def cheap_total(self, whole: _Part | None) -> int | None:
+        """The number of sessions that match; None where counting would not be cheap. ``whole``: all, if it is known."""
+        if whole is not None and whole.ended:
+            return len(whole.sessions)
+        if not self._search.is_empty:
+            if not self._matcher.counts_in_sql:
+                return None
+            rows = await self._connection.fetchval(
+                "SELECT reltuples FROM pg_class WHERE oid = to_regclass($1)", f"{self._schema}.sessions"
+            )
+            if not self._candidates.are_few and (rows is None or rows > MAX_COUNT):
+                return None
+            if self._matcher.asks_words and await self._count(MOST_RUNS + 1, edited=True) > MOST_RUNS:
+                return None
+        total = await self._count_all(MAX_COUNT + 1)
+        return total if total <= MAX_COUNT else None
+
+    async def count(self) -> int:
+        """The number of sessions that match."""
+        if self._search.is_empty or self._matcher.counts_in_sql:
+            return await self._count_all(None)
+        return await self._count_one_by_one()
+
+    async def _count_all(self, cap: int | None) -> int:
+        """The number of sessions, where the conditions alone decide about all that were not edited."""
+        if not self._matcher.asks_words:
+            return await self._count(cap)
+        total = await self._count(cap, edited=False)
+        return total if cap is not None and total >= cap else total + await self._count_one_by_one(edited=True)
+
+    async def _count_one_by_one(self, *, edited: bool | None = None) -> int:
+        total = 0
+        async for _, matching, _ in self._groups(None, MOST_RUNS, newest_first=True, edited=edited):
+            total += len(matching)
+        return total
+
+    async def _count(self, cap: int | None, *, edited: bool | None = None) -> int:
+        """The number of sessions that the conditions let through, counted up to ``cap``."""
+        select = self._candidates.select()
+        where = select.where(_Range(self._given, edited=edited).conditions(select))
+        sql = (
+            f"SELECT count(*) FROM (SELECT FROM {self._schema}.sessions AS s "  # noqa: S608
+            f"WHERE {where} LIMIT {select.parameter(cap)}::bigint) AS counted"
         )
-        for row in await connection.fetch(sql, *query.values)
-    ]
+        return int(await self._connection.fetchval(sql, *select.values))
+
+
+async def count(connection: Connection, schema: str, given: SessionFilter, search: Query) -> int:
+    """The number of sessions that match."""
+    if search.is_empty:
+        return await _Reading(connection, schema, given, search, ()).count()
+    async with without_scans(connection):
+        few = await find_few(connection, schema, search)
+        return await _Reading(connection, schema, given, search, few).count()

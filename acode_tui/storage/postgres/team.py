@@ -24,5 +24,8 @@ class PostgresTeam(RecoverySource):
     async def count_rows(self, workspace_id: str) -> TeamCounts:
         return await compare.count_rows(self._pool, self._schema, workspace_id)
 
+    async def count_unindexed(self, workspace_id: str) -> int:
+        return await compare.count_unindexed(self._pool, self._schema, workspace_id)
+
     async def changed_after(self, kind: EntityType, ids: Sequence[str], change_seq: int) -> set[str]:
         return await compare.changed_after(self._pool, self._schema, kind, ids, change_seq)

@@ -1,4 +1,4 @@
--- What makes a delivery count once, and what keeps both versions of a row that two machines changed.
+-- What makes a delivery count once, what keeps both versions of a row that two machines changed, and the search index.
 
 -- One row a delivered record. The digest of what was sent tells a replay from another record under the same key.
 CREATE TABLE sync_inbox (
@@ -32,3 +32,18 @@ CREATE TABLE sync_conflicts (
 
 CREATE INDEX sync_conflicts_by_key ON sync_conflicts (session_id, idempotency_key);
 CREATE INDEX sync_conflicts_by_time ON sync_conflicts (detected_at, id);
+
+-- The words of a session's texts, and lexemes of its facts such as tool=bash. Derived from the rows, which stay the
+-- authority. Rows are only ever added: each holds the words that a batch brought and that the session did not have yet,
+-- so a batch costs what is new in it, however long the session is, and no word of a session stands here twice.
+CREATE TABLE session_search (
+    session_id   uuid     NOT NULL,
+    workspace_id uuid     NOT NULL,
+    change_seq   bigint   NOT NULL,
+    -- A batch with more words than one tsvector holds makes several rows.
+    part         integer  NOT NULL,
+    document     tsvector NOT NULL,
+    PRIMARY KEY (session_id, workspace_id, change_seq, part)
+);
+
+CREATE INDEX session_search_by_word ON session_search USING gin (document);

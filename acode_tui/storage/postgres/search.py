@@ -1,0 +1,107 @@
+"""Finds places in the runs of the whole team: ``RunSearch`` over PostgreSQL.
+
+``session_search`` and the columns of ``sessions`` give the sessions that may match, newest first; their rows are read
+and the places found by the rule that both databases share. So words that an edit took out of a row, and that
+``session_search`` still has, are not found.
+"""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
+from acode_tui.domain.entities import Session
+from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.schema import TABLES
+from acode_tui.domain.search.hits import Found
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.ports import SearchPage
+from acode_tui.storage.postgres.connection import ReadPool
+from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_schema
+from acode_tui.storage.postgres.matcher import MOST_RUNS, RUNS_A_PAGE, Matcher
+from acode_tui.storage.postgres.migrate import check_schema
+from acode_tui.storage.postgres.rows import entity_values
+from acode_tui.storage.postgres.session_conditions import (
+    SessionCandidates,
+    SessionSelect,
+    find_few,
+    without_scans,
+)
+from acode_tui.storage.search_hits import (
+    SearchPosition,
+    SearchRequest,
+    encode_search_cursor,
+    search_page,
+    search_request,
+)
+
+FIRST_RUNS = 4
+"""Runs that are read at first: a page of a common word ends within them. Each further group has twice as many."""
+
+_SESSIONS = TABLES[EntityType.SESSION]
+
+
+class PostgresRunSearch:
+    """``RunSearch`` over a pool that the caller closes."""
+
+    def __init__(self, pool: ReadPool, *, schema: str = "public", wall: WallClock = system_clock) -> None:
+        self._pool = pool
+        self._schema_name = schema
+        self._schema = quoted_schema(schema)
+        self._wall = wall
+
+    async def search(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
+        """A page of hits. It may have fewer than ``limit`` and yet a cursor, where matches are far between.
+
+        Raises ValidationError, and SchemaMismatchError where the schema is not this program's.
+        """
+        request = search_request(query, limit=limit, after=after, now=self._wall())
+        if request.after is not None and not is_uuid(request.after.id):
+            raise ValidationError("cursor", "is not one that a search gave out", hint="start again without it")
+        async with self._pool.connection() as connection:
+            await check_schema(connection, self._schema_name)
+            async with without_scans(connection):
+                return await self._page(connection, request)
+
+    async def _page(self, connection: Connection, request: SearchRequest) -> SearchPage:
+        runs: list[tuple[Session, list[Found]]] = []
+        skipped = request.after.shown if request.after is not None else 0
+        hits, scanned, ended = -skipped, 0, True
+        last: Session | None = None
+        matcher = Matcher(connection, self._schema, request.query)
+        async for sessions in self._candidates(connection, request):
+            if hits > request.limit or scanned >= RUNS_A_PAGE:
+                ended = False
+                break
+            found = await matcher.hits(sessions)
+            runs += found
+            hits += sum(len(each) for _, each in found)
+            scanned += len(sessions)
+            last = sessions[-1]
+        page = search_page(runs, request, total=hits if ended and request.after is None else None)
+        if page.next_cursor is not None or ended or last is None:
+            return page
+        shown = len(runs[-1][1]) if runs and runs[-1][0].id == last.id else 0
+        return SearchPage(hits=page.hits, next_cursor=encode_search_cursor(last, shown), total=None)
+
+    async def _candidates(self, connection: Connection, request: SearchRequest) -> AsyncIterator[list[Session]]:
+        """The sessions that may match, newest first, from the one of the request's position on, in groups."""
+        few = await find_few(connection, self._schema, request.query)
+        candidates = SessionCandidates(connection, self._schema, request.query, few)
+        position, comparison, size = request.after, "<=", FIRST_RUNS
+        while True:
+            rows = await candidates.fetch(partial(_select, position=position, comparison=comparison, size=size), size)
+            sessions = [Session(**entity_values(_SESSIONS.columns, row)) for row in rows]
+            if sessions:
+                yield sessions
+            if len(sessions) < size:
+                return
+            position, comparison = SearchPosition(format_time(sessions[-1].updated_at), sessions[-1].id, 0), "<"
+            size = min(size * 2, MOST_RUNS)
+
+
+def _select(select: SessionSelect, *, position: SearchPosition | None, comparison: str, size: int) -> str:
+    conditions = []
+    if position is not None:
+        stamp, entity_id = select.parameter(parse_time(position.stamp)), select.parameter(position.id)
+        conditions.append(f"(s.updated_at, s.id) {comparison} ({stamp}, {entity_id}::uuid)")
+    return select.rows(conditions, order="s.updated_at DESC, s.id DESC", limit=select.parameter(size))
