@@ -37,9 +37,10 @@ MINIMUM_SQLITE = (3, 37, 0)
 SLOW_STATEMENT_SECONDS = 0.1
 STATEMENT_CACHE = 256
 
-PAGE_BYTES = 8_192
-"""Page size of a new file; an existing file keeps its own. A row and its outbox record are often larger than half of
-SQLite's default of 4 KiB: with twice that, an import takes a tenth less time, and a backup a sixth.
+PAGE_BYTES = 4_096
+"""Page size of a new file; an existing file keeps its own. A small write changes one row in each of a dozen tables and
+indexes and puts whole pages into the WAL: with twice the size it writes almost twice as much. See
+``docs/decisions/0008-pages-of-4-kib.md``.
 """
 
 WAL_BYTES = 32 * 1024 * 1024

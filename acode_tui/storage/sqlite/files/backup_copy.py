@@ -40,7 +40,7 @@ from acode_tui.storage.sqlite.files.open_unchanged import mode_for_reading
 from acode_tui.storage.sqlite.migrate import read_applied
 from acode_tui.storage.sqlite.sync.records import claim_waiting
 
-PAGES_A_STEP = 32
+PAGES_A_STEP = 64
 """A quarter of a MiB: between two of these progress is reported and cancellation checked; see ``_Preallocation``."""
 
 _LOCK_SECONDS = 30.0
