@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.options import examples, json_option, source_option
 from acode_tui.cli.output import GAP, cell, local_time, print_json, terminal_width
 from acode_tui.domain.display import cell_width, fit
 from acode_tui.domain.quantities import counted, number
@@ -45,11 +45,13 @@ _LEAST_SNIPPET = 24
         "acode-tui search refresh token",
         "acode-tui search '\"connection refused\" tool:bash since:7d'",
         "acode-tui search 'file:login.ts -is:subagent' --json",
+        "acode-tui search 'user:ada migration' --source postgres",
     ),
 )
 @click.argument("words", metavar="QUERY", nargs=-1, required=True)
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Hits on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")
+@source_option
 @json_option
 @pass_invocation
 @click.pass_context
@@ -59,6 +61,7 @@ def command(
     words: tuple[str, ...],
     limit: int,
     after: str | None,
+    source: str,
     as_json: bool,
 ) -> None:
     """Find what was said, run, read or written in any run, with its place.
@@ -75,19 +78,19 @@ def command(
     query = " ".join(words)
 
     async def read(workspace: "Workspace") -> "SearchPage":
-        return await workspace.search(query, limit=limit, after=after)
+        search = workspace.search if source == "local" else workspace.search_team
+        return await search(query, limit=limit, after=after)
 
     page = invocation.with_workspace(read)
     if as_json:
         print_json(page)
         return
     if not page.hits:
-        click.echo(_nothing_found(after))
-        return
+        click.echo(_nothing_found(page, after, source))
     print_hits(page.hits)
     if page.next_cursor is not None:
         total = "" if page.total is None else f" of {number(page.total)}"
-        again = f"acode-tui search {shlex.quote(query)}"
+        again = f"acode-tui search {shlex.quote(query)}" + ("" if source == "local" else f" --source {source}")
         click.echo(f"{counted(len(page.hits), 'hit')}{total}; next page: {again} --after {page.next_cursor}", err=True)
 
 
@@ -146,10 +149,13 @@ def _last_columns(text: str, columns: int) -> str:
     return text[start:]
 
 
-def _nothing_found(after: str | None) -> str:
+def _nothing_found(page: "SearchPage", after: str | None, source: str) -> str:
+    if page.next_cursor is not None:
+        return "nothing so far"
     if after is not None:
         return "no further hits"
+    place = "in this workspace" if source == "local" else "of the team"
     return (
-        "nothing in this workspace matches; try fewer conditions or the beginning of a word (refr*); "
+        f"nothing {place} matches; try fewer conditions or the beginning of a word (refr*); "
         "`acode-tui search --help` shows what a query may have, `acode-tui session list` what there is"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from acode_tui.config import Settings
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.progress import ReportProgress
-from acode_tui.storage.ports import Backup, Check, RunStateReader, TierMigrations
+from acode_tui.storage.ports import Backup, Check, RunStateReader, SearchPage, TierMigrations
 
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest, ReportExport
@@ -53,7 +53,21 @@ class Operations:
         from acode_tui.storage.postgres.run_state_store import PostgresRunStateStore
 
         async with self._team_pool() as pool:
-            yield PostgresRunStateStore(pool, schema=self.settings.persistence.postgres.schema)
+            yield PostgresRunStateStore(pool, schema=self.settings.persistence.postgres.schema, wall=self.local_wall)
+
+    async def search_team(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
+        """The places in the whole team's runs that a query finds; see ``Workspace.search``.
+
+        A page may have fewer hits than ``limit`` and yet a cursor, where matches are far between. Raises
+        ValidationError, SyncError where PostgreSQL is not enabled, and SchemaMismatchError.
+        """
+        from acode_tui.storage.postgres.search import PostgresRunSearch
+
+        async with self._team_pool() as pool:
+            schema = self.settings.persistence.postgres.schema
+            return await PostgresRunSearch(pool, schema=schema, wall=self.local_wall).search(
+                query, limit=limit, after=after
+            )
 
     async def validate(self, *, progress: ReportProgress | None = None) -> "Validation":
         """Compare every row here with the team's database. Raises SyncError where that is not enabled."""

@@ -70,6 +70,25 @@ async def test_the_teams_runs_are_listed_and_shown(run: Run, session: Session, t
     assert [task["title"] for task in graphs[0]["tasks"]] == [task["title"] for task in graphs[1]["tasks"]]
 
 
+async def test_the_teams_runs_are_searched(run: Run, session: Session, team: Database) -> None:
+    await asyncio.to_thread(run, "db", "sync", "now")
+    query = session.task_description.split()[0]
+    pages = [
+        answer(await asyncio.to_thread(run, "search", query, "--json", "--source", source))
+        for source in ("local", "postgres")
+    ]
+    assert pages[0]["hits"]
+    assert pages[0] == pages[1]
+    listed = answer(
+        await asyncio.to_thread(run, "session", "list", "--search", query, "--source", "postgres", "--json")
+    )
+    assert [each["id"] for each in listed["sessions"]] == [session.id]
+    nothing = await asyncio.to_thread(run, "search", "nowhere", "--source", "postgres")
+    assert "nothing of the team matches" in nothing.stdout
+    wrong = await asyncio.to_thread(run, "search", "colour:red", "--source", "postgres")
+    assert "is no field" in wrong.stderr
+
+
 async def test_validation_names_the_row_that_differs(run: Run, session: Session, team: Database) -> None:
     await asyncio.to_thread(run, "db", "sync", "now")
     sound = await asyncio.to_thread(run, "db", "validate", "--compare-checksums", "--json")
