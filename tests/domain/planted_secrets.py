@@ -31,10 +31,10 @@ def _with_digit(least: int, most: int) -> st.SearchStrategy[str]:
 
 @st.composite
 def _aws_secret(draw: st.DrawFn) -> Planted:
-    """Forty characters in which case and digits change as often as in a random key."""
+    """Forty characters in which case and digits change as often as in a random key, beside a word that says AWS."""
     body = "".join(draw(st.sampled_from(alphabet)) for alphabet in [string.ascii_lowercase, UPPER] * 19)
     body += draw(st.sampled_from("+/")) + "a"
-    return Planted(body, body[:36])
+    return Planted(f"AWS {body}", body[:36])
 
 
 @st.composite

@@ -73,7 +73,7 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write runs to a file, with secrets redacted."""
+    """Write runs to a file, with known shapes of secrets hidden."""
     from acode_tui.cli.progress import ExportLine
     from acode_tui.ops.export.export import ExportRequest
 
@@ -128,8 +128,8 @@ def _print_export(report: "ExportReport") -> None:
         click.echo(f"{clean(report.path)}: {held or 'no sessions'}, {size(report.size_bytes or 0)}")
     if report.redacted:
         kinds = ", ".join(f"{number(count)} {kind}" for kind, count in report.redactions.items())
-        verb = "would be redacted" if report.dry_run else "redacted"
-        click.echo(f"{verb}: {kinds}" if kinds else "no secrets were found")
+        verb = "known shapes that would be hidden" if report.dry_run else "known shapes were hidden"
+        click.echo(f"{verb}: {kinds}" if kinds else "no secret of a known shape was found")
     else:
         click.echo("nothing was redacted: the export may contain secrets", err=True)
     if not report.counts["sessions"]:

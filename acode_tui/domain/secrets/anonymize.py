@@ -1,4 +1,4 @@
-"""Makes text safe to publish: without secrets and without anything that identifies a person or a machine.
+"""Makes text safe to publish: hides secrets of known shapes and what identifies a person or a machine.
 
 Stricter than redaction, which keeps text meaningful: every address, every path and every known name is replaced, and it
 may replace too much. Pure: known names, paths and secrets are arguments.

@@ -88,8 +88,8 @@ def has_password(text: str) -> bool:
 @functools.cache
 def _tokens() -> "Redactor":
     # Imported here because every command imports this module and few of them redact anything.
-    from acode_tui.domain.secrets.patterns import ACCESS_RULES
     from acode_tui.domain.secrets.redactor import Redactor
+    from acode_tui.domain.secrets.rule_sets import ACCESS_RULES
 
     return Redactor(rules=ACCESS_RULES)
 

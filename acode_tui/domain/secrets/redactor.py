@@ -1,68 +1,47 @@
-"""Replaces secrets in text, JSON and bytes, and counts them by kind. It never reports their values.
+"""Replaces secrets of known shapes in text, JSON and bytes, and counts them by kind. It never reports their values.
 
 A value is searched as it is and again after each layer of escapes is decoded, so JSON in a string in JSON, URLs and
 HTML hide nothing; runs of base64 are decoded, searched and encoded again. A secret is replaced by ``[redacted:KIND]``,
 a home directory by ``~``. Redaction is idempotent: markers are never searched.
 """
 
-import binascii
+import functools
 import re
-from base64 import b64encode, urlsafe_b64encode
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from acode_tui.domain.secrets.patterns import (
-    ACCESS_RULES,
-    ASSIGNED_RULES,
-    BEGINNING,
-    LEAD,
-    MARKER,
-    PERSONAL_RULES,
-    RUN,
-    CustomPattern,
-    Rule,
-    Span,
-    is_aws_secret,
-    is_chance_match,
-    tokens,
-)
+from acode_tui.domain.secrets.encodings import BOMS, FOLDED, PADDING, READABLE, WIDE, decode_base64, encode_like
+from acode_tui.domain.secrets.escapes import View, string_views, web_views
+from acode_tui.domain.secrets.members import LONGEST_NAMED, is_secret_name, option_before, probe
+from acode_tui.domain.secrets.patterns import CustomPattern
+from acode_tui.domain.secrets.rule_sets import ACCESS_RULES, ASSIGNED_RULES, PERSONAL_RULES, is_chance_match
+from acode_tui.domain.secrets.rules import MARKER, Keywords, Rule, SearchedText, Span
+from acode_tui.domain.secrets.runs import LEAST, runs
+from acode_tui.domain.secrets.services import is_aws_secret
+from acode_tui.domain.secrets.tokens import WITHOUT_DIGITS, tokens
 
 HOME_PATH = "home-path"
 _LAYERS = 6
 """Largest depth of nested escapes or base64. Each layer doubles the backslashes, so deeper nesting is very rare."""
-
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"'\\/bfnrt]))|\ue000([0-9a-f]{4})")
-_WEB_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})|&#[xX]([0-9a-fA-F]{1,4});|&#([0-9]{1,4});|&(amp|apos|gt|lt|quot);")
 _WEB_LAYERS = 2
 """A URL within a URL is percent-encoded twice; more layers do not occur."""
-
-_REACH = 256
-"""Characters around such an escape in which a secret may be hidden by it; others are found without decoding."""
-
-_ENTITIES = {"amp": "&", "apos": "'", "gt": ">", "lt": "<", "quot": '"'}
-_PLAIN = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_ASCII_GROUP = "[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
-_READABLE = re.compile(rf"(?:[A-Za-z0-9+/_-]{{4}})*?(?:{_ASCII_GROUP}){{3}}")
-"""Base64 that may decode to text: it contains nine bytes of ASCII. Ordinary words almost never match."""
-_PADDING = re.compile("={1,2}")
-_FOLDED = re.compile(r"(?:[A-Za-z0-9+/]{60,120}\r?\n){1,100000}[A-Za-z0-9+/]{0,120}={0,2}")
-_SPACE = re.compile(r"\s+")
-_WIDE = (
-    ("utf-16-le", re.compile(rb"(?:[\t\n\r\x20-\x7e]\x00){6,}")),
-    ("utf-16-be", re.compile(rb"(?:\x00[\t\n\r\x20-\x7e]){6,}")),
-    ("utf-32-le", re.compile(rb"(?:[\t\n\r\x20-\x7e]\x00\x00\x00){6,}")),
-    ("utf-32-be", re.compile(rb"(?:\x00\x00\x00[\t\n\r\x20-\x7e]){6,}")),
-)
+_SHORTEST = 6
+"""No shorter text contains a secret of a known shape."""
+_DIGIT = re.compile(r"[0-9]")
 _WEAK_KINDS = {rule.kind for rule in PERSONAL_RULES}
 """Kinds that give way to any other: text around a password may look like an e-mail address."""
-_BOMS = (
-    (b"\xff\xfe\x00\x00", "utf-32-le"),
-    (b"\x00\x00\xfe\xff", "utf-32-be"),
-    (b"\xff\xfe", "utf-16-le"),
-    (b"\xfe\xff", "utf-16-be"),
-)
+
+
+@functools.lru_cache(maxsize=8)
+def _index(rules: tuple[Rule, ...]) -> tuple[Keywords, dict[bytes, list[Rule]]]:
+    """The keywords of the rules, and the rules of each keyword."""
+    by_keyword: dict[bytes, list[Rule]] = {}
+    for rule in rules:
+        for keyword in rule.keywords:
+            by_keyword.setdefault(keyword, []).append(rule)
+    return Keywords((*by_keyword, *WITHOUT_DIGITS)), by_keyword
 
 
 class _Match(NamedTuple):
@@ -72,6 +51,11 @@ class _Match(NamedTuple):
     end: int
     replacement: str
     kinds: Counter[str]
+
+    def moved(self, view: View) -> "_Match":
+        """The same match in the original of a view."""
+        start, end = view.to_original((self.start, self.end))
+        return self._replace(start=start, end=end)
 
 
 class _Scan(NamedTuple):
@@ -103,59 +87,88 @@ class Redactor:
         self._homes = tuple(home.rstrip("/\\") for home in homes if len(home.rstrip("/\\")) > 3)
         self._patterns = tuple(patterns)
         self._rules = tuple(rules)
+        self._keywords, self._by_keyword = _index(self._rules)
 
     def text(self, value: str) -> str:
-        """The text without its secrets."""
+        """The text with secrets of known shapes hidden."""
         return self._text(value, _Scan(self.counts))
 
     def json(self, value: Any) -> Any:
-        """A JSON value without its secrets, keys included. Returns the same object if there are none."""
+        """A JSON value with secrets of known shapes hidden, in keys too. The same object if there are none."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
             return self._object(value)
         if isinstance(value, (list, tuple)):
-            items = [self.json(item) for item in value]
-            return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+            return self._items(value)
         return value
 
     def content(self, data: bytes) -> bytes:
-        """Bytes without their secrets, searched as UTF-8 and, where they contain it, as UTF-16 and UTF-32."""
+        """Bytes with secrets of known shapes hidden, as UTF-8 and, where they contain it, UTF-16 and UTF-32."""
         return self._bytes(data, _Scan(self.counts))
+
+    def _items(self, items: list[Any] | tuple[Any, ...]) -> Any:
+        """A list; an item after an option of a command is searched together with it."""
+        kept = [
+            self._value(option, item, partly=True) if (option := option_before(items, index)) else self.json(item)
+            for index, item in enumerate(items)
+        ]
+        return kept if any(a is not b for a, b in zip(kept, items, strict=True)) else items
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
         changed: dict[str, Any] = {}
         # Environments are often listed as {"name": "DB_PASSWORD", "value": "..."}.
         label = value.get("name", value.get("key")) if "value" in value else None
+        manifest = value.get("kind") == "Secret"
         same = True
         for key, item in value.items():
             name = shown = self.text(key)
             number = 2
             while shown in changed:
                 shown, number = f"{name} ({number})", number + 1
-            kept = self._member(label if key == "value" and isinstance(label, str) else shown, item)
+            if manifest and key in ("data", "stringData") and isinstance(item, dict):
+                kept: Any = {self.text(each): self._hidden(text) for each, text in item.items()}
+                kept = item if kept == item else kept
+            else:
+                kept = self._member(label if key == "value" and isinstance(label, str) else shown, item)
             same = same and shown == key and kept is item
             changed[shown] = kept
         return value if same else changed
 
+    def _hidden(self, item: Any) -> Any:
+        """A value of a Kubernetes secret; its name says nothing, its place everything."""
+        if not isinstance(item, str) or not item or MARKER.fullmatch(item):
+            return self.json(item)
+        self.counts["credential"] += 1
+        return "[redacted:credential]"
+
     def _member(self, name: str, item: Any) -> Any:
-        """Redact a member's value, which its name may mark as a secret."""
-        if not isinstance(item, str) or not item or len(item) > 8192:
+        """A member's value, which its name may mark as a secret."""
+        if isinstance(item, str) and is_secret_name(name):
+            return self._value(f"{name}: ", item)
+        return self.json(item)
+
+    def _value(self, before: str, item: Any, *, partly: bool = False) -> Any:
+        """A value that is searched as it is and, if that finds nothing, after what stands before it.
+
+        So the same rules decide here and in text. Unless ``partly``, a secret in it hides all of it.
+        """
+        if not isinstance(item, str) or not item or len(item) > LONGEST_NAMED:
             return self.json(item)
         redacted = self.text(item)
-        if redacted == item and _NAMED.search(name) is not None:
-            # Search it as an assignment, so that the same rule decides here and in text.
-            quote = "'" if '"' in item else '"'
-            probe = f"{name}: {quote}{item}{quote}"
-            matches = [match for match in self._matches(probe, _Scan(self.counts)) if match.end > len(name) + 2]
-            if matches:
-                self.counts.update(matches[0].kinds)
-                return matches[0].replacement
-        return item if redacted == item else redacted
+        if redacted != item:
+            return redacted
+        text, start = probe(before, item)
+        for match in self._matches(text, _Scan(self.counts)):
+            if match.end > start:
+                self.counts.update(match.kinds)
+                begin = max(0, match.start - start) if partly else 0
+                return item[:begin] + match.replacement + (item[match.end - start :] if partly else "")
+        return item
 
     def _text(self, value: str, scan: _Scan) -> str:
         # A replacement may make its surroundings match. Every round replaces something, so the loop ends.
-        while len(value) > 5 and (matches := self._matches(value, scan)):
+        while len(value) >= _SHORTEST and (matches := self._matches(value, scan)):
             parts: list[str] = []
             position = 0
             for match in matches:
@@ -168,81 +181,83 @@ class Redactor:
 
     def _matches(self, value: str, scan: _Scan) -> list[_Match]:
         """The matches to replace, in order and without overlaps."""
-        matches = [*self._search(value, scan), *self._search_web_escapes(value, None, scan, _WEB_LAYERS)]
-        view, depth = _decode_escapes(value), 0
-        while view is not None and depth < scan.layers:
-            matches += [view.to_original(match) for match in self._search(view.text, scan)]
-            matches += self._search_web_escapes(view.text, view, scan, _WEB_LAYERS)
-            view, depth = _decode_escapes(view.text, view), depth + 1
+        matches = self._search(value, scan)
+        self._search_views(value, None, scan, (scan.layers, _WEB_LAYERS), matches)
         return _resolve_overlaps(value, matches) if matches else []
 
-    def _search_web_escapes(self, text: str, below: "_View | None", scan: _Scan, layers: int) -> Iterator[_Match]:
-        """Matches around the escapes of URLs and HTML, with those decoded; the rest of the text was searched before."""
-        if not layers or ("%" not in text and "&" not in text):
-            return
-        for start, end in _around_web_escapes(text):
-            view = _view(text, _WEB_ESCAPE, _decode_web_escape, below, start, end)
-            # A word that is cut by the beginning of the stretch may look like something else.
-            whole = 0 if start == 0 else _REACH // 4
-            for match in self._search(view.text, scan):
-                if match.start >= whole:
-                    yield view.to_original(match)
-            yield from self._search_web_escapes(view.text, view, scan, layers - 1)
+    def _search_views(
+        self, text: str, below: View | None, scan: _Scan, layers: tuple[int, int], matches: list[_Match]
+    ) -> None:
+        """Add the matches around escapes, with those decoded; the rest of the text was searched before."""
+        strings, webs = layers
+        if webs and ("%" in text or "&" in text):
+            for view, whole in web_views(text, below):
+                matches += [match.moved(view) for match in self._search(view.text, scan) if match.start >= whole]
+                self._search_views(view.text, view, scan, (0, webs - 1), matches)
+        if strings and ("\\" in text or "\ue000" in text):
+            for view, whole in string_views(text, below):
+                matches += [match.moved(view) for match in self._search(view.text, scan) if match.start >= whole]
+                self._search_views(view.text, view, scan, (strings - 1, webs), matches)
 
-    def _search(self, text: str, scan: _Scan) -> Iterator[_Match]:
+    def _search(self, text: str, scan: _Scan) -> list[_Match]:
         """All matches in the text as it is."""
-        yield from self._search_runs(text, scan)
-        lower = text.lower()
-        for rule in self._rules:
-            if rule.hints and not any(hint in lower for hint in rule.hints):
-                continue
-            for start, end in rule.find(text):
-                if not (scan.binary and is_chance_match(rule, end - start)):
-                    yield _match(start, end, rule.kind)
+        source = SearchedText(text, self._keywords)
+        matches = self._search_runs(source, scan)
+        rules = {id(rule): rule for keyword in source.keywords for rule in self._by_keyword.get(keyword, ())}
+        for rule in rules.values():
+            for start, end in rule.find(source):
+                if start < end and not (scan.binary and is_chance_match(rule, end - start)):
+                    matches.append(_match(start, end, rule.kind))
         for home in self._homes:
             start = text.find(home)
             while start >= 0:
                 end = start + len(home)
                 if not text[end : end + 1].isalnum():
-                    yield _match(start, end, HOME_PATH)
+                    matches.append(_match(start, end, HOME_PATH))
                 start = text.find(home, end)
         for pattern in self._patterns:
-            for start, end in pattern.find(text):
-                yield _match(start, end, pattern.kind)
+            matches += [_match(start, end, pattern.kind) for start, end in pattern.find(text)]
+        return matches
 
-    def _search_runs(self, text: str, scan: _Scan) -> Iterator[_Match]:
-        """Tokens, and base64 that contains a secret: both are long runs of letters and digits."""
-        searched_to = 0
-        for run in RUN.finditer(text):
-            start, end = run.span()
-            if BEGINNING.search(text, start - LEAD if start > LEAD else 0, end) is not None:
-                for kind, span in tokens(text, (start, end)):
-                    yield _match(*span, kind)
-            if end - start == 40 and text[end : end + 1] != "=" and is_aws_secret(run.group()):
-                yield _match(start, end, "aws-secret-key")
-            elif scan.layers and start >= searched_to and _READABLE.match(text, start, end):
-                whole = (_FOLDED.match(text, start) if end - start >= 60 else None) or _PADDING.match(text, end)
-                searched_to = whole.end() if whole else end
-                match = self._search_base64(text[start:searched_to], scan)
+    def _search_runs(self, source: SearchedText, scan: _Scan) -> list[_Match]:
+        """Tokens with a known prefix, secret keys of AWS, and base64 that contains a secret: all are long runs."""
+        text = source.text
+        letters_alone = not source.keywords.keys().isdisjoint(WITHOUT_DIGITS)
+        searched_to = decoded_to = 0
+        matches: list[_Match] = []
+        for start, end in runs(source.ascii) if len(text) >= LEAST else ():
+            if letters_alone or _DIGIT.search(text, start, end):
+                for kind, span in tokens(text, (start, end), searched_to):
+                    searched_to = span[1]
+                    matches.append(_match(*span, kind))
+                if start < searched_to:
+                    continue
+                if end - start == 40 and is_aws_secret(source, (start, end)):
+                    matches.append(_match(start, end, "aws-secret-key"))
+            if scan.layers and start >= decoded_to and READABLE.match(text, start, end):
+                whole = (FOLDED.match(text, start) if end - start >= 60 else None) or PADDING.match(text, end)
+                decoded_to = whole.end() if whole else end
+                match = self._search_base64(text[start:decoded_to], scan)
                 if match is not None:
-                    yield match._replace(start=start, end=searched_to)
+                    matches.append(match._replace(start=start, end=decoded_to))
+        return matches
 
     def _search_base64(self, run: str, scan: _Scan) -> _Match | None:
         """The replacement of a run of base64; None if it contains no secret."""
-        data = _decode_base64(run)
+        data = decode_base64(run)
         if data is None:
             return None
         counts: Counter[str] = Counter()
         redacted = self._bytes(data, scan.inside(counts))
-        return None if redacted == data else _Match(0, len(run), _encode_like(run, redacted), counts)
+        return None if redacted == data else _Match(0, len(run), encode_like(run, redacted), counts)
 
     def _bytes(self, data: bytes, scan: _Scan) -> bytes:
-        for mark, encoding in _BOMS:
+        for mark, encoding in BOMS:
             if data.startswith(mark):
                 return self._wide(data, encoding, scan)
         binary = b"\x00" in data
         if binary:
-            for encoding, stretch in _WIDE:
+            for encoding, stretch in WIDE:
                 data = stretch.sub(lambda found: self._stretch(found.group(), encoding, scan), data)  # noqa: B023
         # Each byte that is not UTF-8 becomes a lone surrogate, and the same byte again afterwards.
         text = data.decode("utf-8", "surrogateescape")
@@ -265,119 +280,6 @@ class Redactor:
         return data if redacted == text else redacted.encode(encoding, "surrogatepass") + data[whole:]
 
 
-_NAMED = re.compile(r"(?i)pass|pwd|secret|key|token|credential|authorization")
-
-
-class _View:
-    """A text with its escapes decoded, and the mapping of its positions to the text before."""
-
-    def __init__(self, text: str, here: list[int], there: list[int], below: "_View | None") -> None:
-        self.text = text
-        self._here = here
-        self._there = there
-        self._below = below
-
-    def to_original(self, match: _Match) -> _Match:
-        """The same match in the original text."""
-        start, end = self._position(match.start), self._position(match.end)
-        moved = match._replace(start=start, end=end)
-        return moved if self._below is None else self._below.to_original(moved)
-
-    def _position(self, at: int) -> int:
-        index = bisect_right(self._here, at) - 1
-        return self._there[index] + at - self._here[index]
-
-
-def _decode_escapes(text: str, below: _View | None = None) -> _View | None:
-    if "\\" not in text and "\ue000" not in text:
-        return None
-    return _view(text, _ESCAPE, _decode_escape, below, 0, len(text)) if _ESCAPE.search(text) else None
-
-
-def _around_web_escapes(text: str) -> Iterator[Span]:
-    """The stretches of text around the escapes of URLs and HTML."""
-    start, end = 0, -1
-    for found in _WEB_ESCAPE.finditer(text):
-        if found.start() - _REACH > end:
-            if end >= 0:
-                yield start, end
-            start = max(0, found.start() - _REACH)
-        end = min(len(text), found.end() + _REACH)
-    if end >= 0:
-        yield start, end
-
-
-def _view(
-    text: str,
-    escape: re.Pattern[str],
-    decode: Callable[[re.Match[str]], str],
-    below: _View | None,
-    start: int,
-    end: int,
-) -> _View:
-    """A stretch of the text with these escapes decoded."""
-    parts: list[str] = []
-    # Positions advance in step between two entries. Each escape becomes one character and adds an entry.
-    here, there = [0], [start]
-    length, position = 0, start
-    for found in escape.finditer(text, start, end):
-        parts.append(text[position : found.start()])
-        length += found.start() - position
-        parts.append(decode(found))
-        length += 1
-        here.append(length)
-        there.append(found.end())
-        position = found.end()
-    parts.append(text[position:end])
-    return _View("".join(parts), here, there, below)
-
-
-def _decode_escape(escape: re.Match[str]) -> str:
-    wide, narrow, plain, marked = escape.groups()
-    code = wide or narrow or marked
-    return chr(int(code, 16)) if code else _PLAIN.get(plain, plain)
-
-
-def _decode_web_escape(escape: re.Match[str]) -> str:
-    percent, wide, decimal, named = escape.groups()
-    if named:
-        return _ENTITIES[named]
-    # A byte of a longer character becomes a character of its own: the rules search for ASCII.
-    return chr(int(decimal) if decimal else int(percent or wide, 16))
-
-
-def _decode_base64(run: str) -> bytes | None:
-    """The bytes of a run of base64; None if it is not base64 or its bytes are not text."""
-    if "\n" in run:
-        run = _SPACE.sub("", run)
-    body = run.rstrip("=")
-    if len(body) < 8 or len(body) % 4 == 1:
-        return None
-    if "-" in body or "_" in body:
-        if "+" in body or "/" in body:
-            return None
-        body = body.replace("-", "+").replace("_", "/")
-    try:
-        data = binascii.a2b_base64(body + "=" * (-len(body) % 4), strict_mode=True)
-    except binascii.Error:
-        return None
-    if any(data.startswith(mark) for mark, _ in _BOMS) or (
-        b"\x00" in data and any(pattern.search(data) for _, pattern in _WIDE)
-    ):
-        return data
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return None
-    return data if text.replace("\n", "").replace("\r", "").replace("\t", "").isprintable() else None
-
-
-def _encode_like(run: str, data: bytes) -> str:
-    """Base64 in the alphabet of the run that it replaces, padded if the run was."""
-    encoded = (urlsafe_b64encode if "-" in run or "_" in run else b64encode)(data).decode()
-    return encoded if run.endswith("=") or len(run) % 4 == 0 else encoded.rstrip("=")
-
-
 def _match(start: int, end: int, kind: str) -> _Match:
     return _Match(start, end, "~" if kind == HOME_PATH else f"[redacted:{kind}]", Counter((kind,)))
 
@@ -388,7 +290,8 @@ def _resolve_overlaps(text: str, matches: list[_Match]) -> list[_Match]:
     Markers are never split, and a match that covers only markers is dropped.
     """
     markers = [found.span() for found in MARKER.finditer(text)] if "[redacted:" in text else []
-    whole = [_widen_to_markers(match, markers) for match in matches]
+    ends = [end for _, end in markers]
+    whole = [_widen_to_markers(match, markers, ends) for match in matches] if markers else matches
     kept = sorted((each for each in whole if each is not None), key=lambda each: (each.start, -each.end))
     merged: list[_Match] = []
     for match in kept:
@@ -406,14 +309,13 @@ def _length(match: _Match) -> int:
     return match.end - match.start
 
 
-def _widen_to_markers(match: _Match, markers: list[Span]) -> _Match | None:
+def _widen_to_markers(match: _Match, markers: list[Span], ends: list[int]) -> _Match | None:
     """The match, extended to the markers that it cuts; None if it covers nothing but markers."""
     start, end, hidden = match.start, match.end, 0
-    for first, last in markers:
+    for index in range(bisect_right(ends, match.start), len(markers)):
+        first, last = markers[index]
         if first >= end:
             break
-        if last <= start:
-            continue
         hidden += min(last, end) - max(first, start)
         start, end = min(start, first), max(end, last)
     if hidden and hidden >= match.end - match.start:

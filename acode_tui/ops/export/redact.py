@@ -38,7 +38,7 @@ class RowRedaction:
         self._places: dict[tuple[str, str], Counter[str]] = {}
 
     def row(self, entity: Entity) -> Entity:
-        """The row without secrets; the same object where it has none."""
+        """The row with secrets of known shapes hidden; the same object where it has none."""
         changes: dict[str, Any] = {}
         for name, kind in _COLUMNS[entity.kind]:
             value = getattr(entity, name)

@@ -175,7 +175,7 @@ def render(report: Report, page: Page) -> Iterator[str]:
     yield page.end_tasks()
     if report.session.metadata:
         yield page.metadata(clean_json(report.session.metadata))
-    yield page.end(report, "Secrets were taken out." if report.about.redacted else "Nothing was taken out.")
+    yield page.end(report, "Known shapes of secrets were hidden." if report.about.redacted else "Nothing was hidden.")
 
 
 def _begins_prompt(node: TaskNode) -> bool:

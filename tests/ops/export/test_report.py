@@ -260,7 +260,7 @@ async def test_a_report_is_of_one_session_and_redacted(workspace: Workspace, tmp
     assert report.redactions == {"email": 1}
     assert "redacted:email" in page
     assert "ada@example.org" not in page
-    assert "Secrets were taken out." in page
+    assert "Known shapes of secrets were hidden." in page
     assert re.search(r"tool calls \| 2 \||<b>2</b> tool calls", page)
     with pytest.raises(ExportError, match="of one session"):
         await workspace.export(ExportRequest(format=format))
