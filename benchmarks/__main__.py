@@ -20,7 +20,20 @@ from benchmarks.scale import set_quick
 
 ROOT = Path(__file__).parent.parent
 _PREFIX = "bench_"
-_ORDER = ("write", "read", "hierarchy", "pages", "search", "migration", "import", "apply", "sync", "recover", "export")
+_ORDER = (
+    "write",
+    "read",
+    "hierarchy",
+    "pages",
+    "search",
+    "migration",
+    "import",
+    "size",
+    "apply",
+    "sync",
+    "recover",
+    "export",
+)
 """Order of the table; other scenarios follow."""
 
 
