@@ -1,16 +1,25 @@
 """A workspace file with a million sessions, made once a run by bulk SQL and thrown away at its end.
 
 Loading row by row with triggers would take minutes. So triggers and indexes are set aside, tables are filled by one
-INSERT each, and everything is put back from the schema's own text: the result has the program's schema.
+INSERT each, and everything is put back from the schema's own text: the result has the program's schema. The search
+index is made by the program itself.
+
+Every session has its prompt, and one in five a command with its output and an answer: texts of words that are as rare
+and as common as words are, some with parts, some in Chinese.
 """
 
 import atexit
+import random
 import sqlite3
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from acode_tui.domain.codec import digest
+from acode_tui.storage.sqlite.contents import pack
+from acode_tui.storage.sqlite.search.index import merge, step
 from benchmarks.scale import sized
 from benchmarks.workspaces import make_database
 
@@ -47,7 +56,10 @@ SELECT {_ID.format(salt=1)},
     CASE WHEN h % 100 < 72 THEN 'Completed' WHEN h % 100 < 84 THEN 'Failed' WHEN h % 100 < 90 THEN 'Cancelled'
          WHEN h % 100 < 94 THEN 'Paused' WHEN h % 100 < 97 THEN 'Executing' WHEN h % 100 < 98 THEN 'AwaitingApproval'
          WHEN h % 100 < 99 THEN 'Planning' ELSE 'Created' END,
-    {_CREATED}, {_UPDATED}, '{{"cwd": "/home/someone/src/shop"}}', 'user' || (g % 40) || '@example.org',
+    {_CREATED}, {_UPDATED},
+    '{{"source": "' || CASE WHEN g % 10 < 7 THEN 'claude-code' ELSE 'codex' END ||
+        '", "cwd": "/home/someone/src/project' || (h % 200) || '"}}',
+    'user' || (g % 40) || '@example.org',
     printf('00000000-0000-7000-8000-%012x', h % 7), 1
 FROM numbers ORDER BY i
 """
@@ -77,6 +89,26 @@ SELECT printf('%08x-%04x-7%03x-8%03x-%012x', 25769803 + i / 10, i % 65536, h % 4
 FROM (SELECT i, h, g, value AS k FROM numbers, calls WHERE i % 5 = 0 AND (value < 1 OR i % 10000 = 9995))
 ORDER BY i, k
 """
+
+_CALL_ID = "printf('%08x-%04x-7%03x-8%03x-%012x', 25769803 + i / 10, i % 65536, h % 4096, 0, 67108864 + i)"
+
+
+def _contents(salt: int, kind: str, name: str, step: str, call: str, text: str, where: str) -> str:
+    return f"""
+INSERT INTO artifacts (id, session_id, task_id, step_id, tool_call_id, type, name, content_hash, content_type, size,
+    created_at, updated_at, content)
+SELECT {_ID.format(salt=salt)}, {_ID.format(salt=1)}, {_ID.format(salt=2)}, {step}, {call}, '{kind}', {name}, p.hash,
+    'text/plain', p.size, {_CREATED}, {_CREATED}, p.content
+FROM numbers JOIN texts AS p ON p.number = {text} WHERE {where} ORDER BY i
+"""
+
+
+_PROMPTS = _contents(5, "UserPrompt", "'prompt'", "NULL", "NULL", "h % {count}", "1")
+_OUTPUTS = _contents(6, "CommandOutput", "'output'", _ID.format(salt=3), _CALL_ID, "{count} + g % {count}", "i % 5 = 0")
+_ANSWERS = _contents(7, "ModelResponse", "'answer'", _ID.format(salt=3), "NULL", "(h / 7) % {count}", "i % 5 = 0")
+
+TEXTS = 4_096
+"""Different prompts, and as many different outputs, three times as long. A session has one by its number."""
 
 _OUTBOX = """
 INSERT INTO outbox (idempotency_key, session_id, entity_type, entity_id, operation, payload, created_at, updated_at)
@@ -109,10 +141,16 @@ def fill(path: Path, sessions: int) -> None:
         connection.execute(_NUMBERS, {"sessions": sessions})
         for statement in (_SESSIONS, _TASKS, _STEPS, _CALLS, _OUTBOX):
             connection.execute(statement)
+        for statement in (_PROMPTS, _OUTPUTS, _ANSWERS):
+            connection.execute(statement.replace("{count}", str(TEXTS)))
         connection.execute("INSERT INTO session_totals SELECT state, count(*) FROM sessions GROUP BY state")
         for statement in put_back:
             connection.execute(statement)
         connection.execute("COMMIT")
+        while step(connection):
+            pass
+        while merge(connection):
+            pass
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
     finally:
         connection.close()
@@ -134,3 +172,27 @@ def _vocabulary(connection: sqlite3.Connection) -> None:
         connection.executemany(f"INSERT INTO {table} VALUES (?, ?)", enumerate(words))
     connection.execute("CREATE TEMP TABLE calls (value INTEGER PRIMARY KEY)")
     connection.executemany("INSERT INTO calls VALUES (?)", [(number,) for number in range(3000)])
+    connection.execute("CREATE TEMP TABLE texts (number INTEGER PRIMARY KEY, content BLOB, size INTEGER, hash TEXT)")
+    connection.executemany("INSERT INTO texts VALUES (?, ?, ?, ?)", _texts())
+
+
+_PLANTED = {
+    64: "connection pool exhausted",
+    100: "修复登录表单的错误",
+    50: "refreshAccessToken in src/auth/session_store.py",
+    1000: "xylograph",
+}
+"""What one text in so many has."""
+
+
+def _texts() -> Iterator[tuple[int, bytes, int, str]]:
+    """Prompts of some 60 words and outputs of some 180, of a vocabulary in which the n-th word is n times as rare."""
+    chance = random.Random(7)
+    syllables = [first + second for first in "bcdfglmnprstv" for second in ("a", "e", "i", "o", "u", "an", "er", "is")]
+    vocabulary = ["".join(chance.choices(syllables, k=chance.randint(1, 4))) for _ in range(20_000)]
+    weights = [1 / rank for rank in range(1, len(vocabulary) + 1)]
+    for number in range(2 * TEXTS):
+        words = chance.choices(vocabulary, weights, k=60 if number < TEXTS else 180)
+        words += [planted for every, planted in _PLANTED.items() if number % every == every - 1]
+        content = " ".join(words).encode()
+        yield number, pack(content), len(content), digest(content)

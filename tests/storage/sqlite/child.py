@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,6 +94,30 @@ async def killed_migrating(path: Path, survived: int) -> None:
     assert survived < len(packaged("sqlite"))
     async with open_parts(path, wall=wall):
         pass
+
+
+async def record_words(path: Path, times: int) -> None:
+    """Record sessions, each with a word of its own, and print the word once it is acknowledged."""
+    async with open_parts(path, wall=system_clock) as parts:
+        for n in range(times):
+            await parts.store.create_session(f"word{n}of{os.getpid()}")
+            say(f"word{n}of{os.getpid()}")
+        say("end")
+
+
+async def index(path: Path) -> None:
+    """Make the index anew in small batches until killed; print a line a batch."""
+    from acode_tui.storage.sqlite.search import catch_up
+    from acode_tui.storage.sqlite.search.index import step
+    from acode_tui.storage.sqlite.search.schema import recreate
+
+    catch_up.BATCH_CHARS = 2_000
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        recreate(connection)
+        while step(connection):
+            say("batch")
+        say("done")
+        sys.stdin.readline()
 
 
 if __name__ == "__main__":

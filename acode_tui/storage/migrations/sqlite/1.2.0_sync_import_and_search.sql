@@ -73,7 +73,7 @@ CREATE TABLE ingest_files (
 -- The words of documents, and nothing else: no text, no positions. Python makes the words, FTS5 only separates them. A
 -- document is never removed: FTS5 would have to be given its text. One without a row in search_documents is ignored.
 CREATE VIRTUAL TABLE search_index USING fts5 (
-    body, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
+    body, content = '', columnsize = 0, detail = none, tokenize = 'ascii', prefix = '2 3'
 );
 
 -- In how many documents each word is; a view that stores nothing.
@@ -136,4 +136,5 @@ CREATE INDEX session_facts_by_agent ON session_facts (agent) WHERE agent IS NOT 
 CREATE INDEX session_facts_by_project ON session_facts (project) WHERE project IS NOT NULL;
 CREATE INDEX session_facts_by_models ON session_facts (models) WHERE models IS NOT NULL;
 CREATE INDEX session_facts_by_branch ON session_facts (branch) WHERE branch IS NOT NULL;
+CREATE INDEX session_facts_with_failures ON session_facts (session) WHERE failed_calls > 0;
 CREATE INDEX session_facts_by_parent ON session_facts (parent_session_id) WHERE parent_session_id IS NOT NULL;

@@ -21,6 +21,7 @@ FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value LEFT JOIN s
 """
 _UNSYNCED = "EXISTS (SELECT 1 FROM outbox AS o WHERE o.session_id = s.id AND o.processed_at IS NULL)"
 _SUBAGENTS = "SELECT session FROM session_facts WHERE parent_session_id IS NOT NULL LIMIT ?"
+_FAILING = "SELECT session FROM session_facts WHERE failed_calls > 0 LIMIT ?"
 
 
 class FactsTest:
@@ -55,6 +56,8 @@ class FactsTest:
         ]
         if "subagent" in self._query.is_:
             found.append(self._up_to(_SUBAGENTS, (), cap))
+        if self._query.failed:
+            found.append(self._up_to(_FAILING, (), cap))
         return min((each for each in found if each is not None), key=len, default=None)
 
     def _with_values(self, column: str, given: Sequence[str], cap: int) -> set[int] | None:

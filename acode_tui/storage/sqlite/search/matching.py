@@ -19,6 +19,7 @@ from acode_tui.storage.sqlite.search.words import IndexedDocument, Words, every_
 FEW = 400
 """So few documents that no other condition is asked whether it has fewer."""
 
+_FAILING = "SELECT session FROM session_facts WHERE session IN (SELECT value FROM json_each(?)) AND failed_calls > 0"
 _TOOLS = """
 SELECT DISTINCT s.rowid, t.tool_name FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value
 CROSS JOIN tool_calls AS t INDEXED BY tool_calls_by_session ON t.session_id = s.id
@@ -51,7 +52,7 @@ class PlaceCondition:
         """Those of the sessions that meet it."""
         if self.words is None:
             return self._with_tool(sessions)
-        documents = self.words.among(sessions)
+        documents = self.words.among(self._with_failures(sessions) if self.conditions.failed else sessions)
         if self.tool is not None:
             return self._with_tool(list(documents))
         return {session for session, own in documents.items() if self._is_met(session, own)}
@@ -70,6 +71,10 @@ class PlaceCondition:
             for place in places_of(self._connection, row.entity, self.conditions):
                 if met_at(self.conditions, place):
                     yield place
+
+    def _with_failures(self, sessions: Sequence[int]) -> list[int]:
+        asked = f"[{','.join(map(str, sessions))}]"
+        return [row[0] for row in self._connection.execute(_FAILING, (asked,))]
 
     def _with_tool(self, sessions: Sequence[int]) -> set[int]:
         asked = f"[{','.join(map(str, sessions))}]"

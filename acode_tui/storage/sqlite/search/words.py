@@ -1,16 +1,22 @@
 """Asking the index: in which documents the tokens of a term are."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from acode_tui.domain.search.query import Term, index_entries
 
+INDEXED_PREFIXES = (2, 3)
+"""Lengths of prefixes that the index has as it has words."""
+
 MAX_WORDS = 64
-"""Most words that a prefix is replaced by: FTS5 collects every document of a prefix before it gives the first."""
+"""Most words that another prefix is replaced by: FTS5 collects all its documents before it gives the first."""
 
 MAX_DOCUMENTS = 20_000
 """Most documents of a prefix of more words. One with more is common: it is looked for in the texts."""
+
+MAX_GAP = 2_000
+"""Most numbers between two documents that are asked for together."""
 
 _TERMS = "SELECT term, doc FROM search_terms WHERE term >= ? AND term < ?"
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM search_index WHERE search_index MATCH ? LIMIT ?)"
@@ -21,9 +27,7 @@ WHERE f.search_index MATCH ?
 _OF_SESSIONS = """
 SELECT d.session, d.id, d.stale FROM json_each(?) AS g CROSS JOIN search_documents AS d ON d.session = g.value
 """
-# Each document is looked up in the index by its number.
-_HELD = " WHERE EXISTS (SELECT 1 FROM search_index WHERE search_index MATCH ? AND rowid = d.id)"
-_AMONG = _OF_SESSIONS + _HELD
+_WITHIN = "SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid BETWEEN ? AND ?"
 _BEHIND = "\U0010ffff"
 
 
@@ -74,13 +78,26 @@ class Words:
             self.every()
         if self._every is not None:
             return {session: self._every[session] for session in sessions if session in self._every}
-        asked = f"[{','.join(map(str, sessions))}]"
-        if not self._expression:
-            return every_document(self._connection, sessions)
-        return _by_session(self._connection.execute(_AMONG, (asked, self._expression)))
+        own = every_document(self._connection, sessions)
+        return self._held(own) if self._expression else own
+
+    def _held(self, documents: Documents) -> Documents:
+        """Those of the documents that have the tokens.
+
+        Documents with near numbers are asked for together: FTS5 takes as long to find the first of a range in a common
+        word's list as to read some thousand numbers of it.
+        """
+        numbers = sorted(document.id for own in documents.values() for document in own)
+        held: set[int] = set()
+        for first, last in _near(numbers):
+            held.update(row[0] for row in self._connection.execute(_WITHIN, (self._expression, first, last)))
+        left = {session: [each for each in own if each.id in held] for session, own in documents.items()}
+        return {session: own for session, own in left.items() if own}
 
     def _prefix(self, start: str) -> str:
         """The expression for a prefix; empty where it is too common to be looked up."""
+        if len(start) in INDEXED_PREFIXES:
+            return f"{_quoted(start)} *"
         found: list[str] = []
         documents = 0
         for term, count in self._connection.execute(_TERMS, (start, start + _BEHIND)):
@@ -93,6 +110,20 @@ class Words:
             return f"({' OR '.join(map(_quoted, found or [start]))})"
         self._at_once = True
         return f"{_quoted(start)} *"
+
+
+def _near(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The ranges that sorted numbers lie in, without larger gaps."""
+    first = last = None
+    for number in numbers:
+        if first is None or last is None:
+            first = number
+        elif number - last > MAX_GAP:
+            yield first, last
+            first = number
+        last = number
+    if first is not None and last is not None:
+        yield first, last
 
 
 def every_document(connection: sqlite3.Connection, sessions: Sequence[int]) -> Documents:

@@ -27,7 +27,10 @@ TABLES = "sessions|session_events|session_tasks|steps|tool_calls|artifacts|outbo
 WHOLE = re.compile(rf"^SCAN (?:{TABLES}|[a-z])(?: USING (?:COVERING )?INDEX \w+)?$")
 """A plan that reads a table, or an index, from end to end."""
 
-ALLOWED = re.compile(r"^SCAN (g|given|f|b|blocked|\(?subquery.*|search_index|session_totals)\b")
+ALLOWED = re.compile(
+    r"^SCAN (g|given|f|b|blocked|\(?subquery.*|search_index|session_totals)\b"
+    r"|^SCAN session_facts USING (COVERING )?INDEX session_facts_with_failures"
+)
 """What is as short as the page (given ids, merged ranges), a full-text look-up, or one row a state."""
 
 
