@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from acode_tui.domain.search.facts import RunFacts, meets
-from acode_tui.domain.search.match import contains, find_all, snippet
+from acode_tui.domain.search.match import contains, find_shown, snippet
 from acode_tui.domain.search.places import Place
 from acode_tui.domain.search.query import Conditions, Query
 
@@ -53,7 +53,7 @@ def hits_of_run(query: Query, facts: RunFacts, places: Iterable[Place]) -> list[
 
 def snippet_of(query: Query, place: Place) -> str:
     """A line of the place's text around the first match."""
-    return snippet(place.text, find_all(query.texts, place.text))
+    return snippet(place.text, find_shown(query.texts, place.text))
 
 
 def count_of(conditions: Conditions) -> int:

@@ -1,8 +1,9 @@
 """Finding the terms of a query in a text, and the snippet that shows them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import takewhile
 
 from acode_tui.domain.display import ELLIPSIS, clean
 from acode_tui.domain.search.query import Term
@@ -27,8 +28,8 @@ SNIPPET_WIDTH = 160
 MARK = "**"
 """Stands before and after each match in a snippet."""
 
-_BEFORE = 300
-"""Characters before the first match that a snippet is made of, at most; after it there are four times as many."""
+_BEFORE, _AFTER = 200, 800
+"""Characters before the first match, and from it on, that a snippet is made of: white space in them is collapsed."""
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _SPACE = re.compile(r"\s+")
@@ -56,8 +57,23 @@ def contains(term: Term, text: str) -> bool:
 
 def find_all(terms: Sequence[Term], text: str) -> list[Span]:
     """Where any of the terms occurs, in order; spans that overlap are one."""
+    return _merged(span for term in terms for span in _matches(term, text))
+
+
+def find_shown(terms: Sequence[Term], text: str) -> list[Span]:
+    """Those of ``find_all`` that a snippet around the first one may show: a long text is not searched to its end."""
+    streams = [_matches(term, text) for term in terms]
+    first = [next(stream, None) for stream in streams]
+    end = min((span[0] for span in first if span is not None), default=0) + _AFTER
+    found = [span for span in first if span is not None]
+    for stream in streams:
+        found += takewhile(lambda span: span[0] < end, stream)
+    return _merged(found)
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
     merged: list[Span] = []
-    for start, end in sorted(span for term in terms for span in find(term, text)):
+    for start, end in sorted(spans):
         if merged and start < merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
         else:
@@ -73,7 +89,7 @@ def snippet(text: str, spans: Sequence[Span], width: int = SNIPPET_WIDTH) -> str
     them.
     """
     first = spans[0][0] if spans else 0
-    start, end = max(0, first - _BEFORE), min(len(text), first + 4 * _BEFORE)
+    start, end = max(0, first - _BEFORE), min(len(text), first + _AFTER)
     pieces, at = [], start
     for begin, stop in spans:
         if begin >= end:

@@ -105,9 +105,10 @@ def places_of_run(entities: Iterable[Entity]) -> Iterator[Place]:
             )
         elif isinstance(entity, ToolCall):
             failed = entity.state is ToolCallState.FAILED
-            paths = tuple(paths_of(entity.parameters))
+            given = json_texts(entity.parameters)
+            paths = tuple(paths_in(given))
             call = calls[entity.id] = _Call(tasks.get(entity.step_id), entity.step_id, entity.tool_name, failed, paths)
-            yield _call_place(entity, call, "call", entity.created_at, call_text(entity))
+            yield _call_place(entity, call, "call", entity.created_at, _joined(entity.tool_name, *given))
             outcome = outcome_text(entity)
             if outcome:
                 at = entity.completed_at or entity.updated_at
@@ -199,10 +200,10 @@ def json_texts(value: Any, limit: int = MAX_TEXT) -> list[str]:
     return found
 
 
-def paths_of(parameters: Any) -> list[str]:
-    """The file names in a call's parameters: texts on one line, and words of them, with a slash or an extension."""
+def paths_in(texts: Iterable[str]) -> list[str]:
+    """The file names in the texts of a call's parameters: one line, or words of it, with a slash or an extension."""
     found: dict[str, None] = {}
-    for text in json_texts(parameters):
+    for text in texts:
         if len(text) <= _MAX_PATH and "\n" not in text and _is_path(text):
             found[text] = None
             found.update((piece, None) for piece in _PATH_PIECE.findall(text) if _is_path(piece))

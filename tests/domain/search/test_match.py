@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.search.match import contains, find, find_all, snippet, snippet_parts
+from acode_tui.domain.search.match import contains, find, find_all, find_shown, snippet, snippet_parts
 from acode_tui.domain.search.query import Term, parse_query, quote
 from acode_tui.domain.search.tokens import Word, tokens, words
 from tests.domain.search.texts import slices, texts
@@ -181,6 +181,7 @@ def test_a_snippet_reads_back_and_shows_its_matches(text: str, others: list[tupl
     body = " ".join([text, *(source for source, _ in others)])
     spans = find_all([Term("phrase", "", tuple(chosen)) for _, chosen in others], body)
     line = snippet(body, spans, width)
+    assert line == snippet(body, find_shown([Term("phrase", "", tuple(chosen)) for _, chosen in others], body), width)
     parts = snippet_parts(line)
     assert line.isprintable()
     assert bool(spans) == any(marked for _, marked in parts)

@@ -12,7 +12,7 @@ from acode_tui.domain.search.places import (
     artifact_kind,
     artifact_text,
     json_texts,
-    paths_of,
+    paths_in,
     places_of_run,
     texts_of,
 )
@@ -153,7 +153,7 @@ def test_long_texts_of_a_call_are_searched_up_to_the_limit() -> None:
     ],
 )
 def test_file_names_in_parameters(parameters: Any, expected: list[str]) -> None:
-    assert paths_of(parameters) == expected
+    assert paths_in(json_texts(parameters)) == expected
 
 
 def test_an_artifact_without_loaded_content_has_its_name() -> None:
