@@ -31,6 +31,7 @@ _ORDER = (
     "size",
     "apply",
     "sync",
+    "team_search",
     "recover",
     "export",
 )

@@ -39,7 +39,7 @@ async def count_unindexed(pool: ReadPool, schema: str, workspace_id: str) -> int
     async with pool.connection() as connection:
         missing = await connection.fetchval(
             f"SELECT count(*) FROM {name}.sessions AS s WHERE s.workspace_id = $1 "  # noqa: S608
-            f"AND NOT EXISTS (SELECT FROM {name}.session_search AS d WHERE d.session_id = s.id)",
+            f"AND NOT EXISTS (SELECT 1 FROM {name}.session_search AS d WHERE d.session_id = s.id)",
             workspace_id,
         )
     return int(missing)

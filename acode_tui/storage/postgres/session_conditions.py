@@ -172,7 +172,7 @@ async def find_few(connection: Connection, schema: str, query: Query) -> tuple[s
     if not asked:
         return ()
     counts = " UNION ALL ".join(
-        f"SELECT {number} AS number, count(*) AS rows FROM (SELECT FROM {schema}.session_search "  # noqa: S608
+        f"SELECT {number} AS number, count(*) AS rows FROM (SELECT 1 FROM {schema}.session_search "  # noqa: S608
         f"WHERE document @@ ${number + 2}::tsquery LIMIT $1) AS found_{number}"
         for number in range(len(asked))
     )

@@ -16,6 +16,7 @@ from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.storage.cursors import CursorPosition, check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid
+from acode_tui.storage.postgres.lexemes import EDITED, tsquery
 from acode_tui.storage.postgres.matcher import MOST_RUNS, Matcher
 from acode_tui.storage.postgres.rows import entity_values, select_list
 from acode_tui.storage.postgres.session_conditions import SessionCandidates, SessionSelect, find_few, without_scans
@@ -61,7 +62,7 @@ async def count_before(connection: Connection, schema: str, given: SessionFilter
         earlier = [state.value for state in STATE_ORDER[: STATE_ORDER.index(SessionState(place.state))]]
         values += [place.state, earlier]
         where = f"(state = $4 AND {where} OR state = ANY($5::text[]))"
-    sql = f"SELECT count(*) FROM (SELECT FROM {schema}.sessions WHERE {where} LIMIT $1) AS counted"  # noqa: S608
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {schema}.sessions WHERE {where} LIMIT $1) AS counted"  # noqa: S608
     counted = int(await connection.fetchval(sql, *values))
     return counted if counted <= MAX_COUNT else None
 
@@ -247,6 +248,7 @@ class _Reading:
         self._search = search
         self._candidates = SessionCandidates(connection, schema, search, few)
         self._matcher = Matcher(connection, schema, search)
+        self._edited: bool | None = None
 
     async def part(self, cursor: str | None, wanted: int, *, newest_first: bool) -> _Part:
         """At most ``wanted`` matching sessions beyond a cursor, fewer where they are far between."""
@@ -289,7 +291,7 @@ class _Reading:
             )
             if not self._candidates.are_few and (rows is None or rows > MAX_COUNT):
                 return None
-            if self._matcher.asks_words and await self._count(MOST_RUNS + 1, edited=True) > MOST_RUNS:
+            if await self._has_edited() and await self._count(MOST_RUNS + 1, edited=True) > MOST_RUNS:
                 return None
         total = await self._count_all(MAX_COUNT + 1)
         return total if total <= MAX_COUNT else None
@@ -302,10 +304,19 @@ class _Reading:
 
     async def _count_all(self, cap: int | None) -> int:
         """The number of sessions, where the conditions alone decide about all that were not edited."""
-        if not self._matcher.asks_words:
+        if not await self._has_edited():
             return await self._count(cap)
         total = await self._count(cap, edited=False)
         return total if cap is not None and total >= cap else total + await self._count_one_by_one(edited=True)
+
+    async def _has_edited(self) -> bool:
+        """Whether the texts of some session have to be read, for an edit took words out of it."""
+        if self._edited is None:
+            self._edited = self._matcher.asks_words and await self._connection.fetchval(
+                f"SELECT EXISTS (SELECT 1 FROM {self._schema}.session_search WHERE document @@ $1::tsquery)",  # noqa: S608
+                tsquery(EDITED),
+            )
+        return self._edited
 
     async def _count_one_by_one(self, *, edited: bool | None = None) -> int:
         total = 0
@@ -318,7 +329,7 @@ class _Reading:
         select = self._candidates.select()
         where = select.where(_Range(self._given, edited=edited).conditions(select))
         sql = (
-            f"SELECT count(*) FROM (SELECT FROM {self._schema}.sessions AS s "  # noqa: S608
+            f"SELECT count(*) FROM (SELECT 1 FROM {self._schema}.sessions AS s "  # noqa: S608
             f"WHERE {where} LIMIT {select.parameter(cap)}::bigint) AS counted"
         )
         return int(await self._connection.fetchval(sql, *select.values))
