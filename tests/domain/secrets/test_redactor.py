@@ -16,6 +16,7 @@ from acode_tui.domain.errors import ConfigError, ValidationError
 from acode_tui.domain.secrets.known import redact
 from acode_tui.domain.secrets.patterns import custom_patterns
 from acode_tui.domain.secrets.redactor import Redactor
+from benchmarks.bench_redact import HOSTILE
 from tests.domain.planted_secrets import ORDINARY, Planted, secrets
 
 
@@ -214,6 +215,7 @@ def test_an_unusable_pattern_is_refused(source: str) -> None:
         "\\\\%5C" * 30_000,
         "&amp;amp;" * 20_000,
         "%3A%2F%2F" * 20_000,
+        *(unit * (60_000 // len(unit)) for unit in HOSTILE),
     ],
     ids=lambda text: text[:12].strip(),
 )
