@@ -45,7 +45,8 @@ MAX_WAITING_WRITES = 10_000
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 """Limits of what waits for a database that does not answer; further writes are lost rather than kept in memory."""
 
-Write = Callable[["Workspace"], Awaitable[None]]
+Write = Callable[["Workspace"], Awaitable[Awaitable[object] | None]]
+"""A write in its row's turn. What it returns is awaited after the turn: the next write may join its commit."""
 
 
 class Lane(Protocol):
@@ -176,7 +177,9 @@ class Channel:
     async def _perform(self, queued: "_QueuedWrite") -> None:
         try:
             async with queued.lane.turn:
-                await queued.write(await queued.recorded.open())
+                writing = await queued.write(await queued.recorded.open())
+            if writing is not None:
+                await writing
             queued.recorded.stalled = False
         except asyncio.CancelledError:
             queued.losses.add(_not_done())

@@ -6,6 +6,7 @@ ends as Failed: never in a state that says it is still at work.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Literal
 
 from acode_tui.domain.entities import Json
@@ -115,13 +116,16 @@ class SessionRow(Row):
 class HolderRow(Row):
     """Base of the rows that may have artifacts: tasks, steps and tool calls."""
 
-    async def artifact(self, workspace: "Workspace", kind: Any, name: str, content: bytes, content_type: str) -> None:
+    async def artifact(
+        self, workspace: "Workspace", kind: Any, name: str, content: bytes, content_type: str
+    ) -> Awaitable[object]:
+        """Queue an artifact; the answer is the write. What follows need not wait for it: the writer keeps the order."""
         own = self.own_id()
         limit = workspace.settings.limits.max_artifact_bytes
         if len(content) > limit:
             name = f"{name[:900]} (the first {limit:,} of {len(content):,} bytes)"
             content = content[:limit]
-        await workspace.store.add_artifact(own, kind, name, content, content_type)
+        return asyncio.create_task(workspace.store.add_artifact(own, kind, name, content, content_type))
 
 
 class WorkRow(HolderRow):

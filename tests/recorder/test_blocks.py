@@ -1,13 +1,18 @@
 """Entering and leaving a block makes the transitions of its row, in sync and in async code."""
 
 import asyncio
+import sqlite3
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import acode_tui
 from acode_tui import ArtifactType, SessionState
 from acode_tui.recorder import channel
+from acode_tui.storage.sqlite.writer import Writer
+from tests.clocks import GUARD_SECONDS
 from tests.recorder.conftest import Recorded, states
 
 
@@ -92,6 +97,50 @@ def test_tasks_and_steps_keep_texts_of_their_own(asynchronous: bool, folder: Pat
     ]
     assert step_.tool_calls == ()
     assert states(graph) == {"a": "Completed", "task b": "Completed", "step c": "Completed"}
+
+
+def test_artifacts_keep_their_order_and_are_on_disk_when_their_block_is_left(folder: Path, recorded: Recorded) -> None:
+    names = [f"{number}.txt" for number in range(50)]
+    with acode_tui.recorder.session("a", folder) as run, run.task("b") as task, task.step("c") as step:
+        with step.tool("d") as call:
+            for name in names:
+                call.artifact("FileContent", name, name)
+        (graph,) = recorded()
+        assert [each.name for each in graph.tasks[0].steps[0].tool_calls[0].artifacts] == names
+        assert states(graph)["call d"] == "Succeeded"
+    assert run.lost == 0
+
+
+def test_artifacts_and_the_end_of_their_call_share_commits(
+    folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[int] = []
+    queued: list[Any] = []
+    all_queued = threading.Event()
+    real_group, real_run = Writer._group, Writer.run
+
+    async def run_unit(self: Writer, unit: Any, **more: Any) -> Any:
+        queued.append(unit)
+        if len(queued) == 7:
+            asyncio.get_running_loop().call_soon(all_queued.set)
+        return await real_run(self, unit, **more)
+
+    def group(self: Writer, units: list[Any], connection: sqlite3.Connection) -> list[Any]:
+        groups.append(len(units))
+        assert all_queued.wait(GUARD_SECONDS)
+        return real_group(self, units, connection)
+
+    with acode_tui.recorder.session("a", folder) as run, run.task("b") as task, task.step("c") as step:
+        call = step.tool("d").__enter__()
+        monkeypatch.setattr(Writer, "_group", group)
+        monkeypatch.setattr(Writer, "run", run_unit)
+        for number in range(6):
+            call.artifact("FileContent", f"{number}.txt", "x")
+        call.__exit__(None, None, None)
+    # The first goes alone or with some others; the rest waits for it, and shares one commit.
+    assert sum(groups[:2]) == 7
+    assert run.lost == 0
+    assert states(recorded()[0])["call d"] == "Succeeded"
 
 
 def test_a_text_kept_after_its_block_was_left_is_recorded_still(folder: Path, recorded: Recorded) -> None:
