@@ -138,7 +138,7 @@ def test_artifacts_and_the_end_of_their_call_share_commits(
             call.artifact("FileContent", f"{number}.txt", "x")
         call.__exit__(None, None, None)
     # The first goes alone or with some others; the rest waits for it, and shares one commit.
-    assert sum(groups[:2]) == 7
+    assert 7 in (groups[0], groups[0] + groups[1])
     assert run.lost == 0
     assert states(recorded()[0])["call d"] == "Succeeded"
 
