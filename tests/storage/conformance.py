@@ -16,6 +16,8 @@ from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationE
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.storage.cursors import cursor_above, end_cursor
 from acode_tui.storage.ports import RunStateReader, SessionFilter
+from tests.domain.search.runs import call
+from tests.domain.search.runs import make_run as searchable_run
 from tests.storage.runs import T0, make_run, plain
 
 Seed = Callable[[Sequence[SessionGraph]], Awaitable[None]]
@@ -304,6 +306,49 @@ class ReaderConformance:
             page = await reader.list(SessionFilter(text=text))
             assert described(page) == expected, text
             assert await reader.count(SessionFilter(text=text)) == len(expected), text
+
+    async def test_the_text_of_a_filter_is_a_query(self, reader: RunStateReader, seed: Seed) -> None:
+        shop = {"source": "codex", "cwd": "/home/ada/shop", "gitBranch": "main"}
+        failed = call("Bash", {"command": "pytest -q tests/auth/test_login.py"}, error="timeout in withCookie")
+        edit = call("Edit", {"file_path": "src/auth/login.ts"}, result="done")
+        await seed(
+            [
+                searchable_run("add a cookie", (failed,), at=minutes(1), metadata=shop, workspace_id=HERE, user="ada"),
+                searchable_run("a cookie, add it", (edit,), at=minutes(2), workspace_id=HERE),
+                searchable_run("something else", at=minutes(3), state=SessionState.FAILED, workspace_id=HERE),
+            ]
+        )
+        one, two, three = "add a cookie", "a cookie, add it", "something else"
+        cases = {
+            "cookie": [two, one],
+            "withcookie": [one],
+            "cook*": [two, one],
+            '"add a cookie"': [one],
+            "add -timeout": [two],
+            '-"cookie add"': [three, one],
+            "else cookie": [],
+            "test_login": [one],
+            "agent:codex": [one],
+            "project:shop branch:main user:ada": [one],
+            "-user:ada": [three, two],
+            "tool:bash tool:edit": [],
+            "tool:EDIT": [two],
+            "file:auth/login.ts": [two],
+            "failed:pytest": [one],
+            "failed:done": [],
+            "is:failed": [three, one],
+            "-is:failed": [two],
+            "state:failed state:completed": [three, two, one],
+            "before:2026-01-05T18:25:00Z": [one],
+        }
+        for text, expected in cases.items():
+            page = await reader.list(SessionFilter(text=text))
+            assert described(page) == expected, text
+            assert page.total in (None, len(expected)), text
+            assert await reader.count(SessionFilter(text=text)) == len(expected), text
+        for wrong in ("colour:red", "%", "state:finished", "since:yesterday", "x" * 5_000):
+            with pytest.raises(ValidationError, match="query: "):
+                await reader.list(SessionFilter(text=wrong))
 
     async def test_words_of_languages_without_spaces_are_found_inside_a_run(
         self, reader: RunStateReader, seed: Seed

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -23,7 +23,8 @@ from acode_tui.storage.postgres.search import PostgresRunSearch
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.storage.search_hits import encode_search_cursor
 from acode_tui.sync.conflict import ConflictResolver
-from tests.domain.search.runs import T0, call, make_run, queries, searchable_runs
+from tests.domain.graphs import strip_children
+from tests.domain.search.runs import T0, WORDS, call, make_run, queries, searchable_runs
 from tests.pg import Database
 from tests.storage.linear_search import found_in, linear_search
 from tests.storage.postgres.conftest import Machine, target_of
@@ -96,6 +97,48 @@ def as_stored(run: SessionGraph) -> SessionGraph:
     return msgspec.structs.replace(run, tasks=(task,), metadata=in_order(run.metadata))
 
 
+class Edit(NamedTuple):
+    """Give a row of a run another text: its ``place``-th one of the kind."""
+
+    run: int
+    kind: EntityType
+    place: int
+    text: str
+
+    def of(self, run: SessionGraph) -> tuple[SessionGraph, Entity] | None:
+        """The run after it and the row to send; None where the run has no such row."""
+        (task,) = run.tasks
+        (step,) = task.steps
+        if self.kind is EntityType.SESSION:
+            run = edited(run, task_description=self.text, sync_version=run.sync_version + 1)
+            return run, run
+        if self.kind is EntityType.SESSION_TASK:
+            task = edited(task, title=self.text, sync_version=task.sync_version + 1)
+            return msgspec.structs.replace(run, tasks=(task,)), task
+        row: Entity
+        calls = list(step.tool_calls)
+        if self.kind is EntityType.STEP:
+            step = row = edited(step, name=self.text, sync_version=step.sync_version + 1)
+        elif not calls:
+            return None
+        else:
+            place = self.place % len(calls)
+            version = calls[place].sync_version + 1
+            row = calls[place] = edited(calls[place], result={"text": self.text}, sync_version=version)
+            step = msgspec.structs.replace(step, tool_calls=tuple(calls))
+        return msgspec.structs.replace(run, tasks=(msgspec.structs.replace(task, steps=(step,)),)), row
+
+
+_MUTABLE = [EntityType.SESSION, EntityType.SESSION_TASK, EntityType.STEP, EntityType.TOOL_CALL]
+edits = st.builds(
+    Edit,
+    st.integers(0, 4),
+    st.sampled_from(_MUTABLE),
+    st.integers(0, 2),
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(" ".join),
+)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(
     runs=st.lists(searchable_runs().map(as_stored), min_size=1, max_size=5),
@@ -103,9 +146,16 @@ def as_stored(run: SessionGraph) -> SessionGraph:
     few=st.sampled_from([0, 1, 2_000]),
     limit=st.sampled_from([1, 3, 50]),
     at_once=st.sampled_from([1, 64]),
+    changes=st.lists(edits, max_size=4),
 )
 async def test_it_finds_what_reading_every_text_finds(
-    pg_database: Database, runs: list[SessionGraph], texts: list[str], few: int, limit: int, at_once: int
+    pg_database: Database,
+    runs: list[SessionGraph],
+    texts: list[str],
+    few: int,
+    limit: int,
+    at_once: int,
+    changes: list[Edit],
 ) -> None:
     await pg_database.execute(
         "TRUNCATE sessions, session_events, session_tasks, steps, tool_calls, artifacts, sync_inbox, session_search"
@@ -116,6 +166,12 @@ async def test_it_finds_what_reading_every_text_finds(
         # In several batches, so that the words of a session stand in several documents.
         for start in range(0, len(rows), 4):
             await store(target, rows[start : start + 4], run.workspace_id)
+    for change in changes:
+        if change.run < len(runs) and (made := change.of(runs[change.run])) is not None:
+            runs[change.run], row = made
+            (sent,) = strip_children([row])
+            # Its ``sync_version`` is what the server has, which the edit is based on.
+            await store(target, [sent], runs[change.run].workspace_id)
     await target.close()
     pool = PostgresConnectionFactory(target_of(pg_database)).read_pool(size=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -204,7 +260,8 @@ async def test_the_words_of_a_version_that_lost_a_conflict_are_not_found(
     await laptop.send(session, *rest)
     await laptop.send(edited(session, seconds=2, task_description="theirs", sync_version=1))
     seconds = 3 if winner == "local" else 1
-    await laptop.send(edited(session, seconds=seconds, task_description="ours", sync_version=1))
+    # Never in step with the server: it is no edit of the row there.
+    await laptop.send(edited(session, seconds=seconds, task_description="ours", sync_version=0))
     reader = PostgresRunStateStore(pool, wall=lambda: NOW)
     shown = {text: await listed(reader, text) for text in ("ours", "theirs")}
     assert shown == {"ours": [session.id], "theirs": []} if winner == "local" else {"ours": [], "theirs": [session.id]}
