@@ -1,4 +1,4 @@
-"""``diagnostics``: a report about the workspace for bug reports, without personal data and secrets."""
+"""``diagnostics``: a report about the workspace for bug reports, with personal data and known secrets hidden."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,10 +28,10 @@ _MAX_CHARS = 160
 )
 @pass_invocation
 def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
-    """Print a report of the workspace that is safe to publish.
+    """Print a report of the workspace that is made to be published.
 
-    Names, addresses, paths and secrets are removed from it. It changes nothing, and also works if the workspace cannot
-    be opened.
+    Names, addresses, paths and known shapes of secrets are hidden in it. It changes nothing, and also works if the
+    workspace cannot be opened.
     """
     from acode_tui.cli.event_loop import run_async
     from acode_tui.domain.codec import encode_json, to_plain

@@ -1,5 +1,6 @@
 """Members of JSON objects and items of lists whose value is secret because of the name beside it."""
 
+import functools
 import re
 
 from acode_tui.domain.secrets.services import names_a_service
@@ -10,6 +11,7 @@ LONGEST_NAMED = 8192
 """Characters of the longest value that is searched together with its name."""
 
 
+@functools.lru_cache(maxsize=1024)  # the same names come again with every row
 def is_secret_name(name: str) -> bool:
     """Whether a name may mark its value as a secret; the rules for text decide."""
     return _NAMED.search(name) is not None or names_a_service(name)

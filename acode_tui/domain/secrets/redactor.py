@@ -167,6 +167,8 @@ class Redactor:
         return item
 
     def _text(self, value: str, scan: _Scan) -> str:
+        if len(value) < LEAST and value.isidentifier() and not self._patterns:
+            return value  # Most values are such words; no rule finds a secret in one.
         # A replacement may make its surroundings match. Every round replaces something, so the loop ends.
         while len(value) >= _SHORTEST and (matches := self._matches(value, scan)):
             parts: list[str] = []

@@ -153,7 +153,7 @@ class Page(Protocol):
         ...
 
     def end(self, report: Report, redaction: str) -> str:
-        """The end of the page; ``redaction`` says whether secrets were removed."""
+        """The end of the page; ``redaction`` says whether known shapes of secrets were hidden."""
         ...
 
 

@@ -1,4 +1,5 @@
-"""A report for support requests that is safe to publish: no names, paths, addresses, secrets or recorded texts.
+"""A report for support requests, made to be published: no names, paths, addresses or recorded texts; known shapes of
+secrets are hidden.
 
 Each part is gathered on its own; one that fails says why. Works without a database, with a damaged one, and with a
 configuration that is refused.
