@@ -14,6 +14,7 @@ import asyncpg
 
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
+from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate, translate_to_fault
 from acode_tui.storage.postgres.identifiers import Connection
 
@@ -142,6 +143,7 @@ class ReadPool:
         self._connections = connections
         self._opened = False
         self._opening = asyncio.Lock()
+        self._distributed: bool | None = None
 
     @property
     def max_size(self) -> int:
@@ -160,6 +162,12 @@ class ReadPool:
                 yield connection
         except DRIVER_ERRORS as error:
             raise translate(error, self._connections.target) from None
+
+    async def is_distributed(self, connection: Connection) -> bool:
+        """Whether the server has Citus, asked once over a connection of this pool."""
+        if self._distributed is None:
+            self._distributed = await has_citus(connection)
+        return self._distributed
 
     async def close(self) -> None:
         """Close all connections; those that do not close within two seconds are aborted."""

@@ -86,7 +86,8 @@ class PostgresRunSearch:
     async def _candidates(self, connection: Connection, request: SearchRequest) -> AsyncIterator[list[Session]]:
         """The sessions that may match, newest first, from the one of the request's position on, in groups."""
         few = await find_few(connection, self._schema, request.query)
-        candidates = SessionCandidates(connection, self._schema, request.query, few)
+        near = not await self._pool.is_distributed(connection)
+        candidates = SessionCandidates(connection, self._schema, request.query, few, near=near)
         position, comparison, size = request.after, "<=", FIRST_RUNS
         while True:
             rows = await candidates.fetch(partial(_select, position=position, comparison=comparison, size=size), size)

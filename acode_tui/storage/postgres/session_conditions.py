@@ -118,12 +118,15 @@ class SessionSelect:
 class SessionCandidates:
     """Reads the sessions that the conditions of one query let through, from one snapshot."""
 
-    def __init__(self, connection: Connection, schema: str, query: Query, few: tuple[str, ...]) -> None:
+    def __init__(
+        self, connection: Connection, schema: str, query: Query, few: tuple[str, ...], *, near: bool = True
+    ) -> None:
+        """``near``: try the sessions next in the order first. Citus can ask no such question of one of them."""
         self.connection = connection
         self.query = query
         self._schema = schema
         self._few = few
-        self._near = True
+        self._near = near
 
     @property
     def are_few(self) -> bool:

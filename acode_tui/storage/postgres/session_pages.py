@@ -184,8 +184,9 @@ async def read_page(
     limit: int,
     after: str | None,
     before: str | None,
+    near: bool = True,
 ) -> SessionPage:
-    """One page; ``search`` is the filter's text. Raises ValidationError for a bad limit or cursor.
+    """One page; ``search`` is the filter's text, ``near`` see ``SessionCandidates``. Raises ValidationError.
 
     Where the sessions of a phrase are far between, a page may be shorter than its limit and still have a cursor.
     """
@@ -194,29 +195,22 @@ async def read_page(
         if cursor is not None:
             _require_position(given, cursor)
     if search.is_empty:
-        return await _page(connection, schema, given, search, (), limit=limit, after=after, before=before)
+        read = _Reading(connection, schema, given, search)
+        return await _page(read, given, limit=limit, after=after, before=before)
     async with without_scans(connection):
         few = await find_few(connection, schema, search)
-        return await _page(connection, schema, given, search, few, limit=limit, after=after, before=before)
+        read = _Reading(connection, schema, given, search, few, near=near)
+        return await _page(read, given, limit=limit, after=after, before=before)
 
 
 async def _page(
-    connection: Connection,
-    schema: str,
-    given: SessionFilter,
-    search: Query,
-    few: tuple[str, ...],
-    *,
-    limit: int,
-    after: str | None,
-    before: str | None,
+    read: "_Reading", given: SessionFilter, *, limit: int, after: str | None, before: str | None
 ) -> SessionPage:
-    read = _Reading(connection, schema, given, search, few)
     part = await read.part(after or before, limit + 1, newest_first=before is None)
     more = len(part.sessions) > limit
     if before is not None and not more and part.ended:
         # The top is reached: return a full first page instead of the few rows before the cursor.
-        return await _page(connection, schema, given, search, few, limit=limit, after=None, before=None)
+        return await _page(read, given, limit=limit, after=None, before=None)
     found = part.sessions[:limit]
     far_end = found[-1] if more else part.last
     if before is not None:
@@ -240,13 +234,20 @@ class _Reading:
     """Reads the sessions of one filter and search."""
 
     def __init__(
-        self, connection: Connection, schema: str, given: SessionFilter, search: Query, few: tuple[str, ...]
+        self,
+        connection: Connection,
+        schema: str,
+        given: SessionFilter,
+        search: Query,
+        few: tuple[str, ...] = (),
+        *,
+        near: bool = True,
     ) -> None:
         self._connection = connection
         self._schema = schema
         self._given = given
         self._search = search
-        self._candidates = SessionCandidates(connection, schema, search, few)
+        self._candidates = SessionCandidates(connection, schema, search, few, near=near)
         self._matcher = Matcher(connection, schema, search)
         self._edited: bool | None = None
 
@@ -335,10 +336,10 @@ class _Reading:
         return int(await self._connection.fetchval(sql, *select.values))
 
 
-async def count(connection: Connection, schema: str, given: SessionFilter, search: Query) -> int:
+async def count(connection: Connection, schema: str, given: SessionFilter, search: Query, *, near: bool = True) -> int:
     """The number of sessions that match."""
     if search.is_empty:
-        return await _Reading(connection, schema, given, search, ()).count()
+        return await _Reading(connection, schema, given, search).count()
     async with without_scans(connection):
         few = await find_few(connection, schema, search)
-        return await _Reading(connection, schema, given, search, few).count()
+        return await _Reading(connection, schema, given, search, few, near=near).count()

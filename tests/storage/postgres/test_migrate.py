@@ -193,6 +193,8 @@ class TestLeastPrivilege:
             f"DELETE FROM {schema}.sessions",
             f"UPDATE {schema}.session_events SET reason = 'forged'",
             f"UPDATE {schema}.artifacts SET name = 'forged'",
+            f"UPDATE {schema}.session_search SET document = ''",
+            f"DELETE FROM {schema}.session_search",
             f"DROP TABLE {schema}.sync_inbox",
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -147,6 +147,7 @@ edits = st.builds(
     limit=st.sampled_from([1, 3, 50]),
     at_once=st.sampled_from([1, 64]),
     changes=st.lists(edits, max_size=4),
+    distributed=st.booleans(),
 )
 async def test_it_finds_what_reading_every_text_finds(
     pg_database: Database,
@@ -156,6 +157,7 @@ async def test_it_finds_what_reading_every_text_finds(
     limit: int,
     at_once: int,
     changes: list[Edit],
+    distributed: bool,
 ) -> None:
     await pg_database.execute(
         "TRUNCATE sessions, session_events, session_tasks, steps, tool_calls, artifacts, sync_inbox, session_search"
@@ -174,6 +176,7 @@ async def test_it_finds_what_reading_every_text_finds(
             await store(target, [sent], runs[change.run].workspace_id)
     await target.close()
     pool = PostgresConnectionFactory(target_of(pg_database)).read_pool(size=1)
+    pool._distributed = distributed
     with pytest.MonkeyPatch.context() as patch:
         # Few runs look the same to a strategy for many: its bounds decide which way is taken.
         patch.setattr(session_conditions, "FEW", few)
