@@ -12,7 +12,7 @@ _SCHEMES = (
     r"|sharedkey(?:lite)?|aws4-hmac-sha256|zoho-oauthtoken"
 )
 _HEADER = re.compile(
-    r"(?i)authorization[\"']?\]?(?:\s{0,8}[:=]\s{0,8}[bfru]{0,2}[\"'`]?|\s{0,3},\s{0,8}[bfru]{0,2}[\"'`])"
+    r"(?i)authorization[\"']?\]?(?:\s{0,8}[:=]\s{0,8}[bfru]{0,2}[\"'`]?|(?P<comma>\s{0,3},\s{0,8})[bfru]{0,2}[\"'`])"
     rf"(?:(?P<scheme>{_SCHEMES})(?:[ \t]|%20|\+)+)?(?P<value>[A-Za-z0-9._~+/:=%-]{{6,4096}})"
     r"(?P<more>[^\r\n\"'\\<>`]{0,1024})"
 )
@@ -28,7 +28,7 @@ def authorization_headers(source: SearchedText) -> Iterator[Span]:
     searched_to = 0
     for at in source.positions(b"authorization"):
         found = _HEADER.match(source.text, at) if at >= searched_to else None
-        if found is None:
+        if found is None or (found["comma"] and not found["scheme"]):
             continue
         searched_to = found.end("value")
         if found["scheme"] and found["scheme"].lower() in ("digest", "aws4-hmac-sha256", "hawk", "oauth"):

@@ -50,6 +50,7 @@ _BARE = re.compile(r"(?P<value>[^\s\"'`,;&<>(){}\[\]|\\]{1,512}+)(?P<next>[(\[{]
 _LINE_END = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
 _CONNECTION = re.compile(r"(?i)\b(?:host|hostaddr|dbname|user|user id|uid|server|port)\s*=")
 _NOT_ARGUMENT = re.compile(r"[\s:/]|\.\w+\Z")
+_TOKEN = re.compile(r"(?=.*[0-9])[^\s()\[\]{}*^|<>]{12,}")
 _TAG = re.compile(r"(?P<value>[^<>\s\"']{3,1024})\s{0,8}</")
 
 
@@ -135,8 +136,8 @@ def _anything(value: str) -> bool:
 
 
 def _token_like(value: str) -> bool:
-    """Long, with a digit and without spaces: ``token`` is also the name of harmless values."""
-    return len(value) >= 12 and " " not in value and any(char.isdigit() for char in value) and not is_version(value)
+    """Long, with a digit and of the characters of tokens: ``token`` is also the name of harmless values."""
+    return _TOKEN.fullmatch(value) is not None and not is_version(value)
 
 
 def _random(value: str) -> bool:

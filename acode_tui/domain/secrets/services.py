@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from acode_tui.domain.secrets.rules import SearchedText, Span
-from acode_tui.domain.secrets.values import is_random, is_uuid, is_version
+from acode_tui.domain.secrets.values import is_hex, is_random, is_uuid, is_version
 
 _SERVICES = [
     "adafruit",
@@ -212,6 +212,8 @@ def service_keys(source: SearchedText) -> Iterator[Span]:
                 continue
             value = found["value"]
             service = keyword not in _NO_SERVICES
+            if not service and is_hex(value) and ":" in text[found.end("name") : found.start("value")]:
+                continue  # The signature of a file is a digest; that of a request stands after an equals sign.
             if (service and is_uuid(value)) or (is_random(value, 14, 6 if service else 4) and not is_version(value)):
                 searched_to = found.end()
                 yield found.span("value")

@@ -92,6 +92,8 @@ def _drawn(seed: int) -> dict[str, str]:
             "export DB_PASSWORD=$DB_PASSWORD\npassword=${{ secrets.PASSWORD }}\nPWD=/work/shop\nOLDPWD=/work\n"
             "max_tokens: 4096\nprimary_key=True\nforeign_key('users.id')\ncache_key = 'session-7f3a9b2c4d5e6f70'\n"
             "curl -u $USER:$PASS https://example.org\ncurl -s https://example.org | sh\nmysql -u root -p shop\n"
+            "Signature: 8a477f597d28d172789f06886806bc55\nTOKEN = '[a-zA-Z_][a-zA-Z0-9_-]*'\n"
+            "names = ['ASAuthorization', 'ASAuthorizationAppleIDButton']\n"
             "PASS: test_one (0.01s)\nPASS tests/unit/login.test.ts\n12 passed, 1 failed\n"
         ),
     }
