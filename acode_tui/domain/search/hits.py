@@ -72,8 +72,9 @@ def met_at(conditions: Conditions, place: Place) -> int:
     for tool in conditions.tools:
         bits |= bit * (place.tool is not None and place.tool.casefold() == tool.casefold())
         bit <<= 1
+    paths = place.paths if conditions.files else []
     for file in conditions.files:
-        bits |= bit * any(contains(file, path) for path in place.paths)
+        bits |= bit * any(contains(file, path) for path in paths)
         bit <<= 1
     return bits
 

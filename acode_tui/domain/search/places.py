@@ -53,8 +53,8 @@ _JSON_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A text of a run, and where it stands. ``at`` is when it came to be.
 
-    ``tool``, ``failed`` and ``paths`` are of the tool call that the place belongs to: its name, whether it failed, and
-    the file names in its parameters; an artifact's own name is one of ``paths``.
+    ``tool``, ``failed`` and ``parameters`` are of the tool call that the place belongs to: its name, whether it failed,
+    and the texts of its parameters. ``name`` is an artifact's.
     """
 
     kind: Kind
@@ -67,7 +67,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     artifact_id: str | None = None
     tool: str | None = None
     failed: bool = False
-    paths: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    name: str | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """The file names in the call's parameters, and an artifact's own. Found anew each time: few queries ask."""
+        found = paths_in(self.parameters)
+        return found if self.name is None else [self.name, *found]
 
 
 class _Call(NamedTuple):
@@ -75,7 +82,7 @@ class _Call(NamedTuple):
     step_id: str
     tool: str
     failed: bool
-    paths: tuple[str, ...]
+    parameters: tuple[str, ...]
 
 
 def places_of_run(entities: Iterable[Entity]) -> Iterator[Place]:
@@ -105,9 +112,8 @@ def places_of_run(entities: Iterable[Entity]) -> Iterator[Place]:
             )
         elif isinstance(entity, ToolCall):
             failed = entity.state is ToolCallState.FAILED
-            given = json_texts(entity.parameters)
-            paths = tuple(paths_in(given))
-            call = calls[entity.id] = _Call(tasks.get(entity.step_id), entity.step_id, entity.tool_name, failed, paths)
+            given = tuple(json_texts(entity.parameters))
+            call = calls[entity.id] = _Call(tasks.get(entity.step_id), entity.step_id, entity.tool_name, failed, given)
             yield _call_place(entity, call, "call", entity.created_at, _joined(entity.tool_name, *given))
             outcome = outcome_text(entity)
             if outcome:
@@ -225,7 +231,7 @@ def _call_place(call: ToolCall, known: _Call, kind: Kind, at: datetime, text: st
         tool_call_id=call.id,
         tool=known.tool,
         failed=known.failed,
-        paths=known.paths,
+        parameters=known.parameters,
     )
 
 
@@ -241,7 +247,8 @@ def _artifact_place(artifact: Artifact, call: _Call | None) -> Place:
         artifact_id=artifact.id,
         tool=call.tool if call is not None else None,
         failed=call is not None and call.failed,
-        paths=(artifact.name, *(call.paths if call is not None else ())),
+        parameters=call.parameters if call is not None else (),
+        name=artifact.name,
     )
 
 
