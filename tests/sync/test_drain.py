@@ -104,17 +104,19 @@ async def _bump(workspace: Workspace, session_id: str, times: int, *, claimed: b
     await workspace._writer.run(unit)
 
 
-async def test_a_row_with_a_thousand_records_is_sent_in_bounded_batches(
-    tmp_path: Path, time: FakeTime, team: Database, batches: list[list[ApplyRow]]
+@pytest.mark.parametrize("batch_size", [1, 10, 500])
+async def test_all_versions_of_a_row_that_may_have_been_sent_are_one_delivery(
+    tmp_path: Path, time: FakeTime, team: Database, batches: list[list[ApplyRow]], batch_size: int
 ) -> None:
     async with opened(tmp_path, time) as workspace:
         session = await workspace.store.create_session("a hot row")
-        await _bump(workspace, session.id, 1000, claimed=True)
-        assert query(workspace, "SELECT count(*) FROM outbox") == [(1001,)]
-        report = await workspace.sync.sync_now(batch_size=10)
-        assert (report.synced + report.superseded, report.remaining, report.conflicts) == (1001, 0, 0)
-    assert len(batches) > 5
-    assert max(len(row.ancestors) for batch in batches for row in batch) <= 2 * 10 * claim.SCAN
+        await _bump(workspace, session.id, 200, claimed=True)
+        for number in range(3):
+            await workspace.store.add_task(session.id, f"task {number}")
+        assert query(workspace, "SELECT count(*) FROM outbox WHERE entity_type = 'session'") == [(201,)]
+        report = await workspace.sync.sync_now(batch_size=batch_size)
+        assert (report.synced, report.superseded, report.remaining, report.conflicts) == (4, 200, 0, 0)
+    assert [len(row.ancestors) for batch in batches for row in batch if row.kind is EntityType.SESSION] == [200]
     await assert_nothing_was_lost(workspace.database_path, team)
 
 
@@ -132,6 +134,27 @@ def after_delivery(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Awaitab
 
     monkeypatch.setattr(PostgresSyncTarget, "apply", watched)
     return done
+
+
+async def test_a_version_behind_a_refused_record_goes_with_the_older_ones_of_its_row(
+    tmp_path: Path, time: FakeTime, team: Database, after_delivery: list[Callable[[], Awaitable[object]]]
+) -> None:
+    """Both versions were sent together, without a reply. The older one alone would meet the newer one there."""
+
+    async def lose_the_reply() -> None:
+        raise SyncError("the process died here")
+
+    async with opened(tmp_path, time) as workspace:
+        session = await workspace.store.create_session("first")
+        await workspace.store.add_task(session.id, "refused later")
+        await _bump(workspace, session.id, 1, claimed=True)
+        after_delivery.append(lose_the_reply)
+        with pytest.raises(SyncError, match="died here"):
+            await workspace.sync.sync_now(batch_size=1)
+        (task,) = [each for each in await workspace.outbox.list() if each.entity_type is EntityType.SESSION_TASK]
+        await workspace.outbox.mark_failed(task.id, "refused")
+        report = await workspace.sync.sync_now()
+        assert (report.duplicates, report.superseded, report.conflicts) == (1, 1, 0)
 
 
 async def test_an_edit_of_a_row_in_flight_is_a_record_of_its_own(

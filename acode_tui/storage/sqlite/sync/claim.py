@@ -39,14 +39,14 @@ from acode_tui.storage.sqlite.sync import records
 from acode_tui.storage.sqlite.sync.records import RetryPolicy
 
 SCAN = 8
-"""How many records a batch may end, as a multiple of its rows: it bounds the memory that a row with a million records
-takes."""
+"""How many records are looked at for a batch, as a multiple of its rows: a row has more than one only where a claim of
+it was never acknowledged."""
 
 # A key ends in its stamp, so the later records of a row are the rest of its range of the unique index.
 _NEWER = """
 SELECT asked.key, o.id, o.idempotency_key FROM json_each(?) AS asked
 CROSS JOIN outbox AS o ON o.idempotency_key > asked.value ->> 0 AND o.idempotency_key < asked.value ->> 1
-WHERE o.processed_at IS NULL AND o.id < asked.value ->> 2
+WHERE o.processed_at IS NULL AND o.failed_at IS NULL AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= ?)
 ORDER BY asked.key, o.idempotency_key
 """
 _PAYLOADS = "SELECT id, payload FROM outbox WHERE id IN (SELECT value FROM json_each(?))"
@@ -124,12 +124,10 @@ def select(
     connection: sqlite3.Connection, *, now: str, max_records: int, beside: Sequence[ClaimedRecord] = ()
 ) -> list[Claim]:
     """What ``claim`` would claim."""
-    blocked = dict(connection.execute(records.BLOCKED_LANES, (now,)))
     rows_in_flight = {(record.row.kind.value, record.row.entity.id) for record in beside}
     in_flight = {record.row.record_id for record in beside}
     in_flight.update(older.id for record in beside for older in record.superseded)
     chosen: dict[tuple[str, str], Claim] = {}
-    last = 0
     limit = max_records * SCAN + len(in_flight)
     for record_id, key, session_id, kind, entity_id in connection.execute(records.DUE_FOR_DELIVERY, (now, limit)):
         if record_id in in_flight:
@@ -143,27 +141,24 @@ def select(
             continue
         if len(chosen) >= max_records:
             break
-        last = record_id
         chosen[row] = Claim(_KINDS[kind], entity_id, session_id, [RecordKey(record_id, key)])
     if chosen:
-        _add_later_versions(connection, list(chosen.values()), blocked, before=last + max_records * SCAN)
+        _add_later_versions(connection, list(chosen.values()), now)
     return list(chosen.values())
 
 
-def _add_later_versions(
-    connection: sqlite3.Connection, chosen: list[Claim], blocked: dict[str, int], *, before: int
-) -> None:
-    """Add each row's later records: those before the first blocked one of their lane, and before the id ``before``."""
+def _add_later_versions(connection: sqlite3.Connection, chosen: list[Claim], now: str) -> None:
+    """Add all of each row's later records, also those behind a record of the lane that waits.
+
+    They may have been sent together before a crash. An older version that is sent by itself then would meet its own
+    successor, and be taken for a conflict.
+    """
     asked = {
-        str(position): (
-            each.versions[-1].key,
-            f"{each.kind.value}:{each.entity_id}:~",
-            min(before, blocked.get(each.session_id, before)),
-        )
+        str(position): (each.versions[-1].key, f"{each.kind.value}:{each.entity_id}:~")
         for position, each in enumerate(chosen)
         if TABLES[each.kind].mutable
     }
-    for position, record_id, key in connection.execute(_NEWER, (json.dumps(asked),)):
+    for position, record_id, key in connection.execute(_NEWER, (json.dumps(asked), now)):
         chosen[int(position)].versions.append(RecordKey(record_id, key))
 
 
