@@ -21,7 +21,13 @@ class Found(NamedTuple):
 
 
 def hits_of_run(query: Query, facts: RunFacts, places: Iterable[Place]) -> list[Found] | None:
-    """The hits of a run in their order, at least one; None if the run does not match.
+    """The hits of a run in their order, at least one; None if the run does not match."""
+    found = places_found(query, facts, places)
+    return None if found is None else [Found(place, snippet_of(query, place)) for place in found]
+
+
+def places_found(query: Query, facts: RunFacts, places: Iterable[Place]) -> list[Place] | None:
+    """The places that are a run's hits, in their order, at least one; None if the run does not match.
 
     ``places`` are all of the run, in the order of the hierarchy, the session's own first.
     """
@@ -48,7 +54,7 @@ def hits_of_run(query: Query, facts: RunFacts, places: Iterable[Place]) -> list[
     if wanted and not words:
         chosen = one_a_call(chosen)
     # The sort is stable, so places of one moment stay in the order of the hierarchy.
-    return [Found(place, snippet_of(query, place)) for place in sorted(chosen, key=lambda place: place.at)]
+    return sorted(chosen, key=lambda place: place.at)
 
 
 def snippet_of(query: Query, place: Place) -> str:

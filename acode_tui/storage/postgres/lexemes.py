@@ -18,7 +18,7 @@ SEPARATOR = "\x1f"
 """Stands between the lexemes of a document on their way to the server."""
 
 MAX_PART_BYTES = 256 * 1024
-"""Bytes of the lexemes in one row. A tsvector holds at most 1 MiB of them."""
+"""Bytes of the lexemes in one row. A tsvector holds 1 MiB of them, and ``array_to_tsvector`` garbles what is beyond."""
 
 _MAX_FACT = 255
 """Characters of a fact's lexeme. Values that differ only beyond are told apart when the session is read."""

@@ -1,22 +1,25 @@
 """Decides whether sessions match a query, by their facts and, where the lexemes do not decide, by their texts."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from acode_tui.domain.entities import Session
+from acode_tui.domain.entities import Entity, Session
 from acode_tui.domain.search.facts import RunFacts, facts_of, meets
-from acode_tui.domain.search.hits import Found, hits_of_run
-from acode_tui.domain.search.places import places_of_run
+from acode_tui.domain.search.hits import places_found
+from acode_tui.domain.search.places import Place, places_of_run
 from acode_tui.domain.search.query import Query
 from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.lexemes import EDITED, tsquery, wanted_lexemes
 from acode_tui.storage.postgres.run_texts import read_runs
 
 MOST_RUNS = 64
-"""Runs that are read at once."""
+"""Sessions in a group whose runs are read."""
 
 RUNS_A_PAGE = 256
 """Runs that are read for a page. One that finds no more within them is shorter than its limit, and has a cursor."""
+
+_READ_TOGETHER = 8
+"""Runs whose texts are in memory at once: each may have many megabytes."""
 
 _CANDIDATES_A_PAGE = 5_000
 """Sessions that are looked at for a page where no run has to be read."""
@@ -63,32 +66,34 @@ class Matcher:
             failures = {str(row["session_id"]): row["failed"] for row in rows}
         return {session.id: facts_of(session, failed_calls=failures.get(session.id, 0)) for session in sessions}
 
-    async def hits(self, sessions: Sequence[Session]) -> list[tuple[Session, list[Found]]]:
-        """The sessions that match, in the given order, each with its hits. Reads the runs."""
-        if not sessions:
-            return []
+    async def places(self, sessions: Sequence[Session]) -> list[tuple[Session, list[Place]]]:
+        """The sessions that match, in the given order, each with the places that are its hits. Reads the runs."""
         facts = await self.facts(sessions)
         met = [session for session in sessions if meets(self.query, facts[session.id])]
-        runs = await read_runs(self._connection, self._schema, met, self.query)
+        found: list[tuple[Session, list[Place]]] = []
+        for start in range(0, len(met), _READ_TOGETHER):
+            group = met[start : start + _READ_TOGETHER]
+            runs = await read_runs(self._connection, self._schema, group, self.query)
+            found += await asyncio.to_thread(self._find, group, facts, runs)
+        return found
 
-        def find() -> list[tuple[Session, list[Found]]]:
-            found = [(run, hits_of_run(self.query, facts[run.id], places_of_run(runs[run.id]))) for run in met]
-            return [(run, hits) for run, hits in found if hits is not None]
-
-        # A run may have many megabytes of text.
-        return await asyncio.to_thread(find)
+    def _find(
+        self, sessions: Sequence[Session], facts: Mapping[str, RunFacts], runs: Mapping[str, Sequence[Entity]]
+    ) -> list[tuple[Session, list[Place]]]:
+        found = [(run, places_found(self.query, facts[run.id], places_of_run(runs[run.id]))) for run in sessions]
+        return [(run, places) for run, places in found if places is not None]
 
     async def matching(self, sessions: Sequence[Session]) -> set[str]:
         """The ids of the sessions that match. Reads the runs only where the lexemes do not decide."""
         if self.query.is_empty:
             return {session.id for session in sessions}
         if self.reads_runs:
-            return {session.id for session, _ in await self.hits(sessions)}
+            return {session.id for session, _ in await self.places(sessions)}
         edited = await self._edited(sessions) if self.asks_words else set()
         facts = await self.facts(sessions)
         met = {session.id for session in sessions if meets(self.query, facts[session.id])}
         read = [session for session in sessions if session.id in met & edited]
-        return met - edited | {session.id for session, _ in await self.hits(read)}
+        return met - edited | {session.id for session, _ in await self.places(read)}
 
     async def _edited(self, sessions: Sequence[Session]) -> set[str]:
         """The ids of those sessions in which a row may have lost words that the index still has."""

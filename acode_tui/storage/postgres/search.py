@@ -5,14 +5,15 @@ and the places found by the rule that both databases share. So words that an edi
 ``session_search`` still has, are not found.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
 from acode_tui.domain.entities import Session
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.search.hits import Found
+from acode_tui.domain.search.hits import Found, snippet_of
+from acode_tui.domain.search.places import Place
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import SearchPage
 from acode_tui.storage.postgres.connection import ReadPool
@@ -64,24 +65,26 @@ class PostgresRunSearch:
 
     async def _page(self, connection: Connection, request: SearchRequest) -> SearchPage:
         runs: list[tuple[Session, list[Found]]] = []
-        skipped = request.after.shown if request.after is not None else 0
-        hits, scanned, ended = -skipped, 0, True
-        last: Session | None = None
+        before, hits, scanned, ended = request.after, 0, 0, True
+        wanted = request.limit + (before.shown if before is not None else 0)
+        last: tuple[Session, int] | None = None
         matcher = Matcher(connection, self._schema, request.query)
         async for sessions in self._candidates(connection, request):
-            if hits > request.limit or scanned >= RUNS_A_PAGE:
+            if hits > wanted or scanned >= RUNS_A_PAGE:
                 ended = False
                 break
-            found = await matcher.hits(sessions)
-            runs += found
-            hits += sum(len(each) for _, each in found)
+            last = sessions[-1], 0
+            for session, places in await matcher.places(sessions):
+                skipped = before.shown if before is not None and before.id == session.id else 0
+                runs.append((session, _found(request, places, skipped)))
+                hits += len(places)
+                if session.id == sessions[-1].id:
+                    last = session, len(places)
             scanned += len(sessions)
-            last = sessions[-1]
-        page = search_page(runs, request, total=hits if ended and request.after is None else None)
+        page = search_page(runs, request, total=hits if ended and before is None else None)
         if page.next_cursor is not None or ended or last is None:
             return page
-        shown = len(runs[-1][1]) if runs and runs[-1][0].id == last.id else 0
-        return SearchPage(hits=page.hits, next_cursor=encode_search_cursor(last, shown), total=None)
+        return SearchPage(hits=page.hits, next_cursor=encode_search_cursor(*last), total=None)
 
     async def _candidates(self, connection: Connection, request: SearchRequest) -> AsyncIterator[list[Session]]:
         """The sessions that may match, newest first, from the one of the request's position on, in groups."""
@@ -106,3 +109,11 @@ def _select(select: SessionSelect, *, position: SearchPosition | None, compariso
         stamp, entity_id = select.parameter(parse_time(position.stamp)), select.parameter(position.id)
         conditions.append(f"(s.updated_at, s.id) {comparison} ({stamp}, {entity_id}::uuid)")
     return select.rows(conditions, order="s.updated_at DESC, s.id DESC", limit=select.parameter(size))
+
+
+def _found(request: SearchRequest, places: Sequence[Place], skipped: int) -> list[Found]:
+    """As many of a run's hits as its page may show; those that an earlier page showed have no snippet."""
+    return [
+        Found(place, snippet_of(request.query, place) if number >= skipped else "")
+        for number, place in enumerate(places[: skipped + request.limit + 1])
+    ]
