@@ -66,7 +66,7 @@ async def _single(ours: Workspace, bare: sqlite3.Connection) -> list[Measure]:
             floor_times.clear()
     value = milliseconds(ours_times)
     return [
-        within("single durable write, median", value, "ms", milliseconds(floor_times), 2.5),
+        within("single durable write, median", value, "ms", milliseconds(floor_times), 1.6),
         at_most("single durable write, 99th percentile", quantile(ours_times, 0.99) * 1e3, "ms", 25),
         await _tool_call(ours),
     ]
