@@ -7,7 +7,7 @@ each character is a token. A run with changes of case has parts, which are token
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -126,6 +126,29 @@ def index_tokens(text: str) -> dict[str, None]:
         if run[1:] != low[1:]:
             found.update((part.token, None) for part in _parts(run, 0))
     return found
+
+
+def index_body(texts: Iterable[str]) -> str:
+    """What is given to FTS5 with ``tokenize = 'ascii'`` in place of several texts: each of their tokens.
+
+    FTS5 folds ASCII itself, so words of ASCII texts are given as they stand, in half the time.
+    """
+    plain: list[str] = []
+    others: list[str] = []
+    for text in texts:
+        # An escape sequence may reach beyond the end of its text.
+        (plain if text.isascii() and "\x1b" not in text else others).append(text)
+    runs = set(_ASCII_RUN.findall("\n".join(plain).replace("_", " ")))
+    found = {run[:MAX_TOKEN] for run in runs} if max(map(len, runs), default=0) > MAX_TOKEN else runs
+    found.update(*(_part_tokens(run) for run in runs if not (run.islower() or run.isdigit())))
+    for text in others:
+        found.update(index_tokens(text))
+    return " ".join(found)
+
+
+@lru_cache(32_768)
+def _part_tokens(run: str) -> tuple[str, ...]:
+    return tuple(part.token for part in _parts(run, 0))
 
 
 def index_text(text: str) -> str:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from acode_tui.domain.search.tokens import index_tokens
+from acode_tui.domain.search.tokens import index_body
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.search.searched_rows import Covered, SearchedRow
@@ -55,15 +55,8 @@ class Document:
         self.chars += sum(map(len, texts))
 
     def words(self) -> str:
-        """Each word of the texts once: what is given to FTS5."""
-        # Many texts at a time take less than each alone, but for those that are not plain: an escape sequence may reach
-        # beyond the end of its text, and text beyond ASCII takes a slower way.
-        plain = [text for text in self.texts if text.isascii() and "\x1b" not in text]
-        found = index_tokens("\n".join(plain))
-        for text in self.texts:
-            if not text.isascii() or "\x1b" in text:
-                found.update(index_tokens(text))
-        return " ".join(found)
+        """The words of the texts, as they are given to FTS5."""
+        return index_body(self.texts)
 
 
 def pack(read: Iterable[tuple[SearchedRow, Sequence[str]]]) -> list[Document]:
