@@ -11,7 +11,7 @@ from acode_tui.domain.search.hits import met_at
 from acode_tui.domain.search.places import Place
 from acode_tui.domain.search.query import Conditions, Query, Term, tool_term
 from acode_tui.storage.sqlite.search.documents import covered_by
-from acode_tui.storage.sqlite.search.facts_test import FactsTest
+from acode_tui.storage.sqlite.search.fact_conditions import FactsTest
 from acode_tui.storage.sqlite.search.place_rows import places_of
 from acode_tui.storage.sqlite.search.searched_rows import rows_within
 from acode_tui.storage.sqlite.search.words import IndexedDocument, Words, every_document
