@@ -254,6 +254,7 @@ async def test_a_word_that_an_edit_took_out_is_not_found(
     # The word is back.
     await laptop.send(edited(session, seconds=2, task_description="login cookie", sync_version=2))
     assert await listed(reader, text) == [kept.id, session.id]
+    assert await reader.count(SessionFilter(text=text)) == 2
 
 
 @pytest.mark.parametrize("winner", ["local", "remote"])
