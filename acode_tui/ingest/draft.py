@@ -120,7 +120,8 @@ class StepDraft:
 
     ``unclaimed`` holds those results by their call's native id; ``texts`` counts the pieces of text; ``followed`` says
     that another step of the task came after it, at ``followed_at``. ``calls`` and ``artifacts`` are those of the lines
-    read this time; ``states``, ``has_artifacts``, ``cut_off`` and ``updated_at`` speak for those of an earlier import.
+    read this time; ``states``, ``has_artifacts`` and ``cut_off`` speak for those of an earlier import. ``updated_at``
+    is the latest stamp of what is settled, in either; a call without a result has one that may still change.
     """
 
     __slots__ = (
@@ -162,12 +163,17 @@ class StepDraft:
         self.cut_off: list[dict[str, Any]] = []
         self.updated_at: datetime | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a result may still come for one of its calls, or a call for one of its results."""
+        return bool(self.unclaimed) or any(call.is_open for call in self.calls)
+
 
 class TaskDraft:
     """A task. Its title is the first line of ``request``, where a program has put text of its own before that.
 
     ``long_prompt`` is the whole prompt where the description holds only its beginning. ``steps`` are those that the
-    lines read this time belong to, of ``step_count``; ``cut_off`` and ``updated_at`` are as in a step.
+    lines read this time belong to, of ``step_count``; ``updated_at`` is the latest stamp of the others.
     """
 
     __slots__ = (

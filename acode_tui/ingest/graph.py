@@ -146,7 +146,6 @@ class GraphBuilder:
             state = final_state
         else:
             state = WorkState.COMPLETED if task.step_count else WorkState.SKIPPED
-        task.updated_at = max([task.updated_at or created, created, *(step.updated_at for step in built)])
         return TaskGraph(
             id=task_id,
             session_id=self._session,
@@ -156,7 +155,7 @@ class GraphBuilder:
             order=task.order,
             metadata=metadata,
             created_at=created,
-            updated_at=task.updated_at,
+            updated_at=max([task.updated_at or created, created, *(step.updated_at for step in built)]),
             artifacts=artifacts,
             steps=tuple(built),
         )
@@ -173,8 +172,9 @@ class GraphBuilder:
         states = [*step.states, *(call.state for call in calls), *(result.state for result in unclaimed)]
         # The model's words alone are the whole step: nothing of it is under way.
         own = WorkState.IN_PROGRESS if states or (in_progress and not step.has_artifacts) else WorkState.COMPLETED
-        stamps = [entity.updated_at for entity in (*calls, *artifacts)]
+        stamps = [artifact.updated_at for artifact in artifacts]
         stamps += [result.done_at for result in unclaimed if result.done_at is not None]
+        stamps += [row.updated_at for call, row in zip(step.calls, calls, strict=True) if not call.is_open]
         step.updated_at = max([step.updated_at or created, created, *stamps])
         return StepGraph(
             id=step_id,
@@ -185,7 +185,7 @@ class GraphBuilder:
             order=step.order,
             metadata=_step_metadata(step, self._limits.max_metadata_bytes),
             created_at=created,
-            updated_at=step.updated_at,
+            updated_at=max([step.updated_at, *(row.updated_at for row in calls)]),
             artifacts=artifacts,
             tool_calls=tuple(calls),
         )

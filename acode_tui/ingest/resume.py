@@ -1,7 +1,7 @@
 """What is kept of a run that was read, so that reading can go on after its last line instead of from its first one.
 
-Kept is what lines to come may still change: the current task, the latest steps, calls without a result and the steps
-that have them, and the totals of everything else. A line that reaches back to anything else raises
+Kept is what lines to come may still change: the current task, the latest steps, calls without a result, results without
+a call and the steps that have them, and the totals of everything else. A line that reaches back to anything else raises
 ``NeedsWholeFileError``, or shows in ``ExpectedRows``; the file is then read from its first line.
 """
 
@@ -19,7 +19,7 @@ RECENT_STEPS = 16
 MAX_OPEN_CALLS = 256
 MAX_BLANK_LINES = 1_000
 MAX_BYTES = 256 * 1024
-"""A state with more open calls or pending blank lines, or larger than so many bytes, is not kept."""
+"""A state with more of such calls and results, or of pending blank lines, or larger than so many bytes, is not kept."""
 
 
 class SavedCall(msgspec.Struct, array_like=True):
@@ -120,7 +120,8 @@ def save_reading(
     if bounds.first is None or bounds.earliest is None or bounds.latest is None or bounds.current is None:
         # Rows without a time take the first one of the file, which is still to come.
         return None
-    if len(skipped.blank) > MAX_BLANK_LINES or sum(call.is_open for call in run.calls.values()) > MAX_OPEN_CALLS:
+    waiting = len(run.unclaimed) + sum(call.is_open for call in run.calls.values())
+    if waiting > MAX_OPEN_CALLS or len(skipped.blank) > MAX_BLANK_LINES:
         return None
     return SavedReading(
         run=_save_run(run),
@@ -160,7 +161,7 @@ def _save_run(run: RunDraft) -> SavedRun:
     recent = {id(step) for step in list(run.steps.values())[-RECENT_STEPS:]}
     tasks = []
     for task in run.tasks:
-        steps = [step for step in task.steps if id(step) in recent or any(call.is_open for call in step.calls)]
+        steps = [step for step in task.steps if id(step) in recent or step.is_open]
         if steps or task is run.task:
             tasks.append(_save_task(task, steps))
     return SavedRun(
@@ -175,6 +176,8 @@ def _save_run(run: RunDraft) -> SavedRun:
 
 
 def _save_task(task: TaskDraft, steps: list[StepDraft]) -> SavedTask:
+    kept = {id(step) for step in steps}
+    stamps = [task.updated_at, *(step.updated_at for step in task.steps if id(step) not in kept)]
     return SavedTask(
         key=task.key,
         at=task.at,
@@ -188,7 +191,7 @@ def _save_task(task: TaskDraft, steps: list[StepDraft]) -> SavedTask:
         followed_at=task.followed_at,
         step_count=task.step_count,
         cut_off=task.cut_off,
-        updated_at=task.updated_at,
+        updated_at=max((at for at in stamps if at is not None), default=None),
         steps=[_save_step(step) for step in steps],
     )
 

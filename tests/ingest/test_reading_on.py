@@ -254,6 +254,13 @@ def _call_after_its_result(found: Claude) -> None:
     found.calls("m5", "c5", "Bash")
 
 
+def _call_long_after_its_result(found: Claude) -> None:
+    found.result("c5", "early")
+    for number in range(2 * RECENT_STEPS):
+        found.says(f"m{number}", "on")
+    found.calls("m50", "c5", "Bash")
+
+
 def _second_result(found: Claude) -> None:
     found.calls("m5", "c5", "Bash")
     for _ in range(2):
@@ -288,6 +295,12 @@ def _prompt_of_long_ago(found: Claude) -> None:
         found.user(text, uuid="u7")
 
 
+def _late_result_dated_before(found: Claude) -> None:
+    found.calls("m5", "c5", "Bash")
+    found.user("Another thing")
+    found.result("c5", "ok", timestamp=stamp(0))
+
+
 def _times_that_begin_late(found: Claude) -> None:
     for number in range(3):
         found.says(f"m{number}", "on", timestamp=...)
@@ -299,12 +312,14 @@ def _times_that_begin_late(found: Claude) -> None:
     [
         _repeated_result,
         _call_after_its_result,
+        _call_long_after_its_result,
         _second_result,
         _summary,
         _summary_before_its_leaf,
         _progress_after_the_result,
         _message_of_long_ago,
         _prompt_of_long_ago,
+        _late_result_dated_before,
         _times_that_begin_late,
     ],
 )
