@@ -9,12 +9,10 @@
 The number of round trips depends on which of these steps are needed, not on the number of records.
 """
 
-import asyncio
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -35,9 +33,10 @@ from acode_tui.storage.delivery_protocol import (
 )
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.postgres.apply_sql import ApplyStatements, edit_columns
+from acode_tui.storage.postgres.batch_lexemes import Lexemes, lexemes_by_session, search_arrays
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS
 from acode_tui.storage.postgres.identifiers import Connection
-from acode_tui.storage.postgres.lexemes import EDITED, lexemes_of, parts_of
+from acode_tui.storage.postgres.lexemes import EDITED
 from acode_tui.storage.postgres.rows import column_values, conflict_from_row, entity_from_row, stored_columns
 from acode_tui.storage.postgres.settle import Decision, RemoteRow, settle
 
@@ -67,7 +66,7 @@ async def deliver(
     _require_distinct(batch)
     delivery = _Delivery(connection, statements, workspace_id, rules, now, fused=fused)
     # Before the head is locked: a batch may have eight megabytes of text.
-    lexemes = await _lexemes_by_session([row.entity for row in batch])
+    lexemes = await lexemes_by_session([row.entity for row in batch])
     milliseconds = max(1000, round(idle_timeout * 1000))
     # If this machine vanishes, the server must not hold the head's lock for as long as TCP believes in it.
     await connection.execute(
@@ -97,37 +96,8 @@ def _require_distinct(batch: Sequence[ApplyRow]) -> None:
         raise ValueError("two records of one entity in a batch: coalesce them first")
 
 
-_Lexemes: TypeAlias = dict[str, dict[str, None]]
-"""By session id, the lexemes of its rows."""
-
 _SETTLED_PART = 1 << 20
 """The first part of what is added after settling; a batch's own parts have smaller numbers."""
-
-
-_SLICE_SECONDS = 0.01
-"""How long the making of lexemes keeps the event loop, about; a row has at most 128 KiB of text."""
-
-
-async def _lexemes_by_session(entities: Iterable[Entity]) -> _Lexemes:
-    found: _Lexemes = {}
-    started = perf_counter()
-    for entity in entities:
-        session_id = getattr(entity, "session_id", entity.id)
-        found.setdefault(session_id, {}).update((lexeme, None) for lexeme in lexemes_of(entity))
-        if perf_counter() - started > _SLICE_SECONDS:
-            await asyncio.sleep(0)
-            started = perf_counter()
-    return found
-
-
-def _search_arrays(lexemes: _Lexemes, *, first_part: int = 0) -> list[list[Any]]:
-    """The arrays of session ids, parts and joined lexemes, in the order of the sessions' ids."""
-    rows = [
-        (session_id, part, joined)
-        for session_id, found in sorted(lexemes.items())
-        for part, joined in enumerate(parts_of(found), first_part)
-    ]
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []]
 
 
 class _Delivery:
@@ -153,14 +123,14 @@ class _Delivery:
         self._edited: set[str] = set()
         self._written: dict[tuple[EntityType, str], int] = {}
 
-    async def write_fused(self, batch: Sequence[ApplyRow], lexemes: _Lexemes, incarnation: str, known_seq: int) -> int:
+    async def write_fused(self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int) -> int:
         """Head, ledger, first writes and search index in one statement. Returns the batch's ``change_seq``."""
         arguments: list[Any] = [self._workspace_id, incarnation, known_seq, *self._ledger_arrays(batch)]
         for kind in TABLES:
             rows = _sorted_by_id(row for row in batch if row.kind is kind)
             arguments += _write_arrays(kind, rows, [row.base + 1 for row in rows])
             arguments.append([row.idempotency_key for row in rows])
-        arguments += _search_arrays(lexemes)
+        arguments += search_arrays(lexemes)
         change_seq: int | None = None
         for what, entity_id, number, key in await self._connection.fetch(self._sql.fused, *arguments):
             if what == "head":
@@ -174,7 +144,7 @@ class _Delivery:
         return _require_head(change_seq)
 
     async def write_stepwise(
-        self, batch: Sequence[ApplyRow], lexemes: _Lexemes, incarnation: str, known_seq: int
+        self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int
     ) -> int:
         """The same, one statement at a time."""
         change_seq = _require_head(
@@ -200,7 +170,7 @@ class _Delivery:
         await self._add_lexemes(lexemes, change_seq)
         return change_seq
 
-    async def _add_lexemes(self, lexemes: _Lexemes, change_seq: int, *, first_part: int = 0) -> None:
+    async def _add_lexemes(self, lexemes: Lexemes, change_seq: int, *, first_part: int = 0) -> None:
         """Add to the search index what the sessions do not have yet, and which of them were edited."""
         for session_id in self._edited:
             lexemes.setdefault(session_id, {})[EDITED] = None
@@ -214,7 +184,7 @@ class _Delivery:
                 known = lexemes[str(row["session_id"])]
                 for lexeme in row["lexemes"]:
                     known.pop(lexeme, None)
-        arrays = _search_arrays(lexemes, first_part=first_part)
+        arrays = search_arrays(lexemes, first_part=first_part)
         if arrays[0]:
             await self._connection.execute(statement, change_seq, self._workspace_id, *arrays)
 
@@ -269,7 +239,7 @@ class _Delivery:
                 # with old versions too, so the words of the row that stays are added here.
                 self._edited.add(row.session_id)
                 others.append(there.entity)
-        await self._add_lexemes(await _lexemes_by_session(others), change_seq, first_part=_SETTLED_PART)
+        await self._add_lexemes(await lexemes_by_session(others), change_seq, first_part=_SETTLED_PART)
         fresh = [(batch[position], conflicts[position]) for position, made in decisions.items() if made.is_conflict]
         if fresh:
             await self._record_conflicts(fresh)
