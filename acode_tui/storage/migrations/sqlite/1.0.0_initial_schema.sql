@@ -21,9 +21,10 @@ CREATE TABLE sessions (
 
 -- A page is a merge of one range per state, so every index that serves pages carries the state. Columns behind the id
 -- are there to be filtered by without a look at the row.
-CREATE INDEX sessions_by_state ON sessions (state, updated_at, id);
+CREATE INDEX sessions_by_state ON sessions (state, updated_at, id, workspace_id);
 CREATE INDEX sessions_by_user ON sessions (user_id, state, updated_at, id, workspace_id);
-CREATE INDEX sessions_by_workspace ON sessions (workspace_id, state, updated_at, id);
+-- Without the stamp, which every recorded call moves: nearly all sessions of a file are of one workspace.
+CREATE INDEX sessions_by_workspace ON sessions (workspace_id);
 CREATE INDEX sessions_by_creation ON sessions (created_at, id, state, user_id, workspace_id);
 
 CREATE TABLE session_events (

@@ -10,8 +10,8 @@ from acode_tui.domain.progress import CheckCancelled, ReportStep
 from acode_tui.domain.quantities import number, size
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.migrations.runner import newest, packaged
-from acode_tui.storage.ports import Check
+from acode_tui.storage.migrations.runner import Migration, newest, packaged
+from acode_tui.storage.ports import AppliedMigration, Check
 from acode_tui.storage.sqlite.contents import unpack
 from acode_tui.storage.sqlite.errors import require_content
 from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, read_schema, schema_of
@@ -132,7 +132,7 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
     at = newest(applied)
     if at is None:
         return Check(name=name, ok=True, description="none yet: no migration was applied")
-    if not {(each.version, each.checksum) for each in applied} <= {(each.version, each.checksum) for each in known}:
+    if not _is_of_this_build(applied, known):
         # A newer program may have changed or dropped them, another build may have made others.
         return Check(name=name, ok=True, description=f"not compared: schema {at} is not this program's")
     # Those of the search index are derived: its own check has a word for what is wrong with it.
@@ -140,6 +140,11 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
     found = differences(read_schema(connection), expected)
     description = f"all {len(expected)} are there as they should be"
     return Check(name=name, ok=not found, description=_listed(found) if found else description)
+
+
+def _is_of_this_build(applied: Sequence[AppliedMigration], known: Sequence[Migration]) -> bool:
+    """Whether this program's texts made the schema, or an earlier version of it."""
+    return {(each.version, each.checksum) for each in applied} <= {(each.version, each.checksum) for each in known}
 
 
 def _listed(found: Sequence[Difference]) -> str:
@@ -258,8 +263,11 @@ def _is_sound(stored: bytes, size: int, content_hash: str) -> bool:
 
 def _search_index(connection: sqlite3.Connection, *, deep: bool) -> Check:
     """Whether the search index fits its rows: some of them, or every word of every row."""
-    at = newest(read_applied(connection))
-    expected = {key: sql for key, sql in schema_of(packaged("sqlite"), at or "0").items() if is_derived(key[1])}
+    applied, known = read_applied(connection), packaged("sqlite")
+    at = newest(applied)
+    if not _is_of_this_build(applied, known):
+        return Check(name="search", ok=True, description=f"not compared: schema {at} is not this program's")
+    expected = {key: sql for key, sql in schema_of(known, at or "0").items() if is_derived(key[1])}
     if not expected:
         return Check(name="search", ok=True, description="no search index yet")
     if changed := differences(read_schema(connection), expected):

@@ -3,6 +3,9 @@
 In the order of ``updated_at`` each state is one range of an index that begins with the filter's equalities and goes on
 with ``(updated_at, id)``; a page merges the first rows of those ranges, so no row that the filter excludes is read.
 
+Nearly all sessions of a file are of one workspace. A page of another workspace's few sessions looks them up and sorts
+them; else the workspace is tested in the index of the states, which contains it.
+
 In the order of states the same ranges are read one after the other, so that order needs no index of its own.
 
 In the order of ``created_at`` one index serves, which contains the columns that filters test. For a filter that few
@@ -83,11 +86,19 @@ def filtered_rows(connection: sqlite3.Connection, given: SessionFilter, span: Ra
     if given.sort == "created":
         return _by_creation(connection, given, span, limit)
     order = "DESC" if span.newest_first else "ASC"
+    if given.workspace is not None and given.user is None and _are_few(connection, _OF_WORKSPACE, [given.workspace]):
+        where, owned = conditions(given)
+        few = f"""
+            SELECT updated_at, id, rowid FROM sessions INDEXED BY sessions_by_workspace
+            WHERE (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?){where}
+            ORDER BY updated_at {order}, id {order} LIMIT ?
+        """  # noqa: S608
+        return connection.execute(few, (*span.upper, *span.lower, *owned, limit)).fetchall()
     index, equal, values = _index(given)
     branch = f"""
         SELECT * FROM (
             SELECT updated_at, id, rowid FROM sessions INDEXED BY {index}
-            WHERE {equal} AND state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?)
+            WHERE state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?) AND {equal}
             ORDER BY updated_at {order}, id {order} LIMIT ?
         )
     """  # noqa: S608
@@ -95,7 +106,7 @@ def filtered_rows(connection: sqlite3.Connection, given: SessionFilter, span: Ra
     sql = f"{' UNION ALL '.join([branch] * len(states))} ORDER BY 1 {order}, 2 {order} LIMIT ?"
     parameters: list[str | int] = []
     for state in states:
-        parameters += [*values, state, *span.upper, *span.lower, limit]
+        parameters += [state, *span.upper, *span.lower, *values, limit]
     return connection.execute(sql, (*parameters, limit)).fetchall()
 
 
@@ -126,8 +137,12 @@ def count_rows(connection: sqlite3.Connection, given: SessionFilter, *, max_entr
         """  # noqa: S608
         parameters = [*values, *bounds]
     else:
-        index, equal, equals = _index(given, indexed_only=True)
-        where, values = ("", []) if given.user is None or given.workspace is None else _workspace(given)
+        index, where, values = "sessions_by_state", "", []
+        equal, equals = "1", []
+        if given.workspace is not None:
+            where, values = " AND workspace_id = ?", [given.workspace]
+        if given.user is not None:
+            index, equal, equals = "sessions_by_user", "user_id = ?", [given.user]
         states = _states(given)
         branch = f"""
             SELECT 1{where} AS matches FROM sessions INDEXED BY {index}
@@ -160,8 +175,9 @@ def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Ran
     index = "sessions_by_creation"
     if values:
         other, equal, equals = _index(given, states=True)
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM sessions INDEXED BY {other} WHERE {equal} LIMIT ?)"  # noqa: S608
-        if connection.execute(sql, (*equals, FEW + 1)).fetchone()[0] <= FEW:
+        if given.user is None and given.workspace is not None:
+            other, equal, equals = _OF_WORKSPACE[0], _OF_WORKSPACE[1], [given.workspace]
+        if _are_few(connection, (other, equal), equals):
             index = other
     sql = f"""
         SELECT created_at, id, rowid FROM sessions INDEXED BY {index}
@@ -171,15 +187,23 @@ def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Ran
     return connection.execute(sql, (*span.upper, *span.lower, *values, limit)).fetchall()
 
 
-def _index(given: SessionFilter, *, states: bool = False, indexed_only: bool = False) -> tuple[str, str, list[str]]:
-    """The index for the filter, and the filter's equalities on its columns (all of them, or the leading ones)."""
+_OF_WORKSPACE = ("sessions_by_workspace", "workspace_id = ?")
+
+
+def _are_few(connection: sqlite3.Connection, of: tuple[str, str], values: list[str]) -> bool:
+    """Whether at most ``FEW`` rows meet the condition, by its index."""
+    index, equal = of
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM sessions INDEXED BY {index} WHERE {equal} LIMIT ?)"  # noqa: S608
+    return bool(connection.execute(sql, (*values, FEW + 1)).fetchone()[0] <= FEW)
+
+
+def _index(given: SessionFilter, *, states: bool = False) -> tuple[str, str, list[str]]:
+    """The index for the filter, and the filter's equalities on its columns."""
     parts, values = [], []
     index = "sessions_by_state"
     if given.workspace is not None:
-        index = "sessions_by_workspace"
-        if given.user is None or not indexed_only:
-            parts.append("workspace_id = ?")
-            values.append(given.workspace)
+        parts.append("workspace_id = ?")
+        values.append(given.workspace)
     if given.user is not None:
         index = "sessions_by_user"
         parts.append("user_id = ?")
@@ -188,10 +212,6 @@ def _index(given: SessionFilter, *, states: bool = False, indexed_only: bool = F
         parts.append(f"state IN ({', '.join('?' for _ in given.states)})")
         values += [str(state) for state in given.states]
     return index, " AND ".join(parts) or "1", values
-
-
-def _workspace(given: SessionFilter) -> tuple[str, list[str]]:
-    return " AND workspace_id = ?", [] if given.workspace is None else [given.workspace]
 
 
 def _states(given: SessionFilter) -> list[str]:
