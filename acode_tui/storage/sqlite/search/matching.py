@@ -16,6 +16,9 @@ from acode_tui.storage.sqlite.search.place_rows import places_of
 from acode_tui.storage.sqlite.search.searched_rows import rows_within
 from acode_tui.storage.sqlite.search.words import IndexedDocument, Words, every_document
 
+MANY = 3_000
+"""So many documents are kept with their sessions, for the tests that follow."""
+
 FEW = 400
 """So few documents that no other condition is asked whether it has fewer."""
 
@@ -122,7 +125,9 @@ class Matching:
         by_facts = self._facts.candidates(fewest - 1)
         if by_facts is not None:
             return by_facts
-        return None if rarest is None or rarest.words is None else set(rarest.words.every())
+        if rarest is None or rarest.words is None:
+            return None
+        return set(rarest.words.every()) if fewest <= MANY else rarest.words.sessions()
 
     def matching(self, sessions: Iterable[int]) -> set[int]:
         """Those of the sessions that match."""

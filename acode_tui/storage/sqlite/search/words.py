@@ -24,6 +24,9 @@ _EVERY = """
 SELECT d.session, d.id, d.stale FROM search_index AS f CROSS JOIN search_documents AS d ON d.id = f.rowid
 WHERE f.search_index MATCH ?
 """
+_SESSIONS = """
+SELECT d.session FROM search_index AS f CROSS JOIN search_documents AS d ON d.id = f.rowid WHERE f.search_index MATCH ?
+"""
 _OF_SESSIONS = """
 SELECT d.session, d.id, d.stale FROM json_each(?) AS g CROSS JOIN search_documents AS d ON d.session = g.value
 """
@@ -71,6 +74,12 @@ class Words:
         if self._every is None:
             self._every = _by_session(self._connection.execute(_EVERY, (self._expression,)))
         return self._every
+
+    def sessions(self) -> set[int]:
+        """The sessions of every document: with many, less work than the documents themselves."""
+        if self._every is not None:
+            return set(self._every)
+        return {row[0] for row in self._connection.execute(_SESSIONS, (self._expression,))}
 
     def among(self, sessions: Sequence[int]) -> Documents:
         """The documents of these sessions."""

@@ -137,41 +137,63 @@ def _changed(run: SessionGraph, other: SessionGraph, revision: int) -> SessionGr
     )
 
 
-OPERATIONS = st.sampled_from(["add", "add", "change", "change", "read 1", "read 2", "write 1", "write 2", "step 1"])
+OPERATIONS = st.sampled_from(["add", "change", "index", "step", "change while one reads", "both read", "read", "write"])
 
 
 @given(
     pool=st.lists(searchable_runs(), min_size=2, max_size=4),
-    operations=st.lists(st.tuples(OPERATIONS, st.integers(0, 9), st.integers(0, 9)), max_size=25),
+    operations=st.lists(st.tuples(OPERATIONS, st.integers(0, 3), st.integers(0, 3)), min_size=8, max_size=25),
     batch=st.sampled_from([1, 60, 10**6]),
     query=queries(),
 )
 def test_two_processes_that_index_while_rows_are_written_and_changed_lose_nothing(
     empty: Path, pool: list[SessionGraph], operations: list[tuple[str, int, int]], batch: int, query: str
 ) -> None:
-    stored: dict[str, SessionGraph] = {}
-    held: dict[str, catch_up.Batch | None] = {"1": None, "2": None}
+    stored = {pool[0].id: pool[0]}
+    held: catch_up.Batch | None = None
     with copies(empty, 3) as (writer, first, second), pytest.MonkeyPatch.context() as patch:
         patch.setattr(catch_up, "BATCH_CHARS", batch)
-        indexers = {"1": first, "2": second}
         clock = MonotonicClock(TurnedClock())
-        for revision, (operation, chosen, other) in enumerate(operations, 1):
-            name, _, which = operation.partition(" ")
-            run = pool[chosen % len(pool)]
-            if name == "add" and run.id not in stored:
-                stored[run.id] = run
-                save_graph(writer, run, clock)
-            elif name == "change" and run.id in stored:
-                stored[run.id] = _changed(stored[run.id], pool[other % len(pool)], revision)
-                save_graph(writer, stored[run.id], clock)
-            elif name == "read":
-                held[which] = catch_up.read_batch(indexers[which])
-            elif name == "write" and (ready := held[which]) is not None:
-                catch_up.write_batch(indexers[which], ready)
-            elif name == "step":
-                step(indexers[which])
+        save_graph(writer, pool[0], clock)
+
+        def write(connection: sqlite3.Connection, ready: catch_up.Batch | None) -> None:
+            if ready is not None:
+                catch_up.write_batch(connection, ready)
+
+        def change(number: int, other: int, revision: int) -> None:
+            run = stored[list(stored)[number % len(stored)]]
+            stored[run.id] = _changed(run, pool[other % len(pool)], revision)
+            save_graph(writer, stored[run.id], clock)
+
+        for revision, (operation, number, other) in enumerate(operations, 1):
+            if operation == "add":
+                run = pool[number % len(pool)]
+                if run.id not in stored:
+                    stored[run.id] = run
+                    save_graph(writer, run, clock)
+            elif operation == "change":
+                change(number, other, revision)
+            elif operation == "index":
+                index_all(second)
+            elif operation == "step":
+                step(first)
+            elif operation == "change while one reads":
+                ready = catch_up.read_batch(second)
+                change(number, other, revision)
+                write(second, ready)
+            elif operation == "both read":
+                mine, theirs = catch_up.read_batch(first), catch_up.read_batch(second)
+                write(first, mine)
+                write(second, theirs)
+            elif operation == "read":
+                held = catch_up.read_batch(first)
+            else:
+                write(first, held)
         index_all(first)
         assert differences(first, deep=True) == ()
         assert writer.execute("SELECT count(*) FROM search_changes").fetchone() == (0,)
+        failed = "SELECT s.rowid, (SELECT count(*) FROM tool_calls WHERE session_id = s.id AND state = 'Failed') "
+        facts = writer.execute("SELECT session, failed_calls FROM session_facts ORDER BY session").fetchall()
+        assert facts == writer.execute(f"{failed} FROM sessions AS s ORDER BY s.rowid").fetchall()
         assert_same(first, list(stored.values()), query, 3)
         assert not step(second)
