@@ -220,7 +220,7 @@ def _parts(run: str, at: int) -> tuple[Part, ...]:
 
 def _is_encoded(run: str, parts: int) -> bool:
     """Whether a run looks like a random id or base64: digits in many places, or many parts of a few letters."""
-    return len(_DIGITS.findall(run)) > 2 or (parts > 4 and len(run) < 4 * parts)
+    return len(_DIGITS.findall(run)) > 2 or (parts > 4 and len(run) < 3 * parts)
 
 
 def _shape(run: str) -> str:
