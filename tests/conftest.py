@@ -1,13 +1,14 @@
 """For all tests: profiles of the property tests, a clock that the test sets, and an empty workspace."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from acode_tui import logs
 from acode_tui.config import IdentitySettings, Settings
 from tests.clocks import TurnedClock
 from tests.memory import folder_for_tests
@@ -27,6 +28,13 @@ settings.load_profile("ci")
 
 PLAIN_SETTINGS = Settings(identity=IdentitySettings(user="ada@example.org"))
 """The defaults with a user name, so that git is not asked for one."""
+
+
+@pytest.fixture(autouse=True)
+def _log_is_shut_down() -> Iterator[None]:
+    """A command that runs in the tests' process configures the process's log and leaves it, as at its own end."""
+    yield
+    logs.shut_down()
 
 
 @pytest.fixture
