@@ -4,7 +4,7 @@ import sqlite3
 from typing import NamedTuple
 
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.search.tables import FORMAT, SEARCHED
+from acode_tui.storage.sqlite.search.tables import FORMAT, FORMAT_MARK, SEARCHED
 
 
 class Mark(NamedTuple):
@@ -17,13 +17,12 @@ class Mark(NamedTuple):
 Marks = dict[EntityType, Mark]
 
 _READ = "SELECT kind, upto, row_id FROM search_marks"
-_FORMAT = "format"
 
 
 def read_marks(connection: sqlite3.Connection) -> Marks | None:
     """The marks; None where the index was made in another form than this program's."""
     found = {str(kind): Mark(int(upto), str(row_id)) for kind, upto, row_id in connection.execute(_READ)}
-    if found.pop(_FORMAT, None) != Mark(FORMAT, "") or set(found) != {kind.value for kind in SEARCHED}:
+    if found.pop(FORMAT_MARK, None) != Mark(FORMAT, "") or set(found) != {kind.value for kind in SEARCHED}:
         return None
     return {EntityType(kind): mark for kind, mark in found.items()}
 
@@ -65,4 +64,4 @@ def count_rows(connection: sqlite3.Connection) -> int:
 
 def count_indexed(connection: sqlite3.Connection) -> int:
     """The same for the rows that are indexed."""
-    return int(connection.execute("SELECT sum(upto) FROM search_marks WHERE kind <> ?", (_FORMAT,)).fetchone()[0])
+    return int(connection.execute("SELECT sum(upto) FROM search_marks WHERE kind <> ?", (FORMAT_MARK,)).fetchone()[0])

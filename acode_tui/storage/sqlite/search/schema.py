@@ -8,7 +8,7 @@ from functools import cache
 
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.migrate import statements
-from acode_tui.storage.sqlite.search.tables import DERIVED, INDEX, SHADOWS, is_derived
+from acode_tui.storage.sqlite.search.tables import DERIVED, FORMAT, FORMAT_MARK, INDEX, SHADOWS, is_derived
 
 _NAMED = re.compile(r"^(?:CREATE (?:VIRTUAL )?TABLE|CREATE INDEX|INSERT INTO) (\w+)", re.MULTILINE)
 _VIRTUAL = (INDEX, "search_terms")
@@ -21,6 +21,8 @@ def recreate(connection: sqlite3.Connection) -> None:
         _drop(connection)
         for statement in creation():
             connection.execute(statement)
+        # A released migration does not change, so it names the first form; this program may make a later one.
+        connection.execute("UPDATE search_marks SET upto = ? WHERE kind = ?", (FORMAT, FORMAT_MARK))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

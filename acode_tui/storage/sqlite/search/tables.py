@@ -23,6 +23,9 @@ DERIVED = (INDEX, "search_terms", "search_documents", "search_marks", "search_ch
 FORMAT = 1
 """The form of the index: of its words and its documents. An index of another form is made again."""
 
+FORMAT_MARK = "format"
+"""The kind of the mark that has the index's form."""
+
 DERIVED_TABLES = frozenset({*DERIVED, *SHADOWS})
 
 
