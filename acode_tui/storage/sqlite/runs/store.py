@@ -80,9 +80,9 @@ WHERE session_id = ? AND to_state = 'Paused' AND from_state <> 'Paused' ORDER BY
 _HOLDER = """
 SELECT session_id, task_id, step_id, tool_call_id FROM (
     SELECT c.session_id, s.task_id, c.step_id, c.id AS tool_call_id
-    FROM tool_calls AS c JOIN steps AS s ON s.id = c.step_id WHERE c.id = ?1
-    UNION ALL SELECT session_id, task_id, id, NULL FROM steps WHERE id = ?1
-    UNION ALL SELECT session_id, id, NULL, NULL FROM session_tasks WHERE id = ?1
+    FROM tool_calls AS c JOIN steps AS s ON s.id = c.step_id WHERE c.id = ?
+    UNION ALL SELECT session_id, task_id, id, NULL FROM steps WHERE id = ?
+    UNION ALL SELECT session_id, id, NULL, NULL FROM session_tasks WHERE id = ?
 ) LIMIT 1
 """
 """Where an artifact of a task, step or tool call belongs."""
@@ -321,7 +321,7 @@ def _place_below(connection: sqlite3.Connection, kind: EntityType, parent_id: st
     """The columns that place a new row below its parent; none for a session. Raises NotFoundError, ValidationError."""
     parents = TABLES[kind].parents
     if kind is EntityType.ARTIFACT:
-        found = connection.execute(_HOLDER, (require_id(parent_id),)).fetchone()
+        found = connection.execute(_HOLDER, (require_id(parent_id),) * 3).fetchone()
         if found is None:
             raise NotFoundError(f"there is no task, step or tool call {parent_id[:64]!r}")
         return dict(zip(("session_id", *(column for column, _ in parents)), found, strict=True))
