@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -156,7 +157,7 @@ async def test_a_payload_rebuilt_from_its_row_has_the_digest_of_the_one_that_was
             parts.path, "SELECT idempotency_key, entity_type, entity_id, payload FROM outbox"
         )
     ]
-    with sqlite3.connect(parts.path) as connection:
+    with closing(sqlite3.connect(parts.path)) as connection:
         read = read_payloads(connection, given)
     written = {entity.id: entity for entity in graph.entities()}
     for each in given:
