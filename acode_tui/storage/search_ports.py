@@ -63,7 +63,7 @@ class SearchIndex(Protocol):
     """The index of one database: derived data that can be made again from the rows."""
 
     async def rebuild(self, on_progress: ReportProgress | None = None) -> IndexSize:
-        """Make the index anew from the rows."""
+        """Rebuild the index from the rows."""
         ...
 
     async def catch_up(self) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from acode_tui.domain.validation import MARK
 
 MAX_TOKEN = 255
-"""Characters of a token. Of a longer run only the first are indexed and compared: nobody types the rest."""
+"""Characters of a token. Only the beginning of a longer run is indexed and compared."""
 
 MAX_PARTED = 64
 """Most characters of a run that is split into parts. A longer one is encoded data, not an identifier."""

@@ -1,4 +1,4 @@
-"""Tokens that are recognized by their prefix, wherever they stand.
+"""Tokens that are recognized by their prefix alone.
 
 Every one of these contains a run of at least twenty of the characters of base64. Such runs are rare in text, so
 prefixes are looked for only in them and in the few characters before.

@@ -21,7 +21,7 @@ MAX_PART_BYTES = 256 * 1024
 """Bytes of the lexemes in one row. A tsvector holds 1 MiB of them, and ``array_to_tsvector`` garbles what is beyond."""
 
 _MAX_FACT = 255
-"""Characters of a fact's lexeme. Values that differ only beyond are told apart when the session is read."""
+"""Characters of a fact's lexeme. Values that differ only beyond them are compared when the session is read."""
 
 _MAX_TOOL = 64
 """Characters of a tool's name whose lexeme surely is whole."""
@@ -30,7 +30,7 @@ FAILED = "is=failed"
 """A lexeme of a session with a failed call."""
 
 EDITED = "is=edited"
-"""A lexeme of a session in which a row may have lost words that stand here: whether it matches is told by its texts."""
+"""The lexeme of a session of which a row may have lost words that are still indexed: its texts decide a match."""
 
 EVERY_SESSION = "is=session"
 """A lexeme of each session, so that one without any word has a document too."""

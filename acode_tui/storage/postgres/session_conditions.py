@@ -49,7 +49,7 @@ class SessionSelect:
         if "failed" in query.is_:
             failed_call = self._has(tsquery(FAILED))
             self._lexemes.append(f"(s.state = 'Failed' OR {failed_call})")
-        # Whether an edited session still has a word is told by its texts alone.
+        # Only the texts of an edited session say whether it still has a word.
         self._lexemes += [f"(NOT {self._has(lexeme)} OR {self._has(tsquery(EDITED))})" for lexeme in wanted.none_of]
 
     @property

@@ -57,7 +57,7 @@ def _drawn(seed: int) -> dict[str, str]:
     }
     packages = "\n".join(
         f'[[package]]\nname = "{name}"\nversion = "1.{draw.randrange(9)}.0"\n'
-        f'source = {{ registry = "https://x.example" }}\n'
+        f'source = {{ editable = "packages/one" }}\n'
         f'sdist = {{ url = "https://files.example/{draw.randbytes(32).hex()}/{name}-1.0.tar.gz", '
         f'hash = "sha256:{draw.randbytes(32).hex()}", size = {draw.randrange(99999)} }}'
         for name in names

@@ -1,4 +1,4 @@
-"""Nearly all secrets of a published shape are hidden, wherever they stand, and nearly all that a name gives away."""
+"""Nearly all secrets of a published shape are hidden in every context, and nearly all that a name gives away."""
 
 import base64
 

@@ -106,7 +106,7 @@ async def record_words(path: Path, times: int) -> None:
 
 
 async def index(path: Path) -> None:
-    """Make the index anew in small batches until killed; print a line a batch."""
+    """Rebuild the index in small batches until killed; print a line a batch."""
     from acode_tui.storage.sqlite.search import catch_up
     from acode_tui.storage.sqlite.search.index import step
     from acode_tui.storage.sqlite.search.schema import recreate

@@ -1,4 +1,4 @@
-"""The search index of one workspace file: catching up, making it anew, comparing it with the rows."""
+"""The search index of one workspace file: catching up, rebuilding, comparison with the rows."""
 
 import asyncio
 import sqlite3
@@ -43,7 +43,7 @@ class SqliteSearchIndex:
                 pass
 
     async def rebuild(self, on_progress: ReportProgress | None = None) -> IndexSize:
-        """Make the index anew from the rows. One that is interrupted is finished by the next search."""
+        """Rebuild the index from the rows. The next search completes a rebuild that was interrupted."""
         started = perf_counter()
         async with self._turn, self._connection() as connection:
             await connection.run(recreate)
@@ -120,7 +120,7 @@ def tidy(connection: sqlite3.Connection) -> None:
 
 
 def renew(connection: sqlite3.Connection) -> None:
-    """Make the index anew where its rows were renumbered: SQLite does not promise to keep their numbers in a vacuum."""
+    """Rebuild the index where its rows were renumbered: SQLite does not promise to keep rowids in a vacuum."""
     with suppress(IntegrityError), index_faults():
         marks = read_marks(connection)
         if marks is None or not fits(connection, marks):
