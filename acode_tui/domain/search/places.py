@@ -72,7 +72,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def paths(self) -> list[str]:
-        """The file names in the call's parameters, and an artifact's own. Computed at each call, because few queries need them."""
+        """The file names in the call's parameters, and an artifact's own. Computed on demand: few queries need them."""
         found = paths_in(self.parameters)
         return found if self.name is None else [self.name, *found]
 
