@@ -7,7 +7,6 @@ every request: another page in the same browser can neither read the dashboard n
 import asyncio
 import shlex
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from acode_tui.cli.errors import describe_os_error
 from acode_tui.cli.event_loop import run_async
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation
+from acode_tui.processes import environment, python_command
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -38,6 +38,8 @@ _HEADERS = {
 _SHUTDOWN_SECONDS = 5.0
 _request_url: ContextVar[str] = ContextVar("request_url", default="")
 """The URL by which the current request reached the server."""
+
+DASHBOARD = "from acode_tui.__main__ import main; main()"
 
 Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
 
@@ -63,7 +65,7 @@ def run_serve(invocation: Invocation, *, host: str, port: int, public: bool, arg
     # Load the settings now, so that an error in them is printed here and not to the first visitor.
     root = invocation.root
     _ = invocation.settings
-    command = [sys.executable, "-m", "acode_tui", "--workspace", str(root), *arguments]
+    command = python_command(DASHBOARD, "--workspace", str(root), *arguments)
 
     def print_address(address: str) -> None:
         click.echo(f"the dashboard of {root} is at {address}; Ctrl-C ends it", err=True)
@@ -137,7 +139,15 @@ def _server(command: Sequence[str], host: str) -> "Server":
             for visit in visits:
                 visit.cancel()
 
-    return DashboardServer(shlex.join(command), host=host, title="acode-tui")
+    return DashboardServer(_shell_line(command), host=host, title="acode-tui")
+
+
+def _shell_line(command: Sequence[str]) -> str:
+    """The command for the shell that textual-serve starts with this process's own environment."""
+    safe = environment()
+    # An empty PYTHONPATH counts as none.
+    assigned = [f"{name}={shlex.quote(safe.get(name, ''))}" for name in ("PYTHONPATH", "PYTHONSAFEPATH")]
+    return " ".join([*assigned, shlex.join(command)])
 
 
 def _guard(host: str, *, public: bool) -> Any:

@@ -6,13 +6,13 @@ line, the latest first: a database that was lost and created again has another i
 
 import getpass
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from acode_tui.config.settings import Settings
 from acode_tui.files import replacing
+from acode_tui.processes import find_program
 
 ID_FILE = "workspace.id"
 _MAX_IDS = 5
@@ -58,6 +58,7 @@ def find_root(start: Path | None = None, *, environ: Mapping[str, str] = os.envi
 
 
 _GIT_SECONDS = 2.0
+_GET_EMAIL = ("config", "--get", "user.email")
 
 
 def current_user(settings: Settings, root: Path) -> str:
@@ -67,13 +68,15 @@ def current_user(settings: Settings, root: Path) -> str:
 
 def git_email(root: Path) -> str | None:
     """``git config user.email`` in ``root``; None if it is not set. Never fails."""
-    git = shutil.which("git")
+    git = find_program("git")
     if git is None:
         return None
     try:
         answer = subprocess.run(  # noqa: S603
-            [git, "config", "--get", "user.email"],
+            # The repository may be a stranger's: nothing that its configuration names is run.
+            [git, "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *_GET_EMAIL],
             cwd=root if root.is_dir() else None,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",

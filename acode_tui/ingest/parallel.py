@@ -29,6 +29,7 @@ from acode_tui.ingest.groups import DueFile, GroupReader, Prepare, PreparedFile
 from acode_tui.ingest.registry import formats
 from acode_tui.ingest.usage import Claims
 from acode_tui.logs import get_logger
+from acode_tui.processes import environment, python_command
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.version import VERSION
 
@@ -38,10 +39,7 @@ PARALLEL_BYTES = 8 * 1024 * 1024
 READY_SECONDS = 0.0
 """How long a group waits for the reader to be ready before it is read in this process."""
 
-_BOOTSTRAP = (
-    "import sys; sys.path[:] = sys.argv[3:];"
-    " from acode_tui.ingest.parallel import main; main(int(sys.argv[1]), sys.argv[2])"
-)
+_READER = "from acode_tui.ingest.parallel import main; main(int(sys.argv[1]), sys.argv[2])"
 
 log = get_logger("acode_tui.ingest")
 
@@ -155,10 +153,9 @@ class ReaderProcess:
         with theirs:
             descriptor = theirs.fileno()
             try:
-                command = [sys.executable, "-P", "-c", _BOOTSTRAP, str(descriptor), prepare, *filter(None, sys.path)]
-                # Modules are found where this program finds them, and nowhere else: not in the current directory.
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and nothing from outside
-                    command,
+                    python_command(_READER, str(descriptor), prepare),
+                    env=environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

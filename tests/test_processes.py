@@ -1,0 +1,182 @@
+"""No process that the program starts imports a module from the current folder, or runs a program of it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from acode_tui import processes
+from acode_tui.cli.serve import make_app
+from acode_tui.config.workspace_root import git_email
+from acode_tui.demo import server as demo_server
+from acode_tui.ingest import parallel
+from acode_tui.ingest.parallel import ReaderProcess
+from tests.clocks import GUARD_SECONDS
+
+MODULES = (
+    "acode_tui/__init__.py",
+    "ahocorasick_rs.py",
+    "asyncio/__init__.py",
+    "click.py",
+    "encodings/__init__.py",
+    "json.py",
+    "msgspec.py",
+    "os.py",
+    "pkgutil.py",
+    "sitecustomize.py",
+    "socket.py",
+    "sqlite3.py",
+    "structlog.py",
+    "textual/__init__.py",
+    "usercustomize.py",
+)
+PROGRAMS = ("git", "ps", "python", "sh", "uname")
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with modules and programs that write their name to ``MARKER`` beside it."""
+    folder = tmp_path / "cloned"
+    marker = tmp_path / "marker"
+    for name in MODULES:
+        module = folder / name
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text(f"open({str(marker)!r}, 'a').write({name!r} + chr(10))\nraise SystemExit(3)\n")
+    for name in PROGRAMS:
+        program = folder / name
+        program.write_text(f"#!/bin/sh\necho {name} >> {marker}\necho owned@example.org\n")
+        program.chmod(0o755)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Callable[[], list[str]]:
+    """The names of everything planted that ran so far."""
+
+    def names() -> list[str]:
+        marker = tmp_path / "marker"
+        return marker.read_text().split() if marker.exists() else []
+
+    return names
+
+
+@pytest.fixture(params=["", "{}", ":/nowhere", ".:", "{}:{}/."], ids=["none", "absolute", "empty", "relative", "twice"])
+def python_path(request: pytest.FixtureRequest, planted: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Values of ``PYTHONPATH`` that name the current folder; ``sys.path`` has it too, as after ``python -m``."""
+    value = str(request.param).replace("{}", str(planted))
+    monkeypatch.setenv("PYTHONPATH", value)
+    monkeypatch.setattr(sys, "path", ["", str(planted), *sys.path])
+    return value
+
+
+def test_the_planted_folder_is_one_that_a_plain_child_would_import_from(
+    planted: Path, ran: Callable[[], list[str]]
+) -> None:
+    subprocess.run([sys.executable, "-m", "acode_tui", "--version"], cwd=planted, check=False, capture_output=True)
+    assert ran()
+
+
+def test_the_reader_of_an_import_imports_nothing_from_the_current_folder(
+    python_path: str, ran: Callable[[], list[str]]
+) -> None:
+    process = ReaderProcess("acode_tui.storage.sqlite.runs.save_graph:prepare_run")
+    try:
+        assert process.is_ready(GUARD_SECONDS)
+        assert parallel.ANNOUNCEMENT.decode(process.receive()), "it started, with the program's own modules"
+    finally:
+        process.kill()
+        process.close()
+    assert ran() == []
+
+
+async def test_a_dashboard_in_the_browser_imports_nothing_from_the_current_folder(
+    python_path: str, planted: Path, tmp_path: Path, ran: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    from aiohttp import web
+
+    from acode_tui.cli import serve
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    command = processes.python_command(serve.DASHBOARD, "--workspace", str(planted))
+    runner = web.AppRunner(await make_app(command, "127.0.0.1", public=False))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with (
+            asyncio.timeout(GUARD_SECONDS),
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{address}/ws?width=100&height=30", origin=address) as window,
+        ):
+            drawn = b""
+            while b"No runs recorded here yet" not in drawn:
+                message = await window.receive()
+                assert message.type is aiohttp.WSMsgType.BINARY, drawn
+                drawn += message.data
+    finally:
+        await runner.cleanup()
+    assert ran() == []
+
+
+@pytest.mark.parametrize("first", ["", ".", "bin/..", "{}"], ids=["empty", "dot", "relative", "absolute"])
+def test_programs_are_not_looked_for_in_the_current_folder(
+    first: str, planted: Path, ran: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.pathsep.join([first.replace("{}", str(planted)), os.environ["PATH"], ""]))
+    (planted / "bin").mkdir()
+    assert git_email(planted) != "owned@example.org"
+    demo_server._command_line(os.getpid())
+    found = processes.find_program("python3")
+    assert found is None or not found.startswith(str(planted))
+    assert ran() == []
+
+
+def test_a_hostile_repository_runs_nothing_when_its_configuration_is_read(
+    planted: Path, ran: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=planted, check=True)
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\necho hook >> {tmp_path / 'marker'}\n")
+    hook.chmod(0o755)
+    for key in ("core.fsmonitor", "core.pager", "core.sshCommand", "core.editor", "alias.config", "pager.config"):
+        value = f"!{hook}" if key.startswith("alias") else str(hook)
+        subprocess.run(["git", "config", key, value], cwd=planted, check=True)
+    subprocess.run(["git", "config", "user.email", "mallory@example.org"], cwd=planted, check=True)
+    assert git_email(planted) == "mallory@example.org", "it is a name to show, not a permission"
+    assert ran() == []
+
+
+def test_a_checkout_of_the_program_as_the_current_folder_still_finds_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkout = Path(processes.__file__).parent.parent
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(sys, "path", ["", str(checkout), "/usr/lib/python"])
+    assert processes.module_path() == [str(checkout), "/usr/lib/python"]
+
+
+def test_only_the_current_folder_and_relative_ones_are_taken_from_python_path(planted: Path, tmp_path: Path) -> None:
+    kept = processes.environment({"PYTHONPATH": f"lib::{planted}:{tmp_path}:/nowhere", "A": "b"})
+    assert kept == {"PYTHONPATH": f"{tmp_path}:/nowhere", "PYTHONSAFEPATH": "1", "A": "b"}
+    assert "PYTHONPATH" not in processes.environment({"PYTHONPATH": "."})
+    assert "PYTHONPATH" not in processes.environment({})
+
+
+def test_every_place_that_starts_a_process_is_known() -> None:
+    """A new one is a new way in: give it a test here."""
+    package = Path(processes.__file__).parent
+    starts = ("subprocess.", "create_subprocess", "multiprocessing", "ProcessPool", "os.exec", "os.spawn", "os.system")
+    found = {
+        str(module.relative_to(package))
+        for module in package.rglob("*.py")
+        if any(start in module.read_text(encoding="utf-8") for start in starts)
+    }
+    assert found == {"config/workspace_root.py", "demo/server.py", "ingest/parallel.py"}
