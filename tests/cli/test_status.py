@@ -125,7 +125,7 @@ def test_a_newer_database_is_unhealthy_and_not_changed(run: Run, recorded: Recor
 
 def test_pending_migrations_are_degraded_and_stay_pending(run: Run, recorded: Recorded, root: Path) -> None:
     with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
-        connection.execute("DELETE FROM schema_migrations WHERE version = '1.2.0'")
+        connection.execute("DELETE FROM schema_migrations WHERE version IN ('1.2.0', '1.3.0')")
         connection.execute("DROP TABLE sync_conflicts")
     before = trace(root)
     found = checks(run("status", "--json"))
@@ -255,7 +255,7 @@ async def test_a_reachable_server_is_checked_on_both_sides(
 
     found = checks(await status())
     assert found["schema"]["status"] == found["clock_offset"]["status"] == "Healthy"
-    assert found["schema"]["details"]["postgres"]["version"] == "1.2.0"
+    assert found["schema"]["details"]["postgres"]["version"] == "1.3.0"
     assert found["clock_offset"]["details"]["offsetSeconds"] is not None
 
     with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
@@ -264,7 +264,7 @@ async def test_a_reachable_server_is_checked_on_both_sides(
     assert found["sync_queue"]["status"] == "Unhealthy"
     assert "none finished" in found["sync_queue"]["description"]
 
-    await pg_database.execute("UPDATE schema_migrations SET version = '99.0.0' WHERE version = '1.2.0'")
+    await pg_database.execute("UPDATE schema_migrations SET version = '99.0.0' WHERE version = '1.3.0'")
     result = await status()
     assert result.exit_code == 2
     assert checks(result)["schema"]["status"] == "Unhealthy"

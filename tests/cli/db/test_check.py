@@ -242,7 +242,7 @@ def test_an_older_file_is_checked_and_not_migrated(run: Run, root: Path) -> None
         migrate(connection, packaged("sqlite")[:1], lock_path=root / ".agent" / "lock")
     before = trace(root)
     checks: Any = answer(run("db", "check", "--json"))["checks"]
-    assert "pending: 1.1.0, 1.2.0" in {each["name"]: each["description"] for each in checks}["migrations"]
+    assert "pending: 1.1.0, 1.2.0, 1.3.0" in {each["name"]: each["description"] for each in checks}["migrations"]
     assert trace(root) == before
 
 
