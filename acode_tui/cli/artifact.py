@@ -9,7 +9,7 @@ import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
-from acode_tui.cli.output import print_fields, print_json
+from acode_tui.cli.output import exact, print_fields, print_json
 from acode_tui.domain.display import clean
 from acode_tui.domain.quantities import counted, size
 from acode_tui.domain.states import EntityType
@@ -101,7 +101,7 @@ def save(invocation: Invocation, artifact_id: str, path: Path, force: bool, as_j
     if as_json:
         print_json({"id": found, "path": str(path), "size": len(content)})
     else:
-        click.echo(f"{path}: {counted(len(content), 'byte')}")
+        click.echo(f"{exact(str(path))}: {counted(len(content), 'byte')}")
 
 
 def _already_exists(path: Path) -> click.ClickException:

@@ -9,7 +9,7 @@ import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
-from acode_tui.cli.output import Column, print_json, print_table
+from acode_tui.cli.output import Column, exact, print_json, print_table
 from acode_tui.config import (
     LoadedSettings,
     Origin,
@@ -71,7 +71,8 @@ def get(invocation: Invocation, key: str, as_json: bool) -> None:
     if as_json:
         print_json({"key": name, "value": value, "origin": loaded.origins[name]})
     else:
-        click.echo(value if isinstance(value, str) else keys.format_value(value))
+        shown = value if isinstance(value, str) else keys.format_value(value)
+        click.echo(exact(shown))
 
 
 @command.command(
@@ -94,7 +95,7 @@ def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
     checked = check_file_value(setting, keys.parse(setting, value))
     path = _config_path(invocation, user)
     write_setting(invocation.root, path, setting, checked, invocation.environ)
-    click.echo(f"{setting.name} = {keys.format_value(checked)}  ({path})")
+    click.echo(exact(f"{setting.name} = {keys.format_value(checked)}  ({path})"))
 
 
 @command.command(
@@ -117,7 +118,7 @@ def unset(invocation: Invocation, key: str, user: bool) -> None:
     loaded = load(invocation.root, environ=invocation.environ)
     shown = keys.format_value(_masked(loaded.values[setting.name])) or "-"
     note = "" if removed else "was not set; "
-    click.echo(f"{setting.name} = {shown}  ({note}{loaded.origins[setting.name].words})")
+    click.echo(exact(f"{setting.name} = {shown}  ({note}{loaded.origins[setting.name].words})"))
 
 
 @command.command("init", epilog=examples("acode-tui config init"))
@@ -133,7 +134,7 @@ def init(invocation: Invocation, user: bool, force: bool) -> None:
     if path.exists() and not force:
         raise ConfigError(f"{path}: already exists", hint="edit it, or use --force to replace it")
     write_config_file(invocation.root, path, template(), invocation.environ)
-    click.echo(str(path))
+    click.echo(exact(str(path)))
 
 
 @command.command("path", epilog=examples("acode-tui config path"))

@@ -8,6 +8,7 @@ import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
+from acode_tui.domain.display import clean
 from acode_tui.domain.quantities import size
 
 if TYPE_CHECKING:
@@ -34,20 +35,20 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     workspace cannot be opened.
     """
     from acode_tui.cli.event_loop import run_async
-    from acode_tui.domain.codec import encode_json, to_plain
+    from acode_tui.domain.codec import encode_json_for_terminal, to_plain
     from acode_tui.workspace.maintenance import diagnose
 
     found: Diagnostics = run_async(diagnose(invocation.root, environ=invocation.environ))
-    text = encode_json(found).decode() if as_json else "\n".join(render(to_plain(found)))
+    text = encode_json_for_terminal(found).decode() if as_json else "\n".join(render(to_plain(found)))
     if output is None:
-        click.echo(text)
+        click.echo(text if as_json else clean(text, keep_newlines=True))
         return
     from acode_tui.files import replacing
 
     data = (text + "\n").encode()
     with replacing(output, overwrite=False) as file:
         file.write(data)
-    click.echo(f"{output}: {size(len(data))}; review it before you publish it", err=True)
+    click.echo(f"{clean(str(output))}: {size(len(data))}; review it before you publish it", err=True)
 
 
 def render(report: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from acode_tui.domain.codec import encode_json, to_plain
+from acode_tui.domain.codec import encode_json_for_terminal, to_plain
 from acode_tui.domain.display import cell_width, clean, fit
 from acode_tui.domain.quantities import number
 from acode_tui.domain.validation import escape_json
@@ -49,12 +49,25 @@ class Column(NamedTuple):
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON. If it contains text that is not UTF-8, such as a file name, all its text is escaped."""
+    """Print one line of JSON that is safe on a terminal.
+
+    If it contains text that is not UTF-8, such as a file name, all its text is escaped.
+    """
     try:
-        line = encode_json(value)
+        line = encode_json_for_terminal(value)
     except UnicodeEncodeError:
-        line = encode_json(escape_json(to_plain(value)))
+        line = encode_json_for_terminal(escape_json(to_plain(value)))
     click.echo(line)
+
+
+def exact(text: str) -> str:
+    """Text for standard output that a program may read, such as a path: unchanged, but safe to show on a terminal."""
+    return clean(text) if is_terminal() else text
+
+
+def is_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, err: bool = False) -> None:
@@ -65,6 +78,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, 
 
 def print_fields(fields: Sequence[tuple[str, object]], *, err: bool = False) -> None:
     """Print names and values, one pair per line, the values aligned."""
+    fields = [(clean(name), value) for name, value in fields]
     width = max((len(name) for name, _ in fields), default=0)
     limit = terminal_width()
     for name, value in fields:

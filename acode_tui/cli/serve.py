@@ -17,6 +17,7 @@ from acode_tui.cli.errors import describe_os_error
 from acode_tui.cli.event_loop import run_async
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation
+from acode_tui.domain.display import clean
 from acode_tui.processes import environment, python_command
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def run_serve(invocation: Invocation, *, host: str, port: int, public: bool, arg
     command = python_command(DASHBOARD, "--workspace", str(root), *arguments)
 
     def print_address(address: str) -> None:
-        click.echo(f"the dashboard of {root} is at {address}; Ctrl-C ends it", err=True)
+        click.echo(f"the dashboard of {clean(str(root))} is at {address}; Ctrl-C ends it", err=True)
 
     try:
         run_async(serve(command, host, port, public=public, on_ready=print_address))

@@ -213,7 +213,8 @@ def _redacted(value: Any) -> Any:
 
 
 def _to_json(value: Any, **_: Any) -> str:
-    return json.dumps(value)
+    # DEL is the one control character of ASCII that json leaves as it is.
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 class _LibraryLogHandler(logging.Handler):

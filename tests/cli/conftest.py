@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from acode_tui import ArtifactType, SessionState, StepState, TaskState, open_workspace
 from acode_tui.cli.main import cli
 
-HOSTILE = "\x1b[31mAdd\u202e input [/bold] validation\x07"
+HOSTILE = "\x1b[31mAdd\u202e input [/bold] validation\x07\x9b2J\x7f\u2066\u061c\u200e"
 Run = Callable[..., Result]
 
 
