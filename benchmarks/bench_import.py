@@ -26,6 +26,7 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.domain.clock import EPOCH
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest import discover, import_transcripts
 from acode_tui.ingest.format import ReadContext
@@ -112,7 +113,8 @@ def _read(path: Path, name: str) -> None:
         workspace_id="00000000-0000-4000-8000-000000000000",
         user_id=None,
         limits=Limits(),
-        fresh=False,
+        now=datetime.now(UTC),
+        written_at=EPOCH,
         claims=Claims(),
     )
     with open(path, "rb") as source:

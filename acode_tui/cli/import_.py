@@ -168,6 +168,7 @@ def _json(report: "ImportReport") -> dict[str, Any]:
         "artifacts": report.artifacts,
         "unchanged": report.unchanged,
         "skippedLines": report.skipped_lines,
+        "unknownRecords": report.unknown_records,
         "errors": report.errors,
     }
 

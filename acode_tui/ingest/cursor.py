@@ -5,28 +5,24 @@ bytes that were there at the last import, so growth never changes it. Reading go
 file is still the same one and ends, at that place, in the same bytes.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from struct import Struct
 
 import msgspec
 
 from acode_tui.domain.validation import Limits, escape
+from acode_tui.ingest.format import FileStat
 from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.storage.ports import TranscriptFile
 
 HEAD_BYTES = 4096
 TAIL_BYTES = 4096
 
-VERSION = 2
+VERSION = 3
 """Raised when readers change what they make of a file: every file is then read once more."""
-
-
-class FileStat(NamedTuple):
-    inode: int
-    size: int
-    mtime_ns: int
 
 
 class Change(StrEnum):
@@ -81,16 +77,18 @@ def _hashed_length(known: TranscriptFile) -> int:
 
 
 class FileState(msgspec.Struct, frozen=True, array_like=True):
-    """What the readers keep in a cursor. ``open``: the session is at work as long as the file is fresh.
+    """What the readers keep in a cursor. ``until`` is made by ``moment_bytes``.
 
-    ``session`` is the session's id, ``claimed`` the keys of the model messages that it counts.
+    ``session`` is the session's id, ``claimed`` the keys of the model messages that it counts. ``seen`` is the format's
+    own (see ``Parsed.seen``).
     """
 
     version: int = VERSION
-    open: bool = False
+    until: bytes = bytes(8)
     session: str = ""
     claimed: bytes = b""
     checkpoints: tuple[Checkpoint, ...] = ()
+    seen: bytes = b""
 
 
 class ResumePoint(msgspec.Struct, frozen=True, array_like=True):
@@ -106,6 +104,8 @@ class ResumePoint(msgspec.Struct, frozen=True, array_like=True):
     reader: bytes
 
 
+_SECONDS = Struct(">Q")
+_MOMENT = 4
 _decoder = msgspec.msgpack.Decoder(FileState)
 _points = msgspec.msgpack.Decoder(ResumePoint)
 _encoder = msgspec.msgpack.Encoder()
@@ -139,15 +139,21 @@ def resume_point(data: bytes, known: TranscriptFile | None, now: FileStat, limit
     return point if point.version == VERSION and point.limits == limits else None
 
 
+def moment_bytes(moment: datetime | None) -> bytes:
+    """A moment as eight bytes: its seconds since 1970, or 0 for none."""
+    return _SECONDS.pack(max(int(moment.timestamp()), 0) if moment is not None else 0)
+
+
 # The next two are called for every unchanged file, so they look at the bytes: the array's header comes first, then the
-# version and the flag.
+# version, then the header of the moment and its eight bytes.
 
 
 def is_current(data: bytes) -> bool:
     """Whether this version of the readers wrote the state."""
-    return len(data) >= 3 and data[1] == VERSION
+    return len(data) >= _MOMENT + 8 and data[1] == VERSION
 
 
-def is_open(data: bytes) -> bool:
-    """Whether the file must be read once more when it is no longer fresh."""
-    return len(data) >= 3 and data[2] == 0xC3
+def is_over(data: bytes, now: float) -> bool:
+    """Whether the file must be read once more, since time has passed. ``now`` is in seconds since 1970."""
+    seconds = int(_SECONDS.unpack_from(data, _MOMENT)[0])
+    return 0 < seconds <= now

@@ -1,17 +1,17 @@
 """Finds transcripts on this machine. The walk opens no file and ends even where links form a loop."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISREG
 
 import msgspec
 
-from acode_tui.ingest.format import TranscriptFormat
+from acode_tui.ingest.format import Layout, TranscriptFormat
+from acode_tui.ingest.packed import PACKED_SUFFIX
 from acode_tui.ingest.registry import format_named, formats
 
 UNKNOWN = ""
-_COMPRESSED = ".jsonl.zst"
 
 
 class FoundTranscript(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ def find(roots: Sequence[Path], only: Iterable[str] | None = None) -> list[Found
     found: dict[str, FoundTranscript] = {}
     visited: set[tuple[int, int]] = set()
     for root in roots:
-        for item in _under(Path(os.path.abspath(root)), visited):
+        for item in _under(Path(os.path.abspath(root)), visited, known):
             if item.problem is None:
                 hint = next((format_.name for format_ in known if format_.hints(item.path)), UNKNOWN)
                 if hint != UNKNOWN and hint not in wanted:
@@ -68,25 +68,30 @@ def _chosen(only: Iterable[str] | None) -> list[TranscriptFormat]:
     return [format_named(name) for name in only]
 
 
-def _under(root: Path, visited: set[tuple[int, int]]) -> Iterator[FoundTranscript]:
+def _under(root: Path, visited: set[tuple[int, int]], known: Sequence[TranscriptFormat]) -> Iterator[FoundTranscript]:
     try:
         stat = root.stat()
     except OSError as error:
         yield FoundTranscript(path=root, problem=_reason(error))
         return
     if not root.is_dir():
-        yield _file(root, stat)
+        yield _file(root, stat, known)
         return
     problems: list[FoundTranscript] = []
 
     def add_problem(error: OSError) -> None:
         problems.append(FoundTranscript(path=Path(error.filename or root), problem=_reason(error)))
 
-    yield from _walk(str(root), visited, add_problem)
+    yield from _walk(str(root), visited, known, add_problem)
     yield from problems
 
 
-def _walk(folder: str, visited: set[tuple[int, int]], on_error: Callable[[OSError], None]) -> Iterator[FoundTranscript]:
+def _walk(
+    folder: str,
+    visited: set[tuple[int, int]],
+    known: Sequence[TranscriptFormat],
+    on_error: Callable[[OSError], None],
+) -> Iterator[FoundTranscript]:
     pending = [folder]
     while pending:
         folder = pending.pop()
@@ -102,26 +107,43 @@ def _walk(folder: str, visited: set[tuple[int, int]], on_error: Callable[[OSErro
             on_error(error)
             continue
         names = {entry.name for entry in entries}
+        whole = next((format_ for format_ in known if format_.is_transcript(Path(folder), names)), None)
+        if whole is not None:
+            yield _parts(whole, Path(folder))
+            continue
         for entry in entries:
             try:
                 if entry.is_dir():
                     pending.append(entry.path)
-                elif entry.name.endswith(".jsonl") or (
-                    entry.name.endswith(_COMPRESSED) and entry.name.removesuffix(".zst") not in names
-                ):
-                    yield _file(Path(entry.path), entry.stat())
+                elif _is_candidate(entry.name, names) or any(format_.hints(Path(entry.path)) for format_ in known):
+                    yield _file(Path(entry.path), entry.stat(), known)
             except OSError as error:
                 on_error(error)
 
 
-def _file(path: Path, stat: os.stat_result) -> FoundTranscript:
-    problem = None
-    if not S_ISREG(stat.st_mode):
-        # Opening a pipe would block until another process writes to it.
-        problem = "not an ordinary file"
-    elif path.name.endswith(_COMPRESSED):
-        problem = "compressed rollouts are not supported; unpack it with `zstd -d` beside it"
+def _is_candidate(name: str, names: Collection[str]) -> bool:
+    """Whether a file of this name is opened to see what it holds. Where a packed file is beside the plain one, it is
+    the same session."""
+    if name.endswith(".jsonl" + PACKED_SUFFIX):
+        return name.removesuffix(PACKED_SUFFIX) not in names
+    return name.endswith((".jsonl", ".traj"))
+
+
+def _file(path: Path, stat: os.stat_result, known: Sequence[TranscriptFormat]) -> FoundTranscript:
+    for format_ in known:
+        if format_.layout(path) is Layout.PARTS and format_.hints(path):
+            return _parts(format_, path)
+    # Opening a pipe would block until another process writes to it.
+    problem = None if S_ISREG(stat.st_mode) else "not an ordinary file"
     return FoundTranscript(path=path, inode=stat.st_ino, size=stat.st_size, mtime_ns=stat.st_mtime_ns, problem=problem)
+
+
+def _parts(format_: TranscriptFormat, path: Path) -> FoundTranscript:
+    try:
+        stat = format_.stat(path)
+    except OSError as error:
+        return FoundTranscript(path=path, problem=_reason(error))
+    return FoundTranscript(path=path, inode=stat.inode, size=stat.size, mtime_ns=stat.mtime_ns)
 
 
 def _reason(error: OSError) -> str:

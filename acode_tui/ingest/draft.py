@@ -3,7 +3,7 @@
 Keys are native ids. Orders follow the file, so a longer version of a file only adds to what a shorter one gave.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -115,13 +115,22 @@ class UnclaimedResult(CallDraft):
         return artifact._replace(label=f"{artifact.label} of {self.key}")
 
 
+class ImageDraft(NamedTuple):
+    """An image of a prompt or of a message. ``content`` is empty where the transcript only names it."""
+
+    name: str
+    content: bytes
+    content_type: str
+
+
 class StepDraft:
     """A step. Its own artifacts are the model's own words, and the results that no call claims.
 
-    ``unclaimed`` holds those results by their call's native id; ``texts`` counts the pieces of text; ``followed`` says
-    that another step of the task came after it, at ``followed_at``. ``calls`` and ``artifacts`` are those of the lines
-    read this time; ``states``, ``has_artifacts`` and ``cut_off`` speak for those of an earlier import. ``updated_at``
-    is the latest stamp of what is settled, in either; a call without a result has one that may still change.
+    ``unclaimed`` holds those results by their call's native id; ``texts`` and ``reasonings`` count the pieces of text
+    and of reasoning; ``followed`` says that another step of the task came after it, at ``followed_at``. ``calls`` and
+    ``artifacts`` are those of the lines read this time; ``states``, ``has_artifacts`` and ``cut_off`` speak for those
+    of an earlier import. ``updated_at`` is the latest stamp of what is settled, in either; a call without a result has
+    one that may still change.
     """
 
     __slots__ = (
@@ -138,6 +147,7 @@ class StepDraft:
         "metadata",
         "name",
         "order",
+        "reasonings",
         "states",
         "texts",
         "unclaimed",
@@ -154,6 +164,7 @@ class StepDraft:
         self.call_count = 0
         self.metadata: dict[str, Any] = {}
         self.texts = 0
+        self.reasonings = 0
         self.unclaimed: dict[str, UnclaimedResult] = {}
         self.followed = False
         self.followed_at: datetime | None = None
@@ -172,11 +183,12 @@ class StepDraft:
 class TaskDraft:
     """A task. Its title is the first line of ``request``, where a program has put text of its own before that.
 
-    ``long_prompt`` is the whole prompt where the description holds only its beginning. ``steps`` are those that the
+    ``artifacts`` holds the whole prompt and its images. ``steps`` are those that the
     lines read this time belong to, of ``step_count``; ``updated_at`` is the latest stamp of the others.
     """
 
     __slots__ = (
+        "artifacts",
         "at",
         "cut_off",
         "description",
@@ -187,7 +199,7 @@ class TaskDraft:
         "is_stored",
         "key",
         "line",
-        "long_prompt",
+        "metadata",
         "order",
         "step_count",
         "steps",
@@ -213,7 +225,13 @@ class TaskDraft:
         self.implicit = implicit
         self.title = shorten(one_line(request or prompt), MAX_TITLE_CHARS)
         self.description = shorten(prompt)
-        self.long_prompt = prompt if len(prompt) > MAX_DESCRIPTION_CHARS else None
+        self.metadata: dict[str, Any] = {}
+        self.artifacts: list[ArtifactDraft] = []
+        if not implicit:
+            content = to_bytes(prompt)
+            self.artifacts.append(
+                ArtifactDraft("prompt", ArtifactType.USER_PROMPT, "prompt", content, "text/markdown", at)
+            )
         self.steps: list[StepDraft] = []
         self.step_count = 0
         self.failure: str | None = None
@@ -289,6 +307,17 @@ class RunDraft:
         if not step.name:
             step.name = shorten(one_line(text), MAX_TITLE_CHARS)
 
+    def reason(self, step: StepDraft, text: str, at: datetime | None) -> None:
+        """Add a piece of the model's reasoning to its step. A blank one adds nothing."""
+        if not text.strip():
+            return
+        count = step.reasonings
+        step.reasonings += 1
+        name = "reasoning" if count == 0 else f"reasoning {count + 1}"
+        step.artifacts.append(
+            ArtifactDraft(f"reasoning {count}", ArtifactType.REASONING, name, to_bytes(text), "text/markdown", at)
+        )
+
     def call(self, step: StepDraft, key: str, name: str, parameters: Any, at: datetime | None) -> CallDraft:
         """Add a call, once per id. It takes over a result that came before it."""
         known = self.calls.get(key)
@@ -336,6 +365,14 @@ class RunDraft:
             for key, call in calls.items():
                 if not call.is_stored:
                     yield "call", key
+
+    def add_images(self, task: TaskDraft, images: Iterable[ImageDraft], at: datetime | None) -> None:
+        """Add the images of a prompt to its task."""
+        for image in images:
+            count = len(task.artifacts)
+            task.artifacts.append(
+                ArtifactDraft(f"image {count}", ArtifactType.IMAGE, image.name, image.content, image.content_type, at)
+            )
 
     def interrupt(self, reason: str = "interrupted") -> None:
         """Mark the current task as broken off."""

@@ -1,9 +1,10 @@
-"""Reads one file: finds its format by its first lines, reads its whole lines, and makes its next cursor."""
+"""Reads one transcript: finds its format, gives it the lines, the document or the parts, and makes its next cursor."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +17,6 @@ from acode_tui.ingest.cursor import (
     TAIL_BYTES,
     VERSION,
     Change,
-    FileStat,
     FileState,
     ResumePoint,
     classify,
@@ -25,14 +25,23 @@ from acode_tui.ingest.cursor import (
     encode_resume_point,
     encode_state,
     hash_head,
+    moment_bytes,
     resume_point,
 )
 from acode_tui.ingest.draft import NeedsWholeFileError
-from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
-from acode_tui.ingest.lines import WholeLines
+from acode_tui.ingest.format import (
+    DOCUMENT_SUFFIXES,
+    FileStat,
+    Layout,
+    Parsed,
+    ReadContext,
+    TranscriptFormat,
+    stat_of,
+)
+from acode_tui.ingest.lines import MAX_LINE_BYTES, Source, WholeLines
+from acode_tui.ingest.packed import MAX_UNPACKED_BYTES, PACKED_SUFFIX, Unpacked
 from acode_tui.ingest.records import parse_any
 from acode_tui.ingest.registry import formats
-from acode_tui.ingest.timeline import STALE_AFTER
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import TranscriptFile
 
@@ -67,55 +76,136 @@ class FileReader:
         self._now = now
         self._forced = format
         self._formats = formats()
+        self._choice = [self._formats[format]] if format is not None else list(self._formats.values())
 
     def read(self, path: Path, known: TranscriptFile | None, claims: Claims, resume: bytes = b"") -> ParsedFile:
-        """Read one file. ``known`` is its cursor from the last import, ``resume`` what that kept to read on.
+        """Read one transcript. ``known`` is its cursor from the last import, ``resume`` what that kept to read on.
 
-        Raises OSError if the file cannot be read, UnknownFormatError if it is no transcript.
+        Raises OSError or IngestError if it cannot be read, UnknownFormatError if it is no transcript.
         """
+        for format_ in self._choice:
+            if format_.layout(path) is Layout.PARTS and (format_.hints(path) or self._forced):
+                return self._read_parts(format_, path, known, claims)
         with open(path, "rb") as source:
-            stat = os.fstat(source.fileno())
-            now = FileStat(stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            head = source.read(HEAD_BYTES)[: now.size]
-            change = classify(known, now, head, self._forced)
+            stat = stat_of(os.fstat(source.fileno()))
+            head = source.read(HEAD_BYTES)[: stat.size]
             kept = decode_state(known.state) if known is not None else FileState()
-            if change is Change.REWRITTEN:
-                # The file may hold another session by now; the next cursor does not remember what this one counted.
-                claims.forget(kept.session, kept.claimed)
-            has_grown = change in (Change.GROWN, Change.UNCHANGED)
-            context = ReadContext(
-                path=path,
-                workspace_id=self._workspace_id,
-                user_id=self._user_id,
-                limits=self._limits,
-                fresh=self.is_fresh(now.mtime_ns),
-                # What the end of the old content implied does not hold for a file that was rewritten.
-                checkpoints=kept.checkpoints if has_grown else (),
-                claims=claims,
-                resumable=now.size >= RESUME_BYTES,
+            if path.suffix == PACKED_SUFFIX:
+                return self._read_packed(source, path, stat, head, kept, claims)
+            if path.suffix in DOCUMENT_SUFFIXES:
+                return self._read_document(source, path, stat, head, kept, claims)
+            return self._read_lines(source, path, stat, head, known, kept, claims, resume)
+
+    def _read_lines(
+        self,
+        source: BinaryIO,
+        path: Path,
+        stat: FileStat,
+        head: bytes,
+        known: TranscriptFile | None,
+        kept: FileState,
+        claims: Claims,
+        resume: bytes,
+    ) -> ParsedFile:
+        change = classify(known, stat, head, self._forced)
+        if change is Change.REWRITTEN:
+            # The file may hold another session by now; the next cursor does not remember what this one counted.
+            claims.forget(kept.session, kept.claimed)
+            # What the end of the old content implied does not hold either.
+            kept = FileState()
+        context = self._context(path, stat, kept, claims, resumable=stat.size >= RESUME_BYTES)
+        has_grown = change in (Change.GROWN, Change.UNCHANGED)
+        found = self._read_on(source, known, stat, context, kept, resume) if has_grown else None
+        format_, lines, parsed = found or self._read_whole(source, stat.size, context)
+        point = b""
+        if parsed.resume and not lines.has_tail:
+            # The tail may be a record whose line is not yet at its end: then everything is read again.
+            point = encode_resume_point(
+                ResumePoint(VERSION, lines.number, _hash_tail(source, lines.offset), self._limits, parsed.resume)
             )
-            found = self._read_on(source, known, now, context, kept, resume) if has_grown else None
-            format_, lines, parsed = found or self._read_whole(source, now.size, context)
-            point = b""
-            if parsed.resume:
-                point = encode_resume_point(
-                    ResumePoint(VERSION, lines.number, _hash_tail(source, lines.offset), self._limits, parsed.resume)
-                )
+        # A half-written line in the head would not match next time: only whole lines are hashed.
+        return self._parsed(path, format_, stat, lines.offset, head[: lines.offset], parsed, point)
+
+    def _read_packed(
+        self, source: BinaryIO, path: Path, stat: FileStat, head: bytes, kept: FileState, claims: Claims
+    ) -> ParsedFile:
+        """Read a file of lines that was compressed as a whole; it no longer grows."""
+        context = self._context(path, stat, kept, claims)
+        source.seek(0)
+        probe = Unpacked(source).read(MAX_PROBE_BYTES)
+        format_ = self._format(BytesIO(probe), len(probe))
+        source.seek(0)
+        lines = _Lines(Unpacked(source), MAX_UNPACKED_BYTES)
+        parsed = _read_nothing(lines) if format_ is None else format_.read(lines, context)
+        return self._parsed(path, format_, stat, stat.size, head, parsed)
+
+    def _read_document(
+        self, source: BinaryIO, path: Path, stat: FileStat, head: bytes, kept: FileState, claims: Claims
+    ) -> ParsedFile:
+        """Read a file that holds one JSON value. An agent writes it anew, so there is nothing to read on."""
+        context = self._context(path, stat, kept, claims)
+        source.seek(0)
+        data = source.read(stat.size) if stat.size <= MAX_LINE_BYTES else None
+        record = parse_any(data) if data is not None else None
+        format_ = next((found for found in self._choice if found.hints(path)), None)
+        if isinstance(record, dict):
+            format_ = next((found for found in self._choice if found.recognises([record])), format_)
+        if format_ is None:
+            raise UnknownFormatError
+        parsed = format_.read([(1, data)] if data is None or data.strip() else [], context)
+        return self._parsed(path, format_, stat, stat.size, head, parsed)
+
+    def _read_parts(
+        self, format_: TranscriptFormat, path: Path, known: TranscriptFile | None, claims: Claims
+    ) -> ParsedFile:
+        """Read a transcript of several parts: the format opens them, and knows which of them have changed."""
+        stat = format_.stat(path)
+        kept = decode_state(known.state) if known is not None else FileState()
+        context = self._context(path, stat, kept, claims)
+        parsed = format_.read(format_.parts(path, context), context)
+        return self._parsed(path, format_, stat, stat.size, b"", parsed)
+
+    def _context(
+        self, path: Path, stat: FileStat, kept: FileState, claims: Claims, *, resumable: bool = False
+    ) -> ReadContext:
+        return ReadContext(
+            path=path.with_suffix("") if path.suffix == PACKED_SUFFIX else path,
+            now=self._now,
+            written_at=_moment(stat.mtime_ns),
+            workspace_id=self._workspace_id,
+            user_id=self._user_id,
+            limits=self._limits,
+            checkpoints=kept.checkpoints,
+            claims=claims,
+            resumable=resumable,
+            seen=kept.seen,
+        )
+
+    def _parsed(
+        self,
+        path: Path,
+        format_: TranscriptFormat | None,
+        stat: FileStat,
+        offset: int,
+        head: bytes,
+        parsed: Parsed,
+        point: bytes = b"",
+    ) -> ParsedFile:
         state = FileState(
-            open=parsed.open,
+            until=moment_bytes(parsed.until),
             session=parsed.graphs[0].id if parsed.graphs else "",
             claimed=parsed.claimed,
             checkpoints=parsed.checkpoints,
+            seen=parsed.seen,
         )
-        # A half-written line in the head would not match next time: only whole lines are hashed.
         cursor = TranscriptFile(
             path=cursor_key(path),
             format=format_.name if format_ is not None else "",
-            inode=now.inode,
-            size=now.size,
-            mtime_ns=now.mtime_ns,
-            offset=lines.offset,
-            head_hash=hash_head(head[: lines.offset]),
+            inode=stat.inode,
+            size=stat.size,
+            mtime_ns=stat.mtime_ns,
+            offset=offset,
+            head_hash=hash_head(head),
             session_ids=tuple(graph.id for graph in parsed.graphs),
             skipped_lines=parsed.skipped.count,
             imported_at=self._now,
@@ -126,12 +216,12 @@ class FileReader:
 
     def _read_whole(
         self, source: BinaryIO, size: int, context: ReadContext
-    ) -> tuple[TranscriptFormat | None, WholeLines, Parsed]:
-        """Read a file from its first line."""
+    ) -> tuple[TranscriptFormat | None, "_Lines", Parsed]:
+        """Read a file of lines from the first one."""
         source.seek(0)
         format_ = self._format(source, size)
         source.seek(0)
-        lines = WholeLines(source, size)
+        lines = _Lines(source, size)
         return format_, lines, _read_nothing(lines) if format_ is None else format_.read(lines, context)
 
     def _read_on(
@@ -142,7 +232,7 @@ class FileReader:
         context: ReadContext,
         kept: FileState,
         resume: bytes,
-    ) -> tuple[TranscriptFormat | None, WholeLines, Parsed] | None:
+    ) -> tuple[TranscriptFormat | None, "_Lines", Parsed] | None:
         """Read what follows the last line of the last import; None where that is not possible."""
         point = resume_point(resume, known, now, self._limits)
         if point is None or known is None or _hash_tail(source, known.offset) != point.tail_hash:
@@ -151,19 +241,15 @@ class FileReader:
         if format_ is None:
             return None
         source.seek(known.offset)
-        lines = WholeLines(source, now.size, offset=known.offset, number=point.lines)
+        lines = _Lines(source, now.size, offset=known.offset, number=point.lines)
         context = msgspec.structs.replace(context, resume=point.reader, claimed=kept.claimed)
         try:
             return format_, lines, format_.read(lines, context)
         except (NeedsWholeFileError, msgspec.MsgspecError):
             return None
 
-    def is_fresh(self, mtime_ns: int) -> bool:
-        """Whether an agent may still write to a file. A modification time in the future counts as fresh."""
-        return self._now - _moment(mtime_ns) <= STALE_AFTER
-
     def _format(self, source: BinaryIO, size: int) -> TranscriptFormat | None:
-        """The file's format, or None where it has no whole line yet."""
+        """The format of a file of lines, or None where it has no whole line yet."""
         if self._forced is not None:
             return self._formats[self._forced]
         whole = False
@@ -190,7 +276,7 @@ def _probes(source: BinaryIO, size: int) -> Iterator[bytes]:
         if not more:
             break
         probe += more
-    if b"\n" in probe:
+    if b"\n" in probe or isinstance(parse_any(probe), dict):
         yield probe
         if len(probe) < size and probe.count(b"\n") < PROBE_LINES:
             yield probe + source.read(min(size, MAX_PROBE_BYTES) - len(probe))
@@ -203,12 +289,39 @@ def _probes(source: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _objects(probe: bytes) -> Iterator[dict[str, Any]]:
-    lines = probe.split(b"\n")
-    # The last element is half a line, or empty after the last newline.
-    for line in lines[:-1][:PROBE_LINES]:
+    # The last element is half a line, or empty after the last newline, or the record of a file with no newline at all.
+    for line in probe.split(b"\n")[:PROBE_LINES]:
         value = parse_any(line.removeprefix(b"\xef\xbb\xbf"))
         if isinstance(value, dict):
             yield value
+
+
+class _Lines:
+    """The whole lines of a file, and the bytes after the last newline where they are a whole record.
+
+    Such a record is read, and its line is not: the cursor stays before it, and what grows there replaces it.
+    """
+
+    def __init__(self, source: Source, size: int, *, offset: int = 0, number: int = 0) -> None:
+        self._lines = WholeLines(source, size, offset=offset, number=number)
+        self.has_tail = False
+
+    @property
+    def offset(self) -> int:
+        """The byte after the last whole line."""
+        return self._lines.offset
+
+    @property
+    def number(self) -> int:
+        """The number of whole lines."""
+        return self._lines.number
+
+    def __iter__(self) -> Iterator[tuple[int, bytes | None]]:
+        yield from self._lines
+        tail = self._lines.tail
+        if tail and isinstance(parse_any(tail), dict):
+            self.has_tail = True
+            yield self._lines.number + 1, tail
 
 
 def _hash_tail(source: BinaryIO, offset: int) -> str:
@@ -218,7 +331,7 @@ def _hash_tail(source: BinaryIO, offset: int) -> str:
     return sha256(source.read(offset - start)).hexdigest()
 
 
-def _read_nothing(lines: WholeLines) -> Parsed:
+def _read_nothing(lines: Iterable[tuple[int, bytes | None]]) -> Parsed:
     for _ in lines:
         pass
     return Parsed(counts=Counts(), skipped=SkippedLines())

@@ -1,6 +1,7 @@
 """Finishes a session at the end of its file: decides in which state the last lines leave it, and builds its graph."""
 
 from collections.abc import Collection
+from datetime import timedelta
 from enum import Enum, auto
 
 import msgspec
@@ -9,9 +10,12 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.ingest.counts import SkippedLines
 from acode_tui.ingest.draft import RunDraft
-from acode_tui.ingest.format import Parsed
+from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import GraphBuilder, Header, Outcome
-from acode_tui.ingest.timeline import Timeline
+from acode_tui.ingest.timeline import STALE_AFTER, Bounds, Timeline
+
+ABANDONED_AFTER = timedelta(days=1)
+"""A call without a result may wait for the user's consent for so long; after that nobody is about to give it."""
 
 
 class LastSeen(Enum):
@@ -28,37 +32,49 @@ class LastSeen(Enum):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How the file ends. A pending call of one of ``approval_tools`` waits for the user."""
+    """How the file ends. A pending call of one of ``approval_tools`` waits for the user.
+
+    ``idle`` is the time since the file's last line, or since it was written to, whichever is longer ago.
+    """
 
     last: LastSeen
     planning: bool
     approval_tools: Collection[str]
-    fresh: bool
+    idle: timedelta
 
 
-def decide_outcome(run: RunDraft, ending: Ending) -> tuple[Outcome, str, bool]:
-    """The outcome, its reason, and whether it holds only while the file is fresh."""
+def idle_time(context: ReadContext, bounds: Bounds) -> timedelta:
+    """The time since the last line. A copy of an old file has a new modification time, and its lines have old ones."""
+    last = context.written_at if bounds.latest is None else min(context.written_at, bounds.latest)
+    return context.now - last
+
+
+def decide_outcome(run: RunDraft, ending: Ending) -> tuple[Outcome, str, timedelta | None]:
+    """The outcome, its reason, and how long after the last line it holds; None for good."""
     if run.task is None:
-        return Outcome(SessionState.CREATED, WorkState.PENDING), "no prompt", False
+        return Outcome(SessionState.CREATED, WorkState.PENDING), "no prompt", None
     if ending.last is LastSeen.INTERRUPTION:
-        return Outcome(SessionState.PAUSED, WorkState.FAILED), "interrupted", False
+        return Outcome(SessionState.PAUSED, WorkState.FAILED), "interrupted", None
     if ending.last is LastSeen.ERROR:
-        return Outcome(SessionState.FAILED, WorkState.FAILED), "fatal error", False
+        return Outcome(SessionState.FAILED, WorkState.FAILED), "fatal error", None
     step = run.task.steps[-1] if run.task.steps else None
     pending = [call.name for call in (step.calls if step else ()) if call.state is ToolCallState.EXECUTING]
     if any(name in ending.approval_tools for name in pending):
-        return Outcome(SessionState.AWAITING_APPROVAL, WorkState.IN_PROGRESS), "waits for the user", False
+        return Outcome(SessionState.AWAITING_APPROVAL, WorkState.IN_PROGRESS), "waits for the user", None
     if ending.last is LastSeen.ANSWER and not pending:
-        return Outcome(SessionState.COMPLETED, WorkState.COMPLETED), "the last turn is answered", False
-    if ending.fresh:
+        return Outcome(SessionState.COMPLETED, WorkState.COMPLETED), "the last turn is answered", None
+    if ending.idle <= STALE_AFTER:
         state = SessionState.PLANNING if ending.planning else SessionState.EXECUTING
-        return Outcome(state, WorkState.IN_PROGRESS), "at work", True
-    if pending:
-        return Outcome(SessionState.AWAITING_APPROVAL, WorkState.IN_PROGRESS), "a call was left without result", False
-    return Outcome(SessionState.PAUSED, WorkState.IN_PROGRESS), "the last turn was left open", False
+        return Outcome(state, WorkState.IN_PROGRESS), "at work", STALE_AFTER
+    if pending and ending.idle <= ABANDONED_AFTER:
+        outcome = Outcome(SessionState.AWAITING_APPROVAL, WorkState.IN_PROGRESS)
+        return outcome, "a call was left without result", ABANDONED_AFTER
+    reason = "a call was left without result" if pending else "the last turn was left open"
+    return Outcome(SessionState.PAUSED, WorkState.IN_PROGRESS), reason, None
 
 
 def finish(
+    context: ReadContext,
     run: RunDraft,
     timeline: Timeline,
     header: Header,
@@ -72,7 +88,7 @@ def finish(
 
     ``other_calls`` are keys that the lines name and that no call of the run has.
     """
-    outcome, reason, open_ = decide_outcome(run, ending)
+    outcome, reason, holds = decide_outcome(run, ending)
     timeline.end(outcome.session, reason, last_line)
     for name in ("firstTime", "lastTime"):
         if header.metadata.get(name) is not None:
@@ -85,7 +101,7 @@ def finish(
         graphs=(graph,),
         counts=run.counts,
         skipped=skipped,
-        open=open_,
+        until=context.now - ending.idle + holds if holds is not None else None,
         checkpoints=tuple(timeline.checkpoints),
         claimed=claimed,
         expected=builder.expected(run, other_calls) if run.is_resumed else None,

@@ -3,9 +3,12 @@
 Formats import this module and never the registry.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,22 +20,25 @@ from acode_tui.ingest.usage import Claims
 
 
 class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a format is given besides the lines. ``fresh``: the file was written to a short while ago.
+    """What a format is given besides the lines. ``now`` is the time of the import, ``written_at`` the file's.
 
-    ``resumable`` asks for ``Parsed.resume``; ``resume`` is that of an earlier import: the lines are those after it, and
-    ``claimed`` the keys that the session has counted by then.
+    ``path`` has no ``.zst`` at its end, so that a packed file is the same session as before. ``resumable`` asks for
+    ``Parsed.resume``; ``resume`` is that of an earlier import: the lines are those after it, and ``claimed`` the keys
+    that the session has counted by then. ``seen`` is ``Parsed.seen`` of an earlier import.
     """
 
     path: Path
+    now: datetime
+    written_at: datetime
     workspace_id: str
     user_id: str | None
     limits: Limits
-    fresh: bool
     checkpoints: tuple[Checkpoint, ...] = ()
     claims: Claims
     resumable: bool = False
     resume: bytes = b""
     claimed: bytes = b""
+    seen: bytes = b""
 
 
 class ExpectedRows(msgspec.Struct, array_like=True):
@@ -47,25 +53,51 @@ class ExpectedRows(msgspec.Struct, array_like=True):
 
 
 class Parsed(msgspec.Struct, kw_only=True):
-    """What a format read from one file. ``open``: the states change once the file is no longer fresh.
+    """What a format read from one file. ``until``: the moment from which on the same lines give other states, if any.
 
-    ``claimed`` holds the keys of the model messages that its session counts (see ``usage.Claims``). ``resume`` is what
-    the format needs to read on after these lines; empty where it cannot. With ``expected``, the graphs hold only what
-    is new since an earlier import or may have changed; if that expectation fails, the file is to be read as a whole.
+    ``unknown`` counts the records that the format does not know, by their type. ``seen`` is what a format of several
+    parts keeps to pass by those that have not changed. ``claimed`` holds the keys of the model messages that its
+    session counts (see ``usage.Claims``). ``resume`` is what the format needs to read on after these lines; empty where
+    it cannot. With ``expected``, the graphs hold only what is new since an earlier import or may have changed; if that
+    expectation fails, the file is to be read as a whole.
     """
 
     graphs: tuple[SessionGraph, ...] = ()
     counts: Counts
     skipped: SkippedLines
-    open: bool = False
+    unknown: dict[str, int] = {}
+    until: datetime | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
     claimed: bytes = b""
     resume: bytes = b""
+    seen: bytes = b""
     expected: ExpectedRows | None = None
 
 
+class FileStat(NamedTuple):
+    """What shows that a transcript has changed: the inode, the size in bytes, the modification time in nanoseconds."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+class Layout(Enum):
+    """How a transcript is stored."""
+
+    LINES = auto()
+    """A file of JSON lines, which grows at its end."""
+    DOCUMENT = auto()
+    """A file that holds one JSON value, and is written anew with each change. Its value is given as line 1."""
+    PARTS = auto()
+    """A folder, a database or a tree of small files: the format reads its parts itself, and numbers them."""
+
+
+DOCUMENT_SUFFIXES = frozenset({".json", ".traj"})
+
+
 class TranscriptFormat(Protocol):
-    """The transcript format of one agent."""
+    """The transcript format of one agent. Implementations inherit what is the same for files of lines."""
 
     @property
     def name(self) -> str: ...
@@ -75,7 +107,10 @@ class TranscriptFormat(Protocol):
         ...
 
     def hints(self, path: Path) -> bool:
-        """Whether the path looks like one of this format's, without opening it."""
+        """Whether the path looks like one of this format's, without opening it.
+
+        A file of another kind than ``.jsonl`` and ``.traj`` is found in a folder only where a format says so.
+        """
         ...
 
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
@@ -88,3 +123,24 @@ class TranscriptFormat(Protocol):
         Raises nothing because of what the lines hold, but for NeedsWholeFileError where the reading was resumed.
         """
         ...
+
+    def layout(self, path: Path) -> Layout:
+        """How the transcript at a path is stored; the path may be a folder for which ``is_transcript`` is true."""
+        return Layout.DOCUMENT if path.suffix in DOCUMENT_SUFFIXES else Layout.LINES
+
+    def is_transcript(self, folder: Path, names: Collection[str]) -> bool:
+        """Whether a folder with entries of these names is one transcript. It is then not searched for others."""
+        return False
+
+    def stat(self, path: Path) -> FileStat:
+        """What shows that the transcript has changed, without opening it. Raises OSError."""
+        return stat_of(os.stat(path))
+
+    def parts(self, path: Path, context: ReadContext) -> Iterable[tuple[int, bytes | None]]:
+        """The numbered records of a transcript in parts, one JSON object each. Raises OSError, IngestError."""
+        return ()
+
+
+def stat_of(stat: os.stat_result) -> FileStat:
+    """The same three numbers of a file."""
+    return FileStat(stat.st_ino, stat.st_size, stat.st_mtime_ns)

@@ -14,7 +14,7 @@ from acode_tui.domain.clock import EPOCH, format_time
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.ids import ImportedIds
-from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
+from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.domain.transitions import derive_step_state
 from acode_tui.domain.validation import Limits, escape
 from acode_tui.ingest.draft import (
@@ -25,7 +25,6 @@ from acode_tui.ingest.draft import (
     TaskDraft,
     UnclaimedResult,
     shorten,
-    to_bytes,
 )
 from acode_tui.ingest.format import ExpectedRows
 from acode_tui.ingest.timeline import EventDraft
@@ -127,8 +126,8 @@ class GraphBuilder:
         task_id = self._id("task", task.key)
         created = task.at or self._start
         open_ = final_state is WorkState.IN_PROGRESS and task.failure is None
-        metadata: dict[str, Any] = {"line": task.line}
-        artifacts = self._artifacts(_prompt(task), created, task.cut_off, task_id)
+        metadata: dict[str, Any] = {"line": task.line, **task.metadata}
+        artifacts = self._artifacts(task.artifacts, created, task.cut_off, task_id)
         if task.cut_off:
             metadata[CUT_OFF] = task.cut_off
         built = []
@@ -269,14 +268,6 @@ class GraphBuilder:
             )
         self.artifacts += len(built)
         return tuple(built)
-
-
-def _prompt(task: TaskDraft) -> tuple[ArtifactDraft, ...]:
-    """The whole prompt, where the description holds only its beginning."""
-    if task.long_prompt is None:
-        return ()
-    content = to_bytes(task.long_prompt)
-    return (ArtifactDraft("prompt", ArtifactType.USER_PROMPT, "prompt", content, "text/markdown", task.at),)
 
 
 def _step_metadata(step: StepDraft, limit: int) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from acode_tui.domain.entities import SessionGraph
-from acode_tui.domain.errors import ValidationError
+from acode_tui.domain.errors import IngestError, ValidationError
 from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.file_reader import FileReader, UnknownFormatError
 from acode_tui.ingest.format import ExpectedRows
@@ -47,6 +47,7 @@ class PreparedFile(msgspec.Struct, array_like=True):
     runs: list[Any] = []
     counts: Counts = msgspec.field(default_factory=Counts)
     skipped: SkippedLines = msgspec.field(default_factory=SkippedLines)
+    unknown: dict[str, int] = {}
     problem: str = ""
     expected: ExpectedRows | None = None
 
@@ -71,7 +72,7 @@ class GroupReader:
             return PreparedFile(problem=error.strerror or type(error).__name__)
         except UnknownFormatError:
             return PreparedFile(problem="not a transcript of a known format; name the format with --format")
-        except ValidationError as error:
+        except (ValidationError, IngestError) as error:
             return PreparedFile(problem=error.message)
         except Exception as error:
             # A defect of a reader costs the file that shows it, not the import of all the others.
@@ -79,7 +80,7 @@ class GroupReader:
             problem = f"cannot be read because of a defect ({type(error).__name__}); please report it"
             return PreparedFile(problem=problem)
         parsed = found.parsed
-        return PreparedFile(found.cursor, runs, parsed.counts, parsed.skipped, expected=parsed.expected)
+        return PreparedFile(found.cursor, runs, parsed.counts, parsed.skipped, parsed.unknown, expected=parsed.expected)
 
 
 def in_groups(files: Sequence[DueFile]) -> Iterator[list[DueFile]]:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -23,9 +23,10 @@ from acode_tui.domain.progress import Progress, progress_after
 from acode_tui.domain.quantities import number
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.counts import MAX_REPORTED, Counts
-from acode_tui.ingest.cursor import FileStat, cursor_key, decode_state, is_current, is_open, unchanged
+from acode_tui.ingest.cursor import cursor_key, decode_state, is_current, is_over, unchanged
 from acode_tui.ingest.discover import FoundTranscript
 from acode_tui.ingest.file_reader import RESUME_BYTES, FileReader
+from acode_tui.ingest.format import FileStat
 from acode_tui.ingest.groups import DueFile, GroupReader, PreparedFile, in_groups
 from acode_tui.ingest.parallel import GroupSource, ReadSettings, is_worthwhile
 from acode_tui.ingest.records import parse_stamp
@@ -76,7 +77,8 @@ class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What an import did. Entities are counted in the files read this time; ``unchanged`` files were not read again.
 
-    ``written`` is the number of rows inserted or updated.
+    ``unknown_records`` counts, for each format, the records that it does not know by their types: a newer release of an
+    agent writes such. ``written`` is the number of rows inserted or updated.
     """
 
     files: int = 0
@@ -87,6 +89,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     artifacts: int = 0
     unchanged: int = 0
     skipped_lines: int = 0
+    unknown_records: dict[str, dict[str, int]] = {}
     written: int = 0
     errors: tuple[ImportIssue, ...] = ()
 
@@ -100,8 +103,14 @@ class _Tally:
         self.counts = Counts()
         self.unchanged = 0
         self.skipped = 0
+        self.unknown: dict[str, dict[str, int]] = {}
         self.written = 0
         self.issues: list[ImportIssue] = []
+
+    def add_unknown(self, format_: str, types: Mapping[str, int]) -> None:
+        known = self.unknown.setdefault(format_, {})
+        for type_, count in types.items():
+            known[type_] = known.get(type_, 0) + count
 
     def issue(self, path: Path, message: str, line: int | None = None) -> None:
         self.issues.append(ImportIssue(file=cursor_key(path), line=line, message=message))
@@ -116,6 +125,7 @@ class _Tally:
             artifacts=self.counts.artifacts,
             unchanged=self.unchanged,
             skipped_lines=self.skipped,
+            unknown_records={name: dict(sorted(types.items())) for name, types in sorted(self.unknown.items())},
             written=self.written,
             # By file and line: commits may end in another order than their files were read in.
             errors=tuple(sorted(self.issues, key=lambda issue: (issue.file, issue.line or sys.maxsize))),
@@ -158,6 +168,7 @@ class _Import:
         self._log = log
         self._found = found
         self._format = format
+        self._now = now
         self._on_progress = on_progress
         self._reader = FileReader(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
         self._claims = Claims()
@@ -212,17 +223,21 @@ class _Import:
     def _choose(self, known: dict[str, TranscriptFile]) -> list[DueFile]:
         """The files to read, in reading order. An unchanged file costs only the stat that found it."""
         due = []
+        seconds = self._now.timestamp()
         for item in self._found:
             if item.problem is not None:
                 self._tally.issue(item.path, item.problem)
                 continue
             cursor = known.get(cursor_key(item.path))
             now = FileStat(item.inode, item.size, item.mtime_ns)
-            if cursor is not None and unchanged(cursor, now, self._format):
-                aged = is_open(cursor.state) and not self._reader.is_fresh(item.mtime_ns)
-                if not aged and is_current(cursor.state):
-                    self._tally.unchanged += 1
-                    continue
+            if (
+                cursor is not None
+                and unchanged(cursor, now, self._format)
+                and is_current(cursor.state)
+                and not is_over(cursor.state, seconds)
+            ):
+                self._tally.unchanged += 1
+                continue
             due.append(DueFile(item.path, item.size, cursor))
         return due
 
@@ -288,6 +303,8 @@ class _Import:
     def _count(self, path: Path, file: PreparedFile, written: int) -> None:
         self._tally.counts.add(file.counts)
         self._tally.skipped += file.skipped.count
+        if file.unknown and file.cursor is not None:
+            self._tally.add_unknown(file.cursor.format, file.unknown)
         self._tally.written += written
         for line, why in file.skipped.named:
             self._tally.issue(path, why, line)

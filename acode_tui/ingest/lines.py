@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import BinaryIO
+from typing import Protocol
 
 CHUNK_BYTES = 64 * 1024
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """A longer line is no record of a transcript; None is returned in its place."""
+
+
+class Source(Protocol):
+    """What lines are read from."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class WholeLines:
@@ -14,14 +20,16 @@ class WholeLines:
 
     ``offset`` is the byte after the last whole line that was read, which may be ahead of the line returned last.
     ``size`` comes from the same stat as the cursor's, so that bytes appended while reading count as growth next time.
+    ``tail`` is what follows the last newline, once all lines were read; None where that is too long for a line.
     """
 
     def __init__(
-        self, source: BinaryIO, size: int, *, offset: int = 0, number: int = 0, max_line: int = MAX_LINE_BYTES
+        self, source: Source, size: int, *, offset: int = 0, number: int = 0, max_line: int = MAX_LINE_BYTES
     ) -> None:
         """The source is at ``offset``, after line ``number``."""
         self.offset = offset
         self.number = number
+        self.tail: bytes | None = b""
         self._source = source
         self._left = size - offset
         self._max_line = max_line
@@ -32,7 +40,7 @@ class WholeLines:
         while self._left > 0:
             chunk = self._source.read(min(CHUNK_BYTES, self._left))
             if not chunk:
-                return
+                break
             self._left -= len(chunk)
             # Several times faster than split(), which looks at one byte after the other.
             lines = BytesIO(chunk).readlines()
@@ -58,6 +66,7 @@ class WholeLines:
                 pieces = []
             elif rest:
                 pieces.append(rest)
+        self.tail = b"".join(pieces) if held <= self._max_line else None
 
     def _fitting(self, lines: list[bytes]) -> Sequence[bytes | None]:
         if self._max_line >= CHUNK_BYTES:

@@ -1,4 +1,4 @@
-"""Decodes the lines of a file into records and counts the lines that are none. All line-based formats use it."""
+"""Decodes the lines of a file into records, and counts those that are none or are damaged. All formats use it."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -7,6 +7,7 @@ import msgspec
 
 from acode_tui.ingest.counts import SkippedLines
 from acode_tui.ingest.records import LineDecoder, parse_any
+from acode_tui.ingest.salvage import Salvaged, salvage
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -20,7 +21,7 @@ def read_records(
     skipped: SkippedLines | None = None,
     last_line: int = 0,
 ) -> tuple[SkippedLines, int]:
-    """Call ``take(number, line, record)`` for every line that is a JSON object.
+    """Call ``take(number, line, record)`` for every line that is a JSON object, and for each whole one in other lines.
 
     Returns the other lines and the number of the last line that was an object. Those of the lines before may be given.
     """
@@ -38,7 +39,13 @@ def read_records(
                 skipped.blank.append(number)
                 continue
             skipped.count_blank()
-            skipped.add(number, _reason(line))
+            damage = salvage(line) if _is_damaged(line) else Salvaged((), "not a JSON object")
+            skipped.add(number, damage.damage)
+            for whole in damage.records:
+                record = decode(whole)
+                if record is not None:
+                    last_line = number
+                    take(number, whole, record)
             continue
         if skipped.blank:
             skipped.count_blank()
@@ -47,8 +54,6 @@ def read_records(
     return skipped, last_line
 
 
-def _reason(line: bytes) -> str:
-    value = parse_any(line)
-    if value is None and line.strip() != b"null":
-        return "not valid JSON"
-    return "not a JSON object"
+def _is_damaged(line: bytes) -> bool:
+    """Whether a line without a record is not JSON at all, rather than another JSON value."""
+    return parse_any(line) is None and line.strip() != b"null"

@@ -52,6 +52,7 @@ class SavedStep(msgspec.Struct, array_like=True):
     name: str
     metadata: dict[str, Any]
     texts: int
+    reasonings: int
     followed: bool
     followed_at: datetime | None
     call_count: int
@@ -74,6 +75,7 @@ class SavedTask(msgspec.Struct, array_like=True):
     title: str
     description: str
     failure: str | None
+    metadata: dict[str, Any]
     followed: bool
     followed_at: datetime | None
     step_count: int
@@ -187,6 +189,7 @@ def _save_task(task: TaskDraft, steps: list[StepDraft]) -> SavedTask:
         title=task.title,
         description=task.description,
         failure=task.failure,
+        metadata=task.metadata,
         followed=task.followed,
         followed_at=task.followed_at,
         step_count=task.step_count,
@@ -204,6 +207,7 @@ def _save_step(step: StepDraft) -> SavedStep:
         name=step.name,
         metadata=step.metadata,
         texts=step.texts,
+        reasonings=step.reasonings,
         followed=step.followed,
         followed_at=step.followed_at,
         call_count=step.call_count,
@@ -233,10 +237,13 @@ def _restore_run(saved: SavedRun, run: RunDraft) -> None:
     run.updated_at = saved.updated_at
     for kept in saved.tasks:
         task = TaskDraft(kept.key, "", kept.at, kept.line, kept.order, implicit=kept.implicit)
+        # What the lines before gave is stored.
+        task.artifacts = []
         for name in (
             "title",
             "description",
             "failure",
+            "metadata",
             "followed",
             "followed_at",
             "step_count",
@@ -255,6 +262,7 @@ def _restore_step(saved: SavedStep, run: RunDraft) -> StepDraft:
         "name",
         "metadata",
         "texts",
+        "reasonings",
         "followed",
         "followed_at",
         "call_count",

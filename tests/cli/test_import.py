@@ -17,7 +17,18 @@ from acode_tui.ingest import ImportProgress
 from tests.cli.conftest import Run, answer
 from tests.clocks import GUARD_SECONDS
 
-KEYS = {"files", "sessions", "tasks", "steps", "toolCalls", "artifacts", "unchanged", "skippedLines", "errors"}
+KEYS = {
+    "files",
+    "sessions",
+    "tasks",
+    "steps",
+    "toolCalls",
+    "artifacts",
+    "unchanged",
+    "skippedLines",
+    "unknownRecords",
+    "errors",
+}
 SESSION = "7d1f4d0e-1111-4222-8333-444455556666"
 
 

@@ -15,6 +15,7 @@ from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.ingest.usage import Claims
 
 START = datetime(2026, 1, 5, 12, 0, 0, tzinfo=UTC)
+LATER = START + timedelta(days=30)
 WORKSPACE = "0190d6a1-7b2c-7def-8a3e-b4c5d6e7f890"
 SESSION = "11111111-2222-4333-8444-555555555555"
 
@@ -148,6 +149,8 @@ def read(
     *,
     path: str = f"/t/{SESSION}.jsonl",
     fresh: bool = False,
+    idle: timedelta | None = None,
+    written: timedelta | None = None,
     limits: Limits | None = None,
     checkpoints: tuple[Checkpoint, ...] = (),
     claims: Claims | None = None,
@@ -156,15 +159,21 @@ def read(
     claimed: bytes = b"",
     before: int = 0,
 ) -> Parsed:
-    """The result of the format's reader for the lines; with ``resume``, of those after the first ``before`` lines."""
+    """The result of the format's reader for the lines; with ``resume``, of those after the first ``before`` lines.
+
+    The import is ``idle`` after the start, and ``written`` after the file was written to, which is at the start by
+    default.
+    """
     lines = transcript.lines if isinstance(transcript, Transcript) else list(transcript)
     name = format or ("codex" if isinstance(transcript, Codex) else "claude-code")
+    now = START + idle if idle is not None else START if fresh else LATER
     context = ReadContext(
         path=Path(path),
         workspace_id=WORKSPACE,
         user_id="dev@example.com",
         limits=limits or Limits(),
-        fresh=fresh,
+        now=now,
+        written_at=START if written is None else now - written,
         checkpoints=checkpoints,
         claims=claims or Claims(),
         resumable=True,

@@ -168,7 +168,7 @@ def check(transcript: Transcript, cuts: list[tuple[int, bool]]) -> int:
     for cut, fresh in cuts:
         whole, part = again.whole(cut, fresh), on.on(cut, fresh)
         assert on.rows == again.rows
-        assert (part.counts, part.skipped, part.open) == (whole.counts, whole.skipped, whole.open)
+        assert (part.counts, part.skipped, part.until) == (whole.counts, whole.skipped, whole.until)
         assert (part.checkpoints, sorted(part.claimed)) == (whole.checkpoints, sorted(whole.claimed))
         assert [graph.id for graph in part.graphs] == [graph.id for graph in whole.graphs]
     return on.parts

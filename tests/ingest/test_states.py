@@ -1,6 +1,7 @@
 """The session's state as the last lines of a file imply it, and the events that its lines imply."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -67,7 +68,7 @@ def no_prompt(found: Claude) -> None:
     ("story", "fresh", "stale"),
     [
         (prompt_only, S.EXECUTING, S.PAUSED),
-        (pending, S.EXECUTING, S.AWAITING_APPROVAL),
+        (pending, S.EXECUTING, S.PAUSED),
         (answered_call, S.EXECUTING, S.PAUSED),
         (answered, S.COMPLETED, S.COMPLETED),
         (interrupted, S.PAUSED, S.PAUSED),
@@ -87,9 +88,28 @@ def test_the_end_of_the_file_decides_the_session_s_state(
     for is_fresh, expected in ((True, fresh), (False, stale)):
         parsed = read(transcript, fresh=is_fresh)
         assert parsed.graphs[0].state is expected
-        assert parsed.open == (is_fresh and fresh is not stale)
+        assert (parsed.until is not None) == (is_fresh and fresh is not stale)
         events = parsed.graphs[0].events
         assert [event.to_state for event in events][-1:] in ([], [expected])
+
+
+def test_a_call_without_a_result_waits_for_consent_for_a_day_at_most() -> None:
+    """A user who is asked answers within the day, or not at all."""
+    transcript = Claude()
+    pending(transcript)
+    for idle, expected in ((timedelta(hours=20), S.AWAITING_APPROVAL), (timedelta(hours=25), S.PAUSED)):
+        parsed = read(transcript, idle=idle)
+        assert parsed.graphs[0].state is expected
+        assert (parsed.until is not None) is (expected is S.AWAITING_APPROVAL)
+
+
+def test_a_fresh_copy_of_an_old_file_is_not_at_work() -> None:
+    """The lines say when the agent worked last, whatever the modification time of the copy says."""
+    transcript = Claude()
+    prompt_only(transcript)
+    parsed = read(transcript, idle=timedelta(days=300), written=timedelta())
+    assert parsed.graphs[0].state is S.PAUSED
+    assert parsed.until is None
 
 
 def test_events_form_a_whole_chain_from_created_to_the_present_state() -> None:

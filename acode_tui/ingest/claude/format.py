@@ -9,7 +9,7 @@ import msgspec
 
 from acode_tui.ingest.claude.reader import ClaudeReader
 from acode_tui.ingest.claude.records import ProgressLine, Record
-from acode_tui.ingest.format import Parsed, ReadContext
+from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
 from acode_tui.ingest.read_records import read_records
 from acode_tui.ingest.records import LineDecoder
 
@@ -61,8 +61,8 @@ class _ClaudeDecoder(LineDecoder[Record | ProgressLine]):
 _decoder = _ClaudeDecoder()
 
 
-class ClaudeCode:
-    """Implements ``TranscriptFormat``."""
+class ClaudeCode(TranscriptFormat):
+    """Claude Code."""
 
     name = NAME
 

@@ -17,7 +17,7 @@ from acode_tui.ingest.claude.state import ClaudeState, decode_state
 from acode_tui.ingest.contents import has_image, text_of
 from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.draft import NeedsWholeFileError, RunDraft, StepDraft
-from acode_tui.ingest.finish import Ending, LastSeen, finish
+from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import LineDecoder, label, needs_escape, parse_stamp, storable, text
@@ -326,9 +326,12 @@ class ClaudeReader:
             first=self._bounds.earliest,
             last=self._bounds.latest,
         )
-        ending = Ending(self._last, planning=self._planning, approval_tools=_APPROVAL_TOOLS, fresh=self._context.fresh)
+        idle = idle_time(self._context, self._bounds)
+        ending = Ending(self._last, planning=self._planning, approval_tools=_APPROVAL_TOOLS, idle=idle)
         other_calls = [key for key in self._agents if key not in self._run.calls]
-        parsed = finish(self._run, self._timeline, header, ending, skipped, last_line, claimed, other_calls)
+        parsed = finish(
+            self._context, self._run, self._timeline, header, ending, skipped, last_line, claimed, other_calls
+        )
         if self._context.resumable:
             parsed.resume = self._state(skipped, last_line)
         return parsed

@@ -7,7 +7,7 @@ from typing import Any
 
 from acode_tui.ingest.codex.reader import CodexReader
 from acode_tui.ingest.codex.records import Line
-from acode_tui.ingest.format import Parsed, ReadContext
+from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
 from acode_tui.ingest.read_records import read_records
 from acode_tui.ingest.records import LineDecoder
 
@@ -19,8 +19,8 @@ _PATH = re.compile(r"/\.codex/|/rollout-[^/]*\.jsonl$")
 _decoder = LineDecoder(Line)
 
 
-class Codex:
-    """Implements ``TranscriptFormat``."""
+class Codex(TranscriptFormat):
+    """Codex."""
 
     name = NAME
 

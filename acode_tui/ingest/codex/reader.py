@@ -17,7 +17,7 @@ from acode_tui.ingest.codex.state import CodexState, decode_state
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.draft import RunDraft, StepDraft
-from acode_tui.ingest.finish import Ending, LastSeen, finish
+from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import label, needs_escape, parse_stamp, parse_text, storable, text
@@ -341,8 +341,8 @@ class CodexReader:
             first=self._bounds.earliest,
             last=self._bounds.latest,
         )
-        ending = Ending(self._last, planning=False, approval_tools=(), fresh=self._context.fresh)
-        parsed = finish(self._run, self._timeline, header, ending, skipped, last_line)
+        ending = Ending(self._last, planning=False, approval_tools=(), idle=idle_time(self._context, self._bounds))
+        parsed = finish(self._context, self._run, self._timeline, header, ending, skipped, last_line)
         if self._context.resumable:
             parsed.resume = self._state(skipped, last_line)
         return parsed

@@ -176,7 +176,7 @@ def test_a_result_without_its_call_is_kept_by_its_step_with_its_facts() -> None:
     transcript.result("elsewhere", "Exit code 1\nred", is_error=True, toolUseResult={"backgroundTaskId": "b7"})
     transcript.result("there", "green")
     parsed = read(transcript)
-    assert (parsed.counts.tool_calls, parsed.counts.artifacts) == (0, 3)
+    assert (parsed.counts.tool_calls, parsed.counts.artifacts) == (0, 4)
     (step,) = steps_of(parsed.graphs[0])
     assert step.tool_calls == ()
     assert [artifact.content for artifact in step.artifacts] == [b"Hm", b"Exit code 1\nred", b"green"]
@@ -282,7 +282,7 @@ def test_text_belongs_to_its_step() -> None:
     assert parsed.counts.tool_calls == len(calls_of(parsed.graphs[0])) == 3
     assert parsed.counts.steps == 5
     assert parsed.counts.tasks == 3
-    assert parsed.counts.artifacts == 6
+    assert parsed.counts.artifacts == 9
 
 
 @pytest.mark.parametrize(

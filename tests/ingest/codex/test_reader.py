@@ -25,7 +25,7 @@ def test_a_prompt_that_is_both_item_and_event_is_one_task() -> None:
     transcript.says("Two")
     parsed = read(transcript)
     assert [task.title for task in parsed.graphs[0].tasks] == ["First", "Second"]
-    assert parsed.counts.artifacts == 2
+    assert parsed.counts.artifacts == 4
 
 
 def test_a_turn_s_prompt_may_precede_its_start_and_further_ones_are_steering() -> None:

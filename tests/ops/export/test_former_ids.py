@@ -119,7 +119,7 @@ def test_a_run_of_an_earlier_import_has_the_ids_of_one_now(transcript: Transcrip
 
 def test_a_content_that_was_redacted_keeps_its_id() -> None:
     former = Former(graph_of(claude())).run()
-    (call, *_) = former.tasks[1].steps[0].tool_calls
+    call = next(call for call in former.tasks[1].steps[0].tool_calls if call.tool_name == "(response)")
     (artifact,) = call.artifacts
     redacted = msgspec.structs.replace(artifact, content=b"-", content_hash="sha256:" + "0" * 64, size=1)
     step = msgspec.structs.replace(
