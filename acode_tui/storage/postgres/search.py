@@ -6,6 +6,7 @@ and the places found by the rule that both databases share. So words that an edi
 """
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from functools import partial
 
 from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
@@ -31,6 +32,7 @@ from acode_tui.storage.search_hits import (
     SearchPosition,
     SearchRequest,
     encode_search_cursor,
+    places_before,
     search_page,
     search_request,
 )
@@ -66,20 +68,19 @@ class PostgresRunSearch:
     async def _page(self, connection: Connection, request: SearchRequest) -> SearchPage:
         runs: list[tuple[Session, list[Found]]] = []
         before, hits, scanned, ended = request.after, 0, 0, True
-        wanted = request.limit + (before.shown if before is not None else 0)
-        last: tuple[Session, int] | None = None
+        last: tuple[Session, int, datetime | None] | None = None
         matcher = Matcher(connection, self._schema, request.query)
         async for sessions in self._candidates(connection, request):
-            if hits > wanted or scanned >= RUNS_A_PAGE:
+            if hits > request.limit or scanned >= RUNS_A_PAGE:
                 ended = False
                 break
-            last = sessions[-1], 0
+            last = sessions[-1], 0, None
             for session, places in await matcher.places(sessions):
-                skipped = before.shown if before is not None and before.id == session.id else 0
+                skipped = places_before(before, session, places)
                 runs.append((session, _found(request, places, skipped)))
-                hits += len(places)
+                hits += len(places) - skipped
                 if session.id == sessions[-1].id:
-                    last = session, len(places)
+                    last = session, len(places), None
             scanned += len(sessions)
         page = search_page(runs, request, total=hits if ended and before is None else None)
         if page.next_cursor is not None or ended or last is None:

@@ -94,9 +94,9 @@ def _compare(
 
 
 def _rows(connection: sqlite3.Connection, session: int, marks: Marks, most: int | None) -> Iterator[SearchedRow]:
-    yield from rows_within(connection, session, Covered(True, {}), ())
+    yield from rows_within(connection, session, Covered(True, {}))
     for kind in RANGED:
-        every = rows_within(connection, session, Covered(False, {kind: [(1, marks[kind].upto)]}), ())
+        every = rows_within(connection, session, Covered(False, {kind: [(1, marks[kind].upto)]}))
         yield from islice(every, most)
 
 

@@ -5,15 +5,12 @@ the documents with all its tokens are looked through, and so are documents that 
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from acode_tui.domain.search.hits import met_at
-from acode_tui.domain.search.places import Place
 from acode_tui.domain.search.query import Conditions, Query, Term, tool_term
 from acode_tui.storage.sqlite.search.documents import covered_by
 from acode_tui.storage.sqlite.search.fact_conditions import FactsTest
-from acode_tui.storage.sqlite.search.place_rows import places_of
-from acode_tui.storage.sqlite.search.searched_rows import rows_within
+from acode_tui.storage.sqlite.search.place_finder import PlaceFinder
 from acode_tui.storage.sqlite.search.words import IndexedDocument, Words, every_document
 
 MANY = 3_000
@@ -38,12 +35,10 @@ class PlaceCondition:
         self.tool = conditions.tools[0].casefold() if conditions.tools else None
         self.words = None if term is None or not term.tokens else Words(connection, term)
         self.is_decided_by_index = bool(conditions.terms) and term is not None and len(term.tokens) == 1
+        self.undecided: bool | None = None
+        """What ``met_by`` says of sessions of which only texts tell whether they meet it; with None it reads them."""
         self._connection = connection
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """What each text that meets it has in it."""
-        return () if self.words is None else self.words.tokens
+        self._finder = PlaceFinder(connection, conditions)
 
     def documents(self, session: int) -> list[IndexedDocument]:
         """The documents of a session that may meet it."""
@@ -58,22 +53,28 @@ class PlaceCondition:
         documents = self.words.among(self._with_failures(sessions) if self.conditions.failed else sessions)
         if self.tool is not None:
             return self._with_tool(list(documents))
+        if self.is_left_undecided:
+            return set(documents) if self.undecided else set()
         return {session for session, own in documents.items() if self._is_met(session, own)}
+
+    @property
+    def is_left_undecided(self) -> bool:
+        """Whether ``met_by`` did not read the texts that decide."""
+        return self.undecided is not None and self.words is not None and not (self.tool or self.is_decided_by_index)
+
+    def is_met(self, session: int) -> bool:
+        """Whether the texts of a session meet it, of which ``met_by`` did not decide."""
+        documents = self.documents(session)
+        if self.conditions.failed and not self._with_failures([session]):
+            return False
+        return bool(documents) and self._is_met(session, documents)
 
     def _is_met(self, session: int, documents: list[IndexedDocument]) -> bool:
         assert self.words is not None
         if self.is_decided_by_index and not self.words.is_wide and not all(each.stale for each in documents):
             return True
-        return next(self.places(session, documents), None) is not None
-
-    def places(self, session: int, documents: Iterable[IndexedDocument]) -> Iterator[Place]:
-        """The places in these documents of a session that meet it."""
-        assert self.words is not None
         covered = covered_by(self._connection, (document.id for document in documents))
-        for row in rows_within(self._connection, session, covered, [self.words.tokens]):
-            for place in places_of(self._connection, row.entity, self.conditions):
-                if met_at(self.conditions, place):
-                    yield place
+        return any(self._finder.places(row) for row in self._finder.candidates(session, covered))
 
     def _with_failures(self, sessions: Sequence[int]) -> list[int]:
         asked = f"[{','.join(map(str, sessions))}]"
@@ -100,14 +101,14 @@ class Matching:
 
     def __init__(self, connection: sqlite3.Connection, query: Query) -> None:
         self.wanted = place_conditions(connection, query)
-        self._excluded = place_conditions(connection, query.excluded)
+        self.excluded = place_conditions(connection, query.excluded)
         self._facts = FactsTest(connection, query)
 
     @property
     def is_decided_by_rarest(self) -> bool:
         """Whether the sessions of the rarest condition need no further test, unless a document is stale."""
         return (
-            not self._excluded
+            not self.excluded
             and not self._facts.has_any
             and len(self.wanted) == 1
             and self.wanted[0].is_decided_by_index
@@ -137,7 +138,7 @@ class Matching:
             if not left:
                 return set()
             left = each.met_by(sorted(left))
-        for each in self._excluded:
+        for each in self.excluded:
             if left:
                 left -= each.met_by(sorted(left))
         return left

@@ -1,18 +1,19 @@
-"""The hits of one run that is known to match, in order: only documents that can hold one are looked through."""
+"""The hits of one run, in order: only documents that can hold one are read, from the beginning as far as is asked."""
 
+import heapq
 import sqlite3
-from collections.abc import Iterable
-from datetime import datetime
-from itertools import chain, groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
 
-from acode_tui.domain.entities import Session
-from acode_tui.domain.search.hits import Found, count_of, met_at, one_a_call, snippet_of
+from acode_tui.domain.clock import format_time
+from acode_tui.domain.search.hits import Found, count_of, snippet_of
 from acode_tui.domain.search.places import Place, places_of_run
 from acode_tui.domain.search.query import Query
-from acode_tui.storage.sqlite.search.documents import covered_by
+from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.search.extents import FIRST, Unread, extents
 from acode_tui.storage.sqlite.search.matching import PlaceCondition
-from acode_tui.storage.sqlite.search.place_rows import complete_places_of
-from acode_tui.storage.sqlite.search.searched_rows import rows_within
+from acode_tui.storage.sqlite.search.place_finder import Candidate, PlaceFinder
+from acode_tui.storage.sqlite.search.searched_rows import rows_among
 
 _ORDERS = {
     "task": 'SELECT "order", rowid FROM session_tasks WHERE id = ?',
@@ -23,53 +24,116 @@ _ORDERS = {
 
 
 class RunHits:
-    """Finds the hits of runs for one query; ``wanted`` are its conditions on places."""
+    """Finds the hits of runs for one query.
 
-    def __init__(self, connection: sqlite3.Connection, query: Query, wanted: list[PlaceCondition]) -> None:
+    ``wanted`` are its conditions on places and ``excluded`` those that it excludes. Those which only texts decide are
+    left to this class: most runs are asked for their hits anyway, which tells as much.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        query: Query,
+        wanted: Sequence[PlaceCondition],
+        excluded: Sequence[PlaceCondition],
+    ) -> None:
         self._connection = connection
         self._query = query
+        for each in wanted:
+            each.undecided = True
+        for each in excluded:
+            each.undecided = False
+        self._wanted = wanted
+        self._undecided = [each for each in wanted if each.is_left_undecided]
+        self._excluded = [each for each in excluded if each.is_left_undecided]
         self._texts = [each for each in wanted if each.conditions.terms or each.conditions.failed]
         self._others = [each for each in wanted if each not in self._texts]
-        self._all = (1 << count_of(query)) - 1
-        self._words = (1 << len(self._texts)) - 1
+        self._every = PlaceFinder(connection, query)
+        self._some = PlaceFinder(connection, query, every=False)
+        self._is_single = count_of(query) == 1
+        self._counts: dict[int, int] = {}
         self._orders: dict[tuple[str, str], tuple[int, int]] = {}
 
     def documents(self, session: int) -> int:
-        """How many documents of a run hold one of the conditions: what finding its hits costs."""
-        return len(self._union(session, [*self._texts, *self._others]))
+        """How many documents of a run hold one of the conditions: what counting its hits costs."""
+        return 0 if session in self._counts else len(self._union(session, self._wanted))
 
     def count(self, session: int) -> int:
         """How many hits a run has."""
-        return len(self._chosen(session)) if self._all else 1
+        if session not in self._counts:
+            self._counts[session] = sum(map(len, self._found(session, FIRST)))
+        return self._counts[session]
 
-    def of(self, rowid: int, session: Session, *, skip: int, most: int) -> list[Found]:
-        """The first ``most`` hits of a run; the first ``skip`` of them are without their snippets."""
-        places = self._ordered(self._chosen(rowid))[:most] if self._all else list(places_of_run((session,)))
+    def of(self, session: int, *, start: str, skip: int, most: int) -> list[Found]:
+        """The first ``most`` hits of a run from a moment on; the first ``skip`` of them are without their snippets.
+
+        There is none where the run does not match.
+        """
+        places: list[Place] = []
+        for group in self._found(session, start):
+            places += group if len(group) == 1 else sorted(group, key=self._hierarchy)
+            if len(places) >= most:
+                break
+        else:
+            if start == FIRST:
+                self._counts[session] = len(places)
         return [
-            Found(place, "" if number < skip else snippet_of(self._query, place)) for number, place in enumerate(places)
+            Found(place, "" if number < skip else snippet_of(self._query, place))
+            for number, place in enumerate(places[:most])
         ]
 
-    def _chosen(self, session: int) -> list[Place]:
-        if self._texts:
-            # A place where all words are has them in its own text, so in one document.
-            return self._places(session, self._common(session, self._texts), self._all) or self._places(
-                session, self._union(session, self._texts), 0
-            )
-        documents = self._union(session, self._others)
-        return one_a_call(self._places(session, documents, self._all) or self._places(session, documents, 0))
+    def _found(self, session: int, start: str) -> Iterator[list[Place]]:
+        """The hits of a run from a moment on, those of one moment together."""
+        if start == FIRST and any(each.is_met(session) for each in self._excluded):
+            return
+        if not self._wanted:
+            (found,) = rows_among(self._connection, EntityType.SESSION, [session])
+            yield list(places_of_run((found.entity,)))
+            return
+        # A place where all words are has them in its own text, so in one document.
+        common = self._common(session, self._texts) if self._texts else self._union(session, self._others)
+        every = self._by_time(self._every, session, common, start)
+        # Further on in a run, what the last hit was is what its hits are.
+        first = (
+            next(every, None)
+            if start == FIRST
+            else next(self._by_time(self._every, session, common, start, upto=start), None)
+        )
+        if first is not None:
+            yield from chain([first], every) if start == FIRST else every
+        elif start != FIRST or (not self._is_single and all(each.is_met(session) for each in self._undecided)):
+            yield from self._by_time(self._some, session, self._union(session, self._texts or self._others), start)
 
-    def _places(self, session: int, documents: set[int], bits: int) -> list[Place]:
-        """The places in these documents that meet every condition of ``bits``, or with 0 one of those that count."""
-        counting = self._words or self._all
-        every = [each.tokens for each in self._texts]
-        tokens = [tuple(chain.from_iterable(every))] if bits else every
-        found: list[Place] = []
-        for row in rows_within(self._connection, session, covered_by(self._connection, documents), tokens):
-            for place in complete_places_of(self._connection, row.entity):
-                met = met_at(self._query, place)
-                if met == bits if bits else met & counting:
-                    found.append(place)
-        return found
+    def _by_time(
+        self, finder: PlaceFinder, session: int, documents: set[int], start: str, upto: str | None = None
+    ) -> Iterator[list[Place]]:
+        """The places in these documents from one moment on, up to another, those of one moment together.
+
+        A document is read when the time comes at which it begins, and a row is tested exactly when its own comes.
+        """
+        ahead = [each for each in reversed(extents(self._connection, session, documents)) if each.last_at >= start]
+        unread, number = Unread(), count()
+        # Of one moment the rows come before the places, so that all of its places are there when the first is taken.
+        waiting: list[tuple[str, bool, int, Candidate | Place]] = []
+        while ahead or waiting:
+            while ahead and (not waiting or waiting[0][0] >= ahead[-1].first_at):
+                for row in finder.candidates(session, unread.take(ahead.pop().covered)):
+                    if row.last_at >= start:
+                        heapq.heappush(waiting, (row.first_at, False, next(number), row))
+            if not waiting or (upto is not None and waiting[0][0] > upto):
+                return
+            at = waiting[0][0]
+            group: list[Place] = []
+            while waiting and waiting[0][0] == at:
+                first = heapq.heappop(waiting)[3]
+                if isinstance(first, Place):
+                    group.append(first)
+                    continue
+                for place in finder.places(first):
+                    if (moment := format_time(place.at)) >= start:
+                        heapq.heappush(waiting, (moment, True, next(number), place))
+            if group:
+                yield group
 
     def _common(self, session: int, conditions: Iterable[PlaceCondition]) -> set[int]:
         every = [self._of(session, each) for each in conditions]
@@ -80,14 +144,6 @@ class RunHits:
 
     def _of(self, session: int, condition: PlaceCondition) -> set[int]:
         return {document.id for document in condition.documents(session)}
-
-    def _ordered(self, places: list[Place]) -> list[Place]:
-        """By time; those of one moment in the order of the hierarchy."""
-        ordered: list[Place] = []
-        for _, same in groupby(sorted(places, key=_time), key=_time):
-            group = list(same)
-            ordered += group if len(group) == 1 else sorted(group, key=self._hierarchy)
-        return ordered
 
     def _hierarchy(self, place: Place) -> tuple[int, ...]:
         """A key that sorts as a run is read: a row, its artifacts, then the rows below it."""
@@ -106,7 +162,3 @@ class RunHits:
         if known is None:
             known = self._orders[name, row_id] = self._connection.execute(_ORDERS[name], (row_id,)).fetchone() or (0, 0)
         return known
-
-
-def _time(place: Place) -> datetime:
-    return place.at

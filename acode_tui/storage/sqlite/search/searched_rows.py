@@ -30,13 +30,15 @@ class SearchedRow(NamedTuple):
     entity: Entity
 
 
-_BEGINNING = f"coalesce(substr(t.content, 1, {MAX_TEXT + 1_024}), x'')"
-"""As much of a stored content as its searched part is made of. SQLite's ``substr`` of an empty blob is NULL."""
+CONTENT = f"length(t.content), coalesce(substr(t.content, 1, {MAX_TEXT + 1_024}), x'')"
+"""The size of a stored content, and as much of it as its searched part is made of. SQLite's ``substr`` of an empty blob
+is NULL.
+"""
 
 
 def _columns(kind: EntityType) -> str:
     names = rows.quoted([column.name for column in TABLES[kind].columns if column.kind != "bytes"], "t.")
-    return f"{names}, length(t.content), {_BEGINNING}" if kind is EntityType.ARTIFACT else names
+    return f"{names}, {CONTENT}" if kind is EntityType.ARTIFACT else names
 
 
 def _select(kind: EntityType) -> str:
@@ -67,18 +69,14 @@ def rows_after(connection: sqlite3.Connection, kind: EntityType, rowid: int) -> 
         yield _row(kind, row)
 
 
-def rows_within(
-    connection: sqlite3.Connection, session: int, covered: Covered, any_of: Sequence[Sequence[str]]
-) -> Iterator[SearchedRow]:
-    """A session's rows within ranges, without those whose texts cannot have all tokens of one of the groups."""
+def rows_within(connection: sqlite3.Connection, session: int, covered: Covered) -> Iterator[SearchedRow]:
+    """A session's rows within ranges."""
     if covered.has_session:
         yield from rows_among(connection, EntityType.SESSION, [session])
     for kind, ranges in covered.ranges.items():
         for first, last in ranges:
             for row in connection.execute(_WITHIN[kind], (first, last, session)):
-                content = _content(row) if kind is EntityType.ARTIFACT else b""
-                if _may_have(kind, row[1:], content, any_of):
-                    yield SearchedRow(row[0], session, _entity(kind, row[1:], content))
+                yield SearchedRow(row[0], session, _entity(kind, row[1:]))
 
 
 def rows_among(connection: sqlite3.Connection, kind: EntityType, rowids: Sequence[int]) -> list[SearchedRow]:
@@ -87,42 +85,19 @@ def rows_among(connection: sqlite3.Connection, kind: EntityType, rowids: Sequenc
     return [_row(kind, row) for row in found]
 
 
-_SIZE = [column.name for column in TABLES[EntityType.ARTIFACT].columns if column.kind != "bytes"].index("size")
-_TEXTS = {
-    kind: [
-        index
-        for index, column in enumerate(column for column in TABLES[kind].columns if column.kind != "bytes")
-        if column.name
-        in ("title", "name", "description", "metadata", "tool_name", "parameters", "result", "error_message")
-    ]
-    for kind in SEARCHED
-}
-"""By kind the columns that texts are made of."""
-
-
 def _row(kind: EntityType, row: Sequence[Any]) -> SearchedRow:
-    content = _content(row[1:]) if kind is EntityType.ARTIFACT else b""
-    return SearchedRow(row[0], row[1], _entity(kind, row[2:], content))
+    return SearchedRow(row[0], row[1], _entity(kind, row[2:]))
 
 
-def _may_have(kind: EntityType, values: Sequence[Any], content: bytes, any_of: Sequence[Sequence[str]]) -> bool:
-    """A fast test of the stored values: in ASCII text each token stands as it is, also within JSON."""
-    stored = "\n".join(text for index in _TEXTS[kind] if (text := values[index]))
-    if not any_of or not (stored.isascii() and content.isascii()) or "\\u" in stored or b"\\u" in content:
-        return True
-    low, low_content = stored.lower(), content.lower()
-    return any(all(token in low or token.encode() in low_content for token in group) for group in any_of)
+def content_of(stored: bytes, size: int, stored_size: int) -> bytes:
+    """The searched part of an artifact's content, of the columns of ``CONTENT`` and its size."""
+    return beginning(stored, size, stored_size, MAX_TEXT)
 
 
-def _content(row: Sequence[Any]) -> bytes:
-    """The searched part of the content of an artifact's row."""
-    *known, stored_size, stored = row
-    return beginning(stored, known[1 + _SIZE], stored_size, MAX_TEXT)
-
-
-def _entity(kind: EntityType, values: Sequence[Any], content: bytes) -> Entity:
+def _entity(kind: EntityType, values: Sequence[Any]) -> Entity:
     if kind is not EntityType.ARTIFACT:
         return rows.from_row(kind, values)
-    artifact = rows.from_row(kind, values[:-2])
+    *known, stored_size, stored = values
+    artifact = rows.from_row(kind, known)
     assert isinstance(artifact, Artifact)
-    return msgspec.structs.replace(artifact, content=content)
+    return msgspec.structs.replace(artifact, content=content_of(stored, artifact.size, stored_size))

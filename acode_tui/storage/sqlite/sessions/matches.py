@@ -44,6 +44,8 @@ class Matches:
         self._matching = Matching(connection, query)
         self.wanted = self._matching.wanted
         """The query's conditions on places."""
+        self.excluded = self._matching.excluded
+        """The conditions on places that it excludes."""
         self._sorted: list[Row] | None = None
         self._known: dict[int, bool] = {}
 

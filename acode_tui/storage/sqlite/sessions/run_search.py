@@ -13,6 +13,7 @@ from acode_tui.storage.search_hits import SearchRequest, search_page, search_req
 from acode_tui.storage.search_ports import SearchIndex, SearchPage
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.search.extents import FIRST
 from acode_tui.storage.sqlite.search.faults import index_faults
 from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
 from acode_tui.storage.sqlite.search.run_hits import RunHits
@@ -61,7 +62,7 @@ class _Search:
         self._connection = connection
         self._request = request
         self._matches = Matches(connection, SessionFilter(), request.query)
-        self._hits = RunHits(connection, request.query, self._matches.wanted)
+        self._hits = RunHits(connection, request.query, self._matches.wanted, self._matches.excluded)
 
     def page(self) -> SearchPage:
         page = search_page(self._runs(), self._request)
@@ -73,11 +74,12 @@ class _Search:
         """The matching runs from the request's position on, each with as many of its hits as the page may show."""
         after, limit = self._request.after, self._request.limit
         for row in self._rows():
-            session = cast(Session, rows.fetch(self._connection, EntityType.SESSION, row[1]))
-            skip = after.shown if after is not None and (after.stamp, after.id) == row[:2] else 0
-            found = self._hits.of(row[2], session, skip=skip, most=skip + limit + 1)
+            start, skip = FIRST, 0
+            if after is not None and (after.stamp, after.id) == row[:2]:
+                start, skip = after.at, after.shown
+            found = self._hits.of(row[2], start=start, skip=skip, most=skip + limit + 1)
             if found:
-                yield session, found
+                yield cast(Session, rows.fetch(self._connection, EntityType.SESSION, row[1])), found
 
     def _rows(self) -> Iterator[Row]:
         after = self._request.after

@@ -1,0 +1,192 @@
+"""Finding the places of one run that meet conditions: rows are tested as they are stored, and exactly if they pass.
+
+Which places are hits is the rule of ``domain.search.hits``. Here stands what of it can be told before a row's texts are
+read: whether its call has the tool, failed, or may name the file.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.search.hits import count_of, met_at
+from acode_tui.domain.search.places import Place, artifact_text, json_texts, places_of_run
+from acode_tui.domain.search.query import Conditions
+from acode_tui.domain.search.text_filter import TextFilter
+from acode_tui.domain.states import EntityType, ToolCallState
+from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.search.searched_rows import CONTENT, Covered, content_of, rows_among
+
+_decode = msgspec.json.Decoder().decode
+
+_WITHIN = "t.rowid BETWEEN ? AND ? AND +t.session_id = (SELECT id FROM sessions WHERE rowid = ?)"
+_NAMED = "tool_name IN (SELECT value FROM json_each(?))"
+_FAILED = f"state = '{ToolCallState.FAILED.value}'"
+_SESSION = "SELECT created_at FROM sessions WHERE rowid = ?"
+_TASKS = f"SELECT t.rowid, t.created_at, t.title, t.description, t.metadata FROM session_tasks AS t WHERE {_WITHIN}"  # noqa: S608
+_STEPS = f"SELECT t.rowid, t.created_at, t.name, t.description FROM steps AS t WHERE {_WITHIN}"  # noqa: S608
+_CALLS = (
+    "SELECT t.rowid, t.created_at, coalesce(t.completed_at, t.updated_at), t.tool_name, t.parameters, t.result, "  # noqa: S608
+    f"t.error_message FROM tool_calls AS t WHERE {_WITHIN}"
+)
+_NAMES = f"SELECT t.rowid, t.created_at, t.name FROM artifacts AS t WHERE {_WITHIN}"  # noqa: S608
+_ARTIFACTS = (
+    f"SELECT t.rowid, t.created_at, t.name, t.type, t.content_type, t.size, {CONTENT} "  # noqa: S608
+    f"FROM artifacts AS t WHERE {_WITHIN}"
+)
+_TOOLS = """
+SELECT DISTINCT tool_name FROM tool_calls INDEXED BY tool_calls_by_session
+WHERE session_id = (SELECT id FROM sessions WHERE rowid = ?)
+"""
+_TASK = "SELECT task_id FROM steps WHERE id = ?"
+
+
+class Candidate(NamedTuple):
+    """A row that may have a place; its places are of times from ``first_at`` to ``last_at``, as they are stored."""
+
+    first_at: str
+    last_at: str
+    kind: EntityType
+    rowid: int
+
+
+class PlaceFinder:
+    """Finds the places of runs that meet every condition; or, with ``every`` False, one of those that make a hit."""
+
+    def __init__(self, connection: sqlite3.Connection, conditions: Conditions, *, every: bool = True) -> None:
+        words = conditions.texts
+        self._connection = connection
+        self._conditions = conditions
+        self._every = every
+        self._has_words = bool(words)
+        self._words = [TextFilter(words)] if every and words else [TextFilter([word]) for word in words]
+        self._files = [TextFilter([file]) for file in conditions.files]
+        self._tools = {tool.casefold() for tool in conditions.tools}
+        self._all = (1 << count_of(conditions)) - 1
+        self._counting = (1 << len(words)) - 1 or self._all
+        self._asks_calls = bool(conditions.tools or conditions.files or conditions.failed)
+        self._is_in_calls = not words or (every and self._asks_calls)
+        """Whether a place must belong to a call, or be an artifact with the file's name."""
+        asked = ((_NAMED, every and conditions.tools), (_FAILED, every and conditions.failed))
+        self._restricted = [sql for sql, is_asked in asked if is_asked]
+        """What calls must be."""
+        self._named: tuple[int, str] | None = None
+        self._tasks: dict[str, str | None] = {}
+
+    def candidates(self, session: int, covered: Covered) -> Iterator[Candidate]:
+        """The rows that may have such a place, of those that are covered."""
+        if covered.has_session and not self._is_in_calls:
+            for (at,) in self._connection.execute(_SESSION, (session,)):
+                yield Candidate(at, at, EntityType.SESSION, session)
+        for kind, ranges in covered.ranges.items():
+            for first, last in ranges:
+                yield from self._of_kind(kind, (first, last, session))
+
+    def places(self, candidate: Candidate) -> list[Place]:
+        """The places of a candidate that meet the conditions, complete."""
+        found: list[Place] = []
+        for row in rows_among(self._connection, candidate.kind, [candidate.rowid]):
+            with_call = self._with_call(row.entity)
+            own = list(places_of_run(with_call))
+            if len(with_call) > 1:
+                call, place = own[0], own[-1]
+                if self._has_words or not self._is_hit(call):
+                    # Without words to find, a call stands for its artifacts.
+                    found += [place] if self._is_hit(place) else []
+            elif not self._has_words:
+                found += [place for place in own if place.kind not in ("result", "error") and self._is_hit(place)]
+            else:
+                found += [place for place in own if self._is_hit(place)]
+        return [self._complete(place) for place in found]
+
+    def _of_kind(self, kind: EntityType, within: tuple[int, int, int]) -> Iterator[Candidate]:
+        execute = self._connection.execute
+        if kind is EntityType.TOOL_CALL:
+            sql, values = self._restriction(_CALLS, "t.", within)
+            for row in execute(sql, values):
+                if self._call_passes(*row[3:]):
+                    yield Candidate(min(row[1], row[2]), max(row[1], row[2]), kind, row[0])
+        elif kind is EntityType.ARTIFACT:
+            if self._has_words:
+                sql, values = self._restriction(_ARTIFACTS, "c.", within)
+                for row in execute(sql, values):
+                    if self._artifact_passes(*row[2:]):
+                        yield Candidate(row[1], row[1], kind, row[0])
+            elif self._files:
+                for rowid, at, name in execute(_NAMES, within):
+                    if any(file.passes(name) for file in self._files):
+                        yield Candidate(at, at, kind, rowid)
+        elif not self._is_in_calls:
+            for rowid, at, *texts in execute(_STEPS if kind is EntityType.STEP else _TASKS, within):
+                if self._texts_pass(*texts):
+                    yield Candidate(at, at, kind, rowid)
+
+    def _restriction(self, sql: str, of: str, within: tuple[int, int, int]) -> tuple[str, tuple[Any, ...]]:
+        """A statement with what its calls must be, and its values."""
+        if not self._restricted:
+            return sql, within
+        names = (self._names(within[2]),) if self._tools else ()
+        asked = " AND ".join(f"{of}{condition}" for condition in self._restricted)
+        if of != "t.":
+            asked = f"EXISTS (SELECT 1 FROM tool_calls AS c WHERE c.id = t.tool_call_id AND {asked})"  # noqa: S608
+        return f"{sql} AND {asked}", (*within, *names)
+
+    def _names(self, session: int) -> str:
+        """The names of the run's tools that are the one asked for, as JSON."""
+        if self._named is None or self._named[0] != session:
+            own = [name for (name,) in self._connection.execute(_TOOLS, (session,)) if {name.casefold()} == self._tools]
+            self._named = session, msgspec.json.encode(own).decode()
+        return self._named[1]
+
+    def _call_passes(self, tool: str, parameters: str, result: str | None, error: str | None) -> bool:
+        if self._has_words:
+            if self._every and not all(file.passes_json(tool, parameters) for file in self._files):
+                return False
+            return any(
+                each.passes_json(tool, parameters) or _outcome_passes(each, result, error) for each in self._words
+            )
+        if self._every:
+            return all(file.passes_json(tool, parameters) for file in self._files)
+        return tool.casefold() in self._tools or any(file.passes_json(tool, parameters) for file in self._files)
+
+    def _artifact_passes(
+        self, name: str, type_: str, content_type: str, size: int, stored_size: int, stored: bytes
+    ) -> bool:
+        text = artifact_text(name, content_type, content_of(stored, size, stored_size), type_)
+        return any(each.passes(text) for each in self._words)
+
+    def _texts_pass(self, title: str, description: str | None, metadata: str | None = None) -> bool:
+        text = f"{title}\n{description}" if description else title
+        if metadata is None:
+            return any(each.passes(text) for each in self._words)
+        # A task's metadata follows its texts: a term may begin in the one and end in the other. Few tasks have any.
+        return True
+
+    def _with_call(self, entity: Entity) -> list[Entity]:
+        """A row, behind its call if that is asked about."""
+        if self._asks_calls and isinstance(entity, Artifact) and entity.tool_call_id is not None:
+            call = rows.fetch(self._connection, EntityType.TOOL_CALL, entity.tool_call_id)
+            if call is not None:
+                return [call, entity]
+        return [entity]
+
+    def _is_hit(self, place: Place) -> bool:
+        met = met_at(self._conditions, place)
+        return met == self._all if self._every else bool(met & self._counting)
+
+    def _complete(self, place: Place) -> Place:
+        """The place with the task that its step belongs to."""
+        if place.step_id is None or place.task_id is not None:
+            return place
+        if place.step_id not in self._tasks:
+            found = self._connection.execute(_TASK, (place.step_id,)).fetchone()
+            self._tasks[place.step_id] = None if found is None else found[0]
+        return msgspec.structs.replace(place, task_id=self._tasks[place.step_id])
+
+
+def _outcome_passes(words: TextFilter, result: str | None, error: str | None) -> bool:
+    if error:
+        return words.passes("\n".join([error, *json_texts(_decode(result))]) if result else error)
+    return result is not None and words.passes_json("", result)
