@@ -14,12 +14,11 @@ from time import process_time
 
 import acode_tui
 from acode_tui.config import Settings
-from acode_tui.domain.search.places import texts_of
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest import discover, import_transcripts
 from acode_tui.storage.cursors import encode_cursor
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.storage.sqlite.search.searched_rows import rows_after
+from acode_tui.storage.sqlite.search.indexed_rows import IndexedRows
 from acode_tui.storage.sqlite.search.tables import SEARCHED
 from acode_tui.workspace import Workspace
 from benchmarks.bench_import import claude_lines, codex_lines
@@ -147,6 +146,6 @@ def _chars(path: Path) -> int:
         return sum(
             len(text.encode("utf-8", "replace"))
             for kind in SEARCHED
-            for row in rows_after(connection, kind, 0)
-            for text in texts_of(row.entity)
+            for row in IndexedRows(connection).after(kind, 0)
+            for text in row.texts
         )

@@ -114,7 +114,7 @@ def places_of_run(entities: Iterable[Entity]) -> Iterator[Place]:
             failed = entity.state is ToolCallState.FAILED
             given = tuple(json_texts(entity.parameters))
             call = calls[entity.id] = _Call(tasks.get(entity.step_id), entity.step_id, entity.tool_name, failed, given)
-            yield _call_place(entity, call, "call", entity.created_at, _joined(entity.tool_name, *given))
+            yield _call_place(entity, call, "call", entity.created_at, joined_text(entity.tool_name, *given))
             outcome = outcome_text(entity)
             if outcome:
                 at = entity.completed_at or entity.updated_at
@@ -141,25 +141,31 @@ def texts_of(entity: Entity) -> tuple[str, ...]:
 
 def session_text(session: Session) -> str:
     """What a session was asked, and its metadata."""
-    return _joined(session.task_description, *json_texts(session.metadata))
+    return joined_text(session.task_description, value=session.metadata)
 
 
 def task_text(task: SessionTask) -> str:
-    return _joined(task.title, task.description, *json_texts(task.metadata))
+    return joined_text(task.title, task.description, value=task.metadata)
 
 
 def step_text(step: Step) -> str:
-    return _joined(step.name, step.description)
+    return joined_text(step.name, step.description)
 
 
 def call_text(call: ToolCall) -> str:
     """A call's tool and its parameters."""
-    return _joined(call.tool_name, *json_texts(call.parameters))
+    return joined_text(call.tool_name, value=call.parameters)
 
 
 def outcome_text(call: ToolCall) -> str:
     """A call's result and its error; empty where it has neither."""
-    return _joined(call.error_message, *json_texts(call.result))
+    return joined_text(call.error_message, value=call.result)
+
+
+def joined_text(*texts: str | None, value: Any = None) -> str:
+    """A place's text: the texts of a row, without empty ones, and the strings of a JSON value, a line each."""
+    given = texts if value is None else (*texts, *json_texts(value))
+    return "\n".join([text for text in given if text])[:MAX_TEXT]
 
 
 def artifact_text(name: str, content_type: str, content: bytes | None, type_: str = "") -> str:
@@ -185,6 +191,8 @@ def artifact_kind(type_: str) -> Kind:
 
 def json_texts(value: Any, limit: int = MAX_TEXT) -> list[str]:
     """The strings of a JSON value in order, keys included, of ``limit`` characters together."""
+    if type(value) is dict and (plain := _texts_of_plain(value)) is not None and sum(map(len, plain)) <= limit:
+        return plain
     found: list[str] = []
     stack = [iter((value,))]
     while stack and limit > 0:
@@ -204,6 +212,19 @@ def json_texts(value: Any, limit: int = MAX_TEXT) -> list[str]:
         else:
             stack.pop()
     return found
+
+
+def _texts_of_plain(value: dict[Any, Any]) -> list[str] | None:
+    """The strings of an object without objects and lists in it, as most are; None for any other."""
+    found: list[str] = []
+    for key, item in value.items():
+        if type(item) is str:
+            found += (key, item)
+        elif isinstance(item, (dict, list, tuple)):
+            return None
+        else:
+            found.append(key)
+    return [text for text in found if text]
 
 
 def paths_in(texts: Iterable[str]) -> list[str]:
@@ -250,10 +271,6 @@ def _artifact_place(artifact: Artifact, call: _Call | None) -> Place:
         parameters=call.parameters if call is not None else (),
         name=artifact.name,
     )
-
-
-def _joined(*texts: str | None) -> str:
-    return "\n".join(text for text in texts if text)[:MAX_TEXT]
 
 
 def _unescaped(text: str) -> str:

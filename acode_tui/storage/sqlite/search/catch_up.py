@@ -10,13 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from acode_tui.domain.clock import format_time
-from acode_tui.domain.entities import Artifact, ToolCall
-from acode_tui.domain.search.places import texts_of
-from acode_tui.domain.states import EntityType, ToolCallState
+from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.search.documents import Document, insert_documents, mark_stale, pack
+from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow, IndexedRows, Stamp
 from acode_tui.storage.sqlite.search.marks import Mark, Marks, read_marks, store_marks
-from acode_tui.storage.sqlite.search.searched_rows import SearchedRow, rows_after, rows_among
 from acode_tui.storage.sqlite.search.session_facts import FactsChange, changes_of, count_failed, store_facts
 from acode_tui.storage.sqlite.search.tables import SEARCHED
 
@@ -38,13 +35,6 @@ _STAMPS: dict[EntityType, str] = {
 _KEEP = """
 INSERT INTO search_changes (kind, row, rewritten) VALUES (?, ?, 1) ON CONFLICT (kind, row) DO UPDATE SET rewritten = 1
 """
-
-Stamp = tuple[str, int]
-"""A row's time of change and its version: one of them changes with its text."""
-
-
-Texts = tuple[SearchedRow, tuple[str, ...]]
-"""A row and its texts."""
 
 
 class Note(NamedTuple):
@@ -87,7 +77,7 @@ def read_batch(connection: sqlite3.Connection) -> Batch | None:
         reading = _Reading(connection, marks)
         changed = reading.noted(notes)
         fresh = reading.fresh(BATCH_CHARS)
-        facts = changes_of((row for row, _ in changed), (row for row, _ in fresh))
+        facts = changes_of(changed, fresh)
         for session in _to_recount(notes, changed):
             facts[session].recounted = count_failed(connection, session, reading.moved[EntityType.TOOL_CALL].upto)
     finally:
@@ -97,15 +87,14 @@ def read_batch(connection: sqlite3.Connection) -> Batch | None:
     # Documents of changed rows are apart: their rows lie anywhere, and the ranges of a document are better short.
     documents = [*pack(changed), *pack(fresh)]
     stamps: dict[EntityType, dict[int, Stamp]] = {kind: {} for kind in _MUTABLE}
-    for row, _ in (*changed, *fresh):
-        if not isinstance(row.entity, Artifact):
-            entity = row.entity
-            stamps[entity.kind][row.rowid] = (format_time(entity.updated_at), getattr(entity, "sync_version", 0))
+    for row in (*changed, *fresh):
+        if row.kind in stamps:
+            stamps[row.kind][row.rowid] = row.stamp
     return Batch(
         marks=marks,
         moved=reading.moved,
         notes=notes,
-        sessions={(row.entity.kind, row.rowid): row.session for row, _ in changed},
+        sessions={(row.kind, row.rowid): row.session for row in changed},
         stamps=stamps,
         documents=documents,
         words=[document.words() for document in documents],
@@ -146,26 +135,26 @@ class _Reading:
     """Reads a snapshot's rows from the marks on; ``moved`` is how far it came."""
 
     def __init__(self, connection: sqlite3.Connection, marks: Marks) -> None:
-        self._connection = connection
+        self._rows = IndexedRows(connection)
         self.moved: Marks = dict(marks)
 
-    def noted(self, notes: list[Note]) -> list[Texts]:
+    def noted(self, notes: list[Note]) -> list[IndexedRow]:
         """The rows of the notes."""
-        found: list[Texts] = []
+        found: list[IndexedRow] = []
         for kind in _MUTABLE:
             if rowids := [note.row for note in notes if note.kind is kind]:
-                found += ((row, texts_of(row.entity)) for row in rows_among(self._connection, kind, rowids))
+                found += self._rows.among(kind, rowids)
         return found
 
-    def fresh(self, max_chars: int) -> list[Texts]:
+    def fresh(self, max_chars: int) -> list[IndexedRow]:
         """Rows that are not indexed yet, up to so many characters of text and one row more.
 
         Sessions are read some at a time, each time with every row below them that is there. So runs that were
         inserted together, a table after the other, are indexed run by run.
         """
-        below = {kind: _Ahead(rows_after(self._connection, kind, self.moved[kind].upto)) for kind in _BELOW}
-        sessions = _Ahead(rows_after(self._connection, EntityType.SESSION, self.moved[EntityType.SESSION].upto))
-        found: list[Texts] = []
+        below = {kind: _Ahead(self._rows.after(kind, self.moved[kind].upto)) for kind in _BELOW}
+        sessions = _Ahead(self._rows.after(EntityType.SESSION, self.moved[EntityType.SESSION].upto))
+        found: list[IndexedRow] = []
         chars = 0
         while True:
             ceiling = self.moved[EntityType.SESSION].upto
@@ -181,35 +170,32 @@ class _Reading:
                     break
                 chars += self._take(EntityType.SESSION, sessions, found)
 
-    def _take(self, kind: EntityType, ahead: "_Ahead", found: list[Texts]) -> int:
+    def _take(self, kind: EntityType, ahead: "_Ahead", found: list[IndexedRow]) -> int:
         row = ahead.take()
-        texts = texts_of(row.entity)
-        found.append((row, texts))
-        self.moved[kind] = Mark(row.rowid, row.entity.id)
-        return sum(map(len, texts))
+        found.append(row)
+        self.moved[kind] = Mark(row.rowid, row.row_id)
+        return sum(map(len, row.texts))
 
 
 class _Ahead:
     """An iterator of rows that shows its next one."""
 
-    def __init__(self, source: Iterator[SearchedRow]) -> None:
+    def __init__(self, source: Iterator[IndexedRow]) -> None:
         self._source = source
         self.next = next(source, None)
 
-    def take(self) -> SearchedRow:
+    def take(self) -> IndexedRow:
         taken = self.next
         assert taken is not None
         self.next = next(self._source, None)
         return taken
 
 
-def _to_recount(notes: list[Note], changed: list[Texts]) -> set[int]:
+def _to_recount(notes: list[Note], changed: list[IndexedRow]) -> set[int]:
     """The sessions in which a call that was counted may have become a failed one, or may be none any more."""
     rewritten = {note.row for note in notes if note.rewritten and note.kind is EntityType.TOOL_CALL}
     return {
-        row.session
-        for row, _ in changed
-        if isinstance(call := row.entity, ToolCall) and (call.state is ToolCallState.FAILED or row.rowid in rewritten)
+        row.session for row in changed if row.kind is EntityType.TOOL_CALL and (row.is_failed or row.rowid in rewritten)
     }
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from acode_tui.domain.search.tokens import index_body
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.search.searched_rows import Covered, SearchedRow
+from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow
+from acode_tui.storage.sqlite.search.searched_rows import Covered
 
 MAX_CHARS = 64 * 1024
 """Texts of one document, in characters. Larger ones make a smaller index, for a word is listed once in each; smaller
@@ -43,32 +44,33 @@ class Document:
         self.texts: list[str] = []
         self.chars = 0
 
-    def add(self, row: SearchedRow, texts: Sequence[str]) -> None:
-        """Add a row with its texts."""
-        kind, rowid = row.entity.kind, row.rowid
+    def add(self, row: IndexedRow, chars: int) -> None:
+        """Add a row, whose texts have so many characters."""
+        kind, rowid = row.kind, row.rowid
         if kind is EntityType.SESSION:
             self.has_session = True
         else:
             first, last = self.ranges.get(kind, (rowid, rowid))
             self.ranges[kind] = (min(first, rowid), max(last, rowid))
-        self.texts += texts
-        self.chars += sum(map(len, texts))
+        self.texts += row.texts
+        self.chars += chars
 
     def words(self) -> str:
         """The words of the texts, as they are given to FTS5."""
         return index_body(self.texts)
 
 
-def pack(read: Iterable[tuple[SearchedRow, Sequence[str]]]) -> list[Document]:
+def pack(read: Iterable[IndexedRow]) -> list[Document]:
     """Documents of the rows, each with rows of one session in their order. A row is never divided."""
     made: list[Document] = []
     open_: dict[int, Document] = {}
-    for row, texts in read:
+    for row in read:
+        chars = sum(map(len, row.texts))
         document = open_.get(row.session)
-        if document is None or document.chars + sum(map(len, texts)) > MAX_CHARS:
+        if document is None or document.chars + chars > MAX_CHARS:
             document = open_[row.session] = Document(row.session)
             made.append(document)
-        document.add(row, texts)
+        document.add(row, chars)
     return made
 
 

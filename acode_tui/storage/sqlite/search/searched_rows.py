@@ -50,7 +50,6 @@ def _select(kind: EntityType) -> str:
     )
 
 
-_AFTER = {kind: f"{_select(kind)} WHERE t.rowid > ? ORDER BY t.rowid" for kind in SEARCHED}
 _AMONG = {
     kind: f"{_select(kind)} WHERE t.rowid IN (SELECT value FROM json_each(?)) ORDER BY t.rowid"  # noqa: S608
     for kind in SEARCHED
@@ -61,12 +60,6 @@ _WITHIN: dict[EntityType, str] = {
     for kind in SEARCHED
     if kind is not EntityType.SESSION
 }
-
-
-def rows_after(connection: sqlite3.Connection, kind: EntityType, rowid: int) -> Iterator[SearchedRow]:
-    """A table's rows behind a rowid, read as they are taken."""
-    for row in connection.execute(_AFTER[kind], (rowid,)):
-        yield _row(kind, row)
 
 
 def rows_within(connection: sqlite3.Connection, session: int, covered: Covered) -> Iterator[SearchedRow]:

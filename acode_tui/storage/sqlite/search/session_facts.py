@@ -2,15 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import datetime
 
 import msgspec
 
-from acode_tui.domain.clock import format_time
-from acode_tui.domain.entities import Entity, Session, ToolCall
-from acode_tui.domain.search.facts import RunFacts, facts_of
-from acode_tui.domain.states import ToolCallState
-from acode_tui.storage.sqlite.search.searched_rows import SearchedRow
+from acode_tui.domain.search.facts import RunFacts
+from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow
 
 _COUNT_FAILED = """
 SELECT count(*) FROM tool_calls WHERE session_id = (SELECT id FROM sessions WHERE rowid = ?) AND state = 'Failed'
@@ -31,11 +27,11 @@ WHERE session = ?
 
 
 class FactsChange:
-    """What a batch changes of one session's facts."""
+    """What a batch changes of one session's facts. The times are as stored: their text order is time order."""
 
     __slots__ = ("facts", "failed", "first_at", "last_at", "recounted")
 
-    def __init__(self, at: datetime) -> None:
+    def __init__(self, at: str) -> None:
         self.facts: RunFacts | None = None
         """Where the session's own row is in the batch."""
         self.failed = 0
@@ -44,13 +40,14 @@ class FactsChange:
         """All its failed calls, where one that was counted may have changed."""
         self.first_at = self.last_at = at
 
-    def add(self, entity: Entity, *, is_new: bool) -> None:
-        ended = entity.completed_at if isinstance(entity, ToolCall) else None
-        self.first_at = min(self.first_at, entity.created_at)
-        self.last_at = max(self.last_at, ended or entity.created_at)
-        if isinstance(entity, Session):
-            self.facts = facts_of(entity)
-        elif is_new and isinstance(entity, ToolCall) and entity.state is ToolCallState.FAILED:
+    def add(self, row: IndexedRow, *, is_new: bool) -> None:
+        if row.first_at < self.first_at:
+            self.first_at = row.first_at
+        if row.last_at > self.last_at:
+            self.last_at = row.last_at
+        if row.facts is not None:
+            self.facts = row.facts
+        elif is_new and row.is_failed:
             self.failed += 1
 
 
@@ -59,15 +56,15 @@ def count_failed(connection: sqlite3.Connection, session: int, upto: int) -> int
     return int(connection.execute(_COUNT_FAILED, (session, upto)).fetchone()[0])
 
 
-def changes_of(changed: Iterable[SearchedRow], fresh: Iterable[SearchedRow]) -> dict[int, FactsChange]:
+def changes_of(changed: Iterable[IndexedRow], fresh: Iterable[IndexedRow]) -> dict[int, FactsChange]:
     """By session what rows that were indexed before, and rows that were not, change of its facts."""
     found: dict[int, FactsChange] = {}
     for rows, is_new in ((changed, False), (fresh, True)):
         for row in rows:
             change = found.get(row.session)
             if change is None:
-                change = found[row.session] = FactsChange(row.entity.created_at)
-            change.add(row.entity, is_new=is_new)
+                change = found[row.session] = FactsChange(row.first_at)
+            change.add(row, is_new=is_new)
     return found
 
 
@@ -84,8 +81,8 @@ def store_facts(connection: sqlite3.Connection, changes: dict[int, FactsChange])
                 facts.branch,
                 facts.parent_session_id,
                 facts.resumable,
-                format_time(change.first_at),
-                format_time(change.last_at),
+                change.first_at,
+                change.last_at,
             )
             for session, change in changes.items()
             if (facts := change.facts) is not None
@@ -94,7 +91,7 @@ def store_facts(connection: sqlite3.Connection, changes: dict[int, FactsChange])
     connection.executemany(
         _RAISE,
         [
-            (change.recounted, change.failed, format_time(change.first_at), format_time(change.last_at), session)
+            (change.recounted, change.failed, change.first_at, change.last_at, session)
             for session, change in changes.items()
         ],
     )

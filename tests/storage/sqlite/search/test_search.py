@@ -13,9 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acode_tui.domain.clock import MonotonicClock
-from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.clock import MonotonicClock, format_time
+from acode_tui.domain.entities import SessionGraph, ToolCall
+from acode_tui.domain.search.facts import facts_of
+from acode_tui.domain.search.places import texts_of
 from acode_tui.domain.search.query import parse_query
+from acode_tui.domain.states import ToolCallState
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.search_hits import search_request
@@ -25,6 +28,8 @@ from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.search import catch_up, documents, words
 from acode_tui.storage.sqlite.search.check import differences
 from acode_tui.storage.sqlite.search.index import step
+from acode_tui.storage.sqlite.search.indexed_rows import IndexedRows
+from acode_tui.storage.sqlite.search.tables import SEARCHED
 from acode_tui.storage.sqlite.sessions import matches
 from acode_tui.storage.sqlite.sessions.run_search import answer
 from tests.clocks import TurnedClock
@@ -109,6 +114,25 @@ def test_the_index_finds_the_places_that_a_linear_search_finds(
             save_graph(connection, run, MonotonicClock(TurnedClock()))
         index_all(connection)
         assert_same(connection, runs, query, limit)
+
+
+@given(run=searchable_runs())
+def test_each_row_is_indexed_with_the_texts_and_the_times_of_its_entity(empty: Path, run: SessionGraph) -> None:
+    with copies(empty, 1) as (connection,):
+        save_graph(connection, run, MonotonicClock(TurnedClock()))
+        (session,) = connection.execute("SELECT rowid FROM sessions").fetchone()
+        found = {row.row_id: row for kind in SEARCHED for row in IndexedRows(connection).after(kind, 0)}
+    stored = [entity for entity in run.entities() if entity.kind in SEARCHED]
+    assert {each.id: texts_of(each) for each in stored} == {row_id: row.texts for row_id, row in found.items()}
+    for entity in stored:
+        row = found[entity.id]
+        ended = entity.completed_at if isinstance(entity, ToolCall) else None
+        assert (row.kind, row.session) == (entity.kind, session)
+        assert row.stamp == (format_time(entity.updated_at), 0)
+        assert row.first_at == format_time(entity.created_at)
+        assert row.last_at == format_time(ended or entity.created_at)
+        assert row.is_failed == (isinstance(entity, ToolCall) and entity.state is ToolCallState.FAILED)
+        assert row.facts == (facts_of(run) if entity is run else None)
 
 
 def _changed(run: SessionGraph, other: SessionGraph, revision: int) -> SessionGraph:
