@@ -4,6 +4,7 @@ The first lines of a file decide its format; its path is only a hint for listing
 """
 
 from acode_tui.domain.errors import IngestError
+from acode_tui.ingest.atif.format import Atif
 from acode_tui.ingest.claude.format import ClaudeCode
 from acode_tui.ingest.codex.format import Codex
 from acode_tui.ingest.format import TranscriptFormat
@@ -11,7 +12,7 @@ from acode_tui.ingest.format import TranscriptFormat
 
 def formats() -> dict[str, TranscriptFormat]:
     """Every format by name."""
-    found: tuple[TranscriptFormat, ...] = (ClaudeCode(), Codex())
+    found: tuple[TranscriptFormat, ...] = (ClaudeCode(), Codex(), Atif())
     return {format.name: format for format in found}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -206,3 +206,54 @@ def codex_usage(usage: Any) -> tuple[int, int, int, int]:
     write = number(usage.get("cache_write_input_tokens"))
     fresh = max(number(usage.get("input_tokens")) - read - write, 0)
     return (fresh, number(usage.get("output_tokens")), read, write)
+
+
+class StepUsage:
+    """The tokens and the cost of each step's model call; the session's totals are their sums."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Tokens] = {}
+        self._costs: dict[str, float] = {}
+        self._claims: dict[str, bytes] = {}
+
+    def note(self, key: str, tokens: Tokens, cost: float | None = None, claim: bytes | None = None) -> None:
+        """Note the usage of the step with this key; a later note of the same step replaces an earlier one.
+
+        ``cost`` is in US dollars. With a ``claim`` (``claim_key``), it counts in the first session that has it: files
+        of other sessions may hold a copy of the message.
+        """
+        self._tokens[key] = tokens
+        if cost is not None:
+            self._costs[key] = cost
+        if claim is not None:
+            self._claims[key] = claim
+
+    def count(
+        self, claims: Claims, session: str, steps: Mapping[str, "HasMetadata"]
+    ) -> tuple[Tokens, float | None, bytes]:
+        """The session's totals, and the claims that it holds. Each step that counts gets its own numbers as metadata.
+
+        The cost is None where no step has one.
+        """
+        keys = list(self._claims)
+        won = dict(zip(keys, claims.claim(session, [self._claims[key] for key in keys]), strict=True))
+        total = Tokens()
+        for key, tokens in self._tokens.items():
+            if not won.get(key, True):
+                continue
+            total.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
+            step = steps.get(key)
+            if step is not None:
+                step.metadata["tokens"] = tokens.plain()
+                if key in self._costs:
+                    step.metadata["cost"] = self._costs[key]
+        costs = [cost for key, cost in self._costs.items() if won.get(key, True)]
+        claimed = b"".join(self._claims[key] for key in keys if won[key])
+        # Cents have two digits, prices of a token nine: what is beyond is only the error of adding floats.
+        return total, round(sum(costs), 9) if costs else None, claimed
+
+
+class HasMetadata(Protocol):
+    """A step under construction."""
+
+    metadata: dict[str, Any]
