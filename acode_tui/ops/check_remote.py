@@ -1,4 +1,4 @@
-"""``db check --remote``: the team's schema against this program's, the team's rows against the workspace's.
+"""``db check --remote``: the team's schema against this program's, who may write, the rows against the workspace's.
 
 Rows that wait in the outbox, and rows that others sent since this workspace last pulled, are differences that the next
 sync settles: they are reported and are no fault.
@@ -44,6 +44,7 @@ async def _check(
     structure = (await team.check_migrations(), await team.check_tables())
     if not all(each.ok for each in structure):
         return structure
+    access = await team.check_access()
     on_step("the team's rows")
     local = await asyncio.to_thread(files.local_counts, database, seconds=seconds)
     team_counts = await team.count_rows(local.workspace_id)
@@ -61,7 +62,7 @@ async def _check(
         if key in settled_by_push or key in settled_by_pull
     }
     search = judge_search(await team.count_unindexed(local.workspace_id))
-    return (*structure, judge_counts(local, team_counts), judge_rows(found, unsettled), search)
+    return (*structure, access, judge_counts(local, team_counts), judge_rows(found, unsettled), search)
 
 
 async def _changed_since(

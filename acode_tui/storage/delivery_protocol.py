@@ -105,6 +105,7 @@ class FaultKind(StrEnum):
 
     SERVER = "server"
     ROW_SECURITY = "row_security"
+    FOREIGN_WORKSPACE = "foreign_workspace"
     UNKNOWN_HOST = "unknown_host"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"

@@ -89,6 +89,10 @@ class TeamInspection(Protocol):
         """Whether every table and column exists with its type."""
         ...
 
+    async def check_access(self) -> Check:
+        """Whether the tables are protected as a whole; its description has the rights of this login."""
+        ...
+
     async def count_rows(self, workspace_id: str) -> TeamCounts:
         """How many rows of a workspace the server holds."""
         ...

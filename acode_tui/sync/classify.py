@@ -31,6 +31,7 @@ class Verdict(StrEnum):
 
 _BY_KIND: dict[FaultKind, Verdict] = {
     FaultKind.ROW_SECURITY: Verdict.RECORD,
+    FaultKind.FOREIGN_WORKSPACE: Verdict.AUTH_FAILED,
     FaultKind.UNKNOWN_HOST: Verdict.OFFLINE,
     FaultKind.REFUSED: Verdict.OFFLINE,
     FaultKind.UNREACHABLE: Verdict.OFFLINE,

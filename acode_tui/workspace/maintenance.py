@@ -216,11 +216,14 @@ class Maintenance:
             wall=self._wall,
         )
 
-    def provisioning_sql(self, role: str | None) -> str:
-        """The SQL that makes the team's tables, and grants a role what the sync needs. Connects to nothing."""
+    def provisioning_sql(self, role: str | None, *, shared: bool = False) -> str:
+        """The SQL that makes the team's tables, grants a role what the sync needs, and protects each member's rows.
+
+        Connects to nothing. ``shared`` leaves the protection out.
+        """
         from acode_tui.storage.postgres.provisioning import provisioning_sql
 
-        return provisioning_sql(self._settings.persistence.postgres.schema, role)
+        return provisioning_sql(self._settings.persistence.postgres.schema, role, shared=shared)
 
     async def health(self) -> "HealthReport":
         """How healthy the workspace is. Never raises, changes nothing."""

@@ -35,7 +35,14 @@ async def test_two_tiers_in_step_are_sound_and_waiting_rows_are_no_fault(
         run = await add_run(workspace)
         await workspace.sync.sync_now()
         found = await ask(workspace)
-        assert list(found) == ["remote migrations", "remote tables", "remote counts", "remote rows", "remote search"]
+        assert list(found) == [
+            "remote migrations",
+            "remote tables",
+            "remote access",
+            "remote counts",
+            "remote rows",
+            "remote search",
+        ]
         assert bad(found) == set()
         assert found["remote counts"].description == "6 rows here, 6 of them delivered; 6 there"
         await workspace.store.add_task(run.id, "Later")

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from acode_tui import SessionState
@@ -17,6 +18,7 @@ from acode_tui.sync.ports import SyncState, SyncStatus
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy, short_deadlines
 from tests.pg import Database, Server, free_port
+from tests.storage.runs import make_run
 from tests.sync.conftest import URL
 from tests.sync.equality import assert_equal, assert_nothing_was_lost
 from tests.sync.fake_time import FakeTime
@@ -368,3 +370,57 @@ async def test_an_interrupted_full_sync_leaves_the_state_remote_behind(
             await workspace.sync.sync_now()
         assert (await workspace.sync.sync_full()).remaining == 0
     await assert_nothing_was_lost(workspace.database_path, team)
+
+
+@pytest.fixture
+async def members(pg_blank: Database) -> tuple[str, str]:
+    """A database that is protected, and the addresses of two members."""
+    role, names = f"agents_{pg_blank.name}", [f"{who}_{pg_blank.name}" for who in ("ada", "grace")]
+    await pg_blank.server.execute(
+        f"CREATE ROLE {role}", *(f"CREATE ROLE {name} LOGIN IN ROLE {role}" for name in names)
+    )
+    await pg_blank.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC", provisioning_sql(role=role))
+    return pg_blank.url_as(names[0]), pg_blank.url_as(names[1])
+
+
+async def test_a_workspace_of_another_login_waits_for_a_person(
+    tmp_path: Path, time: FakeTime, members: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, grace = members
+    monkeypatch.setenv(URL, ada)
+    async with opened(tmp_path, time) as workspace:
+        await add_run(workspace)
+        assert (await workspace.sync.sync_now()).remaining == 0
+    monkeypatch.setenv(URL, grace)
+    async with working(tmp_path, time) as (_, status):
+        assert status.state is SyncState.AUTH_FAILED
+        assert "this workspace belongs to the login ada_" in status.reason
+        assert "workspaces.owner" in status.hint
+    monkeypatch.setenv(URL, ada)
+    async with opened(tmp_path, time) as workspace:
+        assert (await workspace.sync.sync_now()).remaining == 0
+
+
+async def test_a_run_of_another_login_fails_alone(
+    tmp_path: Path, time: FakeTime, members: tuple[str, str], pg_blank: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same run in the workspaces of two members, as after an import of a shared transcript: the first has it."""
+    ada, grace = members
+    monkeypatch.setenv(URL, ada)
+    async with opened(tmp_path / "ada", time) as workspace:
+        run = make_run(workspace.workspace_id)
+        await workspace.store.save(run)
+        assert (await workspace.sync.sync_now()).remaining == 0
+    monkeypatch.setenv(URL, grace)
+    async with opened(tmp_path / "grace", time) as workspace:
+        await workspace.store.save(msgspec.structs.replace(run, workspace_id=workspace.workspace_id))
+        await add_run(workspace)
+        report = await workspace.sync.sync_now()
+        assert (report.synced, report.failed) == (RECORDS, 1)
+        ((error, attempts),) = query(workspace, "SELECT last_error, attempts FROM outbox WHERE attempts > 0")
+        assert "another login" in error
+        assert attempts == 1
+    assert [row["count"] for row in await pg_blank.fetch("SELECT count(*) FROM sessions GROUP BY workspace_id")] == [
+        1,
+        1,
+    ]

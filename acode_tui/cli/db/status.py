@@ -215,17 +215,22 @@ def _print_sql(planned: "TierMigrations") -> None:
     help="Which database's SQL.",
 )
 @click.option("--role", metavar="NAME", help="With postgres: grant this role what the sync needs, and no more.")
+@click.option("--shared", is_flag=True, help="With postgres: everybody with the role may write every row.")
 @pass_invocation
-def schema(invocation: Invocation, dialect: str, role: str | None) -> None:
-    """Print the SQL that creates the tables. Nothing is run."""
+def schema(invocation: Invocation, dialect: str, role: str | None, shared: bool) -> None:
+    """Print the SQL that creates or updates the tables. Nothing is run.
+
+    With postgres, row-level security lets each login write only into workspaces that it registered itself, and
+    everybody read everything; --shared leaves that out.
+    """
     if dialect == "sqlite":
-        if role is not None:
-            raise click.UsageError("--role goes with --dialect postgres")
+        if role is not None or shared:
+            raise click.UsageError(f"{'--role' if role is not None else '--shared'} goes with --dialect postgres")
         from acode_tui.storage.migrations.runner import packaged
 
         click.echo("\n".join(migration.sql for migration in packaged("sqlite")))
         return
-    click.echo(invocation.maintenance.provisioning_sql(role))
+    click.echo(invocation.maintenance.provisioning_sql(role, shared=shared))
 
 
 @command.command(

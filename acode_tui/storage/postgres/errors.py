@@ -64,7 +64,10 @@ _KINDS: dict[FaultKind, tuple[str, str]] = {
     FaultKind.TLS: ("no trusted TLS connection to {where}", "check sslmode and the certificates"),
     FaultKind.PASSWORD_MISSING: ("{where} requires a password for {user}", "set it in the environment"),
     FaultKind.ENCODING: ("a value cannot be sent to PostgreSQL", "discard the record, or correct the value"),
-    FaultKind.ROW_SECURITY: ("a row-level security policy refused the row", "check the policy of the role"),
+    FaultKind.ROW_SECURITY: (
+        "{where} protects this run as another login's (row-level security), so {user} may not write to it",
+        "discard the record, or sync with the login that owns the run's workspace",
+    ),
 }
 
 
@@ -98,11 +101,22 @@ def translate(error: BaseException, target: PostgresTarget | None = None) -> Aco
     return DatabaseConnectionError(fault.sentence, hint=fault.hint)
 
 
+def foreign_workspace(workspace_id: str, owner: str | None, target: PostgresTarget) -> Fault:
+    """The fault of a workspace that row-level security protects as another login's, or as nobody's."""
+    of_whom = f"the login {owner}" if owner is not None else "no login"
+    return Fault(
+        kind=FaultKind.FOREIGN_WORKSPACE,
+        sentence=_safe(f"in {target.display} this workspace belongs to {of_whom}, not to {target.user}", target),
+        hint="log in as its owner, or ask an administrator to change workspaces.owner of "
+        f"{workspace_id} in the team's database",
+    )
+
+
 def _server_fault(error: asyncpg.PostgresError, sqlstate: str, target: PostgresTarget | None) -> Fault:
     routine = getattr(error, "server_source_function", None)
     if sqlstate == "42501" and routine == _ROW_SECURITY_ROUTINE:
         sentence, hint = _KINDS[FaultKind.ROW_SECURITY]
-        return Fault(kind=FaultKind.ROW_SECURITY, sqlstate=sqlstate, sentence=sentence, hint=hint)
+        return Fault(kind=FaultKind.ROW_SECURITY, sqlstate=sqlstate, sentence=_fill(sentence, target), hint=hint)
     known = _SENTENCES.get(sqlstate)
     message = str(error.args[0]) if error.args else type(error).__name__
     if known is not None:

@@ -1,13 +1,16 @@
 """The SQL script that an administrator runs once, so that the program needs no privilege to run DDL.
 
-The program prints the script and never executes it. The script also inserts the history rows, so the program finds the
-schema at its own version and applies nothing. Importable without the driver.
+The program prints the script and never executes it. The script applies the migrations that are pending and inserts
+their history rows, so the program finds the schema at its own version and applies nothing. It may be run again, after
+an upgrade of the program or to change who may write what. Importable without the driver.
 """
 
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations import runner
-from acode_tui.storage.postgres.identifiers import quoted_role, quoted_schema
+from acode_tui.storage.migrations.runner import Migration
+from acode_tui.storage.postgres.identifiers import dollar_quoted, quoted_role, quoted_schema, quoted_text
+from acode_tui.storage.postgres.row_security import row_security_sql, shared_sql
 
 PROVISION_HINT = "run the SQL that `acode-tui db schema --dialect postgres` prints as the owner of the database"
 
@@ -25,47 +28,74 @@ _UPDATED = ("workspaces", "sync_conflicts", *(table.name for table in TABLES.val
 _INSERTED = (*(TABLES[kind].name for kind in EntityType if not TABLES[kind].mutable), "sync_inbox", "session_search")
 
 
-def provisioning_sql(schema: str = "public", role: str | None = None) -> str:
-    """DDL, history rows and grants as one script. ``role`` must exist; without it the grants are printed as comments.
+def provisioning_sql(schema: str = "public", role: str | None = None, *, shared: bool = False) -> str:
+    """DDL, history rows, grants and row-level security as one script.
 
-    The grants are CONNECT, USAGE and SELECT, INSERT into every table but the history, and UPDATE of mutable tables.
+    ``role`` must exist; without it the grants are printed as comments. They are CONNECT, USAGE and SELECT, INSERT into
+    every table but the history, and UPDATE of mutable tables. ``shared`` leaves row-level security out, and switches it
+    off where it is on. Raises ConfigError if PostgreSQL cannot have a role of this name.
     """
     name = quoted_schema(schema)
-    grantee = quoted_role(role) if role is not None else '"the_role"'
     lines = [
-        "-- Tables of acode-tui. Run the whole script as the owner of the database.",
+        "-- Tables of acode-tui. Run the whole script as the owner of the database. It may be run again.",
         "BEGIN;",
         f"CREATE SCHEMA IF NOT EXISTS {name};",
         f"SET LOCAL search_path TO {name};",
         HISTORY_TABLE.format(schema=name).strip() + ";",
     ]
     for migration in runner.packaged("postgres"):
+        lines += ["", f"-- {migration.version}: {migration.description}", _applied_once(name, migration)]
+    lines += ["", "-- Privileges of the role that acode-tui logs in as, or that its members' logins are granted."]
+    lines += [grant if role is not None else f"-- {grant}" for grant in _grants(schema, role)]
+    if shared:
+        lines += ["", "-- Shared: whoever has the role may write every row."]
+        lines += shared_sql(schema)
+    else:
         lines += [
             "",
-            f"-- {migration.version}: {migration.description}",
-            migration.sql.strip(),
-            f"INSERT INTO {name}.schema_migrations (version, description, checksum, duration_ms)",
-            f"VALUES ('{migration.version}', '{migration.description}', '{migration.checksum}', 0);",
+            "-- Every member reads everything, and writes only into workspaces that their own login registered.",
+            "-- A workspace that was registered before version 1.3.0 may have no owner; this gives it to a login:",
+            f"--   UPDATE {name}.workspaces SET owner = 'LOGIN' WHERE owner IS NULL AND user_name = 'USER';",  # noqa: S608
         ]
-    lines += ["", "-- Privileges of the role that acode-tui logs in as."]
-    grants = [
+        lines += row_security_sql(schema)
+    lines += ["COMMIT;", ""]
+    return "\n".join(lines)
+
+
+def _applied_once(name: str, migration: Migration) -> str:
+    """A block that applies a migration with its history row, unless the history has it."""
+    history = f"{name}.schema_migrations"
+    version, description = quoted_text(migration.version), quoted_text(migration.description)
+    block = [
+        "",
+        "BEGIN",
+        f"IF NOT EXISTS (SELECT 1 FROM {history} WHERE version = {version}) THEN",  # noqa: S608
+        "",
+        migration.sql.strip(),
+        "",
+        f"INSERT INTO {history} (version, description, checksum, duration_ms)",
+        f"VALUES ({version}, {description}, {quoted_text(migration.checksum)}, 0);",
+        "",
+        "END IF;",
+        "END",
+        "",
+    ]
+    return "DO " + dollar_quoted("\n".join(block)) + ";"
+
+
+def _grants(schema: str, role: str | None) -> list[str]:
+    name = quoted_schema(schema)
+    grantee = quoted_role(role) if role is not None else '"the_role"'
+    # The schema "public" may contain other tables, so access is granted to these only.
+    readable = _tables(name, ("schema_migrations", *_UPDATED, *_INSERTED))
+    connect = f"EXECUTE format('GRANT CONNECT ON DATABASE %I TO %s', current_database(), {quoted_text(grantee)})"
+    return [
+        f"DO {dollar_quoted(f'BEGIN {connect}; END')};",
         f"GRANT USAGE ON SCHEMA {name} TO {grantee};",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {grantee};",
+        f"GRANT SELECT ON {readable if schema == 'public' else f'ALL TABLES IN SCHEMA {name}'} TO {grantee};",
         f"GRANT INSERT, UPDATE ON {_tables(name, _UPDATED)} TO {grantee};",
         f"GRANT INSERT ON {_tables(name, _INSERTED)} TO {grantee};",
     ]
-    if schema == "public":
-        # The schema may contain other tables, so grant access to these only.
-        own = ("schema_migrations", *_UPDATED, *_INSERTED)
-        grants[1] = f"GRANT SELECT ON {_tables(name, own)} TO {grantee};"
-    connect = (
-        "DO $$ BEGIN EXECUTE format("
-        f"'GRANT CONNECT ON DATABASE %I TO {grantee.replace(chr(39), chr(39) * 2)}', current_database()); END $$;"
-    )
-    grants.insert(0, connect)
-    lines += grants if role is not None else [f"-- {grant}" for grant in grants]
-    lines += ["COMMIT;", ""]
-    return "\n".join(lines)
 
 
 def _tables(name: str, tables: tuple[str, ...]) -> str:

@@ -32,7 +32,7 @@ from acode_tui.storage.postgres.apply_batch import deliver
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
-from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate_to_fault
+from acode_tui.storage.postgres.errors import DRIVER_ERRORS, foreign_workspace, translate_to_fault
 from acode_tui.storage.postgres.identifiers import quoted_schema
 from acode_tui.storage.postgres.probe import read_facts
 from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_head
@@ -115,18 +115,32 @@ class PostgresSyncTarget:
             return await migrate.migrate(connection, schema=self.schema, distribute=distribute, dry_run=dry_run)
 
     async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
-        """Register the workspace, or update when it was last seen. Returns its head."""
+        """Register the workspace, or update when it was last seen. Returns its head.
+
+        The login that registers it owns it. Raises a FOREIGN_WORKSPACE fault if row-level security protects it as
+        another login's.
+        """
         async with self._open() as connection:
-            row = await connection.fetchrow(
-                f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
-                "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET user_name = EXCLUDED.user_name, "
-                "host = EXCLUDED.host, version = EXCLUDED.version, last_seen_at = now() "
-                "RETURNING change_seq, incarnation",
-                workspace_id,
-                user,
-                host,
-                version,
-            )
+            try:
+                # Where row-level security is off, a workspace from before there were owners gets one here.
+                row = await connection.fetchrow(
+                    f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
+                    "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET user_name = EXCLUDED.user_name, "
+                    "host = EXCLUDED.host, version = EXCLUDED.version, last_seen_at = now(), "
+                    "owner = coalesce(w.owner, EXCLUDED.owner) RETURNING change_seq, incarnation",
+                    workspace_id,
+                    user,
+                    host,
+                    version,
+                )
+            except asyncpg.InsufficientPrivilegeError as error:
+                if translate_to_fault(error, self.address).kind is not FaultKind.ROW_SECURITY:
+                    raise
+                owner = await connection.fetchval(
+                    f"SELECT owner FROM {quoted_schema(self.schema)}.workspaces WHERE id = $1",  # noqa: S608
+                    workspace_id,
+                )
+                raise PostgresFault(foreign_workspace(workspace_id, owner, self.address)) from None
             assert row is not None
             return Head(change_seq=row["change_seq"], incarnation=str(row["incarnation"]))
 

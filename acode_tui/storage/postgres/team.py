@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import Check, TeamCounts
-from acode_tui.storage.postgres import compare, schema_check
+from acode_tui.storage.postgres import access_check, compare, schema_check
 from acode_tui.storage.postgres.compare import PostgresRowChecksums
 from acode_tui.storage.postgres.recovery_source import RecoverySource
 
@@ -20,6 +20,9 @@ class PostgresTeam(RecoverySource):
 
     async def check_tables(self) -> Check:
         return await schema_check.check_tables(self._pool, self._schema)
+
+    async def check_access(self) -> Check:
+        return await access_check.check_access(self._pool, self._schema)
 
     async def count_rows(self, workspace_id: str) -> TeamCounts:
         return await compare.count_rows(self._pool, self._schema, workspace_id)

@@ -154,3 +154,9 @@ def test_the_printed_sql_creates_every_table(run: Run) -> None:
     assert 'TO "agents"' in printed.stdout
     assert "CREATE TABLE sync_inbox" in printed.stdout
     assert "CREATE TABLE outbox" in run("db", "schema").stdout
+    assert "ENABLE ROW LEVEL SECURITY" in printed.stdout
+    assert "ENABLE ROW LEVEL SECURITY" not in run("db", "schema", "--dialect", "postgres", "--shared").stdout
+    assert run("db", "schema", "--shared").exit_code == 2
+    refused = run("db", "schema", "--dialect", "postgres", "--role", "public")
+    assert refused.exit_code == 1
+    assert "keyword of GRANT" in refused.stderr

@@ -163,7 +163,7 @@ class TestRefusing:
         role = f"secured_{pg_blank.name}"
         await pg_blank.server.execute(f"CREATE ROLE {role} LOGIN")
         await pg_blank.execute(
-            provisioning_sql("public", role),
+            provisioning_sql("public", role, shared=True),
             "ALTER TABLE steps ENABLE ROW LEVEL SECURITY",
             "CREATE POLICY readable ON steps FOR SELECT USING (true)",
         )

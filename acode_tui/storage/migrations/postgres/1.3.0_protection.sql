@@ -109,3 +109,13 @@ ALTER TABLE sync_conflicts
         AND remote_updated_at >= '0001-01-01 00:00:00+00' AND remote_updated_at < '9999-12-31 00:00:00+00'
         AND detected_at >= '0001-01-01 00:00:00+00' AND detected_at < '9999-12-31 00:00:00+00'
     ) NOT VALID;
+
+-- Who may say it: `acode-tui db schema --dialect postgres` switches row-level security on, which compares this column.
+
+-- The login that registered the workspace. NULL for one that was registered before this version: its owner is the login
+-- that syncs it next or, where row-level security is on already, the one that an administrator names.
+ALTER TABLE workspaces ADD COLUMN owner text;
+-- A statement of its own: rows that exist get no default, which would be the login that migrates.
+ALTER TABLE workspaces ALTER COLUMN owner SET DEFAULT session_user;
+
+CREATE INDEX workspaces_by_owner ON workspaces (owner);

@@ -1,0 +1,106 @@
+"""Checks which protection the team's tables have, and which rights this login has. Reads only."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from acode_tui.storage.ports import Check
+from acode_tui.storage.postgres.connection import ReadPool
+from acode_tui.storage.postgres.row_security import POLICIES, PROTECTED_TABLES
+
+_TABLES = """
+SELECT c.relname AS name, c.relrowsecurity AS protected, c.relforcerowsecurity AS forced,
+    pg_has_role(c.relowner, 'USAGE') AS owned,
+    has_table_privilege(c.oid, 'DELETE') OR has_table_privilege(c.oid, 'TRUNCATE') AS may_delete,
+    has_table_privilege(c.oid, 'INSERT') AS may_insert,
+    ARRAY(SELECT p.polname::text FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polpermissive) AS policies
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p')
+"""
+_LOGIN = """
+SELECT session_user::text AS name, r.rolsuper AS superuser, r.rolbypassrls AS bypasses,
+    has_schema_privilege(n.oid, 'CREATE') AS may_create
+FROM pg_roles AS r, pg_namespace AS n WHERE r.rolname = current_user AND n.nspname = $1
+"""
+_AGAIN = "run the SQL of `acode-tui db schema --dialect postgres`"
+
+
+class TableAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """One table: its row-level security, and what this login may do with it. ``owned``: as the owner may."""
+
+    name: str
+    protected: bool
+    forced: bool
+    owned: bool
+    may_delete: bool
+    may_insert: bool
+    policies: Sequence[str]
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """The login of this machine. ``may_create``: objects in the schema."""
+
+    name: str
+    superuser: bool
+    bypasses: bool
+    may_create: bool
+
+
+async def check_access(pool: ReadPool, schema: str) -> Check:
+    """Check that row-level security is on for all tables or for none; the description has this login's rights."""
+    async with pool.connection() as connection:
+        tables = [TableAccess(**dict(row)) for row in await connection.fetch(_TABLES, schema, list(PROTECTED_TABLES))]
+        login = await connection.fetchrow(_LOGIN, schema)
+        assert login is not None
+    return judge_access(tables, Login(**dict(login)))
+
+
+def judge_access(tables: Sequence[TableAccess], login: Login) -> Check:
+    """Shared tables are a choice, so they are sound; tables that are protected in part are not."""
+    protected = [table for table in tables if table.protected]
+    missing = [
+        f"{table.name} lacks {', '.join(sorted(POLICIES.keys() - set(table.policies)))}"
+        for table in protected
+        if POLICIES.keys() - set(table.policies)
+    ]
+    others = [f"{table.name} has {', '.join(more)}" for table in protected if (more := _foreign_policies(table))]
+    sound = True
+    if not protected:
+        protection = f"row-level security is off, every login that may write may write every row (to protect, {_AGAIN})"
+    elif len(protected) < len(tables) or missing or others:
+        sound = False
+        off = [table.name for table in tables if not table.protected]
+        findings = [f"off for {', '.join(off)}"] if off else []
+        findings += [f"policies differ: {'; '.join(missing + others)}"] if missing or others else []
+        protection = f"row-level security is {', '.join(findings)} ({_AGAIN} again)"
+    else:
+        forced = sum(table.forced for table in tables)
+        of_owners = "" if not forced else ", for their owner too" if forced == len(tables) else ", forced for some"
+        protection = f"row-level security is on for all {len(tables)} tables{of_owners}"
+    return Check(name="remote access", ok=sound, description=f"{protection}; {_rights(tables, login, bool(protected))}")
+
+
+def _foreign_policies(table: TableAccess) -> list[str]:
+    """Policies that somebody else made: policies add up, so one of them may allow what the program's do not."""
+    return sorted(set(table.policies) - POLICIES.keys())
+
+
+def _rights(tables: Sequence[TableAccess], login: Login, protected: bool) -> str:
+    if login.superuser:
+        unbound = "is a superuser"
+    elif login.bypasses:
+        unbound = "has BYPASSRLS"
+    elif any(table.owned and not table.forced for table in tables):
+        unbound = "owns the tables"
+    else:
+        unbound = ""
+    if unbound:
+        return f"{login.name} {unbound}" + (", so it does not bind this login" if protected else "")
+    rights = ["read"]
+    if all(table.may_insert for table in tables):
+        rights.append("write")
+    if any(table.may_delete for table in tables):
+        rights.append("delete")
+    if login.may_create:
+        rights.append("create objects in the schema")
+    return f"{login.name} may {', '.join(rights)}"
