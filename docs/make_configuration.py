@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from acode_tui.config import keys
+from acode_tui.config.trust_rules import needs_trust
 
 TARGET = Path(__file__).with_name("configuration.md")
 
@@ -24,6 +25,26 @@ Values come from five places; the later one wins:
 `acode-tui config unset KEY` removes it, so that the next lower place counts, and `acode-tui config init`
 writes a file with all of them commented out. Unknown keys, wrong types and values out of range are refused by name.
 A running dashboard or headless worker takes up a changed file within five seconds.
+
+## Which file is trusted
+
+A workspace's file may come from a repository, so a stranger may have written it. A setting marked `*` below chooses
+where runs are sent, which secret is sent, or which path is read or written: from `.agent/config.toml` it counts only
+after you approved the file. Your own file, the environment and `--set` are never asked about.
+
+```sh
+acode-tui trust --show     # what the file asks for; exits with 1 if it is not trusted
+acode-tui trust            # approves what it prints
+acode-tui trust --revoke
+```
+
+A file that changes asks again. What `config set` or the settings screen writes into a new or trusted file is approved;
+a file that is not trusted stays so. Until then the other settings of the file count, and everything local works.
+`status`, `config show` and the log say what is left out. Values that send less, `postgres.enabled = false` and
+`redact = true`, need no approval. Approvals are kept by folder and content in `acode-tui/trust.json`, in the folder for
+state (`XDG_STATE_HOME`, `~/.local/state`).
+
+An `.agent` folder of another user is not opened before `acode-tui trust` allows it.
 
 ## PostgreSQL and passwords
 
@@ -62,7 +83,8 @@ def render() -> str:
         if key.section != section:
             section = key.section
             lines.append(f"\n## `[{section}]`\n\n| Key | Default | Allowed | Meaning |\n|---|---|---|---|\n")
-        lines.append(f"| `{key.leaf}` | {key.default_text} | {key.allowed} | {key.doc} |\n")
+        mark = r" \*" if needs_trust(key.name) else ""
+        lines.append(f"| `{key.leaf}`{mark} | {key.default_text} | {key.allowed} | {key.doc} |\n")
     return "".join(lines)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.pg"]
 
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder_for_tests()))
+
+_state = TemporaryDirectory(prefix="acode-state-", dir=folder_for_tests())
+os.environ["XDG_STATE_HOME"] = _state.name
+"""Approvals of settings files go there, those of subprocesses too, never into a real home."""
 
 settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]

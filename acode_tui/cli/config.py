@@ -1,7 +1,7 @@
 """``config``: shows settings with their origin, and changes them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from acode_tui.config import (
     workspace_config_path,
 )
 from acode_tui.config.load import check_file_value, load
+from acode_tui.domain.display import clean
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.secrets.known import redact
 
@@ -45,18 +46,25 @@ def show(invocation: Invocation, prefix: str, as_json: bool) -> None:
     connection = _connection(loaded, invocation.environ) if any(map(_is_postgres_setting, names)) else None
     if as_json:
         settings = [
-            {"key": name, "value": _masked(loaded.values[name]), "origin": loaded.origins[name], "default": key.default}
+            {
+                "key": name,
+                "value": _masked(loaded.values[name]),
+                "origin": loaded.origins[name],
+                "default": key.default,
+                "withheld": _masked(loaded.withheld.get(name)),
+            }
             for name, key in keys.table().items()
             if name in names
         ]
         files = [{"path": str(path), "exists": os.path.isfile(path)} for path in loaded.files]
-        print_json({"settings": settings, "files": files, "connection": connection})
+        print_json({"settings": settings, "files": files, "connection": connection, "trusted": loaded.trusted})
         return
     shown = {name: keys.format_value(_masked(loaded.values[name])) or "-" for name in names}
-    rows = [(name, shown[name], loaded.origins[name].words) for name in names]
+    rows = [(name, shown[name], _source(loaded, name)) for name in names]
     if connection is not None:
         rows.append((connection["variable"], connection["address"] or connection["reason"], Origin.ENV.words))
     print_table([Column("setting"), Column("value", flexible=True), Column("from")], rows)
+    _print_withheld(loaded, names)
 
 
 @command.command("get", epilog=examples("acode-tui config get persistence.sync.interval_seconds"))
@@ -73,6 +81,7 @@ def get(invocation: Invocation, key: str, as_json: bool) -> None:
     else:
         shown = value if isinstance(value, str) else keys.format_value(value)
         click.echo(exact(shown))
+    _print_withheld(loaded, [name])
 
 
 @command.command(
@@ -96,6 +105,7 @@ def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
     path = _config_path(invocation, user)
     write_setting(invocation.root, path, setting, checked, invocation.environ)
     click.echo(exact(f"{setting.name} = {keys.format_value(checked)}  ({path})"))
+    _print_untrusted(invocation, user)
 
 
 @command.command(
@@ -119,6 +129,7 @@ def unset(invocation: Invocation, key: str, user: bool) -> None:
     shown = keys.format_value(_masked(loaded.values[setting.name])) or "-"
     note = "" if removed else "was not set; "
     click.echo(exact(f"{setting.name} = {shown}  ({note}{loaded.origins[setting.name].words})"))
+    _print_untrusted(invocation, user)
 
 
 @command.command("init", epilog=examples("acode-tui config init"))
@@ -151,6 +162,33 @@ def path(invocation: Invocation, as_json: bool) -> None:
         return
     rows = [(name, each, "" if os.path.isfile(each) else "missing") for name, each in paths.items()]
     print_table([Column("file"), Column("path", flexible=True), Column("")], rows)
+
+
+def _source(loaded: LoadedSettings, name: str) -> str:
+    """Where a value comes from, and that the workspace's file has another one that does not count."""
+    words = loaded.origins[name].words
+    return f"{words} (file not trusted)" if name in loaded.withheld else words
+
+
+def _print_withheld(loaded: LoadedSettings, names: Sequence[str]) -> None:
+    """Say on standard error which values of the workspace's file do not count, and why."""
+    for name in names:
+        if name in loaded.withheld:
+            value = redact(keys.format_value(loaded.withheld[name]))
+            click.echo(clean(f"left out: {name} = {value} of {loaded.files[1]}, which is not trusted"), err=True)
+    if any(name in loaded.withheld for name in names):
+        click.echo("see `acode-tui trust --show`, then approve the file with `acode-tui trust`", err=True)
+
+
+def _print_untrusted(invocation: Invocation, user: bool) -> None:
+    """Say on standard error that the file written to is not trusted, if that leaves settings of it out."""
+    withheld = () if user else load(invocation.root, environ=invocation.environ).withheld
+    if withheld:
+        click.echo(
+            f"this file is not trusted, so these settings do not count: {', '.join(withheld)}; "
+            "see `acode-tui trust --show`, then approve the file with `acode-tui trust`",
+            err=True,
+        )
 
 
 def _is_postgres_setting(name: str) -> bool:

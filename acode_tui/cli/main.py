@@ -37,6 +37,7 @@ COMMANDS = {
     "search": CommandModule("search", "Find what was said, run, read or written in any run, with its place."),
     "session": CommandModule("session", "List and show recorded runs."),
     "status": CommandModule("status", "Show how healthy the workspace is."),
+    "trust": CommandModule("trust", "Approve what this workspace's settings file asks for."),
 }
 
 

@@ -10,7 +10,13 @@ from acode_tui.config.load import (
     user_config_path,
     workspace_config_path,
 )
-from acode_tui.config.postgres_address import Misconfigured, PostgresTarget, holds_address, resolve_postgres
+from acode_tui.config.postgres_address import (
+    Misconfigured,
+    PostgresTarget,
+    holds_address,
+    not_enabled,
+    resolve_postgres,
+)
 from acode_tui.config.settings import (
     BackupSettings,
     ExportSettings,
@@ -52,6 +58,7 @@ __all__ = [
     "holds_address",
     "load",
     "load_settings",
+    "not_enabled",
     "resolve_path",
     "resolve_postgres",
     "set_flags",

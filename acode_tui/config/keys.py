@@ -185,6 +185,8 @@ def is_choice(key: Key) -> bool:
 
 def _walk_settings(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator[Key]:
     for info in msgspec.structs.fields(struct):
+        if struct is Settings and info.name == "withheld":
+            continue  # says how the settings were loaded
         name = f"{prefix}{info.name}"
         if isinstance(info.type, type) and issubclass(info.type, msgspec.Struct):
             yield from _walk_settings(info.type, name + ".")

@@ -1,7 +1,8 @@
 """Loads the settings of a workspace and the origin of each value; detects changes of the files.
 
 Flags override the environment, which overrides ``.agent/config.toml``, the user's file and the defaults, in this order.
-Everything invalid raises ConfigError.
+Settings of ``.agent/config.toml`` that need approval are left out until this user has approved the file as it is
+(``trust_rules``). Everything invalid raises ConfigError.
 """
 
 import errno
@@ -16,7 +17,10 @@ from typing import Any
 import msgspec
 
 from acode_tui.config import keys
+from acode_tui.config.ownership import require_own
 from acode_tui.config.settings import Settings
+from acode_tui.config.trust_rules import asks
+from acode_tui.config.trust_store import read_approval, store_path
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.quantities import size
 from acode_tui.domain.secrets.known import has_password
@@ -47,12 +51,24 @@ class Origin(StrEnum):
 
 
 class LoadedSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings, the value and origin of each by dotted key, and the paths of the files, present or not."""
+    """The settings, the value and origin of each by dotted key, and the paths of the files, present or not.
+
+    ``asked`` are the values of the workspace's file that need approval. They are in ``values`` if ``trusted``, and
+    left out if not. ``sha256`` is that of the workspace's file.
+    """
 
     settings: Settings
     values: dict[str, Any]
     origins: dict[str, Origin]
     files: tuple[Path, ...]
+    asked: dict[str, Any]
+    trusted: bool
+    sha256: str
+
+    @property
+    def withheld(self) -> dict[str, Any]:
+        """The values of the workspace's file that do not count."""
+        return {} if self.trusted else self.asked
 
 
 def workspace_config_path(root: Path) -> Path:
@@ -92,19 +108,28 @@ def load(
     environ: Mapping[str, str] = os.environ,
     overrides: Mapping[str, object] | None = None,
     drafts: Mapping[Path, str] | None = None,
+    trusting: bool = False,
 ) -> LoadedSettings:
     """The settings with the origin of each value.
 
-    ``drafts`` replace the content of files by path. Without ``overrides`` the flags of ``set_flags`` apply. Raises
-    ConfigError.
+    ``drafts`` replace the content of files by path. Without ``overrides`` the flags of ``set_flags`` apply.
+    ``trusting`` gives the settings that would apply if the workspace's file were approved. Raises ConfigError, also
+    for the workspace of another user.
     """
+    if not trusting:
+        require_own(root, environ)
     flags = _flags if overrides is None else overrides
     files = (user_config_path(environ), workspace_config_path(root))
     values = {name: key.default for name, key in keys.table().items()}
     origins = dict.fromkeys(values, Origin.DEFAULT)
+    # Read once: what is approved is what is parsed.
+    text = _text(files[1], drafts)
+    of_workspace = _file_values(files[1], text)
+    asked = {name: value for name, value in of_workspace.items() if asks(name, value)}
+    trusted = trusting or is_approved(root, text, environ) if asked else True
     layers = (
-        (Origin.USER, _file_values(files[0], drafts)),
-        (Origin.WORKSPACE, _file_values(files[1], drafts)),
+        (Origin.USER, _file_values(files[0], _text(files[0], drafts))),
+        (Origin.WORKSPACE, of_workspace if trusted else {k: v for k, v in of_workspace.items() if k not in asked}),
         (Origin.ENV, _environment_values(environ)),
         (Origin.FLAG, {name: keys.check(keys.find(name), value) for name, value in flags.items()}),
     )
@@ -112,7 +137,40 @@ def load(
         values.update(layer)
         origins.update(dict.fromkeys(layer, origin))
     _check_order(values)
-    return LoadedSettings(settings=_build(values), values=values, origins=origins, files=files)
+    settings = msgspec.structs.replace(_build(values), withheld=() if trusted else tuple(asked))
+    return LoadedSettings(
+        settings=settings,
+        values=values,
+        origins=origins,
+        files=files,
+        asked=asked,
+        trusted=trusted,
+        sha256=content_hash(text),
+    )
+
+
+def content_hash(text: str) -> str:
+    """The SHA-256 of a file with this text, by which the file is approved."""
+    return sha256(text.encode()).hexdigest()
+
+
+def is_approved(root: Path, text: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this user approved the workspace's file with this text."""
+    return content_hash(text) in read_approval(root, environ).sha256
+
+
+def asks_for_approval(path: Path, text: str) -> bool:
+    """Whether a file with this text needs approval. Its values need not be valid. Raises ConfigError if not TOML."""
+    return any(asks(name, value) for name, value in _named_values(_parse_toml(path, text), ""))
+
+
+def _named_values(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        dotted = f"{prefix}{name}"
+        if dotted in keys.table():
+            yield dotted, value
+        elif dotted in keys.sections() and isinstance(value, dict):
+            yield from _named_values(value, dotted + ".")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -171,10 +229,14 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
     raise ConfigError(f"{path}: not valid TOML ({reason})", hint="correct that line, or move the file away")
 
 
-def _file_values(path: Path, drafts: Mapping[Path, str] | None) -> dict[str, Any]:
-    text = (drafts or {}).get(path)
+def _text(path: Path, drafts: Mapping[Path, str] | None) -> str:
+    draft = (drafts or {}).get(path)
+    return read_text(path) if draft is None else draft
+
+
+def _file_values(path: Path, text: str) -> dict[str, Any]:
     try:
-        return dict(_flatten(read_toml(path) if text is None else _parse_toml(path, text), ""))
+        return dict(_flatten(_parse_toml(path, text), ""))
     except ConfigError as error:
         if error.message.startswith(str(path)):
             raise
@@ -249,26 +311,36 @@ FileState = tuple[int, int, int]
 
 
 class ConfigWatch:
-    """Detects changes of a workspace's configuration files.
+    """Detects changes of a workspace's configuration files and of its approval.
 
     A file that was only touched, or replaced by the same text, has not changed. Create the watch before loading the
     settings, so that an edit between the two is detected.
     """
 
     def __init__(self, root: Path, *, environ: Mapping[str, str] = os.environ) -> None:
-        self._paths = (user_config_path(environ), workspace_config_path(root))
-        self._states = [_file_state(path) for path in self._paths]
-        self._hashes = [_hash(path) for path in self._paths]
+        self._root = root
+        self._environ = environ
+        self._files = (user_config_path(environ), workspace_config_path(root))
+        self._approvals = store_path(environ)
+        self._states = self._read_states()
+        self._contents = self._read_contents()
 
     def changed(self) -> bool:
-        """Whether the content of a file has changed since the last call, or since construction."""
-        states = [_file_state(path) for path in self._paths]
+        """Whether a content or the approval has changed since the last call, or since construction."""
+        states = self._read_states()
         if states == self._states:
             return False
-        hashes = [_hash(path) for path in self._paths]
-        differs = hashes != self._hashes
-        self._states, self._hashes = states, hashes
+        contents = self._read_contents()
+        differs = contents != self._contents
+        self._states, self._contents = states, contents
         return differs
+
+    def _read_states(self) -> list[FileState | None]:
+        return [_file_state(path) for path in (*self._files, self._approvals)]
+
+    def _read_contents(self) -> list[object]:
+        approval = read_approval(self._root, self._environ)
+        return [*(_hash(path) for path in self._files), approval.sha256, approval.owner]
 
 
 def _file_state(path: Path) -> FileState | None:

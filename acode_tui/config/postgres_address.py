@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from acode_tui.config.settings import PostgresSettings, SslMode
+from acode_tui.config.settings import PostgresSettings, Settings, SslMode
 from acode_tui.config.workspace_root import os_user
 from acode_tui.domain.secrets.known import Secret, display_address
 
@@ -63,6 +63,19 @@ class PostgresTarget(msgspec.Struct, frozen=True, kw_only=True):
     def secrets(self) -> tuple[Secret, ...]:
         """The secrets that ``domain.secrets.known.redact`` must remove from text about this target."""
         return (self.password,) if self.password else ()
+
+
+def not_enabled(settings: Settings) -> Misconfigured:
+    """Why PostgreSQL is off: nothing enables it, or a file does that is not trusted."""
+    if any(name.startswith("persistence.postgres.") for name in settings.withheld):
+        return Misconfigured(
+            reason="the workspace's file asks for PostgreSQL and is not trusted",
+            hint="see what it asks for with `acode-tui trust --show`, then approve it with `acode-tui trust`",
+        )
+    return Misconfigured(
+        reason="PostgreSQL is not enabled",
+        hint="enable it with `acode-tui config set persistence.postgres.enabled true`",
+    )
 
 
 class _Malformed(Exception):

@@ -274,6 +274,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthSettings = field(default_factory=HealthSettings)
     tui: TuiSettings = field(default_factory=TuiSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
+    withheld: tuple[str, ...] = ()
+    """The settings of the workspace's file that do not count before this user has approved it. Not a setting itself."""
 
 
 def resolve_path(root: Path, text: str) -> Path:

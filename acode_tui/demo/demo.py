@@ -22,13 +22,14 @@ import tomli_w
 
 from acode_tui import recorder
 from acode_tui.config import Settings, load_settings, workspace_config_path
+from acode_tui.config.write import write_config_file
 from acode_tui.demo.generated_runs import PlannedCall, PlannedRun, RunGenerator, past_runs
 from acode_tui.demo.incidents import Incidents
 from acode_tui.demo.server import DATABASE, PORT, SUPERUSER, EmbeddedServer, Network
 from acode_tui.demo.transcripts import write_transcripts
 from acode_tui.domain.clock import system_clock
 from acode_tui.domain.errors import AcodeError
-from acode_tui.files import PRIVATE_FILE, make_private_folder, replacing, try_lock
+from acode_tui.files import PRIVATE_FILE, make_private_folder, try_lock
 from acode_tui.workspace import Workspace, open_workspace
 
 PREFIX = "acode-demo-"
@@ -330,8 +331,9 @@ class Demo:
                 "sync": {"interval_seconds": 5.0, "initial_backoff_seconds": 4.0, "max_backoff_seconds": 20.0},
             },
         }
-        with replacing(workspace_config_path(self.root)) as file:
-            file.write(b"# The demo's settings, deleted with the demo.\n" + tomli_w.dumps(settings).encode())
+        text = "# The demo's settings, deleted with the demo.\n" + tomli_w.dumps(settings)
+        # Written as the user's own: the demo asks nobody whether its own settings count.
+        write_config_file(self.root, workspace_config_path(self.root), text, os.environ)
 
 
 def leaves(group: BaseExceptionGroup[AcodeError]) -> Iterator[AcodeError]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings
+from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings, not_enabled
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import MigrationError
 from acode_tui.logs import add_secrets, get_logger
@@ -22,12 +22,6 @@ MakeTarget = Callable[[PostgresTarget, PostgresSettings], SyncTarget]
 """Makes the target of an address, not yet connected. It loads the driver, so a process that never syncs does not."""
 
 log = get_logger("acode_tui.sync")
-
-_NOT_ENABLED = StateReason(
-    SyncState.DISABLED,
-    "PostgreSQL is not enabled",
-    "enable it with `acode-tui config set persistence.postgres.enabled true`",
-)
 
 
 class TargetConnection:
@@ -73,7 +67,8 @@ class TargetConnection:
     def unusable(self) -> StateReason | None:
         """Why the settings name no target; None if they do."""
         if not self.is_enabled:
-            return _NOT_ENABLED
+            off = not_enabled(self.settings)
+            return StateReason(SyncState.DISABLED, off.reason, off.hint)
         found = self._resolve(self.settings)
         if isinstance(found, Misconfigured):
             return StateReason(SyncState.MISCONFIGURED, found.reason, found.hint)

@@ -19,6 +19,7 @@ from acode_tui.config import (
     resolve_path,
     resolve_postgres,
 )
+from acode_tui.config.ownership import require_own
 from acode_tui.config.workspace_root import AGENT_DIR, ID_FILE, find_root, remember_id
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
@@ -69,6 +70,7 @@ async def open_workspace(
     root = find_root() if path is None else Path(path).expanduser().absolute()
     if "\0" in str(root):
         raise DatabaseConnectionError("the folder's name contains NUL", hint="choose another folder")
+    require_own(root)
     watch = ConfigWatch(root)
     settings = settings or load_settings(root)
     database = settings.persistence.sqlite.resolve(root)
@@ -119,6 +121,8 @@ async def open_workspace(
             wall=wall,
             sleep=sleep,
         )
+        if sync or mode == "headless":
+            workspace.log_withheld()
         indexing = asyncio.create_task(workspace.indexing.run(), name="acode-indexing")
         stack.push_async_callback(_cancel, indexing)
         stack.push_async_callback(workspace.sync.stop)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings, resolve_postgres
+from acode_tui.config import Misconfigured, PostgresSettings, PostgresTarget, Settings, not_enabled, resolve_postgres
 from acode_tui.domain.clock import WallClock
 from acode_tui.domain.errors import SyncError
 from acode_tui.logs import add_secrets
@@ -31,9 +31,8 @@ def team_address(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     """The address of the team's database; its secrets are hidden in the log from now on. Raises SyncError."""
     postgres = settings.persistence.postgres
     if not postgres.enabled:
-        raise SyncError(
-            "PostgreSQL is not enabled", hint="run `acode-tui config set persistence.postgres.enabled true`"
-        )
+        off = not_enabled(settings)
+        raise SyncError(off.reason, hint=off.hint)
     address = resolve_postgres(postgres, environ)
     if isinstance(address, Misconfigured):
         raise SyncError(address.reason, hint=address.hint)

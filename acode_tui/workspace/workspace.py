@@ -126,8 +126,18 @@ class Workspace(Operations):
     async def reload(self, settings: Settings) -> None:
         """Apply changed settings without a restart: the worker's at once, the displayed ones at the next refresh."""
         self.settings = settings
+        self.log_withheld()
         self.outbox.configure(_retry_policy(settings))
         await self.sync.reconfigure(settings)
+
+    def log_withheld(self) -> None:
+        """Log once for each content of the workspace's file that it asks for what was not approved."""
+        if self.settings.withheld:
+            log.warning(
+                "config.untrusted",
+                withheld=list(self.settings.withheld),
+                hint="see `acode-tui trust --show`, then approve the file with `acode-tui trust`",
+            )
 
     async def follow_config(self, watch: ConfigWatch) -> None:
         """Reload whenever a configuration file changes, until cancelled. A file that is refused changes nothing."""

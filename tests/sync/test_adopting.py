@@ -1,6 +1,7 @@
 """A team adopts PostgreSQL while runs are recorded: provisioned by an administrator, switched on by configuration."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 
 import acode_tui
 from acode_tui import SessionState
-from acode_tui.config import keys
-from acode_tui.config.edit import set_value
+from acode_tui.config import keys, workspace_config_path
+from acode_tui.config.write import write_setting
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.sync.ports import SyncState
 from acode_tui.workspace import Workspace
@@ -34,8 +35,8 @@ async def provisioned(pg_blank: Database, monkeypatch: pytest.MonkeyPatch) -> Da
 
 
 def switch(folder: Path, *, on: bool) -> None:
-    file = folder / ".agent" / "config.toml"
-    file.write_text(set_value(file.read_text(), keys.find("persistence.postgres.enabled"), on))
+    key = keys.find("persistence.postgres.enabled")
+    write_setting(folder, workspace_config_path(folder), key, on, os.environ)
 
 
 @pytest.mark.ac("AC-023")

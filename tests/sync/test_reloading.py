@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from acode_tui.config import set_flags, workspace_config_path
+from tests.approved import write_approved
 from tests.pg import Database
 from tests.sync.conftest import LogLines
 from tests.sync.fake_time import FakeTime
@@ -19,6 +20,7 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(root: Path, text: str) -> None:
+    """Write the file without an approval."""
     path = workspace_config_path(root)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
@@ -29,7 +31,7 @@ async def test_a_changed_file_is_loaded_within_five_seconds(tmp_path: Path, time
     async with opened(tmp_path, time, sync=True, settings=syncing(enabled=False)) as workspace:
         await add_run(workspace)
         assert (await workspace.sync.status()).state == "disabled"
-        write(tmp_path, "[persistence.postgres]\nenabled = true\n[health]\nqueue_degraded = 3\n")
+        write_approved(tmp_path, "[persistence.postgres]\nenabled = true\n[health]\nqueue_degraded = 3\n")
         await time.advance(WITHIN)
         assert workspace.settings.health.queue_degraded == 3
         status = await workspace.sync.status()

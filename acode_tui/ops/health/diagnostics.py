@@ -240,6 +240,7 @@ def _configuration(loaded: LoadedSettings | None, environ: Mapping[str, str]) ->
             {"place": place, "exists": os.path.isfile(path)}
             for place, path in zip(("user", "workspace"), loaded.files, strict=True)
         ],
+        "withheld": list(loaded.withheld),
         "address": "usable" if isinstance(address, PostgresTarget) else address.reason,
     }
 

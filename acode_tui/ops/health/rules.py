@@ -1,5 +1,6 @@
 """When a workspace is healthy: a finding from measured numbers. Pure; thresholds come from the ``health`` settings."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from acode_tui.config import HealthSettings
@@ -231,6 +232,18 @@ def has_wal_reset_bug(version: Version) -> bool:
     if any(version[:2] == branch[:2] and version >= branch for branch in fixed):
         return False
     return (3, 7, 0) <= version < (3, 51, 3)
+
+
+def judge_trust(withheld: Sequence[str]) -> Finding:
+    """Settings of the workspace's file that do not count before this user has approved the file: not a fault."""
+    count = counted(len(withheld), "setting")
+    verb = "does" if len(withheld) == 1 else "do"
+    return Finding(
+        status=HealthStatus.HEALTHY,
+        description=f"{count} of .agent/config.toml {verb} not count: the file is not trusted",
+        details={"withheld": list(withheld)},
+        suggestion="acode-tui trust --show, then acode-tui trust",
+    )
 
 
 def judge_clock(target: TargetStatus, limits: HealthSettings) -> Finding:

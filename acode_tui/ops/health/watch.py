@@ -116,7 +116,10 @@ class HealthWatch:
         async def clock() -> Finding:
             return rules.judge_clock(await asyncio.shield(target), self._limits)
 
-        return {
+        async def trust() -> Finding:
+            return rules.judge_trust(self._settings().withheld)
+
+        checks: dict[str, RunCheck] = {
             "database": self._probe,
             "schema": schema,
             "sync_queue": queue,
@@ -126,6 +129,9 @@ class HealthWatch:
             "sqlite_library": library,
             "clock_offset": clock,
         }
+        if self._settings().withheld:
+            checks["trust"] = trust
+        return checks
 
     async def _probe(self) -> Finding:
         known = self._sound_at is not None and self._clock() - self._sound_at < QUICK_CHECK_KEPT_SECONDS
