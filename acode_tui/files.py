@@ -13,6 +13,7 @@ from typing import IO
 
 from acode_tui.domain.errors import AcodeError, TransactionError
 from acode_tui.domain.quantities import size
+from acode_tui.plain_files import change_mode, open_plain
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -34,11 +35,8 @@ def make_private_folder(folder: Path) -> None:
 
 
 def tighten(path: Path, mode: int) -> None:
-    """Remove the permissions that are not in ``mode``. A file of another user is not changed."""
-    with suppress(PermissionError, FileNotFoundError):
-        present = path.stat().st_mode & 0o777
-        if present & ~mode:
-            path.chmod(present & mode)
+    """Remove the permissions that are not in ``mode``. A link and a file of another user are not changed."""
+    change_mode(path, lambda present: present & mode)
 
 
 def tighten_folder(folder: Path) -> None:
@@ -53,11 +51,8 @@ def tighten_folder(folder: Path) -> None:
 
 
 def widen(path: Path, mode: int) -> None:
-    """Add the permissions of ``mode`` that are missing. A file of another user is not changed."""
-    with suppress(PermissionError, FileNotFoundError):
-        present = path.stat().st_mode & 0o777
-        if mode & ~present:
-            path.chmod(present | mode)
+    """Add the permissions of ``mode`` that are missing. A link and a file of another user are not changed."""
+    change_mode(path, lambda present: present | mode)
 
 
 def part_prefix(path: Path) -> str:
@@ -161,8 +156,10 @@ def locked(
     raise to end the wait.
     """
     make_private_folder(path.parent)
-    how = os.O_RDONLY if path.is_dir() else os.O_CREAT | os.O_RDWR
-    handle = os.open(path, how | os.O_CLOEXEC, PRIVATE_FILE)
+    if path.is_dir():
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    else:
+        handle = open_plain(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
     try:
         deadline = monotonic() + timeout_seconds
         while not try_lock(handle):

@@ -21,6 +21,7 @@ from acode_tui.config.ownership import require_own
 from acode_tui.config.settings import Settings
 from acode_tui.config.trust_rules import asks
 from acode_tui.config.trust_store import read_approval, store_path
+from acode_tui.config.workspace_root import require_plain
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.quantities import size
 from acode_tui.domain.secrets.known import has_password
@@ -118,6 +119,7 @@ def load(
     """
     if not trusting:
         require_own(root, environ)
+    require_plain(root)
     flags = _flags if overrides is None else overrides
     files = (user_config_path(environ), workspace_config_path(root))
     values = {name: key.default for name, key in keys.table().items()}

@@ -68,13 +68,16 @@ class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 30.0
 
     def resolve(self, root: Path) -> Path:
-        """The database file of the workspace at ``root``; the target if it is a symbolic link.
+        """The database file of the workspace at ``root``.
 
-        SQLite creates the WAL beside the target, so the lock and the other files beside a database belong there too,
-        and a restore replaces the target, not the link.
+        A link outside the workspace's folder is the user's own, and means its target: SQLite creates the WAL beside
+        that, so the lock and the other files beside a database belong there too, and a restore replaces the target, not
+        the link. A link inside the folder may be a stranger's: it is not followed, and opening the database refuses it.
         """
-        path = resolve_path(root, self.path)
-        return Path(os.path.realpath(path)) if os.path.islink(path) else path
+        path = Path(os.path.normpath(resolve_path(root, self.path)))
+        if path.is_relative_to(root) or not os.path.islink(path):
+            return path
+        return Path(os.path.realpath(path))
 
 
 class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):

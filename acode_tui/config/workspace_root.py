@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from acode_tui.config.settings import Settings
+from acode_tui.domain.errors import ConfigError
 from acode_tui.files import replacing
+from acode_tui.plain_files import reading_plain
 from acode_tui.processes import find_program
 
 ID_FILE = "workspace.id"
@@ -22,7 +24,8 @@ _LENGTH = 36
 def known_ids(agent_dir: Path) -> tuple[str, ...]:
     """The ids in ``workspace.id``, the latest first; empty if the file does not exist."""
     try:
-        text = (agent_dir / ID_FILE).read_text(encoding="ascii", errors="replace")[:1000]
+        with reading_plain(agent_dir / ID_FILE) as file:
+            text = file.read(1000).decode("ascii", "replace")
     except OSError:
         return ()
     return tuple(line for line in text.split() if len(line) == _LENGTH and set(line) <= set("0123456789abcdef-"))
@@ -46,6 +49,24 @@ def remember_id(agent_dir: Path, workspace_id: str) -> None:
 
 AGENT_DIR = ".agent"
 """The folder in a workspace with the program's files."""
+
+
+_OWN = ("backups", "config.toml", "exports", ID_FILE, "locks", "logs")
+
+
+def require_plain(root: Path) -> None:
+    """Refuse a workspace whose ``.agent``, or a folder or settings file of it, is a symbolic link.
+
+    It may have come with a repository: a link would lead what is recorded, and every write, to another place. A missing
+    one is accepted; so is any other file, which is refused where it is opened. Raises ConfigError.
+    """
+    agent_dir = root / AGENT_DIR
+    for path in (agent_dir, *(agent_dir / name for name in _OWN)):
+        if os.path.islink(path):
+            raise ConfigError(
+                f"{path} is a symbolic link to {os.readlink(path)}, and is not followed",
+                hint="move it away; persistence.sqlite.path and backup.directory name other places",
+            )
 
 
 def find_root(start: Path | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:

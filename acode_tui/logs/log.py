@@ -14,6 +14,7 @@ from typing import Any
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.secrets.known import Secret, redact
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten
+from acode_tui.plain_files import open_plain
 
 MAX_BYTES = 5 * 1024 * 1024
 KEPT = 3
@@ -48,13 +49,12 @@ class RotatingFile:
         make_private_folder(self._path.parent)
         tighten(self._path.parent, PRIVATE_FOLDER)
         tighten(self._path, PRIVATE_FILE)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._handle = os.open(self._path, flags, PRIVATE_FILE)
+        self._handle = open_plain(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
         return self._handle
 
     def _is_at_path(self, handle: int) -> bool:
         try:
-            present = self._path.stat()
+            present = self._path.lstat()
         except OSError:
             return False
         own = os.fstat(handle)

@@ -20,7 +20,7 @@ from acode_tui.config import (
     resolve_postgres,
 )
 from acode_tui.config.ownership import require_own
-from acode_tui.config.workspace_root import AGENT_DIR, ID_FILE, find_root, remember_id
+from acode_tui.config.workspace_root import AGENT_DIR, ID_FILE, find_root, remember_id, require_plain
 from acode_tui.domain.clock import MonotonicClock, WallClock, system_clock
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.domain.ids import new_id
@@ -71,6 +71,7 @@ async def open_workspace(
     if "\0" in str(root):
         raise DatabaseConnectionError("the folder's name contains NUL", hint="choose another folder")
     require_own(root)
+    require_plain(root)
     watch = ConfigWatch(root)
     settings = settings or load_settings(root)
     database = settings.persistence.sqlite.resolve(root)

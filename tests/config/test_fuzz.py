@@ -139,6 +139,6 @@ def test_a_pipe_instead_of_the_file_is_refused_without_waiting(tmp_path: Path) -
     assert not watch.changed()
     path.unlink()
     path.symlink_to("/dev/zero")
-    with pytest.raises(ConfigError, match="not a plain file"):
+    with pytest.raises(ConfigError, match="symbolic link to /dev/zero"):
         load(tmp_path, environ={"XDG_CONFIG_HOME": str(tmp_path)})
     watch.changed()

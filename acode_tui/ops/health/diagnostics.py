@@ -30,6 +30,7 @@ from acode_tui.domain.secrets.known import Secret
 from acode_tui.logs import LOG_FILE
 from acode_tui.ops.health.report import run_in_daemon_thread
 from acode_tui.ops.health.watch import HealthWatch
+from acode_tui.plain_files import reading_plain
 from acode_tui.storage.ports import DatabaseFiles
 
 MOST = 50
@@ -60,7 +61,7 @@ def _warnings(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 def _lines(paths: Iterable[Path]) -> Iterator[bytes]:
     for path in paths:
         try:
-            with path.open("rb") as file:
+            with reading_plain(path) as file:
                 size = file.seek(0, 2)
                 file.seek(max(0, size - TAIL_BYTES))
                 tail = file.read(TAIL_BYTES)

@@ -26,7 +26,7 @@ from acode_tui.domain.errors import (
 )
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten, widen
 from acode_tui.logs import enabled, get_logger
-from acode_tui.storage.sqlite.errors import may_write, opening, require_whole_pages
+from acode_tui.storage.sqlite.errors import may_write, opening, require_file, require_whole_pages
 from acode_tui.storage.sqlite.paths import SHM, WAL, beside, wal_of
 
 T = TypeVar("T")
@@ -343,8 +343,10 @@ def has_content(path: Path) -> bool:
 def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlite3.Connection:
     """A plain connection to an existing file; ``mode`` is ``rw`` or ``ro``.
 
-    Raises sqlite3.Error, and IntegrityError for a file whose last page is cut off.
+    Raises sqlite3.Error, IntegrityError for a file whose last page is cut off, and DatabaseConnectionError for what
+    ``require_file`` refuses: SQLite opens by name, and its flag that forbids links is out of Python's reach.
     """
+    require_file(path)
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,

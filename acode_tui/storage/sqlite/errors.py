@@ -13,7 +13,8 @@ from pathlib import Path
 
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, DiskFullError, IntegrityError, TransactionError
 from acode_tui.domain.quantities import number
-from acode_tui.storage.sqlite.paths import wal_of
+from acode_tui.plain_files import reading_plain, what_is_wrong
+from acode_tui.storage.sqlite.paths import JOURNAL, SHM, WAL, beside, wal_of
 
 WAYS_OUT = (
     "keep it as it is, and put a backup in its place with `acode-tui db restore`, or rebuild it with "
@@ -26,6 +27,8 @@ _LOST = re.compile(r"no such (table|column): (.+)")
 """SQLite's message for a missing table or column that a migration has created: another program removed it."""
 
 _MAGIC = b"SQLite format 3\x00"
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_OF_SQLITE = (WAL, SHM, JOURNAL)
 _HEADER_BYTES = 100
 
 
@@ -95,14 +98,33 @@ def opening_error(error: sqlite3.Error, path: Path) -> AcodeError:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a device, a pipe or a folder: opening one may never return, and it must not be replaced by a database.
+    """Refuse a link, a device, a pipe or a folder in the place of the database or of the files beside it.
 
-    A missing file is accepted. Raises DatabaseConnectionError.
+    Opening a pipe may never return, SQLite follows links, and none of these must be replaced by a database. A missing
+    file is accepted. Raises DatabaseConnectionError.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
+    for suffix in ("", *_OF_SQLITE):
+        each = beside(path, suffix)
+        wrong = what_is_wrong(each)
+        if wrong:
+            raise DatabaseConnectionError(
+                f"{each} is no file: it is {wrong}", hint="move it away, or name another persistence.sqlite.path"
+            )
+    if _names_other_journal(beside(path, JOURNAL)):
         raise DatabaseConnectionError(
-            f"{path} is no file", hint="move it away, or name another persistence.sqlite.path"
+            f"{beside(path, JOURNAL)} is of a transaction over several databases, which acode-tui never makes",
+            hint="it did not come from acode-tui: move it away",
         )
+
+
+def _names_other_journal(journal: Path) -> bool:
+    """Whether a rollback journal ends with the name of a super-journal: SQLite deletes the file of that name."""
+    try:
+        with reading_plain(journal) as file:
+            file.seek(-len(_JOURNAL_MAGIC), os.SEEK_END)
+            return file.read() == _JOURNAL_MAGIC
+    except OSError:
+        return False  # missing, or shorter than that
 
 
 def require_content(database: Path, *, expected: bool) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.plain_files import reading_plain
+
 TAIL_BYTES = 128 * 1024
 """How much of the end of the file the first read returns."""
 MAX_READ_BYTES = 1024 * 1024
@@ -37,7 +39,7 @@ class LogTail:
         A missing file has no entries. Raises OSError.
         """
         try:
-            with self._path.open("rb") as file:
+            with reading_plain(self._path) as file:
                 stat = os.fstat(file.fileno())
                 return self._read_from_offset(file.fileno(), stat)
         except FileNotFoundError:

@@ -26,6 +26,7 @@ from acode_tui.workspace import open_workspace
 from acode_tui.workspace.maintenance import backup_store, database_files
 from tests.clocks import NOON, TurnedClock
 from tests.storage.sqlite.parts import assert_sound, foreign, rows
+from tests.storage.sqlite.test_opening import with_path
 
 FILES, BACKUPS = database_files(), backup_store()
 
@@ -229,12 +230,14 @@ async def test_a_missing_file_is_restored_and_a_wal_without_a_database_is_kept(s
     assert (kept.read_bytes() if kept.exists() else b"") == wal
 
 
-async def test_a_link_to_the_file_stays_and_other_files_are_beside_its_target(
+async def test_a_link_outside_the_workspace_stays_and_other_files_are_beside_its_target(
     scene: Scene, plain_settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "large disk").mkdir()
     real = scene.database.rename(tmp_path / "large disk" / "shop.db")
+    scene.database = tmp_path / "shop.link"
     scene.database.symlink_to(real)
+    plain_settings = with_path(scene.database, plain_settings)
     async with open_workspace(scene.root, settings=plain_settings) as workspace:
         await workspace.store.create_session("by the link")
         assert workspace.database_path == real

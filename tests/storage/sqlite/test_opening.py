@@ -153,9 +153,6 @@ async def test_modes_in_dot_agent_are_tightened_except_those_of_user_files(
         path.touch()
         path.chmod(0o644)
     (agent / "logs" / "link").symlink_to(outside / "file")
-    (agent / "exports" / "file").unlink()
-    (agent / "exports").rmdir()
-    (agent / "exports").symlink_to(outside)
     async with open_workspace(tmp_path, settings=plain_settings):
         for name in ("backups", "locks", "logs"):
             assert (mode(agent / name), mode(agent / name / "file")) == (0o700, 0o600), name

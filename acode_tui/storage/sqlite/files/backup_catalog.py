@@ -17,6 +17,7 @@ from acode_tui.domain.clock import parse_time
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, TransactionError
 from acode_tui.domain.progress import CheckCancelled, never_cancelled
 from acode_tui.files import locked
+from acode_tui.plain_files import reading_plain, what_is_wrong
 from acode_tui.storage.ports import Backup, BackupKind, IncompleteBackup
 
 FORMAT_VERSION = 1
@@ -24,6 +25,7 @@ LOCK_SECONDS = 60.0
 """How long a backup waits for another one into the same folder."""
 
 _STEM = re.compile(r"acode_backup_\d{8}_\d{6}(?:_(pre_migrate|pre_restore))?\Z")
+_MANIFEST_BYTES = 1024 * 1024
 _PART = ".part"
 _HINT = "list what there is with `acode-tui db backup list`"
 
@@ -61,14 +63,17 @@ def read_backup(database: Path) -> Backup | IncompleteBackup:
     manifest = database.with_suffix(".json")
     reason = ""
     try:
-        read = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+        with reading_plain(manifest) as file:
+            read = msgspec.json.decode(file.read(_MANIFEST_BYTES), type=Manifest)
         parse_time(read.created_at)
         if read.name != database.stem:
             reason = "its manifest is of another backup"
         elif read.format_version > FORMAT_VERSION:
             reason = "its manifest is of a newer acode-tui"
-        elif not database.is_file():
+        elif not os.path.lexists(database):
             reason = "its database is missing"
+        elif wrong := what_is_wrong(database):
+            reason = f"its database is {wrong}"
     except FileNotFoundError:
         reason = "its manifest is missing"
     except OSError as error:

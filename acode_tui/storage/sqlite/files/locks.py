@@ -14,6 +14,7 @@ from time import monotonic, sleep
 
 from acode_tui.domain.errors import DatabaseConnectionError, TransactionError
 from acode_tui.files import PRIVATE_FILE, make_private_folder, try_lock
+from acode_tui.plain_files import open_plain
 from acode_tui.storage.sqlite.errors import require_file
 from acode_tui.storage.sqlite.files import replace
 from acode_tui.storage.sqlite.files.replace import no_foreign_connection
@@ -68,7 +69,7 @@ def share_if_known(database: Path, *, timeout_seconds: float) -> SharedHold:
     Raises TransactionError while another process has the file alone for longer than ``timeout_seconds``.
     """
     try:
-        handle = os.open(lock_of(database), os.O_RDONLY | os.O_CLOEXEC)
+        handle = open_plain(lock_of(database), os.O_RDONLY)
     except OSError:
         return SharedHold(None)
     try:
@@ -122,7 +123,7 @@ def holders(database: Path) -> list[int]:
 
 def _open_private(lock: Path) -> int:
     """A descriptor of the lock file, made if need be. A mode looser than 0600 is tightened (AC-057)."""
-    handle = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    handle = open_plain(lock, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
     mode = os.fstat(handle).st_mode & 0o777
     if mode & ~PRIVATE_FILE:
         with suppress(PermissionError):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from acode_tui.domain.errors import TransactionError
 from acode_tui.files import sync_path
+from acode_tui.plain_files import open_plain, what_is_wrong
 from acode_tui.storage.sqlite.paths import JOURNAL, SHM, WAL, beside
 
 _TAKEN = (errno.EAGAIN, errno.EACCES)
@@ -29,7 +30,7 @@ def no_foreign_connection(database: Path) -> Iterator[None]:
     The caller's own process must have none either: the end of the block would drop that connection's locks.
     """
     try:
-        handle = os.open(database, os.O_RDWR | os.O_CLOEXEC)
+        handle = open_plain(database, os.O_RDWR)
     except OSError:
         # Missing, or not this user's to write: there is nothing to lock, and replacing it is the folder's matter.
         yield
@@ -107,8 +108,9 @@ def _decided(database: Path) -> Iterator[Path]:
     except OSError:
         return
     for name in sorted(names):
-        if name == start or name.startswith(start + "."):
-            yield database.parent / name
+        ready = database.parent / name
+        if (name == start or name.startswith(start + ".")) and not what_is_wrong(ready):
+            yield ready
 
 
 def _move_away(path: Path, to: Path | None) -> None:
