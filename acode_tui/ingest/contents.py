@@ -39,16 +39,22 @@ def images_of(content: Any) -> list[Image]:
     found = []
     for block in content:
         source = block.get("source") if type(block) is dict and block.get("type") == "image" else None
-        if type(source) is not dict or type(source.get("data")) is not str:
-            continue
-        try:
-            data = base64.b64decode(source["data"], validate=True)
-        except (binascii.Error, ValueError):
-            continue
-        media = source.get("media_type")
-        kind = media if type(media) is str and _MEDIA_TYPE.fullmatch(media) else "application/octet-stream"
-        found.append(Image(data, kind))
+        image = decoded(source.get("data"), source.get("media_type")) if type(source) is dict else None
+        if image is not None:
+            found.append(image)
     return found
+
+
+def decoded(data: Any, media: Any) -> Image | None:
+    """An image given as base64 text and its media type; None where that is not base64."""
+    if type(data) is not str:
+        return None
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    kind = media if type(media) is str and _MEDIA_TYPE.fullmatch(media) else "application/octet-stream"
+    return Image(content, kind)
 
 
 def has_image(content: Any) -> bool:

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.ids import imported_id
-from acode_tui.domain.states import SessionState
+from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.ingest.counts import Counts, SkippedLines
-from acode_tui.ingest.draft import ImageDraft, RunDraft, StepDraft, TaskDraft, shorten
+from acode_tui.ingest.draft import ArtifactDraft, ImageDraft, RunDraft, StepDraft, TaskDraft, shorten, to_bytes
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import label
-from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
+from acode_tui.ingest.timeline import MAX_REASON_CHARS, Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import StepUsage, Tokens
 
 MAX_UNKNOWN = 100
@@ -39,6 +39,10 @@ class RunReader:
         self.last = LastSeen.NOTHING
         self.has_records = False
         self.approval_tools: frozenset[str] = frozenset()
+
+    def session_id(self, native_id: str) -> str:
+        """The id of the session that the agent calls by this native id."""
+        return imported_id(self.source, native_id)
 
     def at(self, line: int, moment: datetime | None) -> datetime | None:
         """Note that a record begins, and its time. Returns the time, or that of the record before."""
@@ -80,8 +84,7 @@ class RunReader:
         if model:
             self.models.note(model, line)
             step.metadata["model"] = label(model)
-        if self.last not in (LastSeen.INTERRUPTION, LastSeen.ERROR):
-            self.last = LastSeen.WORK
+        self.last = LastSeen.WORK
         return step
 
     def say(self, step: StepDraft, text: str, at: datetime | None) -> None:
@@ -89,6 +92,22 @@ class RunReader:
         if text.strip():
             self.run.respond(step, text, at)
             self.last = LastSeen.ANSWER
+
+    def note(self, reason: str, line: int, content: str = "") -> None:
+        """An event that changes no state. Its text is also kept whole, with the task, where an event cannot hold it."""
+        self.timeline.note(f"{reason}: {content}" if content else reason, line)
+        task = self.run.task
+        if task is not None and len(content) > MAX_REASON_CHARS // 2:
+            name = label(reason)
+            draft = ArtifactDraft(
+                f"note {line}",
+                ArtifactType.MODEL_RESPONSE,
+                name,
+                to_bytes(content),
+                "text/markdown",
+                self.bounds.current,
+            )
+            task.artifacts.append(draft)
 
     def interrupt(self, reason: str, line: int) -> None:
         """The user broke off the current task."""
@@ -119,7 +138,7 @@ class RunReader:
         """
         if not self.has_records or not (self.run.task_count or self.run.step_count):
             return Parsed(counts=Counts(), skipped=skipped, unknown=self.unknown)
-        session_id = imported_id(self.source, native_id)
+        session_id = self.session_id(native_id)
         total, cost, claimed = self.usage.count(self.context.claims, session_id, self.run.steps)
         facts: dict[str, Any] = {
             "source": self.source,
@@ -135,7 +154,7 @@ class RunReader:
             facts["cost"] = cost
         if parent and parent != native_id:
             facts["parentNativeId"] = parent
-            facts["parentSessionId"] = imported_id(self.source, parent)
+            facts["parentSessionId"] = self.session_id(parent)
         if title.strip():
             facts["title"] = shorten(title, 200)
         header = Header(

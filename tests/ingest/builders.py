@@ -28,6 +28,8 @@ def stamp(seconds: float) -> str:
 class Transcript:
     """Builds the lines of a transcript; each line is a second later than the one before."""
 
+    format = "claude-code"
+
     def __init__(self) -> None:
         self.lines: list[bytes] = []
 
@@ -105,6 +107,8 @@ class Claude(Transcript):
 class Codex(Transcript):
     """A Codex rollout."""
 
+    format = "codex"
+
     def __init__(self, session: str = SESSION, *, meta: bool = True) -> None:
         super().__init__()
         if meta:
@@ -165,7 +169,7 @@ def read(
     default.
     """
     lines = transcript.lines if isinstance(transcript, Transcript) else list(transcript)
-    name = format or ("codex" if isinstance(transcript, Codex) else "claude-code")
+    name = format or (transcript.format if isinstance(transcript, Transcript) else "claude-code")
     now = START + idle if idle is not None else START if fresh else LATER
     context = ReadContext(
         path=Path(path),

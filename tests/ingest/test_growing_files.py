@@ -12,6 +12,7 @@ from acode_tui.ingest.draft import MISSING_CALL
 from acode_tui.ingest.format import Parsed
 from acode_tui.ingest.timeline import Checkpoint
 from tests.ingest.builders import Claude, Codex, Transcript, read, stamp, steps_of, story
+from tests.ingest.pi.builder import pi_story
 
 
 def codex_story() -> Codex:
@@ -73,6 +74,7 @@ STORIES: list[Transcript] = [
     with_times(claude_story(), [7]),
     with_times(claude_story(), [50, 3, 40, 41, 2]),
     with_times(codex_story(), [7, 7, 1]),
+    pi_story(),
 ]
 
 
@@ -99,7 +101,7 @@ def awaiting_their_call(parsed: Parsed) -> set[str]:
 @given(st.sampled_from(STORIES), st.data())
 def test_a_longer_file_never_contradicts_a_shorter_one(transcript: Transcript, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(transcript.lines)), max_size=6)) | {len(transcript.lines)})
-    kind = "codex" if isinstance(transcript, Codex) else "claude-code"
+    kind = transcript.format
     stored: dict[str, bytes] = {}
     checkpoints: tuple[Checkpoint, ...] = ()
     for cut in cuts:
@@ -125,7 +127,7 @@ def test_a_longer_file_never_contradicts_a_shorter_one(transcript: Transcript, d
 @given(st.sampled_from(STORIES), st.data())
 def test_events_form_a_whole_chain_however_often_the_file_was_read(transcript: Transcript, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(transcript.lines)), max_size=6)) | {len(transcript.lines)})
-    kind = "codex" if isinstance(transcript, Codex) else "claude-code"
+    kind = transcript.format
     checkpoints: tuple[Checkpoint, ...] = ()
     for cut in cuts:
         parsed = read(transcript.lines[:cut], fresh=False, checkpoints=checkpoints, format=kind)
