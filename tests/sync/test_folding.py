@@ -117,7 +117,8 @@ class Folding(RuleBasedStateMachine):
             tasks[index] = msgspec.structs.replace(tasks[index], title=text, updated_at=stamp)
         save_graph(self.connection, msgspec.structs.replace(graph, tasks=tuple(tasks)), self.clock)
         for former, text in edits:
-            self._note(EntityType.SESSION_TASK, former, text, row_writes.load(self.connection, SessionTask, former.id))
+            changed, _ = row_writes.load_with_session_stamp(self.connection, SessionTask, former.id)
+            self._note(EntityType.SESSION_TASK, former, text, changed)
 
     @rule()
     def add_task(self) -> None:

@@ -126,7 +126,8 @@ class Writer:
         self._timeout_seconds = timeout_seconds
         self._monotonic = monotonic
         self._queue: deque[_QueuedUnit] = deque()
-        self._drain: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closed = False
         self._listeners: list[Callable[[], None]] = []
         self._timed: Callable[[float], object] = _ignore
@@ -166,49 +167,52 @@ class Writer:
         """
         if self._closed:
             raise DatabaseConnectionError("the workspace is closed", hint="open it again")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
         self._queue.append(_QueuedUnit(unit, future, quiet))
-        if self._drain is None:
-            self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
+        if self._idle.is_set():
+            self._idle.clear()
+            # In the loop's next turn: what the other tasks of this turn write joins the group.
+            loop.call_soon(self._begin_group)
         return await future
 
     async def close(self) -> None:
         """Run the units that wait, then close the connection."""
         self._closed = True
-        while self._drain is not None:
-            await asyncio.wait([self._drain])
+        await self._idle.wait()
         await self._checkpoints.close()
         await self._connection.close()
 
-    async def _drain_all(self) -> None:
-        try:
-            while self._queue:
-                group = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
-                group = [queued for queued in group if not queued.future.cancelled()]
-                if group:
-                    self._answer(group, await self._outcomes(group))
-                    if self._uncheckpointed >= (BUSY_CHANGES if self._queue else CHECKPOINT_CHANGES):
-                        self._uncheckpointed = 0
-                        self._checkpoints.begin()
-        finally:
-            self._drain = None
-            if self._queue and not self._closed:
-                self._drain = asyncio.create_task(self._drain_all(), name="acode-writer")
+    # Callbacks and not a task: a task would be two more turns of the loop for each group.
 
-    async def _outcomes(self, group: list[_QueuedUnit]) -> list[Any]:
-        """Each unit's answer or error. Every caller is answered, also after a failure: none waits for ever."""
-        started = perf_counter()
+    def _begin_group(self) -> None:
+        """Hand the units that wait to the connection's thread."""
+        group: list[_QueuedUnit] = []
+        while self._queue and not group:
+            taken = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
+            group = [queued for queued in taken if not queued.future.cancelled()]
+        if not group:
+            self._idle.set()
+            return
+        ended = partial(self._group_ended, group, perf_counter())
         try:
-            outcomes = await self._connection.run(partial(self._group, group))
-            if any(not isinstance(outcome, BaseException) for outcome in outcomes):
-                self._timed(perf_counter() - started)
-            return outcomes
-        except asyncio.CancelledError:
-            for queued in group:
-                queued.future.cancel()
-            raise
+            self._connection.begin(partial(self._group, group), ended)
         except Exception as error:  # noqa: BLE001 - it is not swallowed: every caller of the group gets it
-            return [_refusal(error) for _ in group]
+            ended(error)
+
+    def _group_ended(self, group: list[_QueuedUnit], started: float, outcomes: list[Any] | BaseException) -> None:
+        """Answer every caller, also after a failure, and go on: none waits for ever."""
+        try:
+            if isinstance(outcomes, BaseException):
+                outcomes = [_refusal(outcomes) for _ in group]
+            elif any(not isinstance(outcome, BaseException) for outcome in outcomes):
+                self._timed(perf_counter() - started)
+            self._answer(group, outcomes)
+            if self._uncheckpointed >= (BUSY_CHANGES if self._queue else CHECKPOINT_CHANGES):
+                self._uncheckpointed = 0
+                self._checkpoints.begin()
+        finally:
+            self._begin_group()
 
     def _answer(self, group: list[_QueuedUnit], outcomes: list[Any]) -> None:
         committed = False
@@ -345,7 +349,7 @@ def _ignore(seconds: float) -> None:
 class _FailedHalfway(Exception):
     """A unit without a savepoint failed after it had written; ``refusal`` is its caller's error."""
 
-    def __init__(self, refusal: Exception) -> None:
+    def __init__(self, refusal: BaseException) -> None:
         super().__init__()
         self.refusal = refusal
 
@@ -361,7 +365,7 @@ def _run(connection: sqlite3.Connection, unit: Unit) -> Any:
         connection.within_unit = False
 
 
-def _refusal(error: Exception) -> Exception:
+def _refusal(error: BaseException) -> BaseException:
     """A unit's error as its caller sees it."""
     if isinstance(error, StopIteration):
         # A future cannot hold one.

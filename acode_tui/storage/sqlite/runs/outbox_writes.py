@@ -48,6 +48,7 @@ FOLD = f"""
 UPDATE outbox SET idempotency_key = ?, payload = ?, updated_at = ? WHERE id = {_NEWEST.format(start="?", end="?")}
 AND processed_at IS NULL AND NOT EXISTS (SELECT 1 FROM outbox_claims WHERE record_id = outbox.id)
 """  # noqa: S608
+_FOLD_OLDER_SESSION = f"{FOLD} AND EXISTS (SELECT 1 FROM sessions WHERE id = ? AND updated_at < ?)"  # noqa: S608
 _FOLD_BY_ID = "UPDATE outbox SET idempotency_key = ?, payload = ?, updated_at = ? WHERE id = ?"
 _NEWEST_UNPROCESSED = f"""
 SELECT asked.key, o.id, o.idempotency_key, o.payload, EXISTS (SELECT 1 FROM outbox_claims WHERE record_id = o.id)
@@ -118,7 +119,8 @@ def enqueue_change(
     connection: sqlite3.Connection, kind: EntityType, entity_id: str, session_id: str, values: dict[str, Any], now: str
 ) -> None:
     """The same for a row of which only these columns change, ``updated_at`` among them; ``values`` are as stored."""
-    _require_storable([column for column in TABLES[kind].columns if column.name in values], tuple(values.values()))
+    if not _are_storable(values.values()):
+        _require_storable([column for column in TABLES[kind].columns if column.name in values], tuple(values.values()))
     key = f"{kind.value}:{entity_id}:{values['updated_at']}"
     payload = reference(entity_id, values["updated_at"])
     record = (key, session_id, kind.value, entity_id, str(Operation.UPDATE), payload, now, now)
@@ -130,6 +132,16 @@ def _fold_or_add(connection: sqlite3.Connection, kind: EntityType, record: rows.
     if connection.execute(FOLD, (key, payload, now, start, start + "~")).rowcount:
         return
     enqueue_rows(connection, folded(connection, kind, [record], now))
+
+
+def fold_older_session(connection: sqlite3.Connection, session_id: str, stamp: str, now: str) -> bool:
+    """Fold a session's new stamp into the record that waits for it; False where it is not older, or none waits.
+
+    Called before the row itself is changed.
+    """
+    start = f"{EntityType.SESSION.value}:{session_id}:"
+    values = (start + stamp, reference(session_id, stamp), now, start, start + "~", session_id, stamp)
+    return connection.execute(_FOLD_OLDER_SESSION, values).rowcount > 0
 
 
 def folded(connection: sqlite3.Connection, kind: EntityType, records: Sequence[rows.Row], now: str) -> list[rows.Row]:
@@ -163,10 +175,7 @@ def _keep_former(connection: sqlite3.Connection, record_id: int, claimed: Stored
 
 def _require_storable(columns: Sequence[Column], row: rows.Row) -> None:
     """Raise ValidationError where a text of these columns holds what PostgreSQL cannot store."""
-    text = "\n".join([value for value in row if value.__class__ is str])
-    # One look at all texts; only one that is suspect is looked at column by column. The escape of NUL in JSON may as
-    # well be text that merely looks like one.
-    if is_storable(text) and "\\u0000" not in text:
+    if _are_storable(row):
         return
     for column, value in zip(columns, row, strict=True):
         if not isinstance(value, str):
@@ -175,3 +184,12 @@ def _require_storable(columns: Sequence[Column], row: rows.Row) -> None:
             raise ValidationError(column.name, "contains NUL or a lone surrogate, which a database text cannot hold")
         if column.kind == "json":
             require_json(msgspec.json.decode(value), column.name)
+
+
+def _are_storable(values: Iterable[Any]) -> bool:
+    """One look at all texts; only where one is suspect they are looked at column by column.
+
+    The escape of NUL in JSON may as well be text that merely looks like one.
+    """
+    text = "\n".join([value for value in values if value.__class__ is str])
+    return is_storable(text) and "\\u0000" not in text

@@ -7,7 +7,7 @@ debug; the transaction that holds it may still be rolled back.
 import sqlite3
 from datetime import datetime
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,14 +19,30 @@ from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import require_id
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.runs.outbox_writes import ENQUEUE, enqueue_change, enqueue_update, outbox_row
+from acode_tui.storage.sqlite.runs.outbox_writes import (
+    ENQUEUE,
+    enqueue_change,
+    enqueue_update,
+    fold_older_session,
+    outbox_row,
+)
 from acode_tui.storage.sqlite.search.notes import TextChange, note_change
 from acode_tui.storage.sqlite.writer import Writer
 
 E = TypeVar("E", bound=Entity)
 
 _SESSION_STAMP = "SELECT updated_at FROM sessions WHERE id = ?"
+_STAMP = rows.update_of(EntityType.SESSION, ("updated_at",))
 
+
+def session_stamp(session_id: str) -> str:
+    """The expression for a session's ``updated_at``; ``session_id`` is the column with the session's id."""
+    return f"(SELECT updated_at FROM sessions AS above WHERE above.id = {session_id})"  # noqa: S608
+
+
+_STAMPS = {kind: "updated_at" if kind is EntityType.SESSION else session_stamp("session_id") for kind in TABLES}
+_ROW_AND_STAMP = {kind: select.replace(" FROM ", f", {_STAMPS[kind]} FROM ", 1) for kind, select in rows.SELECT.items()}
+"""For each kind the statement for a row, with the stamp of its session behind the row's columns."""
 
 log = get_logger("acode_tui.storage.sqlite")
 
@@ -39,14 +55,22 @@ def require(connection: sqlite3.Connection, kind: EntityType, entity_id: str) ->
     return found
 
 
+def require_with_session_stamp(connection: sqlite3.Connection, kind: EntityType, entity_id: str) -> tuple[Any, str]:
+    """The stored row and the stamp of its session, for ``touch_session``. Raises NotFoundError."""
+    found = connection.execute(_ROW_AND_STAMP[kind], (require_id(entity_id),)).fetchone()
+    if found is None:
+        raise not_found(kind, entity_id)
+    return rows.from_row(kind, found[:-1]), found[-1]
+
+
 def not_found(kind: EntityType, entity_id: str) -> NotFoundError:
     """The error for an id that no row of this kind has."""
     return NotFoundError(f"there is no {kind.value.replace('_', ' ')} {entity_id[:64]!r}")
 
 
-def load(connection: sqlite3.Connection, entity: type[E], entity_id: str) -> E:
-    """The same as ``require``, by the entity's type. Raises NotFoundError."""
-    return cast(E, require(connection, entity.kind, entity_id))
+def load_with_session_stamp(connection: sqlite3.Connection, entity: type[E], entity_id: str) -> tuple[E, str]:
+    """The same as ``require_with_session_stamp``, by the entity's type. Raises NotFoundError."""
+    return require_with_session_stamp(connection, entity.kind, entity_id)
 
 
 def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation, now: datetime) -> None:
@@ -126,32 +150,35 @@ class _Touch(NamedTuple):
     """A write below a session: the stamp of the written row, that of the session as the unit saw it, and the moment."""
 
     stamp: datetime
-    seen: datetime
+    seen: str
     now: datetime
 
 
-def touch_session(writer: Writer, connection: sqlite3.Connection, entity: Entity, now: datetime) -> None:
+def touch_session(writer: Writer, entity: Entity, seen: str, now: datetime) -> None:
     """Let the session above a written row follow it: a session's ``updated_at`` is its last activity. Part of a unit.
 
-    The session is written and queued once a transaction, after its units: see ``Writer.before_commit``. A session's own
-    row and its events touch nothing.
+    ``seen`` is the session's stamp as this unit read it. The session is written and queued once a transaction, after
+    its units: see ``Writer.before_commit``. A session's own row and its events touch nothing.
     """
-    if not isinstance(entity, (SessionTask, Step, ToolCall, Artifact)):
-        return
-    (seen,) = connection.execute(_SESSION_STAMP, (entity.session_id,)).fetchone()
-    writer.before_commit(_stamp_session, entity.session_id, _Touch(entity.updated_at, parse_time(seen), now))
+    if isinstance(entity, (SessionTask, Step, ToolCall, Artifact)):
+        writer.before_commit(_stamp_session, entity.session_id, _Touch(entity.updated_at, seen, now))
 
 
 def _stamp_session(connection: sqlite3.Connection, session_id: str, touches: list[_Touch]) -> None:
     """Stamp and queue a touched session, unless one of the transaction's units wrote it itself after the last touch."""
-    updated_at = parse_time(connection.execute(_SESSION_STAMP, (session_id,)).fetchone()[0])
-    latest = max(touch.stamp for touch in touches)
-    if updated_at < latest:
-        stamp = latest
-    elif updated_at == touches[-1].seen:
-        # The stamp lies in the future, from another machine or an import. It moves on all the same.
-        stamp = updated_at + TICK
-    else:
+    latest = max([touch.stamp for touch in touches])
+    stamp, now = format_time(latest), touches[-1].now
+    started = perf_counter()
+    # Nearly always the session is older than what is below it and its record waits: two statements do it then.
+    if fold_older_session(connection, session_id, stamp, format_time(now)):
+        connection.execute(_STAMP, (stamp, session_id))
+        if enabled("debug"):
+            log_write(EntityType.SESSION, str(Operation.UPDATE), session_id, enqueued=1, started=started)
         return
-    values = {"updated_at": format_time(stamp)}
-    _change(connection, EntityType.SESSION, session_id, session_id, values, touches[-1].now)
+    updated_at = connection.execute(_SESSION_STAMP, (session_id,)).fetchone()[0]
+    if updated_at >= stamp:
+        if updated_at != touches[-1].seen:
+            return
+        # The stamp lies in the future, from another machine or an import. It moves on all the same.
+        stamp = format_time(parse_time(updated_at) + TICK)
+    _change(connection, EntityType.SESSION, session_id, session_id, {"updated_at": stamp}, now)

@@ -55,11 +55,12 @@ S = TypeVar("S", SessionState, WorkState, ToolCallState, ArtifactType)
 
 
 def _place(table: Table) -> str:
-    """The statement for the session of a new row's parent, and the row's order behind its siblings."""
+    """The statement for a new row's session, that session's stamp, and the row's order behind its siblings."""
     ((column, above),) = table.parents
     session = "id" if above is EntityType.SESSION else "session_id"
     order = f'(SELECT coalesce(max("order") + 1, 0) FROM {table.name} WHERE {column} = p.id)'  # noqa: S608
-    return f"SELECT p.{session}, {order} FROM {TABLES[above].name} AS p WHERE p.id = ?"  # noqa: S608
+    stamp = row_writes.session_stamp(f"p.{session}")
+    return f"SELECT p.{session}, {stamp}, {order} FROM {TABLES[above].name} AS p WHERE p.id = ?"  # noqa: S608
 
 
 _PLACES = {kind: _place(table) for kind, table in TABLES.items() if "order" in table.column_names}
@@ -77,15 +78,15 @@ WHERE session_id = ? AND to_state = 'Paused' AND from_state <> 'Paused' ORDER BY
 """
 
 
-_HOLDER = """
-SELECT session_id, task_id, step_id, tool_call_id FROM (
+_HOLDER = f"""
+SELECT session_id, {row_writes.session_stamp("session_id")}, task_id, step_id, tool_call_id FROM (
     SELECT c.session_id, s.task_id, c.step_id, c.id AS tool_call_id
     FROM tool_calls AS c JOIN steps AS s ON s.id = c.step_id WHERE c.id = ?
     UNION ALL SELECT session_id, task_id, id, NULL FROM steps WHERE id = ?
     UNION ALL SELECT session_id, id, NULL, NULL FROM session_tasks WHERE id = ?
 ) LIMIT 1
-"""
-"""Where an artifact of a task, step or tool call belongs."""
+"""  # noqa: S608
+"""Where an artifact of a task, step or tool call belongs, and the stamp of that session."""
 
 
 class SqliteRunStateStore(SqliteRunStateReader):
@@ -277,11 +278,11 @@ class SqliteRunStateStore(SqliteRunStateReader):
         """
 
         def unit(connection: sqlite3.Connection) -> E:
-            fields.update(_place_below(connection, entity.kind, parent_id))
+            place, seen = _place_below(connection, entity.kind, parent_id)
             now = self._writer.clock.tick()
-            row = entity(id=new_id(), created_at=now, updated_at=now, **fields)
+            row = entity(id=new_id(), created_at=now, updated_at=now, **place, **fields)
             row_writes.insert(connection, row, now)
-            row_writes.touch_session(self._writer, connection, row, now)
+            row_writes.touch_session(self._writer, row, seen, now)
             return row
 
         return await self._writer.run(unit)
@@ -302,7 +303,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
         """
 
         def unit(connection: sqlite3.Connection) -> M:
-            row = row_writes.load(connection, entity, entity_id)
+            row, seen = row_writes.load_with_session_stamp(connection, entity, entity_id)
             check(connection, row)
             now = self._writer.clock.tick()
             changed = row_writes.stamped(msgspec.structs.replace(row, **changes), now)
@@ -311,27 +312,33 @@ class SqliteRunStateStore(SqliteRunStateReader):
             row_writes.change(connection, row, changed, now, text=text)
             if isinstance(row, Session) and isinstance(changed, Session):
                 row_writes.insert(connection, _event(row, changed.state, reason, now), now)
-            row_writes.touch_session(self._writer, connection, changed, now)
+            row_writes.touch_session(self._writer, changed, seen, now)
             return changed
 
         return await self._writer.run(unit)
 
 
-def _place_below(connection: sqlite3.Connection, kind: EntityType, parent_id: str) -> dict[str, Any]:
-    """The columns that place a new row below its parent; none for a session. Raises NotFoundError, ValidationError."""
+def _place_below(connection: sqlite3.Connection, kind: EntityType, parent_id: str) -> tuple[dict[str, Any], str]:
+    """The columns that place a new row below its parent, and its session's stamp; nothing for a session.
+
+    Raises NotFoundError, ValidationError.
+    """
     parents = TABLES[kind].parents
     if kind is EntityType.ARTIFACT:
         found = connection.execute(_HOLDER, (require_id(parent_id),) * 3).fetchone()
         if found is None:
             raise NotFoundError(f"there is no task, step or tool call {parent_id[:64]!r}")
-        return dict(zip(("session_id", *(column for column, _ in parents)), found, strict=True))
+        session_id, seen, *above = found
+        columns = (column for column, _ in parents)
+        return dict(zip(("session_id", *columns), (session_id, *above), strict=True)), seen
     if not parents:
-        return {}
-    ((column, above),) = parents
+        return {}, ""
+    ((column, above_kind),) = parents
     found = connection.execute(_PLACES[kind], (require_id(parent_id),)).fetchone()
     if found is None:
-        raise row_writes.not_found(above, parent_id)
-    return {"session_id": found[0], column: parent_id, "order": found[1]}
+        raise row_writes.not_found(above_kind, parent_id)
+    session_id, seen, order = found
+    return {"session_id": session_id, column: parent_id, "order": order}, seen
 
 
 def _event(session: Session, target: SessionState, reason: str, now: datetime) -> SessionEvent:

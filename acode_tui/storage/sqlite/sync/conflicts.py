@@ -84,7 +84,7 @@ class SqliteConflictLog:
                     f"a {found.entity_type.value.replace('_', ' ')} never changes, so its other version cannot be taken"
                 )
             loser = found.local_payload if found.winner == "remote" else found.remote_payload
-            stored: Any = row_writes.require(connection, found.entity_type, found.entity_id)
+            stored, seen = row_writes.require_with_session_stamp(connection, found.entity_type, found.entity_id)
             clock = self._writer.clock
             clock.raise_to(max(found.local_updated_at, found.remote_updated_at))
             now = clock.tick()
@@ -94,7 +94,7 @@ class SqliteConflictLog:
                 updated_at=row_writes.stamped(stored, now).updated_at,
             )
             row_writes.update(connection, other, now)
-            row_writes.touch_session(self._writer, connection, other, now)
+            row_writes.touch_session(self._writer, other, seen, now)
             connection.execute(_REVIEW, (format_time(self._wall()), found.id))
             return _find(connection, found.id)
 

@@ -136,10 +136,11 @@ def failing(parts: Parts, run: Recorded, *, halfway: bool) -> Callable[[sqlite3.
 
     def unit(connection: sqlite3.Connection) -> None:
         now = parts.writer.clock.tick()
-        task = row_writes.stamped(row_writes.load(connection, SessionTask, run.task), now)
+        stored, seen = row_writes.load_with_session_stamp(connection, SessionTask, run.task)
+        task = row_writes.stamped(stored, now)
         if halfway:
             row_writes.update(connection, task, now)
-        row_writes.touch_session(parts.writer, connection, task, now)
+        row_writes.touch_session(parts.writer, task, seen, now)
         raise ValidationError("title", "must not be blank")
 
     return unit
