@@ -16,7 +16,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import AsyncExitStack
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 from acode_tui.domain.errors import AcodeError, TransactionError
 from acode_tui.recorder.outcome import Losses, log
 from acode_tui.recorder.rows import Row
+from acode_tui.recorder.stepping import Stepping
 from acode_tui.recorder.values import reason_of
 
 if TYPE_CHECKING:
@@ -63,22 +63,28 @@ class RecordedWorkspace:
         self.stalled = False
         self._workspace: Workspace | None = None
         self._stack = AsyncExitStack()
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Workspace] | None = None
         self._failure: tuple[Exception, float] | None = None
 
     async def open(self) -> "Workspace":
-        async with self._opening:
-            if self._workspace is None:
-                if self._failure is not None and monotonic() < self._failure[1]:
-                    raise self._failure[0]
-                from acode_tui.workspace import open_workspace
-
-                try:
-                    self._workspace = await self._stack.enter_async_context(open_workspace(self.root, mode="recorder"))
-                except (AcodeError, OSError) as error:
-                    self._failure = (error, monotonic() + REOPEN_SECONDS)
-                    raise
+        """The workspace, opened if need be. While it is being opened, all wait for the same opening."""
+        if self._workspace is not None:
             return self._workspace
+        if self._opening is None or self._opening.done():
+            if self._failure is not None and monotonic() < self._failure[1]:
+                raise self._failure[0]
+            self._opening = asyncio.create_task(self._open())
+        return await self._opening
+
+    async def _open(self) -> "Workspace":
+        from acode_tui.workspace import open_workspace
+
+        try:
+            self._workspace = await self._stack.enter_async_context(open_workspace(self.root, mode="recorder"))
+        except (AcodeError, OSError) as error:
+            self._failure = (error, monotonic() + REOPEN_SECONDS)
+            raise
+        return self._workspace
 
     async def close(self) -> None:
         """Close the workspace; the next write opens it again. No write may be under way."""
@@ -91,7 +97,7 @@ class RecordedWorkspace:
 class _QueuedWrite:
     """A write on its way to disk; ``done`` is set once it is there or lost. An agent that waits cannot cancel it."""
 
-    __slots__ = ("done", "lane", "losses", "recorded", "size", "write")
+    __slots__ = ("done", "lane", "losses", "recorded", "running", "size", "write")
 
     def __init__(self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int) -> None:
         self.recorded = recorded
@@ -99,6 +105,7 @@ class _QueuedWrite:
         self.write = write
         self.losses = losses
         self.size = size
+        self.running: Stepping | None = None
         self.done: Future[None] = Future()
         self.done.set_running_or_notify_cancel()
 
@@ -111,7 +118,7 @@ class Channel:
         import_module("acode_tui.workspace.opening")
         self._loop = asyncio.new_event_loop()
         self._workspaces: dict[str, RecordedWorkspace] = {}
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[_QueuedWrite] = set()
         self._lock = threading.Lock()
         self._waiting = 0
         self._waiting_bytes = 0
@@ -170,9 +177,9 @@ class Channel:
     # What follows runs in the recorder's thread.
 
     def _begin(self, queued: "_QueuedWrite") -> None:
-        task = self._loop.create_task(self._perform(queued))
-        self._writes.add(task)
-        task.add_done_callback(partial(self._write_ended, queued))
+        self._writes.add(queued)
+        queued.running = Stepping(self._perform(queued))
+        queued.running.start()
 
     async def _perform(self, queued: "_QueuedWrite") -> None:
         try:
@@ -190,25 +197,20 @@ class Channel:
             self._settle(queued)
 
     def _settle(self, queued: "_QueuedWrite") -> None:
+        self._writes.discard(queued)
         with self._lock:
             self._waiting -= 1
             self._waiting_bytes -= queued.size
         queued.done.set_result(None)
 
-    def _write_ended(self, queued: "_QueuedWrite", task: "asyncio.Task[None]") -> None:
-        self._writes.discard(task)
-        if not queued.done.done():
-            # Cancelled before its first step: nothing of ``_perform`` has run.
-            queued.losses.add(_not_done())
-            self._settle(queued)
-
     async def _close(self, seconds: float) -> None:
         deadline = monotonic() + seconds
         while self._writes and monotonic() < deadline:
-            await asyncio.wait(tuple(self._writes), timeout=deadline - monotonic())
-        late = tuple(self._writes)
-        for task in late:
-            task.cancel()
+            await asyncio.wait(_endings(self._writes), timeout=deadline - monotonic())
+        late = _endings(self._writes)
+        for queued in tuple(self._writes):
+            if queued.running is not None:
+                queued.running.cancel()
         closing = [asyncio.create_task(each.close()) for each in self._workspaces.values()]
         if not closing:
             return
@@ -217,6 +219,10 @@ class Channel:
             error = task.exception()
             if error is not None:
                 log.warning("a workspace did not close cleanly: %s", reason_of(error))
+
+
+def _endings(writes: "set[_QueuedWrite]") -> "list[asyncio.Future[None]]":
+    return [asyncio.wrap_future(queued.done) for queued in writes]
 
 
 def _not_done() -> TransactionError:

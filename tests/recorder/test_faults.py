@@ -229,15 +229,15 @@ def test_entering_a_block_is_one_write_and_leaving_it_another(
         assert len(written) == 4
 
 
-def test_a_write_that_is_cancelled_before_its_first_step_is_a_loss_and_nobody_waits_for_it(folder: Path) -> None:
+def test_a_write_that_is_cancelled_while_the_workspace_opens_is_a_loss_and_nobody_waits_for_it(folder: Path) -> None:
     opened = channel.channel()
     losses = Losses()
     queued = channel._QueuedWrite(opened.workspace(folder), CallRow(Row(None), "c", {}), never, losses, 0)
 
     def begin_and_cancel() -> None:
         opened._begin(queued)
-        for task in opened._writes:
-            task.cancel()
+        assert queued.running is not None
+        queued.running.cancel()
 
     opened._loop.call_soon_threadsafe(begin_and_cancel)
     queued.done.result(GUARD_SECONDS)
