@@ -13,8 +13,8 @@ from acode_tui import processes
 from acode_tui.cli.serve import make_app
 from acode_tui.config.workspace_root import git_email
 from acode_tui.demo import server as demo_server
-from acode_tui.ingest import parallel
 from acode_tui.ingest.parallel import ReaderProcess
+from acode_tui.ingest.reader_process import ANNOUNCEMENT
 from tests.clocks import GUARD_SECONDS
 
 MODULES = (
@@ -84,10 +84,10 @@ def test_the_planted_folder_is_one_that_a_plain_child_would_import_from(
 def test_the_reader_of_an_import_imports_nothing_from_the_current_folder(
     python_path: str, ran: Callable[[], list[str]]
 ) -> None:
-    process = ReaderProcess("acode_tui.storage.sqlite.runs.save_graph:prepare_run")
+    process = ReaderProcess("acode_tui.storage.sqlite.runs.prepare:prepare_run")
     try:
         assert process.is_ready(GUARD_SECONDS)
-        assert parallel.ANNOUNCEMENT.decode(process.receive()), "it started, with the program's own modules"
+        assert ANNOUNCEMENT.decode(process.receive()), "it started, with the program's own modules"
     finally:
         process.kill()
         process.close()

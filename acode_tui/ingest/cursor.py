@@ -16,7 +16,7 @@ import msgspec
 from acode_tui.domain.validation import Limits, escape
 from acode_tui.ingest.format import FileStat
 from acode_tui.ingest.timeline import Checkpoint
-from acode_tui.storage.ports import TranscriptFile
+from acode_tui.storage.transcript_ports import TranscriptFile
 
 HEAD_BYTES = 4096
 TAIL_BYTES = 4096

@@ -43,7 +43,7 @@ from acode_tui.ingest.packed import MAX_UNPACKED_BYTES, PACKED_SUFFIX, Unpacked
 from acode_tui.ingest.records import parse_any
 from acode_tui.ingest.registry import formats
 from acode_tui.ingest.usage import Claims
-from acode_tui.storage.ports import TranscriptFile
+from acode_tui.storage.transcript_ports import TranscriptFile
 
 PROBE_BYTES = 256 * 1024
 MAX_PROBE_BYTES = 16 * 1024 * 1024

@@ -15,14 +15,11 @@ from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.file_reader import FileReader, UnknownFormatError
 from acode_tui.ingest.format import ExpectedRows
 from acode_tui.ingest.usage import Claims
-from acode_tui.logs import get_logger
-from acode_tui.storage.ports import TranscriptFile
+from acode_tui.storage.transcript_ports import TranscriptFile
 
 GROUP_FILES = 50
 GROUP_BYTES = 2 * 1024 * 1024
 """A group ends at whichever limit comes first; a file larger than that is a group of its own."""
-
-log = get_logger("acode_tui.ingest")
 
 Prepare = Callable[[SessionGraph, bool], Any]
 """``TranscriptLog.prepare``."""
@@ -76,6 +73,10 @@ class GroupReader:
             return PreparedFile(problem=error.message)
         except Exception as error:
             # A defect of a reader costs the file that shows it, not the import of all the others.
+            # The process that reads starts sooner without a logger, which it hardly ever needs.
+            from acode_tui.logs import get_logger
+
+            log = get_logger("acode_tui.ingest")
             log.error("import.defect", file=str(file.path), exc_info=error)
             problem = f"cannot be read because of a defect ({type(error).__name__}); please report it"
             return PreparedFile(problem=problem)

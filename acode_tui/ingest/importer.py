@@ -28,7 +28,8 @@ from acode_tui.ingest.discover import FoundTranscript
 from acode_tui.ingest.file_reader import RESUME_BYTES, FileReader
 from acode_tui.ingest.format import FileStat
 from acode_tui.ingest.groups import DueFile, GroupReader, PreparedFile, in_groups
-from acode_tui.ingest.parallel import GroupSource, ReadSettings, is_worthwhile
+from acode_tui.ingest.parallel import GroupSource, is_worthwhile
+from acode_tui.ingest.reader_process import ReadSettings
 from acode_tui.ingest.records import parse_stamp
 from acode_tui.ingest.registry import format_named
 from acode_tui.ingest.usage import Claims

@@ -5,32 +5,31 @@ are read in this process; a group that the reader was working on is read again. 
 session of its own, and ends when its socket closes.
 """
 
-import gc
 import os
 import pkgutil
 import select
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path, PurePath
-from struct import Struct
+from pathlib import PurePath
 from threading import Lock
-from typing import Any
 
 import msgspec
 
-from acode_tui.domain.validation import Limits
 from acode_tui.ingest.cursor import decode_state
-from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.groups import DueFile, GroupReader, Prepare, PreparedFile
-from acode_tui.ingest.registry import formats
+from acode_tui.ingest.reader_process import (
+    ANNOUNCEMENT,
+    REPLY,
+    Channel,
+    ReadSettings,
+    RequestedFile,
+    Setup,
+)
 from acode_tui.ingest.usage import Claims
 from acode_tui.logs import get_logger
 from acode_tui.processes import environment, python_command
-from acode_tui.storage.ports import TranscriptFile
 from acode_tui.version import VERSION
 
 PARALLEL_BYTES = 8 * 1024 * 1024
@@ -39,7 +38,7 @@ PARALLEL_BYTES = 8 * 1024 * 1024
 READY_SECONDS = 0.0
 """How long a group waits for the reader to be ready before it is read in this process."""
 
-_READER = "from acode_tui.ingest.parallel import main; main(int(sys.argv[1]), sys.argv[2])"
+_READER = "from acode_tui.ingest.reader_process import main; main(int(sys.argv[1]), sys.argv[2])"
 
 log = get_logger("acode_tui.ingest")
 
@@ -55,7 +54,7 @@ def is_worthwhile(due: Sequence[DueFile], prepare: Prepare) -> bool:
 class GroupSource:
     """Reads the groups of one import in order, in this process or in the reader. Used by one thread at a time."""
 
-    def __init__(self, reader: GroupReader, claims: Claims, settings: "ReadSettings") -> None:
+    def __init__(self, reader: GroupReader, claims: Claims, settings: ReadSettings) -> None:
         self._reader = reader
         self._claims = claims
         self._settings = settings
@@ -139,9 +138,6 @@ class GroupSource:
                 self._end_process(self._process)
 
 
-# -- the reader as the importing process sees it
-
-
 class ReaderProcess:
     """The second process. ``kill`` may be called from any thread."""
 
@@ -178,7 +174,7 @@ class ReaderProcess:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(seconds * 1_000))
 
-    def set_up(self, setup: "Setup") -> None:
+    def set_up(self, setup: Setup) -> None:
         """Check its version and send what it needs before the first group. Raises OSError, EOFError, ValueError."""
         found = ANNOUNCEMENT.decode(self._channel.receive())
         if found != VERSION:
@@ -203,104 +199,6 @@ class ReaderProcess:
     def close(self) -> None:
         """Close the socket, once no thread waits for a reply."""
         self._socket.close()
-
-
-# -- the reader itself
-
-
-def main(descriptor: int, prepare: str) -> None:
-    """Serve one import over the socket of this descriptor. ``prepare`` names a function as ``module:name``."""
-    # Ctrl-C is for the import, which then ends this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with socket.socket(fileno=descriptor) as end:
-        try:
-            _serve(Channel(end), pkgutil.resolve_name(prepare))
-        except (EOFError, ConnectionError):
-            return
-
-
-def _serve(channel: "Channel", prepare: Prepare) -> None:
-    formats()
-    # The announcement promises that all modules are loaded.
-    channel.send(VERSION)
-    setup = SETUP.decode(channel.receive())
-    files = FileReader(**msgspec.structs.asdict(setup.settings))
-    reader = GroupReader(files, prepare, Claims(setup.claims))
-    # Reference counting frees what a group leaves behind; a search for cycles finds none and takes its time.
-    gc.freeze()
-    gc.disable()
-    for group in REQUEST.decode(channel.receive()):
-        channel.send(reader.read([DueFile(Path(os.fsdecode(file.path)), 0, file.known, file.resume) for file in group]))
-
-
-# -- the messages between the two
-
-
-class ReadSettings(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
-    """The arguments of the import's ``FileReader``. ``now`` is the time of the import."""
-
-    workspace_id: str
-    user_id: str | None
-    limits: Limits
-    now: datetime
-    format: str | None
-
-
-class Setup(msgspec.Struct, array_like=True, frozen=True):
-    """What a reader needs before the first group. ``claims`` are those of all sessions read so far."""
-
-    settings: ReadSettings
-    claims: dict[str, bytes]
-
-
-class RequestedFile(msgspec.Struct, array_like=True, frozen=True):
-    """A file to read. The path is bytes, since a file's name need not be text."""
-
-    path: bytes
-    known: TranscriptFile | None
-    resume: bytes = b""
-
-
-ANNOUNCEMENT = msgspec.msgpack.Decoder(str)
-SETUP = msgspec.msgpack.Decoder(Setup)
-REQUEST = msgspec.msgpack.Decoder(list[list[RequestedFile]])
-REPLY = msgspec.msgpack.Decoder(list[PreparedFile])
-
-_LENGTH = Struct(">Q")
-_encode = msgspec.msgpack.Encoder().encode
-
-
-class Channel:
-    """One end of the socket: messages as frames, each preceded by its length."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-        self._buffer = bytearray()
-
-    def send(self, message: Any) -> None:
-        """Send one message. Raises OSError when the other end is gone, ValueError for what cannot be encoded."""
-        body = _encode(message)
-        self._end.sendall(_LENGTH.pack(len(body)))
-        self._end.sendall(body)
-
-    def receive(self) -> memoryview:
-        """The next message, undecoded, valid until the next call. Raises EOFError when the other end has closed."""
-        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
-        return self._exactly(length)
-
-    def _exactly(self, length: int) -> memoryview:
-        if len(self._buffer) < length:
-            # Kept for the frames that follow: they are of one size, and new memory has to be made zeros first.
-            self._buffer = bytearray(length)
-        data = memoryview(self._buffer)[:length]
-        rest = data
-        while rest:
-            # In one call, however long it takes: this thread then need not ask for the interpreter between pieces.
-            count = self._end.recv_into(rest, 0, socket.MSG_WAITALL)
-            if count == 0:
-                raise EOFError
-            rest = rest[count:]
-        return data
 
 
 def function_name(prepare: Prepare) -> str | None:

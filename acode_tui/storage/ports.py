@@ -89,6 +89,7 @@ from acode_tui.storage.team_ports import (
     TeamSource,
     TeamWorkspace,
 )
+from acode_tui.storage.transcript_ports import SaveResult, TranscriptFile, TranscriptLog
 
 __all__ = [
     "HEARTBEAT_SECONDS",
@@ -202,18 +203,6 @@ class SessionPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def __len__(self) -> int:
         return len(self.sessions)
-
-
-class SaveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What ``save`` did: rows inserted and updated by kind, and how many stood already as given."""
-
-    inserted: dict[EntityType, int] = {}
-    updated: dict[EntityType, int] = {}
-    unchanged: int = 0
-
-    @property
-    def written(self) -> int:
-        return sum(self.inserted.values()) + sum(self.updated.values())
 
 
 class RunStateReader(Protocol):
@@ -351,51 +340,3 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     journal_mode: str
     sessions: int
     last_modified: datetime | None
-
-
-class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far a transcript was read: ``offset`` is the byte after the last whole line.
-
-    ``state`` and ``resume`` are the importer's own; ``resume`` is written, and read only by ``TranscriptLog.resumes``.
-    """
-
-    path: str
-    format: str
-    inode: int
-    size: int
-    mtime_ns: int
-    offset: int
-    head_hash: str
-    session_ids: tuple[str, ...] = ()
-    skipped_lines: int = 0
-    imported_at: datetime
-    state: bytes = b""
-    resume: bytes = b""
-
-
-class TranscriptLog(Protocol):
-    """Which transcripts were read, and how far."""
-
-    def prepare(self, graph: SessionGraph, new: bool) -> Any:
-        """The run in the form that ``save_many`` takes, made of plain lists, strings, numbers and bytes.
-
-        ``new``: it is likely not stored yet. Where this is a function of a module, another process may find it by its
-        name and call it there. Raises ValidationError for what cannot be stored.
-        """
-        ...
-
-    async def known(self) -> dict[str, TranscriptFile]:
-        """Every file read so far, by path, in one query; ``resume`` is left out."""
-        ...
-
-    async def resumes(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """``resume`` of the given files that have one, by path."""
-        ...
-
-    async def stored(self, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are the id of a stored session, task, step or tool call."""
-        ...
-
-    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:
-        """Several files in one transaction, each with its prepared runs and its cursor: all of them, or none."""
-        ...

@@ -21,9 +21,9 @@ from acode_tui.domain.validation import Limits
 from acode_tui.ingest import ImportProgress, ImportReport, discover, groups, import_transcripts, parallel
 from acode_tui.ingest.file_reader import FileReader
 from acode_tui.ingest.groups import DueFile, GroupReader, PreparedFile
-from acode_tui.ingest.parallel import REPLY, REQUEST, Channel, ReadSettings, RequestedFile
+from acode_tui.ingest.reader_process import REPLY, REQUEST, Channel, ReadSettings, RequestedFile
 from acode_tui.ingest.usage import Claims
-from acode_tui.storage.sqlite.runs.save_graph import prepare_run
+from acode_tui.storage.sqlite.runs.prepare import prepare_run
 from acode_tui.workspace import open_workspace
 from tests.ingest.builders import START, WORKSPACE, Claude, Codex, Transcript, story
 from tests.ingest.test_hostile import CLAUDE_LINES, CODEX_LINES
@@ -369,7 +369,7 @@ def test_a_frozen_program_is_not_started_again(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_prepare_function_without_a_name_is_called_in_this_process() -> None:
     due = [DueFile(Path("a"), parallel.PARALLEL_BYTES, None), DueFile(Path("b"), parallel.PARALLEL_BYTES, None)]
-    assert parallel.function_name(prepare_run) == "acode_tui.storage.sqlite.runs.save_graph:prepare_run"
+    assert parallel.function_name(prepare_run) == "acode_tui.storage.sqlite.runs.prepare:prepare_run"
     assert not parallel.is_worthwhile(due, lambda graph, new: graph)
 
 
@@ -425,3 +425,16 @@ def plain(read: list[PreparedFile]) -> list[Any]:
         return [listed(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     return [(file.cursor, listed(file.runs), file.counts, file.skipped, file.problem) for file in read]
+
+
+def test_the_reading_process_loads_nothing_that_reading_does_not_take() -> None:
+    """Its start is CPU that an import pays for."""
+    program = (
+        "import sys, pkgutil, acode_tui.ingest.reader_process\n"
+        f"pkgutil.resolve_name({parallel.function_name(prepare_run)!r})\n"
+        "print(*sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(shown.stdout.split())
+    assert {"acode_tui.ingest.claude.reader", "acode_tui.storage.sqlite.rows"} <= loaded
+    assert not loaded & {"asyncio", "aiosqlite", "subprocess", "logging", "acode_tui.config", "acode_tui.logs", "isal"}

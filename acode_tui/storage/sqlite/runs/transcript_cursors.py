@@ -11,7 +11,8 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import SaveResult, TranscriptFile
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.runs.save_graph import PreparedRun, prepare_run, save_runs
+from acode_tui.storage.sqlite.runs.prepare import PreparedRun, prepare_run
+from acode_tui.storage.sqlite.runs.save_graph import save_runs
 from acode_tui.storage.sqlite.writer import Writer
 
 _COLUMNS = ", ".join(TranscriptFile.__struct_fields__)

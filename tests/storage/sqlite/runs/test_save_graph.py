@@ -20,8 +20,9 @@ from acode_tui.domain.states import EntityType, SessionState, ToolCallState, Wor
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite.migrate import migrate
+from acode_tui.storage.sqlite.runs.prepare import prepare_run
 from acode_tui.storage.sqlite.runs.reader import read_graph
-from acode_tui.storage.sqlite.runs.save_graph import prepare_run, save_graph, save_runs
+from acode_tui.storage.sqlite.runs.save_graph import save_graph, save_runs
 from tests.clocks import NOON, TurnedClock
 from tests.domain.graphs import graphs, objects, text
 from tests.storage.sqlite.parts import Parts, assert_sound, contents, count, log_queued_writes, rows

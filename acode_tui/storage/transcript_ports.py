@@ -1,0 +1,73 @@
+"""The port of imports: which transcripts were read and how far, and what saving their runs changed.
+
+The process that reads transcripts imports this port alone, not those of everything else.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.states import EntityType
+
+
+class SaveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What ``save`` did: rows inserted and updated by kind, and how many stood already as given."""
+
+    inserted: dict[EntityType, int] = {}
+    updated: dict[EntityType, int] = {}
+    unchanged: int = 0
+
+    @property
+    def written(self) -> int:
+        return sum(self.inserted.values()) + sum(self.updated.values())
+
+
+class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far a transcript was read: ``offset`` is the byte after the last whole line.
+
+    ``state`` and ``resume`` are the importer's own; ``resume`` is written, and read only by ``TranscriptLog.resumes``.
+    """
+
+    path: str
+    format: str
+    inode: int
+    size: int
+    mtime_ns: int
+    offset: int
+    head_hash: str
+    session_ids: tuple[str, ...] = ()
+    skipped_lines: int = 0
+    imported_at: datetime
+    state: bytes = b""
+    resume: bytes = b""
+
+
+class TranscriptLog(Protocol):
+    """Which transcripts were read, and how far."""
+
+    def prepare(self, graph: SessionGraph, new: bool) -> Any:
+        """The run in the form that ``save_many`` takes, made of plain lists, strings, numbers and bytes.
+
+        ``new``: it is likely not stored yet. Where this is a function of a module, another process may find it by its
+        name and call it there. Raises ValidationError for what cannot be stored.
+        """
+        ...
+
+    async def known(self) -> dict[str, TranscriptFile]:
+        """Every file read so far, by path, in one query; ``resume`` is left out."""
+        ...
+
+    async def resumes(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """``resume`` of the given files that have one, by path."""
+        ...
+
+    async def stored(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are the id of a stored session, task, step or tool call."""
+        ...
+
+    async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:
+        """Several files in one transaction, each with its prepared runs and its cursor: all of them, or none."""
+        ...
