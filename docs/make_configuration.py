@@ -52,7 +52,7 @@ Nothing is sent anywhere until `persistence.postgres.enabled` is true. The addre
 `persistence.postgres.connection_string_env` names, as a URL or as a key=value string:
 
 ```sh
-export ACODE_POSTGRES_URL='postgresql://me:p%40ss@db.example:5432/runs?sslmode=verify-full'
+export ACODE_POSTGRES_URL='postgresql://me:p%40ss@db.example:5432/runs'
 acode-tui config set persistence.postgres.enabled true
 ```
 
@@ -62,7 +62,8 @@ a file is refused. A missing variable only leaves the sync `misconfigured`: reco
 
 The other places where libpq looks are not used: `PGPASSWORD` and the like, `~/.pgpass`, and service files.
 
-By default TLS is required, except on loopback and sockets.
+TLS and the certificate's name are verified (`sslmode=verify-full`), except on loopback and sockets; weaker modes count
+if they are named. [postgres.md](postgres.md) has more about TLS, and which options an address may have.
 
 ## Other environment variables
 

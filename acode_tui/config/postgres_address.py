@@ -10,27 +10,18 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
+from acode_tui.config.connection_string import MalformedAddress, parse_connection_string
 from acode_tui.config.settings import PostgresSettings, Settings, SslMode
 from acode_tui.config.workspace_root import os_user
 from acode_tui.domain.secrets.known import Secret, display_address
 
 SOCKET_DIRECTORIES = ("/run/postgresql", "/var/run/postgresql", "/tmp")  # noqa: S108
-_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_PAIR = re.compile(r"\s*([A-Za-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|\Z)", re.DOTALL)
+SYSTEM_ROOTS = "system"
+"""A value of ``sslrootcert``: the authorities that the system trusts, as in libpq."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-_SUPPORTED = frozenset(
-    {"host", "hostaddr", "port", "dbname", "database", "user", "username", "password"}
-    | {"sslmode", "ssl", "sslrootcert", "sslcert", "sslkey", "application_name"}
-)
-_IGNORED = frozenset(
-    {"channel_binding", "client_encoding", "connect_timeout", "fallback_application_name", "gssencmode"}
-    | {"keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "pgbouncer"}
-    | {"target_session_attrs", "tcp_user_timeout"}
-)
 
 
 class Misconfigured(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +69,6 @@ def not_enabled(settings: Settings) -> Misconfigured:
     )
 
 
-class _Malformed(Exception):
-    """What is wrong with an address, without quoting any part of it."""
-
-
 def resolve_postgres(
     settings: PostgresSettings, environ: Mapping[str, str] = os.environ
 ) -> PostgresTarget | Misconfigured:
@@ -89,11 +76,12 @@ def resolve_postgres(
     variable = settings.connection_string_env
     if holds_address(settings, environ):
         try:
-            return _target(_parse(environ[variable].strip()), settings)
-        except _Malformed as problem:
+            return _target(parse_connection_string(environ[variable].strip()), settings)
+        except MalformedAddress as problem:
             return Misconfigured(
                 reason=f"{variable} {problem}",
-                hint=f"set {variable} to postgresql://user:password@host:port/database, "
+                hint=problem.hint
+                or f"set {variable} to postgresql://user:password@host:port/database, "
                 "with reserved characters percent-encoded",
             )
     if settings.host is None:
@@ -130,114 +118,25 @@ def _from_components(settings: PostgresSettings, environ: Mapping[str, str]) -> 
         parts["password"] = password
     try:
         return _target(parts, settings)
-    except _Malformed as problem:
+    except MalformedAddress as problem:
         return Misconfigured(reason=f"persistence.postgres {problem}", hint="see `acode-tui config show`")
-
-
-def _parse(text: str) -> dict[str, str]:
-    if not text:
-        raise _Malformed("is empty")
-    if any(ord(char) < 0x20 or char == "\x7f" for char in text):
-        raise _Malformed("contains a control character")
-    scheme, separator, rest = text.partition("://")
-    if separator and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
-        if scheme.lower() not in ("postgres", "postgresql"):
-            raise _Malformed("is not a postgresql:// URL")
-        parts = _parse_url(rest)
-    elif "=" in text:
-        parts = _parse_pairs(text)
-    else:
-        raise _Malformed("is neither a postgresql:// URL nor a key=value string")
-    return {_canonical(name): value for name, value in parts.items() if value}
-
-
-def _canonical(name: str) -> str:
-    return {"dbname": "database", "username": "user", "hostaddr": "host", "ssl": "sslmode"}.get(name, name)
-
-
-def _parse_url(rest: str) -> dict[str, str]:
-    rest = rest.partition("#")[0] if "@" not in rest.partition("#")[2] else rest
-    cut = re.search(r"[/?]", rest)
-    credentials_end = rest.rfind("@", 0, cut.start() if cut else len(rest))
-    credentials, rest = (rest[:credentials_end], rest[credentials_end + 1 :]) if credentials_end >= 0 else ("", rest)
-    before_query, _, query = rest.partition("?")
-    address, _, database = before_query.partition("/")
-    if "@" in before_query:
-        raise _Malformed("has an @, / or ? in its user or password that is not percent-encoded")
-    user, _, password = credentials.partition(":")
-    host, port = _split_address(address)
-    parts = {
-        "host": _decode(host),
-        "port": port,
-        "database": _decode(database),
-        "user": _decode(user),
-        "password": _decode(password),
-    }
-    for pair in filter(None, query.split("&")):
-        name, equals, value = pair.partition("=")
-        name = _decode(name)
-        if not equals:
-            raise _Malformed("has a query parameter without a value")
-        _require_known(name)
-        parts[name] = _decode(value)
-    return parts
-
-
-def _split_address(address: str) -> tuple[str, str]:
-    if "," in address:
-        raise _Malformed("names several hosts; one is supported")
-    if address.startswith("["):
-        host, bracket, port = address[1:].partition("]")
-        if not bracket or (port and not port.startswith(":")):
-            raise _Malformed("has an unfinished [address]")
-        return host, port[1:]
-    host, _, port = address.partition(":")
-    return host, port
-
-
-def _decode(text: str) -> str:
-    if _BAD_PERCENT.search(text):
-        raise _Malformed("has a % that is not followed by two hex digits; write a % itself as %25")
-    try:
-        decoded = unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise _Malformed("has percent-encoded bytes that are not UTF-8") from None
-    if "\x00" in decoded:
-        raise _Malformed("contains a NUL")
-    return decoded
-
-
-def _parse_pairs(text: str) -> dict[str, str]:
-    parts = {}
-    position = 0
-    while position < len(text):
-        found = _PAIR.match(text, position)
-        if found is None:
-            raise _Malformed("is not a well-formed key=value string")
-        name, value = found.group(1).lower(), found.group(2)
-        _require_known(name)
-        if value.startswith("'"):
-            value = value[1:-1]
-        parts[name] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
-        position = found.end()
-    return parts
-
-
-def _require_known(name: str) -> None:
-    if name in _SUPPORTED or name in _IGNORED:
-        return
-    raise _Malformed("has a parameter that is not supported; known ones are " + ", ".join(sorted(_SUPPORTED)))
 
 
 def _target(parts: Mapping[str, str], settings: PostgresSettings) -> PostgresTarget:
     port = _port(parts.get("port") or "5432")
     host = parts.get("host") or _local_host(port)
     if not host.startswith("/") and not re.fullmatch(r"[^\s@/\\,'\"<>]+", host):
-        raise _Malformed("has a host that is not a name or an address")
+        raise MalformedAddress("has a host that is not a name or an address")
     user = parts.get("user") or os_user()
-    mode = parts.get("sslmode") or settings.sslmode or ("prefer" if is_local(host) else "require")
+    by_default = "verify-full" if parts.get("sslrootcert") == SYSTEM_ROOTS or not is_local(host) else "prefer"
+    mode = parts.get("sslmode") or settings.sslmode or by_default
     if mode not in _SSL_MODES:
-        raise _Malformed("has an unknown sslmode; known ones are " + ", ".join(_SSL_MODES))
+        raise MalformedAddress("has an unknown sslmode; known ones are " + ", ".join(_SSL_MODES))
+    if parts.get("sslrootcert") == SYSTEM_ROOTS and mode != "verify-full":
+        raise MalformedAddress(
+            f"has sslrootcert={SYSTEM_ROOTS} with a weaker sslmode than verify-full",
+            hint=f"leave sslmode out: with {SYSTEM_ROOTS} only verify-full proves anything",
+        )
     return PostgresTarget(
         host=host,
         port=port,
@@ -254,7 +153,7 @@ def _target(parts: Mapping[str, str], settings: PostgresSettings) -> PostgresTar
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise _Malformed(
+        raise MalformedAddress(
             "has a port that is not a number from 1 to 65535 (or an @, :, / or ? that is not percent-encoded)"
         )
     return int(text)

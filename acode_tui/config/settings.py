@@ -109,8 +109,8 @@ class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
     sslmode: Annotated[
         SslMode | None,
         Meta(
-            description="TLS policy, as libpq names it.",
-            extra={"default": "`require`; loopback and sockets: `prefer`"},
+            description="TLS policy, as libpq names it. Weaker than `verify-full` only if it is named.",
+            extra={"default": "`verify-full`; loopback and sockets: `prefer`"},
         ),
     ] = None
     auto_migrate: Annotated[bool, Meta(description="Whether a pending PostgreSQL migration is applied by itself.")] = (

@@ -39,20 +39,20 @@ def test_any_password_survives_percent_encoding(password: str) -> None:
 @pytest.mark.parametrize(
     ("url", "host", "port", "database", "sslmode"),
     [
-        ("postgres://u:p@h/d", "h", 5432, "d", "require"),
+        ("postgres://u:p@h/d", "h", 5432, "d", "verify-full"),
         ("postgresql://u@localhost/d", "localhost", 5432, "d", "prefer"),
         ("postgresql://u@127.0.0.1:1/d", "127.0.0.1", 1, "d", "prefer"),
         ("postgresql://u@[::1]:77/d", "::1", 77, "d", "prefer"),
-        ("postgresql://u@[2001:db8::1]/d", "2001:db8::1", 5432, "d", "require"),
+        ("postgresql://u@[2001:db8::1]/d", "2001:db8::1", 5432, "d", "verify-full"),
         ("postgresql://u@/d?host=/run/pg&port=5433", "/run/pg", 5433, "d", "prefer"),
         ("postgresql:///d?host=/run/pg&user=u", "/run/pg", 5432, "d", "prefer"),
         ("postgresql://u@%2Frun%2Fpg/d", "/run/pg", 5432, "d", "prefer"),
         ("postgresql://u@h/d?sslmode=verify-full", "h", 5432, "d", "verify-full"),
-        ("postgresql://u@h/a%20b%2Fc", "h", 5432, "a b/c", "require"),
-        ("postgresql://u@h", "h", 5432, "u", "require"),
-        ("postgresql://u:a@b@h/d", "h", 5432, "d", "require"),
-        ("host=h port=5 dbname=d user=u password='a b\\'c'", "h", 5, "d", "require"),
-        ("  postgresql://u@h/d\n", "h", 5432, "d", "require"),
+        ("postgresql://u@h/a%20b%2Fc", "h", 5432, "a b/c", "verify-full"),
+        ("postgresql://u@h", "h", 5432, "u", "verify-full"),
+        ("postgresql://u:a@b@h/d", "h", 5432, "d", "verify-full"),
+        ("host=h port=5 dbname=d user=u password='a b\\'c'", "h", 5, "d", "verify-full"),
+        ("  postgresql://u@h/d\n", "h", 5432, "d", "verify-full"),
     ],
 )
 def test_every_form_of_an_address_is_understood(url: str, host: str, port: int, database: str, sslmode: str) -> None:
@@ -83,12 +83,17 @@ def test_the_urls_sslmode_overrides_the_files() -> None:
         ("postgresql://u:SECRET%ff@h/d", "UTF-8"),
         ("postgresql://u:SECRET%00@h/d", "NUL"),
         ("postgresql://u:SECRET@h/d?sslmode=SECRET", "sslmode"),
-        ("postgresql://u:SECRET@h/d?wat=SECRET", "parameter"),
+        ("postgresql://u:SECRET@h/d?wat=SECRET", "the unknown option wat"),
+        ("postgresql://u:a?SECRET=x@h/d", "an unknown option"),
+        ("postgresql://u:SECRET@h/d?SECRET=x", "an unknown option"),
+        ("postgresql://u@h/d?hostaddr=10.0.0.1", "hostaddr beside host"),
+        ("postgresql://u@h/d?sslrootcert=system&sslmode=require", "weaker sslmode"),
+        ("host=h password=a SECRET=b", "an unknown option"),
         ("postgresql://u:SECRET@a,b/d", "several hosts"),
         ("postgresql://u:SECRET@[::1/d", "unfinished"),
         ("postgresql://u:SECRET\x1b@h/d", "control"),
         ("host=h password='SECRET", "well-formed"),
-        ("host=h wat=SECRET", "parameter"),
+        ("host=h wat=SECRET", "an unknown option"),
     ],
 )
 def test_a_malformed_address_gives_a_reason_without_its_content(url: str, words: str) -> None:
@@ -96,6 +101,72 @@ def test_a_malformed_address_gives_a_reason_without_its_content(url: str, words:
     assert words in given
     assert "ACODE_POSTGRES_URL" in given
     assert "SECRET" not in given
+
+
+@pytest.mark.ac("AC-025")
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("channel_binding=require", "verify-full"),
+        ("channel_binding=prefer", "verify-full"),
+        ("gssencmode=prefer", "sslmode"),
+        ("connect_timeout=5", "persistence.postgres.connect_timeout_seconds"),
+        ("target_session_attrs=read-write", "primary"),
+        ("options=-csearch_path%3Dx", "ALTER ROLE"),
+        ("sslcrl=x", "leave sslcrl out"),
+        ("keepalives=0", "leave keepalives out"),
+        ("require_auth=scram-sha-256", "leave require_auth out"),
+        ("client_encoding=latin1", "leave client_encoding out"),
+    ],
+)
+def test_an_option_that_cannot_be_honoured_is_refused_by_name(option: str, words: str) -> None:
+    name = option.partition("=")[0]
+    for address in (f"postgresql://u@h/d?{option}", f"host=h {option.replace('%3D', '=')}"):
+        found = resolve_postgres(DEFAULTS, {"ACODE_POSTGRES_URL": address})
+        assert isinstance(found, Misconfigured)
+        assert f"the option {name}," in found.reason
+        assert words in found.hint
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "channel_binding=disable",
+        "gssencmode=disable",
+        "target_session_attrs=any",
+        "client_encoding=UTF8",
+        "keepalives=",
+    ],
+)
+def test_an_option_that_asks_for_what_happens_anyway_is_accepted(option: str) -> None:
+    assert target(f"postgresql://u@h/d?{option}").host == "h"
+
+
+def test_names_of_the_application() -> None:
+    assert target("postgresql://u@h/d?fallback_application_name=b").application_name == "b"
+    assert target("postgresql://u@h/d?fallback_application_name=b&application_name=a").application_name == "a"
+
+
+@pytest.mark.parametrize(
+    ("address", "mode"),
+    [
+        ("host=db.example", "verify-full"),
+        ("host=10.0.0.1", "verify-full"),
+        ("hostaddr=10.0.0.1", "verify-full"),
+        ("host=127.0.0.1", "prefer"),
+        ("host=127.9.9.9", "prefer"),
+        ("host=::1", "prefer"),
+        ("host=localhost", "prefer"),
+        ("host=/run/postgresql", "prefer"),
+        ("host=localhost.example", "verify-full"),
+        ("host=127.0.0.1.example", "verify-full"),
+        ("host=localhost sslrootcert=system", "verify-full"),
+        ("host=db.example sslmode=prefer", "prefer"),
+        ("host=db.example sslmode=require", "require"),
+    ],
+)
+def test_who_answers_is_verified_unless_it_is_this_machine_or_somebody_says_so(address: str, mode: str) -> None:
+    assert target(address).sslmode == mode
 
 
 @pytest.mark.ac("AC-025")

@@ -15,8 +15,9 @@ import asyncpg
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.citus import has_citus
-from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate, translate_to_fault
+from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate, translate_to_fault, unusable_tls_file
 from acode_tui.storage.postgres.identifiers import Connection
+from acode_tui.storage.postgres.tls import TlsFileError, tls_argument
 
 APPLICATION_NAME = "acode-tui"
 OLDEST_MAJOR_VERSION = 14
@@ -46,7 +47,7 @@ class PostgresConnectionFactory:
         """Open a connection. Raises PostgresFault, also for a server older than ``OLDEST_MAJOR_VERSION``."""
         try:
             async with asyncio.timeout(self.connect_timeout):
-                connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+                connection: asyncpg.Connection[asyncpg.Record] = await self._connect(
                     **self._arguments(), timeout=self.connect_timeout
                 )
         except (*DRIVER_ERRORS, ValueError) as error:
@@ -67,6 +68,7 @@ class PostgresConnectionFactory:
         """A pool of at most ``size`` connections for reads. Must be called in a running event loop."""
         pool = asyncpg.create_pool(
             **self._arguments(),
+            connect=self._connect,
             min_size=0,
             max_size=size,
             timeout=self.connect_timeout,
@@ -75,20 +77,26 @@ class PostgresConnectionFactory:
         )
         return ReadPool(pool, self)
 
+    async def _connect(self, *arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        """One attempt of the driver, with what may differ from one attempt to the next. Raises PostgresFault too."""
+        try:
+            # The system's roots are a megabyte of text.
+            options["ssl"] = await asyncio.to_thread(tls_argument, self.target)
+        except TlsFileError as error:
+            raise PostgresFault(unusable_tls_file(error)) from None
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*arguments, **options)
+        return connection
+
     def _arguments(self) -> dict[str, Any]:
         target = self.target
-        # The driver accepts certificate paths only in a URL. This one contains no secret.
-        files = {"sslrootcert": target.sslrootcert, "sslcert": target.sslcert, "sslkey": target.sslkey}
-        query = urlencode({name: path for name, path in files.items() if path})
         return {
-            "dsn": f"postgresql:///?{query}" if query else None,
+            "dsn": _files_of_advisory_tls(target),
             "host": target.host,
             "port": target.port,
             "user": target.user,
             # A function, because without a password the driver would read PGPASSWORD, PGPASSFILE and ~/.pgpass.
             "password": lambda: target.password.reveal() if target.password is not None else None,
             "database": target.database,
-            "ssl": target.sslmode,
             # Given explicitly: the driver reads what is not given from the environment (PGSSLNEGOTIATION and others).
             "direct_tls": False,
             "target_session_attrs": "any",
@@ -99,10 +107,20 @@ class PostgresConnectionFactory:
         }
 
 
+def _files_of_advisory_tls(target: PostgresTarget) -> str | None:
+    """A URL without a secret: the driver takes the files of ``allow`` and ``prefer`` in this form only."""
+    if target.sslmode not in ("allow", "prefer"):
+        return None
+    files = {"sslrootcert": target.sslrootcert, "sslcert": target.sslcert, "sslkey": target.sslkey}
+    query = urlencode({name: path for name, path in files.items() if path})
+    return f"postgresql:///?{query}" if query else None
+
+
 def _connect_fault(error: Exception, target: PostgresTarget) -> Fault:
     # The driver has no error of its own for a certificate that it cannot read or that does not exist.
     unreadable = isinstance(error, FileNotFoundError) and not target.host.startswith("/")
-    unusable = isinstance(error, ValueError) and not isinstance(error, (asyncpg.InterfaceError, UnicodeError))
+    # A certificate that is not trusted is a ValueError too.
+    unusable = isinstance(error, ValueError) and not isinstance(error, (asyncpg.InterfaceError, UnicodeError, OSError))
     if unreadable or unusable:
         return Fault(
             kind=FaultKind.TLS, sentence=f"the TLS settings of {target.display} cannot be used", hint="check them"
@@ -160,7 +178,7 @@ class ReadPool:
                     self._opened = True
             async with self._pool.acquire(timeout=self._connections.connect_timeout) as connection:
                 yield connection
-        except DRIVER_ERRORS as error:
+        except (*DRIVER_ERRORS, PostgresFault) as error:
             raise translate(error, self._connections.target) from None
 
     async def is_distributed(self, connection: Connection) -> bool:

@@ -13,6 +13,7 @@ from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, Migrati
 from acode_tui.domain.secrets.known import redact
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.provisioning import PROVISION_HINT
+from acode_tui.storage.postgres.tls import TlsFileError, certificate_problem
 
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -84,11 +85,18 @@ def translate_to_fault(error: BaseException, target: PostgresTarget | None = Non
     kind = _kind_of(error)
     if kind is None:
         raise error
+    if kind is FaultKind.TLS:
+        return _tls_fault(error, target)
     sentence, hint = _KINDS[kind]
     if kind is FaultKind.ENCODING:
         # The driver's text is left out because it quotes the value.
         sentence = f"{sentence}: {type(error).__name__}"
     return Fault(kind=kind, sentence=_fill(sentence, target), hint=hint)
+
+
+def unusable_tls_file(error: TlsFileError) -> Fault:
+    """The fault of a certificate or key on this machine."""
+    return Fault(kind=FaultKind.TLS, sentence=_safe(str(error), None), hint="correct its path in the address")
 
 
 def translate(error: BaseException, target: PostgresTarget | None = None) -> AcodeError:
@@ -127,6 +135,21 @@ def _server_fault(error: asyncpg.PostgresError, sqlstate: str, target: PostgresT
     else:
         sentence, hint = f"PostgreSQL refused with SQLSTATE {sqlstate}: {message}", ""
     return Fault(kind=FaultKind.SERVER, sqlstate=sqlstate, sentence=_safe(sentence, target), hint=hint)
+
+
+def _tls_fault(error: BaseException, target: PostgresTarget | None) -> Fault:
+    sentence, hint = _KINDS[FaultKind.TLS]
+    if isinstance(error, ssl.SSLCertVerificationError):
+        problem, hint = certificate_problem(error)
+        sentence = f"the certificate of {{where}} {problem}"
+    elif isinstance(error, ConnectionError):
+        mode = f"sslmode={target.sslmode}" if target is not None else "the address"
+        sentence = f"{{where}} offers no TLS, which {mode} requires"
+        hint = "have it switched on there, or name a weaker sslmode if you trust the network"
+    elif reason := getattr(error, "reason", None):
+        sentence = f"{sentence}: {str(reason).replace('_', ' ').lower()}"
+    where = target.display if target is not None else "PostgreSQL"
+    return Fault(kind=FaultKind.TLS, sentence=_safe(sentence.replace("{where}", where), target), hint=hint)
 
 
 def _kind_of(error: BaseException) -> FaultKind | None:

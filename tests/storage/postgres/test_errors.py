@@ -1,9 +1,7 @@
 """Every way in which a server can be unreachable or refuse: the fault, and that no record's attempts are counted."""
 
-import os
 import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -271,64 +269,6 @@ class TestPasswords:
         target = PostgresSyncTarget(msgspec.structs.replace(address, password=Secret(PASSWORD)), ConflictResolver())
         await target.probe()
         await target.close()
-
-
-@needs_debian
-class TestTls:
-    """Two self-signed certificates for localhost: the server's and another."""
-
-    @pytest.fixture
-    def certificates(self, tmp_path: Path) -> Path:
-        for name in ("server", "other"):
-            command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-            names = f"-addext subjectAltName=DNS:localhost -keyout {name}.key -out {name}.crt"
-            subprocess.run(
-                f"{command} {names}".split(),
-                cwd=tmp_path,
-                check=True,
-                capture_output=True,
-            )
-        return tmp_path
-
-    @pytest.fixture
-    def server(self, private_pg: Callable[..., Server], certificates: Path) -> Server:
-        server = private_pg(installed=DEBIAN)
-        for name in ("server.crt", "server.key"):
-            copy = server.data / name
-            copy.write_bytes((certificates / name).read_bytes())
-            copy.chmod(0o600)
-            if server.run_as is not None:
-                os.chown(copy, server.run_as, server.run_as)
-        with (server.data / "postgresql.conf").open("a") as conf:
-            conf.write("ssl = on\n")
-        (server.data / "pg_hba.conf").write_text("hostssl all all all trust\n")
-        server.restart("fast")
-        return server
-
-    @pytest.mark.parametrize("mode", ["prefer", "require", "verify-ca", "verify-full"])
-    async def test_an_encrypted_connection_is_made(self, server: Server, certificates: Path, mode: Any) -> None:
-        root = str(certificates / "server.crt") if mode.startswith("verify") else None
-        target = _address(host="localhost", port=server.port, sslmode=mode, sslrootcert=root)
-        connection = await PostgresConnectionFactory(target).connect()
-        assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-        await connection.close()
-
-    async def test_a_certificate_for_another_name_is_not_trusted(self, server: Server, certificates: Path) -> None:
-        target = _address(
-            host="127.0.0.1", port=server.port, sslmode="verify-full", sslrootcert=str(certificates / "server.crt")
-        )
-        fault = await fault_on_connecting(target)
-        assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.AUTH_FAILED)
-
-    async def test_an_unknown_authority_is_not_trusted(self, server: Server, certificates: Path) -> None:
-        target = _address(
-            host="localhost", port=server.port, sslmode="verify-ca", sslrootcert=str(certificates / "other.crt")
-        )
-        assert (await fault_on_connecting(target)).kind is FaultKind.TLS
-
-    async def test_no_encryption_where_the_server_requires_it(self, server: Server) -> None:
-        fault = await fault_on_connecting(_address(port=server.port, sslmode="disable"))
-        assert classify(fault) is Verdict.AUTH_FAILED
 
 
 async def test_required_tls_fails_on_a_server_without_tls(pg_server: Server) -> None:
