@@ -148,6 +148,21 @@ class Codex(Transcript):
         )
 
 
+def context_for(
+    path: Path, *, idle: timedelta = timedelta(), written: timedelta | None = None, **options: Any
+) -> ReadContext:
+    """What a reader is given beside the lines: the import is ``idle`` after the start."""
+    now = START + idle
+    return ReadContext(
+        path=path,
+        now=now,
+        written_at=START if written is None else now - written,
+        workspace_id=WORKSPACE,
+        user_id="dev@example.com",
+        **{"limits": Limits(), "claims": Claims(), **options},
+    )
+
+
 def read(
     transcript: Transcript | Iterable[bytes],
     *,
@@ -170,14 +185,11 @@ def read(
     """
     lines = transcript.lines if isinstance(transcript, Transcript) else list(transcript)
     name = format or (transcript.format if isinstance(transcript, Transcript) else "claude-code")
-    now = START + idle if idle is not None else START if fresh else LATER
-    context = ReadContext(
-        path=Path(path),
-        workspace_id=WORKSPACE,
-        user_id="dev@example.com",
+    context = context_for(
+        Path(path),
+        idle=idle if idle is not None else timedelta() if fresh else LATER - START,
+        written=written,
         limits=limits or Limits(),
-        now=now,
-        written_at=START if written is None else now - written,
         checkpoints=checkpoints,
         claims=claims or Claims(),
         resumable=True,

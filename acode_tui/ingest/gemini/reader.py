@@ -1,0 +1,202 @@
+"""Reads one session of Gemini CLI.
+
+A message is written more than once, first without its calls: the last record of an id counts, in the place of the
+first. When a session is taken up again, the program writes the model's context as a list of messages with new times and
+without tokens and calls. Of such a list only ids that no record has of its own are taken.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from acode_tui.domain.states import SessionState, ToolCallState
+from acode_tui.ingest.contents import decoded
+from acode_tui.ingest.counts import SkippedLines
+from acode_tui.ingest.draft import ImageDraft, StepDraft
+from acode_tui.ingest.finish import LastSeen
+from acode_tui.ingest.format import Parsed, ReadContext
+from acode_tui.ingest.gemini.records import Record
+from acode_tui.ingest.gemini.results import complete
+from acode_tui.ingest.records import LineDecoder, label, number, parse_stamp, storable, text
+from acode_tui.ingest.run_reader import RunReader
+from acode_tui.ingest.usage import Tokens
+
+SOURCE = "gemini"
+_INJECTED = ("<session_context>", "<hook_context>")
+"""How a message begins that the program wrote as the user; the program's own list of what is no prompt."""
+_COMMANDS = ("/", "?")
+_CANCELLED = "Request cancelled."
+_LAST_CALL = "complete_task"
+"""The call with which a subagent hands over its result."""
+
+_message = LineDecoder(Record)
+
+
+class GeminiReader:
+    """Collects the messages of one session; ``finish`` turns them into the run."""
+
+    def __init__(self, context: ReadContext) -> None:
+        self._reader = RunReader(SOURCE, context)
+        self._messages: dict[str, tuple[int, Record]] = {}
+        self._own: set[str] = set()
+        self._rewound: set[str] = set()
+        self._header = Record()
+        self._facts: dict[str, Any] = {}
+
+    def take(self, line: int, raw: bytes, record: Record) -> None:
+        """Read one record. Nothing in it is trusted; an unknown shape is counted."""
+        if record.rewind_to is not None:
+            self._rewind(text(record.rewind_to))
+        elif type(record.set) is dict:
+            self._facts.update({name: value for name, value in record.set.items() if name != "messages"})
+            self._add_messages(line, record.set.get("messages"), is_own=False)
+        elif record.session_id is not None:
+            if self._header.session_id is None:
+                self._header = record
+            if type(record.summary) is str:
+                self._facts["summary"] = record.summary
+            self._add_messages(line, record.messages, is_own=True)
+        elif record.type is not None:
+            self._add(line, record, is_own=True)
+        else:
+            self._reader.count_unknown(record.type)
+
+    def _add_messages(self, line: int, messages: Any, *, is_own: bool) -> None:
+        for message in messages if type(messages) is list else ():
+            record = _message.of(message)
+            if record is not None:
+                self._add(line, record, is_own=is_own)
+
+    def _add(self, line: int, record: Record, *, is_own: bool) -> None:
+        key = text(record.id) or f"message:{len(self._messages)}"
+        known = self._messages.get(key)
+        if is_own:
+            self._own.add(key)
+            if known is not None:
+                line, record.timestamp = known[0], known[1].timestamp
+            self._messages[key] = (line, record)
+        elif known is None:
+            self._messages[key] = (line, record)
+
+    def _rewind(self, key: str) -> None:
+        """The user went back to before a message: it and all later ones are no part of the conversation any more."""
+        keys = list(self._messages)
+        if key in self._messages:
+            self._rewound.update(keys[keys.index(key) :])
+
+    def finish(self, skipped: SkippedLines, last_line: int, *, folder: str) -> Parsed:
+        """The session of the records read. ``folder`` is the project's, where it is known."""
+        reader = self._reader
+        for key, (line, message) in self._messages.items():
+            self._take_message(line, key, message, key in self._own)
+        header = self._header
+        kind = label(header.kind)
+        directories = header.directories if type(header.directories) is list else []
+        metadata: dict[str, Any] = {
+            "cwd": label(folder, 1_000) or next((label(item, 1_000) for item in directories if label(item)), ""),
+            "projectHash": label(header.project_hash),
+            "kind": kind,
+        }
+        native = label(header.session_id) or label(reader.context.path.name.partition(".")[0]) or "unnamed"
+        parent = label(reader.context.path.parent.name) if kind == "subagent" else ""
+        summary = text(self._facts.get("summary"))
+        return reader.finish(
+            native,
+            metadata,
+            skipped,
+            last_line,
+            title="" if kind == "subagent" else summary,
+            parent=parent if parent != "chats" else "",
+        )
+
+    def _take_message(self, line: int, key: str, message: Record, is_own: bool) -> None:
+        reader = self._reader
+        kind = message.type
+        if kind == "user":
+            self._take_user(line, key, message)
+        elif kind == "gemini":
+            at = reader.at(line, parse_stamp(message.timestamp) if is_own else None)
+            self._take_answer(line, key, message, at)
+        elif kind in ("info", "warning", "error"):
+            reader.at(line, parse_stamp(message.timestamp))
+            content = _text(message.content)
+            if content.strip() == _CANCELLED:
+                reader.interrupt("interrupted by the user", line)
+            else:
+                reader.note(str(kind), line, content)
+        else:
+            reader.count_unknown(kind)
+
+    def _take_user(self, line: int, key: str, message: Record) -> None:
+        parts = message.content if type(message.content) is list else []
+        if any(type(part) is dict and "functionResponse" in part for part in parts):
+            # A result: the call's own record has it too.
+            return
+        prompt = _text(message.content)
+        start = prompt.lstrip()
+        reader = self._reader
+        if start.startswith(_INJECTED):
+            return
+        at = reader.at(line, parse_stamp(message.timestamp))
+        if start.startswith(_COMMANDS):
+            reader.note("command", line, prompt)
+            return
+        task = reader.begin_task(key, prompt, at, line, _images(parts))
+        if task is not None and key in self._rewound:
+            task.metadata["abandoned"] = True
+
+    def _take_answer(self, line: int, key: str, message: Record, at: datetime | None) -> None:
+        reader = self._reader
+        step = reader.begin_step(key, at, line, label(message.model))
+        if key in self._rewound:
+            step.metadata["abandoned"] = True
+        for thought in message.thoughts if type(message.thoughts) is list else ():
+            if type(thought) is dict:
+                pieces = (text(thought.get("subject")), text(thought.get("description")))
+                reader.run.reason(step, "\n\n".join(piece for piece in pieces if piece), at)
+        reader.say(step, _text(message.content), at)
+        tokens = message.tokens
+        if type(tokens) is dict:
+            cached = number(tokens.get("cached"))
+            output = number(tokens.get("output")) + number(tokens.get("thoughts"))
+            reader.note_usage(step, Tokens(max(number(tokens.get("input")) - cached, 0), output, cached))
+        for index, call in enumerate(message.tool_calls if type(message.tool_calls) is list else ()):
+            if type(call) is dict:
+                self._add_call(step, call, f"{key}:{index}", line, at)
+
+    def _add_call(self, step: StepDraft, record: dict[str, Any], fallback: str, line: int, at: datetime | None) -> None:
+        reader = self._reader
+        name = label(record.get("name")) or "(unnamed tool)"
+        call = reader.run.call(
+            step, text(record.get("id")) or fallback, name, storable(record.get("args"), dirty=True), at
+        )
+        step.name = step.name or name
+        if label(record.get("agentId")):
+            call.facts["agentId"] = label(record.get("agentId"))
+            call.facts["childSessionId"] = reader.session_id(label(record.get("agentId")))
+        # The time of a call's record is that of its end.
+        complete(call, record, parse_stamp(record.get("timestamp")) or at)
+        reader.last = LastSeen.CALL if call.is_open else LastSeen.RESULT
+        if name == _LAST_CALL and call.state is ToolCallState.SUCCEEDED:
+            reader.last = LastSeen.ANSWER
+        if record.get("status") == "awaiting_approval":
+            reader.approval_tools |= {name}
+            reader.timeline.change_state(SessionState.AWAITING_APPROVAL, f"{name} asks the user", line)
+
+
+def _text(content: Any) -> str:
+    """The text of a message: a string, or the text of its parts."""
+    if type(content) is str:
+        return content
+    parts = content if type(content) is list else [content]
+    found = [part if type(part) is str else text(part.get("text")) for part in parts if type(part) in (str, dict)]
+    return "\n".join(piece for piece in found if piece)
+
+
+def _images(parts: list[Any]) -> list[ImageDraft]:
+    found = []
+    for part in parts:
+        data = part.get("inlineData") if type(part) is dict else None
+        image = decoded(data.get("data"), data.get("mimeType")) if type(data) is dict else None
+        if image is not None:
+            found.append(ImageDraft("image", image.content, image.content_type))
+    return found
