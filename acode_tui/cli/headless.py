@@ -17,7 +17,7 @@ from acode_tui import logs
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.event_loop import run_async
 from acode_tui.cli.invocation import Invocation
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.errors import AcodeError, SyncError
 from acode_tui.sync.ports import SyncState
 from acode_tui.version import VERSION
 
@@ -187,6 +187,9 @@ async def _watch(workspace: "Workspace", invocation: Invocation, reload_asked: a
     """Log each change of state and send it to systemd; load new settings when ``reload_asked`` is set."""
     reported = ""
     while True:
+        if not workspace.sync.is_running:
+            # Better to end, and be started again by whoever watches this process, than to look alive.
+            raise SyncError("the sync worker has ended", hint="start the process again; the log says why it ended")
         status = await workspace.sync.status()
         if status.state != reported:
             reported = status.state

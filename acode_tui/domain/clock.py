@@ -18,6 +18,13 @@ WallClock = Callable[[], datetime]
 TICK = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
+"""No stamp may be on this day: a row with the largest possible stamp could never change again."""
+
+ALLOWED_AHEAD = timedelta(minutes=5)
+"""How far a stamp of another machine, or the clock that was stored, may be ahead of this machine's and the server's
+time. Further ahead it is somebody's wrong clock: never followed, and shown."""
+
 
 def system_clock() -> datetime:
     """The machine's UTC time."""
@@ -48,9 +55,33 @@ class MonotonicClock:
         return self._last
 
     def raise_to(self, seen: datetime) -> None:
-        """Make the next stamp later than ``seen``, a stamp that another process or machine issued."""
-        if seen > self._last:
+        """Make the next stamp later than ``seen``, a stamp that another machine issued.
+
+        The caller has checked ``seen``, which lies at most ``ALLOWED_AHEAD`` ahead: see ``domain.incoming``. A stamp
+        that nothing can follow is not followed in any case.
+        """
+        if self._last < seen < LAST_DAY:
             self._last = seen
+
+    def set_to(self, stored: datetime) -> None:
+        """Go on from the last stamp that the workspace has stored, be it earlier than this clock's own.
+
+        A stored stamp that nothing can follow counts as none: the wall clock decides alone.
+        """
+        self._last = stored if stored < LAST_DAY else EPOCH
+
+
+def stamp_after(earlier: datetime, now: datetime) -> datetime:
+    """The stamp of a row's new version: ``now``, or just after the row's own stamp where that lies in the future.
+
+    A stamp on the last possible day, which a program without checks took over from somebody, is not followed.
+    """
+    return earlier + TICK if now <= earlier < LAST_DAY else now
+
+
+def is_ahead(stamp: datetime, *clocks: datetime) -> bool:
+    """Whether a stamp is ahead of every one of these clocks by more than is allowed."""
+    return stamp - max(clocks) > ALLOWED_AHEAD
 
 
 _encode = msgspec.json.Encoder().encode

@@ -7,14 +7,14 @@ import math
 import re
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from acode_tui.domain.clock import require_utc
+from acode_tui.domain.clock import LAST_DAY, require_utc
 from acode_tui.domain.codec import digest, encode_plain
-from acode_tui.domain.entities import Artifact, Entity, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
+from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent, SessionGraph, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.quantities import number
 from acode_tui.domain.schema import TABLES
@@ -25,9 +25,6 @@ MAX_METADATA_DEPTH = 10
 MAX_ARTIFACT_BYTES = 10 * 1024 * 1024
 MAX_JSON_DEPTH = 100
 """Largest depth of tool parameters and results; PostgreSQL's own limit for jsonb is far larger."""
-
-LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
-"""No stamp may be on this day: a row with the largest possible stamp could never change again."""
 
 MAX_INTEGER_BITS = 8_192
 """About 2,500 digits. Integers of more than 4,300 digits can be encoded, but Python's decoders refuse them."""
@@ -231,23 +228,25 @@ def validate_graph(graph: SessionGraph, limits: Limits) -> None:
     """Raise ValidationError with the name of the first field that is not valid."""
     if not isinstance(graph, SessionGraph):
         raise ValidationError("graph", f"must be a SessionGraph, not {type(graph).__name__}")
-    require_uuid(graph.workspace_id, "workspace_id")
-    require_text(graph.task_description, "task_description", max_chars=MAX_DESCRIPTION_CHARS)
-    require_metadata(graph.metadata, "metadata", limits)
-    optional_text(graph.user_id, "user_id")
+    _check_fields(graph, limits)
     seen: set[str] = set()
     for entity in graph.entities():
-        if require_uuid(entity.id, f"{entity.kind.value}.id") != entity.id:
-            raise ValidationError(f"{entity.kind.value}.id", "must be a lower-case UUID")
         if entity.id in seen:
             raise ValidationError(f"{entity.kind.value}.id", "occurs twice in the graph")
         seen.add(entity.id)
-        require_not_before(entity.updated_at, entity.created_at, "updated_at", "created_at")
         if entity is not graph and getattr(entity, "session_id", None) != graph.id:
             raise ValidationError(f"{entity.kind.value}.session_id", "is not the session's id")
-        _check_enums(entity)
-        _check_fields(entity, limits)
+        validate_entity(entity, limits)
     _check_parents(graph)
+
+
+def validate_entity(entity: Entity, limits: Limits) -> None:
+    """Raise ValidationError with the name of the first field of one row that is not valid by itself."""
+    if require_uuid(entity.id, f"{entity.kind.value}.id") != entity.id:
+        raise ValidationError(f"{entity.kind.value}.id", "must be a lower-case UUID")
+    require_not_before(entity.updated_at, entity.created_at, "updated_at", "created_at")
+    _check_enums(entity)
+    _check_fields(entity, limits)
 
 
 def _check_enums(entity: Entity) -> None:
@@ -260,18 +259,26 @@ def _check_enums(entity: Entity) -> None:
 
 
 def _check_fields(entity: object, limits: Limits) -> None:
-    if isinstance(entity, SessionEvent):
+    if isinstance(entity, Session):
+        require_uuid(entity.workspace_id, "workspace_id")
+        require_text(entity.task_description, "task_description", max_chars=MAX_DESCRIPTION_CHARS)
+        require_metadata(entity.metadata, "metadata", limits)
+        optional_text(entity.user_id, "user_id")
+    elif isinstance(entity, SessionEvent):
         require_reason(entity.reason)
         require_moment(entity.timestamp, "timestamp")
     elif isinstance(entity, SessionTask):
+        require_order(entity.order, "order")
         require_text(entity.title, "title")
         optional_text(entity.description, "description")
         require_metadata(entity.metadata, "metadata", limits)
     elif isinstance(entity, Step):
+        require_order(entity.order, "order")
         require_text(entity.name, "name")
         optional_text(entity.description, "description")
         require_metadata(entity.metadata, "metadata", limits)
     elif isinstance(entity, ToolCall):
+        require_order(entity.order, "order")
         require_text(entity.tool_name, "tool_name")
         require_json(entity.parameters, "parameters")
         require_json(entity.result, "result")

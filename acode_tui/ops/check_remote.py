@@ -56,13 +56,22 @@ async def _check(
     keys = [(_KINDS[each.table], each.id) for each in found.mismatched]
     settled_by_push = await asyncio.to_thread(files.pending_rows, database, keys, seconds=seconds)
     settled_by_pull = await _changed_since(team, keys, local.change_seq)
-    unsettled = {
-        each
-        for each, key in zip(found.mismatched, keys, strict=True)
-        if key in settled_by_push or key in settled_by_pull
-    }
+    aside = await asyncio.to_thread(files.kept_aside, database, seconds=seconds)
+    unsettled: set[Mismatch] = set()
+    set_aside: set[Mismatch] = set()
+    for each, key in zip(found.mismatched, keys, strict=True):
+        if key in aside:
+            set_aside.add(each)
+        elif key in settled_by_push or key in settled_by_pull:
+            unsettled.add(each)
     search = judge_search(await team.count_unindexed(local.workspace_id))
-    return (*structure, access, judge_counts(local, team_counts), judge_rows(found, unsettled), search)
+    return (
+        *structure,
+        access,
+        judge_counts(local, team_counts),
+        judge_rows(found, unsettled, set_aside),
+        search,
+    )
 
 
 async def _changed_since(
@@ -100,12 +109,17 @@ def judge_search(unindexed: int) -> Check:
     return Check(name="remote search", ok=not unindexed, description=description)
 
 
-def judge_rows(found: Validation, unsettled: set[Mismatch]) -> Check:
-    """Whether the rows are the same on both sides. ``unsettled`` are the differences that the next sync settles."""
-    wrong = [each for each in found.mismatched if each not in unsettled]
+def judge_rows(found: Validation, unsettled: set[Mismatch], aside: set[Mismatch]) -> Check:
+    """Whether the rows are the same on both sides.
+
+    ``unsettled`` are the differences that the next sync settles, ``aside`` those of rows that are not valid there.
+    """
+    wrong = [each for each in found.mismatched if each not in unsettled and each not in aside]
     description = f"{number(found.matching)} of {number(found.compared)} sessions match"
     if unsettled:
         description += f"; {counted(len(unsettled), 'row')} wait for the next sync"
+    if aside:
+        description += f"; {counted(len(aside), 'row')} kept aside (see `acode-tui db conflicts`)"
     if wrong:
         shown = "; ".join(f"{each.table} {each.id} {each.finding}" for each in wrong[:_MOST_FINDINGS])
         more = f"; and {number(len(wrong) - _MOST_FINDINGS)} more" if len(wrong) > _MOST_FINDINGS else ""

@@ -26,10 +26,28 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ConflictCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """``unreviewed`` counts those of ``total`` that were not marked as reviewed."""
+    """``unreviewed`` counts those of ``total`` that were not marked as reviewed; ``quarantined`` are rows of the team's
+    database that are kept aside because they are not valid.
+    """
 
     total: int = 0
     unreviewed: int = 0
+    quarantined: int = 0
+
+
+class QuarantinedRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A row of the team's database that is kept aside, the last version seen of it: why, and the beginning of its text.
+
+    ``change_seq`` is the number that the team's database gave that version.
+    """
+
+    entity_type: EntityType
+    entity_id: str
+    session_id: str
+    change_seq: int
+    reason: str
+    seen_at: datetime
+    excerpt: str
 
 
 class ConflictLog(Protocol):
@@ -48,6 +66,10 @@ class ConflictLog(Protocol):
         ...
 
     async def mark_reviewed(self, conflict_id: str) -> Conflict: ...
+
+    async def quarantined(self, *, limit: int = 100) -> tuple[QuarantinedRow, ...]:
+        """Rows of the team's database that are kept aside, the last seen first."""
+        ...
 
     async def take_other(self, conflict_id: str) -> Conflict:
         """Make the losing version win: a new local write of it, later than both, marked reviewed."""

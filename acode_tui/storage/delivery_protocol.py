@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -23,6 +23,40 @@ class ConflictRules(Protocol):
     def same_content(self, local: Entity, remote: Entity) -> bool: ...
 
     def resolve(self, local: Entity, remote: Entity) -> Literal["local", "remote"]: ...
+
+
+class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the team's database that is not valid here: kept aside, never written to its table.
+
+    ``excerpt`` is the beginning of its text, for people. It is worth reading again once ``parent`` is here, or once it
+    is ``retry_at``; with neither, when the program starts anew, with other limits or a newer version perhaps.
+    """
+
+    kind: EntityType
+    id: str
+    session_id: str
+    change_seq: int
+    reason: str
+    excerpt: str = ""
+    parent: tuple[EntityType, str] | None = None
+    retry_at: datetime | None = None
+
+    @property
+    def key(self) -> "RowKey":
+        return RowKey(self.kind, self.session_id, self.id)
+
+
+class RowKey(NamedTuple):
+    """A row of the team's database. Of a session, both ids are its own."""
+
+    kind: EntityType
+    session_id: str
+    id: str
+
+
+def row_key(entity: Entity) -> RowKey:
+    """The key of an entity's row."""
+    return RowKey(entity.kind, getattr(entity, "session_id", entity.id), entity.id)
 
 
 class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +86,8 @@ class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
     ``sync_version`` is the central row's after the batch, and the version that the local row is based on from then on
     (1 for events and artifacts, which have none). ``remote`` is the central row where the local one may have to adopt
     it: always for ``duplicate`` and ``conflict_remote``, and for ``converged`` where the central stamp is later.
-    ``conflict`` is what both sides record; its id is the same however often the delivery is repeated.
+    ``conflict`` is what both sides record; its id is the same however often the delivery is repeated. ``rejected`` is a
+    central row that is not valid: never adopted, and overwritten by the record where rows of its kind can be.
     """
 
     record_id: int
@@ -60,6 +95,7 @@ class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
     sync_version: int
     remote: Entity | None = None
     conflict: Conflict | None = None
+    rejected: RejectedRow | None = None
 
 
 class ApplyReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,9 +129,11 @@ class TargetFacts(msgspec.Struct, frozen=True, kw_only=True):
 class PullPage(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of a workspace, parents before their children. Once they are written the pull cursor moves to ``upto``;
     there are more while ``upto < head.change_seq``. Parents that a row needs are included even if they did not change.
+    ``rejected`` are those of the rows that are not valid.
     """
 
     rows: Sequence[Entity]
+    rejected: Sequence[RejectedRow] = ()
     upto: int
     head: Head
 
@@ -118,6 +156,7 @@ class FaultKind(StrEnum):
     SERVER_TOO_OLD = "server_too_old"
     REMOTE_BEHIND = "remote_behind"
     CONTENDED = "contended"
+    EXHAUSTED = "exhausted"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +166,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     hint: str = ""
     sqlstate: str | None = None
+
+
+def exhausted_fault() -> Fault:
+    """The fault of a head that has no number left: this program gives them one by one, so somebody wrote it."""
+    return Fault(
+        kind=FaultKind.EXHAUSTED,
+        sentence="the team's database has no number left for changes of this workspace: somebody set its change_seq",
+        hint="ask the operator to set workspaces.change_seq back to the largest change_seq of the workspace's rows",
+    )
 
 
 class PostgresFault(SyncError):

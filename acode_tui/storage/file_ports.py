@@ -18,6 +18,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import CheckCancelled, ReportProgress, ReportStep
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.conflict_ports import Conflict, ConflictCounts
+from acode_tui.storage.delivery_protocol import RejectedRow
 from acode_tui.storage.run_ports import RowChecksumReader
 from acode_tui.storage.schema_ports import SchemaStatus
 from acode_tui.storage.sync_ports import OutboxStats, PullCursor
@@ -188,6 +189,10 @@ class FileInspection(Protocol):
         """Those of the rows that an unsent record is about."""
         ...
 
+    def kept_aside(self, database: Path, *, seconds: float) -> set[tuple[EntityType, str]]:
+        """The rows of the team's database that are kept aside because they are not valid."""
+        ...
+
 
 class FileHealth(Protocol):
     """What the health checks ask of a file. Every method raises AcodeError and takes about ``seconds`` at most."""
@@ -195,6 +200,10 @@ class FileHealth(Protocol):
     def require_content(self, database: Path, *, expected: bool) -> None: ...
 
     def library_version(self) -> tuple[int, ...]: ...
+
+    def last_stamp(self, database: Path, *, seconds: float) -> datetime | None:
+        """The last stamp that the workspace's clock has issued; None before the first."""
+        ...
 
     def probe(self, database: Path, *, thorough: bool, seconds: float) -> FileProbe:
         """Measure a read and the wait for the write lock; ``thorough`` reads the whole file for damage too."""
@@ -360,8 +369,17 @@ class FileRebuild(Protocol):
         """How far the rows are pulled; None at the beginning."""
         ...
 
-    async def adopt(self, pulled: Sequence[Entity], cursor: PullCursor | None = None) -> int:
-        """Write rows, and the cursor after them, in one transaction; returns how many rows were new."""
+    async def adopt(
+        self, pulled: Sequence[Entity], rejected: Sequence[RejectedRow] = (), cursor: PullCursor | None = None
+    ) -> int:
+        """Write rows, and the cursor after them, in one transaction; returns how many rows were new.
+
+        ``rejected`` rows are kept aside, and with them those without a parent.
+        """
+        ...
+
+    async def kept_aside(self) -> set[tuple[str, str]]:
+        """The rows that are kept aside, by table and id."""
         ...
 
     async def adopt_conflicts(self, found: Sequence[Conflict]) -> None:

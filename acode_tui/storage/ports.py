@@ -23,7 +23,7 @@ from acode_tui.domain.entities import (
     ToolCall,
 )
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, StepState, TaskState
-from acode_tui.storage.conflict_ports import Conflict, ConflictCounts, ConflictLog
+from acode_tui.storage.conflict_ports import Conflict, ConflictCounts, ConflictLog, QuarantinedRow
 from acode_tui.storage.cursors import SortKey
 from acode_tui.storage.file_ports import (
     Backup,
@@ -86,6 +86,7 @@ from acode_tui.storage.team_ports import (
     Team,
     TeamCounts,
     TeamInspection,
+    TeamRows,
     TeamSource,
     TeamWorkspace,
 )
@@ -134,6 +135,7 @@ __all__ = [
     "ProbeTarget",
     "PullCursor",
     "PullCursorStore",
+    "QuarantinedRow",
     "QueueFacts",
     "RecordKey",
     "RowChecksumReader",
@@ -160,6 +162,7 @@ __all__ = [
     "Team",
     "TeamCounts",
     "TeamInspection",
+    "TeamRows",
     "TeamSource",
     "TeamWorkspace",
     "Tier",

@@ -13,7 +13,7 @@ from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import SyncError
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.storage.conflict_ports import ConflictCounts
-from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, Head, PullPage, TargetFacts
+from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, Head, PullPage, RejectedRow, RowKey, TargetFacts
 from acode_tui.storage.schema_ports import TierMigrations
 
 OutboxStatus = Literal["pending", "retrying", "failed", "processed", "all"]
@@ -286,11 +286,27 @@ class PullCursorStore(Protocol):
         """Begin following a central database, or start over with a new incarnation. Raises LeaseLostError."""
         ...
 
-    async def adopt(self, token: str, pulled: Sequence[Entity], cursor: PullCursor) -> int:
+    async def adopt(
+        self,
+        token: str,
+        pulled: Sequence[Entity],
+        cursor: PullCursor | None,
+        rejected: Sequence[RejectedRow] = (),
+        gone: Sequence[RowKey] = (),
+    ) -> int:
         """Write pulled rows and move the cursor, in one transaction; returns how many rows were new or newer.
 
-        Raises LeaseLostError.
+        ``rejected`` rows are kept aside, ``gone`` ones are not any more: the server does not have them. Raises
+        LeaseLostError.
         """
+        ...
+
+    async def read_again(self, *, limit: int) -> list[RowKey]:
+        """Rows that are kept aside and worth reading again: their parent is here, or their stamp is not ahead."""
+        ...
+
+    async def kept_aside(self, after: RowKey | None, *, limit: int) -> list[RowKey]:
+        """All rows that are kept aside, page by page."""
         ...
 
 
@@ -323,7 +339,9 @@ class SyncLog(Protocol):
 
 
 class SyncSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a status shows of the workspace file. ``worker`` is what the last heartbeat stored."""
+    """Everything that a status shows of the workspace file. ``worker`` is what the last heartbeat stored;
+    ``last_stamp`` is the last one that the workspace's clock has issued.
+    """
 
     outbox: OutboxStats
     conflicts: ConflictCounts
@@ -331,6 +349,7 @@ class SyncSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     last_sync_at: datetime | None
     duplicates: int
     worker: WorkerStatus | None
+    last_stamp: datetime | None = None
 
 
 class SyncJournal(LeaseStore, PullCursorStore, SyncLog, Protocol):
@@ -412,6 +431,10 @@ class SyncTarget(Protocol):
 
     async def pull(self, workspace_id: str, after_seq: int) -> PullPage:
         """One page of the workspace's rows with a ``change_seq`` above ``after_seq``."""
+        ...
+
+    async def read_again(self, keys: Sequence[RowKey]) -> tuple[list[Entity], list[RejectedRow]]:
+        """Rows by key, parents first, those that are still not valid apart. A row that is gone is in neither."""
         ...
 
     async def ledger_has(self, keys: Sequence[tuple[str, str]]) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -12,7 +12,7 @@ from acode_tui.domain.clock import WallClock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.conflict_ports import Conflict
-from acode_tui.storage.delivery_protocol import Head, PullPage, TargetFacts
+from acode_tui.storage.delivery_protocol import Head, PullPage, RejectedRow, TargetFacts
 from acode_tui.storage.file_ports import Check
 from acode_tui.storage.run_ports import RowChecksumReader
 
@@ -25,6 +25,13 @@ class TeamWorkspace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     host: str
     last_seen_at: datetime
     sessions: int
+
+
+class TeamRows(NamedTuple):
+    """Rows as they are read, and those of them that are not valid."""
+
+    rows: Sequence[Entity]
+    rejected: Sequence[RejectedRow]
 
 
 class TeamCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +76,7 @@ class TeamSource(Protocol):
         """Those of the sessions in which another workspace has rows of its own."""
         ...
 
-    def session_rows(self, session_id: str) -> AsyncIterator[tuple[Entity, ...]]:
+    def session_rows(self, session_id: str) -> AsyncIterator[TeamRows]:
         """Every row of a session, whichever workspace sent it, parents first, a few at a time."""
         ...
 

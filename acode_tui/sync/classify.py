@@ -43,6 +43,7 @@ _BY_KIND: dict[FaultKind, Verdict] = {
     FaultKind.SCHEMA: Verdict.SCHEMA_MISMATCH,
     FaultKind.SERVER_TOO_OLD: Verdict.SCHEMA_MISMATCH,
     FaultKind.REMOTE_BEHIND: Verdict.REMOTE_BEHIND,
+    FaultKind.EXHAUSTED: Verdict.REMOTE_BEHIND,
     FaultKind.CONTENDED: Verdict.RETRY_NOW,
 }
 

@@ -40,7 +40,8 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     redacted.
 
     ``rate`` is records per second over the current or last drain; ``target`` is ``host:port/database``, None where
-    PostgreSQL is off or misconfigured.
+    PostgreSQL is off or misconfigured. ``quarantined`` counts rows of the team's database that are kept aside;
+    ``stamps_ahead_seconds`` is how far new stamps are ahead of every clock, 0 within what is allowed.
     """
 
     state: SyncState
@@ -64,6 +65,8 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     target_schema_version: str | None = None
     latency_ms: float | None = None
     clock_offset_ms: float | None = None
+    quarantined: int = 0
+    stamps_ahead_seconds: float = 0.0
 
     @property
     def switched_off_by(self) -> str | None:

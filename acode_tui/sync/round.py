@@ -15,7 +15,7 @@ from acode_tui.storage.ports import DeliveryOutbox, LogEntry, SyncJournal, SyncT
 from acode_tui.sync.drain import OutboxProcessor, RoundCounts
 from acode_tui.sync.lease_holder import LeaseHolder
 from acode_tui.sync.ports import SyncReport, SyncState
-from acode_tui.sync.pull import pull
+from acode_tui.sync.pull import pull, read_all_again
 from acode_tui.sync.state import WorkerState
 from acode_tui.sync.target import TargetConnection
 from acode_tui.sync.wake import WakeSignal
@@ -71,6 +71,7 @@ class SyncRound:
         self._wall = wall
         self._largest_batch = largest_batch
         self._retention_at: datetime | None = None
+        self._has_read_again = False
         self.on_batch: Callable[[float], object] | None = None
         """Receives the seconds that the target took for each batch."""
 
@@ -149,6 +150,11 @@ class SyncRound:
             token=self._lease.token,
             should_stop=should_stop,
         )
+        if not self._has_read_again:
+            counts.pulled += await read_all_again(
+                self._journal, target, token=self._lease.token, should_stop=should_stop
+            )
+            self._has_read_again = not should_stop()
         await self._run_retention(target)
 
     async def run_history(self, counts: RoundCounts, *, on_progress: ReportProgress | None = None) -> None:

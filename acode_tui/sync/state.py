@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from acode_tui.config import PostgresTarget, Settings
-from acode_tui.domain.clock import WallClock
+from acode_tui.domain.clock import WallClock, is_ahead
 from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import Fault
@@ -79,6 +79,7 @@ def make_status(
     own: WorkerStatus,
     *,
     address: PostgresTarget | None,
+    now: datetime,
 ) -> SyncStatus:
     """The public status. Where another process drains, its last heartbeat brings the reason and the rate."""
     explained = explain(conditions, live)
@@ -112,7 +113,17 @@ def make_status(
         target_schema_version=own.target_schema_version,
         latency_ms=worker.latency_ms,
         clock_offset_ms=worker.clock_offset_ms,
+        quarantined=snapshot.conflicts.quarantined,
+        stamps_ahead_seconds=_stamps_ahead(snapshot.last_stamp, now, worker.clock_offset_ms or 0.0),
     )
+
+
+def _stamps_ahead(last: datetime | None, now: datetime, offset_ms: float) -> float:
+    """How far the workspace's clock is ahead of this machine's and the server's; 0 within what is allowed."""
+    server = now + timedelta(milliseconds=offset_ms)
+    if last is None or not is_ahead(last, now, server):
+        return 0.0
+    return (last - max(now, server)).total_seconds()
 
 
 class Circuit:

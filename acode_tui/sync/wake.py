@@ -74,6 +74,13 @@ class WakeSignal:
             self._awake.clear()
             await self._sleep_unless_awake(LINGER_SECONDS)
 
+    async def pause(self, seconds: float) -> None:
+        """Sleep for so long, whatever is committed meanwhile; only ``wake`` ends it."""
+        until = self._wall() + timedelta(seconds=seconds)
+        while not self._urgent and (left := (until - self._wall()).total_seconds()) > 0:
+            self._awake.clear()
+            await self._sleep_unless_awake(min(left, POLL_SECONDS))
+
     async def _sleep_unless_awake(self, seconds: float) -> None:
         woken = asyncio.ensure_future(self._awake.wait())
         sleeping = asyncio.ensure_future(self._sleep(seconds))

@@ -41,6 +41,11 @@ STOP_SECONDS = 8.0
 CUT_SECONDS = 1.0
 """How long what used a connection may take to end after the connection was cut."""
 
+DEFECT_SECONDS = 5.0
+"""How long the worker pauses after a round that ended with an exception nobody foresaw; it doubles with each."""
+
+MAX_DEFECT_SECONDS = 300.0
+
 log = get_logger("acode_tui.sync")
 
 
@@ -76,6 +81,8 @@ class SyncWorker:
         self._loop: asyncio.Task[None] | None = None
         self._requests: set[asyncio.Future[None]] = set()
         """One for each sync that was asked for and has not ended."""
+        self._defects = 0
+        """How many rounds in a row ended with an exception that nobody foresaw."""
         self._stops = 0
         """How often the worker was stopped: a request that began before the last stop does no more work."""
         self._lease = LeaseHolder(journal, mode=mode, wall=wall)
@@ -204,7 +211,12 @@ class SyncWorker:
         snapshot = await self._journal.snapshot()
         live = snapshot.lease if self._journal.is_live(snapshot.lease) else None
         return make_status(
-            snapshot, live, self._state.conditions(), self._state.status(), address=self._target.address()
+            snapshot,
+            live,
+            self._state.conditions(),
+            self._state.status(),
+            address=self._target.address(),
+            now=self._wall(),
         )
 
     async def probe(self) -> SyncStatus:
@@ -254,14 +266,32 @@ class SyncWorker:
         heartbeats = asyncio.create_task(self._send_heartbeats(), name="acode-sync-heartbeat")
         try:
             while not self._state.stopping:
-                await self._wake.reset()
-                await self._work_once()
-                if not self._state.stopping:
-                    await self._wake.wait(await self._longest_sleep(), self._has_work)
+                try:
+                    await self._wake.reset()
+                    await self._work_once()
+                    if not self._state.stopping:
+                        await self._wake.wait(await self._longest_sleep(), self._has_work)
+                except Exception as error:  # noqa: BLE001 - logged and shown: nothing ends the worker
+                    await self._wake.pause(self._note_defect(error))
         finally:
             heartbeats.cancel()
             with suppress(asyncio.CancelledError):
                 await heartbeats
+
+    def _note_defect(self, error: Exception) -> float:
+        """Log and show an exception that nobody foresaw; returns the seconds to wait before the next round."""
+        if isinstance(error, AcodeError):
+            log.error("sync.trouble", code=error.code, reason=error.message)
+            self._state.local_error = error
+        else:
+            log.error("sync.defect", code=SyncError.code, reason=type(error).__name__, exc_info=error)
+            self._state.local_error = SyncError(
+                f"a round ended with an error that was not expected: {type(error).__name__}",
+                hint="it is tried again; the log has the details (`acode-tui diagnostics` collects them)",
+            )
+        self._target.terminate()
+        self._defects += 1
+        return min(DEFECT_SECONDS * 2.0 ** min(self._defects - 1, 10), MAX_DEFECT_SECONDS)
 
     async def _work_once(self) -> None:
         """Do what may be done now. A fault of the target ends up in the circuit, a local error in the status."""
@@ -274,6 +304,7 @@ class SyncWorker:
                     return
                 await self._round.record(self._round.run)
                 state.local_error = None
+                self._defects = 0
             except PostgresFault:
                 await self._target.close()
             except LeaseLostError:
@@ -313,7 +344,10 @@ class SyncWorker:
         """In a task of its own, so that a long batch does not cost the lease."""
         while True:
             await self._sleep(HEARTBEAT_SECONDS)
-            await self._lease.heartbeat(self._state.status())
+            try:
+                await self._lease.heartbeat(self._state.status())
+            except Exception as error:  # without heartbeats the lease would be lost while the loop goes on
+                log.error("sync.heartbeat", code=SyncError.code, reason=type(error).__name__, exc_info=error)
 
     # Requests
 

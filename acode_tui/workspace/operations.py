@@ -5,7 +5,7 @@ Each imports what it needs when it is called, so that opening a workspace costs 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,20 @@ class Operations:
         """The time in the machine's time zone: a date in a query is a day there."""
         return self.wall().astimezone()
 
+    async def repair_clock(self) -> timedelta | None:
+        """Bring new stamps back where the workspace's clock is ahead of this machine's and the reachable server's.
+
+        Returns by how much it was ahead; None if it was not. No stored stamp changes.
+        """
+        from acode_tui.storage.sqlite.sync.clock_repair import repair_clock
+
+        offset = (await self.sync.probe()).clock_offset_ms or 0.0
+        now = self.wall()
+        server_time = now + timedelta(milliseconds=offset)
+        return await self._writer.run(
+            lambda connection: repair_clock(connection, self._writer.clock, now=now, server_time=server_time)
+        )
+
     @asynccontextmanager
     async def open_team(self) -> AsyncIterator[RunStateReader]:
         """The whole team's runs, read from PostgreSQL. Raises SyncError where it is not enabled or misconfigured."""
@@ -76,7 +90,7 @@ class Operations:
         from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
 
         async with self._team_pool() as pool:
-            team = PostgresTeam(pool, schema=self.settings.persistence.postgres.schema)
+            team = PostgresTeam(pool, schema=self.settings.persistence.postgres.schema, limits=self.settings.limits)
             local = SqliteRowChecksums(self._readers)
             return await compare(local, team.row_checksums(self.workspace_id), on_progress=progress)
 

@@ -24,7 +24,7 @@ async def open_team(settings: Settings, environ: Mapping[str, str] = os.environ)
 
     postgres = settings.persistence.postgres
     async with open_pool(team_address(settings, environ), postgres) as pool:
-        yield PostgresTeam(pool, schema=postgres.schema)
+        yield PostgresTeam(pool, schema=postgres.schema, limits=settings.limits)
 
 
 def team_address(settings: Settings, environ: Mapping[str, str] = os.environ) -> PostgresTarget:

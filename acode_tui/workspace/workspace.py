@@ -10,6 +10,7 @@ from acode_tui.config import ConfigWatch, PostgresSettings, PostgresTarget, Sett
 from acode_tui.config.workspace_root import AGENT_DIR
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.validation import Limits
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SearchPage, SyncTarget, TierMigrations
@@ -93,7 +94,7 @@ class Workspace(Operations):
             self.outbox,
             self._journal,
             settings,
-            make_target=partial(make_sync_target, wall=wall),
+            make_target=partial(make_sync_target, wall=wall, limits=settings.limits),
             target_schema_version=packaged("postgres")[-1].version,
             user=user,
             mode=mode,
@@ -188,9 +189,9 @@ class Workspace(Operations):
 
 
 def make_sync_target(
-    address: PostgresTarget, postgres: PostgresSettings, *, wall: WallClock = system_clock
+    address: PostgresTarget, postgres: PostgresSettings, *, wall: WallClock = system_clock, limits: Limits | None = None
 ) -> SyncTarget:
-    """The team's database at an address, not yet connected."""
+    """The team's database at an address, not yet connected. ``limits`` bound the values of rows that are read."""
     # Here, not above: a process that never syncs need not load the driver.
     from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 
@@ -201,6 +202,7 @@ def make_sync_target(
         connect_timeout=postgres.connect_timeout_seconds,
         command_timeout=postgres.command_timeout_seconds,
         wall=wall,
+        limits=limits,
     )
 
 

@@ -32,6 +32,7 @@ NAMES = [
     "storage",
     "sqlite_library",
     "clock_offset",
+    "workspace_clock",
 ]
 
 

@@ -175,10 +175,11 @@ class FakeOutbox:
 class FakeConflicts:
     def __init__(self, conflicts: Sequence[Conflict] = ()) -> None:
         self.conflicts = list(conflicts)
+        self.aside = 0
 
     async def counts(self) -> ConflictCounts:
         unreviewed = sum(conflict.reviewed_at is None for conflict in self.conflicts)
-        return ConflictCounts(total=len(self.conflicts), unreviewed=unreviewed)
+        return ConflictCounts(total=len(self.conflicts), unreviewed=unreviewed, quarantined=self.aside)
 
     async def list(
         self, *, unreviewed_only: bool = False, limit: int = 100, after: Conflict | None = None

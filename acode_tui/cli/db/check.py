@@ -9,6 +9,7 @@ from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
 from acode_tui.cli.output import print_checks, print_json
 from acode_tui.cli.progress import StepLine
+from acode_tui.domain.quantities import span
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 )
 @click.option("--deep", is_flag=True, help="Compare the content of every artifact with its hash.")
 @click.option("--remote", is_flag=True, help="Also check the team's database and compare its rows with these.")
+@click.option("--repair-clock", is_flag=True, help="Bring new stamps back after this machine's clock was wrong.")
 @json_option
 @pass_invocation
-def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> int:
-    """Check the workspace's file for damage. Exits with 1 if there is any; migrates and changes nothing."""
+def command(invocation: Invocation, deep: bool, remote: bool, repair_clock: bool, as_json: bool) -> int:
+    """Check the workspace's file for damage. Exits with 1 if there is any; migrates and changes nothing.
+
+    With --repair-clock, new stamps follow the clock again where they are ahead of it: the one thing that is changed.
+    """
     checks = _run_checks(invocation, deep=deep, remote=remote)
+    if repair_clock:
+        checks = (_repair_clock(invocation), *checks)
     sound = all(each.ok for each in checks)
     if as_json:
         print_json({"ok": sound, "checks": checks})
@@ -38,6 +45,16 @@ def command(invocation: Invocation, deep: bool, remote: bool, as_json: bool) -> 
             err=True,
         )
     return 0 if sound else FAILURE
+
+
+def _repair_clock(invocation: Invocation) -> "Check":
+    from acode_tui.storage.ports import Check
+
+    ahead = invocation.with_workspace(lambda workspace: workspace.repair_clock())
+    description = "new stamps follow the clock: nothing to repair"
+    if ahead is not None:
+        description = f"new stamps were {span(ahead)} ahead, and follow the clock from now on; no stored stamp changed"
+    return Check(name="workspace clock", ok=True, description=description)
 
 
 def _run_checks(invocation: Invocation, *, deep: bool, remote: bool) -> "tuple[Check, ...]":

@@ -8,9 +8,12 @@ from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, force_option, json_option
 from acode_tui.cli.output import Column, print_fields, print_json, print_table
 from acode_tui.domain.codec import decode_json
+from acode_tui.domain.quantities import counted
 
 if TYPE_CHECKING:
-    from acode_tui.storage.ports import Conflict
+    from collections.abc import Sequence
+
+    from acode_tui.storage.ports import Conflict, QuarantinedRow
     from acode_tui.workspace import Workspace
 
 _COLUMNS = (
@@ -24,12 +27,20 @@ _COLUMNS = (
     Column("reviewed"),
 )
 
+_ASIDE = (
+    Column("kind"),
+    Column("row", flexible=True),
+    Column("reason", flexible=True),
+    Column("seen"),
+    Column("begins with", flexible=True),
+)
+
 
 @click.group("conflicts", invoke_without_command=True, epilog=examples("acode-tui db conflicts list --unreviewed"))
 @json_option
 @click.pass_context
 def group(context: click.Context, as_json: bool) -> None:
-    """Settled conflicts, with both versions. Without a command: list them."""
+    """Settled conflicts, with both versions, and rows kept aside. Without a command: list them."""
     if context.invoked_subcommand is None:
         context.invoke(list_, as_json=as_json)
 
@@ -40,15 +51,28 @@ def group(context: click.Context, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def list_(invocation: Invocation, unreviewed: bool = False, limit: int = 100, as_json: bool = False) -> None:
-    """List conflicts, the latest first."""
+    """List conflicts, the latest first, and the rows of the team's database that are not valid and were kept aside."""
 
-    async def read(workspace: "Workspace") -> "tuple[Conflict, ...]":
-        return await workspace.conflicts.list(unreviewed_only=unreviewed, limit=limit)
+    async def read(workspace: "Workspace") -> "tuple[tuple[Conflict, ...], tuple[QuarantinedRow, ...], int]":
+        log = workspace.conflicts
+        conflicts = await log.list(unreviewed_only=unreviewed, limit=limit)
+        return conflicts, await log.quarantined(limit=limit), (await log.counts()).quarantined
 
-    conflicts = invocation.with_workspace(read)
+    conflicts, aside, count = invocation.with_workspace(read)
     if as_json:
-        print_json({"conflicts": conflicts})
-    elif not conflicts:
+        print_json({"conflicts": conflicts, "quarantined": aside})
+        return
+    _print_conflicts(conflicts, unreviewed=unreviewed)
+    if aside:
+        click.echo(f"\n{counted(count, 'row')} of the team's database kept aside: not valid, and not taken over")
+        print_table(
+            _ASIDE,
+            [(each.entity_type.value, each.entity_id, each.reason, each.seen_at, each.excerpt) for each in aside],
+        )
+
+
+def _print_conflicts(conflicts: "Sequence[Conflict]", *, unreviewed: bool) -> None:
+    if not conflicts:
         click.echo(
             "no conflicts to review" if unreviewed else "no conflicts: no row was changed on two machines at once"
         )

@@ -64,6 +64,7 @@ def status(invocation: Invocation, as_json: bool) -> None:
             ("outbox", ", ".join(f"{number(queue[key])} {key}" for key in ("pending", "retrying", "failed"))),
             ("  oldest", queue["oldestPendingAt"]),
             ("conflicts", f"{number(settled['total'])} total, {number(settled['unreviewed'])} to review"),
+            *([("kept aside", counted(settled["quarantined"], "row"))] if settled["quarantined"] else []),
             ("sync", sync["state"]),
             ("  last", sync["lastSyncAt"]),
             ("  next", sync["nextAttemptAt"]),
@@ -109,7 +110,11 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
             "retrying": queue.retrying,
             "failed": queue.failed,
         },
-        "conflicts": {"total": counts.total, "unreviewed": counts.unreviewed},
+        "conflicts": {
+            "total": counts.total,
+            "unreviewed": counts.unreviewed,
+            "quarantined": counts.quarantined,
+        },
         "sync": {
             "state": sync.state,
             "holder": sync.holder,

@@ -1,9 +1,10 @@
 """When a workspace is healthy: a finding from measured numbers. Pure; thresholds come from the ``health`` settings."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from acode_tui.config import HealthSettings
+from acode_tui.domain.clock import format_time, is_ahead
 from acode_tui.domain.errors import AcodeError, DiskFullError, SchemaMismatchError
 from acode_tui.domain.quantities import counted, duration, number, size, span
 from acode_tui.domain.schema import version_key
@@ -168,7 +169,7 @@ def judge_dead_letters(count: int, limits: HealthSettings) -> Finding:
 
 
 def judge_conflicts(counts: ConflictCounts, limits: HealthSettings) -> Finding:
-    """Conflicts that are not reviewed."""
+    """Conflicts that are not reviewed, and rows of the team's database that are kept aside."""
     found = _counted(
         counts.unreviewed,
         limits.conflicts_degraded,
@@ -176,11 +177,12 @@ def judge_conflicts(counts: ConflictCounts, limits: HealthSettings) -> Finding:
         some=f"{number(counts.unreviewed)} to review, {number(counts.total)} in all",
         suggestion="acode-tui db conflicts list, then resolve",
     )
+    aside = counts.quarantined
     return Finding(
-        status=found.status,
-        description=found.description,
-        details={"total": counts.total, "unreviewed": counts.unreviewed},
-        suggestion=found.suggestion,
+        status=HealthStatus.DEGRADED if aside else found.status,
+        description=f"{found.description}; {counted(aside, 'row')} kept aside" if aside else found.description,
+        details={"total": counts.total, "unreviewed": counts.unreviewed, "quarantined": aside},
+        suggestion=found.suggestion or ("acode-tui db conflicts" if aside else None),
     )
 
 
@@ -271,3 +273,20 @@ def _counted(count: int, limit: int, *, none: str, some: str, suggestion: str) -
     if count >= limit:
         return Finding(status=HealthStatus.DEGRADED, description=some, details=details, suggestion=suggestion)
     return Finding(status=HealthStatus.HEALTHY, description=some if count else none, details=details)
+
+
+def judge_stamps(last: datetime | None, target: TargetStatus, now: datetime) -> Finding:
+    """Whether the workspace's clock, which never goes back, follows a clock that was wrong once.
+
+    Its stamps would win every conflict, and other machines keep rows with them aside.
+    """
+    server = now + timedelta(seconds=target.clock_offset or 0.0)
+    if last is None or not is_ahead(last, now, server):
+        return Finding(status=HealthStatus.HEALTHY, description="new stamps follow the clock")
+    ahead = last - max(now, server)
+    return Finding(
+        status=HealthStatus.DEGRADED,
+        description=f"new stamps are {span(ahead)} ahead: this machine's clock was wrong once",
+        details={"aheadSeconds": round(ahead.total_seconds()), "lastStamp": format_time(last)},
+        suggestion="acode-tui db check --repair-clock",
+    )

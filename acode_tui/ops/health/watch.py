@@ -116,6 +116,10 @@ class HealthWatch:
         async def clock() -> Finding:
             return rules.judge_clock(await asyncio.shield(target), self._limits)
 
+        async def stamps() -> Finding:
+            last = await self._ask(lambda file, seconds: self._files.last_stamp(file, seconds=seconds))
+            return rules.judge_stamps(last, await asyncio.shield(target), self._wall())
+
         async def trust() -> Finding:
             return rules.judge_trust(self._settings().withheld)
 
@@ -128,6 +132,7 @@ class HealthWatch:
             "storage": storage,
             "sqlite_library": library,
             "clock_offset": clock,
+            "workspace_clock": stamps,
         }
         if self._settings().withheld:
             checks["trust"] = trust

@@ -12,9 +12,11 @@ import msgspec
 
 from acode_tui.domain.clock import WallClock, format_time
 from acode_tui.domain.errors import DatabaseConnectionError, IntegrityError, RecoveryError
+from acode_tui.domain.incoming import MAX_NUMBER
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.domain.quantities import number
 from acode_tui.ops.recovery.validate import Mismatch, compare, compare_sessions
+from acode_tui.storage.delivery_protocol import exhausted_fault
 from acode_tui.storage.ports import FileRebuild, FileRebuilding, PullCursor, RowChecksumReader, TeamSource
 
 SESSIONS_AT_ONCE = 500
@@ -37,11 +39,14 @@ class _Counter:
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """Rows by table, settled conflicts, and how many sessions were compared with the server and found the same."""
+    """Rows by table, settled conflicts, how many sessions were compared with the server and found the same, and how
+    many rows of it are kept aside because they are not valid.
+    """
 
     counts: dict[str, int]
     conflicts: int
     compared: int
+    quarantined: int
 
 
 async def rebuild(
@@ -66,7 +71,7 @@ async def rebuild(
         file = await _open(files, team, workspace_id, path, lock_folder, wall)
         conflicts = await fill(team, file, workspace_id, total=total, on_progress=on_progress)
         compared = await verify(team, file, team.row_checksums(workspace_id), workspace_id, on_progress=on_progress)
-        rebuilt = Rebuilt(await file.counts(), conflicts, compared)
+        rebuilt = Rebuilt(await file.counts(), conflicts, compared, len(await file.kept_aside()))
         await file.finish(synced_at=format_time(wall()))
     except BaseException as error:
         if file is not None:
@@ -129,18 +134,19 @@ async def verify(
     local = file.checksums
     counter = _Counter("sessions", (await file.counts())["sessions"], on_progress)
     found = await compare(local, expected, on_progress=lambda progress: counter.show(progress.done))
-    mismatched: Sequence[Mismatch] = found.mismatched
+    mismatched = await _unexpected(file, found.mismatched)
     for _ in range(COMPARISONS):
         if not mismatched:
             return found.compared
         await _pull(team, file, workspace_id)
         sessions = sorted({each.session_id for each in mismatched})
         await _adopt_sessions(team, file, sessions)
-        mismatched = [
+        again = [
             each
             for start in range(0, len(sessions), SESSIONS_AT_ONCE)
             for each in await compare_sessions(local, expected, sessions[start : start + SESSIONS_AT_ONCE])
         ]
+        mismatched = await _unexpected(file, again)
     if not mismatched:
         return found.compared
     first = mismatched[0]
@@ -148,6 +154,12 @@ async def verify(
         f"{number(len(mismatched))} recovered rows differ from the team's database, first {first.table} {first.id}",
         hint="the workspace is as it was; try again, or restore a backup",
     )
+
+
+async def _unexpected(file: FileRebuild, found: Sequence[Mismatch]) -> list[Mismatch]:
+    """The rows that differ, without those that are kept aside because they are not valid."""
+    aside = await file.kept_aside() if found else set()
+    return [each for each in found if (each.table, each.id) not in aside]
 
 
 async def _pull(
@@ -170,11 +182,14 @@ async def _pull(
             page = await coming
             if page is None or page.head.incarnation != cursor.incarnation or page.head.change_seq < cursor.change_seq:
                 raise _reset()
+            if page.head.change_seq >= MAX_NUMBER:
+                fault = exhausted_fault()
+                raise RecoveryError(fault.sentence, hint=fault.hint)
             cursor = PullCursor(change_seq=page.upto, incarnation=cursor.incarnation)
             is_last = page.upto >= page.head.change_seq
             if not is_last:
                 coming = asyncio.ensure_future(team.page(workspace_id, cursor.change_seq))
-            done += await file.adopt(page.rows, cursor)
+            done += await file.adopt(page.rows, page.rejected, cursor)
             show(done)
             if is_last:
                 return done
@@ -200,7 +215,7 @@ async def _adopt_sessions(team: TeamSource, file: FileRebuild, session_ids: Sequ
     written = 0
     for session_id in session_ids:
         async for part in team.session_rows(session_id):
-            written += await file.adopt(part)
+            written += await file.adopt(*part)
     return written
 
 

@@ -60,7 +60,9 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a recovery did. ``compared`` and ``matching`` are sessions; ``kept_as`` is where the old file is."""
+    """What a recovery did. ``compared`` and ``matching`` are sessions; ``kept_as`` is where the old file is;
+    ``quarantined`` are rows of the server that are not valid and were kept aside.
+    """
 
     workspace_id: str
     path: str
@@ -71,6 +73,7 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     compared: int
     matching: int
     mismatched: tuple[str, ...] = ()
+    quarantined: int = 0
     duration_seconds: float
 
 
@@ -154,6 +157,7 @@ async def recover(
         conflicts=rebuilt.conflicts,
         compared=rebuilt.compared,
         matching=rebuilt.compared,
+        quarantined=rebuilt.quarantined,
         duration_seconds=seconds,
     )
 

@@ -10,16 +10,17 @@ The number of round trips depends on which of these steps are needed, not on the
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 import msgspec
 
-from acode_tui.domain.clock import format_time
+from acode_tui.domain.clock import ALLOWED_AHEAD, format_time
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.incoming import MAX_NUMBER, IncomingRules
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import (
@@ -30,14 +31,17 @@ from acode_tui.storage.delivery_protocol import (
     Fault,
     FaultKind,
     PostgresFault,
+    RejectedRow,
+    exhausted_fault,
 )
 from acode_tui.storage.ports import Conflict
 from acode_tui.storage.postgres.apply_sql import ApplyStatements, edit_columns
 from acode_tui.storage.postgres.batch_lexemes import Lexemes, lexemes_by_session, search_arrays
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS
 from acode_tui.storage.postgres.identifiers import Connection
+from acode_tui.storage.postgres.incoming import read_incoming
 from acode_tui.storage.postgres.lexemes import EDITED
-from acode_tui.storage.postgres.rows import column_values, conflict_from_row, entity_from_row, stored_columns
+from acode_tui.storage.postgres.rows import column_values, conflict_from_row, stored_columns
 from acode_tui.storage.postgres.settle import Decision, RemoteRow, settle
 
 CONFLICT_NAMESPACE = uuid.UUID("2c9c4f5e-4a53-5b0a-8f0e-6d1f3a8f5c71")
@@ -53,18 +57,19 @@ async def deliver(
     incarnation: str,
     known_seq: int,
     rules: ConflictRules,
+    incoming: IncomingRules,
     now: datetime,
     fused: bool,
     idle_timeout: float,
 ) -> ApplyReply:
-    """Deliver a batch. ``idle_timeout`` in seconds.
+    """Deliver a batch. ``idle_timeout`` in seconds; the server's rows that are read have to fulfil ``incoming``.
 
     ``incarnation`` and ``known_seq`` are the head as the caller last saw it: PostgresFault (REMOTE_BEHIND) if the
     server's head differs or is lower. Errors of the driver are raised after a rollback. ValueError for a batch that is
     empty or has two records of one key or entity.
     """
     _require_distinct(batch)
-    delivery = _Delivery(connection, statements, workspace_id, rules, now, fused=fused)
+    delivery = _Delivery(connection, statements, workspace_id, rules, incoming, now, fused=fused)
     # Before the head is locked: a batch may have eight megabytes of text.
     lexemes = await lexemes_by_session([row.entity for row in batch])
     milliseconds = max(1000, round(idle_timeout * 1000))
@@ -109,6 +114,7 @@ class _Delivery:
         statements: ApplyStatements,
         workspace_id: str,
         rules: ConflictRules,
+        incoming: IncomingRules,
         now: datetime,
         *,
         fused: bool,
@@ -117,6 +123,8 @@ class _Delivery:
         self._sql = statements
         self._workspace_id = workspace_id
         self._rules = rules
+        self._incoming = incoming
+        self._latest_time = now
         self._now = now
         self._fused = fused
         self._new_keys: set[str] = set()
@@ -141,13 +149,13 @@ class _Delivery:
                 self._edited.add(str(entity_id))
             else:
                 self._written[EntityType(what), str(entity_id)] = number
-        return _require_head(change_seq)
+        return await self._require_head(change_seq)
 
     async def write_stepwise(
         self, batch: Sequence[ApplyRow], lexemes: Lexemes, incarnation: str, known_seq: int
     ) -> int:
         """The same, one statement at a time."""
-        change_seq = _require_head(
+        change_seq = await self._require_head(
             await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, known_seq)
         )
         ledger = await self._connection.fetch(
@@ -188,6 +196,21 @@ class _Delivery:
         if arrays[0]:
             await self._connection.execute(statement, change_seq, self._workspace_id, *arrays)
 
+    async def _require_head(self, change_seq: int | None) -> int:
+        """The number that the head gave. Raises PostgresFault where it gave none."""
+        if change_seq is not None:
+            return change_seq
+        head = await self._connection.fetchval(self._sql.number, self._workspace_id)
+        if head is not None and head >= MAX_NUMBER:
+            raise PostgresFault(exhausted_fault())
+        raise PostgresFault(
+            Fault(
+                kind=FaultKind.REMOTE_BEHIND,
+                sentence="the team's database was reset or restored: it lacks changes that this workspace has sent",
+                hint="run `acode-tui db sync --full` to send everything again",
+            )
+        )
+
     def _ledger_arrays(self, batch: Sequence[ApplyRow]) -> list[list[Any]]:
         ordered = sorted(batch, key=lambda row: (row.session_id, row.idempotency_key))
         return [
@@ -225,7 +248,7 @@ class _Delivery:
             there = remote.get((row.kind, row.entity.id))
             decision = settle(row, there, delivered=row.idempotency_key in delivered, rules=self._rules)
             decisions[position] = decision
-            if decision.is_conflict:
+            if _is_conflict(decision, there):
                 assert there is not None
                 conflicts[position] = self._conflict(row, there, decision)
             elif decision.outcome == "duplicate" and row.idempotency_key in recorded:
@@ -234,13 +257,19 @@ class _Delivery:
         for position in decisions:
             row = batch[position]
             there = remote.get((row.kind, row.entity.id))
-            if there is not None and not self._rules.same_content(row.entity, there.entity):
+            if there is None or (there.entity is not None and self._rules.same_content(row.entity, there.entity)):
+                continue
+            self._edited.add(row.session_id)
+            if there.entity is not None:
                 # The index has the words of both, the row of one. A full re-send to an index that was lost begins
                 # with old versions too, so the words of the row that stays are added here.
-                self._edited.add(row.session_id)
                 others.append(there.entity)
         await self._add_lexemes(await lexemes_by_session(others), change_seq, first_part=_SETTLED_PART)
-        fresh = [(batch[position], conflicts[position]) for position, made in decisions.items() if made.is_conflict]
+        fresh = [
+            (batch[position], conflicts[position])
+            for position, made in decisions.items()
+            if position in conflicts and made.outcome != "duplicate"
+        ]
         if fresh:
             await self._record_conflicts(fresh)
         return tuple(
@@ -271,6 +300,7 @@ class _Delivery:
             sync_version=there.version,
             remote=there.entity,
             conflict=conflict,
+            rejected=there.rejected,
         )
 
     async def _read_remote(self, rows: Sequence[ApplyRow]) -> dict[tuple[EntityType, str], RemoteRow]:
@@ -283,9 +313,14 @@ class _Delivery:
             sessions = sorted({row.session_id for row in rows if row.kind is kind})
             arguments = [ids] if kind is EntityType.SESSION else [sessions, ids]
             for record in await self._connection.fetch(self._sql.read[kind], *arguments):
-                entity = entity_from_row(kind, record)
-                version = getattr(entity, "sync_version", 1)
-                found[kind, entity.id] = RemoteRow(entity, version, str(record["workspace_id"]))
+                self._latest_time = max(self._latest_time, record["server_time"])
+                entity = read_incoming(kind, record, self._incoming)
+                owner = str(record["workspace_id"])
+                if isinstance(entity, RejectedRow):
+                    version = _sound_version(record) if TABLES[kind].mutable else 1
+                    found[kind, entity.id] = RemoteRow(None, version, owner, entity)
+                else:
+                    found[kind, entity.id] = RemoteRow(entity, getattr(entity, "sync_version", 1), owner)
         return found
 
     async def _find_delivered(self, rows: Sequence[ApplyRow]) -> tuple[set[str], dict[str, Conflict]]:
@@ -336,9 +371,10 @@ class _Delivery:
             owner_of = [owners[key] or self._workspace_id for key in keys]
             # An owner without a head was deleted by hand. No replica pulls its rows, so any number is correct.
             numbers = [heads.get(owner, change_seq) for owner in owner_of]
-            written = await self._connection.fetch(
-                self._sql.rewrite[kind], *_write_arrays(kind, mine, versions), owner_of, numbers
-            )
+            arguments: list[Any] = [*_write_arrays(kind, mine, versions), owner_of, numbers]
+            if TABLES[kind].mutable:
+                arguments.append(self._latest_time + ALLOWED_AHEAD)
+            written = await self._connection.fetch(self._sql.rewrite[kind], *arguments)
             self._note_written(kind, written)
             if any(key not in self._written for key in keys):
                 # Another workspace changed a shared row between the read and this write.
@@ -348,6 +384,7 @@ class _Delivery:
 
     def _conflict(self, row: ApplyRow, there: RemoteRow, decision: Decision) -> Conflict:
         local, remote = row.entity, there.entity
+        assert remote is not None
         name = "\x1f".join(
             (
                 row.kind.value,
@@ -389,6 +426,17 @@ class _Delivery:
         )
 
 
+def _is_conflict(decision: Decision, there: RemoteRow | None) -> bool:
+    """Whether two versions of a row meet that are both valid."""
+    return decision.is_conflict and there is not None and there.entity is not None
+
+
+def _sound_version(record: Mapping[str, Any]) -> int:
+    """The version of a row that is not valid; 0 where that is not valid either."""
+    version: int = record["sync_version"]
+    return version if 0 <= version <= MAX_NUMBER else 0
+
+
 def _sorted_by_id(rows: Any) -> list[ApplyRow]:
     """Rows sorted by id, so that two batches that share rows wait for each other instead of deadlocking."""
     return sorted(rows, key=lambda row: row.entity.id)
@@ -401,15 +449,3 @@ def _write_arrays(kind: EntityType, rows: Sequence[ApplyRow], versions: Sequence
     if table.mutable:
         arrays.append(versions)
     return arrays
-
-
-def _require_head(change_seq: int | None) -> int:
-    if change_seq is None:
-        raise PostgresFault(
-            Fault(
-                kind=FaultKind.REMOTE_BEHIND,
-                sentence="the team's database was reset or restored: it lacks changes that this workspace has sent",
-                hint="run `acode-tui db sync --full` to send everything again",
-            )
-        )
-    return change_seq

@@ -9,18 +9,22 @@ row, so its text is the same for one row or five hundred.
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
+from acode_tui.domain.incoming import MAX_NUMBER, IncomingRules
 from acode_tui.domain.schema import TABLES, Column, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.incoming import incoming_list
 from acode_tui.storage.postgres.lexemes import SEPARATOR
-from acode_tui.storage.postgres.rows import PG_TYPES, select_list, stored_columns
+from acode_tui.storage.postgres.rows import PG_TYPES, READABLE_CONFLICT, stored_columns
 
 
 class ApplyStatements:
     """The statements for one schema."""
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, schema: str, incoming: IncomingRules) -> None:
+        """``incoming`` bounds the values of the rows that ``read`` selects."""
         self.schema = quoted_schema(schema)
+        self._incoming = incoming
         self.head = self._head()
         self.ledger = self._ledger(count(3), seq="$1::bigint", workspace="$2::uuid")
         self.write = {
@@ -41,13 +45,14 @@ class ApplyStatements:
             f"SELECT idempotency_key, payload_sha256 FROM {self.schema}.sync_inbox "  # noqa: S608
             "WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[])"
         )
+        self.number = f"SELECT change_seq FROM {self.schema}.workspaces WHERE id = $1"  # noqa: S608
         self.raise_heads = (
             f"UPDATE {self.schema}.workspaces SET change_seq = change_seq + 1 "  # noqa: S608
-            "WHERE id = ANY($1::uuid[]) RETURNING id, change_seq"
+            f"WHERE id = ANY($1::uuid[]) AND change_seq < {MAX_NUMBER} RETURNING id, change_seq"
         )
         self.conflicts = (
             f"SELECT * FROM {self.schema}.sync_conflicts "  # noqa: S608
-            "WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[])"
+            f"WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[]) AND {READABLE_CONFLICT}"
         )
         self.add_conflicts = (
             f"INSERT INTO {self.schema}.sync_conflicts (id, session_id, entity_type, entity_id, idempotency_key, "  # noqa: S608
@@ -61,10 +66,14 @@ class ApplyStatements:
         )
 
     def _head(self) -> str:
-        """Takes workspace, incarnation and the last known ``change_seq``. No row: the server was reset or restored."""
+        """Takes workspace, incarnation and the last known ``change_seq``.
+
+        No row: the server was reset or restored, or has no number left to give.
+        """
         return (
             f"UPDATE {self.schema}.workspaces SET change_seq = change_seq + 1, last_seen_at = now() "  # noqa: S608
-            "WHERE id = $1::uuid AND incarnation = $2::uuid AND change_seq >= $3::bigint RETURNING change_seq"
+            "WHERE id = $1::uuid AND incarnation = $2::uuid AND change_seq >= $3::bigint "
+            f"AND change_seq < {MAX_NUMBER} RETURNING change_seq"
         )
 
     def _ledger(self, numbers: Iterator[int], *, seq: str, workspace: str, source: str = "") -> str:
@@ -97,14 +106,19 @@ class ApplyStatements:
         )
 
     def _rewrite(self, table: Table) -> str:
-        """The second write, of rows that won a conflict: takes the owner and its ``change_seq`` for each row."""
+        """The second write, of rows that won a conflict: takes the owner and its ``change_seq`` for each row.
+
+        For mutable rows also the latest stamp that a row may have. A row's stamp and version never go down, unless they
+        are none: nothing could follow them.
+        """
         numbers = count(1)
         insert = self._insert(table, numbers, seq="u.change_seq", workspace="u.owner", gated=False, with_owner=True)
         if not table.mutable:
             return f"{insert} ON CONFLICT {_key(table)} DO NOTHING RETURNING id, 1::bigint AS sync_version"
         return (
             f"{insert} ON CONFLICT {_key(table)} DO UPDATE SET {_assignments(table)} "
-            "WHERE t.sync_version < EXCLUDED.sync_version AND t.updated_at <= EXCLUDED.updated_at "
+            f"WHERE (t.sync_version < EXCLUDED.sync_version OR t.sync_version NOT BETWEEN 0 AND {MAX_NUMBER}) "
+            f"AND (t.updated_at <= EXCLUDED.updated_at OR t.updated_at > ${next(numbers)}::timestamptz) "
             "RETURNING id, sync_version"
         )
 
@@ -199,7 +213,7 @@ class ApplyStatements:
         of_session = "" if table.kind is EntityType.SESSION else "session_id = ANY($1::uuid[]) AND "
         number = 1 if table.kind is EntityType.SESSION else 2
         return (
-            f"SELECT {select_list(table)}{owner} FROM {self.schema}.{table.name} "  # noqa: S608
+            f"SELECT {incoming_list(table, self._incoming)}{owner} FROM {self.schema}.{table.name} "  # noqa: S608
             f"WHERE {of_session}id = ANY(${number}::uuid[])"
         )
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from acode_tui.domain.codec import canonical_digest
+from acode_tui.domain.incoming import IncomingRules
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import RowChecksums, TeamCounts
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import quoted_schema
-from acode_tui.storage.postgres.rows import entity_from_row, select_list
+from acode_tui.storage.postgres.incoming import incoming_list, read_bounded
 
 ROWS_PER_FETCH = 1000
 
@@ -60,7 +61,8 @@ async def changed_after(pool: ReadPool, schema: str, kind: EntityType, ids: Sequ
 class PostgresRowChecksums:
     """``RowChecksumReader`` over the team's database, for one workspace's sessions and any others by id."""
 
-    def __init__(self, pool: ReadPool, *, schema: str, workspace_id: str) -> None:
+    def __init__(self, pool: ReadPool, *, schema: str, workspace_id: str, rules: IncomingRules) -> None:
+        self._rules = rules
         self._pool = pool
         self._schema = quoted_schema(schema)
         self._workspace_id = workspace_id
@@ -88,15 +90,18 @@ class PostgresRowChecksums:
                     for row in found:
                         session_id = str(row[table.session_column])
                         content = row["content_sha256"] if kind is EntityType.ARTIFACT else None
-                        entity = entity_from_row(kind, row)
-                        checksums[session_id][table.name, entity.id] = canonical_digest(
-                            entity, without=("workspaceId",), content_sha256=content
+                        entity = read_bounded(kind, row)
+                        # A row that no program can hold is equal to none.
+                        checksums[session_id][table.name, str(row["id"])] = (
+                            b""
+                            if entity is None
+                            else canonical_digest(entity, without=("workspaceId",), content_sha256=content)
                         )
         return checksums
 
     def _select(self, table: Table) -> str:
         content = ", encode(sha256(content), 'hex') AS content_sha256" if table.kind is EntityType.ARTIFACT else ""
         return (
-            f"SELECT {select_list(table)}{content} FROM {self._schema}.{table.name} "  # noqa: S608
+            f"SELECT {incoming_list(table, self._rules)}{content} FROM {self._schema}.{table.name} "  # noqa: S608
             f"WHERE {table.session_column} = ANY($1::uuid[])"
         )

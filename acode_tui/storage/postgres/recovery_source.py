@@ -4,16 +4,19 @@ from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 
-from acode_tui.domain.entities import Entity
+from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.incoming import IncomingRules
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.delivery_protocol import Head, PullPage
-from acode_tui.storage.ports import Conflict, TeamWorkspace
+from acode_tui.domain.validation import Limits
+from acode_tui.storage.delivery_protocol import Head, PullPage, RejectedRow
+from acode_tui.storage.ports import Conflict, TeamRows, TeamWorkspace
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.incoming import incoming_list, read_incoming
 from acode_tui.storage.postgres.migrate import check_schema
 from acode_tui.storage.postgres.pull import pull_page, read_head
-from acode_tui.storage.postgres.rows import conflict_from_row, entity_from_row, select_list
+from acode_tui.storage.postgres.rows import READABLE_CONFLICT, conflict_from_row
 
 PAGE_ROWS = 2000
 PAGE_BYTES = 4 * 1024 * 1024
@@ -29,7 +32,11 @@ ROWS_PER_FETCH = {kind: 10 if kind is EntityType.ARTIFACT else 500 for kind in T
 class RecoverySource:
     """Reads every workspace of the team."""
 
-    def __init__(self, pool: ReadPool, *, schema: str) -> None:
+    def __init__(
+        self, pool: ReadPool, *, schema: str, limits: Limits | None = None, wall: WallClock = system_clock
+    ) -> None:
+        """``limits`` bound the values of rows that are read; ``wall`` is this machine's clock."""
+        self._rules = IncomingRules(limits=limits or Limits(), wall=wall)
         self._pool = pool
         self._schema = schema
         self._name = quoted_schema(schema)
@@ -78,12 +85,14 @@ class RecoverySource:
     async def page(self, workspace_id: str, after: int) -> PullPage | None:
         """The next rows with a ``change_seq`` above ``after``, parents first; None if the workspace is not known."""
         async with self._pool.connection() as connection:
-            return await pull_page(connection, self._schema, workspace_id, after, PAGE_ROWS, PAGE_BYTES)
+            return await pull_page(
+                connection, self._schema, workspace_id, after, PAGE_ROWS, PAGE_BYTES, rules=self._rules
+            )
 
     async def conflicts(self, workspace_id: str, *, after: Conflict | None = None) -> tuple[Conflict, ...]:
-        """The next resolved conflicts, oldest first; empty at the end."""
+        """The next resolved conflicts, oldest first; empty at the end. Those beyond what is readable are left out."""
         sql = (
-            f"SELECT * FROM {self._name}.sync_conflicts WHERE workspace_id = $1 "  # noqa: S608
+            f"SELECT * FROM {self._name}.sync_conflicts WHERE workspace_id = $1 AND {READABLE_CONFLICT} "  # noqa: S608
             "AND ($2::timestamptz IS NULL OR (detected_at, id) > ($2::timestamptz, $3::uuid)) "
             "ORDER BY detected_at, id LIMIT $4"
         )
@@ -118,14 +127,18 @@ class RecoverySource:
                 found.update(str(row["id"]) for row in rows)
         return tuple(sorted(found))
 
-    async def session_rows(self, session_id: str) -> AsyncIterator[tuple[Entity, ...]]:
+    async def session_rows(self, session_id: str) -> AsyncIterator[TeamRows]:
         """All rows of a session, of every workspace, parents first, in small groups."""
         async with self._pool.connection() as connection, connection.transaction(readonly=True):
             for kind, table in TABLES.items():
                 cursor = await connection.cursor(
-                    f"SELECT {select_list(table, content=True)} FROM {self._name}.{table.name} "  # noqa: S608
+                    f"SELECT {incoming_list(table, self._rules, content=True)} FROM {self._name}.{table.name} "  # noqa: S608
                     f"WHERE {table.session_column} = $1",
                     session_id,
                 )
                 while rows := await cursor.fetch(ROWS_PER_FETCH[kind]):
-                    yield tuple(entity_from_row(kind, row) for row in rows)
+                    read = [read_incoming(kind, row, self._rules) for row in rows]
+                    yield TeamRows(
+                        [row for row in read if not isinstance(row, RejectedRow)],
+                        [row for row in read if isinstance(row, RejectedRow)],
+                    )

@@ -5,6 +5,7 @@ Read-only. Every error of the server or the network is raised as an AcodeError.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from acode_tui.domain.clock import WallClock, system_clock
@@ -29,7 +30,7 @@ from acode_tui.storage.postgres import session_pages
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema
-from acode_tui.storage.postgres.rows import entity_from_row, entity_values, select_list
+from acode_tui.storage.postgres.rows import entity_from_row, entity_values, has_known_names, select_list
 from acode_tui.storage.session_filter import require_filter
 
 _HYPHENS = (8, 13, 18, 23)
@@ -182,6 +183,11 @@ class PostgresRunStateStore:
         )
         if not row:
             raise _not_found(kind, entity_id)
+        if not has_known_names(kind, row):
+            raise IntegrityError(
+                f"this {kind.value.replace('_', ' ')} has a state or type that is not known here",
+                hint="another program wrote it, perhaps a newer acode-tui; see `acode-tui db check --remote`",
+            )
         return entity_from_row(kind, row)
 
     async def _artifacts(self, connection: Connection, session_id: str) -> _Nodes:
@@ -193,6 +199,8 @@ class PostgresRunStateStore:
             "WHERE session_id = $1 ORDER BY created_at, id",
             session_id,
         ):
+            if not has_known_names(EntityType.ARTIFACT, row):
+                continue
             artifact = entity_from_row(EntityType.ARTIFACT, row)
             holder = parent_of(artifact)
             assert holder is not None
@@ -211,7 +219,7 @@ class PostgresRunStateStore:
             session_id,
         )
         grouped: _Nodes = {}
-        for row in rows:
+        for row in filter(partial(has_known_names, kind), rows):
             values = entity_values(table.columns, row)
             children: dict[str, Any] = {field: tuple(nodes.get(values["id"], ())) for field, nodes in below.items()}
             grouped.setdefault(values[parent], []).append(node(**values, **children))
@@ -224,7 +232,11 @@ class PostgresRunStateStore:
             "WHERE session_id = $1 ORDER BY timestamp, id",
             session_id,
         )
-        return tuple(SessionEvent(**entity_values(table.columns, row)) for row in rows)
+        return tuple(
+            SessionEvent(**entity_values(table.columns, row))
+            for row in rows
+            if has_known_names(EntityType.SESSION_EVENT, row)
+        )
 
 
 def _completed_uuid(start: str, digit: str) -> str:

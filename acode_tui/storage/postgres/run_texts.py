@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from acode_tui.domain.entities import Entity, Session
+from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES, parent_of
 from acode_tui.domain.search.places import MAX_TEXT
 from acode_tui.domain.search.query import Query
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.postgres.identifiers import Connection
-from acode_tui.storage.postgres.rows import entity_from_row
+from acode_tui.storage.postgres.rows import entity_from_row, has_known_names, select_column
 
 _Below: TypeAlias = dict[str, list[Any]]
 """Rows by the id of the row that they hang on, in order."""
@@ -36,7 +37,12 @@ async def read_runs(
         statement = _select(schema, kind, filtered=len(arguments) == 2, paths=bool(query.files or query.excluded.files))
         grouped = below[kind] = {}
         for row in await connection.fetch(statement, *arguments):
-            entity = entity_from_row(kind, row)
+            if not has_known_names(kind, row):
+                continue
+            try:
+                entity = entity_from_row(kind, row)
+            except IntegrityError:
+                continue  # JSON that a foreign program wrote and no reader can hold: the others can be found
             holder = parent_of(entity)
             assert holder is not None
             grouped.setdefault(holder[1], []).append(entity)
@@ -67,7 +73,7 @@ def _may_match(text: str) -> str:
 
 def _select(schema: str, kind: EntityType, *, filtered: bool, paths: bool) -> str:
     table = TABLES[kind]
-    chosen = {column.name: f'"{column.name}"' for column in table.columns}
+    chosen = {column.name: select_column(column) for column in table.columns}
     if kind is EntityType.TOOL_CALL and filtered:
         outcome = _may_match("concat(error_message, ' ', result::text)")
         chosen["result"] = f"CASE WHEN {outcome} THEN result END AS result"

@@ -26,6 +26,11 @@ _SHORT = 3
 """Characters of a prefix that so many sessions have that they are not even counted: the count would read far more."""
 
 
+_KNOWN_STATE = f"(s.state IN ({', '.join(repr(state.value) for state in SessionState)})) IS TRUE"
+"""Leaves out sessions that a foreign program wrote before the server checked states. IS TRUE keeps the planner from
+choosing an index by state for it: nearly every row meets it."""
+
+
 class SessionSelect:
     """One statement that selects sessions: the conditions of a query, and the values of the placeholders.
 
@@ -63,7 +68,7 @@ class SessionSelect:
 
     def rows(self, conditions: Iterable[str], *, order: str, limit: str, also: str = "") -> str:
         """The statement for rows of sessions that also meet ``conditions``; ``also`` is a further output column."""
-        columns = _all_of([*self._columns, *conditions])
+        columns = _all_of([*self._columns, *conditions, _KNOWN_STATE])
         source, where = f"{self._schema}.sessions AS s", _all_of([columns, *self._lexemes])
         if self._near and self._lexemes:
             source = f"(SELECT s.* FROM {source} WHERE {columns} ORDER BY {order} LIMIT {WINDOW}) AS s"  # noqa: S608

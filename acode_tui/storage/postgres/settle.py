@@ -8,15 +8,19 @@ from typing import NamedTuple
 
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
-from acode_tui.storage.delivery_protocol import ApplyRow, ConflictRules, Outcome
+from acode_tui.storage.delivery_protocol import ApplyRow, ConflictRules, Outcome, RejectedRow
 
 
 class RemoteRow(NamedTuple):
-    """A row as the server has it. ``version`` is 1 for events and artifacts, which never change."""
+    """A row as the server has it. ``version`` is 1 for events and artifacts, which never change.
 
-    entity: Entity
+    One that is not valid is ``rejected`` and has no ``entity``.
+    """
+
+    entity: Entity | None
     version: int
     workspace_id: str
+    rejected: RejectedRow | None = None
 
 
 class Decision(NamedTuple):
@@ -37,6 +41,10 @@ def settle(row: ApplyRow, remote: RemoteRow | None, *, delivered: bool, rules: C
         return Decision("applied", write=True)
     if delivered:
         return Decision("duplicate", write=False)
+    if remote.entity is None:
+        # What is not valid says nothing, so there is no conflict: the record is written over it, if rows of its kind
+        # ever change. Other replicas keep the server's row aside as well.
+        return Decision("applied", write=True) if TABLES[row.kind].mutable else Decision("conflict_remote", write=False)
     local = row.entity
     if rules.same_content(local, remote.entity):
         newer = TABLES[row.kind].mutable and local.updated_at > remote.entity.updated_at

@@ -14,7 +14,10 @@ import asyncpg
 
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
+from acode_tui.domain.incoming import IncomingRules
+from acode_tui.domain.validation import Limits
 from acode_tui.storage.delivery_protocol import (
     ApplyReply,
     ApplyRow,
@@ -24,6 +27,8 @@ from acode_tui.storage.delivery_protocol import (
     Head,
     PostgresFault,
     PullPage,
+    RejectedRow,
+    RowKey,
     TargetFacts,
 )
 from acode_tui.storage.ports import TierMigrations
@@ -35,7 +40,7 @@ from acode_tui.storage.postgres.connection import PostgresConnectionFactory, dea
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, foreign_workspace, translate_to_fault
 from acode_tui.storage.postgres.identifiers import quoted_schema
 from acode_tui.storage.postgres.probe import read_facts
-from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_head
+from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_again, read_head
 
 _POOLED = ("26000", "42P05")
 """SQLSTATEs of a missing or an existing prepared statement: a pooler gave the transaction another backend."""
@@ -53,12 +58,17 @@ class PostgresSyncTarget:
         connect_timeout: float = 10.0,
         command_timeout: float = 60.0,
         wall: WallClock = system_clock,
+        limits: Limits | None = None,
     ) -> None:
-        """Time-outs in seconds: of a connection attempt, and of a whole operation such as a batch."""
+        """Time-outs in seconds: of a connection attempt, and of a whole operation such as a batch.
+
+        ``limits`` bound the values of rows that are read.
+        """
+        self._incoming = IncomingRules(limits=limits or Limits(), wall=wall)
         self.address = address
         self.schema = schema
         self._rules = rules
-        self._statements = ApplyStatements(schema)
+        self._statements = ApplyStatements(schema, self._incoming)
         self._connections = PostgresConnectionFactory(
             address, connect_timeout=connect_timeout, command_timeout=command_timeout
         )
@@ -183,6 +193,7 @@ class PostgresSyncTarget:
                 incarnation=incarnation,
                 known_seq=cursor,
                 rules=self._rules,
+                incoming=self._incoming,
                 now=self._wall(),
                 fused=not self._distributed,
                 idle_timeout=self._connections.command_timeout,
@@ -196,10 +207,17 @@ class PostgresSyncTarget:
         A page has about ``limit`` rows and ``max_bytes`` of artifact content, and all rows of each value.
         """
         async with self._open() as connection:
-            page = await pull_page(connection, self.schema, workspace_id, after_seq, limit, max_bytes)
+            page = await pull_page(
+                connection, self.schema, workspace_id, after_seq, limit, max_bytes, rules=self._incoming
+            )
             if page is None:
                 raise PostgresFault(_unknown_workspace())
             return page
+
+    async def read_again(self, keys: Sequence[RowKey]) -> tuple[list[Entity], list[RejectedRow]]:
+        """Rows by key, parents first, those that are still not valid apart. A row that is gone is in neither."""
+        async with self._open() as connection:
+            return await read_again(connection, self.schema, keys, rules=self._incoming)
 
     async def ledger_has(self, keys: Sequence[tuple[str, str]]) -> set[str]:
         """The keys among these (session id, idempotency key) that the ledger contains."""

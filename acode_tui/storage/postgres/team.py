@@ -13,7 +13,7 @@ class PostgresTeam(RecoverySource):
     """The ``Team`` of one schema, over a pool that the caller closes."""
 
     def row_checksums(self, workspace_id: str) -> PostgresRowChecksums:
-        return PostgresRowChecksums(self._pool, schema=self._schema, workspace_id=workspace_id)
+        return PostgresRowChecksums(self._pool, schema=self._schema, workspace_id=workspace_id, rules=self._rules)
 
     async def check_migrations(self) -> Check:
         return await schema_check.check_migrations(self._pool, self._schema)

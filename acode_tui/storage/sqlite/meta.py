@@ -30,10 +30,13 @@ def store(connection: sqlite3.Connection, key: str, value: str) -> None:
 
 
 def read_clock(connection: sqlite3.Connection, clock: MonotonicClock) -> datetime:
-    """Raise the clock to the last stamp that any process of this workspace stored; returns its last stamp."""
+    """Set the clock to the last stamp that any process of this workspace stored; returns its last stamp.
+
+    Also back: what is stored covers every stamp that was committed, and a repaired clock counts in every process.
+    """
     stored = read(connection, CLOCK)
     if stored is not None:
-        clock.raise_to(parse_time(stored))
+        clock.set_to(parse_time(stored))
     return clock.last
 
 

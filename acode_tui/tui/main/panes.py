@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from textual.content import Content
 
-from acode_tui.domain.quantities import ago, countdown, duration, number, short_number, span
+from acode_tui.domain.quantities import ago, countdown, counted, duration, number, short_number, span
 from acode_tui.domain.schema import version_key
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.main.pane import Look, Pane, PaneStatus
@@ -157,11 +157,15 @@ class ConflictsPane(Pane):
     def status(self, overview: Overview, now: datetime) -> PaneStatus:
         if abs(_offset(overview)) > MAX_CLOCK_SKEW:
             return PaneStatus("bad", "✗ clocks")
+        if overview.sync.stamps_ahead_seconds:
+            return PaneStatus("bad", "✗ clock")
         new = overview.conflicts.unreviewed
         if new:
             return PaneStatus(
                 "bad" if new >= MANY_CONFLICTS else "busy", f"{'✗' if new >= MANY_CONFLICTS else '◆'} {number(new)} new"
             )
+        if aside := overview.conflicts.quarantined:
+            return PaneStatus("busy", f"◆ {number(aside)} aside")
         return PaneStatus("quiet", "✓ reviewed" if overview.conflicts.total else "✓ none")
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
@@ -177,6 +181,10 @@ class ConflictsPane(Pane):
             lines.append(Content.assemble(("✓ ", "$text-success"), "none"))
         if abs(_offset(overview)) > MAX_CLOCK_SKEW:
             lines.append(styled(f"clocks {duration(abs(_offset(overview)))} apart", "$text-error"))
+        if ahead := overview.sync.stamps_ahead_seconds:
+            lines.append(styled(f"stamps {span(ahead)} ahead", "$text-error"))
+        if counts.quarantined:
+            lines.append(styled(f"◆ {counted(counts.quarantined, 'row')} kept aside", "$text-warning"))
         if last is None:
             both = ("both versions", "would be kept")
             return [*lines, *(styled(text, "$foreground-muted") for text in both)]

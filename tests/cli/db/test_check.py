@@ -46,6 +46,7 @@ def test_an_undamaged_file_passes_and_is_not_changed(run: Run, recorded: Recorde
         "counters",
         "artifact hashes",
         "search",
+        "quarantine",
     ]
     assert trace(root) == before
 

@@ -15,7 +15,7 @@ def test_status_has_the_keys_of_the_contract(run: Run, recorded: Recorded) -> No
         "sqlite": {"path", "sizeBytes", "schemaVersion", "targetVersion", "journalMode", "sessions", "lastModified"},
         "postgres": {"state", "reason", "hint", "host", "database", "schemaVersion", "latencyMs", "clockOffsetMs"},
         "outbox": {"pending", "oldestPendingAt", "retrying", "failed"},
-        "conflicts": {"total", "unreviewed"},
+        "conflicts": {"total", "unreviewed", "quarantined"},
         "sync": {"state", "holder", "lastSyncAt", "nextAttemptAt"},
     }
     assert found["sqlite"]["schemaVersion"] == found["sqlite"]["targetVersion"]
@@ -172,7 +172,7 @@ def test_outbox_ids_must_be_given_and_exist(run: Run) -> None:
 
 def test_an_empty_list_of_conflicts_says_that_there_are_none(run: Run) -> None:
     assert "no conflicts" in run("db", "conflicts").stdout
-    assert answer(run("db", "conflicts", "list", "--json")) == {"conflicts": []}
+    assert answer(run("db", "conflicts", "list", "--json")) == {"conflicts": [], "quarantined": []}
     assert run("db", "conflicts", "show", "0190").exit_code == 1
     assert run("db", "conflicts", "resolve", "0190").exit_code == 1
 

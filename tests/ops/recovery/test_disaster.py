@@ -287,9 +287,9 @@ async def test_a_recovery_with_a_wrong_row_does_not_replace_the_file(
     before = files_in(shop)
     plain = SqliteFileRebuild.adopt
 
-    async def adopt(self: SqliteFileRebuild, pulled: Any, cursor: Any = None) -> int:
+    async def adopt(self: SqliteFileRebuild, pulled: Any, rejected: Any = (), cursor: Any = None) -> int:
         spoilt = [msgspec.structs.replace(each, name="wrong") if isinstance(each, Step) else each for each in pulled]
-        return await plain(self, spoilt, cursor)
+        return await plain(self, spoilt, rejected, cursor)
 
     monkeypatch.setattr(SqliteFileRebuild, "adopt", adopt)
     with pytest.raises(IntegrityError, match="differ from the team's database, first steps"):

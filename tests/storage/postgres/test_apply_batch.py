@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from acode_tui.domain.clock import LAST_DAY, system_clock
 from acode_tui.domain.codec import content_digest, normal_form
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionEvent
+from acode_tui.domain.incoming import IncomingRules
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
+from acode_tui.domain.validation import Limits
 from acode_tui.storage.delivery_protocol import ApplyReply, FaultKind, PostgresFault
 from acode_tui.storage.postgres import apply_batch
 from acode_tui.storage.postgres.apply_sql import ApplyStatements
@@ -133,9 +136,9 @@ async def test_the_second_write_does_not_replace_a_newer_row(
     (row,) = records([edited(session, seconds=seconds, task_description="settled before", sync_version=1)])
     connection = await pg_database.connect()
     try:
-        statement = ApplyStatements("public").rewrite[row.kind]
+        statement = ApplyStatements("public", IncomingRules(limits=Limits(), wall=system_clock)).rewrite[row.kind]
         arrays = apply_batch._write_arrays(row.kind, [row], [version])
-        assert await connection.fetch(statement, *arrays, [WORKSPACE], [3]) == []
+        assert await connection.fetch(statement, *arrays, [WORKSPACE], [3], LAST_DAY) == []
     finally:
         await connection.close()
 

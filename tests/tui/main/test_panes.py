@@ -91,6 +91,15 @@ async def test_the_header_shows_different_schema_versions_of_both_tiers(fake_onl
         await until(pilot, lambda: "schema 1.1.0 ≠ 1.2.0 (pg)" in shown(pilot))
 
 
+async def test_the_conflicts_pane_shows_rows_kept_aside_and_a_clock_that_was_wrong(fake_online: FakeWorkspace) -> None:
+    fake_online.conflicts.aside = 3
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "3 rows kept aside" in shown(pilot))
+        figures = msgspec.structs.replace(fake_online.sync.figures, stamps_ahead_seconds=400 * 86400.0)
+        fake_online.sync.figures = figures
+        await until(pilot, lambda: "✗ clock" in shown(pilot) and "stamps 400 d ahead" in shown(pilot))
+
+
 async def test_a_pane_opens_its_screen_by_click_and_by_key(fake_online: FakeWorkspace) -> None:
     async with over(fake_online).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)

@@ -7,7 +7,7 @@ from pathlib import Path
 from acode_tui.domain.codec import digest
 from acode_tui.domain.errors import AcodeError, IntegrityError, TransactionError
 from acode_tui.domain.progress import CheckCancelled, ReportStep
-from acode_tui.domain.quantities import number, size
+from acode_tui.domain.quantities import counted, number, size
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import Migration, newest, packaged
@@ -20,6 +20,7 @@ from acode_tui.storage.sqlite.migrate import plan, read_applied
 from acode_tui.storage.sqlite.search.check import differences as search_differences
 from acode_tui.storage.sqlite.search.faults import REBUILD, index_faults
 from acode_tui.storage.sqlite.search.tables import is_derived
+from acode_tui.storage.sqlite.sync import quarantine
 
 Question = Callable[[sqlite3.Connection], Check]
 
@@ -49,6 +50,7 @@ def questions(*, deep: bool) -> dict[str, Question]:
         "counters": _totals,
         "artifact hashes": hashes,
         "search": search,
+        "quarantine": _quarantine,
     }
 
 
@@ -259,6 +261,20 @@ def _is_sound(stored: bytes, size: int, content_hash: str) -> bool:
     except IntegrityError:
         return False
     return len(content) == size and digest(content) == content_hash
+
+
+def _quarantine(connection: sqlite3.Connection) -> Check:
+    """Rows of the team's database that are kept aside: no damage of this file, and worth a look."""
+    total = quarantine.count(connection)
+    description = "no row of the team's database is kept aside"
+    if total:
+        first = "; ".join(
+            f"{each.entity_type} {each.entity_id}: {each.reason}"
+            for each in quarantine.read(connection, limit=MOST_FINDINGS)
+        )
+        rows = counted(total, "row")
+        description = f"{rows} of the team's database kept aside (see `acode-tui db conflicts`): {first}"
+    return Check(name="quarantine", ok=True, description=description)
 
 
 def _search_index(connection: sqlite3.Connection, *, deep: bool) -> Check:

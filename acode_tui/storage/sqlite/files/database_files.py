@@ -54,6 +54,13 @@ class SqliteDatabaseFiles:
     ) -> set[tuple[EntityType, str]]:
         return read_unchanged(database, lambda connection: pending_among(connection, rows), seconds=seconds)
 
+    def kept_aside(self, database: Path, *, seconds: float) -> set[tuple[EntityType, str]]:
+        keys = read_unchanged(database, facts.read_kept_aside, seconds=seconds)
+        return {(key.kind, key.id) for key in keys}
+
+    def last_stamp(self, database: Path, *, seconds: float) -> datetime | None:
+        return read_unchanged(database, facts.read_last_stamp, seconds=seconds)
+
     def probe(self, database: Path, *, thorough: bool, seconds: float) -> FileProbe:
         return inspect.probe(database, thorough=thorough, seconds=seconds)
 

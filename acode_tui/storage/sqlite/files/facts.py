@@ -7,11 +7,13 @@ from pathlib import Path
 
 from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.domain.schema import TABLES
+from acode_tui.storage.delivery_protocol import RowKey
 from acode_tui.storage.migrations.runner import Migration, newest
 from acode_tui.storage.ports import ConflictCounts, DatabaseFacts, OutboxStats, QueueFacts, SchemaStatus
+from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.migrate import plan, read_applied
 from acode_tui.storage.sqlite.paths import wal_of
-from acode_tui.storage.sqlite.sync import conflicts, records
+from acode_tui.storage.sqlite.sync import conflicts, quarantine, records
 
 _LAST_APPLIED = "SELECT description, applied_at FROM schema_migrations WHERE version = ?"
 _LAST_FINISHED = "SELECT max(processed_at) FROM outbox WHERE processed_at IS NOT NULL"
@@ -75,6 +77,17 @@ def read_dead_letters(connection: sqlite3.Connection) -> int:
 def read_conflict_counts(connection: sqlite3.Connection) -> ConflictCounts:
     """Settled conflicts, and those that are not reviewed."""
     return conflicts.read_counts(connection) if has_table(connection, "sync_conflicts") else ConflictCounts()
+
+
+def read_kept_aside(connection: sqlite3.Connection) -> list[RowKey]:
+    """Rows of the team's database that are kept aside."""
+    return quarantine.after(connection, None, limit=-1) if has_table(connection, "quarantined_rows") else []
+
+
+def read_last_stamp(connection: sqlite3.Connection) -> datetime | None:
+    """The last stamp of the workspace's clock; None before the first."""
+    stored = meta.read(connection, meta.CLOCK) if has_table(connection, "workspace_meta") else None
+    return None if stored is None else parse_time(stored)
 
 
 def read_row_counts(connection: sqlite3.Connection) -> dict[str, int]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from acode_tui.domain.clock import MonotonicClock, WallClock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import AcodeError, IntegrityError
+from acode_tui.domain.schema import TABLES
+from acode_tui.storage.delivery_protocol import RejectedRow
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import Conflict, PullCursor
 from acode_tui.storage.sqlite import meta
@@ -23,6 +25,7 @@ from acode_tui.storage.sqlite.migrate import migrate, plan
 from acode_tui.storage.sqlite.paths import remove_database
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.checksums import SqliteRowChecksums
+from acode_tui.storage.sqlite.sync import quarantine
 from acode_tui.storage.sqlite.sync.adopt import adopt_pulled
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 from acode_tui.storage.sqlite.writer import Checkpoints, Writer
@@ -35,7 +38,8 @@ _WAL_BYTES = 64 * 1024 * 1024
 class SqliteFileRebuild:
     """An open rebuild. Made by ``open_rebuild``; ends with ``finish`` or ``abandon``."""
 
-    def __init__(self, path: Path, connection: FunctionConnection, writer: Writer) -> None:
+    def __init__(self, path: Path, connection: FunctionConnection, writer: Writer, wall: WallClock) -> None:
+        self._wall = wall
         self.path = path
         self.readers = Readers(SqliteConnectionFactory(path, timeout_seconds=_TIMEOUT_SECONDS))
         self._connection = connection
@@ -50,16 +54,26 @@ class SqliteFileRebuild:
         """How far the rows are pulled; None at the beginning."""
         return await self._writer.run(read_pull_cursor)
 
-    async def adopt(self, pulled: Sequence[Entity], cursor: PullCursor | None = None) -> int:
-        """Write rows, and the cursor after them, in one transaction; returns how many rows were new."""
+    async def adopt(
+        self, pulled: Sequence[Entity], rejected: Sequence[RejectedRow] = (), cursor: PullCursor | None = None
+    ) -> int:
+        """Write rows, and the cursor after them, in one transaction; returns how many rows were new.
+
+        ``rejected`` rows are kept aside, and with them those without a parent.
+        """
 
         def unit(connection: sqlite3.Connection) -> int:
-            written = adopt_pulled(connection, self._writer.clock, pulled)
+            written = adopt_pulled(connection, self._writer.clock, pulled, rejected, now=self._wall())
             if cursor is not None:
                 store_pull_cursor(connection, cursor)
             return written
 
         return await self._writer.run(unit)
+
+    async def kept_aside(self) -> set[tuple[str, str]]:
+        """The rows that are kept aside, by table and id."""
+        keys = await self.readers.run(lambda connection: quarantine.after(connection, None, limit=-1))
+        return {(TABLES[key.kind].name, key.id) for key in keys}
 
     async def adopt_conflicts(self, found: Sequence[Conflict]) -> None:
         """Write conflicts that were settled before."""
@@ -118,7 +132,7 @@ async def _open(path: Path, workspace_id: str, lock_folder: Path, wall: WallCloc
                 lambda raw: migrate(raw, known, lock_path=lock_folder / "migrate.lock", backup=None, wall=wall)
             )
         if await writer.run(lambda raw: _claim(raw, workspace_id)):
-            return SqliteFileRebuild(path, connection, writer)
+            return SqliteFileRebuild(path, connection, writer, wall)
     except BaseException:
         await writer.close()
         raise

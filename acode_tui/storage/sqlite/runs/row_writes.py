@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from acode_tui.domain.clock import TICK, format_time, parse_time
+from acode_tui.domain.clock import format_time, parse_time, stamp_after
 from acode_tui.domain.entities import Artifact, Entity, SessionTask, Step, ToolCall
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
@@ -80,8 +80,7 @@ def enqueue(connection: sqlite3.Connection, entity: Entity, operation: Operation
 
 def stamped(entity: E, now: datetime) -> E:
     """The entity with a later ``updated_at``: now, or just after its own where that lies in the future."""
-    stamp = now if now > entity.updated_at else entity.updated_at + TICK
-    return msgspec.structs.replace(entity, updated_at=stamp)
+    return msgspec.structs.replace(entity, updated_at=stamp_after(entity.updated_at, now))
 
 
 def insert(connection: sqlite3.Connection, entity: E, now: datetime) -> E:
@@ -180,5 +179,5 @@ def _stamp_session(connection: sqlite3.Connection, session_id: str, touches: lis
         if updated_at != touches[-1].seen:
             return
         # The stamp lies in the future, from another machine or an import. It moves on all the same.
-        stamp = format_time(parse_time(updated_at) + TICK)
+        stamp = format_time(stamp_after(parse_time(updated_at), latest))
     _change(connection, EntityType.SESSION, session_id, session_id, {"updated_at": stamp}, now)

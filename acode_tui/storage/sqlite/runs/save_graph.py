@@ -7,14 +7,13 @@ written below it; every other row keeps the stamp that it comes with.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from itertools import chain
 from time import perf_counter
 from typing import Any
 
 import msgspec
 
-from acode_tui.domain.clock import TICK, MonotonicClock, format_time, parse_time
+from acode_tui.domain.clock import MonotonicClock, format_time, parse_time, stamp_after
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
@@ -197,7 +196,7 @@ class _Save:
                     self._unchanged += 1
                     continue
                 # Its content changed, its stamp did not: the moment of this write is its stamp.
-                stamp = max(self._now(), _next_stamp(known))
+                stamp = format_time(stamp_after(parse_time(known), parse_time(self._now())))
             updates.append(_with(stored if same else row, {at: stamp, version: stored[version]}))
             if not same and (change := _text_change(kind, row, stored)) != "none":
                 self._texts.setdefault((kind, change), []).append(row[0])
@@ -249,11 +248,6 @@ def _text_change(kind: EntityType, row: rows.Row, stored: rows.Row) -> TextChang
 
 def _same_json(ours: str | None, theirs: str | None) -> bool:
     return ours is not None and theirs is not None and msgspec.json.decode(ours) == msgspec.json.decode(theirs)
-
-
-def _next_stamp(known: str) -> str:
-    moment: datetime = parse_time(known) + TICK
-    return format_time(moment)
 
 
 def _with(row: Sequence[Any], changes: dict[int, Any]) -> rows.Row:

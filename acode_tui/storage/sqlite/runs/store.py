@@ -311,7 +311,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
                 changed = msgspec.structs.replace(changed, completed_at=max(now, changed.created_at))
             row_writes.change(connection, row, changed, now, text=text)
             if isinstance(row, Session) and isinstance(changed, Session):
-                row_writes.insert(connection, _event(row, changed.state, reason, now), now)
+                row_writes.insert(connection, _event(row, changed.state, reason, changed.updated_at), now)
             row_writes.touch_session(self._writer, changed, seen, now)
             return changed
 

@@ -9,14 +9,14 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 
-from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.clock import MonotonicClock, parse_time
 from acode_tui.domain.codec import same_content
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.delivery_protocol import ApplyResult
+from acode_tui.storage.delivery_protocol import ApplyResult, RejectedRow, row_key
 from acode_tui.storage.ports import ClaimedRecord, RecordKey
-from acode_tui.storage.sqlite.sync import records
+from acode_tui.storage.sqlite.sync import quarantine, records
 from acode_tui.storage.sqlite.sync.adopt import adopt, pending_among
 from acode_tui.storage.sqlite.sync.conflicts import insert_conflict
 
@@ -45,12 +45,15 @@ def acknowledge(
     mutable = [record.row.entity for record in claimed if TABLES[record.row.kind].mutable]
     edited = pending_among(connection, [(entity.kind, entity.id) for entity in mutable])
     conflicts = 0
+    aside: list[RejectedRow] = []
     versions: defaultdict[EntityType, list[tuple[int, str, int]]] = defaultdict(list)
     for record, result in zip(claimed, results, strict=True):
         if result.conflict is not None:
             conflicts += insert_conflict(connection, result.conflict)
         if result.remote is not None:
             clock.raise_to(result.remote.updated_at)
+        if result.rejected is not None:
+            aside.append(result.rejected)
         sent = record.row.entity
         if not TABLES[sent.kind].mutable:
             continue
@@ -61,6 +64,11 @@ def acknowledge(
                 versions[sent.kind].append((version, sent.id, version))
     for kind, raised in versions.items():
         connection.executemany(_SET_VERSION[kind], raised)
+    sound = [
+        row_key(record.row.entity) for record, result in zip(claimed, results, strict=True) if result.rejected is None
+    ]
+    quarantine.remove(connection, sound)
+    quarantine.store(connection, aside, now=parse_time(now))
     return conflicts
 
 

@@ -3,14 +3,17 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.clock import MonotonicClock, system_clock
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.delivery_protocol import RejectedRow, row_key
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.search.notes import note_change, note_changes
+from acode_tui.storage.sqlite.sync import quarantine
 
 # Keys begin with kind and id, so a row's records are one range of their unique index; "~" sorts after any stamp.
 _PENDING = """
@@ -25,7 +28,7 @@ _LOCAL_ROW = {
     if table.mutable
 }
 _LOCAL_VERSIONS = {
-    kind: f"SELECT id, {'sync_version' if table.mutable else '0'} FROM {table.name} "  # noqa: S608
+    kind: f"SELECT id, {'sync_version' if table.mutable else '0'}, {table.session_column} FROM {table.name} "  # noqa: S608
     "WHERE id IN (SELECT value FROM json_each(?))"
     for kind, table in TABLES.items()
 }
@@ -61,21 +64,87 @@ def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
     return True
 
 
-def adopt_pulled(connection: sqlite3.Connection, clock: MonotonicClock, pulled: Sequence[Entity]) -> int:
+def adopt_pulled(
+    connection: sqlite3.Connection,
+    clock: MonotonicClock,
+    pulled: Sequence[Entity],
+    rejected: Sequence[RejectedRow] = (),
+    *,
+    now: datetime | None = None,
+) -> int:
     """Write pulled rows, parents first; returns how many were new or newer than the local ones.
 
     A row with a pending record is left to the push; one that is not newer by ``sync_version`` stays as it is here. A
-    table's rows take a fixed number of statements, since a first pull may bring years of them.
+    table's rows take a fixed number of statements, since a first pull may bring years of them. ``rejected`` rows are
+    kept aside, and with them those whose parent is not here; ``now`` is when they were seen.
     """
     by_kind: defaultdict[EntityType, dict[str, Entity]] = defaultdict(dict)
+    aside = list(rejected)
     for remote in pulled:
         clock.raise_to(remote.updated_at)
+        if (other := by_kind[remote.kind].get(remote.id)) is not None and row_key(other) != row_key(remote):
+            aside.append(_not_here(remote, "id: is that of a row of another session"))
+            continue
         by_kind[remote.kind][remote.id] = remote
-    return sum(_adopt_kind(connection, kind, by_kind[kind]) for kind in TABLES if kind in by_kind)
+    written = 0
+    for kind in TABLES:
+        if kind in by_kind:
+            sound, orphans = _with_parents(connection, kind, by_kind[kind])
+            aside += orphans
+            written += _adopt_kind(connection, kind, sound)
+            quarantine.remove(connection, [row_key(remote) for remote in sound.values()])
+    if aside:
+        quarantine.store(connection, aside, now=now or system_clock())
+    return written
+
+
+def _with_parents(
+    connection: sqlite3.Connection, kind: EntityType, pulled: dict[str, Entity]
+) -> tuple[dict[str, Entity], list[RejectedRow]]:
+    """The rows that have a place here, and the others: each parent is here, in the same session."""
+    aside: list[RejectedRow] = []
+    lanes = {entity_id: lane for entity_id, _, lane in _local_versions(connection, kind, pulled)}
+    sound: dict[str, Entity] = {}
+    for entity_id, remote in pulled.items():
+        if lanes.get(entity_id, row_key(remote).session_id) != row_key(remote).session_id:
+            aside.append(_not_here(remote, "id: is that of a row of another session"))
+        else:
+            sound[entity_id] = remote
+    above: list[tuple[str, EntityType]] = list(TABLES[kind].parents)
+    if kind is not EntityType.SESSION:
+        above.insert(0, ("session_id", EntityType.SESSION))
+    for column, parent_kind in above:
+        wanted = {parent for remote in sound.values() if (parent := getattr(remote, column)) is not None}
+        if not wanted:
+            continue
+        here = {parent: lane for parent, _, lane in _local_versions(connection, parent_kind, wanted)}
+        for entity_id, remote in list(sound.items()):
+            parent = getattr(remote, column)
+            if parent is not None and here.get(parent) != row_key(remote).session_id:
+                del sound[entity_id]
+                reason = f"{column}: the {parent_kind.value.replace('_', ' ')} above it is not here"
+                aside.append(_not_here(remote, reason, parent=(parent_kind, parent)))
+    return sound, aside
+
+
+def _local_versions(connection: sqlite3.Connection, kind: EntityType, ids: Iterable[str]) -> list[tuple[str, int, str]]:
+    """(id, version, session) of those of the rows that are here."""
+    return connection.execute(_LOCAL_VERSIONS[kind], (json.dumps(list(ids)),)).fetchall()
+
+
+def _not_here(remote: Entity, reason: str, *, parent: tuple[EntityType, str] | None = None) -> RejectedRow:
+    return RejectedRow(
+        kind=remote.kind,
+        id=remote.id,
+        session_id=row_key(remote).session_id,
+        change_seq=0,
+        reason=reason,
+        parent=parent,
+    )
 
 
 def _adopt_kind(connection: sqlite3.Connection, kind: EntityType, pulled: dict[str, Entity]) -> int:
-    local = dict(connection.execute(_LOCAL_VERSIONS[kind], (json.dumps(list(pulled)),)))
+    local = {entity_id: version for entity_id, version, _ in _local_versions(connection, kind, pulled)}
     fresh = [remote for entity_id, remote in pulled.items() if entity_id not in local and _is_whole(remote)]
     rows.insert_many(connection, rows.INSERT[kind], [rows.to_row(remote) for remote in fresh])
     if not TABLES[kind].mutable:

@@ -6,14 +6,15 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
+from acode_tui.domain.clock import WallClock, format_time, parse_time, stamp_after, system_clock
 from acode_tui.domain.codec import decode_payload
 from acode_tui.domain.errors import AmbiguousIdError, ConflictError, NotFoundError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.ports import Conflict, ConflictCounts
+from acode_tui.storage.ports import Conflict, ConflictCounts, QuarantinedRow
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs import row_writes
+from acode_tui.storage.sqlite.sync import quarantine
 from acode_tui.storage.sqlite.writer import Writer
 
 _COLUMNS = ", ".join(Conflict.__struct_fields__)
@@ -71,6 +72,10 @@ class SqliteConflictLog:
 
         return await self._writer.run(unit)
 
+    async def quarantined(self, *, limit: int = 100) -> tuple[QuarantinedRow, ...]:
+        """Rows of the team's database that are kept aside, the last seen first."""
+        return await self._readers.run(lambda connection: quarantine.read(connection, limit=limit))
+
     async def take_other(self, conflict_id: str) -> Conflict:
         """Make the losing version win: a local write of it, later than both versions.
 
@@ -85,13 +90,13 @@ class SqliteConflictLog:
                 )
             loser = found.local_payload if found.winner == "remote" else found.remote_payload
             stored, seen = row_writes.require_with_session_stamp(connection, found.entity_type, found.entity_id)
-            clock = self._writer.clock
-            clock.raise_to(max(found.local_updated_at, found.remote_updated_at))
-            now = clock.tick()
+            now = self._writer.clock.tick()
+            # Later than both versions, and the clock follows neither: one of them may be of a clock that was wrong.
+            latest = max(stored.updated_at, found.local_updated_at, found.remote_updated_at)
             other = msgspec.structs.replace(
                 decode_payload(found.entity_type, bytes(loser)),
                 sync_version=stored.sync_version,
-                updated_at=row_writes.stamped(stored, now).updated_at,
+                updated_at=stamp_after(latest, now),
             )
             row_writes.update(connection, other, now)
             row_writes.touch_session(self._writer, other, seen, now)
@@ -105,7 +110,7 @@ def read_counts(connection: sqlite3.Connection) -> ConflictCounts:
     """The counts in the connection's present snapshot."""
     total = connection.execute("SELECT count(*) FROM sync_conflicts").fetchone()[0]
     unreviewed = connection.execute("SELECT count(*) FROM sync_conflicts WHERE reviewed_at IS NULL").fetchone()[0]
-    return ConflictCounts(total=total, unreviewed=unreviewed)
+    return ConflictCounts(total=total, unreviewed=unreviewed, quarantined=quarantine.count(connection))
 
 
 def insert_conflict(connection: sqlite3.Connection, conflict: Conflict) -> bool:

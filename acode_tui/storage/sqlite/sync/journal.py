@@ -14,10 +14,11 @@ import msgspec
 from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import SyncError
+from acode_tui.storage.delivery_protocol import RejectedRow, RowKey
 from acode_tui.storage.ports import Lease, LogEntry, PullCursor, SyncSnapshot, WorkerStatus
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.readers import Readers
-from acode_tui.storage.sqlite.sync import adopt, conflicts, lease, records
+from acode_tui.storage.sqlite.sync import adopt, conflicts, lease, quarantine, records
 from acode_tui.storage.sqlite.writer import Writer
 
 LOG_KEPT = 1_000
@@ -103,17 +104,34 @@ class SqliteSyncJournal:
 
         await self._writer.run(unit, quiet=True)
 
-    async def adopt(self, token: str, pulled: Sequence[Entity], cursor: PullCursor) -> int:
+    async def adopt(
+        self,
+        token: str,
+        pulled: Sequence[Entity],
+        cursor: PullCursor | None,
+        rejected: Sequence[RejectedRow] = (),
+        gone: Sequence[RowKey] = (),
+    ) -> int:
         """Write pulled rows and move the cursor, in one transaction; returns how many rows were new or newer."""
 
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)
-            written = adopt.adopt_pulled(connection, self._writer.clock, pulled)
-            meta.store_pull_cursor(connection, cursor)
+            written = adopt.adopt_pulled(connection, self._writer.clock, pulled, rejected, now=self._wall())
+            quarantine.remove(connection, gone)
+            if cursor is not None:
+                meta.store_pull_cursor(connection, cursor)
             return written
 
         # Rows that came from elsewhere are no local commits to push, but the dashboard sees them by data_version.
         return await self._writer.run(unit, quiet=True)
+
+    async def read_again(self, *, limit: int) -> list[RowKey]:
+        """Rows that are kept aside and worth reading again: their parent is here, or their stamp is not ahead."""
+        return await self._readers.run(lambda connection: quarantine.due(connection, now=self._wall(), limit=limit))
+
+    async def kept_aside(self, after: RowKey | None, *, limit: int) -> list[RowKey]:
+        """All rows that are kept aside, page by page."""
+        return await self._readers.run(lambda connection: quarantine.after(connection, after, limit=limit))
 
     # Status and log
 
@@ -122,6 +140,7 @@ class SqliteSyncJournal:
 
         def read(connection: sqlite3.Connection) -> SyncSnapshot:
             last = meta.read(connection, meta.LAST_SYNC)
+            stamp = meta.read(connection, meta.CLOCK)
             worker = meta.read(connection, _WORKER_STATUS)
             return SyncSnapshot(
                 outbox=records.read_stats(connection),
@@ -129,6 +148,7 @@ class SqliteSyncJournal:
                 lease=lease.read(connection),
                 last_sync_at=None if last is None else parse_time(last),
                 duplicates=meta.read_duplicates(connection),
+                last_stamp=None if stamp is None else parse_time(stamp),
                 worker=None if worker is None else msgspec.json.decode(worker, type=WorkerStatus),
             )
 
