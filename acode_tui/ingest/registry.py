@@ -7,6 +7,7 @@ from acode_tui.domain.errors import IngestError
 from acode_tui.ingest.atif.format import Atif
 from acode_tui.ingest.claude.format import ClaudeCode
 from acode_tui.ingest.codex.format import Codex
+from acode_tui.ingest.copilot.format import Copilot
 from acode_tui.ingest.format import TranscriptFormat
 from acode_tui.ingest.gemini.format import Gemini
 from acode_tui.ingest.pi.format import Pi
@@ -15,7 +16,7 @@ from acode_tui.ingest.swe_agent.format import SweAgent
 
 def formats() -> dict[str, TranscriptFormat]:
     """Every format by name."""
-    found: tuple[TranscriptFormat, ...] = (ClaudeCode(), Gemini(), Pi(), Codex(), Atif(), SweAgent())
+    found: tuple[TranscriptFormat, ...] = (ClaudeCode(), Copilot(), Gemini(), Pi(), Codex(), Atif(), SweAgent())
     return {format.name: format for format in found}
 
 
