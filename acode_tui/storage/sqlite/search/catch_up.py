@@ -15,6 +15,7 @@ from acode_tui.storage.sqlite.search.documents import Document, insert_documents
 from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow, IndexedRows, Stamp
 from acode_tui.storage.sqlite.search.marks import Mark, Marks, read_marks, store_marks
 from acode_tui.storage.sqlite.search.session_facts import FactsChange, changes_of, count_failed, store_facts
+from acode_tui.storage.sqlite.search.session_words import bodies
 from acode_tui.storage.sqlite.search.tables import SEARCHED
 
 BATCH_CHARS = 1024 * 1024
@@ -111,15 +112,22 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
             connection.execute("ROLLBACK")
             return False
         changed = _changed(connection, batch) if _data_version(connection) != batch.data_version else set()
+        stale: set[int] = set()
         for note in batch.notes:
             if note.rewritten and (session := batch.sessions.get((note.kind, note.row))) is not None:
                 mark_stale(connection, session, note.kind, note.row)
+                stale.add(session)
         connection.executemany(
             "DELETE FROM search_changes WHERE kind = ? AND row = ?",
             [(note.kind.value, note.row) for note in batch.notes if (note.kind, note.row) not in changed],
         )
         connection.executemany(_KEEP, [(kind.value, row) for kind, row in changed])
-        insert_documents(connection, batch.documents, batch.words)
+        sessions = bodies(
+            ((document.session, body) for document, body in zip(batch.documents, batch.words, strict=True)),
+            batch.facts,
+            stale,
+        )
+        insert_documents(connection, batch.documents, batch.words, sessions)
         store_facts(connection, batch.facts)
         store_marks(connection, batch.moved)
         connection.execute("COMMIT")

@@ -10,6 +10,7 @@ from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.search.documents import RANGED, covered_by
 from acode_tui.storage.sqlite.search.marks import Marks, fits, read_marks
 from acode_tui.storage.sqlite.search.searched_rows import Covered, SearchedRow, rows_within
+from acode_tui.storage.sqlite.search.session_words import number_of
 from acode_tui.storage.sqlite.search.tables import SEARCHED
 
 MOST_FINDINGS = 5
@@ -70,7 +71,7 @@ def _compare(
     own: dict[int, list[tuple[int, Covered]]] = {}
     for session, document in connection.execute(_DOCUMENTS, (f"[{','.join(map(str, sessions))}]",)).fetchall():
         own.setdefault(session, []).append((document, covered_by(connection, (document,))))
-    wanted: dict[str, list[tuple[str, frozenset[int]]]] = {}
+    wanted: dict[str, list[tuple[str, int, frozenset[int]]]] = {}
     for session in sessions:
         for row in _rows(connection, session, marks, most):
             kind = row.entity.kind
@@ -83,14 +84,18 @@ def _compare(
                 continue
             for text in texts_of(row.entity):
                 for token in index_tokens(text):
-                    wanted.setdefault(token, []).append((name, covering))
+                    wanted.setdefault(token, []).append((name, number_of(session), covering))
     numbers = [number for documents in own.values() for number, _ in documents]
+    entries = [number_of(session) for session in sessions]
     for token, places in wanted.items():
         expression = '"' + token.replace('"', '""') + '"'
-        found = {row[0] for row in connection.execute(_HOLDING, (expression, min(numbers), max(numbers)))}
-        for name, covering in places:
+        ranges = ((min(numbers), max(numbers)), (min(entries), max(entries)))
+        found = {row[0] for each in ranges for row in connection.execute(_HOLDING, (expression, *each))}
+        for name, entry, covering in places:
             if found.isdisjoint(covering):
                 yield f"a word of {name} is missing"
+            elif entry not in found:
+                yield f"a word of {name} is missing from the words of its session"
 
 
 def _rows(connection: sqlite3.Connection, session: int, marks: Marks, most: int | None) -> Iterator[SearchedRow]:

@@ -1,13 +1,14 @@
 """Documents: what the index keeps of consecutive rows of one session."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from acode_tui.domain.search.tokens import index_body
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow
 from acode_tui.storage.sqlite.search.searched_rows import Covered
+from acode_tui.storage.sqlite.search.session_words import number_of
 
 MAX_CHARS = 64 * 1024
 """Texts of one document, in characters. Larger ones make a smaller index, for a word is listed once in each; smaller
@@ -74,8 +75,14 @@ def pack(read: Iterable[IndexedRow]) -> list[Document]:
     return made
 
 
-def insert_documents(connection: sqlite3.Connection, documents: Sequence[Document], words: Sequence[str]) -> None:
-    """Index documents with their words. Many go to FTS5 in one statement: it writes out what it holds after each."""
+def insert_documents(
+    connection: sqlite3.Connection, documents: Sequence[Document], words: Sequence[str], sessions: Mapping[int, str]
+) -> None:
+    """Index documents with their words, and what is to be added to whole sessions.
+
+    Many go to FTS5 in one statement, in the order of their numbers: it writes out what it holds after each, and before
+    a smaller number.
+    """
     (first,) = connection.execute(_NEXT_ID).fetchone()
     mapped: list[rows.Row] = []
     bodies: list[rows.Row] = []
@@ -87,6 +94,7 @@ def insert_documents(connection: sqlite3.Connection, documents: Sequence[Documen
         mapped.append((number, document.session, document.has_session, *covered, 0))
         bodies.append((number, body))
     connection.executemany(_INSERT, mapped)
+    bodies += sorted((number_of(session), body) for session, body in sessions.items())
     rows.insert_many(connection, _INDEX, bodies)
 
 

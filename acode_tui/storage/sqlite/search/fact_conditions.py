@@ -1,7 +1,7 @@
 """What a query asks of a run as a whole: agent, project, state, times. Tested over the facts that are kept of it."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,9 +9,13 @@ import msgspec
 from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.domain.search.facts import RunFacts, agrees, meets
 from acode_tui.domain.search.query import LIVE_SPAN, Query
+from acode_tui.storage.sqlite.search.session_words import FAILING, RESUMABLE, SUBAGENT, fact_mark
 
 MAX_VALUES = 2_000
 """Most different values of a column that are compared with what a field asks for."""
+
+MAX_MARKS = 64
+"""Most values that fit a field and are looked up in the index: it merges their lists."""
 
 _NAMES = {"agents": "agent", "projects": "project", "models": "models", "branches": "branch"}
 _ROWS = """
@@ -20,8 +24,6 @@ SELECT s.rowid, s.created_at, s.updated_at, s.state, s.user_id, f.agent, f.proje
 FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value LEFT JOIN session_facts AS f ON f.session = s.rowid
 """
 _UNSYNCED = "EXISTS (SELECT 1 FROM outbox AS o WHERE o.session_id = s.id AND o.processed_at IS NULL)"
-_SUBAGENTS = "SELECT session FROM session_facts WHERE parent_session_id IS NOT NULL LIMIT ?"
-_FAILING = "SELECT session FROM session_facts WHERE failed_calls > 0 LIMIT ?"
 
 
 class FactsTest:
@@ -47,30 +49,22 @@ class FactsTest:
         asked = f"[{','.join(map(str, sessions))}]"
         return {row[0] for row in self._connection.execute(self._rows, (asked,)) if self._is_met(row[1:])}
 
-    def candidates(self, cap: int) -> set[int] | None:
-        """The sessions that meet the rarest condition with an index; None where each is met by more than ``cap``."""
-        found = [
-            self._with_values(column, given, cap)
-            for name, column in _NAMES.items()
-            if (given := getattr(self._query, name))
-        ]
+    def marks(self) -> Iterator[list[str]]:
+        """Marks of the index, of each list of which every session that meets the conditions has one."""
+        for name, column in _NAMES.items():
+            given = getattr(self._query, name)
+            stored = self._values(column) if given else None
+            if stored is None:
+                continue
+            fitting = [value for value in stored if _is_given(column, given, value)]
+            if len(fitting) <= MAX_MARKS:
+                yield [fact_mark(column, value) for value in fitting]
         if "subagent" in self._query.is_:
-            found.append(self._up_to(_SUBAGENTS, (), cap))
+            yield [SUBAGENT]
+        if "resumable" in self._query.is_:
+            yield [RESUMABLE]
         if self._query.failed:
-            found.append(self._up_to(_FAILING, (), cap))
-        return min((each for each in found if each is not None), key=len, default=None)
-
-    def _with_values(self, column: str, given: Sequence[str], cap: int) -> set[int] | None:
-        stored = self._values(column)
-        if stored is None:
-            return None
-        fitting = [value for value in stored if _is_given(column, given, value)]
-        sql = f"SELECT session FROM session_facts WHERE {column} IN (SELECT value FROM json_each(?)) LIMIT ?"  # noqa: S608
-        return self._up_to(sql, (msgspec.json.encode(fitting).decode(),), cap)
-
-    def _up_to(self, sql: str, values: tuple[str, ...], cap: int) -> set[int] | None:
-        found = {row[0] for row in self._connection.execute(sql, (*values, cap + 1))}
-        return found if len(found) <= cap else None
+            yield [FAILING]
 
     def _values(self, column: str) -> list[str] | None:
         """The different values of a column, each by one look into its index; None where they are too many."""

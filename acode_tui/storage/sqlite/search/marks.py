@@ -20,18 +20,24 @@ _READ = "SELECT kind, upto, row_id FROM search_marks"
 
 
 def read_marks(connection: sqlite3.Connection) -> Marks | None:
-    """The marks; None where the index was made in another form than this program's."""
+    """The marks; None where the index was made in another form than this program's.
+
+    A migration names the first form. While nothing is indexed, that is as good as any later one.
+    """
     found = {str(kind): Mark(int(upto), str(row_id)) for kind, upto, row_id in connection.execute(_READ)}
-    if found.pop(FORMAT_MARK, None) != Mark(FORMAT, "") or set(found) != {kind.value for kind in SEARCHED}:
+    form = found.pop(FORMAT_MARK, None)
+    if form is None or set(found) != {kind.value for kind in SEARCHED}:
+        return None
+    if form.upto != FORMAT and (form.upto > FORMAT or any(mark.upto for mark in found.values())):
         return None
     return {EntityType(kind): mark for kind, mark in found.items()}
 
 
 def store_marks(connection: sqlite3.Connection, marks: Marks) -> None:
-    """Move the marks, in the transaction that indexes the rows up to them."""
+    """Move the marks, in the transaction that indexes the rows up to them in this program's form."""
     connection.executemany(
         "UPDATE search_marks SET upto = ?, row_id = ? WHERE kind = ?",
-        [(mark.upto, mark.row_id, kind.value) for kind, mark in marks.items()],
+        [(mark.upto, mark.row_id, kind.value) for kind, mark in marks.items()] + [(FORMAT, "", FORMAT_MARK)],
     )
 
 

@@ -11,14 +11,13 @@ from acode_tui.domain.search.query import Conditions, Query, Term, tool_term
 from acode_tui.storage.sqlite.search.documents import covered_by
 from acode_tui.storage.sqlite.search.fact_conditions import FactsTest
 from acode_tui.storage.sqlite.search.place_finder import PlaceFinder
+from acode_tui.storage.sqlite.search.proposals import Proposals
 from acode_tui.storage.sqlite.search.words import IndexedDocument, Words, every_document
 
-MANY = 3_000
-"""So many documents are kept with their sessions, for the tests that follow."""
-
-FEW = 400
-"""So few documents that no other condition is asked whether it has fewer."""
-
+_STALE = """
+SELECT DISTINCT d.session FROM json_each(?) AS g
+CROSS JOIN search_documents AS d INDEXED BY search_documents_stale ON d.session = g.value AND d.stale
+"""
 _FAILING = "SELECT session FROM session_facts WHERE session IN (SELECT value FROM json_each(?)) AND failed_calls > 0"
 _TOOLS = """
 SELECT DISTINCT s.rowid, t.tool_name FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value
@@ -34,7 +33,9 @@ class PlaceCondition:
         """This condition alone."""
         self.tool = conditions.tools[0].casefold() if conditions.tools else None
         self.words = None if term is None or not term.tokens else Words(connection, term)
-        self.is_decided_by_index = bool(conditions.terms) and term is not None and len(term.tokens) == 1
+        self.is_decided_by_index = (
+            bool(conditions.terms) and self.words is not None and len(self.words.tokens) == 1 and not self.words.is_wide
+        )
         self.undecided: bool | None = None
         """What ``met_by`` says of sessions of which only texts tell whether they meet it; with None it reads them."""
         self._connection = connection
@@ -71,7 +72,7 @@ class PlaceCondition:
 
     def _is_met(self, session: int, documents: list[IndexedDocument]) -> bool:
         assert self.words is not None
-        if self.is_decided_by_index and not self.words.is_wide and not all(each.stale for each in documents):
+        if self.is_decided_by_index and not all(each.stale for each in documents):
             return True
         covered = covered_by(self._connection, (document.id for document in documents))
         return any(self._finder.places(row) for row in self._finder.candidates(session, covered))
@@ -101,44 +102,43 @@ class Matching:
 
     def __init__(self, connection: sqlite3.Connection, query: Query) -> None:
         self.wanted = place_conditions(connection, query)
+        self._connection = connection
         self.excluded = place_conditions(connection, query.excluded)
         self._facts = FactsTest(connection, query)
-
-    @property
-    def is_decided_by_rarest(self) -> bool:
-        """Whether the sessions of the rarest condition need no further test, unless a document is stale."""
-        return (
-            not self.excluded
-            and not self._facts.has_any
-            and len(self.wanted) == 1
-            and self.wanted[0].is_decided_by_index
+        self._proposals = Proposals(
+            connection,
+            (each.words for each in self.wanted if each.words is not None),
+            (each.words for each in self.excluded if each.words is not None and each.is_decided_by_index),
+            self._facts.marks(),
         )
 
-    def candidates(self, cap: int) -> set[int] | None:
-        """The sessions that meet the rarest condition; None where each is met by more than about ``cap``."""
-        rarest, fewest = None, cap + 1
-        for each in self.wanted:
-            if each.words is None or fewest <= FEW:
-                continue
-            count = each.words.count(fewest - 1)
-            if count < fewest:
-                rarest, fewest = each, count
-        by_facts = self._facts.candidates(fewest - 1)
-        if by_facts is not None:
-            return by_facts
-        if rarest is None or rarest.words is None:
-            return None
-        return set(rarest.words.every()) if fewest <= MANY else rarest.words.sessions()
+    @property
+    def is_decided_by_index(self) -> bool:
+        """Whether proposed sessions need no further test, unless a document is stale."""
+        return not self._facts.has_any and all(each.is_decided_by_index for each in (*self.wanted, *self.excluded))
+
+    def proposed(self, cap: int) -> set[int] | None:
+        """The sessions that may match, every one that does among them; None where they are more than ``cap``."""
+        return self._proposals.up_to(cap)
 
     def matching(self, sessions: Iterable[int]) -> set[int]:
         """Those of the sessions that match."""
-        left = self._facts.met_by(list(sessions))
-        # The cheap tests first: what the index decides alone.
-        for each in sorted(self.wanted, key=lambda each: not each.is_decided_by_index):
-            if not left:
-                return set()
-            left = each.met_by(sorted(left))
+        left = self._proposals.among(list(sessions))
+        if left and self._facts.has_any:
+            left = self._facts.met_by(sorted(left))
+        stale = self._with_stale(left)
+        # Most sessions fail at what is not decided, and what is decided is asked of few.
+        for each in self.wanted:
+            if each.is_decided_by_index:
+                if of := sorted(stale & left):
+                    left -= set(of) - each.met_by(of)
+            elif left:
+                left = each.met_by(sorted(left))
         for each in self.excluded:
-            if left:
-                left -= each.met_by(sorted(left))
+            if of := sorted(stale & left if each.is_decided_by_index else left):
+                left -= each.met_by(of)
         return left
+
+    def _with_stale(self, sessions: set[int]) -> set[int]:
+        asked = f"[{','.join(map(str, sorted(sessions)))}]"
+        return {row[0] for row in self._connection.execute(_STALE, (asked,))} if sessions else set()

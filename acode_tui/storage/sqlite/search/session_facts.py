@@ -68,6 +68,16 @@ def changes_of(changed: Iterable[IndexedRow], fresh: Iterable[IndexedRow]) -> di
     return found
 
 
+def searched_values(facts: RunFacts) -> dict[str, str | None]:
+    """What is stored of the facts that fields name a value of, by column, in the order of the columns."""
+    return {
+        "agent": facts.agent,
+        "project": facts.project,
+        "models": msgspec.json.encode(facts.models).decode() if facts.models else None,
+        "branch": facts.branch,
+    }
+
+
 def store_facts(connection: sqlite3.Connection, changes: dict[int, FactsChange]) -> None:
     """Write the changes, in the transaction that indexes the rows."""
     connection.executemany(
@@ -75,10 +85,7 @@ def store_facts(connection: sqlite3.Connection, changes: dict[int, FactsChange])
         [
             (
                 session,
-                facts.agent,
-                facts.project,
-                msgspec.json.encode(facts.models).decode() if facts.models else None,
-                facts.branch,
+                *searched_values(facts).values(),
                 facts.parent_session_id,
                 facts.resumable,
                 change.first_at,

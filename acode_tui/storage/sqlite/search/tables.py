@@ -20,7 +20,7 @@ SHADOWS = tuple(f"{INDEX}{suffix}" for suffix in ("_data", "_idx", "_config"))
 DERIVED = (INDEX, "search_terms", "search_documents", "search_marks", "search_changes", "session_facts")
 """What the index consists of, beside the shadow tables, in the order of creation."""
 
-FORMAT = 1
+FORMAT = 2
 """The form of the index: of its words and its documents. An index of another form is made again."""
 
 FORMAT_MARK = "format"

@@ -1,8 +1,8 @@
 """Positions of the sessions that match a query, in the order of a page.
 
-Where one of the query's conditions is rare, the sessions that meet it are looked up, tested for the others and sorted.
-Otherwise matches are dense: sessions are tested in the order of the page until it is full. Where they turn out to be
-far from the page's position, the sessions that meet the rarest condition are collected, and the others are passed by.
+The index proposes sessions (``search.proposals``). Where they are few, they are looked up, sorted and tested in this
+order until the page is full. Where they are many, the order of the page is walked, and those of it that are proposed
+are tested. Where these turn out to be far from the page's position, walking ends and all are looked up.
 """
 
 import sqlite3
@@ -17,19 +17,19 @@ from acode_tui.storage.sqlite.search.matching import Matching
 from acode_tui.storage.sqlite.sessions.ranges import Position, Range, Row, conditions, span_of, walk
 
 RARE = 3_000
-"""Most sessions with the rarest condition that are looked up and sorted at once."""
+"""Most proposed sessions that are looked up and sorted at once."""
 
 TESTED = 300
-"""Most looked up sessions that are all tested for a total where that takes more than the rarest condition."""
+"""Most looked up sessions that are all tested for a total where the index does not decide."""
 
-WALKED = 1_000
-"""Sessions that are tested one after the other before those of the rarest condition are collected."""
+WALKED = 900
+"""Sessions that are walked, and the index asked of them, before those that it proposes are collected."""
 
-COLLECTED = 30_000
-"""Most sessions of the rarest condition that are collected. Where there are more, testing on finds enough sooner."""
+COLLECTED = 100_000
+"""Most proposed sessions that are collected, in 10 ms. Where there are more, some are near most positions."""
 
-PASSED = 30_000
-"""Sessions that are passed by before all collected ones are looked up and sorted."""
+PASSED = 2
+"""So many sessions are passed by for each collected one before these are looked up, which takes about as long."""
 
 _CHUNK, _MOST, _LARGEST = 64, 4_096, 1_024
 _MAX_USERS = 200
@@ -60,11 +60,11 @@ class Matches:
             return [], 0
         whole = span_of(self._given)
         span = span._replace(upper=min(span.upper, whole.upper), lower=max(span.lower, whole.lower))
-        rare = self._rare_rows(self._given)
+        rare = self._looked_up(self._given, RARE)
         if rare is None:
             return self._walked(self._given, span, limit), None
         total = None
-        if len(rare) <= TESTED or self._matching.is_decided_by_rarest:
+        if len(rare) <= TESTED or (len(rare) <= RARE and self._matching.is_decided_by_index):
             total = len(self._matching_rows(rare))
         return self._first_of(rare, span, limit), total
 
@@ -72,38 +72,34 @@ class Matches:
         """How many match, exactly."""
         if self._given is None:
             return 0
-        rare = self._rare_rows(self._given)
-        whole = span_of(self._given)
-        chunks = [rare] if rare is not None else walk(self._connection, self._given, whole, _MOST, _MOST)
+        rare = self._looked_up(self._given, COLLECTED)
+        chunks = [rare] if rare is not None else walk(self._connection, self._given, span_of(self._given), _MOST, _MOST)
         return sum(len(self._matching_rows(chunk)) for chunk in chunks)
 
-    def _rare_rows(self, given: SessionFilter) -> list[Row] | None:
-        """The rows of the filter that meet the rarest condition, newest first; None where they are many."""
+    def _looked_up(self, given: SessionFilter, cap: int) -> list[Row] | None:
+        """The rows of the filter that the index proposes, newest first; None where they are more than ``cap``."""
         if self._sorted is None:
-            rare = self._matching.candidates(RARE)
-            if rare is None:
+            proposed = self._matching.proposed(cap)
+            if proposed is None:
                 return None
-            self._sorted = _looked_up(self._connection, given, rare)
+            self._sorted = _rows_of(self._connection, given, proposed)
         return self._sorted
 
     def _walked(self, given: SessionFilter, span: Range, limit: int) -> list[Row]:
         found: list[Row] = []
-        collected: set[int] | None = None
-        tested = passed = 0
+        proposed: set[int] | None = None
+        passed = 0
         for chunk in walk(self._connection, given, span, _CHUNK, _MOST):
-            if collected is None and tested >= WALKED:
-                collected = self._matching.candidates(COLLECTED)
-                tested = 0
-            if collected is not None:
-                passed += len(chunk)
-                chunk = [row for row in chunk if row[2] in collected]
-            for part in _parts(chunk):
+            if passed >= WALKED and proposed is None:
+                proposed = self._matching.proposed(COLLECTED)
+            passed += len(chunk)
+            near = chunk if proposed is None else [row for row in chunk if row[2] in proposed]
+            for part in _parts(near):
                 found += self._matching_rows(part)
                 if len(found) >= limit:
                     return found[:limit]
-            tested += len(chunk)
-            if collected is not None and passed >= PASSED:
-                self._sorted = _looked_up(self._connection, given, collected)
+            if proposed is not None and passed > PASSED * len(proposed):
+                self._sorted = _rows_of(self._connection, given, proposed)
                 return self._first_of(self._sorted, span, limit)
         return found
 
@@ -133,7 +129,7 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         start, size = start + size, min(size * 2, _LARGEST)
 
 
-def _looked_up(connection: sqlite3.Connection, given: SessionFilter, sessions: Iterable[int]) -> list[Row]:
+def _rows_of(connection: sqlite3.Connection, given: SessionFilter, sessions: Iterable[int]) -> list[Row]:
     """The rows of the filter among these sessions, newest first."""
     stamp = "created_at" if given.sort == "created" else "updated_at"
     where, values = conditions(given, "s.")

@@ -15,7 +15,7 @@ async def test_an_index_of_another_form_is_made_again_once(tmp_path: Path, monke
         session = await workspace.store.create_session("a quasar")
         await workspace.index.catch_up()
     for module in (marks, schema):
-        monkeypatch.setattr(module, "FORMAT", 2)
+        monkeypatch.setattr(module, "FORMAT", 3)
     async with acode_tui.open_workspace(tmp_path) as workspace:
         found = [await workspace.store.list(SessionFilter(text="quasar")) for _ in range(2)]
         behind = await workspace._readers.run(marks.is_behind)

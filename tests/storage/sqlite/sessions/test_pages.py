@@ -27,7 +27,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
-from acode_tui.storage.sqlite.search import words
+from acode_tui.storage.sqlite.search import documents, words
 from acode_tui.storage.sqlite.search.index import step
 from acode_tui.storage.sqlite.sessions import matches, pages, ranges
 from tests.clocks import NOON, TurnedClock
@@ -49,6 +49,7 @@ class Row(NamedTuple):
     updated: datetime
     user: str | None
     workspace: str
+    agent: str | None
     texts: tuple[str, ...]
 
 
@@ -68,6 +69,7 @@ def session_rows(draw: st.DrawFn) -> list[Row]:
                 updated,
                 draw(st.sampled_from(USERS)),
                 draw(st.sampled_from(WORKSPACES)),
+                draw(st.sampled_from(["codex", "claude-code", None])),
                 tuple(draw(st.lists(phrases, min_size=1, max_size=4))),
             )
         )
@@ -84,7 +86,12 @@ def terms(draw: st.DrawFn) -> str:
     return shape.format(draw(st.sampled_from([word, word.upper()])), draw(st.sampled_from(WORDS)))
 
 
-conditions = terms() | st.sampled_from(["state:failed", "-state:created", "user:ADA", "-user:bob", "tool:read"])
+conditions = terms() | st.sampled_from(
+    [
+        *("state:failed", "-state:created", "user:ADA", "-user:bob", "tool:read", "-tool:read"),
+        *("agent:codex", "-agent:codex", "agent:claude", "agent:nobody"),
+    ]
+)
 
 
 @st.composite
@@ -161,6 +168,7 @@ def _graph(row: Row) -> SessionGraph:
         state=row.state,
         user_id=row.user,
         workspace_id=row.workspace,
+        metadata=None if row.agent is None else {"agent": row.agent},
         created_at=row.created,
         updated_at=row.updated,
         events=(),
@@ -236,11 +244,12 @@ def test_any_page_of_any_filter_is_a_slice_of_the_sorted_sessions(
 WAYS: dict[str, dict[str, int]] = {
     "looked up and sorted": {},
     "looked up, tested as far as the page needs": {"TESTED": 0, "_CHUNK": 1},
-    "walked": {"RARE": 0, "WALKED": 10**9, "_CHUNK": 1},
-    "walked, then passed by": {"RARE": 0, "WALKED": 0, "_CHUNK": 1},
-    "walked, passed by, then looked up": {"RARE": 0, "WALKED": 0, "PASSED": 0, "_CHUNK": 1},
-    "prefixes in the texts": {"RARE": 0, "MAX_WORDS": 0, "MAX_DOCUMENTS": 0},
+    "walked and tested": {"RARE": -1, "COLLECTED": -1, "_CHUNK": 1},
+    "walked, those collected tested": {"RARE": -1, "WALKED": 0, "PASSED": 100, "_CHUNK": 1},
+    "walked, then looked up": {"RARE": -1, "WALKED": 1, "PASSED": 0, "_CHUNK": 1},
+    "prefixes in the texts": {"RARE": -1, "MAX_WORDS": 0, "MAX_DOCUMENTS": 0},
     "prefixes at once": {"MAX_WORDS": 0},
+    "documents of one row": {"MAX_CHARS": 1, "RARE": -1},
 }
 
 
@@ -250,10 +259,12 @@ WAYS: dict[str, dict[str, int]] = {
 def test_a_search_finds_the_same_pages_in_both_directions(
     way: str, rows: list[Row], chosen: SessionFilter, limit: int
 ) -> None:
-    with stored(rows) as connection, pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
-            patch.setattr(words if name.startswith("MAX") else matches, name, value)
-        assert_pages_equal(connection, chosen, model(rows, chosen), limit)
+            (module,) = (module for module in (documents, matches, words) if hasattr(module, name))
+            patch.setattr(module, name, value)
+        with stored(rows) as connection:
+            assert_pages_equal(connection, chosen, model(rows, chosen), limit)
 
 
 @given(rows=session_rows(), limit=st.integers(1, 4), data=st.data())
