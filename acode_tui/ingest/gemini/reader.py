@@ -1,8 +1,8 @@
 """Reads one session of Gemini CLI.
 
-A message is written more than once, first without its calls: the last record of an id counts, in the place of the
-first. When a session is taken up again, the program writes the model's context as a list of messages with new times and
-without tokens and calls. Of such a list only ids that no record has of its own are taken.
+A message is written more than once, first without its calls: its later records add what the first one lacks. When a
+session is taken up again, the program writes the model's context as a list of messages with new times and without
+tokens and calls. Of such a list only messages that were not read before are taken.
 """
 
 from datetime import datetime
@@ -36,9 +36,8 @@ class GeminiReader:
 
     def __init__(self, context: ReadContext) -> None:
         self._reader = RunReader(SOURCE, context)
-        self._messages: dict[str, tuple[int, Record]] = {}
-        self._own: set[str] = set()
-        self._rewound: set[str] = set()
+        self._keys: dict[str, datetime | None] = {}
+        self._last_line = 0
         self._header = Record()
         self._facts: dict[str, Any] = {}
 
@@ -48,46 +47,45 @@ class GeminiReader:
             self._rewind(text(record.rewind_to))
         elif type(record.set) is dict:
             self._facts.update({name: value for name, value in record.set.items() if name != "messages"})
-            self._add_messages(line, record.set.get("messages"), is_own=False)
+            self._add_messages(line, record.set.get("messages"), is_context=True)
         elif record.session_id is not None:
             if self._header.session_id is None:
                 self._header = record
             if type(record.summary) is str:
                 self._facts["summary"] = record.summary
-            self._add_messages(line, record.messages, is_own=True)
+            self._add_messages(line, record.messages, is_context=False)
         elif record.type is not None:
-            self._add(line, record, is_own=True)
+            self._add(line, record)
         else:
             self._reader.count_unknown(record.type)
 
-    def _add_messages(self, line: int, messages: Any, *, is_own: bool) -> None:
-        for message in messages if type(messages) is list else ():
+    def _add_messages(self, line: int, messages: Any, *, is_context: bool) -> None:
+        for index, message in enumerate(messages if type(messages) is list else ()):
             record = _message.of(message)
-            if record is not None:
-                self._add(line, record, is_own=is_own)
+            if record is not None and not (is_context and text(record.id) in self._keys):
+                # Each message of a document counts as a line, so that a longer document goes on where this one ends.
+                self._add(line if is_context else index + 1, record)
 
-    def _add(self, line: int, record: Record, *, is_own: bool) -> None:
-        key = text(record.id) or f"message:{len(self._messages)}"
-        known = self._messages.get(key)
-        if is_own:
-            self._own.add(key)
-            if known is not None:
-                line, record.timestamp = known[0], known[1].timestamp
-            self._messages[key] = (line, record)
-        elif known is None:
-            self._messages[key] = (line, record)
+    def _add(self, line: int, record: Record) -> None:
+        key = text(record.id) or f"message:{len(self._keys)}"
+        at = self._keys.setdefault(key, parse_stamp(record.timestamp))
+        self._last_line = max(self._last_line, line)
+        self._take_message(line, key, record, at)
 
     def _rewind(self, key: str) -> None:
         """The user went back to before a message: it and all later ones are no part of the conversation any more."""
-        keys = list(self._messages)
-        if key in self._messages:
-            self._rewound.update(keys[keys.index(key) :])
+        keys = list(self._keys)
+        left = set(keys[keys.index(key) :]) if key in self._keys else set()
+        for task in self._reader.run.tasks:
+            if task.key in left:
+                task.metadata["abandoned"] = True
+        for step in self._reader.run.steps.values():
+            if step.key in left:
+                step.metadata["abandoned"] = True
 
     def finish(self, skipped: SkippedLines, last_line: int, *, folder: str) -> Parsed:
         """The session of the records read. ``folder`` is the project's, where it is known."""
         reader = self._reader
-        for key, (line, message) in self._messages.items():
-            self._take_message(line, key, message, key in self._own)
         header = self._header
         kind = label(header.kind)
         directories = header.directories if type(header.directories) is list else []
@@ -103,21 +101,20 @@ class GeminiReader:
             native,
             metadata,
             skipped,
-            last_line,
+            max(last_line, self._last_line),
             title="" if kind == "subagent" else summary,
             parent=parent if parent != "chats" else "",
         )
 
-    def _take_message(self, line: int, key: str, message: Record, is_own: bool) -> None:
+    def _take_message(self, line: int, key: str, message: Record, at: datetime | None) -> None:
         reader = self._reader
         kind = message.type
         if kind == "user":
-            self._take_user(line, key, message)
+            self._take_user(line, key, message, at)
         elif kind == "gemini":
-            at = reader.at(line, parse_stamp(message.timestamp) if is_own else None)
-            self._take_answer(line, key, message, at)
+            self._take_answer(line, key, message, reader.at(line, at))
         elif kind in ("info", "warning", "error"):
-            reader.at(line, parse_stamp(message.timestamp))
+            reader.at(line, at)
             content = _text(message.content)
             if content.strip() == _CANCELLED:
                 reader.interrupt("interrupted by the user", line)
@@ -126,7 +123,7 @@ class GeminiReader:
         else:
             reader.count_unknown(kind)
 
-    def _take_user(self, line: int, key: str, message: Record) -> None:
+    def _take_user(self, line: int, key: str, message: Record, at: datetime | None) -> None:
         parts = message.content if type(message.content) is list else []
         if any(type(part) is dict and "functionResponse" in part for part in parts):
             # A result: the call's own record has it too.
@@ -134,26 +131,26 @@ class GeminiReader:
         prompt = _text(message.content)
         start = prompt.lstrip()
         reader = self._reader
-        if start.startswith(_INJECTED):
+        if start.startswith(_INJECTED) or any(task.key == key for task in reader.run.tasks):
             return
-        at = reader.at(line, parse_stamp(message.timestamp))
+        at = reader.at(line, at)
         if start.startswith(_COMMANDS):
             reader.note("command", line, prompt)
-            return
-        task = reader.begin_task(key, prompt, at, line, _images(parts))
-        if task is not None and key in self._rewound:
-            task.metadata["abandoned"] = True
+        else:
+            reader.begin_task(key, prompt, at, line, _images(parts))
 
     def _take_answer(self, line: int, key: str, message: Record, at: datetime | None) -> None:
         reader = self._reader
         step = reader.begin_step(key, at, line, label(message.model))
-        if key in self._rewound:
-            step.metadata["abandoned"] = True
-        for thought in message.thoughts if type(message.thoughts) is list else ():
-            if type(thought) is dict:
-                pieces = (text(thought.get("subject")), text(thought.get("description")))
-                reader.run.reason(step, "\n\n".join(piece for piece in pieces if piece), at)
-        reader.say(step, _text(message.content), at)
+        if step.reasonings == 0:
+            for thought in message.thoughts if type(message.thoughts) is list else ():
+                if type(thought) is dict:
+                    pieces = (text(thought.get("subject")), text(thought.get("description")))
+                    reader.run.reason(step, "\n\n".join(piece for piece in pieces if piece), at)
+        if step.texts == 0:
+            reader.say(step, _text(message.content), at)
+        elif not step.calls:
+            reader.last = LastSeen.ANSWER
         tokens = message.tokens
         if type(tokens) is dict:
             cached = number(tokens.get("cached"))
