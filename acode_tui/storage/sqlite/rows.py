@@ -155,6 +155,41 @@ def _dumper(kind: EntityType) -> Callable[[Entity], Row]:
     return dump
 
 
+_COLUMNS = {
+    kind: [(attrgetter(column.name), column.kind, _to_stored(column)) for column in table.columns]
+    for kind, table in TABLES.items()
+}
+
+
+def to_columns(kind: EntityType, entities: Sequence[Entity], times: dict[int, str]) -> list[list[Any]]:
+    """The rows of entities, a list for each column in the order of ``INSERT``.
+
+    For many rows this takes half the time of ``to_row``. ``times`` keeps the stored form of each time by the object's
+    ``id``, for most rows share their times with others: use it for entities only that exist as long as it does.
+    """
+    columns = []
+    for values_of, what, convert in _COLUMNS[kind]:
+        values = list(map(values_of, entities))
+        if what == "time":
+            values = [
+                None if value is None else times.get(id(value)) or times.setdefault(id(value), format_time(value))
+                for value in values
+            ]
+        elif convert is not None:
+            values = list(map(convert, values))
+        columns.append(values)
+    return columns
+
+
+def interleaved(columns: Sequence[Sequence[Any]]) -> list[Any]:
+    """The values of columns row by row, in one flat list."""
+    width = len(columns)
+    flat: list[Any] = [None] * (width * len(columns[0]))
+    for index, values in enumerate(columns):
+        flat[index::width] = values
+    return flat
+
+
 def loader(kind: EntityType, entity: type[Entity] | None = None, *extra: str) -> Callable[[Sequence[Any]], Any]:
     """A function from a row selected by ``COLUMNS``, with the values of the ``extra`` fields behind it, to an entity.
 

@@ -59,6 +59,10 @@ WHERE o.processed_at IS NULL
 _KEEP_FORMER = "UPDATE outbox SET payload = ? WHERE id = ?"
 
 _UPDATED = {kind: table.column_names.index("updated_at") for kind, table in TABLES.items()}
+_TEXTS = {
+    kind: [index for index, column in enumerate(table.columns) if column.kind in ("text", "json")]
+    for kind, table in TABLES.items()
+}
 
 
 def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
@@ -74,6 +78,17 @@ def prepared_records(kind: EntityType, given: Iterable[rows.Row]) -> list[Any]:
         entity_id, stamp = row[0], row[updated]
         records += (f"{name}:{entity_id}:{stamp}", row[session], name, entity_id, reference(entity_id, stamp))
     return records
+
+
+def prepared_records_of(kind: EntityType, columns: Sequence[Sequence[Any]]) -> list[Any]:
+    """The same for rows that are given as ``rows.to_columns`` made them, and whose ids are UUIDs."""
+    if not all(_are_storable(columns[index]) for index in _TEXTS[kind]):
+        return prepared_records(kind, zip(*columns, strict=True))
+    name, ids, stamps = kind.value, columns[0], columns[_UPDATED[kind]]
+    named = [name] * len(ids)
+    keys = [f"{name}:{entity_id}:{stamp}" for entity_id, stamp in zip(ids, stamps, strict=True)]
+    sessions = columns[0 if kind is EntityType.SESSION else 1]
+    return rows.interleaved([keys, sessions, named, ids, list(map(reference, ids, stamps))])
 
 
 def outbox_row(kind: EntityType, row: rows.Row, operation: Operation, now: str) -> rows.Row:

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 from acode_tui.domain.entities import Entity, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.rows import DUMP, Row
-from acode_tui.storage.sqlite.runs.outbox_writes import prepared_records
+from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.rows import Row
+from acode_tui.storage.sqlite.runs.outbox_writes import prepared_records_of
 
 PreparedRun: TypeAlias = Sequence[Any]
 """A pair: the values of the run's rows, one flat list a kind in the order of ``TABLES``; and the values of their outbox
@@ -36,29 +37,35 @@ def prepare_run(graph: SessionGraph, new: bool) -> PreparedRun:
     ``new``: the session is likely not stored yet, so that every row needs its outbox record. Raises ValidationError
     where a text of a new run holds what PostgreSQL cannot store.
     """
-    found = rows_of(graph)
+    times: dict[int, str] = {}
+    found = {kind: rows.to_columns(kind, entities, times) for kind, entities in _entities(graph).items()}
     records: list[Any] = []
     if new and _is_insertable(found):
-        for kind, made in found.items():
-            records += prepared_records(kind, made)
-    return [[list(chain.from_iterable(made)) for made in found.values()], records]
+        for kind, columns in found.items():
+            records += prepared_records_of(kind, columns)
+    return [[rows.interleaved(columns) for columns in found.values()], records]
 
 
 def rows_of(graph: SessionGraph) -> Tables:
     """The graph's rows."""
+    return {kind: list(map(rows.DUMP[kind], entities)) for kind, entities in _entities(graph).items()}
+
+
+def _entities(graph: SessionGraph) -> dict[EntityType, Sequence[Entity]]:
+    """The graph's entities by kind, in the order of ``TABLES`` and in the graph's."""
     tasks = graph.tasks
     steps = [step for task in tasks for step in task.steps]
     calls = [call for step in steps for call in step.tool_calls]
     holders: Iterable[TaskGraph | StepGraph | ToolCallGraph] = chain(tasks, steps, calls)
-    found: dict[EntityType, Iterable[Entity]] = {
+    found: dict[EntityType, Sequence[Entity]] = {
         EntityType.SESSION: (graph,),
         EntityType.SESSION_EVENT: graph.events,
         EntityType.SESSION_TASK: tasks,
         EntityType.STEP: steps,
         EntityType.TOOL_CALL: calls,
-        EntityType.ARTIFACT: (artifact for holder in holders for artifact in holder.artifacts),
+        EntityType.ARTIFACT: [artifact for holder in holders for artifact in holder.artifacts],
     }
-    return {kind: list(map(DUMP[kind], found[kind])) for kind in TABLES}
+    return {kind: found[kind] for kind in TABLES}
 
 
 def tables(run: PreparedRun) -> Tables:
@@ -75,11 +82,11 @@ def session_id(run: PreparedRun) -> str:
     return str(run[0][0][0])
 
 
-def _is_insertable(found: Tables) -> bool:
+def _is_insertable(found: Mapping[EntityType, Sequence[Sequence[Any]]]) -> bool:
     """Whether the rows of a new session are inserted unchanged: its stamp is the latest, and none has a version."""
-    (session,) = found[EntityType.SESSION]
-    if any(row[version] for kind, version in VERSION.items() for row in found[kind]):
+    if any(any(found[kind][version]) for kind, version in VERSION.items()):
         return False
-    if any(row[UPDATED[kind]] > session[UPDATED[EntityType.SESSION]] for kind in ACTIVITY for row in found[kind]):
+    (stamp,) = found[EntityType.SESSION][UPDATED[EntityType.SESSION]]
+    if any(max(found[kind][UPDATED[kind]], default="") > stamp for kind in ACTIVITY):
         return False
-    return all(row[CONTENT] is not None for row in found[EntityType.ARTIFACT])
+    return None not in found[EntityType.ARTIFACT][CONTENT]

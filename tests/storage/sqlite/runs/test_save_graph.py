@@ -20,7 +20,7 @@ from acode_tui.domain.states import EntityType, SessionState, ToolCallState, Wor
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite.migrate import migrate
-from acode_tui.storage.sqlite.runs.prepare import prepare_run
+from acode_tui.storage.sqlite.runs.prepare import prepare_run, rows_of
 from acode_tui.storage.sqlite.runs.reader import read_graph
 from acode_tui.storage.sqlite.runs.save_graph import save_graph, save_runs
 from tests.clocks import NOON, TurnedClock
@@ -342,6 +342,13 @@ def _dump(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every ordinary table."""
     tables = [row[1] for row in connection.execute("PRAGMA table_list").fetchall() if row[2] == "table"]
     return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in tables}
+
+
+@given(graph=graphs())
+def test_the_columns_of_a_prepared_run_are_those_of_its_rows(graph: SessionGraph) -> None:
+    found = prepare_run(graph, True)[0]
+    expected = [[value for row in rows_of_kind for value in row] for rows_of_kind in rows_of(graph).values()]
+    assert found == expected
 
 
 @given(pair=versions(), carried=st.booleans())
