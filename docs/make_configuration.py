@@ -57,10 +57,20 @@ acode-tui config set persistence.postgres.enabled true
 ```
 
 Characters such as `@ : / % ?` in a password have to be percent-encoded in a URL. Instead of a URL, `host`, `port`,
-`database` and `username` may be set, and the password comes from the variable that `password_env` names. A password in
-a file is refused. A missing variable only leaves the sync `misconfigured`: recording goes on.
+`database` and `username` may be set. A password in a file of settings is refused. It is taken from the first of these
+that has one:
 
-The other places where libpq looks are not used: `PGPASSWORD` and the like, `~/.pgpass`, and service files.
+1. the environment: the URL, or the variable that `password_env` names where `host` is set;
+2. `password_command`, a program that prints the password on its first line, such as `pass show team/db`. It is split
+   as by a shell and run without one, in the home folder, without a terminal to ask on, for at most
+   `connect_timeout_seconds`. It runs when the first connection is made, and again once the server refuses what it
+   printed. What it prints is kept in memory, and neither shown nor logged. If it fails, the sync is `auth_failed`;
+3. libpq's password file, `~/.pgpass` or what the variable `PGPASSFILE` names, by libpq's rules: a line is
+   `host:port:database:user:password`, with `*` for any value and a backslash before `:` and `\\`. A file that others
+   may read is not used, and that is said.
+
+A missing variable only leaves the sync `misconfigured`: recording goes on. The other places where libpq looks are not
+used: `PGPASSWORD`, `PGHOST` and the like, and service files.
 
 TLS and the certificate's name are verified (`sslmode=verify-full`), except on loopback and sockets; weaker modes count
 if they are named. [postgres.md](postgres.md) has more about TLS, and which options an address may have.

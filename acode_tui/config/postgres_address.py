@@ -2,12 +2,14 @@
 
 The variable that ``connection_string_env`` names contains a URL (``postgresql://user:password@host:port/database?
 sslmode=...``) or a key=value string. Otherwise the settings ``host``, ``port``, ``database`` and ``username`` are used,
-with the password from the variable that ``password_env`` names. Reasons never quote the content of a variable.
+with the password from the variable that ``password_env`` names. Where neither has a password, the target says where to
+look for it when a connection is made. Reasons never quote the content of a variable.
 """
 
 import ipaddress
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,7 +34,10 @@ class Misconfigured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostgresTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """The address of PostgreSQL. ``host`` is a name, an IP address or a socket directory; ``sslmode`` is resolved."""
+    """The address of PostgreSQL. ``host`` is a name, an IP address or a socket directory; ``sslmode`` is resolved.
+
+    Without a ``password``, ``password_command`` prints it, else the file ``passfile`` may have it; it need not exist.
+    """
 
     host: str
     port: int
@@ -44,6 +49,8 @@ class PostgresTarget(msgspec.Struct, frozen=True, kw_only=True):
     sslcert: str | None = None
     sslkey: str | None = None
     application_name: str | None = None
+    password_command: Secret | None = None
+    passfile: str | None = None
 
     @property
     def display(self) -> str:
@@ -73,10 +80,15 @@ def resolve_postgres(
     settings: PostgresSettings, environ: Mapping[str, str] = os.environ
 ) -> PostgresTarget | Misconfigured:
     """The address of these settings, enabled or not, or the reason why there is none."""
+    if settings.password_command and not _can_be_split(settings.password_command):
+        return Misconfigured(
+            reason="persistence.postgres.password_command is not a program with arguments",
+            hint="close its quotes; it is split as by a shell",
+        )
     variable = settings.connection_string_env
     if holds_address(settings, environ):
         try:
-            return _target(parse_connection_string(environ[variable].strip()), settings)
+            return _target(parse_connection_string(environ[variable].strip()), settings, environ)
         except MalformedAddress as problem:
             return Misconfigured(
                 reason=f"{variable} {problem}",
@@ -90,6 +102,13 @@ def resolve_postgres(
             hint=f"set {variable}, or persistence.postgres.host, database, username and password_env",
         )
     return _from_components(settings, environ)
+
+
+def _can_be_split(command: str) -> bool:
+    try:
+        return bool(shlex.split(command))
+    except ValueError:
+        return False
 
 
 def holds_address(settings: PostgresSettings, environ: Mapping[str, str] = os.environ) -> bool:
@@ -117,12 +136,12 @@ def _from_components(settings: PostgresSettings, environ: Mapping[str, str]) -> 
             )
         parts["password"] = password
     try:
-        return _target(parts, settings)
+        return _target(parts, settings, environ)
     except MalformedAddress as problem:
         return Misconfigured(reason=f"persistence.postgres {problem}", hint="see `acode-tui config show`")
 
 
-def _target(parts: Mapping[str, str], settings: PostgresSettings) -> PostgresTarget:
+def _target(parts: Mapping[str, str], settings: PostgresSettings, environ: Mapping[str, str]) -> PostgresTarget:
     port = _port(parts.get("port") or "5432")
     host = parts.get("host") or _local_host(port)
     if not host.startswith("/") and not re.fullmatch(r"[^\s@/\\,'\"<>]+", host):
@@ -148,6 +167,8 @@ def _target(parts: Mapping[str, str], settings: PostgresSettings) -> PostgresTar
         sslcert=parts.get("sslcert"),
         sslkey=parts.get("sslkey"),
         application_name=parts.get("application_name"),
+        password_command=Secret(settings.password_command) if settings.password_command else None,
+        passfile=environ.get("PGPASSFILE") or os.path.expanduser("~/.pgpass"),
     )
 
 

@@ -52,6 +52,9 @@ _VariableName = Annotated[
 _HostName = Annotated[
     str, Meta(pattern=_HOST, extra={"allowed": "a host name, an address or a socket directory", "confidential": True})
 ]
+_Command = Annotated[
+    str, Meta(pattern=_NAME, max_length=4096, extra={"allowed": "a program and its arguments", "confidential": True})
+]
 _Name = Annotated[str, Meta(pattern=_NAME, max_length=63, extra={"allowed": "a name of 1 to 63 characters"})]
 _FilePath = Annotated[str, Meta(pattern=_NAME, max_length=4096, extra={"allowed": "a path", "path": True})]
 
@@ -81,7 +84,7 @@ class SqliteSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The team's database. Passwords come from the environment alone."""
+    """The team's database. No password is a setting: see ``docs/configuration.md`` for where they come from."""
 
     enabled: Annotated[bool, Meta(description="Whether the outbox drains into PostgreSQL.")] = False
     connection_string_env: Annotated[
@@ -96,6 +99,13 @@ class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
     password_env: Annotated[
         _VariableName | None,
         Meta(description="The environment variable that holds the password, when `host` is given."),
+    ] = None
+    password_command: Annotated[
+        _Command | None,
+        Meta(
+            description="A program that prints the password on its first line, run without a shell, where no variable "
+            "has the password."
+        ),
     ] = None
     pool_size: Annotated[int, Meta(ge=1, le=1000, description="Most connections that reads may use at once.")] = 10
     schema: Annotated[

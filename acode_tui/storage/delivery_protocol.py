@@ -151,6 +151,7 @@ class FaultKind(StrEnum):
     CONNECTION_LOST = "connection_lost"
     TLS = "tls"
     PASSWORD_MISSING = "password_missing"  # noqa: S105
+    PASSWORD_COMMAND = "password_command"  # noqa: S105
     ENCODING = "encoding"
     SCHEMA = "schema"
     SERVER_TOO_OLD = "server_too_old"

@@ -39,6 +39,7 @@ _BY_KIND: dict[FaultKind, Verdict] = {
     FaultKind.CONNECTION_LOST: Verdict.OFFLINE,
     FaultKind.TLS: Verdict.AUTH_FAILED,
     FaultKind.PASSWORD_MISSING: Verdict.AUTH_FAILED,
+    FaultKind.PASSWORD_COMMAND: Verdict.AUTH_FAILED,
     FaultKind.ENCODING: Verdict.RECORD_DEAD,
     FaultKind.SCHEMA: Verdict.SCHEMA_MISMATCH,
     FaultKind.SERVER_TOO_OLD: Verdict.SCHEMA_MISMATCH,

@@ -15,8 +15,15 @@ import asyncpg
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.citus import has_citus
-from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate, translate_to_fault, unusable_tls_file
+from acode_tui.storage.postgres.errors import (
+    DRIVER_ERRORS,
+    missing_password,
+    translate,
+    translate_to_fault,
+    unusable_tls_file,
+)
 from acode_tui.storage.postgres.identifiers import Connection
+from acode_tui.storage.postgres.passwords import PasswordSource
 from acode_tui.storage.postgres.tls import TlsFileError, tls_argument
 
 APPLICATION_NAME = "acode-tui"
@@ -42,10 +49,12 @@ class PostgresConnectionFactory:
         self.connect_timeout = connect_timeout
         self.command_timeout = command_timeout
         self.statement_cache = statement_cache
+        self._passwords = PasswordSource(target, seconds=connect_timeout)
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """Open a connection. Raises PostgresFault, also for a server older than ``OLDEST_MAJOR_VERSION``."""
         try:
+            await self.prepare()
             async with asyncio.timeout(self.connect_timeout):
                 connection: asyncpg.Connection[asyncpg.Record] = await self._connect(
                     **self._arguments(), timeout=self.connect_timeout
@@ -64,6 +73,14 @@ class PostgresConnectionFactory:
             )
         return connection
 
+    async def prepare(self) -> None:
+        """Run the password command, if there is one and it has not run. Raises PostgresFault.
+
+        Before the time limit of a connection attempt begins: a person may have to unlock a key.
+        """
+        if self.target.password_command is not None:
+            await self._passwords.find()
+
     def read_pool(self, *, size: int = 10) -> "ReadPool":
         """A pool of at most ``size`` connections for reads. Must be called in a running event loop."""
         pool = asyncpg.create_pool(
@@ -78,14 +95,26 @@ class PostgresConnectionFactory:
         return ReadPool(pool, self)
 
     async def _connect(self, *arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
-        """One attempt of the driver, with what may differ from one attempt to the next. Raises PostgresFault too."""
+        """Connect as the driver does, with what may differ from one time to the next. Raises PostgresFault too."""
         try:
             # The system's roots are a megabyte of text.
             options["ssl"] = await asyncio.to_thread(tls_argument, self.target)
         except TlsFileError as error:
             raise PostgresFault(unusable_tls_file(error)) from None
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(*arguments, **options)
-        return connection
+        password = await self._passwords.find()
+        try:
+            return await _attempt(password, *arguments, **options)
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            if password is None:
+                # The driver sends an empty password then, which the server refuses as a wrong one.
+                if not isinstance(error, asyncpg.InvalidPasswordError):
+                    raise
+                raise PostgresFault(missing_password(self.target, self._passwords.note)) from None
+            # What a command prints may be valid for some minutes only.
+            again = await self._passwords.find() if self._passwords.forget(password) else password
+            if again is None or again == password:
+                raise
+            return await _attempt(again, *arguments, **options)
 
     def _arguments(self) -> dict[str, Any]:
         target = self.target
@@ -94,8 +123,6 @@ class PostgresConnectionFactory:
             "host": target.host,
             "port": target.port,
             "user": target.user,
-            # A function, because without a password the driver would read PGPASSWORD, PGPASSFILE and ~/.pgpass.
-            "password": lambda: target.password.reveal() if target.password is not None else None,
             "database": target.database,
             # Given explicitly: the driver reads what is not given from the environment (PGSSLNEGOTIATION and others).
             "direct_tls": False,
@@ -105,6 +132,13 @@ class PostgresConnectionFactory:
             "statement_cache_size": self.statement_cache,
             "server_settings": {"application_name": target.application_name or APPLICATION_NAME},
         }
+
+
+async def _attempt(password: str | None, *arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    # A function, because without a password the driver would read PGPASSWORD and, by rules of its own, ~/.pgpass.
+    connection: asyncpg.Connection[asyncpg.Record]
+    connection = await asyncpg.connect(*arguments, **options, password=lambda: password)
+    return connection
 
 
 def _files_of_advisory_tls(target: PostgresTarget) -> str | None:
@@ -176,6 +210,7 @@ class ReadPool:
                 if not self._opened:
                     await self._pool
                     self._opened = True
+            await self._connections.prepare()
             async with self._pool.acquire(timeout=self._connections.connect_timeout) as connection:
                 yield connection
         except (*DRIVER_ERRORS, PostgresFault) as error:

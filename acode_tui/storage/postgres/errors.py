@@ -36,7 +36,7 @@ _WAIT = "nothing to do: it is retried automatically"
 _GRANT = "grant the role the privileges that `acode-tui db schema --dialect postgres` lists"
 
 _SENTENCES: dict[str, tuple[str, str]] = {
-    "28P01": ("the password for {user} was refused", "correct the password in the environment, then sync again"),
+    "28P01": ("the password for {user} was refused", "correct the password where it comes from, then sync again"),
     "28000": ("{user} may not log in to {where}", "check the role, the database and the server's pg_hba.conf"),
     "3D000": ("{where}: the database does not exist", "create the database, or correct its name in the address"),
     "3F000": ("the schema is missing in {where}", PROVISION_HINT),
@@ -63,7 +63,10 @@ _KINDS: dict[FaultKind, tuple[str, str]] = {
     FaultKind.TIMEOUT: ("{where} did not answer in time", _WAIT),
     FaultKind.CONNECTION_LOST: ("the connection to {where} was lost", _WAIT),
     FaultKind.TLS: ("no trusted TLS connection to {where}", "check sslmode and the certificates"),
-    FaultKind.PASSWORD_MISSING: ("{where} requires a password for {user}", "set it in the environment"),
+    FaultKind.PASSWORD_MISSING: (
+        "{where} requires a password for {user}",
+        "put it into the environment or ~/.pgpass, or set persistence.postgres.password_command",
+    ),
     FaultKind.ENCODING: ("a value cannot be sent to PostgreSQL", "discard the record, or correct the value"),
     FaultKind.ROW_SECURITY: (
         "{where} protects this run as another login's (row-level security), so {user} may not write to it",
@@ -97,6 +100,12 @@ def translate_to_fault(error: BaseException, target: PostgresTarget | None = Non
 def unusable_tls_file(error: TlsFileError) -> Fault:
     """The fault of a certificate or key on this machine."""
     return Fault(kind=FaultKind.TLS, sentence=_safe(str(error), None), hint="correct its path in the address")
+
+
+def missing_password(target: PostgresTarget, note: str) -> Fault:
+    """The fault of a login without a password; ``note`` says why a password file was not used, if there is one."""
+    sentence, hint = _KINDS[FaultKind.PASSWORD_MISSING]
+    return Fault(kind=FaultKind.PASSWORD_MISSING, sentence=_fill(sentence, target), hint=note or hint)
 
 
 def translate(error: BaseException, target: PostgresTarget | None = None) -> AcodeError:

@@ -1,6 +1,8 @@
 """Every way in which a server can be unreachable or refuse: the fault, and that no record's attempts are counted."""
 
-import shutil
+import os
+import re
+import shlex
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,7 +12,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from acode_tui.config.postgres_address import PostgresTarget
+from acode_tui.config.postgres_address import PostgresTarget, resolve_postgres
+from acode_tui.config.settings import PostgresSettings
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.known import Secret
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, Head, PostgresFault
@@ -24,13 +27,7 @@ from tests.pg import Database, Server, free_port
 from tests.storage.postgres.conftest import WORKSPACE, target_of
 from tests.storage.runs import make_run, plain, records
 
-DEBIAN = Path("/usr/lib/postgresql/15")
 PASSWORD = "p@ss:w/o%r'd \" &x"
-
-needs_debian = pytest.mark.skipif(
-    not (DEBIAN / "bin" / "postgres").exists() or shutil.which("openssl") is None,
-    reason="Debian's PostgreSQL 15 or openssl is not installed; the wheel's server is built without TLS",
-)
 
 
 async def fault_on_connecting(target: PostgresTarget, **options: Any) -> Fault:
@@ -233,18 +230,15 @@ class TestPasswords:
             assert PASSWORD not in repr(fault)
 
     @pytest.mark.ac("AC-024")
-    async def test_the_environment_and_files_of_libpq_are_ignored(
+    async def test_the_environment_of_libpq_is_ignored(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         address = _address(port=server.port, database="team", user="ada")
-        (tmp_path / ".pgpass").write_text(f"*:*:*:*:{PASSWORD}\n".replace(PASSWORD, PASSWORD.replace(":", "\\:")))
-        (tmp_path / ".pgpass").chmod(0o600)
         (tmp_path / ".pg_service.conf").write_text(f"[team]\npassword={PASSWORD}\nhost=elsewhere.invalid\n")
         monkeypatch.setenv("HOME", str(tmp_path))
         assert classify(await fault_on_connecting(address)) is Verdict.AUTH_FAILED
         for name, value in (
             ("PGPASSWORD", PASSWORD),
-            ("PGPASSFILE", str(tmp_path / ".pgpass")),
             ("PGSERVICE", "team"),
             ("PGSERVICEFILE", str(tmp_path / ".pg_service.conf")),
         ):
@@ -269,6 +263,102 @@ class TestPasswords:
         target = PostgresSyncTarget(msgspec.structs.replace(address, password=Secret(PASSWORD)), ConflictResolver())
         await target.probe()
         await target.close()
+
+    async def _logs_in(self, target: PostgresTarget) -> None:
+        """By a connection of its own and by a pool."""
+        await (await PostgresConnectionFactory(target).connect()).close()
+        pool = PostgresConnectionFactory(target).read_pool(size=2)
+        async with pool.connection() as first, pool.connection() as second:
+            assert await first.fetchval("SELECT 1") == await second.fetchval("SELECT 1")
+        await pool.close()
+
+    async def test_the_password_file(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.delenv("PGPASSFILE", raising=False)
+        url = f"postgresql://ada@127.0.0.1:{server.port}/team"
+        path = tmp_path / ".pgpass"
+
+        def target() -> PostgresTarget:
+            found = resolve_postgres(PostgresSettings(), {**os.environ, "ACODE_POSTGRES_URL": url})
+            assert isinstance(found, PostgresTarget)
+            return found
+
+        missing = await fault_on_connecting(target())
+        assert (missing.kind, classify(missing)) == (FaultKind.PASSWORD_MISSING, Verdict.AUTH_FAILED)
+        assert "~/.pgpass" in missing.hint
+        escaped = PASSWORD.replace("\\", "\\\\").replace(":", "\\:")
+        path.write_text(f"# mine\n*:*:other:ada:wrong\n127.0.0.1:{server.port}:*:ada:{escaped}\n*:*:*:*:wrong\n")
+        path.chmod(0o640)
+        ignored = await fault_on_connecting(target())
+        assert (ignored.kind, classify(ignored)) == (FaultKind.PASSWORD_MISSING, Verdict.AUTH_FAILED)
+        assert ignored.hint == f"{path} may be used by others (mode 0640), so it is not used: chmod 600 {path}"
+        path.chmod(0o600)
+        await self._logs_in(target())
+        path.rename(tmp_path / "elsewhere")
+        assert (await fault_on_connecting(target())).kind is FaultKind.PASSWORD_MISSING
+        monkeypatch.setenv("PGPASSFILE", str(tmp_path / "elsewhere"))
+        await self._logs_in(target())
+
+    async def test_a_password_command(
+        self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It goes before the file, and is run again once the server refuses what it printed."""
+        (tmp_path / "pgpass").write_text("*:*:*:*:wrong\n")
+        (tmp_path / "pgpass").chmod(0o600)
+        (tmp_path / "secret").write_text(f"{PASSWORD}\nnot this\n")
+        runs = tmp_path / "runs"
+        script = f"echo run >> {runs}; cat {tmp_path / 'secret'}; echo {shlex.quote(PASSWORD)} >&2"
+        settings = PostgresSettings(password_command=shlex.join(["sh", "-c", script]))
+        environ = {
+            "ACODE_POSTGRES_URL": f"postgresql://ada@127.0.0.1:{server.port}/team",
+            "PGPASSFILE": str(tmp_path / "pgpass"),
+        }
+        target = resolve_postgres(settings, environ)
+        assert isinstance(target, PostgresTarget)
+        assert PASSWORD not in repr(target)
+        await self._logs_in(target)
+        assert runs.read_text() == "run\n" * 2
+        factory = PostgresConnectionFactory(target)
+        await (await factory.connect()).close()
+        await server.execute("ALTER ROLE ada PASSWORD 'turned'")
+        (tmp_path / "secret").write_text("turned\n")
+        await (await factory.connect()).close()
+        await (await factory.connect()).close()
+        assert runs.read_text() == "run\n" * 4
+        (tmp_path / "secret").write_text("wrong again\n")
+        refused = await fault_on_connecting(target)
+        assert (refused.sqlstate, classify(refused)) == ("28P01", Verdict.AUTH_FAILED)
+        in_the_address = {**environ, "ACODE_POSTGRES_URL": f"postgresql://ada:turned@127.0.0.1:{server.port}/team"}
+        found = resolve_postgres(settings, in_the_address)
+        assert isinstance(found, PostgresTarget)
+        before = runs.read_text()
+        await self._logs_in(found)
+        assert runs.read_text() == before
+        assert "turned" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("command", "says"),
+        [
+            ("false", "ended with exit code 1"),
+            ("/no/such/program SECRET", "its program does not exist"),
+            ("sh -c 'echo SECRET; exit 3'", "ended with exit code 3"),
+            ("true", "printed no password on its first line"),
+            ("sh -c 'echo; echo SECRET'", "printed no password on its first line"),
+            ("sh -c 'sleep 60 & sleep 60'", "did not end within 0.3 s"),
+            ("yes SECRET", "printed more than a password"),
+            ("printf '\\377'", "printed a line that is not UTF-8"),
+        ],
+    )
+    async def test_a_command_that_gives_no_password(self, pg_server: Server, command: str, says: str) -> None:
+        target = msgspec.structs.replace(_address(port=pg_server.port), password_command=Secret(command))
+        fault = await fault_on_connecting(target, connect_timeout=0.3 if "sleep" in command else 10.0)
+        assert (fault.kind, classify(fault)) == (FaultKind.PASSWORD_COMMAND, Verdict.AUTH_FAILED)
+        assert fault.sentence == f"persistence.postgres.password_command {says}"
+        assert "by hand" in fault.hint
+        pool = PostgresConnectionFactory(target, connect_timeout=0.3 if "sleep" in command else 10.0).read_pool()
+        with pytest.raises(AcodeError, match=re.escape(says)):
+            async with pool.connection():
+                raise AssertionError("the connection was accepted")
 
 
 async def test_required_tls_fails_on_a_server_without_tls(pg_server: Server) -> None:
