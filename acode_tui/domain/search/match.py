@@ -1,9 +1,10 @@
 """Finding the terms of a query in a text, and the snippet that shows them."""
 
+import heapq
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import takewhile
+from itertools import chain
 
 from acode_tui.domain.display import ELLIPSIS, clean
 from acode_tui.domain.search.query import Term
@@ -12,7 +13,7 @@ from acode_tui.domain.search.tokens import (
     MAX_TOKEN,
     Word,
     end_of_run,
-    fold,
+    fold_words,
     foreign_runs,
     has_foreign_words,
     is_ascii_word,
@@ -57,56 +58,48 @@ def contains(term: Term, text: str) -> bool:
 
 def find_all(terms: Sequence[Term], text: str) -> list[Span]:
     """Where any of the terms occurs, in order; spans that overlap are one."""
-    return _merged(span for term in terms for span in _matches(term, text))
+    return list(_merged(sorted(span for term in terms for span in _matches(term, text))))
 
 
-def find_shown(terms: Sequence[Term], text: str) -> list[Span]:
-    """Those of ``find_all`` that a snippet around the first one may show: a long text is not searched to its end."""
-    streams = [_matches(term, text) for term in terms]
-    first = [next(stream, None) for stream in streams]
-    end = min((span[0] for span in first if span is not None), default=0) + _AFTER
-    found = [span for span in first if span is not None]
-    for stream in streams:
-        found += takewhile(lambda span: span[0] < end, stream)
-    return _merged(found)
+def find_shown(terms: Sequence[Term], text: str) -> Iterator[Span]:
+    """The same, found as they are asked for: a snippet shows few, and a long text is not searched to its end."""
+    return _merged(heapq.merge(*(_matches(term, text) for term in terms)))
 
 
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for start, end in sorted(spans):
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    open_: Span | None = None
+    for start, end in spans:
+        if open_ is None:
+            open_ = start, end
+        elif start < open_[1]:
+            open_ = open_[0], max(end, open_[1])
         else:
-            merged.append((start, end))
-    return merged
+            yield open_
+            open_ = start, end
+    if open_ is not None:
+        yield open_
 
 
-def snippet(text: str, spans: Sequence[Span], width: int = SNIPPET_WIDTH) -> str:
+def snippet(text: str, spans: Iterable[Span], width: int = SNIPPET_WIDTH) -> str:
     """One line of about ``width`` characters around the first span, or of the beginning where there is none.
 
     Each match stands between ``**`` and ``**``. White space is collapsed and control characters are left out. Asterisks
     and backslashes of the text that could be taken for such marks are escaped as in Markdown; ``snippet_parts`` reads
     them.
     """
-    first = spans[0][0] if spans else 0
+    source = iter(spans)
+    found = next(source, None)
+    first = found[0] if found is not None else 0
     start, end = max(0, first - _BEFORE), min(len(text), first + _AFTER)
-    pieces, at = [], start
-    for begin, stop in spans:
-        if begin >= end:
-            break
-        pieces += [(text[at:begin], False), (text[begin : min(stop, end)], True)]
-        at = stop
-    pieces.append((text[at:end], False))
-    parts = _one_line(pieces)
+    parts = _one_line(_pieces(text, start, end, source if found is None else chain((found,), source)))
     more_before, more_after = start > 0, end < len(text)
-    lead = parts[0][0] if parts and not parts[0][1] else ""
+    lead, is_match = next(parts, ("", True))
     room = max(width // 4, 0)
-    if spans and len(lead) > room:
+    if found is not None and not is_match and len(lead) > room:
         lead, more_before = _from_word(lead[-room:]), True
-        parts[0] = (lead, False)
     shown: list[tuple[str, bool]] = []
     left = width
-    for piece, marked in parts:
+    for piece, marked in chain(((lead, is_match),) if lead else (), parts):
         if left <= 0 and not (marked and not any(is_match for _, is_match in shown)):
             more_after = True
             break
@@ -140,29 +133,47 @@ def snippet_parts(line: str) -> list[tuple[str, bool]]:
 def _matches(term: Term, text: str) -> Iterator[Span]:
     if not term.tokens:
         return
-    plain = separated(text)
-    foreign = has_foreign_words(plain)
-    folded = fold(plain) if foreign else plain.lower()
+    plain, foreign, folded = _prepared(text)
     # Most texts lack one of the tokens, and a search in a string is the fastest test there is.
     if not all(token in folded for token in term.tokens):
         return
-    runs = _ascii_runs(term, plain)
+    runs = _ascii_runs(term, plain, plain.lower() if foreign else folded)
     if foreign:
         runs = iter(sorted({*runs, *foreign_runs(plain, term.tokens[0])}))
+    is_alone = len(term.tokens) == 1
+    following = None if is_alone else _following(term.tokens[1:])
     for start, end in runs:
+        # With no upper case behind its first letter a run has no parts.
+        if not foreign and plain[start + 1 : end] == folded[start + 1 : end]:
+            if is_alone:
+                if _fits(folded[start:end][:MAX_TOKEN], term.tokens[0], term.kind == "prefix"):
+                    yield start, end
+                continue
+            if following is not None and following.match(folded, end) is None:
+                continue
         near, place = _Words(words(plain, start)), 0
         while (word := near.get(place)) is not None and word.start < end:
             yield from _matches_at(term, near, place)
             place += 1
 
 
-def _ascii_runs(term: Term, plain: str) -> Iterator[Span]:
+@lru_cache(4)
+def _prepared(text: str) -> tuple[str, bool, str]:
+    """A text with its words separated, whether any is beyond ASCII, and what all of its tokens stand in.
+
+    Kept, for each term of a query is looked for in a text, and what is found is shown.
+    """
+    plain = separated(text)
+    foreign = has_foreign_words(plain)
+    return plain, foreign, fold_words(plain) if foreign else plain.lower()
+
+
+def _ascii_runs(term: Term, plain: str, low: str) -> Iterator[Span]:
     """The runs of ASCII letters and digits that may hold the first token, in order."""
     first = term.tokens[0]
     if not first.isascii():
         return
     pattern = _beginning(first, whole=len(first) < MAX_TOKEN and (len(term.tokens) > 1 or term.kind != "prefix"))
-    low = plain.lower()
     end = 0
     while (at := _next(pattern, first, plain, low, end)) >= 0:
         start = at
@@ -193,6 +204,14 @@ def _beginning(token: str, *, whole: bool) -> re.Pattern[str]:
     change = "(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])"
     end = f"(?:(?![0-9A-Za-z])|{change})" if whole else ""
     return re.compile(f"(?:(?<![0-9A-Za-z])|{change})(?i:{token}){end}", re.ASCII)
+
+
+@lru_cache(64)
+def _following(tokens: tuple[str, ...]) -> re.Pattern[str] | None:
+    """What must come behind a word for these tokens to follow it. None where a word may be longer than its token."""
+    if max(map(len, tokens)) >= MAX_TOKEN:
+        return None
+    return re.compile("".join(f"[^0-9a-z]*+{re.escape(token)}" for token in tokens))
 
 
 class _Words:
@@ -251,19 +270,38 @@ def _fits(found: str, token: str, prefix: bool) -> bool:
     return found.startswith(token) if prefix else found == token
 
 
-def _one_line(pieces: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
+def _pieces(text: str, start: int, end: int, spans: Iterable[Span]) -> Iterator[tuple[str, bool]]:
+    """A part of a text in pieces, each with whether it is one of the spans."""
+    at = start
+    for begin, stop in spans:
+        if begin >= end:
+            break
+        yield text[at:begin], False
+        yield text[begin : min(stop, end)], True
+        at = stop
+    yield text[at:end], False
+
+
+def _one_line(pieces: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
     """The pieces without control characters, their white space collapsed also between pieces; no empty pieces."""
-    parts: list[tuple[str, bool]] = []
     spaced = True
-    for raw, marked in pieces:
-        piece = _SPACE.sub(" ", _CONTROL.sub("", _TERMINAL.sub("", raw)))
-        piece = clean(piece)
+    for piece, marked in pieces:
+        piece = clean(_collapsed(piece))
         if spaced:
             piece = piece.lstrip(" ")
         if piece:
             spaced = piece.endswith(" ")
-            parts.append((piece, marked))
-    return parts
+            yield piece, marked
+
+
+def _collapsed(piece: str) -> str:
+    """A piece without control characters and escape sequences, each white space of it one space."""
+    line = " ".join(piece.split())
+    if not line:
+        return piece[:1] and " "
+    if not line.isprintable():
+        return _SPACE.sub(" ", _CONTROL.sub("", _TERMINAL.sub("", piece)))
+    return f"{' ' if piece[0].isspace() else ''}{line}{' ' if piece[-1].isspace() else ''}"
 
 
 def _from_word(text: str) -> str:
@@ -277,4 +315,6 @@ def _marked(piece: str) -> str:
 
 
 def _escaped(piece: str) -> str:
+    if "*" not in piece and "\\" not in piece:
+        return piece
     return _ESCAPED.sub(lambda found: "\\" + found[0], piece)

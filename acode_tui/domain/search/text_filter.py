@@ -5,20 +5,48 @@ What it lets through is compared token by token, which takes ten to fifty times 
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from acode_tui.domain.search.places import json_texts
 from acode_tui.domain.search.query import Term
-from acode_tui.domain.search.tokens import MAX_TOKEN, fold, has_foreign_words
+from acode_tui.domain.search.tokens import MAX_TOKEN, fold_words, has_foreign_words
 from acode_tui.domain.validation import MARK
 
 _decode = msgspec.json.Decoder().decode
+
+SHORT = 3
+"""Most letters of a word that is a part of so many others that it is looked for as a word."""
 
 _BETWEEN = "[^0-9a-z]*+"
 """What may stand between two tokens that follow one another; nothing, if they are parts of a word."""
 _BETWEEN_IN_JSON = r'(?:[^0-9a-z\\"]|\\.|"(?:[^"a-z]|e|true|false|null)*+")*+'
 """The same in JSON text: an escape, too, and what stands between two strings, which may be numbers."""
+
+
+_ESCAPE = r"\\[bfnrt]"
+
+
+class _Short(NamedTuple):
+    """Patterns of a short word: in lower case, where it stands alone; and in any case, where it may be a part."""
+
+    alone: re.Pattern[str]
+    part: re.Pattern[str]
+
+    def stands_in(self, text: str, low: str) -> bool:
+        return self.alone.search(low) is not None or (text != low and self.part.search(text) is not None)
+
+
+def _short(term: Term, escape: str) -> _Short:
+    """``escape`` is what may stand before a word although it ends in a letter."""
+    (word,) = term.tokens
+    before = f"(?:(?<![0-9a-z]{word})|(?<={escape}{word}))" if escape else f"(?<![0-9a-z]{word})"
+    after = "" if term.kind == "prefix" else "(?![0-9a-z])"
+    # A part begins with a capital letter, or it is the first one, and one follows it.
+    first, rest = word[0], f"(?i:{word[1:]})"
+    part = f"{first.upper()}{rest}|{first}{rest}(?=[A-Z])"
+    return _Short(re.compile(f"{word}{before}{after}"), re.compile(part, re.ASCII))
 
 
 class TextFilter:
@@ -30,29 +58,38 @@ class TextFilter:
         # Behind the end of a token of full length the rest of its word may stand.
         sequences = [term.tokens for term in terms if len(term.tokens) > 1 and max(map(len, term.tokens)) < MAX_TOKEN]
         sequences = sequences if self._is_ascii else []
+        short = [term for term in terms if len(term.tokens) == 1 and len(term.tokens[0]) <= SHORT and self._is_ascii]
+        self._short_plain = [_short(term, "") for term in short]
+        self._short_json = [_short(term, _ESCAPE) for term in short]
         self._plain = [re.compile(_BETWEEN.join(tokens)) for tokens in sequences]
         self._json = [re.compile(_BETWEEN_IN_JSON.join(tokens), re.DOTALL) for tokens in sequences]
 
     def passes(self, text: str) -> bool:
         """Whether a text may have the terms."""
-        # In an escape sequence there are letters, which no token has; so they may stand between tokens.
-        return self._passes(text, [] if "\x1b" in text or MARK in text else self._plain)
+        # In an escape sequence there are letters that are part of no token.
+        if "\x1b" in text or MARK in text:
+            return self._passes(text, (), ())
+        return self._passes(text, self._plain, self._short_plain)
 
     def passes_json(self, name: str, stored: str) -> bool:
         """Whether the texts of a JSON value, behind a name, may have the terms; ``stored`` is its encoded form."""
         if "\\u" in stored or '"' in name or "\\" in name:
             return self.passes("\n".join([name, *json_texts(_decode(stored))]))
         text = f'"{name}"{stored}'
-        return self._passes(text, [] if MARK in text else self._json)
+        return self._passes(text, (), ()) if MARK in text else self._passes(text, self._json, self._short_json)
 
-    def _passes(self, text: str, sequences: Sequence[re.Pattern[str]]) -> bool:
+    def _passes(self, text: str, sequences: Sequence[re.Pattern[str]], short: Sequence[_Short]) -> bool:
         if not text.isascii() and has_foreign_words(text):
-            folded = fold(text)
-            return all(token in folded for token in self._tokens)
-        if not self._is_ascii:
+            low, sequences, short = fold_words(text), (), ()
+        elif self._is_ascii:
+            low = text.lower()
+        else:
             return False
-        low = text.lower()
+        # Not `all`: this is done for every row, and most do without the cost of a generator.
         for token in self._tokens:
             if token not in low:
                 return False
-        return all(pattern.search(low) is not None for pattern in sequences)
+        for word in short:
+            if not word.stands_in(text, low):
+                return False
+        return not sequences or all(pattern.search(low) is not None for pattern in sequences)

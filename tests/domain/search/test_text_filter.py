@@ -65,6 +65,27 @@ def test_what_it_leaves_out(wanted: str, text: str) -> None:
     assert not contains(phrase(wanted), text)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        *(("os", "import os"), ("os", "OS"), ("os", "osName"), ("os", "macOS"), ("os", "isOsOk"), ("os", "getOsName")),
+        *(("os", "\x1b[31mos\x1b[0m"), ("os", "x\nos"), ("os", "\tos"), ("os*", "ostrich"), ("os*", "theOstrich")),
+        *(("2", "a 2"), ("a", "withA"), ("a", "aB"), ("id", "userID"), ("id", "IDCard"), ("do now", "x\ndo\nnow")),
+    ],
+)
+def test_short_words_are_looked_for_as_words(wanted: str, text: str) -> None:
+    term = Term("prefix", "", tokens(wanted)) if wanted.endswith("*") else phrase(wanted)
+    assert contains(term, text)
+    assert TextFilter([term]).passes(text)
+    assert TextFilter([term]).passes_json("Bash", encode_plain({"command": text}).decode())
+
+
+def test_a_short_word_within_others_does_not_pass() -> None:
+    for text in ("boston", "across the most", "Boss"):
+        assert not TextFilter([phrase("os")]).passes(text)
+        assert not TextFilter([phrase("os")]).passes_json("Bash", encode_plain({"text": text}).decode())
+
+
 def test_strings_of_a_json_value_follow_one_another_with_nothing_but_punctuation_and_numbers_between() -> None:
     stored = encode_plain({"one": 1, "two": [True, None, 1.5e300, "", "three"], "four": "x"}).decode()
     assert TextFilter([phrase("Bash one two three four x")]).passes_json("Bash", stored)

@@ -37,7 +37,7 @@ class PlaceCondition:
             bool(conditions.terms) and self.words is not None and len(self.words.tokens) == 1 and not self.words.is_wide
         )
         self.undecided: bool | None = None
-        """What ``met_by`` says of sessions of which only texts tell whether they meet it; with None it reads them."""
+        """What ``met_by`` says of sessions of which only texts tell whether they meet it. With None it reads them."""
         self._connection = connection
         self._finder = PlaceFinder(connection, conditions)
 
@@ -54,26 +54,25 @@ class PlaceCondition:
         documents = self.words.among(self._with_failures(sessions) if self.conditions.failed else sessions)
         if self.tool is not None:
             return self._with_tool(list(documents))
-        if self.is_left_undecided:
-            return set(documents) if self.undecided else set()
-        return {session for session, own in documents.items() if self._is_met(session, own)}
-
-    @property
-    def is_left_undecided(self) -> bool:
-        """Whether ``met_by`` did not read the texts that decide."""
-        return self.undecided is not None and self.words is not None and not (self.tool or self.is_decided_by_index)
+        if self.undecided is not None:
+            return {session for session, own in documents.items() if self.undecided or self._is_decided(own)}
+        return {session for session, own in documents.items() if self._is_decided(own) or self._is_found(session, own)}
 
     def is_met(self, session: int) -> bool:
-        """Whether the texts of a session meet it, of which ``met_by`` did not decide."""
+        """Whether a session meets it, its texts read where only they tell."""
+        if self.words is None or self.tool is not None:
+            return bool(self._with_tool([session]))
         documents = self.documents(session)
-        if self.conditions.failed and not self._with_failures([session]):
+        if not documents or (self.conditions.failed and not self._with_failures([session])):
             return False
-        return bool(documents) and self._is_met(session, documents)
+        return self._is_decided(documents) or self._is_found(session, documents)
 
-    def _is_met(self, session: int, documents: list[IndexedDocument]) -> bool:
+    def _is_decided(self, documents: Sequence[IndexedDocument]) -> bool:
+        """Whether the index alone says that a session with these documents meets it."""
         assert self.words is not None
-        if self.is_decided_by_index and not all(each.stale for each in documents):
-            return True
+        return self.is_decided_by_index and not all(each.stale for each in documents)
+
+    def _is_found(self, session: int, documents: Iterable[IndexedDocument]) -> bool:
         covered = covered_by(self._connection, (document.id for document in documents))
         return any(self._finder.places(row) for row in self._finder.candidates(session, covered))
 

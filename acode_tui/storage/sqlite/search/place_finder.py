@@ -17,7 +17,7 @@ from acode_tui.domain.search.query import Conditions
 from acode_tui.domain.search.text_filter import TextFilter
 from acode_tui.domain.states import EntityType, ToolCallState
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.search.searched_rows import CONTENT, Covered, content_of, rows_among
+from acode_tui.storage.sqlite.search.searched_rows import CONTENT, Covered, content_of, row_at
 
 _decode = msgspec.json.Decoder().decode
 
@@ -86,20 +86,17 @@ class PlaceFinder:
 
     def places(self, candidate: Candidate) -> list[Place]:
         """The places of a candidate that meet the conditions, complete."""
-        found: list[Place] = []
-        for row in rows_among(self._connection, candidate.kind, [candidate.rowid]):
-            with_call = self._with_call(row.entity)
-            own = list(places_of_run(with_call))
-            if len(with_call) > 1:
-                call, place = own[0], own[-1]
-                if self._has_words or not self._is_hit(call):
-                    # Without words to find, a call stands for its artifacts.
-                    found += [place] if self._is_hit(place) else []
-            elif not self._has_words:
-                found += [place for place in own if place.kind not in ("result", "error") and self._is_hit(place)]
-            else:
-                found += [place for place in own if self._is_hit(place)]
-        return [self._complete(place) for place in found]
+        row = row_at(self._connection, candidate.kind, candidate.rowid)
+        if row is None:
+            return []
+        with_call = self._with_call(row.entity)
+        own = list(places_of_run(with_call))
+        if len(with_call) > 1:
+            # Without words to find, a call stands for its artifacts.
+            own = own[-1:] if self._has_words or not self._is_hit(own[0]) else []
+        elif not self._has_words:
+            own = [place for place in own if place.kind not in ("result", "error")]
+        return [self._complete(place) for place in own if self._is_hit(place)]
 
     def _of_kind(self, kind: EntityType, within: tuple[int, int, int]) -> Iterator[Candidate]:
         execute = self._connection.execute
@@ -141,15 +138,20 @@ class PlaceFinder:
         return self._named[1]
 
     def _call_passes(self, tool: str, parameters: str, result: str | None, error: str | None) -> bool:
-        if self._has_words:
-            if self._every and not all(file.passes_json(tool, parameters) for file in self._files):
-                return False
-            return any(
-                each.passes_json(tool, parameters) or _outcome_passes(each, result, error) for each in self._words
-            )
-        if self._every:
-            return all(file.passes_json(tool, parameters) for file in self._files)
-        return tool.casefold() in self._tools or any(file.passes_json(tool, parameters) for file in self._files)
+        if not self._has_words:
+            names = [file.passes_json(tool, parameters) for file in self._files]
+            return all(names) if self._every else tool.casefold() in self._tools or any(names)
+        if self._every and not all(file.passes_json(tool, parameters) for file in self._files):
+            return False
+        for each in self._words:
+            if each.passes_json(tool, parameters):
+                return True
+            if error or result is not None:
+                # A term may begin in the error and end in the result.
+                text = None if not error else "\n".join([error, *json_texts(_decode(result))]) if result else error
+                if each.passes_json("", result or "") if text is None else each.passes(text):
+                    return True
+        return False
 
     def _artifact_passes(
         self, name: str, type_: str, content_type: str, size: int, stored_size: int, stored: bytes
@@ -184,9 +186,3 @@ class PlaceFinder:
             found = self._connection.execute(_TASK, (place.step_id,)).fetchone()
             self._tasks[place.step_id] = None if found is None else found[0]
         return msgspec.structs.replace(place, task_id=self._tasks[place.step_id])
-
-
-def _outcome_passes(words: TextFilter, result: str | None, error: str | None) -> bool:
-    if error:
-        return words.passes("\n".join([error, *json_texts(_decode(result))]) if result else error)
-    return result is not None and words.passes_json("", result)

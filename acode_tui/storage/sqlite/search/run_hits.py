@@ -3,17 +3,17 @@
 import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, count
+from itertools import count
 
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.search.hits import Found, count_of, snippet_of
 from acode_tui.domain.search.places import Place, places_of_run
 from acode_tui.domain.search.query import Query
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.search.extents import FIRST, Unread, extents
+from acode_tui.storage.sqlite.search.extents import FIRST, LAST, Unread, extents
 from acode_tui.storage.sqlite.search.matching import PlaceCondition
 from acode_tui.storage.sqlite.search.place_finder import Candidate, PlaceFinder
-from acode_tui.storage.sqlite.search.searched_rows import rows_among
+from acode_tui.storage.sqlite.search.searched_rows import row_at
 
 _ORDERS = {
     "task": 'SELECT "order", rowid FROM session_tasks WHERE id = ?',
@@ -44,8 +44,7 @@ class RunHits:
         for each in excluded:
             each.undecided = False
         self._wanted = wanted
-        self._undecided = [each for each in wanted if each.is_left_undecided]
-        self._excluded = [each for each in excluded if each.is_left_undecided]
+        self._excluded = [each for each in excluded if each.tool is None]
         self._texts = [each for each in wanted if each.conditions.terms or each.conditions.failed]
         self._others = [each for each in wanted if each not in self._texts]
         self._every = PlaceFinder(connection, query)
@@ -55,13 +54,18 @@ class RunHits:
         self._orders: dict[tuple[str, str], tuple[int, int]] = {}
 
     def documents(self, session: int) -> int:
-        """How many documents of a run hold one of the conditions: what counting its hits costs."""
+        """How many documents of a run have to be read to count its hits, at most."""
         return 0 if session in self._counts else len(self._union(session, self._wanted))
 
-    def count(self, session: int) -> int:
-        """How many hits a run has."""
+    def count(self, session: int, most: int) -> int:
+        """How many hits a run has; more than ``most`` are not all counted."""
         if session not in self._counts:
-            self._counts[session] = sum(map(len, self._found(session, FIRST)))
+            count = 0
+            for group in self._found(session, FIRST):
+                count += len(group)
+                if count > most:
+                    return count
+            self._counts[session] = count
         return self._counts[session]
 
     def of(self, session: int, *, start: str, skip: int, most: int) -> list[Found]:
@@ -87,31 +91,37 @@ class RunHits:
         if start == FIRST and any(each.is_met(session) for each in self._excluded):
             return
         if not self._wanted:
-            (found,) = rows_among(self._connection, EntityType.SESSION, [session])
-            yield list(places_of_run((found.entity,)))
+            row = row_at(self._connection, EntityType.SESSION, session)
+            if row is not None:
+                yield list(places_of_run((row.entity,)))
             return
         # A place where all words are has them in its own text, so in one document.
         common = self._common(session, self._texts) if self._texts else self._union(session, self._others)
         every = self._by_time(self._every, session, common, start)
-        # Further on in a run, what the last hit was is what its hits are.
-        first = (
-            next(every, None)
-            if start == FIRST
-            else next(self._by_time(self._every, session, common, start, upto=start), None)
-        )
-        if first is not None:
-            yield from chain([first], every) if start == FIRST else every
-        elif start != FIRST or (not self._is_single and all(each.is_met(session) for each in self._undecided)):
-            yield from self._by_time(self._some, session, self._union(session, self._texts or self._others), start)
+        if start != FIRST:
+            # The hit that was shown last is one of this moment, and tells what the run's hits are.
+            shown = self._by_time(self._every, session, common, start, upto=start)
+            some = next(shown, None) is None
+        else:
+            first = next(every, None)
+            if first is not None:
+                yield first
+            some = first is None
+            if some and (self._is_single or not all(each.is_met(session) for each in self._wanted)):
+                return
+        if some:
+            every = self._by_time(self._some, session, self._union(session, self._texts or self._others), start)
+        yield from every
 
     def _by_time(
-        self, finder: PlaceFinder, session: int, documents: set[int], start: str, upto: str | None = None
+        self, finder: PlaceFinder, session: int, documents: set[int], start: str, upto: str = LAST
     ) -> Iterator[list[Place]]:
         """The places in these documents from one moment on, up to another, those of one moment together.
 
         A document is read when the time comes at which it begins, and a row is tested exactly when its own comes.
         """
-        ahead = [each for each in reversed(extents(self._connection, session, documents)) if each.last_at >= start]
+        every = extents(self._connection, session, documents)
+        ahead = [each for each in reversed(every) if each.last_at >= start and each.first_at <= upto]
         unread, number = Unread(), count()
         # Of one moment the rows come before the places, so that all of its places are there when the first is taken.
         waiting: list[tuple[str, bool, int, Candidate | Place]] = []
@@ -120,7 +130,7 @@ class RunHits:
                 for row in finder.candidates(session, unread.take(ahead.pop().covered)):
                     if row.last_at >= start:
                         heapq.heappush(waiting, (row.first_at, False, next(number), row))
-            if not waiting or (upto is not None and waiting[0][0] > upto):
+            if not waiting or waiting[0][0] > upto:
                 return
             at = waiting[0][0]
             group: list[Place] = []

@@ -54,6 +54,7 @@ _AMONG = {
     kind: f"{_select(kind)} WHERE t.rowid IN (SELECT value FROM json_each(?)) ORDER BY t.rowid"  # noqa: S608
     for kind in SEARCHED
 }
+_ONE = {kind: f"{_select(kind)} WHERE t.rowid = ?" for kind in SEARCHED}
 _WITHIN: dict[EntityType, str] = {
     kind: f"SELECT t.rowid, {_columns(kind)} FROM {SEARCHED[kind]} AS t "  # noqa: S608
     "WHERE t.rowid BETWEEN ? AND ? AND +t.session_id = (SELECT id FROM sessions WHERE rowid = ?) ORDER BY t.rowid"
@@ -76,6 +77,12 @@ def rows_among(connection: sqlite3.Connection, kind: EntityType, rowids: Sequenc
     """The rows of these rowids, as far as they are there."""
     found = connection.execute(_AMONG[kind], (msgspec.json.encode(rowids).decode(),))
     return [_row(kind, row) for row in found]
+
+
+def row_at(connection: sqlite3.Connection, kind: EntityType, rowid: int) -> SearchedRow | None:
+    """The row of a rowid; None if it is not there."""
+    found = connection.execute(_ONE[kind], (rowid,)).fetchone()
+    return None if found is None else _row(kind, found)
 
 
 def _row(kind: EntityType, row: Sequence[Any]) -> SearchedRow:

@@ -21,8 +21,11 @@ from acode_tui.storage.sqlite.sessions.matches import Matches
 from acode_tui.storage.sqlite.sessions.ranges import Row, span_of
 
 COUNTED_SESSIONS = 40
-COUNTED_DOCUMENTS = 24
-"""Most sessions, and documents with one of the words, whose hits are all counted for a total beyond the page."""
+COUNTED_DOCUMENTS = 8
+COUNTED_HITS = 100
+"""Most matching sessions, documents with one of the words, and hits that are counted for a total beyond the page. It
+takes about as long as the page.
+"""
 
 _FIRST, _MOST = 8, 64
 
@@ -100,9 +103,12 @@ class _Search:
         found, _ = self._matches.rows(span_of(SessionFilter()), COUNTED_SESSIONS + 1)
         if len(found) > COUNTED_SESSIONS:
             return None
-        documents = 0
+        documents = total = 0
         for row in found:
             documents += self._hits.documents(row[2])
             if documents > COUNTED_DOCUMENTS:
                 return None
-        return sum(self._hits.count(row[2]) for row in found)
+            total += self._hits.count(row[2], COUNTED_HITS - total)
+            if total > COUNTED_HITS:
+                return None
+        return total
