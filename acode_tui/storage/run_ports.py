@@ -96,6 +96,7 @@ class RunFiles(Protocol):
         """Write into the empty file at ``path``; ``info`` is what the export says of itself. Raises OSError."""
         ...
 
-    def open(self, path: Path) -> RunFileReader:
-        """Open a file. Raises ExportError for a database of another kind."""
+    def open(self, path: Path, *, most_bytes: int) -> RunFileReader:
+        """Open a file; a value of more than ``most_bytes`` is not read. Raises ExportError for a database of another
+        kind, and for one with anything that acode-tui does not put into it."""
         ...

@@ -35,6 +35,9 @@ MOST_ISSUES = 100
 _AT_ONCE = 16
 _BYTES_AT_ONCE = 8 * 2**20
 
+_MOST_TEXT_BYTES = 64 * 1024 * 1024
+"""The largest text of a database file that is read. Contents may be larger, if ``limits.max_artifact_bytes`` is."""
+
 
 class RunImport(Protocol):
     """Where runs from an export are saved."""
@@ -93,7 +96,7 @@ async def import_export(
     """
     started = monotonic()
     with _naming(path), ExitStack() as stack:
-        source = await asyncio.to_thread(_open, run_files, path, stack)
+        source = await asyncio.to_thread(_open, run_files, path, stack, limits)
         work = _Import(source, target, limits, force=force, dry_run=dry_run, progress=progress)
         await work.check()
         head = source.head
@@ -185,12 +188,12 @@ def _as_json(rows: Iterator[Entity]) -> bytes:
     return buffer.getvalue()
 
 
-def _open(run_files: RunFiles, path: Path, stack: ExitStack) -> _Source:
+def _open(run_files: RunFiles, path: Path, stack: ExitStack, limits: Limits) -> _Source:
     if path.is_dir():
         raise ExportError("is a folder; CSV cannot be read back", hint="export as json or sqlite")
     if not run_files.is_run_file(path):
         return _JsonSource(path)
-    source = run_files.open(path)
+    source = run_files.open(path, most_bytes=max(limits.max_artifact_bytes, _MOST_TEXT_BYTES))
     stack.callback(source.close)
     return _SqliteSource(source)
 

@@ -9,9 +9,10 @@ import errno
 import os
 import re
 import sqlite3
+import sys
 import weakref
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
@@ -21,13 +22,14 @@ import aiosqlite
 
 from acode_tui.domain.errors import (
     DatabaseConnectionError,
+    IntegrityError,
     SchemaMismatchError,
     TransactionError,
     ValidationError,
 )
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten, widen
 from acode_tui.logs import enabled, get_logger
-from acode_tui.storage.sqlite.errors import may_write, opening, require_file, require_whole_pages
+from acode_tui.storage.sqlite.errors import WAYS_OUT, may_write, opening, require_file, require_whole_pages
 from acode_tui.storage.sqlite.paths import SHM, WAL, beside, wal_of
 
 T = TypeVar("T")
@@ -73,6 +75,9 @@ class TimedConnection(sqlite3.Connection):
             cursor = super().execute(sql, parameters)
         except (UnicodeEncodeError, OverflowError) as error:
             raise _unbindable(error) from None
+        except UnicodeDecodeError as error:
+            # SQLite's message quotes a name of the schema, and the name is no text.
+            raise IntegrityError("the database's schema is damaged: a name in it is no text", hint=WAYS_OUT) from error
         elapsed = perf_counter() - started
         if elapsed > SLOW_STATEMENT_SECONDS or enabled("debug"):
             _report(sql, elapsed)
@@ -388,11 +393,36 @@ def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlit
     )
     try:
         connection.execute(f"PRAGMA busy_timeout = {int(timeout_seconds * 1000)}")
+        distrust(connection)
         require_whole_pages(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def distrust(connection: sqlite3.Connection) -> None:
+    """Have SQLite expect a hostile file: functions in its schema are the harmless ones, and each cell is checked.
+
+    From Python 3.12 on also its defensive mode, which forbids statements that damage a file on purpose.
+    """
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+
+
+@contextmanager
+def undefended(connection: sqlite3.Connection) -> Iterator[None]:
+    """Allow, for the block, the statements that ``distrust`` forbids: what repairs a schema needs them."""
+    if sys.version_info < (3, 12):
+        yield
+        return
+    connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, False)
+    try:
+        yield
+    finally:
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
 
 
 async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> FunctionConnection:

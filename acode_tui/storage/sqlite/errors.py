@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, DiskFullError, IntegrityError, TransactionError
 from acode_tui.domain.quantities import number
 from acode_tui.plain_files import reading_plain, what_is_wrong
@@ -26,6 +28,9 @@ _NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQ
 _LOST = re.compile(r"no such (table|column): (.+)")
 """SQLite's message for a missing table or column that a migration has created: another program removed it."""
 
+_NO_TEXT = "Could not decode to UTF-8"
+"""How Python's message for a text that is none begins. It has no code of SQLite, which knows nothing of it."""
+
 _MAGIC = b"SQLite format 3\x00"
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _OF_SQLITE = (WAL, SHM, JOURNAL)
@@ -39,12 +44,14 @@ def translated(what: str, *, at_open: bool = False) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise translate(error, what, at_open=at_open) from error
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise _no_text(what, error) from error
 
 
 def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> AcodeError:
     """The AcodeError for an error of sqlite3; ``what`` is the operation that failed."""
     primary = _primary(error)
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or str(error).startswith(_NO_TEXT):
         return IntegrityError(f"{what}: the file is damaged or not a database", hint=WAYS_OUT)
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return TransactionError(f"{what}: another process held the write lock for the whole wait")
@@ -75,6 +82,14 @@ def opening(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise opening_error(error, path) from error
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise _no_text(f"cannot open {path}", error) from error
+
+
+def _no_text(what: str, error: Exception) -> IntegrityError:
+    """The error for a value that is not what the program writes there. SQLite checks neither texts nor JSON."""
+    reason = "a text in it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+    return IntegrityError(f"{what}: the file is damaged: {reason}", hint=WAYS_OUT)
 
 
 def opening_error(error: sqlite3.Error, path: Path) -> AcodeError:

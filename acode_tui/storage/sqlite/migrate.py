@@ -5,7 +5,7 @@ database that is newer, was changed, or belongs to another program is refused be
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
@@ -18,16 +18,8 @@ from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import Migration, due, newest
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
 from acode_tui.storage.sqlite.errors import translate
+from acode_tui.storage.sqlite.own_schema import HISTORY, require_own, statements
 
-HISTORY = """
-CREATE TABLE IF NOT EXISTS schema_migrations (
-    version     TEXT NOT NULL PRIMARY KEY,
-    description TEXT NOT NULL,
-    checksum    TEXT NOT NULL,
-    applied_at  TEXT NOT NULL,
-    duration_ms INTEGER NOT NULL
-) STRICT
-"""
 APPLICATION_ID = 1094930244
 """``ACOD``, which the first migration writes into the header of the file."""
 
@@ -73,7 +65,18 @@ def _foreign() -> SchemaMismatchError:
 
 
 def plan(connection: sqlite3.Connection, known: Sequence[Migration]) -> TierMigrations:
-    """What ``migrate`` would do. Changes nothing."""
+    """What ``migrate`` would do. Changes nothing.
+
+    Raises SchemaMismatchError and MigrationError where the history is not this program's, and IntegrityError where the
+    file has objects that the history does not make.
+    """
+    planned = plan_by_history(connection, known)
+    require_own(connection, known, planned.from_version)
+    return planned
+
+
+def plan_by_history(connection: sqlite3.Connection, known: Sequence[Migration]) -> TierMigrations:
+    """As ``plan``, without a look at the objects: for a report that lists them."""
     applied = read_applied(connection)
     pending = due(known, applied)
     return TierMigrations(
@@ -140,18 +143,6 @@ def _apply(connection: sqlite3.Connection, migration: Migration, wall: WallClock
         checksum=migration.checksum,
         duration_ms=duration_ms,
     )
-
-
-def statements(sql: str) -> Iterator[str]:
-    """The statements of a script, each trigger as one: ``executescript`` would commit before them."""
-    pending = ""
-    for line in sql.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            yield pending.strip()
-            pending = ""
-    if pending.strip() and not all(line.startswith("--") for line in pending.strip().splitlines()):
-        raise MigrationError("a migration ends in the middle of a statement")
 
 
 def _lock(path: Path, timeout_seconds: float) -> AbstractContextManager[None]:

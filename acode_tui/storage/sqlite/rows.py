@@ -16,9 +16,11 @@ import msgspec
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.codec import encode_plain
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.contents import pack
+from acode_tui.storage.sqlite.errors import WAYS_OUT
 
 Row = tuple[Any, ...]
 
@@ -194,7 +196,7 @@ def loader(kind: EntityType, entity: type[Entity] | None = None, *extra: str) ->
     """A function from a row selected by ``COLUMNS``, with the values of the ``extra`` fields behind it, to an entity.
 
     ``entity`` is the kind's own type or one that extends it, such as a node of a graph. The function raises
-    msgspec.ValidationError for a value that the type does not allow.
+    IntegrityError for a value that the type does not allow: the program writes none, so the file is damaged.
     """
     make = entity or TABLES[kind].entity
     columns = _stored(kind)
@@ -204,10 +206,16 @@ def loader(kind: EntityType, entity: type[Entity] | None = None, *extra: str) ->
 
     def load(row: Sequence[Any]) -> Any:
         fields = dict(zip(names, row, strict=True))
-        for name in json_names:
-            if (text := fields[name]) is not None:
-                fields[name] = _decode(text)
-        return _convert(fields, make)
+        try:
+            for name in json_names:
+                if (text := fields[name]) is not None:
+                    fields[name] = _decode(text)
+            return _convert(fields, make)
+        except (ValueError, TypeError, RecursionError) as error:
+            # Both of msgspec's errors and a text that is no UTF-8 are ValueErrors.
+            raise IntegrityError(
+                f"a row of {TABLES[kind].name} has a value that it cannot have: {error}", hint=WAYS_OUT
+            ) from error
 
     return load
 

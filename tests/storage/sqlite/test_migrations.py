@@ -16,7 +16,8 @@ from acode_tui.storage.migrations.runner import Migration, OtherBuildError, make
 from acode_tui.storage.ports import TierMigrations
 from acode_tui.storage.sqlite.connection import prepare_file
 from acode_tui.storage.sqlite.files import backup_copy
-from acode_tui.storage.sqlite.migrate import migrate, plan, read_applied, statements
+from acode_tui.storage.sqlite.migrate import migrate, plan, read_applied
+from acode_tui.storage.sqlite.own_schema import statements
 from acode_tui.workspace import open_workspace
 from tests.clocks import GUARD_SECONDS
 from tests.storage.sqlite.parts import foreign, rows

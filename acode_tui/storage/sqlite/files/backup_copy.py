@@ -38,6 +38,7 @@ from acode_tui.storage.sqlite.files.expected_schema import require_tables
 from acode_tui.storage.sqlite.files.facts import has_table
 from acode_tui.storage.sqlite.files.open_unchanged import mode_for_reading
 from acode_tui.storage.sqlite.migrate import read_applied
+from acode_tui.storage.sqlite.own_schema import require_own
 from acode_tui.storage.sqlite.sync.records import claim_waiting
 
 PAGES_A_STEP = 64
@@ -59,7 +60,7 @@ def back_up_file(
     """Copy a workspace file that others may be writing to; see ``take_snapshot``. Raises AcodeError.
 
     A file that lost a table is refused: its copy would displace a backup that has it. So is one of another build, whose
-    backup could not be restored.
+    backup could not be restored, and one with an object that acode-tui did not make.
     The caller shares the file (see ``locks.share``), or has it alone. The file is not changed.
     """
     if not database.exists():
@@ -74,6 +75,7 @@ def back_up_file(
         if version is None:
             raise DatabaseConnectionError(f"there is no workspace in {database} yet: it is empty", hint=_BEGIN)
         require_this_build(packaged("sqlite"), read_applied(source))
+        require_own(source, packaged("sqlite"), version)
         require_tables(source, f"cannot back up {database}")
         return take_snapshot(
             source,

@@ -8,11 +8,12 @@ from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.errors import AcodeError, IntegrityError
 from acode_tui.domain.progress import CheckCancelled, ReportProgress, progress_after
 from acode_tui.domain.quantities import counted, number
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import Backup, Check, IncompleteBackup
+from acode_tui.storage.sqlite.connection import distrust
 from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.migrate import plan
 
@@ -93,7 +94,7 @@ def check_integrity(path: Path, check_cancelled: CheckCancelled, *, deep: bool =
             connection.set_progress_handler(look, _LOOK_OPCODES)
             rows = connection.execute(f"PRAGMA {'integrity' if deep else 'quick'}_check({_MOST_FINDINGS})")
             found = [str(row[0]).replace("\n", " ") for row in rows]
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         if stopped:
             raise stopped[0] from None
         found = [str(error)]
@@ -107,7 +108,7 @@ def _miscounted(path: Path) -> list[str]:
     try:
         with open_immutable(path) as connection:
             return list(_differing(connection))
-    except sqlite3.DatabaseError:
+    except (sqlite3.Error, UnicodeDecodeError):
         return []  # the integrity check reports it
 
 
@@ -145,6 +146,7 @@ def quoted(name: str) -> str:
 def open_immutable(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to a file that is not written to: takes no lock, makes no file beside it."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        distrust(connection)
         connection.execute("PRAGMA mmap_size = 67108864")
         yield connection
 
@@ -167,8 +169,12 @@ def check_schema(path: Path, known: Sequence[Migration]) -> Check:
         with open_immutable(path) as connection:
             planned = plan(connection, known)
             lost = lost_tables(connection)
+    except IntegrityError as error:
+        return Check(name="objects", ok=False, description=error.message)
     except AcodeError as error:
         return Check(name="schema", ok=False, description=error.message)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        return Check(name="objects", ok=False, description=f"its schema cannot be read: {error}")
     if lost:
         return Check(name="tables", ok=False, description=f"lost: {', '.join(lost)}")
     waiting = f", {len(planned.pending)} migrations behind this program" if planned.pending else ""

@@ -14,9 +14,10 @@ from acode_tui.storage.migrations.runner import Migration, newest, packaged
 from acode_tui.storage.ports import AppliedMigration, Check
 from acode_tui.storage.sqlite.contents import unpack
 from acode_tui.storage.sqlite.errors import require_content
-from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, read_schema, schema_of
+from acode_tui.storage.sqlite.files.expected_schema import Difference, differences
 from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
-from acode_tui.storage.sqlite.migrate import plan, read_applied
+from acode_tui.storage.sqlite.migrate import plan_by_history, read_applied
+from acode_tui.storage.sqlite.own_schema import read_schema, schema_of
 from acode_tui.storage.sqlite.search.check import differences as search_differences
 from acode_tui.storage.sqlite.search.faults import REBUILD, index_faults
 from acode_tui.storage.sqlite.search.tables import is_derived
@@ -105,7 +106,7 @@ def _foreign_keys(connection: sqlite3.Connection) -> Check:
 def _migrations(connection: sqlite3.Connection) -> Check:
     known = packaged("sqlite")
     try:
-        planned = plan(connection, known)
+        planned = plan_by_history(connection, known)
     except AcodeError as error:
         description = f"{error.message} ({error.hint})" if error.hint else error.message
         return Check(name="migrations", ok=False, description=description)
@@ -138,8 +139,11 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
         # A newer program may have changed or dropped them, another build may have made others.
         return Check(name=name, ok=True, description=f"not compared: schema {at} is not this program's")
     # Those of the search index are derived: its own check has a word for what is wrong with it.
-    expected = {key: sql for key, sql in schema_of(known, at).items() if key[0] == kind and not is_derived(key[1])}
-    found = differences(read_schema(connection), expected)
+    every, present = schema_of(known, at), read_schema(connection)
+    expected = {key: sql for key, sql in every.items() if key[0] == kind and not is_derived(key[1])}
+    kinds = ("trigger", "view") if kind == "trigger" else (kind,)
+    added = [Difference(*key, "not acode-tui's") for key in sorted(present) if key not in every and key[0] in kinds]
+    found = (*differences(present, expected), *added)
     description = f"all {len(expected)} are there as they should be"
     return Check(name=name, ok=not found, description=_listed(found) if found else description)
 

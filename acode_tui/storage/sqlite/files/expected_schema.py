@@ -2,18 +2,14 @@
 
 import functools
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
 from typing import NamedTuple
 
 from acode_tui.domain.errors import IntegrityError
-from acode_tui.domain.schema import version_key
-from acode_tui.storage.migrations.runner import Migration, newest, packaged
+from acode_tui.storage.migrations.runner import newest, packaged
 from acode_tui.storage.sqlite.errors import WAYS_OUT
-from acode_tui.storage.sqlite.migrate import HISTORY, read_applied, statements
-from acode_tui.storage.sqlite.search.tables import SHADOWS, is_derived
-
-_OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+from acode_tui.storage.sqlite.migrate import read_applied
+from acode_tui.storage.sqlite.own_schema import schema_of
+from acode_tui.storage.sqlite.search.tables import is_derived
 
 
 class Difference(NamedTuple):
@@ -22,25 +18,6 @@ class Difference(NamedTuple):
     kind: str
     name: str
     how: str
-
-
-def schema_of(migrations: Sequence[Migration], upto: str) -> dict[tuple[str, str], str]:
-    """The SQL of each (type, name) that the migrations up to a version make."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.execute(HISTORY)
-        for migration in migrations:
-            if version_key(migration.version) <= version_key(upto):
-                for statement in statements(migration.sql):
-                    connection.execute(statement)
-        return read_schema(connection)
-
-
-def read_schema(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """The SQL of each (type, name) in a file. FTS5's shadow tables count by name alone: their SQL is the library's."""
-    return {
-        (kind, name): "" if name in SHADOWS else " ".join((sql or "").split())
-        for kind, name, sql in connection.execute(_OBJECTS)
-    }
 
 
 def differences(present: dict[tuple[str, str], str], expected: dict[tuple[str, str], str]) -> tuple[Difference, ...]:

@@ -4,9 +4,10 @@ Contents stand in it as they are, not compressed as in the workspace file.
 """
 
 import errno
+import functools
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,12 @@ from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.schema import TABLES, Column, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
+from acode_tui.storage.sqlite.own_schema import Objects, read_schema
 
 INFO = "export_info"
+APPLICATION_ID = 1094930277
+"""In the header of an export's file."""
+
 _TYPES = {"int": "INTEGER", "bytes": "BLOB"}
 _ROWS_AT_ONCE = 200
 _BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -34,6 +39,27 @@ def _column(table: Table, column: Column) -> str:
     if (parent := dict(table.parents).get(column.name)) is not None:
         return text + f" REFERENCES {TABLES[parent].name} (id)"
     return text + (" REFERENCES sessions (id)" if column.name == "session_id" else "")
+
+
+_INFO_DDL = f"CREATE TABLE {INFO} (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT"
+
+
+def _indexes(table: Table) -> list[str]:
+    columns = dict.fromkeys(["session_id", *dict(table.parents)] if table.parents else [])
+    return [f"CREATE INDEX {table.name}_by_{each.removesuffix('_id')} ON {table.name} ({each})" for each in columns]
+
+
+@functools.cache
+def export_objects() -> Objects:
+    """Every object of an export's file."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for table in TABLES.values():
+            connection.execute(_ddl(table))
+        connection.execute(_INFO_DDL)
+        for table in TABLES.values():
+            for statement in _indexes(table):
+                connection.execute(statement)
+        return read_schema(connection)
 
 
 def _row(entity: Entity) -> rows.Row:
@@ -54,9 +80,11 @@ class RunFile:
         self._rows = self._bytes = 0
         try:
             # The file is synced as a whole before it gets its name; until then no commit has to be durable.
-            self._run("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA application_id = 1094930277")
+            self._run(
+                "PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", f"PRAGMA application_id = {APPLICATION_ID}"
+            )
             self._run("BEGIN", *map(_ddl, TABLES.values()))
-            self._run(f"CREATE TABLE {INFO} (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT")
+            self._run(_INFO_DDL)
             self._many(f"INSERT INTO {INFO} VALUES (?, ?)", list(info.items()))  # noqa: S608
         except BaseException:
             self.abandon()
@@ -76,9 +104,7 @@ class RunFile:
         self._many(f"INSERT INTO {INFO} VALUES (?, ?)", [(f"rows.{name}", str(n)) for name, n in counts.items()])  # noqa: S608
         for table in TABLES.values():
             # Reading goes from a session, and from a parent, to its rows.
-            for column in dict.fromkeys(["session_id", *dict(table.parents)] if table.parents else []):
-                index = f"{table.name}_by_{column.removesuffix('_id')}"
-                self._run(f"CREATE INDEX {index} ON {table.name} ({column})")
+            self._run(*_indexes(table))
         self._run("COMMIT")
         self._connection.close()
 

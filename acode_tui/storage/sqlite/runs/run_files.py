@@ -16,5 +16,5 @@ class SqliteRunFiles:
     def create(self, path: Path, info: dict[str, str]) -> RunFile:
         return RunFile(path, info)
 
-    def open(self, path: Path) -> RunSource:
-        return RunSource(path)
+    def open(self, path: Path, *, most_bytes: int) -> RunSource:
+        return RunSource(path, most_bytes=most_bytes)

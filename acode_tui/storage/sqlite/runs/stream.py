@@ -10,14 +10,18 @@ import msgspec
 
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import AcodeError, ExportError, NotFoundError
+from acode_tui.domain.quantities import size
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory
+from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, distrust
 from acode_tui.storage.sqlite.contents import verified
 from acode_tui.storage.sqlite.errors import translated
+from acode_tui.storage.sqlite.migrate import plan
+from acode_tui.storage.sqlite.own_schema import read_schema, require_only
 from acode_tui.storage.sqlite.readers import snapshot
-from acode_tui.storage.sqlite.runs.export_file import INFO
+from acode_tui.storage.sqlite.runs.export_file import APPLICATION_ID, INFO, export_objects
 
 T = TypeVar("T")
 
@@ -133,17 +137,21 @@ class RunSource:
     ``is_former``: the file is of a build before the first release, whose artifacts name their tool call alone.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, most_bytes: int) -> None:
+        """``most_bytes``: a value that is larger is refused before it is read."""
         self._path = path
+        self._most_bytes = most_bytes
         with translated(f"cannot read {path}", at_open=True):
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
             )
             try:
-                for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "temp_store = MEMORY"):
-                    self._connection.execute(f"PRAGMA {pragma}")
+                distrust(self._connection)
+                self._connection.execute("PRAGMA temp_store = MEMORY")
+                self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, most_bytes)
                 self.is_former = "task_id" not in self._columns("artifacts")
                 self._require_tables()
+                self._require_own_objects()
                 if self.is_former:
                     self._connection.execute(_FORMER_ARTIFACTS)
                 self._connection.execute("PRAGMA query_only = ON")
@@ -178,9 +186,28 @@ class RunSource:
                 return use(found)
         except AcodeError as error:
             return error.message
+        except sqlite3.DataError:
+            return f"has a value larger than {size(self._most_bytes)}"
         except (ValueError, TypeError, KeyError, AttributeError, msgspec.MsgspecError, RecursionError):
             # Rows that no export has: a state or a time that is none, a number where text belongs.
             return "has a row with a value of the wrong type"
+
+    def _require_own_objects(self) -> None:
+        """Refuse an export or a workspace with objects that acode-tui did not make.
+
+        A former build's file has others than today's, which are not known here. Nothing of it runs either: only tables
+        are read, and nothing is written.
+        """
+        if self.is_former:
+            return
+        (application_id,) = self._connection.execute("PRAGMA application_id").fetchone()
+        try:
+            if application_id == APPLICATION_ID:
+                require_only(read_schema(self._connection), export_objects())
+            else:
+                plan(self._connection, packaged("sqlite"))
+        except AcodeError as error:
+            raise ExportError(error.message, hint=error.hint) from error
 
     def _columns(self, table: str) -> set[str]:
         return {row[1] for row in self._connection.execute(f"PRAGMA main.table_info({table})")}

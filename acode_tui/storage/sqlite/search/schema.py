@@ -7,7 +7,8 @@ from contextlib import suppress
 from functools import cache
 
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.sqlite.migrate import statements
+from acode_tui.storage.sqlite.connection import undefended
+from acode_tui.storage.sqlite.own_schema import statements
 from acode_tui.storage.sqlite.search.tables import DERIVED, FORMAT, FORMAT_MARK, INDEX, SHADOWS, is_derived
 
 _NAMED = re.compile(r"^(?:CREATE (?:VIRTUAL )?TABLE|CREATE INDEX|INSERT INTO) (\w+)", re.MULTILINE)
@@ -50,7 +51,8 @@ def _drop(connection: sqlite3.Connection) -> None:
             connection.execute(f"DROP TABLE IF EXISTS {table}")
     except sqlite3.DatabaseError:
         # A virtual table without its shadow tables can be neither opened nor dropped.
-        _forget(connection)
+        with undefended(connection):
+            _forget(connection)
 
 
 def _forget(connection: sqlite3.Connection) -> None:
