@@ -10,13 +10,23 @@ from acode_tui.ingest.codex.format import Codex
 from acode_tui.ingest.copilot.format import Copilot
 from acode_tui.ingest.format import TranscriptFormat
 from acode_tui.ingest.gemini.format import Gemini
+from acode_tui.ingest.openhands.format import OpenHands
 from acode_tui.ingest.pi.format import Pi
 from acode_tui.ingest.swe_agent.format import SweAgent
 
 
 def formats() -> dict[str, TranscriptFormat]:
     """Every format by name."""
-    found: tuple[TranscriptFormat, ...] = (ClaudeCode(), Copilot(), Gemini(), Pi(), Codex(), Atif(), SweAgent())
+    found: tuple[TranscriptFormat, ...] = (
+        ClaudeCode(),
+        Copilot(),
+        Gemini(),
+        OpenHands(),
+        Pi(),
+        Codex(),
+        Atif(),
+        SweAgent(),
+    )
     return {format.name: format for format in found}
 
 

@@ -14,6 +14,7 @@ from acode_tui.ingest.timeline import Checkpoint
 from tests.ingest.builders import Claude, Codex, Transcript, read, stamp, steps_of, story
 from tests.ingest.copilot.builder import copilot_story
 from tests.ingest.gemini.builder import gemini_story
+from tests.ingest.openhands.builder import openhands_story
 from tests.ingest.pi.builder import pi_story
 
 
@@ -77,6 +78,7 @@ STORIES: list[Transcript] = [
     with_times(claude_story(), [50, 3, 40, 41, 2]),
     with_times(codex_story(), [7, 7, 1]),
     pi_story(),
+    openhands_story(),
     copilot_story(),
     gemini_story(),
 ]
