@@ -34,7 +34,7 @@ KEY_IDS = (
     *("previous_match", "previous_page", "previous_session", "quit", "reload", "retries", "retry"),
     *("retry_all", "reviewed", "right", "save", "screen_down", "screen_up", "search", "search_done"),
     *("settings", "sort", "source", "stop", "sync", "take_other", "theme", "timeline", "top", "unfold"),
-    *("unset", "up", "wrap", "yes"),
+    *("trust", "unset", "up", "wrap", "yes"),
 )
 """Ids of the bindings that ``tui.keymap`` can assign to other keys."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.config import keys
 from acode_tui.config.load import (
     LoadedSettings,
     asks_for_approval,
@@ -59,12 +60,14 @@ def read_trust(root: Path, environ: Mapping[str, str] = os.environ) -> Trust:
     loaded = load(root, environ=environ, trusting=True)
     approval = read_approval(root, environ)
     owner = foreign_owner(root, environ)
+    order = tuple(keys.table())
     return Trust(
         root=root,
         trusted=(not loaded.asked or loaded.sha256 in approval.sha256) and owner in (None, approval.owner),
         settings=tuple(
             AskedSetting(key=name, value=value, leads_to=_leads_to(root, name, value, loaded, environ))
-            for name, value in loaded.asked.items()
+            # In the program's own order: a file could put what matters where nobody looks.
+            for name, value in sorted(loaded.asked.items(), key=lambda each: order.index(each[0]))
         ),
         owner=owner,
         sha256=loaded.sha256,

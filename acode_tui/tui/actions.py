@@ -115,7 +115,9 @@ class Actions:
         paused = sync.state is SyncState.PAUSED
         if sync.switched_off_by is not None:
             command = f"acode-tui config set {sync.switched_off_by} true"
-            self.notify("pause", f"sync is off: there is no worker to pause\n`{command}` turns it on", warn=True)
+            # Without PostgreSQL the hint says what enables it; the command would not where the file is not trusted.
+            advice = sync.hint if sync.target is None and sync.hint else f"`{command}` turns it on"
+            self.notify("pause", f"sync is off: there is no worker to pause\n{advice}", warn=True)
             return
 
         async def change(workspace: "DashboardWorkspace", run: JobRun) -> None:

@@ -43,6 +43,7 @@ from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.themes import ThemePreference, without_colours
 from acode_tui.tui.team import TeamRuns
 from acode_tui.tui.terminal import copy
+from acode_tui.tui.trust_question import TrustQuestion
 from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Dashboard(App[int]):
             migration_consent=migration_consent,
             freeze_objects=freeze_objects,
         )
+        self._trust = TrustQuestion(self, root, self.state, report=self.report)
         self._importer = importer
         self._wall = wall
         self._save_layout = save_layout
@@ -164,6 +166,7 @@ class Dashboard(App[int]):
     def workspace_opened(self, workspace: "DashboardWorkspace") -> None:
         """Read every screen, and preload the other screens' modules later."""
         self._applied_settings = workspace.settings
+        self._trust.settings_loaded(workspace.settings)
         self.refresh_screens()
         self.set_timer(preload.DELAY, self._preload)
 
@@ -175,6 +178,7 @@ class Dashboard(App[int]):
         """Exit: wait for the jobs, let the worker finish its batch, close the files."""
         self._holder.first_frame.set()
         self._leaving.set()
+        await self._trust.end()
         await self.team.close()
         if self.workspace is not None and self.jobs.is_running("sync"):
             # The worker and the requested sync stop together, so that a hanging server is waited for once.
@@ -256,6 +260,7 @@ class Dashboard(App[int]):
         if before is None or settings is before:
             return
         self._applied_settings = self.settings = settings
+        self._trust.settings_loaded(settings)
         if settings.tui.theme != before.tui.theme:
             self._theme_preference.change(settings.tui.theme)
         if settings.tui.keymap != before.tui.keymap:
@@ -264,6 +269,10 @@ class Dashboard(App[int]):
         for screen in self._live_screens():
             screen.apply_settings(settings, before)
         self.watch_team()
+
+    def ask_for_trust(self) -> None:
+        """Ask whether the workspace's settings file is trusted, also if that was answered before."""
+        self._trust.ask(again=True)
 
     def _notify_keymap_problems(self) -> None:
         for problem in keymap_problems(self.settings.tui.keymap):

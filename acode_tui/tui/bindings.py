@@ -62,6 +62,7 @@ MAIN: list[Binding] = [
     key("export", "e", "export", "export", "Export the session under the cursor as a report or as JSON", show=False),
     key("settings", "o", "settings", "settings", "Show and change the settings", show=False),
     key("copy_id", "y", "copy_id", "copy id", "Copy the id of the session under the cursor", show=False),
+    key("trust", "A", "trust", "trust", "What the settings file asks for, and whether to trust it", shown_as="A"),
     key(
         "back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False, shown_as="esc"
     ),
@@ -214,6 +215,13 @@ CONFIRM: list[Binding] = [
     key("no", "n,escape", "answer(False)", "no", "No"),
 ]
 
+TRUST: list[Binding] = [
+    key("cancel", "escape", "answer(False)", "not now", "Leave the settings out; the header says so", shown_as="esc"),
+    key("next_pane", "tab,left,right", "app.focus_next", "other answer", "Go to the other answer", show=False),
+    key("down", "j,down", "scroll(1)", "down", "A line down", show=False),
+    key("up", "k,up", "scroll(-1)", "up", "A line up", show=False),
+]
+
 CHIPS: list[Binding] = [
     key("chip_toggle", "space", "switch", "on/off", "Show or hide sessions in this state", shown_as="space"),
     key("all", "a", "all", "all", "Show every state"),
@@ -252,7 +260,7 @@ PRIORITY: tuple[str, ...] = (
     *("close", "cancel", "stop", "help", "edit", "retry", "discard", "reviewed", "take_other"),
     *("search", "next_match", "network", "import", "previous_page", "previous_session", "filter", "level", "follow"),
     *("wrap", "sync", "quit", "retry_all", "save", "copy", "numbers", "artifacts", "retries", "conflicts"),
-    *("pause", "migrate", "log", "health", "backup", "source"),
+    *("pause", "migrate", "trust", "log", "health", "backup", "source"),
 )
 """Ids in the order in which they get room in the footer; all others come last."""
 
@@ -279,7 +287,10 @@ def key_commands(app: App[Any], screen: Screen[Any], only: frozenset[str] | None
 
 
 EVERYWHERE = frozenset(
-    {"sync", "migrate", "pause", "retries", "conflicts", "log", "health", "import", "backup", "settings", "source"}
+    {
+        *("sync", "migrate", "pause", "retries", "conflicts", "log", "health", "import", "backup", "settings"),
+        *("source", "trust"),
+    }
 )
 """Ids of the main screen's keys that are commands on every screen."""
 

@@ -90,6 +90,10 @@ class DashboardApp(ActionHost, Protocol):
         """Apply settings that the workspace has reloaded; the same object again changes nothing."""
         ...
 
+    def ask_for_trust(self) -> None:
+        """Ask whether the workspace's settings file is trusted, also if that was answered before."""
+        ...
+
     def store_read_failed(self, error: AcodeError) -> None:
         """The workspace's file cannot be read now."""
         ...

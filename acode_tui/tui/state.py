@@ -163,7 +163,8 @@ class BrowserState:
 @dataclass(slots=True)
 class DashboardState:
     """What the main screen shows. ``read_error`` is why the workspace's file cannot be read now, ``write_error`` why it
-    cannot be written; None while it can.
+    cannot be written; None while it can. ``withheld`` are the settings that do not count since their file is not
+    trusted.
     """
 
     browser: BrowserState
@@ -172,6 +173,7 @@ class DashboardState:
     overview: Overview | None = None
     read_error: AcodeError | None = None
     write_error: AcodeError | None = None
+    withheld: tuple[str, ...] = ()
 
     @classmethod
     def create(cls, layout: Layout, page_size: int) -> "DashboardState":

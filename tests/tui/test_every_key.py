@@ -11,10 +11,12 @@ import pytest
 from textual.dom import DOMNode
 from textual.pilot import Pilot
 
+from acode_tui.config import workspace_config_path
 from acode_tui.config.settings import TuiSettings
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.main.pane import Pane
+from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.tools.log import LogScreen
 from tests.tui.dialogs.test_import import Scripted
 from tests.tui.driving import SETTINGS, over, sessions, shown, until, until_listed
@@ -62,6 +64,7 @@ async def test_every_key_is_pressed_and_reaches_its_action(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     fake = fake_online
+    fake.root = tmp_path / "shop"
     fake.outbox.records = [record(number, dead=number <= 150) for number in range(1, 251)]
     fake.outbox.figures = OutboxStats(pending=4_872, retrying=100, failed=150)
     fake.conflicts.conflicts = [conflict(number) for number in range(250)]
@@ -79,6 +82,7 @@ async def test_every_key_is_pressed_and_reaches_its_action(
         await a_session(journey)
         await what_was_refused(journey)
         await looking_after(journey, pilot, fake, tmp_path)
+        await a_strangers_file(journey, pilot, fake)
         await journey.press("q")
     not_run = [
         f"{owner.__name__}: {each.key} -> {each.action}"
@@ -183,3 +187,16 @@ async def looking_after(journey: Journey, pilot: Pilot[int], fake: FakeWorkspace
     pilot.app.push_screen(LogScreen(log))
     await journey.press(sees="sync.drained")
     await journey.press("f", "space", "y", "slash", "escape", "escape", sees="Fix the race")
+
+
+async def a_strangers_file(journey: Journey, pilot: Pilot[int], fake: FakeWorkspace) -> None:
+    path = workspace_config_path(fake.root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('[persistence.postgres]\nhost = "evil.example"\n')
+    fake.settings = msgspec.structs.replace(fake.settings, withheld=("persistence.postgres.host",))
+    await journey.press("j", sees="evil.example")
+    await journey.press("tab", "j", "k", "escape", sees="settings not trusted")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+    await journey.press("A", sees="evil.example")
+    await journey.press("escape")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))

@@ -4,12 +4,15 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from acode_tui.config.trust import AskedSetting, Trust
 from acode_tui.demo.demo import Demo, DemoStage, Options
 from acode_tui.domain.errors import DiskFullError
 from acode_tui.tui.demo import DemoDashboard
+from acode_tui.tui.dialogs.trust import TrustDialog
 from acode_tui.tui.tools.log import LogScreen
 from tests.tui.driving import NothingFound, dashboard, over, until_listed
 from tests.tui.fake import NOW, FakeWorkspace, holding, online
@@ -40,6 +43,35 @@ async def test_health_and_backups(snapshot: SnapshotAssertion) -> None:
         await pictures.see("older ones make room", "escape", "b")
         await pictures.see("there is no room", "enter")
         await pictures.take("backup refused")
+
+
+async def test_a_settings_file_that_is_not_trusted(snapshot: SnapshotAssertion) -> None:
+    fake = FakeWorkspace(8)
+    withheld = ("persistence.postgres.enabled", "persistence.postgres.host", "persistence.postgres.password_env")
+    fake.settings = msgspec.structs.replace(fake.settings, withheld=withheld)
+    values = (True, "evil.example.org", "AWS_SECRET_ACCESS_KEY")
+    effects = ("evil.example.org:5432/loot", "evil.example.org:5432/loot", "is set")
+    asked = (AskedSetting(key=k, value=v, leads_to=e) for k, v, e in zip(withheld, values, effects, strict=True))
+    trust = Trust(
+        root=fake.root,
+        trusted=False,
+        settings=(
+            AskedSetting(
+                key="persistence.sqlite.path", value="../pay/.agent/workspace.db", leads_to="/home/ada/p.db"
+            ),
+            *asked,
+            AskedSetting(key="backup.directory", value="/x\u202e[/bold]\x1b", leads_to=None),
+        ),
+        owner=None,
+        sha256="",
+        declined=False,
+    )
+    async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("settings not trusted")
+        pictures.app.push_screen(TrustDialog(trust))
+        await pictures.see("not now")
+        await pictures.take("trust")
 
 
 async def test_log_and_settings(snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,8 @@ class HeaderLine(Widget):
             parts.append((0, styled(f"✗ disk full: {size(overview.space.free)} left", "$text-error")))
         elif self._state.write_error is not None:
             parts.append((0, styled(f"✗ {self._state.write_error.code} nothing can be written", "$text-error")))
+        if self._state.withheld:
+            parts.append((0, styled("! settings not trusted: A", "$text-warning")))
         if overview.sync.last_sync_at is not None and self._now is not None:
             last = ago(overview.sync.last_sync_at, self._now)
             parts.append((3, Content.assemble(("last sync ", "$foreground-muted"), (last, "$foreground"))))

@@ -321,7 +321,7 @@ class OutboxPane(Pane):
         """The server that records are sent to, or why they are not sent."""
         sync = overview.sync
         if (key := sync.switched_off_by) is not None:
-            advice = f"{key} sends it"
+            advice = "settings not trusted: A" if self.state.withheld else f"{key} sends it"
             return [styled(line(advice if len(advice) <= width else key, width), "$foreground-muted")]
         if sync.reason and sync.state not in _CONNECTED:
             # A reason that does not fit is cut at its end: it begins with the server only if it fits.

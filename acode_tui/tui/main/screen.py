@@ -88,6 +88,7 @@ class MainScreen(BrowsingScreen):
         keys = {"import"} if browser.loaded and not browser.rows and not browser.is_filtered else set()
         if browser.is_filtered or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
             keys.add("back")
+        keys |= {"trust"} if self.dashboard.state.withheld else set()
         if overview is not None:
             keys |= {"retries"} if overview.outbox.failed else set()
             keys |= {"conflicts"} if overview.conflicts.unreviewed else set()
@@ -240,6 +241,9 @@ class MainScreen(BrowsingScreen):
         if hidden or (self.focused is None and self.browser.rows):
             self.set_focus(self.sessions.table if self.browser.rows else None)
 
+    def action_trust(self) -> None:
+        self.dashboard.ask_for_trust()
+
     def action_mouse(self) -> None:
         captured = capture_mouse(self.app, not self.dashboard.state.layout.mouse)
         self.dashboard.change_layout(mouse=captured)
@@ -247,6 +251,8 @@ class MainScreen(BrowsingScreen):
         self.notify(text, title="mouse", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "trust":
+            return bool(self.dashboard.state.withheld)
         return self.dashboard.actions.check(action)
 
 

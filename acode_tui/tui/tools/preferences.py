@@ -25,16 +25,30 @@ ORIGIN_LABELS: dict[Origin, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One setting: its key, its value, and where the value comes from."""
+    """One setting: its key, its value, and where the value comes from.
+
+    ``withheld`` is the value in this workspace's file that does not count since the file is not trusted.
+    """
 
     key: keys.Key
     value: Any
     origin: Origin
+    withheld: Any = None
 
     @property
     def shown(self) -> str:
         """The value as TOML, with secrets hidden."""
         return redact(keys.format_value(self.value)) or "-"
+
+    @property
+    def source(self) -> str:
+        """Where the value comes from, or that the file's value does not count."""
+        return ORIGIN_LABELS[self.origin] if self.withheld is None else "not trusted"
+
+    @property
+    def withheld_shown(self) -> str:
+        """The value that does not count, as TOML, with secrets hidden."""
+        return redact(keys.format_value(self.withheld))
 
     @property
     def edit_text(self) -> str:
@@ -63,7 +77,10 @@ class Preference:
 def read_preferences(root: Path, environ: Mapping[str, str] = process_environment) -> list[Preference]:
     """Every setting, in the order of the documentation. Raises ConfigError."""
     loaded = load(root, environ=environ)
-    return [Preference(key, loaded.values[name], loaded.origins[name]) for name, key in keys.table().items()]
+    return [
+        Preference(key, loaded.values[name], loaded.origins[name], loaded.withheld.get(name))
+        for name, key in keys.table().items()
+    ]
 
 
 def parse_value(key: keys.Key, text: str) -> Any:
@@ -78,12 +95,13 @@ def scope_path(root: Path, scope: Scope, environ: Mapping[str, str] = process_en
 
 def write_preference(
     root: Path, key: keys.Key, value: object, scope: Scope, environ: Mapping[str, str] = process_environment
-) -> None:
-    """Write a value that was checked into the scope's file.
+) -> bool:
+    """Write a value that was checked into the scope's file; False if it does not count, the file not being trusted.
 
     Raises ConfigError and OSError; the file is unchanged then.
     """
     write_setting(root, scope_path(root, scope, environ), key, value, environ)
+    return scope == "user" or key.name not in load(root, environ=environ).withheld
 
 
 def remove_preference(

@@ -239,7 +239,10 @@ class SettingsScreen(ListScreen):
 
         async def write(workspace: "DashboardWorkspace", run: JobRun) -> None:
             try:
-                await self.dashboard.in_thread(write_preference, root, preference.key, value, scope)
+                counts = await self.dashboard.in_thread(write_preference, root, preference.key, value, scope)
+                if not counts:
+                    note = "written, but this file is not trusted: A on the main screen shows what it asks for"
+                    self.dashboard.notify(note, title=preference.key.name, severity="warning", markup=False)
             except ConfigError as error:
                 # A value may be allowed alone, but not together with another one. That is shown below the input.
                 self.post_message(self.Refused(error, text))
@@ -317,13 +320,15 @@ def _row(preference: Preference) -> Row:
     return {
         "name": (preference.key.leaf, "plain"),
         "value": (preference.shown, role),
-        "from": (ORIGIN_LABELS[preference.origin], role),
+        "from": (preference.source, role if preference.withheld is None else "bad"),
     }
 
 
 def _detail(preference: Preference) -> Content:
     key = preference.key
     facts = [("value", preference.shown), ("from", ORIGIN_LABELS[preference.origin])]
+    if preference.withheld is not None:
+        facts.append(("left out", f"{preference.withheld_shown}, in this workspace's file, which is not trusted"))
     if preference.override:
         facts.append(("held by", f"{preference.override}; a file cannot change it"))
     facts += [

@@ -162,3 +162,26 @@ def _names(pilot: Pilot[int]) -> list[str]:
 def _stand_on(pilot: Pilot[int], name: str) -> None:
     table = pilot.app.screen.query_one(SettingTable)
     table.move_cursor(row=table.row_keys.index(name))
+
+
+async def test_settings_of_a_file_that_is_not_trusted_are_marked(fake: FakeWorkspace) -> None:
+    scope_path(fake.root, "workspace").write_text('[persistence.postgres]\nhost = "evil.example"\n')
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_settings(pilot)
+        _stand_on(pilot, "persistence.postgres.host")
+        await until(pilot, lambda: 'left out "evil.example"' in " ".join(shown(pilot).split()))
+        assert "not trusted" in _row(pilot, "host")
+        _stand_on(pilot, "persistence.postgres.port")
+        await pilot.press("enter", *["backspace"] * 4, *"6000", "enter")
+        await until(pilot, lambda: toasts(pilot))
+        assert toasts(pilot)[0][1].startswith("written, but this file is not trusted")
+        assert load(fake.root).settings.persistence.postgres.port == 5432
+
+
+async def test_what_is_written_into_a_new_file_counts(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await open_settings(pilot)
+        _stand_on(pilot, "persistence.postgres.port")
+        await pilot.press("enter", *["backspace"] * 4, *"6000", "enter")
+        await until(pilot, lambda: load(fake.root).settings.persistence.postgres.port == 6000)
+        assert not toasts(pilot)
