@@ -56,9 +56,7 @@ async def test_a_settings_file_that_is_not_trusted(snapshot: SnapshotAssertion) 
         root=fake.root,
         trusted=False,
         settings=(
-            AskedSetting(
-                key="persistence.sqlite.path", value="../pay/.agent/workspace.db", leads_to="/home/ada/p.db"
-            ),
+            AskedSetting(key="persistence.sqlite.path", value="../pay/.agent/workspace.db", leads_to="/home/ada/p.db"),
             *asked,
             AskedSetting(key="backup.directory", value="/x\u202e[/bold]\x1b", leads_to=None),
         ),
