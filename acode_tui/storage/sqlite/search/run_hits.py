@@ -10,7 +10,8 @@ from acode_tui.domain.search.hits import Found, count_of, snippet_of
 from acode_tui.domain.search.places import Place, places_of_run
 from acode_tui.domain.search.query import Query
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.search.extents import FIRST, LAST, Unread, extents
+from acode_tui.storage.sqlite.search.documents import covered_by
+from acode_tui.storage.sqlite.search.extents import FIRST, LAST, Extent, Unread, extents
 from acode_tui.storage.sqlite.search.matching import PlaceCondition
 from acode_tui.storage.sqlite.search.place_finder import Candidate, PlaceFinder
 from acode_tui.storage.sqlite.search.searched_rows import row_at
@@ -21,6 +22,10 @@ _ORDERS = {
     "call": 'SELECT "order", rowid FROM tool_calls WHERE id = ?',
     "artifact": "SELECT 0, rowid FROM artifacts WHERE id = ?",
 }
+
+
+FEW = 8
+"""Documents of a run that are rather all read than asked for the times at which they begin."""
 
 
 class RunHits:
@@ -50,6 +55,7 @@ class RunHits:
         self._every = PlaceFinder(connection, query)
         self._some = PlaceFinder(connection, query, every=False)
         self._is_single = count_of(query) == 1
+        self._is_sparse = any(len(term.tokens) > 1 for term in query.texts)
         self._counts: dict[int, int] = {}
         self._orders: dict[tuple[str, str], tuple[int, int]] = {}
 
@@ -118,9 +124,13 @@ class RunHits:
     ) -> Iterator[list[Place]]:
         """The places in these documents from one moment on, up to another, those of one moment together.
 
-        A document is read when the time comes at which it begins, and a row is tested exactly when its own comes.
+        A document is read when the time comes at which it begins, and a row is tested exactly when its own comes. The
+        few of a run are all read where a page hardly ends within it, as with a phrase.
         """
-        every = extents(self._connection, session, documents)
+        if self._is_sparse and start == FIRST and len(documents) <= FEW:
+            every = [Extent(FIRST, LAST, covered_by(self._connection, documents))]
+        else:
+            every = extents(self._connection, session, documents)
         ahead = [each for each in reversed(every) if each.last_at >= start and each.first_at <= upto]
         unread, number = Unread(), count()
         # Of one moment the rows come before the places, so that all of its places are there when the first is taken.
