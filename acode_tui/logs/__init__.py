@@ -13,6 +13,7 @@ from acode_tui.logs.log import (
     enabled,
     get_logger,
     is_configured,
+    known_secrets,
     shut_down,
 )
 
@@ -25,5 +26,6 @@ __all__ = [
     "enabled",
     "get_logger",
     "is_configured",
+    "known_secrets",
     "shut_down",
 ]

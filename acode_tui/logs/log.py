@@ -160,6 +160,11 @@ def add_secrets(secrets: Iterable[Secret]) -> None:
     _state.secrets = tuple({*_state.secrets, *secrets})
 
 
+def known_secrets() -> tuple[Secret, ...]:
+    """The secrets that were given to ``add_secrets``."""
+    return _state.secrets
+
+
 def shut_down() -> None:
     """Close the file and stop writing."""
     _state.level = _OFF

@@ -1,20 +1,23 @@
 """A password that a server refuses, or that is part of a malformed address, is shown nowhere."""
 
+import shlex
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from acode_tui import logs
+from acode_tui.config import Settings
 from acode_tui.domain.codec import encode_json
 from acode_tui.domain.errors import AcodeError
 from acode_tui.sync.ports import SyncState
 from tests.pg import Database, Server
 from tests.sync.conftest import URL
 from tests.sync.fake_time import FakeTime
-from tests.sync.workspaces import add_run, opened, query
+from tests.sync.workspaces import add_run, opened, query, syncing
 
 SENTINEL = "p@ss:w/or%d'\"x y"
 FORMS = (SENTINEL, quote(SENTINEL, safe=""), quote(SENTINEL), "w/or%d", "ss:w")
@@ -37,17 +40,41 @@ async def guarded(private_pg: Callable[[], Server]) -> Database:
     return Database(server, "postgres")
 
 
+@pytest.fixture(params=["address", "command", "file"])
+def secret_settings(
+    request: pytest.FixtureRequest, tmp_path: Path, guarded: Database, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings with which the password comes from one of the places where one may be."""
+    hidden = tmp_path / "passwords"
+    hidden.mkdir()
+    address = f"127.0.0.1:{guarded.server.port}/postgres"
+    monkeypatch.setenv("PGPASSFILE", str(hidden / "pgpass"))
+    monkeypatch.setenv(URL, f"postgresql://ada@{address}")
+    settings = syncing()
+    if request.param == "address":
+        monkeypatch.setenv(URL, f"postgresql://ada:{quote(SENTINEL, safe='')}@{address}")
+    elif request.param == "file":
+        (hidden / "pgpass").write_text(f"*:*:*:*:{SENTINEL.replace(':', chr(92) + ':')}\n")
+        (hidden / "pgpass").chmod(0o600)
+    else:
+        (hidden / "printed").write_text(SENTINEL + "\n")
+        postgres = msgspec.structs.replace(
+            settings.persistence.postgres, password_command=shlex.join(["cat", str(hidden / "printed")])
+        )
+        persistence = msgspec.structs.replace(settings.persistence, postgres=postgres)
+        settings = msgspec.structs.replace(settings, persistence=persistence)
+    return settings
+
+
 @pytest.mark.ac("AC-058")
 async def test_a_refused_password_is_never_shown(
-    tmp_path: Path, time: FakeTime, guarded: Database, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, time: FakeTime, guarded: Database, secret_settings: Settings
 ) -> None:
-    port = guarded.server.port
-    monkeypatch.setenv(URL, f"postgresql://ada:{quote(SENTINEL, safe='')}@127.0.0.1:{port}/postgres")
     folder = tmp_path / "log"
     folder.mkdir(mode=0o700)
     logs.configure(folder, level="debug")
     try:
-        async with opened(tmp_path / "w", time, sync=True) as workspace:
+        async with opened(tmp_path / "w", time, sync=True, settings=secret_settings) as workspace:
             await add_run(workspace)
             await time.advance(60)
             status = await workspace.sync.status()
@@ -74,14 +101,12 @@ async def test_a_refused_password_is_never_shown(
 @pytest.mark.ac("AC-058")
 @pytest.mark.ac("AC-039")
 async def test_a_password_that_the_server_quotes_is_redacted(
-    tmp_path: Path, time: FakeTime, guarded: Database, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, time: FakeTime, guarded: Database, secret_settings: Settings
 ) -> None:
     """``last_error`` keeps the server's text about a record; a hostile server may send any text."""
-    port = guarded.server.port
     quoted = SENTINEL.replace("'", "''")
     await guarded.execute(f"ALTER ROLE ada PASSWORD '{quoted}'", "GRANT ALL ON SCHEMA public TO ada")
-    monkeypatch.setenv(URL, f"postgresql://ada:{quote(SENTINEL, safe='')}@127.0.0.1:{port}/postgres")
-    async with opened(tmp_path, time) as workspace:
+    async with opened(tmp_path / "w", time, settings=secret_settings) as workspace:
         await workspace.sync.sync_now()
         await guarded.execute(
             "CREATE FUNCTION gossip() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN "

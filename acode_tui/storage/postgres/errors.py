@@ -11,6 +11,7 @@ import asyncpg
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, MigrationError, SchemaMismatchError
 from acode_tui.domain.secrets.known import redact
+from acode_tui.logs import known_secrets
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.provisioning import PROVISION_HINT
 from acode_tui.storage.postgres.tls import TlsFileError, certificate_problem
@@ -196,4 +197,6 @@ def _fill(sentence: str, target: PostgresTarget | None) -> str:
 
 
 def _safe(text: str, target: PostgresTarget | None) -> str:
-    return redact(text, target.secrets if target is not None else ())[:MAX_SENTENCE]
+    # A password that a command printed, or that a file has, is no part of the target.
+    secrets = (*known_secrets(), *(target.secrets if target is not None else ()))
+    return redact(text, secrets)[:MAX_SENTENCE]
