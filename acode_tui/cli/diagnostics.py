@@ -35,9 +35,12 @@ def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
     workspace cannot be opened.
     """
     from acode_tui.cli.event_loop import run_async
+    from acode_tui.config.ownership import require_own
     from acode_tui.domain.codec import encode_json_for_terminal, to_plain
     from acode_tui.workspace.maintenance import diagnose
 
+    # A configuration that is refused is part of the report; a folder of another user is not opened for one either.
+    require_own(invocation.root, invocation.environ)
     found: Diagnostics = run_async(diagnose(invocation.root, environ=invocation.environ))
     text = encode_json_for_terminal(found).decode() if as_json else "\n".join(render(to_plain(found)))
     if output is None:

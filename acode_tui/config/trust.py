@@ -123,6 +123,8 @@ def _leads_to(root: Path, name: str, value: Any, loaded: LoadedSettings, environ
         return "is set" if environ.get(value) else "is not set"
     if section == "persistence.postgres" and leaf in _ADDRESS_KEYS:
         return _address(loaded.settings.persistence.postgres, environ)
+    if name == "persistence.postgres.password_command":
+        return "is executed at each connection"
     if name in ("persistence.sqlite.path", "backup.directory"):
         return os.fspath(resolve_path(root, value).resolve())
     if name == "ingest.roots":

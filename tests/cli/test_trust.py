@@ -87,6 +87,24 @@ def test_once_approved_the_same_file_counts(
     assert set(thief.passwords) == {SECRET}
 
 
+def test_a_strangers_password_command_is_not_executed(
+    run: Run, root: Path, recorded: Recorded, thief: PasswordCatcher, tmp_path: Path
+) -> None:
+    program, marker = tmp_path / "program", tmp_path / "executed"
+    program.write_text(f"#!/bin/sh\ntouch '{marker}'\necho {SECRET}\n")
+    program.chmod(0o700)
+    text = config_for(thief).replace(f'password_env = "{VARIABLE}"', f'password_command = "{program}"')
+    write(root, text)
+    for command in COMMANDS:
+        run(*command)
+    assert not marker.exists()
+    assert "is executed" in run("trust").stdout
+    assert not marker.exists(), "approving executes nothing"
+    run("status")
+    assert marker.exists()
+    assert set(thief.passwords) == {SECRET}
+
+
 def test_commands_say_that_the_file_is_not_trusted(
     run: Run, root: Path, recorded: Recorded, thief: PasswordCatcher
 ) -> None:
@@ -218,7 +236,14 @@ def test_config_set_approves_what_it_writes_but_no_strangers_file(run: Run, root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
 def test_another_users_folder_is_not_opened(run: Run, root: Path, recorded: Recorded) -> None:
     os.chown(root / ".agent", 54321, 54321)
-    for command in (("status",), ("session", "list"), ("config", "show"), ("--headless", "--once"), ("db", "check")):
+    for command in (
+        ("status",),
+        ("session", "list"),
+        ("config", "show"),
+        ("--headless", "--once"),
+        ("db", "check"),
+        ("diagnostics",),
+    ):
         refused = run(*command)
         assert refused.exit_code in (1, 3)
         assert refused.stderr.startswith("error: ACODE-CONFIG-001: ")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.config import set_flags, workspace_config_path
+from acode_tui.config import load_settings, set_flags, workspace_config_path
+from acode_tui.config.trust import approve, read_trust, revoke
 from tests.approved import write_approved
 from tests.pg import Database
 from tests.sync.conftest import LogLines
@@ -80,3 +81,35 @@ async def test_settings_of_the_command_line_outlive_a_reload(tmp_path: Path, tim
             assert workspace.settings.backup.max_backups == 3
     finally:
         set_flags({})
+
+
+async def test_a_file_that_changes_unapproved_ends_the_sync_until_it_is_approved(
+    tmp_path: Path, time: FakeTime, team: Database, log_lines: LogLines
+) -> None:
+    enabled = "[persistence.postgres]\nenabled = true\n"
+    write_approved(tmp_path, enabled)
+    async with opened(tmp_path, time, sync=True, settings=load_settings(tmp_path)) as workspace:
+        await add_run(workspace)
+        await time.advance(WITHIN)
+        assert str((await workspace.sync.status()).state) == "idle"
+        write(tmp_path, enabled + "schema = 'other'\n")
+        await time.advance(WITHIN)
+        await add_run(workspace)
+        await time.advance(60)
+        status = await workspace.sync.status()
+        assert (str(status.state), status.pending > 0) == ("disabled", True)
+        assert "not trusted" in status.reason
+        events = [line for line in log_lines() if line["event"] == "config.untrusted"]
+        assert [(line["level"], line["withheld"]) for line in events] == [
+            ("warning", ["persistence.postgres.enabled", "persistence.postgres.schema"])
+        ]
+        write(tmp_path, enabled + "# harmless\n")
+        await time.advance(WITHIN)
+        assert str((await workspace.sync.status()).state) == "disabled"
+        approve(read_trust(tmp_path))
+        await time.advance(WITHIN)
+        status = await workspace.sync.status()
+        assert (str(status.state), status.pending) == ("idle", 0)
+        revoke(tmp_path)
+        await time.advance(WITHIN)
+        assert str((await workspace.sync.status()).state) == "disabled"
