@@ -10,17 +10,19 @@ from acode_tui.ingest.codex.format import Codex
 from acode_tui.ingest.copilot.format import Copilot
 from acode_tui.ingest.format import TranscriptFormat
 from acode_tui.ingest.gemini.format import Gemini
+from acode_tui.ingest.opencode.format import OpenCode
 from acode_tui.ingest.openhands.format import OpenHands
 from acode_tui.ingest.pi.format import Pi
 from acode_tui.ingest.swe_agent.format import SweAgent
 
 
 def formats() -> dict[str, TranscriptFormat]:
-    """Every format by name."""
+    """Every format by name, in the order in which they are asked: oldest files of Codex have the plainest records."""
     found: tuple[TranscriptFormat, ...] = (
         ClaudeCode(),
         Copilot(),
         Gemini(),
+        OpenCode(),
         OpenHands(),
         Pi(),
         Codex(),

@@ -176,7 +176,7 @@ def test_content_decides_the_format() -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_known_names() -> None:
-    with pytest.raises(IngestError, match="claude-code, copilot, gemini, openhands, pi, codex"):
+    with pytest.raises(IngestError, match="claude-code, copilot, gemini, opencode, openhands, pi, codex"):
         format_named("fortran")
 
 

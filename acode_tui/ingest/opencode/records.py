@@ -1,0 +1,30 @@
+"""A session of OpenCode, as its export has it; what a database or a tree of files holds is put into the same form."""
+
+from typing import Any
+
+import msgspec
+
+
+class Message(msgspec.Struct):
+    """A message and its parts, in order."""
+
+    info: dict[str, Any]
+    parts: list[Any] = []
+
+
+class Export(msgspec.Struct):
+    """A session and its messages, in order."""
+
+    info: dict[str, Any]
+    messages: list[Message] = []
+
+
+class Seen(msgspec.Struct, array_like=True):
+    """What is kept of a session that was read: what shows that it has changed, and until when its states hold.
+
+    ``until`` is in seconds since 1970, and 0 where they hold for good; ``checkpoints`` is msgpack.
+    """
+
+    key: str
+    until: int
+    checkpoints: bytes

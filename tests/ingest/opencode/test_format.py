@@ -1,0 +1,193 @@
+"""What a session of OpenCode becomes, from an export, a tree of files and a database."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acode_tui.domain.codec import encode_payload
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.errors import IngestError
+from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState
+from acode_tui.ingest.discover import find
+from acode_tui.ingest.format import Parsed
+from acode_tui.ingest.opencode.format import OpenCode
+from tests.ingest.builders import call_named, calls_of, context_for, read, steps_of
+from tests.ingest.opencode.builder import BASE, Session, tool
+
+
+def run(session: Session) -> SessionGraph:
+    (graph,) = read([session.export], format="opencode").graphs
+    return graph
+
+
+def read_parts(path: Path, seen: bytes = b"") -> Parsed:
+    context = context_for(path, seen=seen)
+    return OpenCode().read(OpenCode().parts(path, context), context)
+
+
+def story(key: str = "ses_1") -> Session:
+    found = Session(key)
+    found.prompt("Look")
+    found.says("Reading.", {"type": "reasoning", "text": "Where?"}, tool("c1", "read", "hello"))
+    found.says("It says hello.")
+    return found
+
+
+def test_prompts_reasoning_answers_calls_tokens_and_cost() -> None:
+    graph = run(story())
+    assert [task.title for task in graph.tasks] == ["Look"]
+    first = steps_of(graph)[0]
+    assert {found.type for found in first.artifacts} == {ArtifactType.REASONING, ArtifactType.MODEL_RESPONSE}
+    (artifact,) = call_named(graph, "read").artifacts
+    assert (artifact.type, artifact.content) == (ArtifactType.FILE_CONTENT, b"hello")
+    assert graph.state is SessionState.COMPLETED
+    assert graph.metadata is not None
+    assert graph.metadata["tokens"] == {"input": 20, "output": 10, "cacheRead": 60, "cacheWrite": 4}
+    assert (graph.metadata["cost"], graph.metadata["cwd"]) == (0.5, "/src/shop")
+
+
+@pytest.mark.parametrize(
+    ("part", "state"),
+    [
+        (tool("c", "bash"), ToolCallState.SUCCEEDED),
+        (tool("c", "bash", metadata={"exit": 0}), ToolCallState.SUCCEEDED),
+        (tool("c", "bash", metadata={"exit": 127}), ToolCallState.FAILED),
+        (tool("c", "invalid"), ToolCallState.FAILED),
+        (tool("c", "read", "no such file", status="error"), ToolCallState.FAILED),
+        (tool("c", "bash", "The user rejected permission to use this", status="error"), ToolCallState.CANCELLED),
+    ],
+)
+def test_a_call_fails_by_its_status_its_exit_code_or_its_tool(part: dict[str, Any], state: ToolCallState) -> None:
+    session = Session()
+    session.prompt("Go")
+    session.says("", part)
+    (call,) = calls_of(run(session))
+    assert call.state is state
+
+
+def test_what_the_program_added_to_a_prompt_is_left_out() -> None:
+    session = Session()
+    session.prompt("Called the Read tool", synthetic=True)
+    parts: list[dict[str, Any]] = [
+        {"type": "text", "text": "Use @a.py"},
+        {"type": "text", "text": "Called the Read tool", "synthetic": True},
+        {"type": "file", "filename": "a.py", "mime": "text/plain", "url": "file:///src/a.py"},
+        {"type": "file", "filename": "b.png", "mime": "image/png", "url": "data:image/png;base64,aGk="},
+    ]
+    session.message("user", parts)
+    (task,) = run(session).tasks
+    assert task.title == "Use @a.py"
+    assert [(found.type, found.name, found.content) for found in task.artifacts][1:] == [
+        (ArtifactType.IMAGE, "b.png", b"hi")
+    ]
+    assert (task.metadata or {})["attachments"] == ["a.py"]
+
+
+def test_a_subagent_s_prompt_is_that_of_the_call_that_started_it() -> None:
+    parent, child = Session("ses_1"), Session("ses_2", parent="ses_1")
+    parent.prompt("Go")
+    parent.says("", tool("c1", "task", "found", metadata={"sessionId": "ses_2"}))
+    child.prompt("Find it")
+    child.says("Found")
+    parsed = read([parent.export, child.export], format="opencode")
+    first, second = parsed.graphs
+    assert parsed.counts.tasks == 1
+    assert second.metadata is not None
+    assert second.metadata["parentSessionId"] == first.id
+    assert (calls_of(first)[0].result or {})["childSessionId"] == second.id
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        ({"name": "MessageAbortedError"}, SessionState.PAUSED),
+        ({"name": "APIError", "data": {"message": "overloaded"}}, SessionState.FAILED),
+    ],
+)
+def test_a_message_that_ended_with_an_error(error: dict[str, Any], state: SessionState) -> None:
+    session = Session()
+    session.prompt("Go")
+    session.says("", error=error)
+    assert run(session).state is state
+
+
+def test_reverted_messages_are_marked() -> None:
+    session = Session()
+    session.prompt("Keep")
+    session.says("Kept")
+    back = session.prompt("Drop")
+    session.says("Dropped")
+    session.info["revert"] = {"messageID": back}
+    graph = run(session)
+    assert [bool((step.metadata or {}).get("abandoned")) for step in steps_of(graph)] == [False, True]
+
+
+def test_a_tree_of_files_gives_the_rows_of_the_export(tmp_path: Path) -> None:
+    path = story().into_tree(tmp_path / "opencode" / "storage")
+    (item,) = find([tmp_path])
+    assert (item.path, item.format) == (path, "opencode")
+    (graph,) = read_parts(path).graphs
+    rows = [encode_payload(entity) for entity in graph.entities()]
+    expected = [encode_payload(entity) for entity in run(story()).entities()]
+    # The session's metadata has the name of the file.
+    assert rows[1:] == expected[1:]
+
+
+def test_a_database_is_read_and_only_what_changed_is_read_again(tmp_path: Path) -> None:
+    path = story("ses_1").into_database(tmp_path / "opencode" / "opencode.db")
+    story("ses_2").into_database(path)
+    first = read_parts(path)
+    assert first.counts.sessions == 2
+    assert read_parts(path, first.seen).graphs == ()
+    grown = story("ses_2")
+    grown.prompt("More")
+    grown.into_database(path, updated=BASE + 5)
+    again = read_parts(path, first.seen)
+    assert [(graph.metadata or {})["nativeId"] for graph in again.graphs] == ["ses_2"]
+    assert len(again.graphs[0].tasks) == 2
+
+
+def test_the_database_wins_over_the_tree_that_it_was_made_of(tmp_path: Path) -> None:
+    folder = tmp_path / "opencode"
+    story("ses_1").into_database(folder / "opencode.db")
+    kept, lost = (story(key).into_tree(folder / "storage") for key in ("ses_1", "ses_2"))
+    assert read_parts(kept).graphs == ()
+    assert len(read_parts(lost).graphs) == 1
+
+
+def test_what_is_in_the_write_ahead_log_alone_is_read_and_no_file_is_made(tmp_path: Path) -> None:
+    """The program does not bring its log into the database when it ends."""
+    source = story().into_database(tmp_path / "source" / "opencode.db")
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        story("ses_2").into_database(source)
+        connection.execute("SELECT * FROM session").fetchall()
+        folder = tmp_path / "left"
+        folder.mkdir()
+        for name in ("opencode.db", "opencode.db-wal"):
+            (folder / name).write_bytes((source.parent / name).read_bytes())
+    before = sorted(folder.iterdir())
+    assert read_parts(folder / "opencode.db").counts.sessions == 2
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_database_that_is_none_or_has_no_sessions_is_a_clear_error(tmp_path: Path) -> None:
+    damaged = tmp_path / "opencode.db"
+    damaged.write_bytes(b"SQLite format 3\x00" + bytes(4000))
+    other = tmp_path / "opencode-dev.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE session (id)")
+    for path, what in ((damaged, "opencode.db"), (other, "no table message")):
+        with pytest.raises(IngestError, match=what):
+            read_parts(path)
+
+
+def test_unknown_roles_and_parts_are_counted() -> None:
+    session = story()
+    session.message("oracle", [])
+    session.says("", {"type": "hologram"})
+    assert read([session.export], format="opencode").unknown == {"message/oracle": 1, "part/hologram": 1}
