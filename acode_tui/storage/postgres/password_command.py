@@ -12,6 +12,8 @@ import subprocess
 import time
 from contextlib import suppress
 
+from acode_tui.processes import find_program
+
 _LARGEST_OUTPUT = 1 << 16
 """Bytes on standard output, all lines together."""
 
@@ -34,6 +36,12 @@ def split_command(command: str) -> list[str]:
 def run_password_command(command: str, *, seconds: float) -> str:
     """The first line that the command prints within ``seconds``. Blocks. Raises PasswordCommandError."""
     arguments = split_command(command)
+    if os.sep not in arguments[0]:
+        # Not by the system's search, which would take a relative entry of PATH too.
+        program = find_program(arguments[0])
+        if program is None:
+            raise PasswordCommandError("its program does not exist")
+        arguments[0] = program
     try:
         process = subprocess.Popen(  # noqa: S603
             arguments,
