@@ -28,7 +28,7 @@ WALKED = 900
 COLLECTED = 100_000
 """Most proposed sessions that are collected, in 10 ms. Where there are more, some are near most positions."""
 
-PASSED = 2
+PASSED = 4
 """So many sessions are passed by for each collected one before these are looked up, which takes about as long."""
 
 _CHUNK, _MOST, _LARGEST = 64, 4_096, 1_024

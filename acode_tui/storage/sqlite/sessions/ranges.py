@@ -95,18 +95,16 @@ def filtered_rows(connection: sqlite3.Connection, given: SessionFilter, span: Ra
         """  # noqa: S608
         return connection.execute(few, (*span.upper, *span.lower, *owned, limit)).fetchall()
     index, equal, values = _index(given)
+    # Without a limit of its own each branch is read in the order of its index, and merged, as far as is asked for.
     branch = f"""
-        SELECT * FROM (
-            SELECT updated_at, id, rowid FROM sessions INDEXED BY {index}
-            WHERE state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?) AND {equal}
-            ORDER BY updated_at {order}, id {order} LIMIT ?
-        )
+        SELECT updated_at, id, rowid FROM sessions INDEXED BY {index}
+        WHERE state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?) AND {equal}
     """  # noqa: S608
     states = _states(given)
     sql = f"{' UNION ALL '.join([branch] * len(states))} ORDER BY 1 {order}, 2 {order} LIMIT ?"
     parameters: list[str | int] = []
     for state in states:
-        parameters += [state, *span.upper, *span.lower, *values, limit]
+        parameters += [state, *span.upper, *span.lower, *values]
     return connection.execute(sql, (*parameters, limit)).fetchall()
 
 
