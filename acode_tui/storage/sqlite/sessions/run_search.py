@@ -92,6 +92,8 @@ class _Search:
             span = span._replace(upper=(after.stamp, f"{after.id}~"))
         count = _FIRST
         while found := self._matches.rows(span, count)[0]:
+            for each in (*self._matches.wanted, *self._matches.excluded):
+                each.look_up([row[2] for row in found])
             yield from found
             if len(found) < count:
                 return
