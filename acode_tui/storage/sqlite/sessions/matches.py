@@ -2,7 +2,7 @@
 
 The index proposes sessions (``search.proposals``). Where they are few, they are looked up, sorted and tested in this
 order until the page is full. Where they are many, the order of the page is walked, and those of it that are proposed
-are tested. Where these turn out to be far from the page's position, walking ends and all are looked up.
+are tested. Where these turn out to be few or far from the page's position, walking ends and all are looked up.
 """
 
 import sqlite3
@@ -33,8 +33,10 @@ WALKED = 900
 COLLECTED = 100_000
 """Most proposed sessions that are collected, in 10 ms. Where there are more, some are near most positions."""
 
-PASSED = 4
-"""So many sessions are passed by for each collected one before these are looked up, which takes about as long."""
+PASSED = 3
+"""To look up a collected session takes as long as to pass by so many. Which of the two is expected to fill the page
+sooner is done.
+"""
 
 _CHUNK, _MOST, _LARGEST = 64, 4_096, 1_024
 _MAX_USERS = 200
@@ -103,7 +105,8 @@ class Matches:
                 found += self._matching_rows(part)
                 if len(found) >= limit:
                     return found[:limit]
-            if proposed is not None and passed > PASSED * len(proposed):
+            left = passed * (limit - len(found)) / max(len(found), 0.5)
+            if proposed is not None and passed >= WALKED and left > PASSED * len(proposed):
                 self._sorted = _rows_of(self._connection, given, proposed)
                 return self._first_of(self._sorted, span, limit)
         return found
