@@ -1,10 +1,10 @@
 """``import``: imports transcripts of other agents into the workspace, once or continuously."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+import msgspec
 
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
 _MOST_ISSUES = 20
+_MOST_FOLDERS = 20
 _IDLE_MS = 30_000
 """A watch imports again after this time without a change: a run ends when its file is stale."""
 
@@ -31,6 +32,7 @@ _IDLE_MS = 30_000
         "acode-tui import ~/.claude/projects/-home-me-shop",
         "acode-tui import --format codex rollout.jsonl --json",
         "acode-tui import --all --watch",
+        "acode-tui import --everywhere",
     ),
 )
 # A path that may not be read is listed with the errors; the others are imported.
@@ -39,75 +41,102 @@ _IDLE_MS = 30_000
     "--all",
     "all_roots",
     is_flag=True,
-    help="Import the folders in ingest.roots, or where the known agents keep transcripts.",
+    help="Import the runs of this workspace's folder from ingest.roots, or where the known agents keep transcripts.",
 )
+@click.option("--everywhere", is_flag=True, help="Import the runs of every folder from there, not only of this one.")
 @click.option("--format", "format_", metavar="NAME", help="The format of every file; otherwise its first lines decide.")
 @click.option("--watch", is_flag=True, help="Keep running and import new lines as they are written, until Ctrl-C.")
 @json_option
 @pass_invocation
 def command(
-    invocation: Invocation, paths: tuple[Path, ...], all_roots: bool, format_: str | None, watch: bool, as_json: bool
+    invocation: Invocation,
+    paths: tuple[Path, ...],
+    all_roots: bool,
+    everywhere: bool,
+    format_: str | None,
+    watch: bool,
+    as_json: bool,
 ) -> int:
     """Import transcripts of Claude Code and Codex into the workspace.
 
-    PATH is a transcript or a folder of transcripts. Files that have not changed since they were last imported are not
-    read again.
+    PATH is a transcript or a folder of transcripts, imported wherever its runs were. With --all a run belongs to this
+    workspace if it began in the workspace's folder, or in a git worktree of it; the others are counted by folder. Files
+    that have not changed since they were last imported are not read again.
     """
-    if not paths and not all_roots:
+    if not paths and not all_roots and not everywhere:
         raise click.UsageError("give a PATH, or use --all")
     for path in paths:
         if not path.exists():
             raise IngestError(f"{path}: no such file or folder", hint="check the path, or use --all")
-    roots = _roots(invocation.settings, invocation, paths, all_roots)
+    roots = _roots(invocation.settings, invocation) if all_roots or everywhere else []
+    source = _Source([*paths, *(roots if everywhere else ())], [] if everywhere else roots, format_)
 
     async def work(workspace: "Workspace") -> int:
         if watch:
-            await _watch(workspace, roots, format_, as_json=as_json)
+            await _watch(workspace, source, as_json=as_json)
             return 0
-        report = await _import(workspace, roots, format_)
-        _print(report, roots, as_json=as_json)
+        report = await _import(workspace, source)
+        _print(report, source, as_json=as_json)
         return FAILURE if _nothing_readable(report) else 0
 
     return invocation.with_workspace(work)
 
 
-def _roots(settings: "Settings", invocation: Invocation, paths: Iterable[Path], all_roots: bool) -> list[Path]:
+class _Source(NamedTuple):
+    """Where to import from: paths of which everything is taken, and roots of which this workspace's runs are."""
+
+    paths: list[Path]
+    roots: list[Path]
+    format: str | None
+
+    @property
+    def every(self) -> list[Path]:
+        return [*self.paths, *self.roots]
+
+
+def _roots(settings: "Settings", invocation: Invocation) -> list[Path]:
     from acode_tui.config import resolve_path
     from acode_tui.ingest import default_roots
 
-    roots = list(paths)
-    if all_roots:
-        configured = [resolve_path(invocation.root, root) for root in settings.ingest.roots]
-        roots += configured or default_roots(invocation.environ, settings.ingest.formats or None)
-    return roots
+    configured = [resolve_path(invocation.root, root) for root in settings.ingest.roots]
+    return configured or default_roots(invocation.environ, settings.ingest.formats or None)
 
 
-async def _import(workspace: "Workspace", roots: list[Path], format_: str | None) -> "ImportReport":
+async def _import(workspace: "Workspace", source: _Source) -> "ImportReport":
+    import asyncio
+
     from acode_tui.cli.progress import ImportLine
     from acode_tui.ingest import discover, import_transcripts
+    from acode_tui.ingest.scope import split
 
-    found = await discover(roots, workspace.settings.ingest.formats or None)
+    formats = workspace.settings.ingest.formats or None
+    named = await discover(source.paths, formats)
+    known = await workspace.transcripts.known() if source.roots else {}
+    others = await discover(source.roots, formats)
+    kept, elsewhere = await asyncio.to_thread(split, others, workspace.root, known)
+    found = list({item.path: item for item in (*kept, *named)}.values())
     with ImportLine() as line:
-        return await import_transcripts(
+        report = await import_transcripts(
             workspace.transcripts,
             found,
             workspace_id=workspace.workspace_id,
             user_id=workspace.user,
             limits=workspace.settings.limits,
-            format=format_,
+            format=source.format,
             on_progress=line.show,
             wall=workspace.wall,
         )
+    return msgspec.structs.replace(report, elsewhere=elsewhere)
 
 
-async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None, *, as_json: bool) -> None:
+async def _watch(workspace: "Workspace", source: _Source, *, as_json: bool) -> None:
     """Import, and again after every write under the roots, until SIGINT or SIGTERM."""
     import asyncio
     import signal
 
     from watchfiles import awatch
 
-    present = [root for root in roots if root.exists()]
+    present = [root for root in source.every if root.exists()]
     if not present:
         raise IngestError("there is no folder to watch", hint="give a PATH, or set ingest.roots")
     stop = asyncio.Event()
@@ -119,24 +148,30 @@ async def _watch(workspace: "Workspace", roots: list[Path], format_: str | None,
     changed = asyncio.ensure_future(anext(changes, None))
     try:
         await asyncio.sleep(0)
-        _print(await _import(workspace, roots, format_), roots, as_json=as_json)
+        _print(await _import(workspace, source), source, as_json=as_json)
         click.echo(f"watching {counted(len(present), 'path')}; Ctrl-C ends", err=True)
         while await changed is not None and not stop.is_set():
             changed = asyncio.ensure_future(anext(changes, None))
-            report = await _import(workspace, roots, format_)
+            report = await _import(workspace, source)
             if report.written:
-                _print(report, roots, as_json=as_json)
+                _print(report, source, as_json=as_json)
     finally:
         stop.set()
         await asyncio.wait([changed])
 
 
-def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
+def _print(report: "ImportReport", source: _Source, *, as_json: bool) -> None:
     if as_json:
         print_json(_json(report))
         return
+    if not report.files and report.elsewhere:
+        click.echo("no transcript is of a run in this workspace's folder")
+        _print_elsewhere(report.elsewhere)
+        return
     if not report.files:
-        searched = ", ".join(clean(str(root)) for root in roots) or "the known agents' folders, none of which exists"
+        searched = (
+            ", ".join(clean(str(root)) for root in source.every) or "the known agents' folders, none of which exists"
+        )
         click.echo(f"no transcripts found in {searched}; give a file or a folder: `acode-tui import PATH`")
         return
     counts = (
@@ -151,11 +186,27 @@ def _print(report: "ImportReport", roots: list[Path], *, as_json: bool) -> None:
         + ", ".join(counted(count, noun) for count, noun in counts)
         + f"; {counted(report.written, 'row')} written; {counted(report.skipped_lines, 'line')} skipped"
     )
+    _print_elsewhere(report.elsewhere)
     for issue in report.errors[:_MOST_ISSUES]:
         location = f"{issue.file}:{issue.line}" if issue.line is not None else issue.file
         click.echo(clean(f"{location}: {issue.message}"), err=True)
     if len(report.errors) > _MOST_ISSUES:
         click.echo(f"and {number(len(report.errors) - _MOST_ISSUES)} more; --json has all of them", err=True)
+
+
+def _print_elsewhere(elsewhere: dict[str, int]) -> None:
+    """Say how many runs of other folders were left out, and how to take them."""
+    if not elsewhere:
+        return
+    click.echo(
+        f"{counted(sum(elsewhere.values()), 'transcript')} of {counted(len(elsewhere), 'other folder')} "
+        "not imported; --everywhere takes them, or run this in their workspace:",
+        err=True,
+    )
+    for folder, count in list(elsewhere.items())[:_MOST_FOLDERS]:
+        click.echo(f"{number(count):>8}  {clean(folder) or '(no folder is named)'}", err=True)
+    if len(elsewhere) > _MOST_FOLDERS:
+        click.echo(f"and {number(len(elsewhere) - _MOST_FOLDERS)} more folders; --json has all of them", err=True)
 
 
 def _json(report: "ImportReport") -> dict[str, Any]:
@@ -169,6 +220,7 @@ def _json(report: "ImportReport") -> dict[str, Any]:
         "unchanged": report.unchanged,
         "skippedLines": report.skipped_lines,
         "unknownRecords": report.unknown_records,
+        "elsewhere": report.elsewhere,
         "errors": report.errors,
     }
 

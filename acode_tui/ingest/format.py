@@ -124,6 +124,10 @@ class TranscriptFormat(Protocol):
         """
         ...
 
+    def folder(self, path: Path) -> str:
+        """The folder of the run, where the path or a file beside it says so; empty where the transcript itself does."""
+        return ""
+
     def layout(self, path: Path) -> Layout:
         """How the transcript at a path is stored; the path may be a folder for which ``is_transcript`` is true."""
         return Layout.DOCUMENT if path.suffix in DOCUMENT_SUFFIXES else Layout.LINES

@@ -92,6 +92,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     skipped_lines: int = 0
     unknown_records: dict[str, dict[str, int]] = {}
     written: int = 0
+    elsewhere: dict[str, int] = {}
     errors: tuple[ImportIssue, ...] = ()
 
 

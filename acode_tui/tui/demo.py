@@ -28,6 +28,7 @@ from acode_tui.tui.style.text import styled
 
 if TYPE_CHECKING:
     from acode_tui.tui.ports import WorkspaceOpener
+    from acode_tui.tui.transcript_import import Importer
 
 STAGE_LINES: dict[DemoStage, tuple[str, str]] = {
     DemoStage.STARTING: ("", "agents record; a PostgreSQL of the demo's own is being started"),
@@ -109,6 +110,15 @@ class DemoDashboard(Dashboard):
         self._seconds = seconds
         self._event_loop: asyncio.AbstractEventLoop | None = None
         demo.observe_with(self)
+
+    @property
+    def importer(self) -> "Importer":
+        """Imports the transcripts beside the workspace: they are of made-up folders."""
+        if self._importer is None:
+            from acode_tui.tui.transcript_import import TranscriptImporter
+
+            self._importer = TranscriptImporter(self.settings, everywhere=True)
+        return self._importer
 
     def get_default_screen(self) -> Screen[Any]:
         return DemoScreen(self.demo)

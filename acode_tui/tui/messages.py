@@ -60,7 +60,7 @@ class InputClosed(Message):
 
 @dataclass
 class TranscriptsFound(Message):
-    """The transcripts on this machine were listed, by name and size alone."""
+    """The transcripts of this workspace's folder were listed."""
 
     survey: "Survey"
 

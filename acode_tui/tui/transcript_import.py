@@ -1,15 +1,18 @@
 """Transcripts of other agents on this machine: listing them, and importing them with the user's consent.
 
-Listing opens no file: names, sizes and times are compared with those of the last import. An import reads small groups
+Listing compares names, sizes and times with those of the last import; of a file that is new or has changed the first
+lines are read, for the folder of its run. An import reads small groups
 of files and can be stopped between two groups; what was imported stays, and the next import continues from there.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from acode_tui.config import Settings
 from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, default_roots, discover, import_transcripts
+from acode_tui.ingest.scope import split
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.ports import DashboardWorkspace
 
@@ -35,9 +38,10 @@ class AgentTranscripts:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The transcripts on this machine, by agent."""
+    """The transcripts of this workspace's folder, by agent; of other folders, how many there are in each."""
 
     groups: tuple[AgentTranscripts, ...]
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def files(self) -> list[FoundTranscript]:
@@ -56,7 +60,7 @@ class Importer(Protocol):
     """Lists and imports transcripts. The dashboard's is TranscriptImporter."""
 
     async def survey(self, workspace: DashboardWorkspace) -> Survey:
-        """List the transcripts without opening a file."""
+        """List the transcripts. Only the beginning of each is read, for the folder of its run."""
         ...
 
     async def run(
@@ -69,14 +73,20 @@ class Importer(Protocol):
 class TranscriptImporter:
     """The importer over ``acode_tui.ingest``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, everywhere: bool = False) -> None:
+        """``everywhere``: runs of every folder, not only of the workspace's."""
         self._settings = settings
+        self._everywhere = everywhere
 
     async def survey(self, workspace: DashboardWorkspace) -> Survey:
         chosen = self._settings.ingest.formats or None
         roots = [*self._settings.ingest.roots] or default_roots(only=chosen)
         found = await discover(roots, chosen)
-        return group_by_agent(found, await workspace.transcripts.known())
+        known = await workspace.transcripts.known()
+        if self._everywhere:
+            return group_by_agent(found, known)
+        kept, elsewhere = await asyncio.to_thread(split, found, workspace.root, known)
+        return replace(group_by_agent(kept, known), elsewhere=elsewhere)
 
     async def run(
         self, workspace: DashboardWorkspace, survey: Survey, progress: Callable[[ImportProgress], None]

@@ -27,6 +27,7 @@ KEYS = {
     "unchanged",
     "skippedLines",
     "unknownRecords",
+    "elsewhere",
     "errors",
 }
 SESSION = "7d1f4d0e-1111-4222-8333-444455556666"
@@ -102,12 +103,43 @@ def test_all_imports_from_the_folders_of_the_known_agents(
     assert nothing.exit_code == 0
     assert "no transcripts found" in nothing.stdout
     transcript.parent.parent.rename(home / ".claude" / "projects")
-    assert answer(run("import", "--all", "--json"))["sessions"] == 1
+    assert answer(run("import", "--everywhere", "--json"))["sessions"] == 1
 
 
 def test_configured_roots_replace_the_known_ones(run: Run, transcript: Path) -> None:
     assert run("config", "set", "ingest.roots", json.dumps([str(transcript.parent.parent)])).exit_code == 0
-    assert answer(run("import", "--all", "--json"))["sessions"] == 1
+    assert answer(run("import", "--everywhere", "--json"))["sessions"] == 1
+
+
+def test_all_takes_the_runs_of_this_workspaces_folder_and_counts_the_others(
+    run: Run, transcript: Path, root: Path
+) -> None:
+    assert run("config", "set", "ingest.roots", json.dumps([str(transcript.parent.parent)])).exit_code == 0
+    (root / "src").mkdir()
+    for number, folder in enumerate(
+        (root, root / "src", root / "gone", Path(f"{root}-other"), root.parent, "relative")
+    ):
+        other = f"{number}{SESSION[1:]}"
+        text = lines("Here").replace(SESSION, other).replace("/src/shop", str(folder))
+        (transcript.parent / f"{other}.jsonl").write_text(text)
+    found = answer(run("import", "--all", "--json"))
+    assert found["sessions"] == 3
+    assert found["elsewhere"] == {"": 1, str(root.parent): 1, "/src/shop": 1, f"{root}-other": 1}
+    printed = run("import", "--all")
+    assert "3 unchanged" in printed.stdout
+    assert "4 transcripts of 4 other folders not imported; --everywhere takes them" in printed.stderr
+    assert "(no folder is named)" in printed.stderr
+    assert answer(run("import", str(transcript), "--json"))["sessions"] == 1, "a path that was given is imported"
+    found = answer(run("import", "--everywhere", "--json"))
+    assert (found["unchanged"], found["elsewhere"]) == (4, {})
+
+
+def test_without_a_run_of_this_folder_the_others_are_listed(run: Run, transcript: Path) -> None:
+    assert run("config", "set", "ingest.roots", json.dumps([str(transcript.parent.parent)])).exit_code == 0
+    printed = run("import", "--all")
+    assert printed.exit_code == 0
+    assert "no transcript is of a run in this workspace's folder" in printed.stdout
+    assert "/src/shop" in printed.stderr
 
 
 @pytest.mark.parametrize(

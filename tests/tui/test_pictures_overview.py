@@ -227,7 +227,7 @@ async def test_before_there_is_anything(snapshot: SnapshotAssertion) -> None:
 
 async def test_a_machine_without_transcripts(snapshot: SnapshotAssertion) -> None:
     async with picturing(over(FakeWorkspace(0), settings=RESTING), snapshot) as pictures:
-        await pictures.see("were found on this machine")
+        await pictures.see("No transcripts of runs in this folder")
         await pictures.take("empty without transcripts")
-        await pictures.see("No transcripts were found", "i")
+        await pictures.see("reads single files", "i")
         await pictures.take("nothing to import")

@@ -40,6 +40,9 @@ class Gemini(TranscriptFormat):
         configured = environ.get("GEMINI_CLI_HOME", "").strip()
         return [(Path(configured) if configured else home) / ".gemini" / "tmp"]
 
+    def folder(self, path: Path) -> str:
+        return _project_root(path)
+
     def layout(self, path: Path) -> Layout:
         return Layout.PARTS if len(_files(path)) > 1 else super().layout(path)
 

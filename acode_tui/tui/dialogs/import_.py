@@ -21,8 +21,9 @@ MAX_ISSUES = 6
 
 
 class ImportDialog(ProgressDialog[bool]):
-    """Imports transcripts. No file is opened before enter is pressed. Its result is whether anything was stored.
+    """Imports transcripts. Before enter is pressed only their first lines are read, for the folder.
 
+    Its result is whether anything was stored.
     Unlike other jobs the import ends with its dialog: between two groups of files, with what was read stored.
     """
 
@@ -51,7 +52,7 @@ class ImportDialog(ProgressDialog[bool]):
         """Whether there is nothing to import, or the import has ended."""
 
     def on_mount(self) -> None:
-        self.show_text(styled("Looking for transcripts, by name and size only…", "$foreground-muted"))
+        self.show_text(styled("Looking for transcripts of runs in this folder…", "$foreground-muted"))
         self.run_worker(self._find_transcripts(), exit_on_error=False)
 
     async def _find_transcripts(self) -> None:
@@ -66,7 +67,8 @@ class ImportDialog(ProgressDialog[bool]):
         if not survey.groups:
             self._finished = True
             self.show_text(
-                styled("No transcripts were found on this machine.", "bold"),
+                styled("No transcripts of runs in this folder were found.", "bold"),
+                *elsewhere_lines(survey),
                 Content.assemble(("ingest.roots", "bold"), ("  names other folders to look in", "$foreground-muted")),
                 Content.assemble(("acode-tui import PATH", "bold"), ("  reads single files", "$foreground-muted")),
             )
@@ -74,11 +76,16 @@ class ImportDialog(ProgressDialog[bool]):
             self._finished = True
             count = number(len(survey.files))
             self.show_text(
-                styled("Nothing new.", "bold"), styled(f"All {count} transcripts are imported.", "$foreground-muted")
+                styled("Nothing new.", "bold"),
+                styled(f"All {count} transcripts are imported.", "$foreground-muted"),
+                *elsewhere_lines(survey),
             )
         else:
             self.show_text(
-                *_survey_table(survey), Content(""), styled("Nothing has been read so far. Read the new ones?", "bold")
+                *_survey_table(survey),
+                Content(""),
+                *elsewhere_lines(survey),
+                styled("Only folders were read so far. Read the new ones?", "bold"),
             )
         self.refresh_bindings()
 
@@ -152,6 +159,17 @@ class ImportDialog(ProgressDialog[bool]):
             ready = self._survey is not None and bool(self._survey.fresh)
             return ready and not self._importing and not self._finished
         return True
+
+
+def elsewhere_lines(survey: Survey) -> list[Content]:
+    """How many transcripts are of runs in other folders, and what imports them."""
+    if not survey.elsewhere:
+        return []
+    others = counted(sum(survey.elsewhere.values()), "transcript")
+    return [
+        styled(f"{others} of {counted(len(survey.elsewhere), 'other folder')} not listed:", "$foreground-muted"),
+        Content.assemble(("acode-tui import --everywhere", "bold"), ("  takes them too", "$foreground-muted")),
+    ]
 
 
 def _survey_table(survey: Survey) -> list[Content]:

@@ -258,10 +258,13 @@ class MainScreen(BrowsingScreen):
 
 def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
     """What the browser of an empty workspace shows about the transcripts on this machine."""
+    from acode_tui.tui.dialogs.import_ import elsewhere_lines
+
     headline = "No runs recorded here yet"
     if not survey.groups:
         return headline, [
-            "No transcripts of Claude Code or Codex were found on this machine either.",
+            "No transcripts of runs in this folder were found either.",
+            *elsewhere_lines(survey),
             "Record a run from Python with acode_tui.open_workspace().",
             Content.assemble(("acode-tui import PATH", "bold"), ("  reads files from elsewhere", "$foreground-muted")),
             Content.assemble(
@@ -277,10 +280,11 @@ def _offer(survey: "Survey") -> tuple[str, list[str | Content]]:
         for group in survey.groups
     ]
     return headline, [
-        "On this machine there are, by name and size alone:",
+        "Of runs in this folder there are on this machine:",
         "",
         *rows,
         "",
         keys(("i", "imports them into this workspace")),
-        "Nothing has been read so far; nothing is read without your consent.",
+        *elsewhere_lines(survey),
+        "Only the folder of each was read so far; the rest waits for your consent.",
     ]

@@ -88,7 +88,7 @@ async def test_an_empty_workspace_offers_the_transcripts_on_the_machine() -> Non
 
 async def test_without_transcripts_the_dialog_names_other_ways_to_import() -> None:
     async with over(FakeWorkspace(0)).run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "were found on this machine" in shown(pilot))
+        await until(pilot, lambda: "No transcripts of runs in this folder" in shown(pilot))
         assert "acode-tui import PATH" in shown(pilot)
 
 
@@ -97,7 +97,7 @@ async def test_nothing_is_read_before_enter_is_pressed() -> None:
     async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Claude Code" in shown(pilot))
         await pilot.press("i")
-        await until(pilot, lambda: "Nothing has been read so far. Read the new ones?" in shown(pilot))
+        await until(pilot, lambda: "Only folders were read so far. Read the new ones?" in shown(pilot))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
         assert importer.runs == 0
@@ -167,7 +167,7 @@ async def test_real_transcripts_fill_the_browser(
     projects = tmp_path_factory.mktemp("projects") / "-home-ada-shop"
     projects.mkdir()
     for number in range(3):
-        (projects / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl").write_text(_transcript(number))
+        (projects / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl").write_text(_transcript(number, tmp_path))
 
     settings = msgspec.structs.replace(SETTINGS, ingest=IngestSettings(roots=(str(projects.parent),)))
     app = dashboard(
@@ -207,10 +207,10 @@ def test_a_file_is_fresh_if_it_is_new_or_has_grown() -> None:
     assert group.fresh == (grown, new)
 
 
-def _transcript(number: int) -> str:
+def _transcript(number: int, folder: Path) -> str:
     session = f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}"
     at = datetime(2026, 1, 5, 10, number, tzinfo=UTC).isoformat().replace("+00:00", "Z")
-    common = {"sessionId": session, "timestamp": at, "cwd": "/home/ada/shop", "version": "2.0.0", "isSidechain": False}
+    common = {"sessionId": session, "timestamp": at, "cwd": str(folder), "version": "2.0.0", "isSidechain": False}
     lines = [
         {
             **common,
