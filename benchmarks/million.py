@@ -14,6 +14,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -190,9 +191,9 @@ def _texts() -> Iterator[tuple[int, bytes, int, str]]:
     chance = random.Random(7)
     syllables = [first + second for first in "bcdfglmnprstv" for second in ("a", "e", "i", "o", "u", "an", "er", "is")]
     vocabulary = ["".join(chance.choices(syllables, k=chance.randint(1, 4))) for _ in range(20_000)]
-    weights = [1 / rank for rank in range(1, len(vocabulary) + 1)]
+    weights = list(accumulate(1 / rank for rank in range(1, len(vocabulary) + 1)))
     for number in range(2 * TEXTS):
-        words = chance.choices(vocabulary, weights, k=60 if number < TEXTS else 180)
+        words = chance.choices(vocabulary, cum_weights=weights, k=60 if number < TEXTS else 180)
         words += [planted for every, planted in _PLANTED.items() if number % every == every - 1]
         content = " ".join(words).encode()
         yield number, pack(content), len(content), digest(content)
