@@ -18,13 +18,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
 
+import msgspec
+
 import acode_tui
 from acode_tui.config import IdentitySettings, Settings
-from acode_tui.config.settings import PersistenceSettings, PostgresSettings
+from acode_tui.config.settings import PersistenceSettings, PostgresSettings, SyncSettings
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.progress import Progress
 from acode_tui.workspace import Workspace
 from benchmarks.bench_apply import FAR_RATE, ROUND_TRIP, bare_rates, new_database, through, unnest_rate
+from benchmarks.bench_redact import tool_output
 from benchmarks.result import Measure, at_least, at_most, no_less, within
 from benchmarks.scale import sized
 from benchmarks.servers import measured_on_a_server
@@ -56,6 +59,7 @@ async def _measure(server: Server) -> list[Measure]:
     return [
         *await _end_to_end(server),
         await _recorded_calls(server, sized(3_000, 600)),
+        await _redacted(server, sized(6_000, 1_000)),
         *await _far_away(server),
         await _round_trips(server),
         await _beside_writes(server),
@@ -104,6 +108,40 @@ async def _end_to_end(server: Server) -> list[Measure]:
         at_least("sync of mixed records end to end, beside a bare unnest upsert", rate, "records/s", unnest, 0.4),
         at_least("sync of mixed records end to end, beside row by row", rate, "records/s", row_by_row, 3),
     ]
+
+
+async def _redacted(server: Server, records: int) -> Measure:
+    """Calls with ordinary tool output as their results, redacted beside as they are: the medians of pairs in turn."""
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(sized(5, 1)):
+        for redact in (True, False) if number % 2 else (False, True):
+            url = await new_database(server, f"sync_redacted_{number}_{redact}".lower())
+            os.environ[URL] = url
+            persistence = msgspec.structs.replace(SETTINGS.persistence, sync=SyncSettings(redact=redact))
+            with tempfile.TemporaryDirectory(prefix="acode-bench-") as folder:
+                settings = msgspec.structs.replace(SETTINGS, persistence=persistence)
+                async with acode_tui.open_workspace(folder, settings=settings) as workspace:
+                    await _fill_with_output(workspace, records)
+                    await server.execute("CHECKPOINT")
+                    rates[redact].append(await drain(workspace))
+    redacted, plain = statistics.median(rates[True]), statistics.median(rates[False])
+    return at_least("redacted sync of tool output, beside one in the clear", redacted, "records/s", plain, 0.85)
+
+
+async def _fill_with_output(workspace: Workspace, records: int) -> None:
+    """Runs of so many rows; each call has a kilobyte or two of tool output as its result."""
+    pieces = [each[:2_000] for each in tool_output(2_000_000)]
+    for start in range(0, records, RUN_RECORDS):
+        graph = make_run(workspace.workspace_id, calls=CALLS)
+        (task,) = graph.tasks
+        (step,) = task.steps
+        calls = tuple(
+            msgspec.structs.replace(call, result={"stdout": pieces[(start + order) % len(pieces)]})
+            for order, call in enumerate(step.tool_calls)
+        )
+        step = msgspec.structs.replace(step, tool_calls=calls)
+        task = msgspec.structs.replace(task, steps=(step,))
+        await workspace.store.save(msgspec.structs.replace(graph, tasks=(task,)))
 
 
 async def _recorded_calls(server: Server, calls: int) -> Measure:

@@ -154,6 +154,9 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: Annotated[
         float, Meta(ge=0, le=3650, description="Days that delivered outbox records are kept.")
     ] = 7.0
+    redact: Annotated[
+        bool, Meta(description="Whether what goes to the team hides what looks like a secret, as exports do.")
+    ] = True
 
 
 class PersistenceSettings(msgspec.Struct, frozen=True, kw_only=True):

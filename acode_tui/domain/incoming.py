@@ -5,8 +5,6 @@ Errors name the field and what is allowed; they never quote the value.
 
 from datetime import datetime
 
-import msgspec
-
 from acode_tui.domain.clock import ALLOWED_AHEAD, WallClock, is_ahead
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import ValidationError
@@ -29,11 +27,21 @@ class StampAheadError(ValidationError):
         self.valid_from = stamp - ALLOWED_AHEAD
 
 
-class IncomingRules(msgspec.Struct, frozen=True, kw_only=True):
+GROWTH = 4
+"""How many times a local limit a value from the team may have: what was hidden in it may be longer than what was there.
+The shortest secret has 6 characters, the longest marker some 25."""
+
+
+class IncomingRules:
     """What a row from the team's database has to fulfil; ``wall`` is this machine's clock."""
 
-    limits: Limits
-    wall: WallClock
+    def __init__(self, *, limits: Limits, wall: WallClock) -> None:
+        """``limits`` are those of local writes."""
+        self.wall = wall
+        self.limits = Limits(
+            max_artifact_bytes=limits.max_artifact_bytes * GROWTH,
+            max_metadata_bytes=limits.max_metadata_bytes * GROWTH,
+        )
 
     def check(self, entity: Entity, *, server_time: datetime) -> None:
         """Raise ValidationError for a row that is not valid, StampAheadError for one that is not valid yet."""

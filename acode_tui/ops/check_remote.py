@@ -7,10 +7,12 @@ sync settles: they are reported and are no fault.
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import ReportStep
 from acode_tui.domain.quantities import counted, number
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.ops.recovery.validate import Mismatch, Validation, compare
@@ -26,19 +28,28 @@ async def check_team_database(
     database: Path,
     *,
     seconds: float,
+    redact: Redact[Any] = unchanged,
     on_step: ReportStep | None = None,
 ) -> tuple[Check, ...]:
-    """Every finding; a server that cannot be asked is a finding too. ``on_step`` receives each step as it begins."""
+    """Every finding; a server that cannot be asked is a finding too. ``on_step`` receives each step as it begins.
+
+    ``redact`` makes the form of a row in which the team gets it.
+    """
     try:
         async with open_team() as team:
-            return await _check(files, team, database, seconds, on_step or (lambda step: None))
+            return await _check(files, team, database, seconds, redact, on_step or (lambda step: None))
     except AcodeError as error:
         description = error.message + (f" ({error.hint})" if error.hint else "")
         return (Check(name="remote", ok=False, description=description),)
 
 
 async def _check(
-    files: FileInspection, team: TeamInspection, database: Path, seconds: float, on_step: ReportStep
+    files: FileInspection,
+    team: TeamInspection,
+    database: Path,
+    seconds: float,
+    redact: Redact[Any],
+    on_step: ReportStep,
 ) -> tuple[Check, ...]:
     on_step("the team's tables")
     structure = (await team.check_migrations(), await team.check_tables())
@@ -49,8 +60,9 @@ async def _check(
     local = await asyncio.to_thread(files.local_counts, database, seconds=seconds)
     team_counts = await team.count_rows(local.workspace_id)
     found = await compare(
-        files.row_checksums(database, seconds=seconds),
+        files.row_checksums(database, seconds=seconds, redact=redact),
         team.row_checksums(local.workspace_id),
+        also=files.row_checksums(database, seconds=seconds),
         on_progress=lambda progress: on_step(f"{number(progress.done)} sessions compared"),
     )
     keys = [(_KINDS[each.table], each.id) for each in found.mismatched]

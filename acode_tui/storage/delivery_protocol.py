@@ -22,6 +22,8 @@ class ConflictRules(Protocol):
 
     def same_content(self, local: Entity, remote: Entity) -> bool: ...
 
+    def is_redacted_form(self, local: Entity, remote: Entity) -> bool: ...
+
     def resolve(self, local: Entity, remote: Entity) -> Literal["local", "remote"]: ...
 
 
@@ -65,7 +67,8 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
     ``record_id`` is the caller's own and comes back in the result. ``entity`` is the row as the payload has it, an
     artifact's with its content loaded; ``base`` is the local row's ``sync_version``, 0 if it was never synced.
     ``ancestors`` are older versions of the same row that this record supersedes and that may have been sent before a
-    crash: a remote row that equals one of them is no conflict.
+    crash: a remote row that equals one of them is no conflict. ``original`` is the row as it is here where ``entity``
+    hides something of it, an artifact's without content: a remote row that equals it was sent in the clear.
     """
 
     record_id: int
@@ -74,6 +77,7 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
     entity: Entity
     base: int = 0
     ancestors: Sequence[Entity] = ()
+    original: Entity | None = None
 
     @property
     def kind(self) -> EntityType:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -16,6 +16,7 @@ from acode_tui.domain.clock import WallClock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.progress import CheckCancelled, ReportProgress, ReportStep
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.conflict_ports import Conflict, ConflictCounts
 from acode_tui.storage.delivery_protocol import RejectedRow
@@ -175,8 +176,8 @@ class FileInspection(Protocol):
         """Rows by table."""
         ...
 
-    def row_checksums(self, database: Path, *, seconds: float) -> RowChecksumReader:
-        """The file's rows in a form that can be compared with another tier's."""
+    def row_checksums(self, database: Path, *, seconds: float, redact: Redact[Any] = unchanged) -> RowChecksumReader:
+        """The file's rows, as ``redact`` makes them, in a form that can be compared with another tier's."""
         ...
 
     def local_counts(self, database: Path, *, seconds: float) -> LocalCounts:

@@ -162,9 +162,15 @@ class Maintenance:
     async def check_team(self, *, on_step: ReportStep | None = None) -> "tuple[Check, ...]":
         """Compare the team's schema and rows with the file. See ``ops.check_remote``."""
         from acode_tui.ops.check_remote import check_team_database
+        from acode_tui.workspace.outgoing import OutgoingRedaction
 
         return await check_team_database(
-            database_files(), self._open_team, self._database, seconds=self._seconds, on_step=on_step
+            database_files(),
+            self._open_team,
+            self._database,
+            seconds=self._seconds,
+            redact=OutgoingRedaction(self._settings),
+            on_step=on_step,
         )
 
     async def plan_recovery(self, *, workspace_id: str | None = None) -> "RecoveryPlan":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from acode_tui.storage.sqlite.writer import Writer
     from acode_tui.sync.worker import SyncWorker
     from acode_tui.workspace.maintenance import Maintenance
+    from acode_tui.workspace.outgoing import OutgoingRedaction
 
 
 class Operations:
@@ -39,6 +40,7 @@ class Operations:
     wall: WallClock
     store: "SqliteRunStateStore"
     sync: "SyncWorker"
+    outgoing: "OutgoingRedaction"
     _writer: "Writer"
     _readers: "Readers"
     _health: "HealthWatch | None" = None
@@ -91,8 +93,9 @@ class Operations:
 
         async with self._team_pool() as pool:
             team = PostgresTeam(pool, schema=self.settings.persistence.postgres.schema, limits=self.settings.limits)
-            local = SqliteRowChecksums(self._readers)
-            return await compare(local, team.row_checksums(self.workspace_id), on_progress=progress)
+            sent = SqliteRowChecksums(self._readers, redact=self.outgoing)
+            plain = SqliteRowChecksums(self._readers)
+            return await compare(sent, team.row_checksums(self.workspace_id), also=plain, on_progress=progress)
 
     @asynccontextmanager
     async def _team_pool(self) -> "AsyncIterator[ReadPool]":

@@ -5,11 +5,13 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from acode_tui.config import ConfigWatch, PostgresSettings, PostgresTarget, Settings, load_settings
 from acode_tui.config.workspace_root import AGENT_DIR
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.validation import Limits
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import packaged
@@ -34,6 +36,7 @@ from acode_tui.sync.wake import Sleep
 from acode_tui.sync.worker import SyncWorker
 from acode_tui.workspace.indexing import BackgroundIndexing
 from acode_tui.workspace.operations import Operations
+from acode_tui.workspace.outgoing import OutgoingRedaction
 
 PAINTED_BATCH = 150
 """The most records that a dashboard sends at once: encoding more would delay the frame after a key."""
@@ -75,6 +78,7 @@ class Workspace(Operations):
         self._watcher = watcher
         self._sleep = sleep
         self._migrations = packaged("sqlite")
+        self.outgoing = OutgoingRedaction(settings)
         self.index = SqliteSearchIndex(readers.connections, readers)
         self.store = SqliteRunStateStore(
             writer,
@@ -86,15 +90,15 @@ class Workspace(Operations):
             wall=self.local_wall,
         )
         self._search = SqliteRunSearch(readers, index=self.index, wall=self.local_wall)
-        self.outbox = SqliteOutbox(writer, readers, retry=_retry_policy(settings), wall=wall)
+        self.outbox = SqliteOutbox(writer, readers, retry=_retry_policy(settings), wall=wall, redact=self.outgoing)
         self.conflicts = SqliteConflictLog(writer, readers, wall=wall)
         self.transcripts = SqliteTranscriptLog(writer, readers)
-        self._journal = SqliteSyncJournal(writer, readers, workspace_id=workspace_id, wall=wall)
+        self._journal = SqliteSyncJournal(writer, readers, workspace_id=workspace_id, wall=wall, redact=self.outgoing)
         self.sync = SyncWorker(
             self.outbox,
             self._journal,
             settings,
-            make_target=partial(make_sync_target, wall=wall, limits=settings.limits),
+            make_target=partial(make_sync_target, wall=wall, limits=settings.limits, redact=self.outgoing),
             target_schema_version=packaged("postgres")[-1].version,
             user=user,
             mode=mode,
@@ -128,6 +132,7 @@ class Workspace(Operations):
         """Apply changed settings without a restart: the worker's at once, the displayed ones at the next refresh."""
         self.settings = settings
         self.log_withheld()
+        self.outgoing.configure(settings)
         self.outbox.configure(_retry_policy(settings))
         await self.sync.reconfigure(settings)
 
@@ -189,15 +194,23 @@ class Workspace(Operations):
 
 
 def make_sync_target(
-    address: PostgresTarget, postgres: PostgresSettings, *, wall: WallClock = system_clock, limits: Limits | None = None
+    address: PostgresTarget,
+    postgres: PostgresSettings,
+    *,
+    wall: WallClock = system_clock,
+    limits: Limits | None = None,
+    redact: Redact[Any] = unchanged,
 ) -> SyncTarget:
-    """The team's database at an address, not yet connected. ``limits`` bound the values of rows that are read."""
+    """The team's database at an address, not yet connected.
+
+    ``limits`` bound the values of rows that are read; ``redact`` makes the form of a row that is sent.
+    """
     # Here, not above: a process that never syncs need not load the driver.
     from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 
     return PostgresSyncTarget(
         address,
-        ConflictResolver(),
+        ConflictResolver(redact),
         schema=postgres.schema,
         connect_timeout=postgres.connect_timeout_seconds,
         command_timeout=postgres.command_timeout_seconds,

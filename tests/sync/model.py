@@ -53,7 +53,7 @@ class ModelServer:
         in_step = there is None or (_version(there) == row.base and there.updated_at <= row.entity.updated_at)
         if fresh and in_step:
             return ApplyResult(record_id=row.record_id, outcome="applied", sync_version=self._write(row, row.base + 1))
-        remote = None if there is None else RemoteRow(there, _version(there), "w")
+        remote = None if there is None else self._seen(there)
         delivered = not fresh and self.ledger[row.idempotency_key] == digest
         decision = settle(row, remote, delivered=delivered, rules=ConflictResolver())
         found = self._conflict(row, there, decision.outcome) if decision.is_conflict else None
@@ -62,9 +62,14 @@ class ModelServer:
             record_id=row.record_id,
             outcome=decision.outcome,
             sync_version=self._write(row, version) if there is None or decision.write else _version(there),
-            remote=None if decision.write else there,
+            remote=None if decision.write or remote is None else remote.entity,
+            rejected=None if decision.write or remote is None else remote.rejected,
             conflict=found,
         )
+
+    def _seen(self, there: Any) -> RemoteRow:
+        """The row as a delivery reads it."""
+        return RemoteRow(there, _version(there), "w")
 
     def _write(self, row: ApplyRow, version: int) -> int:
         key = (row.kind, row.entity.id)
@@ -138,8 +143,11 @@ class ModelReplica:
         if self._claim(step):
             self.sync(server, Sync(self.number, batch_size=step.batch_size))
             return
-        adopt.adopt_pulled(self.connection, self._clock, server.pull(self.cursor))
+        self._pull(server)
         self.cursor = server.change_seq
+
+    def _pull(self, server: ModelServer) -> None:
+        adopt.adopt_pulled(self.connection, self._clock, server.pull(self.cursor))
 
     def _claim(self, step: Sync, beside: tuple[ClaimedRecord, ...] = ()) -> tuple[ClaimedRecord, ...]:
         claims = claim.claim(self.connection, now=FAR, max_records=step.batch_size, beside=beside)

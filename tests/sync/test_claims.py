@@ -158,7 +158,7 @@ async def test_a_row_that_changes_between_claim_and_reading_is_sent_as_it_was_cl
         load = claim.load
         unit: Any = "UPDATE sessions SET task_description = 'changed', updated_at = ? WHERE id = ?"
 
-        def late(connection: sqlite3.Connection, claims: Any, *, max_bytes: int) -> Any:
+        def late(connection: sqlite3.Connection, claims: Any, **options: Any) -> Any:
             from acode_tui.storage.sqlite.runs import row_writes
 
             with sqlite3.connect(workspace.database_path, isolation_level=None) as other:
@@ -169,7 +169,7 @@ async def test_a_row_that_changes_between_claim_and_reading_is_sent_as_it_was_cl
                 other.execute("COMMIT")
             connection.execute("COMMIT")
             connection.execute("BEGIN")
-            return load(connection, claims, max_bytes=max_bytes)
+            return load(connection, claims, **options)
 
         monkeypatch.setattr(claim, "load", late)
         batch = (await workspace.outbox.claim(token, max_records=9, max_bytes=MAX_BATCH_BYTES)).records

@@ -41,14 +41,26 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def compare(
-    local: RowChecksumReader, team: RowChecksumReader, *, on_progress: ReportProgress | None = None
+    local: RowChecksumReader,
+    team: RowChecksumReader,
+    *,
+    also: RowChecksumReader | None = None,
+    on_progress: ReportProgress | None = None,
 ) -> Validation:
-    """Compare every session that either side has. Progress is in sessions, of a total that is not known."""
+    """Compare every session that either side has. Progress is in sessions, of a total that is not known.
+
+    A row also matches if it is the same as ``also`` has it: with ``local`` the rows as they are sent now, that is the
+    rows as they are here, for the team may have got them before anything was hidden.
+    """
     started = perf_counter()
     compared = matching = count = 0
     mismatched: list[Mismatch] = []
     async for ids in session_id_pages(local, team):
         found = await compare_sessions(local, team, ids)
+        if found and also is not None:
+            sessions = sorted({each.session_id for each in found})
+            still = {(each.table, each.id) for each in await compare_sessions(also, team, sessions)}
+            found = [each for each in found if (each.table, each.id) in still]
         compared += len(ids)
         matching += len(ids) - len({each.session_id for each in found})
         count += len(found)

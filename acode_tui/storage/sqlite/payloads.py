@@ -15,6 +15,7 @@ import msgspec
 
 from acode_tui.domain.codec import decode_payload, encode_plain
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
@@ -103,6 +104,6 @@ def read_payloads(connection: sqlite3.Connection, payloads: Iterable[StoredPaylo
 def _read_row(kind: EntityType, row: rows.Row) -> ReadPayload:
     try:
         entity = rows.from_row(kind, row)
-    except msgspec.DecodeError:
+    except IntegrityError:
         return ReadPayload(None, why=ROW_UNREADABLE)
     return ReadPayload(entity, sum([len(value) for value in row if value.__class__ is str]))

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from acode_tui.domain.clock import WallClock
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import (
@@ -43,8 +45,8 @@ class SqliteDatabaseFiles:
     def row_counts(self, database: Path, *, seconds: float) -> dict[str, int]:
         return read_unchanged(database, facts.read_row_counts, seconds=seconds)
 
-    def row_checksums(self, database: Path, *, seconds: float) -> RowChecksumReader:
-        return SqliteRowChecksums(UnchangedFileReads(database, seconds=seconds))
+    def row_checksums(self, database: Path, *, seconds: float, redact: Redact[Any] = unchanged) -> RowChecksumReader:
+        return SqliteRowChecksums(UnchangedFileReads(database, seconds=seconds), redact=redact)
 
     def local_counts(self, database: Path, *, seconds: float) -> LocalCounts:
         return read_unchanged(database, read_local_counts, seconds=seconds)

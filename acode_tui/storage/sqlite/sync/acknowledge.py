@@ -8,10 +8,12 @@ wait for it.
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from acode_tui.domain.clock import MonotonicClock, parse_time
 from acode_tui.domain.codec import same_content
 from acode_tui.domain.entities import Entity
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyResult, RejectedRow, row_key
@@ -34,6 +36,7 @@ def acknowledge(
     results: Sequence[ApplyResult],
     *,
     now: str,
+    redact: Redact[Any] = unchanged,
 ) -> int:
     """Write the results of a batch; part of a unit that has checked the lease. Returns how many conflicts are new."""
     outcomes: list[tuple[RecordKey, str]] = []
@@ -55,11 +58,12 @@ def acknowledge(
         if result.rejected is not None:
             aside.append(result.rejected)
         sent = record.row.entity
-        if not TABLES[sent.kind].mutable:
+        if not TABLES[sent.kind].mutable or result.rejected is not None:
+            # A row that is not valid leaves the local one where it is: it is newer once it is valid.
             continue
         match _settlement(sent, result, edited_since=(sent.kind, sent.id) in edited):
             case Entity() as remote:
-                adopt(connection, remote)
+                adopt(connection, remote, redact)
             case int(version):
                 versions[sent.kind].append((version, sent.id, version))
     for kind, raised in versions.items():

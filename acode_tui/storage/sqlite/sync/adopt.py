@@ -5,9 +5,11 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from acode_tui.domain.clock import MonotonicClock, system_clock
 from acode_tui.domain.entities import Artifact, Entity
+from acode_tui.domain.redaction import Redact, keep_hidden_text, unchanged
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import RejectedRow, row_key
@@ -49,10 +51,13 @@ def pending_among(
     return {rows[position] for (position,) in connection.execute(_PENDING, (asked,))}
 
 
-def adopt(connection: sqlite3.Connection, remote: Entity) -> bool:
-    """Insert or replace one row by the central one. Returns whether anything was written."""
+def adopt(connection: sqlite3.Connection, remote: Entity, redact: Redact[Any] = unchanged) -> bool:
+    """Insert or replace one row by the central one; text that ``redact`` hid on its way there stays here.
+
+    Returns whether anything was written.
+    """
     kind = remote.kind
-    row = rows.to_row(remote)
+    row = rows.to_row(_with_hidden_text(connection, remote, redact) if TABLES[kind].mutable else remote)
     if not TABLES[kind].mutable:
         return connection.execute(_INSERT_ABSENT[kind], row).rowcount > 0
     local = connection.execute(_LOCAL_ROW[kind], (remote.id,)).fetchone()
@@ -71,12 +76,14 @@ def adopt_pulled(
     rejected: Sequence[RejectedRow] = (),
     *,
     now: datetime | None = None,
+    redact: Redact[Any] = unchanged,
 ) -> int:
     """Write pulled rows, parents first; returns how many were new or newer than the local ones.
 
     A row with a pending record is left to the push; one that is not newer by ``sync_version`` stays as it is here. A
     table's rows take a fixed number of statements, since a first pull may bring years of them. ``rejected`` rows are
-    kept aside, and with them those whose parent is not here; ``now`` is when they were seen.
+    kept aside, and with them those whose parent is not here; ``now`` is when they were seen. Text that ``redact`` hid
+    on its way to the server stays here.
     """
     by_kind: defaultdict[EntityType, dict[str, Entity]] = defaultdict(dict)
     aside = list(rejected)
@@ -91,7 +98,7 @@ def adopt_pulled(
         if kind in by_kind:
             sound, orphans = _with_parents(connection, kind, by_kind[kind])
             aside += orphans
-            written += _adopt_kind(connection, kind, sound)
+            written += _adopt_kind(connection, kind, sound, redact)
             quarantine.remove(connection, [row_key(remote) for remote in sound.values()])
     if aside:
         quarantine.store(connection, aside, now=now or system_clock())
@@ -143,7 +150,14 @@ def _not_here(remote: Entity, reason: str, *, parent: tuple[EntityType, str] | N
     )
 
 
-def _adopt_kind(connection: sqlite3.Connection, kind: EntityType, pulled: dict[str, Entity]) -> int:
+def _with_hidden_text(connection: sqlite3.Connection, remote: Entity, redact: Redact[Any]) -> Entity:
+    local = None if redact is unchanged else rows.fetch(connection, remote.kind, remote.id)
+    return remote if local is None else keep_hidden_text(local, remote, redact)
+
+
+def _adopt_kind(
+    connection: sqlite3.Connection, kind: EntityType, pulled: dict[str, Entity], redact: Redact[Any]
+) -> int:
     local = {entity_id: version for entity_id, version, _ in _local_versions(connection, kind, pulled)}
     fresh = [remote for entity_id, remote in pulled.items() if entity_id not in local and _is_whole(remote)]
     rows.insert_many(connection, rows.INSERT[kind], [rows.to_row(remote) for remote in fresh])
@@ -151,7 +165,11 @@ def _adopt_kind(connection: sqlite3.Connection, kind: EntityType, pulled: dict[s
         return len(fresh)
     newer = [entity_id for entity_id, version in local.items() if _version(pulled[entity_id]) > version]
     waiting = pending_among(connection, [(kind, entity_id) for entity_id in newer])
-    changed = [rows.to_row(pulled[entity_id]) for entity_id in newer if (kind, entity_id) not in waiting]
+    changed = [
+        rows.to_row(_with_hidden_text(connection, pulled[entity_id], redact))
+        for entity_id in newer
+        if (kind, entity_id) not in waiting
+    ]
     connection.executemany(rows.UPDATE[kind], [(*row[1:], row[0]) for row in changed])
     note_changes(connection, kind, [row[0] for row in changed], "rewritten")
     return len(fresh) + len(changed)

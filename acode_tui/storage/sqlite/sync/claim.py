@@ -22,6 +22,7 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.codec import decode_payload
 from acode_tui.domain.entities import Artifact, Entity
 from acode_tui.domain.errors import IntegrityError
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import ApplyRow
@@ -68,15 +69,16 @@ class _Ancestors(Sequence[Entity]):
     """Older versions of a row, newest first. Decoded only when they are read: there may be thousands, and only a
     conflict needs them."""
 
-    def __init__(self, kind: EntityType, payloads: Sequence[str]) -> None:
+    def __init__(self, kind: EntityType, payloads: Sequence[str], redact: Redact[Entity]) -> None:
         self._kind = kind
         self._payloads = payloads
+        self._redact = redact
 
     def __len__(self) -> int:
         return len(self._payloads)
 
     def __iter__(self) -> Iterator[Entity]:
-        return (decode_payload(self._kind, payload) for payload in reversed(self._payloads))
+        return (self._redact(decode_payload(self._kind, payload)) for payload in reversed(self._payloads))
 
     @overload
     def __getitem__(self, index: int) -> Entity: ...
@@ -163,9 +165,9 @@ def _add_later_versions(connection: sqlite3.Connection, chosen: list[Claim], now
 
 
 def load(
-    connection: sqlite3.Connection, claims: Sequence[Claim], *, max_bytes: int
+    connection: sqlite3.Connection, claims: Sequence[Claim], *, max_bytes: int, redact: Redact[Any] = unchanged
 ) -> tuple[tuple[ClaimedRecord, ...], list[Unsendable]]:
-    """The claimed rows as a batch of about ``max_bytes`` of payload and content, at least one row.
+    """The claimed rows as a batch of about ``max_bytes`` of payload and content, at least one row, each redacted.
 
     What does not fit stays claimed, and is claimed again. The batch ends before the first record that has no entity to
     send; the second part of the answer is those that were seen.
@@ -185,13 +187,13 @@ def load(
             if entity is None:
                 lost.append(Unsendable(each.versions[-1], each.kind, each.entity_id, why))
             elif not lost and (not batch or size <= max_bytes):
-                batch.append(_claimed(each, versions, entity, bases))
+                batch.append(_claimed(each, versions, entity, bases, redact))
         if len(payloads) < len(part):
             break
         start += step
         if size < max_bytes // 4:
             step *= 2
-    return _with_contents(connection, batch, lost), lost
+    return tuple(_redacted(record, redact) for record in _with_contents(connection, batch, lost)), lost
 
 
 def _payloads(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[list[StoredPayload]]:
@@ -238,7 +240,9 @@ def _bases(connection: sqlite3.Connection, chosen: Iterable[Claim]) -> dict[str,
     return found
 
 
-def _claimed(each: Claim, payloads: Sequence[StoredPayload], entity: Entity, bases: dict[str, int]) -> ClaimedRecord:
+def _claimed(
+    each: Claim, payloads: Sequence[StoredPayload], entity: Entity, bases: dict[str, int], redact: Redact[Any]
+) -> ClaimedRecord:
     *past, newest = each.versions
     # A version that was overwritten by something else than this program is not known any more.
     known = [payload.payload for payload in payloads[:-1] if not is_reference(each.entity_id, payload.payload)]
@@ -248,9 +252,19 @@ def _claimed(each: Claim, payloads: Sequence[StoredPayload], entity: Entity, bas
         session_id=each.session_id,
         entity=entity,
         base=bases.get(each.entity_id, 0),
-        ancestors=_Ancestors(each.kind, known) if known else (),
+        ancestors=_Ancestors(each.kind, known, redact) if known else (),
     )
     return ClaimedRecord(row=row, superseded=tuple(past))
+
+
+def _redacted(record: ClaimedRecord, redact: Redact[Any]) -> ClaimedRecord:
+    original: Any = record.row.entity
+    entity = redact(original)
+    if entity is original:
+        return record
+    if isinstance(original, Artifact):
+        original = msgspec.structs.replace(original, content=None)
+    return msgspec.structs.replace(record, row=msgspec.structs.replace(record.row, entity=entity, original=original))
 
 
 def _with_contents(

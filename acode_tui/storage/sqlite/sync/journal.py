@@ -8,12 +8,14 @@ import socket
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from acode_tui.domain.clock import WallClock, format_time, parse_time, system_clock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import SyncError
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.storage.delivery_protocol import RejectedRow, RowKey
 from acode_tui.storage.ports import Lease, LogEntry, PullCursor, SyncSnapshot, WorkerStatus
 from acode_tui.storage.sqlite import meta
@@ -34,7 +36,17 @@ _WORKER_STATUS = "sync_shown"
 class SqliteSyncJournal:
     """``SyncJournal`` over the workspace file."""
 
-    def __init__(self, writer: Writer, readers: Readers, *, workspace_id: str, wall: WallClock = system_clock) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        *,
+        workspace_id: str,
+        wall: WallClock = system_clock,
+        redact: Redact[Any] = unchanged,
+    ) -> None:
+        """``redact`` makes the form of a row that goes to the team."""
+        self._redact = redact
         self.workspace_id = workspace_id
         self.host = socket.gethostname()
         self._writer = writer
@@ -116,7 +128,9 @@ class SqliteSyncJournal:
 
         def unit(connection: sqlite3.Connection) -> int:
             lease.require(connection, token)
-            written = adopt.adopt_pulled(connection, self._writer.clock, pulled, rejected, now=self._wall())
+            written = adopt.adopt_pulled(
+                connection, self._writer.clock, pulled, rejected, now=self._wall(), redact=self._redact
+            )
             quarantine.remove(connection, gone)
             if cursor is not None:
                 meta.store_pull_cursor(connection, cursor)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from acode_tui.domain.clock import WallClock, format_time, system_clock
+from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType, Operation
 from acode_tui.domain.validation import require_order
@@ -92,7 +93,17 @@ class SqliteOutbox:
     itself.
     """
 
-    def __init__(self, writer: Writer, readers: Readers, *, retry: RetryPolicy, wall: WallClock = system_clock) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        *,
+        retry: RetryPolicy,
+        wall: WallClock = system_clock,
+        redact: Redact[Any] = unchanged,
+    ) -> None:
+        """``redact`` makes the form of a row that goes to the team."""
+        self._redact = redact
         self._writer = writer
         self._readers = readers
         self._retry = retry
@@ -231,7 +242,9 @@ class SqliteOutbox:
         ):
             return NextBatch()
         conflicts, claims = await self._writer.run(unit, quiet=True)
-        batch, lost = await self._readers.run(lambda connection: claiming.load(connection, claims, max_bytes=max_bytes))
+        batch, lost = await self._readers.run(
+            lambda connection: claiming.load(connection, claims, max_bytes=max_bytes, redact=self._redact)
+        )
         if lost:
             await self._repair(token, lost)
             if not batch:
@@ -261,7 +274,7 @@ class SqliteOutbox:
 
     def _acknowledge(self, connection: sqlite3.Connection, batch: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
         now = format_time(self._wall())
-        conflicts = acknowledge(connection, self._writer.clock, batch, reply.results, now=now)
+        conflicts = acknowledge(connection, self._writer.clock, batch, reply.results, now=now, redact=self._redact)
         cursor = meta.read_pull_cursor(connection)
         if cursor is not None and reply.change_seq == cursor.change_seq + 1:
             # No other replica wrote in between: there is nothing to pull.
