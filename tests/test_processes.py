@@ -1,6 +1,8 @@
 """No process that the program starts imports a module from the current folder, or runs a program of it."""
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,6 @@ import aiohttp
 import pytest
 
 from acode_tui import processes
-from acode_tui.cli.serve import make_app
 from acode_tui.config.workspace_root import git_email
 from acode_tui.demo import server as demo_server
 from acode_tui.ingest.parallel import ReaderProcess
@@ -94,35 +95,39 @@ def test_the_reader_of_an_import_imports_nothing_from_the_current_folder(
     assert ran() == []
 
 
-async def test_a_dashboard_in_the_browser_imports_nothing_from_the_current_folder(
-    python_path: str, planted: Path, tmp_path: Path, ran: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+def test_a_python_process_imports_nothing_from_the_current_folder(
+    python_path: str, ran: Callable[[], list[str]]
 ) -> None:
-    import asyncio
+    command = processes.python_command("from acode_tui.__main__ import main; main()", "--version")
+    done = subprocess.run(command, env=processes.environment(), check=False, capture_output=True, text=True)
+    assert done.stdout.startswith("acode-tui"), done.stderr
+    assert ran() == []
 
-    from aiohttp import web
 
-    from acode_tui.cli import serve
-
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    command = processes.python_command(serve.DASHBOARD, "--workspace", str(planted))
-    runner = web.AppRunner(await make_app(command, "127.0.0.1", public=False))
-    await runner.setup()
+async def test_a_dashboard_in_the_browser_imports_nothing_from_the_current_folder(
+    planted: Path, tmp_path: Path, ran: Callable[[], list[str]]
+) -> None:
+    kept = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    command = [sys.executable, "-P", "-m", "acode_tui", "--workspace", str(planted), "--serve", "--serve-port", "0"]
+    server = await asyncio.create_subprocess_exec(*command, env=kept, stderr=subprocess.PIPE)
+    assert server.stderr is not None
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with (
-            asyncio.timeout(GUARD_SECONDS),
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"{address}/ws?width=100&height=30", origin=address) as window,
-        ):
-            drawn = b""
-            while b"No runs recorded here yet" not in drawn:
-                message = await window.receive()
-                assert message.type is aiohttp.WSMsgType.BINARY, drawn
-                drawn += message.data
+        async with asyncio.timeout(GUARD_SECONDS), aiohttp.ClientSession() as session:
+            address = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(";")[0]
+            async with session.ws_connect(f"{address}/ws?width=100&height=30", origin=address) as window:
+                drawn = b""
+                while b"No runs recorded here yet" not in drawn:
+                    message = await window.receive()
+                    assert message.type is aiohttp.WSMsgType.BINARY, drawn
+                    drawn += message.data
+                server.send_signal(signal.SIGTERM)
+                async for _ in window:
+                    pass  # until it is closed
+            assert await server.wait() == 0
     finally:
-        await runner.cleanup()
+        if server.returncode is None:
+            server.kill()
+            await server.wait()
     assert ran() == []
 
 
@@ -179,4 +184,11 @@ def test_every_place_that_starts_a_process_is_known() -> None:
         for module in package.rglob("*.py")
         if any(start in module.read_text(encoding="utf-8") for start in starts)
     }
-    assert found == {"config/workspace_root.py", "demo/server.py", "ingest/parallel.py"}
+    # A password command is the user's own, and is found as git is.
+    places = {
+        "config/workspace_root.py",
+        "demo/server.py",
+        "ingest/parallel.py",
+        "storage/postgres/password_command.py",
+    }
+    assert found == places
