@@ -16,6 +16,7 @@ from acode_tui.config.workspace_root import git_email
 from acode_tui.demo import server as demo_server
 from acode_tui.ingest.parallel import ReaderProcess
 from acode_tui.ingest.reader_process import ANNOUNCEMENT
+from tests.cli.served import browser
 from tests.clocks import GUARD_SECONDS
 
 MODULES = (
@@ -112,8 +113,10 @@ async def test_a_dashboard_in_the_browser_imports_nothing_from_the_current_folde
     server = await asyncio.create_subprocess_exec(*command, env=kept, stderr=subprocess.PIPE)
     assert server.stderr is not None
     try:
-        async with asyncio.timeout(GUARD_SECONDS), aiohttp.ClientSession() as session:
-            address = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(";")[0]
+        async with asyncio.timeout(GUARD_SECONDS), browser() as session:
+            printed = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(";")[0]
+            address = printed.partition("/?")[0]
+            assert (await session.get(printed)).status == 200
             async with session.ws_connect(f"{address}/ws?width=100&height=30", origin=address) as window:
                 drawn = b""
                 while b"No runs recorded here yet" not in drawn:
@@ -186,6 +189,7 @@ def test_every_place_that_starts_a_process_is_known() -> None:
     }
     # A password command is the user's own, and is found as git is.
     places = {
+        "cli/serve/app.py",
         "config/workspace_root.py",
         "demo/server.py",
         "ingest/parallel.py",

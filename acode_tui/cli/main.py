@@ -121,7 +121,7 @@ class ProgramGroup(click.Group):
     metavar="PORT",
     help="With --headless: metrics for Prometheus on 127.0.0.1 (0: any free port; see the log).",
 )
-@click.option("--serve", is_flag=True, help="Serve the dashboard to browsers on this machine, until SIGINT or SIGTERM.")
+@click.option("--serve", is_flag=True, help="Serve the dashboard to a browser on this machine, until a signal.")
 @click.option("--serve-host", metavar="HOST", help="With --serve: the address to listen on. Default: 127.0.0.1.")
 @click.option(
     "--serve-port", type=click.IntRange(0, 65535), metavar="PORT", help="With --serve: the port. Default: 8000; 0: any."
@@ -129,7 +129,7 @@ class ProgramGroup(click.Group):
 @click.option(
     "--serve-public",
     is_flag=True,
-    help="With --serve: allow an address that other machines reach, without a password.",
+    help="With --serve: allow an address that other machines reach. Nothing is encrypted.",
 )
 @click.version_option(VERSION, prog_name=PROGRAM)
 @click.pass_context
@@ -171,7 +171,7 @@ def cli(
 
         return run_headless(invocation, once=once, metrics=metrics)
     if serve:
-        from acode_tui.cli.serve import DEFAULT_HOST, DEFAULT_PORT, run_serve
+        from acode_tui.cli.serve.command import DEFAULT_HOST, DEFAULT_PORT, run_serve
 
         return run_serve(
             invocation,

@@ -1,0 +1,1 @@
+"""``--serve``: the dashboard in a browser. Every page has a dashboard process of its own."""
