@@ -58,6 +58,8 @@ class AtifReader:
     def __init__(self, document: dict[str, Any], context: ReadContext) -> None:
         self._document = document
         self._reader = RunReader(SOURCE, context)
+        self._own_calls: dict[str, CallDraft] = {}
+        """The calls of the current step by the ids that it gives them."""
 
     def read(self, native: str, parent: str, skipped: SkippedLines) -> Parsed:
         """The session of the trajectory."""
@@ -105,9 +107,11 @@ class AtifReader:
         reader.run.reason(draft, text(step.get("reasoning_content")), at)
         reader.say(draft, message, at)
         calls = step["tool_calls"] if isinstance(step.get("tool_calls"), list) else []
+        self._own_calls = {}
         for index, given in enumerate(calls):
             if isinstance(given, dict):
-                self._add_call(draft, given, f"{key}:{index}", line)
+                call = self._add_call(draft, given, f"{key}:{index}", line)
+                self._own_calls.setdefault(text(given.get("tool_call_id")), call)
         metrics = step["metrics"] if isinstance(step.get("metrics"), dict) else {}
         if metrics:
             cached = number(metrics.get("cached_tokens"))
@@ -153,7 +157,7 @@ class AtifReader:
         named = text(result.get("source_call_id"))
         calls = self._reader.run.calls
         if named and draft is not None:
-            return next((call for call in draft.calls if call.key == named), calls.get(named))
+            return self._own_calls.get(named) or calls.get(named)
         return draft.calls[0] if draft is not None and len(draft.calls) == 1 else calls.get(named)
 
 

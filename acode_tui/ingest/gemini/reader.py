@@ -124,13 +124,14 @@ class GeminiReader:
             reader.count_unknown(kind)
 
     def _take_user(self, line: int, key: str, message: Record, at: datetime | None) -> None:
+        reader = self._reader
+        reader.bounds.note(at)
         parts = message.content if type(message.content) is list else []
         if any(type(part) is dict and "functionResponse" in part for part in parts):
             # A result: the call's own record has it too.
             return
         prompt = _text(message.content)
         start = prompt.lstrip()
-        reader = self._reader
         if start.startswith(_INJECTED) or any(task.key == key for task in reader.run.tasks):
             return
         at = reader.at(line, at)

@@ -65,7 +65,9 @@ def complete(call: CallDraft, found: Observed, at: datetime | None) -> None:
 
 def refuse(call: CallDraft, reason: str, at: datetime | None) -> None:
     """The user refused the call."""
-    call.complete(ToolCallState.CANCELLED, at, reason or "refused by the user")
+    shown = reason or "refused by the user"
+    call.complete(ToolCallState.CANCELLED, at, shown)
+    call.add_artifact(_artifact(call, ToolCallState.CANCELLED, Observed(shown, {}, failed=True), at))
 
 
 def _artifact(call: CallDraft, state: ToolCallState, found: Observed, at: datetime | None) -> ArtifactDraft:

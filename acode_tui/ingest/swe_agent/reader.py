@@ -111,10 +111,11 @@ class SweAgentReader:
             if isinstance(state, str):
                 state = parse_text(state)
             seconds = item.get("execution_time")
+            observed = item.get("observation")
             yield Turn(
                 text(item.get("thought")) or text(item.get("response")),
                 text(item.get("action")),
-                text_of(item.get("observation")),
+                None if observed is None else text_of(observed),
                 seconds if isinstance(seconds, int | float) else 0.0,
                 call,
                 label(state.get("working_dir"), 1_000) if isinstance(state, dict) else "",
