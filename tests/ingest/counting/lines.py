@@ -1,0 +1,178 @@
+"""Counters of the formats whose transcripts are files of lines: Gemini CLI, Copilot CLI, pi."""
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+
+from tests.ingest.counting.tally import Ids, Record, moment, objects, texts, whole
+
+_SHELL_EXIT = re.compile(r"^Exit Code: (-?\d+)", re.MULTILINE)
+_COPILOT_EXIT = re.compile(r"completed with exit code (-?\d+)>\s*\Z")
+_PI_EXIT = re.compile(r"Command exited with code (-?\d+)\s*\Z")
+_PI_ABORTED = re.compile(r"(Operation|Command|Request was) aborted\s*\Z")
+
+
+def gemini(records: Iterable[Record], folder: str = "") -> Ids:
+    """Messages by id; those of a rewritten context only where they are new. ``folder`` is that of the file."""
+    found = Ids()
+    messages: dict[Any, list[Record]] = {}
+    for record in records:
+        given = objects(record.get("messages"))
+        context = objects(record["$set"].get("messages")) if isinstance(record.get("$set"), dict) else []
+        if record.get("kind") == "subagent" and folder not in ("", "chats"):
+            found.parent = folder
+        for message in [*given, *([record] if "type" in record else [])]:
+            messages.setdefault(message.get("id"), []).append(message)
+        for message in context:
+            if message.get("id") not in messages:
+                messages[message.get("id")] = [message]
+    for key, versions in messages.items():
+        found.at(versions[0].get("timestamp"))
+        for message in versions:
+            _gemini_message(found, key, message)
+    return found
+
+
+def _gemini_message(found: Ids, key: Any, message: Record) -> None:
+    content = message.get("content")
+    if message["type"] == "user":
+        text = texts(content).lstrip()
+        injected = text.startswith(("/", "?", "<session_context>", "<hook_context>"))
+        if text and not injected and not any("functionResponse" in part for part in objects(content)):
+            found.prompts.add(key)
+    if message["type"] != "gemini":
+        return
+    found.steps.add(key)
+    if texts(content).strip():
+        found.answers.add(key)
+    if any(str(t.get("subject", "")) + str(t.get("description", "")) for t in objects(message.get("thoughts"))):
+        found.thoughts.add(key)
+    tokens = message.get("tokens") or {}
+    if tokens:
+        cached = whole(tokens.get("cached"))
+        spent = whole(tokens.get("output")) + whole(tokens.get("thoughts"))
+        found.tokens[key] = (max(whole(tokens.get("input")) - cached, 0), spent, cached, 0)
+    for call in objects(message.get("toolCalls")):
+        found.calls.add(call["id"])
+        if call["status"] not in ("success", "error", "cancelled"):
+            continue
+        found.results.add(call["id"])
+        said = [
+            part["functionResponse"]["response"] for part in objects(call.get("result")) if "functionResponse" in part
+        ]
+        exit_ = _SHELL_EXIT.search("\n".join(str(part.get("output", "")) for part in said))
+        if call["status"] == "cancelled":
+            found.cancelled.add(call["id"])
+        elif call["status"] == "error" or (
+            call["name"] == "run_shell_command" and exit_ is not None and exit_.group(1) != "0"
+        ):
+            found.failed.add(call["id"])
+
+
+def copilot(records: Iterable[Record]) -> Ids:
+    """Messages of the model by the request that they answer."""
+    found = Ids()
+    outputs: dict[Any, int] = {}
+    requests: dict[Any, tuple[int, int, int, int]] = {}
+    totals: Any = None
+    for number, event in enumerate(records):
+        kind, data = event.get("type"), event.get("data") or {}
+        found.at(event.get("timestamp"))
+        if kind == "user.message" and not event.get("agentId") and not data.get("source"):
+            if str(data.get("content", "")).strip():
+                found.prompts.add(number)
+        elif kind == "assistant.message":
+            key = data.get("apiCallId") or data.get("messageId")
+            found.steps.add(key)
+            if str(data.get("content") or "").strip():
+                found.answers.add(key)
+            if str(data.get("reasoningText") or "").strip():
+                found.thoughts.add(key)
+            outputs[key] = max(outputs.get(key, 0), whole(data.get("outputTokens")))
+            found.calls.update(request["toolCallId"] for request in objects(data.get("toolRequests")))
+        elif kind == "tool.execution_start":
+            found.calls.add(data["toolCallId"])
+        elif kind == "tool.execution_complete":
+            _copilot_result(found, data)
+        elif kind == "session.usage_record":
+            requests[data["usage"].get("apiCallId")] = _copilot_tokens(data["usage"])
+        elif kind == "session.shutdown":
+            snapshot = data.get("accountingSnapshot") or data
+            totals = [model["usage"] for model in (snapshot.get("modelMetrics") or {}).values()] or totals
+    found.tokens = {key: (0, spent, 0, 0) for key, spent in outputs.items()}
+    if requests:
+        found.tokens |= requests
+    elif totals:
+        sums = [sum(column) for column in zip(*map(_copilot_tokens, totals), strict=True)]
+        found.tokens["session"] = (sums[0], 0, sums[2], sums[3])
+    return found
+
+
+def _copilot_tokens(usage: Record) -> tuple[int, int, int, int]:
+    read, write = whole(usage.get("cacheReadTokens")), whole(usage.get("cacheWriteTokens"))
+    return (whole(usage.get("inputTokens")) - read - write, whole(usage.get("outputTokens")), read, write)
+
+
+def _copilot_result(found: Ids, data: Record) -> None:
+    key = data["toolCallId"]
+    found.results.add(key)
+    text = str((data.get("result") or {}).get("content", ""))
+    exit_ = _COPILOT_EXIT.search(text)
+    code = (data.get("shellExecution") or {}).get("exitCode", int(exit_.group(1)) if exit_ else 0)
+    if data.get("success") is True:
+        if code:
+            found.failed.add(key)
+        return
+    refused = (data.get("error") or {}).get("code") in ("denied", "rejected", "cancelled", "aborted")
+    (found.cancelled if refused else found.failed).add(key)
+
+
+def pi(records: Iterable[Record], counted: set[tuple[str, str]]) -> Ids:
+    """Entries, each once: ``counted`` are those of the sessions before this one, by id and time."""
+    found = Ids()
+    started = None
+    for number, entry in enumerate(records):
+        stamp = entry.get("timestamp", "")
+        if entry["type"] == "session":
+            parent = str(entry.get("parentSession") or entry.get("branchedFrom") or "")
+            found.parent = PurePath(parent).name.removesuffix(".jsonl").rpartition("_")[2]
+            started = started or stamp
+            found.at(stamp)
+            continue
+        key = (str(entry.get("id") or number), str(stamp))
+        if entry.get("id") and moment(stamp) is not None and stamp < started and key in counted:
+            continue
+        counted.add(key)
+        found.at(stamp)
+        if entry["type"] == "message":
+            _pi_message(found, key, entry["message"])
+    return found
+
+
+def _pi_message(found: Ids, key: Any, message: Record) -> None:
+    content = message.get("content")
+    role = message.get("role")
+    if role == "user" and (texts(content).strip() or any(part.get("type") == "image" for part in objects(content))):
+        found.prompts.add(key)
+    elif role == "assistant":
+        found.steps.add(key)
+        for part in objects(content):
+            if part["type"] == "text" and part["text"].strip():
+                found.answers.add(key)
+            elif part["type"] == "thinking" and part["thinking"].strip():
+                found.thoughts.add(key)
+            elif part["type"] == "toolCall":
+                found.calls.add(part["id"])
+        usage = message.get("usage") or {}
+        names = ("input", "output", "cacheRead", "cacheWrite")
+        found.tokens[key] = (*(whole(usage.get(name)) for name in names),)  # type: ignore[assignment]
+    elif role == "toolResult":
+        call, text = message["toolCallId"], texts(content)
+        found.results.add(call)
+        exit_ = _PI_EXIT.search(text)
+        code = (message.get("details") or {}).get("exitCode", int(exit_.group(1)) if exit_ else 0)
+        if message.get("isError") and _PI_ABORTED.search(text):
+            found.cancelled.add(call)
+        elif message.get("isError") or code:
+            found.failed.add(call)

@@ -1,0 +1,135 @@
+"""What is counted of a session, and small helpers to read raw records."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Tally:
+    """A session in numbers.
+
+    ``results`` are the calls, and the ids of absent calls, that have a result; each leaves at least one artifact.
+    ``answers`` are the steps with text of the model, ``thoughts`` the steps with its reasoning.
+    """
+
+    prompts: int = 0
+    steps: int = 0
+    calls: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    results: int = 0
+    answers: int = 0
+    thoughts: int = 0
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    parent: str = ""
+
+    def difference(self, other: "Tally") -> dict[str, tuple[Any, Any]]:
+        """The numbers in which two sessions differ."""
+        pairs = {name.name: (getattr(self, name.name), getattr(other, name.name)) for name in fields(self)}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+@dataclass
+class Ids:
+    """A session as sets of ids, of which ``tally`` takes the sizes.
+
+    ``tokens`` are by step, ``ended`` are calls that ended and have no result in this format.
+    """
+
+    prompts: set[Any] = field(default_factory=set)
+    steps: set[Any] = field(default_factory=set)
+    calls: set[Any] = field(default_factory=set)
+    failed: set[Any] = field(default_factory=set)
+    cancelled: set[Any] = field(default_factory=set)
+    results: set[Any] = field(default_factory=set)
+    ended: set[Any] = field(default_factory=set)
+    answers: set[Any] = field(default_factory=set)
+    thoughts: set[Any] = field(default_factory=set)
+    tokens: dict[Any, tuple[int, int, int, int]] = field(default_factory=dict)
+    times: list[datetime] = field(default_factory=list)
+    parent: str = ""
+
+    def at(self, stamp: Any) -> None:
+        """Note the time of a record."""
+        found = moment(stamp)
+        if found is not None:
+            self.times.append(found)
+
+    def tally(self) -> Tally:
+        """The numbers. A call without a result counts as cancelled: the transcripts are old."""
+        without_result = self.calls - self.results - self.ended
+        return Tally(
+            prompts=len(self.prompts),
+            steps=len(self.steps),
+            calls=len(self.calls),
+            failed=len((self.failed - self.cancelled) & self.calls),
+            cancelled=len((self.cancelled | without_result) & self.calls),
+            results=len(self.results),
+            answers=len(self.answers & self.steps),
+            thoughts=len(self.thoughts & self.steps),
+            input=sum(tokens[0] for tokens in self.tokens.values()),
+            output=sum(tokens[1] for tokens in self.tokens.values()),
+            cache_read=sum(tokens[2] for tokens in self.tokens.values()),
+            cache_write=sum(tokens[3] for tokens in self.tokens.values()),
+            first=min(self.times, default=None),
+            last=max(self.times, default=None),
+            parent=self.parent,
+        )
+
+
+def moment(stamp: Any) -> datetime | None:
+    """The time of an ISO text, or of milliseconds since 1970. One without a zone is in UTC."""
+    if isinstance(stamp, int | float):
+        return datetime.fromtimestamp(stamp / 1_000, UTC)
+    if not isinstance(stamp, str):
+        return None
+    try:
+        found = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def records(data: bytes) -> Iterator[Record]:
+    """The objects of a file of lines."""
+    for line in data.split(b"\n"):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def lines_of(path: Path) -> list[Record]:
+    """The objects of a file of lines on disk."""
+    return list(records(path.read_bytes()))
+
+
+def texts(content: Any) -> str:
+    """The text of a string, or of the text blocks of a list."""
+    if isinstance(content, str):
+        return content
+    found = [part if isinstance(part, str) else part.get("text") for part in content or () if part]
+    return "\n".join(part for part in found if isinstance(part, str))
+
+
+def objects(value: Any) -> list[Record]:
+    """The objects in a list; none in any other value."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def whole(value: Any) -> int:
+    """A number of tokens."""
+    return value if isinstance(value, int) and value > 0 else 0
