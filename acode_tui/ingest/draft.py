@@ -12,6 +12,8 @@ from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, escape
 from acode_tui.ingest.counts import Counts
 
 MAX_TITLE_CHARS = 200
+MAX_EVENT_TEXT = 500
+"""A text of more characters is kept whole beside the event that begins with it."""
 MISSING_CALL = "missing call"
 """The name by which the artifacts of a result are called whose own call is not in the file."""
 
@@ -183,7 +185,8 @@ class StepDraft:
 class TaskDraft:
     """A task. Its title is the first line of ``request``, where a program has put text of its own before that.
 
-    ``artifacts`` holds the whole prompt and its images. ``steps`` are those that the
+    ``artifacts`` holds the whole prompt and its images; ``superseded`` says that the user went back to before it.
+    ``steps`` are those that the
     lines read this time belong to, of ``step_count``; ``updated_at`` is the latest stamp of the others.
     """
 
@@ -203,6 +206,7 @@ class TaskDraft:
         "order",
         "step_count",
         "steps",
+        "superseded",
         "title",
         "updated_at",
     )
@@ -235,6 +239,7 @@ class TaskDraft:
         self.steps: list[StepDraft] = []
         self.step_count = 0
         self.failure: str | None = None
+        self.superseded = False
         self.followed = False
         self.followed_at: datetime | None = None
         self.is_stored = False
@@ -373,6 +378,26 @@ class RunDraft:
             task.artifacts.append(
                 ArtifactDraft(f"image {count}", ArtifactType.IMAGE, image.name, image.content, image.content_type, at)
             )
+
+    def keep_text(self, name: str, content: str, line: int, at: datetime | None) -> None:
+        """Keep a text of an event whole, with the current task, where the event's reason cannot hold it."""
+        if self.task is not None and len(content) > MAX_EVENT_TEXT:
+            draft = ArtifactDraft(
+                f"note {line}", ArtifactType.MODEL_RESPONSE, name, to_bytes(content), "text/markdown", at
+            )
+            self.task.artifacts.append(draft)
+
+    def supersede(self, count: int) -> list[TaskDraft]:
+        """Mark the latest ``count`` tasks that are not yet so as superseded: the user went back to before them.
+
+        Raises NeedsWholeFileError where one of them is known from an earlier import alone.
+        """
+        found = [task for task in reversed(self.tasks) if not task.implicit and not task.superseded][: max(count, 0)]
+        if len(found) < count and self.is_resumed:
+            raise NeedsWholeFileError
+        for task in found:
+            task.superseded = True
+        return found
 
     def interrupt(self, reason: str = "interrupted") -> None:
         """Mark the current task as broken off."""

@@ -138,7 +138,10 @@ class GraphBuilder:
                 built.append(self._step(step, task_id, ended, open_, task.failure))
         if task.implicit:
             metadata["implicit"] = True
-        if task.failure is not None:
+        if task.superseded:
+            state = WorkState.SKIPPED
+            metadata["superseded"] = True
+        elif task.failure is not None:
             state = WorkState.FAILED
             metadata["reason"] = task.failure
         elif final_state is not None:

@@ -105,7 +105,7 @@ class _Tally:
         self.counts = Counts()
         self.unchanged = 0
         self.skipped = 0
-        self.sessions: set[str] = set()
+        self.counted: dict[tuple[str, ...], Counts] = {}
         self.unknown: dict[str, dict[str, int]] = {}
         self.written = 0
         self.issues: list[ImportIssue] = []
@@ -304,11 +304,11 @@ class _Import:
             self._count(due.path, file, result.written)
 
     def _count(self, path: Path, file: PreparedFile, written: int) -> None:
-        sessions = set(file.cursor.session_ids) if file.cursor is not None else set()
-        if not sessions or not sessions <= self._tally.sessions:
-            # A session of several files is read whole with each of them.
+        sessions = file.cursor.session_ids if file.cursor is not None else ()
+        if not sessions or self._tally.counted.get(sessions) != file.counts:
+            # A session of several files is read whole with each of them, and counts once.
             self._tally.counts.add(file.counts)
-        self._tally.sessions |= sessions
+            self._tally.counted[sessions] = file.counts
         self._tally.skipped += file.skipped.count
         if file.unknown and file.cursor is not None:
             self._tally.add_unknown(file.cursor.format, file.unknown)

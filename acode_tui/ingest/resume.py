@@ -76,6 +76,7 @@ class SavedTask(msgspec.Struct, array_like=True):
     description: str
     failure: str | None
     metadata: dict[str, Any]
+    superseded: bool
     followed: bool
     followed_at: datetime | None
     step_count: int
@@ -190,6 +191,7 @@ def _save_task(task: TaskDraft, steps: list[StepDraft]) -> SavedTask:
         description=task.description,
         failure=task.failure,
         metadata=task.metadata,
+        superseded=task.superseded,
         followed=task.followed,
         followed_at=task.followed_at,
         step_count=task.step_count,
@@ -244,6 +246,7 @@ def _restore_run(saved: SavedRun, run: RunDraft) -> None:
             "description",
             "failure",
             "metadata",
+            "superseded",
             "followed",
             "followed_at",
             "step_count",

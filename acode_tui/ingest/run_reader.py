@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.ids import imported_id
-from acode_tui.domain.states import ArtifactType, SessionState
+from acode_tui.domain.states import SessionState
 from acode_tui.ingest.counts import Counts, SkippedLines
-from acode_tui.ingest.draft import ArtifactDraft, ImageDraft, RunDraft, StepDraft, TaskDraft, shorten, to_bytes
+from acode_tui.ingest.draft import ImageDraft, RunDraft, StepDraft, TaskDraft, shorten
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
 from acode_tui.ingest.records import label
-from acode_tui.ingest.timeline import MAX_REASON_CHARS, Bounds, ModelHistory, Timeline
+from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import StepUsage, Tokens
 
 MAX_UNKNOWN = 100
@@ -95,19 +95,8 @@ class RunReader:
 
     def note(self, reason: str, line: int, content: str = "") -> None:
         """An event that changes no state. Its text is also kept whole, with the task, where an event cannot hold it."""
+        self.run.keep_text(label(reason), content, line, self.bounds.current)
         self.timeline.note(f"{reason}: {content}" if content else reason, line)
-        task = self.run.task
-        if task is not None and len(content) > MAX_REASON_CHARS // 2:
-            name = label(reason)
-            draft = ArtifactDraft(
-                f"note {line}",
-                ArtifactType.MODEL_RESPONSE,
-                name,
-                to_bytes(content),
-                "text/markdown",
-                self.bounds.current,
-            )
-            task.artifacts.append(draft)
 
     def interrupt(self, reason: str, line: int) -> None:
         """The user broke off the current task."""

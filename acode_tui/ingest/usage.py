@@ -34,6 +34,11 @@ class Tokens(msgspec.Struct):
         self.cache_read += cache_read
         self.cache_write += cache_write
 
+    @classmethod
+    def of(cls, plain: Mapping[str, int]) -> "Tokens":
+        """The numbers that ``plain`` returned."""
+        return cls(plain["input"], plain["output"], plain["cacheRead"], plain["cacheWrite"])
+
     def plain(self) -> dict[str, int]:
         return {
             "input": self.input,

@@ -158,7 +158,7 @@ async def test_the_database_is_the_same_with_one_or_two_processes(
     here = await run_import(tmp_path / "here", folder)
     assert len(started) == 1
     assert there == here
-    assert there.sessions == 7
+    assert there.sessions == 6
     assert len(there.errors) == 3
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 

@@ -34,6 +34,24 @@ class Payload(msgspec.Struct):
     forked_from_id: Any = None
     tools: Any = None
     images: Any = None
+    local_images: Any = None
+    source: Any = None
+    summary: Any = None
+    item: Any = None
+    result: Any = None
+    exit_code: Any = None
+    aggregated_output: Any = None
+    duration: Any = None
+    success: Any = None
+    changes: Any = None
+    stdout: Any = None
+    stderr: Any = None
+    num_turns: Any = None
+    thread_name: Any = None
+    approval_policy: Any = None
+    sandbox_policy: Any = None
+    effort: Any = None
+    internal_chat_message_metadata_passthrough: Any = None
 
 
 class Line(Payload):

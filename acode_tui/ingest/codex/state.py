@@ -28,6 +28,8 @@ class CodexState(msgspec.Struct, array_like=True):
     last_total: Any
     cwd: str
     request: str | None
+    title: str
+    facts: dict[str, Any]
 
 
 decode_state = msgspec.msgpack.Decoder(CodexState).decode
