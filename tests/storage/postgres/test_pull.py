@@ -1,11 +1,13 @@
 """Pulling changes: no row is missed, parents come first, and no page splits the rows of one number."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, Entity, Session, SessionTask, Step
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
@@ -74,7 +76,8 @@ async def test_a_workspace_pulls_its_own_rows_only(sync_target: PostgresSyncTarg
 async def test_large_artifacts_end_a_page_early(sync_target: PostgresSyncTarget, head: Head) -> None:
     for _ in range(3):
         rows = plain(make_run(WORKSPACE, calls=1))
-        big = [msgspec.structs.replace(r, size=900, content=b"x" * 900) if isinstance(r, Artifact) else r for r in rows]
+        large: Any = {"size": 900, "content": b"x" * 900, "content_hash": digest(b"x" * 900)}
+        big = [msgspec.structs.replace(row, **large) if isinstance(row, Artifact) else row for row in rows]
         await sync_target.apply(WORKSPACE, records(big), incarnation=head.incarnation)
     page = await sync_target.pull(WORKSPACE, 0, max_bytes=1000)
     assert page.upto == 1
