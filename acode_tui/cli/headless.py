@@ -77,7 +77,8 @@ async def served_metrics(workspace: "Workspace", port: int | None) -> AsyncItera
         yield
         return
     # Here, not above: without a port the metrics library is not loaded.
-    from acode_tui.ops.health.metrics import ADDRESS, MetricsServer
+    from acode_tui.ops.health.metrics import MetricsServer
+    from acode_tui.ops.health.metrics_http import ADDRESS
 
     server = MetricsServer(lambda: take_sample(workspace))
     await server.open(port)

@@ -6,19 +6,19 @@ Labels hold states, versions and names of checks only, never anything recorded o
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
 from datetime import datetime
 
 import msgspec
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from acode_tui.domain.errors import AcodeError, ConfigError
 from acode_tui.logs import get_logger
 from acode_tui.ops.health import HealthStatus
+from acode_tui.ops.health.metrics_http import ADDRESS, Limits, Page, PageServer
 
-ADDRESS = "127.0.0.1"
 SCRAPE_SECONDS = 8.0
 """Prometheus gives up after ten."""
 
@@ -59,77 +59,71 @@ TakeSample = Callable[[], Awaitable[Sample]]
 class MetricsServer:
     """Serves until ``close``. ``observe_commit`` and ``observe_batch`` take seconds, from any thread."""
 
-    def __init__(self, take_sample: TakeSample) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Scrape(take_sample, asyncio.get_running_loop()))
+    def __init__(self, take_sample: TakeSample, limits: Limits | None = None) -> None:
+        self._take_sample = take_sample
+        self._timed = CollectorRegistry(auto_describe=False)
         self.observe_commit = Histogram(
             "acode_write_commit_seconds",
             "Time a group of writes took from the lock to the disk.",
             buckets=_COMMIT_BUCKETS,
-            registry=self._registry,
+            registry=self._timed,
         ).observe
         self.observe_batch = Histogram(
             "acode_sync_batch_seconds",
             "Time PostgreSQL took for one batch.",
             buckets=_BATCH_BUCKETS,
-            registry=self._registry,
+            registry=self._timed,
         ).observe
-        self._close: Callable[[], None] | None = None
-        self.port = 0
+        self._scraping = asyncio.Lock()
+        self._server = PageServer(self._page, limits)
+
+    @property
+    def port(self) -> int:
+        return self._server.port
 
     async def open(self, port: int) -> None:
         """Listen; 0 takes any free port. Raises ConfigError where the port cannot be used."""
         try:
-            server, thread = await asyncio.to_thread(start_http_server, port, addr=ADDRESS, registry=self._registry)
+            await self._server.open(port)
         except OSError as error:
             raise _unavailable(port, error) from None
-        self.port = server.server_port
-
-        def close() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        self._close = close
 
     async def close(self) -> None:
         """Stop listening; harmless if repeated."""
-        close, self._close = self._close, None
-        if close is not None:
-            await asyncio.to_thread(close)
+        await self._server.close()
+
+    async def _page(self, accept: str) -> Page:
+        # One after the other: clients cannot make the workspace measure itself many times at once.
+        async with self._scraping:
+            sample = await self._sample()
+        encode, content_type = choose_encoder(accept)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Measured(self._timed, sample))
+        return Page(content_type, await asyncio.to_thread(encode, registry))
+
+    async def _sample(self) -> Sample | None:
+        try:
+            async with asyncio.timeout(SCRAPE_SECONDS):
+                return await self._take_sample()
+        except (AcodeError, TimeoutError) as error:
+            log.warning("metrics.unavailable", reason=str(error) or "no answer in time")
+            return None
 
 
-class _Scrape(Collector):
-    """Called in a thread of the HTTP server; the sample is taken on the loop that owns the workspace."""
+class _Measured(Collector):
+    """A sample, and what was timed since the start; only whether it is there, if there is no sample."""
 
-    def __init__(self, take_sample: TakeSample, loop: asyncio.AbstractEventLoop) -> None:
-        self._take_sample = take_sample
-        self._loop = loop
+    def __init__(self, timed: CollectorRegistry, sample: Sample | None) -> None:
+        self._timed = timed
+        self._sample = sample
 
     def collect(self) -> Iterator[Metric]:
-        sample = self._sample()
+        yield from self._timed.collect()
         up = GaugeMetricFamily("acode_up", "1 if the workspace answers, 0 if not.")
-        up.add_metric((), 0 if sample is None else 1)
+        up.add_metric((), 0 if self._sample is None else 1)
         yield up
-        if sample is not None:
-            yield from families(sample)
-
-    def _sample(self) -> Sample | None:
-        async def take() -> Sample | None:
-            try:
-                async with asyncio.timeout(SCRAPE_SECONDS):
-                    return await self._take_sample()
-            except (AcodeError, TimeoutError) as error:
-                log.warning("metrics.unavailable", reason=str(error) or "no answer in time")
-                return None
-
-        taking = take()
-        try:
-            return asyncio.run_coroutine_threadsafe(taking, self._loop).result(SCRAPE_SECONDS + 1)
-        except (RuntimeError, CancelledError, TimeoutError):
-            # The program is ending.
-            taking.close()
-            return None
+        if self._sample is not None:
+            yield from families(self._sample)
 
 
 def families(sample: Sample) -> Iterator[Metric]:

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from acode_tui.cli.headless import served_metrics, take_sample
 from acode_tui.domain.errors import ConfigError
-from acode_tui.ops.health.metrics import ADDRESS, MetricsServer, Sample
+from acode_tui.ops.health.metrics import MetricsServer, Sample
+from acode_tui.ops.health.metrics_http import ADDRESS
 from acode_tui.workspace import Workspace
 from tests.clocks import GUARD_SECONDS, TurnedClock
 from tests.pg import Database
