@@ -80,7 +80,7 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
     """What the readers keep in a cursor. ``until`` is made by ``moment_bytes``.
 
     ``session`` is the session's id, ``claimed`` the keys of the model messages that it counts. ``seen`` is the format's
-    own (see ``Parsed.seen``).
+    own (see ``Parsed.seen``). ``scoped``: of a transcript of many sessions only some were read, by their folders.
     """
 
     version: int = VERSION
@@ -89,6 +89,7 @@ class FileState(msgspec.Struct, frozen=True, array_like=True):
     claimed: bytes = b""
     checkpoints: tuple[Checkpoint, ...] = ()
     seen: bytes = b""
+    scoped: bool = False
 
 
 class ResumePoint(msgspec.Struct, frozen=True, array_like=True):

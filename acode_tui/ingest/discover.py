@@ -17,7 +17,8 @@ UNKNOWN = ""
 class FoundTranscript(msgspec.Struct, frozen=True, kw_only=True):
     """A file that may be a transcript. ``format`` is the one that its path hints at, or empty; its content decides.
 
-    ``problem`` says why the file cannot be read: it is reported, and the others are imported.
+    Of a file of many sessions those of the folders ``within`` are read, or all where that is empty. ``problem`` says
+    why the file cannot be read: it is reported, and the others are imported.
     """
 
     path: Path
@@ -26,6 +27,7 @@ class FoundTranscript(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 0
     mtime_ns: int = 0
     problem: str | None = None
+    within: tuple[str, ...] = ()
 
 
 def default_roots(environ: Mapping[str, str] = os.environ, only: Iterable[str] | None = None) -> list[Path]:

@@ -78,14 +78,23 @@ class FileReader:
         self._formats = formats()
         self._choice = [self._formats[format]] if format is not None else list(self._formats.values())
 
-    def read(self, path: Path, known: TranscriptFile | None, claims: Claims, resume: bytes = b"") -> ParsedFile:
+    def read(
+        self,
+        path: Path,
+        known: TranscriptFile | None,
+        claims: Claims,
+        resume: bytes = b"",
+        within: tuple[str, ...] = (),
+    ) -> ParsedFile:
         """Read one transcript. ``known`` is its cursor from the last import, ``resume`` what that kept to read on.
+
+        Of a transcript of many sessions those that began ``within`` these folders are read, or all.
 
         Raises OSError or IngestError if it cannot be read, UnknownFormatError if it is no transcript.
         """
         for format_ in self._choice:
             if format_.layout(path) is Layout.PARTS and (format_.hints(path) or self._forced):
-                return self._read_parts(format_, path, known, claims)
+                return self._read_parts(format_, path, known, claims, within)
         with open(path, "rb") as source:
             stat = stat_of(os.fstat(source.fileno()))
             head = source.read(HEAD_BYTES)[: stat.size]
@@ -156,14 +165,19 @@ class FileReader:
         return self._parsed(path, format_, stat, stat.size, head, parsed)
 
     def _read_parts(
-        self, format_: TranscriptFormat, path: Path, known: TranscriptFile | None, claims: Claims
+        self,
+        format_: TranscriptFormat,
+        path: Path,
+        known: TranscriptFile | None,
+        claims: Claims,
+        within: tuple[str, ...],
     ) -> ParsedFile:
         """Read a transcript of several parts: the format opens them, and knows which of them have changed."""
         stat = format_.stat(path)
         kept = decode_state(known.state) if known is not None else FileState()
-        context = self._context(path, stat, kept, claims)
+        context = msgspec.structs.replace(self._context(path, stat, kept, claims), within=within)
         parsed = format_.read(format_.parts(path, context), context)
-        return self._parsed(path, format_, stat, stat.size, b"", parsed)
+        return self._parsed(path, format_, stat, stat.size, b"", parsed, scoped=bool(within))
 
     def _context(
         self, path: Path, stat: FileStat, kept: FileState, claims: Claims, *, resumable: bool = False
@@ -190,6 +204,8 @@ class FileReader:
         head: bytes,
         parsed: Parsed,
         point: bytes = b"",
+        *,
+        scoped: bool = False,
     ) -> ParsedFile:
         state = FileState(
             until=moment_bytes(parsed.until),
@@ -197,6 +213,7 @@ class FileReader:
             claimed=parsed.claimed,
             checkpoints=parsed.checkpoints,
             seen=parsed.seen,
+            scoped=scoped,
         )
         cursor = TranscriptFile(
             path=cursor_key(path),

@@ -24,7 +24,8 @@ class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
 
     ``path`` has no ``.zst`` at its end, so that a packed file is the same session as before. ``resumable`` asks for
     ``Parsed.resume``; ``resume`` is that of an earlier import: the lines are those after it, and ``claimed`` the keys
-    that the session has counted by then. ``seen`` is ``Parsed.seen`` of an earlier import.
+    that the session has counted by then. ``seen`` is ``Parsed.seen`` of an earlier import. Of a transcript of many
+    sessions those that began in the folders of ``within`` are read; all of them where it is empty.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class ReadContext(msgspec.Struct, frozen=True, kw_only=True):
     resume: bytes = b""
     claimed: bytes = b""
     seen: bytes = b""
+    within: tuple[str, ...] = ()
 
 
 class ExpectedRows(msgspec.Struct, array_like=True):
@@ -136,6 +138,13 @@ class TranscriptFormat(Protocol):
         """Whether a folder with entries of these names is one transcript. It is then not searched for others."""
         return False
 
+    def folders(self, path: Path) -> dict[str, int] | None:
+        """For a transcript of many sessions, the folders in which they began, and how many did; None for any other.
+
+        Raises OSError, IngestError.
+        """
+        return None
+
     def stat(self, path: Path) -> FileStat:
         """What shows that the transcript has changed, without opening it. Raises OSError."""
         return stat_of(os.stat(path))
@@ -143,6 +152,14 @@ class TranscriptFormat(Protocol):
     def parts(self, path: Path, context: ReadContext) -> Iterable[tuple[int, bytes | None]]:
         """The numbered records of a transcript in parts, one JSON object each. Raises OSError, IngestError."""
         return ()
+
+
+def is_within(folder: str, folders: Iterable[str]) -> bool:
+    """Whether a run's folder lies within one of these real paths; links of its own are resolved."""
+    if not os.path.isabs(folder) or "\0" in folder:
+        return False
+    real = Path(os.path.realpath(folder))
+    return any(real.is_relative_to(each) for each in folders)
 
 
 def stat_of(stat: os.stat_result) -> FileStat:

@@ -32,6 +32,7 @@ class DueFile(NamedTuple):
     size: int
     known: TranscriptFile | None
     resume: bytes = b""
+    within: tuple[str, ...] = ()
 
 
 class PreparedFile(msgspec.Struct, array_like=True):
@@ -63,7 +64,7 @@ class GroupReader:
 
     def _read(self, file: DueFile) -> PreparedFile:
         try:
-            found = self._reader.read(file.path, file.known, self._claims, file.resume)
+            found = self._reader.read(file.path, file.known, self._claims, file.resume, file.within)
             runs = [self.prepare(graph, file.known is None) for graph in found.parsed.graphs]
         except OSError as error:
             return PreparedFile(problem=error.strerror or type(error).__name__)

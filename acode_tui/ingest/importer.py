@@ -235,13 +235,14 @@ class _Import:
             now = FileStat(item.inode, item.size, item.mtime_ns)
             if (
                 cursor is not None
+                and not (item.path.suffix == ".db" and not item.within and decode_state(cursor.state).scoped)
                 and unchanged(cursor, now, self._format)
                 and is_current(cursor.state)
                 and not is_over(cursor.state, seconds)
             ):
                 self._tally.unchanged += 1
                 continue
-            due.append(DueFile(item.path, item.size, cursor))
+            due.append(DueFile(item.path, item.size, cursor, within=item.within))
         return due
 
     async def _with_resumes(self, due: list[DueFile]) -> list[DueFile]:

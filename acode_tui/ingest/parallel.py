@@ -184,7 +184,10 @@ class ReaderProcess:
     def request(self, groups: Sequence[Sequence[DueFile]]) -> None:
         """Have it read groups; it replies to one after the other. Raises OSError, ValueError."""
         self._channel.send(
-            [[RequestedFile(os.fsencode(file.path), file.known, file.resume) for file in group] for group in groups]
+            [
+                [RequestedFile(os.fsencode(file.path), file.known, file.resume, file.within) for file in group]
+                for group in groups
+            ]
         )
 
     def receive(self) -> memoryview:

@@ -46,7 +46,8 @@ def _serve(channel: "Channel", prepare: Prepare) -> None:
     gc.freeze()
     gc.disable()
     for group in REQUEST.decode(channel.receive()):
-        channel.send(reader.read([DueFile(Path(os.fsdecode(file.path)), 0, file.known, file.resume) for file in group]))
+        due = [DueFile(Path(os.fsdecode(file.path)), 0, file.known, file.resume, file.within) for file in group]
+        channel.send(reader.read(due))
 
 
 class ReadSettings(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -72,6 +73,7 @@ class RequestedFile(msgspec.Struct, array_like=True, frozen=True):
     path: bytes
     known: TranscriptFile | None
     resume: bytes = b""
+    within: tuple[str, ...] = ()
 
 
 ANNOUNCEMENT = msgspec.msgpack.Decoder(str)

@@ -5,7 +5,7 @@ The folder stands in a transcript's first lines, or beside the file. Nothing els
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from acode_tui.domain.validation import Limits
 from acode_tui.ingest.cursor import cursor_key, unchanged
 from acode_tui.ingest.discover import FoundTranscript
 from acode_tui.ingest.file_reader import FileReader, UnknownFormatError
-from acode_tui.ingest.format import FileStat
+from acode_tui.ingest.format import FileStat, is_within
 from acode_tui.ingest.packed import PACKED_SUFFIX, Unpacked
 from acode_tui.ingest.registry import formats
 from acode_tui.ingest.usage import Claims
@@ -52,16 +52,23 @@ def split(
     An unchanged file of an earlier import, from ``known``, stays without being opened: it was taken then. So does one
     that cannot be read, which the import reports.
     """
-    folders = workspace_folders(root)
+    folders = tuple(str(folder) for folder in workspace_folders(root))
     inside: dict[str, bool] = {}
     kept, elsewhere = [], Counter[str]()
     for item in found:
+        many = _folders_of_many(item)
+        if many is not None:
+            within = [folder for folder in many if is_within(folder, folders)]
+            if within:
+                kept.append(msgspec.structs.replace(item, within=folders))
+            elsewhere.update({folder: count for folder, count in many.items() if folder not in within})
+            continue
         if item.problem is not None or _is_unchanged(item, known):
             kept.append(item)
             continue
         folder = run_folder(item)
         if folder not in inside:
-            inside[folder] = _is_within(folder, folders)
+            inside[folder] = is_within(folder, folders)
         if inside[folder]:
             kept.append(item)
         else:
@@ -74,11 +81,15 @@ def _is_unchanged(item: FoundTranscript, known: Mapping[str, TranscriptFile]) ->
     return cursor is not None and unchanged(cursor, FileStat(item.inode, item.size, item.mtime_ns), None)
 
 
-def _is_within(folder: str, folders: Sequence[Path]) -> bool:
-    if not os.path.isabs(folder):
-        return False
-    real = Path(os.path.realpath(folder))
-    return any(real.is_relative_to(each) for each in folders)
+def _folders_of_many(item: FoundTranscript) -> dict[str, int] | None:
+    """The folders of a transcript of many sessions; None for one of one session, and for one that cannot be read."""
+    hinted = formats().get(item.format)
+    if hinted is None or item.problem is not None:
+        return None
+    try:
+        return hinted.folders(item.path)
+    except (OSError, AcodeError):
+        return None
 
 
 # -- the folder of a run

@@ -79,8 +79,14 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
             raise IngestError(f"{path}: {_NO_TABLE.format(table)}", hint="update acode-tui, or export the session")
 
 
-def keys(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Each session's id, and what shows that it, its messages or its parts have changed; the oldest session first.
+def folders(connection: sqlite3.Connection) -> dict[str, int]:
+    """The folders in which the sessions began, and how many did in each."""
+    query = "SELECT directory, count(*) AS count FROM session GROUP BY directory"
+    return {str(row["directory"] or ""): int(row["count"]) for row in connection.execute(query)}
+
+
+def keys(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str]]:
+    """Each session's id, what shows that it, its messages or its parts have changed, and its folder; oldest first.
 
     Rows are rewritten in place and deleted: their number and their latest time say so.
     """
@@ -88,11 +94,11 @@ def keys(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
         SELECT s.id, s.time_updated
           || '/' || (SELECT count(*) || '/' || ifnull(max(m.time_updated), 0) FROM message m WHERE m.session_id = s.id)
           || '/' || (SELECT count(*) || '/' || ifnull(max(p.time_updated), 0) FROM part p WHERE p.session_id = s.id)
-          AS key
+          AS key, s.directory
         FROM session s ORDER BY s.time_created, s.id
     """
     for row in connection.execute(query):
-        yield str(row["id"]), str(row["key"])
+        yield str(row["id"]), str(row["key"]), str(row["directory"] or "")
 
 
 def size_of(connection: sqlite3.Connection, session: str) -> int:

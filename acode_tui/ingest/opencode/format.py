@@ -12,7 +12,7 @@ import msgspec
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError
 from acode_tui.ingest.counts import Counts, SkippedLines
-from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat
+from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat, is_within
 from acode_tui.ingest.opencode import database, tree
 from acode_tui.ingest.opencode.reader import OpenCodeReader
 from acode_tui.ingest.opencode.records import Export, Seen
@@ -52,6 +52,15 @@ class OpenCode(TranscriptFormat):
 
     def layout(self, path: Path) -> Layout:
         return Layout.PARTS if self.hints(path) or path.suffix == ".db" else Layout.DOCUMENT
+
+    def folder(self, path: Path) -> str:
+        return tree.folder(path) if _SESSION.search(path.as_posix()) else ""
+
+    def folders(self, path: Path) -> dict[str, int] | None:
+        if path.suffix != ".db":
+            return None
+        with database.opened(path) as connection:
+            return database.folders(connection)
 
     def stat(self, path: Path) -> FileStat:
         size, changed = database.stat_size(path)
@@ -103,7 +112,9 @@ def _changed_sessions(path: Path, context: ReadContext) -> Iterator[tuple[int, b
     now = context.now.timestamp()
     left = MAX_BYTES
     with database.opened(path) as connection:
-        for number, (session, key) in enumerate(database.keys(connection), 1):
+        for number, (session, key, folder) in enumerate(database.keys(connection), 1):
+            if context.within and not is_within(folder, context.within):
+                continue
             kept = seen.get(session)
             if kept is not None and kept.key == key and not 0 < kept.until <= now:
                 continue

@@ -23,6 +23,12 @@ def export(session: Path) -> dict[str, Any]:
     return {"info": _object(session) or {"id": session.stem}, "messages": messages}
 
 
+def folder(session: Path) -> str:
+    """The folder in which a session began; empty where its file does not say so."""
+    found = (_object(session) or {}).get("directory")
+    return found if isinstance(found, str) else ""
+
+
 def database_beside(session: Path) -> Path:
     """The database that later releases keep for the same sessions; it need not exist."""
     return session.parents[3] / "opencode.db"

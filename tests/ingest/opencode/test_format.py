@@ -11,9 +11,13 @@ from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState
+from acode_tui.ingest import FoundTranscript, ImportReport, import_transcripts
 from acode_tui.ingest.discover import find
 from acode_tui.ingest.format import Parsed
 from acode_tui.ingest.opencode.format import OpenCode
+from acode_tui.ingest.scope import split
+from acode_tui.workspace import open_workspace
+from tests.ingest.builders import LATER as NOW
 from tests.ingest.builders import call_named, calls_of, context_for, read, steps_of
 from tests.ingest.opencode.builder import BASE, Session, tool
 
@@ -26,6 +30,13 @@ def run(session: Session) -> SessionGraph:
 def read_parts(path: Path, seen: bytes = b"") -> Parsed:
     context = context_for(path, seen=seen)
     return OpenCode().read(OpenCode().parts(path, context), context)
+
+
+async def import_found(root: Path, found: list[FoundTranscript]) -> ImportReport:
+    async with open_workspace(root, wall=lambda: NOW) as workspace:
+        return await import_transcripts(
+            workspace.transcripts, found, workspace_id=workspace.workspace_id, wall=lambda: NOW
+        )
 
 
 def story(key: str = "ses_1") -> Session:
@@ -148,6 +159,23 @@ def test_a_database_is_read_and_only_what_changed_is_read_again(tmp_path: Path) 
     again = read_parts(path, first.seen)
     assert [(graph.metadata or {})["nativeId"] for graph in again.graphs] == ["ses_2"]
     assert len(again.graphs[0].tasks) == 2
+
+
+async def test_only_the_sessions_of_the_workspace_s_folder_are_taken_until_all_are_asked_for(tmp_path: Path) -> None:
+    """A database holds the sessions of every project of the machine."""
+    home, project = tmp_path / "home", tmp_path / "shop"
+    (project / "src").mkdir(parents=True)
+    path = story("ses_1").into_database(home / "opencode.db")
+    mine = story("ses_2")
+    mine.info["directory"] = str(project / "src")
+    mine.into_database(path)
+    scoped = split(find([home]), project, {})
+    assert scoped.elsewhere == {"/src/shop": 1}
+    workspace = tmp_path / "workspace"
+    first = await import_found(workspace, scoped.found)
+    again = await import_found(workspace, scoped.found)
+    every = await import_found(workspace, find([home]))
+    assert [(report.sessions, report.unchanged) for report in (first, again, every)] == [(1, 0), (0, 1), (1, 0)]
 
 
 def test_the_database_wins_over_the_tree_that_it_was_made_of(tmp_path: Path) -> None:
