@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 
 from acode_tui.domain.codec import encode_json_for_terminal, to_plain
-from acode_tui.domain.display import cell_width, clean, fit
+from acode_tui.domain.display import cell_width, clean, fit, split_columns
 from acode_tui.domain.quantities import number
 from acode_tui.domain.validation import escape_json
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from acode_tui.storage.ports import Check
 
 GAP = 2
+_CONTINUED = 4
+"""Columns by which the continuation of a line is indented."""
 _LONGEST_CELL = 2000
 _STATE_COLOURS = {
     "Completed": "green",
@@ -86,6 +88,18 @@ def print_fields(fields: Sequence[tuple[str, object]], *, err: bool = False) -> 
         room = limit - width - GAP if limit is not None else None
         text = fit(shown, room) if room else shown
         click.echo(click.style(name.ljust(width), dim=True) + " " * GAP + text, err=err)
+
+
+def print_whole(text: str) -> None:
+    """Print one line of any length, cleaned. On a terminal it is continued on indented lines, so nothing is cut off.
+
+    For what somebody decides about: no part of it can look like a line of its own.
+    """
+    width = terminal_width()
+    text = clean(text)
+    lines = [text] if width is None else split_columns(text, width, indent=_CONTINUED)
+    for line in lines:
+        click.echo(line)
 
 
 def print_checks(checks: "Sequence[Check]") -> None:

