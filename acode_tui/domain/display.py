@@ -68,7 +68,9 @@ def fit(text: str, columns: int) -> str:
 
 def split_columns(text: str, columns: int, *, indent: int = 0) -> list[str]:
     """Cleaned text as lines of at most ``columns`` terminal columns; every line but the first is indented."""
-    lines, taken, width = [], [], 0
+    lines: list[str] = []
+    taken: list[str] = []
+    width = 0
     for char in text:
         room = _char_width(char)
         if taken and width + room > columns:

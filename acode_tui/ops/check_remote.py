@@ -55,9 +55,9 @@ async def _check(
     structure = (await team.check_migrations(), await team.check_tables())
     if not all(each.ok for each in structure):
         return structure
-    access = await team.check_access()
     on_step("the team's rows")
     local = await asyncio.to_thread(files.local_counts, database, seconds=seconds)
+    access = await team.check_access(local.workspace_id)
     team_counts = await team.count_rows(local.workspace_id)
     found = await compare(
         files.row_checksums(database, seconds=seconds, redact=redact),

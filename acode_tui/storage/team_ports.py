@@ -96,8 +96,8 @@ class TeamInspection(Protocol):
         """Whether every table and column exists with its type."""
         ...
 
-    async def check_access(self) -> Check:
-        """Whether the tables are protected as a whole; its description has the rights of this login."""
+    async def check_access(self, workspace_id: str) -> Check:
+        """Whether the tables are protected as a whole, and this login may write the workspace; has its rights."""
         ...
 
     async def count_rows(self, workspace_id: str) -> TeamCounts:

@@ -6,14 +6,22 @@ import msgspec
 
 from acode_tui.storage.ports import Check
 from acode_tui.storage.postgres.connection import ReadPool
+from acode_tui.storage.postgres.identifiers import quoted_schema
 from acode_tui.storage.postgres.row_security import POLICIES, PROTECTED_TABLES
 
 _TABLES = """
 SELECT c.relname AS name, c.relrowsecurity AS protected, c.relforcerowsecurity AS forced,
     pg_has_role(c.relowner, 'USAGE') AS owned,
     has_table_privilege(c.oid, 'DELETE') OR has_table_privilege(c.oid, 'TRUNCATE') AS may_delete,
-    has_table_privilege(c.oid, 'INSERT') AS may_insert,
-    ARRAY(SELECT p.polname::text FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polpermissive) AS policies
+    has_table_privilege(c.oid, 'INSERT') AS may_insert, has_table_privilege(c.oid, 'UPDATE') AS may_lock,
+    ARRAY(
+        SELECT p.polname || CASE
+            WHEN p.polcmd = 'r' OR (
+                coalesce(pg_get_expr(p.polqual, c.oid), 'SESSION_USER') ~ 'SESSION_USER'
+                AND coalesce(pg_get_expr(p.polwithcheck, c.oid), 'SESSION_USER') ~ 'SESSION_USER'
+            ) THEN '' ELSE ' without a condition on the login' END
+        FROM pg_policy AS p WHERE p.polrelid = c.oid AND p.polpermissive
+    ) AS policies
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p')
 """
@@ -26,7 +34,10 @@ _AGAIN = "run the SQL of `acode-tui db schema --dialect postgres`"
 
 
 class TableAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """One table: its row-level security, and what this login may do with it. ``owned``: as the owner may."""
+    """One table: its row-level security, and what this login may do with it.
+
+    ``owned``: as the owner may. ``may_lock``: against everybody, as who may update the table and not only its columns.
+    """
 
     name: str
     protected: bool
@@ -34,6 +45,7 @@ class TableAccess(msgspec.Struct, frozen=True, kw_only=True):
     owned: bool
     may_delete: bool
     may_insert: bool
+    may_lock: bool
     policies: Sequence[str]
 
 
@@ -46,16 +58,23 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     may_create: bool
 
 
-async def check_access(pool: ReadPool, schema: str) -> Check:
-    """Check that row-level security is on for all tables or for none; the description has this login's rights."""
+async def check_access(pool: ReadPool, schema: str, workspace_id: str) -> Check:
+    """Check that row-level security is on for all tables or for none, and that it lets this login write the workspace.
+
+    The description has this login's rights.
+    """
     async with pool.connection() as connection:
         tables = [TableAccess(**dict(row)) for row in await connection.fetch(_TABLES, schema, list(PROTECTED_TABLES))]
         login = await connection.fetchrow(_LOGIN, schema)
         assert login is not None
-    return judge_access(tables, Login(**dict(login)))
+        owner = await connection.fetchval(
+            f"SELECT owner FROM {quoted_schema(schema)}.workspaces WHERE id = $1::uuid",  # noqa: S608
+            workspace_id,
+        )
+    return judge_access(tables, Login(**dict(login)), owner)
 
 
-def judge_access(tables: Sequence[TableAccess], login: Login) -> Check:
+def judge_access(tables: Sequence[TableAccess], login: Login, owner: str | None) -> Check:
     """Shared tables are a choice, so they are sound; tables that are protected in part are not."""
     protected = [table for table in tables if table.protected]
     missing = [
@@ -77,7 +96,11 @@ def judge_access(tables: Sequence[TableAccess], login: Login) -> Check:
         forced = sum(table.forced for table in tables)
         of_owners = "" if not forced else ", for their owner too" if forced == len(tables) else ", forced for some"
         protection = f"row-level security is on for all {len(tables)} tables{of_owners}"
-    return Check(name="remote access", ok=sound, description=f"{protection}; {_rights(tables, login, bool(protected))}")
+    rights = _rights(tables, login, bool(protected))
+    if protected and owner not in (None, login.name) and not _unbound(tables, login):
+        sound = False
+        rights += f"; but this workspace belongs to the login {owner}, so the server refuses what it sends"
+    return Check(name="remote access", ok=sound, description=f"{protection}; {rights}")
 
 
 def _foreign_policies(table: TableAccess) -> list[str]:
@@ -85,22 +108,27 @@ def _foreign_policies(table: TableAccess) -> list[str]:
     return sorted(set(table.policies) - POLICIES.keys())
 
 
-def _rights(tables: Sequence[TableAccess], login: Login, protected: bool) -> str:
+def _unbound(tables: Sequence[TableAccess], login: Login) -> str:
+    """Why row-level security does not bind this login; empty if it does."""
     if login.superuser:
-        unbound = "is a superuser"
-    elif login.bypasses:
-        unbound = "has BYPASSRLS"
-    elif any(table.owned and not table.forced for table in tables):
-        unbound = "owns the tables"
-    else:
-        unbound = ""
-    if unbound:
+        return "is a superuser"
+    if login.bypasses:
+        return "has BYPASSRLS"
+    if any(table.owned and not table.forced for table in tables):
+        return "owns the tables"
+    return ""
+
+
+def _rights(tables: Sequence[TableAccess], login: Login, protected: bool) -> str:
+    if unbound := _unbound(tables, login):
         return f"{login.name} {unbound}" + (", so it does not bind this login" if protected else "")
     rights = ["read"]
     if all(table.may_insert for table in tables):
         rights.append("write")
     if any(table.may_delete for table in tables):
         rights.append("delete")
+    if protected and any(table.may_lock for table in tables):
+        rights.append(f"lock tables against everybody (to end that, {_AGAIN} again)")
     if login.may_create:
         rights.append("create objects in the schema")
     return f"{login.name} may {', '.join(rights)}"

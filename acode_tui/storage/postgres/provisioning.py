@@ -39,6 +39,8 @@ def provisioning_sql(schema: str = "public", role: str | None = None, *, shared:
     lines = [
         "-- Tables of acode-tui. Run the whole script as the owner of the database. It may be run again.",
         "BEGIN;",
+        # No notice for each thing that is there already, or is not there yet.
+        "SET LOCAL client_min_messages TO warning;",
         f"CREATE SCHEMA IF NOT EXISTS {name};",
         f"SET LOCAL search_path TO {name};",
         HISTORY_TABLE.format(schema=name).strip() + ";",
@@ -46,7 +48,7 @@ def provisioning_sql(schema: str = "public", role: str | None = None, *, shared:
     for migration in runner.packaged("postgres"):
         lines += ["", f"-- {migration.version}: {migration.description}", _applied_once(name, migration)]
     lines += ["", "-- Privileges of the role that acode-tui logs in as, or that its members' logins are granted."]
-    lines += [grant if role is not None else f"-- {grant}" for grant in _grants(schema, role)]
+    lines += [grant if role is not None else f"-- {grant}" for grant in _grants(schema, role, shared)]
     if shared:
         lines += ["", "-- Shared: whoever has the role may write every row."]
         lines += shared_sql(schema)
@@ -83,7 +85,7 @@ def _applied_once(name: str, migration: Migration) -> str:
     return "DO " + dollar_quoted("\n".join(block)) + ";"
 
 
-def _grants(schema: str, role: str | None) -> list[str]:
+def _grants(schema: str, role: str | None, shared: bool) -> list[str]:
     name = quoted_schema(schema)
     grantee = quoted_role(role) if role is not None else '"the_role"'
     # The schema "public" may contain other tables, so access is granted to these only.
@@ -93,9 +95,28 @@ def _grants(schema: str, role: str | None) -> list[str]:
         f"DO {dollar_quoted(f'BEGIN {connect}; END')};",
         f"GRANT USAGE ON SCHEMA {name} TO {grantee};",
         f"GRANT SELECT ON {readable if schema == 'public' else f'ALL TABLES IN SCHEMA {name}'} TO {grantee};",
-        f"GRANT INSERT, UPDATE ON {_tables(name, _UPDATED)} TO {grantee};",
-        f"GRANT INSERT ON {_tables(name, _INSERTED)} TO {grantee};",
+        f"GRANT INSERT ON {_tables(name, (*_UPDATED, *_INSERTED))} TO {grantee};",
+        *_update_grants(name, grantee, shared),
     ]
+
+
+def _update_grants(name: str, grantee: str, shared: bool) -> list[str]:
+    """The right to update. Where members are protected from each other it is one to the columns.
+
+    Whoever may update a table may also lock it, and so stop everybody's sync (LOCK TABLE): the right to all its columns
+    does not allow that. Citus has no rights to columns, and tables that it distributes are shared.
+    """
+    if shared:
+        return [f"GRANT UPDATE ON {_tables(name, _UPDATED)} TO {grantee};"]
+    tables = ", ".join(quoted_text(f"{name}.{table}") for table in _UPDATED)
+    block = (
+        "DECLARE statement text; BEGIN FOR statement IN "
+        f"SELECT format('GRANT UPDATE (%s) ON %s TO %s', string_agg(quote_ident(attname), ', '), "  # noqa: S608
+        f"attrelid::regclass, {quoted_text(grantee)}) FROM pg_attribute "
+        f"WHERE attrelid = ANY (ARRAY[{tables}]::regclass[]) AND attnum > 0 AND NOT attisdropped "
+        "GROUP BY attrelid LOOP EXECUTE statement; END LOOP; END"
+    )
+    return [f"REVOKE UPDATE ON {_tables(name, _UPDATED)} FROM {grantee};", f"DO {dollar_quoted(block)};"]
 
 
 def _tables(name: str, tables: tuple[str, ...]) -> str:

@@ -21,8 +21,8 @@ class PostgresTeam(RecoverySource):
     async def check_tables(self) -> Check:
         return await schema_check.check_tables(self._pool, self._schema)
 
-    async def check_access(self) -> Check:
-        return await access_check.check_access(self._pool, self._schema)
+    async def check_access(self, workspace_id: str) -> Check:
+        return await access_check.check_access(self._pool, self._schema, workspace_id)
 
     async def count_rows(self, workspace_id: str) -> TeamCounts:
         return await compare.count_rows(self._pool, self._schema, workspace_id)

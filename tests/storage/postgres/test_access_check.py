@@ -11,13 +11,13 @@ from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.postgres.row_security import POLICIES, PROTECTED_TABLES
 from acode_tui.storage.postgres.team import PostgresTeam
 from tests.pg import Database
-from tests.storage.postgres.conftest import target_of
+from tests.storage.postgres.conftest import WORKSPACE, target_of
 
 
 async def check(database: Database, login: str) -> Check:
     pool = PostgresConnectionFactory(target_of(database, user=login)).read_pool()
     try:
-        return await PostgresTeam(pool, schema="public").check_access()
+        return await PostgresTeam(pool, schema="public").check_access(WORKSPACE)
     finally:
         await pool.close()
 
@@ -45,7 +45,25 @@ async def test_a_real_server(pg_blank: Database) -> None:
     assert not widened.ok
     assert "steps has everybody" in widened.description
 
-    await pg_blank.execute("DROP POLICY everybody ON steps", provisioning_sql("public", role, shared=True))
+    await pg_blank.execute(
+        "DROP POLICY everybody ON steps",
+        "ALTER POLICY acode_update ON steps USING (true)",
+        f"GRANT UPDATE ON steps TO {role}",
+        "INSERT INTO workspaces (id, user_name, host, version, owner) "
+        f"VALUES ('{WORKSPACE}', 'grace', 'laptop', '1', 'grace')",
+    )
+    loosened = await check(pg_blank, login)
+    assert not loosened.ok
+    assert "steps has acode_update without a condition on the login" in loosened.description
+    assert "lock tables against everybody" in loosened.description
+    assert loosened.description.endswith(
+        "but this workspace belongs to the login grace, so the server refuses what it sends"
+    )
+    await pg_blank.execute(provisioning_sql("public", role))
+    assert "lock tables" not in (await check(pg_blank, login)).description
+    assert "belongs to" not in (await check(pg_blank, "postgres")).description
+
+    await pg_blank.execute(provisioning_sql("public", role, shared=True))
     shared = await check(pg_blank, login)
     assert shared.ok
     assert shared.description.startswith("row-level security is off, every login that may write may write every row")
@@ -59,6 +77,7 @@ def table(**changes: Any) -> TableAccess:
         "owned": False,
         "may_delete": False,
         "may_insert": True,
+        "may_lock": False,
         "policies": tuple(POLICIES),
     }
     return TableAccess(**{**values, **changes})
@@ -81,10 +100,11 @@ ADA = Login(name="ada", superuser=False, bypasses=False, may_create=False)
         ),
         (table(protected=False, owned=True, policies=()), ADA, True, "ada owns the tables"),
         (table(may_insert=False), ADA, True, "ada may read"),
+        (table(may_lock=True), ADA, True, "ada may read, write, lock tables against everybody"),
         (table(policies=("acode_read",)), ADA, False, "steps lacks acode_insert, acode_update"),
     ],
 )
 def test_what_is_said(found: TableAccess, login: Login, sound: bool, says: str) -> None:
-    judged = judge_access([found], login)
+    judged = judge_access([found], login, None)
     assert judged.ok is sound
     assert says in judged.description

@@ -287,6 +287,17 @@ class TestOtherMembersRows:
         ):
             await mallory.refused(statement)
 
+    @pytest.mark.parametrize("table", PROTECTED_TABLES)
+    @pytest.mark.parametrize("mode", ["ACCESS EXCLUSIVE", "SHARE", "SHARE UPDATE EXCLUSIVE"])
+    async def test_locking_a_table_against_the_others(self, mallory: Member, table: str, mode: str) -> None:
+        await mallory.refused(f"BEGIN; LOCK TABLE {table} IN {mode} MODE NOWAIT; ROLLBACK")
+
+    async def test_locking_their_rows(self, mallory: Member) -> None:
+        for table in ("workspaces", "sessions", "session_tasks", "steps", "tool_calls"):
+            for strength in ("UPDATE", "KEY SHARE"):
+                statement = f"SELECT FROM {table} WHERE {_OF_ADA[table]} FOR {strength} NOWAIT"
+                assert await mallory.execute(statement) == "SELECT 0"
+
     async def test_another_role_does_not_change_who_one_is(self, team: Database, mallory: Member) -> None:
         role = f"agents_{team.name}"
         connection = await asyncpg.connect(team.url_as(mallory.login))
