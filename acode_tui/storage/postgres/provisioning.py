@@ -110,8 +110,8 @@ def _update_grants(name: str, grantee: str, shared: bool) -> list[str]:
         return [f"GRANT UPDATE ON {_tables(name, _UPDATED)} TO {grantee};"]
     tables = ", ".join(quoted_text(f"{name}.{table}") for table in _UPDATED)
     block = (
-        "DECLARE statement text; BEGIN FOR statement IN "
-        f"SELECT format('GRANT UPDATE (%s) ON %s TO %s', string_agg(quote_ident(attname), ', '), "  # noqa: S608
+        "DECLARE statement text; BEGIN FOR statement IN "  # noqa: S608
+        f"SELECT format('GRANT UPDATE (%s) ON %s TO %s', string_agg(quote_ident(attname), ', '), "
         f"attrelid::regclass, {quoted_text(grantee)}) FROM pg_attribute "
         f"WHERE attrelid = ANY (ARRAY[{tables}]::regclass[]) AND attnum > 0 AND NOT attisdropped "
         "GROUP BY attrelid LOOP EXECUTE statement; END LOOP; END"
