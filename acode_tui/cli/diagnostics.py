@@ -29,10 +29,10 @@ _MAX_CHARS = 160
 )
 @pass_invocation
 def command(invocation: Invocation, as_json: bool, output: Path | None) -> None:
-    """Print a report of the workspace that is made to be published.
+    """Print a report of the workspace for a bug report.
 
-    Names, addresses, paths and known shapes of secrets are hidden in it. It changes nothing, and also works if the
-    workspace cannot be opened.
+    Names, addresses, paths and known shapes of secrets are hidden in it: read it before you publish it. It changes
+    nothing, and also works if the workspace cannot be opened.
     """
     from acode_tui.cli.event_loop import run_async
     from acode_tui.config.ownership import require_own

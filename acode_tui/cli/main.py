@@ -31,7 +31,7 @@ COMMANDS = {
     "completion": CommandModule("completion", "Print a shell's completion script."),
     "config": CommandModule("config", "Show and change settings."),
     "db": CommandModule("db.status", "The workspace's database, the outbox and the sync."),
-    "diagnostics": CommandModule("diagnostics", "Print a report of the workspace that is made to be published."),
+    "diagnostics": CommandModule("diagnostics", "Print a report of the workspace for a bug report."),
     "demo": CommandModule("demo", "Try everything in a temporary folder."),
     "import": CommandModule("import_", "Import transcripts of Claude Code and Codex into the workspace."),
     "search": CommandModule("search", "Find what was said, run, read or written in any run, with its place."),

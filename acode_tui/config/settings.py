@@ -155,7 +155,7 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, le=3650, description="Days that delivered outbox records are kept.")
     ] = 7.0
     redact: Annotated[
-        bool, Meta(description="Whether what goes to the team hides what looks like a secret, as exports do.")
+        bool, Meta(description="Whether what goes to the team has known shapes of secrets hidden, as exports have.")
     ] = True
 
 
@@ -199,7 +199,7 @@ class BackupSettings(msgspec.Struct, frozen=True, kw_only=True):
 class ExportSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What leaves the workspace as a file."""
 
-    redact: Annotated[bool, Meta(description="Whether exports hide what looks like a secret.")] = True
+    redact: Annotated[bool, Meta(description="Whether exports have known shapes of secrets hidden.")] = True
     patterns: Annotated[
         tuple[Annotated[str, Meta(extra={"allowed": "a regular expression", "regex": True})], ...],
         Meta(description="Further regular expressions whose matches exports hide; each has 5 s for one value."),

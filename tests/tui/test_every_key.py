@@ -139,7 +139,7 @@ async def a_session(journey: Journey) -> None:
     await journey.press("j", "k", "G", "g", "ctrl+d", "ctrl+u", "h", "l", "g", "enter", "plus")
     await journey.press("right_square_bracket", sees="Fix the race")
     await journey.press("left_square_bracket", sees="Add input validation")
-    await journey.press("e", sees="What looks like a secret")
+    await journey.press("e", sees="Known shapes of secrets")
     await journey.press("down", "up", "escape", "1", "2", sees="ada@example.org")
     await journey.press(*SCROLLING, "tab")
     await journey.press("3", "j", "enter", sees="needle 1")
@@ -173,7 +173,7 @@ async def looking_after(journey: Journey, pilot: Pilot[int], fake: FakeWorkspace
     await journey.press("R", "y", "escape", "b", sees="older ones make room")
     await journey.press("enter", sees="The backup is made")
     await journey.press("y", "escape", "m", sees="sqlite")
-    await journey.press("escape", "e", sees="What looks like a secret")
+    await journey.press("escape", "e", sees="Known shapes of secrets")
     async with exporting_slowly(fake):
         await journey.press("enter", sees="3,120 of 12,000 rows")
         await journey.press("escape", sees="Stopped.")

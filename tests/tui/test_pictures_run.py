@@ -56,7 +56,7 @@ async def test_writing_to_files(snapshot: SnapshotAssertion, tmp_path: Path, mon
     fake = FakeWorkspace(8)
     async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)
-        await pictures.see("What looks like a secret", "e")
+        await pictures.see("Known shapes of secrets", "e")
         await pictures.take("export")
         await pictures.see("exists already", *"taken", "enter")
         await pictures.take("export refused")

@@ -57,7 +57,7 @@ _NOUNS = (
 @click.option(
     "--redact/--no-redact",
     default=None,
-    help="Replace secrets, e-mail addresses and home directories. Default: export.redact, which is on.",
+    help="Replace known shapes of secrets, e-mail addresses and home directories. Default: export.redact, which is on.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be exported and redacted; write nothing.")
 @click.option("--force", is_flag=True, help="Replace an existing export.")

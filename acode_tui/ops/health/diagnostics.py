@@ -1,5 +1,4 @@
-"""A report for support requests, made to be published: no names, paths, addresses or recorded texts; known shapes of
-secrets are hidden.
+"""A report for support requests: no names, paths, addresses or recorded texts; known shapes of secrets are hidden.
 
 Each part is gathered on its own; one that fails says why. Works without a database, with a damaged one, and with a
 configuration that is refused.

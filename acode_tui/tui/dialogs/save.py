@@ -141,7 +141,7 @@ class ExportSessionDialog(SaveDialog):
 
     def plan_lines(self) -> list[Content]:
         redacted = self.dashboard.settings.export.redact
-        notice = "What looks like a secret is hidden." if redacted else "export.redact is off: secrets are NOT hidden."
+        notice = "Known shapes of secrets are hidden." if redacted else "export.redact is off: secrets are NOT hidden."
         return [
             block(line(self._title, 200), "bold"),
             styled(notice, "$foreground-muted" if redacted else "$text-warning"),

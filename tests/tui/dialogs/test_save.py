@@ -24,7 +24,7 @@ async def test_a_session_is_exported_to_a_path_that_can_be_corrected_if_the_file
     async with over(fake).run_test(size=(80, 24)) as pilot:
         await until_listed(pilot)
         await pilot.press("j", "e")
-        await until(pilot, lambda: "What looks like a secret is hidden." in shown(pilot))
+        await until(pilot, lambda: "Known shapes of secrets are hidden." in shown(pilot))
         await pilot.press("down", *"taken", "enter")
         await until(pilot, lambda: "exists already" in shown(pilot))
         await pilot.press("end", "2", "up", "enter")
@@ -48,7 +48,7 @@ async def test_an_export_shows_its_progress_and_a_key_stops_it(
         for key in ("escape", "ctrl+c"):
             async with exporting_slowly(fake):
                 await pilot.press("e")
-                await until(pilot, lambda: "What looks like a secret" in shown(pilot))
+                await until(pilot, lambda: "Known shapes of secrets" in shown(pilot))
                 await pilot.press("enter")
                 await until(pilot, lambda: "26%" in shown(pilot) and "3,120 of 12,000 rows" in shown(pilot))
                 assert "esc stop" in shown(pilot).splitlines()[-1]
@@ -83,7 +83,7 @@ async def test_a_long_export_that_is_stopped_leaves_no_file(
     async with dashboard(tmp_path, opening).run_test(size=(120, 36)) as pilot:
         await until_listed(pilot)
         await pilot.press("e")
-        await until(pilot, lambda: "What looks like a secret" in shown(pilot))
+        await until(pilot, lambda: "Known shapes of secrets" in shown(pilot))
         await pilot.press("enter")
         await until(pilot, reached.is_set)
         await pilot.press("escape")
