@@ -10,6 +10,7 @@ from acode_tui.cli.options import examples, json_option
 from acode_tui.cli.output import Column, print_json, print_table
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.quantities import counted
 
 if TYPE_CHECKING:
     from acode_tui.ops.health import HealthReport
@@ -34,7 +35,9 @@ def command(invocation: Invocation, as_json: bool) -> int:
     rows = [(check.status.value, check.name, check.description) for check in found.checks]
     print_table((Column(""), Column("check"), Column("finding", flexible=True)), rows)
     click.echo()
-    click.echo(clean(f"{found.status.value} ({invocation.root})"))
+    warnings = sum(check.status != "Healthy" for check in found.checks) if found.status == "Healthy" else 0
+    noted = f", with {counted(warnings, 'warning')}" if warnings else ""
+    click.echo(clean(f"{found.status.value}{noted} ({invocation.root})"))
     by_suggestion: dict[str, list[str]] = {}
     for check in found.checks:
         if check.suggestion:

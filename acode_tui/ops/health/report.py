@@ -25,6 +25,10 @@ class HealthStatus(StrEnum):
 _ORDER = tuple(HealthStatus)
 
 
+ADVISORY = frozenset({"sqlite_library"})
+"""Checks of what a user of a stock system cannot change at once: where they are degraded, they warn and no more."""
+
+
 def worst(statuses: Iterable[HealthStatus]) -> HealthStatus:
     """The worst of them; healthy where there are none."""
     return max(statuses, key=_ORDER.index, default=HealthStatus.HEALTHY)
@@ -51,7 +55,7 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All checks in a fixed order, and the worst status among them."""
+    """All checks in a fixed order, and the worst status among them; a degraded one of ``ADVISORY`` does not count."""
 
     status: HealthStatus
     checks: tuple[HealthCheck, ...]
@@ -66,7 +70,8 @@ log = get_logger("acode_tui.health")
 async def examine(checks: Mapping[str, RunCheck], *, seconds: float) -> HealthReport:
     """Run the checks concurrently; findings keep their order. One that takes longer than ``seconds`` is unhealthy."""
     found = await asyncio.gather(*(_run(name, check, seconds) for name, check in checks.items()))
-    return HealthReport(status=worst(check.status for check in found), checks=tuple(found))
+    counted = (each.status for each in found if not (each.name in ADVISORY and each.status is HealthStatus.DEGRADED))
+    return HealthReport(status=worst(counted), checks=tuple(found))
 
 
 async def _run(name: str, check: RunCheck, seconds: float) -> HealthCheck:
