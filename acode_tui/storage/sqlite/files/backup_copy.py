@@ -1,4 +1,4 @@
-"""A copy of a live database with its manifest, by SQLite's online backup, while writers go on.
+"""A copy of a live database with its manifest, while writers go on: by its bytes, or by SQLite's online backup.
 
 Both files are written under other names and renamed when they are whole, the manifest last.
 """
@@ -6,7 +6,7 @@ Both files are written under other names and renamed when they are whole, the ma
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -36,6 +36,7 @@ from acode_tui.storage.sqlite.files.backup_catalog import (
 from acode_tui.storage.sqlite.files.backup_verify import file_sha256
 from acode_tui.storage.sqlite.files.expected_schema import require_tables
 from acode_tui.storage.sqlite.files.facts import has_table
+from acode_tui.storage.sqlite.files.frozen_copy import copy_bytes, frozen_descriptor
 from acode_tui.storage.sqlite.files.open_unchanged import mode_for_reading
 from acode_tui.storage.sqlite.migrate import read_applied
 from acode_tui.storage.sqlite.own_schema import require_own
@@ -195,27 +196,63 @@ def _copy_error(error: sqlite3.DatabaseError) -> IntegrityError | TransactionErr
 def _copy(
     source: sqlite3.Connection, path: Path, on_progress: ReportProgress | None, check_cancelled: CheckCancelled
 ) -> None:
-    def report(_: int, remaining: int, total: int) -> None:
-        check_cancelled()
-        room.make(min(total - remaining + PAGES_A_STEP, total))
-        if on_progress is not None:
-            on_progress(progress_after(perf_counter() - started, total - remaining, total, "pages"))
-
     started = perf_counter()
     page_size, whole = page_bytes(source), int(source.execute("PRAGMA page_count").fetchone()[0])
-    with _Preallocation(path, page_size) as room, closing(sqlite3.connect(path, isolation_level=None)) as target:
-        # The copy is not visible before it is whole, and it is synced as a whole: no journal, no lock, no sync of its
-        # own. Pages of the same size, else SQLite writes its first page again for each.
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -256"):
-            target.execute(f"PRAGMA {pragma}").fetchall()
+
+    def report(done: int, total: int) -> None:
+        check_cancelled()
+        if on_progress is not None:
+            on_progress(progress_after(perf_counter() - started, done, total, "pages"))
+
+    frozen = frozen_descriptor(source)
+    if frozen is None:
+        _copy_by_pages(source, path, page_size, whole, report)
+        return
+    try:
+        copy_bytes(
+            frozen, path, whole * page_size, PAGES_A_STEP * page_size, lambda done: report(done // page_size, whole)
+        )
+    except EOFError as error:
+        raise IntegrityError(f"the database could not be copied: {error}") from error
+    with closing(_open_target(path)) as target:
+        _finish(target)
+
+
+def _copy_by_pages(
+    source: sqlite3.Connection, path: Path, page_size: int, whole: int, report: Callable[[int, int], object]
+) -> None:
+    """Copy by SQLite's online backup, which reads the pages of a snapshot from wherever they are."""
+
+    def step(_: int, remaining: int, total: int) -> None:
+        report(total - remaining, total)
+        room.make(min(total - remaining + PAGES_A_STEP, total))
+
+    with _Preallocation(path, page_size) as room, closing(_open_target(path)) as target:
+        # Pages of the same size, else SQLite writes its first page again for each.
         target.execute(f"PRAGMA page_size = {page_size}")
         target.execute("PRAGMA user_version = 1")  # makes the first page, behind which room is made
         room.make(min(PAGES_A_STEP, whole))
-        source.backup(target, pages=PAGES_A_STEP, progress=report)
-        if has_table(target, "outbox_claims"):
-            claim_waiting(target)
-        # A backup of a WAL database is one file, readable by anything.
-        target.execute("PRAGMA journal_mode = DELETE").fetchall()
+        source.backup(target, pages=PAGES_A_STEP, progress=step)
+        _finish(target)
+
+
+def _open_target(path: Path) -> sqlite3.Connection:
+    """A connection without journal, lock or sync: the copy is not visible before it is whole and synced."""
+    target = sqlite3.connect(path, isolation_level=None)
+    try:
+        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = OFF", "synchronous = OFF", "cache_size = -256"):
+            target.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        target.close()
+        raise
+    return target
+
+
+def _finish(target: sqlite3.Connection) -> None:
+    if has_table(target, "outbox_claims"):
+        claim_waiting(target)
+    # A backup of a WAL database is one file, readable by anything.
+    target.execute("PRAGMA journal_mode = DELETE").fetchall()
 
 
 class _Preallocation:
