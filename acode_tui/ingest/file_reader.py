@@ -1,7 +1,7 @@
 """Reads one transcript: finds its format, gives it the lines, the document or the parts, and makes its next cursor."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -52,8 +52,12 @@ RESUME_BYTES = 1024 * 1024
 """A file that is shorter is read from its first line whenever it grew: that costs no more than what would be kept."""
 
 
+_UNKNOWN = "not a transcript of a known format; name the format with --format"
+_ANOTHER = "not a transcript of {}: it looks like one of {other}; name that with --format {other}, or name none"
+
+
 class UnknownFormatError(Exception):
-    """None of the known formats recognises the file's first lines."""
+    """No known format recognises the file's first lines, or another one does than was named. The text says which."""
 
 
 class ParsedFile(msgspec.Struct, kw_only=True):
@@ -90,11 +94,12 @@ class FileReader:
 
         Of a transcript of many sessions those that began ``within`` these folders are read, or all.
 
-        Raises OSError or IngestError if it cannot be read, UnknownFormatError if it is no transcript.
+        Raises OSError or IngestError if it cannot be read, UnknownFormatError if it is no transcript of the format.
         """
         for format_ in self._choice:
             if format_.layout(path) is Layout.PARTS and (format_.hints(path) or self._forced):
                 return self._read_parts(format_, path, known, claims, within)
+        self._refuse_another(lambda found: found.layout(path) is Layout.PARTS and found.hints(path))
         with open(path, "rb") as source:
             stat = stat_of(os.fstat(source.fileno()))
             head = source.read(HEAD_BYTES)[: stat.size]
@@ -158,9 +163,11 @@ class FileReader:
         record = parse_any(data) if data is not None else None
         format_ = next((found for found in self._choice if found.hints(path)), None)
         if isinstance(record, dict):
-            format_ = next((found for found in self._choice if found.recognises([record])), format_)
+            first = [record]
+            self._refuse_another(lambda found: found.recognises(first))
+            format_ = next((found for found in self._choice if found.recognises(first)), format_)
         if format_ is None:
-            raise UnknownFormatError
+            raise UnknownFormatError(_UNKNOWN)
         parsed = format_.read([(1, data)] if data is None or data.strip() else [], context)
         return self._parsed(path, format_, stat, stat.size, head, parsed)
 
@@ -268,6 +275,8 @@ class FileReader:
     def _format(self, source: BinaryIO, size: int) -> TranscriptFormat | None:
         """The format of a file of lines, or None where it has no whole line yet."""
         if self._forced is not None:
+            first = list(_objects(source.read(min(PROBE_BYTES, size))))
+            self._refuse_another(lambda found: found.recognises(first))
             return self._formats[self._forced]
         whole = False
         for probe in _probes(source, size):
@@ -277,8 +286,16 @@ class FileReader:
                 if format_.recognises(records):
                     return format_
         if whole:
-            raise UnknownFormatError
+            raise UnknownFormatError(_UNKNOWN)
         return None
+
+    def _refuse_another(self, fits: Callable[[TranscriptFormat], bool]) -> None:
+        """Raise UnknownFormatError where a format was named, and not that one but another fits what is read."""
+        if self._forced is None or fits(self._formats[self._forced]):
+            return
+        other = next((name for name, found in self._formats.items() if fits(found)), None)
+        if other is not None:
+            raise UnknownFormatError(_ANOTHER.format(self._forced, other=other))
 
 
 def _probes(source: BinaryIO, size: int) -> Iterator[bytes]:

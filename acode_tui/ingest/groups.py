@@ -68,8 +68,8 @@ class GroupReader:
             runs = [self.prepare(graph, file.known is None) for graph in found.parsed.graphs]
         except OSError as error:
             return PreparedFile(problem=error.strerror or type(error).__name__)
-        except UnknownFormatError:
-            return PreparedFile(problem="not a transcript of a known format; name the format with --format")
+        except UnknownFormatError as error:
+            return PreparedFile(problem=str(error))
         except (ValidationError, IngestError) as error:
             return PreparedFile(problem=error.message)
         except Exception as error:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acode_tui.config.settings import FORMATS
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError, ValidationError
 from acode_tui.domain.ids import imported_id
@@ -20,6 +21,7 @@ from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import SaveResult, TranscriptFile
 from acode_tui.workspace import Workspace, open_workspace
 from tests.ingest.builders import SESSION, START, Claude, Codex, story
+from tests.ingest.counting.stories import WRITERS, Event
 
 NOW = START.replace(day=6)
 OTHER = "99999999-2222-4333-8444-555555555555"
@@ -336,12 +338,55 @@ async def test_bad_lines_are_reported_with_file_and_line(workspace: Workspace, t
     assert [(issue.file, issue.line) for issue in report.errors] == [(str(path), 2)]
 
 
-async def test_a_named_format_overrides_the_content(workspace: Workspace, tmp_path: Path) -> None:
+async def test_a_named_format_is_taken_where_the_content_shows_no_other(workspace: Workspace, tmp_path: Path) -> None:
     path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
+    unclear = Codex(meta=False)
+    for number in range(3):
+        unclear.add({"type": f"made-up-{number}"})
+    unclear.prompt("Go")
+    unclear.says("Done")
+    other = age(unclear.write(tmp_path / "rollout.jsonl"))
     assert (await run_import(workspace, path)).sessions == 1
-    assert (await run_import(workspace, path, format="codex")).unchanged == 0
+    report = await run_import(workspace, path, other, format="codex")
+    assert (report.sessions, report.unchanged) == (1, 0)
+    (issue,) = report.errors
+    assert issue.file == str(path)
+    assert "not a transcript of codex: it looks like one of claude-code" in issue.message
+    assert "--format claude-code" in issue.message
     with pytest.raises(IngestError):
         await run_import(workspace, path, format="fortran")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+async def test_a_wrong_name_of_a_format_is_answered_with_the_right_one(
+    workspace: Workspace, tmp_path: Path, name: str
+) -> None:
+    wrong = next(found for found in FORMATS if found != name)
+    for number, write in enumerate(WRITERS[name]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = write(folder, [Event("prompt", "Go"), Event("answer", "Done")])
+        report = await run_import(workspace, path, format=wrong)
+        assert [issue.message.partition("with ")[2] for issue in report.errors] == [f"--format {name}, or name none"]
+        assert report.written == 0
+
+
+@pytest.mark.parametrize("becomes", ["nothing", "a folder", "another file"])
+async def test_a_file_that_changes_between_the_search_and_the_reading(
+    workspace: Workspace, tmp_path: Path, becomes: str
+) -> None:
+    first, second = (age(story().write(tmp_path / f"{key}.jsonl")) for key in (SESSION, OTHER))
+    found = await discover([tmp_path])
+    first.unlink()
+    if becomes == "a folder":
+        first.mkdir()
+    elif becomes == "another file":
+        first.write_bytes(b"no transcript\n")
+    report = await import_transcripts(workspace.transcripts, found, workspace_id=workspace.workspace_id)
+    assert [issue.file for issue in report.errors] == [str(first)]
+    assert report.sessions == 1
+    assert (await stored(workspace, OTHER)).tasks
+    assert second.exists()
 
 
 async def test_progress_is_reported_for_every_commit_up_to_the_total(workspace: Workspace, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def complete(call: CallDraft, data: Data, at: datetime | None) -> None:
     code = _exit_code(data, content)
     state = ToolCallState.SUCCEEDED
     if data.success is not True:
-        state = ToolCallState.CANCELLED if error.get("code") in _REFUSED else ToolCallState.FAILED
+        state = ToolCallState.CANCELLED if text(error.get("code")) in _REFUSED else ToolCallState.FAILED
     elif code not in (None, 0):
         # The program records a command that failed as a success.
         state = ToolCallState.FAILED

@@ -137,7 +137,7 @@ class OpenCodeReader:
             elif kind == "patch":
                 files = part["files"] if type(part.get("files")) is list else []
                 reader.note("files changed", line, ", ".join(label(name, 1_000) for name in files))
-            elif kind != "file" and kind not in _QUIET:
+            elif type(kind) is not str or (kind != "file" and kind not in _QUIET):
                 reader.count_unknown(f"part/{label(kind)}")
         self._note_usage(step, info)
         error = info["error"] if type(info.get("error")) is dict else None

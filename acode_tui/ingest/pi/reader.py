@@ -65,7 +65,7 @@ class PiReader:
             self._title = label(entry.name) or self._title
         elif kind == "label":
             reader.note(f"label: {label(entry.label)}", line)
-        elif kind not in _QUIET:
+        elif type(kind) is not str or kind not in _QUIET:
             reader.count_unknown(kind)
 
     def _is_copy(self, entry: Entry) -> bool:

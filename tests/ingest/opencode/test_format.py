@@ -1,11 +1,14 @@
 """What a session of OpenCode becomes, from an export, a tree of files and a database."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.entities import SessionGraph
@@ -20,6 +23,7 @@ from acode_tui.workspace import open_workspace
 from tests.ingest.builders import LATER as NOW
 from tests.ingest.builders import call_named, calls_of, context_for, read, steps_of
 from tests.ingest.opencode.builder import BASE, Session, tool
+from tests.ingest.test_hostile import assert_storable
 
 
 def run(session: Session) -> SessionGraph:
@@ -212,6 +216,27 @@ def test_a_database_that_is_none_or_has_no_sessions_is_a_clear_error(tmp_path: P
     for path, what in ((damaged, "opencode.db"), (other, "no table message")):
         with pytest.raises(IngestError, match=what):
             read_parts(path)
+
+
+def test_a_database_of_a_newer_release_is_a_clear_error(tmp_path: Path) -> None:
+    path = story().into_database(tmp_path / "opencode.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE message RENAME COLUMN time_updated TO changed_at")
+    with pytest.raises(IngestError, match=r"cannot be read .*time_updated"):
+        read_parts(path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), min_size=1, max_size=40))
+def test_a_damaged_database_is_read_or_is_a_clear_error(flips: list[tuple[float, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        path = story().into_database(Path(folder, "opencode.db"))
+        data = bytearray(path.read_bytes())
+        for place, change in flips:
+            data[int(place * len(data))] ^= change
+        path.write_bytes(data)
+        with suppress(IngestError):
+            assert_storable(read_parts(path))
 
 
 def test_unknown_roles_and_parts_are_counted() -> None:
