@@ -15,7 +15,7 @@ from acode_tui.domain.quantities import number, size
 from acode_tui.domain.states import EntityType, SessionState
 
 if TYPE_CHECKING:
-    from acode_tui.domain.entities import SessionGraph
+    from acode_tui.domain.entities import SessionEvent
     from acode_tui.storage.ports import RunStateReader, SessionFilter, SessionPage
     from acode_tui.workspace import Workspace
 
@@ -61,7 +61,7 @@ def command() -> None:
     epilog=examples(
         "acode-tui session list --state Executing --state Failed",
         "acode-tui session list --search 'login tool:bash since:7d' --limit 20 --json",
-        "acode-tui session list --source postgres",
+        "acode-tui session list --resumable --source postgres",
     ),
 )
 @click.option(
@@ -74,6 +74,7 @@ def command() -> None:
 )
 @click.option("--search", metavar="QUERY", help="Only sessions that this query finds; see `acode-tui search --help`.")
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
+@click.option("--resumable", is_flag=True, help="Only sessions that their agent can resume; as is:resumable in a query.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")
 @source_option
@@ -84,6 +85,7 @@ def list_(
     states: tuple[str, ...],
     search: str | None,
     user: str | None,
+    resumable: bool,
     limit: int,
     after: str | None,
     source: str,
@@ -92,7 +94,9 @@ def list_(
     """List sessions, most recent activity first."""
     from acode_tui.storage.ports import SessionFilter
 
-    chosen = SessionFilter(states=tuple(map(SessionState, states)), text=search or None, user=user)
+    # In front: a quote that the query leaves open would take in what follows it.
+    text = f"is:resumable {search or ''}".rstrip() if resumable else search
+    chosen = SessionFilter(states=tuple(map(SessionState, states)), text=text or None, user=user)
 
     async def read(workspace: "Workspace") -> "SessionPage":
         async with _reader(workspace, source) as reader:
@@ -159,7 +163,31 @@ def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_js
             click.echo(line)
         return
     _print_tasks(graph)
-    _print_events(graph)
+    if graph.events:
+        _print_events(graph.events)
+
+
+@command.command(
+    "history", epilog=examples("acode-tui session history 0190d6a1", "acode-tui session history 0190d6a1 --json")
+)
+@click.argument("session_id", metavar="ID")
+@source_option
+@json_option
+@pass_invocation
+def history(invocation: Invocation, session_id: str, source: str, as_json: bool) -> None:
+    """Show each change of a session's state with its reason, oldest first. ID may be any unique prefix."""
+
+    async def read(workspace: "Workspace") -> "tuple[SessionEvent, ...]":
+        async with _reader(workspace, source) as reader:
+            return await reader.get_events(await reader.resolve_id(EntityType.SESSION, session_id))
+
+    events = invocation.with_workspace(read)
+    if as_json:
+        print_json({"events": events})
+    elif events:
+        _print_events(events)
+    else:
+        click.echo("its state has not changed since it was created")
 
 
 def _print_tasks(graph: "SessionGraph") -> None:
@@ -181,10 +209,9 @@ def _print_tasks(graph: "SessionGraph") -> None:
     click.echo()
 
 
-def _print_events(graph: "SessionGraph") -> None:
-    rows = [(event.timestamp, event.from_state.value, event.to_state.value, event.reason) for event in graph.events]
-    if rows:
-        print_table((Column("time"), Column("from"), Column("to"), Column("reason", flexible=True)), rows)
+def _print_events(events: "Sequence[SessionEvent]") -> None:
+    rows = [(event.timestamp, event.from_state.value, event.to_state.value, event.reason) for event in events]
+    print_table((Column("time"), Column("from"), Column("to"), Column("reason", flexible=True)), rows)
 
 
 def _no_sessions_message(chosen: "SessionFilter", after: str | None) -> str:

@@ -201,3 +201,29 @@ def test_an_unknown_state_is_refused_with_the_known_states(run: Run) -> None:
     names = "Created, Planning, AwaitingApproval, Executing, Paused, Completed, Failed, Cancelled"
     assert f"'finished' is not one of {names}; see `" in refused.stderr
     assert run("session", "list", "--state", "awaitingAPPROVAL").exit_code == 0
+
+
+def test_the_history_of_a_session_is_each_change_of_its_state(run: Run, recorded: Recorded) -> None:
+    (event,) = answer(run("session", "history", recorded.session[:20], "--json"))["events"]
+    assert (event["fromState"], event["toState"], event["reason"]) == ("Created", "Planning", "start")
+    assert event["sessionId"] == recorded.session
+    shown = run("session", "history", recorded.session).stdout
+    assert "Planning" in shown
+    assert "start" in shown
+    assert run("session", "history", "ffffffff").exit_code == 1
+
+
+def test_resumable_sessions_are_those_of_the_query(run: Run, root: Path) -> None:
+    async def record() -> list[str]:
+        async with open_workspace(root) as workspace:
+            made = [
+                await workspace.store.create_session("a \"quote", metadata=metadata)
+                for metadata in ({"source": "claude-code", "nativeId": "x"}, {"source": "aider", "nativeId": "x"})
+            ]
+            return [each.id for each in made]
+
+    (wanted, _) = asyncio.run(record())
+    for extra in ((), ("--search", '"quote')):
+        found = answer(run("session", "list", "--resumable", "--json", *extra))["sessions"]
+        assert [each["id"] for each in found] == [wanted]
+    assert "no session matches" in run("session", "list", "--resumable", "--search", "other").stdout

@@ -128,18 +128,23 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
 @command.group(
     "migrate",
     invoke_without_command=True,
-    epilog=examples("acode-tui db migrate --dry-run", "acode-tui db migrate", "acode-tui db migrate status --json"),
+    epilog=examples("acode-tui db migrate --to 1.2.0 --dry-run", "acode-tui db migrate", "acode-tui db migrate status"),
 )
 @click.option("--dry-run", is_flag=True, help="Print the SQL that would run, and change nothing.")
+@click.option("--to", "version", metavar="VERSION", help="With --dry-run: only the migrations up to this version.")
 @json_option
 @click.pass_context
-def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
+def migrate(context: click.Context, dry_run: bool, version: str | None, as_json: bool) -> None:
     """Bring the schema up to date. A backup is made first."""
     if context.invoked_subcommand is not None:
         return
     invocation = context.ensure_object(Invocation)
+    if version is not None:
+        _require_version(context, version, dry_run=dry_run)
     if dry_run:
         planned = _plan(invocation)
+        if version is not None:
+            planned = tuple(_up_to(tier, version) for tier in planned)
         if as_json:
             _print_tiers(planned, as_json=True)
         else:
@@ -159,6 +164,29 @@ def migrate(context: click.Context, dry_run: bool, as_json: bool) -> None:
 def migrate_status(invocation: Invocation, as_json: bool) -> None:
     """Show which migrations are pending. Changes nothing."""
     _print_tiers(_plan(invocation), as_json=as_json)
+
+
+def _require_version(context: click.Context, version: str, *, dry_run: bool) -> None:
+    """Refuse a version that no migration has, and one to stop at: a program works with its own schema only."""
+    from acode_tui.storage.migrations.runner import packaged
+
+    known = [migration.version for migration in packaged("sqlite")]
+    if version not in known:
+        raise click.UsageError(f"--to {version}: there is no such version; they are {', '.join(known)}", context)
+    if version != known[-1] and not dry_run:
+        raise click.UsageError(
+            f"--to {version}: this program works with schema {known[-1]} only; --dry-run shows the way there", context
+        )
+
+
+def _up_to(tier: "TierMigrations", version: str) -> "TierMigrations":
+    """The plan without the migrations beyond a version."""
+    import msgspec
+
+    from acode_tui.domain.schema import version_key
+
+    pending = tuple(each for each in tier.pending if version_key(each) <= version_key(version))
+    return msgspec.structs.replace(tier, pending=pending, to_version=pending[-1] if pending else tier.from_version)
 
 
 def _plan(invocation: Invocation) -> "tuple[TierMigrations, ...]":

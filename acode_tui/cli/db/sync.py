@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
-from acode_tui.cli.output import Column, print_fields, print_json, print_table
+from acode_tui.cli.output import Column, is_terminal, print_fields, print_json, print_table
 from acode_tui.cli.progress import SyncLine
 from acode_tui.domain.quantities import counted, duration, number
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
 _MOST_RECORDS = 100
+_WATCH_SECONDS = 0.5
+"""Seconds between two looks at the state; the heartbeat that another process writes comes every few seconds."""
 _LOG_COLUMNS = (
     Column("at"),
     Column("event"),
@@ -82,35 +85,67 @@ def now(invocation: Invocation, batch_size: int | None, as_json: bool) -> int:
     )
 
 
-@group.command("status", epilog=examples("acode-tui db sync status --json"))
+@group.command("status", epilog=examples("acode-tui db sync status --json", "acode-tui db sync status --watch"))
+@click.option("--watch", is_flag=True, help="Show it again at each change, until Ctrl-C; with --json a line a change.")
 @json_option
 @pass_invocation
-def status(invocation: Invocation, as_json: bool) -> None:
+def status(invocation: Invocation, watch: bool, as_json: bool) -> None:
     """Show the state of the sync, the pending records and the dead letters."""
+    if watch:
+        invocation.with_workspace(lambda workspace: _watch(workspace, as_json=as_json))
+        return
     found = invocation.with_workspace(_status)
+    _print_status(found, as_json=as_json)
+    if found["failed"] and not as_json:
+        click.echo("see `acode-tui db outbox list --status failed`", err=True)
+
+
+async def _watch(workspace: "Workspace", *, as_json: bool) -> None:
+    """Print the status at each change until SIGINT or SIGTERM. On a terminal it is painted over the one before."""
+    ended = asyncio.Event()
+    before: dict[str, Any] | None = None
+    painted = 0
+    with handled({signal.SIGINT: ended.set, signal.SIGTERM: ended.set}):
+        while not ended.is_set():
+            found = await _status(workspace)
+            seen = {name: value for name, value in found.items() if not (as_json and name == "status")}
+            if seen != before:
+                if painted and is_terminal() and not as_json:
+                    # Up to the first line of what was painted, and delete from there.
+                    click.echo(f"\x1b[{painted}A\x1b[J", nl=False)
+                elif painted and not as_json:
+                    click.echo()
+                painted = _print_status(found, as_json=as_json)
+                sys.stdout.flush()
+                before = seen
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _WATCH_SECONDS)
+
+
+def _print_status(found: dict[str, Any], *, as_json: bool) -> int:
+    """Print a status; returns the number of lines on standard output."""
     if as_json:
         print_json({name: value for name, value in found.items() if name != "status"})
-        return
+        return 1
     shown = found["status"]
-    print_fields(
-        [
-            ("state", shown.state.value),
-            *([("  reason", "; ".join(filter(None, (shown.reason, shown.hint))))] if shown.reason else []),
-            ("target", shown.target),
-            ("holder", shown.holder),
-            ("heartbeat", shown.heartbeat_at),
-            ("pending", shown.pending),
-            ("  oldest", shown.oldest_pending_at),
-            ("retrying", shown.retrying),
-            ("failed", shown.failed),
-            ("conflicts", f"{number(shown.conflicts)} total, {number(shown.unreviewed_conflicts)} to review"),
-            ("duplicates", shown.duplicates),
-            ("last sync", shown.last_sync_at),
-            ("next attempt", shown.next_attempt_at),
-        ]
-    )
-    if shown.failed:
-        click.echo("see `acode-tui db outbox list --status failed`", err=True)
+    reason = [("  reason", "; ".join(filter(None, (shown.reason, shown.hint))))] if shown.reason else []
+    fields: list[tuple[str, object]] = [
+        ("state", shown.state.value),
+        *reason,
+        ("target", shown.target),
+        ("holder", shown.holder),
+        ("heartbeat", shown.heartbeat_at),
+        ("pending", shown.pending),
+        ("  oldest", shown.oldest_pending_at),
+        ("retrying", shown.retrying),
+        ("failed", shown.failed),
+        ("conflicts", f"{number(shown.conflicts)} total, {number(shown.unreviewed_conflicts)} to review"),
+        ("duplicates", shown.duplicates),
+        ("last sync", shown.last_sync_at),
+        ("next attempt", shown.next_attempt_at),
+    ]
+    print_fields(fields)
+    return len(fields)
 
 
 async def _status(workspace: "Workspace") -> dict[str, Any]:

@@ -43,6 +43,19 @@ def test_migrate_status_and_dry_run_touch_nothing(run: Run, root: Path) -> None:
     assert not (root / ".agent" / "workspace.db").exists()
 
 
+def test_a_dry_run_up_to_a_version_prints_the_sql_up_to_it(run: Run, root: Path) -> None:
+    tier = answer(run("db", "migrate", "--to", "1.1.0", "--dry-run", "--json"))["tiers"][0]
+    assert (tier["from"], tier["to"], tier["pending"]) == (None, "1.1.0", ["1.0.0", "1.1.0"])
+    sql = run("db", "migrate", "--to", "1.0.0", "--dry-run").stdout
+    assert "-- sqlite 1.0.0" in sql
+    assert "-- sqlite 1.1.0" not in sql
+    unknown = run("db", "migrate", "--to", "7.0.0", "--dry-run")
+    assert unknown.exit_code == 2
+    assert "1.0.0, 1.1.0" in unknown.stderr
+    assert run("db", "migrate", "--to", "1.0.0").exit_code == 2
+    assert not (root / ".agent").exists()
+
+
 def test_migrate_applies_pending_migrations_once(run: Run) -> None:
     first = answer(run("db", "migrate", "--json"))["tiers"][0]
     assert [set(done) for done in first["applied"]] == [{"version", "description", "durationMs"}] * len(

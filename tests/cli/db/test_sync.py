@@ -1,7 +1,9 @@
 """``db sync``, ``db validate``, ``--source postgres`` and ``--headless --once`` against a real server."""
 
 import asyncio
+import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from acode_tui import ArtifactType, Session, open_workspace
 from tests.cli.conftest import Run, answer
+from tests.clocks import GUARD_SECONDS
 from tests.pg import Database
 
 
@@ -160,3 +163,27 @@ def test_the_printed_sql_creates_every_table(run: Run) -> None:
     refused = run("db", "schema", "--dialect", "postgres", "--role", "public")
     assert refused.exit_code == 1
     assert "keyword of GRANT" in refused.stderr
+
+
+async def test_a_watched_status_is_a_line_a_change_until_it_is_interrupted(root: Path, session: Session) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "acode_tui", "--workspace", str(root), "db", "sync", "status", "--watch", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(GUARD_SECONDS):
+            first = json.loads(await process.stdout.readline())
+            assert set(first) == {"state", "pending", "failed", "lastSyncAt", "nextAttemptAt"}
+            async with open_workspace(root) as workspace:
+                await workspace.store.create_session("another")
+            second = json.loads(await process.stdout.readline())
+            assert len(second["pending"]) == len(first["pending"]) + 1
+            process.send_signal(signal.SIGINT)
+            rest, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert (process.returncode, rest, errors) == (0, b"", b"")
