@@ -74,7 +74,7 @@ def command() -> None:
 )
 @click.option("--search", metavar="QUERY", help="Only sessions that this query finds; see `acode-tui search --help`.")
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
-@click.option("--resumable", is_flag=True, help="Only sessions that their agent can resume; as is:resumable in a query.")
+@click.option("--resumable", is_flag=True, help="Only sessions that their agent can resume: is:resumable.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")
 @source_option

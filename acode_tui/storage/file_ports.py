@@ -298,11 +298,13 @@ class BackupStore(Protocol):
         *,
         now: datetime,
         suffix: str = "",
+        name: str | None = None,
         on_progress: ReportProgress | None = None,
         check_cancelled: CheckCancelled = ...,
     ) -> Backup:
         """Copy a file that others may be writing to. Progress is in pages. Raises AcodeError, and leaves nothing then.
 
+        Without a ``name`` it is made of the time and the suffix; one that is taken is refused.
         The caller has the file ``shared`` or ``exclusive``.
         """
         ...

@@ -54,18 +54,29 @@ class Maintenance:
         return held_workspace(backup_store(), self._root, self._settings)
 
     async def create_backup(
-        self, *, on_progress: ReportProgress | None = None, expect_content: bool | None = None
+        self,
+        *,
+        output: Path | None = None,
+        on_progress: ReportProgress | None = None,
+        expect_content: bool | None = None,
     ) -> "Backup":
-        """Copy the file, of any schema version; backups beyond ``backup.max_backups`` go. See ``ops.backup.create``."""
+        """Copy the file, of any schema version; backups beyond ``backup.max_backups`` go. See ``ops.backup.create``.
+
+        ``output`` is a folder that is there, or a file to make, whose name ends in ``.db``; no other backup goes then.
+        """
         from acode_tui.ops.backup.create import create_backup
 
+        folder, name = self.backup_folder, None
+        if output is not None:
+            folder, name = (output, None) if output.is_dir() else (output.parent, output.stem)
         return await create_backup(
             database_files(),
             backup_store(),
             self._database,
-            self.backup_folder,
+            folder,
             now=self._wall(),
-            keep=self._settings.backup.max_backups,
+            keep=self._settings.backup.max_backups if output is None else None,
+            name=name,
             on_progress=on_progress,
             expect_content=self.held_workspace() if expect_content is None else expect_content,
         )

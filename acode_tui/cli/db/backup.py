@@ -1,5 +1,6 @@
 """``db backup``: creates, lists, verifies, deletes and prunes copies of the workspace's database."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,33 +24,45 @@ if TYPE_CHECKING:
         "acode-tui db backup",
         "acode-tui db backup list",
         "acode-tui db backup verify --all",
-        "acode-tui db backup --json",
+        "acode-tui db backup --output /mnt/usb/shop.db --json",
     ),
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The file to make, ending in .db, or a folder to make one in. Default: backup.directory.",
 )
 @json_option
 @click.pass_context
-def group(context: click.Context, as_json: bool) -> None:
+def group(context: click.Context, output: Path | None, as_json: bool) -> None:
     """Copy the workspace's database while it is in use; without a command, create a backup.
 
-    Afterwards the oldest backups beyond `backup.max_backups` are deleted.
+    Afterwards the oldest backups beyond `backup.max_backups` are deleted, but none with --output.
     """
     if context.invoked_subcommand is not None:
+        if output is not None:
+            raise click.UsageError("--output stands alone: `acode-tui db backup --output PATH`", context)
         return
     invocation = context.ensure_object(Invocation)
+    if output is not None:
+        output = output.expanduser().absolute()
+        if output.suffix != ".db" and not output.is_dir():
+            raise click.UsageError("--output: name a file that ends in .db, or a folder that is there", context)
 
-    made = run_async(_create(invocation))
+    made = run_async(_create(invocation, output))
     if as_json:
         print_json(made)
         return
     click.echo(f"{made.name}: {size(made.size_bytes)}, {counted(made.counts.get('sessions', 0), 'session')}")
-    click.echo(f"restore it with `acode-tui db restore {made.name}`", err=True)
+    click.echo(f"restore it with `acode-tui db restore {cell(made.name if output is None else made.path)}`", err=True)
 
 
-async def _create(invocation: Invocation) -> "Backup":
+async def _create(invocation: Invocation, output: Path | None) -> "Backup":
     """Copy the file without opening the workspace, so that its schema may be of any version."""
     invocation.start_log()
     with PercentLine("copying") as line:
-        return await invocation.maintenance.create_backup(on_progress=line.show)
+        return await invocation.maintenance.create_backup(output=output, on_progress=line.show)
 
 
 @group.command("list", epilog=examples("acode-tui db backup list", "acode-tui db backup list --json"))

@@ -1,5 +1,6 @@
 """``db export`` and ``db import``: write runs to a file and read them back."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -8,13 +9,13 @@ import click
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
-from acode_tui.cli.output import print_json
+from acode_tui.cli.output import is_terminal, print_json
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import DatabaseConnectionError, SchemaMismatchError
 from acode_tui.domain.quantities import counted, number, size
 
 if TYPE_CHECKING:
-    from acode_tui.ops.export.export import ExportFormat, ExportReport
+    from acode_tui.ops.export.export import ExportFormat, ExportReport, ExportRequest
     from acode_tui.ops.export.import_ import ImportedRuns
     from acode_tui.workspace import Workspace
 
@@ -36,6 +37,7 @@ _NOUNS = (
         "acode-tui db export --format json",
         "acode-tui db export --format csv --output ~/runs --session 0190d6a1 --session 0190d6a2",
         "acode-tui db export --format html --session 0190d6a1 --output run.html",
+        "acode-tui db export --format json --output - | gzip > runs.json.gz",
         "acode-tui db export --format sqlite --no-redact --json",
     ),
 )
@@ -51,7 +53,7 @@ _NOUNS = (
     "--output",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The file to write, or the folder for csv. Default: a new name in .agent/exports.",
+    help="The file to write, or the folder for csv; - is standard output. Default: a new name in .agent/exports.",
 )
 @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session; may be repeated.")
 @click.option(
@@ -77,13 +79,12 @@ def export(
     from acode_tui.cli.progress import ExportLine
     from acode_tui.ops.export.export import ExportRequest
 
-    if output is not None and str(output) == "-":
-        # Usually this means standard output. A file of this name would be hard to delete.
-        raise click.UsageError("--output -: an export is always a file or a folder; give a name")
-
+    to_output = output is not None and str(output) == "-"
+    if to_output:
+        _require_stream(format_, as_json=as_json)
     request = ExportRequest(
         format=cast("ExportFormat", format_),
-        path=None if output is None else output.expanduser().absolute(),
+        path=None if output is None or to_output else output.expanduser().absolute(),
         sessions=sessions,
         redact=redact,
         overwrite=force,
@@ -96,11 +97,52 @@ def export(
 
     if dry_run and not _is_current(invocation):
         raise DatabaseConnectionError(f"there is no database in {invocation.root}", hint="there is nothing to export")
+    if to_output and not dry_run:
+        _write_to_output(invocation, request)
+        return
     report = invocation.with_workspace(work)
     if as_json:
         print_json(report)
     else:
         _print_export(report)
+
+
+def _require_stream(format_: str, *, as_json: bool) -> None:
+    """Refuse what cannot go to standard output. Raises click.UsageError."""
+    if as_json:
+        raise click.UsageError("--output - with --json: both would write to standard output")
+    if format_ == "csv":
+        raise click.UsageError("--output -: csv is a folder of files; give a name")
+    if format_ == "sqlite" and is_terminal():
+        raise click.UsageError("--output -: sqlite is binary and this is a terminal; redirect it, or give a name")
+
+
+def _write_to_output(invocation: Invocation, request: "ExportRequest") -> None:
+    """Export to a private file and copy it to standard output when it is whole: a fault writes nothing there."""
+    import shutil
+
+    import msgspec
+
+    from acode_tui.cli.progress import ExportLine
+    from acode_tui.ops.export.destination import scratch_folder
+
+    async def work(workspace: "Workspace") -> None:
+        with scratch_folder(workspace.agent_dir) as folder:
+            path = folder / "standard output"
+            with ExportLine() as line:
+                report = await workspace.export(msgspec.structs.replace(request, path=path), progress=line.show)
+            sys.stdout.flush()
+            with path.open("rb") as file:
+                if is_terminal():
+                    for each in file:
+                        # Line by line: a control character that an agent recorded must not reach the terminal.
+                        click.echo(clean(each.decode(errors="replace").rstrip("\n")))
+                else:
+                    shutil.copyfileobj(file, sys.stdout.buffer)
+                    sys.stdout.buffer.flush()
+            _print_export(msgspec.structs.replace(report, path=path.name), err=True)
+
+    invocation.with_workspace(work)
 
 
 def _is_current(invocation: Invocation) -> bool:
@@ -120,16 +162,16 @@ def _is_current(invocation: Invocation) -> bool:
     return planned.from_version is not None
 
 
-def _print_export(report: "ExportReport") -> None:
+def _print_export(report: "ExportReport", *, err: bool = False) -> None:
     held = ", ".join(counted(report.counts[table], noun) for table, noun in _NOUNS if report.counts[table])
     if report.dry_run:
-        click.echo(f"would write {clean(report.path)}: {held or 'no sessions'}")
+        click.echo(f"would write {clean(report.path)}: {held or 'no sessions'}", err=err)
     else:
-        click.echo(f"{clean(report.path)}: {held or 'no sessions'}, {size(report.size_bytes or 0)}")
+        click.echo(f"{clean(report.path)}: {held or 'no sessions'}, {size(report.size_bytes or 0)}", err=err)
     if report.redacted:
         kinds = ", ".join(f"{number(count)} {kind}" for kind, count in report.redactions.items())
         verb = "known shapes that would be hidden" if report.dry_run else "known shapes were hidden"
-        click.echo(f"{verb}: {kinds}" if kinds else "no secret of a known shape was found")
+        click.echo(f"{verb}: {kinds}" if kinds else "no secret of a known shape was found", err=err)
     else:
         click.echo("nothing was redacted: the export may contain secrets", err=True)
     if not report.counts["sessions"]:

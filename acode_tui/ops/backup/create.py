@@ -23,11 +23,13 @@ async def create_backup(
     folder: Path,
     *,
     now: datetime,
-    keep: int,
+    keep: int | None,
+    name: str | None = None,
     on_progress: ReportProgress | None = None,
     expect_content: bool = False,
 ) -> Backup:
-    """Copy the workspace file into ``folder`` and delete the backups beyond ``keep``. Progress is in pages.
+    """Copy the workspace file into ``folder`` and delete the backups beyond ``keep``, where it is not None. Progress is
+    in pages; see ``BackupStore.copy`` for the name.
 
     Raises AcodeError, IntegrityError for an empty file where content is expected, and leaves nothing behind then, nor
     when it is cancelled.
@@ -38,8 +40,11 @@ async def create_backup(
         files.finish_replacement(database, seconds=LOCK_SECONDS)
         with files.shared(database, seconds=LOCK_SECONDS):
             files.require_content(database, expected=expect_content)
-            made = backups.copy(database, folder, now=now, on_progress=report, check_cancelled=check_cancelled)
-        keep_newest(backups, folder, keep=keep, made=made)
+            made = backups.copy(
+                database, folder, now=now, name=name, on_progress=report, check_cancelled=check_cancelled
+            )
+        if keep is not None:
+            keep_newest(backups, folder, keep=keep, made=made)
         return made
 
     return await run_cancellable(work)

@@ -72,6 +72,22 @@ def sweep_parts(folder: Path) -> None:
                 os.unlink(entry.path)
 
 
+@contextmanager
+def scratch_folder(agent_dir: Path) -> Iterator[Path]:
+    """A private folder beside the exports that is deleted afterwards, or by the next export if this process is killed.
+
+    Not in the system's temporary folder: that may be small, in memory, and on a disk that is not encrypted.
+    """
+    folder = agent_dir / DIRECTORY
+    make_private_folder(folder)
+    sweep_parts(folder)
+    made = Path(tempfile.mkdtemp(prefix=part_prefix(Path("output")), suffix=PART, dir=folder))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def size_of(path: Path) -> int:
     """Bytes of a file, or of the files in a folder."""
     return sum(each.stat().st_size for each in path.iterdir()) if path.is_dir() else path.stat().st_size

@@ -33,6 +33,26 @@ def test_a_backup_is_created_listed_verified_and_deleted(run: Run, root: Path) -
 
 
 @pytest.mark.usefixtures("recorded")
+def test_a_backup_is_made_where_the_output_says(run: Run, root: Path, tmp_path: Path) -> None:
+    target = tmp_path / "usb" / "shop.db"
+    made = answer(run("db", "backup", "--output", str(target), "--json"))
+    assert (made["name"], made["path"]) == ("shop", str(target))
+    assert answer(run("db", "backup", "verify", str(target), "--json"))["ok"] is True
+    assert run("db", "restore", str(target), "--force").exit_code == 0
+    again = run("db", "backup", "--output", str(target))
+    assert again.exit_code == 1
+    assert "is there already" in again.stderr
+    for _ in range(2):
+        in_folder = answer(run("db", "backup", "--output", str(target.parent), "--json"))
+        assert Path(in_folder["path"]).parent == target.parent
+    assert len(list(target.parent.glob("*.db"))) == 3
+    own = answer(run("db", "backup", "list", "--json"))["backups"]
+    assert all("_pre_restore" in each["name"] for each in own)
+    assert run("db", "backup", "--output", str(tmp_path / "copy")).exit_code == 2
+    assert run("db", "backup", "--output", str(target), "list").exit_code == 2
+
+
+@pytest.mark.usefixtures("recorded")
 def test_a_damaged_backup_is_found_and_not_restored(run: Run) -> None:
     made = answer(run("db", "backup", "--json"))
     data = bytearray(Path(made["path"]).read_bytes())

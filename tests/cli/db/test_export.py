@@ -69,10 +69,39 @@ def test_an_existing_file_requires_force(run: Run, recorded: Recorded, tmp_path:
     assert json.loads(path.read_text())["format"] == "acode-export"
 
 
-def test_a_dash_is_not_a_name_for_an_export(run: Run, recorded: Recorded) -> None:
-    refused = run("db", "export", "--output", "-")
-    assert (refused.exit_code, refused.stdout) == (2, "")
+@pytest.mark.parametrize("format_", ["json", "sqlite", "markdown"])
+def test_a_dash_is_standard_output(run: Run, recorded: Recorded, root: Path, tmp_path: Path, format_: str) -> None:
+    arguments = ("db", "export", "--format", format_, "--session", recorded.session)
+    path = tmp_path / "runs"
+    run(*arguments, "--output", str(path))
+    written = run(*arguments, "--output", "-")
+    assert written.exit_code == 0
+    assert "standard output: 1 session" in written.stderr
+    if format_ == "sqlite":
+        assert written.stdout_bytes.startswith(b"SQLite format 3\0")
+        assert len(written.stdout_bytes) == path.stat().st_size
+    else:
+        # All but the line with the moment of the export.
+        lines, others = written.stdout_bytes.splitlines(), path.read_bytes().splitlines()
+        assert len(lines) == len(others)
+        assert sum(line != other for line, other in zip(lines, others, strict=True)) <= 1
     assert not Path("-").exists()
+    assert list((root / ".agent" / "exports").iterdir()) == []
+
+
+def test_what_cannot_go_to_standard_output_is_refused(
+    run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in (("--format", "csv"), ("--json",)):
+        refused = run("db", "export", "--output", "-", *arguments)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+    monkeypatch.setattr("acode_tui.cli.db.export.is_terminal", lambda: True)
+    refused = run("db", "export", "--format", "sqlite", "--output", "-")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    shown = run("db", "export", "--no-redact", "--output", "-")
+    assert shown.exit_code == 0
+    assert "Add" in shown.stdout
+    assert not {"\x1b", "\x07", "\u202e", "\x9b"}.intersection(shown.stdout)
 
 
 def test_a_report_requires_one_session(run: Run, recorded: Recorded) -> None:

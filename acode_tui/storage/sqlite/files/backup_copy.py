@@ -55,6 +55,7 @@ def back_up_file(
     *,
     now: datetime,
     suffix: str = "",
+    name: str | None = None,
     on_progress: ReportProgress | None = None,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Backup:
@@ -83,6 +84,7 @@ def back_up_file(
             folder,
             now=now,
             suffix=suffix,
+            name=name,
             schema_version=version,
             on_progress=on_progress,
             check_cancelled=check_cancelled,
@@ -95,11 +97,12 @@ def take_snapshot(
     *,
     now: datetime,
     suffix: str = "",
+    name: str | None = None,
     schema_version: str | None = None,
     on_progress: ReportProgress | None = None,
     check_cancelled: CheckCancelled = never_cancelled,
 ) -> Backup:
-    """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``.
+    """Copy ``source`` to ``folder/acode_backup_YYYYMMDD_HHMMSS<suffix>.db``, or to ``folder/<name>.db``.
 
     Raises TransactionError where there is not enough space or the copy fails, and IntegrityError where the source is
     damaged; nothing is left behind then.
@@ -107,14 +110,24 @@ def take_snapshot(
     try:
         make_private_folder(folder)
         with alone_in(folder, check_cancelled=check_cancelled), _one_snapshot(source):
-            return _take(
-                source, folder, free_stem(folder, now, suffix), now, schema_version, on_progress, check_cancelled
-            )
+            stem = free_stem(folder, now, suffix) if name is None else _require_free(folder, name)
+            return _take(source, folder, stem, now, schema_version, on_progress, check_cancelled)
     except OSError as error:
         raise TransactionError(
             f"the backup could not be written to {folder}: {error.strerror or error}",
-            hint="nothing was left behind; choose another place with backup.directory",
+            hint="nothing was left behind; choose another place with --output or backup.directory",
         ) from error
+
+
+def _require_free(folder: Path, name: str) -> str:
+    """The name, if neither of a backup's files has it. Raises TransactionError."""
+    for ending in (".db", ".json"):
+        path = folder / f"{name}{ending}"
+        if os.path.lexists(path):
+            raise TransactionError(f"{path}: is there already", hint="choose another name")
+        # What a killed run of this name left: the caller is alone in the folder, so nobody writes it.
+        part(path).unlink(missing_ok=True)
+    return name
 
 
 def _take(
