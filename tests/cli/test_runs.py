@@ -217,7 +217,7 @@ def test_resumable_sessions_are_those_of_the_query(run: Run, root: Path) -> None
     async def record() -> list[str]:
         async with open_workspace(root) as workspace:
             made = [
-                await workspace.store.create_session("a \"quote", metadata=metadata)
+                await workspace.store.create_session('a "quote', metadata=metadata)
                 for metadata in ({"source": "claude-code", "nativeId": "x"}, {"source": "aider", "nativeId": "x"})
             ]
             return [each.id for each in made]
