@@ -117,10 +117,16 @@ def _walk(
             try:
                 if entry.is_dir():
                     pending.append(entry.path)
-                elif _is_candidate(entry.name, names) or any(format_.hints(Path(entry.path)) for format_ in known):
+                elif _is_found(Path(entry.path), names, known):
                     yield _file(Path(entry.path), entry.stat(), known)
             except OSError as error:
                 on_error(error)
+
+
+def _is_found(path: Path, names: Collection[str], known: Sequence[TranscriptFormat]) -> bool:
+    if not _is_candidate(path.name, names):
+        return any(format_.hints(path) for format_ in known)
+    return not any(format_.ignores(path) for format_ in known)
 
 
 def _is_candidate(name: str, names: Collection[str]) -> bool:

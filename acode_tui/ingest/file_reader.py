@@ -48,6 +48,8 @@ from acode_tui.storage.transcript_ports import TranscriptFile
 PROBE_BYTES = 256 * 1024
 MAX_PROBE_BYTES = 16 * 1024 * 1024
 PROBE_LINES = 50
+MAX_PROBE_LINES = 5_000
+"""So many of the first lines are asked where the first ``PROBE_LINES`` are in no known format."""
 RESUME_BYTES = 1024 * 1024
 """A file that is shorter is read from its first line whenever it grew: that costs no more than what would be kept."""
 
@@ -281,10 +283,13 @@ class FileReader:
         whole = False
         for probe in _probes(source, size):
             whole = True
-            records = list(_objects(probe))
-            for format_ in self._formats.values():
-                if format_.recognises(records):
-                    return format_
+            for limit in (PROBE_LINES, MAX_PROBE_LINES):
+                records = list(_objects(probe, limit))
+                for format_ in self._formats.values():
+                    if format_.recognises(records):
+                        return format_
+                if len(records) < limit:
+                    break
         if whole:
             raise UnknownFormatError(_UNKNOWN)
         return None
@@ -322,9 +327,9 @@ def _probes(source: BinaryIO, size: int) -> Iterator[bytes]:
             return
 
 
-def _objects(probe: bytes) -> Iterator[dict[str, Any]]:
+def _objects(probe: bytes, limit: int = PROBE_LINES) -> Iterator[dict[str, Any]]:
     # The last element is half a line, or empty after the last newline, or the record of a file with no newline at all.
-    for line in probe.split(b"\n")[:PROBE_LINES]:
+    for line in probe.split(b"\n", limit)[:limit]:
         value = parse_any(line.removeprefix(b"\xef\xbb\xbf"))
         if isinstance(value, dict):
             yield value

@@ -115,6 +115,10 @@ class TranscriptFormat(Protocol):
         """
         ...
 
+    def ignores(self, path: Path) -> bool:
+        """Whether the path is a file that this agent keeps beside its transcripts, and that holds no run."""
+        return False
+
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
         """The folders in which this agent keeps its transcripts; they need not exist."""
         ...

@@ -14,7 +14,7 @@ from acode_tui.domain.clock import EPOCH, format_time
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import Artifact, SessionEvent, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.ids import ImportedIds
-from acode_tui.domain.states import SessionState, ToolCallState, WorkState
+from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.domain.transitions import derive_step_state
 from acode_tui.domain.validation import Limits, escape
 from acode_tui.ingest.draft import (
@@ -168,7 +168,8 @@ class GraphBuilder:
         step_id = self._id("step", step.key)
         created = step.at or self._start
         artifacts = self._artifacts(step.artifacts, created, step.cut_off, task_id, step_id)
-        step.has_artifacts = step.has_artifacts or bool(artifacts)
+        # Reasoning is not an answer: a step that has only that is still under way.
+        step.has_artifacts = step.has_artifacts or any(row.type is not ArtifactType.REASONING for row in artifacts)
         calls = [self._call(call, task_id, step_id, ended, in_progress, failure) for call in step.calls]
         unclaimed = list(step.unclaimed.values())
         states = [*step.states, *(call.state for call in calls), *(result.state for result in unclaimed)]

@@ -1,6 +1,6 @@
 """Token totals of a run. Each model message is counted once, in one session."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -133,6 +133,7 @@ class SavedUsage(msgspec.Struct, array_like=True):
     tokens: Tokens
     claim: bytes | None
     is_counted: bool
+    cost: float | None
 
 
 class MessageUsage:
@@ -141,12 +142,19 @@ class MessageUsage:
     def __init__(self) -> None:
         self._tokens: dict[str, Tokens] = {}
         self._claims: dict[str, bytes] = {}
+        self._costs: dict[str, float] = {}
         self._settled = Tokens()
+        self._settled_cost: float | None = None
         self._counted: set[str] = set()
 
-    def note(self, key: str, usage: Any, request_id: str | None) -> None:
-        """Note a usage block of a message. It is claimed only with a request id; without, this session counts it."""
+    def note(self, key: str, usage: Any, request_id: str | None, cost: Any = None) -> None:
+        """Note a usage block of a message. It is claimed only with a request id; without, this session counts it.
+
+        ``cost`` is in US dollars; one that is no number is none.
+        """
         self._tokens.setdefault(key, Tokens()).raise_to(*claude_usage(usage))
+        if type(cost) in (int, float):
+            self._costs[key] = max(self._costs.get(key, 0.0), float(cost))
         if request_id is not None and key not in self._claims:
             self._claims[key] = claim_key(key, request_id)
 
@@ -163,23 +171,46 @@ class MessageUsage:
                 total.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
         return total, b"".join([claimed, *(self._claims[key] for key in added)])
 
-    def save(self, kept: Collection[str]) -> tuple[list[SavedUsage], Tokens]:
-        """The usage of the messages to be kept, and the tokens of all others, once they were counted."""
+    def note_steps(self, steps: Mapping[str, "HasMetadata"]) -> None:
+        """Give each step its own numbers as metadata, once they were counted, if the session counts them."""
+        for key, tokens in self._tokens.items():
+            step = steps.get(key)
+            if step is not None and (key in self._counted or key not in self._claims):
+                step.metadata["tokens"] = tokens.plain()
+                if key in self._costs:
+                    step.metadata["cost"] = self._costs[key]
+
+    @property
+    def cost(self) -> float | None:
+        """What the messages cost that were counted; None where none of them says it."""
+        return self._add_costs(self._costs)
+
+    def _add_costs(self, keys: Iterable[str]) -> float | None:
+        costs = [self._costs[key] for key in keys if key in self._counted or key not in self._claims]
+        if self._settled_cost is not None:
+            costs.append(self._settled_cost)
+        # Cents have two digits, prices of a token nine: what is beyond is only the error of adding floats.
+        return round(sum(costs), 9) if costs else None
+
+    def save(self, kept: Collection[str]) -> tuple[list[SavedUsage], Tokens, float | None]:
+        """The usage of the messages to be kept, and the tokens and the cost of all others, once they were counted."""
         saved = []
         settled = msgspec.structs.replace(self._settled)
         for key, tokens in self._tokens.items():
             claim = self._claims.get(key)
             if key in kept:
-                saved.append(SavedUsage(key, tokens, claim, key in self._counted))
+                saved.append(SavedUsage(key, tokens, claim, key in self._counted, self._costs.get(key)))
             elif claim is None or key in self._counted:
                 settled.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
-        return saved, settled
+        return saved, settled, self._add_costs(key for key in self._costs if key not in kept)
 
-    def restore(self, saved: list[SavedUsage], settled: Tokens) -> None:
+    def restore(self, saved: list[SavedUsage], settled: Tokens, cost: float | None) -> None:
         """Go on from what ``save`` returned."""
-        self._settled = settled
+        self._settled, self._settled_cost = settled, cost
         for usage in saved:
             self._tokens[usage.key] = usage.tokens
+            if usage.cost is not None:
+                self._costs[usage.key] = usage.cost
             if usage.claim is not None:
                 self._claims[usage.key] = usage.claim
             if usage.is_counted:

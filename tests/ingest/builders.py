@@ -97,6 +97,13 @@ class Claude(Transcript):
         block = {"type": "tool_use", "id": call_id, "name": tool, "input": {} if arguments is None else arguments}
         self.assistant(message_id, block, **fields)
 
+    def attach(self, type_: str, **attachment: Any) -> None:
+        self.record("attachment", attachment={"type": type_, **attachment})
+
+    def queue(self, operation: str, content: str, **fields: Any) -> None:
+        line = {"type": "queue-operation", "operation": operation, "content": content, "timestamp": self.now, **fields}
+        self.add({name: value for name, value in line.items() if value is not ...})
+
     def result(self, call_id: str, content: Any = "ok", *, is_error: bool | None = None, **fields: Any) -> None:
         block: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id, "content": content}
         if is_error is not None:

@@ -76,6 +76,37 @@ def claude_story() -> Claude:
     return found
 
 
+def newer_claude_story() -> Claude:
+    """What newer releases write: queued prompts, words of others, reasoning, usage, a rewind, a structured answer."""
+    found = Claude(version="2.1.258", entrypoint="cli")
+    found.user("A summary of what was before. " * 40, isCompactSummary=True)
+    found.user("Draw the map", uuid="p1", origin={"kind": "human"})
+    usage = {"input_tokens": 3, "output_tokens": 5}
+    found.assistant("m1", {"type": "thinking", "thinking": "Where is north?"}, usage=usage, costUSD=0.5)
+    found.calls("m1", "c1", "TodoWrite", {"todos": [{"content": "draw", "status": "pending"}]}, usage=usage)
+    found.queue("enqueue", "In colour")
+    found.queue("remove", "In colour")
+    found.result("c1", uuid="r1")
+    found.attach("queued_command", prompt="In colour", commandMode="prompt")
+    found.says("m2", "In colour.", usage=usage)
+    found.queue("remove", "And large")
+    found.attach("hook_blocking_error", hookName="Stop", blockingError={"blockingError": "no legend " * 90})
+    found.says("m3", "Large.", usage=usage, costUSD=0.25)
+    found.attach("queued_command", prompt="And large", commandMode="prompt")
+    found.user("<teammate-message>Done.</teammate-message>")
+    found.user("Skill text " * 90, isMeta=True, sourceToolUseID="c1")
+    found.user("Draw it anew", parentUuid="r1", uuid="p2")
+    found.calls("m4", "c2", "ExitPlanMode", {"plan": "# Plan"})
+    found.result("c2", "yes", toolUseResult={"plan": "# Other plan"})
+    found.add({"type": "ai-title", "aiTitle": "Maps", "sessionId": found.session})
+    found.add({"type": "hologram", "sessionId": found.session})
+    found.user("<command-name>/check</command-name>")
+    found.calls("m5", "c3", "StructuredOutput", {"ok": True}, usage=usage)
+    found.attach("structured_output", data={"ok": True})
+    found.result("c3", "provided")
+    return found
+
+
 def with_times(found: Transcript, stamps: list[float]) -> Transcript:
     """The same lines with other times: equal ones, or back and forth."""
     for index, line in enumerate(found.lines):
@@ -87,9 +118,11 @@ def with_times(found: Transcript, stamps: list[float]) -> Transcript:
 
 STORIES: list[Transcript] = [
     claude_story(),
+    newer_claude_story(),
     codex_story(),
     with_times(claude_story(), [7]),
     with_times(claude_story(), [50, 3, 40, 41, 2]),
+    with_times(newer_claude_story(), [9, 3, 3]),
     with_times(codex_story(), [7, 7, 1]),
 ]
 """Those of the formats that read on where a file ended."""

@@ -46,7 +46,20 @@ def _claude_line(found: Claude, kind: str, n: int, m: int, text: str, at: Any, f
         details = {"toolUseResult": {"agentId": f"a{n}", "stdout": text}} if flag else {}
         found.result(f"c{m}-{n}", text, is_error=flag, **details, **fields)
     elif kind == "thinking":
-        found.assistant(f"m{n}", {"type": "thinking", "thinking": "hm"}, **fields)
+        found.assistant(
+            f"m{n}", {"type": "thinking", "thinking": text}, costUSD=n, usage={"output_tokens": m}, **fields
+        )
+    elif kind == "queue":
+        found.queue(["enqueue", "remove", "remove", "popAll"][n], f"{text} {m}", **fields)
+    elif kind == "attachment":
+        if flag:
+            found.attach("queued_command", prompt=f"{text} {m}", commandMode="prompt")
+        else:
+            found.attach(["hook_cancelled", "structured_output", "odd", "nested_memory"][n], data=text, content=text)
+    elif kind == "injected":
+        found.user(f"{text} {n}", isMeta=True, **fields)
+    elif kind == "rewind":
+        found.user(f"{text} {n}", parentUuid=f"{found.session[:8]}-{4 * n + m}", **fields)
     elif kind == "interrupted":
         found.user("[Request interrupted by user]", **fields)
     elif kind == "progress":
@@ -95,18 +108,23 @@ def _codex_line(found: Codex, kind: str, n: int, m: int, text: str, at: Any, fla
 
 KINDS = ["prompt", "command", "says", "calls", "result", "thinking", "interrupted", "progress"]
 KINDS += ["summary", "mode", "title", "other"]
-_line = st.tuples(st.sampled_from(KINDS), _few, _few, st.one_of(_text, _result), _time, st.booleans())
+NEWER_KINDS = ["queue", "attachment", "injected", "rewind"]
+_rest = (_few, _few, st.one_of(_text, _result), _time, st.booleans())
+_line = st.tuples(st.sampled_from(KINDS), *_rest)
+_claude = st.tuples(st.sampled_from(KINDS + NEWER_KINDS), *_rest)
 
 
 @st.composite
 def transcripts(draw: st.DrawFn) -> Transcript:
-    found: Claude | Codex = Claude() if draw(st.booleans()) else Codex()
+    if draw(st.booleans()):
+        claude = Claude()
+        for line in draw(st.lists(_claude, max_size=24)):
+            _claude_line(claude, *line)
+        return claude
+    codex = Codex()
     for line in draw(st.lists(_line, max_size=24)):
-        if isinstance(found, Claude):
-            _claude_line(found, *line)
-        else:
-            _codex_line(found, *line)
-    return found
+        _codex_line(codex, *line)
+    return codex
 
 
 class Rows:
@@ -169,6 +187,7 @@ def check(transcript: Transcript, cuts: list[tuple[int, bool]]) -> int:
         whole, part = again.whole(cut, fresh), on.on(cut, fresh)
         assert on.rows == again.rows
         assert (part.counts, part.skipped, part.until) == (whole.counts, whole.skipped, whole.until)
+        assert part.unknown == whole.unknown
         assert (part.checkpoints, sorted(part.claimed)) == (whole.checkpoints, sorted(whole.claimed))
         assert [graph.id for graph in part.graphs] == [graph.id for graph in whole.graphs]
     return on.parts

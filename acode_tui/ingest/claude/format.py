@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.ingest.claude.reader import ClaudeReader
+from acode_tui.ingest.claude.reader import QUIET_LINES, SESSION_LINES, ClaudeReader
 from acode_tui.ingest.claude.records import ProgressLine, Record
 from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
 from acode_tui.ingest.read_records import read_records
@@ -22,19 +22,16 @@ _TYPES = frozenset(
         "system",
         "progress",
         "summary",
-        "queue-operation",
-        "file-history-snapshot",
         "attachment",
-        "custom-title",
-        "ai-title",
+        "queue-operation",
         "permission-mode",
-        "mode",
-        "pr-link",
-        "last-prompt",
+        *SESSION_LINES,
+        *QUIET_LINES,
     }
 )
 _FLAT_TYPES = frozenset({"summary", "file-history-snapshot", "custom-title", "ai-title", "permission-mode", "mode"})
 _PATH = re.compile(r"/\.claude/|/projects/[^/]+/[^/]+\.jsonl$|/subagents/")
+_JOURNAL = re.compile(r"/subagents/.*/journal\.jsonl$|/workflows/[^/]+/journal\.jsonl$")
 _PROGRESS = b'"type":"progress"'
 _PROGRESS_WITHIN = 600
 """The type of a progress line stands within so many bytes of its beginning, if an agent wrote it."""
@@ -80,9 +77,14 @@ class ClaudeCode(TranscriptFormat):
     def hints(self, path: Path) -> bool:
         return _PATH.search(path.as_posix()) is not None and path.suffix == ".jsonl"
 
+    def ignores(self, path: Path) -> bool:
+        # The journal of a workflow repeats the answers of its agents, which have transcripts of their own.
+        return path.name == "journal.jsonl" and _JOURNAL.search(path.as_posix()) is not None
+
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
-        configured = environ.get("CLAUDE_CONFIG_DIR", "").strip()
-        return [(Path(configured) if configured else home / ".claude") / "projects"]
+        named = [folder for name in environ.get("CLAUDE_CONFIG_DIR", "").split(",") if (folder := name.strip())]
+        folders = [Path(name) for name in named] or [home / ".claude", home / ".config" / "claude"]
+        return [folder / "projects" for folder in folders]
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
         reader = ClaudeReader(context)

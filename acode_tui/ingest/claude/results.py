@@ -1,14 +1,16 @@
 """Attaches a Claude Code tool result to its call: the state, the facts and the artifacts."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from msgspec import Raw
 
 from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.domain.validation import escape, unescape
+from acode_tui.ingest.claude.persisted import named_file, read_persisted
 from acode_tui.ingest.claude.records import ToolUseResult
-from acode_tui.ingest.contents import diff_of_edit, diff_of_patch, images_of, text_of
+from acode_tui.ingest.contents import Image, decoded, diff_of_edit, diff_of_patch, text_of
 from acode_tui.ingest.draft import ArtifactDraft, CallDraft, to_bytes
 from acode_tui.ingest.records import LineDecoder, label, number, parse_any
 
@@ -56,18 +58,34 @@ def attach_result(
     details: ToolUseResult | None,
     denied: bool,
     at: datetime | None,
+    transcript: Path,
 ) -> None:
     """Attach a result to its call. A repeated result adds nothing.
 
-    ``note`` is ``toolUseResult`` where that is text, ``details`` where it is an object.
+    ``note`` is ``toolUseResult`` where that is text, ``details`` where it is an object. ``transcript`` is the file that
+    holds the result.
     """
     content = block.get("content")
     text = text_of(content)
+    if text.startswith("<persisted-output>") or (details is not None and type(details.persisted_output_path) is str):
+        text = _persisted(call, text, details, transcript)
     state = _state(block, text, note, details, denied)
     call.complete(state, at, text or note or "failed")
     _note_facts(call, details, len(text))
     for artifact in _artifacts(call, state, content, text or note, details, at):
         call.add_artifact(artifact)
+
+
+def _persisted(call: CallDraft, text: str, details: ToolUseResult | None, transcript: Path) -> str:
+    """The whole output, from the file that the result names; the text as it is where that file is gone."""
+    named = details.persisted_output_path if details is not None else None
+    named = named if type(named) is str else named_file(text)
+    if not named:
+        return text
+    found = read_persisted(named, transcript)
+    call.facts["outputFile"] = label(found.name)
+    call.facts["outputWhole"] = found.is_whole
+    return text if found.content is None else found.content
 
 
 def _state(block: dict[str, Any], text: str, note: str, details: ToolUseResult | None, denied: bool) -> ToolCallState:
@@ -85,7 +103,11 @@ def _note_facts(call: CallDraft, details: ToolUseResult | None, size: int) -> No
         return
     if details.interrupted is True:
         call.facts["interrupted"] = True
-    for name, value in (("backgroundTaskId", details.background_task_id), ("status", details.status)):
+    for name, value in (
+        ("backgroundTaskId", details.background_task_id),
+        ("runId", details.run_id),
+        ("status", details.status),
+    ):
         if label(value):
             call.facts[name] = label(value)
     for name, value in (
@@ -104,11 +126,30 @@ def _artifacts(
         found = [_success_artifact(call, text, details, at)]
     else:
         found = [_artifact("result", ArtifactType.COMMAND_OUTPUT, f"{call.name} result", text, "text/plain", at)]
-    for index, image in enumerate(images_of(content)):
+    plan = details.plan if details is not None else None
+    if type(plan) is str and plan.strip() and plan != plan_of(call.parameters):
+        found.append(_artifact("plan", ArtifactType.MODEL_RESPONSE, "plan", plan, "text/markdown", at))
+    for index, image in enumerate(image_blocks(content)):
         name = escape(_path(call, details))
-        found.append(
-            ArtifactDraft(f"image-{index}", ArtifactType.FILE_CONTENT, name, image.content, image.content_type, at)
-        )
+        found.append(ArtifactDraft(f"image-{index}", ArtifactType.IMAGE, name, image.content, image.content_type, at))
+    return found
+
+
+def plan_of(parameters: Any) -> str:
+    """The plan that a call of ExitPlanMode proposes; empty where it is in a file."""
+    plan = parameters.get("plan") if type(parameters) is dict else None
+    return plan if type(plan) is str and plan.strip() else ""
+
+
+def image_blocks(content: Any) -> list[Image]:
+    """The images in a content list. Those that the transcript only names have no content."""
+    found = []
+    for block in content if type(content) is list else ():
+        if type(block) is not dict or block.get("type") != "image":
+            continue
+        source = block.get("source")
+        source = source if type(source) is dict else {}
+        found.append(decoded(source.get("data"), source.get("media_type")) or Image(b"", "application/octet-stream"))
     return found
 
 

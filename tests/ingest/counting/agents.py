@@ -53,11 +53,17 @@ def claude(records: Iterable[Record], counted: set[tuple[str, str]], parent: str
                 if record.get("isSidechain") and text in given:
                     continue
                 command = None
-                found.prompts.add((record.get("uuid"), text))
+                found.prompts.add((_uuid(record), text))
             elif not text and any(part.get("type") == "image" for part in objects(message.get("content"))):
                 found.prompts.add((record.get("uuid"), "image"))
     counted |= own
     return found
+
+
+def _uuid(record: Record) -> Any:
+    """The id of a line; one with blanks in it is a placeholder, which identifies nothing."""
+    uuid = record.get("uuid")
+    return object() if isinstance(uuid, str) and " " in uuid else uuid
 
 
 def _queued(found: Ids, record: Record) -> None:

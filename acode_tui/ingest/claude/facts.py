@@ -1,0 +1,97 @@
+"""What the lines of a session say of the session itself: folder, branch, release, modes, title, todo list."""
+
+from typing import Any
+
+from acode_tui.domain.ids import imported_id
+from acode_tui.ingest.claude.identity import SOURCE, Identity
+from acode_tui.ingest.claude.records import Details, Record
+from acode_tui.ingest.records import label
+
+MAX_TODOS = 50
+_TITLES = ("custom-title", "ai-title")
+
+
+class SessionFacts:
+    """Collects them. ``fields`` are those that the first line with them decides, ``titles`` those of the last one."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
+        self.todos: list[dict[str, Any]] = []
+
+    def note_header(self, record: Record) -> None:
+        """Note what nearly every line repeats."""
+        fields = self.fields
+        if "session" not in fields:
+            self._note("session", record.session_id)
+        if "cwd" not in fields:
+            self._note("cwd", record.cwd)
+        if "gitBranch" not in fields:
+            self._note("gitBranch", record.git_branch)
+        if "agentVersion" not in fields:
+            self._note("agentVersion", record.version)
+        if record.agent_id is not None and "agent" not in fields:
+            self._note("agent", record.agent_id)
+        if record.entrypoint is not None and "entrypoint" not in fields:
+            self._note("entrypoint", record.entrypoint)
+        if record.session_kind is not None and "sessionKind" not in fields:
+            self._note("sessionKind", record.session_kind)
+
+    def note_mode(self, mode: str) -> None:
+        """The permission mode from here on."""
+        self._note("permissionMode", mode)
+
+    def note_line(self, kind: str, details: Details) -> None:
+        """A line about the session alone: its title, its name, its pull request. The last one of a kind holds."""
+        if kind in _TITLES:
+            found = label(details.custom_title) or label(details.ai_title)
+            if found:
+                self.titles[kind] = found
+        elif kind == "agent-name":
+            self._note("agentName", details.agent_name)
+        elif kind == "pr-link":
+            self._note("pullRequest", details.pr_url)
+
+    def note_todos(self, todos: Any) -> None:
+        """The todo list as a call of TodoWrite leaves it."""
+        if type(todos) is not list:
+            return
+        self.todos = [
+            {"content": label(todo.get("content")), "status": label(todo.get("status"))}
+            for todo in todos[:MAX_TODOS]
+            if type(todo) is dict
+        ]
+
+    @property
+    def title(self) -> str:
+        """The title that the user gave, or that the program made."""
+        return next((self.titles[name] for name in _TITLES if name in self.titles), "")
+
+    def metadata(self, identity: Identity, origin: str) -> dict[str, Any]:
+        """The facts as session metadata. ``origin`` is the native id of the session that this one was copied from."""
+        fields = self.fields
+        found: dict[str, Any] = {name: fields.get(name) for name in ("cwd", "gitBranch", "agentVersion")}
+        for name in ("entrypoint", "sessionKind", "permissionMode", "agentName", "pullRequest"):
+            if name in fields:
+                found[name] = fields[name]
+        parent = identity.parent_native_id
+        if parent is not None:
+            found["agentId"] = identity.agent_id
+            found["relation"] = "subagent"
+        elif origin and origin != identity.native_id:
+            parent = origin
+            found["relation"] = "background" if fields.get("sessionKind") == "bg" else "fork"
+        if parent is not None:
+            found["parentNativeId"] = parent
+            found["parentSessionId"] = imported_id(SOURCE, parent)
+        if identity.workflow is not None:
+            found["workflowRunId"] = identity.workflow
+        if self.title:
+            found["title"] = self.title
+        if self.todos:
+            found["todos"] = self.todos
+        return found
+
+    def _note(self, name: str, value: Any) -> None:
+        if type(value) is str and value:
+            self.fields[name] = label(value, 1_000)
