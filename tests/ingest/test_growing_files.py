@@ -100,6 +100,7 @@ def newer_claude_story() -> Claude:
     found.result("c2", "yes", toolUseResult={"plan": "# Other plan"})
     found.add({"type": "ai-title", "aiTitle": "Maps", "sessionId": found.session})
     found.add({"type": "hologram", "sessionId": found.session})
+    found.add({"type": "cost-state", "totalCostUSD": 0.5, "sessionId": found.session})
     found.user("<command-name>/check</command-name>")
     found.calls("m5", "c3", "StructuredOutput", {"ok": True}, usage=usage)
     found.attach("structured_output", data={"ok": True})

@@ -18,6 +18,8 @@ class SessionFacts:
         self.fields: dict[str, str] = {}
         self.titles: dict[str, str] = {}
         self.todos: list[dict[str, Any]] = []
+        self.reported_cost: float | None = None
+        """The cost of the whole session in US dollars, as the program itself counts it."""
 
     def note_header(self, record: Record) -> None:
         """Note what nearly every line repeats."""
@@ -51,6 +53,10 @@ class SessionFacts:
             self._note("agentName", details.agent_name)
         elif kind == "pr-link":
             self._note("pullRequest", details.pr_url)
+        elif kind == "continued-in":
+            self._note("continuedIn", details.continued_in_session_id)
+        elif kind == "cost-state" and type(details.total_cost_usd) in (int, float):
+            self.reported_cost = float(details.total_cost_usd)
 
     def note_todos(self, todos: Any) -> None:
         """The todo list as a call of TodoWrite leaves it."""
@@ -71,7 +77,7 @@ class SessionFacts:
         """The facts as session metadata. ``origin`` is the native id of the session that this one was copied from."""
         fields = self.fields
         found: dict[str, Any] = {name: fields.get(name) for name in ("cwd", "gitBranch", "agentVersion")}
-        for name in ("entrypoint", "sessionKind", "permissionMode", "agentName", "pullRequest"):
+        for name in ("entrypoint", "sessionKind", "permissionMode", "agentName", "pullRequest", "continuedIn"):
             if name in fields:
                 found[name] = fields[name]
         parent = identity.parent_native_id
@@ -84,6 +90,8 @@ class SessionFacts:
         if parent is not None:
             found["parentNativeId"] = parent
             found["parentSessionId"] = imported_id(SOURCE, parent)
+        if "continuedIn" in fields:
+            found["continuedInSessionId"] = imported_id(SOURCE, fields["continuedIn"])
         if identity.workflow is not None:
             found["workflowRunId"] = identity.workflow
         if self.title:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from acode_tui.domain.ids import imported_id
-from acode_tui.ingest.records import label
+from acode_tui.ingest.records import label, parse_any
 
 SOURCE = "claude-code"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -42,6 +43,25 @@ def identify(path: Path, fields: Mapping[str, str]) -> Identity:
         return Identity(imported_id(SOURCE, parent, agent), f"{parent}/{agent}", parent, agent, parent, workflow)
     native = stem.lower() if _UUID.fullmatch(stem) else fields.get("session") or label(stem) or "unnamed"
     return Identity(imported_id(SOURCE, native), native, native)
+
+
+MAX_SIDECAR_BYTES = 64 * 1024
+
+
+def agent_facts(path: Path) -> dict[str, Any]:
+    """What the file beside a subagent's transcript says of it (``agent-<id>.meta.json``, 2.1.150 on).
+
+    ``spawnedBy`` is the native id of the parent's call. Empty where there is no such file.
+    """
+    try:
+        with open(path.with_name(f"{path.name.removesuffix('.jsonl')}.meta.json"), "rb") as source:
+            sidecar = parse_any(source.read(MAX_SIDECAR_BYTES))
+    except (OSError, ValueError):
+        return {}
+    if type(sidecar) is not dict:
+        return {}
+    names = {"agentType": "agentType", "description": "agentDescription", "toolUseId": "spawnedBy"}
+    return {ours: found for theirs, ours in names.items() if (found := label(sidecar.get(theirs)))}
 
 
 def _after(path: Path, folder: str, offset: int) -> str | None:

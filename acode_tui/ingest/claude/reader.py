@@ -18,7 +18,7 @@ from acode_tui.ingest.claude.attachments import Event, event_of_attachment, even
 from acode_tui.ingest.claude.branches import QUEUE_KEY, Branches
 from acode_tui.ingest.claude.copies import Copies
 from acode_tui.ingest.claude.facts import SessionFacts
-from acode_tui.ingest.claude.identity import SOURCE, identify
+from acode_tui.ingest.claude.identity import SOURCE, agent_facts, identify
 from acode_tui.ingest.claude.prompts import Kind, Understood, file_of_tag, is_notification, understand
 from acode_tui.ingest.claude.queue import PromptQueue
 from acode_tui.ingest.claude.records import Details, Message, Progress, ProgressLine, Record
@@ -50,7 +50,7 @@ ANSWER_TOOL = "StructuredOutput"
 """A run of the SDK answers by a call of this tool; its arguments are the answer."""
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _APPROVAL_TOOLS = frozenset({"ExitPlanMode", "AskUserQuestion"})
-SESSION_LINES = frozenset({"custom-title", "ai-title", "agent-name", "pr-link"})
+SESSION_LINES = frozenset({"custom-title", "ai-title", "agent-name", "pr-link", "continued-in", "cost-state"})
 QUIET_LINES = frozenset(
     {
         "mode",
@@ -69,6 +69,8 @@ QUIET_LINES = frozenset(
         "attribution-snapshot",
         "content-replacement",
         "speculation-accept",
+        "fork-context-ref",
+        "dev-mods",
         "started",
         "result",
     }
@@ -120,6 +122,7 @@ class ClaudeReader:
         self._usage.restore(state.usage, state.settled, state.settled_cost)
         self._summaries = state.summaries
         self._facts.fields, self._facts.titles, self._facts.todos = state.fields, state.titles, state.todos
+        self._facts.reported_cost = state.reported_cost
         self._queue = PromptQueue(state.queued, state.queue_told)
         self._branches = Branches(state.records, is_resumed=True)
         self._copies = Copies(self._context.path, state.origin, is_settled=state.is_settled)
@@ -535,8 +538,14 @@ class ClaudeReader:
             "firstTime": self._bounds.earliest,
             "lastTime": self._bounds.latest,
         }
-        if self._usage.cost is not None:
-            metadata["cost"] = self._usage.cost
+        cost = self._usage.cost
+        if cost is None and not self._copies.origin:
+            # A copy's own count begins with the cost of its origin.
+            cost = self._facts.reported_cost
+        if cost is not None:
+            metadata["cost"] = cost
+        if identity.agent_id is not None:
+            metadata |= agent_facts(self._context.path)
         header = Header(
             source=SOURCE,
             session_id=identity.session_id,
@@ -588,6 +597,7 @@ class ClaudeReader:
                 fields=self._facts.fields,
                 titles=self._facts.titles,
                 todos=self._facts.todos,
+                reported_cost=self._facts.reported_cost,
                 queued=self._queue.removed,
                 queue_told=self._queue.told,
                 records=self._branches.recent(),

@@ -72,6 +72,8 @@ class Details(msgspec.Struct, rename="camel"):
     ai_title: Any = None
     agent_name: Any = None
     pr_url: Any = None
+    continued_in_session_id: Any = None
+    total_cost_usd: Any = msgspec.field(default=None, name="totalCostUSD")
 
 
 class ToolUseResult(msgspec.Struct, rename="camel"):

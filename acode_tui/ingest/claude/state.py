@@ -31,6 +31,7 @@ class ClaudeState(msgspec.Struct, array_like=True):
     fields: dict[str, str]
     titles: dict[str, str]
     todos: list[dict[str, Any]]
+    reported_cost: float | None
     queued: list[Queued]
     queue_told: list[str]
     records: list[tuple[str, int]]

@@ -274,6 +274,14 @@ def test_facts_of_the_session_are_kept() -> None:
     ]
 
 
+def test_the_cost_that_the_program_counts_is_kept_where_the_messages_have_none() -> None:
+    transcript = begun()
+    transcript.says("m1", "a", usage={"output_tokens": 7})
+    for cost in (0.25, 0.5, "much"):
+        transcript.add({"type": "cost-state", "totalCostUSD": cost, "sessionId": SESSION})
+    assert (graph_of(transcript).metadata or {})["cost"] == 0.5
+
+
 def test_what_is_not_understood_is_counted_by_type() -> None:
     transcript = begun()
     transcript.add({"type": "hologram", "sessionId": SESSION})

@@ -154,6 +154,23 @@ def test_what_a_session_copied_from_another_one_is_the_other_one_s(tmp_path: Pat
     assert "parentSessionId" not in (whole.metadata or {})
 
 
+def test_a_session_names_the_one_in_which_it_went_on() -> None:
+    transcript = Chain()
+    transcript.turn("Refactor the store")
+    transcript.add({"type": "continued-in", "sessionId": SESSION, "continuedInSessionId": OTHER})
+    metadata = graph_of(transcript).metadata or {}
+    assert (metadata["continuedIn"], metadata["continuedInSessionId"]) == (OTHER, imported_id("claude-code", OTHER))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"toolUseId":7}'])
+def test_a_damaged_file_beside_a_subagent_s_transcript_says_nothing(tmp_path: Path, content: bytes) -> None:
+    agent = Claude(isSidechain=True, agentId="a1")
+    agent.user("Look")
+    (tmp_path / "agent-a1.meta.json").write_bytes(content)
+    (graph,) = read_file(agent.write(tmp_path / "agent-a1.jsonl"))
+    assert "spawnedBy" not in (graph.metadata or {})
+
+
 @pytest.mark.parametrize("mark", [{"sessionKind": "bg"}, {"forkedFrom": True}])
 def test_a_copy_whose_origin_is_gone_keeps_all_words(tmp_path: Path, mark: dict[str, object]) -> None:
     origin = Chain()
@@ -189,12 +206,13 @@ def test_agents_of_a_workflow_are_linked_to_their_parent_and_its_journal_is_not_
     agent.says("m9", "Fine")
     path = agent.write(folder / "agent-a1.jsonl")
     (folder / "journal.jsonl").write_text('{"type":"started","key":"k","agentId":"a1"}\n')
-    (folder / "agent-a1.meta.json").write_text('{"agentType":"workflow"}')
+    (folder / "agent-a1.meta.json").write_text('{"agentType":"workflow","toolUseId":"w1","spawnDepth":1}')
     assert [found.path.name for found in find([tmp_path])] == [f"{SESSION}.jsonl", "agent-a1.jsonl"]
     (graph,) = read_file(path)
     metadata = graph.metadata or {}
     assert metadata["parentSessionId"] == imported_id("claude-code", SESSION)
     assert (metadata["relation"], metadata["workflowRunId"]) == ("subagent", "wf_1")
+    assert (metadata["agentType"], metadata["spawnedBy"]) == ("workflow", "w1")
     (call,) = calls_of(graph_of(parent))
     assert (call.result or {})["runId"] == "wf_1"
 
