@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat, stat_of
 from acode_tui.ingest.gemini.reader import GeminiReader
 from acode_tui.ingest.gemini.records import Record
@@ -60,7 +62,8 @@ class Gemini(TranscriptFormat):
                 yield number, line
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
-        reader = GeminiReader(context)
+        # A session of several files is named after the first of them, whichever of them has changed.
+        reader = GeminiReader(msgspec.structs.replace(context, path=_files(context.path)[0]))
         skipped, last_line = read_records(lines, _decoder, reader.take)
         return reader.finish(skipped, last_line, folder=_project_root(context.path))
 

@@ -139,6 +139,7 @@ def test_the_files_of_a_session_are_read_as_one(tmp_path: Path) -> None:
     context = context_for(path)
     (graph,) = format_.read(format_.parts(path, context), context).graphs
     assert [task.title for task in graph.tasks] == ["One", "Two"]
+    assert (graph.metadata or {})["file"] == "session-2026-01-01T10-00-11111111.json"
     assert format_.stat(path).size == sum(file.stat().st_size for file in chats.iterdir())
 
 
