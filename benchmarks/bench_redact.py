@@ -29,6 +29,8 @@ HOSTILE = (
     ),
     *(
         "curl -u ",
+        "curl -b s=",
+        "secret --from-literal=a=",
         "curl x\n",
         "mysql -p",
         "echo a | sudo -S ",

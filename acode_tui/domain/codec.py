@@ -56,15 +56,15 @@ def encode_json(value: Any) -> bytes:
     return _encoder.encode(to_plain(value))
 
 
-_TERMINAL_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
-"""In UTF-8: DEL, C1 and the bidi controls. In JSON they occur in strings only, unescaped."""
+_TERMINAL_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""In UTF-8: DEL, C1, bidi controls and separators of lines. In JSON they occur in strings only, unescaped."""
 
 
 def encode_json_for_terminal(value: Any) -> bytes:
     """As ``encode_json``, with what a terminal would obey or be misled by as ``\\uXXXX``. It decodes to the same value.
 
-    JSON itself has ``ESC`` and its like escaped; DEL, C1 (``U+009B`` begins a sequence as ``ESC [`` does) and controls
-    of the text's direction it leaves as they are.
+    JSON itself has ``ESC`` and its like escaped; DEL, C1 (``U+009B`` begins a sequence as ``ESC [`` does), controls of
+    the text's direction and separators of lines, which split the line of JSON for some readers, it leaves as they are.
     """
     return _TERMINAL_CONTROL.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), encode_json(value))
 

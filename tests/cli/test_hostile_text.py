@@ -98,11 +98,14 @@ def test_json_with_hostile_text_is_read_as_it_was_recorded(run: Run, recorded: R
 
 @given(
     st.recursive(
-        st.text() | st.text('a\x7f\x80\x9f\u00a0\u061c\u200e\u202a\u202e\u2066\u2069\u2070\\"') | st.integers(-9, 9),
+        st.text()
+        | st.text('a\x7f\x80\x9f\u00a0\u061c\u200e\u202a\u202e\u2028\u2029\u2066\u2069\u2070\\"')
+        | st.integers(-9, 9),
         lambda each: st.lists(each) | st.dictionaries(st.text(), each),
     )
 )
 def test_escaped_json_decodes_to_the_same_value(value: Any) -> None:
     line = encode_json_for_terminal(value).decode()
     assert json.loads(line) == value
+    assert len(line.splitlines()) == 1
     assert CONTROL.search(line) is None

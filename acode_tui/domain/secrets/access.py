@@ -56,11 +56,23 @@ _ATTRIBUTES = {"path", "domain", "expires", "max-age", "samesite", "priority", "
 _NAMES_A_LOGIN = re.compile(r"(?i)sess|sid|token|auth|csrf|xsrf|jwt|login|remember|secret|key|id\Z")
 
 
+COOKIE_KEYWORDS = (b"cookie", b"curl")
+_CURL_COOKIES = re.compile(
+    r"(?i)curl(?:\.exe)?\s(?:[^\r\n|;\\]|\\\r?\n){0,400}?(?<=\s)-b\s{0,3}[\"']?"
+    r"(?P<pairs>[\w.$%-]{1,64}=[^\r\n\"'`<>]{1,4096})"
+)
+
+
 def cookies(source: SearchedText) -> Iterator[Span]:
     """The values of cookies that are long or whose name is that of a session."""
+    for keyword, pattern in zip(COOKIE_KEYWORDS, (_COOKIES, _CURL_COOKIES), strict=True):
+        yield from _cookies(source, keyword, pattern)
+
+
+def _cookies(source: SearchedText, keyword: bytes, pattern: re.Pattern[str]) -> Iterator[Span]:
     searched_to = 0
-    for at in source.positions(b"cookie"):
-        found = _COOKIES.match(source.text, at) if at >= searched_to else None
+    for at in source.positions(keyword):
+        found = pattern.match(source.text, at) if at >= searched_to else None
         if found is None:
             continue
         searched_to = found.end()
@@ -70,6 +82,14 @@ def cookies(source: SearchedText) -> Iterator[Span]:
             if _NAMES_A_LOGIN.search(pair["name"]) or is_random(pair["value"]):
                 yield pair.span("value")
 
+
+COOKIE_FILE_KEYWORDS = (b"\ttrue\t", b"\tfalse\t")
+cookie_files = at_keywords(
+    COOKIE_FILE_KEYWORDS,
+    r"\t(?:TRUE|FALSE)\t\d{1,12}\t[^\t\r\n]{1,256}\t(?P<value>[^\t\r\n]{6,4096})",
+    lambda found: is_real(found["value"]),
+)
+"""Netscape's format: domain, whether subdomains are meant, path, whether TLS is asked for, end, name, value."""
 
 _WEB = re.compile(r"://(?P<user>[^\s\"'<>`\\/?#@:]{0,256}):(?P<value>[^\s\"'<>`\\/?#@]{1,1024})@(?=[\w.\[$%{-])")
 _WEB_TOKEN = re.compile(r"://(?P<value>[A-Za-z0-9_-]{20,1024})@(?=[\w.-]+)")

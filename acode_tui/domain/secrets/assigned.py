@@ -163,6 +163,10 @@ def _encoded_pair(value: str) -> bool:
         return False
 
 
+def _pair_or_random(value: str) -> bool:
+    return _encoded_pair(value) or _random_not_digest(value)
+
+
 def _demand(name: str, before: str, more: str) -> Callable[[str], bool] | None:
     """What a value must fulfil to be hidden under this name; None if the name is not that of a secret."""
     if more and _HARMLESS_MORE.fullmatch(more):
@@ -185,7 +189,9 @@ def _demand(name: str, before: str, more: str) -> Callable[[str], bool] | None:
     if name == "secret":
         return _anything if not more else _random
     if name == "auth":
-        return _encoded_pair if not more else None
+        if more:
+            return None
+        return _pair_or_random if before.strip("._-") else _encoded_pair
     return _token_like if not more else _random
 
 

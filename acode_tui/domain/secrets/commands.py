@@ -20,6 +20,9 @@ _AFTER_PROGRAM = {
     b"login": rf"login\s{_REST}(?<=\s)-p[= ]\s{{0,3}}{_WORD}",
     b"sqlcmd": rf"sqlcmd\s{_REST}(?<=\s)-P\s{{0,3}}{_WORD}",
     b"htpasswd": rf"htpasswd\s+-[a-zA-Z]{{0,6}}b[a-zA-Z]{{0,6}}\s+\S{{1,200}}\s+\S{{1,100}}\s+{_WORD}",
+    b"smbclient": rf"smbclient\s{_REST}(?<=\s)-U\s{{0,3}}[\"']?[\w.\\/-]{{1,64}}%{_WORD}",
+    b"openssl": rf"openssl\s{_REST}(?<=\s)-k\s{{1,3}}{_WORD}",
+    b"from-literal": rf"from-literal[= ]\s{{0,3}}[\"']?[\w.-]{{1,128}}={_WORD}",
     b"requirepass": rf"requirepass\s+{_WORD}",
     b"pass:": rf"pass:{_WORD}",
 }
@@ -28,7 +31,11 @@ COMMAND_KEYWORDS = tuple(_PROGRAMS)
 _BEFORE = {
     b"login": re.compile(r"(?:docker|podman|nerdctl|buildah|skopeo|oras|registry|oc|az|cf|crane)\s+(?:\w+\s+)?\Z"),
     b"pass:": re.compile(r"-pass(?:in|out)?\s{1,3}\Z"),
+    # A configuration map takes literals too.
+    b"from-literal": re.compile(r"\bsecret\s[^\r\n|;]*\Z"),
 }
+
+_BEFORE_CHARS = 200
 
 
 def command_passwords(source: SearchedText) -> Iterator[Span]:
@@ -38,7 +45,7 @@ def command_passwords(source: SearchedText) -> Iterator[Span]:
         before = _BEFORE.get(keyword)
         searched_to = 0
         for at in source.positions(keyword):
-            if at < searched_to or (before and before.search(text, max(0, at - 24), at) is None):
+            if at < searched_to or (before and before.search(text, max(0, at - _BEFORE_CHARS), at) is None):
                 continue
             found = pattern.match(text, at)
             if found is None:

@@ -16,7 +16,8 @@ ACCESS_RULES: tuple[Rule, ...] = (
 ASSIGNED_RULES: tuple[Rule, ...] = (
     Rule("url-password", (b"://",), access.address_passwords),
     Rule("url-password", access.QUERY_KEYWORDS, access.query_secrets),
-    Rule("cookie", (b"cookie",), access.cookies),
+    Rule("cookie", access.COOKIE_KEYWORDS, access.cookies),
+    Rule("cookie", access.COOKIE_FILE_KEYWORDS, access.cookie_files),
     Rule("credential", assigned.KEYWORDS, assigned.credentials),
     Rule("credential", commands.COMMAND_KEYWORDS, commands.command_passwords),
     Rule("credential", (b"sudo", b"chpasswd"), commands.piped_passwords),

@@ -77,6 +77,7 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
         r"dapi[a-f0-9]{32}",
         r"HRKU-AA[A-Za-z0-9_-]{50}",
         r"fo1_[A-Za-z0-9_-]{43}",
+        r"vercel_blob_rw_[A-Za-z0-9]{16}_[A-Za-z0-9]{24}",
         r"fm[12][ar]?_[A-Za-z0-9+/]{60,}+",
         r"LTAI[A-Za-z0-9]{17}",
         r"AQVN[A-Za-z0-9_-]{35}",

@@ -40,7 +40,7 @@ def run_password_command(command: str, *, seconds: float) -> str:
         # Not by the system's search, which would take a relative entry of PATH too.
         program = find_program(arguments[0])
         if program is None:
-            raise PasswordCommandError("its program does not exist")
+            raise PasswordCommandError("names a program that does not exist")
         arguments[0] = program
     try:
         process = subprocess.Popen(  # noqa: S603
@@ -54,7 +54,7 @@ def run_password_command(command: str, *, seconds: float) -> str:
         )
     except (OSError, ValueError) as error:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be run"
-        raise PasswordCommandError(f"its program {reason}") from None
+        raise PasswordCommandError(f"names a program that {reason}") from None
     try:
         output = _read(process, time.monotonic() + seconds)
     except TimeoutError:

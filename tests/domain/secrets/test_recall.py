@@ -61,6 +61,11 @@ def test_secrets_that_a_name_or_a_command_gives_away_are_hidden(seed: int) -> No
         "Server=db;Uid=shop;Pwd={};",
         "the password is {}.",
         "ALTER USER shop WITH PASSWORD '{}';",
+        "kubectl create secret generic shop --from-literal=db={}",
+        "smbclient //files/shop -U shop%{}",
+        "openssl enc -aes-256-cbc -k {} -in dump",
+        "curl -s -b 'session={}' https://example.org/",
+        "example.org\tTRUE\t/\tTRUE\t1735689600\tany\t{}",
     ],
 )
 def test_a_password_that_a_person_chose_is_hidden(line: str, password: str) -> None:

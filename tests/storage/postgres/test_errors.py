@@ -340,7 +340,7 @@ class TestPasswords:
         ("command", "says"),
         [
             ("false", "ended with exit code 1"),
-            ("/no/such/program SECRET", "its program does not exist"),
+            ("/no/such/program SECRET", "names a program that does not exist"),
             ("sh -c 'echo SECRET; exit 3'", "ended with exit code 3"),
             ("true", "printed no password on its first line"),
             ("sh -c 'echo; echo SECRET'", "printed no password on its first line"),
