@@ -175,3 +175,14 @@ def normal_form(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [normal_form(item) for item in value]
     return value
+
+
+_QUOTED = re.compile(r"(Invalid (?:enum )?value) .*?( - at `\$[\w.\[\]]*`)?", re.DOTALL)
+
+
+def without_value(error: Exception) -> str:
+    """What an error of decoding says, without the value that it is about: only msgspec's say what was expected."""
+    if not isinstance(error, msgspec.MsgspecError):
+        return type(error).__name__
+    quoted = _QUOTED.fullmatch(str(error))
+    return f"{quoted[1]}{quoted[2] or ''}" if quoted else str(error)

@@ -197,10 +197,21 @@ def _pipeline() -> Callable[[str, dict[str, Any]], str]:
     def run(level: str, fields: dict[str, Any]) -> str:
         found: Any = {"level": level, **fields}
         found = processors.format_exc_info(None, level, stamp(None, level, found))
+        if "exception" in found:
+            # The message of an exception that nobody foresaw may quote any recorded text.
+            found["exception"] = _without_shapes(found["exception"])
         line = render(None, level, _redacted(found))
         return line if isinstance(line, str) else line.decode()
 
     return run
+
+
+def _without_shapes(text: str) -> str:
+    """The text with known shapes of secrets hidden."""
+    # Imported here, because few processes ever log an exception, and the rules take time to load.
+    from acode_tui.domain.secrets.redactor import Redactor
+
+    return Redactor().text(text)
 
 
 def _redacted(value: Any) -> Any:
@@ -230,7 +241,7 @@ class _LibraryLogHandler(logging.Handler):
         level = "error" if record.levelno >= 40 else "warning"
         if record.levelno >= max(_state.level, 30):
             fields = {"exc_info": record.exc_info} if record.exc_info else {}
-            _emit(level, record.name, record.getMessage(), fields)
+            _emit(level, record.name, _without_shapes(record.getMessage()), fields)
 
 
 _library_log_handler = _LibraryLogHandler()

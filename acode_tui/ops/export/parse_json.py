@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 
 import msgspec
 
+from acode_tui.domain.codec import without_value
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import AcodeError, ExportError, ValidationError
 from acode_tui.domain.quantities import size
@@ -121,8 +122,9 @@ def read_run(raw: RawRun, limits: Limits) -> ReadRun | Issue:
         field = error.field if isinstance(error, ValidationError) else None
         return Issue(line=raw.line, session_id=_id_in(raw.data), field=field, message=error.message)
     except msgspec.MsgspecError as error:
-        place = _PATH.search(str(error))
-        message = _PATH.sub("", str(error))
+        text = without_value(error)
+        place = _PATH.search(text)
+        message = _PATH.sub("", text)
         return Issue(
             line=raw.line, session_id=_id_in(raw.data), field=place.group(1) if place else None, message=message
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from acode_tui.domain.codec import without_value
 from acode_tui.domain.errors import AcodeError, DatabaseConnectionError, DiskFullError, IntegrityError, TransactionError
 from acode_tui.domain.quantities import number
 from acode_tui.plain_files import reading_plain, what_is_wrong
@@ -86,10 +87,14 @@ def opening(path: Path) -> Iterator[None]:
         raise _no_text(f"cannot open {path}", error) from error
 
 
+def misfit(error: Exception) -> str:
+    """Why a stored value is not what the program writes there, without the value: it may be anything recorded."""
+    return "a text in it is no text" if isinstance(error, UnicodeDecodeError) else without_value(error)
+
+
 def _no_text(what: str, error: Exception) -> IntegrityError:
     """The error for a value that is not what the program writes there. SQLite checks neither texts nor JSON."""
-    reason = "a text in it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
-    return IntegrityError(f"{what}: the file is damaged: {reason}", hint=WAYS_OUT)
+    return IntegrityError(f"{what}: the file is damaged: {misfit(error)}", hint=WAYS_OUT)
 
 
 def opening_error(error: sqlite3.Error, path: Path) -> AcodeError:

@@ -20,7 +20,7 @@ from acode_tui.domain.errors import IntegrityError
 from acode_tui.domain.schema import TABLES, Column
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.contents import pack
-from acode_tui.storage.sqlite.errors import WAYS_OUT
+from acode_tui.storage.sqlite.errors import WAYS_OUT, misfit
 
 Row = tuple[Any, ...]
 
@@ -214,7 +214,7 @@ def loader(kind: EntityType, entity: type[Entity] | None = None, *extra: str) ->
         except (ValueError, TypeError, RecursionError) as error:
             # Both of msgspec's errors and a text that is no UTF-8 are ValueErrors.
             raise IntegrityError(
-                f"a row of {TABLES[kind].name} has a value that it cannot have: {error}", hint=WAYS_OUT
+                f"a row of {TABLES[kind].name} has a value that it cannot have: {misfit(error)}", hint=WAYS_OUT
             ) from error
 
     return load
