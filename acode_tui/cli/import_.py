@@ -32,6 +32,7 @@ _IDLE_MS = 30_000
         "acode-tui import ~/.claude/projects/-home-me-shop",
         "acode-tui import --format codex rollout.jsonl --json",
         "acode-tui import --all --watch",
+        "acode-tui import --explain rollout.jsonl",
         "acode-tui import --everywhere",
     ),
 )
@@ -45,6 +46,7 @@ _IDLE_MS = 30_000
 )
 @click.option("--everywhere", is_flag=True, help="Import the runs of every folder from there, not only of this one.")
 @click.option("--format", "format_", metavar="NAME", help="The format of every file; otherwise its first lines decide.")
+@click.option("--explain", is_flag=True, help="Import nothing; print how each record of one transcript is understood.")
 @click.option("--watch", is_flag=True, help="Keep running and import new lines as they are written, until Ctrl-C.")
 @json_option
 @pass_invocation
@@ -54,10 +56,13 @@ def command(
     all_roots: bool,
     everywhere: bool,
     format_: str | None,
+    explain: bool,
     watch: bool,
     as_json: bool,
 ) -> int:
-    """Import transcripts of Claude Code and Codex into the workspace.
+    """Import transcripts of other agents into the workspace.
+
+    It reads Claude Code, Codex, GitHub Copilot CLI, Gemini CLI, OpenCode, OpenHands, pi, ATIF and SWE-agent.
 
     PATH is a transcript or a folder of transcripts, imported wherever its runs were. With --all a run belongs to this
     workspace if it began in the workspace's folder, or in a git worktree of it; the others are counted by folder. Files
@@ -68,6 +73,11 @@ def command(
     for path in paths:
         if not path.exists():
             raise IngestError(f"{path}: no such file or folder", hint="check the path, or use --all")
+    if explain:
+        if len(paths) != 1 or all_roots or everywhere or watch:
+            raise click.UsageError("--explain takes one PATH, and neither --all, --everywhere nor --watch")
+        _explain(paths[0], format_, as_json=as_json)
+        return 0
     roots = _roots(invocation.settings, invocation) if all_roots or everywhere else []
     source = _Source([*paths, *(roots if everywhere else ())], [] if everywhere else roots, format_)
 
@@ -80,6 +90,35 @@ def command(
         return FAILURE if _nothing_readable(report) else 0
 
     return invocation.with_workspace(work)
+
+
+def _explain(path: Path, format_: str | None, *, as_json: bool) -> None:
+    from acode_tui.cli.output import Column, print_table
+    from acode_tui.ingest.explain import explain
+    from acode_tui.ingest.file_reader import UnknownFormatError
+
+    try:
+        found = explain(path, format_)
+    except UnknownFormatError as error:
+        raise IngestError(f"{path}: {error}") from error
+    except OSError as error:
+        raise IngestError(f"{path}: {error.strerror or error}", hint="give one transcript") from error
+    if as_json:
+        print_json(found)
+        return
+    columns = (
+        Column("line", "right"),
+        Column("kind"),
+        Column("task", "right"),
+        Column("step", "right"),
+        Column("call", maximum=20),
+        Column("what", flexible=True),
+        Column("why", flexible=True),
+    )
+    print_table(
+        columns,
+        [(row.line, row.kind, row.task, row.step, row.call, row.what, row.why) for row in found.records],
+    )
 
 
 class _Source(NamedTuple):

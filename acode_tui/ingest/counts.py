@@ -2,6 +2,8 @@
 
 import msgspec
 
+from acode_tui.ingest.observe import observer
+
 MAX_REPORTED = 20
 """So many skipped lines of a file are named one by one; all are counted."""
 
@@ -35,6 +37,8 @@ class SkippedLines(msgspec.Struct):
 
     def add(self, line: int, reason: str) -> None:
         self.count += 1
+        if (watching := observer()) is not None:
+            watching.damaged(line, reason)
         if len(self.named) < MAX_REPORTED:
             self.named.append((line, reason))
 

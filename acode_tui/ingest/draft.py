@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS, escape
 from acode_tui.ingest.counts import Counts
+from acode_tui.ingest.observe import observer
 
 MAX_TITLE_CHARS = 200
 MAX_EVENT_TEXT = 500
@@ -266,6 +267,8 @@ class RunDraft:
         self.created_at: datetime | None = None
         self.updated_at: datetime | None = None
         self.is_resumed = False
+        if (watching := observer()) is not None:
+            watching.begin_run(self)
 
     @property
     def task(self) -> TaskDraft | None:

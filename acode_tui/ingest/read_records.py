@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from acode_tui.ingest.counts import SkippedLines
+from acode_tui.ingest.observe import Observer, observer
 from acode_tui.ingest.records import LineDecoder, parse_any
 from acode_tui.ingest.salvage import Salvaged, salvage
 
@@ -26,6 +27,8 @@ def read_records(
     Returns the other lines and the number of the last line that was an object. Those of the lines before may be given.
     """
     decode = decoder.decode
+    if (watching := observer()) is not None:
+        take = _announced(take, watching)
     skipped = skipped or SkippedLines()
     for number, line in lines:
         if line is None:
@@ -51,7 +54,19 @@ def read_records(
             skipped.count_blank()
         last_line = number
         take(number, line, record)
+    if watching is not None:
+        watching.end_records()
     return skipped, last_line
+
+
+def _announced(take: Callable[[int, bytes, R], None], watching: Observer) -> Callable[[int, bytes, R], None]:
+    """``take``, after an observer was told that a record begins."""
+
+    def announce(number: int, line: bytes, record: R) -> None:
+        watching.begin_record(number, line)
+        take(number, line, record)
+
+    return announce
 
 
 def _is_damaged(line: bytes) -> bool:

@@ -16,6 +16,7 @@ from acode_tui.ingest.draft import ImageDraft, RunDraft, StepDraft, TaskDraft, s
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
+from acode_tui.ingest.observe import observer
 from acode_tui.ingest.records import label
 from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
 from acode_tui.ingest.usage import StepUsage, Tokens
@@ -39,6 +40,7 @@ class RunReader:
         self.last = LastSeen.NOTHING
         self.has_records = False
         self.approval_tools: frozenset[str] = frozenset()
+        self._observer = observer()
 
     def session_id(self, native_id: str) -> str:
         """The id of the session that the agent calls by this native id."""
@@ -47,6 +49,7 @@ class RunReader:
     def at(self, line: int, moment: datetime | None) -> datetime | None:
         """Note that a record begins, and its time. Returns the time, or that of the record before."""
         self.has_records = True
+        self.begin_record(line)
         if line > self.timeline.next_checkpoint:
             self.timeline.pass_checkpoint(line)
         return self.bounds.note(moment)
@@ -54,8 +57,20 @@ class RunReader:
     def count_unknown(self, type_: Any) -> None:
         """Count a record of a type that the reader does not know."""
         name = label(type_) or "(without a type)"
+        if self._observer is not None:
+            self._observer.unknown(name)
         if name in self.unknown or len(self.unknown) < MAX_UNKNOWN:
             self.unknown[name] = self.unknown.get(name, 0) + 1
+
+    def begin_record(self, line: int) -> None:
+        """Say that a record begins. ``at`` says so too; this is for one that may turn out to be no part of the run."""
+        if self._observer is not None:
+            self._observer.begin_record(line, None)
+
+    def because(self, rule: str) -> None:
+        """Say why the current record is understood as it is, where more than its type decided: the field, its value."""
+        if self._observer is not None:
+            self._observer.because(rule)
 
     def begin_task(
         self, key: str, prompt: str, at: datetime | None, line: int, images: Iterable[ImageDraft] = ()
@@ -125,6 +140,8 @@ class RunReader:
 
         ``parent`` is the native id of the session that started this one. Metadata that is None or empty is left out.
         """
+        if self._observer is not None:
+            self._observer.end_records()
         if not self.has_records or not (self.run.task_count or self.run.step_count):
             return Parsed(counts=Counts(), skipped=skipped, unknown=self.unknown)
         session_id = self.session_id(native_id)

@@ -19,6 +19,7 @@ import msgspec
 from acode_tui.domain.clock import EPOCH, TICK
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.draft import shorten
+from acode_tui.ingest.observe import observer
 
 MAX_REASON_CHARS = 1_000
 MAX_CHECKPOINTS = 100
@@ -92,6 +93,8 @@ class Timeline:
         self._last_end = EPOCH
         self.next_checkpoint = self._pending[0].line if self._pending else _NO_LINE
         """The reader calls ``pass_checkpoint`` at the first line beyond this one."""
+        if (watching := observer()) is not None:
+            watching.begin_timeline(self)
 
     @property
     def stamps(self) -> tuple[datetime, datetime]:

@@ -33,6 +33,9 @@ KEYS = {
 SESSION = "7d1f4d0e-1111-4222-8333-444455556666"
 
 
+EXPLAINED_KEYS = {"line", "kind", "session", "task", "step", "call", "why", "what"}
+
+
 def lines(prompt: str, *more: dict[str, Any]) -> str:
     """A small Claude Code transcript: one prompt and its answer."""
     common = {"sessionId": SESSION, "cwd": "/src/shop", "version": "2.1.0", "isSidechain": False}
@@ -244,3 +247,29 @@ def test_the_progress_line_is_erased_and_not_written_too_often() -> None:
     with ImportLine(quiet, lambda: 0.0) as line:
         line.show(progress)
     assert quiet.getvalue() == ""
+
+
+def test_explain_shows_how_each_record_is_understood_and_imports_nothing(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / f"{SESSION}.jsonl"
+    path.write_text(lines("Check the form") + "{broken\n")
+    table = run("import", "--explain", str(path))
+    assert table.exit_code == 0
+    assert [row.split()[:2] for row in table.stdout.splitlines()][1:] == [
+        ["1", "prompt"],
+        ["2", "step"],
+        ["3", "damaged"],
+    ]
+    found = answer(run("import", "--explain", str(path), "--json"))
+    assert found["format"] == "claude-code"
+    assert all(set(record) == EXPLAINED_KEYS for record in found["records"])
+    assert found["records"][0]["what"] == "Check the form"
+    assert answer(run("session", "list", "--json"))["sessions"] == []
+
+
+@pytest.mark.parametrize("more", [["--all"], ["--watch"], ["."]])
+def test_explain_takes_one_transcript(run: Run, tmp_path: Path, more: list[str]) -> None:
+    path = tmp_path / f"{SESSION}.jsonl"
+    path.write_text(lines("Check the form"))
+    result = run("import", "--explain", str(path), *more)
+    assert result.exit_code == 2
+    assert "--explain takes one PATH" in result.stderr

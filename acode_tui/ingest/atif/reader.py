@@ -88,8 +88,10 @@ class AtifReader:
         key = f"step:{number(step.get('step_id')) or line}"
         if step.get("is_copied_context") is True:
             # It repeats a step of the trajectory that this one continues, which has counted it.
+            reader.because("is_copied_context=true: a step of the trajectory that this one continues")
             return
         source = step.get("source")
+        reader.because(f"source={label(source)}")
         message = text_of(step.get("message"))
         if source == "user":
             reader.begin_task(key, message, at, line, _images(step.get("message")))

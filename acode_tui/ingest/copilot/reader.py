@@ -99,6 +99,7 @@ class CopilotReader:
         reader = self._reader
         content = text(data.content)
         if agent or data.source is not None:
+            reader.because(f"source={label(data.source)}" if data.source is not None else "agentId: to a subagent")
             if content.strip():
                 reader.note(f"message of {label(data.source) or 'the program'}", line, content)
             return

@@ -64,6 +64,9 @@ class GeminiReader:
             record = _message.of(message)
             if record is not None and not (is_context and text(record.id) in self._keys):
                 # Each message of a document counts as a line, so that a longer document goes on where this one ends.
+                if not is_context:
+                    self._reader.begin_record(index + 1)
+                    self._reader.because(f"type={label(record.type)}")
                 self._add(line if is_context else index + 1, record)
 
     def _add(self, line: int, record: Record) -> None:
@@ -129,13 +132,19 @@ class GeminiReader:
         parts = message.content if type(message.content) is list else []
         if any(type(part) is dict and "functionResponse" in part for part in parts):
             # A result: the call's own record has it too.
+            reader.because("content has a functionResponse, which the call's own record has too")
             return
         prompt = _text(message.content)
         start = prompt.lstrip()
-        if start.startswith(_INJECTED) or any(task.key == key for task in reader.run.tasks):
+        if start.startswith(_INJECTED):
+            reader.because(f"content begins with {start.partition('>')[0]}>: the program wrote it")
+            return
+        if any(task.key == key for task in reader.run.tasks):
+            reader.because("id of a prompt that was read before")
             return
         at = reader.at(line, at)
         if start.startswith(_COMMANDS):
+            reader.because(f"content begins with {start[0]}: a command of the program")
             reader.note("command", line, prompt)
         else:
             reader.begin_task(key, prompt, at, line, _images(parts))

@@ -50,6 +50,7 @@ class PiReader:
             self._parents[key] = text(entry.parent_id)
             self._leaf = key
         if self._is_copy(entry):
+            reader.because("id and timestamp of an entry that another session has")
             return
         reader.at(line, parse_stamp(entry.timestamp))
         if kind == "message" and entry.message is not None:

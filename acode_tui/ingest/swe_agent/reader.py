@@ -68,7 +68,9 @@ class SweAgentReader:
         reader = self._reader
         elapsed = timedelta()
         directory = ""
-        reader.begin_task("problem", self._problem(), reader.at(1, EPOCH), 1)
+        began = reader.at(1, EPOCH)
+        reader.because("the last message of role=user before the first answer of the history")
+        reader.begin_task("problem", self._problem(), began, 1)
         turns = list(self._turns())
         for line, turn in enumerate(turns, 2):
             reader.at(line, EPOCH + elapsed)
@@ -132,6 +134,7 @@ class SweAgentReader:
 
     def _take(self, line: int, turn: Turn, ended: timedelta) -> None:
         reader = self._reader
+        reader.because("an item of the trajectory, or an answer of the history")
         at = reader.bounds.current
         step = reader.begin_step(f"turn:{line - 1}", at, line)
         reader.say(step, turn.thought, at)
