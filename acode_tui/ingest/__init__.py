@@ -1,4 +1,4 @@
-"""Imports transcripts of Claude Code and Codex as runs. Importing the same transcript again gives the same rows.
+"""Imports transcripts of other agents as runs. Importing the same transcript again gives the same rows.
 
 The importer is loaded on first use, so that the second process that reads for it starts sooner.
 """

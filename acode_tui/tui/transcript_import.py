@@ -16,7 +16,17 @@ from acode_tui.ingest.scope import split
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.ports import DashboardWorkspace
 
-AGENT_NAMES = {"claude-code": "Claude Code", "codex": "Codex", "atif": "ATIF", "swe-agent": "SWE-agent"}
+AGENT_NAMES = {
+    "claude-code": "Claude Code",
+    "codex": "Codex",
+    "copilot": "Copilot CLI",
+    "gemini": "Gemini CLI",
+    "opencode": "OpenCode",
+    "openhands": "OpenHands",
+    "pi": "pi",
+    "atif": "ATIF",
+    "swe-agent": "SWE-agent",
+}
 
 
 @dataclass(frozen=True, slots=True)
