@@ -138,6 +138,10 @@ def cell(value: object) -> str:
         return number(value)
     if isinstance(value, float):
         return f"{value:,.1f}"
+    if isinstance(value, dict):
+        return clean(", ".join(f"{name} {cell(each)}" for name, each in value.items()), max_chars=_LONGEST_CELL) or "-"
+    if isinstance(value, (list, tuple)):
+        return clean(", ".join(map(cell, value)), max_chars=_LONGEST_CELL) or "-"
     return clean(str(value), max_chars=_LONGEST_CELL)
 
 

@@ -1,7 +1,7 @@
 """``session``: lists the recorded runs and shows one of them."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +11,7 @@ from acode_tui.cli.options import examples, json_option, source_option
 from acode_tui.cli.output import Column, cell, print_fields, print_json, print_table, state_colour, terminal_width
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.errors import ValidationError
 from acode_tui.domain.quantities import number, size
 from acode_tui.domain.states import EntityType, SessionState
 
@@ -136,13 +137,19 @@ def list_(
 @json_option
 @pass_invocation
 def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_json: bool) -> None:
-    """Show one session. ID may be any unique prefix."""
+    """Show one session as a conversation: prompts, reasoning in short, answers, and a line a tool call.
 
-    async def read(workspace: "Workspace") -> "SessionGraph":
+    ID may be any unique prefix. --json has everything that was recorded.
+    """
+    from acode_tui.cli.conversation import conversation, spoken
+
+    async def read(workspace: "Workspace") -> "tuple[SessionGraph, dict[str, bytes]]":
         async with _reader(workspace, source) as reader:
-            return await reader.get_with_hierarchy(await reader.resolve_id(EntityType.SESSION, session_id))
+            graph = await reader.get_with_hierarchy(await reader.resolve_id(EntityType.SESSION, session_id))
+            said = () if tree or as_json else spoken(graph)
+            return graph, {each.id: await reader.get_artifact_content(each.id) for each in said}
 
-    graph = invocation.with_workspace(read)
+    graph, contents = invocation.with_workspace(read)
     if as_json:
         print_json(graph)
         return
@@ -154,7 +161,7 @@ def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_js
             ("user", graph.user_id),
             ("created", graph.created_at),
             ("updated", graph.updated_at),
-            *(sorted((f"  {name}", value) for name, value in (graph.metadata or {}).items())),
+            *sorted((f"  {name}", _as_moment(value)) for name, value in (graph.metadata or {}).items()),
         ]
     )
     click.echo()
@@ -162,9 +169,10 @@ def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_js
         for line in session_tree(graph):
             click.echo(line)
         return
-    _print_tasks(graph)
-    if graph.events:
-        _print_events(graph.events)
+    if not graph.tasks:
+        click.echo("no tasks were recorded")
+    for line in conversation(graph, contents, terminal_width()):
+        click.echo(line)
 
 
 @command.command(
@@ -190,23 +198,14 @@ def history(invocation: Invocation, session_id: str, source: str, as_json: bool)
         click.echo("its state has not changed since it was created")
 
 
-def _print_tasks(graph: "SessionGraph") -> None:
-    if not graph.tasks:
-        click.echo("no tasks were recorded")
-        return
-    rows = [
-        (task.order, task.state.value, task.title, len(task.steps), sum(len(step.tool_calls) for step in task.steps))
-        for task in graph.tasks
-    ]
-    titles = (
-        Column("#", "right"),
-        Column("state"),
-        Column("task", flexible=True, minimum=16, maximum=100),
-        Column("steps", "right"),
-        Column("tools", "right"),
-    )
-    print_table(titles, rows)
-    click.echo()
+def _as_moment(value: object) -> object:
+    """A stored time as a moment; any other value unchanged."""
+    if isinstance(value, str):
+        from acode_tui.domain.clock import parse_time
+
+        with suppress(ValidationError):
+            return parse_time(value)
+    return value
 
 
 def _print_events(events: "Sequence[SessionEvent]") -> None:

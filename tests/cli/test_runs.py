@@ -227,3 +227,55 @@ def test_resumable_sessions_are_those_of_the_query(run: Run, root: Path) -> None
         found = answer(run("session", "list", "--resumable", "--json", *extra))["sessions"]
         assert [each["id"] for each in found] == [wanted]
     assert "no session matches" in run("session", "list", "--resumable", "--search", "other").stdout
+
+
+@pytest.fixture
+def talked(root: Path) -> str:
+    """A run with a prompt, long reasoning, a long answer and two calls, one of which failed."""
+
+    async def record() -> str:
+        async with open_workspace(root) as workspace:
+            store = workspace.store
+            session = await store.create_session("Fix it", metadata={"models": ["a", "b"], "tokens": {"input": 1234}})
+            task = await store.add_task(session.id, "Fix it")
+            lines = [f"line {number}" for number in range(300)]
+            prompt = b"Fix the\nlogin"
+            await store.add_artifact(task.id, ArtifactType.USER_PROMPT, "prompt", prompt, "text/plain")
+            step = await store.add_step(task.id, "Answer")
+            for type_ in (ArtifactType.REASONING, ArtifactType.MODEL_RESPONSE):
+                await store.add_artifact(step.id, type_, "said", "\n".join(lines).encode(), "text/markdown")
+            good = await store.add_tool_call(step.id, "Bash", {"timeout": 5, "command": "ls\x1b[2J -l"})
+            await store.start_tool_call(good.id)
+            await store.complete_tool_call(good.id, result="x")
+            bad = await store.add_tool_call(step.id, "Read", {"file_path": "/etc/shadow"})
+            await store.start_tool_call(bad.id)
+            await store.fail_tool_call(bad.id, "permission denied\x1b[2J")
+            return session.id
+
+    return asyncio.run(record())
+
+
+def test_a_session_is_shown_as_a_conversation(run: Run, talked: str) -> None:
+    lines = run("session", "show", talked).stdout.splitlines()
+    prompt = lines.index("> Fix the")
+    assert lines[prompt + 1] == "> login"
+    # Reasoning in short, the answer longer, with how to see all of it.
+    assert lines.index("~ line 0") < lines.index("~ … 298 more lines") < lines.index("line 0") < lines.index("line 199")
+    assert "line 200" not in lines
+    command = lines[lines.index("… 100 more lines; all of them:") + 1].split()
+    assert run(*command[1:]).stdout.rstrip().endswith("line 299")
+    good = next(line for line in lines if line.startswith("  Bash  "))
+    assert good.startswith("  Bash  ls␛[2J -l  Succeeded")
+    bad = next(number for number, line in enumerate(lines) if line.startswith("  Read  /etc/shadow  Failed"))
+    assert lines[bad + 1] == "      permission denied␛[2J"
+    # Values as people write them.
+    assert any(line.split() == ["models", "a,", "b"] for line in lines)
+    assert any(line.split() == ["tokens", "input", "1,234"] for line in lines)
+
+
+@pytest.mark.parametrize("columns", [24, 40, 80])
+def test_a_conversation_fits_the_terminal(run: Run, talked: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = run("session", "show", talked).stdout
+    assert "Read" in shown
+    assert all(len(line) <= columns for line in shown.splitlines())
