@@ -334,7 +334,10 @@ class RunStateStore(RunStateReader, Protocol):
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The workspace file at a glance; ``size_bytes`` includes the WAL."""
+    """The workspace file at a glance; ``size_bytes`` includes the WAL.
+
+    ``shared_file_system`` names the file system if two kernels may share it: there the file has no WAL.
+    """
 
     path: str
     size_bytes: int
@@ -343,3 +346,4 @@ class DatabaseFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     journal_mode: str
     sessions: int
     last_modified: datetime | None
+    shared_file_system: str | None = None

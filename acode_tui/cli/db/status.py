@@ -47,7 +47,7 @@ command.add_command(export.import_)
 @pass_invocation
 def status(invocation: Invocation, as_json: bool) -> None:
     """Show the state of both databases, the outbox, the conflicts and the sync."""
-    found, address, reason = invocation.with_workspace(lambda workspace: _status(invocation, workspace))
+    found, address, reason, journal = invocation.with_workspace(lambda workspace: _status(invocation, workspace))
     if as_json:
         print_json(found)
         return
@@ -57,7 +57,7 @@ def status(invocation: Invocation, as_json: bool) -> None:
         [
             ("sqlite", sqlite["path"]),
             ("  schema", f"{sqlite['schemaVersion']} (this program: {sqlite['targetVersion']})"),
-            ("  size", f"{size(sqlite['sizeBytes'])}, journal {sqlite['journalMode']}"),
+            ("  size", f"{size(sqlite['sizeBytes'])}, journal {journal}"),
             ("  sessions", f"{counted(sqlite['sessions'], 'session')}, last change {cell(sqlite['lastModified'])}"),
             ("postgres", f"{postgres['state']}  {address}".rstrip()),
             *([("  reason", reason)] if reason else []),
@@ -72,8 +72,8 @@ def status(invocation: Invocation, as_json: bool) -> None:
     )
 
 
-async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[str, Any], str, str]:
-    """The JSON's content; ``host:port/database``; the reason if the sync does not work."""
+async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[str, Any], str, str, str]:
+    """The JSON's content; ``host:port/database``; the reason if the sync does not work; the journal, in words."""
     facts = await workspace.database_facts()
     queue = await workspace.outbox.stats()
     counts = await workspace.conflicts.counts()
@@ -122,7 +122,10 @@ async def _status(invocation: Invocation, workspace: "Workspace") -> tuple[dict[
             "nextAttemptAt": sync.next_attempt_at,
         },
     }
-    return found, known.display if known else "", "; ".join(filter(None, (sync.reason, sync.hint)))
+    journal, shared = facts.journal_mode, facts.shared_file_system
+    if shared:
+        journal += f" ({shared}: two kernels may share this file system, so no WAL)"
+    return found, known.display if known else "", "; ".join(filter(None, (sync.reason, sync.hint))), journal
 
 
 @command.group(

@@ -30,6 +30,8 @@ from acode_tui.domain.errors import (
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten, widen
 from acode_tui.logs import enabled, get_logger
 from acode_tui.storage.sqlite.errors import WAYS_OUT, may_write, opening, require_file, require_whole_pages
+from acode_tui.storage.sqlite.file_in_place import OpenFile, identify
+from acode_tui.storage.sqlite.file_systems import shared_file_system
 from acode_tui.storage.sqlite.paths import SHM, WAL, beside, wal_of
 
 T = TypeVar("T")
@@ -66,6 +68,8 @@ class TimedConnection(sqlite3.Connection):
     """
 
     within_unit = False
+    file: OpenFile | None = None
+    """Of a writer's connection: the file that it opened."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         if self.within_unit and _TRANSACTION.match(sql):
@@ -255,7 +259,8 @@ class SqliteConnectionFactory:
         self.timeout_seconds = timeout_seconds
 
     async def open_writer(self, *, check: Callable[[sqlite3.Connection], object]) -> FunctionConnection:
-        """The process's one writing connection: WAL, ``synchronous=FULL``, foreign keys, transactions by hand.
+        """The process's one writing connection: ``synchronous=FULL``, foreign keys, transactions by hand, and WAL
+        unless two kernels may share the file system.
 
         ``check`` reads the file before anything about it is changed; an exception leaves the file as it was.
         """
@@ -273,7 +278,7 @@ class SqliteConnectionFactory:
         """A connection that can only read."""
         return await _open(self.path, self._connect_reader)
 
-    def _connect(self, *, mode: str = "rw") -> sqlite3.Connection:
+    def _connect(self, *, mode: str = "rw") -> TimedConnection:
         return connect_to(self.path, timeout_seconds=self.timeout_seconds, mode=mode)
 
     def _connect_writer(self, check: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
@@ -284,7 +289,9 @@ class SqliteConnectionFactory:
         connection = self._connect()
         try:
             check(connection)
-            configure_writer(connection, self.timeout_seconds)
+            shared = shared_file_system(self.path.parent)
+            configure_writer(connection, self.timeout_seconds, wal=shared is None)
+            connection.file = identify(self.path, stable_inodes=shared is None)
         except BaseException:
             connection.close()
             raise
@@ -293,7 +300,7 @@ class SqliteConnectionFactory:
     def _connect_indexer(self) -> sqlite3.Connection:
         connection = self._connect()
         try:
-            configure_indexer(connection)
+            configure_indexer(connection, wal=shared_file_system(self.path.parent) is None)
         except BaseException:
             connection.close()
             raise
@@ -309,10 +316,13 @@ class SqliteConnectionFactory:
         return connection
 
 
-def configure_writer(connection: sqlite3.Connection, timeout_seconds: float) -> None:
-    """Set the pragmas of a connection that writes. A new file gets its page size and WAL; both stay in the file."""
+def configure_writer(connection: sqlite3.Connection, timeout_seconds: float, *, wal: bool = True) -> None:
+    """Set the pragmas of a connection that writes. A new file gets its page size and journal; both stay in the file."""
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    _use_wal(connection, timeout_seconds)
+    if wal:
+        _use_wal(connection, timeout_seconds)
+    else:
+        _use_rollback_journal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     # Checkpoints run on their own connection, by the number of rows written. Few rows may be large, and many
@@ -324,9 +334,12 @@ def configure_writer(connection: sqlite3.Connection, timeout_seconds: float) -> 
     connection.execute("PRAGMA journal_size_limit = 67108864")
 
 
-def configure_indexer(connection: sqlite3.Connection) -> None:
-    """Set the pragmas of a connection that writes derived data: what a power cut takes from it is made again."""
-    connection.execute("PRAGMA synchronous = NORMAL")
+def configure_indexer(connection: sqlite3.Connection, *, wal: bool = True) -> None:
+    """Set the pragmas of a connection that writes derived data: what a power cut takes from it is made again.
+
+    With a rollback journal a power cut may damage the file itself, so each commit is on disk there.
+    """
+    connection.execute(f"PRAGMA synchronous = {'NORMAL' if wal else 'FULL'}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // page_bytes(connection)}")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16384")
@@ -362,6 +375,19 @@ def _use_wal(connection: sqlite3.Connection, timeout_seconds: float) -> None:
             return
 
 
+def _use_rollback_journal(connection: sqlite3.Connection) -> None:
+    """Turn WAL off, which is stored in the file.
+
+    While another process has the file open in WAL mode it stays on: the log says so.
+    """
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+        log.warning("journal.wal", database="sqlite", reason="another process has the file open in WAL mode")
+
+
 def page_bytes(connection: sqlite3.Connection) -> int:
     """The page size of this file in bytes."""
     return int(connection.execute("PRAGMA page_size").fetchone()[0])
@@ -375,7 +401,7 @@ def has_content(path: Path) -> bool:
         return False
 
 
-def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> sqlite3.Connection:
+def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> TimedConnection:
     """A plain connection to an existing file; ``mode`` is ``rw`` or ``ro``.
 
     Raises sqlite3.Error, IntegrityError for a file whose last page is cut off, and DatabaseConnectionError for what

@@ -62,6 +62,10 @@ def translate(error: sqlite3.Error, what: str, *, at_open: bool = False) -> Acod
         return DiskFullError(f"{what}: the disk is full")
     if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
         return DiskFullError(f"{what}: the disk takes no more: it is full, or a quota or limit of file size is reached")
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DBMOVED:
+        return DatabaseConnectionError(
+            f"{what}: the file was removed or replaced while it was open", hint="put the file back, or start again"
+        )
     if primary == sqlite3.SQLITE_READONLY:
         return TransactionError(f"{what}: the database is read-only", hint="check the file's owner and mode")
     lost = _LOST.match(str(error)) if primary == sqlite3.SQLITE_ERROR else None

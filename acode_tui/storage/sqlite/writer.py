@@ -10,6 +10,7 @@ Promises:
 - a caller that is cancelled leaves no transaction open: one that waited is never run, one that ran is committed;
 - what units leave to the end with ``before_commit`` is written once a transaction, without the units that failed;
 - a checkpoint runs on a connection of its own, so that no caller waits for it;
+- nothing is committed to a file that was removed from its path or replaced: the write is refused;
 - the workspace's clock is read and stored inside the transaction, so that no two processes hand out one stamp.
 """
 
@@ -30,6 +31,7 @@ from acode_tui.logs import get_logger
 from acode_tui.storage.sqlite import meta
 from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, TimedConnection
 from acode_tui.storage.sqlite.errors import translate
+from acode_tui.storage.sqlite.file_in_place import require_in_place
 
 log = get_logger("acode_tui.storage.sqlite")
 
@@ -131,8 +133,9 @@ class Writer:
         self._closed = False
         self._listeners: list[Callable[[], None]] = []
         self._timed: Callable[[float], object] = _ignore
-        self.last_error: TransactionError | None = None
-        """Why the last group did not commit: the disk is full, or another process holds the lock. None once one has."""
+        self.last_error: TransactionError | DatabaseConnectionError | None = None
+        """Why the last group did not commit: the disk is full, another process holds the lock, the file is gone.
+        None once one has."""
         self._deadline = 0.0
         self._uncheckpointed = 0
         self._given: dict[tuple[LastWrite, str], list[Any]] = {}
@@ -163,7 +166,8 @@ class Writer:
         """``unit(connection)``'s answer once it is on disk. ``quiet``: the listeners are not called.
 
         Raises what the unit raised; TransactionError when the lock could not be had, the transaction took longer
-        than ``timeout_seconds``, or the disk refused (AC-006).
+        than ``timeout_seconds``, or the disk refused (AC-006); DatabaseConnectionError when the file is not at its path
+        any more.
         """
         if self._closed:
             raise DatabaseConnectionError("the workspace is closed", hint="open it again")
@@ -218,7 +222,7 @@ class Writer:
         committed = False
         if any(not isinstance(outcome, BaseException) for outcome in outcomes):
             self.last_error = None
-        elif isinstance(outcomes[0], TransactionError):
+        elif isinstance(outcomes[0], (TransactionError, DatabaseConnectionError)):
             self.last_error = outcomes[0]
         for queued, outcome in zip(group, outcomes, strict=True):
             failed = isinstance(outcome, BaseException)
@@ -275,6 +279,8 @@ class Writer:
             if self._clock.last != before:
                 meta.store_clock(connection, self._clock)
             connection.set_progress_handler(None, 0)
+            if isinstance(connection, TimedConnection) and connection.file is not None:
+                require_in_place(connection.file)
             connection.execute("COMMIT")
         except BaseException as error:  # noqa: BLE001 - after any exception, the transaction must not stay open
             connection.set_progress_handler(None, 0)

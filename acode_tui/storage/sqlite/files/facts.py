@@ -11,6 +11,7 @@ from acode_tui.storage.delivery_protocol import RowKey
 from acode_tui.storage.migrations.runner import Migration, newest
 from acode_tui.storage.ports import ConflictCounts, DatabaseFacts, OutboxStats, QueueFacts, SchemaStatus
 from acode_tui.storage.sqlite import meta
+from acode_tui.storage.sqlite.file_systems import shared_file_system
 from acode_tui.storage.sqlite.migrate import plan, read_applied
 from acode_tui.storage.sqlite.paths import wal_of
 from acode_tui.storage.sqlite.sync import conflicts, quarantine, records
@@ -39,6 +40,7 @@ def read_facts(connection: sqlite3.Connection, path: Path, known: tuple[Migratio
         journal_mode=connection.execute("PRAGMA journal_mode").fetchone()[0],
         sessions=sessions,
         last_modified=datetime.fromtimestamp(modified, UTC) if modified else None,
+        shared_file_system=shared_file_system(path.parent),
     )
 
 
