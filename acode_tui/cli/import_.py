@@ -225,6 +225,12 @@ def _print(report: "ImportReport", source: _Source, *, as_json: bool) -> None:
         + ", ".join(counted(count, noun) for count, noun in counts)
         + f"; {counted(report.written, 'row')} written; {counted(report.skipped_lines, 'line')} skipped"
     )
+    if report.ending:
+        click.echo(
+            f"{counted(report.ending, 'transcript')} of those found "
+            f"{'is' if report.ending == 1 else 'are'} deleted within a week by the agent that wrote "
+            f"{'it' if report.ending == 1 else 'them'}; what is imported stays"
+        )
     _print_elsewhere(report.elsewhere)
     for issue in report.errors[:_MOST_ISSUES]:
         location = f"{issue.file}:{issue.line}" if issue.line is not None else issue.file
@@ -259,6 +265,7 @@ def _json(report: "ImportReport") -> dict[str, Any]:
         "unchanged": report.unchanged,
         "skippedLines": report.skipped_lines,
         "unknownRecords": report.unknown_records,
+        "ending": report.ending,
         "elsewhere": report.elsewhere,
         "errors": report.errors,
     }

@@ -5,7 +5,7 @@ Formats import this module and never the registry.
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -133,6 +133,10 @@ class TranscriptFormat(Protocol):
     def folder(self, path: Path) -> str:
         """The folder of the run, where the path or a file beside it says so; empty where the transcript itself does."""
         return ""
+
+    def keeps(self, path: Path) -> timedelta | None:
+        """For how long after its last write the agent keeps the transcript at this path; None where it deletes none."""
+        return None
 
     def layout(self, path: Path) -> Layout:
         """How the transcript at a path is stored; the path may be a folder for which ``is_transcript`` is true."""

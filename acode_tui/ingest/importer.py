@@ -32,6 +32,7 @@ from acode_tui.ingest.parallel import GroupSource, is_worthwhile
 from acode_tui.ingest.reader_process import ReadSettings
 from acode_tui.ingest.records import parse_stamp
 from acode_tui.ingest.registry import format_named
+from acode_tui.ingest.retention import count_ending
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import TranscriptFile, TranscriptLog
 
@@ -79,7 +80,8 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What an import did. Entities are counted in the files read this time; ``unchanged`` files were not read again.
 
     ``unknown_records`` counts, for each format, the records that it does not know by their types: a newer release of an
-    agent writes such. ``written`` is the number of rows inserted or updated.
+    agent writes such. ``written`` is the number of rows inserted or updated. ``ending`` is the number of transcripts
+    that their agent deletes within a week; it is counted in the first import of a workspace only.
     """
 
     files: int = 0
@@ -92,6 +94,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     skipped_lines: int = 0
     unknown_records: dict[str, dict[str, int]] = {}
     written: int = 0
+    ending: int = 0
     elsewhere: dict[str, int] = {}
     errors: tuple[ImportIssue, ...] = ()
 
@@ -108,6 +111,7 @@ class _Tally:
         self.counted: dict[tuple[str, ...], Counts] = {}
         self.unknown: dict[str, dict[str, int]] = {}
         self.written = 0
+        self.ending = 0
         self.issues: list[ImportIssue] = []
 
     def add_unknown(self, format_: str, types: Mapping[str, int]) -> None:
@@ -130,6 +134,7 @@ class _Tally:
             skipped_lines=self.skipped,
             unknown_records={name: dict(sorted(types.items())) for name, types in sorted(self.unknown.items())},
             written=self.written,
+            ending=self.ending,
             # By file and line: commits may end in another order than their files were read in.
             errors=tuple(sorted(self.issues, key=lambda issue: (issue.file, issue.line or sys.maxsize))),
         )
@@ -187,6 +192,8 @@ class _Import:
         storing: deque[asyncio.Task[None]] = deque()
         try:
             known = await self._log.known()
+            if not known:
+                self._tally.ending = await asyncio.to_thread(count_ending, self._found, self._now)
             due = await self._with_resumes(await asyncio.to_thread(self._choose, known))
             due = await asyncio.to_thread(self._begin, due, known)
             self._bytes_total = sum(file.size for file in due)

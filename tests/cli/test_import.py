@@ -27,6 +27,7 @@ KEYS = {
     "unchanged",
     "skippedLines",
     "unknownRecords",
+    "ending",
     "elsewhere",
     "errors",
 }
@@ -135,6 +136,18 @@ def test_all_takes_the_runs_of_this_workspaces_folder_and_counts_the_others(
     assert answer(run("import", str(transcript), "--json"))["sessions"] == 1, "a path that was given is imported"
     found = answer(run("import", "--everywhere", "--json"))
     assert (found["unchanged"], found["elsewhere"]) == (4, {})
+
+
+def test_the_first_import_says_how_many_transcripts_end_soon_and_that_what_is_imported_stays(
+    run: Run, transcript: Path
+) -> None:
+    # Written in 1970: long due.
+    os.utime(transcript, (0, 0))
+    printed = run("import", str(transcript))
+    assert "1 transcript of those found is deleted within a week" in printed.stdout
+    assert "what is imported stays" in printed.stdout
+    assert "within a week" not in run("import", str(transcript)).stdout
+    assert answer(run("import", str(transcript), "--json"))["ending"] == 0
 
 
 def test_without_a_run_of_this_folder_the_others_are_listed(run: Run, transcript: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from acode_tui.ingest.claude.reader import QUIET_LINES, SESSION_LINES, ClaudeRea
 from acode_tui.ingest.claude.records import ProgressLine, Record
 from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
 from acode_tui.ingest.read_records import read_records
-from acode_tui.ingest.records import LineDecoder
+from acode_tui.ingest.records import LineDecoder, parse_any
 
 NAME = "claude-code"
 
@@ -81,6 +82,13 @@ class ClaudeCode(TranscriptFormat):
         # The journal of a workflow repeats the answers of its agents, which have transcripts of their own.
         return path.name == "journal.jsonl" and _JOURNAL.search(path.as_posix()) is not None
 
+    def keeps(self, path: Path) -> timedelta | None:
+        parts = path.parts
+        if "projects" not in parts:
+            # A copy elsewhere is nobody's to delete.
+            return None
+        return _kept_by(Path(*parts[: len(parts) - 1 - parts[::-1].index("projects")], "settings.json"))
+
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
         named = [folder for name in environ.get("CLAUDE_CONFIG_DIR", "").split(",") if (folder := name.strip())]
         folders = [Path(name) for name in named] or [home / ".claude", home / ".config" / "claude"]
@@ -89,3 +97,19 @@ class ClaudeCode(TranscriptFormat):
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
         reader = ClaudeReader(context)
         return reader.finish(*read_records(lines, _decoder, reader.take, reader.skipped, reader.last_line))
+
+
+KEPT_DAYS = 30
+"""Claude Code deletes transcripts after so many days without ``cleanupPeriodDays`` in its settings."""
+MAX_SETTINGS_BYTES = 1024 * 1024
+
+
+def _kept_by(settings: Path) -> timedelta:
+    try:
+        with open(settings, "rb") as source:
+            found = parse_any(source.read(MAX_SETTINGS_BYTES))
+    except (OSError, ValueError):
+        found = None
+    days = found.get("cleanupPeriodDays") if isinstance(found, dict) else None
+    # A day count beyond that of a century is as good as never, and a date could not hold it.
+    return timedelta(days=min(days, 36_500) if type(days) is int and days >= 0 else KEPT_DAYS)
