@@ -12,10 +12,12 @@ from acode_tui.cli.output import Column, cell, print_fields, print_json, print_t
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import ValidationError
-from acode_tui.domain.quantities import number, size
+from acode_tui.domain.quantities import ago, number, size
 from acode_tui.domain.states import EntityType, SessionState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from acode_tui.domain.entities import SessionEvent
     from acode_tui.storage.ports import RunStateReader, SessionFilter, SessionPage
     from acode_tui.workspace import Workspace
@@ -35,12 +37,12 @@ _COLUMNS = (
     Column("id"),
     Column("state"),
     Column("task", flexible=True, minimum=16, maximum=100),
-    Column("tasks", "right"),
-    Column("tools", "right"),
-    Column("artifacts", "right"),
-    Column("updated"),
-    Column("sync"),
+    Column("project", flexible=True, minimum=8, maximum=16),
+    Column("calls", "right"),
+    Column("failed", "right"),
+    Column("active"),
 )
+_SYNC = Column("sync")
 
 
 @asynccontextmanager
@@ -99,32 +101,36 @@ def list_(
     text = f"is:resumable {search or ''}".rstrip() if resumable else search
     chosen = SessionFilter(states=tuple(map(SessionState, states)), text=text or None, user=user)
 
-    async def read(workspace: "Workspace") -> "SessionPage":
+    async def read(workspace: "Workspace") -> "tuple[SessionPage, datetime]":
         async with _reader(workspace, source) as reader:
-            return await reader.list(chosen, limit=limit, after=after)
+            return await reader.list(chosen, limit=limit, after=after), workspace.wall()
 
-    page = invocation.with_workspace(read)
+    page, now = invocation.with_workspace(read)
     if as_json:
         print_json({"sessions": page.sessions, "nextCursor": page.next_cursor, "total": page.total})
         return
     if not page.sessions:
         click.echo(_no_sessions_message(chosen, after))
         return
+    from acode_tui.domain.search.facts import facts_of
+
+    # Without a server nothing is ever sent, and every run would be pending for ever.
+    has_server = source == "local" and invocation.settings.persistence.postgres.enabled
     ids = _short_ids([session.id for session in page])
     rows = [
         (
             short,
             session.state.value,
             session_name(session),
-            f"{session.tasks_done}/{session.task_count}",
+            facts_of(session).project,
             session.tool_call_count,
-            session.artifact_count,
-            session.updated_at,
-            session.sync,
+            session.failed_calls or "",
+            ago(session.updated_at, now),
+            *((session.sync,) if has_server else ()),
         )
         for short, session in zip(ids, page, strict=True)
     ]
-    print_table(_COLUMNS, rows)
+    print_table((*_COLUMNS, _SYNC) if has_server else _COLUMNS, rows)
     if page.next_cursor is not None:
         total = f" of {number(page.total)}" if page.total is not None else ""
         click.echo(f"{len(page)}{total}; next page: --after {page.next_cursor}", err=True)

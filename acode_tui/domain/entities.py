@@ -179,5 +179,6 @@ class SessionSummary(Session, frozen=True, kw_only=True, rename="camel", eq=Fals
     task_count: int = 0
     tasks_done: int = 0
     tool_call_count: int = 0
+    failed_calls: int = 0
     artifact_count: int = 0
     sync: str = "local"

@@ -1,6 +1,7 @@
 """``session`` and ``artifact``: their output as text and as JSON, and their errors."""
 
 import asyncio
+import re
 import stat
 from pathlib import Path
 
@@ -279,3 +280,18 @@ def test_a_conversation_fits_the_terminal(run: Run, talked: str, columns: int, m
     shown = run("session", "show", talked).stdout
     assert "Read" in shown
     assert all(len(line) <= columns for line in shown.splitlines())
+
+
+def test_a_list_fits_80_columns_and_says_what_failed(
+    run: Run, recorded: Recorded, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (head, row) = run("session", "list").stdout.splitlines()
+    assert head.split() == ["id", "state", "task", "project", "calls", "failed", "active"]
+    assert max(len(head), len(row)) <= 80
+    assert re.search(r"  x +1 +1  ", row)
+    assert row.endswith(("ago", "now"))
+    assert answer(run("session", "list", "--json"))["sessions"][0]["failedCalls"] == 1
+    # Only where something can be sent is it worth a column how far that is.
+    monkeypatch.setenv("ACODE_PERSISTENCE__POSTGRES__ENABLED", "true")
+    assert run("session", "list").stdout.split()[7] == "sync"

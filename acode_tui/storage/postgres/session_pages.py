@@ -151,6 +151,8 @@ def _with_counts(page: str, schema: str, order: str) -> str:
             (SELECT count(*) FROM {schema}.session_tasks AS t
              WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')) AS tasks_done,
             (SELECT count(*) FROM {schema}.tool_calls AS c WHERE c.session_id = s.id) AS tool_call_count,
+            (SELECT count(*) FROM {schema}.tool_calls AS c
+             WHERE c.session_id = s.id AND c.state = 'Failed') AS failed_calls,
             (SELECT count(*) FROM {schema}.artifacts AS a WHERE a.session_id = s.id) AS artifact_count
         FROM page AS s ORDER BY {order}
     """  # noqa: S608
@@ -162,6 +164,7 @@ def _summary(row: Mapping[str, Any]) -> SessionSummary:
         task_count=row["task_count"],
         tasks_done=row["tasks_done"],
         tool_call_count=row["tool_call_count"],
+        failed_calls=row["failed_calls"],
         artifact_count=row["artifact_count"],
         sync="synced",
     )

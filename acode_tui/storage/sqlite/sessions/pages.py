@@ -106,13 +106,39 @@ _load = rows.loader(
 )
 
 
+# The counts are kept beside the search index. They are used once the index has the run's last change; a row that comes
+# later with an older stamp, as from another machine, is counted when the index has caught up.
+_KNOWN_FAILURES = """
+SELECT s.id, f.failed_calls FROM json_each(?) AS given JOIN sessions AS s ON s.id = given.value
+JOIN session_facts AS f ON f.session = s.rowid WHERE f.last_at >= s.updated_at
+"""
+_FAILURES = """
+SELECT session_id, count(*) FROM tool_calls WHERE session_id IN (SELECT value FROM json_each(?)) AND state = 'Failed'
+GROUP BY session_id
+"""
+
+
+def _failed_calls(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """How many calls of these sessions failed, by id."""
+    try:
+        found = dict(connection.execute(_KNOWN_FAILURES, (msgspec.json.encode(ids).decode(),)))
+    except sqlite3.DatabaseError:
+        found = {}  # the index is lost or damaged: a list needs only the rows
+    rest = [each for each in ids if each not in found]
+    if rest:
+        found.update(connection.execute(_FAILURES, (msgspec.json.encode(rest).decode(),)))
+    return found
+
+
 def read_summaries(connection: sqlite3.Connection, ids: Sequence[str]) -> list[SessionSummary]:
     """The sessions with these ids, in the order given."""
     given = msgspec.json.encode(ids).decode()
     found: dict[str, SessionSummary] = {}
+    failed = _failed_calls(connection, ids)
     for row in connection.execute(_SUMMARIES, (given,)):
         summary: SessionSummary = _load(row)
-        found[summary.id] = summary
+        count = failed.get(summary.id, 0)
+        found[summary.id] = msgspec.structs.replace(summary, failed_calls=count) if count else summary
     return [found[each] for each in ids if each in found]
 
 
