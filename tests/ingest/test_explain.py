@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from acode_tui.ingest.explain import ExplainedRecord, explain
 from acode_tui.ingest.observe import observer
-from tests.ingest.builders import SESSION, Claude, Transcript, story
+from tests.ingest.builders import SESSION, Claude, Codex, Transcript, story
 from tests.ingest.copilot.builder import Copilot
 from tests.ingest.counting.stories import WRITERS, Event, Write, opencode_database
 from tests.ingest.gemini.builder import Gemini, call
@@ -81,6 +81,18 @@ def test_readers_say_why_a_message_of_the_user_is_no_prompt(tmp_path: Path) -> N
     assert [record.kind for record in rows] == ["quiet", "event", "prompt", "unknown"]
     assert rows[1].why == "type=user.message data.source=system; source=system"
     assert rows[3].what == "made.up"
+
+
+@pytest.mark.parametrize("transcript", [Claude(), Codex()], ids=["claude-code", "codex"])
+def test_a_type_that_a_reader_does_not_know_is_unknown(transcript: Transcript, tmp_path: Path) -> None:
+    if isinstance(transcript, Claude):
+        transcript.user("Go")
+        transcript.record("made-up")
+    elif isinstance(transcript, Codex):
+        transcript.prompt("Go")
+        transcript.line("made-up", text="x")
+    found = explained(transcript, tmp_path)[-1]
+    assert (found.kind, found.what, found.why) == ("unknown", "made-up", "type=made-up")
 
 
 def test_the_sessions_of_a_database_are_counted(tmp_path: Path) -> None:

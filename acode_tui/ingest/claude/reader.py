@@ -37,6 +37,7 @@ from acode_tui.ingest.draft import (
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
+from acode_tui.ingest.observe import observer
 from acode_tui.ingest.records import LineDecoder, label, needs_escape, parse_stamp, storable, text
 from acode_tui.ingest.resume import encode, restore_reading, save_reading
 from acode_tui.ingest.timeline import MAX_REASON_CHARS, Bounds, ModelHistory, Timeline
@@ -245,6 +246,8 @@ class ClaudeReader:
 
     def _count_unknown(self, kind: Any) -> None:
         name = label(kind) or "(without a type)"
+        if (watching := observer()) is not None:
+            watching.unknown(name)
         if name in self._unknown or len(self._unknown) < MAX_UNKNOWN:
             self._unknown[name] = self._unknown.get(name, 0) + 1
 

@@ -33,6 +33,7 @@ from acode_tui.ingest.draft import CallDraft, ImageDraft, NeedsWholeFileError, R
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
+from acode_tui.ingest.observe import observer
 from acode_tui.ingest.records import label, needs_escape, parse_stamp, parse_text, storable, text
 from acode_tui.ingest.resume import encode, restore_reading, save_reading
 from acode_tui.ingest.timeline import Bounds, ModelHistory, Timeline
@@ -143,6 +144,8 @@ class CodexReader:
 
     def _count_unknown(self, *names: Any) -> None:
         name = "/".join(label(part) or "(without a type)" for part in names)
+        if (watching := observer()) is not None:
+            watching.unknown(name)
         if name in self.unknown or len(self.unknown) < MAX_UNKNOWN:
             self.unknown[name] = self.unknown.get(name, 0) + 1
 

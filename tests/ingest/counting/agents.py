@@ -182,6 +182,8 @@ def codex(records: Iterable[Record]) -> Ids:
             fresh = False
             if name == "message" and texts(item.get("content")).strip():
                 found.answers.add(step)
+            elif name == "reasoning" and (texts(item.get("summary")) or texts(item.get("content"))).strip():
+                found.thoughts.add(step)
             elif name in _CODEX_CALLS:
                 found.calls.add(item.get("call_id") or item.get("id") or number)
             elif name in ("web_search_call", "image_generation_call"):
