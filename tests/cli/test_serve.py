@@ -66,7 +66,17 @@ async def test_a_port_in_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
         code = await asyncio.to_thread(run, "--workspace", str(tmp_path), "--serve", "--serve-port", str(served.port))
     assert code == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"error: 127.0.0.1:{served.port}: ACODE-IO-001")
+    assert error == (
+        f"error: ACODE-CONFIG-001: --serve-port {served.port}: another program listens on 127.0.0.1:{served.port}; "
+        "choose another port; `ss -ltnp` shows which program uses this one\n"
+    )
+
+
+def test_a_host_that_is_not_this_machine_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--serve", "--serve-public", "--serve-host", "192.0.2.77", "--serve-port", "0")
+    assert run("--workspace", str(tmp_path), *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ACODE-CONFIG-001: --serve-port 0: 192.0.2.77 is no address of this machine; ")
     assert error.count("\n") == 1
 
 
@@ -267,7 +277,7 @@ async def test_a_visitors_dashboard_process_ends_with_the_server(tmp_path: Path)
     assert server.stderr is not None
     try:
         async with asyncio.timeout(GUARD_SECONDS), browser() as visitor:
-            first = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(";")[0]
+            first = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(" ")[0]
             address, _, token = first.partition("/?token=")
             async with visitor.get(first) as answer:
                 assert answer.status == 200

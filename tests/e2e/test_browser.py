@@ -28,7 +28,7 @@ class Served:
         """The address that it prints next."""
         assert self._process.stderr is not None
         line = (await self._process.stderr.readline()).decode()
-        return line.partition(" is at ")[2].partition(";")[0].strip()
+        return line.partition(" is at ")[2].partition(" ")[0].strip()
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from acode_tui.cli.errors import describe_os_error
 from acode_tui.cli.event_loop import run_async
 from acode_tui.cli.headless import handled
 from acode_tui.cli.invocation import Invocation
@@ -47,12 +46,15 @@ def run_serve(invocation: Invocation, *, host: str, port: int, public: bool, arg
         if again:
             click.echo(f"a browser has used that address; the next one is at {address}", err=True)
         else:
-            click.echo(f"the dashboard of {clean(str(root))} is at {address}; Ctrl-C ends it", err=True)
+            # A space after the address: terminals may take a sign for a part of it, and of the token.
+            click.echo(f"the dashboard of {clean(str(root))} is at {address} (Ctrl-C ends it)", err=True)
 
     try:
         run_async(serve(command, host, port, public=public, on_address=print_address))
     except OSError as error:
-        raise click.ClickException(f"{host}:{port}: {describe_os_error(error)}; see --serve-port") from None
+        from acode_tui.ops.health.metrics_http import cannot_listen
+
+        raise cannot_listen("--serve-port", host, port, error) from None
     return 0
 
 

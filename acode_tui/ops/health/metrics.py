@@ -4,7 +4,6 @@ Labels hold states, versions and names of checks only, never anything recorded o
 """
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
 
@@ -14,10 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from acode_tui.domain.errors import AcodeError, ConfigError
+from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.ops.health import HealthStatus
-from acode_tui.ops.health.metrics_http import ADDRESS, Limits, Page, PageServer
+from acode_tui.ops.health.metrics_http import ADDRESS, Limits, Page, PageServer, cannot_listen
 
 SCRAPE_SECONDS = 8.0
 """Prometheus gives up after ten."""
@@ -86,7 +85,7 @@ class MetricsServer:
         try:
             await self._server.open(port)
         except OSError as error:
-            raise _unavailable(port, error) from None
+            raise cannot_listen("--metrics", ADDRESS, port, error) from None
 
     async def close(self) -> None:
         """Stop listening; harmless if repeated."""
@@ -183,14 +182,3 @@ def families(sample: Sample) -> Iterator[Metric]:
 
 def _stamp(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
-
-
-def _unavailable(port: int, error: OSError) -> ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError(
-            f"--metrics {port}: another program listens on {ADDRESS}:{port}",
-            hint="choose another port; `ss -ltnp` shows which program uses this one",
-        )
-    if error.errno == errno.EACCES:
-        return ConfigError(f"--metrics {port}: this user may not use the port", hint="choose one from 1024 up")
-    return ConfigError(f"--metrics {port}: {error.strerror or error}", hint="choose another port")

@@ -5,10 +5,13 @@ here would otherwise count as the same origin, and its script could read the ans
 """
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import msgspec
+
+from acode_tui.domain.errors import ConfigError
 
 PATH = "/metrics"
 ADDRESS = "127.0.0.1"
@@ -141,3 +144,17 @@ def _response(status: HTTPStatus, page: Page, *, head_only: bool = False) -> byt
         f"Content-Length: {len(page.body)}\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
     )
     return head.encode("latin-1") + (b"" if head_only else page.body)
+
+
+def cannot_listen(option: str, host: str, port: int, error: OSError) -> ConfigError:
+    """The error for the option whose port, or host, cannot be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"{option} {port}: another program listens on {host}:{port}",
+            hint="choose another port; `ss -ltnp` shows which program uses this one",
+        )
+    if error.errno == errno.EACCES:
+        return ConfigError(f"{option} {port}: this user may not use the port", hint="choose one from 1024 up")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ConfigError(f"{option} {port}: {host} is no address of this machine", hint="choose one that it has")
+    return ConfigError(f"{option} {port}: {host} cannot be listened on", hint="choose another host or port")
