@@ -1,4 +1,4 @@
-"""``completion``: the script with which a shell completes commands and options."""
+"""``completion``: the script with which a shell completes commands, options, ids, settings and fields of queries."""
 
 import click
 from click.shell_completion import get_completion_class

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import examples, json_option
+from acode_tui.cli.options import complete_key, examples, json_option
 from acode_tui.cli.output import Column, exact, print_json, print_table
 from acode_tui.config import (
     LoadedSettings,
@@ -68,7 +68,7 @@ def show(invocation: Invocation, prefix: str, as_json: bool) -> None:
 
 
 @command.command("get", epilog=examples("acode-tui config get persistence.sync.interval_seconds"))
-@click.argument("key")
+@click.argument("key", shell_complete=complete_key)
 @json_option
 @pass_invocation
 def get(invocation: Invocation, key: str, as_json: bool) -> None:
@@ -92,7 +92,7 @@ def get(invocation: Invocation, key: str, as_json: bool) -> None:
         "acode-tui config set export.patterns '[\"corp-[0-9]+\"]'",
     ),
 )
-@click.argument("key")
+@click.argument("key", shell_complete=complete_key)
 @click.argument("value")
 @_user_option
 @pass_invocation
@@ -115,7 +115,7 @@ def set_(invocation: Invocation, key: str, value: str, user: bool) -> None:
         "acode-tui config unset --user tui.theme",
     ),
 )
-@click.argument("key")
+@click.argument("key", shell_complete=complete_key)
 @_user_option
 @pass_invocation
 def unset(invocation: Invocation, key: str, user: bool) -> None:

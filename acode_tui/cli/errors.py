@@ -95,7 +95,24 @@ def _print_usage_error(error: click.UsageError) -> None:
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
     hint = _misplaced(error) or (f"see `{error.ctx.command_path} --help`" if error.ctx is not None else "")
-    click.echo("; ".join(filter(None, (f"error: {_safe(error.format_message().rstrip('.'), ())}", hint))), err=True)
+    message = error.format_message().rstrip(".") + _nearest_command(error)
+    # A question ends a sentence, and so does the bracket of one.
+    gap = " " if message.endswith(("?", "?)")) else "; "
+    click.echo(gap.join(filter(None, (f"error: {_safe(message, ())}", hint))), err=True)
+
+
+def _nearest_command(error: click.UsageError) -> str:
+    """The command that a misspelt one is nearest to, where click does not name it itself; else empty."""
+    context = error.ctx
+    if context is None or not isinstance(context.command, click.Group):
+        return ""
+    beginning, _, rest = error.format_message().partition("'")
+    if beginning != "No such command " or "Did you mean" in rest:
+        return ""
+    from difflib import get_close_matches
+
+    near = get_close_matches(rest.partition("'")[0], context.command.list_commands(context), n=1)
+    return f". Did you mean '{near[0]}'?" if near else ""
 
 
 def _misplaced(error: click.UsageError) -> str:

@@ -116,4 +116,25 @@ class Invocation:
             return run_async(run(folder))
 
 
+_MOST_COMPLETED = 200
+
+
+def complete_session_id(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The newest sessions whose id begins so. Makes no workspace, and no error: a shell shows neither."""
+    from acode_tui.domain.errors import AcodeError
+
+    async def read(workspace: "Workspace") -> list[str]:
+        return [each.id for each in await workspace.store.list(limit=_MOST_COMPLETED)]
+
+    invocation = Invocation()
+    # The callback of the top command does not run while a shell completes.
+    invocation.apply_options(context.find_root().params.get("workspace"), None)
+    try:
+        if not invocation.settings.persistence.sqlite.resolve(invocation.root).is_file():
+            return []
+        return [each for each in invocation.with_workspace(read, auto_migrate=False) if each.startswith(incomplete)]
+    except (AcodeError, OSError):
+        return []
+
+
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

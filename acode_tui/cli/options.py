@@ -32,6 +32,25 @@ def source_option(function: F) -> F:
     )(function)
 
 
+def complete_query(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The fields of a query that begin so, and the values of ``is:`` and ``state:``."""
+    from acode_tui.domain.search.query import FIELDS, FLAGS
+    from acode_tui.domain.states import SessionState
+
+    minus, text = ("-", incomplete[1:]) if incomplete.startswith("-") else ("", incomplete)
+    known = [f"{name}:" for name in FIELDS]
+    known += [f"is:{flag}" for flag in FLAGS] if text.startswith("is:") else []
+    known += [f"state:{state}" for state in SessionState] if text.startswith("state:") else []
+    return [minus + each for each in known if each.startswith(text) and each != text]
+
+
+def complete_key(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The settings that begin so."""
+    from acode_tui.config import keys
+
+    return [name for name in keys.table() if name.startswith(incomplete)]
+
+
 def force_option(function: F) -> F:
     """``--force`` or ``--yes``: do not ask for confirmation."""
     return click.option("--force", "--yes", "force", is_flag=True, help="Do not ask for confirmation.")(function)

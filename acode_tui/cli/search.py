@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import examples, json_option, source_option
+from acode_tui.cli.options import complete_query, examples, json_option, source_option
 from acode_tui.cli.output import GAP, cell, local_time, print_json, terminal_width
 from acode_tui.domain.display import cell_width, fit
 from acode_tui.domain.quantities import counted, number
@@ -48,7 +48,7 @@ _LEAST_SNIPPET = 24
         "acode-tui search 'user:ada migration' --source postgres",
     ),
 )
-@click.argument("words", metavar="QUERY", nargs=-1, required=True)
+@click.argument("words", metavar="QUERY", nargs=-1, required=True, shell_complete=complete_query)
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Hits on a page.")
 @click.option("--after", metavar="CURSOR", help="The page after this cursor (`nextCursor` of the previous page).")
 @source_option
@@ -74,7 +74,11 @@ def command(
     for word in words:
         # Unknown options reach this far, because `-word` is a part of the language.
         if word.startswith("--"):
-            raise click.NoSuchOption(word.partition("=")[0])
+            from difflib import get_close_matches
+
+            given = word.partition("=")[0]
+            known = [option for each in context.command.params for option in each.opts if option.startswith("--")]
+            raise click.NoSuchOption(given, possibilities=get_close_matches(given, known), ctx=context)
     query = " ".join(words)
 
     async def read(workspace: "Workspace") -> "SearchPage":

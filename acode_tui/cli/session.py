@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import examples, json_option, source_option
+from acode_tui.cli.invocation import Invocation, complete_session_id, pass_invocation
+from acode_tui.cli.options import complete_query, examples, json_option, source_option
 from acode_tui.cli.output import Column, cell, print_fields, print_json, print_table, state_colour, terminal_width
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
@@ -75,7 +75,12 @@ def command() -> None:
     metavar="STATE",
     help="Only sessions in this state; may be repeated: " + ", ".join(SessionState) + ".",
 )
-@click.option("--search", metavar="QUERY", help="Only sessions that this query finds; see `acode-tui search --help`.")
+@click.option(
+    "--search",
+    metavar="QUERY",
+    shell_complete=complete_query,
+    help="Only sessions that this query finds; see `acode-tui search --help`.",
+)
 @click.option("--user", metavar="NAME", help="Only sessions of this user.")
 @click.option("--resumable", is_flag=True, help="Only sessions that their agent can resume: is:resumable.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="Sessions on a page.")
@@ -137,7 +142,7 @@ def list_(
 
 
 @command.command("show", epilog=examples("acode-tui session show 0190d6a1", "acode-tui session show 0190d6a1 --tree"))
-@click.argument("session_id", metavar="ID")
+@click.argument("session_id", metavar="ID", shell_complete=complete_session_id)
 @click.option("--tree", is_flag=True, help="Show tasks, steps, tool calls and artifacts as a tree.")
 @source_option
 @json_option
@@ -184,7 +189,7 @@ def show(invocation: Invocation, session_id: str, tree: bool, source: str, as_js
 @command.command(
     "history", epilog=examples("acode-tui session history 0190d6a1", "acode-tui session history 0190d6a1 --json")
 )
-@click.argument("session_id", metavar="ID")
+@click.argument("session_id", metavar="ID", shell_complete=complete_session_id)
 @source_option
 @json_option
 @pass_invocation

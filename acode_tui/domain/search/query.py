@@ -197,9 +197,12 @@ def _field_at(text: str, at: int) -> str:
     # An unknown name is an error only if it looks like a field: `localhost:8080` and `path:line:column` do not.
     if _UNKNOWN_VALUE.match(text, found.end()) is None:
         return ""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, FIELDS, n=1)
     raise ValidationError(
         "query",
-        f"{name}: is no field",
+        f"{name}: is no field" + (f"; did you mean {near[0]}:?" if near else ""),
         hint=f"the fields are {', '.join(FIELDS)}; put it in quotes to search for it",
     )
 
