@@ -60,8 +60,12 @@ def _schema_of(migrations: tuple[Migration, ...], upto: str | None) -> Mapping[t
         connection.execute(HISTORY)
         for migration in migrations:
             if upto is not None and version_key(migration.version) <= version_key(upto):
-                for statement in statements(migration.sql):
-                    connection.execute(statement)
+                try:
+                    for statement in statements(migration.sql):
+                        connection.execute(statement)
+                except sqlite3.Error:
+                    # It makes nothing that a file may have. Applying it to the file fails as well, and says so.
+                    break
         return read_schema(connection)
 
 

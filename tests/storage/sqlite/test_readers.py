@@ -257,6 +257,7 @@ async def test_db_check_finds_damage(workspace: Workspace) -> None:
         "counters": False,
         "artifact hashes": False,
         "search": False,
+        "quarantine": True,
     }
 
 
