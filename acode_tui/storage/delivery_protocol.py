@@ -165,12 +165,16 @@ class FaultKind(StrEnum):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One failure of the team's database: kind, a sentence for people, what to do, and the SQLSTATE if there is one."""
+    """One failure of the team's database: kind, a sentence for people, what to do, and the SQLSTATE if there is one.
+
+    ``before_batch``: no record was looked at, at a login for instance, so none can be to blame.
+    """
 
     kind: FaultKind
     sentence: str
     hint: str = ""
     sqlstate: str | None = None
+    before_batch: bool = False
 
 
 def exhausted_fault() -> Fault:

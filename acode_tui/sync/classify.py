@@ -20,6 +20,9 @@ class Verdict(StrEnum):
     """The target is out of reach or cannot take anything: probe with backoff, no attempt counted."""
     AUTH_FAILED = "auth_failed"
     """A person has to act: not tried again before the configuration changes or a sync is asked for."""
+    UNTRUSTED = "untrusted"
+    """No TLS connection that can be trusted: shown as AUTH_FAILED, but probed, for a captive portal or this machine's
+    wrong clock cause it as well as a wrong certificate."""
     SCHEMA_MISMATCH = "schema_mismatch"
     READ_ONLY = "read_only"
     REMOTE_BEHIND = "remote_behind"
@@ -37,7 +40,7 @@ _BY_KIND: dict[FaultKind, Verdict] = {
     FaultKind.UNREACHABLE: Verdict.OFFLINE,
     FaultKind.TIMEOUT: Verdict.OFFLINE,
     FaultKind.CONNECTION_LOST: Verdict.OFFLINE,
-    FaultKind.TLS: Verdict.AUTH_FAILED,
+    FaultKind.TLS: Verdict.UNTRUSTED,
     FaultKind.PASSWORD_MISSING: Verdict.AUTH_FAILED,
     FaultKind.PASSWORD_COMMAND: Verdict.AUTH_FAILED,
     FaultKind.ENCODING: Verdict.RECORD_DEAD,
@@ -77,11 +80,13 @@ _BY_CLASS: dict[str, Verdict] = {
     "F0": Verdict.OFFLINE,
 }
 """By the first two characters. Every other class (23 constraints, 44 check options, P0 triggers, 09, 21, 27, 38, XX,
-future ones) is a refusal of the record: it costs an attempt, so that one row never stops the rest for good."""
+future ones) is a refusal of the record: it costs an attempt, so that one row never stops the rest for good. Before a
+batch was looked at it is the target's: poolers use XX000 and P0001 for whatever they cannot do at a login."""
 
 _STATES: dict[Verdict, SyncState] = {
     Verdict.OFFLINE: SyncState.OFFLINE,
     Verdict.AUTH_FAILED: SyncState.AUTH_FAILED,
+    Verdict.UNTRUSTED: SyncState.AUTH_FAILED,
     Verdict.SCHEMA_MISMATCH: SyncState.SCHEMA_MISMATCH,
     Verdict.READ_ONLY: SyncState.READ_ONLY,
     Verdict.REMOTE_BEHIND: SyncState.REMOTE_BEHIND,
@@ -89,11 +94,13 @@ _STATES: dict[Verdict, SyncState] = {
 
 
 def classify(fault: Fault) -> Verdict:
-    """The verdict on one fault."""
+    """The verdict on one fault. Never the record's where no record was looked at."""
     if fault.kind is not FaultKind.SERVER:
-        return _BY_KIND[fault.kind]
-    sqlstate = fault.sqlstate or ""
-    return _BY_SQLSTATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Verdict.RECORD)
+        verdict = _BY_KIND[fault.kind]
+    else:
+        sqlstate = fault.sqlstate or ""
+        verdict = _BY_SQLSTATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Verdict.RECORD)
+    return Verdict.OFFLINE if fault.before_batch and is_record(verdict) else verdict
 
 
 def is_record(verdict: Verdict) -> bool:
@@ -106,7 +113,13 @@ def heals_itself(verdict: Verdict) -> bool:
 
     A read-only server is usually a standby about to be promoted, and a schema is usually about to be migrated.
     """
-    return verdict in (Verdict.RETRY_NOW, Verdict.OFFLINE, Verdict.READ_ONLY, Verdict.SCHEMA_MISMATCH)
+    return verdict in (
+        Verdict.RETRY_NOW,
+        Verdict.OFFLINE,
+        Verdict.UNTRUSTED,
+        Verdict.READ_ONLY,
+        Verdict.SCHEMA_MISMATCH,
+    )
 
 
 def state_of(verdict: Verdict) -> SyncState | None:

@@ -42,11 +42,14 @@ class WorkerConditions(msgspec.Struct, frozen=True, kw_only=True):
 
 def explain(conditions: WorkerConditions, live: Lease | None) -> StateReason:
     """The state of this worker; of the holder of the ``live`` lease where this one does not run."""
-    if conditions.unusable is not None:
-        return conditions.unusable
-    fault = conditions.fault
-    if not (conditions.is_running or conditions.is_busy):
-        if live is not None and live.token != conditions.token and live.state in tuple(SyncState):
+    fault, unusable = conditions.fault, conditions.unusable
+    is_idle = not (conditions.is_running or conditions.is_busy)
+    is_others = is_idle and live is not None and live.token != conditions.token and live.state in tuple(SyncState)
+    # The address may stand in the environment of the worker's service alone: then its own word counts.
+    if unusable is not None and not (is_others and unusable.state is SyncState.MISCONFIGURED):
+        return unusable
+    if is_idle:
+        if live is not None and is_others:
             return StateReason(SyncState(live.state), f"{live.holder} drains this workspace")
         if fault is None:
             return StateReason(SyncState.STOPPED, "no worker runs", "open the dashboard or run `acode-tui --headless`")
@@ -137,8 +140,8 @@ class Circuit:
         self.probe_at: datetime | None = None
 
     def trip(self, fault: Fault, *, now: datetime, interval_seconds: float) -> None:
-        """Open, or stay open with one failure more."""
-        verdict = classify(fault)
+        """Open, or stay open with one failure more. What gets here is the target's: a record's refusal was counted."""
+        verdict = classify(msgspec.structs.replace(fault, before_batch=True))
         self._failures += 1
         self.fault = fault
         self.state = state_of(verdict) or SyncState.OFFLINE

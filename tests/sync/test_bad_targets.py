@@ -1,7 +1,9 @@
 """Every fault of the target gives a state, a reason and a hint; no attempt is counted, and local work goes on."""
 
+import asyncio
 import json
 import shutil
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -424,3 +426,63 @@ async def test_a_run_of_another_login_fails_alone(
         1,
         1,
     ]
+
+
+def error_response(sqlstate: str, message: str) -> bytes:
+    fields = b"".join(f"{key}{value}\0".encode() for key, value in (("S", "FATAL"), ("C", sqlstate), ("M", message)))
+    return b"E" + struct.pack("!i", 4 + len(fields) + 1) + fields + b"\0"
+
+
+SSL_REQUEST = struct.pack("!i", 80877103)
+PORTAL = b"HTTP/1.1 302 Found\r\nLocation: http://login.invalid/\r\n\r\n"
+
+
+@asynccontextmanager
+async def answering(port: int, answer: bytes) -> AsyncIterator[None]:
+    """Something on the port that answers a login with ``answer``."""
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.read(1024)
+        if asked[4:8] == SSL_REQUEST and answer[:1] == b"E":
+            writer.write(b"N")
+            await reader.read(1024)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(reply, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (error_response("XX000", "Tenant or user not found"), "Tenant or user not found"),
+        (error_response("P0001", "no more servers"), "no more servers"),
+        (error_response("08P01", "query_wait_timeout"), ""),
+        (error_response("53300", "too many clients"), "no free connection"),
+        (PORTAL, ""),
+        (b"\0" * 64, ""),
+        (b"", ""),
+    ],
+)
+async def test_whatever_a_login_answers_is_the_targets_fault_and_heals(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch, answer: bytes, says: str
+) -> None:
+    port = free_port()
+    monkeypatch.setenv(URL, team.server.url(team.name, port=port))
+    async with opened(tmp_path, time, sync=True) as workspace:
+        async with answering(port, answer):
+            await add_run(workspace)
+            await time.advance(120, step=3)
+            status = await workspace.sync.status()
+            assert status.state in (SyncState.OFFLINE, SyncState.AUTH_FAILED)
+            assert status.reason
+            assert says in status.reason
+            assert status.next_attempt_at is not None
+            assert query(workspace, "SELECT sum(attempts), count(failed_at) FROM outbox") == [(0, 0)]
+        monkeypatch.setenv(URL, team.url)
+        await heals(workspace, time, team)

@@ -68,7 +68,7 @@ def test_every_known_sqlstate_has_its_verdict(sqlstate: str, verdict: Verdict) -
         (FaultKind.UNREACHABLE, Verdict.OFFLINE),
         (FaultKind.TIMEOUT, Verdict.OFFLINE),
         (FaultKind.CONNECTION_LOST, Verdict.OFFLINE),
-        (FaultKind.TLS, Verdict.AUTH_FAILED),
+        (FaultKind.TLS, Verdict.UNTRUSTED),
         (FaultKind.PASSWORD_MISSING, Verdict.AUTH_FAILED),
         (FaultKind.ENCODING, Verdict.RECORD_DEAD),
         (FaultKind.ROW_SECURITY, Verdict.RECORD),
@@ -96,6 +96,19 @@ def test_every_possible_sqlstate_has_exactly_one_consequence(sqlstate: str) -> N
 def test_an_unknown_sqlstate_counts_an_attempt_of_the_record_and_does_not_block_the_outbox() -> None:
     assert classify(server("ZZ999")) is Verdict.RECORD
     assert classify(Fault(kind=FaultKind.SERVER, sentence="")) is Verdict.RECORD
+
+
+@given(st.text("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=5, max_size=5))
+def test_before_a_batch_was_looked_at_no_fault_is_a_records(sqlstate: str) -> None:
+    fault = Fault(kind=FaultKind.SERVER, sqlstate=sqlstate, sentence="", before_batch=True)
+    assert not is_record(classify(fault))
+    if is_record(classify(server(sqlstate))):
+        assert classify(fault) is Verdict.OFFLINE
+
+
+def test_an_untrusted_connection_is_shown_as_a_refused_login_and_heals_by_itself() -> None:
+    assert state_of(Verdict.UNTRUSTED) is SyncState.AUTH_FAILED
+    assert heals_itself(Verdict.UNTRUSTED)
 
 
 def test_a_refused_login_does_not_heal_by_itself() -> None:

@@ -1,18 +1,21 @@
 """One worker drains a workspace. Another one waits and takes over; a worker that lost the lease may not acknowledge."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from acode_tui.domain.errors import SyncError
-from acode_tui.storage.ports import LeaseLostError, PullCursor, WorkerStatus
+from acode_tui.storage.ports import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease, LeaseLostError, PullCursor, WorkerStatus
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
+from acode_tui.storage.sqlite.sync import lease
 from acode_tui.sync.ports import SyncReport, SyncState
 from acode_tui.workspace import Workspace
 from tests.clocks import GUARD_SECONDS
 from tests.pg import Database
+from tests.sync.conftest import URL
 from tests.sync.equality import assert_nothing_was_lost
 from tests.sync.fake_time import FakeTime
 from tests.sync.workspaces import WORKER_LOOPS, add_run, opened, query, syncing
@@ -210,3 +213,46 @@ async def test_another_process_sees_why_the_worker_is_not_idle(
         assert (seen.state, seen.reason, seen.hint) == (own.state, own.reason, own.hint)
         assert (seen.next_attempt_at, seen.holder) == (own.next_attempt_at, own.holder)
         await team.server.execute(f"ALTER DATABASE {team.name} ALLOW_CONNECTIONS true")
+
+
+async def test_a_lease_of_a_clock_that_runs_ahead_is_bounded(tmp_path: Path, time: FakeTime, team: Database) -> None:
+    """A container that is gone, whose clock was a day ahead."""
+    async with opened(tmp_path, time) as workspace:
+        ahead = time.wall() + timedelta(days=1)
+        await workspace._writer.run(
+            lambda connection: lease.acquire(
+                connection, token="gone", host="container", pid=1, mode="headless", state="idle", now=ahead
+            )
+        )
+        await add_run(workspace)
+        assert (await workspace.sync.sync_now()).remaining == 0
+    await assert_nothing_was_lost(workspace.database_path, team)
+
+
+async def test_a_lease_of_a_clock_slightly_ahead_is_believed(tmp_path: Path, time: FakeTime) -> None:
+    now = time.wall()
+    stored = Lease(
+        token="t",
+        holder="container:1",
+        pid=1,
+        mode="headless",
+        state="idle",
+        acquired_at=now,
+        heartbeat_at=now + timedelta(seconds=HEARTBEAT_SECONDS),
+        expires_at=now + timedelta(seconds=HEARTBEAT_SECONDS + LEASE_SECONDS),
+    )
+    assert lease.is_live(stored, now, "here")
+    assert not lease.is_live(stored, now - timedelta(seconds=1), "here")
+
+
+async def test_a_shell_without_the_address_shows_the_workers_own_word(
+    tmp_path: Path, time: FakeTime, team: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service has the address in its environment; the shell that asks does not."""
+    async with opened(tmp_path, time, sync=True), opened(tmp_path, time) as asking:
+        await time.advance(10)
+        monkeypatch.delenv(URL)
+        assert (await asking.sync.probe()).state is SyncState.IDLE
+    # Without a worker the missing address is what counts.
+    async with opened(tmp_path, time) as asking:
+        assert (await asking.sync.probe()).state is SyncState.MISCONFIGURED

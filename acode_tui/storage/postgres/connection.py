@@ -13,11 +13,13 @@ from urllib.parse import urlencode
 import asyncpg
 
 from acode_tui.config.postgres_address import PostgresTarget
+from acode_tui.domain.errors import AcodeError
 from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.errors import (
     DRIVER_ERRORS,
     missing_password,
+    no_postgres,
     translate,
     translate_to_fault,
     unusable_tls_file,
@@ -61,6 +63,10 @@ class PostgresConnectionFactory:
                 )
         except (*DRIVER_ERRORS, ValueError) as error:
             raise PostgresFault(_connect_fault(error, self.target)) from None
+        except AcodeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is not swallowed: whatever a stranger's answer does to the driver
+            raise PostgresFault(no_postgres(error, self.target)) from None
         version = connection.get_server_version()
         if version.major < OLDEST_MAJOR_VERSION:
             connection.terminate()

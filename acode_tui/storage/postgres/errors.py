@@ -103,6 +103,15 @@ def unusable_tls_file(error: TlsFileError) -> Fault:
     return Fault(kind=FaultKind.TLS, sentence=_safe(str(error), None), hint="correct its path in the address")
 
 
+def no_postgres(error: Exception, target: PostgresTarget) -> Fault:
+    """The fault of an answer at a login that the driver cannot read: what answers may be no PostgreSQL."""
+    return Fault(
+        kind=FaultKind.UNREACHABLE,
+        sentence=_safe(f"{target.display} does not answer as PostgreSQL does ({type(error).__name__})", target),
+        hint="another program has this port, or a network that wants a login first answers; " + _WAIT,
+    )
+
+
 def missing_password(target: PostgresTarget, note: str) -> Fault:
     """The fault of a login without a password; ``note`` says why a password file was not used, if there is one."""
     sentence, hint = _KINDS[FaultKind.PASSWORD_MISSING]

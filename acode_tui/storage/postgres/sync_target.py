@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
+import msgspec
 
 from acode_tui.config.postgres_address import PostgresTarget
 from acode_tui.domain.clock import WallClock, system_clock
@@ -184,7 +185,7 @@ class PostgresSyncTarget:
         a lower number, nothing is written and a REMOTE_BEHIND fault is raised. A record that the server refuses fails
         the whole batch, with the reason as the fault; the caller halves the batch to find it.
         """
-        async with self._open() as connection:
+        async with self._open(for_batch=True) as connection:
             return await deliver(
                 connection,
                 self._statements,
@@ -230,13 +231,15 @@ class PostgresSyncTarget:
             return {row["idempotency_key"] for row in rows}
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        connection = self._connection
+    async def _open(self, *, for_batch: bool = False) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """The connection, opened if need be. A fault is a record's at most once it is open, and ``for_batch``."""
+        connection, is_open = self._connection, False
         try:
             if connection is None or connection.is_closed():
                 connection = self._connection = await self._connect()
                 with deadline(connection, self._connections.command_timeout):
                     self._distributed = await has_citus(connection)
+            is_open = True
             with deadline(connection, self._connections.command_timeout):
                 yield connection
         except (*DRIVER_ERRORS, SchemaMismatchError) as error:
@@ -245,7 +248,11 @@ class PostgresSyncTarget:
                 self._connections.statement_cache = 0
             if fault.sqlstate is None or fault.sqlstate in _POOLED:
                 self.terminate()
-            raise PostgresFault(fault) from None
+            raise PostgresFault(_placed(fault, before_batch=not (for_batch and is_open))) from None
+        except PostgresFault as error:
+            if connection is not None and connection.is_in_transaction():
+                self.terminate()
+            raise PostgresFault(_placed(error.fault, before_batch=not (for_batch and is_open))) from None
         except BaseException as error:
             # Cancelled during a query, or failed on this side with a transaction open: the connection is unusable.
             if not isinstance(error, Exception) or (connection is not None and connection.is_in_transaction()):
@@ -263,6 +270,10 @@ class PostgresSyncTarget:
             raise ConnectionAbortedError from None  # cancelled by terminate()
         finally:
             self._connecting = None
+
+
+def _placed(fault: Fault, *, before_batch: bool) -> Fault:
+    return msgspec.structs.replace(fault, before_batch=before_batch)
 
 
 def _unknown_workspace() -> Fault:

@@ -363,7 +363,7 @@ class TestPasswords:
 
 async def test_required_tls_fails_on_a_server_without_tls(pg_server: Server) -> None:
     fault = await fault_on_connecting(_address(port=pg_server.port, sslmode="require"))
-    assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.AUTH_FAILED)
+    assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.UNTRUSTED)
 
 
 async def test_missing_certificate_files_are_a_tls_fault(pg_server: Server, tmp_path: Path) -> None:

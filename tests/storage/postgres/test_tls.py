@@ -93,11 +93,11 @@ async def encrypted(target: PostgresTarget) -> bool:
 
 
 async def fault_of(target: PostgresTarget) -> Fault:
-    """The fault of a connection attempt: one of TLS, which waits for a person. The pool says the same."""
+    """The fault of a connection attempt: one of TLS, which is probed. The pool says the same."""
     with pytest.raises(PostgresFault) as raised:
         await PostgresConnectionFactory(target).connect()
     fault = raised.value.fault
-    assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.AUTH_FAILED)
+    assert (fault.kind, classify(fault)) == (FaultKind.TLS, Verdict.UNTRUSTED)
     pool = PostgresConnectionFactory(target).read_pool()
     with pytest.raises(AcodeError) as refused:
         async with pool.connection():

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from acode_tui.domain.clock import format_time, parse_time
 from acode_tui.files import is_alive
-from acode_tui.storage.ports import LEASE_SECONDS, Lease, LeaseLostError
+from acode_tui.storage.ports import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease, LeaseLostError
 
 _READ = "SELECT token, holder, pid, mode, state, acquired_at, heartbeat_at, expires_at FROM sync_lease WHERE id = 1"
 _TAKE = """
@@ -43,8 +43,12 @@ def read(connection: sqlite3.Connection) -> Lease | None:
 
 
 def is_live(lease: Lease, now: datetime, host: str) -> bool:
-    """Whether the holder may still be at work at ``now``; ``host`` is this machine, where its processes can be seen."""
-    if lease.expires_at <= now:
+    """Whether the holder may still be at work at ``now``; ``host`` is this machine, where its processes can be seen.
+
+    A heartbeat further ahead than the time between two is of a clock that runs ahead, a dead container's perhaps: its
+    lease would last until this clock gets there.
+    """
+    if lease.expires_at <= now or lease.heartbeat_at > now + timedelta(seconds=HEARTBEAT_SECONDS):
         return False
     return not (lease.holder == f"{host}:{lease.pid}" and not is_alive(lease.pid))
 
