@@ -29,12 +29,22 @@ KEY_IDS = (
     *("chip_toggle", "close", "collapse", "confirm", "conflicts", "copy", "copy_id", "discard", "down"),
     *("edit", "expand", "export", "filter", "first_page", "fold", "follow", "group", "half_down"),
     *("half_up", "health", "help", "import", "import_all", "jump", "last_page", "left", "level", "log"),
-    *("migrate", "mouse", "network", "next_form", "next_match", "next_page", "next_pane", "next_session"),
+    *(
+        "migrate",
+        "mouse",
+        "network",
+        "next_failure",
+        "next_form",
+        "next_match",
+        "next_page",
+        "next_pane",
+        "next_session",
+    ),
     *("no", "numbers", "only_new", "open", "open_pane", "panes", "pause", "place", "previous_form"),
-    *("previous_match", "previous_page", "previous_session", "quit", "reload", "retries", "retry"),
+    *("previous_failure", "previous_match", "previous_page", "previous_session", "quit", "reload", "retries", "retry"),
     *("retry_all", "reviewed", "right", "save", "screen_down", "screen_up", "search", "search_done"),
     *("settings", "sort", "source", "stop", "sync", "take_other", "theme", "timeline", "top", "unfold"),
-    *("trust", "unset", "up", "wrap", "yes"),
+    *("trust", "unset", "up", "view", "wrap", "yes"),
 )
 """Ids of the bindings that ``tui.keymap`` can assign to other keys."""
 

@@ -120,10 +120,22 @@ TREE: list[Binding] = [
     key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
 ]
 
+CONVERSATION: list[Binding] = [
+    key("open", "enter", "open", "open", "Unfold a call or reasoning, or open the whole text", shown_as="enter"),
+    key("down", "j,down", "move(1)", "down", "Next block", show=False),
+    key("up", "k,up", "move(-1)", "up", "Previous block", show=False),
+    key("top", "g,home", "top", "top", "To the beginning", show=False),
+    key("bottom", "G,end", "bottom", "bottom", "To the end", show=False, shown_as="G"),
+    key("half_down", "ctrl+d", "half_page(1)", "half page down", "Half a page down", show=False),
+    key("half_up", "ctrl+u", "half_page(-1)", "half page up", "Half a page up", show=False),
+    key("screen_down", "pagedown,space", "turn(1)", "screenful down", "A screenful down", show=False),
+    key("screen_up", "pageup", "turn(-1)", "screenful up", "A screenful up", show=False),
+]
+
 CLOSE = key("close", "escape,backspace", "dismiss", "back", "Back to the screen before", shown_as="esc")
 
 COPY: list[Binding] = [
-    key("copy", "y", "copy", "copy", "Copy what is under the cursor, as it is shown"),
+    key("copy", "y", "copy", "copy", "Copy the text under the cursor, and nothing else"),
     key("copy_id", "Y", "copy_id", "copy id", "Copy its id", show=False, shown_as="Y"),
 ]
 
@@ -131,14 +143,17 @@ SESSION: list[Binding] = [
     CLOSE,
     key("previous_session", "left_square_bracket", "step(-1)", "session", "Previous session of the list", shown_as="["),
     key("next_session", "right_square_bracket", "step(1)", "session", "Next session of the list", shown_as="]"),
+    key("view", "v", "turn_view", "view", "The run as a conversation, or as a tree"),
+    key("next_failure", "e", "failure(1)", "failure", "Next failed call"),
+    key("previous_failure", "E", "failure(-1)", "failure", "Previous failed call", shown_as="E"),
     key("follow", "f", "follow", "follow", "Follow a running session, or stop following"),
     key("timeline", "1", "side('timeline')", "side", "The timeline of its states"),
     key("about", "2", "side('about')", "side", "The session's own fields"),
     key("artifacts", "3", "side('artifacts')", "side", "Every artifact of the run"),
     *COPY,
-    key("export", "e", "export", "export", "Export this session as a report or as JSON"),
-    key("unfold", "plus", "unfold", "unfold all", "Unfold every task and step", shown_as="+"),
-    key("fold", "minus", "fold", "fold all", "Fold every task", shown_as="-"),
+    key("export", "x", "export", "export", "Export this session as a report or as JSON"),
+    key("unfold", "plus", "unfold", "unfold all", "Unfold every task and step, or all reasoning", shown_as="+"),
+    key("fold", "minus", "fold", "fold all", "Fold every task, or what was unfolded", shown_as="-"),
     key("reload", "R", "app.reload", "read again", "Read this session again", show=False, shown_as="R"),
     key("next_pane", "tab", "app.focus_next", "next pane", "Go to the next pane", show=False),
 ]
@@ -258,6 +273,7 @@ IMPORT: list[Binding] = [
 PRIORITY: tuple[str, ...] = (
     *("yes", "no", "confirm", "import_all", "open", "open_pane", "chip_toggle", "search_done", "all"),
     *("close", "cancel", "stop", "help", "edit", "retry", "discard", "reviewed", "take_other"),
+    *("view", "next_failure", "previous_failure"),
     *("search", "next_match", "network", "import", "previous_page", "previous_session", "filter", "level", "follow"),
     *("wrap", "sync", "quit", "retry_all", "save", "copy", "numbers", "artifacts", "retries", "conflicts"),
     *("pause", "migrate", "trust", "log", "health", "backup", "source"),

@@ -30,6 +30,9 @@ from acode_tui.tui.paging import SessionPager
 Source = Literal["local", "team"]
 """Whose sessions are shown: this workspace's, or all that the team's PostgreSQL holds."""
 
+RunAs = Literal["conversation", "tree"]
+"""The two views of a run."""
+
 MAX_SAMPLES = 240
 """Samples of the backlog that the sparkline shows."""
 
@@ -164,7 +167,7 @@ class BrowserState:
 class DashboardState:
     """What the main screen shows. ``read_error`` is why the workspace's file cannot be read now, ``write_error`` why it
     cannot be written; None while it can. ``withheld`` are the settings that do not count since their file is not
-    trusted.
+    trusted. ``run_as`` is how runs are shown, None until the user has chosen.
     """
 
     browser: BrowserState
@@ -174,6 +177,7 @@ class DashboardState:
     read_error: AcodeError | None = None
     write_error: AcodeError | None = None
     withheld: tuple[str, ...] = ()
+    run_as: RunAs | None = None
 
     @classmethod
     def create(cls, layout: Layout, page_size: int) -> "DashboardState":

@@ -134,12 +134,15 @@ async def the_list(journey: Journey, pilot: Pilot[int]) -> None:
 
 
 async def a_session(journey: Journey) -> None:
-    await journey.press("enter", sees="Add input validation")
+    await journey.press("enter", sees="exit code 1: 2 of 14 tests failed")
+    await journey.press("j", "k", "pagedown", "pageup", "ctrl+d", "ctrl+u", "plus", "minus", "G", "g", "e", "E", "e")
+    await journey.press("enter", sees="FAIL login.test.ts")
+    await journey.press("v", sees="Read the login form")
     await journey.press("minus", "plus", "f", "f", "R", "y", "Y", sees="Read the login form")
     await journey.press("j", "k", "G", "g", "ctrl+d", "ctrl+u", "h", "l", "g", "enter", "plus")
     await journey.press("right_square_bracket", sees="Fix the race")
     await journey.press("left_square_bracket", sees="Add input validation")
-    await journey.press("e", sees="Known shapes of secrets")
+    await journey.press("x", sees="Known shapes of secrets")
     await journey.press("down", "up", "escape", "1", "2", sees="ada@example.org")
     await journey.press(*SCROLLING, "tab")
     await journey.press("3", "j", "enter", sees="needle 1")

@@ -21,7 +21,7 @@ async def test_commands_of_the_palette_have_distinct_names_and_show_their_keys(f
         assert {"Previous page", "Next page", "First page", "Backup"} <= _commands(pilot).keys()
         await pilot.press("enter")
         await until(pilot, lambda: "Every artifact of the run" in _commands(pilot))
-        assert _commands(pilot)["Export"] == "e  Export this session as a report or as JSON"
+        assert _commands(pilot)["Export"] == "x  Export this session as a report or as JSON"
 
 
 async def test_the_palette_has_the_actions_of_the_main_screen_on_every_screen(fake: FakeWorkspace) -> None:

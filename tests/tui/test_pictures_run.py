@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from syrupy.assertion import SnapshotAssertion
 
 from acode_tui.tui.run.artifact import ArtifactScreen
@@ -11,8 +12,22 @@ from tests.tui.fake import FakeWorkspace, exporting_slowly, fake_id, online
 from tests.tui.pictures import RESTING, picturing
 
 
+async def test_a_conversation(snapshot: SnapshotAssertion) -> None:
+    fake = online(FakeWorkspace(8))
+    async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("validate() && submit()", "enter", "g")
+        await pictures.take("read")
+        await pictures.see("FAIL login.test.ts", "e", "enter")
+        await pictures.take("call unfolded")
+        fake.store.graphs[fake_id(0)] = replace(await fake.store.get_with_hierarchy(fake_id(0)), tasks=())
+        await pictures.see("No task was recorded", "escape", "enter", "v")
+        await pictures.take("empty")
+
+
 async def test_a_run(snapshot: SnapshotAssertion) -> None:
     async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot) as pictures:
+        pictures.app.state.run_as = "tree"
         await until_listed(pictures.pilot)
         await pictures.see("following", "enter")
         await pictures.take("following")

@@ -60,6 +60,23 @@ def parameter_hint(parameters: object) -> str:
     return next((value[:_MAX_HINT] for value in parameters.values() if isinstance(value, str) and value), "")
 
 
+def path_to(graph: SessionGraph, node: Node) -> list[Node]:
+    """The nodes from a task down to a node, which is the last one; empty if the run does not hold it."""
+    call_id = node.id if isinstance(node, ToolCallGraph) else node.tool_call_id if isinstance(node, Artifact) else None
+    step_id = node.id if isinstance(node, StepGraph) else None if isinstance(node, TaskGraph) else node.step_id
+    task_id = None if isinstance(node, ToolCallGraph) else node.id if isinstance(node, TaskGraph) else node.task_id
+    for task in graph.tasks:
+        if task_id is not None and task.id != task_id:
+            continue
+        step = next((step for step in task.steps if step.id == step_id), None)
+        if step_id is not None and step is None:
+            continue
+        call = next((call for call in step.tool_calls if call.id == call_id), None) if step is not None else None
+        path: list[Node] = [each for each in (task, step, call) if each is not None]
+        return path if path[-1].id == node.id else [*path, node]
+    return []
+
+
 def last_change(node: Node) -> datetime:
     """When the node or one below it was last written. A task's or step's own stamp does not follow what is below it."""
     return max([node.updated_at, *map(last_change, children(node))])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from acode_tui.domain.entities import Artifact, Session, SessionGraph
 from acode_tui.domain.transitions import SESSION_TERMINAL
 from acode_tui.storage.ports import SessionFilter
+from acode_tui.tui.run.blocks import Conversation
 from acode_tui.tui.run.nodes import artifacts_of
 from acode_tui.tui.style.palette import Role
 
@@ -21,7 +22,7 @@ class RunView:
     """The session that is shown.
 
     ``held`` keeps what is shown unchanged while the run goes on; ``newer`` is set if the stored run has changed since.
-    ``side`` is the pane beside the tree.
+    ``side`` is the pane beside the tree, ``conversation`` the same run as one page.
     """
 
     session_id: str
@@ -29,6 +30,7 @@ class RunView:
     held: bool = False
     newer: bool = False
     side: Side = "timeline"
+    conversation: Conversation | None = None
 
     @property
     def running(self) -> bool:
@@ -46,15 +48,15 @@ class RunView:
         """Whether the stored run has changed since it was read."""
         return self.graph is None or (stored.updated_at, stored.state) != (self.graph.updated_at, self.graph.state)
 
-    def update(self, graph: SessionGraph) -> None:
+    def update(self, graph: SessionGraph, conversation: Conversation) -> None:
         """The run was read again."""
-        self.graph = graph
+        self.graph, self.conversation = graph, conversation
         self.newer = False
 
     def switch_to(self, session_id: str) -> None:
         """Show another session. The side that is open stays open."""
         self.session_id = session_id
-        self.graph = None
+        self.graph = self.conversation = None
         self.held = self.newer = False
 
     @property

@@ -5,6 +5,7 @@ Nothing of a run is ever deleted and siblings keep their order, so showing a new
 and adds nodes, and keeps the cursor, the folds and the scroll position.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 from rich.style import Style
@@ -87,6 +88,25 @@ class RunTree(Tree[Node]):
                     for call in list(step.children):
                         self._unfold_node(call)
         return everything
+
+    def reveal(self, path: Sequence[Node]) -> None:
+        """Unfold what is above the last node of a path, and put the cursor on that node."""
+        parent: TreeNode[Node] = self.root
+        owner: SessionGraph | Node | None = self._graph
+        for node in path:
+            if owner is None:
+                return
+            if node.id not in self._created:
+                place = children(owner).index(node) + 1
+                self._limits[parent.id] = max(self._limits.get(parent.id, SIBLINGS_AT_ONCE), place)
+                self._update_children(parent, owner)
+            if parent is not self.root:
+                parent.expand()
+            parent, owner = self._created[node.id], node
+        # A node's line number is known after the lines are built, which reading last_line does.
+        if path and self.last_line >= 0:
+            self.move_cursor(parent)
+            self.scroll_to_node(parent, animate=False)
 
     def fold(self) -> None:
         """Fold every task."""

@@ -10,6 +10,7 @@ from textual.widgets.tree import TreeNode
 
 from acode_tui.domain.entities import ToolCall, ToolCallGraph
 from acode_tui.domain.states import ArtifactType, SessionState
+from acode_tui.tui.app import Dashboard
 from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.run.artifact_table import ArtifactTable
 from acode_tui.tui.run.nodes import Node
@@ -22,8 +23,10 @@ from tests.tui.fake import NOW, FakeWorkspace, fake_id, graph
 
 
 async def open_session(pilot: Pilot[int]) -> RunTree:
-    """Open the first session and wait for its tree."""
+    """Open the session under the cursor as a tree, and wait for its nodes."""
     await until_listed(pilot)
+    assert isinstance(pilot.app, Dashboard)
+    pilot.app.state.run_as = "tree"
     await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, SessionScreen) and tree(pilot).root.children)
     return tree(pilot)
