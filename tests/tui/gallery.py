@@ -146,7 +146,10 @@ SCENES = (
     Scene("import", "An import asks before it reads", "Read the new ones?", ("i",), importer=Scripted),
     Scene("search", "Search as you type", "search: pool", ("slash", *"pool", "enter")),
     Scene(
-        "session", "A session: tasks, steps, tool calls, artifacts, and its timeline", "took", ("enter", "+", "j", "j")
+        "session",
+        "A session: tasks, steps, tool calls, artifacts, and its timeline",
+        "took",
+        ("enter", "v", "g", "+", "j", "j"),
     ),
     Scene("diff", "An artifact: a diff as a diff", "strict: true", screen=lambda workspace: _diff_screen(workspace)),
     Scene("team", "The whole team's runs, read from PostgreSQL", "source: team", ("T",)),
