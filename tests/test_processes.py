@@ -114,7 +114,7 @@ async def test_a_dashboard_in_the_browser_imports_nothing_from_the_current_folde
     assert server.stderr is not None
     try:
         async with asyncio.timeout(GUARD_SECONDS), browser() as session:
-            printed = (await server.stderr.readline()).decode().partition(" is at ")[2].partition(";")[0]
+            printed = (await server.stderr.readline()).decode().partition(" is at ")[2].split()[0]
             address = printed.partition("/?")[0]
             assert (await session.get(printed)).status == 200
             async with session.ws_connect(f"{address}/ws?width=100&height=30", origin=address) as window:

@@ -74,7 +74,8 @@ async def test_without_colours(snapshot: SnapshotAssertion, monkeypatch: pytest.
         await until_listed(pictures.pilot)
         await pictures.see("4,872 pending")
         await pictures.take("no colour", (*THEMES, "ansi-light"))
-        await pictures.see("Read the login form", "enter")
+        await pictures.see("Conversation", "enter")
+        await pictures.see("Read the login form", "v")
         await pictures.take("no colour in a session", (*THEMES, "ansi-light"))
 
 

@@ -34,7 +34,7 @@ async def test_a_session_is_exported_to_a_path_that_can_be_corrected_if_the_file
         assert fake.exported == [(fake_id(1), "html", Path("taken")), (fake_id(1), "markdown", Path("taken2"))]
         await pilot.press("escape", "enter")
         await until(pilot, lambda: "Executing" in shown(pilot).splitlines()[0])
-        await pilot.press("e", "enter")
+        await pilot.press("x", "enter")
         await until(pilot, lambda: "acode_session_0190d6a1" in shown(pilot))
         assert fake.exported[-1] == (fake_id(1), "markdown", None)
 

@@ -166,6 +166,9 @@ async def test_no_color_removes_colours_and_every_state_keeps_its_sign(
         assert "● Executing" in shown(pilot)
         assert "✗ Failed" in shown(pilot)
         await pilot.press("enter")
+        await until(pilot, lambda: "Conversation" in shown(pilot) and "succeeded" in shown(pilot))
+        assert (coloured(pilot) == 0) is wished
+        await pilot.press("v")
         await until(pilot, lambda: "Timeline" in shown(pilot) and "→" in shown(pilot))
         assert (coloured(pilot) == 0) is wished
         assert sessions(pilot).row_count
