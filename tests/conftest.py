@@ -1,6 +1,7 @@
 """For all tests: profiles of the property tests, a clock that the test sets, and an empty workspace."""
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
 pytest_plugins = ["tests.pg"]
+
+# The program is started some hundred times, and each start would compile its modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder_for_tests()))
 
