@@ -140,7 +140,7 @@ def _report_defect(error: Exception, secrets: "Iterable[Secret]") -> None:
     from acode_tui.domain.secrets.redactor import Redactor
 
     logs.get_logger("acode_tui.cli").error("defect", exc_info=error)
-    # Nobody foresaw its message, which may quote any recorded text.
+    # An unforeseen error's message may quote any recorded text.
     message = Redactor().text(str(error))
     print_error(
         f"ACODE-000: unexpected {type(error).__name__}: {message}; this is a defect of acode-tui; "

@@ -189,7 +189,7 @@ async def _watch(workspace: "Workspace", invocation: Invocation, reload_asked: a
     reported = ""
     while True:
         if not workspace.sync.is_running:
-            # Better to end, and be started again by whoever watches this process, than to look alive.
+            # The process ends, so that its supervisor starts it again; otherwise it would look alive.
             raise SyncError("the sync worker has ended", hint="start the process again; the log says why it ended")
         status = await workspace.sync.status()
         if status.state != reported:

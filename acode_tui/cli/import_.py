@@ -64,9 +64,9 @@ def command(
 
     It reads Claude Code, Codex, GitHub Copilot CLI, Gemini CLI, OpenCode, OpenHands, pi, ATIF and SWE-agent.
 
-    PATH is a transcript or a folder of transcripts, imported wherever its runs were. With --all a run belongs to this
-    workspace if it began in the workspace's folder, or in a git worktree of it; the others are counted by folder. Files
-    that have not changed since they were last imported are not read again.
+    PATH is a transcript or a folder of transcripts, imported whatever the folder of its runs. With --all a run belongs
+    to this workspace if it began in the workspace's folder, or in a git worktree of it; the others are counted by
+    folder. Files that have not changed since they were last imported are not read again.
     """
     if not paths and not all_roots and not everywhere:
         raise click.UsageError("give a PATH, or use --all")

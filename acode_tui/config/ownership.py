@@ -1,6 +1,6 @@
 """Refuses the files of another user, as git's ``safe.directory`` does.
 
-Whoever owns ``.agent`` can change what this user's agents record and where it goes at any time.
+The owner of ``.agent`` can change what this user's agents record and where it goes at any time.
 """
 
 import os

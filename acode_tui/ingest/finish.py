@@ -15,7 +15,7 @@ from acode_tui.ingest.graph import GraphBuilder, Header, Outcome
 from acode_tui.ingest.timeline import STALE_AFTER, Bounds, Timeline
 
 ABANDONED_AFTER = timedelta(days=1)
-"""A call without a result may wait for the user's consent for so long; after that nobody is about to give it."""
+"""A call without a result may wait for the user's consent for so long; after that the run counts as paused."""
 
 
 class LastSeen(Enum):

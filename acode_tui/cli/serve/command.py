@@ -26,7 +26,7 @@ def require_loopback(host: str, *, public: bool) -> None:
     if not public and not is_local(host):
         raise click.UsageError(
             f"--serve-host {host}: other machines can reach it, and nothing is encrypted; use `ssh -L`, or add "
-            "--serve-public if nobody on the way can read along"
+            "--serve-public on a network that you trust"
         )
 
 

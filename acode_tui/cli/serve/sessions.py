@@ -1,4 +1,4 @@
-"""The dashboards that a server runs at once: a bounded number, and none that nobody uses."""
+"""The dashboards that a server runs at once: a bounded number; an idle one ends."""
 
 import asyncio
 import time
