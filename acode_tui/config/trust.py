@@ -66,7 +66,7 @@ def read_trust(root: Path, environ: Mapping[str, str] = os.environ) -> Trust:
         trusted=(not loaded.asked or loaded.sha256 in approval.sha256) and owner in (None, approval.owner),
         settings=tuple(
             AskedSetting(key=name, value=value, leads_to=_leads_to(root, name, value, loaded, environ))
-            # In the program's own order: a file could put what matters where nobody looks.
+            # In the program's own order: a file could put what matters at the end of a long list.
             for name, value in sorted(loaded.asked.items(), key=lambda each: order.index(each[0]))
         ),
         owner=owner,

@@ -29,7 +29,7 @@ _KEEPS_DATA_HERE = {
     "persistence.sync.redact": True,
     "export.redact": True,
 }
-"""Values that send less than without them. They count from any file: nobody is asked before less is sent."""
+"""Values that send less than without them. They count from any file, without approval."""
 
 
 def needs_trust(name: str) -> bool:

@@ -332,7 +332,7 @@ class Demo:
             },
         }
         text = "# The demo's settings, deleted with the demo.\n" + tomli_w.dumps(settings)
-        # Written as the user's own: the demo asks nobody whether its own settings count.
+        # Written as the user's own: the demo approves the settings that it makes.
         write_config_file(self.root, workspace_config_path(self.root), text, os.environ)
 
 

@@ -85,7 +85,7 @@ class ClaudeCode(TranscriptFormat):
     def keeps(self, path: Path) -> timedelta | None:
         parts = path.parts
         if "projects" not in parts:
-            # A copy elsewhere is nobody's to delete.
+            # The agent deletes only what lies in its own folders.
             return None
         return _kept_by(Path(*parts[: len(parts) - 1 - parts[::-1].index("projects")], "settings.json"))
 

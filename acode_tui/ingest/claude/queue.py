@@ -18,14 +18,14 @@ class Queued(NamedTuple):
 
 
 class PromptQueue:
-    """Finds each queued prompt once: ``removed`` have left the queue, ``told`` are those without an attachment.
+    """Finds each queued prompt once: ``removed`` have left the queue, ``given`` became prompts without an attachment.
 
     Both are part of what is kept to read on.
     """
 
-    def __init__(self, removed: list[Queued] | None = None, told: list[str] | None = None) -> None:
+    def __init__(self, removed: list[Queued] | None = None, given: list[str] | None = None) -> None:
         self.removed = removed or []
-        self.told = told or []
+        self.given = given or []
 
     def remove(self, text: str, at: datetime | None, line: int) -> None:
         """A prompt went into the running turn."""
@@ -37,16 +37,16 @@ class PromptQueue:
             if queued.text == text:
                 self.removed.remove(queued)
                 return True
-        if text in self.told:
-            self.told.remove(text)
+        if text in self.given:
+            self.given.remove(text)
             return False
         return True
 
     def take(self) -> list[Queued]:
         """The prompts that the model has by now, and for which no other line came."""
         taken, self.removed = self.removed, []
-        self.told = [*self.told, *(queued.text for queued in taken)][-_MAX_TOLD:]
+        self.given = [*self.given, *(queued.text for queued in taken)][-_MAX_GIVEN:]
         return taken
 
 
-_MAX_TOLD = 20
+_MAX_GIVEN = 20

@@ -76,7 +76,7 @@ QUIET_LINES = frozenset(
         "result",
     }
 )
-"""Lines about the program's own state, of which nothing is told."""
+"""Lines about the program's own state, which say nothing about the run."""
 _BLANK = re.compile(r"\s")
 _progress = LineDecoder(Progress)
 _details = LineDecoder(Details)
@@ -124,7 +124,7 @@ class ClaudeReader:
         self._summaries = state.summaries
         self._facts.fields, self._facts.titles, self._facts.todos = state.fields, state.titles, state.todos
         self._facts.reported_cost = state.reported_cost
-        self._queue = PromptQueue(state.queued, state.queue_told)
+        self._queue = PromptQueue(state.queued, state.queue_given)
         self._branches = Branches(state.records, is_resumed=True)
         self._copies = Copies(self._context.path, state.origin, is_settled=state.is_settled)
         self._has_answer = state.has_answer
@@ -602,7 +602,7 @@ class ClaudeReader:
                 todos=self._facts.todos,
                 reported_cost=self._facts.reported_cost,
                 queued=self._queue.removed,
-                queue_told=self._queue.told,
+                queue_given=self._queue.given,
                 records=self._branches.recent(),
                 origin=self._copies.origin,
                 is_settled=self._copies.is_settled,

@@ -33,7 +33,7 @@ class ClaudeState(msgspec.Struct, array_like=True):
     todos: list[dict[str, Any]]
     reported_cost: float | None
     queued: list[Queued]
-    queue_told: list[str]
+    queue_given: list[str]
     records: list[tuple[str, int]]
     origin: str
     is_settled: bool
