@@ -36,7 +36,6 @@ from acode_tui.ingest.usage import Claims
 from acode_tui.workspace import open_workspace
 from benchmarks.result import Measure, at_most, within
 from benchmarks.scale import sized
-from benchmarks.transcripts import FORMATS, lines_of
 
 SEED = 20260105
 STEPS = 250
@@ -74,27 +73,9 @@ async def _run() -> list[Measure]:
             measures.append(_beside(f"import {name}: one file read and stored", stored, floor))
             floor, stored = await _import(root / "ws" / f"{name}-tree", paths, sized(REPEATS, 3))
             measures.append(within(f"import {name}: {len(paths)} files read and stored", stored, "ms", floor, 8))
-        measures += [_read_of(name, lines_of(name)) for name in FORMATS]
         measures.append(await _append(root / "grown", root / "ws" / "grown"))
         measures.append(await _recheck(root / "tree", root / "ws" / "tree"))
         return measures
-
-
-def _read_of(name: str, lines: list[bytes]) -> Measure:
-    """CPU of reading a session of a format beside that of decoding it: the pair of the median ratio."""
-    decode = msgspec.json.Decoder().decode
-    context = _context(Path("session.jsonl"))
-    pairs = []
-    for _ in range(REPEATS):
-        started = time.process_time()
-        for line in lines * 5:
-            decode(line)
-        decoded = time.process_time()
-        for _ in range(5):
-            format_named(name).read(enumerate(lines, 1), context)
-        pairs.append(((decoded - started) * 200, (time.process_time() - decoded) * 200))
-    floor, read = sorted(pairs, key=lambda pair: pair[1] / pair[0])[REPEATS // 2]
-    return within(f"import {name}: read", read, "ms", floor, 8)
 
 
 def write_transcript(folder: Path, lines: list[bytes]) -> Path:
@@ -126,7 +107,8 @@ def _decode(paths: Sequence[Path]) -> None:
                 decode(line)
 
 
-def _context(path: Path) -> ReadContext:
+def context_of(path: Path) -> ReadContext:
+    """What a reader of the file is given."""
     return ReadContext(
         path=path,
         workspace_id="00000000-0000-4000-8000-000000000000",
@@ -139,7 +121,7 @@ def _context(path: Path) -> ReadContext:
 
 
 def _read(path: Path, name: str) -> None:
-    context = _context(path)
+    context = context_of(path)
     with open(path, "rb") as source:
         format_named(name).read(WholeLines(source, path.stat().st_size), context)
 

@@ -1,13 +1,20 @@
-"""Measures as text: a line on the terminal, a table in Markdown, and the places in documents that hold the table."""
+"""Measures as text: a line on the terminal, a table in Markdown, and the places in documents that hold the table.
+
+The last run of each scenario is kept in ``results.json``, so that scenarios can be run again one by one.
+"""
 
 import os
 import platform
 import sqlite3
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
+
+import msgspec
 
 from benchmarks.result import Measure
 
+RESULTS = "benchmarks/results.json"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 _HEADLINES = (
     "single durable write, median",
@@ -18,10 +25,19 @@ _HEADLINES = (
     "any page, user and state, 99th percentile",
     "search, rare words, 95th percentile",
     "search, very common words, 95th percentile",
+    "search, any page",
     "migration from empty, all versions, median",
 )
 """The measures of the long scenarios that the README shows; of the other scenarios it shows all."""
 _LONG = ("write", "read", "hierarchy", "pages", "search", "migration")
+
+
+class Run(msgspec.Struct, frozen=True, rename="camel"):
+    """The last run of a scenario: its day, its machine, and what it measured."""
+
+    day: date
+    machine: str
+    measures: list[Measure]
 
 
 def line(measure: Measure) -> str:
@@ -30,22 +46,35 @@ def line(measure: Measure) -> str:
     return f"  {mark} {measure.name}: {_value(measure)}{_floor(measure)}  ({measure.target or 'for information'})"
 
 
-def table(measures: Sequence[Measure]) -> str:
-    """A Markdown table."""
+def table(runs: Sequence[tuple[date, Measure]]) -> str:
+    """A Markdown table of measures with the days of their runs."""
     rows = [
         f"| {m.name} | {_value(m)} | {_number(m.floor, m.unit)} | {'' if m.ratio is None else f'{m.ratio:.2f}'} "
-        f"| {m.target.replace('<=', '≤').replace('>=', '≥').replace(' x ', ' × ')} | {_kept(m)} |"
-        for m in measures
+        f"| {m.target.replace('<=', '≤').replace('>=', '≥').replace(' x ', ' × ')} | {_kept(m)} | {day} |"
+        for day, m in runs
     ]
-    return "\n".join(["| what | measured | floor | ratio | target | kept |", "|---|---:|---:|---:|---|---|", *rows])
+    head = ["| what | measured | floor | ratio | target | kept | run on |", "|---|---:|---:|---:|---|---|---|"]
+    return "\n".join([*head, *rows])
 
 
-def update(root: Path, results: Mapping[str, Sequence[Measure]]) -> None:
-    """Put the short table into README.md and everything into docs/benchmarks.md, between their markers."""
-    short = [m for name, found in results.items() for m in found if name not in _LONG or m.name in _HEADLINES]
-    _replace(root / "README.md", f"{table(short)}\n\n{_machine()}")
-    parts = [f"### {name}\n\n{table(measures)}" for name, measures in results.items()]
-    _replace(root / "docs" / "benchmarks.md", "\n\n".join([_machine(), *parts]))
+def update(root: Path, results: Mapping[str, list[Measure]], order: Sequence[str], day: date) -> None:
+    """Keep these results beside the last ones of the other scenarios, and write all of them into the documents.
+
+    The short table goes into README.md and everything into docs/benchmarks.md, between their markers. A scenario that
+    is not in ``order`` is dropped.
+    """
+    path = root / RESULTS
+    runs = msgspec.json.decode(path.read_bytes(), type=dict[str, Run])
+    runs |= {name: Run(day, _machine(), measures) for name, measures in results.items()}
+    runs = {name: runs[name] for name in order if name in runs}
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(runs), indent=1) + b"\n")
+    short = [
+        (run.day, m) for name, run in runs.items() for m in run.measures if name not in _LONG or m.name in _HEADLINES
+    ]
+    machines = "\n".join(dict.fromkeys(run.machine for run in runs.values()))
+    _replace(root / "README.md", f"{table(short)}\n\n{machines}")
+    parts = [f"### {name}\n\n{table([(run.day, m) for m in run.measures])}" for name, run in runs.items()]
+    _replace(root / "docs" / "benchmarks.md", "\n\n".join([machines, *parts]))
 
 
 def _replace(path: Path, text: str) -> None:

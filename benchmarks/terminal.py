@@ -42,13 +42,17 @@ class Terminal:
         self._reading.join()
         os.close(self._ours)
 
-    def wait_for(self, text: bytes) -> None:
-        """Wait until the program has written this."""
+    def wait_for(self, text: bytes, look_seconds: float = 0.01) -> None:
+        """Wait until the program has written this; look for it so often."""
         deadline = monotonic() + TIMEOUT_SECONDS
         while text not in self.written:
             if monotonic() > deadline or self._program.poll() is not None:
                 raise RuntimeError(f"it never showed {text!r}; its last words: {self.written[-300:]!r}")
-            sleep(0.01)
+            sleep(look_seconds)
+
+    def press(self, keys: bytes) -> None:
+        """Send keys to the program."""
+        os.write(self._ours, keys)
 
     def cpu_seconds(self) -> float:
         """CPU seconds of the program and its threads so far, to a hundredth."""

@@ -129,8 +129,8 @@ def figures(page: str) -> dict[tuple[str, str], str]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("### "):
             scenario = line.removeprefix("### ").strip()
-        elif line.startswith("|") and len(cells) == 6 and cells[5] in ("yes", "**no**"):
-            name, value, floor, _, target, kept = cells
+        elif line.startswith("|") and len(cells) == 7 and cells[5] in ("yes", "**no**"):
+            name, value, floor, _, target, kept, _ = cells
             target = target.replace("floor", floor)
             found[scenario, name] = f"{value}, target {target}{'' if kept == 'yes' else ', **missed**'}"
     return found

@@ -3,10 +3,14 @@
 import ast
 import importlib.util
 import re
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from benchmarks import report
+from benchmarks.result import Measure, at_most
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = (".agent/", "src/")
@@ -47,10 +51,11 @@ def test_every_criterion_of_speed_is_decided_by_measures_that_exist() -> None:
 def test_figures_are_read_with_their_target_and_a_missed_one_is_marked() -> None:
     module = script("make_acceptance")
     page = (
-        "### write\n\n| what | measured | floor | ratio | target | kept |\n|---|---:|---:|---:|---|---|\n"
-        "| single durable write, 99th percentile | 61.0 ms |  |  | ≤ 25 ms | **no** |\n"
-        "### read\n| read by id, median | 0.14 ms | 0.0090 ms | 15.98 | ≤ 1 ms | yes |\n"
-        "### sync\n| sync at 50 ms round trip | 1,988 records/s | 1,500 records/s | 1.33 | ≥ 1 × floor | yes |\n"
+        "### write\n\n| what | measured | floor | ratio | target | kept | run on |\n|---|---|---:|---:|---:|---|---|\n"
+        "| single durable write, 99th percentile | 61.0 ms |  |  | ≤ 25 ms | **no** | 2026-01-05 |\n"
+        "### read\n| read by id, median | 0.14 ms | 0.0090 ms | 15.98 | ≤ 1 ms | yes | 2026-01-05 |\n"
+        "### sync\n"
+        "| sync at 50 ms round trip | 1,988 records/s | 1,500 records/s | 1.33 | ≥ 1 × floor | yes | 2026-01-05 |\n"
     )
     measured = module.figures(page)
     assert measured == {
@@ -62,6 +67,27 @@ def test_figures_are_read_with_their_target_and_a_missed_one_is_marked() -> None
     assert "61.0 ms, target ≤ 25 ms, **missed**" in line
     assert "| measured |" in line
     assert "median: not measured yet" in line
+
+
+def test_a_run_of_some_scenarios_keeps_the_figures_of_the_others_with_their_day(tmp_path: Path) -> None:
+    for name in (report.RESULTS, "README.md", "docs/benchmarks.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"above {report.BEGIN}{report.END} below")
+    (tmp_path / report.RESULTS).write_text("{}")
+    order = ["write", "redact"]
+    old = [Measure(name="a value of JSON", value=12, unit="us"), Measure(name="one text", value=41, unit="MB/s")]
+    report.update(tmp_path, {"redact": old, "gone": old}, order, date(2026, 1, 5))
+    report.update(tmp_path, {"write": [at_most("tool call completed", 0.4, "ms", 25)]}, order, date(2026, 1, 6))
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and " 2026-" in line]
+    assert rows == [
+        "| tool call completed | 0.40 ms |  |  | ≤ 25 ms | yes | 2026-01-06 |",
+        "| a value of JSON | 12.0 us |  |  |  |  | 2026-01-05 |",
+        "| one text | 41.0 MB/s |  |  |  |  | 2026-01-05 |",
+    ]
+    assert (tmp_path / "README.md").read_text().count(" 2026-01-0") == 2
+    assert page.startswith("above")
+    assert page.endswith("below")
 
 
 def test_markers_name_only_criteria_that_exist() -> None:
