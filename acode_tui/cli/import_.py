@@ -234,7 +234,8 @@ def _print(report: "ImportReport", source: _Source, *, as_json: bool) -> None:
     _print_elsewhere(report.elsewhere)
     for issue in report.errors[:_MOST_ISSUES]:
         location = f"{issue.file}:{issue.line}" if issue.line is not None else issue.file
-        click.echo(clean(f"{location}: {issue.message}"), err=True)
+        hint = f"; {issue.hint}" if issue.hint else ""
+        click.echo(clean(f"{location}: {issue.message}{hint}"), err=True)
     if len(report.errors) > _MOST_ISSUES:
         click.echo(f"and {number(len(report.errors) - _MOST_ISSUES)} more; --json has all of them", err=True)
 

@@ -36,7 +36,8 @@ class DueFile(NamedTuple):
 
 
 class PreparedFile(msgspec.Struct, array_like=True):
-    """A file that was read: its cursor and its prepared runs. Without a cursor, ``problem`` says why it was not.
+    """A file that was read: its cursor and its prepared runs. Without a cursor, ``problem`` says why it was not, and
+    ``hint`` what to do about it.
 
     ``expected`` must hold of what is stored before the runs are saved; else the file is to be read as a whole.
     """
@@ -47,6 +48,7 @@ class PreparedFile(msgspec.Struct, array_like=True):
     skipped: SkippedLines = msgspec.field(default_factory=SkippedLines)
     unknown: dict[str, int] = {}
     problem: str = ""
+    hint: str = ""
     expected: ExpectedRows | None = None
 
 
@@ -71,7 +73,7 @@ class GroupReader:
         except UnknownFormatError as error:
             return PreparedFile(problem=str(error))
         except (ValidationError, IngestError) as error:
-            return PreparedFile(problem=error.message)
+            return PreparedFile(problem=error.message, hint=error.hint)
         except Exception as error:
             # A defect of a reader costs the file that shows it, not the import of all the others.
             # The process that reads starts sooner without a logger, which it hardly ever needs.

@@ -58,11 +58,15 @@ _Readable: TypeAlias = tuple[DueFile, TranscriptFile, PreparedFile]
 
 
 class ImportIssue(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A file or a line that could not be read. ``line`` counts from 1; None means the whole file."""
+    """A file or a line that could not be read. ``line`` counts from 1; None means the whole file.
+
+    ``hint`` says what to do about it, where that is known.
+    """
 
     file: str
     line: int | None = None
     message: str
+    hint: str = ""
 
 
 class ImportProgress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -119,8 +123,8 @@ class _Tally:
         for type_, count in types.items():
             known[type_] = known.get(type_, 0) + count
 
-    def issue(self, path: Path, message: str, line: int | None = None) -> None:
-        self.issues.append(ImportIssue(file=cursor_key(path), line=line, message=message))
+    def issue(self, path: Path, message: str, line: int | None = None, hint: str = "") -> None:
+        self.issues.append(ImportIssue(file=cursor_key(path), line=line, message=message, hint=hint))
 
     def report(self, files: int) -> ImportReport:
         return ImportReport(
@@ -222,7 +226,7 @@ class _Import:
         readable = []
         for due, file in zip(group, files, strict=True):
             if file.cursor is None:
-                self._tally.issue(due.path, file.problem)
+                self._tally.issue(due.path, file.problem, hint=file.hint)
             else:
                 readable.append((due, file.cursor, file))
         await self._store(await self._as_expected(readable))
@@ -289,7 +293,7 @@ class _Import:
             if file.expected is not None and not file.expected.holds(stored):
                 file = await asyncio.to_thread(self._source.read_whole, due)
                 if file.cursor is None:
-                    self._tally.issue(due.path, file.problem)
+                    self._tally.issue(due.path, file.problem, hint=file.hint)
                     continue
                 cursor = file.cursor
             result.append((due, cursor, file))
@@ -302,7 +306,7 @@ class _Import:
             results = await self._log.save_many([(cursor, file.runs) for _, cursor, file in readable])
         except ValidationError as error:
             if len(readable) == 1:
-                self._tally.issue(readable[0][0].path, error.message)
+                self._tally.issue(readable[0][0].path, error.message, hint=error.hint)
                 return
             # Storage refuses one file's content: the others are stored without it.
             for item in readable:

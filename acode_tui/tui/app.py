@@ -340,7 +340,7 @@ class Dashboard(App[int]):
         if self._importer is None:
             from acode_tui.tui.transcript_import import TranscriptImporter
 
-            self._importer = TranscriptImporter(self.settings)
+            self._importer = TranscriptImporter(self.settings, wall=self._wall)
         return self._importer
 
     def on_key(self, event: Key) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from acode_tui.config import Settings
+from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, default_roots, discover, import_transcripts
+from acode_tui.ingest.retention import count_ending
 from acode_tui.ingest.scope import split
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.ports import DashboardWorkspace
@@ -48,10 +50,14 @@ class AgentTranscripts:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The transcripts of this workspace's folder, by agent; of other folders, how many there are in each."""
+    """The transcripts of this workspace's folder, by agent; of other folders, how many there are in each.
+
+    ``ending`` is the number of those that their agent deletes within a week; it is counted before the first import.
+    """
 
     groups: tuple[AgentTranscripts, ...]
     elsewhere: Mapping[str, int] = field(default_factory=dict)
+    ending: int = 0
 
     @property
     def files(self) -> list[FoundTranscript]:
@@ -83,20 +89,22 @@ class Importer(Protocol):
 class TranscriptImporter:
     """The importer over ``acode_tui.ingest``."""
 
-    def __init__(self, settings: Settings, *, everywhere: bool = False) -> None:
+    def __init__(self, settings: Settings, *, everywhere: bool = False, wall: WallClock = system_clock) -> None:
         """``everywhere``: runs of every folder, not only of the workspace's."""
         self._settings = settings
         self._everywhere = everywhere
+        self._wall = wall
 
     async def survey(self, workspace: DashboardWorkspace) -> Survey:
         chosen = self._settings.ingest.formats or None
         roots = [*self._settings.ingest.roots] or default_roots(only=chosen)
         found = await discover(roots, chosen)
         known = await workspace.transcripts.known()
-        if self._everywhere:
-            return group_by_agent(found, known)
-        kept, elsewhere = await asyncio.to_thread(split, found, workspace.root, known)
-        return replace(group_by_agent(kept, known), elsewhere=elsewhere)
+        elsewhere: dict[str, int] = {}
+        if not self._everywhere:
+            found, elsewhere = await asyncio.to_thread(split, found, workspace.root, known)
+        ending = 0 if known else await asyncio.to_thread(count_ending, found, self._wall())
+        return replace(group_by_agent(found, known), elsewhere=elsewhere, ending=ending)
 
     async def run(
         self, workspace: DashboardWorkspace, survey: Survey, progress: Callable[[ImportProgress], None]

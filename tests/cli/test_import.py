@@ -94,7 +94,7 @@ def test_bad_lines_are_named_and_skipped(run: Run, transcript: Path) -> None:
     assert found["sessions"] == 1
     assert found["skippedLines"] >= 1
     assert found["errors"][0]["line"] == 3
-    assert set(found["errors"][0]) == {"file", "line", "message"}
+    assert set(found["errors"][0]) == {"file", "line", "message", "hint"}
 
 
 def test_all_imports_from_the_folders_of_the_known_agents(

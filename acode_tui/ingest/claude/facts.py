@@ -1,13 +1,18 @@
 """What the lines of a session say of the session itself: folder, branch, release, modes, title, todo list."""
 
+import re
 from typing import Any
 
 from acode_tui.domain.ids import imported_id
+from acode_tui.domain.validation import unescape
 from acode_tui.ingest.claude.identity import SOURCE, Identity
 from acode_tui.ingest.claude.records import Details, Record
 from acode_tui.ingest.records import label
 
 MAX_TODOS = 50
+TODO_TOOLS = frozenset({"TaskCreate", "TaskUpdate"})
+"""The tools that keep the todo list since 2.1.16, one item a call; before, ``TodoWrite`` gave all of it."""
+_CREATED = re.compile(r"Task #(\w{1,40}) created")
 _TITLES = ("custom-title", "ai-title")
 
 
@@ -68,6 +73,21 @@ class SessionFacts:
             if type(todo) is dict
         ]
 
+    def note_todo(self, tool: str, given: Any, result: str) -> None:
+        """A call of one of ``TODO_TOOLS`` that succeeded. The result of a new item says its id."""
+        given = given if type(given) is dict else {}
+        subject, status = _plain(given.get("subject")), _plain(given.get("status"))
+        if tool == "TaskCreate":
+            found = _CREATED.search(result[:200])
+            is_new = found is not None and all(todo.get("id") != found.group(1) for todo in self.todos)
+            if found is not None and is_new and len(self.todos) < MAX_TODOS:
+                self.todos = [*self.todos, {"id": found.group(1), "content": subject, "status": "pending"}]
+            return
+        named = str(given.get("taskId"))
+        changes = {name: value for name, value in (("content", subject), ("status", status)) if value}
+        todos = [{**todo, **changes} if todo.get("id") == named else todo for todo in self.todos]
+        self.todos = [todo for todo in todos if todo["status"] != "deleted"]
+
     @property
     def title(self) -> str:
         """The title that the user gave, or that the program made."""
@@ -103,3 +123,7 @@ class SessionFacts:
     def _note(self, name: str, value: Any) -> None:
         if type(value) is str and value:
             self.fields[name] = label(value, 1_000)
+
+
+def _plain(value: Any) -> str:
+    return label(unescape(value)) if type(value) is str else ""

@@ -17,7 +17,7 @@ from acode_tui.ingest.claude import results
 from acode_tui.ingest.claude.attachments import Event, event_of_attachment, event_of_system
 from acode_tui.ingest.claude.branches import QUEUE_KEY, Branches
 from acode_tui.ingest.claude.copies import Copies
-from acode_tui.ingest.claude.facts import SessionFacts
+from acode_tui.ingest.claude.facts import TODO_TOOLS, SessionFacts
 from acode_tui.ingest.claude.identity import SOURCE, agent_facts, identify
 from acode_tui.ingest.claude.prompts import Kind, Understood, file_of_tag, is_notification, understand
 from acode_tui.ingest.claude.queue import PromptQueue
@@ -377,6 +377,8 @@ class ClaudeReader:
                 self._agents[key] = label(details.agent_id)
             if call.name == ANSWER_TOOL and call.error is None:
                 last = LastSeen.ANSWER
+            if call.name in TODO_TOOLS and call.error is None:
+                self._facts.note_todo(call.name, call.parameters, text_of(block.get("content")))
             if call.name in _APPROVAL_TOOLS:
                 if call.name == "ExitPlanMode" and call.error is None:
                     self._planning = False

@@ -84,6 +84,7 @@ class ImportDialog(ProgressDialog[bool]):
             self.show_text(
                 *_survey_table(survey),
                 Content(""),
+                *_ending_lines(survey),
                 *elsewhere_lines(survey),
                 styled("Only folders were read so far. Read the new ones?", "bold"),
             )
@@ -170,6 +171,14 @@ def elsewhere_lines(survey: Survey) -> list[Content]:
         styled(f"{others} of {counted(len(survey.elsewhere), 'other folder')} not listed:", "$foreground-muted"),
         Content.assemble(("acode-tui import --everywhere", "bold"), ("  takes them too", "$foreground-muted")),
     ]
+
+
+def _ending_lines(survey: Survey) -> list[Content]:
+    """How many of the transcripts their agent deletes soon."""
+    if not survey.ending:
+        return []
+    are = "ends" if survey.ending == 1 else "end"
+    return [styled(f"{number(survey.ending)} of these {are} within a week; what is imported stays.", "$text-warning")]
 
 
 def _survey_table(survey: Survey) -> list[Content]:

@@ -128,6 +128,27 @@ def test_the_session_has_the_last_todo_list() -> None:
     ]
 
 
+def test_the_todo_list_of_newer_releases_is_made_item_by_item() -> None:
+    transcript = begun()
+    for number, subject in ((1, "Draw"), (2, "Print"), (3, "Sell")):
+        transcript.calls("m1", f"c{number}", "TaskCreate", {"subject": subject, "description": "all of it"})
+        transcript.result(f"c{number}", f"Task #{number} created successfully: {subject}")
+    changes: list[dict[str, Any]] = [
+        {"taskId": "1", "status": "completed"},
+        {"taskId": 2, "status": "in_progress", "subject": "Print twice"},
+        {"taskId": "3", "status": "deleted"},
+        {"taskId": "9", "status": "completed"},
+    ]
+    for number, change in enumerate(changes):
+        transcript.calls("m2", f"u{number}", "TaskUpdate", change)
+        transcript.result(f"u{number}", "Updated task", is_error=number == 3)
+    transcript.calls("m3", "c9", "TaskCreate", {"subject": "Never made"})
+    assert (graph_of(transcript).metadata or {})["todos"] == [
+        {"id": "1", "content": "Draw", "status": "completed"},
+        {"id": "2", "content": "Print twice", "status": "in_progress"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "note"),
     [

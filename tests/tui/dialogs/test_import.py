@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +95,12 @@ async def test_without_transcripts_the_dialog_names_other_ways_to_import() -> No
 
 
 async def test_nothing_is_read_before_enter_is_pressed() -> None:
-    importer = Scripted()
+    importer = Scripted(replace(SURVEY, ending=2))
     async with over(FakeWorkspace(0), importer=importer).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Claude Code" in shown(pilot))
         await pilot.press("i")
         await until(pilot, lambda: "Only folders were read so far. Read the new ones?" in shown(pilot))
+        assert "2 of these end within a week; what is imported stays." in shown(pilot)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
         assert importer.runs == 0
@@ -164,19 +167,21 @@ async def test_a_survey_without_new_transcripts_says_that_there_are_none() -> No
 async def test_real_transcripts_fill_the_browser(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    projects = tmp_path_factory.mktemp("projects") / "-home-ada-shop"
-    projects.mkdir()
+    projects = tmp_path_factory.mktemp("agent") / "projects" / "-home-ada-shop"
+    projects.mkdir(parents=True)
     for number in range(3):
-        (projects / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl").write_text(_transcript(number, tmp_path))
+        path = projects / f"0190d6a1-7b2c-7def-8a3e-b4c5d6e7f89{number}.jsonl"
+        path.write_text(_transcript(number, tmp_path))
+        os.utime(path, times=((clock() - timedelta(days=25)).timestamp(),) * 2)
 
     settings = msgspec.structs.replace(SETTINGS, ingest=IngestSettings(roots=(str(projects.parent),)))
-    app = dashboard(
-        tmp_path, opened_with(clock, tmp_path), settings=settings, importer=TranscriptImporter(settings), wall=clock
-    )
+    importer = TranscriptImporter(settings, wall=clock)
+    app = dashboard(tmp_path, opened_with(clock, tmp_path), settings=settings, importer=importer, wall=clock)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "3 transcripts" in shown(pilot))
         await pilot.press("i")
         await until(pilot, lambda: "Read the new ones?" in shown(pilot))
+        assert "3 of these end within a week" in shown(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: "Imported." in shown(pilot))
         await pilot.press("escape")
