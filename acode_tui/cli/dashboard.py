@@ -31,4 +31,4 @@ def open_dashboard(invocation: Invocation) -> int:
     invocation.start_log()
     from acode_tui.tui.app import run_dashboard
 
-    return run_dashboard(invocation.root, settings)
+    return run_dashboard(invocation.root, settings, asks_for_folder=not invocation.is_workspace_named)

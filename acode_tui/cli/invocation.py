@@ -35,6 +35,11 @@ class Invocation:
         self.log_level = log_level or self.log_level
 
     @property
+    def is_workspace_named(self) -> bool:
+        """Whether the user named the workspace, instead of starting in it."""
+        return self._workspace is not None or bool(self.environ.get("ACODE_WORKSPACE"))
+
+    @property
     def root(self) -> Path:
         """The workspace's folder. Raises ConfigError if it is not a folder."""
         if self._workspace is not None:

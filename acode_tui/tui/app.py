@@ -81,11 +81,12 @@ class Dashboard(App[int]):
         save_layout: Callable[[Layout], None] = lambda layout: None,
         freeze_objects: Callable[[], None] = lambda: None,
         migration_consent: "MigrationConsent | None" = None,
+        asks_for_folder: bool = False,
     ) -> None:
         """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
         keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
         after the first frame, and again after the workspace was opened. With ``migration_consent`` the user is asked
-        before migrations run.
+        before migrations run, with ``asks_for_folder`` before anything is written into the folder.
         """
         super().__init__()
         self.root = root
@@ -100,6 +101,7 @@ class Dashboard(App[int]):
             opening,
             opened=self.workspace_opened,
             migration_consent=migration_consent,
+            asks_for_folder=asks_for_folder,
             freeze_objects=freeze_objects,
         )
         self._trust = TrustQuestion(self, root, self.state, report=self.report)
@@ -372,12 +374,12 @@ def _freeze_objects() -> None:
     gc.enable()
 
 
-def run_dashboard(root: Path, settings: Settings) -> int:
+def run_dashboard(root: Path, settings: Settings, *, asks_for_folder: bool = True) -> int:
     """Run the dashboard over the workspace at ``root`` and return its exit code. Raises AcodeError if the workspace
-    cannot be opened.
+    cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace.
     """
     from acode_tui.tui.layout import layout_path, load_layout, save_layout
-    from acode_tui.tui.opening import migration_consent, open_for_dashboard, theme_saver
+    from acode_tui.tui.opening import is_own_checkout, migration_consent, open_for_dashboard, theme_saver
 
     path = layout_path()
     layout = load_layout(path)
@@ -390,6 +392,7 @@ def run_dashboard(root: Path, settings: Settings) -> int:
         save_layout=partial(save_layout, path),
         freeze_objects=_freeze_objects,
         migration_consent=migration_consent(root, settings),
+        asks_for_folder=asks_for_folder and is_own_checkout(root),
     )
     code = app.run(mouse=layout.mouse)
     if app.fatal_error is not None:

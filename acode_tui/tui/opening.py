@@ -45,6 +45,14 @@ def migration_consent(root: Path, settings: Settings) -> MigrationConsent | None
     return MigrationConsent(due, open_for_dashboard(root, settings, migrate=True))
 
 
+def is_own_checkout(root: Path) -> bool:
+    """Whether ``root`` is a checkout of this program that is no workspace yet.
+
+    Who only tries the program starts it there, and would make the checkout a workspace without wanting one.
+    """
+    return not (root / ".agent").exists() and (root / "acode_tui" / "tui" / "opening.py").is_file()
+
+
 def _without_postgres(settings: Settings) -> Settings:
     """The settings for the workspace file alone: its opening must not depend on the network."""
     persistence = settings.persistence

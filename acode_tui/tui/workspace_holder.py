@@ -14,6 +14,12 @@ from acode_tui.domain.errors import AcodeError
 if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
 
+_OWN_CHECKOUT = (
+    "This is the source of acode-tui itself, and nothing was written into it so far. "
+    "Keep the runs of this folder here, in .agent?\n\n"
+    "If not, the dashboard ends. For a folder of your own: acode-tui --workspace DIR. To look around: acode-tui demo."
+)
+
 
 class WorkspaceHolder:
     """Opens one workspace for one dashboard and closes it.
@@ -28,10 +34,11 @@ class WorkspaceHolder:
         *,
         opened: "Callable[[DashboardWorkspace], None]",
         migration_consent: "MigrationConsent | None",
+        asks_for_folder: bool,
         freeze_objects: Callable[[], None],
     ) -> None:
         """``opened`` is called with the open workspace. ``freeze_objects`` is called after the first frame, and again
-        after the workspace was opened.
+        after the workspace was opened. With ``asks_for_folder`` the user is asked first whether runs are kept here.
         """
         self.workspace: DashboardWorkspace | None = None
         self.fatal_error: BaseException | None = None
@@ -40,6 +47,7 @@ class WorkspaceHolder:
         self._opening = opening
         self._opened = opened
         self._migrate_only = migration_consent
+        self._asks_for_folder = asks_for_folder
         self._freeze_objects = freeze_objects
         self._leaving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -61,6 +69,9 @@ class WorkspaceHolder:
     async def _hold(self) -> None:
         opened = False
         try:
+            if self._asks_for_folder and not await self._ask("Keep runs in this folder?", _OWN_CHECKOUT, yes="keep"):
+                self._app.exit(return_code=0)
+                return
             opening = await self._choose_opening()
             if opening is None:
                 self._app.exit(return_code=1)
@@ -87,13 +98,17 @@ class WorkspaceHolder:
         """What opens the workspace; None if the user does not consent to the migrations that it needs."""
         if self._migrate_only is None or not (due := await self._migrate_only.due()):
             return self._opening
-        from acode_tui.tui.dialogs.confirm import ConfirmDialog
-
-        await self.first_frame.wait()
         question = (
             f"This workspace needs {', '.join(due)}, and migrations.auto_migrate is off.\n\n"
             "A backup is taken first. Without them the dashboard cannot open it."
         )
+        agreed = await self._ask("Migrate the workspace?", question, yes="migrate")
+        return self._migrate_only.opening if agreed else None
+
+    async def _ask(self, title: str, question: str, *, yes: str) -> bool:
+        from acode_tui.tui.dialogs.confirm import ConfirmDialog
+
+        await self.first_frame.wait()
         answer: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
-        self._app.push_screen(ConfirmDialog("Migrate the workspace?", question, yes="migrate"), answer.set_result)
-        return self._migrate_only.opening if await answer else None
+        self._app.push_screen(ConfirmDialog(title, question, yes=yes), answer.set_result)
+        return bool(await answer)

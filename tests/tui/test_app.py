@@ -23,7 +23,7 @@ from acode_tui.tui import bindings, preload
 from acode_tui.tui.app import Dashboard
 from acode_tui.tui.dialogs.help import HelpDialog
 from acode_tui.tui.live_screen import LiveScreen
-from acode_tui.tui.opening import migration_consent, theme_saver
+from acode_tui.tui.opening import is_own_checkout, migration_consent, theme_saver
 from acode_tui.tui.ports import MigrationConsent
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.tools.log import LogScreen
@@ -151,6 +151,36 @@ async def test_the_user_is_asked_before_migrations_run(fake: FakeWorkspace, agre
             await pilot.press("n")
             await until(pilot, lambda: app.return_code == 1)
     assert opened == (["migrated"] if agreed else [])
+
+
+@pytest.mark.parametrize("key", ["y", "n"])
+async def test_the_programs_own_checkout_becomes_a_workspace_only_on_demand(fake: FakeWorkspace, key: str) -> None:
+    opened: list[str] = []
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Any]:
+        opened.append("opened")
+        yield fake
+
+    app = dashboard(fake.root, opening, asks_for_folder=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "acode-tui --workspace DIR" in shown(pilot))
+        assert opened == []
+        await pilot.press(key)
+        if key == "y":
+            await until_listed(pilot)
+        else:
+            await until(pilot, lambda: not app.is_running or app.return_code == 0)
+    assert opened == (["opened"] if key == "y" else [])
+
+
+def test_a_checkout_is_asked_about_until_it_is_a_workspace(tmp_path: Path) -> None:
+    checkout = Path(__file__).parents[2]
+    assert not is_own_checkout(tmp_path)
+    (tmp_path / "acode_tui").symlink_to(checkout / "acode_tui")
+    assert is_own_checkout(tmp_path)
+    (tmp_path / ".agent").mkdir()
+    assert not is_own_checkout(tmp_path)
 
 
 async def test_quitting_while_the_workspace_is_opening_does_not_hang(fake: FakeWorkspace) -> None:
