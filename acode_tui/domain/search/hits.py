@@ -1,7 +1,7 @@
 """Which places of a run a query finds: the rule that both databases and the linear scan share.
 
 A run matches if every condition holds somewhere in it and no excluded one does. Its hits are the places where all
-conditions hold; if there is no such place, those where one of the words does.
+conditions hold; if there is no such place, those where one of the words does. A hit that repeats another is left out.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from acode_tui.domain.search.facts import RunFacts, meets
 from acode_tui.domain.search.match import contains, find_shown, snippet
 from acode_tui.domain.search.places import Place
 from acode_tui.domain.search.query import Conditions, Query
+from acode_tui.domain.search.repeats import is_own_prompt, without_repeats
 
 
 class Found(NamedTuple):
@@ -35,9 +36,11 @@ def places_found(query: Query, facts: RunFacts, places: Iterable[Place]) -> list
         return None
     wanted = (1 << count_of(query)) - 1
     words = (1 << len(query.terms) + len(query.failed)) - 1
-    met, all_hold, some_hold, first = 0, [], [], None
+    met, all_hold, some_hold, first, first_prompted = 0, [], [], None, None
     for place in places:
         first = first or place
+        if first_prompted is None and is_own_prompt(place):
+            first_prompted = place.task_id
         if met_at(query.excluded, place):
             return None
         bits = met_at(query, place)
@@ -53,6 +56,8 @@ def places_found(query: Query, facts: RunFacts, places: Iterable[Place]) -> list
     chosen = (all_hold or some_hold) if wanted else [first]
     if wanted and not words:
         chosen = one_a_call(chosen)
+    if words:
+        chosen = without_repeats(query, chosen, first_prompted)
     # The sort is stable, so places of one moment stay in the order of the hierarchy.
     return sorted(chosen, key=lambda place: place.at)
 

@@ -39,8 +39,12 @@ def make_run(
     workspace_id: str = str(uuid.UUID(int=7)),
     prompt: str | None = None,
     answer: str | None = None,
+    prompt_after: int = 0,
 ) -> SessionGraph:
-    """A run with one task, one step and these calls, a second apart; the task has the prompt, the step the answer."""
+    """A run with one task, one step and these calls, a second apart; the task has the prompt, the step the answer.
+
+    ``prompt_after`` are the seconds from the run's beginning to the prompt.
+    """
     session_id, task_id, step_id = (str(uuid.uuid4()) for _ in range(3))
     made = []
     for order, given in enumerate(calls):
@@ -68,7 +72,8 @@ def make_run(
     same: dict[str, Any] = {"session_id": session_id, "created_at": at, "updated_at": at, "order": 0}
     then = {"created_at": at, "updated_at": at}
     held: dict[str, Any] = {"session_id": session_id, "task_id": task_id}
-    prompts = () if prompt is None else (_artifact(held, then, ArtifactType.USER_PROMPT, "prompt", prompt),)
+    asked = dict.fromkeys(then, at + timedelta(seconds=prompt_after))
+    prompts = () if prompt is None else (_artifact(held, asked, ArtifactType.USER_PROMPT, "prompt", prompt),)
     held = {**held, "step_id": step_id}
     answers = () if answer is None else (_artifact(held, then, ArtifactType.MODEL_RESPONSE, "response", answer),)
     work = StepGraph(
@@ -89,7 +94,7 @@ def make_run(
         user_id=user,
         workspace_id=workspace_id,
         created_at=at,
-        updated_at=at + timedelta(seconds=len(calls) + 1),
+        updated_at=at + timedelta(seconds=max(len(calls) + 1, prompt_after)),
         tasks=(task,),
     )
 
@@ -152,12 +157,18 @@ _metadata = st.one_of(
 
 @st.composite
 def searchable_runs(draw: st.DrawFn) -> SessionGraph:
-    """A run whose texts are of a few words, so that queries find something."""
+    """A run whose texts are of a few words, so that queries find something; some are made of its prompt and answer."""
+    description, title, step = draw(_filled), draw(_filled), draw(_filled)
+    prompt = draw(st.one_of(st.none(), st.sampled_from([description, title, f"{description}\n {title} of"]), _filled))
+    answer = draw(st.one_of(st.none(), st.just(f"of  {step}"), _filled))
     return make_run(
-        draw(_filled),
+        description,
         tuple(draw(st.lists(_calls, max_size=3))),
-        title=draw(_filled),
-        step=draw(_filled),
+        title=title,
+        step=step,
+        prompt=prompt,
+        answer=answer,
+        prompt_after=draw(st.sampled_from([0, 90])),
         at=T0 + timedelta(hours=draw(st.integers(0, 40))),
         metadata=draw(_metadata),
         state=draw(st.sampled_from(SessionState)),

@@ -125,6 +125,37 @@ def test_states_of_a_run_that_is_at_work_below_another_and_not_sent() -> None:
     assert found_in(late, run) is None
 
 
+LONG = "Mend the login\n\nof the  cookie, where the token is old"
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        ("cookie", ["prompt"]),
+        ("answered", ["answer"]),
+        # What also stands elsewhere in the text is no repetition, and a word is shown where it stands.
+        ("login", ["session", "prompt"]),
+        ("draft", ["task"]),
+        ("token draft", ["task", "prompt"]),
+        ("of*", ["prompt"]),
+        # The prompt says `old`, so it is not found by the word that was left of it.
+        ("ol", ["session"]),
+    ],
+)
+def test_a_name_made_of_what_was_said_is_no_hit_beside_it(query: str, kinds: list[str]) -> None:
+    run = make_run(
+        "Mend the login of the cookie, where the token is ol…",
+        title="the cookie, where\nthe draft",
+        step="It is answered…",
+        metadata={"cwd": "/src/login"},
+        prompt=LONG,
+        answer="It is  answered\nand more",
+    )
+    assert [kind for kind, _ in hits(query, run) or []] == kinds
+    silent = make_run("Mend the cookie", title="Mend the cookie")
+    assert [kind for kind, _ in hits("cookie", silent) or []] == ["session", "task"]
+
+
 @given(st.lists(searchable_runs(), max_size=3), queries())
 def test_hits_are_in_order_and_each_shows_a_match(runs: list[SessionGraph], text: str) -> None:
     query = parse_query(text, now=NOW)

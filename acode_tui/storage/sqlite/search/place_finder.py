@@ -93,10 +93,15 @@ class PlaceFinder:
         own = list(places_of_run(with_call))
         if len(with_call) > 1:
             # Without words to find, a call stands for its artifacts.
-            own = own[-1:] if self._has_words or not self._is_hit(own[0]) else []
+            own = own[-1:] if self._has_words or not self.is_hit(own[0]) else []
         elif not self._has_words:
             own = [place for place in own if place.kind not in ("result", "error")]
-        return [self._complete(place) for place in own if self._is_hit(place)]
+        return [self._complete(place) for place in own if self.is_hit(place)]
+
+    def is_hit(self, place: Place) -> bool:
+        """Whether a place meets the conditions."""
+        met = met_at(self._conditions, place)
+        return met == self._all if self._every else bool(met & self._counting)
 
     def _of_kind(self, kind: EntityType, within: tuple[int, int, int]) -> Iterator[Candidate]:
         execute = self._connection.execute
@@ -173,10 +178,6 @@ class PlaceFinder:
             if call is not None:
                 return [call, entity]
         return [entity]
-
-    def _is_hit(self, place: Place) -> bool:
-        met = met_at(self._conditions, place)
-        return met == self._all if self._every else bool(met & self._counting)
 
     def _complete(self, place: Place) -> Place:
         """The place with the task that its step belongs to."""

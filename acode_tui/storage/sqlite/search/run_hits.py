@@ -9,11 +9,13 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.search.hits import Found, count_of, snippet_of
 from acode_tui.domain.search.places import Place, places_of_run
 from acode_tui.domain.search.query import Query
+from acode_tui.domain.search.repeats import NAMING, repeats
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite.search.documents import covered_by
 from acode_tui.storage.sqlite.search.extents import FIRST, LAST, Extent, Unread, extents
 from acode_tui.storage.sqlite.search.matching import PlaceCondition
 from acode_tui.storage.sqlite.search.place_finder import Candidate, PlaceFinder
+from acode_tui.storage.sqlite.search.said_there import SaidThere
 from acode_tui.storage.sqlite.search.searched_rows import row_at
 
 _ORDERS = {
@@ -54,6 +56,7 @@ class RunHits:
         self._others = [each for each in wanted if each not in self._texts]
         self._every = PlaceFinder(connection, query)
         self._some = PlaceFinder(connection, query, every=False)
+        self._said = SaidThere(connection)
         self._is_single = count_of(query) == 1
         self._is_sparse = any(len(term.tokens) > 1 for term in query.texts)
         self._counts: dict[int, int] = {}
@@ -150,10 +153,18 @@ class RunHits:
                     group.append(first)
                     continue
                 for place in finder.places(first):
+                    if self._is_repeated(finder, place):
+                        continue
                     if (moment := format_time(place.at)) >= start:
                         heapq.heappush(waiting, (moment, True, next(number), place))
             if group:
                 yield group
+
+    def _is_repeated(self, finder: PlaceFinder, place: Place) -> bool:
+        """Whether a place only repeats what was said there and is a hit too."""
+        if place.kind not in NAMING:
+            return False
+        return repeats(self._query, place, (said for said in self._said.of(place) if finder.is_hit(said)))
 
     def _common(self, session: int, conditions: Iterable[PlaceCondition]) -> set[int]:
         every = [self._of(session, each) for each in conditions]
