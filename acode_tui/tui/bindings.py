@@ -57,7 +57,7 @@ MAIN: list[Binding] = [
     key("reload", "R", "app.reload", "read again", "Read again what is shown", show=False, shown_as="R"),
     key("sort", "O", "sort", "order", "Order by last activity, by creation or by state", show=False, shown_as="O"),
     key("group", "d", "group", "headings", "A heading above the sessions of each day, or of each state", show=False),
-    key("panes", "v", "panes", "panes", "Show or hide the four panes", show=False),
+    key("panes", "v", "panes", "panes", "Open the four panes, or fold them to one line"),
     key("mouse", "M", "mouse", "mouse", "Capture the mouse, or leave it to the terminal", show=False, shown_as="M"),
     key("export", "e", "export", "export", "Export the session under the cursor as a report or as JSON", show=False),
     key("settings", "o", "settings", "settings", "Show and change the settings", show=False),

@@ -15,13 +15,14 @@ log = get_logger("acode_tui.tui")
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
-    """``grouped`` shows headings between sessions, ``panes`` the four panes, ``numbers`` line numbers beside texts.
-    ``mouse`` captures the mouse; without it the terminal selects text.
+    """``grouped`` shows headings between sessions, ``numbers`` line numbers beside texts. ``mouse`` captures the mouse;
+    without it the terminal selects text. ``panes_open`` is whether the four panes are open or folded to one line; None
+    opens them while one of them has something to say.
     """
 
     sort: SortKey = "updated"
     grouped: bool = False
-    panes: bool = True
+    panes_open: bool | None = None
     mouse: bool = True
     numbers: bool = True
 

@@ -8,8 +8,8 @@ from acode_tui.tui.layout import Layout, load_layout, save_layout
 def test_a_layout_is_saved_for_its_owner_alone_and_a_broken_file_gives_the_default(tmp_path: Path) -> None:
     path = tmp_path / "state" / "dashboard.json"
     assert load_layout(path) == Layout()
-    save_layout(path, Layout(sort="state", grouped=True, panes=False, mouse=False))
-    assert load_layout(path) == Layout(sort="state", grouped=True, panes=False, mouse=False)
+    save_layout(path, Layout(sort="state", grouped=True, panes_open=False, mouse=False))
+    assert load_layout(path) == Layout(sort="state", grouped=True, panes_open=False, mouse=False)
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_text('{"sort": "colour"}')
     assert load_layout(path) == Layout()

@@ -1,4 +1,4 @@
-"""What the four panes share: a titled frame that can be focused, clicked, and opened.
+"""What the four panes share: a titled frame that can be focused, clicked, and opened; folded, it is a few words.
 
 The status of a pane (quiet, busy, bad) is the colour of its frame and, in themes without distinct colours, a sign and
 a word in its title.
@@ -51,6 +51,7 @@ class Pane(Widget, can_focus=True):
         self.now: datetime | None = None
         self._painted = Content("")
         self._status: PaneStatus | None = None
+        self._folded = False
 
     def show(self, now: datetime) -> None:
         """Draw the state as of ``now``, unless the pane stays the same, as it does in most seconds."""
@@ -58,7 +59,14 @@ class Pane(Widget, can_focus=True):
         if self.state.overview is not None:
             self._set_status(self.status(self.state.overview, now))
         if not self._content().is_same(self._painted):
-            self.refresh()
+            # A folded pane is as wide as its text.
+            self.refresh(layout=self._folded)
+
+    def fold(self, folded: bool) -> None:
+        """Show the pane as one line of text without a frame, or as a frame again."""
+        if folded != self._folded:
+            self._folded = folded
+            self.refresh(layout=True)
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         """The pane's lines for ``width`` columns, the most important first."""
@@ -68,15 +76,28 @@ class Pane(Widget, can_focus=True):
         """The pane's status."""
         raise NotImplementedError
 
+    def figure(self, overview: Overview, look: Look) -> str:
+        """What the folded pane shows behind its title, before its status if that is not quiet."""
+        raise NotImplementedError
+
     def render(self) -> RenderResult:
         self._painted = self._content()
         return self._painted
 
     def _content(self) -> Content:
         if self.state.overview is None or self.now is None:
-            return Content.styled("opening…", "$foreground-muted")
+            return Content.styled(f"{self.TITLE} …" if self._folded else "opening…", "$foreground-muted")
+        if self._folded:
+            return self._line(self.state.overview, self.now)
         lines = self.lines(self.state.overview, self.now, self.size.width)
         return Content("\n").join(lines[: max(self.size.height, 1)])
+
+    def _line(self, overview: Overview, now: datetime) -> Content:
+        status = self.status(overview, now)
+        parts = [(self.TITLE, "$foreground-muted"), (self.figure(overview, status.look), "$foreground")]
+        if status.look != "quiet":
+            parts.append((status.label, _LOOKS[status.look]))
+        return Content(" ").join(Content.styled(*part) for part in parts if part[0])
 
     def _set_status(self, status: PaneStatus) -> None:
         if status == self._status:

@@ -40,6 +40,10 @@ class SchemaPane(Pane):
             return PaneStatus("busy", "→ due")
         return PaneStatus("quiet", "✓ ok")
 
+    def figure(self, overview: Overview, look: Look) -> str:
+        version = overview.schema.version or "none"
+        return f"{version} ok" if look == "quiet" else version
+
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         schema, error = overview.schema, overview.schema_error
         if error is not None:
@@ -114,6 +118,9 @@ class RetriesPane(Pane):
             return PaneStatus("bad", "✗ dead")
         return PaneStatus("busy", "↻ waiting") if overview.outbox.retrying else PaneStatus("quiet", "✓ none")
 
+    def figure(self, overview: Overview, look: Look) -> str:
+        return number(overview.outbox.retrying + overview.outbox.failed)
+
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         stats = overview.outbox
         if not stats.retrying and not stats.failed:
@@ -167,6 +174,9 @@ class ConflictsPane(Pane):
         if aside := overview.conflicts.quarantined:
             return PaneStatus("busy", f"◆ {number(aside)} aside")
         return PaneStatus("quiet", "✓ reviewed" if overview.conflicts.total else "✓ none")
+
+    def figure(self, overview: Overview, look: Look) -> str:
+        return "0" if look == "quiet" else ""
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
         counts = overview.conflicts
@@ -228,7 +238,7 @@ _BAD = (
 )
 
 
-def _is_off(overview: Overview) -> bool:
+def is_off(overview: Overview) -> bool:
     """Whether there is no PostgreSQL to send to: the records that are there then wait for nothing."""
     return overview.sync.switched_off_by is not None and overview.sync.target is None
 
@@ -259,6 +269,9 @@ class OutboxPane(Pane):
         look: Look = "busy" if overview.outbox.pending else "quiet"
         return PaneStatus(look, "↑ waiting" if overview.outbox.pending else "✓ empty")
 
+    def figure(self, overview: Overview, look: Look) -> str:
+        return "off" if is_off(overview) else number(overview.outbox.pending)
+
     def show(self, now: datetime) -> None:
         super().show(now)
         overview = self.state.overview
@@ -269,7 +282,7 @@ class OutboxPane(Pane):
             self.tooltip = problem
 
     def lines(self, overview: Overview, now: datetime, width: int) -> list[Content]:
-        history = Content("") if _is_off(overview) else self._history(width)
+        history = Content("") if is_off(overview) else self._history(width)
         lines = [self._count(overview, now, width), history, self._pace(overview, now, width)]
         if self.size.height > 3:
             lines += [*self._target(overview, width), self._holder(overview, now, width)]
@@ -277,7 +290,7 @@ class OutboxPane(Pane):
 
     def _count(self, overview: Overview, now: datetime, width: int) -> Content:
         stats = overview.outbox
-        if _is_off(overview):
+        if is_off(overview):
             return styled("PostgreSQL is off", "$foreground-muted")
         if not stats.pending:
             return Content.assemble(("✓ ", "$text-success"), "nothing waiting")

@@ -1,6 +1,6 @@
 """The main screen: the overview of the workspace, the session browser, and the keys that open every other screen."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -16,7 +16,7 @@ from acode_tui.tui.main.browsing import BrowsingScreen
 from acode_tui.tui.main.header import HeaderLine
 from acode_tui.tui.main.overview import read_overview, read_without_commit
 from acode_tui.tui.main.pane import Pane
-from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane
+from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane, is_off
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
 from acode_tui.tui.terminal import capture_mouse
@@ -42,6 +42,7 @@ class MainScreen(BrowsingScreen):
     def __init__(self) -> None:
         super().__init__()
         self._surveyed = False
+        self._panes_open = True
 
     def compose(self) -> ComposeResult:
         state = self.dashboard.state
@@ -53,7 +54,6 @@ class MainScreen(BrowsingScreen):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.query_one("#panes").set_class(not self.dashboard.state.layout.panes, "-off")
         self.set_interval(1.0, self._redraw_times)
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self.query_one(SessionBrowser).table.restyle())
         self._redraw_times()
@@ -77,9 +77,25 @@ class MainScreen(BrowsingScreen):
     def _draw_overview(self) -> None:
         now = self.dashboard.now()
         self.query_one(HeaderLine).show(now)
+        self._fold_panes(now)
         for pane in self.query(Pane):
             pane.show(now)
         self.query_one(KeyBar).follow()
+
+    def _fold_panes(self, now: datetime) -> None:
+        """Open the panes, or fold them to one line, as the layout or what they have to say decides."""
+        chosen = self.dashboard.state.layout.panes_open
+        self._panes_open = self._panes_matter(now) if chosen is None else chosen
+        self.query_one("#panes").set_class(not self._panes_open, "-folded")
+        for pane in self.query(Pane):
+            pane.fold(not self._panes_open)
+
+    def _panes_matter(self, now: datetime) -> bool:
+        """Whether there is a PostgreSQL, or one of the panes is not well."""
+        overview = self.dashboard.state.overview
+        if overview is None:
+            return self.dashboard.settings.persistence.postgres.enabled
+        return not is_off(overview) or any(pane.status(overview, now).look != "quiet" for pane in self.query(Pane))
 
     @property
     def timely_keys(self) -> frozenset[str]:
@@ -226,10 +242,11 @@ class MainScreen(BrowsingScreen):
             self.dashboard.actions.pause_or_resume(overview.sync)
 
     def action_panes(self) -> None:
-        shown = self.dashboard.change_layout(panes=not self.dashboard.state.layout.panes).panes
-        self.query_one("#panes").set_class(not shown, "-off")
-        self.call_after_refresh(self._keep_focus)
-        if shown and self.has_class("-tiny"):
+        opened, now = not self._panes_open, self.dashboard.now()
+        # What they would do by themselves needs no choice: they then go on opening and folding by themselves.
+        self.dashboard.change_layout(panes_open=None if opened == self._panes_matter(now) else opened)
+        self._draw_overview()
+        if opened and self.has_class("-tiny"):
             self.notify("the panes need a terminal of at least 16 rows", title="panes", markup=False)
 
     def on_resize(self) -> None:

@@ -11,12 +11,13 @@ from textual.pilot import Pilot
 
 from acode_tui.storage.ports import OutboxStats, SchemaStatus
 from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.tui.layout import Layout
 from acode_tui.tui.main.panes import BARS, OutboxPane, sparkline
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.records.conflicts import ConflictsScreen
 from acode_tui.tui.records.retries import RetriesScreen
 from tests.tui.driving import main_screen, over, shown, until, until_listed
-from tests.tui.fake import NOW, FakeWorkspace
+from tests.tui.fake import NOW, FakeWorkspace, conflict, online
 
 
 @given(st.lists(st.integers(min_value=0, max_value=10**9)), st.integers(min_value=0, max_value=80))
@@ -71,6 +72,29 @@ async def test_an_offline_worker_shows_when_it_tries_again(fake: FakeWorkspace) 
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "next try 01:15" in shown(pilot))
         assert "oldest 5 min" in shown(pilot)
+
+
+def _line(pilot: Pilot[int]) -> str:
+    return shown(pilot).splitlines()[1].strip()
+
+
+async def test_the_panes_are_one_line_until_one_has_something_to_say_or_a_key_opens_them(fake: FakeWorkspace) -> None:
+    quiet = "Schema 1.2.0 ok  Outbox off  Retries 0  Conflicts 0"
+    async with over(fake).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: _line(pilot) == quiet)
+        await pilot.press("v")
+        await until(pilot, lambda: "PostgreSQL is off" in shown(pilot))
+        await pilot.press("v")
+        await until(pilot, lambda: _line(pilot) == quiet)
+        # The key was pressed twice, so they open by themselves again.
+        fake.conflicts.conflicts = [conflict(0)]
+        fake.version += 1
+        await until(pilot, lambda: "◆ 1 new" in shown(pilot) and "remote won" in shown(pilot))
+        await pilot.press("v")
+        await until(pilot, lambda: _line(pilot) == quiet.replace("Conflicts 0", "Conflicts ◆ 1 new"))
+    async with over(online(FakeWorkspace(1)), layout=Layout(panes_open=False)).run_test(size=(80, 24)) as pilot:
+        line = "Schema 1.2.0 ok  Outbox 4,872 ↑ syncing  Retries 3 ✗ dead  Conflicts ◆ 1 new"
+        await until(pilot, lambda: _line(pilot) == line)
 
 
 @pytest.mark.ac("AC-014")
