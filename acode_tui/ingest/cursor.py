@@ -21,7 +21,7 @@ from acode_tui.storage.transcript_ports import TranscriptFile
 HEAD_BYTES = 4096
 TAIL_BYTES = 4096
 
-VERSION = 3
+VERSION = 4
 """Raised when readers change what they make of a file: every file is then read once more."""
 
 

@@ -253,6 +253,7 @@ class RunDraft:
 
     A resumed run begins with what ``resume`` has kept of the lines before. ``task_count`` and ``step_count`` count
     everything that was begun; ``description`` is that of the first task that has one; the times are the session's.
+    ``marks`` is metadata of every task and step that begins from now on.
     """
 
     def __init__(self) -> None:
@@ -267,6 +268,7 @@ class RunDraft:
         self.created_at: datetime | None = None
         self.updated_at: datetime | None = None
         self.is_resumed = False
+        self.marks: dict[str, Any] = {}
         if (watching := observer()) is not None:
             watching.begin_run(self)
 
@@ -281,6 +283,8 @@ class RunDraft:
         if before is not None:
             before.followed, before.followed_at = True, at
         task = TaskDraft(key, prompt, at, line, self.task_count, request=request, implicit=implicit)
+        if self.marks:
+            task.metadata.update(self.marks)
         self.tasks.append(task)
         self.task_count += 1
         self.counts.tasks += not implicit
@@ -294,6 +298,8 @@ class RunDraft:
         if task.steps:
             task.steps[-1].followed, task.steps[-1].followed_at = True, at
         step = StepDraft(key, at, task.step_count)
+        if self.marks:
+            step.metadata.update(self.marks)
         task.steps.append(step)
         task.step_count += 1
         task.failure = None

@@ -13,6 +13,7 @@ from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.draft import ImageDraft, RunDraft, StepDraft, TaskDraft, shorten
+from acode_tui.ingest.file_sessions import FileSessions
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
@@ -38,6 +39,7 @@ class RunReader:
         self.usage = StepUsage()
         self.unknown: dict[str, int] = {}
         self.last = LastSeen.NOTHING
+        self.sessions = FileSessions(self.run, self.timeline)
         self.has_records = False
         self.approval_tools: frozenset[str] = frozenset()
         self._observer = observer()
@@ -151,6 +153,7 @@ class RunReader:
             "nativeId": native_id,
             "file": label(self.context.path.name, 255),
             **{name: value for name, value in metadata.items() if value not in (None, "", [], {})},
+            **self.sessions.facts(),
             "models": self.models.names,
             "tokens": total.plain(),
             "firstTime": self.bounds.earliest,

@@ -16,6 +16,7 @@ from tests.ingest.copilot.builder import copilot_story
 from tests.ingest.gemini.builder import gemini_story
 from tests.ingest.openhands.builder import openhands_story
 from tests.ingest.pi.builder import pi_story
+from tests.ingest.test_file_sessions import joined_codex, mixed_claude
 
 
 def codex_story() -> Codex:
@@ -125,6 +126,8 @@ STORIES: list[Transcript] = [
     claude_story(),
     newer_claude_story(),
     codex_story(),
+    mixed_claude(),
+    joined_codex(),
     with_times(claude_story(), [7]),
     with_times(claude_story(), [50, 3, 40, 41, 2]),
     with_times(newer_claude_story(), [9, 3, 3]),

@@ -7,6 +7,7 @@ went back: what was said since is superseded.
 from collections.abc import Iterable
 
 from acode_tui.ingest.draft import NeedsWholeFileError, RunDraft
+from acode_tui.ingest.file_sessions import MARK
 
 RECENT = 64
 """So many of the latest records are remembered to read on."""
@@ -53,7 +54,11 @@ class Branches:
             path.add(order)
             order = self._follows[order]
         count = 0
+        # What another session's lines in this file hold is not what the user left.
+        session = run.tasks[-1].metadata.get(MARK)
         for task in run.tasks:
+            if task.metadata.get(MARK) != session:
+                continue
             is_left = task.order not in path and not task.key.startswith(QUEUE_KEY)
             count += is_left
             task.superseded = is_left

@@ -14,6 +14,12 @@ SOURCE = "claude-code"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+def named_session(path: Path) -> str:
+    """The session that a file is named after; empty where its name is no session's id."""
+    stem = path.name.removesuffix(".jsonl")
+    return stem.lower() if _UUID.fullmatch(stem) else ""
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Which session a file holds. ``root`` is the native id that the file's subagents name as their parent.
 
@@ -41,7 +47,7 @@ def identify(path: Path, fields: Mapping[str, str]) -> Identity:
         parent = fields.get("session") or _after(path, "subagents", -1) or "unknown"
         workflow = _after(path, "workflows", 1)
         return Identity(imported_id(SOURCE, parent, agent), f"{parent}/{agent}", parent, agent, parent, workflow)
-    native = stem.lower() if _UUID.fullmatch(stem) else fields.get("session") or label(stem) or "unnamed"
+    native = named_session(path) or fields.get("session") or label(stem) or "unnamed"
     return Identity(imported_id(SOURCE, native), native, native)
 
 

@@ -18,7 +18,7 @@ from acode_tui.ingest.claude.attachments import Event, event_of_attachment, even
 from acode_tui.ingest.claude.branches import QUEUE_KEY, Branches
 from acode_tui.ingest.claude.copies import Copies
 from acode_tui.ingest.claude.facts import TODO_TOOLS, SessionFacts
-from acode_tui.ingest.claude.identity import SOURCE, agent_facts, identify
+from acode_tui.ingest.claude.identity import SOURCE, agent_facts, identify, named_session
 from acode_tui.ingest.claude.prompts import Kind, Understood, file_of_tag, is_notification, understand
 from acode_tui.ingest.claude.queue import PromptQueue
 from acode_tui.ingest.claude.records import Details, Message, Progress, ProgressLine, Record
@@ -34,6 +34,7 @@ from acode_tui.ingest.draft import (
     StepDraft,
     to_bytes,
 )
+from acode_tui.ingest.file_sessions import FileSessions
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
@@ -103,6 +104,7 @@ class ClaudeReader:
         self._queue = PromptQueue()
         self._summaries: list[tuple[str, str, int, SessionState]] = []
         self._facts = SessionFacts()
+        self._sessions = FileSessions(self._run, self._timeline, named_session(context.path))
         self._notes: list[ArtifactDraft] = []
         self._has_answer = False
         self._unknown: dict[str, int] = {}
@@ -129,6 +131,7 @@ class ClaudeReader:
         self._copies = Copies(self._context.path, state.origin, is_settled=state.is_settled)
         self._has_answer = state.has_answer
         self._unknown = state.unknown
+        self._sessions.restore(state.sessions)
         self._has_messages = True
 
     def take(self, line: int, raw: bytes, record: Record | ProgressLine) -> None:
@@ -149,6 +152,10 @@ class ClaudeReader:
             self._take_progress(_progress.decode(bytes(record.data)), text(record.parent_tool_use_id))
             return
         self._facts.note_header(record)
+        if record.session_id != self._sessions.current:
+            self._sessions.note_session(record.session_id, line)
+        if record.version != self._sessions.version:
+            self._sessions.note_version(record.version, line)
         if kind == "assistant":
             self._take_assistant(line, raw, record, at)
         elif kind == "user":
@@ -411,7 +418,7 @@ class ClaudeReader:
                     self._begin_task(f"{QUEUE_KEY}{queued.line}", queued.text, queued.at, queued.line)
                     self._branches.begin(self._run, "")
             step = self._run.begin_step(key, at, line)
-            step.metadata = {"messageId": label(key)}
+            step.metadata["messageId"] = label(key)
             self._note_model(message, step, line)
             # A session in plan mode executes only after its plan is accepted.
             if not self._planning:
@@ -538,6 +545,7 @@ class ClaudeReader:
             "nativeId": identity.native_id,
             "file": label(self._context.path.name, 255),
             **self._facts.metadata(identity, self._copies.origin),
+            **self._sessions.facts(),
             "models": self._models.names,
             "tokens": total.plain(),
             "firstTime": self._bounds.earliest,
@@ -610,6 +618,7 @@ class ClaudeReader:
                 is_settled=self._copies.is_settled,
                 has_answer=self._has_answer,
                 unknown=self._unknown,
+                sessions=self._sessions.save(),
             )
         )
 

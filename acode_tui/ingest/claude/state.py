@@ -7,6 +7,7 @@ import msgspec
 
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.claude.queue import Queued
+from acode_tui.ingest.file_sessions import SavedSessions
 from acode_tui.ingest.finish import LastSeen
 from acode_tui.ingest.resume import SavedReading
 from acode_tui.ingest.usage import SavedUsage, Tokens
@@ -39,6 +40,7 @@ class ClaudeState(msgspec.Struct, array_like=True):
     is_settled: bool
     has_answer: bool
     unknown: dict[str, int]
+    sessions: SavedSessions
 
 
 decode_state = msgspec.msgpack.Decoder(ClaudeState).decode

@@ -30,6 +30,7 @@ from acode_tui.ingest.codex.state import CodexState, decode_state
 from acode_tui.ingest.contents import text_of
 from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.draft import CallDraft, ImageDraft, NeedsWholeFileError, RunDraft, StepDraft
+from acode_tui.ingest.file_sessions import FileSessions
 from acode_tui.ingest.finish import Ending, LastSeen, finish, idle_time
 from acode_tui.ingest.format import Parsed, ReadContext
 from acode_tui.ingest.graph import Header
@@ -83,6 +84,7 @@ class CodexReader:
         self._request: str | None = None
         self._title = ""
         self._replay = Replay()
+        self._sessions = FileSessions(self._run, self._timeline)
         self._images: list[ImageDraft] = []
         self.unknown: dict[str, int] = {}
         self.skipped, self.last_line = SkippedLines(), 0
@@ -104,6 +106,7 @@ class CodexReader:
         self._tokens, self._last_total = state.tokens, state.last_total
         self._cwd, self._request, self._title = state.cwd, state.request, state.title
         self._facts = state.facts
+        self._sessions.restore(state.sessions)
 
     def take(self, line: int, raw: bytes, record: Line) -> None:
         """Read one record. Nothing in it is trusted; an unknown shape is ignored."""
@@ -123,7 +126,7 @@ class CodexReader:
         if payload is None:
             # In old files without wrappers, the first line is the session and the others are its items.
             if kind is None and record.id is not None:
-                self._take_meta(record)
+                self._take_meta(line, record)
             else:
                 self._take_item(line, raw, record, at)
             return
@@ -136,7 +139,7 @@ class CodexReader:
         elif kind == "turn_context":
             self._note_context(payload, line)
         elif kind == "session_meta":
-            self._take_meta(payload)
+            self._take_meta(line, payload)
         elif kind == "compacted":
             self._note_text("context compacted", text(payload.message), line)
         elif type(kind) is not str or kind not in QUIET_LINES:
@@ -153,12 +156,19 @@ class CodexReader:
         self._run.keep_text(reason, content, line, self._bounds.current)
         self._timeline.note(f"{reason}: {content}" if content else reason, line)
 
-    def _take_meta(self, meta: Payload) -> None:
+    def _take_meta(self, line: int, meta: Payload) -> None:
         if self._meta is not None:
-            # A fork repeats the meta line of its origin: the first one is the file's own.
-            if self._meta["parent"] and label(meta.id) != self._meta["id"] and not self._has_messages:
-                self._replay.begin()
+            # A fork repeats the meta lines of its origin, before any message: the first one is the file's own.
+            if self._has_messages:
+                self._sessions.note_session(meta.id, line)
+                self._sessions.note_version(meta.cli_version, line)
+            elif label(meta.id) != self._meta["id"]:
+                self._sessions.origins.append(label(meta.id))
+                if self._meta["parent"]:
+                    self._replay.begin()
             return
+        self._sessions.note_session(meta.id, line)
+        self._sessions.note_version(meta.cli_version, line)
         git = meta.git if type(meta.git) is dict else {}
         spawn = _spawn_of(meta.source)
         self._meta = {
@@ -332,7 +342,7 @@ class CodexReader:
                 self._run.begin_task(f"prompt:{self._run.task_count}", "(turn without a prompt)", at, line)
             self._step = self._run.begin_step(f"step:{self._run.step_count}", at, line)
             if self._models.current:
-                self._step.metadata = {"model": self._models.current}
+                self._step.metadata["model"] = self._models.current
             self._timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
         self._has_new_input = False
         return self._step
@@ -451,6 +461,7 @@ class CodexReader:
             "tokens": self._tokens.plain(),
             "firstTime": self._bounds.earliest,
             "lastTime": self._bounds.latest,
+            **self._sessions.facts(),
         }
         given = {
             **self._facts,
@@ -512,6 +523,7 @@ class CodexReader:
                 request=self._request,
                 title=self._title,
                 facts=self._facts,
+                sessions=self._sessions.save(),
             )
         )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.ingest.file_sessions import SavedSessions
 from acode_tui.ingest.finish import LastSeen
 from acode_tui.ingest.resume import SavedReading
 from acode_tui.ingest.usage import Tokens
@@ -30,6 +31,7 @@ class CodexState(msgspec.Struct, array_like=True):
     request: str | None
     title: str
     facts: dict[str, Any]
+    sessions: SavedSessions
 
 
 decode_state = msgspec.msgpack.Decoder(CodexState).decode

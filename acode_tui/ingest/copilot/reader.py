@@ -164,6 +164,8 @@ class CopilotReader:
         reader = self._reader
         if kind in ("session.start", "session.resume"):
             self._native = self._native or label(data.session_id)
+            reader.sessions.note_session(data.session_id, line)
+            reader.sessions.note_version(data.copilot_version, line)
             context = data.context if type(data.context) is dict else {}
             for name, field in (("cwd", "cwd"), ("gitRoot", "gitRoot"), ("gitBranch", "branch"), ("repository",) * 2):
                 self._facts.setdefault(name, label(context.get(field), 1_000))

@@ -49,6 +49,7 @@ class GeminiReader:
             self._facts.update({name: value for name, value in record.set.items() if name != "messages"})
             self._add_messages(line, record.set.get("messages"), is_context=True)
         elif record.session_id is not None:
+            self._reader.sessions.note_session(record.session_id, line)
             if self._header.session_id is None:
                 self._header = record
             if type(record.summary) is str:

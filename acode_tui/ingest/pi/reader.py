@@ -40,6 +40,7 @@ class PiReader:
         reader = self._reader
         kind = entry.type
         if kind == "session":
+            reader.sessions.note_session(entry.id, line)
             if self._header is None:
                 self._header = entry
                 self._started = text(entry.timestamp)
