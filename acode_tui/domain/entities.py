@@ -174,11 +174,19 @@ class SessionGraph(Session, frozen=True, kw_only=True, rename="camel", eq=False)
 
 
 class SessionSummary(Session, frozen=True, kw_only=True, rename="camel", eq=False):
-    """A session as lists show it. ``sync`` is ``local``, ``pending``, ``retrying``, ``failed`` or ``synced``."""
+    """A session as lists show it. ``sync`` is ``local``, ``pending``, ``retrying``, ``failed`` or ``synced``.
+
+    ``child_count`` counts the stored runs that this run started, such as subagents. ``current_tool`` is the tool call
+    that has begun last and not ended, of a run that is at work. ``last_reason`` is why its state changed last.
+    """
 
     task_count: int = 0
     tasks_done: int = 0
     tool_call_count: int = 0
     failed_calls: int = 0
     artifact_count: int = 0
+    child_count: int = 0
+    current_tool: str | None = None
+    current_tool_at: datetime | None = None
+    last_reason: str | None = None
     sync: str = "local"

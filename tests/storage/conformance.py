@@ -3,17 +3,19 @@
 A subclass's module provides two fixtures: ``reader``, and ``seed``, an async function that stores whole runs.
 """
 
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from acode_tui.domain.codec import normal_form, to_plain
 from acode_tui.domain.entities import Artifact, SessionGraph, ToolCall
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
-from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
+from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState, ToolCallState
 from acode_tui.storage.cursors import cursor_above, end_cursor
 from acode_tui.storage.ports import RunStateReader, SessionFilter
 from tests.domain.search.runs import call
@@ -404,6 +406,23 @@ class ReaderConformance:
         (summary,) = await reader.list()
         assert (summary.task_count, summary.tasks_done) == (1, 0)
         assert (summary.tool_call_count, summary.failed_calls, summary.artifact_count) == (3, 0, 5)
+        assert summary.current_tool is None
+
+    async def test_a_summary_names_the_call_under_way_and_why_the_state_changed(
+        self, reader: RunStateReader, seed: Seed
+    ) -> None:
+        run = make_run(HERE, calls=3)
+        (task,), (event,) = run.tasks, run.events
+        (step,) = task.steps
+        first, last, after = step.tool_calls
+        began = {"created_at": minutes(3), "updated_at": minutes(3)}
+        last = replace(last, tool_name="Bash", state=ToolCallState.EXECUTING, completed_at=None, **began)
+        task = replace(task, steps=(replace(step, tool_calls=(first, last, after)),))
+        later = replace(event, id=str(uuid.uuid4()), reason="approved [x]", timestamp=minutes(4))
+        await seed([replace(run, tasks=(task,), events=(event, later))])
+        (summary,) = await reader.list()
+        assert (summary.current_tool, summary.current_tool_at) == ("Bash", minutes(3))
+        assert summary.last_reason == "approved [x]"
 
     @pytest.mark.ac("AC-059")
     async def test_hostile_text_is_read_back_exactly(self, reader: RunStateReader, seed: Seed) -> None:

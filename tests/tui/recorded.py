@@ -57,6 +57,14 @@ DESCRIPTIONS = (
 )
 
 
+REASONS = {
+    SessionState.COMPLETED: "the last turn is answered",
+    SessionState.FAILED: "ERROR 1264: out of range [/red]",
+    SessionState.PAUSED: "interrupted by the user",
+    SessionState.CANCELLED: "not needed any more",
+}
+
+
 def summary(number: int) -> SessionSummary:
     """The session with this number in the fake workspace; 0 is the newest."""
     description, state, sync = DESCRIPTIONS[number % len(DESCRIPTIONS)]
@@ -69,6 +77,7 @@ def summary(number: int) -> SessionSummary:
         state=state,
         metadata={
             "source": ("claude-code", "codex")[number % 3 == 2],
+            "cwd": ("/home/ada/src/shop", "/srv/build/nightly")[number % 4 == 3],
             "gitBranch": "feature/login",
             "models": [("claude-sonnet-4-5", "gpt-5-codex")[number % 3 == 2]],
             "tokens": {"input": 900 * number, "output": 12_345, "cacheRead": 9_000_000, "cacheWrite": 31_000},
@@ -78,6 +87,10 @@ def summary(number: int) -> SessionSummary:
         task_count=1 + number % 5,
         tasks_done=(1 + number % 5) if state is SessionState.COMPLETED else number % 3,
         tool_call_count=47 * (1 + number % 7),
+        failed_calls=(0, 0, 12, 0, 3)[number % 5],
+        current_tool="Bash" if state is SessionState.EXECUTING else None,
+        current_tool_at=updated if state is SessionState.EXECUTING else None,
+        last_reason=REASONS.get(state, "first prompt [inferred=true line=3]"),
         artifact_count=12 * (1 + number % 9),
         sync=sync,
     )

@@ -11,7 +11,8 @@ from acode_tui.domain.search.query import LIVE_SPAN, Conditions, Flag, Query
 from acode_tui.domain.search.tokens import fold, tokens
 from acode_tui.domain.states import SessionState
 
-_AT_WORK = (SessionState.PLANNING, SessionState.EXECUTING, SessionState.AWAITING_APPROVAL)
+AT_WORK = (SessionState.PLANNING, SessionState.EXECUTING, SessionState.AWAITING_APPROVAL)
+"""The states of a run whose agent does something, or waits to go on."""
 _RESUMABLE = ("claude-code", "codex")
 
 
@@ -111,7 +112,7 @@ def _is(flag: Flag, facts: RunFacts, now: datetime) -> bool:
     if flag == "failed":
         return facts.state is SessionState.FAILED or facts.failed_calls > 0
     if flag == "live":
-        return facts.state in _AT_WORK and now - facts.updated_at < LIVE_SPAN
+        return facts.state in AT_WORK and now - facts.updated_at < LIVE_SPAN
     if flag == "subagent":
         return facts.parent_session_id is not None
     if flag == "resumable":

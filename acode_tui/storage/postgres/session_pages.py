@@ -18,13 +18,14 @@ from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid
 from acode_tui.storage.postgres.lexemes import EDITED, tsquery
 from acode_tui.storage.postgres.matcher import MOST_RUNS, Matcher
-from acode_tui.storage.postgres.rows import entity_values, select_list
+from acode_tui.storage.postgres.rows import entity_values, select_column, select_list
 from acode_tui.storage.postgres.session_conditions import SessionCandidates, SessionSelect, find_few, without_scans
 
 MAX_COUNT = 10_000
 """Counts stop here and are reported as None."""
 
 _SESSIONS = TABLES[EntityType.SESSION]
+_CALL_BEGAN = next(column for column in TABLES[EntityType.TOOL_CALL].columns if column.name == "created_at")
 
 
 def _needs_scan(given: SessionFilter) -> bool:
@@ -153,8 +154,16 @@ def _with_counts(page: str, schema: str, order: str) -> str:
             (SELECT count(*) FROM {schema}.tool_calls AS c WHERE c.session_id = s.id) AS tool_call_count,
             (SELECT count(*) FROM {schema}.tool_calls AS c
              WHERE c.session_id = s.id AND c.state = 'Failed') AS failed_calls,
-            (SELECT count(*) FROM {schema}.artifacts AS a WHERE a.session_id = s.id) AS artifact_count
-        FROM page AS s ORDER BY {order}
+            (SELECT count(*) FROM {schema}.artifacts AS a WHERE a.session_id = s.id) AS artifact_count,
+            (SELECT e.reason FROM {schema}.session_events AS e WHERE e.session_id = s.id
+             ORDER BY e.timestamp DESC, e.id DESC LIMIT 1) AS last_reason,
+            t.tool_name AS current_tool, t.created_at AS current_tool_at
+        FROM page AS s LEFT JOIN LATERAL (
+            SELECT c.tool_name, {select_column(_CALL_BEGAN, "c")} FROM {schema}.tool_calls AS c
+            WHERE c.session_id = s.id AND c.state IN ('Pending', 'Executing')
+            AND s.state IN ('Planning', 'Executing', 'AwaitingApproval')
+            ORDER BY c.created_at DESC, c.id DESC LIMIT 1
+        ) AS t ON true ORDER BY {order}
     """  # noqa: S608
 
 
@@ -166,6 +175,9 @@ def _summary(row: Mapping[str, Any]) -> SessionSummary:
         tool_call_count=row["tool_call_count"],
         failed_calls=row["failed_calls"],
         artifact_count=row["artifact_count"],
+        current_tool=row["current_tool"],
+        current_tool_at=row["current_tool_at"],
+        last_reason=row["last_reason"],
         sync="synced",
     )
 

@@ -12,6 +12,8 @@ from textual.message import Message
 from textual.widgets import Static
 
 from acode_tui.domain.quantities import counted, number
+from acode_tui.sync.ports import SyncState
+from acode_tui.tui.dashboard_app import DashboardGetter
 from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.main.sessions_headings import headings
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 class SessionBrowser(Vertical):
     """The lower part of the main screen."""
+
+    dashboard = DashboardGetter()
 
     @dataclass
     class Opened(Message):
@@ -92,10 +96,18 @@ class SessionBrowser(Vertical):
         if self._now is None or not self._browser.rows:
             return
         browser, table = self._browser, self.table
-        table.source, table.sort = browser.source, browser.sort
+        table.source, table.sort, table.has_server = browser.source, browser.sort, self._has_server
         table.lay_out(max(self.size.width - 2, 20))
         heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
         table.show(session_rows(browser.rows, self._now), headings=heads, at_once=is_other_page)
+
+    @property
+    def _has_server(self) -> bool:
+        """Whether there is a PostgreSQL to send to: without one every run would be pending for ever."""
+        overview = self._state.overview
+        if overview is None:
+            return self.dashboard.settings.persistence.postgres.enabled
+        return overview.sync.state is not SyncState.DISABLED
 
     def offer(self, headline: str, *lines: str | Content) -> None:
         """Set the notice for a workspace without sessions."""

@@ -9,24 +9,28 @@ from textual.binding import BindingType
 from acode_tui.domain.clock import parse_time
 from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import SessionSummary
-from acode_tui.domain.quantities import ago, number, short_duration, short_number
+from acode_tui.domain.quantities import ago, short_duration, short_number, span
+from acode_tui.domain.search.facts import AT_WORK, facts_of
+from acode_tui.domain.search.query import LIVE_SPAN
+from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
 from acode_tui.tui.state import Source
 from acode_tui.tui.style.palette import ROW_SYNC, SESSION, Mark
-from acode_tui.tui.widgets.keyed_table import PADDING, Column, KeyedTable, Row
+from acode_tui.tui.widgets.keyed_table import PADDING, Cell, Column, KeyedTable, Row
 
-_TASK = Column("task", "task")
+_TASK = Column("task", "asked")
 _COLUMNS = (
     Column("state", "state", 11),
     _TASK,
     Column("user_short", "user", 12),
+    Column("project", "project", 14),
     Column("agent", "agent", 11),
     Column("model", "model", 18),
     Column("branch", "branch", 18),
-    Column("tasks", "tasks", 6, right=True),
+    Column("now", "now, or how it ended", 24),
+    Column("failed", "failed", 6, right=True),
     Column("tools", "tools", 5, right=True),
-    Column("artifacts", "artifacts", 9, right=True),
     Column("tokens", "tokens", 6, right=True),
     Column("duration", "took", 6, right=True),
     Column("created", "created", 10, right=True),
@@ -36,54 +40,65 @@ _COLUMNS = (
 )
 """Every column, from left to right."""
 
-_BY_USE: dict[Source, tuple[str, ...]] = {
-    "local": (
-        *("state", "task", "updated", "sync_glyph", "tasks", "tools", "sync", "artifacts"),
-        *("duration", "agent", "tokens", "model", "created", "branch"),
-    ),
-    "team": (
-        *("state", "task", "updated", "user_short", "tasks", "tools", "artifacts"),
-        *("duration", "agent", "tokens", "model", "created", "branch"),
-    ),
-}
+_BY_WORTH = (
+    *("state", "task", "failed", "updated", "user_short", "sync_glyph", "project", "agent", "duration", "tokens"),
+    *("now", "model", "tools", "sync", "created", "branch"),
+)
 """The columns in the order in which they get room. ``sync`` is shown in place of ``sync_glyph`` if it fits."""
 
-_MIN_TASK = 30
+_CORE = ("state", "failed", "user_short", "sync_glyph")
+_MIN_TASK = 24
 _MIN_TASK_SHARE = 0.36
-"""The least width of the task column: this number of columns, and this share of the table's width."""
+_COMFORTABLE = 40
+"""The least width of the task column: beside the core and a time so many columns; beside others enough to read a
+sentence, and this share of the table's width.
+"""
 
 _UNKNOWN = Mark("?", "unknown", "quiet")
 _NOTHING = "–"
 
+IDLE = Mark("○", "Idle", "quiet")
+"""A run that is at work by its state, but that nothing writes to."""
+
+WAITING_SPAN = timedelta(days=1)
+"""A run that waits for approval so long is idle too: its agent has gone."""
+
 
 class SessionTable(KeyedTable):
-    """Sessions. The team's have a column for their user, in place of the one for their sync."""
+    """Sessions. The team's have a column for their user, this workspace's one for their sync if there is a server."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SESSIONS]
     HOLDS_ROWS = True
 
     source: Source = "local"
     sort: SortKey = "updated"
+    has_server = False
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
-        return columns_for(width, self.source, self.sort)
+        return columns_for(width, self.source, self.sort, has_server=self.has_server)
 
 
-def columns_for(width: int, source: Source, sort: SortKey = "updated") -> tuple[Column, ...]:
+def columns_for(
+    width: int, source: Source, sort: SortKey = "updated", *, has_server: bool = True
+) -> tuple[Column, ...]:
     """The columns that fit into ``width`` terminal columns, while the task keeps its least width.
 
     The time that the rows are sorted by is among the first.
     """
     known = {column.key: column for column in _COLUMNS}
     left = width - PADDING
-    least = max(_MIN_TASK, int(width * _MIN_TASK_SHARE))
+    beside_others = max(_COMFORTABLE, int(width * _MIN_TASK_SHARE))
     chosen: set[str] = {"task"}
+    stamp = "created" if sort == "created" else "updated"
     swapped = {"updated": "created", "created": "updated"} if sort == "created" else {}
-    for key in (swapped.get(name, name) for name in _BY_USE[source]):
+    left_out = {"user_short"} if source == "local" else set()
+    if source == "team" or not has_server:
+        left_out |= {"sync", "sync_glyph"}
+    for key in (swapped.get(name, name) for name in _BY_WORTH):
         cost = known[key].width + PADDING if key != "task" else 0
         if key == "sync":
             cost -= known["sync_glyph"].width + PADDING
-        if left - cost < least:
+        if key in left_out or left - cost < (_MIN_TASK if key in (*_CORE, stamp) else beside_others):
             continue
         left -= cost
         chosen.add(key)
@@ -99,32 +114,56 @@ def session_rows(sessions: Sequence[SessionSummary], now: datetime) -> list[tupl
 
 def session_row(session: SessionSummary, now: datetime) -> Row:
     """The cell of every column for one session."""
-    state = SESSION.get(session.state, _UNKNOWN)
+    state = mark_of(session, now)
     sync = ROW_SYNC.get(session.sync, _UNKNOWN)
     metadata = session.metadata or {}
-    done = session.task_count and session.tasks_done == session.task_count
+    facts = facts_of(session)
     return {
         "state": (state.label, state.role),
         "task": (session_name(session), "plain"),
-        "tasks": (
-            f"{short_number(session.tasks_done)}/{short_number(session.task_count)}"
-            if session.task_count
-            else _NOTHING,
-            "quiet" if done or not session.task_count else "plain",
-        ),
+        "project": (facts.project or _NOTHING, "quiet"),
+        "failed": (f"× {short_number(session.failed_calls, 4)}" if session.failed_calls else "", "bad"),
+        "now": _now(session, state, now),
         "tools": (short_number(session.tool_call_count), "plain" if session.tool_call_count else "quiet"),
-        "artifacts": (number(session.artifact_count), "plain" if session.artifact_count else "quiet"),
         "updated": (ago(session.updated_at, now), "plain"),
         "created": (ago(session.created_at, now), "quiet"),
         "duration": (short_duration(duration_of(session)), "quiet"),
-        "agent": (_first(metadata, "agent", "source"), "quiet"),
-        "model": (_model(metadata), "quiet"),
+        "agent": (facts.agent or _NOTHING, "quiet"),
+        "model": ((facts.models[-1] if facts.models else _NOTHING).removeprefix("claude-"), "quiet"),
         "tokens": (_tokens(metadata), "quiet"),
-        "branch": (_first(metadata, "gitBranch", "git_branch", "branch"), "quiet"),
+        "branch": (facts.branch or _NOTHING, "quiet"),
         "user_short": ((session.user_id or _NOTHING).partition("@")[0], "quiet"),
         "sync": (sync.label, sync.role),
         "sync_glyph": (sync.glyph, sync.role),
     }
+
+
+def mark_of(session: SessionSummary, now: datetime) -> Mark:
+    """How a session's state is shown: idle where its state says that it is at work, but nothing writes to it."""
+    quiet_for = now - session.updated_at
+    if session.state in (SessionState.PLANNING, SessionState.EXECUTING) and quiet_for >= LIVE_SPAN:
+        return IDLE
+    if session.state is SessionState.AWAITING_APPROVAL and quiet_for >= WAITING_SPAN:
+        return IDLE
+    return SESSION.get(session.state, _UNKNOWN)
+
+
+def _now(session: SessionSummary, mark: Mark, now: datetime) -> Cell:
+    """The tool that a live run is in and since when, or why any other run is in its state."""
+    if mark is IDLE:
+        return f"idle {span(now - session.updated_at)}{_in(session.current_tool)}", "quiet"
+    if session.state in AT_WORK:
+        if session.current_tool is not None and session.current_tool_at is not None:
+            return f"{session.current_tool} {span(now - session.current_tool_at)}", mark.role
+        doing = "waits" if session.state is SessionState.AWAITING_APPROVAL else "thinks"
+        return f"{doing} {span(now - session.updated_at)}", mark.role
+    # Importers add how they know: `interrupted by the user [inferred=true line=12]`.
+    reason = (session.last_reason or "").partition(" [inferred=")[0]
+    return reason or _NOTHING, "bad" if session.state is SessionState.FAILED else "quiet"
+
+
+def _in(tool: str | None) -> str:
+    return f", in {tool}" if tool else ""
 
 
 def duration_of(session: SessionSummary) -> timedelta:
@@ -137,22 +176,6 @@ def duration_of(session: SessionSummary) -> timedelta:
         except ValueError:
             pass  # other metadata under the same names
     return session.updated_at - session.created_at
-
-
-def _first(metadata: Mapping[str, Any], *names: str) -> str:
-    for name in names:
-        value = metadata.get(name)
-        if isinstance(value, str) and value:
-            return value
-    return _NOTHING
-
-
-def _model(metadata: Mapping[str, Any]) -> str:
-    """The last model that was used, without ``claude-``."""
-    models = metadata.get("models")
-    names = [model for model in models if isinstance(model, str)] if isinstance(models, list) else []
-    name = names[-1] if names else _first(metadata, "model")
-    return name.removeprefix("claude-")
 
 
 def _tokens(metadata: Mapping[str, Any]) -> str:

@@ -258,9 +258,9 @@ async def test_wide_terminals_have_more_columns(workspace: Workspace, tmp_path: 
         table = await until_listed(pilot)
         await pilot.press("j")
         under = table.cursor_key
-        assert "artifacts" not in [column.key for column in table.columns]
+        assert "project" not in [column.key for column in table.columns]
         await pilot.resize_terminal(120, 36)
-        await until(pilot, lambda: "artifacts" in [column.key for column in sessions(pilot).columns])
+        await until(pilot, lambda: "project" in [column.key for column in sessions(pilot).columns])
         assert table.cursor_key == under
         assert table.row_count == 2
 

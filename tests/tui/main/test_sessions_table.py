@@ -1,8 +1,11 @@
 """The columns and rows of the session table. Pure."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
+from acode_tui.domain.states import SessionState
 from acode_tui.tui.main.sessions_table import columns_for, session_row
 from tests.tui.fake import NOW, summary
 
@@ -13,19 +16,40 @@ def test_columns_fit_the_width_and_the_task_keeps_its_least_width(width: int, so
     chosen = columns_for(width, source)  # type: ignore[arg-type]
     keys = [column.key for column in chosen]
     left = width - sum(column.width + 2 for column in chosen)
-    assert left >= 28 or len(keys) <= 3
+    assert left >= 22
     assert "task" in keys
     assert not {"sync", "sync_glyph"} <= set(keys)
 
 
-def test_the_most_useful_columns_get_room_first() -> None:
-    by_creation = [column.key for column in columns_for(78, "local", "created")]
-    assert by_creation == ["state", "task", "tasks", "tools", "created", "sync_glyph"], "what they are in order of"
-    shown = [[column.key for column in columns_for(width, "local")] for width in (78, 118, 158, 196)]
-    assert shown[0] == ["state", "task", "tasks", "tools", "updated", "sync_glyph"]
-    assert shown[1] == ["state", "task", "tasks", "tools", "artifacts", "duration", "updated", "sync"]
-    assert {"agent", "tokens"} <= set(shown[2])
-    assert {"agent", "model", "tokens", "duration", "created"} <= set(shown[3])
+def test_columns_get_room_in_the_order_of_their_worth() -> None:
+    by_creation = [column.key for column in columns_for(78, "local", "created", has_server=False)]
+    assert by_creation == ["state", "task", "failed", "created"], "what they are in order of"
+    shown = [[column.key for column in columns_for(width, "local", has_server=False)] for width in (78, 118, 168, 196)]
+    assert shown[0] == ["state", "task", "failed", "updated"]
+    assert shown[1] == ["state", "task", "project", "agent", "failed", "duration", "updated"]
+    assert {"tokens", "now"} <= set(shown[2])
+    assert {"now", "model", "tokens", "project", "agent"} <= set(shown[3])
+    assert "sync_glyph" in {column.key for column in columns_for(78, "local")}, "with a server to send to"
+    assert "user_short" in {column.key for column in columns_for(78, "team")}
+
+
+def test_a_row_tells_a_live_run_from_an_idle_one_and_what_each_does_or_did() -> None:
+    live = msgspec.structs.replace(
+        summary(0), updated_at=NOW, current_tool="Bash", current_tool_at=NOW - timedelta(seconds=12)
+    )
+    idle = msgspec.structs.replace(live, updated_at=NOW - timedelta(days=400))
+    asks = msgspec.structs.replace(
+        live, state=SessionState.AWAITING_APPROVAL, updated_at=NOW - timedelta(hours=2), current_tool=None
+    )
+    ended = msgspec.structs.replace(
+        live, state=SessionState.PAUSED, last_reason="interrupted by the user [inferred=true line=3]", failed_calls=12
+    )
+    cells = [session_row(each, NOW) for each in (live, idle, asks, ended)]
+    assert [row["state"][0] for row in cells] == ["● Executing", "○ Idle", "◆ Approval", "‖ Paused"]
+    assert [row["now"][0] for row in cells] == [
+        *("Bash 12 s", "idle 400 d, in Bash", "waits 2 h", "interrupted by the user")
+    ]
+    assert [row["failed"] for row in cells] == [*[("", "bad")] * 3, ("× 12", "bad")]
 
 
 def test_a_row_shows_the_request_of_a_session() -> None:

@@ -4,17 +4,13 @@
 """
 
 import sqlite3
-from collections.abc import Sequence
 
 import msgspec
 
-from acode_tui.domain.entities import SessionSummary
-from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.query import Query
-from acode_tui.domain.states import EntityType, SessionState
+from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
-from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.sessions.matches import Matches
 from acode_tui.storage.sqlite.sessions.ranges import (
     FIRST,
@@ -26,6 +22,7 @@ from acode_tui.storage.sqlite.sessions.ranges import (
     span_of,
     spans_by_state,
 )
+from acode_tui.storage.sqlite.sessions.summaries import read_summaries
 
 MAX_POSITION_ENTRIES = 200_000
 """Most index entries that are counted for a position in the list, from either end of it: some 40 ms."""
@@ -78,68 +75,6 @@ def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) ->
         return skipped + above
     below = entries(at, LAST)
     return None if below is None else skipped + of - below
-
-
-# Every count is a range of an index that covers it.
-_SUMMARIES = f"""
-SELECT
-    {rows.quoted([c.name for c in TABLES[EntityType.SESSION].columns], "s.")},
-    (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id),
-    (SELECT count(*) FROM session_tasks AS t WHERE t.session_id = s.id AND t.state IN ('Completed', 'Skipped')),
-    (SELECT count(*) FROM tool_calls AS c WHERE c.session_id = s.id),
-    (SELECT count(*) FROM artifacts AS a WHERE a.session_id = s.id),
-    CASE
-        WHEN (SELECT max(o.failed_at IS NOT NULL) FROM outbox AS o INDEXED BY outbox_refused
-              WHERE o.session_id = s.id AND o.processed_at IS NULL AND o.attempts > 0) THEN 'failed'
-        WHEN EXISTS (SELECT 1 FROM outbox AS o INDEXED BY outbox_refused
-                     WHERE o.session_id = s.id AND o.processed_at IS NULL AND o.attempts > 0) THEN 'retrying'
-        WHEN EXISTS (SELECT 1 FROM outbox AS o INDEXED BY outbox_lane
-                     WHERE o.session_id = s.id AND o.processed_at IS NULL) THEN 'pending'
-        WHEN s.sync_version > 0 THEN 'synced'
-        ELSE 'local'
-    END
-FROM json_each(?) AS given JOIN sessions AS s ON s.id = given.value
-"""  # noqa: S608
-
-_load = rows.loader(
-    EntityType.SESSION, SessionSummary, "task_count", "tasks_done", "tool_call_count", "artifact_count", "sync"
-)
-
-
-# The counts are kept beside the search index. They are used once the index has the run's last change; a row that comes
-# later with an older stamp, as from another machine, is counted when the index has caught up.
-_KNOWN_FAILURES = """
-SELECT s.id, f.failed_calls FROM json_each(?) AS given JOIN sessions AS s ON s.id = given.value
-JOIN session_facts AS f ON f.session = s.rowid WHERE f.last_at >= s.updated_at
-"""
-_FAILURES = """
-SELECT session_id, count(*) FROM tool_calls WHERE session_id IN (SELECT value FROM json_each(?)) AND state = 'Failed'
-GROUP BY session_id
-"""
-
-
-def _failed_calls(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """How many calls of these sessions failed, by id."""
-    try:
-        found = dict(connection.execute(_KNOWN_FAILURES, (msgspec.json.encode(ids).decode(),)))
-    except sqlite3.DatabaseError:
-        found = {}  # the index is lost or damaged: a list needs only the rows
-    rest = [each for each in ids if each not in found]
-    if rest:
-        found.update(connection.execute(_FAILURES, (msgspec.json.encode(rest).decode(),)))
-    return found
-
-
-def read_summaries(connection: sqlite3.Connection, ids: Sequence[str]) -> list[SessionSummary]:
-    """The sessions with these ids, in the order given."""
-    given = msgspec.json.encode(ids).decode()
-    found: dict[str, SessionSummary] = {}
-    failed = _failed_calls(connection, ids)
-    for row in connection.execute(_SUMMARIES, (given,)):
-        summary: SessionSummary = _load(row)
-        count = failed.get(summary.id, 0)
-        found[summary.id] = msgspec.structs.replace(summary, failed_calls=count) if count else summary
-    return [found[each] for each in ids if each in found]
 
 
 MAX_TOTAL_ENTRIES = 5_000
