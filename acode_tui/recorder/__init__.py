@@ -19,9 +19,10 @@ from typing import Any
 from acode_tui.config.workspace_root import find_root
 from acode_tui.recorder.channel import close
 from acode_tui.recorder.decorator import tool
+from acode_tui.recorder.executor import RecordedExecutor
 from acode_tui.recorder.run import Call, Run, Step, Task
 
-__all__ = ["Call", "Run", "Step", "Task", "close", "session", "tool"]
+__all__ = ["Call", "Run", "Step", "Task", "close", "executor", "session", "tool"]
 
 
 def session(
@@ -38,6 +39,11 @@ def session(
     run is Completed when the block ends, Failed when an exception leaves it, Cancelled on an interrupt.
     """
     return Run(_root(path), task_description, metadata, user)
+
+
+def executor(max_workers: int | None = None) -> RecordedExecutor:
+    """A thread pool whose work is recorded under the block that was open where it was submitted."""
+    return RecordedExecutor(max_workers, thread_name_prefix="acode-work")
 
 
 def _root(path: str | Path | None) -> Path:

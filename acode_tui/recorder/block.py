@@ -9,11 +9,14 @@ import asyncio
 import os
 from concurrent.futures import Future
 from contextvars import ContextVar, Token
+from os import PathLike, fspath
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from acode_tui.domain.states import ArtifactType
 from acode_tui.recorder.channel import Write, Writes
+from acode_tui.recorder.files import content_of, unified_diff
 from acode_tui.recorder.outcome import DONE, Outcome, outcome_of
 from acode_tui.recorder.rows import HolderRow, Row
 from acode_tui.recorder.values import content_bytes, title
@@ -142,6 +145,32 @@ class HolderBlock(Block):
     """Base of the blocks that may have artifacts: tasks, steps and tool calls."""
 
     _row: HolderRow
+
+    def say(self, *, prompt: str | None = None, reasoning: str | None = None, answer: str | None = None) -> None:
+        """Keep what was said: the user's prompt, the model's reasoning, its answer, in this order."""
+        for type, name, text in (
+            (ArtifactType.USER_PROMPT, "prompt", prompt),
+            (ArtifactType.REASONING, "reasoning", reasoning),
+            (ArtifactType.MODEL_RESPONSE, "answer", answer),
+        ):
+            if text is not None:
+                self.artifact(type, name, text, "text/markdown")
+
+    def file(self, path: "str | PathLike[str]", type: ArtifactType | str = ArtifactType.FILE_CONTENT) -> None:
+        """Keep a file as it is now. A file that cannot be read is a loss, not an error."""
+        name = fspath(path)
+        try:
+            data, content_type = content_of(Path(name))
+        except (OSError, ValueError) as error:
+            self._writes.losses.add(error)
+            return
+        self.artifact(type, name, data, content_type)
+
+    def diff(self, path: "str | PathLike[str]", before: str, after: str) -> None:
+        """Keep the change of a text file, in unified form; nothing if there is none."""
+        name = fspath(path)
+        if change := unified_diff(name, before, after):
+            self.artifact(ArtifactType.FILE_DIFF, name, change, "text/x-diff")
 
     def artifact(
         self,

@@ -19,17 +19,14 @@ from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from acode_tui.domain.errors import AcodeError, TransactionError
 from acode_tui.recorder.outcome import Losses, log
+from acode_tui.recorder.presence import Presence, Recording
 from acode_tui.recorder.rows import Row
 from acode_tui.recorder.stepping import Stepping
 from acode_tui.recorder.values import reason_of
-
-if TYPE_CHECKING:
-    from acode_tui.workspace import Workspace
-
 
 MAX_WAIT_SECONDS = 5.0
 EXIT_SECONDS = 10.0
@@ -45,7 +42,7 @@ MAX_WAITING_WRITES = 10_000
 MAX_WAITING_BYTES = 256 * 1024 * 1024
 """Limits of what waits for a database that does not answer; further writes are lost rather than kept in memory."""
 
-Write = Callable[["Workspace"], Awaitable[Awaitable[object] | None]]
+Write = Callable[[Recording], Awaitable[Awaitable[object] | None]]
 """A write in its row's turn. What it returns is awaited after the turn: the next write may join its commit."""
 
 
@@ -61,37 +58,49 @@ class RecordedWorkspace:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.stalled = False
-        self._workspace: Workspace | None = None
+        self._recording: Recording | None = None
+        self._presence: Presence | None = None
         self._stack = AsyncExitStack()
-        self._opening: asyncio.Task[Workspace] | None = None
+        self._opening: asyncio.Task[Recording] | None = None
         self._failure: tuple[Exception, float] | None = None
 
-    async def open(self) -> "Workspace":
+    async def open(self) -> Recording:
         """The workspace, opened if need be. While it is being opened, all wait for the same opening."""
-        if self._workspace is not None:
-            return self._workspace
+        if self._recording is not None:
+            return self._recording
         if self._opening is None or self._opening.done():
             if self._failure is not None and monotonic() < self._failure[1]:
                 raise self._failure[0]
             self._opening = asyncio.create_task(self._open())
         return await self._opening
 
-    async def _open(self) -> "Workspace":
+    async def _open(self) -> Recording:
         from acode_tui.workspace import open_workspace
 
         try:
-            self._workspace = await self._stack.enter_async_context(open_workspace(self.root, mode="recorder"))
+            workspace = await self._stack.enter_async_context(open_workspace(self.root, mode="recorder"))
         except (AcodeError, OSError) as error:
             self._failure = (error, monotonic() + REOPEN_SECONDS)
             raise
-        return self._workspace
+        recording = Recording(workspace, self._presence)
+        self._presence = recording.presence
+        await recording.pause_abandoned()
+        self._recording = recording
+        return recording
 
     async def close(self) -> None:
         """Close the workspace; the next write opens it again. No write may be under way."""
         stack, self._stack = self._stack, AsyncExitStack()
-        self._workspace = None
+        if self._presence is not None:
+            self._presence.release()
+        self._recording = None
         self._failure = None
         await stack.aclose()
+
+    def forked(self) -> None:
+        """In a forked child: the runs are the parent's."""
+        if self._presence is not None:
+            self._presence.close()
 
 
 class _QueuedWrite:
@@ -174,6 +183,11 @@ class Channel:
         if not self._thread.is_alive():
             self._loop.close()
 
+    def forked(self) -> None:
+        """In a forked child, which has none of this channel's threads: give up what marks its runs as recorded."""
+        for recorded in self._workspaces.values():
+            recorded.forked()
+
     # What follows runs in the recorder's thread.
 
     def _begin(self, queued: "_QueuedWrite") -> None:
@@ -241,6 +255,7 @@ class _Process:
         """In a forked child the thread is gone; what it owned is the parent's, kept so that nothing closes it."""
         self.lock = threading.Lock()
         if self.channel is not None:
+            self.channel.forked()
             self.abandoned.append(self.channel)
             self.channel = None
 

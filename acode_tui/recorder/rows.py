@@ -13,10 +13,11 @@ from acode_tui.domain.entities import Json
 from acode_tui.domain.errors import TransitionError
 from acode_tui.domain.states import EntityType, SessionState, WorkState
 from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, NotRecorded, Outcome, OutcomeKind
+from acode_tui.recorder.usage import Usage
 from acode_tui.recorder.values import metadata_within
 
 if TYPE_CHECKING:
-    from acode_tui.workspace import Workspace
+    from acode_tui.recorder.presence import Recording
 
 
 class Row:
@@ -28,7 +29,7 @@ class Row:
         self._parent = parent
         self._below: set[Row] = set()
 
-    async def insert(self, workspace: "Workspace") -> None:
+    async def insert(self, workspace: "Recording") -> None:
         """Put the row on disk, below its parent's."""
         above = ""
         if self._parent is not None:
@@ -49,7 +50,7 @@ class Row:
                 pass
         return self.own_id()
 
-    async def finish(self, workspace: "Workspace", outcome: Outcome) -> None:
+    async def finish(self, workspace: "Recording", outcome: Outcome) -> None:
         """Bring the row to its final state, after everything below it that has ended."""
         try:
             # First, for rows below one without an id wait for this turn to end.
@@ -62,30 +63,33 @@ class Row:
             if self._parent is not None:
                 self._parent._below.discard(self)
 
-    async def _insert(self, workspace: "Workspace", above: str) -> str:
+    async def _insert(self, workspace: "Recording", above: str) -> str:
         raise NotImplementedError
 
-    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
+    async def _finish(self, workspace: "Recording", own: str, outcome: Outcome) -> None:
         raise NotImplementedError
 
 
 class SessionRow(Row):
     def __init__(self, description: str, metadata: Json | None, user: str | None) -> None:
         super().__init__(None)
+        self.usage = Usage()
         self._description = description
         self._metadata = metadata
         self._user = user
-        self._reached = SessionState.CREATED
+        self._state = SessionState.CREATED
+        self._paused_from = SessionState.CREATED
 
-    async def _insert(self, workspace: "Workspace", above: str) -> str:
+    async def _insert(self, workspace: "Recording", above: str) -> str:
         metadata = metadata_within(self._metadata, workspace.settings.limits.max_metadata_bytes)
         session = await workspace.store.create_session(self._description, metadata=metadata, user_id=self._user)
+        workspace.presence.note(session.id)
         return session.id
 
-    async def plan(self, workspace: "Workspace") -> None:
+    async def plan(self, workspace: "Recording") -> None:
         await self._advance(workspace, SessionState.PLANNING, "recording began")
 
-    async def execute(self, workspace: "Workspace", first: Row) -> None:
+    async def execute(self, workspace: "Recording", first: Row) -> None:
         """The first task has begun."""
         # Its own id first: a task of a session without an id waits for this turn to end.
         self.own_id()
@@ -93,31 +97,68 @@ class SessionRow(Row):
         await self.plan(workspace)
         await self._advance(workspace, SessionState.EXECUTING, "the first task began")
 
-    async def _advance(self, workspace: "Workspace", target: SessionState, reason: str) -> None:
-        order = (SessionState.CREATED, SessionState.PLANNING, SessionState.EXECUTING)
-        if self._reached in order[: order.index(target)]:
-            await workspace.store.transition_session(self.own_id(), target, reason=reason)
-            self._reached = target
+    async def await_approval(self, workspace: "Recording", reason: str) -> None:
+        """Planning or Executing to AwaitingApproval."""
+        if self._state in (SessionState.PLANNING, SessionState.EXECUTING):
+            await self._move(workspace, SessionState.AWAITING_APPROVAL, reason)
 
-    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
-        store = workspace.store
+    async def approve(self, workspace: "Recording", reason: str) -> None:
+        """AwaitingApproval to Executing."""
+        if self._state is SessionState.AWAITING_APPROVAL:
+            await self._move(workspace, SessionState.EXECUTING, reason)
+
+    async def pause(self, workspace: "Recording", reason: str) -> None:
+        """To Paused, from any other state."""
+        if self._state is not SessionState.PAUSED:
+            paused_from = self._state
+            await self._move(workspace, SessionState.PAUSED, reason)
+            self._paused_from = paused_from
+
+    async def resume(self, workspace: "Recording", reason: str) -> None:
+        """From Paused to the state before."""
+        if self._state is SessionState.PAUSED:
+            before = SessionState.PLANNING if self._paused_from is SessionState.CREATED else self._paused_from
+            await self._move(workspace, before, reason)
+
+    async def _advance(self, workspace: "Recording", target: SessionState, reason: str) -> None:
+        order = (SessionState.CREATED, SessionState.PLANNING, SessionState.EXECUTING)
+        reached = self._paused_from if self._state is SessionState.PAUSED else self._state
+        if reached in order[: order.index(target)]:
+            await self.resume(workspace, reason)
+        if self._state in order[: order.index(target)]:
+            await self._move(workspace, target, reason)
+
+    async def _move(
+        self, workspace: "Recording", target: SessionState, reason: str, *, metadata: Json | None = None
+    ) -> None:
+        await workspace.store.transition_session(self.own_id(), target, reason=reason, metadata=metadata)
+        self._state = target
+
+    async def _finish(self, workspace: "Recording", own: str, outcome: Outcome) -> None:
         target = SESSION_STATES[outcome.kind]
+        reason = outcome.reason or "recording ended"
+        metadata = _added_within(self._metadata, self.usage.of_run(), workspace.settings.limits.max_metadata_bytes)
+        if target is not SessionState.CANCELLED:
+            # A run that ends while it is paused or waits was resumed or approved without a word.
+            await self.resume(workspace, reason)
+            await self.approve(workspace, reason)
         try:
             if target is SessionState.COMPLETED:
                 await self.plan(workspace)
                 await self._advance(workspace, SessionState.EXECUTING, "the first task began")
-            await store.transition_session(own, target, reason=outcome.reason or "recording ended")
+            await self._move(workspace, target, reason, metadata=metadata)
         except TransitionError as refusal:
             if target is not SessionState.COMPLETED:
                 raise
-            await store.transition_session(own, SessionState.FAILED, reason=refusal.message)
+            await self._move(workspace, SessionState.FAILED, refusal.message, metadata=metadata)
+        workspace.presence.ended(own)
 
 
 class HolderRow(Row):
     """Base of the rows that may have artifacts: tasks, steps and tool calls."""
 
     async def artifact(
-        self, workspace: "Workspace", kind: Any, name: str, content: bytes, content_type: str
+        self, workspace: "Recording", kind: Any, name: str, content: bytes, content_type: str
     ) -> Awaitable[object]:
         """Queue an artifact; the answer is the write. What follows need not wait for it: the writer keeps the order."""
         own = self.own_id()
@@ -147,14 +188,16 @@ class WorkRow(HolderRow):
         self._description = description
         self._metadata = metadata
         self._refused = refused
+        self.usage: Usage | None = None
+        """What a step's model calls cost; None as long as there were none."""
 
-    async def _insert(self, workspace: "Workspace", above: str) -> str:
+    async def _insert(self, workspace: "Recording", above: str) -> str:
         metadata = metadata_within(self._metadata, workspace.settings.limits.max_metadata_bytes)
         store = workspace.store
         add = store.add_task if self._kind is EntityType.SESSION_TASK else store.add_step
         return (await add(above, self._name, description=self._description, metadata=metadata, started=True)).id
 
-    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
+    async def _finish(self, workspace: "Recording", own: str, outcome: Outcome) -> None:
         try:
             await self._transition(workspace, own, WORK_STATES[outcome.kind])
         except TransitionError:
@@ -162,10 +205,14 @@ class WorkRow(HolderRow):
                 raise
             await self._transition(workspace, own, self._refused)
 
-    async def _transition(self, workspace: "Workspace", own: str, state: WorkState) -> None:
+    async def _transition(self, workspace: "Recording", own: str, state: WorkState) -> None:
         store = workspace.store
-        transition = store.transition_task if self._kind is EntityType.SESSION_TASK else store.transition_step
-        await transition(own, state)
+        if self._kind is EntityType.SESSION_TASK:
+            await store.transition_task(own, state)
+            return
+        facts = None if self.usage is None else self.usage.of_step()
+        fitting = _added_within(self._metadata, facts, workspace.settings.limits.max_metadata_bytes)
+        await store.transition_step(own, state, metadata=fitting)
 
 
 class CallRow(HolderRow):
@@ -175,11 +222,11 @@ class CallRow(HolderRow):
         self._parameters = parameters
         self.result: Any = None
 
-    async def _insert(self, workspace: "Workspace", above: str) -> str:
+    async def _insert(self, workspace: "Recording", above: str) -> str:
         call = await workspace.store.add_tool_call(above, self._name, self._parameters, started=True)
         return call.id
 
-    async def _finish(self, workspace: "Workspace", own: str, outcome: Outcome) -> None:
+    async def _finish(self, workspace: "Recording", own: str, outcome: Outcome) -> None:
         store = workspace.store
         if outcome.kind is OutcomeKind.DONE:
             await store.complete_tool_call(own, result=self.result)
@@ -187,3 +234,11 @@ class CallRow(HolderRow):
             await store.cancel_tool_call(own, outcome.reason)
         else:
             await store.fail_tool_call(own, outcome.reason)
+
+
+def _added_within(metadata: Json | None, facts: Json | None, max_bytes: int) -> Json | None:
+    """The facts if metadata with them is within its limit: without them the row can still end."""
+    if facts is None:
+        return None
+    whole = {**(metadata or {}), **facts}
+    return facts if metadata_within(whole, max_bytes) is whole else None

@@ -1,7 +1,7 @@
 """What an agent holds while it is recorded: a run, its tasks, their steps, their tool calls."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,9 @@ from acode_tui.domain.validation import MAX_DESCRIPTION_CHARS
 from acode_tui.recorder.block import Block, HolderBlock
 from acode_tui.recorder.channel import Writes
 from acode_tui.recorder.outcome import DONE, Outcome, OutcomeKind
+from acode_tui.recorder.presence import Recording
 from acode_tui.recorder.rows import CallRow, Row, SessionRow, WorkRow
+from acode_tui.recorder.usage import Usage
 from acode_tui.recorder.values import reason_text, recordable, recordable_metadata, title
 
 Metadata = Mapping[str, Any]
@@ -71,9 +73,32 @@ class _Work(HolderBlock):
 class Step(_Work):
     """One move of the agent. Completed when its block ends and every call in it Succeeded or was Cancelled."""
 
+    def __init__(self, writes: Writes, row: WorkRow, task: "Task") -> None:
+        super().__init__(writes, row, task)
+        self._run_usage = task._run._row.usage
+
     def tool(self, name: str, parameters: Any = None) -> Call:
         """A tool call in this step. ``parameters``: any value, usually a mapping of the tool's arguments."""
         return Call(self._writes, self, name, {} if parameters is None else parameters, owns_step=False)
+
+    def usage(
+        self,
+        *,
+        model: str | None = None,
+        input: int = 0,
+        output: int = 0,
+        cache_read: int = 0,
+        cache_write: int = 0,
+        cost: float | None = None,
+    ) -> None:
+        """Add what a model call of this step cost; several add up. ``input`` excludes what the cache gave or took.
+
+        Tokens are counts; ``cost`` is in US dollars. They are written when the step ends, and the run has their sums.
+        """
+        if self._row.usage is None:
+            self._row.usage = Usage()
+        for usage in (self._row.usage, self._run_usage):
+            usage.add(model, (input, output, cache_read, cache_write), cost)
 
     def skip(self) -> None:
         """End as Skipped: its failure was given up or worked around, and the task may still be Completed."""
@@ -140,6 +165,35 @@ class Run(Block):
         """A tool call in a step and a task of its own."""
         return self._implied().tool(name, parameters)
 
+    def say(self, *, prompt: str | None = None, reasoning: str | None = None, answer: str | None = None) -> None:
+        """Keep what was said, in a task of the run's own."""
+        self._implied().say(prompt=prompt, reasoning=reasoning, answer=answer)
+
+    def await_approval(self, reason: str = "approval is awaited") -> None:
+        """The run waits for a person: AwaitingApproval until ``approve``, ``reject`` or the end of the block."""
+        if not self._has_tasks:
+            self._implied()  # what waits must have something to do
+        self._change(self._row.await_approval, reason)
+
+    def approve(self, reason: str = "approved") -> None:
+        """A person agreed: Executing again. Does nothing if no approval is awaited."""
+        self._change(self._row.approve, reason)
+
+    def reject(self, reason: str = "rejected") -> None:
+        """A person refused, and so ends the run: Cancelled when its block ends.
+
+        Where the agent goes on without what was refused, cancel that call and ``approve`` with the reason.
+        """
+        self.cancel(reason)
+
+    def pause(self, reason: str = "paused") -> None:
+        """The run rests: Paused until ``resume`` or the end of the block."""
+        self._change(self._row.pause, reason)
+
+    def resume(self, reason: str = "resumed") -> None:
+        """The run goes on in the state that it was paused from. Does nothing if it is not paused."""
+        self._change(self._row.resume, reason)
+
     def fail(self, reason: str) -> None:
         """End as Failed although no exception leaves the block."""
         self._outcome = Outcome(OutcomeKind.FAILED, reason_text(reason))
@@ -147,6 +201,16 @@ class Run(Block):
     def cancel(self, reason: str = "cancelled") -> None:
         """End as Cancelled although no exception leaves the block."""
         self._outcome = Outcome(OutcomeKind.CANCELLED, reason_text(reason))
+
+    def _change(self, change: Callable[[Recording, str], Awaitable[None]], reason: str) -> None:
+        if not self._pid:
+            raise RuntimeError("enter the session first")
+        text = reason_text(reason)
+
+        async def write(workspace: Recording) -> None:
+            await change(workspace, text)
+
+        self._submit(write)
 
     def _begin(self) -> "Future[None] | None":
         inserted = super()._begin()

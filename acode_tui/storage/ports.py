@@ -268,7 +268,11 @@ class RunStateStore(RunStateReader, Protocol):
         user_id: str | None = None,
     ) -> Session: ...
 
-    async def transition_session(self, session_id: str, to_state: SessionState, *, reason: str = "") -> Session: ...
+    async def transition_session(
+        self, session_id: str, to_state: SessionState, *, reason: str = "", metadata: Json | None = None
+    ) -> Session:
+        """Change the state and append the event; the keys of ``metadata`` are set in what the session has."""
+        ...
 
     async def add_task(
         self,
@@ -296,7 +300,7 @@ class RunStateStore(RunStateReader, Protocol):
         """A new step, Pending or, where it is ``started`` already, InProgress."""
         ...
 
-    async def transition_step(self, step_id: str, to_state: StepState) -> Step: ...
+    async def transition_step(self, step_id: str, to_state: StepState, *, metadata: Json | None = None) -> Step: ...
 
     async def add_tool_call(
         self, step_id: str, tool_name: str, parameters: Any = None, *, started: bool = False

@@ -125,8 +125,13 @@ class SqliteRunStateStore(SqliteRunStateReader):
             workspace_id=self._workspace_id,
         )
 
-    async def transition_session(self, session_id: str, to_state: SessionState, *, reason: str = "") -> Session:
-        """Change a session's state and append the event. Raises TransitionError, NotFoundError."""
+    async def transition_session(
+        self, session_id: str, to_state: SessionState, *, reason: str = "", metadata: Json | None = None
+    ) -> Session:
+        """Change a session's state and append the event. ``metadata``: keys to set in what the session has.
+
+        Raises TransitionError, NotFoundError, ValidationError.
+        """
         target = _state(SessionState, to_state, "to_state")
         require_reason(reason)
 
@@ -138,7 +143,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             tasks = _child_states(connection, _TASK_STATES, session.id, WorkState)
             transitions.check_session(session.state, target, task_states=tasks, reason=reason, paused_from=paused_from)
 
-        return await self._transition(Session, session_id, check, reason=reason, state=target)
+        return await self._transition(Session, session_id, check, reason=reason, metadata=metadata, state=target)
 
     async def add_task(
         self,
@@ -189,15 +194,18 @@ class SqliteRunStateStore(SqliteRunStateReader):
             Step, task_id, name=name, description=description, state=_FIRST[started], metadata=metadata
         )
 
-    async def transition_step(self, step_id: str, to_state: WorkState) -> Step:
-        """Change a step's state. Raises TransitionError, NotFoundError."""
+    async def transition_step(self, step_id: str, to_state: WorkState, *, metadata: Json | None = None) -> Step:
+        """Change a step's state. ``metadata``: keys to set in what the step has.
+
+        Raises TransitionError, NotFoundError, ValidationError.
+        """
         target = _state(WorkState, to_state, "to_state")
 
         def check(connection: sqlite3.Connection, step: Step) -> None:
             calls = _child_states(connection, _CALL_STATES, step.id, ToolCallState)
             transitions.check_step(step.state, target, call_states=calls)
 
-        return await self._transition(Step, step_id, check, state=target)
+        return await self._transition(Step, step_id, check, metadata=metadata, state=target)
 
     async def add_tool_call(
         self, step_id: str, tool_name: str, parameters: Any = None, *, started: bool = False
@@ -295,21 +303,28 @@ class SqliteRunStateStore(SqliteRunStateReader):
         *,
         reason: str = "",
         text: TextChange = "none",
+        metadata: Json | None = None,
         **changes: Any,
     ) -> M:
         """Change a row where ``check`` does not refuse it, append a session's event, touch the session above the row.
 
-        Raises what ``check`` raises, and NotFoundError.
+        Raises what ``check`` raises, NotFoundError, and ValidationError for ``metadata``, whose keys are set in the
+        row's own.
         """
 
         def unit(connection: sqlite3.Connection) -> M:
             row, seen = row_writes.load_with_session_stamp(connection, entity, entity_id)
             check(connection, row)
+            changed_text = text
+            if metadata is not None and isinstance(row, (Session, Step)):
+                before = row.metadata or {}
+                changes["metadata"] = require_metadata({**before, **metadata}, "metadata", self._limits)
+                changed_text = "rewritten" if before.keys() & metadata.keys() else "added"
             now = self._writer.clock.tick()
             changed = row_writes.stamped(msgspec.structs.replace(row, **changes), now)
             if isinstance(changed, ToolCall) and not transitions.TOOL_CALL_TARGETS[changed.state]:
                 changed = msgspec.structs.replace(changed, completed_at=max(now, changed.created_at))
-            row_writes.change(connection, row, changed, now, text=text)
+            row_writes.change(connection, row, changed, now, text=changed_text)
             if isinstance(row, Session) and isinstance(changed, Session):
                 row_writes.insert(connection, _event(row, changed.state, reason, changed.updated_at), now)
             row_writes.touch_session(self._writer, changed, seen, now)
