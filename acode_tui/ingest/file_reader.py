@@ -229,7 +229,8 @@ class FileReader:
             format=format_.name if format_ is not None else "",
             inode=stat.inode,
             size=stat.size,
-            mtime_ns=stat.mtime_ns,
+            # A transcript of which a part is still to be read is never unchanged.
+            mtime_ns=0 if parsed.is_partial else stat.mtime_ns,
             offset=offset,
             head_hash=hash_head(head),
             session_ids=tuple(graph.id for graph in parsed.graphs),

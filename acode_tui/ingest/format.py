@@ -58,10 +58,10 @@ class Parsed(msgspec.Struct, kw_only=True):
     """What a format read from one file. ``until``: the moment from which on the same lines give other states, if any.
 
     ``unknown`` counts the records that the format does not know, by their type. ``seen`` is what a format of several
-    parts keeps to pass by those that have not changed. ``claimed`` holds the keys of the model messages that its
-    session counts (see ``usage.Claims``). ``resume`` is what the format needs to read on after these lines; empty where
-    it cannot. With ``expected``, the graphs hold only what is new since an earlier import or may have changed; if that
-    expectation fails, the file is to be read as a whole.
+    parts keeps to pass by those that have not changed; with ``is_partial`` others are still to be read, given that.
+    ``claimed`` holds the keys of the model messages that its session counts (see ``usage.Claims``). ``resume`` is what
+    the format needs to read on after these lines; empty where it cannot. With ``expected``, the graphs hold only what
+    is new since an earlier import or may have changed; if that expectation fails, the file is to be read as a whole.
     """
 
     graphs: tuple[SessionGraph, ...] = ()
@@ -73,6 +73,7 @@ class Parsed(msgspec.Struct, kw_only=True):
     claimed: bytes = b""
     resume: bytes = b""
     seen: bytes = b""
+    is_partial: bool = False
     expected: ExpectedRows | None = None
 
 

@@ -39,7 +39,8 @@ class PreparedFile(msgspec.Struct, array_like=True):
     """A file that was read: its cursor and its prepared runs. Without a cursor, ``problem`` says why it was not, and
     ``hint`` what to do about it.
 
-    ``expected`` must hold of what is stored before the runs are saved; else the file is to be read as a whole.
+    ``expected`` must hold of what is stored before the runs are saved; else the file is to be read as a whole. With
+    ``is_partial`` the transcript is to be read once more, with the cursor: the rest follows.
     """
 
     cursor: TranscriptFile | None = None
@@ -50,6 +51,7 @@ class PreparedFile(msgspec.Struct, array_like=True):
     problem: str = ""
     hint: str = ""
     expected: ExpectedRows | None = None
+    is_partial: bool = False
 
 
 class GroupReader:
@@ -84,7 +86,15 @@ class GroupReader:
             problem = f"cannot be read because of a defect ({type(error).__name__}); please report it"
             return PreparedFile(problem=problem)
         parsed = found.parsed
-        return PreparedFile(found.cursor, runs, parsed.counts, parsed.skipped, parsed.unknown, expected=parsed.expected)
+        return PreparedFile(
+            found.cursor,
+            runs,
+            parsed.counts,
+            parsed.skipped,
+            parsed.unknown,
+            expected=parsed.expected,
+            is_partial=parsed.is_partial,
+        )
 
 
 def in_groups(files: Sequence[DueFile]) -> Iterator[list[DueFile]]:

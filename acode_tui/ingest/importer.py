@@ -187,6 +187,7 @@ class _Import:
         settings = ReadSettings(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
         self._source = GroupSource(GroupReader(self._reader, log.prepare, self._claims), self._claims, settings)
         self._tally = _Tally()
+        self._unfinished: list[DueFile] = []
         self._done = 0
         self._bytes_done = 0
         self._bytes_total = 0
@@ -213,6 +214,10 @@ class _Import:
                     await storing.popleft()
             while storing:
                 await storing.popleft()
+            while self._unfinished:
+                due_file = self._unfinished.pop()
+                await self._store_read([due_file], [await asyncio.to_thread(self._source.read_whole, due_file)])
+                self._report_progress(str(due_file.path))
         finally:
             self._source.stop()
             for task in storing:
@@ -223,6 +228,13 @@ class _Import:
         return self._tally.report(len(self._found))
 
     async def _commit(self, group: Sequence[DueFile], files: Sequence[PreparedFile]) -> None:
+        await self._store_read(group, files)
+        self._done += len(group)
+        self._bytes_done += sum(file.size for file in group)
+        self._report_progress(str(group[-1].path))
+
+    async def _store_read(self, group: Sequence[DueFile], files: Sequence[PreparedFile]) -> None:
+        """Store what was read of these files, and note of which of them more is to be read."""
         readable = []
         for due, file in zip(group, files, strict=True):
             if file.cursor is None:
@@ -230,9 +242,9 @@ class _Import:
             else:
                 readable.append((due, file.cursor, file))
         await self._store(await self._as_expected(readable))
-        self._done += len(group)
-        self._bytes_done += sum(file.size for file in group)
-        self._report_progress(str(group[-1].path))
+        for due, cursor, file in readable:
+            if file.is_partial:
+                self._unfinished.append(due._replace(known=cursor))
 
     def _choose(self, known: dict[str, TranscriptFile]) -> list[DueFile]:
         """The files to read, in reading order. An unchanged file costs only the stat that found it."""

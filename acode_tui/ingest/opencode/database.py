@@ -1,127 +1,92 @@
-"""Reads OpenCode's database. It belongs to another program: it is only read, and nothing in its schema is trusted.
-
-The program leaves what it wrote last in the write-ahead log when it ends, so the log is read too.
-"""
+"""Reads the sessions of OpenCode's database, in the form of the program's own export."""
 
 import json
 import os
-import shutil
-import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from acode_tui.domain.errors import IngestError
+from acode_tui.ingest.lines import MAX_LINE_BYTES
+from acode_tui.storage.sqlite.foreign_file import ForeignDatabase, open_foreign
 
-MAX_COPY_BYTES = 2 * 1024 * 1024 * 1024
-"""A database without its shared memory is copied, with its log, to be read; a larger one is opened where it is."""
+__all__ = ["ForeignDatabase", "TooLargeError", "export", "folders", "has_session", "keys", "opened", "stat_size"]
 
-BUSY_SECONDS = 5.0
 _TABLES = ("session", "message", "part")
 _NO_TABLE = "it has no table {}; a newer release may keep its sessions in another form"
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that reads the database. Raises IngestError where it is locked, damaged or of another program."""
-    try:
-        with _address(path) as address, closing(_connect(address)) as connection:
-            _check(path, connection)
-            yield connection
-    except sqlite3.OperationalError as error:
-        what = "is locked by its program" if "locked" in str(error) else "cannot be read"
-        raise IngestError(f"{path}: {what} ({error})", hint="import again later") from error
-    except sqlite3.DatabaseError as error:
-        raise IngestError(f"{path}: not a sound database ({error})", hint="open it with its program first") from error
+class TooLargeError(Exception):
+    """A session has more bytes than a line of a transcript may have."""
 
 
 @contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """The address by which the database is opened, so that no file is made beside it."""
-    log, shared = Path(f"{path}-wal"), Path(f"{path}-shm")
-    logged = log.stat().st_size if log.exists() else 0
-    if not logged:
-        yield f"{path.absolute().as_uri()}?immutable=1"
-    elif shared.exists() or path.stat().st_size + logged > MAX_COPY_BYTES:
-        yield f"{path.absolute().as_uri()}?mode=ro"
-    else:
-        with tempfile.TemporaryDirectory(prefix="acode-tui-") as folder:
-            copy = Path(folder, "copy.db")
-            shutil.copyfile(path, copy)
-            shutil.copyfile(log, f"{copy}-wal")
-            yield copy.as_uri()
+def opened(path: Path) -> Iterator[ForeignDatabase]:
+    """The database. Raises IngestError where it is locked, damaged or of another program."""
+    with open_foreign(path) as database:
+        tables = database.tables()
+        for table in _TABLES:
+            if table not in tables:
+                hint = "update acode-tui, or export the session"
+                raise IngestError(f"{path}: {_NO_TABLE.format(table)}", hint=hint)
+        yield database
 
 
-def _connect(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.text_factory = _text
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        connection.execute("PRAGMA query_only = ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
-
-
-def _check(path: Path, connection: sqlite3.Connection) -> None:
-    tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    for table in _TABLES:
-        if table not in tables:
-            raise IngestError(f"{path}: {_NO_TABLE.format(table)}", hint="update acode-tui, or export the session")
-
-
-def folders(connection: sqlite3.Connection) -> dict[str, int]:
+def folders(database: ForeignDatabase) -> dict[str, int]:
     """The folders in which the sessions began, and how many did in each."""
     query = "SELECT directory, count(*) AS count FROM session GROUP BY directory"
-    return {str(row["directory"] or ""): int(row["count"]) for row in connection.execute(query)}
+    return {str(row["directory"] or ""): int(row["count"]) for row in database.rows(query)}
 
 
-def keys(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str]]:
-    """Each session's id, what shows that it, its messages or its parts have changed, and its folder; oldest first.
+def keys(database: ForeignDatabase, after: tuple[int, str]) -> Iterator[tuple[int, str, str, str]]:
+    """Each session's time, id, what shows that it, its messages or its parts have changed, and its folder.
 
-    Rows are rewritten in place and deleted: their number and their latest time say so.
+    Oldest first, from the one ``after`` this time and id on. Rows are rewritten in place and deleted: their number and
+    their latest time say so.
     """
     query = """
-        SELECT s.id, s.time_updated
+        SELECT ifnull(s.time_created, 0) AS created, s.id, s.time_updated
           || '/' || (SELECT count(*) || '/' || ifnull(max(m.time_updated), 0) FROM message m WHERE m.session_id = s.id)
           || '/' || (SELECT count(*) || '/' || ifnull(max(p.time_updated), 0) FROM part p WHERE p.session_id = s.id)
           AS key, s.directory
-        FROM session s ORDER BY s.time_created, s.id
+        FROM session s WHERE (created, s.id) > (?, ?) ORDER BY created, s.id
     """
-    for row in connection.execute(query):
-        yield str(row["id"]), str(row["key"]), str(row["directory"] or "")
+    for row in database.rows(query, after):
+        created = row["created"] if isinstance(row["created"], int) else 0
+        yield created, str(row["id"]), str(row["key"]), str(row["directory"] or "")
 
 
-def size_of(connection: sqlite3.Connection, session: str) -> int:
-    """The bytes of a session's parts."""
-    query = "SELECT ifnull(sum(length(data)), 0) FROM part WHERE session_id = ?"
-    return int(connection.execute(query, (session,)).fetchone()[0])
+def has_session(database: ForeignDatabase, session: str) -> bool:
+    """Whether the database holds a session."""
+    return any(True for _ in database.rows("SELECT 1 FROM session WHERE id = ?", (session,)))
 
 
-def export(connection: sqlite3.Connection, session: str) -> dict[str, Any]:
-    """A session with its messages and their parts, in the form of the program's own export."""
-    row = connection.execute("SELECT * FROM session WHERE id = ?", (session,)).fetchone()
+def export(database: ForeignDatabase, session: str) -> dict[str, Any]:
+    """A session with its messages and their parts. Raises TooLargeError, before all of it is in memory."""
+    (row,) = database.rows("SELECT * FROM session WHERE id = ?", (session,))
+    left = MAX_LINE_BYTES
     parts: dict[str, list[Any]] = {}
-    for part in connection.execute("SELECT * FROM part WHERE session_id = ? ORDER BY id", (session,)):
+    for part in database.rows("SELECT * FROM part WHERE session_id = ? ORDER BY id", (session,)):
+        left = _counted(left, part)
         parts.setdefault(part["message_id"], []).append({"id": part["id"], **_json(part["data"])})
+    messages = []
     query = "SELECT * FROM message WHERE session_id = ? ORDER BY time_created, id"
-    messages = [
-        {"info": {"id": message["id"], **_json(message["data"])}, "parts": parts.get(message["id"], [])}
-        for message in connection.execute(query, (session,))
-    ]
-    return {"info": _info(dict(row)), "messages": messages}
+    for message in database.rows(query, (session,)):
+        left = _counted(left, message)
+        info = {"id": message["id"], **_json(message["data"])}
+        messages.append({"info": info, "parts": parts.get(message["id"], [])})
+    return {"info": _info(row), "messages": messages}
 
 
-def _info(row: dict[str, Any]) -> dict[str, Any]:
+def _counted(left: int, row: Mapping[str, Any]) -> int:
+    left -= len(row["data"]) if isinstance(row["data"], str | bytes) else 0
+    if left < 0:
+        raise TooLargeError
+    return left
+
+
+def _info(row: Mapping[str, Any]) -> dict[str, Any]:
     """The session's columns by the names of its export."""
     revert = row.get("revert")
     return {

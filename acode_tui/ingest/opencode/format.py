@@ -14,18 +14,24 @@ from acode_tui.domain.errors import IngestError
 from acode_tui.ingest.counts import Counts, SkippedLines
 from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat, is_within
 from acode_tui.ingest.opencode import database, tree
+from acode_tui.ingest.opencode.database import ForeignDatabase
 from acode_tui.ingest.opencode.reader import OpenCodeReader
-from acode_tui.ingest.opencode.records import Export, Seen
+from acode_tui.ingest.opencode.records import Export, Seen, SeenSessions
 from acode_tui.ingest.timeline import Checkpoint
 
 NAME = "opencode"
-MAX_BYTES = 256 * 1024 * 1024
-"""So many bytes of a database's sessions are read at once; the next import goes on with the others."""
+MAX_BYTES = 64 * 1024 * 1024
+"""So many bytes of a database's sessions are read and stored at once, and then the next: memory is bounded by them."""
+
+_BEFORE_ALL = (0, "")
+_TOO_LONG = "a session of more than 256 MiB"
+_DAMAGED = "a session that the database does not give: it is damaged"
+_NO_SESSION = "not a session of OpenCode"
 
 _DATABASE = re.compile(r"/opencode(?:-[\w.]+)?\.db$")
 _SESSION = re.compile(r"/storage/session/[^/]+/[^/]+\.json$")
 _decode = msgspec.json.Decoder(Export).decode
-_seen = msgspec.msgpack.Decoder(dict[str, Seen])
+_seen = msgspec.msgpack.Decoder(SeenSessions)
 _checkpoints = msgspec.msgpack.Decoder(tuple[Checkpoint, ...])
 
 
@@ -75,69 +81,106 @@ class OpenCode(TranscriptFormat):
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
         whole = Parsed(counts=Counts(), skipped=SkippedLines())
         seen = _seen_of(context.seen)
+        seen.after = _BEFORE_ALL
         graphs: list[SessionGraph] = []
         for number, line in lines:
             try:
-                export = _decode(line) if line is not None else None
+                export = _decode(line) if line else None
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 export = None
             if export is None:
-                whole.skipped.add(number, "line too long" if line is None else "not a session of OpenCode")
-                continue
-            parsed = self._read_session(export, context, seen)
-            graphs += parsed.graphs
-            whole.counts.add(parsed.counts)
-            for type_, count in parsed.unknown.items():
-                whole.unknown[type_] = whole.unknown.get(type_, 0) + count
+                whole.skipped.add(number, _TOO_LONG if line is None else _DAMAGED if not line else _NO_SESSION)
+            elif export.after is not None and self.layout(context.path) is Layout.PARTS:
+                seen.after, whole.is_partial = export.after, True
+            else:
+                self._add_session(export, context, seen.sessions, whole, graphs)
         whole.graphs = tuple(graphs)
-        ends = [kept.until for kept in seen.values() if kept.until]
+        ends = [kept.until for kept in seen.sessions.values() if kept.until]
         whole.until = min((datetime.fromtimestamp(end, UTC) for end in ends), default=None)
         whole.seen = msgspec.msgpack.encode(seen)
         return whole
 
-    def _read_session(self, export: Export, context: ReadContext, seen: dict[str, Seen]) -> Parsed:
+    def _add_session(
+        self,
+        export: Export,
+        context: ReadContext,
+        seen: dict[str, Seen],
+        whole: Parsed,
+        graphs: list[SessionGraph],
+    ) -> None:
         native = str(export.info.get("id"))
         kept = seen.get(native) or Seen("", 0, b"")
         checkpoints = _checkpoints.decode(kept.checkpoints) if kept.checkpoints else ()
         parsed = OpenCodeReader(msgspec.structs.replace(context, checkpoints=checkpoints)).read(export)
         until = int(parsed.until.timestamp()) if parsed.until is not None else 0
-        key = str(export.info.get("changeKey", ""))
-        seen[native] = Seen(key, until, msgspec.msgpack.encode(parsed.checkpoints))
-        return parsed
+        seen[native] = Seen(export.key, until, msgspec.msgpack.encode(parsed.checkpoints))
+        graphs += parsed.graphs
+        whole.counts.add(parsed.counts)
+        for type_, count in parsed.unknown.items():
+            whole.unknown[type_] = whole.unknown.get(type_, 0) + count
 
 
 def _changed_sessions(path: Path, context: ReadContext) -> Iterator[tuple[int, bytes | None]]:
-    """The sessions of a database that have changed since they were read, or whose states do not hold any more."""
+    """The sessions of a database that have changed since they were read, or whose states do not hold any more.
+
+    After ``MAX_BYTES`` the last record says where to go on. Where such a reading has come to the end, it says to look
+    from the first session on: what was passed by may have changed meanwhile. A session that is damaged, or too large,
+    costs itself alone.
+    """
     seen = _seen_of(context.seen)
     now = context.now.timestamp()
     left = MAX_BYTES
-    with database.opened(path) as connection:
-        for number, (session, key, folder) in enumerate(database.keys(connection), 1):
-            if context.within and not is_within(folder, context.within):
-                continue
-            kept = seen.get(session)
-            if kept is not None and kept.key == key and not 0 < kept.until <= now:
-                continue
-            left -= database.size_of(connection, session)
-            export = database.export(connection, session)
-            export["info"]["changeKey"] = key
-            yield number, msgspec.json.encode(export)
-            if left <= 0:
-                return
+    number = 0
+    with database.opened(path) as opened:
+        try:
+            for created, session, key, folder in database.keys(opened, seen.after):
+                number += 1
+                kept = seen.sessions.get(session)
+                if context.within and not is_within(folder, context.within):
+                    continue
+                if kept is not None and kept.key == key and not 0 < kept.until <= now:
+                    continue
+                line = _session(opened, session, key)
+                yield number, line
+                left -= len(line or b"")
+                if left <= 0:
+                    yield number, _going_on_after(created, session)
+                    return
+        except IngestError:
+            if not number:
+                raise
+            yield number + 1, b""
+    if seen.after != _BEFORE_ALL:
+        yield number + 1, _going_on_after(*_BEFORE_ALL)
+
+
+def _session(opened: ForeignDatabase, session: str, key: str) -> bytes | None:
+    """A session as a line; empty where it is damaged, None where it is too large."""
+    try:
+        export = database.export(opened, session)
+    except database.TooLargeError:
+        return None
+    except (IngestError, ValueError, TypeError, KeyError):
+        return b""
+    return msgspec.json.encode({**export, "key": key})
+
+
+def _going_on_after(created: int, session: str) -> bytes:
+    return msgspec.json.encode({"info": {}, "after": (created, session)})
 
 
 def _has_session(path: Path, session: str) -> bool:
     if not path.is_file():
         return False
     try:
-        with database.opened(path) as connection:
-            return connection.execute("SELECT 1 FROM session WHERE id = ?", (session,)).fetchone() is not None
-    except IngestError:
+        with database.opened(path) as opened:
+            return database.has_session(opened, session)
+    except (OSError, IngestError):
         return False
 
 
-def _seen_of(data: bytes) -> dict[str, Seen]:
+def _seen_of(data: bytes) -> SeenSessions:
     try:
-        return _seen.decode(data) if data else {}
+        return _seen.decode(data) if data else SeenSessions()
     except msgspec.MsgspecError:
-        return {}
+        return SeenSessions()

@@ -13,10 +13,16 @@ class Message(msgspec.Struct):
 
 
 class Export(msgspec.Struct):
-    """A session and its messages, in order."""
+    """A session and its messages, in order.
+
+    Of a database: ``key`` is what shows that the session has changed. A record with ``after`` holds no session: the
+    next reading is to go on after the one with this time and id, or from the first one, where the id is empty.
+    """
 
     info: dict[str, Any]
     messages: list[Message] = []
+    key: str = ""
+    after: tuple[int, str] | None = None
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -28,3 +34,10 @@ class Seen(msgspec.Struct, array_like=True):
     key: str
     until: int
     checkpoints: bytes
+
+
+class SeenSessions(msgspec.Struct, array_like=True):
+    """What is kept of a database that was read. ``after`` is the session to go on after, where more are to be read."""
+
+    sessions: dict[str, Seen] = {}
+    after: tuple[int, str] = (0, "")

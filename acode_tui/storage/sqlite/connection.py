@@ -9,10 +9,9 @@ import errno
 import os
 import re
 import sqlite3
-import sys
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
@@ -29,6 +28,7 @@ from acode_tui.domain.errors import (
 )
 from acode_tui.files import PRIVATE_FILE, PRIVATE_FOLDER, make_private_folder, tighten, widen
 from acode_tui.logs import enabled, get_logger
+from acode_tui.storage.sqlite.distrust import distrust
 from acode_tui.storage.sqlite.errors import WAYS_OUT, may_write, opening, require_file, require_whole_pages
 from acode_tui.storage.sqlite.file_in_place import OpenFile, identify
 from acode_tui.storage.sqlite.file_systems import shared_file_system
@@ -425,30 +425,6 @@ def connect_to(path: Path, *, timeout_seconds: float, mode: str = "rw") -> Timed
         connection.close()
         raise
     return connection
-
-
-def distrust(connection: sqlite3.Connection) -> None:
-    """Have SQLite expect a hostile file: functions in its schema are the harmless ones, and each cell is checked.
-
-    From Python 3.12 on also its defensive mode, which forbids statements that damage a file on purpose.
-    """
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    if sys.version_info >= (3, 12):
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-
-
-@contextmanager
-def undefended(connection: sqlite3.Connection) -> Iterator[None]:
-    """Allow, for the block, the statements that ``distrust`` forbids: what repairs a schema needs them."""
-    if sys.version_info < (3, 12):
-        yield
-        return
-    connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, False)
-    try:
-        yield
-    finally:
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
 
 
 async def _open(path: Path, connect: Callable[[], sqlite3.Connection]) -> FunctionConnection:

@@ -14,16 +14,24 @@ from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState
-from acode_tui.ingest import FoundTranscript, ImportReport, import_transcripts
+from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, import_transcripts
 from acode_tui.ingest.discover import find
 from acode_tui.ingest.format import Parsed
+from acode_tui.ingest.importer import ReportImport
+from acode_tui.ingest.opencode import database
+from acode_tui.ingest.opencode import format as opencode
 from acode_tui.ingest.opencode.format import OpenCode
 from acode_tui.ingest.scope import split
+from acode_tui.storage.sqlite import foreign_file
 from acode_tui.workspace import open_workspace
 from tests.ingest.builders import LATER as NOW
 from tests.ingest.builders import call_named, calls_of, context_for, read, steps_of
 from tests.ingest.opencode.builder import BASE, Session, tool
 from tests.ingest.test_hostile import assert_storable
+
+
+class StoppedError(Exception):
+    """The import is stopped."""
 
 
 def run(session: Session) -> SessionGraph:
@@ -36,10 +44,16 @@ def read_parts(path: Path, seen: bytes = b"") -> Parsed:
     return OpenCode().read(OpenCode().parts(path, context), context)
 
 
-async def import_found(root: Path, found: list[FoundTranscript]) -> ImportReport:
+async def import_found(
+    root: Path, found: list[FoundTranscript], on_progress: ReportImport | None = None
+) -> ImportReport:
     async with open_workspace(root, wall=lambda: NOW) as workspace:
         return await import_transcripts(
-            workspace.transcripts, found, workspace_id=workspace.workspace_id, wall=lambda: NOW
+            workspace.transcripts,
+            found,
+            workspace_id=workspace.workspace_id,
+            on_progress=on_progress,
+            wall=lambda: NOW,
         )
 
 
@@ -195,13 +209,15 @@ def test_what_is_in_the_write_ahead_log_alone_is_read_and_no_file_is_made(tmp_pa
     source = story().into_database(tmp_path / "source" / "opencode.db")
     with closing(sqlite3.connect(source)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        story("ses_2").into_database(source)
+        # As long as somebody reads, the log is not brought into the database.
+        connection.execute("BEGIN")
         connection.execute("SELECT * FROM session").fetchall()
+        story("ses_2").into_database(source)
         folder = tmp_path / "left"
         folder.mkdir()
         for name in ("opencode.db", "opencode.db-wal"):
             (folder / name).write_bytes((source.parent / name).read_bytes())
+    assert (folder / "opencode.db-wal").stat().st_size
     before = sorted(folder.iterdir())
     assert read_parts(folder / "opencode.db").counts.sessions == 2
     assert sorted(folder.iterdir()) == before
@@ -226,7 +242,82 @@ def test_a_database_of_a_newer_release_is_a_clear_error(tmp_path: Path) -> None:
         read_parts(path)
 
 
-@settings(max_examples=30, deadline=None)
+async def test_a_locked_database_is_an_error_with_a_hint_and_is_read_by_the_next_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign_file, "BUSY_SECONDS", 0.0)
+    path = story().into_database(tmp_path / "opencode.db")
+    workspace = tmp_path / "workspace"
+    with closing(sqlite3.connect(path, isolation_level=None)) as program:
+        program.execute("BEGIN EXCLUSIVE")
+        (issue,) = (await import_found(workspace, find([path]))).errors
+        assert "locked by its program" in issue.message
+        assert issue.hint == "import again later"
+    assert (await import_found(workspace, find([path]))).sessions == 1
+
+
+async def test_a_large_database_is_read_in_one_import_part_after_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opencode, "MAX_BYTES", 2_000)
+    read: list[int] = []
+    real = database.export
+    monkeypatch.setattr(database, "export", lambda *given: read.append(1) or real(*given))
+    path = tmp_path / "opencode.db"
+    for number in range(8):
+        story(f"ses_{number}").into_database(path)
+    workspace = tmp_path / "workspace"
+    report = await import_found(workspace, find([path]))
+    assert (report.files, report.sessions, report.tasks, report.errors) == (1, 8, 8, ())
+    assert len(read) == 8
+    assert (await import_found(workspace, find([path]))).unchanged == 1
+
+
+async def test_an_import_that_was_stopped_between_two_parts_goes_on_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opencode, "MAX_BYTES", 1)
+    path = tmp_path / "opencode.db"
+    for number in range(3):
+        story(f"ses_{number}").into_database(path)
+    workspace = tmp_path / "workspace"
+
+    def stop(progress: ImportProgress) -> None:
+        if progress.current:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        await import_found(workspace, find([path]), stop)
+    # A session that was read already, and has changed since.
+    grown = story("ses_0")
+    grown.prompt("More")
+    grown.into_database(path, updated=BASE + 5)
+    assert (await import_found(workspace, find([path]))).sessions == 3
+    assert (await import_found(workspace, find([path]))).unchanged == 1
+
+
+def test_a_session_that_is_too_large_or_damaged_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "MAX_LINE_BYTES", 30_000)
+    path = tmp_path / "opencode.db"
+    for key, more in (("ses_1", "y"), ("ses_2", "x" * 40_000), ("ses_3", "z" * 20_000), ("ses_4", "y")):
+        session = story(key)
+        session.prompt(more)
+        session.into_database(path)
+    # A whole page of the text: the chain of its pages is cut.
+    data = path.read_bytes()
+    at = (data.index(b"z" * 4_000) // 4_096 + 1) * 4_096
+    path.write_bytes(data[:at] + bytes(4_096) + data[at + 4_096 :])
+    parsed = read_parts(path)
+    assert [(graph.metadata or {})["nativeId"] for graph in parsed.graphs] == ["ses_1", "ses_4"]
+    assert [why for _, why in parsed.skipped.named] == [
+        "a session of more than 256 MiB",
+        "a session that the database does not give: it is damaged",
+    ]
+
+
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), min_size=1, max_size=40))
 def test_a_damaged_database_is_read_or_is_a_clear_error(flips: list[tuple[float, int]]) -> None:
     with TemporaryDirectory() as folder:

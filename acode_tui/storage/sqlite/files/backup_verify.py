@@ -13,7 +13,7 @@ from acode_tui.domain.progress import CheckCancelled, ReportProgress, progress_a
 from acode_tui.domain.quantities import counted, number
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.ports import Backup, Check, IncompleteBackup
-from acode_tui.storage.sqlite.connection import distrust
+from acode_tui.storage.sqlite.distrust import distrust
 from acode_tui.storage.sqlite.files.expected_schema import lost_tables
 from acode_tui.storage.sqlite.migrate import plan
 

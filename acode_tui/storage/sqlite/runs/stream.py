@@ -15,8 +15,9 @@ from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite import rows
-from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory, distrust
+from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory
 from acode_tui.storage.sqlite.contents import verified
+from acode_tui.storage.sqlite.distrust import distrust
 from acode_tui.storage.sqlite.errors import translated
 from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.own_schema import read_schema, require_only

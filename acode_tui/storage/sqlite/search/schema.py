@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cache
 
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.sqlite.connection import undefended
+from acode_tui.storage.sqlite.distrust import undefended
 from acode_tui.storage.sqlite.own_schema import statements
 from acode_tui.storage.sqlite.search.tables import DERIVED, FORMAT, FORMAT_MARK, INDEX, SHADOWS, is_derived
 
