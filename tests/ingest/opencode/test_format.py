@@ -5,6 +5,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -260,16 +261,15 @@ async def test_a_large_database_is_read_in_one_import_part_after_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opencode, "MAX_BYTES", 2_000)
-    read: list[int] = []
-    real = database.export
-    monkeypatch.setattr(database, "export", lambda *given: read.append(1) or real(*given))
+    exports = Mock(wraps=database.export)
+    monkeypatch.setattr(database, "export", exports)
     path = tmp_path / "opencode.db"
     for number in range(8):
         story(f"ses_{number}").into_database(path)
     workspace = tmp_path / "workspace"
     report = await import_found(workspace, find([path]))
     assert (report.files, report.sessions, report.tasks, report.errors) == (1, 8, 8, ())
-    assert len(read) == 8
+    assert exports.call_count == 8
     assert (await import_found(workspace, find([path]))).unchanged == 1
 
 
