@@ -16,8 +16,10 @@ from acode_tui.domain.search.tokens import (
     fold_words,
     foreign_runs,
     has_foreign_words,
+    has_unspaced_as_written,
     is_ascii_word,
     is_foreign,
+    is_unspaced,
     separated,
     words,
 )
@@ -137,6 +139,11 @@ def _matches(term: Term, text: str) -> Iterator[Span]:
     # Most texts lack one of the tokens, and a search in a string is the fastest test there is.
     if not all(token in folded for token in term.tokens):
         return
+    if foreign and (written := _written(term)) and _has_unspaced_as_written(plain):
+        at = -1
+        while (at := plain.find(written, at + 1)) >= 0:
+            yield at, at + len(written)
+        return
     runs = _ascii_runs(term, plain, plain.lower() if foreign else folded)
     if foreign:
         runs = iter(sorted({*runs, *foreign_runs(plain, term.tokens[0])}))
@@ -166,6 +173,15 @@ def _prepared(text: str) -> tuple[str, bool, str]:
     plain = separated(text)
     foreign = has_foreign_words(plain)
     return plain, foreign, fold_words(plain) if foreign else plain.lower()
+
+
+@lru_cache(64)
+def _written(term: Term) -> str:
+    """A term of a script without spaces as it stands in texts; empty for any other term."""
+    return "".join(term.tokens) if all(len(token) == 1 and is_unspaced(token) for token in term.tokens) else ""
+
+
+_has_unspaced_as_written = lru_cache(4)(has_unspaced_as_written)
 
 
 def _ascii_runs(term: Term, plain: str, low: str) -> Iterator[Span]:

@@ -180,11 +180,26 @@ def _blank(match: re.Match[str]) -> str:
 
 def has_foreign_words(text: str) -> bool:
     """Whether a word of the text has characters beyond ASCII. Dashes, arrows and emoji are no words."""
-    if text.isascii():
-        return False
+    return not text.isascii() and any(is_foreign(char) for char in _beyond_ascii(text))
+
+
+def _beyond_ascii(text: str) -> set[str]:
+    """The characters of a text that are not ASCII."""
     # The set of a whole text takes eight times as long as taking the ASCII out of its bytes first.
     beyond = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
-    return any(is_foreign(char) for char in set(beyond))
+    return set(beyond)
+
+
+def has_unspaced_as_written(text: str) -> bool:
+    """Whether each token of a script without spaces stands in the text as it is, and stands for itself there alone."""
+    return all(_is_as_written(char) for char in _beyond_ascii(text))
+
+
+@lru_cache(4096)
+def _is_as_written(char: str) -> bool:
+    folded = fold(char)
+    is_kept = folded == char or not is_unspaced(folded)
+    return is_kept and _patterns().cluster.fullmatch(f"a{char}") is None
 
 
 @lru_cache(4096)

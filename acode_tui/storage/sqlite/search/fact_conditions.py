@@ -18,8 +18,17 @@ MAX_MARKS = 64
 """Most values that fit a field and are looked up in the index: it merges their lists."""
 
 _NAMES = {"agents": "agent", "projects": "project", "models": "models", "branches": "branch"}
+_COLUMNS = {
+    "users": "s.user_id",
+    "agents": "f.agent",
+    "projects": "f.project",
+    "models": "f.models",
+    "branches": "f.branch",
+}
+"""The columns of fields, in the order of the rows. What a query does not ask for is not read."""
+
 _ROWS = """
-SELECT s.rowid, s.created_at, s.updated_at, s.state, s.user_id, f.agent, f.project, f.models, f.branch,
+SELECT s.rowid, s.created_at, s.updated_at, s.state, {columns},
     f.parent_session_id IS NOT NULL, f.resumable, f.failed_calls > 0, {unsynced}
 FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value LEFT JOIN session_facts AS f ON f.session = s.rowid
 """
@@ -40,7 +49,15 @@ class FactsTest:
             ),
         )  # fmt: skip
         flags = {*query.is_, *query.excluded.is_}
-        self._rows = _ROWS.format(unsynced=_UNSYNCED if "unsynced" in flags else "0")
+        asked = (
+            column if getattr(query, name) or getattr(query.excluded, name) else "NULL"
+            for name, column in _COLUMNS.items()
+        )
+        self._rows = _ROWS.format(columns=", ".join(asked), unsynced=_UNSYNCED if "unsynced" in flags else "0")
+        self._since, self._before, self._live = (
+            "" if moment is None else format_time(moment)
+            for moment in (query.since, query.before, query.now - LIVE_SPAN)
+        )
 
     def met_by(self, sessions: Sequence[int]) -> set[int]:
         """Those of the sessions that meet the conditions."""
@@ -81,15 +98,10 @@ class FactsTest:
     def _is_met(self, row: Sequence[object]) -> bool:
         created, updated, *known = row
         # Of the times only what the query asks of them is part of the key.
-        query = self._query
-        times = (
-            query.since is not None and str(updated) >= format_time(query.since),
-            query.before is not None and str(created) >= format_time(query.before),
-            str(updated) > format_time(query.now - LIVE_SPAN),
-        )
-        key = (*times, *known)
+        updated, created = str(updated), str(created)
+        key = (updated >= self._since, created >= self._before, updated > self._live, *known)
         if (met := self._met.get(key)) is None:
-            met = self._met[key] = meets(query, _facts(parse_time(str(created)), parse_time(str(updated)), known))
+            met = self._met[key] = meets(self._query, _facts(parse_time(created), parse_time(updated), known))
         return met
 
 

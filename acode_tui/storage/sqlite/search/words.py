@@ -17,7 +17,12 @@ MAX_DOCUMENTS = 40_000
 """Most documents and sessions of a prefix of more words. One with more is common: it is looked for in the texts."""
 
 MAX_GAP = 2_000
-"""Most numbers between two documents that are asked for together."""
+"""Most numbers between two documents that are asked for together where every document has the tokens: to begin at a
+number takes FTS5 as long as giving so many. Where one in a hundred has them, a hundred times as many lie between.
+"""
+
+RAREST = 100
+"""One document in so many has the rarest tokens that count as such."""
 
 _TERMS = "SELECT term, doc FROM search_terms WHERE term >= ? AND term < ?"
 _EVERY = f"""
@@ -53,6 +58,7 @@ class Words:
         self._every: Documents | None = None
         self._found: Documents = {}
         self._asked: set[int] = set()
+        self._passed = self._given = 0
         self.is_slow_to_begin = False
         """Whether FTS5 collects everything before it gives the first: then it is asked once, for all."""
         parts = [self._prefix(token) if is_prefix else quoted(token) for token, is_prefix in index_entries(term)]
@@ -79,8 +85,12 @@ class Words:
         """
         numbers = sorted(document.id for own in documents.values() for document in own)
         held: set[int] = set()
-        for first, last in near(numbers):
-            held.update(row[0] for row in self._connection.execute(WITHIN, (self.expression, first, last)))
+        rarity = min(self._passed // max(self._given, 1), RAREST)
+        for first, last in near(numbers, max(MAX_GAP, MAX_GAP * rarity // 4)):
+            found = [row[0] for row in self._connection.execute(WITHIN, (self.expression, first, last))]
+            held.update(found)
+            self._passed += last - first + 1
+            self._given += len(found)
         left = {session: [each for each in own if each.id in held] for session, own in documents.items()}
         return {session: own for session, own in left.items() if own}
 
@@ -102,13 +112,13 @@ class Words:
         return f"{quoted(start)} *"
 
 
-def near(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+def near(numbers: Sequence[int], gap: int = MAX_GAP) -> Iterator[tuple[int, int]]:
     """The ranges that sorted numbers lie in, without larger gaps."""
     first = last = None
     for number in numbers:
         if first is None or last is None:
             first = number
-        elif number - last > MAX_GAP:
+        elif number - last > gap:
             yield first, last
             first = number
         last = number

@@ -6,6 +6,7 @@ are tested. Where these turn out to be few or far from the page's position, walk
 """
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -38,6 +39,13 @@ PASSED = 3
 sooner is done.
 """
 
+_FAILED = """
+AND (s.state = 'Failed'
+    OR EXISTS (SELECT 1 FROM session_facts AS f INDEXED BY session_facts_with_failures
+        WHERE f.session = s.rowid AND f.failed_calls > 0))
+"""
+"""What ``is:failed`` asks of a session. Few meet it, so this is asked before they are sorted."""
+
 _CHUNK, _MOST, _LARGEST = 64, 4_096, 1_024
 _MAX_USERS = 200
 
@@ -49,6 +57,7 @@ class Matches:
         self._connection = connection
         self._given = _narrowed(connection, given, query)
         self._matching = Matching(connection, query)
+        self._restriction = _FAILED if "failed" in query.is_ else ""
         self.wanted = self._matching.wanted
         """The query's conditions on places."""
         self.excluded = self._matching.excluded
@@ -89,7 +98,7 @@ class Matches:
             proposed = self._matching.proposed(cap)
             if proposed is None:
                 return None
-            self._sorted = _rows_of(self._connection, given, proposed)
+            self._sorted = _rows_of(self._connection, given, proposed, self._restriction)
         return self._sorted
 
     def _walked(self, given: SessionFilter, span: Range, limit: int) -> list[Row]:
@@ -107,15 +116,17 @@ class Matches:
                     return found[:limit]
             left = passed * (limit - len(found)) / max(len(found), 0.5)
             if proposed is not None and passed >= WALKED and left > PASSED * len(proposed):
-                self._sorted = _rows_of(self._connection, given, proposed)
+                self._sorted = _rows_of(self._connection, given, proposed, self._restriction)
                 return self._first_of(self._sorted, span, limit)
         return found
 
     def _first_of(self, rows: Sequence[Row], span: Range, limit: int) -> list[Row]:
         """The first matching ones of rows that are sorted newest first."""
         found: list[Row] = []
-        ordered = rows if span.newest_first else rows[::-1]
-        for part in _parts([row for row in ordered if span.holds(row[:2])]):
+        # A page of hits asks for further sessions some times, and they may be many.
+        first = bisect_left(rows, True, key=lambda row: row[:2] < span.upper)
+        held = rows[first : bisect_left(rows, True, lo=first, key=lambda row: row[:2] <= span.lower)]
+        for part in _parts(held if span.newest_first else held[::-1]):
             found += self._matching_rows(part)
             if len(found) >= limit:
                 break
@@ -137,10 +148,13 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         start, size = start + size, min(size * 2, _LARGEST)
 
 
-def _rows_of(connection: sqlite3.Connection, given: SessionFilter, sessions: Iterable[int]) -> list[Row]:
-    """The rows of the filter among these sessions, newest first."""
+def _rows_of(
+    connection: sqlite3.Connection, given: SessionFilter, sessions: Iterable[int], restriction: str
+) -> list[Row]:
+    """The rows of the filter among these sessions that meet a further condition, newest first."""
     stamp = "created_at" if given.sort == "created" else "updated_at"
     where, values = conditions(given, "s.")
+    where += restriction
     span = span_of(given)
     sql = f"""
         SELECT s.{stamp}, s.id, s.rowid FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.rowid = g.value

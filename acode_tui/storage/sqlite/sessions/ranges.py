@@ -39,9 +39,6 @@ class Range(NamedTuple):
     lower: Position
     newest_first: bool
 
-    def holds(self, place: Position) -> bool:
-        return self.lower < place < self.upper
-
 
 def span_of(given: SessionFilter, *, after: str | None = None, before: str | None = None) -> Range:
     """The interval of the filter's times, from a cursor on. Raises ValidationError for a cursor of another ordering."""
