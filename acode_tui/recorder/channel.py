@@ -53,10 +53,17 @@ class Lane(Protocol):
 
 
 class RecordedWorkspace:
-    """A workspace, opened by the first write. Used in the recorder's thread alone, except for ``stalled``."""
+    """A workspace, opened by the first write. Used in the recorder's thread alone, except for ``stalled``.
 
-    def __init__(self, root: Path) -> None:
+    ``in_use`` holds the workspaces that are open or being opened. While this is the only one, the recorder's thread
+    writes by itself; with others, a file system that hangs below one of them would hold up all. ``has_one_write`` says
+    whether no other write is on its way.
+    """
+
+    def __init__(self, root: Path, in_use: "set[RecordedWorkspace]", has_one_write: Callable[[], bool]) -> None:
         self.root = root
+        self._in_use = in_use
+        self._has_one_write = has_one_write
         self.stalled = False
         self._recording: Recording | None = None
         self._presence: Presence | None = None
@@ -71,6 +78,7 @@ class RecordedWorkspace:
         if self._opening is None or self._opening.done():
             if self._failure is not None and monotonic() < self._failure[1]:
                 raise self._failure[0]
+            self._in_use.add(self)
             self._opening = asyncio.create_task(self._open())
         return await self._opening
 
@@ -79,8 +87,10 @@ class RecordedWorkspace:
 
         try:
             workspace = await self._stack.enter_async_context(open_workspace(self.root, mode="recorder"))
+            await workspace.write_in_loop(lambda: len(self._in_use) == 1, self._has_one_write)
         except (AcodeError, OSError) as error:
             self._failure = (error, monotonic() + REOPEN_SECONDS)
+            self._in_use.discard(self)
             raise
         recording = Recording(workspace, self._presence)
         self._presence = recording.presence
@@ -95,6 +105,7 @@ class RecordedWorkspace:
             self._presence.release()
         self._recording = None
         self._failure = None
+        self._in_use.discard(self)
         await stack.aclose()
 
     def forked(self) -> None:
@@ -127,6 +138,7 @@ class Channel:
         import_module("acode_tui.workspace.opening")
         self._loop = asyncio.new_event_loop()
         self._workspaces: dict[str, RecordedWorkspace] = {}
+        self._in_use: set[RecordedWorkspace] = set()
         self._writes: set[_QueuedWrite] = set()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -142,7 +154,8 @@ class Channel:
         # No file system has a name with NUL in it; opening fails with a message that says so.
         key = str(root) if "\0" in str(root) else os.path.realpath(root)
         with self._lock:
-            return self._workspaces.setdefault(key, RecordedWorkspace(root))
+            made = RecordedWorkspace(root, self._in_use, lambda: self._waiting == 1)
+            return self._workspaces.setdefault(key, made)
 
     def submit(
         self, recorded: RecordedWorkspace, lane: Lane, write: Write, losses: Losses, size: int = 0

@@ -185,6 +185,10 @@ class Workspace(Operations):
         self._writer.observe(commits)
         self.sync.observe(batches)
 
+    async def write_in_loop(self, allowed: Callable[[], bool], at_once: Callable[[], bool]) -> None:
+        """Write in the loop's thread where ``allowed()``: see ``Writer.run_in_loop``."""
+        await self._writer.run_in_loop(allowed, at_once)
+
     def write_error(self) -> AcodeError | None:
         """Why nothing can be written at present, such as a full disk or a lock that is held; None where writes succeed.
 

@@ -115,25 +115,26 @@ def test_artifacts_and_the_end_of_their_call_share_commits(
     folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     groups: list[int] = []
-    queued: list[Any] = []
-    all_queued = threading.Event()
-    real_group, real_run = Writer._group, Writer.run
+    submitted: list[Any] = []
+    all_submitted = threading.Event()
+    real_transact, real_submit = Writer._transact, channel.Channel.submit
 
-    async def run_unit(self: Writer, unit: Any, **more: Any) -> Any:
-        queued.append(unit)
-        if len(queued) == 7:
-            asyncio.get_running_loop().call_soon(all_queued.set)
-        return await real_run(self, unit, **more)
+    def submit(self: channel.Channel, *given: Any) -> Any:
+        submitted.append(given)
+        future = real_submit(self, *given)
+        if len(submitted) == 7:
+            all_submitted.set()
+        return future
 
-    def group(self: Writer, units: list[Any], connection: sqlite3.Connection) -> list[Any]:
+    def transact(self: Writer, connection: sqlite3.Connection, units: list[Any], attempt: Any) -> Any:
         groups.append(len(units))
-        assert all_queued.wait(GUARD_SECONDS)
-        return real_group(self, units, connection)
+        assert all_submitted.wait(GUARD_SECONDS)
+        return real_transact(self, connection, units, attempt)
 
     with acode_tui.recorder.session("a", folder) as run, run.task("b") as task, task.step("c") as step:
         call = step.tool("d").__enter__()
-        monkeypatch.setattr(Writer, "_group", group)
-        monkeypatch.setattr(Writer, "run", run_unit)
+        monkeypatch.setattr(Writer, "_transact", transact)
+        monkeypatch.setattr(channel.Channel, "submit", submit)
         for number in range(6):
             call.artifact("FileContent", f"{number}.txt", "x")
         call.__exit__(None, None, None)

@@ -15,7 +15,8 @@ import pytest
 import acode_tui
 from acode_tui.domain.states import EntityType
 from acode_tui.recorder.rows import WorkRow
-from tests.recorder.conftest import Recorded
+from acode_tui.storage.sqlite.writer import Writer
+from tests.recorder.conftest import Recorded, states
 
 
 @acode_tui.tool
@@ -154,3 +155,30 @@ def test_two_consecutive_loops_use_one_recorder(folder: Path, recorded: Recorded
     asyncio.run(once("first"))
     asyncio.run(once("second"))
     assert [str(graph.state) for graph in recorded()] == ["Completed", "Completed"]
+
+
+def test_a_workspace_is_written_by_the_recorder_s_thread_while_it_is_the_only_one(
+    folder: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+    transact = Writer._transact
+
+    def noted(writer: Writer, *given: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return transact(writer, *given)
+
+    def record(run: acode_tui.recorder.Run) -> set[str]:
+        threads.clear()
+        with run.tool("read_file") as call:
+            call.result(1)
+        return set(threads)
+
+    monkeypatch.setattr(Writer, "_transact", noted)
+    other = folder / "other"
+    (other / ".agent").mkdir(parents=True)
+    with acode_tui.recorder.session("run", folder) as run:
+        assert record(run) == {"acode-recorder"}
+        with acode_tui.recorder.session("another", other) as another:
+            assert "acode-recorder" not in record(run) | record(another)
+    assert run.lost == another.lost == 0
+    assert states(recorded()[0])["call read_file"] == "Succeeded"

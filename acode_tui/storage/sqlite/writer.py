@@ -1,7 +1,8 @@
 """The one writer of this process, with group commit.
 
 A unit of work is a plain function of the connection. The writer takes the units that wait, runs them inside one
-``BEGIN IMMEDIATE`` transaction, commits once, then answers every caller: one thread hop and one fsync a group.
+``BEGIN IMMEDIATE`` transaction, commits once, then answers every caller: one thread hop and one fsync a group, or no
+hop where the loop's own thread runs the group.
 A unit may be run twice: where one of a group fails halfway, the group starts over, each under its own savepoint.
 Promises:
 
@@ -20,7 +21,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from time import monotonic, perf_counter
+from itertools import chain, repeat
+from time import monotonic, perf_counter, sleep
 from typing import Any, TypeVar
 
 import msgspec
@@ -100,6 +102,10 @@ CHECKPOINT_CHANGES = 400
 BUSY_CHANGES = 16_000
 """The same while callers wait: pages that several groups change are then moved once."""
 
+_LOCK_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.025, 0.025, 0.05, 0.05)
+_LAST_LOCK_PAUSE = 0.1
+"""Seconds between attempts to take another process's lock: SQLite's own."""
+
 _DEADLINE_OPCODES = 20_000
 """Virtual machine instructions between two checks of the transaction's deadline."""
 
@@ -138,6 +144,8 @@ class Writer:
         None once one has."""
         self._deadline = 0.0
         self._uncheckpointed = 0
+        self._in_loop: Callable[[], bool] | None = None
+        self._at_once: Callable[[], bool] = bool
         self._given: dict[tuple[LastWrite, str], list[Any]] = {}
 
     @property
@@ -176,9 +184,23 @@ class Writer:
         self._queue.append(_QueuedUnit(unit, future, quiet))
         if self._idle.is_set():
             self._idle.clear()
-            # In the loop's next turn: what the other tasks of this turn write joins the group.
-            loop.call_soon(self._begin_group)
+            if self._in_loop is not None and self._at_once() and self._in_loop():
+                self._begin_group()
+            else:
+                # In the loop's next turn: what the other tasks of this turn write joins the group.
+                loop.call_soon(self._begin_group)
         return await future
+
+    async def run_in_loop(self, allowed: Callable[[], bool], at_once: Callable[[], bool]) -> None:
+        """From now on run a group in the loop's thread where ``allowed()``; for a loop that has nothing else to do.
+
+        That saves two changes of thread a group, and turns of the loop where ``at_once()``: no other write is on its
+        way that could join the group. A group that has to wait for another process's lock, or of which a unit fails
+        halfway, is run in the connection's thread all the same. Without a WAL nothing changes, since a commit then
+        waits for readers.
+        """
+        if await self._connection.run(_no_lock_wait):
+            self._in_loop, self._at_once = allowed, at_once
 
     async def close(self) -> None:
         """Run the units that wait, then close the connection."""
@@ -190,7 +212,7 @@ class Writer:
     # Callbacks and not a task: a task would be two more turns of the loop for each group.
 
     def _begin_group(self) -> None:
-        """Hand the units that wait to the connection's thread."""
+        """Run the units that wait, or hand them to the connection's thread."""
         group: list[_QueuedUnit] = []
         while self._queue and not group:
             taken = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
@@ -200,9 +222,28 @@ class Writer:
             return
         ended = partial(self._group_ended, group, perf_counter())
         try:
-            self._connection.begin(partial(self._group, group), ended)
+            outcomes = self._group_in_loop(group) if self._in_loop is not None and self._in_loop() else None
+            if outcomes is None:
+                self._connection.begin(partial(self._group, group), ended)
+                return
         except Exception as error:  # noqa: BLE001 - it is not swallowed: every caller of the group gets it
             ended(error)
+        else:
+            ended(outcomes)
+
+    def _group_in_loop(self, group: list[_QueuedUnit]) -> list[Any] | None:
+        """The same as ``_group``, without a wait; None where the connection's thread has to run it."""
+        connection = self._connection.raw
+        if connection.in_transaction:
+            return None
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            return None
+        outcomes, whole = self._transact(connection, [queued.unit for queued in group], self._run_plain)
+        if whole is None:
+            return outcomes
+        return None if len(group) > 1 or isinstance(whole, _FailedHalfway) else [whole]
 
     def _group_ended(self, group: list[_QueuedUnit], started: float, outcomes: list[Any] | BaseException) -> None:
         """Answer every caller, also after a failure, and go on: none waits for ever."""
@@ -237,7 +278,7 @@ class Writer:
             for listener in tuple(self._listeners):
                 listener()
 
-    # What follows runs in the connection's thread.
+    # What follows runs in the connection's thread, or in the loop's while nothing runs in the connection's.
 
     def _group(self, group: list[_QueuedUnit], connection: sqlite3.Connection) -> list[Any]:
         """Each unit's answer, or the exception it ended with."""
@@ -265,9 +306,33 @@ class Writer:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
+            self._take_lock(connection)
         except sqlite3.Error as error:
             return [translate(error, "the write could not begin") for _ in units], None
+        return self._transact(connection, units, attempt)
+
+    def _take_lock(self, connection: sqlite3.Connection) -> None:
+        """Begin, after the transactions of other processes. Raises sqlite3.Error.
+
+        SQLite waits by itself, unless groups run in the loop: then this thread waits.
+        """
+        if self._in_loop is None:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        deadline = monotonic() + self._timeout_seconds
+        for pause in chain(_LOCK_PAUSES, repeat(_LAST_LOCK_PAUSE)):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= deadline:
+                    raise
+            sleep(pause)
+
+    def _transact(
+        self, connection: sqlite3.Connection, units: list[Unit], attempt: Callable[[sqlite3.Connection, Unit], Any]
+    ) -> tuple[list[Any], BaseException | None]:
+        """The same, in a transaction that has begun."""
         changes = connection.total_changes
         self._deadline = self._monotonic() + self._timeout_seconds
         connection.set_progress_handler(self._expired, _DEADLINE_OPCODES)
@@ -346,6 +411,14 @@ class Writer:
 
     def _expired(self) -> bool:
         return self._monotonic() > self._deadline
+
+
+def _no_lock_wait(connection: sqlite3.Connection) -> bool:
+    """Have SQLite answer at once where another process has the lock; False without a WAL, where it goes on waiting."""
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        return False
+    connection.execute("PRAGMA busy_timeout = 0").fetchall()
+    return True
 
 
 def _ignore(seconds: float) -> None:
