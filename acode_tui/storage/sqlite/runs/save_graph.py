@@ -46,6 +46,7 @@ _TEXTS = {
     kind: [index for index, column in enumerate(table.columns) if column.kind in ("text", "json")]
     for kind, table in TABLES.items()
 }
+_CREATED = {kind: table.column_names.index("created_at") for kind, table in TABLES.items()}
 _CALL_STATE = TABLES[EntityType.TOOL_CALL].column_names.index("state")
 _STORED = {
     kind: f"SELECT {rows.COLUMNS[kind] if table.mutable else 'id'} FROM {table.name}"  # noqa: S608
@@ -242,8 +243,9 @@ def _text_change(kind: EntityType, row: rows.Row, stored: rows.Row) -> TextChang
     changed = [stored[index] for index in _TEXTS[kind] if row[index] != stored[index]]
     if changed:
         return "added" if all(text is None for text in changed) else "rewritten"
-    # A failed call's result is an error.
-    return "added" if kind is EntityType.TOOL_CALL and row[_CALL_STATE] != stored[_CALL_STATE] else "none"
+    # A failed call's result is an error, and the figures of a day follow the time.
+    looked_at = (_CREATED[kind], _CALL_STATE) if kind is EntityType.TOOL_CALL else (_CREATED[kind],)
+    return "none" if all(row[index] == stored[index] for index in looked_at) else "added"
 
 
 def _same_json(ours: str | None, theirs: str | None) -> bool:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.figures.changes import mark_changed
 from acode_tui.storage.sqlite.search.documents import Document, insert_documents, mark_stale, pack
 from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow, IndexedRows, Stamp
 from acode_tui.storage.sqlite.search.marks import Mark, Marks, read_marks, store_marks
@@ -132,6 +133,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
         )
         insert_documents(connection, batch.documents, batch.words, sessions)
         store_facts(connection, batch.facts)
+        mark_changed(connection, batch.facts)
         store_marks(connection, batch.moved)
         connection.execute("COMMIT")
     except BaseException:

@@ -13,7 +13,9 @@ REBUILD = "every row is safe; make the index again with `acode-tui db search reb
 _CORRUPT_VTAB = 267
 """SQLITE_CORRUPT_VTAB, which the sqlite3 module has no name for before Python 3.11."""
 
-_GONE = re.compile(r"(no such table|no such column|vtable constructor failed|no such index).*(search_|session_facts)")
+_GONE = re.compile(
+    r"(no such table|no such column|vtable constructor failed|no such index).*(search_|session_facts|figures_)"
+)
 
 
 @contextmanager

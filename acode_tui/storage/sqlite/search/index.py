@@ -11,6 +11,7 @@ from acode_tui.domain.progress import Progress, ReportProgress, progress_after
 from acode_tui.storage.search_ports import IndexSize
 from acode_tui.storage.sqlite.connection import FunctionConnection, SqliteConnectionFactory
 from acode_tui.storage.sqlite.errors import translated
+from acode_tui.storage.sqlite.figures.changes import update_figures
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.search.catch_up import read_batch, write_batch
 from acode_tui.storage.sqlite.search.check import differences
@@ -81,7 +82,7 @@ class SqliteSearchIndex:
 
 
 def step(connection: sqlite3.Connection) -> bool:
-    """Index one batch, or make way for a new index; returns whether there may be more."""
+    """Index one batch, or where all is indexed count one; or make way for a new index. Whether there may be more."""
     marks = read_marks(connection)
     if marks is None or not fits(connection, marks):
         # Rows were renumbered, or the words are of another form: nothing in the index can be relied on.
@@ -89,7 +90,7 @@ def step(connection: sqlite3.Connection) -> bool:
         return True
     batch = read_batch(connection)
     if batch is None:
-        return False
+        return update_figures(connection)
     write_batch(connection, batch)
     return True
 

@@ -4,6 +4,7 @@ import sqlite3
 from typing import NamedTuple
 
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.figures.changes import has_changed
 from acode_tui.storage.sqlite.search.tables import FORMAT, FORMAT_MARK, SEARCHED
 
 
@@ -52,9 +53,11 @@ def fits(connection: sqlite3.Connection, marks: Marks) -> bool:
 
 
 def is_behind(connection: sqlite3.Connection) -> bool:
-    """Whether rows are there that are not indexed yet, or have changed since, or the index must be made again."""
+    """Whether rows are not indexed or not counted yet, or have changed since, or the index must be made again."""
     marks = read_marks(connection)
     if marks is None or connection.execute("SELECT 1 FROM search_changes LIMIT 1").fetchone():
+        return True
+    if has_changed(connection):
         return True
     newest = (connection.execute(f"SELECT max(rowid) FROM {SEARCHED[kind]}").fetchone()[0] for kind in marks)  # noqa: S608
     return any((last or 0) != mark.upto for last, mark in zip(newest, marks.values(), strict=True)) or not fits(

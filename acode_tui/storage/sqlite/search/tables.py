@@ -1,6 +1,7 @@
 """The tables of the search index: derived data, which a file may lose without losing anything."""
 
 from acode_tui.domain.states import EntityType
+from acode_tui.storage.sqlite.figures import tables as figures
 
 INDEX = "search_index"
 """The FTS5 table of the documents' words."""
@@ -17,8 +18,16 @@ SEARCHED: dict[EntityType, str] = {
 SHADOWS = tuple(f"{INDEX}{suffix}" for suffix in ("_data", "_idx", "_config"))
 """FTS5's own tables behind the index. Their SQL is the library's."""
 
-DERIVED = (INDEX, "search_terms", "search_documents", "search_marks", "search_changes", "session_facts")
-"""What the index consists of, beside the shadow tables, in the order of creation."""
+DERIVED = (
+    INDEX,
+    "search_terms",
+    "search_documents",
+    "search_marks",
+    "search_changes",
+    "session_facts",
+    *figures.TABLES,
+)
+"""What the index and the figures consist of, beside the shadow tables, in the order of creation."""
 
 FORMAT = 2
 """The form of the index: of its words and its documents. An index of another form is made again."""
@@ -30,5 +39,5 @@ DERIVED_TABLES = frozenset({*DERIVED, *SHADOWS})
 
 
 def is_derived(name: str) -> bool:
-    """Whether a table or index belongs to the search index."""
-    return name.startswith(("search_", "session_facts"))
+    """Whether a table or index belongs to the search index or the figures."""
+    return name.startswith(("search_", "session_facts", "figures_"))

@@ -86,11 +86,16 @@ class Matches:
 
     def count(self) -> int:
         """How many match, exactly."""
+        return sum(len(rows) for rows in self.every())
+
+    def every(self) -> Iterator[list[Row]]:
+        """All rows that match, some at a time."""
         if self._given is None:
-            return 0
+            return
         rare = self._looked_up(self._given, COLLECTED)
         chunks = [rare] if rare is not None else walk(self._connection, self._given, span_of(self._given), _MOST, _MOST)
-        return sum(len(self._matching_rows(chunk)) for chunk in chunks)
+        for chunk in chunks:
+            yield self._matching_rows(chunk)
 
     def _looked_up(self, given: SessionFilter, cap: int) -> list[Row] | None:
         """The rows of the filter that the index proposes, newest first; None where they are more than ``cap``."""

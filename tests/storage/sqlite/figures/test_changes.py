@@ -1,0 +1,142 @@
+"""The figures are those of a scan of every row, whatever was written, counted and changed in which order."""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acode_tui.domain.clock import MonotonicClock
+from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.figures import day_of
+from acode_tui.domain.search.facts import facts_of, meets
+from acode_tui.domain.search.query import parse_query
+from acode_tui.storage.figures_ports import KEYS, Figures
+from acode_tui.storage.migrations.runner import packaged
+from acode_tui.storage.sqlite.figures import changes
+from acode_tui.storage.sqlite.figures.contributions import SessionFigures
+from acode_tui.storage.sqlite.figures.tables import TABLES
+from acode_tui.storage.sqlite.migrate import migrate
+from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.save_graph import save_graph
+from acode_tui.storage.sqlite.search.index import step
+from acode_tui.storage.sqlite.sessions.run_figures import answer
+from tests.clocks import TurnedClock
+from tests.storage.figures_runs import T0, Numbers, counted_runs, scanned
+
+NOW = T0 + timedelta(days=30)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, packaged("sqlite"), lock_path=path.with_name("migrate.lock"))
+    return path
+
+
+@contextmanager
+def copy(empty: Path) -> Iterator[sqlite3.Connection]:
+    with TemporaryDirectory(dir=empty.parent) as folder:
+        path = Path(folder) / "file.db"
+        shutil.copyfile(empty, path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            yield connection
+
+
+def count_all(connection: sqlite3.Connection) -> None:
+    while step(connection):
+        pass
+
+
+def save(connection: sqlite3.Connection, run: SessionGraph) -> None:
+    save_graph(connection, run, MonotonicClock(TurnedClock()))
+
+
+def sums(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    tables = [table for table in TABLES if "_by_" in table]
+    return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5").fetchall() for table in tables}
+
+
+def numbers(figures: Figures) -> dict[str, Numbers]:
+    """The figures in the form of the scan's."""
+    found: dict[str, Numbers] = {}
+    for key, count in figures.counts.items():
+        found[key] = {"sessions": count.sessions, "calls": count.calls, "failed": count.failed}
+    for usage in figures.usage:
+        of = found.setdefault(usage.key, {})
+        for name, value in msgspec.to_builtins(usage.tokens).items():
+            of[name] = of.get(name, 0) + value
+    filled = {key: {name: n for name, n in of.items() if n} for key, of in found.items()}
+    return {key: of for key, of in filled.items() if of}
+
+
+VERSIONS = st.lists(
+    st.integers(1, 3).flatmap(lambda number: st.tuples(counted_runs(number), st.booleans())), min_size=2, max_size=6
+)
+QUERIES = ("agent:codex", "project:shop", "-project:shop agent:codex", "state:Completed agent:codex")
+
+
+@settings(max_examples=40)
+@given(versions=VERSIONS, days=st.tuples(st.integers(0, 5), st.integers(0, 5)), change=st.integers(0, 5))
+def test_figures_are_those_of_a_scan_and_leave_nothing_of_what_was_there_before(
+    empty: Path, versions: list[tuple[SessionGraph, bool]], days: tuple[int, int], change: int
+) -> None:
+    """A session that changed is subtracted as it was and added as it is, in every table that answers a question."""
+    with copy(empty) as followed, copy(empty) as fresh:
+        for run, is_counted in versions:
+            save(followed, run)
+            if is_counted:
+                count_all(followed)
+        count_all(followed)
+        runs = [read_graph(followed, run_id) for run_id in sorted({run.id for run, _ in versions})]
+        for run in runs:
+            save(fresh, run)
+        count_all(fresh)
+        assert sums(followed) == sums(fresh)
+        since, before = sorted(T0.date() + timedelta(days=each) for each in days)
+        changes_at = [day_of(T0) + change]
+        for by in KEYS:
+            for text in ("", *QUERIES):
+                chosen = [run for run in runs if meets(parse_query(text, now=NOW), facts_of(run))]
+                found = answer(followed, parse_query(text, now=NOW), by, changes_at)
+                assert numbers(found) == scanned(chosen, by), text
+                assert by == "tool" or found.sessions == len(chosen)
+                spanned = parse_query(f"{text} since:{since} before:{before}", now=NOW)
+                found = answer(followed, spanned, by, changes_at)
+                assert numbers(found) == scanned(chosen, by, since, before), (text, since, before)
+
+
+@given(run=counted_runs(1))
+@settings(max_examples=1)
+def test_a_session_that_is_marked_again_while_it_is_counted_is_counted_again(empty: Path, run: SessionGraph) -> None:
+    with copy(empty) as connection:
+        save(connection, run)
+        count_all(connection)
+        expected = sums(connection)
+        changes.mark_changed(connection, [1])
+        read = changes.read_contributions
+
+        def marked_meanwhile(reading: sqlite3.Connection, sessions: Sequence[int]) -> dict[int, SessionFigures]:
+            found = read(reading, sessions)
+            path = connection.execute("PRAGMA database_list").fetchone()[2]
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                changes.mark_changed(other, [1])
+            return found
+
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(changes, "read_contributions", marked_meanwhile)
+            changes.update_figures(connection)
+        assert changes.has_changed(connection)
+        count_all(connection)
+        assert not changes.has_changed(connection)
+        assert sums(connection) == expected
