@@ -11,13 +11,13 @@ from pathlib import Path
 from time import perf_counter
 
 from acode_tui.domain.clock import WallClock, format_time, system_clock
-from acode_tui.domain.errors import MigrationError, SchemaMismatchError, TransactionError
+from acode_tui.domain.errors import IntegrityError, MigrationError, SchemaMismatchError, TransactionError
 from acode_tui.domain.schema import TABLES
 from acode_tui.files import locked
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import Migration, due, newest
 from acode_tui.storage.ports import AppliedMigration, TierMigrations
-from acode_tui.storage.sqlite.errors import translate
+from acode_tui.storage.sqlite.errors import WAYS_OUT, translate
 from acode_tui.storage.sqlite.own_schema import HISTORY, require_own, statements
 
 APPLICATION_ID = 1094930244
@@ -31,7 +31,10 @@ log = get_logger("acode_tui.storage.sqlite")
 
 
 def read_applied(connection: sqlite3.Connection) -> tuple[AppliedMigration, ...]:
-    """The history. Raises SchemaMismatchError for a SQLite file of another program."""
+    """The history.
+
+    Raises SchemaMismatchError for a SQLite file of another program, IntegrityError for a damaged history.
+    """
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     if application_id not in (0, APPLICATION_ID) or (tables and "schema_migrations" not in tables):
@@ -42,7 +45,10 @@ def read_applied(connection: sqlite3.Connection) -> tuple[AppliedMigration, ...]
     if not columns >= {"version", "description", "checksum", "duration_ms"}:
         # Other programs have a table of this name.
         raise _foreign()
-    rows = connection.execute("SELECT version, description, checksum, duration_ms FROM schema_migrations")
+    rows = connection.execute("SELECT version, description, checksum, duration_ms FROM schema_migrations").fetchall()
+    if any(value is None for row in rows for value in row):
+        # No column may be NULL, but a damaged page may say so.
+        raise IntegrityError("the history of migrations is damaged", hint=WAYS_OUT)
     return tuple(AppliedMigration(version=v, description=d, checksum=c, duration_ms=ms) for v, d, c, ms in rows)
 
 
