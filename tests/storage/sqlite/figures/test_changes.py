@@ -21,7 +21,7 @@ from acode_tui.domain.search.query import parse_query
 from acode_tui.storage.figures_ports import KEYS, Figures
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.figures import changes
-from acode_tui.storage.sqlite.figures.contributions import SessionFigures
+from acode_tui.storage.sqlite.figures.contributions import SessionFigures, read_contributions
 from acode_tui.storage.sqlite.figures.tables import TABLES
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.reader import read_graph
@@ -123,7 +123,7 @@ def test_a_session_that_is_marked_again_while_it_is_counted_is_counted_again(emp
         count_all(connection)
         expected = sums(connection)
         changes.mark_changed(connection, [1])
-        read = changes.read_contributions
+        read = read_contributions
 
         def marked_meanwhile(reading: sqlite3.Connection, sessions: Sequence[int]) -> dict[int, SessionFigures]:
             found = read(reading, sessions)
