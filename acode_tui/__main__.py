@@ -13,6 +13,9 @@ def main() -> None:
     """Run the command line."""
     code: object = 0
     try:
+        if sys.argv[1:2] == ["hook"] and len(sys.argv) in (3, 4) and sys.argv[2] in ("claude-code", "codex"):
+            # An agent waits for this: the command line is not needed, and takes longer to import.
+            _hook(sys.argv[2:])
         from acode_tui.cli.main import main as run
 
         run()
@@ -22,6 +25,16 @@ def main() -> None:
         # Pressed while modules were imported, or again while the first interruption was handled.
         code = _INTERRUPTED
     _exit(code if isinstance(code, int) else 0)
+
+
+def _hook(arguments: list[str]) -> None:
+    from acode_tui.hooks.receive import receive
+
+    argument = arguments[1] if len(arguments) == 2 else None
+    if (argument or "").startswith("-") or (argument is None) != (arguments[0] == "claude-code"):
+        return
+    sys.stdout.flush()
+    os._exit(receive(arguments[0], argument))
 
 
 def _exit(code: int) -> None:

@@ -33,6 +33,7 @@ COMMANDS = {
     "db": CommandModule("db.status", "The workspace's database, the outbox and the sync."),
     "diagnostics": CommandModule("diagnostics", "Print a report of the workspace for a bug report."),
     "demo": CommandModule("demo", "Try everything in a temporary folder."),
+    "hook": CommandModule("hook", "Take events from a running agent."),
     "import": CommandModule("import_", "Import transcripts of other agents into the workspace."),
     "search": CommandModule("search", "Find what was said, run, read or written in any run, with its place."),
     "session": CommandModule("session", "List and show recorded runs."),
