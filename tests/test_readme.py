@@ -30,7 +30,7 @@ def test_the_python_example_runs_and_records(tmp_path: Path) -> None:
 
 
 def test_the_two_commands_are_on_separate_lines() -> None:
-    for command in ("pip install -q uv && uv run acode-tui", "pip install -q uv && uv run pytest"):
+    for command in ("pip install -q uv && uv run acode-tui", "pip install -q uv && uv run --group dev pytest"):
         assert f"\n{command}\n" in README
 
 
