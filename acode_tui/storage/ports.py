@@ -177,6 +177,8 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which sessions to list; every given part must hold. Times are aware; ``since`` is included, ``until`` is not.
 
     ``text`` is a query, see ``domain.search.query``: the runs that it finds are listed.
+    ``folded`` leaves out runs that another stored run started, unless there is a text; ``parent`` lists those of one
+    run. Both are of the workspace file alone: the team's database keeps no index of parents.
     ``sort`` names the time that pages are ordered by, newest first, and that ``since`` and ``until`` bound; or it is
     ``state``: in the order of ``STATE_ORDER``, and those of a state by their last activity, which is bounded too.
     """
@@ -187,6 +189,8 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workspace: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    folded: bool = False
+    parent: str | None = None
     sort: SortKey = "updated"
 
 

@@ -28,7 +28,7 @@ def require_filter(given: Any) -> SessionFilter:
         return _EVERYTHING
     if not isinstance(given, SessionFilter):
         raise ValidationError("filter", f"must be a SessionFilter, not {type(given).__name__}")
-    for name in ("text", "user", "workspace"):
+    for name in ("text", "user", "workspace", "parent"):
         value = getattr(given, name)
         if value is not None and not isinstance(value, str):
             raise ValidationError(name, f"must be a string or None, not {type(value).__name__}")
@@ -38,6 +38,10 @@ def require_filter(given: Any) -> SessionFilter:
             if not isinstance(moment, datetime):
                 raise ValidationError(name, f"must be a datetime or None, not {type(moment).__name__}")
             require_utc(moment, name)
+    if not isinstance(given.folded, bool):
+        raise ValidationError("folded", f"must be true or false, not {type(given.folded).__name__}")
+    if given.parent is not None and given.text is not None and given.text.strip():
+        raise ValidationError("parent", "cannot be given together with a text")
     if given.sort not in _ORDERS:
         raise ValidationError("sort", f"must be one of {', '.join(_ORDERS)}")
     states = _states(given.states)

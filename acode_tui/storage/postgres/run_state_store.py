@@ -64,7 +64,9 @@ class PostgresRunStateStore:
             yield connection
 
     def _query(self, given: SessionFilter) -> Query:
-        """The filter's text as a query. Raises ValidationError."""
+        """The filter's text as a query. Raises ValidationError, also for what only the workspace file can be asked."""
+        if given.folded or given.parent is not None:
+            raise ValidationError("folded" if given.folded else "parent", "is of the workspace's own runs alone")
         return parse_query(given.text or "", now=self._wall())
 
     async def get(self, session_id: str) -> Session:

@@ -110,8 +110,10 @@ class SqliteRunStateReader:
         return await self._readers.run(lambda connection: pages.before(connection, given, cursor))
 
     async def _query_of(self, given: SessionFilter) -> Query | None:
-        """The query that the filter's text is, with everything committed in the index; None where it has no text."""
+        """The query that the filter's text is; None where it has no text. Everything committed is in the index then."""
         if given.text is None or not given.text.strip():
+            if given.parent is not None:
+                await self._index.catch_up()
             return None
         query = parse_query(given.text, now=self._wall())
         await self._index.catch_up()

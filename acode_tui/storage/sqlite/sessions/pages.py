@@ -12,6 +12,7 @@ from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
 from acode_tui.storage.sqlite.sessions.matches import Matches
+from acode_tui.storage.sqlite.sessions.nesting import count_nested, outside_others
 from acode_tui.storage.sqlite.sessions.ranges import (
     FIRST,
     LAST,
@@ -21,6 +22,7 @@ from acode_tui.storage.sqlite.sessions.ranges import (
     filtered,
     span_of,
     spans_by_state,
+    walk,
 )
 from acode_tui.storage.sqlite.sessions.summaries import read_summaries
 
@@ -30,7 +32,7 @@ MAX_POSITION_ENTRIES = 200_000
 
 def by_state(connection: sqlite3.Connection, given: SessionFilter) -> dict[SessionState, int] | None:
     """How many sessions match in each state, without the filter's own states; None where no counter has it."""
-    if given.user is not None or given.workspace is not None or given.since or given.until:
+    if given.user is not None or given.workspace is not None or given.since or given.until or given.parent is not None:
         return None
     if given.text is not None and given.text.strip():
         return None
@@ -41,7 +43,7 @@ def by_state(connection: sqlite3.Connection, given: SessionFilter) -> dict[Sessi
 def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) -> int | None:
     """How many sessions come before the page after a cursor. Raises ValidationError for a bad cursor."""
     totals = by_state(connection, given)
-    if totals is None:
+    if totals is None or given.parent is not None or outside_others(connection, given):
         return None
     states = [state for state in SessionState if not given.states or state in given.states]
     place = decode_cursor(cursor, given.sort)
@@ -76,6 +78,8 @@ def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) ->
     below = entries(at, LAST)
     return None if below is None else skipped + of - below
 
+
+_CHUNK = 4_096
 
 MAX_TOTAL_ENTRIES = 5_000
 """Most index entries that are read for a total that no counter has."""
@@ -120,6 +124,8 @@ def count(connection: sqlite3.Connection, given: SessionFilter, query: Query | N
     given = _by_time(given)
     if query is not None:
         return Matches(connection, given, query).count()
+    if given.parent is not None or outside_others(connection, given):
+        return sum(map(len, walk(connection, given, span_of(given), _CHUNK, _CHUNK)))
     total = _counted(connection, given)
     if total is None:
         total = count_rows(connection, given)
@@ -160,10 +166,21 @@ class _Rows:
             if search is None:
                 search = self._searches[tuple(given.states)] = Matches(self._connection, given, self._query)
             return search.places(span, limit)
+        if given.parent is not None or outside_others(self._connection, given):
+            return filtered(self._connection, given, span, limit), self._nested_total(given)
         total = _counted(self._connection, given)
         if total is None:
             total = count_rows(self._connection, given, max_entries=MAX_TOTAL_ENTRIES)
         return filtered(self._connection, given, span, limit), total
+
+    def _nested_total(self, given: SessionFilter) -> int | None:
+        """The total of runs of one parent, or of those without one; None where it is not cheap."""
+        if given.parent is not None:
+            found = filtered(self._connection, given, span_of(given), MAX_TOTAL_ENTRIES + 1)
+            return len(found) if len(found) <= MAX_TOTAL_ENTRIES else None
+        totals = None if given.states else by_state(self._connection, given)
+        nested = None if totals is None else count_nested(self._connection)
+        return None if totals is None or nested is None else sum(totals.values()) - nested
 
 
 def _by_time(given: SessionFilter) -> SessionFilter:

@@ -20,6 +20,7 @@ from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import STATE_ORDER, SessionState
 from acode_tui.storage.cursors import decode_cursor
 from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.sqlite.sessions.nesting import outside_others
 
 FEW = 1_200
 """Most matching rows that are looked up and sorted in the order of creation. Looking up as many costs about what
@@ -80,14 +81,17 @@ def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, 
 
 def filtered_rows(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
     """The same with the rowids, which every index has."""
+    if given.parent is not None:
+        return _of_parent(connection, given, span, limit)
+    outside = outside_others(connection, given)
     if given.sort == "created":
-        return _by_creation(connection, given, span, limit)
+        return _by_creation(connection, given, span, limit, outside)
     order = "DESC" if span.newest_first else "ASC"
     if given.workspace is not None and given.user is None and _are_few(connection, _OF_WORKSPACE, [given.workspace]):
         where, owned = conditions(given)
         few = f"""
             SELECT updated_at, id, rowid FROM sessions INDEXED BY sessions_by_workspace
-            WHERE (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?){where}
+            WHERE (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?){where}{outside}
             ORDER BY updated_at {order}, id {order} LIMIT ?
         """  # noqa: S608
         return connection.execute(few, (*span.upper, *span.lower, *owned, limit)).fetchall()
@@ -95,7 +99,7 @@ def filtered_rows(connection: sqlite3.Connection, given: SessionFilter, span: Ra
     # Without a limit of its own each branch is read in the order of its index, and merged, as far as is asked for.
     branch = f"""
         SELECT updated_at, id, rowid FROM sessions INDEXED BY {index}
-        WHERE state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?) AND {equal}
+        WHERE state = ? AND (updated_at, id) < (?, ?) AND (updated_at, id) > (?, ?) AND {equal}{outside}
     """  # noqa: S608
     states = _states(given)
     sql = f"{' UNION ALL '.join([branch] * len(states))} ORDER BY 1 {order}, 2 {order} LIMIT ?"
@@ -164,7 +168,23 @@ def conditions(given: SessionFilter, prefix: str = "") -> tuple[str, list[str]]:
     return sql, values
 
 
-def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
+def _of_parent(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
+    stamp = "created_at" if given.sort == "created" else "updated_at"
+    order = "DESC" if span.newest_first else "ASC"
+    where, values = conditions(given, "s.")
+    sql = f"""
+        SELECT s.{stamp}, s.id, s.rowid FROM session_facts AS f INDEXED BY session_facts_by_parent
+        CROSS JOIN sessions AS s ON s.rowid = f.session
+        WHERE f.parent_session_id = ? AND (s.{stamp}, s.id) < (?, ?) AND (s.{stamp}, s.id) > (?, ?){where}
+        ORDER BY 1 {order}, 2 {order} LIMIT ?
+    """  # noqa: S608
+    found = connection.execute(sql, (given.parent, *span.upper, *span.lower, *values, limit))
+    return found.fetchall()
+
+
+def _by_creation(
+    connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int, outside: str
+) -> list[Row]:
     where, values = conditions(given)
     order = "DESC" if span.newest_first else "ASC"
     index = "sessions_by_creation"
@@ -176,7 +196,7 @@ def _by_creation(connection: sqlite3.Connection, given: SessionFilter, span: Ran
             index = other
     sql = f"""
         SELECT created_at, id, rowid FROM sessions INDEXED BY {index}
-        WHERE (created_at, id) < (?, ?) AND (created_at, id) > (?, ?){where}
+        WHERE (created_at, id) < (?, ?) AND (created_at, id) > (?, ?){where}{outside}
         ORDER BY created_at {order}, id {order} LIMIT ?
     """  # noqa: S608
     return connection.execute(sql, (*span.upper, *span.lower, *values, limit)).fetchall()
