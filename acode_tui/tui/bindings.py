@@ -70,6 +70,17 @@ MAIN: list[Binding] = [
 
 SESSIONS: list[Binding] = [
     key("open", "enter", "select_cursor", "open", "Open the session under the cursor", shown_as="enter"),
+    key(
+        "unfold",
+        "right",
+        "screen.unfold",
+        "unfold",
+        "Show the runs that this run started, such as subagents",
+        show=False,
+    ),
+    key(
+        "fold", "left", "screen.fold", "fold", "Hide the runs that this run started, or go to the one above", show=False
+    ),
     key("first_page", "home", "screen.first_page", "first page", "First page, then its first row", show=False),
     key("last_page", "end", "screen.last_page", "last page", "Last page, then its last row", show=False),
 ]

@@ -21,7 +21,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sort: SortKey = "updated"
-    grouped: bool = False
+    grouped: bool = True
     panes_open: bool | None = None
     mouse: bool = True
     numbers: bool = True

@@ -1,11 +1,12 @@
 """The messages that workers and widgets post to the screens. A worker touches no widget: it posts a message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.ports import SessionPage
 from acode_tui.tui.state import Overview
@@ -25,11 +26,13 @@ class OverviewRead(Message):
 class PageRead(Message):
     """A page of sessions was read, with the number of sessions in each state if that is known.
 
-    ``request`` is the request that it answers; the answer to an older request is dropped.
+    ``children`` are those of the page's unfolded runs, by their parent's id. ``request`` is the request that it
+    answers; the answer to an older request is dropped.
     """
 
     page: SessionPage
     counts: Mapping[SessionState, int] | None
+    children: Mapping[str, Sequence[SessionSummary]]
     request: int
 
 

@@ -26,6 +26,7 @@ from acode_tui.storage.ports import (
 from acode_tui.sync.ports import SyncStatus
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.paging import SessionPager
+from acode_tui.tui.run_lines import RunLine, run_lines
 
 Source = Literal["local", "team"]
 """Whose sessions are shown: this workspace's, or all that the team's PostgreSQL holds."""
@@ -102,7 +103,8 @@ class BrowserState:
     ``counts`` is the number of sessions in each state that match the search, None while it is not known. ``connecting``
     is set while the team's database is being opened, ``loading`` while a page takes long to read. ``team_error`` is why
     the team's sessions on screen may be out of date. ``text`` is a query that can be answered, as it is typed;
-    ``query_error`` is why the text in the search line is none.
+    ``query_error`` is why the text in the search line is none. ``unfolded`` are ids of runs whose children are shown,
+    ``children`` those that were read, by their parent's id.
     """
 
     pages: SessionPager
@@ -118,11 +120,23 @@ class BrowserState:
     team_error: str = ""
     query_error: str = ""
     counts: Mapping[SessionState, int] | None = None
+    unfolded: frozenset[str] = frozenset()
+    children: Mapping[str, Sequence[SessionSummary]] = field(default_factory=dict)
 
     @property
     def filter(self) -> SessionFilter:
         ordered = tuple(state for state in SessionState if state in self.states)
-        return SessionFilter(states=ordered, text=as_typed(self.text) or None, sort=self.sort)
+        return SessionFilter(states=ordered, text=as_typed(self.text) or None, folded=self.folds, sort=self.sort)
+
+    @property
+    def folds(self) -> bool:
+        """Whether runs stand below the run that started them. What a search or filter finds stands for itself."""
+        return self.source == "local" and not self.is_filtered
+
+    @property
+    def lines(self) -> list[RunLine]:
+        """The runs as they are shown, from the top."""
+        return run_lines(self.rows, self.children, self.unfolded, folds=self.folds)
 
     @property
     def is_filtered(self) -> bool:
@@ -153,9 +167,15 @@ class BrowserState:
         self.counts = None
         return True
 
-    def set_page(self, page: SessionPage, counts: Mapping[SessionState, int] | None = None) -> None:
-        """Store a page that was read, and the counts of states."""
+    def set_page(
+        self,
+        page: SessionPage,
+        counts: Mapping[SessionState, int] | None = None,
+        children: Mapping[str, Sequence[SessionSummary]] | None = None,
+    ) -> None:
+        """Store a page that was read, the counts of states, and the children of its unfolded runs."""
         self.pages.set_page(page)
+        self.children = children or {}
         self.counts = counts
         self.rows = page.sessions
         self.loaded = True

@@ -51,6 +51,10 @@ from tests.tui.recorded import (
 __all__ = ["NOW", "FakeWorkspace", "conflict", "fake_id", "graph", "online", "record", "summary"]
 
 
+def _parent(session: SessionSummary) -> str | None:
+    return (session.metadata or {}).get("parentSessionId")
+
+
 def _terms(text: str | None) -> tuple[Term, ...]:
     return parse_query(text, now=NOW).terms if text else ()
 
@@ -76,6 +80,8 @@ class FakeStore:
             for session in self.sessions
             if (not wanted.states or session.state in wanted.states)
             and all(contains(term, session.task_description) for term in _terms(wanted.text))
+            and (wanted.parent is None or _parent(session) == wanted.parent)
+            and not (wanted.folded and any(each.id == _parent(session) for each in self.sessions))
         ]
         if wanted.sort == "state":
             fitting.sort(key=lambda session: STATE_ORDER.index(session.state))

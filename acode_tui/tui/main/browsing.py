@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
+import msgspec
 from textual import on, work
 from textual.css.query import NoMatches
 
 from acode_tui.config import Settings
-from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.entities import SessionSummary
+from acode_tui.domain.errors import AcodeError, NotFoundError, ValidationError
+from acode_tui.domain.search.facts import facts_of
 from acode_tui.domain.states import EntityType, SessionState
-from acode_tui.storage.cursors import SortKey, cursor_above
+from acode_tui.storage.cursors import MAX_PAGE, SortKey, cursor_above
+from acode_tui.storage.ports import SessionFilter
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import InputClosed, JumpRequested, PageRead, SearchChanged, StatesSelected
 from acode_tui.tui.paging import FIRST_PAGE
+from acode_tui.tui.run_lines import MAX_DEPTH
 from acode_tui.tui.state import BrowserState, Source
 
 if TYPE_CHECKING:
@@ -52,6 +57,35 @@ class CursorTarget:
 
 TOP, BOTTOM = CursorTarget(), CursorTarget(last=True)
 
+MAX_CHILDREN = 1_000
+"""Most runs that are shown below one."""
+
+
+async def read_children(
+    runs: "RunStateReader", sessions: "Sequence[SessionSummary]", unfolded: frozenset[str]
+) -> "dict[str, Sequence[SessionSummary]]":
+    """The children of the unfolded ones of these sessions and of the unfolded ones inside them, newest first."""
+    found: dict[str, Sequence[SessionSummary]] = {}
+    level = sessions
+    for _ in range(MAX_DEPTH):
+        opened = [each.id for each in level if each.id in unfolded and each.child_count and each.id not in found]
+        for parent in opened:
+            found[parent] = await _children_of(runs, parent)
+        level = [child for parent in opened for child in found[parent]]
+    return found
+
+
+async def _children_of(runs: "RunStateReader", parent: str) -> "list[SessionSummary]":
+    of_one, found, cursor = SessionFilter(parent=parent, sort="created"), list[SessionSummary](), None
+    while len(found) < MAX_CHILDREN:
+        page = await runs.list(of_one, limit=MAX_PAGE, after=cursor)
+        found += page.sessions
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return found
+
+
 ORDER_NAMES = {"updated": "last activity", "created": "creation", "state": "state, what waits for you first"}
 
 
@@ -83,8 +117,12 @@ class BrowsingScreen(LiveScreen[None]):
 
     async def _read_page(self, runs: "RunStateReader") -> None:
         request, pages, session_filter = self._request, self.browser.pages, self.browser.filter
+        if runs is self.dashboard.team.reader:
+            session_filter = msgspec.structs.replace(session_filter, folded=False)
+        unfolded = self.browser.unfolded if session_filter.folded else frozenset()
         page = await runs.list(session_filter, limit=pages.limit, after=pages.start.after, before=pages.start.before)
-        self.post_message(PageRead(page, await runs.count_by_state(session_filter), request))
+        children = await read_children(runs, page.sessions, unfolded)
+        self.post_message(PageRead(page, await runs.count_by_state(session_filter), children, request))
 
     @work(group="page", exclusive=True, exit_on_error=False)
     async def _load_page(self, pause: float) -> None:
@@ -114,13 +152,18 @@ class BrowsingScreen(LiveScreen[None]):
     @on(PageRead)
     def _page_read(self, event: PageRead) -> None:
         if event.request == self._request:
-            self._show_page(event.page, event.counts)
+            self._show_page(event.page, event.counts, event.children)
 
-    def _show_page(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
+    def _show_page(
+        self,
+        page: "SessionPage",
+        counts: "Mapping[SessionState, int] | None",
+        children: "Mapping[str, Sequence[SessionSummary]] | None" = None,
+    ) -> None:
         is_other_page = not self.browser.loaded or self._answered != self._request
         target = TOP if not self.browser.loaded else self._cursor_target
         self._cursor_target, self._answered = None, self._request
-        self.browser.set_page(page, counts)
+        self.browser.set_page(page, counts, children)
         self.sessions.show(self.dashboard.now(), is_other_page=is_other_page)
         table = self.sessions.table
         if self.browser.rows and self.focused in (None, self.sessions):
@@ -176,7 +219,7 @@ class BrowsingScreen(LiveScreen[None]):
         """Show the team's runs after their first page was read. An error before that changes nothing."""
         self.browser.connecting = True
         self.sessions.retitle()
-        session_filter = self.browser.filter
+        session_filter = msgspec.structs.replace(self.browser.filter, folded=False)
 
         async def first_page(runs: "RunStateReader") -> "tuple[SessionPage, Mapping[SessionState, int] | None]":
             page = await runs.list(session_filter, limit=self.browser.pages.size)
@@ -218,6 +261,29 @@ class BrowsingScreen(LiveScreen[None]):
             self.sessions.retitle()
         except NoMatches:
             return  # the dashboard is exiting
+
+    # Runs inside runs
+
+    def action_unfold(self) -> None:
+        """Show the runs that the run under the cursor started."""
+        line = self.sessions.line
+        if line is not None and self.browser.folds and line.session.child_count and not line.unfolded:
+            self.browser.unfolded |= {line.session.id}
+            self._request_page(CursorTarget(line.session.id))
+
+    def action_fold(self) -> None:
+        """Hide the runs that the run under the cursor started; on such a run, go to the one that started it."""
+        line = self.sessions.line
+        if line is None:
+            return
+        if line.unfolded:
+            self.browser.unfolded -= {line.session.id}
+            self.sessions.show_rows(self.dashboard.now(), is_other_page=True)
+        elif line.depth:
+            lines = self.browser.lines
+            at = self.sessions.table.cursor_row
+            parent = next(index for index in range(at, -1, -1) if lines[index].depth < line.depth)
+            self.sessions.table.move_cursor(row=parent)
 
     # Settings
 
@@ -294,13 +360,30 @@ class BrowsingScreen(LiveScreen[None]):
             if session.id in self.sessions.table.row_keys:
                 self.sessions.table.move_cursor(row=self.sessions.table.row_keys.index(session.id))
                 return
+            outermost = await self._unfold_to(runs, session)
             if self.browser.is_filtered:
                 self.browser.states = frozenset()
                 self.browser.search("", self.dashboard.now())
                 self.sessions.close_lines(clear=True)
                 self.notify("search and filter were cleared to show it", title="jump", markup=False)
-            await self._point_pager_at(runs, session)
+            await self._point_pager_at(runs, outermost if self.browser.folds else session)
             self._request_page(CursorTarget(session.id))
+
+    async def _unfold_to(self, runs: "RunStateReader", session: "Session") -> "Session":
+        """Unfold the runs that a session is inside of, and return the outermost one; itself if it is in none."""
+        if self.browser.source == "team":
+            return session
+        for _ in range(MAX_DEPTH):
+            parent = facts_of(session).parent_session_id
+            try:
+                above = await runs.get(parent) if parent is not None else None
+            except (NotFoundError, ValidationError):
+                above = None  # its transcript was not imported
+            if above is None:
+                break
+            self.browser.unfolded |= {above.id}
+            session = above
+        return session
 
     async def _point_pager_at(self, runs: "RunStateReader", session: "Session") -> None:
         """Point the pager at the page that paging from the first page would show the session on."""

@@ -24,8 +24,9 @@ from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.notice import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from acode_tui.domain.entities import SessionSummary
     from acode_tui.domain.states import SessionState
     from acode_tui.storage.ports import SessionPage
     from acode_tui.tui.ports import DashboardWorkspace
@@ -115,8 +116,13 @@ class MainScreen(BrowsingScreen):
         self._draw_overview()
         self.sessions.show(self.dashboard.now())
 
-    def _show_page(self, page: "SessionPage", counts: "Mapping[SessionState, int] | None") -> None:
-        super()._show_page(page, counts)
+    def _show_page(
+        self,
+        page: "SessionPage",
+        counts: "Mapping[SessionState, int] | None",
+        children: "Mapping[str, Sequence[SessionSummary]] | None" = None,
+    ) -> None:
+        super()._show_page(page, counts, children)
         self.query_one(KeyBar).follow()
         nothing = not self.browser.rows and not self.browser.is_filtered
         if nothing and self.browser.source == "local" and not self._surveyed:
@@ -209,7 +215,7 @@ class MainScreen(BrowsingScreen):
             from acode_tui.tui.run.run_view import SessionWalk
             from acode_tui.tui.run.screen import SessionScreen
 
-            pages, shown = self.browser.pages, [session.id for session in self.browser.rows]
+            pages, shown = self.browser.pages, self.sessions.table.row_keys
             walk = SessionWalk(self.browser.filter, pages.size, shown, pages.next_cursor, pages.previous_cursor)
             self.app.push_screen(SessionScreen(event.session_id, walk), self._session_left)
 
@@ -227,11 +233,11 @@ class MainScreen(BrowsingScreen):
         self.dashboard.copy(self.sessions.table.cursor_key or "", "session id")
 
     def action_export(self) -> None:
-        session = next((row for row in self.browser.rows if row.id == self.sessions.table.cursor_key), None)
-        if session is not None and self.workspace is not None:
+        line = self.sessions.line
+        if line is not None and self.workspace is not None:
             from acode_tui.tui.dialogs.save import ExportSessionDialog
 
-            self.app.push_screen(ExportSessionDialog(session.id, session_name(session)))
+            self.app.push_screen(ExportSessionDialog(line.session.id, session_name(line.session)))
 
     def action_sync_now(self) -> None:
         self.dashboard.actions.sync_now()

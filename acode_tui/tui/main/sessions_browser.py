@@ -18,6 +18,7 @@ from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.main.sessions_headings import headings
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
 from acode_tui.tui.paging import FIRST_PAGE, SessionPager
+from acode_tui.tui.run_lines import RunLine
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style.text import line, styled
 from acode_tui.tui.widgets.keyed_table import KeyedTable
@@ -64,6 +65,12 @@ class SessionBrowser(Vertical):
         return self.query_one(SessionTable)
 
     @property
+    def line(self) -> RunLine | None:
+        """The run under the cursor, and where it stands."""
+        under = self.table.cursor_key
+        return next((line for line in self._browser.lines if line.session.id == under), None)
+
+    @property
     def typing(self) -> bool:
         """Whether the search line or the jump line has the focus."""
         return any(input is not None and input.has_focus for input in (self._search, self._jump))
@@ -99,7 +106,7 @@ class SessionBrowser(Vertical):
         table.source, table.sort, table.has_server = browser.source, browser.sort, self._has_server
         table.lay_out(max(self.size.width - 2, 20))
         heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
-        table.show(session_rows(browser.rows, self._now), headings=heads, at_once=is_other_page)
+        table.show(session_rows(browser.lines, self._now), headings=heads, at_once=is_other_page)
 
     @property
     def _has_server(self) -> bool:

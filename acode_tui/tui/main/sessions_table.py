@@ -15,6 +15,7 @@ from acode_tui.domain.search.query import LIVE_SPAN
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
+from acode_tui.tui.run_lines import RunLine
 from acode_tui.tui.state import Source
 from acode_tui.tui.style.palette import ROW_SYNC, SESSION, Mark
 from acode_tui.tui.widgets.keyed_table import PADDING, Cell, Column, KeyedTable, Row
@@ -107,20 +108,20 @@ def columns_for(
     return tuple(column for column in _COLUMNS if column.key in chosen)
 
 
-def session_rows(sessions: Sequence[SessionSummary], now: datetime) -> list[tuple[str, Row]]:
+def session_rows(lines: Sequence[RunLine], now: datetime) -> list[tuple[str, Row]]:
     """The rows of a page, with ages as of ``now``."""
-    return [(session.id, session_row(session, now)) for session in sessions]
+    return [(line.session.id, session_row(line.session, now, line.mark)) for line in lines]
 
 
-def session_row(session: SessionSummary, now: datetime) -> Row:
-    """The cell of every column for one session."""
+def session_row(session: SessionSummary, now: datetime, inside: str = "") -> Row:
+    """The cell of every column for one session; ``inside`` says where it stands among others."""
     state = mark_of(session, now)
     sync = ROW_SYNC.get(session.sync, _UNKNOWN)
     metadata = session.metadata or {}
     facts = facts_of(session)
     return {
         "state": (state.label, state.role),
-        "task": (session_name(session), "plain"),
+        "task": (inside + session_name(session), "plain"),
         "project": (facts.project or _NOTHING, "quiet"),
         "failed": (f"× {short_number(session.failed_calls, 4)}" if session.failed_calls else "", "bad"),
         "now": _now(session, state, now),
