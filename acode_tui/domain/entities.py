@@ -21,6 +21,9 @@ from acode_tui.domain.states import (
 Json = dict[str, Any]
 """A JSON object."""
 
+TRANSCRIPT, DELETED = "transcript", "deleted"
+"""The metadata of a session, and of its tasks, of whose transcript its prompts alone are left."""
+
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=False):
     """The fields that every row has. Times are aware UTC datetimes; ids are UUID strings."""

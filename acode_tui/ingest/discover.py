@@ -31,10 +31,10 @@ class FoundTranscript(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_roots(environ: Mapping[str, str] = os.environ, only: Iterable[str] | None = None) -> list[Path]:
-    """The existing folders in which the known agents keep their transcripts. ``only`` names formats."""
+    """The existing folders and files in which the known agents keep their transcripts. ``only`` names formats."""
     home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
     roots = [root for format_ in _chosen(only) for root in format_.roots(environ, home)]
-    return [root for root in roots if root.is_dir()]
+    return [root for root in roots if root.exists()]
 
 
 async def discover(roots: Sequence[Path | str], formats: Iterable[str] | None = None) -> list[FoundTranscript]:

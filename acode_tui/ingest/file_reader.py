@@ -63,11 +63,15 @@ class UnknownFormatError(Exception):
 
 
 class ParsedFile(msgspec.Struct, kw_only=True):
-    """What was read from a file, and the cursor to store with it."""
+    """What was read from a file, and the cursor to store with it.
+
+    ``is_rewritten``: what an earlier import has read of the sessions, and is not among it, was removed.
+    """
 
     path: Path
     cursor: TranscriptFile
     parsed: Parsed
+    is_rewritten: bool = False
 
 
 class FileReader:
@@ -109,7 +113,7 @@ class FileReader:
             if path.suffix == PACKED_SUFFIX:
                 return self._read_packed(source, path, stat, head, kept, claims)
             if path.suffix in DOCUMENT_SUFFIXES:
-                return self._read_document(source, path, stat, head, kept, claims)
+                return self._read_document(source, path, stat, head, known, kept, claims)
             return self._read_lines(source, path, stat, head, known, kept, claims, resume)
 
     def _read_lines(
@@ -131,8 +135,8 @@ class FileReader:
             kept = FileState()
         context = self._context(path, stat, kept, claims, resumable=stat.size >= RESUME_BYTES)
         has_grown = change in (Change.GROWN, Change.UNCHANGED)
-        found = self._read_on(source, known, stat, context, kept, resume) if has_grown else None
-        format_, lines, parsed = found or self._read_whole(source, stat.size, context)
+        rest = self._read_on(source, known, stat, context, kept, resume) if has_grown else None
+        format_, lines, parsed = rest or self._read_whole(source, stat.size, context)
         point = b""
         if parsed.resume and not lines.has_tail:
             # The tail may be a record whose line is not yet at its end: then everything is read again.
@@ -140,7 +144,9 @@ class FileReader:
                 ResumePoint(VERSION, lines.number, _hash_tail(source, lines.offset), self._limits, parsed.resume)
             )
         # A half-written line in the head would not match next time: only whole lines are hashed.
-        return self._parsed(path, format_, stat, lines.offset, head[: lines.offset], parsed, point)
+        found = self._parsed(path, format_, stat, lines.offset, head[: lines.offset], parsed, point)
+        found.is_rewritten = change is Change.REWRITTEN
+        return found
 
     def _read_packed(
         self, source: BinaryIO, path: Path, stat: FileStat, head: bytes, kept: FileState, claims: Claims
@@ -156,7 +162,14 @@ class FileReader:
         return self._parsed(path, format_, stat, stat.size, head, parsed)
 
     def _read_document(
-        self, source: BinaryIO, path: Path, stat: FileStat, head: bytes, kept: FileState, claims: Claims
+        self,
+        source: BinaryIO,
+        path: Path,
+        stat: FileStat,
+        head: bytes,
+        known: TranscriptFile | None,
+        kept: FileState,
+        claims: Claims,
     ) -> ParsedFile:
         """Read a file that holds one JSON value. An agent writes it anew, so there is nothing to read on."""
         context = self._context(path, stat, kept, claims)
@@ -171,7 +184,9 @@ class FileReader:
         if format_ is None:
             raise UnknownFormatError(_UNKNOWN)
         parsed = format_.read([(1, data)] if data is None or data.strip() else [], context)
-        return self._parsed(path, format_, stat, stat.size, head, parsed)
+        found = self._parsed(path, format_, stat, stat.size, head, parsed)
+        found.is_rewritten = known is not None
+        return found
 
     def _read_parts(
         self,
@@ -186,7 +201,10 @@ class FileReader:
         kept = decode_state(known.state) if known is not None else FileState()
         context = msgspec.structs.replace(self._context(path, stat, kept, claims), within=within)
         parsed = format_.read(format_.parts(path, context), context)
-        return self._parsed(path, format_, stat, stat.size, b"", parsed, scoped=bool(within))
+        found = self._parsed(path, format_, stat, stat.size, b"", parsed, scoped=bool(within))
+        # What an agent deletes of a session that it keeps in parts is deleted: a session of many files is read as one.
+        found.is_rewritten = known is not None
+        return found
 
     def _context(
         self, path: Path, stat: FileStat, kept: FileState, claims: Claims, *, resumable: bool = False

@@ -62,6 +62,8 @@ class Parsed(msgspec.Struct, kw_only=True):
     ``claimed`` holds the keys of the model messages that its session counts (see ``usage.Claims``). ``resume`` is what
     the format needs to read on after these lines; empty where it cannot. With ``expected``, the graphs hold only what
     is new since an earlier import or may have changed; if that expectation fails, the file is to be read as a whole.
+    ``only_new`` has the counts of each graph where they are all that is left of their sessions: a graph is saved only
+    where its session is not stored, or is stored as such a one.
     """
 
     graphs: tuple[SessionGraph, ...] = ()
@@ -74,6 +76,7 @@ class Parsed(msgspec.Struct, kw_only=True):
     resume: bytes = b""
     seen: bytes = b""
     is_partial: bool = False
+    only_new: list[Counts] | None = None
     expected: ExpectedRows | None = None
 
 
@@ -121,7 +124,7 @@ class TranscriptFormat(Protocol):
         return False
 
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
-        """The folders in which this agent keeps its transcripts; they need not exist."""
+        """The folders, and files, in which this agent keeps its transcripts; they need not exist."""
         ...
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:

@@ -21,7 +21,7 @@ GROUP_FILES = 50
 GROUP_BYTES = 2 * 1024 * 1024
 """A group ends at whichever limit comes first; a file larger than that is a group of its own."""
 
-Prepare = Callable[[SessionGraph, bool], Any]
+Prepare = Callable[[SessionGraph, bool, bool], Any]
 """``TranscriptLog.prepare``."""
 
 
@@ -40,7 +40,8 @@ class PreparedFile(msgspec.Struct, array_like=True):
     ``hint`` what to do about it.
 
     ``expected`` must hold of what is stored before the runs are saved; else the file is to be read as a whole. With
-    ``is_partial`` the transcript is to be read once more, with the cursor: the rest follows.
+    ``is_partial`` the transcript is to be read once more, with the cursor: the rest follows. With ``only_new`` runs are
+    saved only where nothing more is stored of their sessions; it has the counts of each.
     """
 
     cursor: TranscriptFile | None = None
@@ -52,6 +53,7 @@ class PreparedFile(msgspec.Struct, array_like=True):
     hint: str = ""
     expected: ExpectedRows | None = None
     is_partial: bool = False
+    only_new: list[Counts] | None = None
 
 
 class GroupReader:
@@ -69,7 +71,8 @@ class GroupReader:
     def _read(self, file: DueFile) -> PreparedFile:
         try:
             found = self._reader.read(file.path, file.known, self._claims, file.resume, file.within)
-            runs = [self.prepare(graph, file.known is None) for graph in found.parsed.graphs]
+            is_new = file.known is None
+            runs = [self.prepare(graph, is_new, found.is_rewritten) for graph in found.parsed.graphs]
         except OSError as error:
             return PreparedFile(problem=error.strerror or type(error).__name__)
         except UnknownFormatError as error:
@@ -94,6 +97,7 @@ class GroupReader:
             parsed.unknown,
             expected=parsed.expected,
             is_partial=parsed.is_partial,
+            only_new=parsed.only_new,
         )
 
 

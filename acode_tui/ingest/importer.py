@@ -29,6 +29,7 @@ from acode_tui.ingest.file_reader import RESUME_BYTES, FileReader
 from acode_tui.ingest.format import FileStat
 from acode_tui.ingest.groups import DueFile, GroupReader, PreparedFile, in_groups
 from acode_tui.ingest.parallel import GroupSource, is_worthwhile
+from acode_tui.ingest.prompt_history import FILE_NAME
 from acode_tui.ingest.reader_process import ReadSettings
 from acode_tui.ingest.records import parse_stamp
 from acode_tui.ingest.registry import format_named
@@ -188,6 +189,7 @@ class _Import:
         self._source = GroupSource(GroupReader(self._reader, log.prepare, self._claims), self._claims, settings)
         self._tally = _Tally()
         self._unfinished: list[DueFile] = []
+        self._only_new: list[tuple[DueFile, PreparedFile]] = []
         self._done = 0
         self._bytes_done = 0
         self._bytes_total = 0
@@ -218,6 +220,9 @@ class _Import:
                 due_file = self._unfinished.pop()
                 await self._store_read([due_file], [await asyncio.to_thread(self._source.read_whole, due_file)])
                 self._report_progress(str(due_file.path))
+            for due_file, file in self._only_new:
+                # After all others: what they stored counts.
+                await self._store_read([due_file], [await self._without_stored(file)], is_last=True)
         finally:
             self._source.stop()
             for task in storing:
@@ -233,11 +238,15 @@ class _Import:
         self._bytes_done += sum(file.size for file in group)
         self._report_progress(str(group[-1].path))
 
-    async def _store_read(self, group: Sequence[DueFile], files: Sequence[PreparedFile]) -> None:
+    async def _store_read(
+        self, group: Sequence[DueFile], files: Sequence[PreparedFile], *, is_last: bool = False
+    ) -> None:
         """Store what was read of these files, and note of which of them more is to be read."""
         readable = []
         for due, file in zip(group, files, strict=True):
-            if file.cursor is None:
+            if file.only_new is not None and not is_last:
+                self._only_new.append((due, file))
+            elif file.cursor is None:
                 self._tally.issue(due.path, file.problem, hint=file.hint)
             else:
                 readable.append((due, file.cursor, file))
@@ -258,7 +267,7 @@ class _Import:
             now = FileStat(item.inode, item.size, item.mtime_ns)
             if (
                 cursor is not None
-                and not (item.path.suffix == ".db" and not item.within and decode_state(cursor.state).scoped)
+                and not (_has_many(item.path) and not item.within and decode_state(cursor.state).scoped)
                 and unchanged(cursor, now, self._format)
                 and is_current(cursor.state)
                 and not is_over(cursor.state, seconds)
@@ -290,6 +299,20 @@ class _Import:
                 state = decode_state(cursor.state)
                 self._claims.note(state.session, state.claimed)
         return sorted(due, key=lambda file: reading_order(file.path)) if len(due) > 1 else due
+
+    async def _without_stored(self, file: PreparedFile) -> PreparedFile:
+        """The same file without the runs of sessions of which more is stored than this file has."""
+        if file.cursor is None or file.only_new is None:
+            return file
+        ids = file.cursor.session_ids
+        taken = await self._log.stored(ids) - await self._log.without_transcript(ids)
+        kept = [index for index, session in enumerate(ids) if session not in taken]
+        counts = Counts()
+        for index in kept:
+            counts.add(file.only_new[index])
+        cursor = msgspec.structs.replace(file.cursor, session_ids=tuple(ids[index] for index in kept))
+        runs = [file.runs[index] for index in kept]
+        return msgspec.structs.replace(file, cursor=cursor, runs=runs, counts=counts)
 
     async def _as_expected(self, readable: list[_Readable]) -> list[_Readable]:
         """The same files; one of which a part was read that reaches back further than was kept is read as a whole.
@@ -352,6 +375,11 @@ class _Import:
                     current=current,
                 )
             )
+
+
+def _has_many(path: Path) -> bool:
+    """Whether a transcript may hold the sessions of many folders."""
+    return path.suffix == ".db" or path.name == FILE_NAME
 
 
 class CommitBatch:

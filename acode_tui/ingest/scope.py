@@ -61,7 +61,7 @@ def split(
             within = [folder for folder in many if is_within(folder, folders)]
             if within:
                 kept.append(msgspec.structs.replace(item, within=folders))
-            elsewhere.update({folder: count for folder, count in many.items() if folder not in within})
+            elsewhere.update({folder: count for folder, count in many.items() if count and folder not in within})
             continue
         if item.problem is not None or _is_unchanged(item, known):
             kept.append(item)

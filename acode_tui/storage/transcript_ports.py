@@ -48,10 +48,11 @@ class TranscriptFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class TranscriptLog(Protocol):
     """Which transcripts were read, and how far."""
 
-    def prepare(self, graph: SessionGraph, new: bool) -> Any:
+    def prepare(self, graph: SessionGraph, new: bool, whole: bool = False) -> Any:
         """The run in the form that ``save_many`` takes, made of plain lists, strings, numbers and bytes.
 
-        ``new``: it is likely not stored yet. Where this is a function of a module, another process may find it by its
+        ``new``: it is likely not stored yet. ``whole``: it is all that its session holds now; what is stored of it
+        beside that was removed, and is marked. Where this is a function of a module, another process may find it by its
         name and call it there. Raises ValidationError for what cannot be stored.
         """
         ...
@@ -66,6 +67,10 @@ class TranscriptLog(Protocol):
 
     async def stored(self, ids: Sequence[str]) -> set[str]:
         """Those of the ids that are the id of a stored session, task, step or tool call."""
+        ...
+
+    async def without_transcript(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are of a stored session of whose transcript its prompts alone are left."""
         ...
 
     async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:

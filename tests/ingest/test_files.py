@@ -130,14 +130,19 @@ async def test_discovery_finds_transcripts_and_hints_at_their_format(tmp_path: P
     story().write(tmp_path / ".claude/projects/-src-shop/a.jsonl")
     Codex().write(tmp_path / ".codex/sessions/2026/01/05/rollout-x.jsonl")
     (tmp_path / ".claude/projects/notes.txt").write_text("no")
+    (tmp_path / ".codex/history.jsonl").write_text('{"session_id": "s", "ts": 1, "text": "Hi"}\n')
     roots = default_roots({"HOME": str(tmp_path)})
     found = await discover(roots)
     assert [(item.path.name, item.format) for item in found] == [
         ("a.jsonl", "claude-code"),
+        ("history.jsonl", "codex"),
         ("rollout-x.jsonl", "codex"),
     ]
-    assert [item.path.name for item in await discover(roots, ["codex"])] == ["rollout-x.jsonl"]
-    assert default_roots({"HOME": str(tmp_path)}, ["codex"]) == [tmp_path / ".codex/sessions"]
+    assert [item.path.name for item in await discover(roots, ["codex"])] == ["history.jsonl", "rollout-x.jsonl"]
+    assert default_roots({"HOME": str(tmp_path)}, ["codex"]) == [
+        tmp_path / ".codex/sessions",
+        tmp_path / ".codex/history.jsonl",
+    ]
 
 
 def test_loops_of_links_are_walked_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from acode_tui.config.settings import FORMATS
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError, ValidationError
 from acode_tui.domain.ids import imported_id
-from acode_tui.domain.states import SessionState, ToolCallState
+from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, discover, import_transcripts
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import SaveResult, TranscriptFile
@@ -255,12 +255,21 @@ async def test_a_rewritten_file_is_read_from_its_first_line(workspace: Workspace
     path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
     await run_import(workspace, path)
     short = Claude()
-    short.user("Another story altogether")
+    short.user("Another story altogether", uuid="n0")
     short.says("n1", "Yes")
     report = await run_import(workspace, age(short.write(path)))
     assert report.written > 0
     known = (await workspace.transcripts.known())[str(path)]
     assert known.offset == len(short.data)
+    # Nothing is deleted: what the file has no longer stands behind the rest, and is marked.
+    tasks = (await stored(workspace)).tasks
+    assert tasks[0].title == "Another story altogether"
+    assert [(task.state, (task.metadata or {}).get("superseded")) for task in tasks[1:]] == [
+        (WorkState.SKIPPED, True)
+    ] * 3
+    await run_import(workspace, age(story().write(path)))
+    assert [task.title for task in (await stored(workspace)).tasks][-1] == "Another story altogether"
+    assert (await run_import(workspace, path)).written == 0
 
 
 async def test_forks_are_counted_once_in_one_import_and_in_two(workspace: Workspace, tmp_path: Path) -> None:
@@ -414,13 +423,16 @@ class RefusingLog:
     async def known(self) -> dict[str, TranscriptFile]:
         return dict(self.files)
 
-    def prepare(self, graph: SessionGraph, new: bool) -> Any:
+    def prepare(self, graph: SessionGraph, new: bool, whole: bool = False) -> Any:
         return graph
 
     async def resumes(self, paths: Sequence[str]) -> dict[str, bytes]:
         return {}
 
     async def stored(self, ids: Sequence[str]) -> set[str]:
+        return set()
+
+    async def without_transcript(self, ids: Sequence[str]) -> set[str]:
         return set()
 
     async def save_many(self, items: Sequence[tuple[TranscriptFile, Sequence[Any]]]) -> tuple[SaveResult, ...]:

@@ -370,7 +370,7 @@ def test_a_frozen_program_is_not_started_again(monkeypatch: pytest.MonkeyPatch) 
 def test_a_prepare_function_without_a_name_is_called_in_this_process() -> None:
     due = [DueFile(Path("a"), parallel.PARALLEL_BYTES, None), DueFile(Path("b"), parallel.PARALLEL_BYTES, None)]
     assert parallel.function_name(prepare_run) == "acode_tui.storage.sqlite.runs.prepare:prepare_run"
-    assert not parallel.is_worthwhile(due, lambda graph, new: graph)
+    assert not parallel.is_worthwhile(due, lambda graph, new, whole: graph)
 
 
 @pytest.mark.parametrize(("sizes", "expected"), [((1, 1), False), ((99, 0), False), ((99, 1), False), ((99, 8), True)])

@@ -11,6 +11,14 @@ import msgspec
 from acode_tui.ingest.claude.reader import QUIET_LINES, SESSION_LINES, ClaudeReader
 from acode_tui.ingest.claude.records import ProgressLine, Record
 from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
+from acode_tui.ingest.prompt_history import (
+    FILE_NAME,
+    begins_history,
+    history_folders,
+    is_history,
+    names_under,
+    read_history,
+)
 from acode_tui.ingest.read_records import read_records
 from acode_tui.ingest.records import LineDecoder, parse_any
 
@@ -66,6 +74,8 @@ class ClaudeCode(TranscriptFormat):
 
     def recognises(self, records: Sequence[Mapping[str, Any]]) -> bool:
         for record in records:
+            if is_history(record) and "display" in record:
+                return True
             kind = record.get("type")
             if not isinstance(kind, str) or kind not in _TYPES or "payload" in record:
                 continue
@@ -76,7 +86,12 @@ class ClaudeCode(TranscriptFormat):
         return False
 
     def hints(self, path: Path) -> bool:
+        if path.name == FILE_NAME and (path.parent / "projects").is_dir():
+            return True
         return _PATH.search(path.as_posix()) is not None and path.suffix == ".jsonl"
+
+    def folders(self, path: Path) -> dict[str, int] | None:
+        return history_folders(path) if path.name == FILE_NAME else None
 
     def ignores(self, path: Path) -> bool:
         # The journal of a workflow repeats the answers of its agents, which have transcripts of their own.
@@ -92,9 +107,12 @@ class ClaudeCode(TranscriptFormat):
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
         named = [folder for name in environ.get("CLAUDE_CONFIG_DIR", "").split(",") if (folder := name.strip())]
         folders = [Path(name) for name in named] or [home / ".claude", home / ".config" / "claude"]
-        return [folder / "projects" for folder in folders]
+        return [place for folder in folders for place in (folder / "projects", folder / FILE_NAME)]
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
+        is_prompts, lines = begins_history(lines)
+        if is_prompts:
+            return read_history(NAME, lines, context, set(names_under(context.path.parent / "projects")))
         reader = ClaudeReader(context)
         return reader.finish(*read_records(lines, _decoder, reader.take, reader.skipped, reader.last_line))
 

@@ -15,8 +15,9 @@ from acode_tui.storage.sqlite.rows import Row
 from acode_tui.storage.sqlite.runs.outbox_writes import prepared_records_of
 
 PreparedRun: TypeAlias = Sequence[Any]
-"""A pair: the values of the run's rows, one flat list a kind in the order of ``TABLES``; and the values of their outbox
-records, one flat list, which is empty where the rows may have to be changed before they are written.
+"""The values of the run's rows, one flat list a kind in the order of ``TABLES``; the values of their outbox records,
+one flat list, which is empty where the rows may have to be changed before they are written; and whether the run is all
+that its session holds now.
 """
 
 Tables: TypeAlias = Mapping[EntityType, Sequence[Row]]
@@ -31,10 +32,11 @@ ACTIVITY = frozenset(TABLES) - {EntityType.SESSION, EntityType.SESSION_EVENT}
 """The kinds whose writes touch their session. An event is part of the session's own change."""
 
 
-def prepare_run(graph: SessionGraph, new: bool) -> PreparedRun:
+def prepare_run(graph: SessionGraph, new: bool, whole: bool = False) -> PreparedRun:
     """The run in the form that ``save_runs`` takes.
 
-    ``new``: the session is likely not stored yet, so that every row needs its outbox record. Raises ValidationError
+    ``new``: the session is likely not stored yet, so that every row needs its outbox record. ``whole``: tasks that are
+    stored and not in the run were removed from its transcript, and are marked as superseded. Raises ValidationError
     where a text of a new run holds what PostgreSQL cannot store.
     """
     times: dict[int, str] = {}
@@ -43,7 +45,7 @@ def prepare_run(graph: SessionGraph, new: bool) -> PreparedRun:
     if new and _is_insertable(found):
         for kind, columns in found.items():
             records += prepared_records_of(kind, columns)
-    return [[rows.interleaved(columns) for columns in found.values()], records]
+    return [[rows.interleaved(columns) for columns in found.values()], records, whole]
 
 
 def rows_of(graph: SessionGraph) -> Tables:

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from acode_tui.domain.clock import MonotonicClock, format_time, parse_time, stamp_after
-from acode_tui.domain.entities import SessionGraph
+from acode_tui.domain.entities import DELETED, TRANSCRIPT, SessionGraph
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.schema import TABLES
-from acode_tui.domain.states import EntityType, Operation
+from acode_tui.domain.states import EntityType, Operation, WorkState
 from acode_tui.logs import enabled
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite import rows
@@ -55,6 +55,25 @@ _STORED = {
 }
 
 
+_SESSION_METADATA = TABLES[EntityType.SESSION].column_names.index("metadata")
+_TASK_SESSION = TABLES[EntityType.SESSION_TASK].column_names.index("session_id")
+_TASK_STATE = TABLES[EntityType.SESSION_TASK].column_names.index("state")
+_TASK_METADATA = TABLES[EntityType.SESSION_TASK].column_names.index("metadata")
+_TASK_ORDER = TABLES[EntityType.SESSION_TASK].column_names.index("order")
+_TASKS_OF = (
+    f"SELECT {rows.COLUMNS[EntityType.SESSION_TASK]} FROM {TABLES[EntityType.SESSION_TASK].name}"  # noqa: S608
+    " WHERE session_id = ?"
+)
+
+
+def is_without_transcript(metadata: str | None) -> bool:
+    """Whether the metadata of a session or task says that its transcript was deleted."""
+    if metadata is None or TRANSCRIPT not in metadata:
+        return False
+    found = msgspec.json.decode(metadata)
+    return isinstance(found, dict) and found.get(TRANSCRIPT) == DELETED
+
+
 def save_graph(connection: sqlite3.Connection, graph: SessionGraph, clock: MonotonicClock) -> SaveResult:
     """See ``RunStateStore.save``. Part of a unit of work; the graph has been validated."""
     return _save(connection, rows_of(graph), _stored_session(connection, graph.id), clock)
@@ -79,7 +98,7 @@ def save_runs(connection: sqlite3.Connection, runs: Sequence[PreparedRun], clock
             inserted = {kind: count for kind, count in zip(TABLES, counts, strict=True) if count}
             results.append(SaveResult(inserted=inserted, updated={}))
         else:
-            results.append(_save(connection, tables(run), session, clock))
+            results.append(_save(connection, tables(run), session, clock, whole=run[2]))
     _insert_all(connection, fresh, clock)
     return results
 
@@ -107,9 +126,16 @@ def _stored_session(connection: sqlite3.Connection, session_id: str) -> rows.Row
     return found
 
 
-def _save(connection: sqlite3.Connection, run: Tables, session: rows.Row | None, clock: MonotonicClock) -> SaveResult:
+def _save(
+    connection: sqlite3.Connection,
+    run: Tables,
+    session: rows.Row | None,
+    clock: MonotonicClock,
+    *,
+    whole: bool = False,
+) -> SaveResult:
     save = _Save(connection, run, session, clock)
-    save.compare()
+    save.compare(whole=whole)
     return save.write()
 
 
@@ -129,8 +155,12 @@ class _Save:
         self._texts: dict[tuple[EntityType, TextChange], list[str]] = {}
         self._unchanged = 0
 
-    def compare(self) -> None:
-        """Plan the writes of the whole run; the session last, so that its stamp is not behind one written below it."""
+    def compare(self, *, whole: bool) -> None:
+        """Plan the writes of the whole run; the session last, so that its stamp is not behind one written below it.
+
+        Where the run is all that its session holds now (``whole``), or takes the place of one made of the prompts of a
+        deleted transcript, the other stored tasks are marked as superseded.
+        """
         latest = ""
         for kind in reversed(TABLES):
             if not (given := self._run[kind]):
@@ -142,6 +172,8 @@ class _Save:
             if kind in ACTIVITY:
                 written = chain(self._inserts[kind], self._updates[kind])
                 latest = max(chain([latest], (row[UPDATED[kind]] for row in written)))
+            if kind is EntityType.SESSION_TASK and self._session is not None and (whole or self._replaces_prompts()):
+                latest = max(latest, self._supersede_others(given))
 
     def write(self) -> SaveResult:
         """Write what ``compare`` planned."""
@@ -201,6 +233,35 @@ class _Save:
             updates.append(_with(stored if same else row, {at: stamp, version: stored[version]}))
             if not same and (change := _text_change(kind, row, stored)) != "none":
                 self._texts.setdefault((kind, change), []).append(row[0])
+
+    def _replaces_prompts(self) -> bool:
+        """Whether the stored session is made of prompts alone, and this run is read from its transcript."""
+        given = self._run[EntityType.SESSION][0]
+        return (
+            self._session is not None
+            and is_without_transcript(self._session[_SESSION_METADATA])
+            and not is_without_transcript(given[_SESSION_METADATA])
+        )
+
+    def _supersede_others(self, given: Sequence[rows.Row]) -> str:
+        """Mark the stored tasks that are none of those given. Returns the stamp of that, or an empty text."""
+        kind = EntityType.SESSION_TASK
+        kept = {row[0] for row in given}
+        latest = ""
+        for row in self._connection.execute(_TASKS_OF, (given[0][_TASK_SESSION],)).fetchall():
+            metadata = msgspec.json.decode(row[_TASK_METADATA] or b"{}")
+            if row[0] in kept or metadata.get("superseded") is True:
+                continue
+            latest = format_time(stamp_after(parse_time(row[UPDATED[kind]]), parse_time(self._now())))
+            changes = {
+                UPDATED[kind]: latest,
+                _TASK_STATE: WorkState.SKIPPED.value,
+                _TASK_METADATA: msgspec.json.encode({**metadata, "superseded": True}).decode(),
+                # Behind those that the session has.
+                _TASK_ORDER: row[_TASK_ORDER] + len(given),
+            }
+            self._updates[kind].append(_with(row, changes))
+        return latest
 
     def _append_only(self, kind: EntityType, given: Sequence[rows.Row]) -> None:
         """Plan the insertion of events or artifacts that are not stored yet."""

@@ -7,6 +7,7 @@ from itertools import islice
 import msgspec
 
 from acode_tui.domain.clock import format_time, parse_time
+from acode_tui.domain.entities import DELETED, TRANSCRIPT
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import SaveResult, TranscriptFile
@@ -23,6 +24,10 @@ _STORED = [
     f"SELECT id FROM {TABLES[kind].name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
     for kind in (EntityType.SESSION, EntityType.SESSION_TASK, EntityType.STEP, EntityType.TOOL_CALL)
 ]
+_WITHOUT_TRANSCRIPT = """
+SELECT id FROM sessions
+WHERE json_extract(metadata, '$.' || ?) = ? AND id IN (SELECT value FROM json_each(?))
+"""
 _SAVE = f"""
 INSERT INTO ingest_files ({_COLUMNS}) VALUES ({", ".join("?" for _ in TranscriptFile.__struct_fields__)})
 ON CONFLICT (path) DO UPDATE SET
@@ -61,6 +66,15 @@ class SqliteTranscriptLog:
         def read(connection: sqlite3.Connection) -> set[str]:
             given = (msgspec.json.encode(ids).decode(),)
             return {found for sql in _STORED for (found,) in connection.execute(sql, given)}
+
+        return await self._readers.run(read)
+
+    async def without_transcript(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are of a stored session of whose transcript its prompts alone are left."""
+
+        def read(connection: sqlite3.Connection) -> set[str]:
+            given = (TRANSCRIPT, DELETED, msgspec.json.encode(ids).decode())
+            return {found for (found,) in connection.execute(_WITHOUT_TRANSCRIPT, given)}
 
         return await self._readers.run(read)
 
