@@ -108,6 +108,11 @@ def is_record(verdict: Verdict) -> bool:
     return verdict in (Verdict.RECORD, Verdict.RECORD_DEAD)
 
 
+def is_full(fault: Fault) -> bool:
+    """Whether the server has no free connection: it works, and whoever waits gets one."""
+    return fault.sqlstate == "53300"
+
+
 def heals_itself(verdict: Verdict) -> bool:
     """Whether the target may work again without a person acting, so that it is worth probing.
 
@@ -158,13 +163,15 @@ def record_delay(
     return delay * (1 + jitter * random())
 
 
-def probe_delay(failures: int, *, interval_seconds: float, random: Random) -> float:
+def probe_delay(
+    failures: int, *, interval_seconds: float, random: Random, floor_seconds: float = PROBE_FLOOR_SECONDS
+) -> float:
     """Seconds until a target is tried again after ``failures`` (from 1) failed tries in a row.
 
-    Full jitter over a ceiling that doubles from 5 s to the sync interval; never under a tenth of the ceiling, so a
-    run of small draws does not hammer.
+    Full jitter over a ceiling that doubles from the floor to the sync interval; never under a tenth of the ceiling, so
+    a run of small draws does not hammer.
     """
     if failures < 1:
         raise ValueError("failures counts from 1")
-    ceiling = min(PROBE_FLOOR_SECONDS * 2.0 ** min(failures - 1, 1000), max(interval_seconds, 0.1))
+    ceiling = min(floor_seconds * 2.0 ** min(failures - 1, 1000), max(interval_seconds, 0.1))
     return ceiling * max(0.1, random())

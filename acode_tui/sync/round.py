@@ -72,6 +72,8 @@ class SyncRound:
         self._largest_batch = largest_batch
         self._retention_at: datetime | None = None
         self._has_read_again = False
+        self.moved_nothing = True
+        """Whether the last round neither sent nor pulled anything."""
         self.on_batch: Callable[[float], object] | None = None
         """Receives the seconds that the target took for each batch."""
 
@@ -98,6 +100,7 @@ class SyncRound:
             raise
         finally:
             state.activity = None
+            self.moved_nothing = counts.is_empty
             elapsed = perf_counter() - started
             if counts.processed:
                 state.rate = counts.processed / elapsed if elapsed > 0 else 0.0
@@ -118,8 +121,7 @@ class SyncRound:
         self, counts: RoundCounts, *, batch_size: int | None = None, on_progress: ReportProgress | None = None
     ) -> None:
         """Push everything that is due, then pull everything that is new. Raises PostgresFault, LeaseLostError."""
-        if not self._target.is_open:
-            self._state.activity = SyncState.CONNECTING
+        self._state.activity = SyncState.SYNCING if self._target.is_expected else SyncState.CONNECTING
         target, cursor = await self._target.ready(self._lease.token)
         self._state.activity = SyncState.SYNCING
         self._wake.is_quiet()  # what was committed before the drain does not count

@@ -12,9 +12,10 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import Fault
 from acode_tui.storage.ports import Lease, SyncSnapshot, WorkerStatus
-from acode_tui.sync.classify import Random, Verdict, classify, heals_itself, probe_delay, state_of
+from acode_tui.sync.classify import Random, Verdict, classify, heals_itself, is_full, probe_delay, state_of
 from acode_tui.sync.lease_holder import LeaseHolder
 from acode_tui.sync.ports import StateReason, SyncState, SyncStatus
+from acode_tui.sync.sharing import full_delay
 from acode_tui.sync.target import TargetConnection
 
 log = get_logger("acode_tui.sync")
@@ -147,7 +148,8 @@ class Circuit:
         self.state = state_of(verdict) or SyncState.OFFLINE
         self.probe_at = None
         if heals_itself(verdict) or verdict is Verdict.RETRY_NOW:
-            delay = probe_delay(self._failures, interval_seconds=interval_seconds, random=self._random)
+            delay_of = full_delay if is_full(fault) else probe_delay
+            delay = delay_of(self._failures, interval_seconds=interval_seconds, random=self._random)
             self.probe_at = now + timedelta(seconds=delay)
 
     def close(self) -> None:

@@ -46,6 +46,9 @@ class TargetConnection:
         self._wall = wall
         self._target: SyncTarget | None = None
         self._probed_at: datetime | None = None
+        self._opened_at: datetime | None = None
+        self._is_given_back = False
+        """Whether the connection was closed because nothing needed it, so that the server is expected to answer."""
         self.target_schema_version = target_schema_version
         self.settings = settings
         self.facts: TargetFacts | None = None
@@ -58,6 +61,15 @@ class TargetConnection:
     @property
     def is_open(self) -> bool:
         return self._target is not None and self._target.is_connected
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether the server answered last: a connection is open, or was given back."""
+        return self.is_open or self._is_given_back
+
+    def age(self) -> float:
+        """Seconds since the connection was opened; 0 if there is none."""
+        return 0.0 if self._opened_at is None else (self._wall() - self._opened_at).total_seconds()
 
     def address(self) -> PostgresTarget | None:
         """Where PostgreSQL is; None if it is off or its settings make no address."""
@@ -130,9 +142,21 @@ class TargetConnection:
         have been promoted behind the same name, a right may have been granted to the next session only.
         """
         target, self._target = self._target, None
-        self._probed_at = None
+        self._probed_at = self._opened_at = None
+        self._is_given_back = False
         if target is not None:
             await target.close()
+
+    async def give_back(self) -> None:
+        """Close a connection that nothing needs at present, so that others may have its place.
+
+        What the last probe saw counts on for as long as it would over an open connection: every batch and every pull
+        compares the head, and is refused by a server that is another one, or read-only, or has another schema.
+        """
+        if self._target is not None and self.is_open:
+            self._is_given_back = True
+            self._opened_at = None
+            await self._target.close()
 
     def terminate(self) -> None:
         """Cut the operation in flight; it fails with a PostgresFault."""
@@ -151,8 +175,11 @@ class TargetConnection:
         """A connected target with the schema that this program needs, and whether it was probed just now."""
         target = self._make()
         if not target.is_connected:
-            self._probed_at = None
+            if not self._is_given_back:
+                self._probed_at = None
+            self._is_given_back = False
             await target.connect()
+            self._opened_at = self._wall()
         return target, await self._probe_if_due(target)
 
     async def _register(self, target: SyncTarget) -> Head:

@@ -56,23 +56,27 @@ class WakeSignal:
         self._committed = False
         self._seen_version = await self._version()
 
-    async def wait(self, seconds: float, is_wanted: Callable[[], Awaitable[bool]]) -> None:
-        """Sleep for at most ``seconds``; ``is_wanted`` decides whether another process's commit ends the sleep."""
+    async def wait(self, seconds: float, is_wanted: Callable[[], Awaitable[bool]]) -> bool:
+        """Sleep for at most ``seconds``; ``is_wanted`` decides whether another process's commit ends the sleep.
+
+        Returns whether something ended it.
+        """
         until = self._wall() + timedelta(seconds=seconds)
         while not self._awake.is_set():
             left = (until - self._wall()).total_seconds()
             if left <= 0:
-                return
+                return False
             await self._sleep_unless_awake(min(left, POLL_SECONDS))
             version = await self._version()
             if version != self._seen_version:
                 self._seen_version = version
                 if await is_wanted():
-                    return
+                    return True
         if self._committed and not self._urgent:
             # Only what is urgent ends this sleep: a further commit does not.
             self._awake.clear()
             await self._sleep_unless_awake(LINGER_SECONDS)
+        return True
 
     async def pause(self, seconds: float) -> None:
         """Sleep for so long, whatever is committed meanwhile; only ``wake`` ends it."""

@@ -8,6 +8,7 @@ import asyncio
 import random as system_random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from acode_tui.config import PostgresTarget, Settings, resolve_postgres
@@ -28,6 +29,7 @@ from acode_tui.sync.classify import Random
 from acode_tui.sync.lease_holder import LeaseHolder, wait_for_holder
 from acode_tui.sync.ports import SyncReport, SyncStatus
 from acode_tui.sync.round import SyncRound, Work
+from acode_tui.sync.sharing import Patience, linger_seconds
 from acode_tui.sync.state import WorkerState, make_status
 from acode_tui.sync.target import MakeTarget, ResolveAddress, TargetConnection
 from acode_tui.sync.wake import Sleep, WakeSignal
@@ -78,6 +80,7 @@ class SyncWorker:
         self._journal = journal
         self._wall = wall
         self._sleep = sleep
+        self._random = random
         self._loop: asyncio.Task[None] | None = None
         self._requests: set[asyncio.Future[None]] = set()
         """One for each sync that was asked for and has not ended."""
@@ -270,13 +273,28 @@ class SyncWorker:
                     await self._wake.reset()
                     await self._work_once()
                     if not self._state.stopping:
-                        await self._wake.wait(await self._longest_sleep(), self._has_work)
+                        await self._rest()
                 except Exception as error:  # noqa: BLE001 - logged and shown: nothing ends the worker
                     await self._wake.pause(self._note_defect(error))
         finally:
             heartbeats.cancel()
             with suppress(asyncio.CancelledError):
                 await heartbeats
+
+    async def _rest(self) -> None:
+        """Sleep until there is something to do. A connection that nothing needs meanwhile is given back."""
+        seconds = await self._longest_sleep()
+        until = self._wall() + timedelta(seconds=seconds)
+        if self._target.is_open:
+            linger = linger_seconds(
+                moved_nothing=self._round.moved_nothing, age=self._target.age(), random=self._random
+            )
+            if linger and await self._wake.wait(min(linger, seconds), self._has_work):
+                return
+            if linger < seconds:
+                async with self._state.busy:
+                    await self._target.give_back()
+        await self._wake.wait((until - self._wall()).total_seconds(), self._has_work)
 
     def _note_defect(self, error: Exception) -> float:
         """Log and show an exception that nobody foresaw; returns the seconds to wait before the next round."""
@@ -353,7 +371,7 @@ class SyncWorker:
 
     async def _request(self, work: Work) -> SyncReport:
         """Do the work now, paused or not; where another worker holds the lease, wait until that one has done it."""
-        state, stops = self._state, self._stops
+        state, stops, patience = self._state, self._stops, Patience(self._random)
         ended = asyncio.get_running_loop().create_future()
         self._requests.add(ended)
 
@@ -364,9 +382,16 @@ class SyncWorker:
         try:
             while True:
                 self.require_target()
-                async with state.busy:
-                    # A request that waited for its turn until the worker was stopped only reports what remains.
-                    report = None if self._stops != stops else await self._work_for_request(work)
+                try:
+                    async with state.busy:
+                        # A request that waited for its turn until the worker was stopped only reports what remains.
+                        report = None if self._stops != stops else await self._work_for_request(work)
+                except PostgresFault as error:
+                    wait = None if should_end() else patience.next_wait(error.fault, self._wall())
+                    if wait is None:
+                        raise
+                    await self._sleep(wait)
+                    continue
                 if report is None:
                     # Nothing is locked meanwhile: the settings may change, the loop may go on.
                     report = await wait_for_holder(
@@ -397,7 +422,9 @@ class SyncWorker:
             raise
         finally:
             state.paused = state.paused or paused
-            if not self.is_running:
+            if self.is_running:
+                await self._target.give_back()
+            else:
                 await self._let_go()
 
     # Ending

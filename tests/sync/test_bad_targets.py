@@ -17,6 +17,7 @@ from acode_tui import SessionState
 from acode_tui.domain.errors import SyncError
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.sync.ports import SyncState, SyncStatus
+from acode_tui.sync.sharing import PATIENCE_SECONDS
 from acode_tui.workspace import Workspace
 from tests.fault_proxy import Mode, fault_proxy, short_deadlines
 from tests.pg import Database, Server, free_port
@@ -48,6 +49,10 @@ async def working(folder: Path, time: FakeTime) -> AsyncIterator[tuple[Workspace
 def waiting_rows(workspace: Workspace) -> int:
     """Rows with a record that waits: one that was claimed when its row was written has another beside it."""
     return int(query(workspace, "SELECT count(DISTINCT entity_id) FROM outbox WHERE processed_at IS NULL")[0][0])
+
+
+def grants_of(role: str) -> str:
+    return f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}"
 
 
 async def heals(workspace: Workspace, time: FakeTime, team: Database) -> None:
@@ -221,10 +226,25 @@ async def test_too_many_connections(tmp_path: Path, time: FakeTime, team: Databa
         await time.advance(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(URL, team.url_as(team.name))
-        async with working(tmp_path, time) as (_, status):
+        async with opened(tmp_path, time, sync=True) as workspace:
+            await add_run(workspace)
+            await time.advance(120, step=3)
+            status = await workspace.sync.status()
             assert status.state is SyncState.OFFLINE
-            assert "no free connection" in status.reason
-    await team.execute(f"DROP ROLE {team.name}")
+            assert "the server is full" in status.reason
+            assert status.next_attempt_at is not None
+            # Whoever asks for a sync waits a little for a connection.
+            asked = asyncio.ensure_future(workspace.sync.sync_now())
+            await time.advance(PATIENCE_SECONDS / 2, step=1)
+            assert not asked.done()
+            await time.advance(PATIENCE_SECONDS, step=1)
+            with pytest.raises(SyncError, match="the server is full"):
+                await asked
+            assert query(workspace, "SELECT sum(attempts), count(failed_at) FROM outbox") == [(0, 0)]
+            await team.execute(f"ALTER DATABASE {team.name} CONNECTION LIMIT -1", grants_of(team.name))
+            await time.advance(20, step=1)
+            assert (await workspace.sync.status()).state is SyncState.IDLE
+    await team.execute(f"DROP OWNED BY {team.name}", f"DROP ROLE {team.name}")
 
 
 async def test_a_server_without_disk_space_counts_no_attempts(tmp_path: Path, time: FakeTime, team: Database) -> None:

@@ -74,11 +74,13 @@ async def test_an_idle_worker_uses_the_server_once_an_interval_not_at_its_own_he
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
         async with opened(tmp_path, time, sync=True):
-            before = proxy.round_trips
+            before, connections = proxy.round_trips, proxy.connections
             await time.advance(300)
-            asked = proxy.round_trips - before
-    # Ten rounds of one row each, and every minute a look at schema, clock and registration.
-    assert 10 <= asked <= 10 + 5 * 6
+            asked, connected = proxy.round_trips - before, proxy.connections - connections
+    # Ten rounds, each over a connection of its own (TLS asked for, login, end) that reads one row (two trips); and
+    # every minute a look at schema, clock and registration.
+    assert connected == 10
+    assert 10 <= asked <= 10 * 6 + 5 * 12
 
 
 async def test_idle_rounds_update_the_last_sync_without_a_log_row_each(
@@ -238,6 +240,12 @@ async def while_time_passes(time: FakeTime, work: Coroutine[Any, Any, None]) -> 
         await task
 
 
+async def _send_one(workspace: Workspace, time: FakeTime) -> None:
+    """Write and send a session: the connection is kept for some seconds then."""
+    await workspace.store.create_session("sent")
+    await time.advance(1)
+
+
 async def _hang(workspace: Workspace, time: FakeTime) -> None:
     """Write a run, and wait until the worker hangs while it sends it."""
     await add_run(workspace)
@@ -254,12 +262,13 @@ async def test_local_writes_go_on_and_a_stop_is_prompt_while_the_target_hangs(
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
         async with opened(tmp_path, time, sync=True) as workspace:
+            await _send_one(workspace, time)
             await proxy.set_mode(Mode.SWALLOW)
             await _hang(workspace, time)
             before, trips = time.now, proxy.round_trips
             for number in range(20):
                 await workspace.store.create_session(f"written meanwhile {number}")
-            assert await workspace.store.count() == 21
+            assert await workspace.store.count() == 22
             # All of them were answered before the batch was: no time has passed, and the server has said nothing.
             assert (await workspace.sync.status()).state is SyncState.SYNCING
             assert (time.now, proxy.round_trips) == (before, trips)
@@ -302,6 +311,7 @@ async def test_a_stop_takes_ten_seconds_at_most_when_the_loop_and_a_request_hang
             workspace = await stack.enter_async_context(opened(tmp_path, time))
         else:
             workspace = await stack.enter_async_context(opened(tmp_path, time, sync=True))
+            await _send_one(workspace, time)
             await proxy.set_mode(Mode.SWALLOW)
         if first == "a request":
             await workspace.sync.pause()
@@ -332,6 +342,7 @@ async def test_a_changed_address_ends_a_batch_that_hangs(
     async with fault_proxy("127.0.0.1", team.server.port) as proxy:
         monkeypatch.setenv(URL, team.url_through(proxy.port))
         async with opened(tmp_path, time, sync=True) as workspace:
+            await _send_one(workspace, time)
             await proxy.set_mode(Mode.SWALLOW)
             await _hang(workspace, time)
             monkeypatch.setenv(URL, team.url)
@@ -339,7 +350,7 @@ async def test_a_changed_address_ends_a_batch_that_hangs(
             time.loops += 1
             await time.advance(1)
             assert (await workspace.sync.status()).state is SyncState.IDLE
-            assert await sessions_there(team) == 1
+            assert await sessions_there(team) == 2
 
 
 async def test_retention_deletes_only_what_the_ledger_holds(tmp_path: Path, time: FakeTime, team: Database) -> None:

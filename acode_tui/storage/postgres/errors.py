@@ -34,6 +34,9 @@ _ROW_SECURITY_ROUTINE = "ExecWithCheckOptions"
 """Row security and a missing grant share SQLSTATE 42501. The server's routine distinguishes them in any language."""
 
 _WAIT = "nothing to do: it is retried automatically"
+_FULL_HINT = (
+    "nothing to do: one is waited for; the operator may raise max_connections, or put pgbouncer before the server"
+)
 _GRANT = "grant the role the privileges that `acode-tui db schema --dialect postgres` lists"
 
 _SENTENCES: dict[str, tuple[str, str]] = {
@@ -47,7 +50,7 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "25006": ("{where} is read-only, perhaps a standby", "point the address at the primary"),
     "53100": ("{where} has no disk space left", "free space on the server; " + _WAIT),
     "53200": ("{where} is out of memory", _WAIT),
-    "53300": ("{where} has no free connection", "raise max_connections or lower pool_size; " + _WAIT),
+    "53300": ("the server is full: {where} has no free connection", _FULL_HINT),
     "57P01": ("{where} is shutting down or ended the session", _WAIT),
     "57P02": ("{where} crashed and is restarting", _WAIT),
     "57P03": ("{where} is starting up or shutting down", _WAIT),

@@ -76,7 +76,7 @@ class PostgresSyncTarget:
         self._wall = wall
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._connecting: asyncio.Future[asyncpg.Connection[asyncpg.Record]] | None = None
-        self._distributed = False
+        self._distributed: bool | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -89,7 +89,7 @@ class PostgresSyncTarget:
             pass
 
     async def close(self) -> None:
-        """Close the connection, within two seconds."""
+        """Close the connection, within two seconds; the next operation opens another one."""
         connection, self._connection = self._connection, None
         if connection is None or connection.is_closed():
             return
@@ -110,7 +110,9 @@ class PostgresSyncTarget:
     async def probe(self) -> TargetFacts:
         """Versions, round trip, clock, and whether it accepts writes. A missing schema is not an error."""
         async with self._open() as connection:
-            return await read_facts(connection, schema=self.schema, wall=self._wall, distributed=self._distributed)
+            return await read_facts(
+                connection, schema=self.schema, wall=self._wall, distributed=bool(self._distributed)
+            )
 
     async def check_schema(self) -> str:
         """The schema's version. Raises PostgresFault of kind SCHEMA, with a hint, if it is not this program's."""
@@ -237,8 +239,9 @@ class PostgresSyncTarget:
         try:
             if connection is None or connection.is_closed():
                 connection = self._connection = await self._connect()
-                with deadline(connection, self._connections.command_timeout):
-                    self._distributed = await has_citus(connection)
+                if self._distributed is None:
+                    with deadline(connection, self._connections.command_timeout):
+                        self._distributed = await has_citus(connection)
             is_open = True
             with deadline(connection, self._connections.command_timeout):
                 yield connection
