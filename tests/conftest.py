@@ -18,7 +18,7 @@ from tests.memory import folder_for_tests
 if TYPE_CHECKING:
     from acode_tui.workspace import Workspace
 
-pytest_plugins = ["tests.pg"]
+pytest_plugins = ["tests.pg", "tests.pgbouncer"]
 
 # The program is started some hundred times, and each start would compile its modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

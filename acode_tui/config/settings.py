@@ -143,6 +143,14 @@ class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
         10.0
     )
     command_timeout_seconds: Annotated[float, Meta(ge=0.1, le=3600, description="Deadline of a statement.")] = 60.0
+    statement_cache: Annotated[
+        Annotated[int, Meta(ge=0, le=10000, extra={"allowed": "a whole number from 0 to 10000"})] | None,
+        Meta(
+            description="Statements that a connection keeps prepared. 0: the address is a pooler in transaction mode, "
+            "which is noticed as a rule.",
+            extra={"default": "100; 0 behind a pooler"},
+        ),
+    ] = None
 
 
 class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,11 @@ from typing import Any
 
 FREE = frozenset(
     {
-        *("persistence.sqlite.timeout_seconds", "persistence.postgres.pool_size"),
+        *(
+            "persistence.sqlite.timeout_seconds",
+            "persistence.postgres.pool_size",
+            "persistence.postgres.statement_cache",
+        ),
         *("persistence.postgres.connect_timeout_seconds", "persistence.postgres.command_timeout_seconds"),
         *("persistence.sync.enabled", "persistence.sync.interval_seconds", "persistence.sync.max_batch_size"),
         *("persistence.sync.max_retry_attempts", "persistence.sync.initial_backoff_seconds"),

@@ -49,6 +49,9 @@ async def open_pool(address: PostgresTarget, postgres: PostgresSettings) -> "Asy
         address,
         connect_timeout=postgres.connect_timeout_seconds,
         command_timeout=postgres.command_timeout_seconds,
+        statement_cache=postgres.statement_cache,
+        # Less than a connection attempt may take, so that it ends with the server's word.
+        patience=postgres.connect_timeout_seconds / 2,
     )
     pool = connections.read_pool(size=postgres.pool_size)
     try:

@@ -220,6 +220,7 @@ def make_sync_target(
         command_timeout=postgres.command_timeout_seconds,
         wall=wall,
         limits=limits,
+        statement_cache=postgres.statement_cache,
     )
 
 

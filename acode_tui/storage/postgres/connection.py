@@ -7,6 +7,7 @@ can be silent for hours, so each operation has a deadline, after which the conne
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from random import random
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,8 @@ from acode_tui.storage.delivery_protocol import Fault, FaultKind, PostgresFault
 from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.errors import (
     DRIVER_ERRORS,
+    ended_by_server,
+    is_full,
     missing_password,
     no_postgres,
     translate,
@@ -25,14 +28,15 @@ from acode_tui.storage.postgres.errors import (
     unusable_tls_file,
 )
 from acode_tui.storage.postgres.identifiers import Connection
+from acode_tui.storage.postgres.last_words import listen
 from acode_tui.storage.postgres.passwords import PasswordSource
+from acode_tui.storage.postgres.pooler import POOLED_SQLSTATES, finds_pooler, is_pooler, pinned, remember_pooler
 from acode_tui.storage.postgres.tls import TlsFileError, tls_argument
 
 APPLICATION_NAME = "acode-tui"
 OLDEST_MAJOR_VERSION = 14
 STATEMENT_CACHE = 100
-"""Prepared statements cached by a connection. A pooler that gives each transaction another backend loses them: the
-sync notices that (SQLSTATE 26000 or 42P05) and continues without a cache."""
+"""Prepared statements that a connection to a server itself keeps; none where the address is a pooler."""
 
 
 class PostgresConnectionFactory:
@@ -44,14 +48,43 @@ class PostgresConnectionFactory:
         *,
         connect_timeout: float = 10.0,
         command_timeout: float = 60.0,
-        statement_cache: int = STATEMENT_CACHE,
+        statement_cache: int | None = None,
+        patience: float = 0.0,
     ) -> None:
-        """Time-outs in seconds: of a connection attempt and of a command. ``statement_cache`` 0 turns the cache off."""
+        """Time-outs in seconds: of a connection attempt and of a command.
+
+        ``statement_cache`` is how many statements a connection keeps prepared: 0 behind a pooler in transaction mode,
+        None to find out. ``patience``: for how many seconds to ask a server again that has no free connection.
+        """
         self.target = target
         self.connect_timeout = connect_timeout
         self.command_timeout = command_timeout
-        self.statement_cache = statement_cache
+        self._statement_cache = statement_cache
+        self._patience = patience
+        self._last_words = ""
         self._passwords = PasswordSource(target, seconds=connect_timeout)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the address is a pooler, by the settings or by what this process has learned."""
+        return self._statement_cache == 0 or bool(is_pooler(self.target))
+
+    def learn_from(self, sqlstate: str | None) -> bool:
+        """Learn from an error of the server that the address is a pooler; returns whether it says so."""
+        if sqlstate not in POOLED_SQLSTATES:
+            return False
+        remember_pooler(self.target, pooled=True)
+        return True
+
+    def fault_of(self, error: BaseException) -> Fault:
+        """The fault of a failed operation, with what the server said when it ended the connection."""
+        words, self._last_words = self._last_words, ""
+        if words and isinstance(error, (asyncpg.ConnectionDoesNotExistError, ConnectionError)):
+            return ended_by_server(words, self.target)
+        return translate_to_fault(error, self.target)
+
+    def _heard(self, words: str) -> None:
+        self._last_words = words
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """Open a connection. Raises PostgresFault, also for a server older than ``OLDEST_MAJOR_VERSION``."""
@@ -62,7 +95,7 @@ class PostgresConnectionFactory:
                     **self._arguments(), timeout=self.connect_timeout
                 )
         except (*DRIVER_ERRORS, ValueError) as error:
-            raise PostgresFault(_connect_fault(error, self.target)) from None
+            raise PostgresFault(_tls_settings_fault(error, self.target) or self.fault_of(error)) from None
         except AcodeError:
             raise
         except Exception as error:  # noqa: BLE001 - it is not swallowed: whatever a stranger's answer does to the driver
@@ -107,6 +140,41 @@ class PostgresConnectionFactory:
             options["ssl"] = await asyncio.to_thread(tls_argument, self.target)
         except TlsFileError as error:
             raise PostgresFault(unusable_tls_file(error)) from None
+        connection = await self._log_in(*arguments, **self._with_cache(options))
+        if self._statement_cache is None and is_pooler(self.target) is None:
+            with deadline(connection, self.command_timeout):
+                remember_pooler(self.target, pooled=await finds_pooler(connection))
+            if self.is_pooled:
+                # The driver decides about its cache when it connects.
+                connection.terminate()
+                connection = await self._log_in(*arguments, **self._with_cache(options))
+        return connection
+
+    def _with_cache(self, options: dict[str, Any]) -> dict[str, Any]:
+        kept = STATEMENT_CACHE if self._statement_cache is None else self._statement_cache
+        return {**options, "statement_cache_size": 0 if self.is_pooled else kept}
+
+    async def _log_in(self, *arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        """Log in; a server without a free connection is asked again while the patience lasts."""
+        loop = asyncio.get_running_loop()
+        until, wait = loop.time() + self._patience, 0.25
+        while True:
+            try:
+                return await self._log_in_once(*arguments, **options)
+            except asyncpg.PostgresError as error:
+                # Jittered, so that those who were refused together do not come back together.
+                pause = wait * (0.5 + random())
+                if not is_full(error) or loop.time() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            wait = min(2 * wait, 2.0)
+
+    async def _log_in_once(self, *arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+        connection = await self._log_in_by_password(*arguments, **options)
+        listen(connection, self._heard)
+        return connection
+
+    async def _log_in_by_password(self, *arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
         password = await self._passwords.find()
         try:
             return await _attempt(password, *arguments, **options)
@@ -135,7 +203,6 @@ class PostgresConnectionFactory:
             "target_session_attrs": "any",
             "krbsrvname": "postgres",
             "gsslib": "gssapi",
-            "statement_cache_size": self.statement_cache,
             "server_settings": {"application_name": target.application_name or APPLICATION_NAME},
         }
 
@@ -156,7 +223,8 @@ def _files_of_advisory_tls(target: PostgresTarget) -> str | None:
     return f"postgresql:///?{query}" if query else None
 
 
-def _connect_fault(error: Exception, target: PostgresTarget) -> Fault:
+def _tls_settings_fault(error: Exception, target: PostgresTarget) -> Fault | None:
+    """The fault of TLS settings that the driver cannot use; None for every other error."""
     # The driver has no error of its own for a certificate that it cannot read or that does not exist.
     unreadable = isinstance(error, FileNotFoundError) and not target.host.startswith("/")
     # A certificate that is not trusted is a ValueError too.
@@ -165,7 +233,7 @@ def _connect_fault(error: Exception, target: PostgresTarget) -> Fault:
         return Fault(
             kind=FaultKind.TLS, sentence=f"the TLS settings of {target.display} cannot be used", hint="check them"
         )
-    return translate_to_fault(error, target)
+    return None
 
 
 @contextmanager
@@ -217,10 +285,14 @@ class ReadPool:
                     await self._pool
                     self._opened = True
             await self._connections.prepare()
-            async with self._pool.acquire(timeout=self._connections.connect_timeout) as connection:
+            async with (
+                self._pool.acquire(timeout=self._connections.connect_timeout) as connection,
+                pinned(connection, pooled=self._connections.is_pooled, read_only=True),
+            ):
                 yield connection
         except (*DRIVER_ERRORS, PostgresFault) as error:
-            raise translate(error, self._connections.target) from None
+            self._connections.learn_from(getattr(error, "sqlstate", None))
+            raise translate(PostgresFault(self._connections.fault_of(error))) from None
 
     async def is_distributed(self, connection: Connection) -> bool:
         """Whether the server has Citus, asked once over a connection of this pool."""

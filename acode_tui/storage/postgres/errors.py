@@ -34,6 +34,9 @@ _ROW_SECURITY_ROUTINE = "ExecWithCheckOptions"
 """Row security and a missing grant share SQLSTATE 42501. The server's routine distinguishes them in any language."""
 
 _WAIT = "nothing to do: it is retried automatically"
+_POOLER_IS_FULL = "no more connections allowed"
+"""Of pgbouncer, which has one SQLSTATE (08P01) for all that it refuses, and one language."""
+
 _FULL_HINT = (
     "nothing to do: one is waited for; the operator may raise max_connections, or put pgbouncer before the server"
 )
@@ -89,6 +92,10 @@ def translate_to_fault(error: BaseException, target: PostgresTarget | None = Non
         return Fault(kind=FaultKind.CONTENDED, sentence="the schema changed during the operation", hint=_WAIT)
     if isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError):
         return _server_fault(error, error.sqlstate or "XX000", target)
+    if isinstance(error, asyncpg.PostgresConnectionError) and getattr(error, "severity", None):
+        # Class 08, which poolers use for all that they refuse.
+        words = str(error.args[0]) if error.args else f"SQLSTATE {error.sqlstate}"
+        return _server_fault(error, "53300", target) if is_full(error) else ended_by_server(words, target)
     kind = _kind_of(error)
     if kind is None:
         raise error
@@ -99,6 +106,20 @@ def translate_to_fault(error: BaseException, target: PostgresTarget | None = Non
         # The driver's text is left out because it quotes the value.
         sentence = f"{sentence}: {type(error).__name__}"
     return Fault(kind=kind, sentence=_fill(sentence, target), hint=hint)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a server or a pooler refused a login because it has no free connection."""
+    return isinstance(error, asyncpg.TooManyConnectionsError) or (
+        isinstance(error, asyncpg.PostgresConnectionError) and _POOLER_IS_FULL in str(error)
+    )
+
+
+def ended_by_server(words: str, target: PostgresTarget | None) -> Fault:
+    """The fault of a connection that the server, or a pooler before it, ended with words of its own."""
+    where = target.display if target is not None else "PostgreSQL"
+    sentence = f"{where} ended the connection: {words}"
+    return Fault(kind=FaultKind.CONNECTION_LOST, sentence=_safe(sentence, target), hint=_WAIT)
 
 
 def unusable_tls_file(error: TlsFileError) -> Fault:

@@ -92,7 +92,8 @@ async def migrate(
     MigrationError if a migration fails: it is rolled back, earlier ones stay.
     """
     known = runner.packaged("postgres")
-    before = await applied_migrations(connection, schema)
+    async with connection.transaction():
+        before = await applied_migrations(connection, schema)
     pending = _pending_migrations(known, before)
     if dry_run or not pending:
         return TierMigrations(

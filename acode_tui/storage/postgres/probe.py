@@ -11,6 +11,7 @@ from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, translate_to_fault
 from acode_tui.storage.postgres.identifiers import Connection
+from acode_tui.storage.postgres.pooler import pinned
 
 _FACTS = """
 SELECT clock_timestamp() AS now, current_setting('server_version') AS version,
@@ -40,7 +41,8 @@ async def probe(connections: PostgresConnectionFactory, *, schema: str, wall: Wa
     connection = await connections.connect()
     try:
         with deadline(connection, connections.command_timeout):
-            facts = await read_facts(connection, schema=schema, wall=wall, distributed=await has_citus(connection))
+            async with pinned(connection, pooled=connections.is_pooled):
+                facts = await read_facts(connection, schema=schema, wall=wall, distributed=await has_citus(connection))
             await connection.close()
             return facts
     except (*DRIVER_ERRORS, SchemaMismatchError) as error:

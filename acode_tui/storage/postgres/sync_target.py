@@ -8,7 +8,7 @@ next operation opens another one. All failures are PostgresFault. Only the sync 
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import asyncpg
 import msgspec
@@ -40,11 +40,9 @@ from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, foreign_workspace, translate_to_fault
 from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.pooler import pinned
 from acode_tui.storage.postgres.probe import read_facts
 from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_again, read_head
-
-_POOLED = ("26000", "42P05")
-"""SQLSTATEs of a missing or an existing prepared statement: a pooler gave the transaction another backend."""
 
 
 class PostgresSyncTarget:
@@ -60,10 +58,11 @@ class PostgresSyncTarget:
         command_timeout: float = 60.0,
         wall: WallClock = system_clock,
         limits: Limits | None = None,
+        statement_cache: int | None = None,
     ) -> None:
         """Time-outs in seconds: of a connection attempt, and of a whole operation such as a batch.
 
-        ``limits`` bound the values of rows that are read.
+        ``statement_cache`` see ``PostgresConnectionFactory``. ``limits`` bound the values of rows that are read.
         """
         self._incoming = IncomingRules(limits=limits or Limits(), wall=wall)
         self.address = address
@@ -71,7 +70,10 @@ class PostgresSyncTarget:
         self._rules = rules
         self._statements = ApplyStatements(schema, self._incoming)
         self._connections = PostgresConnectionFactory(
-            address, connect_timeout=connect_timeout, command_timeout=command_timeout
+            address,
+            connect_timeout=connect_timeout,
+            command_timeout=command_timeout,
+            statement_cache=statement_cache,
         )
         self._wall = wall
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -124,7 +126,7 @@ class PostgresSyncTarget:
 
     async def migrate(self, *, distribute: bool = False, dry_run: bool = False) -> TierMigrations:
         """Migrate the schema; see ``migrate.migrate``. Raises PostgresFault and MigrationError."""
-        async with self._open() as connection:
+        async with self._open(own_transactions=True) as connection:
             return await migrate.migrate(connection, schema=self.schema, distribute=distribute, dry_run=dry_run)
 
     async def register_workspace(self, workspace_id: str, *, user: str, host: str, version: str) -> Head:
@@ -135,17 +137,19 @@ class PostgresSyncTarget:
         """
         async with self._open() as connection:
             try:
-                # Where row-level security is off, a workspace from before there were owners gets one here.
-                row = await connection.fetchrow(
-                    f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
-                    "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET user_name = EXCLUDED.user_name, "
-                    "host = EXCLUDED.host, version = EXCLUDED.version, last_seen_at = now(), "
-                    "owner = coalesce(w.owner, EXCLUDED.owner) RETURNING change_seq, incarnation",
-                    workspace_id,
-                    user,
-                    host,
-                    version,
-                )
+                # A savepoint behind a pooler, whose transaction goes on after a refusal.
+                async with connection.transaction() if connection.is_in_transaction() else nullcontext():
+                    # Where row-level security is off, a workspace from before there were owners gets one here.
+                    row = await connection.fetchrow(
+                        f"INSERT INTO {quoted_schema(self.schema)}.workspaces AS w (id, user_name, host, version) "  # noqa: S608
+                        "VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET user_name = EXCLUDED.user_name, "
+                        "host = EXCLUDED.host, version = EXCLUDED.version, last_seen_at = now(), "
+                        "owner = coalesce(w.owner, EXCLUDED.owner) RETURNING change_seq, incarnation",
+                        workspace_id,
+                        user,
+                        host,
+                        version,
+                    )
             except asyncpg.InsufficientPrivilegeError as error:
                 if translate_to_fault(error, self.address).kind is not FaultKind.ROW_SECURITY:
                     raise
@@ -233,23 +237,29 @@ class PostgresSyncTarget:
             return {row["idempotency_key"] for row in rows}
 
     @asynccontextmanager
-    async def _open(self, *, for_batch: bool = False) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """The connection, opened if need be. A fault is a record's at most once it is open, and ``for_batch``."""
+    async def _open(
+        self, *, for_batch: bool = False, own_transactions: bool = False
+    ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """The connection, opened if need be. A fault is a record's at most once it is open, and ``for_batch``.
+
+        Behind a pooler the block is a transaction, unless it makes its own.
+        """
         connection, is_open = self._connection, False
         try:
             if connection is None or connection.is_closed():
                 connection = self._connection = await self._connect()
                 if self._distributed is None:
                     with deadline(connection, self._connections.command_timeout):
-                        self._distributed = await has_citus(connection)
+                        async with pinned(connection, pooled=self._connections.is_pooled):
+                            self._distributed = await has_citus(connection)
             is_open = True
+            is_pooled = self._connections.is_pooled and not (for_batch or own_transactions)
             with deadline(connection, self._connections.command_timeout):
-                yield connection
+                async with pinned(connection, pooled=is_pooled):
+                    yield connection
         except (*DRIVER_ERRORS, SchemaMismatchError) as error:
-            fault = translate_to_fault(error, self.address)
-            if fault.sqlstate in _POOLED:
-                self._connections.statement_cache = 0
-            if fault.sqlstate is None or fault.sqlstate in _POOLED:
+            fault = self._connections.fault_of(error)
+            if self._connections.learn_from(fault.sqlstate) or fault.sqlstate is None:
                 self.terminate()
             raise PostgresFault(_placed(fault, before_batch=not (for_batch and is_open))) from None
         except PostgresFault as error:

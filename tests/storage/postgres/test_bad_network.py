@@ -9,6 +9,7 @@ import pytest
 from acode_tui.domain.entities import Entity, SessionTask
 from acode_tui.domain.states import WorkState
 from acode_tui.storage.delivery_protocol import FaultKind, PostgresFault
+from acode_tui.storage.postgres.pooler import forget_poolers
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
 from acode_tui.sync.classify import Verdict, classify
 from acode_tui.sync.conflict import ConflictResolver
@@ -106,6 +107,8 @@ async def test_a_lost_idle_connection_is_opened_again_without_a_fault(laptop: Ma
 
 async def test_a_pooler_that_forgets_prepared_statements_causes_one_retry(laptop: Machine) -> None:
     """Behind a transaction pooler each transaction may use a backend that has not prepared the statement."""
+    forget_poolers()
+    await laptop.target.close()
     await laptop.send(*plain(make_run(WORKSPACE)))
     connection = laptop.target._connection
     assert connection is not None
@@ -118,6 +121,7 @@ async def test_a_pooler_that_forgets_prepared_statements_causes_one_retry(laptop
     connection = laptop.target._connection
     assert connection is not None
     assert await connection.fetch("SELECT name FROM pg_prepared_statements WHERE name <> ''") == []
+    forget_poolers()
 
 
 async def test_a_cancelled_batch_leaves_no_open_transaction(laptop: Machine, pg_database: Database) -> None:
