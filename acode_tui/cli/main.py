@@ -35,6 +35,7 @@ COMMANDS = {
     "demo": CommandModule("demo", "Try everything in a temporary folder."),
     "hook": CommandModule("hook", "Take events from a running agent."),
     "import": CommandModule("import_", "Import transcripts of other agents into the workspace."),
+    "mcp": CommandModule("mcp", "Let an agent ask what was tried before."),
     "search": CommandModule("search", "Find what was said, run, read or written in any run, with its place."),
     "session": CommandModule("session", "List and show recorded runs."),
     "status": CommandModule("status", "Show how healthy the workspace is."),
