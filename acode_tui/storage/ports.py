@@ -54,7 +54,15 @@ from acode_tui.storage.run_ports import (
     RunRows,
 )
 from acode_tui.storage.schema_ports import AppliedMigration, SchemaStatus, Tier, TierMigrations
-from acode_tui.storage.search_ports import IndexSize, RunSearch, SearchedSession, SearchHit, SearchIndex, SearchPage
+from acode_tui.storage.search_ports import (
+    IndexSize,
+    RunHitsReader,
+    RunSearch,
+    SearchedSession,
+    SearchHit,
+    SearchIndex,
+    SearchPage,
+)
 from acode_tui.storage.sync_ports import (
     HEARTBEAT_SECONDS,
     LEASE_SECONDS,
@@ -143,6 +151,7 @@ __all__ = [
     "RowSink",
     "RunFileReader",
     "RunFiles",
+    "RunHitsReader",
     "RunRows",
     "RunSearch",
     "RunStateReader",

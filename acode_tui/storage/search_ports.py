@@ -1,5 +1,6 @@
 """The ports of search: finding places in runs, and keeping the index of one database."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -56,6 +57,19 @@ class RunSearch(Protocol):
 
     async def search(self, query: str, *, limit: int = 50, after: str | None = None) -> SearchPage:
         """A page of hits. Raises ValidationError for a query that is not one of the language, an empty one too."""
+        ...
+
+
+class RunHitsReader(Protocol):
+    """Finds the places of runs that a list shows already."""
+
+    async def hits_in(
+        self, query: str, session_ids: Sequence[str], *, most: int = 4
+    ) -> dict[str, tuple[SearchHit, ...]]:
+        """By session, of those given, its first ``most`` hits. A run that does not match is left out.
+
+        Raises ValidationError for a query that is not one of the language.
+        """
         ...
 
 

@@ -34,6 +34,8 @@ MAIN: list[Binding] = [
     key("migrate", "m", "migrate", "migrate", "Show and run the pending migrations of both tiers"),
     key("pause", "p", "pause", "pause", "Pause or resume the sync worker"),
     key("search", "slash", "search", "search", "Search descriptions, tasks, steps, tools and artifacts", shown_as="/"),
+    key("next_match", "n", "hit(1)", "next hit", "Next place that the search found"),
+    key("previous_match", "N", "hit(-1)", "previous hit", "Previous place that it found", show=False, shown_as="N"),
     key("filter", "f", "filter", "filter", "Show only sessions in some states"),
     key("previous_page", "left_square_bracket", "page(-1)", "page", "Previous page", shown_as="["),
     key("next_page", "right_square_bracket", "page(1)", "page", "Next page", shown_as="]"),

@@ -8,7 +8,7 @@ from textual.message import Message
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.ports import SessionPage
+from acode_tui.storage.ports import SearchHit, SessionPage
 from acode_tui.tui.state import Overview
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ class PageRead(Message):
     counts: Mapping[SessionState, int] | None
     children: Mapping[str, Sequence[SessionSummary]]
     request: int
+
+
+@dataclass
+class HitsRead(Message):
+    """The places that the search finds in some runs were read, by session id; ``text`` is what was searched for."""
+
+    hits: Mapping[str, tuple[SearchHit, ...]]
+    text: str
 
 
 @dataclass

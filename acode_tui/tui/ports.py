@@ -15,6 +15,7 @@ from acode_tui.storage.ports import (
     RunStateReader,
     RunStateStore,
     SchemaStatus,
+    SearchHit,
     TierMigrations,
     TranscriptLog,
 )
@@ -63,6 +64,12 @@ class DashboardWorkspace(Protocol):
 
     async def data_version(self) -> int:
         """A number that changes whenever any process has committed."""
+        ...
+
+    async def hits_in(
+        self, query: str, session_ids: Sequence[str], *, most: int = 4
+    ) -> dict[str, tuple[SearchHit, ...]]:
+        """By session, of those given, the first ``most`` places in it that a query finds. Raises ValidationError."""
         ...
 
     async def schema(self) -> SchemaStatus: ...

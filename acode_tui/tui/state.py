@@ -11,7 +11,7 @@ from typing import Literal
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import AcodeError, ValidationError
-from acode_tui.domain.search.query import as_typed, parse_query
+from acode_tui.domain.search.query import Conditions, as_typed, parse_query
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import SortKey
 from acode_tui.storage.ports import (
@@ -20,6 +20,7 @@ from acode_tui.storage.ports import (
     OutboxRecord,
     OutboxStats,
     SchemaStatus,
+    SearchHit,
     SessionFilter,
     SessionPage,
 )
@@ -104,7 +105,8 @@ class BrowserState:
     is set while the team's database is being opened, ``loading`` while a page takes long to read. ``team_error`` is why
     the team's sessions on screen may be out of date. ``text`` is a query that can be answered, as it is typed;
     ``query_error`` is why the text in the search line is none. ``unfolded`` are ids of runs whose children are shown,
-    ``children`` those that were read, by their parent's id.
+    ``children`` those that were read, by their parent's id. ``hits`` are the places that the search finds in each run,
+    as far as they were read.
     """
 
     pages: SessionPager
@@ -122,6 +124,8 @@ class BrowserState:
     counts: Mapping[SessionState, int] | None = None
     unfolded: frozenset[str] = frozenset()
     children: Mapping[str, Sequence[SessionSummary]] = field(default_factory=dict)
+    hits: dict[str, tuple[SearchHit, ...]] = field(default_factory=dict)
+    _query: Conditions = field(default_factory=Conditions)
 
     @property
     def filter(self) -> SessionFilter:
@@ -156,7 +160,7 @@ class BrowserState:
         The counts of states are unknown until its first page is read.
         """
         try:
-            parse_query(as_typed(text), now=now)
+            query = parse_query(as_typed(text), now=now)
         except ValidationError as error:
             self.query_error = "; ".join(filter(None, (error.message.removeprefix("query: "), error.hint)))
             return False
@@ -164,8 +168,15 @@ class BrowserState:
         if text == self.text:
             return False
         self.text = text
+        self._query = query
         self.counts = None
+        self.hits = {}
         return True
+
+    @property
+    def finds_places(self) -> bool:
+        """Whether the search asks for something that stands somewhere in a run, not only for kinds of runs."""
+        return self.source == "local" and bool(self.text.strip()) and self._query.has_places
 
     def set_page(
         self,

@@ -2,7 +2,7 @@
 
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from acode_tui.domain.redaction import Redact, unchanged
 from acode_tui.domain.validation import Limits
 from acode_tui.logs import get_logger
 from acode_tui.storage.migrations.runner import packaged
-from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SearchPage, SyncTarget, TierMigrations
+from acode_tui.storage.ports import DatabaseFacts, SchemaStatus, SearchHit, SearchPage, SyncTarget, TierMigrations
 from acode_tui.storage.sqlite.connection import FunctionConnection
 from acode_tui.storage.sqlite.files import facts
 from acode_tui.storage.sqlite.migrate import plan
@@ -119,6 +119,12 @@ class Workspace(Operations):
         is no query (docs/search.md), IntegrityError where the index is missing or damaged.
         """
         return await self._search.search(query, limit=limit, after=after)
+
+    async def hits_in(
+        self, query: str, session_ids: Sequence[str], *, most: int = 4
+    ) -> dict[str, tuple[SearchHit, ...]]:
+        """By session, of those given, the first ``most`` places in it that a query finds. Raises ValidationError."""
+        return await self._search.hits_in(query, session_ids, most=most)
 
     async def data_version(self) -> int:
         """A number that changes whenever this process or another one has committed. Cheap enough to poll."""

@@ -30,6 +30,7 @@ from acode_tui.storage.ports import (
     OutboxRecord,
     OutboxStats,
     SchemaStatus,
+    SearchHit,
     SessionFilter,
     SessionPage,
     TierMigrations,
@@ -266,6 +267,11 @@ class FakeWorkspace:
 
     async def data_version(self) -> int:
         return self.version
+
+    async def hits_in(
+        self, query: str, session_ids: Sequence[str], *, most: int = 4
+    ) -> dict[str, tuple[SearchHit, ...]]:
+        return {}
 
     async def schema(self) -> SchemaStatus:
         return self.schema_status

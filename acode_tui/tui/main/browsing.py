@@ -17,12 +17,14 @@ from acode_tui.config import Settings
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import AcodeError, NotFoundError, ValidationError
 from acode_tui.domain.search.facts import facts_of
+from acode_tui.domain.search.query import as_typed
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.storage.cursors import MAX_PAGE, SortKey, cursor_above
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.tui.live_screen import LiveScreen
+from acode_tui.tui.main.hit_rows import SHOWN
 from acode_tui.tui.main.sessions_browser import SessionBrowser
-from acode_tui.tui.messages import InputClosed, JumpRequested, PageRead, SearchChanged, StatesSelected
+from acode_tui.tui.messages import HitsRead, InputClosed, JumpRequested, PageRead, SearchChanged, StatesSelected
 from acode_tui.tui.paging import FIRST_PAGE
 from acode_tui.tui.run_lines import MAX_DEPTH
 from acode_tui.tui.state import BrowserState, Source
@@ -56,6 +58,9 @@ class CursorTarget:
 
 
 TOP, BOTTOM = CursorTarget(), CursorTarget(last=True)
+
+HITS_AT_ONCE = 8
+"""Runs whose places are read together: those at the top of the list are shown first."""
 
 MAX_CHILDREN = 1_000
 """Most runs that are shown below one."""
@@ -163,8 +168,12 @@ class BrowsingScreen(LiveScreen[None]):
         is_other_page = not self.browser.loaded or self._answered != self._request
         target = TOP if not self.browser.loaded else self._cursor_target
         self._cursor_target, self._answered = None, self._request
+        stamps = {row.id: row.updated_at for row in self.browser.rows}
+        unchanged = [row.id for row in page if stamps.get(row.id) == row.updated_at]
         self.browser.set_page(page, counts, children)
+        self.browser.hits = {each: self.browser.hits[each] for each in unchanged if each in self.browser.hits}
         self.sessions.show(self.dashboard.now(), is_other_page=is_other_page)
+        self._read_hits()
         table = self.sessions.table
         if self.browser.rows and self.focused in (None, self.sessions):
             table.focus()
@@ -262,6 +271,38 @@ class BrowsingScreen(LiveScreen[None]):
         except NoMatches:
             return  # the dashboard is exiting
 
+    # The places that a search finds
+
+    def _read_hits(self) -> None:
+        """Read the places in the runs on screen that were not read yet; the list is shown meanwhile."""
+        browser = self.browser
+        if browser.finds_places:
+            missing = [row.id for row in browser.rows if row.id not in browser.hits]
+            if missing:
+                self._load_hits(browser.text, missing)
+
+    @work(group="hits", exclusive=True, exit_on_error=False)
+    async def _load_hits(self, text: str, session_ids: list[str]) -> None:
+        workspace, query = self.workspace, as_typed(text)
+        for start in range(0, len(session_ids), HITS_AT_ONCE):
+            if workspace is None or text != self.browser.text:
+                return
+            asked = session_ids[start : start + HITS_AT_ONCE]
+            with self.dashboard.reporting():
+                found = await workspace.hits_in(query, asked, most=SHOWN + 1)
+                self.post_message(HitsRead({each: found.get(each, ()) for each in asked}, text))
+
+    @on(HitsRead)
+    def _hits_read(self, event: HitsRead) -> None:
+        if event.text == self.browser.text:
+            self.browser.hits.update(event.hits)
+            self.sessions.show_rows(self.dashboard.now(), is_other_page=True)
+
+    def action_hit(self, direction: int) -> None:
+        """Go to the next or the previous place that the search found, on the next page too."""
+        if not self.sessions.next_hit(direction) and direction > 0 and self.browser.pages.next_cursor is not None:
+            self.action_page(1)
+
     # Runs inside runs
 
     def action_unfold(self) -> None:
@@ -338,6 +379,7 @@ class BrowsingScreen(LiveScreen[None]):
     def _searched(self, event: SearchChanged) -> None:
         if self.browser.search(event.text, self.dashboard.now()):
             self.sessions.retitle()
+            self.refresh_bindings()
             self._restart_pages(pause=SEARCH_PAUSE if event.text else 0.0)
         self.sessions.show_query_error()
 

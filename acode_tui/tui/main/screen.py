@@ -14,6 +14,7 @@ from acode_tui.domain.quantities import number, size
 from acode_tui.tui.bindings import MAIN
 from acode_tui.tui.main.browsing import BrowsingScreen
 from acode_tui.tui.main.header import HeaderLine
+from acode_tui.tui.main.hit_rows import of_key
 from acode_tui.tui.main.overview import read_overview, read_without_commit
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane, is_off
@@ -215,14 +216,15 @@ class MainScreen(BrowsingScreen):
             from acode_tui.tui.run.run_view import SessionWalk
             from acode_tui.tui.run.screen import SessionScreen
 
-            pages, shown = self.browser.pages, self.sessions.table.row_keys
+            pages, shown = self.browser.pages, [line.session.id for line in self.browser.lines]
             walk = SessionWalk(self.browser.filter, pages.size, shown, pages.next_cursor, pages.previous_cursor)
             self.app.push_screen(SessionScreen(event.session_id, walk), self._session_left)
 
     def _session_left(self, session_id: str | None) -> None:
         """Put the cursor on the session that was shown last, if it is on this page."""
         table = self.sessions.table
-        if session_id is not None and session_id in table.row_keys:
+        under, _ = of_key(table.cursor_key or "")
+        if session_id is not None and session_id != under and session_id in table.row_keys:
             table.move_cursor(row=table.row_keys.index(session_id))
 
     @on(PaneOpened)
@@ -230,7 +232,7 @@ class MainScreen(BrowsingScreen):
         await self.run_action(event.action)
 
     def action_copy_id(self) -> None:
-        self.dashboard.copy(self.sessions.table.cursor_key or "", "session id")
+        self.dashboard.copy(of_key(self.sessions.table.cursor_key or "")[0], "session id")
 
     def action_export(self) -> None:
         line = self.sessions.line
@@ -274,6 +276,8 @@ class MainScreen(BrowsingScreen):
         self.notify(text, title="mouse", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "hit":
+            return self.browser.finds_places
         if action == "trust":
             return bool(self.dashboard.state.withheld)
         return self.dashboard.actions.check(action)

@@ -12,8 +12,10 @@ from textual.message import Message
 from textual.widgets import Static
 
 from acode_tui.domain.quantities import counted, number
+from acode_tui.storage.ports import SearchHit
 from acode_tui.sync.ports import SyncState
 from acode_tui.tui.dashboard_app import DashboardGetter
+from acode_tui.tui.main.hit_rows import of_key, with_hits
 from acode_tui.tui.main.sessions_chips import StateChips
 from acode_tui.tui.main.sessions_headings import headings
 from acode_tui.tui.main.sessions_table import SessionTable, session_rows
@@ -37,9 +39,10 @@ class SessionBrowser(Vertical):
 
     @dataclass
     class Opened(Message):
-        """The user opened a session."""
+        """The user opened a session, or a place in it that the search found."""
 
         session_id: str
+        hit: SearchHit | None = None
 
     def __init__(self, state: DashboardState, zone: tzinfo | None) -> None:
         super().__init__(id="browser")
@@ -67,7 +70,7 @@ class SessionBrowser(Vertical):
     @property
     def line(self) -> RunLine | None:
         """The run under the cursor, and where it stands."""
-        under = self.table.cursor_key
+        under, _ = of_key(self.table.cursor_key or "")
         return next((line for line in self._browser.lines if line.session.id == under), None)
 
     @property
@@ -106,7 +109,8 @@ class SessionBrowser(Vertical):
         table.source, table.sort, table.has_server = browser.source, browser.sort, self._has_server
         table.lay_out(max(self.size.width - 2, 20))
         heads = headings(browser.rows, browser.sort, self._now, self._zone) if browser.grouped else None
-        table.show(session_rows(browser.lines, self._now), headings=heads, at_once=is_other_page)
+        rows = with_hits(session_rows(browser.lines, self._now), browser.hits if browser.finds_places else {})
+        table.show(rows, headings=heads, at_once=is_other_page)
 
     @property
     def _has_server(self) -> bool:
@@ -128,7 +132,20 @@ class SessionBrowser(Vertical):
     @on(KeyedTable.RowSelected, "#sessions")
     def _row_selected(self, event: KeyedTable.RowSelected) -> None:
         event.stop()
-        self.post_message(self.Opened(event.key))
+        session_id, number = of_key(event.key)
+        hits = self._browser.hits.get(session_id, ())
+        self.post_message(self.Opened(session_id, hits[number] if number is not None and number < len(hits) else None))
+
+    def next_hit(self, direction: int) -> bool:
+        """Put the cursor on the next (1) or the previous (-1) place that was found; False if there is none here."""
+        keys = self.table.row_keys
+        at = self.table.cursor_row + direction
+        while 0 <= at < len(keys):
+            if of_key(keys[at])[1] is not None:
+                self.table.move_cursor(row=at)
+                return True
+            at += direction
+        return False
 
     # The lines above the list
 

@@ -45,6 +45,27 @@ Row = dict[str, Cell]
 """A row's cells by column key: the recorded text, and the role that gives its colour."""
 
 
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """A row that is one line across all columns: its parts, each with its role and whether it is marked as found."""
+
+    parts: tuple[tuple[str, Role, bool], ...]
+
+
+def draw_line(row: LineRow, width: int, base: Style, colours: Colours | None, found: Style) -> Strip:
+    """A line row of ``width`` columns, truncated where it does not fit."""
+    segments: list[Segment] = []
+    left = width
+    for text, role, is_found in row.parts:
+        shown = line(text, left)
+        style = base if colours is None else base + Style.parse(colours.style(role))
+        segments.append(Segment(shown, style + found if is_found else style))
+        left -= cell_width(shown)
+        if left <= 0:
+            break
+    return Strip(segments)
+
+
 def widths(columns: Sequence[Column], width: int) -> tuple[int, ...]:
     """The width of each column where all of them together are ``width`` terminal columns wide."""
     fixed = sum(column.width + PADDING for column in columns)
@@ -85,7 +106,7 @@ def _fitted(value: str, width: int, right: bool) -> str:
     return f" {gap}{shown} " if right else f" {shown}{gap} "
 
 
-__all__ = ["Cell", "Column", "KeyedTable", "Row"]
+__all__ = ["Cell", "Column", "KeyedTable", "LineRow", "Row"]
 
 HEADER = 1
 """Lines above the rows: the column titles."""
@@ -107,6 +128,7 @@ class KeyedTable(ScrollView, can_focus=True):
         "table--rule",
         "table--cursor",
         "table--hover",
+        "table--found",
     }
 
     @dataclass
@@ -136,7 +158,7 @@ class KeyedTable(ScrollView, can_focus=True):
         self._columns: tuple[Column, ...] = ()
         self._room: tuple[int, ...] = ()
         self._width = 0
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, Row | LineRow] = {}
         self._order: list[str] = []
         self._lines: list[int | str] = []
         """The content of each line below the titles: the index of a row, or the text of a heading."""
@@ -147,7 +169,7 @@ class KeyedTable(ScrollView, can_focus=True):
         self._drawn: dict[str, tuple[tuple[object, ...], Strip]] = {}
         self._headings: Mapping[str, str] | None = None
         self._hold_timer: Timer | None = None
-        self._held: tuple[Sequence[tuple[str, Row]], Mapping[str, str] | None] | None = None
+        self._held: tuple[Sequence[tuple[str, Row | LineRow]], Mapping[str, str] | None] | None = None
 
     # Rows and columns
 
@@ -192,7 +214,7 @@ class KeyedTable(ScrollView, can_focus=True):
 
     def show(
         self,
-        rows: Sequence[tuple[str, Row]],
+        rows: Sequence[tuple[str, Row | LineRow]],
         *,
         headings: Mapping[str, str] | None = None,
         at_once: bool = False,
@@ -281,7 +303,12 @@ class KeyedTable(ScrollView, can_focus=True):
         if marked or hovered:
             base += self.get_component_rich_style("table--cursor" if marked else "table--hover")
         colours = None if marked else Colours.of(self.app.theme_variables)
-        drawn = draw_row(self._rows[key], self._columns, self._room, base, colours).adjust_cell_length(width, base)
+        row = self._rows[key]
+        if isinstance(row, LineRow):
+            found = self.get_component_rich_style("table--found", partial=True)
+            drawn = draw_line(row, self._width, base, colours, found).adjust_cell_length(width, base)
+        else:
+            drawn = draw_row(row, self._columns, self._room, base, colours).adjust_cell_length(width, base)
         self._drawn[key] = (state, drawn)
         return drawn
 

@@ -1,16 +1,19 @@
 """Searching for places: the matching sessions in their order, and the hits of each."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
+
+import msgspec
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.entities import Session
 from acode_tui.domain.search.hits import Found
+from acode_tui.domain.search.query import Query, parse_query
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.ports import SessionFilter
-from acode_tui.storage.search_hits import SearchRequest, search_page, search_request
-from acode_tui.storage.search_ports import SearchIndex, SearchPage
+from acode_tui.storage.search_hits import SearchRequest, hits_of, search_page, search_request
+from acode_tui.storage.search_ports import SearchHit, SearchIndex, SearchPage
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.search.extents import FIRST
@@ -28,6 +31,7 @@ takes about as long as the page.
 """
 
 _FIRST, _MOST = 8, 64
+_ROWIDS = "SELECT s.rowid, s.id FROM json_each(?) AS g CROSS JOIN sessions AS s ON s.id = g.value"
 
 
 class SqliteRunSearch:
@@ -51,6 +55,35 @@ class SqliteRunSearch:
                 return answer(connection, request)
 
         return await self._readers.run(read)
+
+    async def hits_in(
+        self, query: str, session_ids: Sequence[str], *, most: int = 4
+    ) -> dict[str, tuple[SearchHit, ...]]:
+        """By session, of those given, its first ``most`` hits, as far as it is indexed. See ``RunHitsReader``."""
+        parsed = parse_query(query, now=self._wall())
+
+        def read(connection: sqlite3.Connection) -> dict[str, tuple[SearchHit, ...]]:
+            with index_faults():
+                return hits_in(connection, parsed, session_ids, most)
+
+        return await self._readers.run(read)
+
+
+def hits_in(
+    connection: sqlite3.Connection, query: Query, session_ids: Sequence[str], most: int
+) -> dict[str, tuple[SearchHit, ...]]:
+    """By session its first hits, in the connection's snapshot; see ``RunHitsReader.hits_in``."""
+    matches = Matches(connection, SessionFilter(), query)
+    finder = RunHits(connection, query, matches.wanted, matches.excluded)
+    given = connection.execute(_ROWIDS, (msgspec.json.encode(list(session_ids)).decode(),)).fetchall()
+    for each in (*matches.wanted, *matches.excluded):
+        each.look_up([rowid for rowid, _ in given])
+    answered: dict[str, tuple[SearchHit, ...]] = {}
+    for rowid, session_id in given:
+        if found := finder.of(rowid, start=FIRST, skip=0, most=most):
+            session = cast(Session, rows.fetch(connection, EntityType.SESSION, session_id))
+            answered[session_id] = tuple(hits_of(session, found))
+    return answered
 
 
 def answer(connection: sqlite3.Connection, request: SearchRequest) -> SearchPage:
