@@ -164,6 +164,7 @@ __all__ = [
     "SearchedSession",
     "SessionFilter",
     "SessionPage",
+    "SessionPart",
     "SyncJournal",
     "SyncLog",
     "SyncSnapshot",
@@ -221,6 +222,13 @@ class SessionPage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return len(self.sessions)
 
 
+class SessionPart(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A run with some of its steps; ``whole`` if those are all."""
+
+    graph: SessionGraph
+    whole: bool
+
+
 class RunStateReader(Protocol):
     """Reading runs, the same over SQLite and PostgreSQL. Unknown ids raise NotFoundError."""
 
@@ -255,6 +263,12 @@ class RunStateReader(Protocol):
 
     async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
         """The whole run, artifact content not loaded."""
+        ...
+
+    async def get_part(self, session_id: str, *, steps: int, from_end: bool = False) -> SessionPart:
+        """The first or the last ``steps`` steps of a run with the tasks that they belong to, at most as many tasks, and
+        everything below them; artifact content not loaded.
+        """
         ...
 
     async def get_artifact(self, artifact_id: str) -> Artifact:

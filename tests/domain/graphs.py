@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import strategies as st
 
 from acode_tui.domain.codec import digest
@@ -19,6 +20,7 @@ from acode_tui.domain.entities import (
 )
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
+from acode_tui.storage.ports import SessionPart
 
 HOSTILE = (
     "'; DROP TABLE sessions; --",
@@ -177,3 +179,21 @@ def strip_children(entities: Iterable[Entity]) -> list[Entity]:
         own = TABLES[entity.kind].entity
         rows.append(own(**{name: getattr(entity, name) for name in own.__struct_fields__}))
     return rows
+
+
+def part_of(graph: SessionGraph, steps: int, *, from_end: bool) -> SessionPart:
+    """What ``RunStateReader.get_part`` returns of a run."""
+    way = -1 if from_end else 1
+    kept: list[TaskGraph] = []
+    left = steps
+    for task in graph.tasks[::way][:steps]:
+        found = task.steps[::way][:left]
+        if task.steps and not found:
+            break
+        left -= len(found)
+        kept.append(msgspec.structs.replace(task, steps=found[::way]))
+        if len(found) < len(task.steps):
+            break
+    part = msgspec.structs.replace(graph, tasks=tuple(kept[::way]))
+    whole = [*part.entities()] == [*graph.entities()]
+    return SessionPart(graph=part, whole=whole)

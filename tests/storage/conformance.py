@@ -18,9 +18,10 @@ from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationE
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState, ToolCallState
 from acode_tui.storage.cursors import cursor_above, end_cursor
 from acode_tui.storage.ports import RunStateReader, SessionFilter
+from tests.domain.graphs import part_of
 from tests.domain.search.runs import call
 from tests.domain.search.runs import make_run as searchable_run
-from tests.storage.runs import T0, make_run, plain
+from tests.storage.runs import T0, make_run, plain, run_of_tasks
 
 Seed = Callable[[Sequence[SessionGraph]], Awaitable[None]]
 
@@ -48,6 +49,19 @@ class ReaderConformance:
         assert [row.id for row in graph.entities()] == [row.id for row in run.entities()]
         assert all(row.content is None for row in graph.entities() if isinstance(row, Artifact))
 
+    @pytest.mark.parametrize("from_end", [False, True])
+    async def test_a_part_is_the_first_or_the_last_steps_with_all_below_them(
+        self, reader: RunStateReader, seed: Seed, from_end: bool
+    ) -> None:
+        run = run_of_tasks(HERE, (2, 0, 3, 1, 0))
+        await seed([run, make_run(HERE)])
+        for steps in range(1, 9):
+            part = await reader.get_part(run.id, steps=steps, from_end=from_end)
+            wanted = part_of(run, steps, from_end=from_end)
+            assert [row.id for row in part.graph.entities()] == [row.id for row in wanted.graph.entities()], steps
+            assert part.whole == wanted.whole, steps
+        assert _content(part.graph) == _content(await reader.get_with_hierarchy(run.id))
+
     async def test_absent_and_null_json_are_the_same(self, reader: RunStateReader, seed: Seed) -> None:
         run = make_run(HERE)
         await seed([run])
@@ -71,6 +85,7 @@ class ReaderConformance:
             reader.get,
             reader.get_events,
             reader.get_with_hierarchy,
+            lambda session_id: reader.get_part(session_id, steps=1),
             reader.get_artifact,
             reader.get_artifact_content,
         ):

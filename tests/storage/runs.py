@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from acode_tui.domain.codec import digest
 from acode_tui.domain.entities import (
@@ -127,6 +128,46 @@ def make_run(
         events=(event,),
         **times,
     )
+
+
+def run_of_tasks(workspace_id: str, steps: Iterable[int]) -> SessionGraph:
+    """A run with a task for each number, of so many steps with a call each. Later rows are older by their ids."""
+    run = make_run(workspace_id, calls=1)
+    task = run.tasks[0]
+    count = iter(range(1_000))
+
+    def step(task_id: str, order: int) -> StepGraph:
+        one = task.steps[0]
+        step_id, call_id = str(uuid.uuid4()), str(uuid.uuid4())
+
+        def moved(artifact: Artifact, owner: str | None) -> Artifact:
+            at = T0 + timedelta(seconds=next(count))
+            return replace(
+                artifact,
+                id=str(uuid.uuid4()),
+                task_id=task_id,
+                step_id=step_id,
+                tool_call_id=owner,
+                created_at=at,
+                updated_at=at,
+            )
+
+        call = replace(
+            one.tool_calls[0],
+            id=call_id,
+            step_id=step_id,
+            artifacts=tuple(moved(each, call_id) for each in one.tool_calls[0].artifacts),
+        )
+        own = tuple(moved(each, None) for each in one.artifacts)
+        return replace(one, id=step_id, task_id=task_id, order=order, artifacts=own, tool_calls=(call,))
+
+    def of(number: int, order: int) -> TaskGraph:
+        task_id = str(uuid.uuid4())
+        own = tuple(replace(each, id=str(uuid.uuid4()), task_id=task_id) for each in task.artifacts)
+        made = tuple(step(task_id, at) for at in range(number))
+        return replace(task, id=task_id, order=order, artifacts=own, steps=made)
+
+    return replace(run, tasks=tuple(of(number, order) for order, number in enumerate(steps)))
 
 
 def plain(graph: SessionGraph) -> list[Entity]:

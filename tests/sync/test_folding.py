@@ -26,7 +26,7 @@ from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow
 from acode_tui.storage.ports import ClaimedRecord
 from acode_tui.storage.sqlite.rows import to_row
 from acode_tui.storage.sqlite.runs import row_writes
-from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.read_graph import read_graph
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.sync import acknowledge, adopt, claim, records, retention
 from acode_tui.storage.sqlite.sync.records import RetryPolicy

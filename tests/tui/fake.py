@@ -33,9 +33,11 @@ from acode_tui.storage.ports import (
     SearchHit,
     SessionFilter,
     SessionPage,
+    SessionPart,
     TierMigrations,
 )
 from acode_tui.sync.ports import SyncReport, SyncState, SyncStatus
+from tests.domain.graphs import part_of
 from tests.tui.recorded import (
     BACKUP,
     CONTENTS,
@@ -131,6 +133,9 @@ class FakeStore:
     async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
         await self.get(session_id)
         return self.graphs.get(session_id) or graph(int(session_id[9:13], 16))
+
+    async def get_part(self, session_id: str, *, steps: int, from_end: bool = False) -> SessionPart:
+        return part_of(await self.get_with_hierarchy(session_id), steps, from_end=from_end)
 
     async def get_artifact_content(self, artifact_id: str) -> bytes:
         return self.contents[artifact_id]

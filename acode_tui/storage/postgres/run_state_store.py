@@ -5,7 +5,6 @@ Read-only. Every error of the server or the network is raised as an AcodeError.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from acode_tui.domain.clock import WallClock, system_clock
@@ -16,28 +15,23 @@ from acode_tui.domain.entities import (
     Session,
     SessionEvent,
     SessionGraph,
-    StepGraph,
-    TaskGraph,
-    ToolCallGraph,
 )
 from acode_tui.domain.errors import AmbiguousIdError, IntegrityError, NotFoundError, ValidationError
-from acode_tui.domain.schema import TABLES, parent_of
+from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.query import Query, parse_query
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
-from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.ports import SessionFilter, SessionPage, SessionPart
 from acode_tui.storage.postgres import session_pages
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import Connection, is_uuid, quoted_schema
 from acode_tui.storage.postgres.migrate import check_schema
-from acode_tui.storage.postgres.rows import entity_from_row, entity_values, has_known_names, select_list
+from acode_tui.storage.postgres.read_graph import read_events, read_graph, read_part
+from acode_tui.storage.postgres.rows import entity_from_row, has_known_names, select_list
 from acode_tui.storage.session_filter import require_filter
 
 _HYPHENS = (8, 13, 18, 23)
 """Positions of the hyphens in a UUID."""
-
-_Nodes = dict[str, list[Any]]
-"""Graph nodes by their parent's id, in order."""
 
 
 class PostgresRunStateStore:
@@ -115,7 +109,7 @@ class PostgresRunStateStore:
         """A session's events, oldest first. Raises NotFoundError."""
         async with self._open() as connection:
             await self._one(connection, EntityType.SESSION, session_id)
-            return await self._events(connection, session_id)
+            return await read_events(connection, self._schema, session_id)
 
     async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
         """The whole run in one snapshot, with one query per table. Raises NotFoundError."""
@@ -124,16 +118,18 @@ class PostgresRunStateStore:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             session = await self._one(connection, EntityType.SESSION, session_id)
-            artifacts = await self._artifacts(connection, session_id)
-            below = {"artifacts": artifacts}
-            calls = await self._children(connection, session_id, EntityType.TOOL_CALL, ToolCallGraph, below)
-            below = {"artifacts": artifacts, "tool_calls": calls}
-            steps = await self._children(connection, session_id, EntityType.STEP, StepGraph, below)
-            below = {"artifacts": artifacts, "steps": steps}
-            tasks = await self._children(connection, session_id, EntityType.SESSION_TASK, TaskGraph, below)
-            events = await self._events(connection, session_id)
-        own = {name: getattr(session, name) for name in Session.__struct_fields__}
-        return SessionGraph(**own, tasks=tuple(tasks.get(session.id, ())), events=events)
+            assert isinstance(session, Session)
+            return await read_graph(connection, self._schema, session)
+
+    async def get_part(self, session_id: str, *, steps: int, from_end: bool = False) -> SessionPart:
+        """The first or the last steps of a run, in one snapshot. Raises NotFoundError."""
+        async with (
+            self._open() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            session = await self._one(connection, EntityType.SESSION, session_id)
+            assert isinstance(session, Session)
+            return await read_part(connection, self._schema, session, steps, from_end=from_end)
 
     async def get_artifact(self, artifact_id: str) -> Artifact:
         """An artifact's metadata. Raises NotFoundError."""
@@ -191,54 +187,6 @@ class PostgresRunStateStore:
                 hint="another program wrote it, perhaps a newer acode-tui; see `acode-tui db check --remote`",
             )
         return entity_from_row(kind, row)
-
-    async def _artifacts(self, connection: Connection, session_id: str) -> _Nodes:
-        """A session's artifacts by the id of the row that each hangs on, oldest first."""
-        table = TABLES[EntityType.ARTIFACT]
-        grouped: _Nodes = {}
-        for row in await connection.fetch(
-            f"SELECT {select_list(table)} FROM {self._schema}.{table.name} "  # noqa: S608
-            "WHERE session_id = $1 ORDER BY created_at, id",
-            session_id,
-        ):
-            if not has_known_names(EntityType.ARTIFACT, row):
-                continue
-            artifact = entity_from_row(EntityType.ARTIFACT, row)
-            holder = parent_of(artifact)
-            assert holder is not None
-            grouped.setdefault(holder[1], []).append(artifact)
-        return grouped
-
-    async def _children(
-        self, connection: Connection, session_id: str, kind: EntityType, node: Any, below: dict[str, _Nodes]
-    ) -> _Nodes:
-        """A session's rows of one kind by their parent's id, in order, each with its children by field."""
-        table = TABLES[kind]
-        ((parent, _),) = table.parents
-        rows = await connection.fetch(
-            f"SELECT {select_list(table)} FROM {self._schema}.{table.name} "  # noqa: S608
-            'WHERE session_id = $1 ORDER BY "order", created_at, id',
-            session_id,
-        )
-        grouped: _Nodes = {}
-        for row in filter(partial(has_known_names, kind), rows):
-            values = entity_values(table.columns, row)
-            children: dict[str, Any] = {field: tuple(nodes.get(values["id"], ())) for field, nodes in below.items()}
-            grouped.setdefault(values[parent], []).append(node(**values, **children))
-        return grouped
-
-    async def _events(self, connection: Connection, session_id: str) -> tuple[SessionEvent, ...]:
-        table = TABLES[EntityType.SESSION_EVENT]
-        rows = await connection.fetch(
-            f"SELECT {select_list(table)} FROM {self._schema}.session_events "  # noqa: S608
-            "WHERE session_id = $1 ORDER BY timestamp, id",
-            session_id,
-        )
-        return tuple(
-            SessionEvent(**entity_values(table.columns, row))
-            for row in rows
-            if has_known_names(EntityType.SESSION_EVENT, row)
-        )
 
 
 def _completed_uuid(start: str, digit: str) -> str:

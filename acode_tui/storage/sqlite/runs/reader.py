@@ -1,8 +1,7 @@
 """Reading runs from the workspace file: each method is one read in one snapshot."""
 
 import sqlite3
-from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import cast
 
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.entities import (
@@ -10,51 +9,28 @@ from acode_tui.domain.entities import (
     Session,
     SessionEvent,
     SessionGraph,
-    StepGraph,
-    TaskGraph,
-    ToolCallGraph,
 )
 from acode_tui.domain.errors import AmbiguousIdError, NotFoundError, ValidationError
-from acode_tui.domain.schema import TABLES, parent_of
+from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.query import Query, parse_query
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
-from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.ports import SessionFilter, SessionPage, SessionPart
 from acode_tui.storage.search_ports import SearchIndex
 from acode_tui.storage.session_filter import require_filter
-from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.contents import verified
 from acode_tui.storage.sqlite.readers import Readers
+from acode_tui.storage.sqlite.runs.read_graph import read_events, read_graph, read_part
 from acode_tui.storage.sqlite.runs.row_writes import require
 from acode_tui.storage.sqlite.search.faults import index_faults
 from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
 from acode_tui.storage.sqlite.sessions import pages
 
-_EVENTS = (
-    f"SELECT {rows.COLUMNS[EntityType.SESSION_EVENT]} FROM session_events WHERE session_id = ? ORDER BY timestamp, id"  # noqa: S608
-)
 _CONTENT = "SELECT content, size, content_hash FROM artifacts WHERE id = ?"
 _BY_PREFIX = {
     kind: f"SELECT id FROM {table.name} WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"  # noqa: S608
     for kind, table in TABLES.items()
 }
-
-
-def _node(kind: EntityType, *made: Any) -> tuple[Callable[..., Any], int, str]:
-    """For a kind: what makes a graph's node of a row, the index of the parent's id, the statement for the rows."""
-    table = TABLES[kind]
-    ((parent, _),) = table.parents
-    sql = f'{rows.SELECT_SESSION_ROWS[kind]} ORDER BY "order", rowid'
-    return rows.loader(kind, *made), table.column_names.index(parent), sql
-
-
-_NODES = {
-    EntityType.SESSION_TASK: _node(EntityType.SESSION_TASK, TaskGraph, "artifacts", "steps"),
-    EntityType.STEP: _node(EntityType.STEP, StepGraph, "artifacts", "tool_calls"),
-    EntityType.TOOL_CALL: _node(EntityType.TOOL_CALL, ToolCallGraph, "artifacts"),
-}
-_ARTIFACTS = f"{rows.SELECT_SESSION_ROWS[EntityType.ARTIFACT]} ORDER BY rowid"
-_LOAD_SESSION = rows.loader(EntityType.SESSION, SessionGraph, "tasks", "events")
 
 
 class SqliteRunStateReader:
@@ -124,13 +100,17 @@ class SqliteRunStateReader:
 
         def read(connection: sqlite3.Connection) -> tuple[SessionEvent, ...]:
             require(connection, EntityType.SESSION, session_id)
-            return _events(connection, session_id)
+            return read_events(connection, session_id)
 
         return await self._readers.run(read)
 
     async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
         """The whole run: one query a table. Raises NotFoundError."""
         return await self._readers.run(lambda connection: read_graph(connection, session_id))
+
+    async def get_part(self, session_id: str, *, steps: int, from_end: bool = False) -> SessionPart:
+        """The first or the last steps of a run. Raises NotFoundError."""
+        return await self._readers.run(lambda connection: read_part(connection, session_id, steps, from_end=from_end))
 
     async def get_artifact(self, artifact_id: str) -> Artifact:
         """An artifact's metadata. Raises NotFoundError."""
@@ -161,44 +141,3 @@ class SqliteRunStateReader:
         if len(found) > 1:
             raise AmbiguousIdError(f"more than one {what} id begins with {start!r}")
         return str(found[0][0])
-
-
-def read_graph(connection: sqlite3.Connection, session_id: str) -> SessionGraph:
-    """A whole run in the connection's snapshot. Raises NotFoundError."""
-    row = connection.execute(rows.SELECT[EntityType.SESSION], (require_id(session_id),)).fetchone()
-    if row is None:
-        raise NotFoundError(f"there is no session {session_id[:64]!r}")
-    artifacts: _Children = {}
-    for row_ in connection.execute(_ARTIFACTS, (session_id,)):
-        artifact = rows.from_row(EntityType.ARTIFACT, row_)
-        holder = parent_of(artifact)
-        assert holder is not None
-        artifacts.setdefault(holder[1], []).append(artifact)
-    calls = _children(connection, session_id, EntityType.TOOL_CALL, artifacts)
-    steps = _children(connection, session_id, EntityType.STEP, artifacts, calls)
-    tasks = _children(connection, session_id, EntityType.SESSION_TASK, artifacts, steps)
-    graph = _LOAD_SESSION((*row, tuple(tasks.get(session_id, ())), _events(connection, session_id)))
-    return cast(SessionGraph, graph)
-
-
-_Children: TypeAlias = dict[str, list[Any]]
-"""Nodes by their parent's id, in order."""
-
-
-def _children(connection: sqlite3.Connection, session_id: str, kind: EntityType, *below: _Children) -> _Children:
-    """A session's rows of one kind by their parent's id, each in order and with its own children of each sort."""
-    load, parent, sql = _NODES[kind]
-    grouped: _Children = {}
-    for row in connection.execute(sql, (session_id,)):
-        node = load((*row, *(tuple(nodes.get(row[0], ())) for nodes in below)))
-        siblings = grouped.get(row[parent])
-        if siblings is None:
-            grouped[row[parent]] = [node]
-        else:
-            siblings.append(node)
-    return grouped
-
-
-def _events(connection: sqlite3.Connection, session_id: str) -> tuple[SessionEvent, ...]:
-    found = [rows.from_row(EntityType.SESSION_EVENT, row) for row in connection.execute(_EVENTS, (session_id,))]
-    return tuple(cast(list[SessionEvent], found))

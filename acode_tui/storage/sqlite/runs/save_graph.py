@@ -34,7 +34,7 @@ from acode_tui.storage.sqlite.runs.prepare import (
     session_id,
     tables,
 )
-from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.read_graph import read_graph
 from acode_tui.storage.sqlite.search.notes import TextChange, note_changes
 from acode_tui.storage.sqlite.writer import Writer
 

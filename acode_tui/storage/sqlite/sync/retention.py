@@ -12,7 +12,7 @@ from acode_tui.domain.states import Operation
 from acode_tui.storage.ports import ExpiredRecord, LocalCounts
 from acode_tui.storage.sqlite import meta, rows
 from acode_tui.storage.sqlite.runs import outbox_writes
-from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.read_graph import read_graph
 
 _EXPIRED = """
 SELECT id, session_id, idempotency_key, outcome FROM outbox

@@ -21,7 +21,7 @@ from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.prepare import prepare_run, rows_of
-from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.read_graph import read_graph
 from acode_tui.storage.sqlite.runs.save_graph import save_graph, save_runs
 from tests.clocks import NOON, TurnedClock
 from tests.domain.graphs import graphs, objects, text

@@ -17,7 +17,7 @@ from acode_tui.storage.cursors import encode_cursor
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.migrate import migrate
-from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.read_graph import read_graph
 from acode_tui.storage.sqlite.search import index
 from acode_tui.storage.sqlite.sessions import matches, pages, ranges
 from acode_tui.storage.sqlite.sync.records import DUE_RECORDS
