@@ -159,7 +159,7 @@ SESSION: list[Binding] = [
     key("view", "v", "turn_view", "view", "The run as a conversation, or as a tree"),
     key("next_failure", "e", "failure(1)", "failure", "Next failed call"),
     key("previous_failure", "E", "failure(-1)", "failure", "Previous failed call", shown_as="E"),
-    key("follow", "f", "follow", "follow", "Follow a running session, or stop following"),
+    key("follow", "f", "follow", "follow", "Go to the end of a running session and stay there"),
     key("timeline", "1", "side('timeline')", "side", "The timeline of its states"),
     key("about", "2", "side('about')", "side", "The session's own fields"),
     key("artifacts", "3", "side('artifacts')", "side", "Every artifact of the run"),

@@ -29,8 +29,8 @@ async def test_a_run(snapshot: SnapshotAssertion) -> None:
     async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot) as pictures:
         pictures.app.state.run_as = "tree"
         await until_listed(pictures.pilot)
-        await pictures.see("following", "enter")
-        await pictures.take("following")
+        await pictures.see("f follows", "enter")
+        await pictures.take("opened")
         await pictures.see("took", "plus", "j", "j")
         await pictures.take("unfolded")
         await pictures.see("66.4 kB of content", "2")

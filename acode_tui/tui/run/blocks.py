@@ -5,7 +5,7 @@ list, which the view draws a screenful of.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -54,6 +54,11 @@ class Block(NamedTuple):
         return self.node if isinstance(self.node, Artifact) else None
 
     @property
+    def spoken(self) -> bool:
+        """Whether the block is a prompt or an answer that was recorded."""
+        return self.kind in SPOKEN and self.artifact is not None
+
+    @property
     def failed(self) -> bool:
         node = self.node
         if isinstance(node, ToolCallGraph):
@@ -71,13 +76,15 @@ class Conversation:
     failures: list[int]
     has_words: bool
     """Whether a prompt or an answer was recorded."""
+    calls: int
+    """How many tool calls were made."""
     estimates: dict[int, RowIndex] = field(default_factory=dict)
     """Rows of every block by the width for which they were estimated."""
 
     def estimated(self, width: int) -> RowIndex:
         """Rows that each block takes with its gap, while it is folded and its content is not read."""
         if width not in self.estimates:
-            self.estimates[width] = RowIndex([rows_with_gap(block, _estimate(block, width)) for block in self.blocks])
+            self.estimates[width] = RowIndex([estimated_rows(block, width) for block in self.blocks])
         return self.estimates[width].copy()
 
     def failure_from(self, at: int, direction: int) -> int | None:
@@ -88,16 +95,27 @@ class Conversation:
 
 def conversation_of(graph: SessionGraph, width: int) -> Conversation:
     """The conversation of a run, with its heights for one width. Slow for a long run: call it in a thread."""
-    blocks = list(_spaced(block for task in graph.tasks for block in _of_task(task)))
+    blocks = list(blocks_of(graph))
     conversation = Conversation(
         graph.id,
         blocks,
         {block.key: at for at, block in enumerate(blocks)},
         [at for at, block in enumerate(blocks) if block.failed],
-        any(block.kind in SPOKEN and block.artifact is not None for block in blocks),
+        any(block.spoken for block in blocks),
+        calls_in(blocks),
     )
     conversation.estimated(width)
     return conversation
+
+
+def blocks_of(graph: SessionGraph) -> Iterator[Block]:
+    """The blocks of a run, in order."""
+    return _spaced(block for task in graph.tasks for block in _of_task(task))
+
+
+def calls_in(blocks: Iterable[Block]) -> int:
+    """How many of the blocks are tool calls."""
+    return sum(block.kind == "call" for block in blocks)
 
 
 def rows_with_gap(block: Block, height: int) -> int:
@@ -150,6 +168,11 @@ def _spaced(blocks: Iterator[Block]) -> Iterator[Block]:
         apart = before is not None and (before.kind in SPOKEN or block.kind in SPOKEN)
         yield block._replace(gap=1) if apart else block
         before = block
+
+
+def estimated_rows(block: Block, width: int) -> int:
+    """The rows that a block takes with its gap, while it is folded and its content is not read."""
+    return rows_with_gap(block, _estimate(block, width))
 
 
 def _estimate(block: Block, width: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 
 from acode_tui.domain.entities import Artifact, SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.quantities import counted, duration, size
@@ -77,6 +78,16 @@ def path_to(graph: SessionGraph, node: Node) -> list[Node]:
     return []
 
 
+def last_path(graph: SessionGraph) -> list[Node]:
+    """The nodes from the last task down to the last node of the run, artifacts of calls left out."""
+    path: list[Node] = []
+    below: Sequence[Node] = graph.tasks
+    while below:
+        path.append(below[-1])
+        below = () if isinstance(path[-1], ToolCallGraph) else children(path[-1])
+    return path
+
+
 def last_change(node: Node) -> datetime:
     """When the node or one below it was last written. A task's or step's own stamp does not follow what is below it."""
     return max([node.updated_at, *map(last_change, children(node))])
@@ -97,9 +108,9 @@ def tool_call_count(graph: SessionGraph) -> int:
     return sum(len(step.tool_calls) for task in graph.tasks for step in task.steps)
 
 
-def artifacts_of(graph: SessionGraph) -> list[Artifact]:
-    """Every artifact of a run, in the order of the tree."""
-    return [entity for entity in graph.entities() if isinstance(entity, Artifact)]
+def artifacts_of(graph: SessionGraph, most: int | None = None) -> list[Artifact]:
+    """The artifacts of a run, in the order of the tree, ``most`` of them at most."""
+    return list(islice((entity for entity in graph.entities() if isinstance(entity, Artifact)), most))
 
 
 def short_path(text: str) -> str:

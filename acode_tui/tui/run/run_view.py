@@ -2,35 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from acode_tui.domain.entities import Artifact, Session, SessionGraph
+from acode_tui.domain.entities import Session, SessionGraph
 from acode_tui.domain.transitions import SESSION_TERMINAL
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.tui.run.blocks import Conversation
-from acode_tui.tui.run.nodes import artifacts_of
 from acode_tui.tui.style.palette import Role
 
 if TYPE_CHECKING:
     from acode_tui.storage.ports import RunStateReader
-
-Side = Literal["timeline", "about", "artifacts"]
 
 
 @dataclass(slots=True)
 class RunView:
     """The session that is shown.
 
-    ``held`` keeps what is shown unchanged while the run goes on; ``newer`` is set if the stored run has changed since.
-    ``side`` is the pane beside the tree, ``conversation`` the same run as one page.
+    ``conversation`` is the run as one page. ``whole`` is whether all of it was read, not only its first or last steps.
+    ``joined`` is set once only its end was read again: a row before that may have changed since. ``follows`` keeps the
+    view at the end of the run.
     """
 
     session_id: str
     graph: SessionGraph | None = None
-    held: bool = False
-    newer: bool = False
-    side: Side = "timeline"
     conversation: Conversation | None = None
+    whole: bool = False
+    joined: bool = False
+    follows: bool = False
+    more: bool = False
+    """Whether something was recorded while the end of the run was not followed."""
 
     @property
     def running(self) -> bool:
@@ -40,29 +40,28 @@ class RunView:
     @property
     def follow_label(self) -> tuple[str, Role] | None:
         """The text in the title on whether the run is followed; None for a run that has ended."""
-        if self.held:
-            return ("‖ held, there is more", "wait") if self.newer else ("‖ held", "wait")
-        return ("◉ following", "good") if self.running else None
+        if not self.running:
+            return None
+        if self.follows:
+            return ("◉ following", "good")
+        return ("↓ more below, f follows", "wait") if self.more else ("○ f follows", "quiet")
 
     def is_newer(self, stored: Session) -> bool:
         """Whether the stored run has changed since it was read."""
         return self.graph is None or (stored.updated_at, stored.state) != (self.graph.updated_at, self.graph.state)
 
-    def update(self, graph: SessionGraph, conversation: Conversation) -> None:
-        """The run was read again."""
-        self.graph, self.conversation = graph, conversation
-        self.newer = False
+    def update(self, graph: SessionGraph, conversation: Conversation, *, whole: bool, joined: bool) -> None:
+        """The run, or some of it, was read."""
+        before = self.conversation
+        grown = before is not None and self.whole and len(conversation.blocks) > len(before.blocks)
+        self.more = not self.follows and (self.more or grown)
+        self.graph, self.conversation, self.whole, self.joined = graph, conversation, whole, joined
 
     def switch_to(self, session_id: str) -> None:
-        """Show another session. The side that is open stays open."""
+        """Show another session."""
         self.session_id = session_id
         self.graph = self.conversation = None
-        self.held = self.newer = False
-
-    @property
-    def artifacts(self) -> list[Artifact]:
-        """Every artifact of the run, in the order of the tree."""
-        return artifacts_of(self.graph) if self.graph is not None else []
+        self.whole = self.joined = self.follows = self.more = False
 
 
 @dataclass(slots=True)

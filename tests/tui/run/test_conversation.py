@@ -1,22 +1,30 @@
 """The conversation of a run: blocks, folding, failures, copying, what is read, and that the place is kept."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import TransactionError
 from acode_tui.domain.states import ArtifactType, SessionState
+from acode_tui.storage.ports import SessionPart
 from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.run.blocks import conversation_of
 from acode_tui.tui.run.conversation import ConversationView
+from acode_tui.tui.run.growing import continued, joined
 from acode_tui.tui.run.row_index import RowIndex
 from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.tui.run.tree import RunTree
+from tests.domain.graphs import part_of
+from tests.storage.runs import run_of_tasks
 from tests.tui.driving import over, shown, toasts, until, until_listed
 from tests.tui.fake import NOW, FakeWorkspace, fake_id, graph
+from tests.tui.recorded import WORKSPACE
 
 CALL = "Bash  npm test -- login"
 
@@ -24,7 +32,7 @@ CALL = "Bash  npm test -- login"
 async def open_conversation(pilot: Pilot[int]) -> ConversationView:
     await until_listed(pilot)
     await pilot.press("enter")
-    await until(pilot, lambda: isinstance(pilot.app.screen, SessionScreen) and page(pilot)._blocks)
+    await until(pilot, lambda: isinstance(pilot.app.screen, SessionScreen) and page(pilot).page_layout.blocks)
     return page(pilot)
 
 
@@ -140,7 +148,7 @@ async def test_only_what_is_near_the_screen_is_read(fake: FakeWorkspace, monkeyp
         await pilot.press("G")
         await until(pilot, lambda: "4999 An answer of some words." in shown(pilot))
         assert len(read) < 120
-        assert len(view._laid) < 300
+        assert view.page_layout.laid_count < 300
 
 
 async def test_what_is_recorded_moves_neither_the_cursor_nor_what_is_on_screen(fake: FakeWorkspace) -> None:
@@ -148,18 +156,18 @@ async def test_what_is_recorded_moves_neither_the_cursor_nor_what_is_on_screen(f
     async with over(fake).run_test(size=(120, 36)) as pilot:
         view = await open_conversation(pilot)
         await pilot.press(*["e"] * 40)
-        await until(pilot, lambda: not view._missing() and not view._fetching)
+        await until(pilot, lambda: view.is_complete)
         before, under = lines(pilot), view.block
         task = replace(run.tasks[1], id=fake_id(9, 79), title="And then deploy", steps=())
         later = replace(run, tasks=(*run.tasks, task), updated_at=NOW + timedelta(seconds=9))
         fake.store.graphs[run.id] = later
         fake.store.sessions[0] = replace(fake.store.sessions[0], updated_at=later.updated_at)
         fake.version += 1
-        await until(pilot, lambda: len(view._blocks) == len(conversation_of(later, 100).blocks))
+        await until(pilot, lambda: len(view.page_layout.blocks) == len(conversation_of(later, 100).blocks))
         assert lines(pilot) == before
         assert view.block == under
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: not view._missing() and not view._fetching)
+        await until(pilot, lambda: view.is_complete)
         assert view.block == under
 
 
@@ -181,12 +189,69 @@ async def test_a_run_being_recorded_is_shown_at_its_end_until_the_user_scrolls(f
         go_on("And then deploy", 1)
         await until(pilot, lambda: "And then deploy" in shown(pilot))
         await pilot.press("pageup")
-        count = len(view._blocks)
+        count = len(view.page_layout.blocks)
         go_on("And tell them", 2)
-        await until(pilot, lambda: len(view._blocks) > count)
+        await until(pilot, lambda: len(view.page_layout.blocks) > count)
         assert "And tell them" not in shown(pilot)
         await pilot.press("G")
         await until(pilot, lambda: "And tell them" in shown(pilot))
+
+
+async def test_the_first_steps_are_shown_before_the_rest_is_read_and_later_only_the_end_is(
+    fake: FakeWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = replace(long_run(300, b"words", fake), state=SessionState.EXECUTING)
+    fake.store.graphs[run.id] = run
+    whole, let_go = fake.store.get_with_hierarchy, asyncio.Event()
+    reads = 0
+
+    async def waiting(session_id: str) -> SessionGraph:
+        nonlocal reads
+        reads += 1
+        await let_go.wait()
+        return await whole(session_id)
+
+    async def part(session_id: str, *, steps: int, from_end: bool = False) -> SessionPart:
+        return part_of(await whole(session_id), steps, from_end=from_end)
+
+    monkeypatch.setattr(fake.store, "get_with_hierarchy", waiting)
+    monkeypatch.setattr(fake.store, "get_part", part)
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        view = await open_conversation(pilot)
+        await until(pilot, lambda: "299 words" in shown(pilot) and "reading the rest…" in shown(pilot))
+        assert len(view.page_layout.blocks) < 200
+        let_go.set()
+        await until(pilot, lambda: "reading the rest" not in shown(pilot) and "299 words" in shown(pilot))
+        assert len(view.page_layout.blocks) == len(conversation_of(run, 100).blocks)
+
+        task = run.tasks[1]
+        step = replace(task.steps[-1], id=fake_id(1, 81), name="One more step", artifacts=(), tool_calls=())
+        grown = replace(run, tasks=(run.tasks[0], replace(task, steps=(*task.steps, step))))
+        fake.store.graphs[run.id] = grown = replace(grown, updated_at=NOW + timedelta(seconds=9))
+        fake.store.sessions[0] = replace(fake.store.sessions[0], updated_at=grown.updated_at)
+        fake.version += 1
+        await until(pilot, lambda: "One more step" in shown(pilot))
+        assert reads == 1
+        wanted = conversation_of(grown, view.columns)
+        assert [*view.page_layout.blocks] == wanted.blocks
+
+
+@given(steps=st.lists(st.integers(0, 3), min_size=1, max_size=4), more=st.integers(0, 3), last=st.integers(1, 6))
+@settings(max_examples=25)
+def test_a_joined_run_is_the_run_that_was_read_whole(steps: list[int], more: int, last: int) -> None:
+    later = run_of_tasks(WORKSPACE, [*steps[:-1], steps[-1] + more, more])
+    cut = replace(later.tasks[-2], steps=later.tasks[-2].steps[: steps[-1]])
+    before = replace(later, tasks=(*later.tasks[:-2], cut))
+    end = part_of(later, last, from_end=True).graph
+    grown = joined(before, end)
+    if grown is None:
+        return
+    assert [*grown.entities()] == [*later.entities()]
+    page = continued(conversation_of(before, 80), grown, end, 80)
+    wanted = conversation_of(later, 80)
+    assert (page.blocks, page.index, page.failures) == (wanted.blocks, wanted.index, wanted.failures)
+    assert (page.calls, page.has_words) == (wanted.calls, wanted.has_words)
+    assert page.estimated(80).sizes == wanted.estimated(80).sizes
 
 
 async def test_content_that_cannot_be_read_says_so_in_its_place_and_is_read_again(

@@ -233,21 +233,23 @@ async def test_keys_open_the_next_session_of_the_list_across_pages(
         assert _is_open(pilot, 4)
 
 
-async def test_a_run_that_is_being_recorded_is_followed_or_held(fake: FakeWorkspace) -> None:
+async def test_a_run_that_is_being_recorded_is_followed_until_the_user_moves(fake: FakeWorkspace) -> None:
     async with over(fake).run_test(size=(120, 36)) as pilot:
         await open_session(pilot)
-        assert "◉ following" in shown(pilot)
-        await pilot.press("j", "f")
-        await until(pilot, lambda: "‖ held" in shown(pilot))
+        await pilot.press("j", "j")
         under = below_cursor(pilot)
+        await until(pilot, lambda: "○ f follows" in shown(pilot))
         _go_on(fake)
-        await until(pilot, lambda: "‖ held, there is more" in shown(pilot))
-        assert "And then deploy" not in shown(pilot)
-        await pilot.press("f")
-        await until(pilot, lambda: "And then deploy" in shown(pilot))
+        await until(pilot, lambda: "↓ more below, f follows" in shown(pilot) and "And then deploy" in shown(pilot))
         assert below_cursor(pilot) == under
+        await pilot.press("f")
+        await until(pilot, lambda: "And then deploy" in below_cursor(pilot) and "◉ following" in shown(pilot))
+        _go_on(fake, title="And tell them")
+        await until(pilot, lambda: "And tell them" in below_cursor(pilot))
+        await pilot.press("k")
+        await until(pilot, lambda: "○ f follows" in shown(pilot))
         _go_on(fake, state=SessionState.COMPLETED)
-        await until(pilot, lambda: "✓ Completed" in shown(pilot) and "following" not in shown(pilot))
+        await until(pilot, lambda: "✓ Completed" in shown(pilot) and "follow" not in shown(pilot))
         assert "f" not in pilot.app.screen.active_bindings
 
 
@@ -279,12 +281,16 @@ def _is_open(pilot: Pilot[int], number: int) -> bool:
     return isinstance(screen, SessionScreen) and (screen.run_view.graph or graph(99)).id == fake_id(number)
 
 
-def _go_on(fake: FakeWorkspace, state: SessionState = SessionState.EXECUTING) -> None:
+def _go_on(
+    fake: FakeWorkspace, state: SessionState = SessionState.EXECUTING, *, title: str = "And then deploy"
+) -> None:
     """Another task, as if the agent had gone on."""
-    moment = NOW + timedelta(seconds=len(fake.store.graphs))
     before = fake.store.graphs.get(fake_id(0)) or graph(0)
-    task = replace(before.tasks[1], id=fake_id(77, 2), title="And then deploy", steps=(), order=2)
-    tasks = before.tasks if len(before.tasks) > 2 else (*before.tasks, task)
+    moment = max(before.updated_at, NOW) + timedelta(seconds=1)
+    order = len(before.tasks)
+    tasks = before.tasks
+    if title not in [task.title for task in tasks]:
+        tasks = (*tasks, replace(tasks[1], id=fake_id(77 + order, 2), title=title, steps=(), order=order))
     fake.store.graphs[before.id] = replace(before, tasks=tasks, updated_at=moment, state=state)
     fake.store.sessions[0] = replace(fake.store.sessions[0], updated_at=moment, state=state)
     fake.version += 1

@@ -24,7 +24,7 @@ from acode_tui.storage.sqlite.figures import changes
 from acode_tui.storage.sqlite.figures.contributions import SessionFigures, read_contributions
 from acode_tui.storage.sqlite.figures.tables import TABLES
 from acode_tui.storage.sqlite.migrate import migrate
-from acode_tui.storage.sqlite.runs.reader import read_graph
+from acode_tui.storage.sqlite.runs.read_graph import read_graph
 from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.search.index import step
 from acode_tui.storage.sqlite.sessions.run_figures import answer
