@@ -139,6 +139,13 @@ def texts_of(entity: Entity) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
+def paths_of(entity: Entity) -> list[str]:
+    """The file names that an entity itself has: those in a call's parameters, and an artifact's name."""
+    if isinstance(entity, ToolCall):
+        return paths_in(json_texts(entity.parameters))
+    return [entity.name] if isinstance(entity, Artifact) else []
+
+
 def session_text(session: Session) -> str:
     """What a session was asked, and its metadata."""
     return joined_text(session.task_description, value=session.metadata)

@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from acode_tui.domain.search.places import texts_of
+from acode_tui.domain.search.places import paths_of, texts_of
 from acode_tui.domain.search.tokens import index_tokens
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.sqlite.search.documents import RANGED, covered_by
+from acode_tui.storage.sqlite.search.documents import RANGED, covered_by, path_words
 from acode_tui.storage.sqlite.search.marks import Marks, fits, read_marks
 from acode_tui.storage.sqlite.search.searched_rows import Covered, SearchedRow, rows_within
 from acode_tui.storage.sqlite.search.session_words import number_of
@@ -84,6 +84,9 @@ def _compare(
                 continue
             for text in texts_of(row.entity):
                 for token in index_tokens(text):
+                    wanted.setdefault(token, []).append((name, number_of(session), covering))
+            for path in paths_of(row.entity):
+                for token in path_words(path):
                     wanted.setdefault(token, []).append((name, number_of(session), covering))
     numbers = [number for documents in own.values() for number, _ in documents]
     entries = [number_of(session) for session in sessions]

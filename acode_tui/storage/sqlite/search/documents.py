@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
-from acode_tui.domain.search.tokens import index_body
+from acode_tui.domain.search.tokens import index_body, index_tokens
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.search.indexed_rows import IndexedRow
 from acode_tui.storage.sqlite.search.searched_rows import Covered
-from acode_tui.storage.sqlite.search.session_words import number_of
+from acode_tui.storage.sqlite.search.session_words import PATH, number_of
 
 MAX_CHARS = 64 * 1024
 """Texts of one document, in characters. Larger ones make a smaller index, for a word is listed once in each; smaller
@@ -36,13 +37,14 @@ Ranges = dict[EntityType, tuple[int, int]]
 class Document:
     """A document in the making: its session's rowid, and the texts of the rows that it covers."""
 
-    __slots__ = ("chars", "has_session", "ranges", "session", "texts")
+    __slots__ = ("chars", "has_session", "paths", "ranges", "session", "texts")
 
     def __init__(self, session: int) -> None:
         self.session = session
         self.has_session = False
         self.ranges: Ranges = {}
         self.texts: list[str] = []
+        self.paths: set[str] = set()
         self.chars = 0
 
     def add(self, row: IndexedRow, chars: int) -> None:
@@ -54,11 +56,19 @@ class Document:
             first, last = self.ranges.get(kind, (rowid, rowid))
             self.ranges[kind] = (min(first, rowid), max(last, rowid))
         self.texts += row.texts
+        self.paths.update(row.paths)
         self.chars += chars
 
     def words(self) -> str:
-        """The words of the texts, as they are given to FTS5."""
-        return index_body(self.texts)
+        """The words of the texts and those of the paths, as they are given to FTS5."""
+        marked = set().union(*map(path_words, self.paths))
+        return " ".join([index_body(self.texts), *marked])
+
+
+@lru_cache(8_192)
+def path_words(path: str) -> frozenset[str]:
+    """The words of a file's name as the index has them, marked, so that ``file:`` is asked apart from texts."""
+    return frozenset(PATH + token for token in index_tokens(path))
 
 
 def pack(read: Iterable[IndexedRow]) -> list[Document]:

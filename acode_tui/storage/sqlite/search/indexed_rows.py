@@ -1,6 +1,6 @@
 """Reading the rows that are to be indexed: their texts, and what the index notes of each. No entities are made.
 
-The texts are those of ``domain.search.places.texts_of``.
+The texts and paths are those of ``domain.search.places.texts_of`` and ``paths_of``.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ import msgspec
 
 from acode_tui.domain.entities import Session
 from acode_tui.domain.search.facts import RunFacts, facts_of
-from acode_tui.domain.search.places import artifact_text, joined_text, session_text
+from acode_tui.domain.search.places import artifact_text, joined_text, json_texts, paths_in, session_text
 from acode_tui.domain.states import EntityType, ToolCallState
 from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.search.searched_rows import CONTENT, content_of
@@ -35,6 +35,7 @@ class IndexedRow(msgspec.Struct, frozen=True, gc=False):
     is_failed: bool = False
     facts: RunFacts | None = None
     """A session's."""
+    paths: tuple[str, ...] = ()
 
 
 _HEAD = "rowid, session_id, id, created_at, updated_at, sync_version"
@@ -76,7 +77,7 @@ class IndexedRows:
             for row in found:
                 yield _session(row)
             return
-        texts_of = _TEXTS[kind]
+        read = _READ[kind]
         is_call = kind is EntityType.TOOL_CALL
         session_id, session = "", None
         for row in found:
@@ -87,10 +88,21 @@ class IndexedRows:
             if session is None:
                 continue
             _, _, row_id, created, updated, version, *given = row
-            texts = tuple([text for text in texts_of(*given) if text])
+            texts, paths = read(*given)
             ended = (given[5] if is_call else None) or created
             is_failed = is_call and given[4] == ToolCallState.FAILED
-            yield IndexedRow(kind, row[0], session, row_id, texts, (updated, version), created, ended, is_failed)
+            yield IndexedRow(
+                kind,
+                row[0],
+                session,
+                row_id,
+                tuple([text for text in texts if text]),
+                (updated, version),
+                created,
+                ended,
+                is_failed,
+                paths=paths,
+            )
 
     def _rowid(self, session_id: str) -> int | None:
         if session_id not in self._sessions:
@@ -117,33 +129,36 @@ def _session(row: Sequence[Any]) -> IndexedRow:
     )
 
 
-def _task_texts(title: str, description: str | None, metadata: str | None) -> tuple[str, ...]:
-    return (joined_text(title, description, value=_json(metadata)),)
+_Read = tuple[tuple[str, ...], tuple[str, ...]]
+"""The texts and the paths of a row."""
 
 
-def _step_texts(name: str, description: str | None) -> tuple[str, ...]:
-    return (joined_text(name, description),)
+def _read_task(title: str, description: str | None, metadata: str | None) -> _Read:
+    return (joined_text(title, description, value=_json(metadata)),), ()
 
 
-def _call_texts(
+def _read_step(name: str, description: str | None) -> _Read:
+    return (joined_text(name, description),), ()
+
+
+def _read_call(
     tool_name: str, parameters: str, error: str | None, result: str | None, _state: str, _ended: str | None
-) -> tuple[str, ...]:
-    return (joined_text(tool_name, value=_json(parameters)), joined_text(error, value=_json(result)))
+) -> _Read:
+    given = json_texts(_json(parameters))
+    return (joined_text(tool_name, *given), joined_text(error, value=_json(result))), tuple(paths_in(given))
 
 
-def _artifact_texts(
-    name: str, content_type: str, type_: str, size: int, stored_size: int, stored: bytes
-) -> tuple[str, ...]:
-    return (artifact_text(name, content_type, content_of(stored, size, stored_size), type_),)
+def _read_artifact(name: str, content_type: str, type_: str, size: int, stored_size: int, stored: bytes) -> _Read:
+    return (artifact_text(name, content_type, content_of(stored, size, stored_size), type_),), (name,)
 
 
 def _json(stored: str | None) -> Any:
     return None if stored is None else _decode(stored)
 
 
-_TEXTS: dict[EntityType, Callable[..., tuple[str, ...]]] = {
-    EntityType.SESSION_TASK: _task_texts,
-    EntityType.STEP: _step_texts,
-    EntityType.TOOL_CALL: _call_texts,
-    EntityType.ARTIFACT: _artifact_texts,
+_READ: dict[EntityType, Callable[..., _Read]] = {
+    EntityType.SESSION_TASK: _read_task,
+    EntityType.STEP: _read_step,
+    EntityType.TOOL_CALL: _read_call,
+    EntityType.ARTIFACT: _read_artifact,
 }

@@ -12,6 +12,7 @@ from acode_tui.storage.sqlite.search.documents import covered_by
 from acode_tui.storage.sqlite.search.fact_conditions import FactsTest
 from acode_tui.storage.sqlite.search.place_finder import PlaceFinder
 from acode_tui.storage.sqlite.search.proposals import Proposals
+from acode_tui.storage.sqlite.search.session_words import PATH
 from acode_tui.storage.sqlite.search.words import IndexedDocument, Words, every_document
 
 _STALE = """
@@ -32,9 +33,13 @@ class PlaceCondition:
         self.conditions = conditions
         """This condition alone."""
         self.tool = conditions.tools[0].casefold() if conditions.tools else None
-        self.words = None if term is None or not term.tokens else Words(connection, term)
+        mark = PATH if conditions.files else ""
+        self.words = None if term is None or not term.tokens else Words(connection, term, mark=mark)
         self.is_decided_by_index = (
-            bool(conditions.terms) and self.words is not None and len(self.words.tokens) == 1 and not self.words.is_wide
+            bool(conditions.terms or conditions.files)
+            and self.words is not None
+            and len(self.words.tokens) == 1
+            and not self.words.is_wide
         )
         self.undecided: bool | None = None
         """What ``met_by`` says of sessions of which only texts tell whether they meet it. With None it reads them."""

@@ -22,6 +22,9 @@ ANY = "§any"
 STALE = "§stale"
 """The mark of a session with a document that is stale: words may be gone from it."""
 
+PATH = "¶"
+"""The sign before each word of a file's name; documents have these too."""
+
 FAILING = "§failing"
 SUBAGENT = "§subagent"
 RESUMABLE = "§resumable"

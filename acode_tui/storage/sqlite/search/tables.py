@@ -29,7 +29,7 @@ DERIVED = (
 )
 """What the index and the figures consist of, beside the shadow tables, in the order of creation."""
 
-FORMAT = 2
+FORMAT = 3
 """The form of the index: of its words and its documents. An index of another form is made again."""
 
 FORMAT_MARK = "format"

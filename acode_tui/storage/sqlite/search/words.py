@@ -50,7 +50,8 @@ Documents = dict[int, list[IndexedDocument]]
 class Words:
     """The tokens of one term, all of which are in each document that holds the term. Answers are kept."""
 
-    def __init__(self, connection: sqlite3.Connection, term: Term) -> None:
+    def __init__(self, connection: sqlite3.Connection, term: Term, *, mark: str = "") -> None:
+        """``mark`` is the sign that stands before the words in the index, if they are not those of texts."""
         self.tokens = term.tokens
         self.is_wide = False
         """Whether it has a prefix that is not looked up in the index, so that ``among`` leaves it aside."""
@@ -61,7 +62,10 @@ class Words:
         self._passed = self._given = 0
         self.is_slow_to_begin = False
         """Whether FTS5 collects everything before it gives the first: then it is asked once, for all."""
-        parts = [self._prefix(token) if is_prefix else quoted(token) for token, is_prefix in index_entries(term)]
+        parts = [
+            self._prefix(mark + token) if is_prefix else quoted(mark + token)
+            for token, is_prefix in index_entries(term)
+        ]
         self.expression = " AND ".join(filter(None, parts))
         """What FTS5 is asked for. Empty where every document may hold the term."""
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from acode_tui.domain.clock import MonotonicClock, format_time
 from acode_tui.domain.entities import SessionGraph, ToolCall
 from acode_tui.domain.search.facts import facts_of
-from acode_tui.domain.search.places import texts_of
+from acode_tui.domain.search.places import paths_of, texts_of
 from acode_tui.domain.search.query import parse_query
 from acode_tui.domain.states import ToolCallState
 from acode_tui.storage.migrations.runner import packaged
@@ -125,6 +125,7 @@ def test_each_row_is_indexed_with_the_texts_and_the_times_of_its_entity(empty: P
         found = {row.row_id: row for kind in SEARCHED for row in IndexedRows(connection).after(kind, 0)}
     stored = [entity for entity in run.entities() if entity.kind in SEARCHED]
     assert {each.id: texts_of(each) for each in stored} == {row_id: row.texts for row_id, row in found.items()}
+    assert {each.id: tuple(paths_of(each)) for each in stored} == {row_id: row.paths for row_id, row in found.items()}
     for entity in stored:
         row = found[entity.id]
         ended = entity.completed_at if isinstance(entity, ToolCall) else None
