@@ -63,6 +63,11 @@ class TextFilter:
         self._short_json = [_short(term, _ESCAPE) for term in short]
         self._plain = [re.compile(_BETWEEN.join(tokens)) for tokens in sequences]
         self._json = [re.compile(_BETWEEN_IN_JSON.join(tokens), re.DOTALL) for tokens in sequences]
+        self._encoded = tuple(token.encode() for token in self._tokens)
+        self._encoded_sequences = [re.compile(pattern.pattern.encode()) for pattern in self._plain]
+        self._longest = max(self._tokens, key=len)
+        self.tests_bytes = self._is_ascii and not short
+        """Whether ``passes_bytes`` and ``may_be_in_json`` can be asked."""
 
     def passes(self, text: str) -> bool:
         """Whether a text may have the terms."""
@@ -77,6 +82,20 @@ class TextFilter:
             return self.passes("\n".join([name, *json_texts(_decode(stored))]))
         text = f'"{name}"{stored}'
         return self._passes(text, (), ()) if MARK in text else self._passes(text, self._json, self._short_json)
+
+    def passes_bytes(self, low: bytes) -> bool:
+        """The same for a text of ASCII in lower case, without an escape sequence: no string is made of it."""
+        for token in self._encoded:
+            if token not in low:
+                return False
+        for sequence in self._encoded_sequences:
+            if sequence.search(low) is None:
+                return False
+        return True
+
+    def may_be_in_json(self, low: str) -> bool:
+        """A faster test of JSON values, and texts beside them, in lower case: it lets more through."""
+        return self._longest in low or not low.isascii() or "\\u" in low
 
     def _passes(self, text: str, sequences: Sequence[re.Pattern[str]], short: Sequence[_Short]) -> bool:
         if not text.isascii() and has_foreign_words(text):

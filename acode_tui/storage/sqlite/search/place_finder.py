@@ -62,6 +62,7 @@ class PlaceFinder:
         self._every = every
         self._has_words = bool(words)
         self._words = [TextFilter(words)] if every and words else [TextFilter([word]) for word in words]
+        self._tests_bytes = bool(self._words) and all(each.tests_bytes for each in self._words)
         self._files = [TextFilter([file]) for file in conditions.files]
         self._tools = {tool.casefold() for tool in conditions.tools}
         self._all = (1 << count_of(conditions)) - 1
@@ -146,6 +147,13 @@ class PlaceFinder:
         if not self._has_words:
             names = [file.passes_json(tool, parameters) for file in self._files]
             return all(names) if self._every else tool.casefold() in self._tools or any(names)
+        if self._tests_bytes:
+            low = f"{tool}\n{parameters}\n{result}\n{error}".lower()
+            for each in self._words:
+                if each.may_be_in_json(low):
+                    break
+            else:
+                return False
         if self._every and not all(file.passes_json(tool, parameters) for file in self._files):
             return False
         for each in self._words:
@@ -161,7 +169,15 @@ class PlaceFinder:
     def _artifact_passes(
         self, name: str, type_: str, content_type: str, size: int, stored_size: int, stored: bytes
     ) -> bool:
-        text = artifact_text(name, content_type, content_of(stored, size, stored_size), type_)
+        content = content_of(stored, size, stored_size)
+        if self._tests_bytes and content.isascii() and name.isascii() and "json" not in content_type:
+            low = name.lower().encode() + b"\n" + content.lower()
+            if b"\x1b" not in low:
+                for each in self._words:
+                    if each.passes_bytes(low):
+                        return True
+                return False
+        text = artifact_text(name, content_type, content, type_)
         return any(each.passes(text) for each in self._words)
 
     def _texts_pass(self, title: str, description: str | None, metadata: str | None = None) -> bool:

@@ -82,18 +82,16 @@ class RunHits:
 
         There is none where the run does not match.
         """
-        places: list[Place] = []
+        found: list[Found] = []
         for group in self._found(session, start):
-            places += group if len(group) == 1 else sorted(group, key=self._hierarchy)
-            if len(places) >= most:
-                break
-        else:
-            if start == FIRST:
-                self._counts[session] = len(places)
-        return [
-            Found(place, "" if number < skip else snippet_of(self._query, place))
-            for number, place in enumerate(places[:most])
-        ]
+            for place in group if len(group) == 1 else sorted(group, key=self._hierarchy):
+                # At once: what the test of the text has prepared serves its snippet.
+                found.append(Found(place, "" if len(found) < skip else snippet_of(self._query, place)))
+                if len(found) == most:
+                    return found
+        if start == FIRST:
+            self._counts[session] = len(found)
+        return found
 
     def _found(self, session: int, start: str) -> Iterator[list[Place]]:
         """The hits of a run from a moment on, those of one moment together."""
