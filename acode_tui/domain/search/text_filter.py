@@ -88,10 +88,7 @@ class TextFilter:
         for token in self._encoded:
             if token not in low:
                 return False
-        for sequence in self._encoded_sequences:
-            if sequence.search(low) is None:
-                return False
-        return True
+        return not self._encoded_sequences or all(each.search(low) is not None for each in self._encoded_sequences)
 
     def may_be_in_json(self, low: str) -> bool:
         """A faster test of JSON values, and texts beside them, in lower case: it lets more through."""

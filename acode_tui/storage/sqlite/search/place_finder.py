@@ -173,10 +173,7 @@ class PlaceFinder:
         if self._tests_bytes and content.isascii() and name.isascii() and "json" not in content_type:
             low = name.lower().encode() + b"\n" + content.lower()
             if b"\x1b" not in low:
-                for each in self._words:
-                    if each.passes_bytes(low):
-                        return True
-                return False
+                return any(each.passes_bytes(low) for each in self._words)
         text = artifact_text(name, content_type, content, type_)
         return any(each.passes(text) for each in self._words)
 
