@@ -1,5 +1,6 @@
 """``import``: imports transcripts of other agents into the workspace, once or continuously."""
 
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 _MOST_ISSUES = 20
 _MOST_FOLDERS = 20
-_IDLE_MS = 30_000
-"""A watch imports again after this time without a change: a run ends when its file is stale."""
 
 
 @click.command(
@@ -173,30 +172,61 @@ async def _watch(workspace: "Workspace", source: _Source, *, as_json: bool) -> N
     import asyncio
     import signal
 
-    from watchfiles import awatch
-
-    present = [root for root in source.every if root.exists()]
-    if not present:
+    if not any(root.exists() for root in source.every):
         raise IngestError("there is no folder to watch", hint="give a PATH, or set ingest.roots")
-    stop = asyncio.Event()
+    following = asyncio.create_task(_follow(workspace, source, as_json=as_json))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop.set)
-    changes = awatch(*present, stop_event=stop, rust_timeout=_IDLE_MS, yield_on_timeout=True, raise_interrupt=False)
-    # The watch starts before the first import, so that no write in between is missed.
-    changed = asyncio.ensure_future(anext(changes, None))
-    try:
-        await asyncio.sleep(0)
-        _print(await _import(workspace, source), source, as_json=as_json)
-        click.echo(f"watching {counted(len(present), 'path')}; Ctrl-C ends", err=True)
-        while await changed is not None and not stop.is_set():
-            changed = asyncio.ensure_future(anext(changes, None))
-            report = await _import(workspace, source)
-            if report.written:
+        loop.add_signal_handler(signum, following.cancel)
+    with suppress(asyncio.CancelledError):
+        await following
+
+
+async def _follow(workspace: "Workspace", source: _Source, *, as_json: bool) -> None:
+    from acode_tui.cli.progress import ImportLine
+    from acode_tui.ingest.follow import FollowedRuns, Follower, leased
+    from acode_tui.ingest.follow_lease import FollowLease
+
+    follower = Follower(
+        workspace.transcripts,
+        FollowedRuns(
+            roots=tuple(source.roots),
+            paths=tuple(source.paths),
+            within=workspace.root,
+            format=source.format,
+            formats=tuple(workspace.settings.ingest.formats) or None,
+        ),
+        workspace_id=workspace.workspace_id,
+        user_id=workspace.user,
+        limits=workspace.settings.limits,
+        wall=workspace.wall,
+    )
+    lease = FollowLease(workspace.agent_dir)
+    if source.roots:
+        # Named paths are this command's own; the transcripts of the workspace's folder are followed by one process.
+        await leased(lease, _held)
+    first = True
+    async with aclosing(follower.changes(_refused)) as changes:
+        async for changed in changes:
+            if changed is not None:
+                report = await follower.import_changed(changed)
+            else:
+                with ImportLine() as line:
+                    report = await follower.import_all(line.show)
+            if first or report.written:
                 _print(report, source, as_json=as_json)
-    finally:
-        stop.set()
-        await asyncio.wait([changed])
+            if first:
+                click.echo(f"watching {counted(len(source.every), 'path')}; Ctrl-C ends", err=True)
+            first = False
+
+
+def _held(pid: int | None) -> None:
+    who = "another process" if pid is None else f"pid {pid}"
+    click.echo(f"{who} follows this workspace already; waiting until that ends; Ctrl-C ends", err=True)
+
+
+def _refused(error: OSError) -> None:
+    click.echo(f"the system watches no more folders ({error}); they are looked at every few seconds", err=True)
 
 
 def _print(report: "ImportReport", source: _Source, *, as_json: bool) -> None:

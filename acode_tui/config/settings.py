@@ -27,7 +27,8 @@ THEMES = (
 KEY_IDS = (
     *("about", "all", "artifacts", "back", "backup", "bottom", "cancel", "chip_left", "chip_right"),
     *("chip_toggle", "close", "collapse", "confirm", "conflicts", "copy", "copy_id", "discard", "down"),
-    *("edit", "expand", "export", "filter", "first_page", "fold", "follow", "group", "half_down"),
+    *("edit", "expand", "export", "filter", "first_page", "fold", "follow", "follow_later"),
+    *("follow_no", "follow_runs", "follow_yes", "group", "half_down"),
     *("half_up", "health", "help", "import", "import_all", "jump", "last_page", "left", "level", "log"),
     *(
         "migrate",

@@ -28,12 +28,14 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What this user decided about one workspace.
 
     ``sha256``: the approved contents of its file; two only while it is being replaced. ``declined``: the content that
-    the dashboard asked about in vain. ``owner``: the other user whose ``.agent`` may be opened.
+    the dashboard asked about in vain. ``owner``: the other user whose ``.agent`` may be opened. ``follow``: whether the
+    dashboard imports the transcripts of its folder by itself; None until that is answered.
     """
 
     sha256: tuple[str, ...] = ()
     declined: str | None = None
     owner: int | None = None
+    follow: bool | None = None
 
 
 class _Approvals(msgspec.Struct, frozen=True, kw_only=True):

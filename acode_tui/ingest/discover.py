@@ -32,9 +32,13 @@ class FoundTranscript(msgspec.Struct, frozen=True, kw_only=True):
 
 def default_roots(environ: Mapping[str, str] = os.environ, only: Iterable[str] | None = None) -> list[Path]:
     """The existing folders and files in which the known agents keep their transcripts. ``only`` names formats."""
+    return [root for root in possible_roots(environ, only) if root.exists()]
+
+
+def possible_roots(environ: Mapping[str, str] = os.environ, only: Iterable[str] | None = None) -> list[Path]:
+    """The same, with those that do not exist yet."""
     home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    roots = [root for format_ in _chosen(only) for root in format_.roots(environ, home)]
-    return [root for root in roots if root.exists()]
+    return [root for format_ in _chosen(only) for root in format_.roots(environ, home)]
 
 
 async def discover(roots: Sequence[Path | str], formats: Iterable[str] | None = None) -> list[FoundTranscript]:
@@ -62,6 +66,54 @@ def find(roots: Sequence[Path], only: Iterable[str] | None = None) -> list[Found
                 item = msgspec.structs.replace(item, format=hint)
             found.setdefault(str(item.path), item)
     return [found[path] for path in sorted(found)]
+
+
+def find_changed(
+    changed: Iterable[Path], roots: Sequence[Path], only: Iterable[str] | None = None
+) -> list[FoundTranscript]:
+    """The transcripts that changed paths under ``roots`` belong to, each once, sorted by path; what is gone has none.
+
+    A new folder is walked: files may have been written to it before it was watched. Of any other path only the folders
+    above it are looked at.
+    """
+    wanted = {format_.name for format_ in _chosen(only)}
+    known = list(formats().values())
+    found: dict[str, FoundTranscript] = {}
+    for path in {owner for path in changed if (owner := _owner(path, roots, known)) is not None}:
+        if path.is_dir() and not any(format_.hints(path) for format_ in known):
+            found.update((str(item.path), item) for item in find([path], only) if item.problem is None)
+            continue
+        hint = next((format_.name for format_ in known if format_.hints(path)), UNKNOWN)
+        if hint != UNKNOWN and hint not in wanted:
+            continue
+        try:
+            item = _file(path, path.stat(), known)
+        except OSError:
+            continue
+        if item.problem is None:
+            found[str(path)] = msgspec.structs.replace(item, format=hint)
+    return [found[path] for path in sorted(found)]
+
+
+def _owner(path: Path, roots: Sequence[Path], known: Sequence[TranscriptFormat]) -> Path | None:
+    """The transcript that a changed path is, or is a part of; a folder to be walked; None for all else."""
+    for beside in _BESIDE_DATABASE:
+        if path.name.endswith(beside):
+            path = path.with_name(path.name.removesuffix(beside))
+    if path.is_dir():
+        return path
+    if _is_found(path, (), known):
+        # A packed file beside the plain one is the same session.
+        return path if not path.name.endswith(PACKED_SUFFIX) or not path.with_suffix("").exists() else None
+    for folder in path.parents:
+        if not any(folder.is_relative_to(root) for root in roots):
+            return None
+        if any(format_.hints(folder) for format_ in known):
+            return folder
+    return None
+
+
+_BESIDE_DATABASE = ("-wal", "-shm", "-journal")
 
 
 def _chosen(only: Iterable[str] | None) -> list[TranscriptFormat]:

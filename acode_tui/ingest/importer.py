@@ -87,6 +87,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``unknown_records`` counts, for each format, the records that it does not know by their types: a newer release of an
     agent writes such. ``written`` is the number of rows inserted or updated. ``ending`` is the number of transcripts
     that their agent deletes within a week; it is counted in the first import of a workspace only.
+    ``touched`` are the ids of the sessions of files of which rows were written.
     """
 
     files: int = 0
@@ -100,6 +101,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unknown_records: dict[str, dict[str, int]] = {}
     written: int = 0
     ending: int = 0
+    touched: tuple[str, ...] = ()
     elsewhere: dict[str, int] = {}
     errors: tuple[ImportIssue, ...] = ()
 
@@ -117,6 +119,7 @@ class _Tally:
         self.unknown: dict[str, dict[str, int]] = {}
         self.written = 0
         self.ending = 0
+        self.touched: dict[str, None] = {}
         self.issues: list[ImportIssue] = []
 
     def add_unknown(self, format_: str, types: Mapping[str, int]) -> None:
@@ -140,6 +143,7 @@ class _Tally:
             unknown_records={name: dict(sorted(types.items())) for name, types in sorted(self.unknown.items())},
             written=self.written,
             ending=self.ending,
+            touched=tuple(self.touched),
             # By file and line: commits may end in another order than their files were read in.
             errors=tuple(sorted(self.issues, key=lambda issue: (issue.file, issue.line or sys.maxsize))),
         )
@@ -155,15 +159,20 @@ async def import_transcripts(
     format: str | None = None,
     on_progress: ReportImport | None = None,
     wall: WallClock = system_clock,
+    known: dict[str, TranscriptFile] | None = None,
+    claims: Claims | None = None,
 ) -> ImportReport:
     """Write what the found files hold now into the workspace. A second import of the same files writes nothing.
 
-    ``format`` is the format of every file, which is then not detected. Raises IngestError for an unknown format,
-    and what storage raises. A file that cannot be read is an issue in the report; the other files are imported.
+    ``format`` is the format of every file, which is then not detected. ``known`` are the cursors of the found files,
+    ``claims`` what all sessions have counted so far; both are read where they are not given, at the cost of every file
+    that was ever imported. Raises IngestError for an unknown format, and what storage raises. A file that cannot be
+    read is an issue in the report; the other files are imported.
     """
     if format is not None:
         format_named(format)
-    return await _Import(log, found, workspace_id, user_id, limits or Limits(), format, on_progress, wall()).run()
+    run = _Import(log, found, workspace_id, user_id, limits or Limits(), format, on_progress, wall(), known, claims)
+    return await run.run()
 
 
 class _Import:
@@ -177,14 +186,18 @@ class _Import:
         format: str | None,
         on_progress: ReportImport | None,
         now: datetime,
+        known: dict[str, TranscriptFile] | None,
+        claims: Claims | None,
     ) -> None:
+        self._known = known
         self._log = log
         self._found = found
         self._format = format
         self._now = now
         self._on_progress = on_progress
         self._reader = FileReader(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
-        self._claims = Claims()
+        self._claims = claims if claims is not None else Claims()
+        self._claims_are_given = claims is not None
         settings = ReadSettings(workspace_id=workspace_id, user_id=user_id, limits=limits, now=now, format=format)
         self._source = GroupSource(GroupReader(self._reader, log.prepare, self._claims), self._claims, settings)
         self._tally = _Tally()
@@ -198,8 +211,8 @@ class _Import:
     async def run(self) -> ImportReport:
         storing: deque[asyncio.Task[None]] = deque()
         try:
-            known = await self._log.known()
-            if not known:
+            known = await self._log.known() if self._known is None else self._known
+            if not known and self._known is None:
                 self._tally.ending = await asyncio.to_thread(count_ending, self._found, self._now)
             due = await self._with_resumes(await asyncio.to_thread(self._choose, known))
             due = await asyncio.to_thread(self._begin, due, known)
@@ -294,10 +307,8 @@ class _Import:
         """Note what earlier imports have counted. Returns the files in reading order."""
         if is_worthwhile(due, self._log.prepare):
             self._source.start_process()
-        if due:
-            for cursor in known.values():
-                state = decode_state(cursor.state)
-                self._claims.note(state.session, state.claimed)
+        if due and not self._claims_are_given:
+            note_claims(self._claims, known)
         return sorted(due, key=lambda file: reading_order(file.path)) if len(due) > 1 else due
 
     async def _without_stored(self, file: PreparedFile) -> PreparedFile:
@@ -360,6 +371,8 @@ class _Import:
         if file.unknown and file.cursor is not None:
             self._tally.add_unknown(file.cursor.format, file.unknown)
         self._tally.written += written
+        if written:
+            self._tally.touched.update(dict.fromkeys(sessions))
         for line, why in file.skipped.named:
             self._tally.issue(path, why, line)
         if file.skipped.count > MAX_REPORTED:
@@ -380,6 +393,13 @@ class _Import:
 def _has_many(path: Path) -> bool:
     """Whether a transcript may hold the sessions of many folders."""
     return path.suffix == ".db" or path.name == FILE_NAME
+
+
+def note_claims(claims: Claims, known: Mapping[str, TranscriptFile]) -> None:
+    """Note what earlier imports have counted."""
+    for cursor in known.values():
+        state = decode_state(cursor.state)
+        claims.note(state.session, state.claimed)
 
 
 class CommitBatch:

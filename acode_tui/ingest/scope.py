@@ -45,13 +45,15 @@ def split(
     found: Iterable[FoundTranscript],
     root: Path,
     known: Mapping[str, TranscriptFile],
-    environ: Mapping[str, str] = os.environ,
+    folders_of: dict[Path, str] | None = None,
 ) -> Scoped:
     """Keep what belongs to the workspace at ``root``.
 
     An unchanged file of an earlier import, from ``known``, stays without being opened: it was taken then. So does one
-    that cannot be read, which the import reports.
+    that cannot be read, which the import reports. ``folders_of`` keeps the folders that were found for later calls: the
+    folder of a run is not searched twice, whether or not it belongs here.
     """
+    folders_of = {} if folders_of is None else folders_of
     folders = tuple(str(folder) for folder in workspace_folders(root))
     inside: dict[str, bool] = {}
     kept, elsewhere = [], Counter[str]()
@@ -66,7 +68,9 @@ def split(
         if item.problem is not None or _is_unchanged(item, known):
             kept.append(item)
             continue
-        folder = run_folder(item)
+        folder = folders_of.get(item.path) or run_folder(item)
+        if folder != NO_FOLDER:
+            folders_of[item.path] = folder
         if folder not in inside:
             inside[folder] = is_within(folder, folders)
         if inside[folder]:

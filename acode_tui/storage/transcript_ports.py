@@ -57,8 +57,8 @@ class TranscriptLog(Protocol):
         """
         ...
 
-    async def known(self) -> dict[str, TranscriptFile]:
-        """Every file read so far, by path, in one query; ``resume`` is left out."""
+    async def known(self, paths: Sequence[str] | None = None) -> dict[str, TranscriptFile]:
+        """Every file read so far, or those of ``paths``, by path, in one query; ``resume`` is left out."""
         ...
 
     async def resumes(self, paths: Sequence[str]) -> dict[str, bytes]:

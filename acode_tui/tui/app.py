@@ -32,6 +32,7 @@ from acode_tui.logs import get_logger
 from acode_tui.tui import preload
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.bindings import APP, commands
+from acode_tui.tui.following import FollowConsent, Following
 from acode_tui.tui.jobs import Jobs
 from acode_tui.tui.keymap import keymap_problems
 from acode_tui.tui.layout import Layout
@@ -47,6 +48,8 @@ from acode_tui.tui.trust_question import TrustQuestion
 from acode_tui.tui.workspace_holder import WorkspaceHolder
 
 if TYPE_CHECKING:
+    from acode_tui.ingest import ImportReport
+    from acode_tui.ingest.follow import Follower
     from acode_tui.storage.ports import RunStateReader
     from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
     from acode_tui.tui.transcript_import import Importer
@@ -82,11 +85,13 @@ class Dashboard(App[int]):
         freeze_objects: Callable[[], None] = lambda: None,
         migration_consent: "MigrationConsent | None" = None,
         asks_for_folder: bool = False,
+        follow_consent: FollowConsent | None = None,
     ) -> None:
         """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
         keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
         after the first frame, and again after the workspace was opened. With ``migration_consent`` the user is asked
-        before migrations run, with ``asks_for_folder`` before anything is written into the folder.
+        before migrations run, with ``asks_for_folder`` before anything is written into the folder. With
+        ``follow_consent`` transcripts are imported while they are written, as soon as the user agrees.
         """
         super().__init__()
         self.root = root
@@ -104,6 +109,7 @@ class Dashboard(App[int]):
             asks_for_folder=asks_for_folder,
             freeze_objects=freeze_objects,
         )
+        self.following = Following(self, self.state.follow, follow_consent)
         self._trust = TrustQuestion(self, root, self.state, report=self.report)
         self._importer = importer
         self._wall = wall
@@ -170,6 +176,7 @@ class Dashboard(App[int]):
         self._applied_settings = workspace.settings
         self._trust.settings_loaded(workspace.settings)
         self.refresh_screens()
+        self.following.begin()
         self.set_timer(preload.DELAY, self._preload)
 
     @work(group="preload", exit_on_error=False)
@@ -181,6 +188,7 @@ class Dashboard(App[int]):
         self._holder.first_frame.set()
         self._leaving.set()
         await self._trust.end()
+        await self.following.end()
         await self.team.close()
         if self.workspace is not None and self.jobs.is_running("sync"):
             # The worker and the requested sync stop together, so that a hanging server is waited for once.
@@ -192,6 +200,28 @@ class Dashboard(App[int]):
         """Have every live screen read again, covered ones too."""
         for screen in self._live_screens():
             screen.refresh_now()
+
+    # Following
+
+    def follow_changed(self) -> None:
+        """Show the state of following."""
+        main = self.screen_stack[0] if self.is_running else None
+        if isinstance(main, MainScreen):
+            main.show_following()
+
+    def follower(self, workspace: "DashboardWorkspace") -> "Follower":
+        """What imports the transcripts of this folder as they are written."""
+        from acode_tui.tui.transcript_import import follower_of
+
+        return follower_of(workspace, self.settings, self._wall)
+
+    async def before_import(self, session_ids: Sequence[str]) -> None:
+        """Note what these sessions are before the new lines of their transcripts are read."""
+
+    async def after_import(self, report: "ImportReport", *, everything: bool) -> None:
+        """Show what was imported at once, on the screen that is seen; the others read when they are."""
+        if report.written and isinstance(self.screen, LiveScreen):
+            self.screen.refresh_now()
 
     def _live_screens(self) -> Iterator[LiveScreen[Any]]:
         for screen in self.screen_stack if self.is_running else ():
@@ -268,6 +298,8 @@ class Dashboard(App[int]):
         if settings.tui.keymap != before.tui.keymap:
             self.set_keymap(settings.tui.keymap)
             self._notify_keymap_problems()
+        if settings.ingest != before.ingest:
+            self.following.restart()
         for screen in self._live_screens():
             screen.apply_settings(settings, before)
         self.watch_team()
@@ -339,11 +371,9 @@ class Dashboard(App[int]):
     @property
     def importer(self) -> "Importer":
         """Finds and imports transcripts."""
-        if self._importer is None:
-            from acode_tui.tui.transcript_import import TranscriptImporter
+        from acode_tui.tui.transcript_import import TranscriptImporter
 
-            self._importer = TranscriptImporter(self.settings, wall=self._wall)
-        return self._importer
+        return self._importer or TranscriptImporter(self.settings, wall=self._wall)
 
     def on_key(self, event: Key) -> None:
         """Pass a letter that was typed before the search line had the focus on to the search line."""
@@ -379,7 +409,13 @@ def run_dashboard(root: Path, settings: Settings, *, asks_for_folder: bool = Tru
     cannot be opened. ``asks_for_folder``: before the program's own checkout is made a workspace.
     """
     from acode_tui.tui.layout import layout_path, load_layout, save_layout
-    from acode_tui.tui.opening import is_own_checkout, migration_consent, open_for_dashboard, theme_saver
+    from acode_tui.tui.opening import (
+        follow_consent,
+        is_own_checkout,
+        migration_consent,
+        open_for_dashboard,
+        theme_saver,
+    )
 
     path = layout_path()
     layout = load_layout(path)
@@ -393,6 +429,7 @@ def run_dashboard(root: Path, settings: Settings, *, asks_for_folder: bool = Tru
         freeze_objects=_freeze_objects,
         migration_consent=migration_consent(root, settings),
         asks_for_folder=asks_for_folder and is_own_checkout(root),
+        follow_consent=follow_consent(root),
     )
     code = app.run(mouse=layout.mouse)
     if app.fatal_error is not None:

@@ -46,6 +46,7 @@ MAIN: list[Binding] = [
     key("conflicts", "c", "conflicts", "conflicts", "Conflicting versions, and which one won"),
     key("log", "l", "log", "log", "The program's own log, live"),
     key("import", "i", "import", "import", "Import transcripts of Claude Code, Codex and others"),
+    key("follow_runs", "w", "follow_runs", "follow", "Import this folder's transcripts as they are written, or stop"),
     key("health", "h", "health", "health", "The health checks of this workspace"),
     key("backup", "b", "backup", "backup", "Back up the workspace's database"),
     key(
@@ -67,6 +68,20 @@ MAIN: list[Binding] = [
     key("trust", "A", "trust", "trust", "What the settings file asks for, and whether to trust it", shown_as="A"),
     key(
         "back", "escape", "clear", "clear", "Leave the search, then clear search and filter", show=False, shown_as="esc"
+    ),
+]
+
+FOLLOW: list[Binding] = [
+    key("follow_yes", "y", "answer_follow(True)", "follow", "Follow the runs of this folder", show=False),
+    key("follow_no", "n", "answer_follow(False)", "no", "Do not follow the runs of this folder", show=False),
+    key(
+        "follow_later",
+        "escape",
+        "answer_follow(None)",
+        "later",
+        "Ask again at the next start",
+        show=False,
+        shown_as="esc",
     ),
 ]
 

@@ -15,6 +15,7 @@ from textual.theme import Theme
 from acode_tui.config import Settings
 from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.actions import ActionHost, Actions
+from acode_tui.tui.following import Following
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.state import DashboardState
 
@@ -46,6 +47,9 @@ class DashboardApp(ActionHost, Protocol):
 
     @property
     def importer(self) -> "Importer": ...
+
+    @property
+    def following(self) -> Following: ...
 
     @property
     def theme_changed_signal(self) -> Signal[Theme]: ...

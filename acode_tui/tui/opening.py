@@ -9,6 +9,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from acode_tui.config import Settings
+from acode_tui.config.trust_store import read_approval, update_approval
+from acode_tui.tui.following import FollowConsent
 from acode_tui.tui.ports import DashboardWorkspace, MigrationConsent, WorkspaceOpener
 
 
@@ -58,6 +60,18 @@ def _without_postgres(settings: Settings) -> Settings:
     persistence = settings.persistence
     off = replace(persistence.postgres, enabled=False)
     return replace(settings, persistence=replace(persistence, postgres=off))
+
+
+def follow_consent(root: Path) -> FollowConsent:
+    """The user's decision whether the transcripts of the folder ``root`` are followed, kept with the trust in it."""
+
+    def read() -> bool | None:
+        return read_approval(root).follow
+
+    def write(agreed: bool) -> None:
+        update_approval(root, follow=agreed)
+
+    return FollowConsent(read, write)
 
 
 def theme_saver(root: Path) -> Callable[[str], None]:

@@ -25,6 +25,7 @@ from acode_tui.storage.ports import (
     SessionPage,
 )
 from acode_tui.sync.ports import SyncStatus
+from acode_tui.tui.follow_state import FollowState
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.paging import SessionPager
 from acode_tui.tui.run_lines import RunLine, run_lines
@@ -198,7 +199,8 @@ class BrowserState:
 class DashboardState:
     """What the main screen shows. ``read_error`` is why the workspace's file cannot be read now, ``write_error`` why it
     cannot be written; None while it can. ``withheld`` are the settings that do not count since their file is not
-    trusted. ``run_as`` is how runs are shown, None until the user has chosen.
+    trusted. ``run_as`` is how runs are shown, None until the user has chosen. ``follow`` is whether transcripts are
+    imported as they are written.
     """
 
     browser: BrowserState
@@ -209,6 +211,7 @@ class DashboardState:
     write_error: AcodeError | None = None
     withheld: tuple[str, ...] = ()
     run_as: RunAs | None = None
+    follow: FollowState = field(default_factory=FollowState)
 
     @classmethod
     def create(cls, layout: Layout, page_size: int) -> "DashboardState":

@@ -8,15 +8,20 @@ of files and can be stopped between two groups; what was imported stays, and the
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from acode_tui.config import Settings
+from acode_tui.config import Settings, resolve_path
 from acode_tui.domain.clock import WallClock, system_clock
-from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, default_roots, discover, import_transcripts
+from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, discover, import_transcripts
+from acode_tui.ingest.discover import possible_roots
 from acode_tui.ingest.retention import count_ending
 from acode_tui.ingest.scope import split
 from acode_tui.storage.ports import TranscriptFile
 from acode_tui.tui.ports import DashboardWorkspace
+
+if TYPE_CHECKING:
+    from acode_tui.ingest.follow import Follower
 
 AGENT_NAMES = {
     "claude-code": "Claude Code",
@@ -97,8 +102,7 @@ class TranscriptImporter:
 
     async def survey(self, workspace: DashboardWorkspace) -> Survey:
         chosen = self._settings.ingest.formats or None
-        roots = [*self._settings.ingest.roots] or default_roots(only=chosen)
-        found = await discover(roots, chosen)
+        found = await discover([root for root in _roots(workspace, self._settings) if root.exists()], chosen)
         known = await workspace.transcripts.known()
         elsewhere: dict[str, int] = {}
         if not self._everywhere:
@@ -117,6 +121,32 @@ class TranscriptImporter:
             limits=self._settings.limits,
             on_progress=progress,
         )
+
+
+def follower_of(workspace: DashboardWorkspace, settings: Settings, wall: WallClock) -> "Follower":
+    """What imports the transcripts of runs in the workspace's folder while they are being written."""
+    # Loaded when something is followed.
+    from acode_tui.ingest.follow import FollowedRuns, Follower
+
+    runs = FollowedRuns(
+        roots=tuple(_roots(workspace, settings)),
+        within=workspace.root,
+        formats=tuple(settings.ingest.formats) or None,
+    )
+    return Follower(
+        workspace.transcripts,
+        runs,
+        workspace_id=workspace.workspace_id,
+        user_id=workspace.user,
+        limits=settings.limits,
+        wall=wall,
+    )
+
+
+def _roots(workspace: DashboardWorkspace, settings: Settings) -> list[Path]:
+    """The folders in which transcripts are looked for; they need not exist."""
+    configured = [resolve_path(workspace.root, root) for root in settings.ingest.roots]
+    return configured or possible_roots(only=settings.ingest.formats or None)
 
 
 def group_by_agent(found: list[FoundTranscript], known: dict[str, TranscriptFile]) -> Survey:

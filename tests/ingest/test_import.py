@@ -420,7 +420,7 @@ class RefusingLog:
         self.refused = refused
         self.files: dict[str, TranscriptFile] = {}
 
-    async def known(self) -> dict[str, TranscriptFile]:
+    async def known(self, paths: Sequence[str] | None = None) -> dict[str, TranscriptFile]:
         return dict(self.files)
 
     def prepare(self, graph: SessionGraph, new: bool, whole: bool = False) -> Any:

@@ -215,6 +215,13 @@ async def test_before_there_is_anything(snapshot: SnapshotAssertion) -> None:
         gate.set()
         await pictures.see("Claude Code")
         await pictures.take("empty")
+        follow = app.state.follow
+        follow.phase, follow.found, follow.places = "asking", 13, ("~/.claude", "~/.codex")
+        app.follow_changed()
+        await pictures.see("13 found")
+        await pictures.take("asked to follow")
+        follow.phase = "on"
+        app.follow_changed()
         await pictures.see("Read the new ones?", "i")
         await pictures.take("import")
         await pictures.see("0 of 4 files", "enter")

@@ -7,7 +7,7 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.widget import Widget
 
-from acode_tui.domain.quantities import ago, size
+from acode_tui.domain.quantities import ago, number, size
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
 from acode_tui.tui.style.text import line, styled
@@ -91,12 +91,26 @@ class HeaderLine(Widget):
             parts.append((0, styled(f"✗ disk full: {size(overview.space.free)} left", "$text-error")))
         elif self._state.write_error is not None:
             parts.append((0, styled(f"✗ {self._state.write_error.code} nothing can be written", "$text-error")))
+        if (follow := self._follow()) is not None:
+            parts.append(follow)
         if self._state.withheld:
             parts.append((0, styled("! settings not trusted: A", "$text-warning")))
         if overview.sync.last_sync_at is not None and self._now is not None:
             last = ago(overview.sync.last_sync_at, self._now)
             parts.append((3, Content.assemble(("last sync ", "$foreground-muted"), (last, "$foreground"))))
         return parts
+
+    def _follow(self) -> tuple[int, Content] | None:
+        """Whether transcripts are followed; None where they are not."""
+        follow = self._state.follow
+        if follow.problem:
+            return 1, styled(f"✗ not imported: {follow.problem}", "$text-error")
+        if follow.phase == "importing":
+            return 1, styled(f"◌ importing {number(follow.done)} of {number(follow.total)}", "$text-primary")
+        if follow.phase == "waiting":
+            who = f"pid {follow.holder}" if follow.holder is not None else "another process"
+            return 2, styled(f"followed by {who}", "$foreground-muted")
+        return (2, styled("● live", "$text-success")) if follow.phase == "on" else None
 
 
 def _fitting(parts: list[tuple[int, Content]], room: int) -> list[Content]:

@@ -11,8 +11,9 @@ from textual.content import Content
 
 from acode_tui.domain.display import session_name
 from acode_tui.domain.quantities import number, size
-from acode_tui.tui.bindings import MAIN
+from acode_tui.tui.bindings import FOLLOW, MAIN
 from acode_tui.tui.main.browsing import BrowsingScreen
+from acode_tui.tui.main.follow_question import FollowQuestion
 from acode_tui.tui.main.header import HeaderLine
 from acode_tui.tui.main.hit_rows import of_key
 from acode_tui.tui.main.overview import read_overview, read_without_commit
@@ -39,7 +40,7 @@ class MainScreen(BrowsingScreen):
 
     AUTO_FOCUS = ""
     IDLE_EVERY = 2
-    BINDINGS: ClassVar[list[BindingType]] = [*MAIN]
+    BINDINGS: ClassVar[list[BindingType]] = [*FOLLOW, *MAIN]
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +53,7 @@ class MainScreen(BrowsingScreen):
         with Horizontal(id="panes"):
             for pane in (SchemaPane, OutboxPane, RetriesPane, ConflictsPane):
                 yield pane(state)
+        yield FollowQuestion(state.follow)
         yield SessionBrowser(state, self.dashboard.zone)
         yield KeyBar()
 
@@ -104,6 +106,8 @@ class MainScreen(BrowsingScreen):
         """The keys to what needs the user's attention, and the way out of a search."""
         overview, browser = self.dashboard.state.overview, self.browser
         keys = {"import"} if browser.loaded and not browser.rows and not browser.is_filtered else set()
+        if self.dashboard.state.follow.phase == "asking":
+            keys |= {"follow_yes", "follow_no"}
         if browser.is_filtered or (self.is_mounted and (self.sessions.typing or self.sessions.choosing)):
             keys.add("back")
         keys |= {"trust"} if self.dashboard.state.withheld else set()
@@ -154,6 +158,26 @@ class MainScreen(BrowsingScreen):
     def _transcripts_found(self, event: TranscriptsFound) -> None:
         headline, lines = _offer(event.survey)
         self.sessions.offer(headline, *lines)
+
+    # Following transcripts
+
+    def show_following(self) -> None:
+        """Show whether transcripts are followed, and the question whether they are."""
+        self.query_one(FollowQuestion).show()
+        self.query_one(HeaderLine).show(self.dashboard.now())
+        self.refresh_bindings()
+
+    def action_answer_follow(self, agreed: bool | None) -> None:
+        self.dashboard.following.answer(agreed)
+        if agreed is False:
+            self.notify("w follows them later", title="not followed", markup=False)
+
+    def action_follow_runs(self) -> None:
+        following = self.dashboard.following
+        agreed = not following.is_wanted
+        following.decide(agreed)
+        text = "the transcripts of this folder are imported as they are written" if agreed else "no longer followed"
+        self.notify(text, title="follow", markup=False)
 
     # Other screens. What needs the workspace does nothing before it is open.
 
@@ -280,6 +304,12 @@ class MainScreen(BrowsingScreen):
             return self.browser.finds_places
         if action == "trust":
             return bool(self.dashboard.state.withheld)
+        if action == "follow_runs":
+            return self.dashboard.following.is_possible
+        if action == "answer_follow":
+            asked = self.dashboard.state.follow.phase == "asking"
+            # Escape leaves a search first.
+            return asked and (parameters != (None,) or not (self.browser.is_filtered or self.sessions.typing))
         return self.dashboard.actions.check(action)
 
 

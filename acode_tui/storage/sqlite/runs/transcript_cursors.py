@@ -19,6 +19,7 @@ from acode_tui.storage.sqlite.writer import Writer
 _COLUMNS = ", ".join(TranscriptFile.__struct_fields__)
 # The last column, which is not read here, may be larger than all others together.
 _KNOWN = f"SELECT {_COLUMNS.removesuffix('resume')} x'' FROM ingest_files"  # noqa: S608
+_KNOWN_OF = f"{_KNOWN} WHERE path IN (SELECT value FROM json_each(?))"  # noqa: S608
 _RESUMES = "SELECT path, resume FROM ingest_files WHERE path IN (SELECT value FROM json_each(?)) AND resume <> x''"
 _STORED = [
     f"SELECT id FROM {TABLES[kind].name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
@@ -44,11 +45,14 @@ class SqliteTranscriptLog:
         self._writer = writer
         self._readers = readers
 
-    async def known(self) -> dict[str, TranscriptFile]:
-        """Every file read so far, by path."""
+    async def known(self, paths: Sequence[str] | None = None) -> dict[str, TranscriptFile]:
+        """Every file read so far, or those of ``paths``, by path."""
 
         def read(connection: sqlite3.Connection) -> dict[str, TranscriptFile]:
-            return {row[0]: _file(row) for row in connection.execute(_KNOWN)}
+            if paths is None:
+                return {row[0]: _file(row) for row in connection.execute(_KNOWN)}
+            given = (msgspec.json.encode(paths).decode(),)
+            return {row[0]: _file(row) for row in connection.execute(_KNOWN_OF, given)}
 
         return await self._readers.run(read)
 

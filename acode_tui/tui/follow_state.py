@@ -1,0 +1,23 @@
+"""What the dashboard shows of following: whether it imports transcripts by itself, and how that goes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FollowPhase = Literal["off", "asking", "waiting", "importing", "on"]
+
+
+@dataclass(slots=True)
+class FollowState:
+    """``phase`` is ``waiting`` while the process ``holder`` follows the workspace.
+
+    While the user is asked, ``found`` is the number of transcripts and ``places`` the folders that they are in. Of
+    ``total`` files ``done`` are imported. ``problem`` is why nothing can be imported at present.
+    """
+
+    phase: FollowPhase = "off"
+    found: int = 0
+    places: tuple[str, ...] = ()
+    holder: int | None = None
+    done: int = 0
+    total: int = 0
+    problem: str = ""
