@@ -7,10 +7,13 @@ from typing import Any, NamedTuple
 
 from tests.ingest.builders import SESSION, Claude, Codex, stamp
 from tests.ingest.copilot.builder import Copilot
+from tests.ingest.counting.tally import compress
 from tests.ingest.gemini.builder import Gemini, call
 from tests.ingest.opencode.builder import Session, tool
 from tests.ingest.openhands.builder import OldOpenHands, OpenHands
 from tests.ingest.pi.builder import Pi
+
+FORK = "77777777-2222-4333-8444-555555555555"
 
 
 class Event(NamedTuple):
@@ -70,6 +73,63 @@ def codex(folder: Path, story: Sequence[Event]) -> Path:
             if what in outputs:
                 found.output(f"c{number}", outputs[what])
     return found.write(folder / f"rollout-2026-01-05T12-00-00-{SESSION}.jsonl")
+
+
+def newer_codex(folder: Path, story: Sequence[Event]) -> Path:
+    """As releases from 0.148 on write it: completed items hold the prompts, and how commands and changes ended."""
+    return _newer_codex(SESSION, story).write(folder / f"rollout-2026-01-05T12-00-00-{SESSION}.jsonl")
+
+
+def packed_codex(folder: Path, story: Sequence[Event]) -> Path:
+    """The same, packed as a whole."""
+    path = folder / f"rollout-2026-01-05T12-00-00-{SESSION}.jsonl.zst"
+    path.write_bytes(compress(_newer_codex(SESSION, story).data))
+    return path
+
+
+def forked_codex(folder: Path, story: Sequence[Event]) -> list[Path]:
+    """A session and a fork of it, which begins with its lines under the time at which it was forked."""
+    origin, fork = _newer_codex(SESSION, story), Codex(FORK, meta=False)
+    fork.line("session_meta", id=FORK, timestamp=origin.now, cwd="/src/shop", forked_from_id=SESSION)
+    for line in origin.lines:
+        fork.add({**json.loads(line), "timestamp": stamp(900.0)})
+    fork.lines += _newer_codex(FORK, story, after=1_000).lines[1:]
+    names = (f"rollout-2026-01-05T12-00-00-{SESSION}.jsonl", f"rollout-2026-01-05T12-15-00-{FORK}.jsonl")
+    return [found.write(folder / name) for found, name in zip((origin, fork), names, strict=True)]
+
+
+def _newer_codex(session: str, story: Sequence[Event], after: int = 0) -> Codex:
+    """``after`` so many seconds the session begins; what it says of the calls' ids is its own."""
+    found = Codex(session)
+    begun = 0.0 + after
+    for number, (what, text) in enumerate(story):
+        key = f"{session[:4]}-{number}"
+        if what == "prompt":
+            if number:
+                found.event("task_complete", turn_id="before")
+            found.event("task_started", turn_id=key)
+            found.item("message", role="user", content=[{"type": "input_text", "text": text}])
+            found.event("item_completed", item={"type": "UserMessage", "content": [{"type": "Text", "text": text}]})
+        elif what == "answer":
+            found.says(f"{text} of {key}")
+            found.tokens(10 * number + after + 1, number + 1)
+        elif what == "lost":
+            found.output(key, "text")
+        else:
+            found.calls(key, "mcp__files__get" if number % 3 == 0 else "exec")
+            if what == "open":
+                continue
+            if number % 3 == 0:
+                result = {"Err": "no"} if what == "failed" else {"Ok": {"content": [], "isError": False}}
+                found.event("mcp_tool_call_end", call_id=key, result=result)
+            else:
+                status = "declined" if what == "refused" else "completed"
+                command = {"id": f"exec-{key}", "exit_code": 7 if what == "failed" else 0, "status": status}
+                found.event("item_completed", item={"type": "CommandExecution", **command})
+            found.output(key, "Script completed\nOutput:\n" + ("aborted by user" if what == "refused" else text))
+    for index, line in enumerate(found.lines):
+        found.lines[index] = json.dumps({**json.loads(line), "timestamp": stamp(begun + index)}).encode()
+    return found
 
 
 def copilot(folder: Path, story: Sequence[Event]) -> Path:
@@ -284,3 +344,7 @@ WRITERS: dict[str, tuple[Write, ...]] = {
     "atif": (atif,),
     "swe-agent": (swe_agent,),
 }
+"""The stories of each format, for tests of everything."""
+
+NEWER: tuple[Callable[[Path, Sequence[Event]], Path | list[Path]], ...] = (newer_codex, packed_codex, forked_codex)
+"""Further stories to count."""

@@ -1,11 +1,19 @@
 """What is counted of a session, and small helpers to read raw records."""
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import compress as compress
+    from compression.zstd import decompress
+else:
+    from backports.zstd import compress as compress
+    from backports.zstd import decompress
 
 Record = dict[str, Any]
 
@@ -107,14 +115,31 @@ def records(data: bytes) -> Iterator[Record]:
         try:
             value = json.loads(line)
         except ValueError:
+            yield from _whole_records(line)
             continue
         if isinstance(value, dict):
             yield value
 
 
+def _whole_records(line: bytes) -> Iterator[Record]:
+    """The records in a damaged line: objects with a type, that no record around them holds."""
+    text = line.replace(b"\0", b"").decode("utf-8", "replace")
+    at = text.find("{")
+    while at >= 0:
+        try:
+            value, end = json.JSONDecoder().raw_decode(text, at)
+        except ValueError:
+            end = at + 1
+        else:
+            if isinstance(value, dict) and "type" in value and ("sessionId" in value or "payload" in value):
+                yield value
+        at = text.find("{", end)
+
+
 def lines_of(path: Path) -> list[Record]:
-    """The objects of a file of lines on disk."""
-    return list(records(path.read_bytes()))
+    """The objects of a file of lines on disk, which may be packed."""
+    data = path.read_bytes()
+    return list(records(decompress(data) if path.suffix == ".zst" else data))
 
 
 def texts(content: Any) -> str:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.ingest.counting import agents, documents, lines
+from tests.ingest.counting import claude, codex, documents, lines
 from tests.ingest.counting.tally import Ids, Record, lines_of
 
 _EVENT = re.compile(r"(?:event-)?(\d+)(?:-[0-9a-f-]+)?\.json")
@@ -18,6 +18,7 @@ class Counters:
     def __init__(self) -> None:
         self._messages: set[tuple[str, str]] = set()
         self._entries: set[tuple[str, str]] = set()
+        self._records: dict[Path, list[Record]] = {}
 
     def count(self, format: str, path: Path) -> dict[str, Ids]:
         """The sessions of a transcript by their native ids; the id is empty where the transcript does not say it."""
@@ -25,9 +26,11 @@ class Counters:
             records = lines_of(path)
             first = next((record["sessionId"] for record in records if "sessionId" in record), "")
             parent = first if path.name.startswith("agent-") else ""
-            return {"": agents.claude(records, self._messages, parent)}
+            if not parent:
+                records, parent = self._without_copies(path, records)
+            return {"": claude.claude(records, self._messages, parent)}
         if format == "codex":
-            return {"": agents.codex(lines_of(path))}
+            return {"": _codex(path)}
         if format == "gemini":
             return {"": lines.gemini(_gemini_records(path), path.parent.name)}
         if format == "copilot":
@@ -47,6 +50,27 @@ class Counters:
             return {export["info"]["id"]: documents.opencode(export) for export in _opencode_exports(path)}
         document = json.loads(path.read_bytes())
         return dict(documents.atif(document)) if format == "atif" else {"": documents.swe_agent(document)}
+
+    def _without_copies(self, path: Path, records: list[Record]) -> tuple[list[Record], str]:
+        """The records that are no copies of another session's in the folder, and the id of that session."""
+        for origin, others in self._records.items():
+            ids = {record.get("uuid") for record in others} - {None}
+            is_copy = any(record.get("sessionKind") == "bg" for record in records) and records[0].get("uuid") in ids
+            if origin.parent == path.parent and is_copy:
+                return [record for record in records if record.get("uuid") not in ids], origin.stem
+        self._records[path] = records
+        return records, ""
+
+
+def _codex(path: Path) -> Ids:
+    """A rollout, without what it repeats of its parent's beside it."""
+    records = lines_of(path)
+    parent = codex.parent_of(records)
+    beside = [file for file in path.parent.glob(f"rollout-*-{parent}.jsonl*") if parent]
+    own, total = codex.own_lines(records, lines_of(beside[0])) if beside else (records, None)
+    found = codex.codex(own, total)
+    found.parent = parent
+    return found
 
 
 def _gemini_records(path: Path) -> list[Record]:
