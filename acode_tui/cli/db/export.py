@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from acode_tui.ops.export.import_ import ImportedRuns
     from acode_tui.workspace import Workspace
 
-_FORMATS = ("json", "csv", "sqlite", "markdown", "html")
+_FORMATS = ("json", "csv", "sqlite", "markdown", "html", "atif")
 _MOST_ISSUES = 20
 _NOUNS = (
     ("sessions", "session"),
@@ -37,6 +37,7 @@ _NOUNS = (
         "acode-tui db export --format json",
         "acode-tui db export --format csv --output ~/runs --session 0190d6a1 --session 0190d6a2",
         "acode-tui db export --format html --session 0190d6a1 --output run.html",
+        "acode-tui db export --format atif --session 0190d6a1 --output run.json",
         "acode-tui db export --format json --output - | gzip > runs.json.gz",
         "acode-tui db export --format sqlite --no-redact --json",
     ),
@@ -47,7 +48,7 @@ _NOUNS = (
     type=click.Choice(_FORMATS),
     default="json",
     show_default=True,
-    help="One JSON document, a folder of CSV files, a SQLite database, or one session as a readable page.",
+    help="One JSON document, a folder of CSV files, a SQLite database; one session as a page or an ATIF trajectory.",
 )
 @click.option(
     "--output",

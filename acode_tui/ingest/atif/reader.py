@@ -117,8 +117,9 @@ class AtifReader:
         metrics = step["metrics"] if isinstance(step.get("metrics"), dict) else {}
         if metrics:
             cached = number(metrics.get("cached_tokens"))
-            fresh = max(number(metrics.get("prompt_tokens")) - cached, 0)
-            tokens = Tokens(fresh, number(metrics.get("completion_tokens")), cached)
+            written = number(_own(metrics).get("cache_write_tokens"))
+            fresh = max(number(metrics.get("prompt_tokens")) - cached - written, 0)
+            tokens = Tokens(fresh, number(metrics.get("completion_tokens")), cached, written)
             reader.note_usage(draft, tokens, metrics.get("cost_usd"))
         self._take_results(line, draft, step)
 
@@ -130,6 +131,10 @@ class AtifReader:
             key = fallback
         name = label(given.get("function_name")) or "(unnamed tool)"
         call = reader.run.call(draft, key, name, storable(given.get("arguments"), dirty=True), reader.bounds.current)
+        own = _own(given)
+        if own.get("state") in _ENDED:
+            state = _ENDED[own["state"]]
+            call.complete(state, reader.bounds.current, text(own.get("error")) or state.value)
         if not draft.name:
             draft.name = name
         reader.last = LastSeen.CALL
@@ -146,12 +151,15 @@ class AtifReader:
             call = self._call_of(draft, result)
             if call is None:
                 if draft is not None and content:
-                    draft.artifacts.append(_output(f"result {index}", "observation", content, at))
+                    draft.artifacts.append(_output(f"result {index}", "observation", content, at, _own(result)))
                 continue
-            # The format has no sign of failure: a result is what the tool returned.
-            call.complete(ToolCallState.SUCCEEDED, at)
-            call.facts["characters"] = len(content)
-            call.add_artifact(_output(f"result {index}", f"{call.name} result", content, at))
+            # The format has no sign of failure: a result is what the tool returned, unless an export says more.
+            if call.is_open:
+                call.complete(ToolCallState.SUCCEEDED, at)
+            if _own(result).get("is_error"):
+                continue
+            call.facts["characters"] = call.facts.get("characters", 0) + len(content)
+            call.add_artifact(_output(f"result {index}", f"{call.name} result", content, at, _own(result)))
             self._reader.last = LastSeen.RESULT if self._reader.last is LastSeen.CALL else self._reader.last
 
     def _call_of(self, draft: StepDraft | None, result: dict[str, Any]) -> CallDraft | None:
@@ -163,8 +171,21 @@ class AtifReader:
         return draft.calls[0] if draft is not None and len(draft.calls) == 1 else calls.get(named)
 
 
-def _output(name_of: str, name: str, content: str, at: Any) -> ArtifactDraft:
-    return ArtifactDraft(name_of, ArtifactType.COMMAND_OUTPUT, name, to_bytes(content), "text/plain", at)
+def _own(part: dict[str, Any]) -> dict[str, Any]:
+    """What an export of this program adds to a part: its states, types and names."""
+    extra = part.get("extra")
+    own = extra.get("acode_tui") if isinstance(extra, dict) else None
+    return own if isinstance(own, dict) else {}
+
+
+_TYPES = {type.value: type for type in ArtifactType}
+_ENDED = {"Failed": ToolCallState.FAILED, "Cancelled": ToolCallState.CANCELLED}
+
+
+def _output(name_of: str, name: str, content: str, at: Any, own: dict[str, Any]) -> ArtifactDraft:
+    type = _TYPES.get(text(own.get("type")), ArtifactType.COMMAND_OUTPUT)
+    media = label(own.get("content_type"), 255) or "text/plain"
+    return ArtifactDraft(name_of, type, label(own.get("name"), 1_000) or name, to_bytes(content), media, at)
 
 
 def _images(content: Any) -> list[ImageDraft]:

@@ -23,6 +23,7 @@ from acode_tui.domain.errors import ExportError
 from acode_tui.domain.progress import Progress, progress_after
 from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
+from acode_tui.ops.export.atif import AtifFile
 from acode_tui.ops.export.csv import MEMBERS, CsvFolder
 from acode_tui.ops.export.destination import (
     CSV_LOG,
@@ -42,10 +43,10 @@ from acode_tui.ops.export.report import ReportFile
 from acode_tui.storage.ports import RowSink, RunFiles, RunRows, RunStateReader
 from acode_tui.version import VERSION
 
-ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html"]
-FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite", "markdown", "html")
-REPORTS: frozenset[str] = frozenset({"markdown", "html"})
-"""Formats that hold one run, to be read by a person."""
+ExportFormat = Literal["json", "csv", "sqlite", "markdown", "html", "atif"]
+FORMATS: tuple[ExportFormat, ...] = ("json", "csv", "sqlite", "markdown", "html", "atif")
+SINGLE: frozenset[str] = frozenset({"markdown", "html", "atif"})
+"""Formats that hold one run: a page to be read by a person, or a trajectory for another tool."""
 
 _PAGE = 500
 _ROWS_A_REPORT = 200
@@ -196,6 +197,8 @@ def _in_file(run_files: RunFiles, file: IO[bytes], format: ExportFormat, about: 
         return ReportFile(file, about, render_markdown)
     if format == "html":
         return ReportFile(file, about, render_html)
+    if format == "atif":
+        return AtifFile(file, about)
     return JsonFile(file, about)
 
 
@@ -324,7 +327,7 @@ async def run_export(
 ) -> ExportReport:
     """Export what is requested. Raises ExportError, NotFoundError, AmbiguousIdError, OSError."""
     sessions = [await reader.resolve_id(EntityType.SESSION, each) for each in request.sessions]
-    if request.format in REPORTS and len(set(sessions)) != 1:
+    if request.format in SINGLE and len(set(sessions)) != 1:
         raise ExportError(f"a {request.format} report is of one session", hint="name it with --session ID")
     only = sessions[0] if len(set(sessions)) == 1 else None
     redact = settings.redact if request.redact is None else request.redact
