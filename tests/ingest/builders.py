@@ -1,7 +1,7 @@
 """Builds small transcripts in each agent's format, and reads them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,10 @@ class Transcript:
     def now(self) -> str:
         return stamp(len(self.lines))
 
+    def until(self, count: int) -> list[bytes]:
+        """What the transcript held after so many records."""
+        return self.lines[:count]
+
     @property
     def data(self) -> bytes:
         return b"".join(line + b"\n" for line in self.lines)
@@ -51,6 +55,19 @@ class Transcript:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.data)
         return path
+
+
+class Document(Transcript):
+    """A transcript that is one JSON value: ``records`` are its turns, and ``whole`` makes the value of some of them."""
+
+    def __init__(self, format: str, records: list[Any], whole: Callable[[list[Any]], Any]) -> None:
+        super().__init__()
+        self.format = format
+        self._whole = whole
+        self.lines = [json.dumps(record).encode() for record in records]
+
+    def until(self, count: int) -> list[bytes]:
+        return [json.dumps(self._whole([json.loads(line) for line in self.lines[:count]])).encode()]
 
 
 class Claude(Transcript):
@@ -184,6 +201,7 @@ def read(
     resume: bytes = b"",
     claimed: bytes = b"",
     before: int = 0,
+    seen: bytes = b"",
 ) -> Parsed:
     """The result of the format's reader for the lines; with ``resume``, of those after the first ``before`` lines.
 
@@ -202,6 +220,7 @@ def read(
         resumable=True,
         resume=resume,
         claimed=claimed,
+        seen=seen,
     )
     return format_named(name).read(enumerate(lines[before:], before + 1), context)
 

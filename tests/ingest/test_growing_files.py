@@ -1,19 +1,22 @@
 """A growing file: later imports contradict no stored row, and the result is that of reading the whole file at once."""
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acode_tui.config.settings import FORMATS
 from acode_tui.domain.codec import encode_payload
 from acode_tui.domain.entities import Artifact, SessionEvent
 from acode_tui.domain.states import SessionState
 from acode_tui.ingest.draft import MISSING_CALL
 from acode_tui.ingest.format import Parsed
 from acode_tui.ingest.timeline import Checkpoint
-from tests.ingest.builders import Claude, Codex, Transcript, read, stamp, steps_of, story
+from tests.ingest.builders import Claude, Codex, Document, Transcript, read, stamp, steps_of, story
 from tests.ingest.copilot.builder import copilot_story
 from tests.ingest.gemini.builder import gemini_story
+from tests.ingest.opencode.builder import Session, tool
 from tests.ingest.openhands.builder import openhands_story
 from tests.ingest.pi.builder import pi_story
 from tests.ingest.test_file_sessions import joined_codex, mixed_claude
@@ -122,6 +125,33 @@ def with_times(found: Transcript, stamps: list[float]) -> Transcript:
     return found
 
 
+def documents() -> list[Transcript]:
+    """Transcripts that are written anew with each turn: of OpenCode, ATIF and SWE-agent."""
+    session = Session()
+    session.prompt("Look " * 300)
+    session.says("Reading.", {"type": "reasoning", "text": "Where?"}, tool("c1", "read", "hello"))
+    session.says("", tool("c2", "bash", "no", metadata={"exit": 2}), tool("c3", "bash", status="running"))
+    session.prompt("Again")
+    session.says("Broken", error={"name": "MessageAbortedError"})
+    session.prompt("Last")
+    session.says("Done.")
+    steps: list[Any] = [
+        {"source": "user", "message": "Look"},
+        {"source": "agent", "message": "I look.", "tool_calls": [{"tool_call_id": "c1", "function_name": "ls"}]},
+        {"source": "agent", "message": "", "reasoning_content": "Hm", "metrics": {"prompt_tokens": 9}},
+        {"source": "user", "message": "More"},
+        {"source": "agent", "message": "Done."},
+    ]
+    steps = [{"step_id": index, "timestamp": stamp(index), **step} for index, step in enumerate(steps, 1)]
+    turns = [{"thought": f"Now {name}", "action": name, "observation": "ok"} for name in ("ls", "cat a", "submit")]
+    problem = [{"role": "user", "content": "The parser drops the last line"}]
+    return [
+        Document("opencode", session.messages, lambda found: {"info": session.info, "messages": found}),
+        Document("atif", steps, lambda found: {"schema_version": "ATIF-v1.7", "session_id": "s", "steps": found}),
+        Document("swe-agent", turns, lambda found: {"trajectory": found, "history": problem, "info": {}}),
+    ]
+
+
 STORIES: list[Transcript] = [
     claude_story(),
     newer_claude_story(),
@@ -140,7 +170,12 @@ OTHER_STORIES: list[Transcript] = [
     openhands_story(),
     copilot_story(),
     gemini_story(),
+    *documents(),
 ]
+
+
+def test_every_format_has_a_story() -> None:
+    assert {transcript.format for transcript in STORIES + OTHER_STORIES} == set(FORMATS)
 
 
 def rows(parsed: Parsed) -> dict[str, bytes]:
@@ -169,16 +204,17 @@ def test_a_longer_file_never_contradicts_a_shorter_one(transcript: Transcript, d
     kind = transcript.format
     stored: dict[str, bytes] = {}
     checkpoints: tuple[Checkpoint, ...] = ()
+    seen = b""
     for cut in cuts:
         fresh = data.draw(st.booleans())
-        parsed = read(transcript.lines[:cut], fresh=fresh, checkpoints=checkpoints, format=kind)
-        checkpoints = parsed.checkpoints
+        parsed = read(transcript.until(cut), fresh=fresh, checkpoints=checkpoints, seen=seen, format=kind)
+        checkpoints, seen = parsed.checkpoints, parsed.seen
         fixed = fixed_rows(parsed)
         for entity_id, row in fixed.items():
             assert stored.get(entity_id, row) == row
         assert stored.keys() <= fixed.keys()
         stored.update((found, row) for found, row in fixed.items() if found not in awaiting_their_call(parsed))
-    at_once = read(transcript.lines, fresh=fresh, format=kind)
+    at_once = read(transcript.until(len(transcript.lines)), fresh=fresh, format=kind)
     grown, whole = rows(parsed), rows(at_once)
     # Besides the ends that were read on the way, the run is the same as if it had been read at once.
     events = {event.id for graph in parsed.graphs for event in graph.events}
@@ -194,9 +230,10 @@ def test_events_form_a_whole_chain_however_often_the_file_was_read(transcript: T
     cuts = sorted(data.draw(st.sets(st.integers(1, len(transcript.lines)), max_size=6)) | {len(transcript.lines)})
     kind = transcript.format
     checkpoints: tuple[Checkpoint, ...] = ()
+    seen = b""
     for cut in cuts:
-        parsed = read(transcript.lines[:cut], fresh=False, checkpoints=checkpoints, format=kind)
-        checkpoints = parsed.checkpoints
+        parsed = read(transcript.until(cut), fresh=False, checkpoints=checkpoints, seen=seen, format=kind)
+        checkpoints, seen = parsed.checkpoints, parsed.seen
         for graph in parsed.graphs:
             if graph.events:
                 assert graph.events[-1].to_state is graph.state

@@ -25,7 +25,7 @@ STORY = [
         ["prompt", "answer", "ok", "failed", "failed", "refused", "lost", "prompt", "open", "answer", "ok", "answer"]
     )
 ]
-OF_LINES = ["claude-code", "codex", "copilot", "gemini", "pi"]
+OF_LINES = ["claude-code", "codex", "copilot", "gemini", "openhands", "pi"]
 
 
 def lines_of(write: Write) -> list[bytes]:

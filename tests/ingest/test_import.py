@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
@@ -17,10 +17,12 @@ from acode_tui.domain.errors import IngestError, ValidationError
 from acode_tui.domain.ids import imported_id
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
 from acode_tui.ingest import FoundTranscript, ImportProgress, ImportReport, discover, import_transcripts
+from acode_tui.ingest.file_reader import FileReader
+from acode_tui.ingest.format import TranscriptFormat
 from acode_tui.ingest.usage import Claims
 from acode_tui.storage.ports import SaveResult, TranscriptFile
 from acode_tui.workspace import Workspace, open_workspace
-from tests.ingest.builders import SESSION, START, Claude, Codex, story
+from tests.ingest.builders import SESSION, START, Claude, Codex, graph_of, story
 from tests.ingest.counting.stories import WRITERS, Event
 
 NOW = START.replace(day=6)
@@ -378,6 +380,38 @@ async def test_a_wrong_name_of_a_format_is_answered_with_the_right_one(
         report = await run_import(workspace, path, format=wrong)
         assert [issue.message.partition("with ")[2] for issue in report.errors] == [f"--format {name}, or name none"]
         assert report.written == 0
+
+
+@pytest.mark.parametrize("how", ["replaced", "rewritten", "cut"])
+async def test_a_file_that_changes_while_it_is_read(
+    workspace: Workspace, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = age(story().write(tmp_path / f"{SESSION}.jsonl"))
+    other = Claude()
+    other.lines = story().lines[:4]
+    if how != "cut":
+        other.user("Another end")
+    recognise = FileReader._format
+
+    def change(reader: FileReader, source: BinaryIO, size: int) -> TranscriptFormat | None:
+        """The file changes once its first lines were looked at."""
+        monkeypatch.undo()
+        found = recognise(reader, source, size)
+        if how == "replaced":
+            os.replace(other.write(tmp_path / "new"), path)
+        elif how == "cut":
+            os.truncate(path, len(other.data))
+        else:
+            path.write_bytes(other.data)
+        return found
+
+    monkeypatch.setattr(FileReader, "_format", change)
+    assert (await run_import(workspace, path)).errors == ()
+    await run_import(workspace, path)
+    now = [task.title for task in graph_of(other).tasks]
+    tasks = (await stored(workspace)).tasks
+    assert [task.title for task in tasks if not (task.metadata or {}).get("superseded")] == now
+    assert (await run_import(workspace, path)).written == 0
 
 
 @pytest.mark.parametrize("becomes", ["nothing", "a folder", "another file"])
