@@ -159,7 +159,14 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     enabled: Annotated[bool, Meta(description="Whether the worker runs by itself.")] = True
     interval_seconds: Annotated[float, Meta(ge=0.1, le=86400, description="Longest pause between two rounds.")] = 30.0
-    max_batch_size: Annotated[int, Meta(ge=1, le=10000, description="Most records in a batch.")] = 500
+    max_batch_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10000,
+            description="Most records in a batch: 500 where the server is near by, more with the round trip.",
+        ),
+    ] = 5000
     max_retry_attempts: Annotated[
         int, Meta(ge=1, le=100, description="Refusals of one record before it becomes a dead letter.")
     ] = 10

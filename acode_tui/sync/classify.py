@@ -26,6 +26,8 @@ class Verdict(StrEnum):
     SCHEMA_MISMATCH = "schema_mismatch"
     READ_ONLY = "read_only"
     REMOTE_BEHIND = "remote_behind"
+    TOO_SLOW = "too_slow"
+    """The server's time limit, or an operator, ended the batch: smaller ones may go through."""
     RECORD = "record"
     """The record was refused for a reason that may heal: an attempt is counted and backed off."""
     RECORD_DEAD = "record_dead"
@@ -59,6 +61,7 @@ _BY_SQLSTATE: dict[str, Verdict] = {
     "55P03": Verdict.RETRY_NOW,
     "40002": Verdict.RECORD,
     "42501": Verdict.AUTH_FAILED,
+    "57014": Verdict.TOO_SLOW,
 }
 
 _BY_CLASS: dict[str, Verdict] = {
@@ -100,7 +103,8 @@ def classify(fault: Fault) -> Verdict:
     else:
         sqlstate = fault.sqlstate or ""
         verdict = _BY_SQLSTATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Verdict.RECORD)
-    return Verdict.OFFLINE if fault.before_batch and is_record(verdict) else verdict
+    is_batch = is_record(verdict) or verdict is Verdict.TOO_SLOW
+    return Verdict.OFFLINE if fault.before_batch and is_batch else verdict
 
 
 def is_record(verdict: Verdict) -> bool:

@@ -16,8 +16,9 @@ import msgspec
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.progress import ReportProgress, progress_after
 from acode_tui.logs import get_logger
-from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, PostgresFault
+from acode_tui.storage.delivery_protocol import ApplyReply, ApplyRow, FaultKind, PostgresFault
 from acode_tui.storage.ports import ClaimedRecord, Delivered, DeliveryOutbox, PullCursor, SyncTarget
+from acode_tui.sync.batch_size import BatchSize
 from acode_tui.sync.classify import Verdict, classify, is_record
 
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -82,7 +83,8 @@ class OutboxProcessor:
         *,
         workspace_id: str,
         token: str,
-        batch_size: int,
+        batch_size: Callable[[], int],
+        sizes: BatchSize,
         counts: RoundCounts,
         should_stop: Callable[[], bool],
         is_quiet: Callable[[], bool],
@@ -90,7 +92,9 @@ class OutboxProcessor:
         on_progress: ReportProgress | None = None,
         on_batch: Callable[[float], object] | None = None,
     ) -> None:
-        """``is_quiet`` returns whether nothing was written in this process since it was last asked; ``on_batch``
+        """``batch_size`` returns the records of the next batch, by the ``sizes`` that learn from each.
+
+        ``is_quiet`` returns whether nothing was written in this process since it was last asked; ``on_batch``
         receives the seconds that the target took for each batch it applied.
         """
         self._outbox = outbox
@@ -99,6 +103,7 @@ class OutboxProcessor:
         self._workspace_id = workspace_id
         self._token = token
         self._batch_size = batch_size
+        self._sizes = sizes
         self._counts = counts
         self._should_stop = should_stop
         self._is_quiet = is_quiet
@@ -108,6 +113,10 @@ class OutboxProcessor:
         self._started = perf_counter()
         self._unacknowledged: Delivered | None = None
         """A batch that is delivered and not yet acknowledged."""
+        self._slow: list[tuple[ClaimedRecord, PostgresFault]] = []
+        """Records that the server's time limit ended alone, while nothing says whether it is them or the server."""
+        self._is_fast = False
+        """Whether a batch went through since the server's time limit ended one."""
 
     async def run(self) -> None:
         """Send batches until nothing is due or ``should_stop`` says so; a batch that was begun is finished.
@@ -133,7 +142,7 @@ class OutboxProcessor:
         try:
             self._unacknowledged = Delivered(batch, await self._apply(batch))
         except PostgresFault as refusal:
-            await self._bisect(batch, refusal)
+            await self._send_in_parts(batch, refusal)
         return await self._claim()
 
     async def _overlapped(self, batch: Batch) -> Batch:
@@ -148,7 +157,7 @@ class OutboxProcessor:
             reply = await self._apply(batch)
         except PostgresFault as refusal:
             await beside
-            await self._bisect(batch, refusal)
+            await self._send_in_parts(batch, refusal)
             return await self._claim()
         except BaseException:
             await asyncio.wait([beside])
@@ -169,7 +178,7 @@ class OutboxProcessor:
     async def _acknowledge_and_claim(self, delivered: Delivered | None, beside: Batch) -> Batch:
         claimed = await self._outbox.claim(
             self._token,
-            max_records=self._batch_size,
+            max_records=self._batch_size(),
             max_bytes=MAX_BATCH_BYTES,
             beside=beside,
             delivered=delivered,
@@ -188,14 +197,36 @@ class OutboxProcessor:
         self._count(delivered, await self._outbox.acknowledge(self._token, delivered))
         return True
 
+    async def _send_in_parts(self, batch: Batch, refusal: PostgresFault) -> None:
+        """Send a refused batch in halves, and then decide who was too slow: a record, or the server.
+
+        Raises a fault of the target.
+        """
+        self._slow, self._is_fast = [], False
+        await self._bisect(batch, refusal)
+        for record, slow in self._slow:
+            if not self._is_fast:
+                self._sizes.reset()
+                raise slow
+            await self._count_refusal(record, slow, dead=False)
+
     async def _bisect(self, batch: Batch, refusal: PostgresFault) -> bool:
         """Send a refused batch in halves, down to the record that was refused. Returns whether all of it was taken.
 
         Raises ``refusal`` if it is a fault of the target.
         """
         verdict = classify(refusal.fault)
-        if not is_record(verdict):
+        if verdict is Verdict.TOO_SLOW or refusal.fault.kind is FaultKind.TIMEOUT:
+            self._sizes.timed_out(len(batch))
+        if not (is_record(verdict) or verdict is Verdict.TOO_SLOW):
             raise refusal
+        if len(batch) == 1 and verdict is Verdict.TOO_SLOW:
+            if self._slow and not self._is_fast:
+                # Two rows in turn, and nothing else went through: it is not them.
+                self._sizes.reset()
+                raise refusal
+            self._slow.append((batch[0], refusal))
+            return False
         if len(batch) == 1:
             await self._count_refusal(batch[0], refusal, dead=verdict is Verdict.RECORD_DEAD)
             return False
@@ -220,8 +251,11 @@ class OutboxProcessor:
         reply = await self._target.apply(
             self._workspace_id, rows, incarnation=self._cursor.incarnation, cursor=self._cursor.change_seq
         )
+        seconds = perf_counter() - started
+        self._is_fast = True
+        self._sizes.took(len(rows), seconds)
         if self._on_batch is not None:
-            self._on_batch(perf_counter() - started)
+            self._on_batch(seconds)
         return reply
 
     def _count(self, delivered: Delivered, conflicts: int) -> None:

@@ -12,6 +12,7 @@ from acode_tui.domain.progress import ReportProgress
 from acode_tui.logs import get_logger
 from acode_tui.storage.delivery_protocol import PostgresFault
 from acode_tui.storage.ports import DeliveryOutbox, LogEntry, SyncJournal, SyncTarget
+from acode_tui.sync.batch_size import BatchSize
 from acode_tui.sync.drain import OutboxProcessor, RoundCounts
 from acode_tui.sync.lease_holder import LeaseHolder
 from acode_tui.sync.ports import SyncReport, SyncState
@@ -70,6 +71,7 @@ class SyncRound:
         self._wake = wake
         self._wall = wall
         self._largest_batch = largest_batch
+        self._sizes = BatchSize()
         self._retention_at: datetime | None = None
         self._has_read_again = False
         self.moved_nothing = True
@@ -77,9 +79,14 @@ class SyncRound:
         self.on_batch: Callable[[float], object] | None = None
         """Receives the seconds that the target took for each batch."""
 
-    def _batch_size(self) -> int:
+    def _batch_size(self, asked: int | None) -> int:
+        """Records in the next batch; ``asked`` is what a person asked for."""
         allowed = self._state.settings.persistence.sync.max_batch_size
-        return allowed if self._largest_batch is None else min(allowed, self._largest_batch)
+        if self._largest_batch is not None:
+            allowed = min(allowed, self._largest_batch)
+        facts = self._target.facts
+        grown = self._sizes.next(asked or allowed, None if facts is None else facts.latency)
+        return grown if asked is None else min(asked, grown)
 
     async def record(self, work: Work) -> SyncReport:
         """Do ``work`` and record how it ended. Raises what ``work`` raises."""
@@ -132,7 +139,8 @@ class SyncRound:
             cursor,
             workspace_id=self._journal.workspace_id,
             token=self._lease.token,
-            batch_size=batch_size or self._batch_size(),
+            batch_size=lambda: self._batch_size(batch_size),
+            sizes=self._sizes,
             counts=counts,
             should_stop=should_stop,
             is_quiet=self._wake.is_quiet,

@@ -29,7 +29,7 @@ def server(sqlstate: str) -> Fault:
         ("53100", Verdict.OFFLINE),
         ("53200", Verdict.OFFLINE),
         ("53300", Verdict.OFFLINE),
-        ("57014", Verdict.OFFLINE),
+        ("57014", Verdict.TOO_SLOW),
         ("57P01", Verdict.OFFLINE),
         ("57P02", Verdict.OFFLINE),
         ("57P03", Verdict.OFFLINE),

@@ -57,7 +57,10 @@ _SENTENCES: dict[str, tuple[str, str]] = {
     "57P01": ("{where} is shutting down or ended the session", _WAIT),
     "57P02": ("{where} crashed and is restarting", _WAIT),
     "57P03": ("{where} is starting up or shutting down", _WAIT),
-    "57014": ("{where} cancelled the statement", _WAIT),
+    "57014": (
+        "{where} cancelled the statement: it took longer than the server's statement_timeout, or an operator ended it",
+        "raise the role's statement_timeout; " + _WAIT,
+    ),
     "40001": ("the transaction conflicted with another one", _WAIT),
     "40P01": ("the transaction conflicted with another one", _WAIT),
     "55P03": ("another transaction holds a lock", _WAIT),

@@ -21,15 +21,19 @@ SELECT clock_timestamp() AS now, current_setting('server_version') AS version,
 
 async def read_facts(connection: Connection, *, schema: str, wall: WallClock, distributed: bool) -> TargetFacts:
     """Facts about the server that the connection belongs to. A missing or different schema is not an error."""
+    started = perf_counter()
+    # One round trip: a statement with rows takes two the first time.
+    await connection.execute("SELECT 1")
+    latency = perf_counter() - started
     before, started = wall(), perf_counter()
     row = await connection.fetchrow(_FACTS)
-    latency = perf_counter() - started
+    asked = perf_counter() - started
     assert row is not None
     return TargetFacts(
         server_version=row["version"],
         schema_version=await migrate.schema_version(connection, schema),
         latency=latency,
-        clock_offset=(row["now"] - before - timedelta(seconds=latency / 2)).total_seconds(),
+        clock_offset=(row["now"] - before - timedelta(seconds=asked / 2)).total_seconds(),
         read_only=row["read_only"],
         distributed=distributed,
         server_time=row["now"],
