@@ -13,6 +13,7 @@ from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, force_option, json_option
 from acode_tui.cli.output import print_json
 from acode_tui.domain.display import clean
+from acode_tui.home import home
 from acode_tui.hooks.events import READERS
 
 _AGENT = click.argument("agent", type=click.Choice(sorted(READERS)))
@@ -88,7 +89,7 @@ def _change(invocation: Invocation, agent: str, *, project: bool, force: bool, a
         remove=remove,
         project=invocation.root if project else None,
         environ=invocation.environ,
-        home=Path.home(),
+        home=home(),
     )
     if change.diff:
         if not as_json:

@@ -1,5 +1,6 @@
 """The top command: options before a command, and the dashboard if there is no command."""
 
+import codecs
 import os
 import sys
 from collections.abc import Sequence
@@ -201,9 +202,18 @@ def _set_flags(context: click.Context, assignments: tuple[str, ...]) -> None:
     context.call_on_close(lambda: set_flags({}))
 
 
+def _encoded_anyway(error: UnicodeError) -> tuple[bytes, int]:
+    """The bytes of file names, which may be any, unchanged; a question mark for what the terminal's encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    escaped = (bytes([ord(each) - 0xDC00]) if "\udc80" <= each <= "\udcff" else b"?" for each in found)
+    return b"".join(escaped), error.end
+
+
 def main() -> None:
     """Run the program and exit."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # File names may contain any bytes: print them unchanged.
-        sys.stdout.reconfigure(errors="surrogateescape")
+        codecs.register_error("acode_tui", _encoded_anyway)
+        sys.stdout.reconfigure(errors="acode_tui")
     cli.main()

@@ -25,6 +25,7 @@ from acode_tui.config.workspace_root import require_plain
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.quantities import size
 from acode_tui.domain.secrets.known import has_password
+from acode_tui.home import config_folder
 from acode_tui.logs import LEVELS
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -82,9 +83,7 @@ def user_config_path(environ: Mapping[str, str] = os.environ) -> Path:
     base = environ.get("XDG_CONFIG_HOME", "")
     if os.path.isabs(base):
         return Path(base) / "acode-tui" / "config.toml"
-    import platformdirs
-
-    return platformdirs.user_config_path("acode-tui") / "config.toml"
+    return config_folder() / "config.toml"
 
 
 _flags: Mapping[str, object] = {}

@@ -13,6 +13,7 @@ import msgspec
 
 from acode_tui.domain.errors import ConfigError
 from acode_tui.files import PRIVATE_FOLDER, locked, make_private_folder, replacing, tighten
+from acode_tui.home import state_folder
 from acode_tui.logs import get_logger
 
 MOST_WORKSPACES = 1000
@@ -47,9 +48,7 @@ def store_path(environ: Mapping[str, str] = os.environ) -> Path:
     base = environ.get("XDG_STATE_HOME", "")
     if os.path.isabs(base):
         return Path(base) / "acode-tui" / "trust.json"
-    import platformdirs
-
-    return platformdirs.user_state_path("acode-tui") / "trust.json"
+    return state_folder() / "trust.json"
 
 
 def read_approval(root: Path, environ: Mapping[str, str] = os.environ) -> Approval:

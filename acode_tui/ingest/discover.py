@@ -7,6 +7,7 @@ from stat import S_ISREG
 
 import msgspec
 
+from acode_tui.home import home
 from acode_tui.ingest.format import Layout, TranscriptFormat
 from acode_tui.ingest.packed import PACKED_SUFFIX
 from acode_tui.ingest.registry import format_named, formats
@@ -37,8 +38,8 @@ def default_roots(environ: Mapping[str, str] = os.environ, only: Iterable[str] |
 
 def possible_roots(environ: Mapping[str, str] = os.environ, only: Iterable[str] | None = None) -> list[Path]:
     """The same, with those that do not exist yet."""
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    return [root for format_ in _chosen(only) for root in format_.roots(environ, home)]
+    folder = Path(environ["HOME"]) if environ.get("HOME") else home()
+    return [root for format_ in _chosen(only) for root in format_.roots(environ, folder)]
 
 
 async def discover(roots: Sequence[Path | str], formats: Iterable[str] | None = None) -> list[FoundTranscript]:

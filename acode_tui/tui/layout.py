@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from acode_tui.home import state_folder
 from acode_tui.logs import get_logger
 from acode_tui.storage.cursors import SortKey
 
@@ -29,9 +30,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
 def layout_path() -> Path:
     """The file of the layout."""
-    import platformdirs
-
-    return platformdirs.user_state_path("acode-tui") / "dashboard.json"
+    return state_folder() / "dashboard.json"
 
 
 def load_layout(path: Path) -> Layout:

@@ -444,3 +444,11 @@ def test_files_are_private_under_any_umask(root: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         if path.name != ".gitignore":
             assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_what_the_terminals_encoding_lacks_is_a_question_mark(root: Path) -> None:
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    config = [sys.executable, "-P", "-m", "acode_tui", "--workspace", str(root), "config"]
+    subprocess.run([*config, "set", "identity.user", "\u20ac\u00fc"], env=environ, check=True, capture_output=True)
+    shown = subprocess.run([*config, "get", "identity.user"], env=environ, check=True, capture_output=True)
+    assert shown.stdout.strip() == b"?\xfc"

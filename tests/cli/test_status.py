@@ -278,3 +278,20 @@ async def test_a_reachable_server_is_checked_on_both_sides(
     assert result.exit_code == 2
     assert checks(result)["schema"]["status"] == "Unhealthy"
     shutil.rmtree(root / ".agent" / "logs", ignore_errors=True)
+
+
+@pytest.mark.parametrize("command", ["status", "db status", "session list", "config show", "diagnostics", "trust"])
+def test_a_user_without_a_home_has_every_command(
+    run: Run, recorded: Recorded, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """As in a container with a uid of its own: no HOME, and no entry among the users."""
+
+    def unknown(uid: int) -> Any:
+        raise KeyError(uid)
+
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    result = run(*command.split())
+    assert result.exit_code in (0, 1)  # 1: degraded, for a disk that is almost full
+    assert "ACODE-000" not in result.output

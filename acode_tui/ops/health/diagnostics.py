@@ -26,6 +26,7 @@ from acode_tui.domain.codec import to_plain
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.secrets.anonymize import Anonymizer
 from acode_tui.domain.secrets.known import Secret
+from acode_tui.home import home
 from acode_tui.logs import LOG_FILE
 from acode_tui.ops.health.report import run_in_daemon_thread
 from acode_tui.ops.health.watch import HealthWatch
@@ -295,15 +296,15 @@ def _anonymizer(
         add({address.user}, "<user>")
     if len(root.name) > 3:
         add({root.name}, "<workspace>")
-    home = str(Path.home())
+    home_folder = str(home())
     return Anonymizer(
         names=names,
         paths={
             str(settings.persistence.sqlite.resolve(root)): "<database>",
             str(root): "<workspace>",
             str(root.resolve()): "<workspace>",
-            home: "~",
+            home_folder: "~",
         },
-        homes=(home, environ.get("HOME", "")),
+        homes=(home_folder, environ.get("HOME", "")),
         secrets=secrets,
     )

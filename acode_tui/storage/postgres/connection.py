@@ -26,6 +26,7 @@ from acode_tui.storage.postgres.errors import (
     translate,
     translate_to_fault,
     unusable_tls_file,
+    wrong_encoding,
 )
 from acode_tui.storage.postgres.identifiers import Connection
 from acode_tui.storage.postgres.last_words import listen
@@ -141,6 +142,10 @@ class PostgresConnectionFactory:
         except TlsFileError as error:
             raise PostgresFault(unusable_tls_file(error)) from None
         connection = await self._log_in(*arguments, **self._with_cache(options))
+        encoding = getattr(connection.get_settings(), "server_encoding", "UTF8")
+        if encoding != "UTF8":
+            connection.terminate()
+            raise PostgresFault(wrong_encoding(encoding, self.target))
         if self._statement_cache is None and is_pooler(self.target) is None:
             with deadline(connection, self.command_timeout):
                 remember_pooler(self.target, pooled=await finds_pooler(connection))

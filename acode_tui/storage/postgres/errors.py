@@ -130,6 +130,15 @@ def unusable_tls_file(error: TlsFileError) -> Fault:
     return Fault(kind=FaultKind.TLS, sentence=_safe(str(error), None), hint="correct its path in the address")
 
 
+def wrong_encoding(encoding: str, target: PostgresTarget) -> Fault:
+    """The fault of a database that cannot hold every text."""
+    return Fault(
+        kind=FaultKind.SCHEMA,
+        sentence=f"{target.display} has the encoding {encoding}, which cannot hold every text",
+        hint="create another database, with ENCODING 'UTF8' TEMPLATE template0, and name it in the address",
+    )
+
+
 def no_postgres(error: Exception, target: PostgresTarget) -> Fault:
     """The fault of an answer at a login that the driver cannot read: what answers may be no PostgreSQL."""
     return Fault(

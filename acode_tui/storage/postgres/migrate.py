@@ -24,17 +24,21 @@ OTHER_BUILD_HINT = (
     "and bring each workspace's runs along: `acode-tui db export` with the old program, `acode-tui db import` with "
     "this one"
 )
+OTHER_PROGRAM_HINT = (
+    "nothing of it was changed; give acode-tui a schema of its own: "
+    "`acode-tui config set persistence.postgres.schema acode`"
+)
 ADVISORY_KEY = 0x61636F6465
 """An arbitrary fixed number: "acode" in ASCII."""
 
 # Not to_regclass: it reads a cache that waiting for an advisory lock does not refresh, so a program that waited would
 # not see the table that the other program has just committed.
-_HAS_HISTORY = """
-SELECT EXISTS (
-    SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = $1 AND c.relname = 'schema_migrations'
-)
+_HISTORY_COLUMNS = """
+SELECT a.attname::text AS name FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_attribute AS a ON a.attrelid = c.oid
+WHERE n.nspname = $1 AND c.relname = 'schema_migrations' AND a.attnum > 0 AND NOT a.attisdropped
 """
+_OWN_COLUMNS = {"version", "description", "checksum", "applied_at", "duration_ms"}
 
 
 def target_version() -> str:
@@ -43,10 +47,18 @@ def target_version() -> str:
 
 
 async def applied_migrations(connection: Connection, schema: str) -> tuple[AppliedMigration, ...]:
-    """The applied migrations in order; empty if there are none. Runs no DDL."""
+    """The applied migrations in order; empty if there are none. Runs no DDL.
+
+    Raises SchemaMismatchError where another program keeps its own history under this name.
+    """
     name = quoted_schema(schema)
-    if not await connection.fetchval(_HAS_HISTORY, schema):
+    columns = {row["name"] for row in await connection.fetch(_HISTORY_COLUMNS, schema)}
+    if not columns:
         return ()
+    if not columns >= _OWN_COLUMNS:
+        raise SchemaMismatchError(
+            f"in the schema {schema} the table schema_migrations is another program's", hint=OTHER_PROGRAM_HINT
+        )
     rows = await connection.fetch(
         f"SELECT version, description, checksum, duration_ms FROM {name}.schema_migrations"  # noqa: S608
     )
@@ -150,6 +162,11 @@ async def _apply_next(
             await connection.execute(migration.sql)
         except asyncpg.InsufficientPrivilegeError:
             raise
+        except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
+            raise MigrationError(
+                f"in the schema {schema} there is something of another program: {error.args[0]}",
+                hint=OTHER_PROGRAM_HINT,
+            ) from error
         except asyncpg.PostgresError as error:
             raise MigrationError(
                 f"PostgreSQL migration {migration.version} ({migration.description}) failed with "

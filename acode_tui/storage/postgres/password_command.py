@@ -12,6 +12,7 @@ import subprocess
 import time
 from contextlib import suppress
 
+from acode_tui.home import home
 from acode_tui.processes import find_program
 
 _LARGEST_OUTPUT = 1 << 16
@@ -48,7 +49,7 @@ def run_password_command(command: str, *, seconds: float) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=os.path.expanduser("~"),
+            cwd=home(),
             # A group of its own, so that whatever it has started ends with it.
             start_new_session=True,
         )

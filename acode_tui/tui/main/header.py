@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from acode_tui.domain.quantities import ago, number, size
+from acode_tui.home import home
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style.palette import CONTENT_STYLE, SYNC
 from acode_tui.tui.style.text import line, styled
@@ -16,9 +17,9 @@ from acode_tui.tui.style.times import clock
 
 def path_label(path: Path, columns: int) -> str:
     """A path with ``~`` for the home directory; a long one begins with ``…`` and keeps its end."""
-    text, home = str(path), str(Path.home())
-    if home != "/" and (text == home or text.startswith(home + "/")):
-        text = "~" + text[len(home) :]
+    text, folder = str(path), str(home())
+    if folder != "/" and (text == folder or text.startswith(folder + "/")):
+        text = "~" + text[len(folder) :]
     if len(text) <= columns:
         return text
     return "…" + text[-(columns - 1) :]

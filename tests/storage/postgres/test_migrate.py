@@ -10,7 +10,7 @@ import pytest
 
 from acode_tui.domain.errors import ConfigError, MigrationError, SchemaMismatchError
 from acode_tui.domain.schema import TABLES
-from acode_tui.storage.delivery_protocol import Head, PostgresFault
+from acode_tui.storage.delivery_protocol import FaultKind, Head, PostgresFault
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import make_migration
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory
@@ -299,3 +299,36 @@ async def _catalogue(connection: Connection) -> list[tuple[object, ...]]:
 
 def _login(database: Database, role: str) -> dict[str, object]:
     return {"host": "127.0.0.1", "port": database.server.port, "user": role, "database": database.name}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "says"),
+    [
+        ("CREATE TABLE schema_migrations (version text PRIMARY KEY)", "schema_migrations is another program's"),
+        ("CREATE TABLE sessions (id bigint PRIMARY KEY, data text)", 'relation "sessions" already exists'),
+    ],
+)
+async def test_tables_of_another_program_are_left_alone(pg_blank: Database, theirs: str, says: str) -> None:
+    await pg_blank.execute(theirs)
+    target = PostgresSyncTarget(target_of(pg_blank), ConflictResolver())
+    with pytest.raises((PostgresFault, MigrationError), match=says) as refused:
+        await target.migrate()
+    assert "persistence.postgres.schema" in (refused.value.hint or "")
+    tables = await pg_blank.fetch("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    assert tables[0][0] == 1
+    await target.close()
+    other = PostgresSyncTarget(target_of(pg_blank), ConflictResolver(), schema="acode")
+    await other.migrate()
+    assert await other.check_schema() == target_version()
+    await other.close()
+
+
+async def test_a_database_that_cannot_hold_every_text_is_refused(pg_blank: Database) -> None:
+    name = f"{pg_blank.name}_latin1"
+    await pg_blank.server.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    target = PostgresSyncTarget(target_of(Database(pg_blank.server, name)), ConflictResolver())
+    with pytest.raises(PostgresFault, match="has the encoding LATIN1") as refused:
+        await target.probe()
+    assert refused.value.fault.kind is FaultKind.SCHEMA
+    await target.close()
+    await pg_blank.server.execute(f"DROP DATABASE {name} WITH (FORCE)")
