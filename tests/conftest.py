@@ -27,8 +27,8 @@ sys.dont_write_bytecode = False
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder_for_tests()))
 
 _state = TemporaryDirectory(prefix="acode-state-", dir=folder_for_tests())
-os.environ["XDG_STATE_HOME"] = _state.name
-"""Approvals of settings files go there, those of subprocesses too, never into a real home."""
+os.environ["XDG_STATE_HOME"] = os.environ["XDG_CACHE_HOME"] = _state.name
+"""Approvals of settings files and looked up prices go there, those of subprocesses too, never into a real home."""
 
 settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]

@@ -39,6 +39,7 @@ COMMANDS = {
     "mcp": CommandModule("mcp", "Let an agent ask what was tried before."),
     "search": CommandModule("search", "Find what was said, run, read or written in any run, with its place."),
     "session": CommandModule("session", "List and show recorded runs."),
+    "stats": CommandModule("stats", "Show what runs used and cost, by day, model, agent, project or tool."),
     "status": CommandModule("status", "Show how healthy the workspace is."),
     "trust": CommandModule("trust", "Approve what this workspace's settings file asks for."),
 }

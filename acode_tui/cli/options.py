@@ -1,6 +1,6 @@
 """What the commands' help and options have in common. Imported by every command, so it imports click alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -42,6 +42,21 @@ def complete_query(context: click.Context, parameter: click.Parameter, incomplet
     known += [f"is:{flag}" for flag in FLAGS] if text.startswith("is:") else []
     known += [f"state:{state}" for state in SessionState] if text.startswith("state:") else []
     return [minus + each for each in known if each.startswith(text) and each != text]
+
+
+def query_of(context: click.Context, words: Sequence[str]) -> str:
+    """The query that a command's words make. Raises NoSuchOption.
+
+    Unknown options are among the words, because `-word` is a part of the language.
+    """
+    for word in words:
+        if word.startswith("--"):
+            from difflib import get_close_matches
+
+            given = word.partition("=")[0]
+            known = [option for each in context.command.params for option in each.opts if option.startswith("--")]
+            raise click.NoSuchOption(given, possibilities=get_close_matches(given, known), ctx=context)
+    return " ".join(words)
 
 
 def complete_key(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

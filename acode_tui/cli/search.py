@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import complete_query, examples, json_option, source_option
+from acode_tui.cli.options import complete_query, examples, json_option, query_of, source_option
 from acode_tui.cli.output import GAP, cell, local_time, print_json, terminal_width
 from acode_tui.domain.display import cell_width, fit
 from acode_tui.domain.quantities import counted, number
@@ -71,15 +71,7 @@ def command(
     if words == ("-h",):
         click.echo(context.get_help())
         return
-    for word in words:
-        # Unknown options reach this far, because `-word` is a part of the language.
-        if word.startswith("--"):
-            from difflib import get_close_matches
-
-            given = word.partition("=")[0]
-            known = [option for each in context.command.params for option in each.opts if option.startswith("--")]
-            raise click.NoSuchOption(given, possibilities=get_close_matches(given, known), ctx=context)
-    query = " ".join(words)
+    query = query_of(context, words)
 
     async def read(workspace: "Workspace") -> "SearchPage":
         search = workspace.search if source == "local" else workspace.search_team

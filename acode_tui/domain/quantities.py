@@ -41,6 +41,13 @@ def short_number(count: int, columns: int = 5) -> str:
     return metric(count // dropped * dropped, precision=digits).replace(" ", "")
 
 
+def dollars(cost: float | None) -> str:
+    """A cost in US dollars, in cents; a dash where it is not known, and ``<$0.01`` for less than a cent."""
+    if cost is None:
+        return "-"
+    return "<$0.01" if 0 < cost < 0.01 else f"${cost:,.2f}"
+
+
 def counted(count: int, noun: str) -> str:
     """A count and what it counts: ``1 file``, ``2,000 files``, ``3 retries``."""
     if count == 1:

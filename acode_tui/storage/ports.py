@@ -25,6 +25,7 @@ from acode_tui.domain.entities import (
 from acode_tui.domain.states import ArtifactType, EntityType, SessionState, StepState, TaskState
 from acode_tui.storage.conflict_ports import Conflict, ConflictCounts, ConflictLog, QuarantinedRow
 from acode_tui.storage.cursors import SortKey
+from acode_tui.storage.figures_ports import KEYS, By, Counts, Figures, RunFigures, Tokens, Usage, require_by
 from acode_tui.storage.file_ports import (
     Backup,
     BackupKind,
@@ -102,22 +103,26 @@ from acode_tui.storage.transcript_ports import SaveResult, TranscriptFile, Trans
 
 __all__ = [
     "HEARTBEAT_SECONDS",
+    "KEYS",
     "LEASE_SECONDS",
     "AppliedMigration",
     "Backup",
     "BackupKind",
     "BackupStore",
+    "By",
     "Check",
     "ClaimedRecord",
     "Conflict",
     "ConflictCounts",
     "ConflictLog",
+    "Counts",
     "DatabaseFacts",
     "DatabaseFiles",
     "Delivered",
     "DeliveryOutbox",
     "Depth",
     "ExpiredRecord",
+    "Figures",
     "FileAccess",
     "FileHealth",
     "FileInspection",
@@ -149,6 +154,7 @@ __all__ = [
     "RowChecksumReader",
     "RowChecksums",
     "RowSink",
+    "RunFigures",
     "RunFileReader",
     "RunFiles",
     "RunHitsReader",
@@ -177,9 +183,12 @@ __all__ = [
     "TeamWorkspace",
     "Tier",
     "TierMigrations",
+    "Tokens",
     "TranscriptFile",
     "TranscriptLog",
+    "Usage",
     "WorkerStatus",
+    "require_by",
 ]
 
 

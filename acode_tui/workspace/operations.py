@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from acode_tui.ops.export.import_ import ImportedRuns
     from acode_tui.ops.health import HealthReport, HealthWatch, TargetStatus
     from acode_tui.ops.recovery.validate import Validation
+    from acode_tui.ops.stats.rates import PriceList
+    from acode_tui.ops.stats.report import Stats
     from acode_tui.storage.postgres.connection import ReadPool
     from acode_tui.storage.sqlite.readers import Readers
     from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
+    from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
     from acode_tui.storage.sqlite.writer import Writer
     from acode_tui.sync.worker import SyncWorker
     from acode_tui.workspace.maintenance import Maintenance
@@ -43,7 +46,9 @@ class Operations:
     outgoing: "OutgoingRedaction"
     _writer: "Writer"
     _readers: "Readers"
+    index: "SqliteSearchIndex"
     _health: "HealthWatch | None" = None
+    _prices: "PriceList | None" = None
 
     def local_wall(self) -> datetime:
         """The time in the machine's time zone: a date in a query is a day there."""
@@ -84,6 +89,37 @@ class Operations:
             return await PostgresRunSearch(pool, schema=schema, wall=self.local_wall).search(
                 query, limit=limit, after=after
             )
+
+    async def stats(self, query: str = "", by: str = "day") -> "Stats":
+        """What this workspace's runs used and cost, by ``day``, ``model``, ``agent``, ``project`` or ``tool``.
+
+        ``query`` chooses the runs, ``since:`` and ``before:`` in it whole days in UTC (docs/stats.md). Raises
+        ValidationError, IntegrityError where the search index is missing or damaged.
+        """
+        from acode_tui.ops.stats.report import read_stats
+        from acode_tui.storage.sqlite.sessions.run_figures import SqliteRunFigures
+
+        figures = SqliteRunFigures(self._readers, index=self.index, wall=self.wall)
+        return await read_stats(figures, self._price_list(), query, by)
+
+    async def stats_team(self, query: str = "", by: str = "day") -> "Stats":
+        """The same of the whole team's runs, read from PostgreSQL.
+
+        Raises ValidationError, also where the query finds very many runs, and SyncError where it is not enabled.
+        """
+        from acode_tui.ops.stats.report import read_stats
+        from acode_tui.storage.postgres.run_figures import PostgresRunFigures
+
+        async with self._team_pool() as pool:
+            figures = PostgresRunFigures(pool, schema=self.settings.persistence.postgres.schema, wall=self.wall)
+            return await read_stats(figures, self._price_list(), query, by)
+
+    def _price_list(self) -> "PriceList":
+        from acode_tui.ops.stats.rates import PriceList
+
+        if self._prices is None:
+            self._prices = PriceList()
+        return self._prices
 
     async def validate(self, *, progress: ReportProgress | None = None) -> "Validation":
         """Compare every row here with the team's database. Raises SyncError where that is not enabled."""

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
+from acode_tui.storage.ports import Figures
 
 T0 = datetime(2026, 2, 27, 9, tzinfo=UTC)
 MODELS = ("claude-sonnet-4-5", "gpt-5", "")
@@ -85,6 +87,19 @@ def _step(session_id: str, task_id: str, order: int, given: Any) -> StepGraph:
 
 Numbers = dict[str, int]
 Found = defaultdict[str, defaultdict[str, int]]
+
+
+def numbers(figures: Figures) -> dict[str, Numbers]:
+    """The figures in the form of the scan's."""
+    found: dict[str, Numbers] = {}
+    for key, count in figures.counts.items():
+        found[key] = {"sessions": count.sessions, "calls": count.calls, "failed": count.failed}
+    for usage in figures.usage:
+        of = found.setdefault(usage.key, {})
+        for name, value in msgspec.to_builtins(usage.tokens).items():
+            of[name] = of.get(name, 0) + value
+    filled = {key: {name: n for name, n in of.items() if n} for key, of in found.items()}
+    return {key: of for key, of in filled.items() if of}
 
 
 def scanned(

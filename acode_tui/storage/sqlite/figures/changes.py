@@ -4,16 +4,9 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from acode_tui.storage.sqlite.figures.contributions import SessionFigures, read_contributions
-from acode_tui.storage.sqlite.figures.tables import (
-    TOOL_ROLLUPS,
-    TOOL_SUMS,
-    USAGE_ROLLUPS,
-    USAGE_SUMS,
-    Contribution,
-    Key,
-    Rollup,
-)
+from acode_tui.domain.figures import TOOL, USAGE, Contribution, SessionFigures
+from acode_tui.storage.sqlite.figures.contributions import read_contributions
+from acode_tui.storage.sqlite.figures.tables import TOOL_ROLLUPS, USAGE_ROLLUPS, Key, Rollup
 
 AT_ONCE = 256
 """Sessions of a batch: its transaction holds the write lock for some 10 ms."""
@@ -74,8 +67,8 @@ def _replace(connection: sqlite3.Connection, sessions: Sequence[int], fresh: dic
         session: SessionFigures(agent, project) for session, agent, project in connection.execute(_SESSIONS, (asked,))
     }
     changes = [
-        _Change(connection, "figures_usage", ("model", "context"), USAGE_SUMS, USAGE_ROLLUPS),
-        _Change(connection, "figures_tools", ("tool",), TOOL_SUMS, TOOL_ROLLUPS),
+        _Change(connection, "figures_usage", ("model", "context"), USAGE, USAGE_ROLLUPS),
+        _Change(connection, "figures_tools", ("tool",), TOOL, TOOL_ROLLUPS),
     ]
     known = [change.stored(asked) for change in changes]
     for session in sessions:

@@ -6,15 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from acode_tui.domain.figures import date_of, day_of
-from acode_tui.storage.figures_ports import By, Counts, Figures, Tokens, Usage
+from acode_tui.domain.figures import TOOL, USAGE, day_of
+from acode_tui.storage.figures_sum import FIRST_DAY, LAST_DAY, FiguresSum
+from acode_tui.storage.ports import By, Figures
 from acode_tui.storage.sqlite.figures.tables import month_of
 
-FIRST_DAY, LAST_DAY = -719_162, 2_932_896
-"""The days of the years 1 and 9999."""
-
 _KEYS = {"day": "{0}.day", "model": "{0}.model", "agent": "{1}.agent", "project": "{1}.project", "tool": "{0}.tool"}
-_TOKENS = "sum({0}.input), sum({0}.output), sum({0}.cache_read), sum({0}.cache_write), sum({0}.cost)"
 
 
 class Choice(NamedTuple):
@@ -32,22 +29,11 @@ class Summing:
     def __init__(self, connection: sqlite3.Connection, by: By) -> None:
         self._connection = connection
         self._by = by
-        self._counts: dict[str, list[int]] = {}
-        self._usage: dict[tuple[str, int, str, int], list[int]] = {}
-        self._runs = 0
+        self._sum = FiguresSum(by)
 
     def figures(self) -> Figures:
         """What was added."""
-        counts = {key: Counts(sessions=n[0], calls=n[1], failed=n[2]) for key, n in self._counts.items() if any(n)}
-        usage = tuple(
-            Usage(
-                key=key, day=day, model=model, context=context, cost=n[4],
-                tokens=Tokens(input=n[0], output=n[1], cache_read=n[2], cache_write=n[3]),
-            )
-            for (key, day, model, context), n in self._usage.items()
-            if any(n)
-        )  # fmt: skip
-        return Figures(counts=counts, usage=usage, sessions=self._runs)
+        return self._sum.figures()
 
     def add_all(self, choice: Choice) -> None:
         """Add everything of the choice, from the sums that are kept as far as they have it."""
@@ -86,20 +72,17 @@ class Summing:
 
     def _add(self, source: str, of_session: str, where: str, values: Sequence[object], priced_on: int) -> None:
         key = _KEYS[self._by].format("u", of_session)
-        counted = "model_runs" if self._by == "model" else "runs"
+        kept = TOOL if self._by == "tool" else USAGE
+        sums = ", ".join(f"sum(u.{column})" for column in kept)
         if self._by == "tool":
-            columns, groups = f"'', 0, sum(u.{counted}), sum(u.calls), sum(u.failed), 0, 0, 0, 0, 0, 0", "1"
-        else:
-            sums = f"sum(u.{counted}), sum(u.calls), sum(u.failed), sum(u.runs), {_TOKENS.format('u')}"
-            columns, groups = f"u.model, u.context, {sums}", "1, 2, 3"
-        sql = f"SELECT {key}, {columns} FROM {source} WHERE {where} GROUP BY {groups}"  # noqa: S608
-        for found, model, context, sessions, calls, failed, runs, *tokens in self._connection.execute(sql, values):
-            day = found if self._by == "day" else priced_on
-            name = date_of(found).isoformat() if self._by == "day" else found
-            _raise(self._counts.setdefault(name, [0, 0, 0]), (sessions, calls, failed))
-            self._runs += runs
-            if any(tokens):
-                _raise(self._usage.setdefault((name, day, model, context), [0] * 5), tokens)
+            sql = f"SELECT {key}, {sums} FROM {source} WHERE {where} GROUP BY 1"  # noqa: S608
+            for tool, *numbers in self._connection.execute(sql, values):
+                self._sum.add_tool(tool, numbers)
+            return
+        sql = f"SELECT {key}, u.model, u.context, {sums} FROM {source} WHERE {where} GROUP BY 1, 2, 3"  # noqa: S608
+        for found, model, context, *numbers in self._connection.execute(sql, values):
+            # Within the days of one choice prices do not change.
+            self._sum.add_usage(found, found if self._by == "day" else priced_on, model, context, numbers)
 
     def _of_projects(self, choice: Choice) -> str:
         where, values = _chosen(choice, "s")
@@ -154,8 +137,3 @@ def _chosen(choice: Choice, table: str) -> tuple[str, list[str]]:
             where += f" AND {table}.{column} IN (SELECT value FROM json_each(?))"  # noqa: S608
             values.append(json.dumps(list(chosen)))
     return where, values
-
-
-def _raise(into: list[int], more: Sequence[int]) -> None:
-    for index, value in enumerate(more):
-        into[index] += value

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from acode_tui.domain.figures import date_of
+from acode_tui.domain.figures import TOOL, USAGE, Contribution, date_of
 
 TABLES = (
     "figures_changes",
@@ -18,20 +18,7 @@ TABLES = (
 )
 """In the order of creation."""
 
-USAGE_SUMS = ("runs", "model_runs", "calls", "failed", "input", "output", "cache_read", "cache_write", "cost")
-TOOL_SUMS = ("runs", "calls", "failed")
-"""The columns that add up, of the two kinds of contributions."""
-
 Key = tuple[int | str, ...]
-Sums = tuple[int, ...]
-
-
-class Contribution(NamedTuple):
-    """What a session adds for a day and a model, or a day and a tool: the rest of the row's key, and the numbers."""
-
-    day: int
-    rest: Key
-    sums: Sums
 
 
 class Rollup(NamedTuple):
@@ -59,10 +46,10 @@ def _by_month(agent: str, project: str, added: Contribution) -> Key:
 
 
 USAGE_ROLLUPS = (
-    Rollup("figures_by_day", ("day", "agent", "model", "context"), USAGE_SUMS, _by_day),
-    Rollup("figures_by_month", ("month", "agent", "project", "model", "context"), USAGE_SUMS, _by_month),
+    Rollup("figures_by_day", ("day", "agent", "model", "context"), USAGE, _by_day),
+    Rollup("figures_by_month", ("month", "agent", "project", "model", "context"), USAGE, _by_month),
 )
 TOOL_ROLLUPS = (
-    Rollup("figures_tools_by_day", ("day", "agent", "tool"), TOOL_SUMS, _by_day),
-    Rollup("figures_tools_by_month", ("month", "agent", "project", "tool"), TOOL_SUMS, _by_month),
+    Rollup("figures_tools_by_day", ("day", "agent", "tool"), TOOL, _by_day),
+    Rollup("figures_tools_by_month", ("month", "agent", "project", "tool"), TOOL, _by_month),
 )

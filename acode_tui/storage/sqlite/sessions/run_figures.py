@@ -2,18 +2,14 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
-
-import msgspec
 
 from acode_tui.domain.clock import WallClock, system_clock
-from acode_tui.domain.figures import date_of, day_of
 from acode_tui.domain.search.facts import agrees
 from acode_tui.domain.search.query import Conditions, Query, parse_query
-from acode_tui.storage.figures_ports import By, Figures, require_by
-from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.figures_sum import days_of
+from acode_tui.storage.ports import By, Figures, SessionFilter, require_by
 from acode_tui.storage.search_ports import SearchIndex
-from acode_tui.storage.sqlite.figures.sums import FIRST_DAY, LAST_DAY, Choice, Summing, models, ranges, values_of
+from acode_tui.storage.sqlite.figures.sums import Choice, Summing, models, ranges, values_of
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.search.faults import index_faults
 from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
@@ -70,18 +66,6 @@ def answer(connection: sqlite3.Connection, query: Query, by: By, price_changes: 
     return summing.figures()
 
 
-def days_of(query: Query) -> tuple[int, int, Query]:
-    """The first and the last day that a query asks for; and the query with the beginning and the end of these."""
-    first, last = FIRST_DAY, LAST_DAY
-    if query.since is not None:
-        first = day_of(query.since)
-        query = msgspec.structs.replace(query, since=_midnight(first))
-    if query.before is not None:
-        last = day_of(query.before - timedelta.resolution)
-        query = msgspec.structs.replace(query, before=_midnight(last + 1))
-    return first, last, query
-
-
 def _needs_runs(query: Query) -> bool:
     """Whether it has a condition that the sums do not know of."""
     known = Query(
@@ -102,7 +86,3 @@ def _fitting(
         if (not wanted or any(agrees(name, one, value) for one in wanted))
         and not any(agrees(name, one, value) for one in excluded)
     ]
-
-
-def _midnight(day: int) -> datetime:
-    return datetime.combine(date_of(day), time(), UTC)

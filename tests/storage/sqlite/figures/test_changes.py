@@ -8,20 +8,19 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acode_tui.domain.clock import MonotonicClock
 from acode_tui.domain.entities import SessionGraph
-from acode_tui.domain.figures import day_of
+from acode_tui.domain.figures import SessionFigures, day_of
 from acode_tui.domain.search.facts import facts_of, meets
 from acode_tui.domain.search.query import parse_query
-from acode_tui.storage.figures_ports import KEYS, Figures
+from acode_tui.storage.figures_ports import KEYS
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.figures import changes
-from acode_tui.storage.sqlite.figures.contributions import SessionFigures, read_contributions
+from acode_tui.storage.sqlite.figures.contributions import read_contributions
 from acode_tui.storage.sqlite.figures.tables import TABLES
 from acode_tui.storage.sqlite.migrate import migrate
 from acode_tui.storage.sqlite.runs.read_graph import read_graph
@@ -29,7 +28,7 @@ from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.search.index import step
 from acode_tui.storage.sqlite.sessions.run_figures import answer
 from tests.clocks import TurnedClock
-from tests.storage.figures_runs import T0, Numbers, counted_runs, scanned
+from tests.storage.figures_runs import T0, counted_runs, numbers, scanned
 
 NOW = T0 + timedelta(days=30)
 
@@ -66,26 +65,13 @@ def sums(connection: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
     return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5").fetchall() for table in tables}
 
 
-def numbers(figures: Figures) -> dict[str, Numbers]:
-    """The figures in the form of the scan's."""
-    found: dict[str, Numbers] = {}
-    for key, count in figures.counts.items():
-        found[key] = {"sessions": count.sessions, "calls": count.calls, "failed": count.failed}
-    for usage in figures.usage:
-        of = found.setdefault(usage.key, {})
-        for name, value in msgspec.to_builtins(usage.tokens).items():
-            of[name] = of.get(name, 0) + value
-    filled = {key: {name: n for name, n in of.items() if n} for key, of in found.items()}
-    return {key: of for key, of in filled.items() if of}
-
-
 VERSIONS = st.lists(
     st.integers(1, 3).flatmap(lambda number: st.tuples(counted_runs(number), st.booleans())), min_size=2, max_size=6
 )
 QUERIES = ("agent:codex", "project:shop", "-project:shop agent:codex", "state:Completed agent:codex")
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(versions=VERSIONS, days=st.tuples(st.integers(0, 5), st.integers(0, 5)), change=st.integers(0, 5))
 def test_figures_are_those_of_a_scan_and_leave_nothing_of_what_was_there_before(
     empty: Path, versions: list[tuple[SessionGraph, bool]], days: tuple[int, int], change: int

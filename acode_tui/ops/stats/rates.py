@@ -1,0 +1,126 @@
+"""Prices of models: looked up once by a process of its own, then kept in the user's cache folder."""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from acode_tui.domain.figures import GIVEN, NANO
+from acode_tui.files import make_private_folder, replacing
+from acode_tui.logs import get_logger
+from acode_tui.plain_files import reading_plain
+from acode_tui.storage.ports import Usage
+
+LOOKUP_SECONDS = 30.0
+_FORM = 1
+"""The form of the kept file, a part of its name."""
+
+
+class Rate(msgspec.Struct, frozen=True, array_like=True):
+    """Dollars a token, from a day's number on, for requests of a context (see ``domain.figures``)."""
+
+    start: int
+    context: int
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+
+
+Rates = Mapping[str, Sequence[Rate] | None]
+"""By model its rates, ordered by start and context; None for a model that has no known price."""
+
+Answer = dict[str, tuple[Rate, ...] | None]
+_decode = msgspec.json.Decoder(Answer).decode
+
+log = get_logger("acode_tui.ops")
+
+
+def cost_of(usage: Usage, rates: Rates) -> float | None:
+    """What usage costs in US dollars; None where its model has no known price. A given cost wins."""
+    given = usage.cost / NANO
+    tokens = usage.tokens
+    if usage.context == GIVEN or not (tokens.input or tokens.output or tokens.cache_read or tokens.cache_write):
+        return given
+    known = rates.get(usage.model)
+    if not known:
+        return None
+    # The first rate also stands for the days before it.
+    day = max(usage.day, known[0].start)
+    rate = next(each for each in reversed(known) if each.start <= day and each.context <= usage.context)
+    return given + (
+        tokens.input * rate.input
+        + tokens.output * rate.output
+        + tokens.cache_read * rate.cache_read
+        + tokens.cache_write * rate.cache_write
+    )
+
+
+def price_changes(rates: Rates) -> tuple[int, ...]:
+    """The days on which the price of any of the models changes."""
+    known = [of_model for of_model in rates.values() if of_model]
+    return tuple(sorted({rate.start for of_model in known for rate in of_model if rate.start > of_model[0].start}))
+
+
+class PriceList:
+    """The rates of models, by the installed version of genai-prices."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._known: Answer | None = None
+
+    async def rates(self, models: Iterable[str]) -> Rates:
+        """The rates of these models. Where they cannot be looked up now, they have no known price."""
+        if self._known is None:
+            self._known = await asyncio.to_thread(self._load)
+        missing = sorted({model for model in models if model} - self._known.keys())
+        if missing:
+            try:
+                self._known |= await _look_up(missing)
+                await asyncio.to_thread(self._store)
+            except (OSError, TimeoutError, msgspec.MsgspecError) as error:
+                log.warning("prices.unavailable", reason=str(error) or type(error).__name__)
+        return self._known
+
+    def _path(self) -> Path:
+        folder = self._folder
+        if folder is None:
+            import platformdirs
+
+            folder = platformdirs.user_cache_path("acode-tui")
+        return folder / f"prices-{version('genai-prices')}-{_FORM}.json"
+
+    def _load(self) -> Answer:
+        try:
+            with reading_plain(self._path()) as file:
+                return _decode(file.read())
+        except (OSError, msgspec.MsgspecError):
+            return {}
+
+    def _store(self) -> None:
+        path = self._path()
+        make_private_folder(path.parent)
+        with replacing(path) as file:
+            file.write(msgspec.json.encode(self._known))
+
+
+async def _look_up(models: Sequence[str]) -> Answer:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "acode_tui.ops.stats.price_lookup",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        found, _ = await asyncio.wait_for(process.communicate(msgspec.json.encode(models)), LOOKUP_SECONDS)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return _decode(found)
