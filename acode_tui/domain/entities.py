@@ -25,7 +25,7 @@ TRANSCRIPT, DELETED = "transcript", "deleted"
 """The metadata of a session, and of its tasks, of whose transcript its prompts alone are left."""
 
 
-class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=False):
+class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """The fields that every row has. Times are aware UTC datetimes; ids are UUID strings."""
 
     kind: ClassVar[EntityType]
@@ -41,7 +41,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, rename="camel", eq=False
         return hash((self.kind, self.id))
 
 
-class Session(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+class Session(Entity, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """One run of an agent. ``sync_version`` is the row's version in PostgreSQL when the two were last equal."""
 
     kind: ClassVar[EntityType] = EntityType.SESSION
@@ -54,7 +54,7 @@ class Session(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
     sync_version: int = 0
 
 
-class SessionEvent(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+class SessionEvent(Entity, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """One change of a session's state, with its reason. Append-only."""
 
     kind: ClassVar[EntityType] = EntityType.SESSION_EVENT
@@ -66,7 +66,7 @@ class SessionEvent(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
     timestamp: datetime
 
 
-class SessionTask(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+class SessionTask(Entity, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """One request within a session. ``order`` counts from 0 among siblings."""
 
     kind: ClassVar[EntityType] = EntityType.SESSION_TASK
@@ -80,7 +80,7 @@ class SessionTask(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
     sync_version: int = 0
 
 
-class Step(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+class Step(Entity, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """One step of the agent within a task."""
 
     kind: ClassVar[EntityType] = EntityType.STEP
@@ -95,7 +95,7 @@ class Step(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
     sync_version: int = 0
 
 
-class ToolCall(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+class ToolCall(Entity, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """One call of a tool. ``parameters`` and ``result`` are JSON values."""
 
     kind: ClassVar[EntityType] = EntityType.TOOL_CALL
@@ -112,7 +112,7 @@ class ToolCall(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
     sync_version: int = 0
 
 
-class Artifact(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
+class Artifact(Entity, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """A piece of content: a prompt, a model's own words, or what a tool call read or produced. Immutable.
 
     It hangs on a task, on one of the task's steps, or on one of the step's tool calls: ``step_id`` and ``tool_call_id``
@@ -135,27 +135,27 @@ class Artifact(Entity, frozen=True, kw_only=True, rename="camel", eq=False):
     content: bytes | None = None
 
 
-class ToolCallGraph(ToolCall, frozen=True, kw_only=True, rename="camel", eq=False):
+class ToolCallGraph(ToolCall, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """A tool call with its artifacts, in insertion order."""
 
     artifacts: tuple[Artifact, ...] = ()
 
 
-class StepGraph(Step, frozen=True, kw_only=True, rename="camel", eq=False):
+class StepGraph(Step, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """A step with its own artifacts, in insertion order, and its tool calls, by ``order``."""
 
     artifacts: tuple[Artifact, ...] = ()
     tool_calls: tuple[ToolCallGraph, ...] = ()
 
 
-class TaskGraph(SessionTask, frozen=True, kw_only=True, rename="camel", eq=False):
+class TaskGraph(SessionTask, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """A task with its own artifacts, in insertion order, and its steps, by ``order``."""
 
     artifacts: tuple[Artifact, ...] = ()
     steps: tuple[StepGraph, ...] = ()
 
 
-class SessionGraph(Session, frozen=True, kw_only=True, rename="camel", eq=False):
+class SessionGraph(Session, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """A whole run: the session, its tasks by ``order``, its events by time."""
 
     tasks: tuple[TaskGraph, ...] = ()
@@ -176,7 +176,7 @@ class SessionGraph(Session, frozen=True, kw_only=True, rename="camel", eq=False)
                     yield from call.artifacts
 
 
-class SessionSummary(Session, frozen=True, kw_only=True, rename="camel", eq=False):
+class SessionSummary(Session, frozen=True, kw_only=True, rename="camel", eq=False, gc=False):
     """A session as lists show it. ``sync`` is ``local``, ``pending``, ``retrying``, ``failed`` or ``synced``.
 
     ``child_count`` counts the stored runs that this run started, such as subagents. ``current_tool`` is the tool call

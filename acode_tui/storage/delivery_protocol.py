@@ -61,7 +61,7 @@ def row_key(entity: Entity) -> RowKey:
     return RowKey(entity.kind, getattr(entity, "session_id", entity.id), entity.id)
 
 
-class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
+class ApplyRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One record to deliver.
 
     ``record_id`` is the caller's own and comes back in the result. ``entity`` is the row as the payload has it, an
@@ -84,7 +84,7 @@ class ApplyRow(msgspec.Struct, frozen=True, kw_only=True):
         return self.entity.kind
 
 
-class ApplyResult(msgspec.Struct, frozen=True, kw_only=True):
+class ApplyResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The result of one record.
 
     ``sync_version`` is the central row's after the batch, and the version that the local row is based on from then on

@@ -114,7 +114,7 @@ class RecordKey(NamedTuple):
     key: str
 
 
-class ClaimedRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimedRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A row to deliver in its newest version, and the older records of that row that end with it, oldest first."""
 
     row: ApplyRow

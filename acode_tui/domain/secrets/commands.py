@@ -41,7 +41,10 @@ _BEFORE_CHARS = 200
 def command_passwords(source: SearchedText) -> Iterator[Span]:
     """The password after an option that only its program explains."""
     text = source.text
-    for keyword, pattern in _PROGRAMS.items():
+    for keyword in source.keywords:
+        pattern = _PROGRAMS.get(keyword)
+        if pattern is None:
+            continue
         before = _BEFORE.get(keyword)
         searched_to = 0
         for at in source.positions(keyword):

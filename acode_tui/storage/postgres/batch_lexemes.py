@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 from acode_tui.domain.entities import Entity
-from acode_tui.storage.postgres.lexemes import lexemes_of, parts_of
+from acode_tui.storage.postgres.lexemes import add_lexemes, parts_of
 
 Lexemes: TypeAlias = dict[str, dict[str, None]]
 """By session id, the lexemes of its rows, each once."""
@@ -21,7 +21,7 @@ async def lexemes_by_session(entities: Iterable[Entity]) -> Lexemes:
     started = perf_counter()
     for entity in entities:
         session_id = getattr(entity, "session_id", entity.id)
-        found.setdefault(session_id, {}).update((lexeme, None) for lexeme in lexemes_of(entity))
+        add_lexemes(entity, found.setdefault(session_id, {}))
         if perf_counter() - started > _SLICE_SECONDS:
             await asyncio.sleep(0)
             started = perf_counter()

@@ -36,16 +36,16 @@ EVERY_SESSION = "is=session"
 """A lexeme of each session, so that one without any word has a document too."""
 
 
-def lexemes_of(entity: Entity) -> Iterator[str]:
-    """The lexemes of one row."""
+def add_lexemes(entity: Entity, found: dict[str, None]) -> None:
+    """Add the lexemes of one row."""
     for text in texts_of(entity):
-        yield from index_tokens(text)
+        found.update(index_tokens(text))
     if isinstance(entity, Session):
-        yield from _session_facts(entity)
+        found.update(dict.fromkeys(_session_facts(entity)))
     elif isinstance(entity, ToolCall):
-        yield _fact("tool", entity.tool_name.casefold())
+        found[_fact("tool", entity.tool_name.casefold())] = None
         if entity.state is ToolCallState.FAILED:
-            yield FAILED
+            found[FAILED] = None
 
 
 def parts_of(lexemes: Iterable[str]) -> Iterator[str]:

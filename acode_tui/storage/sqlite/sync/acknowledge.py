@@ -68,9 +68,9 @@ def acknowledge(
                 versions[sent.kind].append((version, sent.id, version))
     for kind, raised in versions.items():
         connection.executemany(_SET_VERSION[kind], raised)
-    sound = [
+    sound = (
         row_key(record.row.entity) for record, result in zip(claimed, results, strict=True) if result.rejected is None
-    ]
+    )
     quarantine.remove(connection, sound)
     quarantine.store(connection, aside, now=parse_time(now))
     return conflicts

@@ -172,7 +172,7 @@ def load(
     What does not fit stays claimed, and is claimed again. The batch ends before the first record that has no entity to
     send; the second part of the answer is those that were seen.
     """
-    batch: list[ClaimedRecord] = []
+    batch: list[_Loaded] = []
     lost: list[Unsendable] = []
     size, start, step = 0, 0, _FIRST_READ
     while start < len(claims) and size < max_bytes and not lost:
@@ -187,13 +187,13 @@ def load(
             if entity is None:
                 lost.append(Unsendable(each.versions[-1], each.kind, each.entity_id, why))
             elif not lost and (not batch or size <= max_bytes):
-                batch.append(_claimed(each, versions, entity, bases, redact))
+                batch.append(_Loaded(each, versions, entity, bases.get(each.entity_id, 0)))
         if len(payloads) < len(part):
             break
         start += step
         if size < max_bytes // 4:
             step *= 2
-    return tuple(_redacted(record, redact) for record in _with_contents(connection, batch, lost)), lost
+    return tuple([_claimed(each, redact) for each in _with_contents(connection, batch, lost)]), lost
 
 
 def _payloads(connection: sqlite3.Connection, claims: Sequence[Claim]) -> list[list[StoredPayload]]:
@@ -240,57 +240,55 @@ def _bases(connection: sqlite3.Connection, chosen: Iterable[Claim]) -> dict[str,
     return found
 
 
-def _claimed(
-    each: Claim, payloads: Sequence[StoredPayload], entity: Entity, bases: dict[str, int], redact: Redact[Any]
-) -> ClaimedRecord:
-    *past, newest = each.versions
+class _Loaded(NamedTuple):
+    """A row to deliver, the payloads of its records, its entity, and the version that this is based on."""
+
+    claim: Claim
+    payloads: Sequence[StoredPayload]
+    entity: Entity
+    base: int
+
+
+def _claimed(loaded: _Loaded, redact: Redact[Any]) -> ClaimedRecord:
+    claim, payloads, entity, base = loaded
+    *past, newest = claim.versions
     # A version that was overwritten by something else than this program is not known any more.
-    known = [payload.payload for payload in payloads[:-1] if not is_reference(each.entity_id, payload.payload)]
+    known = [payload.payload for payload in payloads[:-1] if not is_reference(claim.entity_id, payload.payload)]
+    sent = redact(entity)
+    original: Any = None if sent is entity else entity
+    if isinstance(original, Artifact):
+        original = msgspec.structs.replace(original, content=None)
     row = ApplyRow(
         record_id=newest.id,
         idempotency_key=newest.key,
-        session_id=each.session_id,
-        entity=entity,
-        base=bases.get(each.entity_id, 0),
-        ancestors=_Ancestors(each.kind, known, redact) if known else (),
+        session_id=claim.session_id,
+        entity=sent,
+        base=base,
+        ancestors=_Ancestors(claim.kind, known, redact) if known else (),
+        original=original,
     )
     return ClaimedRecord(row=row, superseded=tuple(past))
 
 
-def _redacted(record: ClaimedRecord, redact: Redact[Any]) -> ClaimedRecord:
-    original: Any = record.row.entity
-    entity = redact(original)
-    if entity is original:
-        return record
-    if isinstance(original, Artifact):
-        original = msgspec.structs.replace(original, content=None)
-    return msgspec.structs.replace(record, row=msgspec.structs.replace(record.row, entity=entity, original=original))
-
-
 def _with_contents(
-    connection: sqlite3.Connection, batch: Sequence[ClaimedRecord], lost: list[Unsendable]
-) -> tuple[ClaimedRecord, ...]:
+    connection: sqlite3.Connection, batch: Sequence[_Loaded], lost: list[Unsendable]
+) -> Sequence[_Loaded]:
     """The batch with the content of its artifacts, up to the first damaged one, which is added to ``lost``."""
-    wanted = [record.row.entity.id for record in batch if record.row.kind is EntityType.ARTIFACT]
+    wanted = [each.claim.entity_id for each in batch if each.claim.kind is EntityType.ARTIFACT]
     if not wanted:
-        return tuple(batch)
+        return batch
     stored = connection.execute(_CONTENTS, (json.dumps(wanted),))
     contents = {entity_id: (content, size) for entity_id, content, size in stored}
-    complete: list[ClaimedRecord] = []
-    for record in batch:
-        row = record.row
-        if row.kind is not EntityType.ARTIFACT:
-            complete.append(record)
+    complete: list[_Loaded] = []
+    for each in batch:
+        claim = each.claim
+        if claim.kind is not EntityType.ARTIFACT:
+            complete.append(each)
             continue
         try:
-            complete.append(_with_content(record, unpack(*contents[row.entity.id])))
+            content = unpack(*contents[claim.entity_id])
         except IntegrityError:
-            key = RecordKey(row.record_id, row.idempotency_key)
-            lost.append(Unsendable(key, row.kind, row.entity.id, CONTENT_DAMAGED))
+            lost.append(Unsendable(claim.versions[-1], claim.kind, claim.entity_id, CONTENT_DAMAGED))
             break
-    return tuple(complete)
-
-
-def _with_content(record: ClaimedRecord, content: bytes) -> ClaimedRecord:
-    entity: Any = msgspec.structs.replace(record.row.entity, content=content)
-    return msgspec.structs.replace(record, row=msgspec.structs.replace(record.row, entity=entity))
+        complete.append(each._replace(entity=msgspec.structs.replace(each.entity, content=content)))
+    return complete

@@ -67,8 +67,8 @@ def store(connection: sqlite3.Connection, rejected: Iterable[RejectedRow], *, no
 
 def remove(connection: sqlite3.Connection, keys: Iterable[RowKey]) -> None:
     """Rows that are not kept aside any more."""
-    given = [(str(key.kind), key.session_id, key.id) for key in keys]
-    if given and connection.execute("SELECT 1 FROM quarantined_rows LIMIT 1").fetchone() is not None:
+    if connection.execute("SELECT 1 FROM quarantined_rows LIMIT 1").fetchone() is not None:
+        given = [(str(key.kind), key.session_id, key.id) for key in keys]
         connection.execute(_REMOVE, (json.dumps(given),))
 
 
