@@ -25,9 +25,9 @@ THEMES = (
 """Themes of the dashboard and of Textual."""
 
 KEY_IDS = (
-    *("about", "all", "artifacts", "back", "backup", "bottom", "cancel", "chip_left", "chip_right"),
+    *("about", "all", "artifacts", "back", "backup", "bottom", "cancel", "child", "chip_left", "chip_right"),
     *("chip_toggle", "close", "collapse", "confirm", "conflicts", "copy", "copy_id", "discard", "down"),
-    *("edit", "expand", "export", "filter", "first_page", "fold", "follow", "follow_later"),
+    *("edit", "editor", "expand", "export", "filter", "first_page", "fold", "follow", "follow_later"),
     *("follow_no", "follow_runs", "follow_yes", "group", "half_down"),
     *("half_up", "health", "help", "import", "import_all", "jump", "last_page", "left", "level", "log"),
     *(
@@ -41,9 +41,21 @@ KEY_IDS = (
         "next_pane",
         "next_session",
     ),
-    *("no", "numbers", "only_new", "open", "open_pane", "panes", "pause", "place", "previous_form"),
+    *("no", "numbers", "only_new", "open", "open_pane", "panes", "parent", "pause", "place", "previous_form"),
     *("previous_failure", "previous_match", "previous_page", "previous_session", "quit", "reload", "retries", "retry"),
-    *("retry_all", "reviewed", "right", "save", "screen_down", "screen_up", "search", "search_done"),
+    *(
+        "resume",
+        "resume_no",
+        "resume_yes",
+        "retry_all",
+        "reviewed",
+        "right",
+        "save",
+        "screen_down",
+        "screen_up",
+        "search",
+        "search_done",
+    ),
     *("settings", "sort", "source", "stop", "sync", "take_other", "theme", "timeline", "top", "unfold"),
     *("trust", "unset", "up", "view", "wrap", "yes"),
 )

@@ -174,7 +174,14 @@ SESSION: list[Binding] = [
     key("view", "v", "turn_view", "view", "The run as a conversation, or as a tree"),
     key("next_failure", "e", "failure(1)", "failure", "Next failed call"),
     key("previous_failure", "E", "failure(-1)", "failure", "Previous failed call", shown_as="E"),
+    key("search", "slash", "search", "find", "Find in this run", shown_as="/"),
+    key("next_match", "n", "match(1)", "next", "Next match"),
+    key("previous_match", "N", "match(-1)", "previous match", "Previous match", show=False, shown_as="N"),
     key("follow", "f", "follow", "follow", "Go to the end of a running session and stay there"),
+    key("parent", "u", "parent", "parent", "The run that started this one"),
+    key("child", "d", "child", "child run", "The run that this call, or this run, started, such as a subagent"),
+    key("editor", "o", "edit", "edit", "Open the file under the cursor in $EDITOR"),
+    key("resume", "c", "resume", "resume", "The command that resumes the run in its agent: copied, or run here"),
     key("timeline", "1", "side('timeline')", "side", "The timeline of its states"),
     key("about", "2", "side('about')", "side", "The session's own fields"),
     key("artifacts", "3", "side('artifacts')", "side", "Every artifact of the run"),
@@ -273,6 +280,11 @@ CHIPS: list[Binding] = [
     key("search_done", "enter,down,j,f,escape", "close", "to the list", "Go back to the list", shown_as="esc"),
 ]
 
+RESUME: list[Binding] = [
+    key("resume_yes", "enter", "answer(True)", "run it here", "Leave the terminal to the agent", shown_as="enter"),
+    key("resume_no", "escape", "answer(False)", "back", "Back; the command is on the clipboard", shown_as="esc"),
+]
+
 HELP: list[Binding] = [key("close", "escape,question_mark,q", "dismiss", "back", "Back", shown_as="esc")]
 
 JOB: list[Binding] = [
@@ -299,7 +311,19 @@ IMPORT: list[Binding] = [
 ]
 
 PRIORITY: tuple[str, ...] = (
-    *("yes", "no", "confirm", "import_all", "open", "open_pane", "chip_toggle", "search_done", "all"),
+    *(
+        "yes",
+        "no",
+        "resume_yes",
+        "resume_no",
+        "confirm",
+        "import_all",
+        "open",
+        "open_pane",
+        "chip_toggle",
+        "search_done",
+        "all",
+    ),
     *("close", "cancel", "stop", "help", "edit", "retry", "discard", "reviewed", "take_other"),
     *("view", "next_failure", "previous_failure"),
     *("search", "next_match", "network", "import", "previous_page", "previous_session", "filter", "level", "follow"),

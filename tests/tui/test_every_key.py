@@ -24,8 +24,13 @@ from tests.tui.fake import FakeWorkspace, conflict, exporting_slowly, fake_id, r
 from tests.tui.test_bindings import bound
 
 SCROLLING = ("j", "k", "G", "g", "ctrl+d", "ctrl+u")
-ELSEWHERE = {"network", "follow_runs", "follow_yes", "follow_no", "follow_later"}
-"""Ids of keys that only the demo has, or that need transcripts on this machine: test_following.py presses those."""
+ELSEWHERE = {
+    *("network", "follow_runs", "follow_yes", "follow_no", "follow_later"),
+    *("parent", "child", "editor", "resume", "resume_yes", "resume_no"),
+}
+"""Ids of keys that only the demo has, or that need transcripts on this machine (test_following.py), or runs of an agent
+(run/test_screen.py).
+"""
 
 
 class Journey:
@@ -137,6 +142,8 @@ async def a_session(journey: Journey) -> None:
     await journey.press("enter", sees="exit code 1: 2 of 14 tests failed")
     await journey.press("j", "k", "pagedown", "pageup", "ctrl+d", "ctrl+u", "plus", "minus", "G", "g", "e", "E", "e")
     await journey.press("enter", sees="FAIL login.test.ts")
+    await journey.press("slash", *"npm", "enter", sees="n N go on")
+    await journey.press("n", "N", "escape")
     await journey.press("v", sees="Read the login form")
     await journey.press("minus", "plus", "f", "f", "R", "y", "Y", sees="Read the login form")
     await journey.press("j", "k", "G", "g", "ctrl+d", "ctrl+u", "h", "l", "g", "enter", "plus")

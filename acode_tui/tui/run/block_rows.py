@@ -13,7 +13,7 @@ from acode_tui.domain.display import cell_width, fit
 from acode_tui.domain.entities import Artifact, StepGraph, TaskGraph, ToolCallGraph
 from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.quantities import counted, duration, number, size
-from acode_tui.domain.states import ArtifactType
+from acode_tui.domain.states import ArtifactType, ToolCallState
 from acode_tui.tui.run.blocks import MAX_ROWS, Block
 from acode_tui.tui.run.document import Document, highlighted_lines, open_document
 from acode_tui.tui.run.markdown import markdown_rows
@@ -42,6 +42,11 @@ class Look:
     width: int
     colours: Colours
     dark: bool
+
+
+def text_of_row(row: Row) -> str:
+    """The characters of a row."""
+    return row.plain if isinstance(row, Content) else "".join(segment.text for segment in row)
 
 
 def needs_content(block: Block) -> bool:
@@ -113,7 +118,9 @@ def _call(call: ToolCallGraph, look: Look, *, opened: bool) -> list[Row]:
     took = duration(call.completed_at - call.created_at) if call.completed_at is not None else ""
     rows: list[Row] = [_line(mark, call.tool_name, parameter_hint(call.parameters), mark.word, took, look.width)]
     if call.error_message:
-        rows += _body(block_text(call.error_message, "$text-error"), look, MAX_REASON_ROWS, "$text-error", opened)
+        # A call that the user stopped or refused did not fail.
+        style = "$text-error" if call.state is ToolCallState.FAILED else "$foreground-muted"
+        rows += _body(block_text(call.error_message, style), look, MAX_REASON_ROWS, style, opened)
     if opened and call.parameters not in (None, {}, []):
         rows += _body(_parameters(call.parameters), look, MAX_PARAMETER_ROWS)
     if opened and call.result not in (None, {}, [], "") and not call.artifacts:

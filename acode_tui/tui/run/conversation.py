@@ -5,6 +5,7 @@ the row at the top of the screen stays where it is.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -20,8 +21,9 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.domain.quantities import counted
 from acode_tui.tui.bindings import CONVERSATION
 from acode_tui.tui.dashboard_app import DashboardGetter
-from acode_tui.tui.run.block_rows import Look, Row, needs_content, placeholder, rows_of
+from acode_tui.tui.run.block_rows import Look, Row, needs_content, placeholder, rows_of, text_of_row
 from acode_tui.tui.run.blocks import Block, Conversation
+from acode_tui.tui.run.marked_strip import highlighted
 from acode_tui.tui.run.page_cursor import PageCursor
 from acode_tui.tui.run.page_layout import Position
 from acode_tui.tui.style.palette import Colours
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 MAX_COLUMNS = 110
 """The widest that text is laid out: longer lines are hard to read."""
+MAX_SETTLED = 120
+"""Blocks at most whose true heights are looked for at once: those of two screens of calls."""
+_MATCH = "$match-text on $match-background"
 _MARGIN = 2
 """Columns at the left edge, for the mark of the cursor."""
 
@@ -59,6 +64,10 @@ class ConversationView(PageCursor, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self._fetching = False
+        self._note = ""
+        self._needle = ""
+        self._match: str | None = None
+        """The block whose match comes into view once the block is laid out."""
         self._message: list[Content] = []
         """What is shown instead of blocks, while there are none."""
 
@@ -122,6 +131,35 @@ class ConversationView(PageCursor, can_focus=True):
         else:
             self.action_bottom()
 
+    def highlight(self, needle: str) -> None:
+        """Highlight every occurrence of a text, ignoring case; an empty one highlights nothing."""
+        self._needle, self._match = needle.casefold(), None
+        self.refresh()
+
+    def show_match(self, at: int) -> None:
+        """Go to a block that holds the text, unfold it if it is folded, and show the row of the match."""
+        page = self.page_layout
+        block = page.blocks[at]
+        owner = block.call_id or (block.key if block.kind in ("reasoning", "call") else "")
+        if owner and owner not in page.unfolded:
+            self._toggle([owner])
+        self.go_to_block(at, context=True)
+        self._match = block.key
+        self._show_match()
+
+    def _show_match(self) -> None:
+        at = self.page_layout.index(self._match) if self._match is not None else None
+        laid = self.page_layout.laid(at) if at is not None else None
+        if at is None or laid is None:
+            return
+        self._match = None
+        first = self.page_layout.rows.start(at) + self.page_layout.blocks[at].gap
+        for offset, row in enumerate(laid.rows):
+            if self._needle in text_of_row(row).casefold():
+                if not self.scroll_offset.y <= first + offset < self.scroll_offset.y + self.page_rows:
+                    self.scroll_to_row(first + offset - self.page_rows // 3)
+                return
+
     def on_resize(self, event: events.Resize) -> None:
         look = self.page_layout.look
         if look is None or self.columns != look.width:
@@ -131,12 +169,18 @@ class ConversationView(PageCursor, can_focus=True):
         else:
             self._request()
 
+    def note(self, text: str) -> None:
+        """Show a text on the lower edge in place of the number of failures; an empty one ends that."""
+        self._note = text
+        self._retitle()
+
     def _retitle(self) -> None:
         conversation = self.page_layout.conversation
         failed = len(conversation.failures) if conversation is not None else 0
         style = "$text-error" if failed else "$foreground-muted"
         text = f"✗ {counted(failed, 'failure')}, e goes to the next" if failed else "no failures"
-        self.border_subtitle = Content.styled(text, style) if self.page_layout.blocks else ""
+        shown = Content(self._note) if self._note else Content.styled(text, style)
+        self.border_subtitle = shown if self.page_layout.blocks else ""
 
     # Layout
 
@@ -172,9 +216,20 @@ class ConversationView(PageCursor, can_focus=True):
 
     def _request(self) -> None:
         """Have the content of what is near the screen read, unless that is being done."""
+        self._settle()
         if not self._fetching and self._missing():
             self._fetching = True
             self._fetch()
+
+    def _settle(self) -> None:
+        """Give what is on screen its true height, as far as that takes no time."""
+        page, top = self.page_layout, self._top()
+        if page.look is None or not page.blocks:
+            return
+        on_screen = page.near(self.scroll_offset.y, self.page_rows)
+        if page.settle(islice(on_screen, MAX_SETTLED), page.look):
+            self._resized()
+            self._stay_at(top)
 
     def _missing(self) -> list[Block]:
         return self.page_layout.missing(self.page_layout.near(self.scroll_offset.y, self.page_rows))
@@ -205,6 +260,7 @@ class ConversationView(PageCursor, can_focus=True):
             self._resized()
             self._stay_at(top)
             self._show_unfolded()
+        self._show_match()
         self.refresh()
         self._request()
 
@@ -243,6 +299,8 @@ class ConversationView(PageCursor, can_focus=True):
         if offset < 0:
             return Strip.blank(width, base)
         strip = self._strip(at, offset)
+        if self._needle:
+            strip = highlighted(strip, self._needle, (self.visual_style + self._get_style(_MATCH)).rich_style)
         mark = Segment(
             "▌ " if at == self.cursor else "  ", (self.visual_style + self._get_style("$primary")).rich_style
         )

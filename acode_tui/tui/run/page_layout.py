@@ -119,6 +119,17 @@ class PageLayout:
         block = self.blocks[at]
         return self._keep(block.key, rows_of(block, None, look, opened=False))
 
+    def settle(self, near: Iterable[int], look: Look) -> bool:
+        """Lay the blocks out whose rows take no time, so that nothing moves when they are drawn. Whether a height is
+        another one than before.
+        """
+        changed, blocks = False, self.blocks
+        for at in list(dict.fromkeys(near)):
+            if self.rows.sizes[at] and blocks[at].key not in self._laid and not self.is_slow(blocks[at]):
+                self.lay_out(at, look)
+                changed = self.correct(blocks[at].key) or changed
+        return changed
+
     def take(self, made: Iterable[tuple[str, list[Row]]]) -> bool:
         """Keep rows that were made, by the keys of their blocks. Whether a height is another one than before."""
         changed = False

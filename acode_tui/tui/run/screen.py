@@ -13,22 +13,22 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Tree
+from textual.widgets import Input, Tree
 
 from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import Artifact
 from acode_tui.domain.errors import AcodeError
-from acode_tui.domain.quantities import counted, duration, size
+from acode_tui.domain.quantities import counted, duration
 from acode_tui.tui.bindings import SESSION as KEYS
-from acode_tui.tui.live_screen import LiveScreen
-from acode_tui.tui.run.block_rows import text_of
 from acode_tui.tui.run.blocks import Conversation, position_of
 from acode_tui.tui.run.conversation import ConversationView
-from acode_tui.tui.run.detail import kind_of
+from acode_tui.tui.run.node_actions import EXPORT_INSTEAD
 from acode_tui.tui.run.nodes import Node
+from acode_tui.tui.run.outside import resume_command
+from acode_tui.tui.run.run_finder import RunFinder
 from acode_tui.tui.run.run_reads import RunRead, first_read, next_read, whole_read
-from acode_tui.tui.run.run_view import RunView, SessionWalk
-from acode_tui.tui.run.tree_page import MAX_PREVIEW_BYTES, Side, TreePage
+from acode_tui.tui.run.run_view import SessionWalk
+from acode_tui.tui.run.tree_page import Side, TreePage
 from acode_tui.tui.state import RunAs
 from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
 from acode_tui.tui.style.paths import style_path
@@ -42,12 +42,11 @@ if TYPE_CHECKING:
     from acode_tui.tui.ports import DashboardWorkspace
 
 NOTHING_YET = "No task was recorded in this session yet. What the agent records appears here by itself."
-EXPORT_INSTEAD = "x exports the session"
 WHOLE_EVERY = 30.0
 """Seconds after which a run of which only the end was read again is read whole, once nothing is recorded."""
 
 
-class SessionScreen(LiveScreen[str]):
+class SessionScreen(RunFinder):
     """Conversation and tree of a run. Its result is the id of the session that was shown last."""
 
     CSS_PATH = style_path("screens.tcss")
@@ -67,17 +66,11 @@ class SessionScreen(LiveScreen[str]):
         session_id: str | None
         direction: int
 
-    @dataclass
-    class TextRead(Message):
-        """The text under the cursor was read, to be copied; ``what`` names it."""
-
-        text: str
-        what: str
-
     def __init__(self, session_id: str, walk: SessionWalk | None = None) -> None:
-        super().__init__()
-        self.run_view = RunView(session_id)
+        super().__init__(session_id)
         self._walk = walk
+        self._places: dict[str, str] = {}
+        """The node under the cursor of each run that was left for another one."""
         self._whole_at = 0.0
         """When the whole run was read last, in the event loop's time."""
 
@@ -85,10 +78,12 @@ class SessionScreen(LiveScreen[str]):
         yield TitleLine("team session" if self.follows_team else "session")
         yield ConversationView()
         yield TreePage()
+        yield Input(placeholder="find in this run", id="search")
         yield KeyBar()
 
     def on_mount(self) -> None:
         self.page.border_title = "Conversation"
+        self.search.display = False
         self._show_opening()
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self._restyle())
 
@@ -167,9 +162,25 @@ class SessionScreen(LiveScreen[str]):
             view.follows = view.running and self.shown_as == "conversation"
         if self.shown_as == "tree" and read.from_end and not read.whole:
             return  # a tree begins at the beginning
+        place = self._places.get(view.session_id)
+        if place is not None and (read.whole or place in read.conversation.index):
+            view.follows = False
         self._retitle()
         self._show_run()
+        if place is not None and self._return_to(place):
+            del self._places[view.session_id]
         self.refresh_bindings()
+
+    def _return_to(self, place: str) -> bool:
+        """Go back to a node, as soon as it is read."""
+        conversation = self.run_view.conversation
+        at = conversation.index.get(place) if conversation is not None else None
+        if at is not None and conversation is not None:
+            if self.shown_as == "conversation":
+                self.page.go_to(place)
+            else:
+                self.tree_page.reveal(conversation.blocks[at].node)
+        return self.run_view.whole or at is not None
 
     def _show_run(self) -> None:
         """Show the run in the view that is open; the other one gets it when the user turns to it."""
@@ -195,12 +206,12 @@ class SessionScreen(LiveScreen[str]):
         had_focus = self.focused is None or not self.focused.display or self.shown_as != run_as
         page.display, tree_page.display = run_as == "conversation", run_as == "tree"
         if had_focus:
-            (page if run_as == "conversation" else tree_page.run_tree).focus()
+            self.focus_run()
 
     def action_turn_view(self) -> None:
         """Turn to the other view, at the same place; runs open in it from now on."""
         run_as: RunAs = "tree" if self.shown_as == "conversation" else "conversation"
-        node = self._under_cursor()
+        node = self.node
         moved = self.page.moved if run_as == "tree" else self.tree_page.run_tree.cursor_line > 0
         self.dashboard.state.run_as = run_as
         self._show_as(run_as)
@@ -224,7 +235,7 @@ class SessionScreen(LiveScreen[str]):
             self.notify(f"That was the {'last' if direction > 0 else 'first'} failure.", timeout=2, markup=False)
 
     def _reveal_failure(self, conversation: Conversation, direction: int) -> bool:
-        node = self._under_cursor()
+        node = self.node
         failure = conversation.failure_from(position_of(conversation, node) if node is not None else -1, direction)
         if failure is None:
             return False
@@ -306,7 +317,9 @@ class SessionScreen(LiveScreen[str]):
         self.open_run(event.session_id)
 
     def open_run(self, session_id: str) -> None:
-        """Show another session on this screen."""
+        """Show another session on this screen, at the place where it was left."""
+        if self.node is not None:
+            self._places[self.run_view.session_id] = self.node.id
         self.run_view.switch_to(session_id)
         self.tree_page.clear()
         self.page.clear()
@@ -318,12 +331,21 @@ class SessionScreen(LiveScreen[str]):
             return self._walk is not None
         if action == "failure":
             return bool(self.run_view.conversation and self.run_view.conversation.failures)
+        if action == "match":
+            return bool(self.needle)
         if action == "follow":
             return self.run_view.running
+        if action == "parent":
+            return bool(self.run_view.graph and (self.run_view.graph.metadata or {}).get("parentSessionId"))
+        if action == "child":
+            return not self.follows_team  # the team's database keeps no index of parents
+        if action == "resume":
+            return bool(self.run_view.graph and resume_command(self.run_view.graph.metadata))
         return self.dashboard.actions.check(action)
 
     def action_dismiss(self, result: None = None) -> None:  # type: ignore[override]
-        self.dismiss(self.run_view.session_id)
+        if not self.close_search():
+            self.dismiss(self.run_view.session_id)
 
     def action_export(self) -> None:
         graph = self.run_view.graph
@@ -344,39 +366,39 @@ class SessionScreen(LiveScreen[str]):
         else:
             self.tree_page.run_tree.fold()
 
-    # Copying
+    # The node under the cursor
 
-    def _under_cursor(self) -> Node | None:
+    @property
+    def node(self) -> Node | None:
         if self.shown_as == "conversation":
             return self.page.block.node if self.page.block is not None else None
         return self.tree_page.node
 
+    @property
+    def at_block(self) -> int:
+        conversation, node = self.run_view.conversation, self.node
+        if conversation is None or node is None:
+            return -1
+        return self.page.cursor if self.shown_as == "conversation" else position_of(conversation, node)
+
+    def reveal_block(self, at: int) -> None:
+        if self.shown_as == "conversation":
+            self.page.show_match(at)
+        elif (conversation := self.run_view.conversation) is not None:
+            self.tree_page.reveal(conversation.blocks[at].node)
+
+    def show_search_state(self, text: str) -> None:
+        self.page.note(text)
+        self.tree_page.run_tree.border_subtitle = Content(text)
+
+    def focus_run(self) -> None:
+        (self.page if self.shown_as == "conversation" else self.tree_page.run_tree).focus()
+
     def action_copy(self) -> None:
         """Copy the text of the block or of the artifact under the cursor; in the tree else what the detail shows."""
-        focused, node = self.tree_page.focused_panel, self._under_cursor()
+        focused, node = self.tree_page.focused_panel, self.node
         if node is not None and focused is None and (self.shown_as == "conversation" or isinstance(node, Artifact)):
-            self._read_text(node)
+            self.copy_node(node)
             return
         panel: TextPanel = focused or self.tree_page.detail
         self.dashboard.copy(panel.shown.plain, str(panel.border_title).lower(), otherwise=EXPORT_INSTEAD)
-
-    @work(group="copy", exclusive=True, exit_on_error=False)
-    async def _read_text(self, node: Node) -> None:
-        runs, content = self.dashboard.runs, None
-        if isinstance(node, Artifact):
-            if node.size > MAX_PREVIEW_BYTES or runs is None:
-                self.notify(f"{size(node.size)} are too long to copy; enter opens it, s saves it.", markup=False)
-                return
-            with self.dashboard.reporting():
-                content = await runs.get_artifact_content(node.id)
-            if content is None:
-                return
-        self.post_message(self.TextRead(text_of(node, content), kind_of(node).lower()))
-
-    @on(TextRead)
-    def _text_read(self, event: TextRead) -> None:
-        self.dashboard.copy(event.text, event.what, otherwise=EXPORT_INSTEAD)
-
-    def action_copy_id(self) -> None:
-        node = self._under_cursor()
-        self.dashboard.copy(node.id if node is not None else self.run_view.session_id, "id")

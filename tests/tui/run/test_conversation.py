@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rich.segment import Segment
+from rich.style import Style
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import TransactionError
@@ -17,6 +20,7 @@ from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.run.blocks import conversation_of
 from acode_tui.tui.run.conversation import ConversationView
 from acode_tui.tui.run.growing import continued, joined
+from acode_tui.tui.run.marked_strip import highlighted
 from acode_tui.tui.run.row_index import RowIndex
 from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.tui.run.tree import RunTree
@@ -252,6 +256,43 @@ def test_a_joined_run_is_the_run_that_was_read_whole(steps: list[int], more: int
     assert (page.blocks, page.index, page.failures) == (wanted.blocks, wanted.index, wanted.failures)
     assert (page.calls, page.has_words) == (wanted.calls, wanted.has_words)
     assert page.estimated(80).sizes == wanted.estimated(80).sizes
+
+
+async def test_a_text_is_found_in_whatever_was_recorded_and_unfolded_where_it_is_folded(fake: FakeWorkspace) -> None:
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        view = await open_conversation(pilot)
+        await pilot.press("g", "slash", *"FAIL login.TEST", "enter")
+        await until(pilot, lambda: view.block and view.block.kind == "output" and "FAIL login.test.ts" in shown(pilot))
+        assert view.block is not None
+        output = view.block.key
+        await pilot.press("n")
+        await until(pilot, lambda: "searched on from the beginning" in shown(pilot))
+        assert view.block.key == output
+        await pilot.press("slash", *["backspace"] * 20, *"smaller than changing", "enter")
+        await until(pilot, lambda: view.block and view.block.kind == "reasoning" and view.block.key in unfolded(view))
+        await pilot.press("v")
+        tree = pilot.app.screen.query_one(RunTree)
+        await pilot.press("N")
+        await until(pilot, lambda: tree.cursor_node and tree.cursor_node.data and tree.cursor_node.data.id != output)
+        await pilot.press("slash", *["backspace"] * 20, *"no such word", "enter")
+        await until(pilot, lambda: "“no such word” is not in this run" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: "not in this run" not in shown(pilot))
+        assert isinstance(pilot.app.screen, SessionScreen)
+
+
+def unfolded(view: ConversationView) -> set[str]:
+    return view.page_layout.unfolded
+
+
+def test_every_occurrence_in_a_drawn_row_is_marked_however_wide_its_letters_are() -> None:
+    row = Strip([Segment("漢字 Log, "), Segment("lo", Style(bold=True)), Segment("g İ")])
+    style = Style(reverse=True)
+    marked = highlighted(Strip([Segment("漢字 Log, "), Segment("lo"), Segment("g")]), "log", style)
+    assert "".join(each.text for each in marked if each.style and each.style.reverse) == "Loglog"
+    assert marked.text == "漢字 Log, log"
+    assert all(each.style and each.style.reverse for each in highlighted(row, "log", style))
+    assert highlighted(row, "dialog", style) is row
 
 
 async def test_content_that_cannot_be_read_says_so_in_its_place_and_is_read_again(

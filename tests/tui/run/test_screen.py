@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets.tree import TreeNode
@@ -11,6 +12,8 @@ from textual.widgets.tree import TreeNode
 from acode_tui.domain.entities import ToolCall, ToolCallGraph
 from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.tui.app import Dashboard
+from acode_tui.tui.dialogs.resume import ResumeDialog
+from acode_tui.tui.run import node_actions
 from acode_tui.tui.run.artifact import ArtifactScreen
 from acode_tui.tui.run.artifact_table import ArtifactTable
 from acode_tui.tui.run.nodes import Node
@@ -318,3 +321,60 @@ async def test_the_list_of_artifacts_shows_the_ends_of_long_paths(fake: FakeWork
         )
         await until(pilot, lambda: "…/components/basket.ts" in shown(pilot))
         assert "…/components/payment.ts" in shown(pilot)
+
+
+async def test_the_keys_lead_to_the_parent_run_to_a_child_and_back_to_the_same_place(fake: FakeWorkspace) -> None:
+    child = replace(graph(1), metadata={"parentSessionId": fake_id(0)}, created_at=NOW + timedelta(hours=1))
+    fake.store.graphs[child.id] = child
+    fake.store.sessions[1] = replace(fake.store.sessions[1], metadata=child.metadata, created_at=child.created_at)
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: _is_open(pilot, 0) and "npm test" in shown(pilot))
+        await pilot.press("g", "e")
+        screen = pilot.app.screen
+        assert isinstance(screen, SessionScreen)
+        under = screen.node
+        await pilot.press("u", "d")
+        await until(pilot, lambda: _is_open(pilot, 1))
+        await pilot.press("d")
+        await until(pilot, lambda: ("", "This run started no other one.") in toasts(pilot))
+        await pilot.press("u")
+        await until(pilot, lambda: _is_open(pilot, 0) and screen.node == under)
+        assert not screen.run_view.follows
+
+
+async def test_a_file_is_opened_in_the_editor_and_a_run_is_resumed_on_enter_alone(
+    fake: FakeWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+
+    async def run_outside(app: object, arguments: list[str], folder: Path | None = None) -> str:
+        started.append([*arguments, str(folder)])
+        return ""
+
+    monkeypatch.setattr(node_actions, "run_outside", run_outside)
+    for name in ("vi", "claude"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    for name, value in (("PATH", str(tmp_path)), ("EDITOR", "vi"), ("VISUAL", "")):
+        monkeypatch.setenv(name, value)
+    facts = {"source": "claude-code", "nativeId": "abc-1", "cwd": str(tmp_path)}
+    fake.store.graphs[fake_id(0)] = replace(graph(0), metadata=facts)
+    async with over(fake).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: _is_open(pilot, 0) and "src/login.ts" in shown(pilot))
+        await pilot.press("g", "o")
+        await until(pilot, lambda: "no file under the cursor" in toasts(pilot)[-1][1])
+        await pilot.press("j", "o")
+        await until(pilot, lambda: "is not there" in toasts(pilot)[-1][1])
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src" / "login.ts").write_text("x")
+        await pilot.press("o")
+        await until(pilot, lambda: started == [[str(tmp_path / "vi"), str(tmp_path / "src/login.ts"), "None"]])
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResumeDialog))
+        assert pilot.app.clipboard == f"cd {tmp_path} && claude --resume abc-1"
+        await pilot.press("escape", "c", "enter")
+        await until(pilot, lambda: started[1:] == [[str(tmp_path / "claude"), "--resume", "abc-1", str(tmp_path)]])
