@@ -4,7 +4,7 @@ No clock is read: every time comes from the transcript. Where a line has none, i
 file, or the first one after it, or the epoch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -169,16 +169,23 @@ class GraphBuilder:
         created = step.at or self._start
         artifacts = self._artifacts(step.artifacts, created, step.cut_off, task_id, step_id)
         # Reasoning is not an answer: a step that has only that is still under way.
-        step.has_artifacts = step.has_artifacts or any(row.type is not ArtifactType.REASONING for row in artifacts)
+        for row in artifacts:
+            if row.type is not ArtifactType.REASONING:
+                step.has_artifacts = True
         calls = [self._call(call, task_id, step_id, ended, in_progress, failure) for call in step.calls]
-        unclaimed = list(step.unclaimed.values())
-        states = [*step.states, *(call.state for call in calls), *(result.state for result in unclaimed)]
+        states = [*step.states, *[row.state for row in calls]]
+        settled = _latest(created, artifacts)
+        if step.updated_at is not None and step.updated_at > settled:
+            settled = step.updated_at
+        for result in step.unclaimed.values():
+            states.append(result.state)
+            if result.done_at is not None and result.done_at > settled:
+                settled = result.done_at
+        step.updated_at = _latest(
+            settled, [row for call, row in zip(step.calls, calls, strict=True) if not call.is_open]
+        )
         # The model's words alone are the whole step: nothing of it is under way.
         own = WorkState.IN_PROGRESS if states or (in_progress and not step.has_artifacts) else WorkState.COMPLETED
-        stamps = [artifact.updated_at for artifact in artifacts]
-        stamps += [result.done_at for result in unclaimed if result.done_at is not None]
-        stamps += [row.updated_at for call, row in zip(step.calls, calls, strict=True) if not call.is_open]
-        step.updated_at = max([step.updated_at or created, created, *stamps])
         return StepGraph(
             id=step_id,
             session_id=self._session,
@@ -188,7 +195,7 @@ class GraphBuilder:
             order=step.order,
             metadata=_step_metadata(step, self._limits.max_metadata_bytes),
             created_at=created,
-            updated_at=max([step.updated_at, *(row.updated_at for row in calls)]),
+            updated_at=_latest(step.updated_at, calls),
             artifacts=artifacts,
             tool_calls=tuple(calls),
         )
@@ -225,13 +232,13 @@ class GraphBuilder:
             result=facts or None,
             error_message=shorten(error or "failed", MAX_ERROR_CHARS) if state not in _WITHOUT_ERROR else None,
             created_at=created,
-            updated_at=max([created, completed or created, *(artifact.updated_at for artifact in artifacts)]),
+            updated_at=_latest(completed or created, artifacts),
             artifacts=artifacts,
         )
 
     def _artifacts(
         self,
-        drafts: Iterable[ArtifactDraft],
+        drafts: Sequence[ArtifactDraft],
         created: datetime,
         cut_off: list[dict[str, Any]],
         task_id: str,
@@ -239,13 +246,15 @@ class GraphBuilder:
         call_id: str | None = None,
     ) -> tuple[Artifact, ...]:
         """The artifacts of a task, step or call. Those that are cut off are added to ``cut_off``, which it keeps."""
-        holder = call_id or step_id or task_id
+        if not drafts:
+            return ()
+        holder, limit = call_id or step_id or task_id, self._limits.max_artifact_bytes
         built = []
         for draft in drafts:
             content = draft.content
-            if len(content) > self._limits.max_artifact_bytes:
+            if len(content) > limit:
                 cut_off.append({"name": draft.name, "size": len(content), "contentHash": digest(content)})
-                content = _cut(content, self._limits.max_artifact_bytes)
+                content = _cut(content, limit)
             at = draft.at or created
             content_hash = digest(content)
             identity = (draft.label, draft.type, draft.name, draft.content_type, format_time(at), content_hash)
@@ -272,6 +281,14 @@ class GraphBuilder:
             )
         self.artifacts += len(built)
         return tuple(built)
+
+
+def _latest(first: datetime, rows: Iterable[Artifact | ToolCallGraph]) -> datetime:
+    """The latest of a time and the stamps of rows. Nearly all have none or one."""
+    for row in rows:
+        if row.updated_at > first:
+            first = row.updated_at
+    return first
 
 
 def _step_metadata(step: StepDraft, limit: int) -> dict[str, Any] | None:

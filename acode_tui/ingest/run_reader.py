@@ -69,10 +69,10 @@ class RunReader:
         if self._observer is not None:
             self._observer.begin_record(line, None)
 
-    def because(self, rule: str) -> None:
+    def because(self, rule: str, value: object = None) -> None:
         """Say why the current record is understood as it is, where more than its type decided: the field, its value."""
         if self._observer is not None:
-            self._observer.because(rule)
+            self._observer.because(rule if value is None else f"{rule}={label(value)}")
 
     def begin_task(
         self, key: str, prompt: str, at: datetime | None, line: int, images: Iterable[ImageDraft] = ()
@@ -93,14 +93,17 @@ class RunReader:
         return task
 
     def begin_step(self, key: str, at: datetime | None, line: int, model: str = "") -> StepDraft:
-        """The step with this native id: one message of the model. It begins with its first record."""
+        """The step with this native id: one message of the model. It begins with its first record.
+
+        The model's name is a ``label``.
+        """
         step = self.run.steps.get(key)
         if step is None:
             step = self.run.begin_step(key, at, line)
             self.timeline.change_state(SessionState.EXECUTING, "the model set to work", line)
         if model:
             self.models.note(model, line)
-            step.metadata["model"] = label(model)
+            step.metadata["model"] = model
         self.last = LastSeen.WORK
         return step
 

@@ -91,7 +91,7 @@ class AtifReader:
             reader.because("is_copied_context=true: a step of the trajectory that this one continues")
             return
         source = step.get("source")
-        reader.because(f"source={label(source)}")
+        reader.because("source", source)
         message = text_of(step.get("message"))
         if source == "user":
             reader.begin_task(key, message, at, line, _images(step.get("message")))
@@ -156,11 +156,13 @@ class AtifReader:
             # The format has no sign of failure: a result is what the tool returned, unless an export says more.
             if call.is_open:
                 call.complete(ToolCallState.SUCCEEDED, at)
-            if _own(result).get("is_error"):
+            own = _own(result)
+            if own.get("is_error"):
                 continue
             call.facts["characters"] = call.facts.get("characters", 0) + len(content)
-            call.add_artifact(_output(f"result {index}", f"{call.name} result", content, at, _own(result)))
-            self._reader.last = LastSeen.RESULT if self._reader.last is LastSeen.CALL else self._reader.last
+            call.add_artifact(_output(f"result {index}", f"{call.name} result", content, at, own))
+            if self._reader.last is LastSeen.CALL:
+                self._reader.last = LastSeen.RESULT
 
     def _call_of(self, draft: StepDraft | None, result: dict[str, Any]) -> CallDraft | None:
         """The call that a result belongs to: the one that it names, else the only one of its step."""
@@ -183,6 +185,8 @@ _ENDED = {"Failed": ToolCallState.FAILED, "Cancelled": ToolCallState.CANCELLED}
 
 
 def _output(name_of: str, name: str, content: str, at: Any, own: dict[str, Any]) -> ArtifactDraft:
+    if not own:
+        return ArtifactDraft(name_of, ArtifactType.COMMAND_OUTPUT, name, to_bytes(content), "text/plain", at)
     type = _TYPES.get(text(own.get("type")), ArtifactType.COMMAND_OUTPUT)
     media = label(own.get("content_type"), 255) or "text/plain"
     return ArtifactDraft(name_of, type, label(own.get("name"), 1_000) or name, to_bytes(content), media, at)

@@ -66,7 +66,7 @@ class OpenCodeReader:
         at = reader.at(line, _moment(times.get("created")))
         parts = [part for part in message.parts if type(part) is dict]
         key = text(info.get("id")) or f"message:{line}"
-        reader.because(f"role={label(info.get('role'))}")
+        reader.because("role", info.get("role"))
         if info.get("role") == "user":
             self._take_prompt(line, key, parts, at, is_child=is_child, is_reverted=is_reverted)
         elif info.get("role") == "assistant":
