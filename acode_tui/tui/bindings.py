@@ -62,6 +62,7 @@ MAIN: list[Binding] = [
     key("group", "d", "group", "headings", "A heading above the sessions of each day, or of each state", show=False),
     key("panes", "v", "panes", "panes", "Open the four panes, or fold them to one line"),
     key("mouse", "M", "mouse", "mouse", "Capture the mouse, or leave it to the terminal", show=False, shown_as="M"),
+    key("files", "F", "files", "files", "The files that the listed runs changed", show=False, shown_as="F"),
     key("export", "e", "export", "export", "Export the session under the cursor as a report or as JSON", show=False),
     key("settings", "o", "settings", "settings", "Show and change the settings", show=False),
     key("copy_id", "y", "copy_id", "copy id", "Copy the id of the session under the cursor", show=False),
@@ -178,6 +179,7 @@ SESSION: list[Binding] = [
     key("next_match", "n", "match(1)", "next", "Next match"),
     key("previous_match", "N", "match(-1)", "previous match", "Previous match", show=False, shown_as="N"),
     key("follow", "f", "follow", "follow", "Go to the end of a running session and stay there"),
+    key("files", "F", "files", "files", "The files that this run changed", shown_as="F"),
     key("parent", "u", "parent", "parent", "The run that started this one"),
     key("child", "d", "child", "child run", "The run that this call, or this run, started, such as a subagent"),
     key("editor", "o", "edit", "edit", "Open the file under the cursor in $EDITOR"),
@@ -210,6 +212,14 @@ VIEWER: list[Binding] = [
 PAGES: list[Binding] = [
     key("previous_page", "left_square_bracket", "page(-1)", "page", "Previous page of a long list", shown_as="["),
     key("next_page", "right_square_bracket", "page(1)", "page", "Next page of a long list", shown_as="]"),
+]
+
+FILES: list[Binding] = [
+    CLOSE,
+    key("next_match", "n", "step(1)", "next", "Next file"),
+    key("previous_match", "N", "step(-1)", "previous file", "Previous file", show=False, shown_as="N"),
+    key("next_pane", "tab", "app.focus_next", "diff", "To the diff, and back to the list"),
+    key("copy", "y", "copy", "copy", "Copy the path of the file"),
 ]
 
 RETRIES: list[Binding] = [

@@ -139,11 +139,16 @@ async def the_list(journey: Journey, pilot: Pilot[int]) -> None:
 
 
 async def a_session(journey: Journey) -> None:
+    await journey.press("F", sees="files changed  all runs")
+    await journey.press("escape", sees="Fix the race")
     await journey.press("enter", sees="exit code 1: 2 of 14 tests failed")
     await journey.press("j", "k", "pagedown", "pageup", "ctrl+d", "ctrl+u", "plus", "minus", "G", "g", "e", "E", "e")
     await journey.press("enter", sees="FAIL login.test.ts")
     await journey.press("slash", *"npm", "enter", sees="n N go on")
     await journey.press("n", "N", "escape")
+    await journey.press("F", sees="1 change in 1 run")
+    await journey.press("n", "N", "tab", "tab", "y", "enter", sees="artifact  ")
+    await journey.press("escape", "escape", sees="exit code 1")
     await journey.press("v", sees="Read the login form")
     await journey.press("minus", "plus", "f", "f", "R", "y", "Y", sees="Read the login form")
     await journey.press("j", "k", "G", "g", "ctrl+d", "ctrl+u", "h", "l", "g", "enter", "plus")

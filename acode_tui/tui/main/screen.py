@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -254,6 +255,15 @@ class MainScreen(BrowsingScreen):
     @on(PaneOpened)
     async def _pane_opened(self, event: PaneOpened) -> None:
         await self.run_action(event.action)
+
+    def action_files(self) -> None:
+        """Show the files that the listed runs changed."""
+        if self.workspace is not None:
+            from acode_tui.tui.run.files_screen import FilesScreen
+
+            text = self.browser.text.strip()
+            title = f"runs that fit {text}" if text else "all runs" if not self.browser.is_filtered else "listed runs"
+            self.app.push_screen(FilesScreen(title, replace(self.browser.filter, folded=False)))
 
     def action_copy_id(self) -> None:
         self.dashboard.copy(of_key(self.sessions.table.cursor_key or "")[0], "session id")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from textual import on, work
 from textual.message import Message
 
-from acode_tui.domain.display import clean
+from acode_tui.domain.display import clean, session_name
 from acode_tui.domain.entities import Artifact, ToolCallGraph
 from acode_tui.domain.errors import NotFoundError
 from acode_tui.domain.quantities import size
@@ -124,6 +124,13 @@ class NodeActions(LiveScreen[str]):
         if reason:
             self.say(f"The run was not resumed: {reason}")
         self.refresh_now()
+
+    def action_files(self) -> None:
+        """Show the files that the run changed."""
+        from acode_tui.tui.run.files_screen import FilesScreen
+
+        if self.run_view.graph is not None:
+            self.app.push_screen(FilesScreen(session_name(self.run_view.graph), self.run_view.session_id))
 
     # Parent and children
 
