@@ -199,7 +199,8 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``folded`` leaves out runs that another stored run started, unless there is a text; ``parent`` lists those of one
     run. Both are of the workspace file alone: the team's database keeps no index of parents.
     ``sort`` names the time that pages are ordered by, newest first, and that ``since`` and ``until`` bound; or it is
-    ``state``: in the order of ``STATE_ORDER``, and those of a state by their last activity, which is bounded too.
+    ``state``: in the order of ``STATE_ORDER``, and those of a state by their last activity, which is bounded too. Or it
+    is ``took``, ``failed`` or ``tokens``: the largest first, of the workspace file alone, and nothing is folded.
     """
 
     states: Sequence[SessionState] = ()

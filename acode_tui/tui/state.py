@@ -13,7 +13,7 @@ from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.errors import AcodeError, ValidationError
 from acode_tui.domain.search.query import Conditions, as_typed, parse_query
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.cursors import SortKey
+from acode_tui.storage.cursors import FIGURES, SortKey
 from acode_tui.storage.ports import (
     Conflict,
     ConflictCounts,
@@ -135,8 +135,10 @@ class BrowserState:
 
     @property
     def folds(self) -> bool:
-        """Whether runs stand below the run that started them. What a search or filter finds stands for itself."""
-        return self.source == "local" and not self.is_filtered
+        """Whether runs stand below the run that started them. What a search or filter finds stands for itself, and so
+        does every run where they are ordered by a figure.
+        """
+        return self.source == "local" and not self.is_filtered and self.sort not in FIGURES
 
     @property
     def lines(self) -> list[RunLine]:
@@ -153,6 +155,8 @@ class BrowserState:
         self.source = source
         self.team_error = ""
         self.counts = None
+        if source == "team" and self.sort in FIGURES:
+            self.sort = "updated"  # the team's database keeps no figures of runs
         self.pages.restart()
 
     def search(self, text: str, now: datetime) -> bool:

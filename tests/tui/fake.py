@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -145,9 +145,8 @@ def _below(after: str | None, fitting: list[SessionSummary]) -> int:
     """The index of the first session after a cursor."""
     if after is None:
         return 0
-    return next(
-        i for i, each in enumerate(fitting) if after in [cursor_above(sort, each) for sort in get_args(SortKey)]
-    )
+    orders: tuple[SortKey, ...] = ("updated", "created", "state")
+    return next(i for i, each in enumerate(fitting) if after in [cursor_above(sort, each) for sort in orders])
 
 
 class FakeOutbox:

@@ -21,6 +21,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.query import Query, parse_query
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
+from acode_tui.storage.cursors import FIGURES
 from acode_tui.storage.ports import SessionFilter, SessionPage, SessionPart
 from acode_tui.storage.postgres import session_pages
 from acode_tui.storage.postgres.connection import ReadPool
@@ -61,6 +62,8 @@ class PostgresRunStateStore:
         """The filter's text as a query. Raises ValidationError, also for what only the workspace file can be asked."""
         if given.folded or given.parent is not None:
             raise ValidationError("folded" if given.folded else "parent", "is of the workspace's own runs alone")
+        if given.sort in FIGURES:
+            raise ValidationError("sort", f"{given.sort} is of the workspace's own runs alone")
         return parse_query(given.text or "", now=self._wall())
 
     async def get(self, session_id: str) -> Session:

@@ -7,7 +7,7 @@ they are read at intervals, in a worker of their own, so that the rest of the sc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import msgspec
 from textual import on, work
@@ -19,11 +19,12 @@ from acode_tui.domain.errors import AcodeError, NotFoundError, ValidationError
 from acode_tui.domain.search.facts import facts_of
 from acode_tui.domain.search.query import as_typed
 from acode_tui.domain.states import EntityType, SessionState
-from acode_tui.storage.cursors import MAX_PAGE, SortKey, cursor_above
+from acode_tui.storage.cursors import FIGURES, MAX_PAGE, SortKey, cursor_above
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.hit_rows import SHOWN
 from acode_tui.tui.main.sessions_browser import SessionBrowser
+from acode_tui.tui.main.sessions_table import SORTS, SessionTable
 from acode_tui.tui.messages import HitsRead, InputClosed, JumpRequested, PageRead, SearchChanged, StatesSelected
 from acode_tui.tui.paging import FIRST_PAGE
 from acode_tui.tui.run_lines import MAX_DEPTH
@@ -91,7 +92,14 @@ async def _children_of(runs: "RunStateReader", parent: str) -> "list[SessionSumm
     return found
 
 
-ORDER_NAMES = {"updated": "last activity", "created": "creation", "state": "state, what waits for you first"}
+ORDER_NAMES: dict[SortKey, str] = {
+    "updated": "last activity",
+    "created": "creation",
+    "state": "state, what waits for you first",
+    "took": "how long they took",
+    "failed": "failed calls",
+    "tokens": "tokens",
+}
 
 
 class BrowsingScreen(LiveScreen[None]):
@@ -124,6 +132,8 @@ class BrowsingScreen(LiveScreen[None]):
         request, pages, session_filter = self._request, self.browser.pages, self.browser.filter
         if runs is self.dashboard.team.reader:
             session_filter = msgspec.structs.replace(session_filter, folded=False)
+            if session_filter.sort in FIGURES:
+                return  # the source is being switched, and the list will be in another order
         unfolded = self.browser.unfolded if session_filter.folded else frozenset()
         page = await runs.list(session_filter, limit=pages.limit, after=pages.start.after, before=pages.start.before)
         children = await read_children(runs, page.sessions, unfolded)
@@ -229,6 +239,8 @@ class BrowsingScreen(LiveScreen[None]):
         self.browser.connecting = True
         self.sessions.retitle()
         session_filter = msgspec.structs.replace(self.browser.filter, folded=False)
+        if session_filter.sort in FIGURES:
+            session_filter = msgspec.structs.replace(session_filter, sort="updated")
 
         async def first_page(runs: "RunStateReader") -> "tuple[SessionPage, Mapping[SessionState, int] | None]":
             page = await runs.list(session_filter, limit=self.browser.pages.size)
@@ -402,6 +414,10 @@ class BrowsingScreen(LiveScreen[None]):
             if session.id in self.sessions.table.row_keys:
                 self.sessions.table.move_cursor(row=self.sessions.table.row_keys.index(session.id))
                 return
+            if self.browser.sort in FIGURES:
+                self._sort_by(
+                    "updated"
+                )  # a run's place in the order of a figure is not known without reading the order
             outermost = await self._unfold_to(runs, session)
             if self.browser.is_filtered:
                 self.browser.states = frozenset()
@@ -470,9 +486,20 @@ class BrowsingScreen(LiveScreen[None]):
     # Order and headings
 
     def action_sort(self) -> None:
-        orders = get_args(SortKey)
-        self.browser.sort = orders[(orders.index(self.browser.sort) + 1) % len(orders)]
-        self.dashboard.change_layout(sort=self.browser.sort)
+        orders = [order for order in ORDER_NAMES if self.browser.source == "local" or order not in FIGURES]
+        self._sort_by(orders[(orders.index(self.browser.sort) + 1) % len(orders)])
+
+    @on(SessionTable.TitleClicked)
+    def _title_clicked(self, event: SessionTable.TitleClicked) -> None:
+        order = SORTS.get(event.column)
+        if order is not None and not (self.browser.source == "team" and order in FIGURES):
+            self._sort_by(order)
+
+    def _sort_by(self, order: SortKey) -> None:
+        if order == self.browser.sort:
+            return
+        self.browser.sort = order
+        self.dashboard.change_layout(sort=order)
         self.notify(f"ordered by {ORDER_NAMES[self.browser.sort]}", title="order", markup=False)
         self._restart_pages()
 

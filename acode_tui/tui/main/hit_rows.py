@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from acode_tui.domain.display import ELLIPSIS
 from acode_tui.domain.search.match import snippet_parts
 from acode_tui.storage.ports import SearchHit
+from acode_tui.tui.style.text import line
 from acode_tui.tui.widgets.keyed_table import LineRow, Row
 
 SHOWN = 3
@@ -22,9 +24,17 @@ def with_hits(
         found.append((session_id, row))
         places = hits.get(session_id, ())
         for number, hit in enumerate(places[:SHOWN]):
+            if _repeats(hit, row):
+                continue
             more = len(places) > SHOWN and number == SHOWN - 1
             found.append((hit_key(session_id, number), hit_row(hit, more=more)))
     return found
+
+
+def _repeats(hit: SearchHit, row: Row) -> bool:
+    """Whether a place shows nothing that the run's own row does not."""
+    text = "".join(piece for piece, _ in snippet_parts(hit.snippet)).strip(ELLIPSIS)
+    return hit.kind in ("session", "task") and text in line(row["task"][0])
 
 
 def hit_key(session_id: str, number: int) -> str:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from acode_tui.domain.entities import SessionSummary
-from acode_tui.storage.cursors import SortKey
+from acode_tui.storage.cursors import FIGURES, SortKey
 from acode_tui.tui.style.palette import SESSION
 from acode_tui.tui.style.times import day
 
 
 def headings(sessions: Sequence[SessionSummary], sort: SortKey, now: datetime, zone: tzinfo | None) -> dict[str, str]:
-    """The heading above the first session of each group, by the session's id."""
+    """The heading above the first session of each group, by the session's id. None where the order is by a figure."""
+    if sort in FIGURES:
+        return {}
     found: dict[str, str] = {}
     last = ""
     for session in sessions:

@@ -1,6 +1,7 @@
 """The table of sessions: its columns at each width, the most useful first, and the cells of a row."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -30,9 +31,9 @@ _COLUMNS = (
     Column("model", "model", 18),
     Column("branch", "branch", 18),
     Column("now", "now, or how it ended", 24),
-    Column("failed", "failed", 6, right=True),
+    Column("failed", "failed", 7, right=True),
     Column("tools", "tools", 5, right=True),
-    Column("tokens", "tokens", 6, right=True),
+    Column("tokens", "tokens", 7, right=True),
     Column("duration", "took", 6, right=True),
     Column("created", "created", 10, right=True),
     Column("updated", "updated", 10, right=True),
@@ -47,9 +48,15 @@ _BY_WORTH = (
 )
 """The columns in the order in which they get room. ``sync`` is shown in place of ``sync_glyph`` if it fits."""
 
+SORTS: dict[str, SortKey] = {
+    "state": "state", "updated": "updated", "created": "created", "duration": "took", "failed": "failed",
+    "tokens": "tokens",
+}  # fmt: skip
+"""The order that a column's title chooses, by the column's key."""
+
 _CORE = ("state", "failed", "user_short", "sync_glyph")
 _MIN_TASK = 24
-_MIN_TASK_SHARE = 0.36
+_MIN_TASK_SHARE = 0.34
 _COMFORTABLE = 40
 """The least width of the task column: beside the core and a time so many columns; beside others enough to read a
 sentence, and this share of the table's width.
@@ -84,28 +91,34 @@ def columns_for(
 ) -> tuple[Column, ...]:
     """The columns that fit into ``width`` terminal columns, while the task keeps its least width.
 
-    The time that the rows are sorted by is among the first.
+    What the rows are ordered by is among the first, and a sign stands behind its title.
     """
     known = {column.key: column for column in _COLUMNS}
     left = width - PADDING
     beside_others = max(_COMFORTABLE, int(width * _MIN_TASK_SHARE))
     chosen: set[str] = {"task"}
+    ordered_by = next((key for key, name in SORTS.items() if name == sort), "updated")
     stamp = "created" if sort == "created" else "updated"
     swapped = {"updated": "created", "created": "updated"} if sort == "created" else {}
     left_out = {"user_short"} if source == "local" else set()
     if source == "team" or not has_server:
         left_out |= {"sync", "sync_glyph"}
-    for key in (swapped.get(name, name) for name in _BY_WORTH):
+    by_worth = [swapped.get(name, name) for name in _BY_WORTH]
+    for key in ("state", ordered_by, *(name for name in by_worth if name not in ("state", ordered_by))):
         cost = known[key].width + PADDING if key != "task" else 0
         if key == "sync":
             cost -= known["sync_glyph"].width + PADDING
-        if key in left_out or left - cost < (_MIN_TASK if key in (*_CORE, stamp) else beside_others):
+        if key in left_out or left - cost < (_MIN_TASK if key in (*_CORE, stamp, ordered_by) else beside_others):
             continue
         left -= cost
         chosen.add(key)
     if "sync" in chosen:
         chosen.discard("sync_glyph")
-    return tuple(column for column in _COLUMNS if column.key in chosen)
+    return tuple(
+        replace(column, title=f"{column.title}▾") if column.key == ordered_by else column
+        for column in _COLUMNS
+        if column.key in chosen
+    )
 
 
 def session_rows(lines: Sequence[RunLine], now: datetime) -> list[tuple[str, Row]]:

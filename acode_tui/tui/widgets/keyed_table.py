@@ -143,6 +143,17 @@ class KeyedTable(ScrollView, can_focus=True):
             return self.table
 
     @dataclass
+    class TitleClicked(Message):
+        """The user clicked on the title of a column."""
+
+        table: "KeyedTable"
+        column: str
+
+        @property
+        def control(self) -> "KeyedTable":
+            return self.table
+
+    @dataclass
     class RowSelected(Message):
         """The user selected a row: enter, or a click on the row under the cursor."""
 
@@ -375,7 +386,10 @@ class KeyedTable(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         event.stop()
         at = event.y - HEADER + round(self.scroll_y)
-        if event.y < HEADER or at >= len(self._lines):
+        if event.y < HEADER:
+            self._title_clicked(event.x)
+            return
+        if at >= len(self._lines):
             return
         index = self._lines[at]
         if isinstance(index, str):
@@ -384,6 +398,14 @@ class KeyedTable(ScrollView, can_focus=True):
             self.action_select_cursor()
         else:
             self.move_cursor(row=index, scroll=False)
+
+    def _title_clicked(self, x: int) -> None:
+        end = 0
+        for column, room in zip(self._columns, self._room, strict=True):
+            end += room + PADDING
+            if x < end:
+                self.post_message(self.TitleClicked(self, column.key))
+                return
 
     # Keys
 

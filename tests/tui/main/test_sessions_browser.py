@@ -166,6 +166,26 @@ async def test_sessions_are_ordered_by_creation(workspace: Workspace, tmp_path: 
         await until(pilot, lambda: table.row_keys == list(reversed(ids)))
 
 
+async def test_a_click_on_a_title_orders_all_runs_by_that_figure(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    ids = await record(workspace, 12)
+    step = await workspace.store.add_step((await workspace.store.add_task(ids[3], "task")).id, "step")
+    call = await workspace.store.add_tool_call(step.id, "Bash", {}, started=True)
+    await workspace.store.fail_tool_call(call.id, "exit 1")
+    await record(workspace, 12, "later")
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        assert ids[3] not in table.row_keys
+        title = shown(pilot).splitlines()[table.region.y].index("failed")
+        await pilot.click(table, offset=(title - table.region.x, 0))
+        await until(pilot, lambda: table.row_keys[0] == ids[3])
+        assert "failed▾" in shown(pilot)
+        assert "order: failed" in shown(pilot)
+        await pilot.press("O")
+        await until(pilot, lambda: "order: tokens" in shown(pilot))
+
+
 async def test_writes_of_another_connection_appear_and_the_cursor_stays_on_its_session(
     workspace: Workspace, tmp_path: Path, clock: TurnedClock
 ) -> None:

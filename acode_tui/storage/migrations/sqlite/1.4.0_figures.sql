@@ -114,3 +114,10 @@ CREATE TABLE figures_tools_by_month (
     failed  INTEGER NOT NULL,
     PRIMARY KEY (month, agent, project, tool)
 ) STRICT, WITHOUT ROWID;
+
+-- Orders of the list of sessions. Each entry ends in the rowid, which breaks ties.
+CREATE INDEX session_facts_by_failed_calls ON session_facts (failed_calls);
+CREATE INDEX session_facts_by_duration ON session_facts (
+    CAST((julianday(last_at) - julianday(first_at)) * 86400000.0 AS INTEGER)
+);
+CREATE INDEX figures_sessions_by_tokens ON figures_sessions (input + output + cache_write);

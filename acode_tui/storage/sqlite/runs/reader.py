@@ -15,6 +15,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.search.query import Query, parse_query
 from acode_tui.domain.states import EntityType, SessionState
 from acode_tui.domain.validation import require_id
+from acode_tui.storage.cursors import FIGURES
 from acode_tui.storage.ports import SessionFilter, SessionPage, SessionPart
 from acode_tui.storage.search_ports import SearchIndex
 from acode_tui.storage.session_filter import require_filter
@@ -88,7 +89,7 @@ class SqliteRunStateReader:
     async def _query_of(self, given: SessionFilter) -> Query | None:
         """The query that the filter's text is; None where it has no text. Everything committed is in the index then."""
         if given.text is None or not given.text.strip():
-            if given.parent is not None:
+            if given.parent is not None or given.sort in FIGURES:
                 await self._index.catch_up()
             return None
         query = parse_query(given.text, now=self._wall())

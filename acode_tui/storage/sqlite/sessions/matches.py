@@ -15,7 +15,8 @@ from acode_tui.domain.search.facts import agrees
 from acode_tui.domain.search.query import Query
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.search.matching import Matching
-from acode_tui.storage.sqlite.sessions.ranges import Position, Range, Row, conditions, span_of, walk
+from acode_tui.storage.sqlite.sessions.figure_order import is_figure, of_sessions
+from acode_tui.storage.sqlite.sessions.ranges import Position, Range, Row, conditions, figure_conditions, span_of, walk
 
 RARE = 3_000
 """Most proposed sessions that are looked up and sorted at once."""
@@ -156,7 +157,10 @@ def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 def _rows_of(
     connection: sqlite3.Connection, given: SessionFilter, sessions: Iterable[int], restriction: str
 ) -> list[Row]:
-    """The rows of the filter among these sessions that meet a further condition, newest first."""
+    """The rows of the filter among these sessions that meet a further condition, newest or largest first."""
+    if is_figure(given):
+        where, values = figure_conditions(given)
+        return of_sessions(connection, given, (where + restriction, values), sessions)
     stamp = "created_at" if given.sort == "created" else "updated_at"
     where, values = conditions(given, "s.")
     where += restriction

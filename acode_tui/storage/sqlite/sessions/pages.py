@@ -9,8 +9,9 @@ import msgspec
 
 from acode_tui.domain.search.query import Query
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor
+from acode_tui.storage.cursors import check_page, cursor_of, decode_cursor, figure_cursor
 from acode_tui.storage.ports import SessionFilter, SessionPage
+from acode_tui.storage.sqlite.sessions.figure_order import is_figure
 from acode_tui.storage.sqlite.sessions.matches import Matches
 from acode_tui.storage.sqlite.sessions.nesting import count_nested, outside_others
 from acode_tui.storage.sqlite.sessions.ranges import (
@@ -42,7 +43,7 @@ def by_state(connection: sqlite3.Connection, given: SessionFilter) -> dict[Sessi
 
 def before(connection: sqlite3.Connection, given: SessionFilter, cursor: str) -> int | None:
     """How many sessions come before the page after a cursor. Raises ValidationError for a bad cursor."""
-    totals = by_state(connection, given)
+    totals = None if is_figure(given) else by_state(connection, given)
     if totals is None or given.parent is not None or outside_others(connection, given):
         return None
     states = [state for state in SessionState if not given.states or state in given.states]
@@ -110,7 +111,10 @@ def read_page(
         more_before, more_after = after is not None and bool(found), len(found) > limit
         found = found[:limit]
     sessions = read_summaries(connection, [place[1] for place in found])
-    ends = [cursor_of(given.sort, session) for session in (*sessions[:1], *sessions[-1:])]
+    if is_figure(given):
+        ends = [figure_cursor(given.sort, *place) for place in (*found[:1], *found[-1:])]
+    else:
+        ends = [cursor_of(given.sort, session) for session in (*sessions[:1], *sessions[-1:])]
     return SessionPage(
         sessions=tuple(sessions),
         next_cursor=ends[-1] if more_after and ends else None,
@@ -170,7 +174,7 @@ class _Rows:
             return filtered(self._connection, given, span, limit), self._nested_total(given)
         total = _counted(self._connection, given)
         if total is None:
-            total = count_rows(self._connection, given, max_entries=MAX_TOTAL_ENTRIES)
+            total = count_rows(self._connection, _by_time(given), max_entries=MAX_TOTAL_ENTRIES)
         return filtered(self._connection, given, span, limit), total
 
     def _nested_total(self, given: SessionFilter) -> int | None:
@@ -185,7 +189,8 @@ class _Rows:
 
 def _by_time(given: SessionFilter) -> SessionFilter:
     """The same filter, ordered by time."""
-    return msgspec.structs.replace(given, sort="updated") if given.sort == "state" else given
+    by_other = given.sort == "state" or is_figure(given)
+    return msgspec.structs.replace(given, sort="updated") if by_other else given
 
 
 def _counted(connection: sqlite3.Connection, given: SessionFilter) -> int | None:

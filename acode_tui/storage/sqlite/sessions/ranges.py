@@ -8,6 +8,8 @@ them; else the workspace is tested in the index of the states, which contains it
 
 In the order of states the same ranges are read one after the other, so that order needs no index of its own.
 
+In the order of a figure see ``figure_order``.
+
 In the order of ``created_at`` one index serves, which contains the columns that filters test. For a filter that few
 rows match, a page would read much of it: those rows are found by another index and sorted.
 """
@@ -16,10 +18,13 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from acode_tui.domain.clock import format_time
 from acode_tui.domain.states import STATE_ORDER, SessionState
 from acode_tui.storage.cursors import decode_cursor
 from acode_tui.storage.ports import SessionFilter
+from acode_tui.storage.sqlite.sessions.figure_order import LOOKED_UP, bounds, by_figure, is_figure, of_sessions
 from acode_tui.storage.sqlite.sessions.nesting import outside_others
 
 FEW = 1_200
@@ -43,8 +48,8 @@ class Range(NamedTuple):
 
 def span_of(given: SessionFilter, *, after: str | None = None, before: str | None = None) -> Range:
     """The interval of the filter's times, from a cursor on. Raises ValidationError for a cursor of another ordering."""
-    upper = FIRST if given.until is None else (format_time(given.until), "")
-    lower = LAST if given.since is None else (format_time(given.since), "")
+    upper = FIRST if given.until is None or is_figure(given) else (format_time(given.until), "")
+    lower = LAST if given.since is None or is_figure(given) else (format_time(given.since), "")
     if after is not None:
         place = decode_cursor(after, given.sort)
         upper = min(upper, (place.stamp, place.id))
@@ -81,6 +86,8 @@ def filtered(connection: sqlite3.Connection, given: SessionFilter, span: Range, 
 
 def filtered_rows(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
     """The same with the rowids, which every index has."""
+    if is_figure(given):
+        return _by_figure(connection, given, span, limit)
     if given.parent is not None:
         return _of_parent(connection, given, span, limit)
     outside = outside_others(connection, given)
@@ -180,6 +187,27 @@ def _of_parent(connection: sqlite3.Connection, given: SessionFilter, span: Range
     """  # noqa: S608
     found = connection.execute(sql, (given.parent, *span.upper, *span.lower, *values, limit))
     return found.fetchall()
+
+
+def _by_figure(connection: sqlite3.Connection, given: SessionFilter, span: Range, limit: int) -> list[Row]:
+    """By the figure's index; where few rows match the filter, they are looked up and sorted instead."""
+    owner = given.user or given.workspace or given.parent
+    if given.states or owner is not None or given.since is not None or given.until is not None:
+        by_time = msgspec.structs.replace(given, sort="updated", folded=False)
+        few = filtered_rows(connection, by_time, span_of(by_time), LOOKED_UP + 1)
+        if len(few) <= LOOKED_UP:
+            rows = of_sessions(connection, given, figure_conditions(given), (row[2] for row in few))
+            inside = [row for row in rows if span.lower < row[:2] < span.upper]
+            return (inside if span.newest_first else inside[::-1])[:limit]
+    ends = (span.upper[0], span.lower[0], span.newest_first)
+    return by_figure(connection, given, figure_conditions(given), ends, limit)
+
+
+def figure_conditions(given: SessionFilter) -> tuple[str, list[str]]:
+    """All conditions of the filter without text on a session ``s``, where pages are ordered by a figure."""
+    where, values = conditions(given, "s.")
+    times, moments = bounds(given)
+    return where + times, [*values, *moments]
 
 
 def _by_creation(

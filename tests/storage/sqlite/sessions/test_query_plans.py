@@ -177,7 +177,7 @@ IDENTIFIERS = re.compile(
     r"' UNION ALL '\.join\(.*\)|' UNION '\.join\(.*\)|' \+ '\.join\(_COUNTS\)|'session_id' if .*|'' if asked .*|"
     r"\"id\" if .*|'id' if .*|'sync_version' if .*|_ORDER\.get\(kind, .*\)|lost|"
     r"self\.(by|where|order)|behind|way|ids|tests|fitting|outside|"
-    r"TOKENIZER|sql|_LISTS\[status\]|_REQUEUE|kind\..*)$"
+    r"figure\.(table|by|value)|TOKENIZER|sql|_LISTS\[status\]|_REQUEUE|kind\..*)$"
 )
 
 
