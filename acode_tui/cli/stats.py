@@ -6,7 +6,8 @@ import click
 
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import complete_query, examples, json_option, query_of, source_option
-from acode_tui.cli.output import Column, print_json, print_table
+from acode_tui.cli.output import Column, cell, print_json, print_table
+from acode_tui.cli.progress import PercentLine
 from acode_tui.domain.quantities import dollars, short_number
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def command(
     query = query_of(context, words)
 
     async def read(workspace: "Workspace") -> "Stats":
-        ask = workspace.stats if source == "local" else workspace.stats_team
-        return await ask(query, by)
+        if source != "local":
+            return await workspace.stats_team(query, by)
+        with PercentLine("counting") as line:
+            return await workspace.stats(query, by, progress=line.show)
 
     stats = invocation.with_workspace(read)
     if as_json:
@@ -73,8 +76,7 @@ def _print(stats: "Stats", by: str) -> None:
     if by == "tool":
         return
     if stats.cost.unpriced:
-        names = ", ".join(stats.cost.unpriced)
-        click.echo(f"no known price, so not in the cost: {names}", err=True)
+        click.echo(f"no known price, so not in the cost: {cell(stats.cost.unpriced)}", err=True)
 
 
 _COUNTS = ("tool_calls", "failed")

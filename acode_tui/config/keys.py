@@ -125,6 +125,15 @@ def texts(value: object) -> Iterator[str]:
             yield from texts(item)
 
 
+_MOST_LISTED = 60
+
+
+def _listed(choices: typing.Sequence[str]) -> str:
+    """The choices for one line: of many, such as the ids of keys, the first, and how many there are."""
+    shown = ", ".join(choices[:_MOST_LISTED])
+    return shown if len(choices) <= _MOST_LISTED else f"{shown}, … ({len(choices)} in all)"
+
+
 def _require_choices(key: Key, value: Any) -> None:
     """Check that a value, its items or its keys are among the choices, if the setting has choices."""
     if not key.choices or value is None:
@@ -134,7 +143,7 @@ def _require_choices(key: Key, value: Any) -> None:
         hint = _nearest(unknown, key.choices)
         if isinstance(value, dict):
             raise ConfigError(
-                f"{key.name}: {quoted(unknown)} is not allowed; it must be one of {', '.join(key.choices)}", hint=hint
+                f"{key.name}: {quoted(unknown)} is not allowed; it must be one of {_listed(key.choices)}", hint=hint
             )
         raise invalid_value(key, value, hint)
 

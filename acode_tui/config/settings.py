@@ -57,7 +57,7 @@ KEY_IDS = (
         "search_done",
     ),
     *("settings", "sort", "source", "stop", "sync", "take_other", "theme", "timeline", "top", "unfold"),
-    *("trust", "unset", "up", "view", "wrap", "yes"),
+    *("trust", "unset", "up", "view", "wrap", "yes", "figures", "by", "by_back", "span", "span_back", "measure"),
 )
 """Ids of the bindings that ``tui.keymap`` can assign to other keys."""
 

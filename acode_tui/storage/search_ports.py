@@ -80,8 +80,8 @@ class SearchIndex(Protocol):
         """Rebuild the index from the rows."""
         ...
 
-    async def catch_up(self) -> None:
-        """Index everything that is committed now."""
+    async def catch_up(self, on_progress: ReportProgress | None = None) -> None:
+        """Index and count everything that is committed now."""
         ...
 
     async def check(self, *, deep: bool = False) -> tuple[str, ...]:

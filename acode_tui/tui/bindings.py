@@ -47,6 +47,7 @@ MAIN: list[Binding] = [
     key("log", "l", "log", "log", "The program's own log, live"),
     key("import", "i", "import", "import", "Import transcripts of Claude Code, Codex and others"),
     key("follow_runs", "w", "follow_runs", "follow", "Import this folder's transcripts as they are written, or stop"),
+    key("figures", "dollar_sign", "figures", "figures", "What runs used and cost, as plots", shown_as="$"),
     key("health", "h", "health", "health", "The health checks of this workspace"),
     key("backup", "b", "backup", "backup", "Back up the workspace's database"),
     key(
@@ -248,6 +249,17 @@ CONFLICTS: list[Binding] = [
     *PAGES,
 ]
 
+FIGURES: list[Binding] = [
+    CLOSE,
+    key("by", "b", "by(1)", "by", "Sum by day, model, agent, project or tool"),
+    key("by_back", "B", "by(-1)", "by", "Sum by the one before", show=False, shown_as="B"),
+    key("span", "s", "span(1)", "days", "The last 7, 30 or 90 days, or all"),
+    key("span_back", "S", "span(-1)", "days", "The span before", show=False, shown_as="S"),
+    key("measure", "m", "measure", "plot", "Plot cost, tokens, runs or failed calls first"),
+    key("reload", "R", "app.reload", "add up again", "Add the figures up again", show=False, shown_as="R"),
+    key("copy", "y", "copy", "copy", "Copy the command that prints these figures"),
+]
+
 HEALTH: list[Binding] = [
     CLOSE,
     key("reload", "R", "app.reload", "check again", "Run every check again now", shown_as="R"),
@@ -343,10 +355,10 @@ PRIORITY: tuple[str, ...] = (
         "all",
     ),
     *("close", "cancel", "stop", "help", "edit", "retry", "discard", "reviewed", "take_other"),
-    *("view", "next_failure", "previous_failure"),
+    *("view", "next_failure", "previous_failure", "by", "span", "measure"),
     *("search", "next_match", "network", "import", "previous_page", "previous_session", "filter", "level", "follow"),
     *("wrap", "sync", "quit", "retry_all", "save", "copy", "numbers", "artifacts", "retries", "conflicts"),
-    *("pause", "migrate", "trust", "log", "health", "backup", "source"),
+    *("pause", "migrate", "trust", "log", "figures", "health", "backup", "source"),
 )
 """Ids in the order in which they get room in the footer; all others come last."""
 

@@ -24,6 +24,7 @@ from acode_tui.sync.ports import SyncService
 if TYPE_CHECKING:
     from acode_tui.ops.export.export import ExportProgress, ExportReport
     from acode_tui.ops.health import HealthReport
+    from acode_tui.ops.stats.report import Stats
     from acode_tui.storage.ports import Backup
 
 ExportForm = Literal["markdown", "html", "json"]
@@ -106,6 +107,14 @@ class DashboardWorkspace(Protocol):
 
         Raises AcodeError, OSError. An existing file is not replaced; a cancelled export leaves no file.
         """
+        ...
+
+    async def stats(self, query: str = "", by: str = "day", *, progress: ReportProgress | None = None) -> "Stats":
+        """What the runs that a query finds used and cost. Raises ValidationError, IntegrityError."""
+        ...
+
+    async def stats_team(self, query: str = "", by: str = "day") -> "Stats":
+        """The same of the whole team's runs. Raises AcodeError."""
         ...
 
     def open_team(self) -> AbstractAsyncContextManager[RunStateReader]:

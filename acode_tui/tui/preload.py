@@ -11,6 +11,7 @@ MODULES: tuple[str, ...] = (
     *("acode_tui.tui.dialogs.import_", "acode_tui.tui.tools.settings", "acode_tui.tui.dialogs.help"),
     *("acode_tui.tui.records.retries", "acode_tui.tui.records.conflicts", "acode_tui.tui.tools.log"),
     *("acode_tui.tui.tools.health", "acode_tui.ops.health", "acode_tui.tui.dialogs.save"),
+    *("acode_tui.tui.tools.figures", "acode_tui.ops.stats.report"),
     *("acode_tui.ops.export.export", "acode_tui.tui.dialogs.backup", "acode_tui.ops.backup.create"),
     *("acode_tui.tui.dialogs.migrate", "acode_tui.tui.widgets.input_lines"),
 )

@@ -90,15 +90,17 @@ class Operations:
                 query, limit=limit, after=after
             )
 
-    async def stats(self, query: str = "", by: str = "day") -> "Stats":
+    async def stats(self, query: str = "", by: str = "day", *, progress: ReportProgress | None = None) -> "Stats":
         """What this workspace's runs used and cost, by ``day``, ``model``, ``agent``, ``project`` or ``tool``.
 
-        ``query`` chooses the runs, ``since:`` and ``before:`` in it whole days in UTC (docs/stats.md). Raises
-        ValidationError, IntegrityError where the search index is missing or damaged.
+        ``query`` chooses the runs, ``since:`` and ``before:`` in it whole days in UTC (docs/stats.md). ``progress``
+        receives rows where many were not counted yet. Raises ValidationError, IntegrityError where the search index is
+        missing or damaged.
         """
         from acode_tui.ops.stats.report import read_stats
         from acode_tui.storage.sqlite.sessions.run_figures import SqliteRunFigures
 
+        await self.index.catch_up(progress)
         figures = SqliteRunFigures(self._readers, index=self.index, wall=self.wall)
         return await read_stats(figures, self._price_list(), query, by)
 

@@ -21,6 +21,7 @@ from acode_tui.domain.search.query import Term, parse_query
 from acode_tui.domain.states import STATE_ORDER, EntityType, SessionState
 from acode_tui.ops.export.export import ExportFormat, ExportProgress, ExportReport
 from acode_tui.ops.health import HealthReport
+from acode_tui.ops.stats.report import Stats
 from acode_tui.storage.cursors import SortKey, cursor_above, end_cursor
 from acode_tui.storage.ports import (
     AppliedMigration,
@@ -41,6 +42,7 @@ from tests.domain.graphs import part_of
 from tests.tui.recorded import (
     BACKUP,
     CONTENTS,
+    EMPTY_STATS,
     NOW,
     WORKSPACE,
     conflict,
@@ -48,6 +50,7 @@ from tests.tui.recorded import (
     graph,
     health_report,
     record,
+    stats,
     summary,
 )
 
@@ -268,6 +271,10 @@ class FakeWorkspace:
         self.exporting = asyncio.Event()
         self.exporting.set()
         self.refuses: AcodeError | None = None
+        self.figures: dict[str, Stats] | AcodeError = stats()
+        self.asked: list[tuple[str, str]] = []
+        self.counting: Progress | None = None
+        self.counted = asyncio.Event()
 
     async def data_version(self) -> int:
         return self.version
@@ -310,6 +317,19 @@ class FakeWorkspace:
     async def health(self, *, fresh: bool = False) -> HealthReport:
         self.examined += 1
         return self.report
+
+    async def stats(self, query: str = "", by: str = "day", *, progress: ReportProgress | None = None) -> Stats:
+        self.asked.append((query, by))
+        if isinstance(self.figures, AcodeError):
+            raise self.figures
+        if progress is not None and self.counting is not None:
+            progress(self.counting)
+            await self.counted.wait()
+        return self.figures.get(by, EMPTY_STATS)
+
+    async def stats_team(self, query: str = "", by: str = "day") -> Stats:
+        self.asked.append((query, f"team's {by}"))
+        return self.figures[by] if isinstance(self.figures, dict) else EMPTY_STATS
 
     async def backup(self, *, progress: ReportProgress | None = None) -> Backup:
         if progress is not None:

@@ -25,10 +25,12 @@ from acode_tui.domain.states import (
 )
 from acode_tui.ops.health import HealthCheck, HealthReport, HealthStatus
 from acode_tui.ops.health.report import worst
+from acode_tui.ops.stats.report import Stats, StatsCost, StatsRow
 from acode_tui.storage.ports import (
     Backup,
     Conflict,
     OutboxRecord,
+    Tokens,
 )
 
 NOW = datetime(2026, 3, 14, 12, 4, 31, tzinfo=UTC)
@@ -375,3 +377,37 @@ def health_report() -> HealthReport:
         ),
     )
     return HealthReport(status=worst(each.status for each in checks), checks=checks)
+
+
+EMPTY_STATS = Stats(rows=(), cost=StatsCost(total=0.0, unpriced=()), sessions=0, tokens=Tokens())
+
+
+def stats() -> dict[str, Stats]:
+    """Figures by each kind of key; some names are hostile, and one model has no price."""
+    days = [f"{NOW - timedelta(days=number):%Y-%m-%d}" for number in range(26, -1, -2)]
+    return {
+        "day": _stats(*days),
+        "model": _stats("claude-opus-4-5", "gpt-5-codex", "a model of nobody [/red]\x1b[31m", ""),
+        "agent": _stats("claude-code", "codex"),
+        "project": _stats("shop", "a project with a name that is longer than any column", "\u202esite[/bold]"),
+        "tool": _stats("Bash", "Edit", "mcp__[bold]", tools=True),
+    }
+
+
+def _stats(*keys: str, tools: bool = False) -> Stats:
+    rows = []
+    for number, key in enumerate(keys):
+        used = Tokens(input=900 * number, output=5_000 + number, cache_read=70_000 * number, cache_write=4_000)
+        cost = None if key.startswith("a model") else 12.34 / (number + 1)
+        rows.append(
+            StatsRow(
+                key=key, sessions=3 + number, tool_calls=140 * (number + 1), failed=number * 7 % 5,
+                tokens=None if tools else used, cost=None if tools else cost,
+            )
+        )  # fmt: skip
+    return Stats(
+        rows=tuple(rows),
+        cost=StatsCost(total=12.34, unpriced=("a model of nobody [/red]\x1b[31m",)),
+        sessions=sum(row.sessions for row in rows),
+        tokens=Tokens(input=5_400, output=20_006, cache_read=420_000, cache_write=16_000),
+    )

@@ -185,7 +185,12 @@ async def what_was_refused(journey: Journey) -> None:
 
 async def looking_after(journey: Journey, pilot: Pilot[int], fake: FakeWorkspace, folder: Path) -> None:
     await journey.press("h", sees="unhealthy")
-    await journey.press("R", "y", "escape", "b", sees="older ones make room")
+    await journey.press("R", "y", "escape", "dollar_sign", sees="$12.34")
+    await journey.press("R", "y", "B", "b", "b", sees="claude-opus-4-5")
+    await journey.press("S", "s", "m", sees="tokens: ")
+    await journey.press("enter", sees="model:")
+    await journey.press("escape", "dollar_sign", sees="$12.34")
+    await journey.press("escape", "b", sees="older ones make room")
     await journey.press("enter", sees="The backup is made")
     await journey.press("y", "escape", "m", sees="sqlite")
     await journey.press("escape", "e", sees="Known shapes of secrets")

@@ -128,3 +128,18 @@ async def test_migrations_that_may_not_run_by_themselves(snapshot: SnapshotAsser
 def _entry(level: str, event: str, operation: str) -> str:
     stamp = "2026-03-14T12:00:00.000000Z"
     return f'{{"level": "{level}", "timestamp": "{stamp}", "event": "{event}", "operation": "{operation}"}}\n'
+
+
+async def test_figures(snapshot: SnapshotAssertion) -> None:
+    fake = FakeWorkspace(8)
+    async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("█", "dollar_sign")
+        await pictures.take("figures by day")
+        await pictures.see("claude-opus-4-5┤", "b")
+        await pictures.take("figures by model")
+        await pictures.see("Bash┤", "B", "B", "m")
+        await pictures.take("figures by tool")
+        fake.figures = {}
+        await pictures.see("no run fits", "R")
+        await pictures.take("no figures")

@@ -395,6 +395,14 @@ class BrowsingScreen(LiveScreen[None]):
             self._restart_pages(pause=SEARCH_PAUSE if event.text else 0.0)
         self.sessions.show_query_error()
 
+    def find_runs(self, query: str) -> None:
+        """Show the runs that a query finds, as if it had been typed."""
+        if self.browser.search(query, self.dashboard.now()):
+            self.sessions.retitle()
+            self.refresh_bindings()
+            self._restart_pages()
+        self.sessions.show_query_error()
+
     @on(JumpRequested)
     def _jump_requested(self, event: JumpRequested) -> None:
         self._jump(event.prefix)

@@ -199,6 +199,17 @@ class MainScreen(BrowsingScreen):
 
         self.app.push_screen(LogScreen(self.dashboard.root / ".agent" / "logs" / "acode-tui.log"))
 
+    def action_figures(self) -> None:
+        if self.workspace is not None:
+            from acode_tui.tui.tools.figures import FiguresScreen
+
+            self.app.push_screen(FiguresScreen(self.browser.filter.text or ""), self._figures_left)
+
+    def _figures_left(self, query: str | None) -> None:
+        """Show the runs behind a row of the figures, where the user asked for them."""
+        if query is not None:
+            self.find_runs(query)
+
     def action_health(self) -> None:
         if self.workspace is not None:
             from acode_tui.tui.tools.health import HealthScreen

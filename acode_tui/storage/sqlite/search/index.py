@@ -31,17 +31,20 @@ class SqliteSearchIndex:
         self._readers = readers
         self._turn = asyncio.Lock()
 
-    async def catch_up(self) -> None:
-        """Index everything that is committed now. Another process may do so at the same time.
+    async def catch_up(self, on_progress: ReportProgress | None = None) -> None:
+        """Index and count everything that is committed now. Another process may do so at the same time.
 
         Raises IntegrityError where the index is missing or damaged; DiskFullError and TransactionError where it cannot
         be written.
         """
         if not await self._is_behind():
             return
+        started = perf_counter()
         async with self._turn, self._connection() as connection:
             while await connection.run(step):
-                pass
+                if on_progress is not None:
+                    done, total = await connection.run(_progress)
+                    on_progress(progress_after(perf_counter() - started, done, total, "rows"))
 
     async def rebuild(self, on_progress: ReportProgress | None = None) -> IndexSize:
         """Rebuild the index from the rows. The next search completes a rebuild that was interrupted."""
@@ -127,6 +130,14 @@ def renew(connection: sqlite3.Connection) -> None:
         if marks is None or not fits(connection, marks):
             while step(connection):
                 pass
+
+
+def _progress(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many rows are indexed and sessions counted, and how many there are."""
+    sessions, marked = connection.execute(
+        "SELECT (SELECT max(rowid) FROM sessions), (SELECT count(*) FROM figures_changes)"
+    ).fetchone()
+    return count_indexed(connection) + (sessions or 0) - marked, count_rows(connection) + (sessions or 0)
 
 
 def _size(connection: sqlite3.Connection) -> tuple[int, int]:

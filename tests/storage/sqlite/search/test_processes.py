@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from acode_tui.domain.errors import AcodeError, DiskFullError
+from acode_tui.domain.progress import ReportProgress
 from acode_tui.domain.states import ArtifactType
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.storage.sqlite.search import documents
@@ -176,8 +177,8 @@ async def test_an_open_workspace_indexes_what_it_writes(tmp_path: Path) -> None:
         caught_up = asyncio.Event()
         original = workspace.index.catch_up
 
-        async def catch_up() -> None:
-            await original()
+        async def catch_up(on_progress: ReportProgress | None = None) -> None:
+            await original(on_progress)
             caught_up.set()
 
         workspace.index.catch_up = catch_up  # type: ignore[method-assign]
