@@ -42,6 +42,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     confidential: bool
     regex: bool
     choices: tuple[str, ...]
+    entry_points: str
+    """The group of entry points of other packages whose names are choices too; empty where there is none."""
 
     @property
     def section(self) -> str:
@@ -138,7 +140,14 @@ def _require_choices(key: Key, value: Any) -> None:
     """Check that a value, its items or its keys are among the choices, if the setting has choices."""
     if not key.choices or value is None:
         return
-    unknown = next((name for name in ((value,) if isinstance(value, str) else value) if name not in key.choices), None)
+    names = (value,) if isinstance(value, str) else value
+    unknown = next((name for name in names if name not in key.choices), None)
+    if unknown is not None and key.entry_points:
+        # Here alone: the metadata of all installed packages is read.
+        from acode_tui.plugins import entry_points
+
+        added = {entry.name for entry in entry_points(key.entry_points)}
+        unknown = next((name for name in names if name not in key.choices and name not in added), None)
     if unknown is not None:
         hint = _nearest(unknown, key.choices)
         if isinstance(value, dict):
@@ -212,6 +221,7 @@ def _walk_settings(struct: type[msgspec.Struct], prefix: str) -> typing.Iterator
             confidential=bool(extra.get("confidential", False)),
             regex=bool(extra.get("regex", False)),
             choices=_choices(extra),
+            entry_points=str(extra.get("entry_points", "")),
         )
 
 

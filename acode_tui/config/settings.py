@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from acode_tui import plugins
 from acode_tui.domain.validation import MAX_ARTIFACT_BYTES, MAX_METADATA_BYTES, Limits
 
 FORMATS = ("claude-code", "codex", "copilot", "gemini", "opencode", "openhands", "pi", "atif", "swe-agent")
@@ -311,7 +312,7 @@ class IngestSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Folders that `import --all` looks in.", extra={"default": "the known places of each agent"}),
     ] = ()
     formats: Annotated[
-        tuple[Annotated[str, Meta(extra={"choices": FORMATS})], ...],
+        tuple[Annotated[str, Meta(extra={"choices": FORMATS, "entry_points": plugins.FORMATS})], ...],
         Meta(description="Formats that are read.", extra={"default": "all"}),
     ] = ()
 

@@ -1,9 +1,11 @@
-"""The formats that can be read. Each is a folder with one implementation of ``TranscriptFormat``, listed here.
+"""The formats that can be read. Each is a folder with one implementation of ``TranscriptFormat``, listed here; those
+of other packages follow.
 
 The first lines of a file decide its format; its path is only a hint for listings.
 """
 
 from acode_tui.domain.errors import IngestError
+from acode_tui.ingest.added_formats import added_formats
 from acode_tui.ingest.atif.format import Atif
 from acode_tui.ingest.claude.format import ClaudeCode
 from acode_tui.ingest.codex.format import Codex
@@ -17,7 +19,10 @@ from acode_tui.ingest.swe_agent.format import SweAgent
 
 
 def formats() -> dict[str, TranscriptFormat]:
-    """Every format by name, in the order in which they are asked: oldest files of Codex have the plainest records."""
+    """Every format by name, in the order in which they are asked: oldest files of Codex have the plainest records.
+
+    One of another package that has the name of one here is left out.
+    """
     found: tuple[TranscriptFormat, ...] = (
         ClaudeCode(),
         Copilot(),
@@ -29,7 +34,8 @@ def formats() -> dict[str, TranscriptFormat]:
         Atif(),
         SweAgent(),
     )
-    return {format.name: format for format in found}
+    known = {format.name: format for format in found}
+    return known | {format.name: format for format in added_formats() if format.name not in known}
 
 
 def format_named(name: str) -> TranscriptFormat:
