@@ -370,6 +370,10 @@ class SyncJournal(LeaseStore, PullCursorStore, SyncLog, Protocol):
         """The workspace's side of the status, from one read transaction."""
         ...
 
+    async def last_acknowledged(self) -> tuple[str, str] | None:
+        """Session id and key of the record that was acknowledged last; None if there is none."""
+        ...
+
 
 class SyncTarget(Protocol):
     """The team's database as the sync worker uses it: one connection, one operation at a time.

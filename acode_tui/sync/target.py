@@ -101,7 +101,19 @@ class TargetConnection:
                 await self._journal.set_pull_cursor(token, cursor)
             elif is_behind(head, cursor):
                 raise behind_fault()
+        if await self._has_lost_batches(target):
+            raise behind_fault()
         return target, cursor
+
+    async def _has_lost_batches(self, target: SyncTarget) -> bool:
+        """Whether the ledger lacks what this workspace saw acknowledged last.
+
+        A standby that was promoted may have lost the last batches, and other replicas may since have pushed it past
+        this workspace's mark: then the head does not show it. Asked before anything is sent, because the next
+        acknowledged record would hide it.
+        """
+        last = await self._journal.last_acknowledged()
+        return last is not None and not await target.ledger_has([last])
 
     async def restart_cursor(self) -> PullCursor | None:
         """Where to start over with a server that went back in time; None if it did not. Raises PostgresFault.
@@ -112,7 +124,7 @@ class TargetConnection:
         target, _ = await self._connected()
         cursor = await self._journal.pull_cursor()
         head = await self._register(target)
-        if cursor is None or not is_behind(head, cursor):
+        if cursor is None or not (is_behind(head, cursor) or await self._has_lost_batches(target)):
             return None
         if head.incarnation == cursor.incarnation:
             head = await target.renew_incarnation(self._journal.workspace_id)

@@ -506,3 +506,38 @@ async def test_whatever_a_login_answers_is_the_targets_fault_and_heals(
             assert query(workspace, "SELECT sum(attempts), count(failed_at) FROM outbox") == [(0, 0)]
         monkeypatch.setenv(URL, team.url)
         await heals(workspace, time, team)
+
+
+async def test_a_promoted_standby_that_lost_batches_is_noticed_although_others_pushed_it_on(
+    tmp_path: Path, time: FakeTime, team: Database
+) -> None:
+    async with opened(tmp_path / "a", time) as a:
+        await add_run(a)
+        await a.sync.sync_now()
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    async with opened(tmp_path / "a", time) as a, opened(tmp_path / "b", time) as b:
+        ((seq,),) = await team.fetch("SELECT change_seq FROM workspaces")
+        for number in range(3):
+            await a.store.create_session(f"lost {number}")
+            await a.sync.sync_now()
+        await team.execute(
+            f"DELETE FROM sessions WHERE change_seq > {seq}",
+            f"DELETE FROM sync_inbox WHERE change_seq > {seq}",
+            f"UPDATE workspaces SET change_seq = {seq}",
+        )
+        for number in range(5):
+            await b.store.create_session(f"B, on the new primary {number}")
+            await b.sync.sync_now()
+        await a.store.create_session("A, later")
+        with pytest.raises(SyncError, match="reset or restored"):
+            await a.sync.sync_now()
+        assert not await team.fetch("SELECT 1 FROM sessions WHERE task_description = 'A, later'")
+        report = await a.sync.sync_full()
+        assert (report.failed, report.conflicts, report.remaining) == (0, 0, 0)
+        with pytest.raises(SyncError, match="reset or restored"):
+            await b.sync.sync_now()
+        await b.sync.sync_full()
+        await a.sync.sync_now()
+        for each in (a, b):
+            await assert_equal(each.database_path, team)
+        assert len(await team.fetch("SELECT 1 FROM sessions")) == 10

@@ -13,6 +13,7 @@ CLOCK = "clock_last"
 LAST_SYNC = "sync_last_at"
 DUPLICATES = "sync_duplicates"
 _PULL_CURSOR = "sync_mark"
+_LAST_ACKNOWLEDGED = "sync_last_key"
 
 
 def read(connection: sqlite3.Connection, key: str) -> str | None:
@@ -59,3 +60,19 @@ def read_pull_cursor(connection: sqlite3.Connection) -> PullCursor | None:
 def store_pull_cursor(connection: sqlite3.Connection, cursor: PullCursor) -> None:
     """Move the cursor, in the transaction that wrote the rows up to it."""
     store(connection, _PULL_CURSOR, msgspec.json.encode(cursor).decode())
+
+
+def read_last_acknowledged(connection: sqlite3.Connection) -> tuple[str, str] | None:
+    """Session id and key of the record that was acknowledged last; None if there is none."""
+    stored = read(connection, _LAST_ACKNOWLEDGED)
+    return None if not stored else msgspec.json.decode(stored, type=tuple[str, str])
+
+
+def store_last_acknowledged(connection: sqlite3.Connection, session_id: str, key: str) -> None:
+    """Note a record that the team's database has, in the transaction that acknowledges it."""
+    store(connection, _LAST_ACKNOWLEDGED, msgspec.json.encode((session_id, key)).decode())
+
+
+def forget_last_acknowledged(connection: sqlite3.Connection) -> None:
+    """Forget it, where everything is to be sent again."""
+    store(connection, _LAST_ACKNOWLEDGED, "")

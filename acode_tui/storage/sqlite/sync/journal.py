@@ -113,6 +113,8 @@ class SqliteSyncJournal:
         def unit(connection: sqlite3.Connection) -> None:
             lease.require(connection, token)
             meta.store_pull_cursor(connection, cursor)
+            # It belongs to what was followed before.
+            meta.forget_last_acknowledged(connection)
 
         await self._writer.run(unit, quiet=True)
 
@@ -167,6 +169,10 @@ class SqliteSyncJournal:
             )
 
         return await self._readers.run(read)
+
+    async def last_acknowledged(self) -> tuple[str, str] | None:
+        """Session id and key of the record that was acknowledged last; None if there is none."""
+        return await self._readers.run(meta.read_last_acknowledged)
 
     async def append_log(self, entry: LogEntry, *, synced_at: datetime | None = None) -> None:
         """Add a row to the sync log, drop the oldest; ``synced_at`` is kept as the time of the last sync."""

@@ -275,6 +275,8 @@ class SqliteOutbox:
     def _acknowledge(self, connection: sqlite3.Connection, batch: Sequence[ClaimedRecord], reply: ApplyReply) -> int:
         now = format_time(self._wall())
         conflicts = acknowledge(connection, self._writer.clock, batch, reply.results, now=now, redact=self._redact)
+        if batch:
+            meta.store_last_acknowledged(connection, batch[-1].row.session_id, batch[-1].row.idempotency_key)
         cursor = meta.read_pull_cursor(connection)
         if cursor is not None and reply.change_seq == cursor.change_seq + 1:
             # No other replica wrote in between: there is nothing to pull.
