@@ -19,8 +19,9 @@ from acode_tui.domain.errors import ConfigError
 def command(invocation: Invocation) -> None:
     """Let an agent ask what was tried before.
 
-    Its tools are search_runs, get_run, get_artifact and recent_failures. It speaks the Model Context Protocol on standard input and output, until its client ends. It
-    changes nothing, and hides known shapes of secrets in its answers. Needs the extra: pip install 'acode-tui[mcp]'.
+    Its tools are search_runs, get_run, get_artifact and recent_failures. It speaks the Model Context Protocol on
+    standard input and output, until its client ends. It changes nothing, and hides known shapes of secrets in its
+    answers. Needs the extra: pip install 'acode-tui[mcp]'.
     """
     try:
         from acode_tui.integrations.mcp_server import server
