@@ -34,7 +34,7 @@ class LastSeen(Enum):
 class Ending(msgspec.Struct, frozen=True):
     """How the file ends. A pending call of one of ``approval_tools`` waits for the user.
 
-    ``idle`` is the time since the file's last line, or since it was written to, whichever is longer ago.
+    ``idle`` is the time since the file's last line.
     """
 
     last: LastSeen
@@ -44,9 +44,12 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 def idle_time(context: ReadContext, bounds: Bounds) -> timedelta:
-    """The time since the last line. A copy of an old file has a new modification time, and its lines have old ones."""
-    last = context.written_at if bounds.latest is None else min(context.written_at, bounds.latest)
-    return context.now - last
+    """The time since the last line, whatever the file's own time is, which a copy or a backup changes.
+
+    The file's own time counts where no line has one, and where a clock that ran ahead wrote the last one.
+    """
+    last = bounds.latest
+    return context.now - (context.written_at if last is None or last > context.now else last)
 
 
 def decide_outcome(run: RunDraft, ending: Ending) -> tuple[Outcome, str, timedelta | None]:

@@ -24,8 +24,8 @@ from acode_tui.ingest.observe import observer
 MAX_REASON_CHARS = 1_000
 MAX_CHECKPOINTS = 100
 MAX_MODELS = 50
-STALE_AFTER = timedelta(minutes=15)
-"""A file that was not written to for longer is stale: no agent works on it."""
+STALE_AFTER = timedelta(minutes=10)
+"""A run that nothing was written to for longer is idle: no agent works on it. ``is:live`` has the same limit."""
 
 _NO_LINE = 2**62
 _EVENT_OFFSET = 500 * TICK

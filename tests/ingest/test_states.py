@@ -112,6 +112,23 @@ def test_a_fresh_copy_of_an_old_file_is_not_at_work() -> None:
     assert parsed.until is None
 
 
+@pytest.mark.parametrize(
+    ("line", "file", "state"),
+    [(9, 500_000, SessionState.EXECUTING), (11, 0, SessionState.PAUSED), (-60, 0, SessionState.EXECUTING)],
+)
+def test_the_last_line_decides_whether_a_run_is_idle_unless_its_clock_ran_ahead(
+    line: int, file: int, state: SessionState
+) -> None:
+    found = Claude()
+    found.user("Go")
+    idle = timedelta(minutes=line)
+    (graph,) = read(found, idle=idle, written=timedelta(minutes=file)).graphs
+    assert graph.state is state
+    if line < 0:
+        (graph,) = read(found, idle=idle, written=timedelta(minutes=11)).graphs
+        assert graph.state is SessionState.PAUSED
+
+
 def test_events_form_a_whole_chain_from_created_to_the_present_state() -> None:
     transcript = Claude()
     planning(transcript)
