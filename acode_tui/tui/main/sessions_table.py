@@ -12,13 +12,12 @@ from acode_tui.domain.display import session_name
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.quantities import ago, short_duration, short_number, span
 from acode_tui.domain.search.facts import AT_WORK, facts_of
-from acode_tui.domain.search.query import LIVE_SPAN
 from acode_tui.domain.states import SessionState
 from acode_tui.storage.cursors import SortKey
 from acode_tui.tui.bindings import SESSIONS
 from acode_tui.tui.run_lines import RunLine
 from acode_tui.tui.state import Source
-from acode_tui.tui.style.palette import ROW_SYNC, SESSION, Mark
+from acode_tui.tui.style.palette import IDLE, ROW_SYNC, Mark, session_mark
 from acode_tui.tui.widgets.keyed_table import PADDING, Cell, Column, KeyedTable, Row
 
 _TASK = Column("task", "asked")
@@ -64,12 +63,6 @@ sentence, and this share of the table's width.
 
 _UNKNOWN = Mark("?", "unknown", "quiet")
 _NOTHING = "–"
-
-IDLE = Mark("○", "Idle", "quiet")
-"""A run that is at work by its state, but that nothing writes to."""
-
-WAITING_SPAN = timedelta(days=1)
-"""A run that waits for approval so long is idle too: its agent has gone."""
 
 
 class SessionTable(KeyedTable):
@@ -128,7 +121,7 @@ def session_rows(lines: Sequence[RunLine], now: datetime) -> list[tuple[str, Row
 
 def session_row(session: SessionSummary, now: datetime, inside: str = "") -> Row:
     """The cell of every column for one session; ``inside`` says where it stands among others."""
-    state = mark_of(session, now)
+    state = session_mark(session, now)
     sync = ROW_SYNC.get(session.sync, _UNKNOWN)
     metadata = session.metadata or {}
     facts = facts_of(session)
@@ -150,16 +143,6 @@ def session_row(session: SessionSummary, now: datetime, inside: str = "") -> Row
         "sync": (sync.label, sync.role),
         "sync_glyph": (sync.glyph, sync.role),
     }
-
-
-def mark_of(session: SessionSummary, now: datetime) -> Mark:
-    """How a session's state is shown: idle where its state says that it is at work, but nothing writes to it."""
-    quiet_for = now - session.updated_at
-    if session.state in (SessionState.PLANNING, SessionState.EXECUTING) and quiet_for >= LIVE_SPAN:
-        return IDLE
-    if session.state is SessionState.AWAITING_APPROVAL and quiet_for >= WAITING_SPAN:
-        return IDLE
-    return SESSION.get(session.state, _UNKNOWN)
 
 
 def _now(session: SessionSummary, mark: Mark, now: datetime) -> Cell:

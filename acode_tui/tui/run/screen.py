@@ -30,7 +30,7 @@ from acode_tui.tui.run.run_reads import RunRead, first_read, next_read, whole_re
 from acode_tui.tui.run.run_view import SessionWalk
 from acode_tui.tui.run.tree_page import Side, TreePage
 from acode_tui.tui.state import RunAs
-from acode_tui.tui.style.palette import CONTENT_STYLE, SESSION
+from acode_tui.tui.style.palette import CONTENT_STYLE, session_mark
 from acode_tui.tui.style.paths import style_path
 from acode_tui.tui.style.text import error_lines, line, styled
 from acode_tui.tui.widgets.keybar import KeyBar
@@ -254,7 +254,8 @@ class SessionScreen(RunFinder):
         graph, conversation = self.run_view.graph, self.run_view.conversation
         if graph is None or conversation is None:
             return
-        mark, follow_label = SESSION[graph.state], self.run_view.follow_label
+        mark = session_mark(graph, self.dashboard.now())
+        follow_label = self.run_view.follow_label
         counts = f"{counted(len(graph.tasks), 'task')}  {counted(conversation.calls, 'tool')}"
         self.query_one(TitleLine).update(
             session_name(graph),

@@ -1,11 +1,14 @@
 """Colours and glyphs of states. No state is shown by colour alone: each has a glyph of its own."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Literal
 
 from textual.color import Color, ColorParseError
 
+from acode_tui.domain.entities import Session
+from acode_tui.domain.search.query import LIVE_SPAN
 from acode_tui.domain.states import ArtifactType, SessionState, ToolCallState, WorkState
 from acode_tui.sync.ports import SyncState
 
@@ -45,6 +48,25 @@ SESSION: dict[SessionState, Mark] = {
     SessionState.FAILED: Mark("✗", "Failed", "bad"),
     SessionState.CANCELLED: Mark("⊘", "Cancelled", "quiet"),
 }
+IDLE = Mark("○", "Idle", "quiet")
+"""A run that is at work by its state, but that nothing writes to."""
+
+WAITING_SPAN = timedelta(days=1)
+"""A run that waits for approval so long is idle too: its agent has gone."""
+
+_UNKNOWN = Mark("?", "unknown", "quiet")
+
+
+def session_mark(session: Session, now: datetime) -> Mark:
+    """How a session's state is shown: idle where its state says that it is at work, but nothing writes to it."""
+    quiet_for = now - session.updated_at
+    if session.state in (SessionState.PLANNING, SessionState.EXECUTING) and quiet_for >= LIVE_SPAN:
+        return IDLE
+    if session.state is SessionState.AWAITING_APPROVAL and quiet_for >= WAITING_SPAN:
+        return IDLE
+    return SESSION.get(session.state, _UNKNOWN)
+
+
 WORK: dict[WorkState, Mark] = {
     WorkState.PENDING: Mark("○", "pending", "quiet"),
     WorkState.IN_PROGRESS: Mark("●", "in progress", "busy"),
