@@ -28,6 +28,7 @@ _ORDER = (
     "pages",
     "search",
     "search_imported",
+    "stats",
     "migration",
     "import",
     "formats",

@@ -13,6 +13,7 @@ import random
 import sqlite3
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -74,9 +75,11 @@ FROM numbers ORDER BY i
 
 # One session in five has calls, one in ten thousand has thousands of them.
 _STEPS = f"""
-INSERT INTO steps (id, session_id, task_id, name, state, "order", created_at, updated_at, sync_version)
+INSERT INTO steps (id, session_id, task_id, name, state, "order", created_at, updated_at, metadata, sync_version)
 SELECT {_ID.format(salt=3)}, {_ID.format(salt=1)}, {_ID.format(salt=2)}, 'Read the files around', 'Completed', 0,
-    {_CREATED}, {_CREATED}, 1
+    {_CREATED}, {_CREATED}, json_object('model', CASE h % 4 WHEN 0 THEN 'claude-sonnet-4-5' WHEN 1 THEN 'gpt-5'
+        WHEN 2 THEN 'o3' ELSE 'an unpriced model' END, 'tokens', json_object(
+        'input', h % 5000, 'output', g % 900, 'cacheRead', h % 300000, 'cacheWrite', g % 4000)), 1
 FROM numbers WHERE i % 5 = 0 ORDER BY i
 """
 
@@ -117,6 +120,12 @@ SELECT 'session:' || id || ':' || updated_at, id, 'session', id, 'update',
     json_object('id', id, 'updatedAt', updated_at), updated_at, updated_at
 FROM sessions ORDER BY rowid DESC LIMIT 10000
 """
+
+
+def first_of_last(days: int) -> str:
+    """The first of so many last days that the sessions began on."""
+    last = datetime.fromtimestamp(1_700_000_000 + 60 * sized(SESSIONS, QUICK_SESSIONS), UTC)
+    return f"{last - timedelta(days=days - 1):%Y-%m-%d}"
 
 
 @cache

@@ -26,10 +26,11 @@ _HEADLINES = (
     "search, rare words, 95th percentile",
     "search, very common words, 95th percentile",
     "search, any page",
+    "stats, all runs, 95th percentile",
     "migration from empty, all versions, median",
 )
 """The measures of the long scenarios that the README shows; of the other scenarios it shows all."""
-_LONG = ("write", "read", "hierarchy", "pages", "search", "migration")
+_LONG = ("write", "read", "hierarchy", "pages", "search", "stats", "migration")
 
 
 class Run(msgspec.Struct, frozen=True, rename="camel"):

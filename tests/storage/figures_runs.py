@@ -18,7 +18,9 @@ MODELS = ("claude-sonnet-4-5", "gpt-5", "")
 TOOLS = ("Bash", "Read")
 NAMES = ("input", "output", "cacheRead", "cacheWrite")
 
-moments = st.integers(0, 4 * 24).map(lambda hours: T0 + timedelta(hours=hours))
+DAYS = (0, 1, 20, 34, 40, 70)
+"""The runs' days, over four months: of some spans there are whole months and days on both sides."""
+moments = st.tuples(st.sampled_from(DAYS), st.integers(0, 14)).map(lambda at: T0 + timedelta(days=at[0], hours=at[1]))
 tokens = st.fixed_dictionaries({name: st.sampled_from((0, 3, 150_000)) for name in NAMES})
 calls = st.tuples(st.sampled_from(TOOLS), st.booleans(), moments)
 steps = st.tuples(moments, st.sampled_from(MODELS), tokens, st.sampled_from((None, 0.25)), st.lists(calls, max_size=2))
@@ -52,7 +54,7 @@ def counted_runs(draw: st.DrawFn, number: int) -> SessionGraph:
         task_description="count this",
         state=SessionState.COMPLETED,
         created_at=at,
-        updated_at=T0 + timedelta(days=5),
+        updated_at=T0 + timedelta(days=71),
         metadata=metadata,
         workspace_id=str(uuid.UUID(int=7)),
         tasks=(

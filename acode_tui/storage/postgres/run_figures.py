@@ -34,7 +34,7 @@ from acode_tui.storage.postgres.rows import entity_values
 from acode_tui.storage.postgres.session_conditions import SessionCandidates, SessionSelect, find_few, without_scans
 
 MOST_SESSIONS = 200_000
-"""Most sessions that are read for one answer, in some ten seconds."""
+"""Most sessions that are read for one answer, in some half a minute where each has thirty calls."""
 
 _GROUP = 4_000
 _SESSIONS = TABLES[EntityType.SESSION]

@@ -21,7 +21,7 @@ from tests.storage.figures_runs import T0, counted_runs, numbers, scanned
 from tests.storage.postgres.conftest import target_of
 from tests.storage.runs import records
 
-NOW = T0 + timedelta(days=30)
+NOW = T0 + timedelta(days=100)
 WORKSPACE = "00000000-0000-0000-0000-000000000007"
 
 
@@ -42,7 +42,7 @@ async def test_figures_of_the_team_are_those_of_a_scan(
             for text in ("", "agent:codex", "-project:shop", "count"):
                 chosen = [run for run in runs if text == "count" or meets(parse_query(text, now=NOW), facts_of(run))]
                 assert numbers(await figures.figures(text, by)) == scanned(chosen, by), text
-                since, before = T0.date() + timedelta(days=1), T0.date() + timedelta(days=3)
+                since, before = T0.date() + timedelta(days=1), T0.date() + timedelta(days=41)
                 found = await figures.figures(f"{text} since:{since} before:{before}", by)
                 assert numbers(found) == scanned(chosen, by, since, before), text
         patch.setattr(run_figures, "MOST_SESSIONS", 5)

@@ -16,7 +16,7 @@ INSERT INTO figures_changes (session, revision) VALUES (?, 1)
 ON CONFLICT (session) DO UPDATE SET revision = revision + 1
 """
 _MARKED = "SELECT session, revision FROM figures_changes ORDER BY session LIMIT ?"
-_UNMARK = "DELETE FROM figures_changes WHERE session = ? AND revision = ?"
+_UNMARK = "DELETE FROM figures_changes WHERE session = ?"
 _AMONG = "(SELECT value FROM json_each(?))"
 _SESSION = "INSERT OR REPLACE INTO figures_sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NO_SESSION = "DELETE FROM figures_sessions WHERE session = ?"
@@ -52,7 +52,7 @@ def update_figures(connection: sqlite3.Connection) -> bool:
         now = dict(connection.execute(_MARKED, (AT_ONCE,)).fetchall())
         sessions = [session for session in marked if now.get(session) == marked[session]]
         _replace(connection, sessions, fresh)
-        connection.executemany(_UNMARK, [(session, marked[session]) for session in sessions])
+        connection.executemany(_UNMARK, [(session,) for session in sessions])
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

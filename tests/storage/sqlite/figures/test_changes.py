@@ -28,9 +28,9 @@ from acode_tui.storage.sqlite.runs.save_graph import save_graph
 from acode_tui.storage.sqlite.search.index import step
 from acode_tui.storage.sqlite.sessions.run_figures import answer
 from tests.clocks import TurnedClock
-from tests.storage.figures_runs import T0, counted_runs, numbers, scanned
+from tests.storage.figures_runs import DAYS, T0, counted_runs, numbers, scanned
 
-NOW = T0 + timedelta(days=30)
+NOW = T0 + timedelta(days=100)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ QUERIES = ("agent:codex", "project:shop", "-project:shop agent:codex", "state:Co
 
 
 @settings(max_examples=20)
-@given(versions=VERSIONS, days=st.tuples(st.integers(0, 5), st.integers(0, 5)), change=st.integers(0, 5))
+@given(versions=VERSIONS, days=st.tuples(*(st.sampled_from(DAYS),) * 2), change=st.sampled_from(DAYS))
 def test_figures_are_those_of_a_scan_and_leave_nothing_of_what_was_there_before(
     empty: Path, versions: list[tuple[SessionGraph, bool]], days: tuple[int, int], change: int
 ) -> None:
@@ -88,7 +88,9 @@ def test_figures_are_those_of_a_scan_and_leave_nothing_of_what_was_there_before(
             save(fresh, run)
         count_all(fresh)
         assert sums(followed) == sums(fresh)
-        since, before = sorted(T0.date() + timedelta(days=each) for each in days)
+        drawn = sorted(T0.date() + timedelta(days=each) for each in days)
+        # One with days before and behind its whole month.
+        spans = [drawn, [T0.date() + timedelta(days=1), T0.date() + timedelta(days=40)]]
         changes_at = [day_of(T0) + change]
         for by in KEYS:
             for text in ("", *QUERIES):
@@ -96,33 +98,39 @@ def test_figures_are_those_of_a_scan_and_leave_nothing_of_what_was_there_before(
                 found = answer(followed, parse_query(text, now=NOW), by, changes_at)
                 assert numbers(found) == scanned(chosen, by), text
                 assert by == "tool" or found.sessions == len(chosen)
-                spanned = parse_query(f"{text} since:{since} before:{before}", now=NOW)
-                found = answer(followed, spanned, by, changes_at)
-                assert numbers(found) == scanned(chosen, by, since, before), (text, since, before)
+                for since, before in spans:
+                    spanned = parse_query(f"{text} since:{since} before:{before}", now=NOW)
+                    found = answer(followed, spanned, by, changes_at)
+                    assert numbers(found) == scanned(chosen, by, since, before), (text, since, before)
 
 
-@given(run=counted_runs(1))
-@settings(max_examples=1)
-def test_a_session_that_is_marked_again_while_it_is_counted_is_counted_again(empty: Path, run: SessionGraph) -> None:
-    with copy(empty) as connection:
-        save(connection, run)
+@pytest.mark.parametrize("steps", [0, 1, 9], ids=["stored", "indexed", "counted"])
+@settings(max_examples=2)
+@given(runs=st.tuples(counted_runs(1), counted_runs(1)))
+def test_what_changes_while_it_is_counted_is_counted_again(
+    empty: Path, steps: int, runs: tuple[SessionGraph, SessionGraph]
+) -> None:
+    """Another process stores a change, indexes or counts it, between the reading and the writing of the figures."""
+    with copy(empty) as connection, copy(empty) as fresh, pytest.MonkeyPatch.context() as patch:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        save(connection, runs[0])
         count_all(connection)
-        expected = sums(connection)
         changes.mark_changed(connection, [1])
-        read = read_contributions
 
-        def marked_meanwhile(reading: sqlite3.Connection, sessions: Sequence[int]) -> dict[int, SessionFigures]:
-            found = read(reading, sessions)
+        def changed_meanwhile(reading: sqlite3.Connection, sessions: Sequence[int]) -> dict[int, SessionFigures]:
+            found = read_contributions(reading, sessions)
+            patch.undo()
             path = connection.execute("PRAGMA database_list").fetchone()[2]
             with closing(sqlite3.connect(path, isolation_level=None)) as other:
-                changes.mark_changed(other, [1])
+                save(other, runs[1])
+                for _ in range(steps):
+                    step(other)
             return found
 
-        connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(changes, "read_contributions", marked_meanwhile)
-            changes.update_figures(connection)
-        assert changes.has_changed(connection)
+        patch.setattr(changes, "read_contributions", changed_meanwhile)
+        changes.update_figures(connection)
         count_all(connection)
         assert not changes.has_changed(connection)
-        assert sums(connection) == expected
+        save(fresh, read_graph(connection, runs[0].id))
+        count_all(fresh)
+        assert sums(connection) == sums(fresh)
