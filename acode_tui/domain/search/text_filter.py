@@ -64,8 +64,10 @@ class TextFilter:
         self._plain = [re.compile(_BETWEEN.join(tokens)) for tokens in sequences]
         self._json = [re.compile(_BETWEEN_IN_JSON.join(tokens), re.DOTALL) for tokens in sequences]
         self._encoded = tuple(token.encode() for token in self._tokens)
-        self._encoded_sequences = [re.compile(pattern.pattern.encode()) for pattern in self._plain]
-        self._longest = max(self._tokens, key=len)
+        self._encoded_sequences = [
+            (tokens[0].encode(), re.compile("".join(f"{_BETWEEN}{token}" for token in tokens[1:]).encode()))
+            for tokens in sequences
+        ]
         self.tests_bytes = self._is_ascii and not short
         """Whether ``passes_bytes`` and ``may_be_in_json`` can be asked."""
 
@@ -88,11 +90,21 @@ class TextFilter:
         for token in self._encoded:
             if token not in low:
                 return False
-        return not self._encoded_sequences or all(each.search(low) is not None for each in self._encoded_sequences)
+        for first, rest in self._encoded_sequences:
+            # Finding bytes takes a third of the time of a pattern, and few of them are followed by the rest.
+            at = low.find(first)
+            while at >= 0 and rest.match(low, at + len(first)) is None:
+                at = low.find(first, at + 1)
+            if at < 0:
+                return False
+        return True
 
     def may_be_in_json(self, low: str) -> bool:
         """A faster test of JSON values, and texts beside them, in lower case: it lets more through."""
-        return self._longest in low or not low.isascii() or "\\u" in low
+        for token in self._tokens:
+            if token not in low:
+                return not low.isascii() or "\\u" in low
+        return True
 
     def _passes(self, text: str, sequences: Sequence[re.Pattern[str]], short: Sequence[_Short]) -> bool:
         if not text.isascii() and has_foreign_words(text):

@@ -114,9 +114,8 @@ class PlaceFinder:
         elif kind is EntityType.ARTIFACT:
             if self._has_words:
                 sql, values = self._restriction(_ARTIFACTS, "c.", within)
-                for row in execute(sql, values):
-                    if self._artifact_passes(*row[2:]):
-                        yield Candidate(row[1], row[1], kind, row[0])
+                for rowid, at in self._contents_that_pass(sql, values):
+                    yield Candidate(at, at, kind, rowid)
             elif self._files:
                 for rowid, at, name in execute(_NAMES, within):
                     if any(file.passes(name) for file in self._files):
@@ -166,23 +165,33 @@ class PlaceFinder:
                     return True
         return False
 
-    def _artifact_passes(
-        self, name: str, type_: str, content_type: str, size: int, stored_size: int, stored: bytes
-    ) -> bool:
-        content = content_of(stored, size, stored_size)
-        if self._tests_bytes and content.isascii() and name.isascii() and "json" not in content_type:
-            low = name.lower().encode() + b"\n" + content.lower()
-            if b"\x1b" not in low:
-                return any(each.passes_bytes(low) for each in self._words)
-        text = artifact_text(name, content_type, content, type_)
-        return any(each.passes(text) for each in self._words)
+    def _contents_that_pass(self, sql: str, values: tuple[Any, ...]) -> Iterator[tuple[int, str]]:
+        """The artifacts' rowids and times. There are more of them than of all other rows, so the loop does little."""
+        words, tests_bytes = self._words, self._tests_bytes
+        for rowid, at, name, type_, content_type, size, stored_size, stored in self._connection.execute(sql, values):
+            content = content_of(stored, size, stored_size)
+            if tests_bytes and content.isascii() and name.isascii() and "json" not in content_type:
+                low = name.lower().encode() + b"\n" + content.lower()
+                if b"\x1b" not in low:
+                    for each in words:
+                        if each.passes_bytes(low):
+                            yield rowid, at
+                            break
+                    continue
+            text = artifact_text(name, content_type, content, type_)
+            if any(each.passes(text) for each in words):
+                yield rowid, at
 
     def _texts_pass(self, title: str, description: str | None, metadata: str | None = None) -> bool:
         text = f"{title}\n{description}" if description else title
-        if metadata is None:
-            return any(each.passes(text) for each in self._words)
-        # A task's metadata follows its texts: a term may begin in the one and end in the other. Few tasks have any.
-        return True
+        if metadata is not None:
+            if self._tests_bytes:
+                low = f"{text}\n{metadata}".lower()
+                if not any(each.may_be_in_json(low) for each in self._words):
+                    return False
+            # A task's metadata follows its texts: a term may begin in the one and end in the other.
+            text = "\n".join([text, *json_texts(_decode(metadata))])
+        return any(each.passes(text) for each in self._words)
 
     def _with_call(self, entity: Entity) -> list[Entity]:
         """A row, behind its call if that is asked about."""
