@@ -301,8 +301,9 @@ async def test_help_lists_the_bindings_of_the_screen(fake: FakeWorkspace) -> Non
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(pilot.app.screen, HelpDialog) and "Send the backlog" in shown(pilot))
         for binding in bindings.MAIN:
-            # Those keys exist while a file is not trusted, and where transcripts can be followed.
-            assert (binding.tooltip in shown(pilot)) == (binding.id not in ("trust", "follow_runs"))
+            # Those keys exist while a file is not trusted, where transcripts can be followed, and during a search.
+            elsewhere = ("trust", "follow_runs", "next_match", "previous_match")
+            assert (binding.tooltip in shown(pilot)) == (binding.id not in elsewhere)
 
 
 async def test_the_palette_has_every_key_of_the_screen(fake: FakeWorkspace) -> None:

@@ -16,7 +16,10 @@ from tests.tui.pictures import EXTENSIONS, SIZES, SNAPSHOTS, THEMES, plain_text,
 from tests.tui.svg import Look, picture
 
 HEAD = re.compile(r'<svg [^>]*data-screen="(\w+)"')
-NOT_SHOWN = {"BrowsingScreen", "JobDialog", "ListScreen", "LiveScreen", "ProgressDialog", "RecordsScreen", "SaveDialog"}
+NOT_SHOWN = {
+    *("BrowsingScreen", "JobDialog", "ListScreen", "LiveScreen", "NodeActions", "ProgressDialog", "RecordsScreen"),
+    *("RunFinder", "SaveDialog"),
+}
 """Base classes of screens, which are not shown themselves."""
 
 

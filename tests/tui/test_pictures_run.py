@@ -28,6 +28,21 @@ async def test_a_conversation(snapshot: SnapshotAssertion) -> None:
         await pictures.take("empty")
 
 
+async def test_resuming_a_run(snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "claude"
+    program.write_text("")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    fake = online(FakeWorkspace(8))
+    facts = {"source": "claude-code", "nativeId": "0190d6a1-7b2c"}
+    fake.store.graphs[fake_id(0)] = replace(await fake.store.get_with_hierarchy(fake_id(0)), metadata=facts)
+    async with picturing(over(fake, settings=RESTING), snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("validate() && submit()", "enter", "g")
+        await pictures.see("claude --resume 0190d6a1-7b2c", "c")
+        await pictures.take("asked")
+
+
 async def test_a_run(snapshot: SnapshotAssertion) -> None:
     async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot) as pictures:
         pictures.app.state.run_as = "tree"

@@ -312,7 +312,10 @@ class BrowsingScreen(LiveScreen[None]):
 
     def action_hit(self, direction: int) -> None:
         """Go to the next or the previous place that the search found, on the next page too."""
-        if not self.sessions.next_hit(direction) and direction > 0 and self.browser.pages.next_cursor is not None:
+        browser = self.browser
+        # A page whose places are still being read, or that another search has left here, has not been gone through.
+        is_whole = self._answered == self._request and all(row.id in browser.hits for row in browser.rows)
+        if not self.sessions.next_hit(direction) and direction > 0 and is_whole and browser.pages.next_cursor is not None:
             self.action_page(1)
 
     # Runs inside runs
