@@ -1,10 +1,12 @@
 """No process that the program starts imports a module from the current folder, or runs a program of it."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 from acode_tui import processes
 from acode_tui.config.workspace_root import git_email
 from acode_tui.demo import server as demo_server
+from acode_tui.hooks.queue import is_empty
 from acode_tui.ingest.parallel import ReaderProcess
 from acode_tui.ingest.reader_process import ANNOUNCEMENT
+from acode_tui.ops.stats.rates import PriceList
 from tests.cli.served import browser
 from tests.clocks import GUARD_SECONDS
 
@@ -105,6 +109,34 @@ def test_a_python_process_imports_nothing_from_the_current_folder(
     assert ran() == []
 
 
+async def test_the_prices_of_models_are_looked_up_without_the_current_folder(
+    python_path: str, ran: Callable[[], list[str]], tmp_path: Path
+) -> None:
+    found = await PriceList(tmp_path / "cache").rates(["claude-sonnet-4-5"])
+    assert found["claude-sonnet-4-5"], "it started, and found a price"
+    assert ran() == []
+
+
+def test_the_worker_of_a_hook_imports_nothing_from_the_current_folder(
+    planted: Path, ran: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ACODE_WORKSPACE", raising=False)
+    (planted / ".agent").mkdir(mode=0o700)
+    event = json.dumps({"hook_event_name": "Stop", "cwd": str(planted)})
+    # ``sys.path`` has the current folder, as after ``python -m``; what the hook itself needs is loaded before that.
+    program = (
+        "import acode_tui.hooks.receive as receive, sys; sys.path.insert(0, '');"
+        f"sys.exit(receive.receive('claude-code', {event!r}))"
+    )
+    assert subprocess.run([sys.executable, "-P", "-c", program], cwd=planted, check=False).returncode == 0
+    deadline = time.monotonic() + GUARD_SECONDS
+    while not is_empty(planted / ".agent"):
+        assert time.monotonic() < deadline, "the worker did not finish"
+        time.sleep(0.02)
+    assert (planted / ".agent" / "workspace.db").exists()
+    assert ran() == []
+
+
 async def test_a_dashboard_in_the_browser_imports_nothing_from_the_current_folder(
     planted: Path, tmp_path: Path, ran: Callable[[], list[str]]
 ) -> None:
@@ -181,18 +213,31 @@ def test_only_the_current_folder_and_relative_ones_are_taken_from_python_path(pl
 def test_every_place_that_starts_a_process_is_known() -> None:
     """A new one is a new way in: give it a test here."""
     package = Path(processes.__file__).parent
-    starts = ("subprocess.", "create_subprocess", "multiprocessing", "ProcessPool", "os.exec", "os.spawn", "os.system")
+    starts = (
+        "subprocess.",
+        "create_subprocess",
+        "multiprocessing",
+        "ProcessPool",
+        "os.exec",
+        "os.spawn",
+        "os.system",
+        "os.fork",
+    )
     found = {
         str(module.relative_to(package))
         for module in package.rglob("*.py")
         if any(start in module.read_text(encoding="utf-8") for start in starts)
     }
-    # A password command is the user's own, and is found as git is.
+    # A password command is the user's own, and is found as git is; so are an editor and an agent, which
+    # tui/run/test_outside.py tests.
     places = {
         "cli/serve/app.py",
         "config/workspace_root.py",
         "demo/server.py",
+        "hooks/receive.py",
         "ingest/parallel.py",
+        "ops/stats/rates.py",
         "storage/postgres/password_command.py",
+        "tui/run/outside.py",
     }
     assert found == places

@@ -12,12 +12,9 @@ from typing import Any, TypeVar
 
 from acode_tui import plugins
 from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat
-from acode_tui.logs import get_logger
 
 T = TypeVar("T")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-
-log = get_logger("acode_tui.ingest")
 
 
 @cache
@@ -37,8 +34,15 @@ def _load(entry: Any) -> TranscriptFormat | None:
             raise ValueError(f"its name is {made.name!r}, not that of the entry point")
         return GuardedFormat(made)
     except Exception as error:  # noqa: BLE001 - a package of somebody else must not stop an import
-        log.warning("import.format_not_loaded", entity_id=entry.name, reason=f"{type(error).__name__}: {error}")
+        _warn("import.format_not_loaded", entry.name, f"{type(error).__name__}: {error}")
         return None
+
+
+def _warn(event: str, name: str, reason: str) -> None:
+    # Here: the second process of an import loads this module, and has no log.
+    from acode_tui.logs import get_logger
+
+    get_logger("acode_tui.ingest").warning(event, entity_id=name, reason=reason)
 
 
 class GuardedFormat(TranscriptFormat):
@@ -94,6 +98,5 @@ class GuardedFormat(TranscriptFormat):
         except Exception as error:  # noqa: BLE001 - see the module
             if method not in self._failed:
                 self._failed.add(method)
-                reason = f"{method}: {type(error).__name__}: {error}"
-                log.warning("import.format_failed", entity_id=self.name, reason=reason)
+                _warn("import.format_failed", self.name, f"{method}: {type(error).__name__}: {error}")
             return otherwise

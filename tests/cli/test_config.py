@@ -135,7 +135,7 @@ def test_a_section_is_not_a_setting_and_the_error_names_the_command_that_shows_i
         ("health.queue_degraded", "99999", "health.queue_unhealthy"),
         ("ingest.formats", '["nope"]', "claude-code, codex"),
         ("tui.theme", "nosuch", "acode-day"),
-        ("tui.keymap", '{foo = "x"}', "previous_page"),
+        ("tui.keymap", '{foo = "x"}', "next_pane"),
     ],
 )
 def test_a_value_that_is_not_allowed_in_a_file_is_refused_without_a_write(

@@ -95,7 +95,7 @@ async def test_the_printed_address_opens_the_dashboard_in_one_browser(root: Path
         before = len(page.drawn())
         await page.evaluate("document.querySelector('.xterm-helper-textarea').focus()")
         await page.press("?")
-        await page.until(lambda: b"Every key of this screen" in page.drawn()[before:])
+        await page.until(lambda: b"Send the backlog" in page.drawn()[before:])
 
         stranger = await browser.page(other)
         assert await stranger.open(address) == 403, "the address was used"

@@ -77,7 +77,3 @@ def _names(model: str) -> Iterator[tuple[str, str | None]]:
     if slash:
         yield name, provider
         yield model.rpartition("/")[2], None
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
 """Prices of models: looked up once by a process of its own, then kept in the user's cache folder."""
 
 import asyncio
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ from acode_tui.domain.figures import GIVEN, NANO
 from acode_tui.files import make_private_folder, replacing
 from acode_tui.logs import get_logger
 from acode_tui.plain_files import reading_plain
+from acode_tui.processes import environment, python_command
 from acode_tui.storage.ports import Usage
 
 LOOKUP_SECONDS = 30.0
@@ -109,10 +109,8 @@ class PriceList:
 
 async def _look_up(models: Sequence[str]) -> Answer:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "acode_tui.ops.stats.price_lookup",
+        *python_command("from acode_tui.ops.stats.price_lookup import main; main()"),
+        env=environment(),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

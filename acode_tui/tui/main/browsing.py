@@ -315,7 +315,8 @@ class BrowsingScreen(LiveScreen[None]):
         browser = self.browser
         # A page whose places are still being read, or that another search has left here, has not been gone through.
         is_whole = self._answered == self._request and all(row.id in browser.hits for row in browser.rows)
-        if not self.sessions.next_hit(direction) and direction > 0 and is_whole and browser.pages.next_cursor is not None:
+        goes_on = direction > 0 and browser.pages.next_cursor is not None
+        if not self.sessions.next_hit(direction) and goes_on and is_whole:
             self.action_page(1)
 
     # Runs inside runs

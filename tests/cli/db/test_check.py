@@ -12,6 +12,7 @@ import pytest
 
 from acode_tui.storage.sqlite.connection import PAGE_BYTES
 from acode_tui.storage.sqlite.files.check import run_checks
+from acode_tui.storage.sqlite.search.tables import FORMAT
 from tests.cli.conftest import Recorded, Run, answer
 from tests.cli.test_status import trace
 
@@ -66,7 +67,7 @@ def test_an_undamaged_file_passes_and_is_not_changed(run: Run, recorded: Recorde
         ("counters", "UPDATE session_totals SET sessions = 7", "counters differ"),
         (
             "search",
-            "UPDATE search_marks SET upto = iif(kind = 'format', 2, 1), "
+            f"UPDATE search_marks SET upto = iif(kind = 'format', {FORMAT}, 1), "
             "row_id = iif(kind = 'format', '', (SELECT id FROM sessions)) WHERE kind IN ('session', 'format')",
             "is not indexed",
         ),
