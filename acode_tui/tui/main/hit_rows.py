@@ -37,6 +37,16 @@ def _repeats(hit: SearchHit, row: Row) -> bool:
     return hit.kind in ("session", "task") and text in line(row["task"][0])
 
 
+def place_of(hit: SearchHit) -> tuple[str, ...]:
+    """The ids of what was found and of what it stands in, innermost first."""
+    return tuple(each for each in (hit.artifact_id, hit.tool_call_id, hit.step_id, hit.task_id) if each is not None)
+
+
+def found_text(hit: SearchHit) -> str:
+    """The first text that matched, as it stands at the place; empty where none is marked."""
+    return next((text for text, found in snippet_parts(hit.snippet) if found), "").strip()
+
+
 def hit_key(session_id: str, number: int) -> str:
     """The key of the row of a run's place, counted from 0."""
     return f"{session_id}#{number}"

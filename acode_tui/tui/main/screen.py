@@ -16,7 +16,7 @@ from acode_tui.tui.bindings import FOLLOW, MAIN
 from acode_tui.tui.main.browsing import BrowsingScreen
 from acode_tui.tui.main.follow_question import FollowQuestion
 from acode_tui.tui.main.header import HeaderLine
-from acode_tui.tui.main.hit_rows import of_key
+from acode_tui.tui.main.hit_rows import found_text, of_key, place_of
 from acode_tui.tui.main.overview import read_overview, read_without_commit
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane, is_off
@@ -254,7 +254,9 @@ class MainScreen(BrowsingScreen):
 
             pages, shown = self.browser.pages, [line.session.id for line in self.browser.lines]
             walk = SessionWalk(self.browser.filter, pages.size, shown, pages.next_cursor, pages.previous_cursor)
-            self.app.push_screen(SessionScreen(event.session_id, walk), self._session_left)
+            place = place_of(event.hit) if event.hit is not None else ()
+            needle = found_text(event.hit) if event.hit is not None else ""
+            self.app.push_screen(SessionScreen(event.session_id, walk, place=place, needle=needle), self._session_left)
 
     def _session_left(self, session_id: str | None) -> None:
         """Put the cursor on the session that was shown last, if it is on this page."""

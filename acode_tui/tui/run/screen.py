@@ -5,6 +5,7 @@ the next and the previous session of the list.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -66,11 +67,17 @@ class SessionScreen(RunFinder):
         session_id: str | None
         direction: int
 
-    def __init__(self, session_id: str, walk: SessionWalk | None = None) -> None:
+    def __init__(
+        self, session_id: str, walk: SessionWalk | None = None, *, place: Sequence[str] = (), needle: str = ""
+    ) -> None:
+        """``place``: ids of the node to go to, and of those above it, for one that the view does not show; ``needle``:
+        the text that was found there.
+        """
         super().__init__(session_id)
         self._walk = walk
-        self._places: dict[str, str] = {}
-        """The node under the cursor of each run that was left for another one."""
+        self._places: dict[str, Sequence[str]] = {session_id: place} if place else {}
+        """Where to go to in a run once it is read: a place that was found, or the one where it was left."""
+        self.needle = needle
         self._whole_at = 0.0
         """When the whole run was read last, in the event loop's time."""
 
@@ -83,7 +90,9 @@ class SessionScreen(RunFinder):
 
     def on_mount(self) -> None:
         self.page.border_title = "Conversation"
+        # Also with a text that was found elsewhere: one key leaves such a run again.
         self.search.display = False
+        self.page.highlight(self.needle)
         self._show_opening()
         self.dashboard.theme_changed_signal.subscribe(self, lambda _: self._restyle())
 
@@ -163,24 +172,27 @@ class SessionScreen(RunFinder):
         if self.shown_as == "tree" and read.from_end and not read.whole:
             return  # a tree begins at the beginning
         place = self._places.get(view.session_id)
-        if place is not None and (read.whole or place in read.conversation.index):
+        if place and (read.whole or place[0] in read.conversation.index):
             view.follows = False
         self._retitle()
         self._show_run()
-        if place is not None and self._return_to(place):
+        if place and self._return_to(place):
             del self._places[view.session_id]
         self.refresh_bindings()
 
-    def _return_to(self, place: str) -> bool:
-        """Go back to a node, as soon as it is read."""
-        conversation = self.run_view.conversation
-        at = conversation.index.get(place) if conversation is not None else None
-        if at is not None and conversation is not None:
-            if self.shown_as == "conversation":
-                self.page.go_to(place)
-            else:
-                self.tree_page.reveal(conversation.blocks[at].node)
-        return self.run_view.whole or at is not None
+    def _return_to(self, place: Sequence[str]) -> bool:
+        """Go to a node as soon as it is read; to the one above it if the whole run is read and has no block of it."""
+        conversation, whole = self.run_view.conversation, self.run_view.whole
+        if conversation is None:
+            return False
+        found = next((each for each in (place if whole else place[:1]) if each in conversation.index), None)
+        if found is not None and self.needle:
+            self.reveal_block(conversation.index[found])
+        elif found is not None and self.shown_as == "conversation":
+            self.page.go_to(found)
+        elif found is not None:
+            self.tree_page.reveal(conversation.blocks[conversation.index[found]].node)
+        return whole or found is not None
 
     def _show_run(self) -> None:
         """Show the run in the view that is open; the other one gets it when the user turns to it."""
@@ -320,7 +332,7 @@ class SessionScreen(RunFinder):
     def open_run(self, session_id: str) -> None:
         """Show another session on this screen, at the place where it was left."""
         if self.node is not None:
-            self._places[self.run_view.session_id] = self.node.id
+            self._places[self.run_view.session_id] = (self.node.id,)
         self.run_view.switch_to(session_id)
         self.tree_page.clear()
         self.page.clear()

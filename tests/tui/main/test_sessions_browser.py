@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from acode_tui.domain.states import SessionState
+from acode_tui.domain.states import ArtifactType, SessionState
 from acode_tui.storage.ports import SessionFilter
 from acode_tui.tui.app import Dashboard
+from acode_tui.tui.run.screen import SessionScreen
 from acode_tui.tui.widgets.notice import Notice
 from acode_tui.workspace import Workspace
 from tests.clocks import GUARD_SECONDS, TurnedClock
@@ -86,6 +87,36 @@ async def test_search_filters_at_every_key_and_escape_clears_it(
         await pilot.press("escape")
         await until(pilot, lambda: table.row_count == 10)
         assert "search:" not in shown(pilot)
+
+
+async def test_a_run_opens_at_the_place_that_a_search_found(
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+) -> None:
+    await record(workspace, 3)
+    store = workspace.store
+    session = await store.create_session("Fix the login form")
+    task = await store.add_task(session.id, "Fix the login form")
+    for number in range(60):
+        step = await store.add_step(task.id, f"Step {number}")
+        said = b"The cookie is stale." if number == 50 else b"Nothing yet."
+        await store.add_artifact(step.id, ArtifactType.MODEL_RESPONSE, "answer", said, "text/plain")
+    async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
+        table = await until_listed(pilot)
+        await pilot.press("slash", *"cookie", "enter")
+        await until(pilot, lambda: table.row_keys == [session.id, f"{session.id}#0"])
+        assert "The cookie is stale." in shown(pilot)
+        await pilot.press("N")
+        assert table.cursor_row == 0, "there is no place above"
+        await pilot.press("n", "enter")
+        await until(pilot, lambda: "The cookie is stale." in shown(pilot) and "Nothing yet." in shown(pilot))
+        screen = pilot.app.screen
+        assert isinstance(screen, SessionScreen)
+        assert screen.needle == "cookie"
+        await pilot.press("n")
+        await until(pilot, lambda: "searched on from the beginning" in shown(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is main_screen(pilot))
+        assert table.cursor_row == 1
 
 
 async def test_a_search_for_markup_is_a_search_for_those_characters(
