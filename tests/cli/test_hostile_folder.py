@@ -5,7 +5,7 @@ import random
 import shutil
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -64,9 +64,9 @@ def outcome(result: Result, command: str) -> None:
         assert "error: ACODE-" in result.stderr, (command, result.stderr)
 
 
-def run_all(run: Run, root: Path) -> list[tuple[str, Result]]:
+def run_all(run: Run, root: Path, commands: Sequence[str] = COMMANDS) -> list[tuple[str, Result]]:
     done = []
-    for command in COMMANDS:
+    for command in commands:
         result = run(*(word.replace("ROOT", str(root)) for word in command.split(" ")))
         outcome(result, command)
         done.append((command, result))
@@ -139,25 +139,26 @@ def bound(path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("make", [os.mkfifo, bound, Path.mkdir], ids=["pipe", "socket", "folder"])
 @pytest.mark.parametrize("name", NAMES[1:])
-def test_no_command_waits_for_what_is_no_file(
-    run: Run, recorded: Recorded, root: Path, name: str, make: Callable[[Path], object]
-) -> None:
-    planted = root / ".agent" / name
-    put_away(planted)
-    planted.parent.mkdir(exist_ok=True)
-    make(planted)
-    run_all(run, root)
+def test_no_command_waits_for_what_is_no_file(run: Run, recorded: Recorded, root: Path, name: str) -> None:
+    """Every command meets a pipe, a third of them each a socket and a folder, another third with each name."""
+    kinds: tuple[tuple[Callable[[Path], object], Sequence[str]], ...] = (
+        (os.mkfifo, COMMANDS),
+        (bound, COMMANDS[NAMES.index(name) % 3 :: 3]),
+        (Path.mkdir, COMMANDS[(NAMES.index(name) + 1) % 3 :: 3]),
+    )
+    for make, commands in kinds:
+        planted = root / ".agent" / name
+        put_away(planted)
+        planted.parent.mkdir(exist_ok=True)
+        make(planted)
+        run_all(run, root, commands)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_random_bytes_in_place_of_every_file_are_a_clear_error(
-    run: Run, recorded: Recorded, root: Path, seed: int
-) -> None:
+def test_random_bytes_in_place_of_every_file_are_a_clear_error(run: Run, recorded: Recorded, root: Path) -> None:
     assert run("db", "backup").exit_code == 0
     assert run("session", "list").exit_code == 0
-    source = random.Random(seed)
+    source = random.Random(1)
     agent = root / ".agent"
     saved = root.parent / "saved"
     shutil.copytree(agent, saved)

@@ -149,7 +149,9 @@ def test_an_error_about_a_damaged_value_does_not_quote_it(
         assert connection.execute(f"UPDATE {table} SET {column} = ?", (secret,)).rowcount
         if trigger:
             connection.execute(trigger[0])
-    for command in ("session list --json", "search input --json", "db export --format json --json", *QUIET):
+    # Each of the others with a third of the columns: what they share is the reading of rows.
+    some = QUIET[DAMAGE.index((table, column)) % 3 :: 3]
+    for command in ("session list --json", "search input --json", "db export --format json --json", *some):
         result = run("--log-level", "debug", *(word.replace("ROOT", str(root)) for word in command.split(" ")))
         assert secret not in result.stdout + result.stderr, (command, result.stdout + result.stderr)
     assert secret not in log_of(root)

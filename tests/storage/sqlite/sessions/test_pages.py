@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acode_tui.domain.clock import MonotonicClock
@@ -255,6 +255,7 @@ WAYS: dict[str, dict[str, int]] = {
 
 @pytest.mark.ac("AC-056")
 @pytest.mark.parametrize("way", WAYS)
+@settings(max_examples=25)
 @given(rows=session_rows(), chosen=filters(text=True), limit=st.integers(1, 5))
 def test_a_search_finds_the_same_pages_in_both_directions(
     way: str, rows: list[Row], chosen: SessionFilter, limit: int
