@@ -195,11 +195,11 @@ class TestOtherMembersRows:
         assert any("session_search_by_word" in line for line in lines)
         assert not any("Filter" in line for line in lines)
 
-    @pytest.mark.parametrize("table", [table for table in PROTECTED_TABLES if table in _COLUMNS])
-    async def test_forging_rows_of_their_workspace(self, mallory: Member, table: str) -> None:
-        key = "idempotency_key" if table == "sync_inbox" else "part" if table == "session_search" else "id"
-        new = {"id": "gen_random_uuid()", "part": "part + 1000", "idempotency_key": "'forged'"}[key]
-        await mallory.refused(copy_of(table, **{key: new}))
+    async def test_forging_rows_of_their_workspace(self, mallory: Member) -> None:
+        for table in [table for table in PROTECTED_TABLES if table in _COLUMNS]:
+            key = "idempotency_key" if table == "sync_inbox" else "part" if table == "session_search" else "id"
+            new = {"id": "gen_random_uuid()", "part": "part + 1000", "idempotency_key": "'forged'"}[key]
+            await mallory.refused(copy_of(table, **{key: new}))
 
     async def test_forging_a_conflict(self, mallory: Member, rows: list[Entity]) -> None:
         for workspace in (WORKSPACE, OTHER_WORKSPACE):
@@ -220,21 +220,21 @@ class TestOtherMembersRows:
         assert "ada_" in refused.value.fault.sentence
         assert "workspaces.owner" in refused.value.fault.hint
 
-    @pytest.mark.parametrize("table", PROTECTED_TABLES)
-    async def test_adopting(self, mallory: Member, table: str) -> None:
-        changes = "owner = session_user" if table == "workspaces" else f"workspace_id = '{OTHER_WORKSPACE}'"
-        try:
-            assert await mallory.execute(f"UPDATE {table} SET {changes} WHERE {_OF_ADA[table]}") == "UPDATE 0"
-        except asyncpg.InsufficientPrivilegeError:
-            assert table not in ("workspaces", "sessions", "session_tasks", "steps", "tool_calls", "sync_conflicts")
+    async def test_adopting(self, mallory: Member) -> None:
+        for table in PROTECTED_TABLES:
+            changes = "owner = session_user" if table == "workspaces" else f"workspace_id = '{OTHER_WORKSPACE}'"
+            try:
+                assert await mallory.execute(f"UPDATE {table} SET {changes} WHERE {_OF_ADA[table]}") == "UPDATE 0"
+            except asyncpg.InsufficientPrivilegeError:
+                assert table not in ("workspaces", "sessions", "session_tasks", "steps", "tool_calls", "sync_conflicts")
 
-    @pytest.mark.parametrize("table", ["sessions", "session_tasks", "steps", "tool_calls"])
-    async def test_overwriting(self, mallory: Member, table: str) -> None:
-        key = "(id)" if table == "sessions" else "(session_id, id)"
-        await mallory.refused(
-            f"{copy_of(table, workspace_id=_MALLORYS)} ON CONFLICT {key} DO UPDATE SET state = 'Failed'"
-        )
-        assert await mallory.execute(f"UPDATE {table} SET state = 'Failed'") == "UPDATE 0"
+    async def test_overwriting(self, mallory: Member) -> None:
+        for table in ["sessions", "session_tasks", "steps", "tool_calls"]:
+            key = "(id)" if table == "sessions" else "(session_id, id)"
+            await mallory.refused(
+                f"{copy_of(table, workspace_id=_MALLORYS)} ON CONFLICT {key} DO UPDATE SET state = 'Failed'"
+            )
+            assert await mallory.execute(f"UPDATE {table} SET state = 'Failed'") == "UPDATE 0"
 
     @BOTH_SHAPES
     async def test_overwriting_with_the_program(self, mallory: Member, rows: list[Entity]) -> None:
@@ -248,12 +248,12 @@ class TestOtherMembersRows:
                 assert classify(refused.value.fault) is Verdict.RECORD
                 assert "another login" in refused.value.fault.sentence
 
-    @pytest.mark.parametrize("table", [table for table in _COLUMNS if table != "sessions"])
-    async def test_blocking_an_id_in_their_run(self, mallory: Member, table: str) -> None:
+    async def test_blocking_an_id_in_their_run(self, mallory: Member) -> None:
         """An id, key or part that Ada's next row may need, put into her session under a workspace of one's own."""
-        key = "idempotency_key" if table == "sync_inbox" else "part" if table == "session_search" else "id"
-        new = {"id": "gen_random_uuid()", "part": "part + 1000", "idempotency_key": "'taken'"}[key]
-        await mallory.refused(copy_of(table, **{key: new, "workspace_id": _MALLORYS}))
+        for table in [table for table in _COLUMNS if table != "sessions"]:
+            key = "idempotency_key" if table == "sync_inbox" else "part" if table == "session_search" else "id"
+            new = {"id": "gen_random_uuid()", "part": "part + 1000", "idempotency_key": "'taken'"}[key]
+            await mallory.refused(copy_of(table, **{key: new, "workspace_id": _MALLORYS}))
 
     async def test_blocking_by_moving_a_row_of_ones_own(self, team: Database, mallory: Member, ada: Member) -> None:
         machine = await mallory.register(_THIRD)
@@ -274,18 +274,18 @@ class TestOtherMembersRows:
             f"DELETE FROM workspaces WHERE id = '{_THIRD}'",
         )
 
-    @pytest.mark.parametrize("table", PROTECTED_TABLES)
-    async def test_deleting_and_altering(self, mallory: Member, table: str) -> None:
-        for statement in (
-            f"DELETE FROM {table}",
-            f"TRUNCATE {table}",
-            f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
-            f"DROP POLICY acode_insert ON {table}",
-            f"CREATE POLICY mine ON {table} USING (true)",
-            f"ALTER TABLE {table} ADD COLUMN mine int",
-            f"CREATE TRIGGER mine BEFORE INSERT ON {table} EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-        ):
-            await mallory.refused(statement)
+    async def test_deleting_and_altering(self, mallory: Member) -> None:
+        for table in PROTECTED_TABLES:
+            for statement in (
+                f"DELETE FROM {table}",
+                f"TRUNCATE {table}",
+                f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
+                f"DROP POLICY acode_insert ON {table}",
+                f"CREATE POLICY mine ON {table} USING (true)",
+                f"ALTER TABLE {table} ADD COLUMN mine int",
+                f"CREATE TRIGGER mine BEFORE INSERT ON {table} EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            ):
+                await mallory.refused(statement)
 
     async def test_locking_a_table_against_the_others(self, mallory: Member) -> None:
         for table in PROTECTED_TABLES:
