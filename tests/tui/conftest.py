@@ -1,6 +1,7 @@
 """Makes the dashboards of all tests cheap and repeatable: no animation, no dependence on the environment."""
 
 import os
+from collections.abc import Iterator
 
 os.environ.pop("NO_COLOR", None)
 
@@ -8,10 +9,17 @@ import pytest
 
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from tests.tui.fake import FakeWorkspace, online
-from tests.tui.fast_textual import make_textual_faster
+from tests.tui.fast_textual import make_textual_faster, painting_nothing
 
 make_textual_faster()
 KeyedTable.HOLD_SECONDS = 0.05
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_painted() -> Iterator[None]:
+    """No terminal shows these dashboards: a test reads what is laid out."""
+    with painting_nothing():
+        yield
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ the text of the other sizes can be reviewed in a diff. Differences are collected
 import asyncio
 import difflib
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import pytest
 from pytest_textual_snapshot import SVGImageExtension  # type: ignore[import-untyped]
 from rich.terminal_theme import SVG_EXPORT_THEME
 from syrupy.assertion import SnapshotAssertion
@@ -110,17 +109,16 @@ class Pictures:
         """
         self._loading = loading
         before = self.app.theme
-        with _painting_nothing():
-            for size, kind in SIZES.items():
-                await self.pilot.resize_terminal(*size)
-                state = f"{name} {size[0]}x{size[1]}"
-                if kind == "svg":
-                    looks = [await self._look(theme) for theme in themes]
-                    self._compare(kind, state, picture(looks, screen=type(self.app.screen).__name__))
-                else:
-                    self._compare(kind, state, plain_text((await self._look(themes[0])).lines))
-            self.app.theme = before
-            await self.pilot.resize_terminal(*USUAL)
+        for size, kind in SIZES.items():
+            await self.pilot.resize_terminal(*size)
+            state = f"{name} {size[0]}x{size[1]}"
+            if kind == "svg":
+                looks = [await self._look(theme) for theme in themes]
+                self._compare(kind, state, picture(looks, screen=type(self.app.screen).__name__))
+            else:
+                self._compare(kind, state, plain_text((await self._look(themes[0])).lines))
+        self.app.theme = before
+        await self.pilot.resize_terminal(*USUAL)
         self.app.refresh()
         await self.pilot.pause()
 
@@ -228,20 +226,6 @@ def themes_that_differ(kept: str, now: str) -> list[str]:
     """The themes of an SVG whose drawings differ between the two files."""
     before, after = (dict(_THEME.findall(text)) for text in (kept, now))
     return [theme for theme, drawn in after.items() if before.get(theme) != drawn]
-
-
-@contextmanager
-def _painting_nothing() -> Iterator[None]:
-    """Skip Textual's painting of each intermediate step, which is most of its cost; a picture needs the last one."""
-    paint = Screen._compositor_refresh
-
-    def unless_on_top(screen: Screen[object]) -> None:
-        if screen is not screen.app.screen:
-            paint(screen)  # a screen behind paints nothing itself: it makes the screen on top draw it
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Screen, "_compositor_refresh", unless_on_top)
-        yield
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ what is due to a connection. Both are functions: a runner keeps nothing between 
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from itertools import pairwise
@@ -60,8 +61,9 @@ def ordered(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
     return result
 
 
+@cache
 def packaged(tier: Tier) -> tuple[Migration, ...]:
-    """The migrations of a tier in this package, in order."""
+    """The migrations of a tier in this package, in order. Read once: an opening asks for them several times."""
     folder = files("acode_tui.storage.migrations") / tier
     return ordered(
         make_migration(entry.name, entry.read_text("utf-8"))
