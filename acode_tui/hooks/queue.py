@@ -16,7 +16,7 @@ from acode_tui.plain_files import open_plain
 QUEUE = "hooks.jsonl"
 TAKEN = "hooks.taken.jsonl"
 MAX_BYTES = 4 * 1024 * 1024
-"""Beyond it events are dropped: nobody reads them, and the transcripts hold what they announce."""
+"""A longer queue takes no event: no worker empties it, and the next import finds the lines in the transcripts."""
 
 
 def put(agent_dir: Path, event: HookEvent) -> bool:

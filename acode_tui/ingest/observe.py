@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 class Observer(Protocol):
-    """Told what a reader does, in its order."""
+    """Receives what a reader does with each record, in order."""
 
     def begin_run(self, run: Any) -> None:
         """A session begins. Its draft is read after each record, and never changed."""

@@ -155,7 +155,7 @@ def _read_session(
     parsed = reader.finish(native, {"cwd": folder, TRANSCRIPT: DELETED}, SkippedLines(), line)
     graphs = []
     for graph in parsed.graphs:
-        # Whether they were answered nobody knows any more.
+        # The file does not say whether they were answered.
         tasks = tuple(msgspec.structs.replace(task, state=WorkState.SKIPPED) for task in graph.tasks)
         graphs.append(msgspec.structs.replace(graph, tasks=tasks))
     return msgspec.structs.replace(parsed, graphs=tuple(graphs))

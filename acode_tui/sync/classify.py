@@ -113,7 +113,7 @@ def is_record(verdict: Verdict) -> bool:
 
 
 def is_full(fault: Fault) -> bool:
-    """Whether the server has no free connection: it works, and whoever waits gets one."""
+    """Whether the server works but has no free connection: a later try may get one."""
     return fault.sqlstate == "53300"
 
 

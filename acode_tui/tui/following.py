@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import ConfigError
 from acode_tui.domain.quantities import counted
+from acode_tui.home import home
 from acode_tui.tui.actions import Actions
 from acode_tui.tui.follow_state import FollowState
 
@@ -200,7 +201,7 @@ class Following:
 
     def _unwatched(self, error: OSError) -> None:
         why = f"the system watches no more folders ({error.strerror or error}); they are looked at every few seconds"
-        self._tell_once(why)
+        self._notify_once(why)
 
     def _failed(self, error: BaseException) -> None:
         self._show(FollowState("on", problem=clean(str(error), max_chars=200)))
@@ -217,7 +218,7 @@ class Following:
             rest = f"\nand {counted(len(new) - 1, 'other file')}" if len(new) > 1 else ""
             self._host.actions.notify("cannot be read", first + rest, warn=True)
 
-    def _tell_once(self, text: str) -> None:
+    def _notify_once(self, text: str) -> None:
         if text not in self._reported:
             self._reported.add(text)
             self._host.actions.notify("follow", text, warn=True)
@@ -231,11 +232,11 @@ class Following:
 
 def _places(survey: "Survey") -> tuple[str, ...]:
     """The agents' own folders in which the transcripts are, such as ``~/.claude``, as short as they can be said."""
-    home = Path.home()
+    own = home()
     found: dict[str, None] = {}
     for file in survey.files:
         try:
-            parts = file.path.relative_to(home).parts
+            parts = file.path.relative_to(own).parts
         except ValueError:
             found[str(file.path.parent)] = None
             continue

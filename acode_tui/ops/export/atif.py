@@ -18,7 +18,7 @@ from acode_tui.ops.export.json import About
 
 SCHEMA_VERSION = "ATIF-v1.7"
 EXTRA = "acode_tui"
-"""The key of what is this program's own, wherever the format allows more."""
+"""The key in ``extra`` objects for what the format has no field for."""
 
 _KINDS = ("input", "output", "cacheRead", "cacheWrite")
 

@@ -1,4 +1,4 @@
-"""Markdown as rows of segments: for text that an agent wrote, which nobody may trust.
+"""Markdown as rows of segments: for text that an agent wrote, which is not trusted.
 
 Nothing in the text is dropped or obeyed: HTML is shown as it was written, a link shows its address and is no link of
 the terminal, an image is named, and a character that an entity (``&#27;``) stands for is not produced.
