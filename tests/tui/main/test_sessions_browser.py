@@ -98,7 +98,7 @@ async def test_a_run_opens_at_the_place_that_a_search_found(
     task = await store.add_task(session.id, "Fix the login form")
     for number in range(60):
         step = await store.add_step(task.id, f"Step {number}")
-        said = b"The cookie is stale." if number == 50 else b"Nothing yet."
+        said = b"The cookie is stale." if number == 20 else b"Nothing yet."
         await store.add_artifact(step.id, ArtifactType.MODEL_RESPONSE, "answer", said, "text/plain")
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
