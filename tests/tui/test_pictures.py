@@ -17,7 +17,16 @@ from tests.tui.svg import Look, picture
 
 HEAD = re.compile(r'<svg [^>]*data-screen="(\w+)"')
 NOT_SHOWN = {
-    *("BrowsingScreen", "JobDialog", "ListScreen", "LiveScreen", "NodeActions", "ProgressDialog", "RecordsScreen"),
+    *(
+        "BrowsingScreen",
+        "PageReadingScreen",
+        "JobDialog",
+        "ListScreen",
+        "LiveScreen",
+        "NodeActions",
+        "ProgressDialog",
+        "RecordsScreen",
+    ),
     *("RunFinder", "SaveDialog"),
 }
 """Base classes of screens, which are not shown themselves."""
