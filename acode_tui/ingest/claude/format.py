@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from acode_tui.ingest.claude.reader import QUIET_LINES, SESSION_LINES, ClaudeReader
+from acode_tui.ingest.claude.other_lines import SESSION_LINES
+from acode_tui.ingest.claude.reader import QUIET_LINES, ClaudeReader
 from acode_tui.ingest.claude.records import ProgressLine, Record
 from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
 from acode_tui.ingest.prompt_history import (
