@@ -1,6 +1,7 @@
 """``db sync``: send pending records now; show the state of the sync and its log."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
 from acode_tui.cli.output import Column, is_terminal, print_fields, print_json, print_table
 from acode_tui.cli.progress import SyncLine
+from acode_tui.domain.display import clean
 from acode_tui.domain.quantities import counted, duration, number
 
 if TYPE_CHECKING:
@@ -188,11 +190,14 @@ Work = Callable[["Workspace", "ReportProgress"], Awaitable["SyncReport"]]
 
 
 def _run(invocation: Invocation, work: Work, *, as_json: bool) -> int:
-    async def run(workspace: "Workspace") -> "SyncReport":
+    async def run(workspace: "Workspace") -> "tuple[SyncReport, str | None]":
         with SyncLine() as line, _winding_down(workspace):
-            return await work(workspace, line.show)
+            report = await work(workspace, line.show)
+            return report, (await workspace.sync.status()).holder
 
-    report = invocation.with_workspace(run)
+    report, holder = invocation.with_workspace(run)
+    if holder is not None and not holder.endswith(f":{os.getpid()}"):
+        click.echo(f"{clean(holder)} drains this workspace: what is counted here is what it did meanwhile", err=True)
     if as_json:
         print_json(report)
     else:

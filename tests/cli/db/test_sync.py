@@ -4,12 +4,16 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from acode_tui import ArtifactType, Session, open_workspace
+from acode_tui.domain.clock import format_time
 from tests.cli.conftest import Run, answer
 from tests.clocks import GUARD_SECONDS
 from tests.pg import Database
@@ -58,6 +62,24 @@ async def test_pending_records_are_sent_and_counted(run: Run, session: Session, 
     assert status["lastSyncAt"] is not None
     log = await asyncio.to_thread(run, "db", "sync", "log", "--tail", "5")
     assert "drained" in log.stdout
+
+
+async def test_a_request_says_which_other_process_drains_the_workspace(
+    run: Run, session: Session, team: Database, root: Path
+) -> None:
+    assert "drains" not in (await asyncio.to_thread(run, "db", "sync", "now")).stderr
+    now = datetime.now(UTC)
+    stamps = (format_time(now), format_time(now), format_time(now + timedelta(seconds=10)))
+    with closing(sqlite3.connect(root / ".agent" / "workspace.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO sync_lease (id, token, holder, pid, mode, state, acquired_at, heartbeat_at, expires_at) "
+            "VALUES (1, 't', 'other-host:77', 77, 'headless', 'idle', ?, ?, ?)",
+            stamps,
+        )
+    done = await asyncio.to_thread(run, "db", "sync", "now")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("0 synced")
+    assert "other-host:77 drains this workspace" in done.stderr
 
 
 async def test_the_teams_runs_are_listed_and_shown(run: Run, session: Session, team: Database) -> None:
