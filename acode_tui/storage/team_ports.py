@@ -52,6 +52,10 @@ class TeamSource(Protocol):
         """The workspaces that the server knows, the last seen first."""
         ...
 
+    async def find_workspaces(self, start: str, *, limit: int = 20) -> tuple[TeamWorkspace, ...]:
+        """The workspaces whose ids begin with ``start``, the last seen first; none where no id can begin so."""
+        ...
+
     async def head(self, workspace_id: str) -> Head | None:
         """A workspace's last central number and the incarnation that gave it; None for an unknown workspace."""
         ...

@@ -174,7 +174,22 @@ async def find_workspace(
     """Which of the server's workspaces this folder holds, or held. Raises AcodeError where nothing decides."""
     made, _ = await asyncio.to_thread(backups.list, resolve_path(root, settings.backup.directory))
     remembered = (*known_ids(root / AGENT_DIR), *(each.workspace_id for each in made if each.workspace_id))
-    return choose_workspace(await team.workspaces(), named=named, in_file=present.workspace_id, remembered=remembered)
+    known = await _candidates(team, named=named, in_file=present.workspace_id, remembered=remembered)
+    return choose_workspace(known, named=named, in_file=present.workspace_id, remembered=remembered)
+
+
+async def _candidates(
+    team: TeamSource, *, named: str | None, in_file: str | None, remembered: Sequence[str]
+) -> Sequence[TeamWorkspace]:
+    """The workspaces that are asked for, or the list of those that were seen last where the server knows none of them.
+
+    Looked up by id: the list has an end, and a workspace that is recovered may be the oldest of all.
+    """
+    starts = remembered if in_file is None else (in_file,)
+    if named is not None:
+        starts = (_start(named),)
+    found = {each.id: each for start in dict.fromkeys(starts) for each in await team.find_workspaces(start)}
+    return tuple(found.values()) or await team.workspaces()
 
 
 def choose_workspace(
@@ -213,7 +228,7 @@ def choose_workspace(
 
 
 def _named(known: Sequence[TeamWorkspace], named: str) -> TeamWorkspace:
-    start = named.strip().lower()
+    start = _start(named)
     found = [each for each in known if start and each.id.startswith(start)]
     if not found:
         raise NotFoundError(
@@ -223,6 +238,10 @@ def _named(known: Sequence[TeamWorkspace], named: str) -> TeamWorkspace:
     if len(found) > 1:
         raise AmbiguousIdError(f"{len(found)} workspaces begin with {named[:64]!r}")
     return found[0]
+
+
+def _start(named: str) -> str:
+    return named.strip().lower()
 
 
 def _listed(known: Sequence[TeamWorkspace], remembered: Sequence[str]) -> str:

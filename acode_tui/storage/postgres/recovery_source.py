@@ -1,5 +1,7 @@
 """The team's database as the source of a recovery: everything that rebuilds a workspace file. Reads only."""
 
+import re
+import uuid
 from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
@@ -48,12 +50,25 @@ class RecoverySource:
 
     async def workspaces(self, *, limit: int = 1000) -> tuple[TeamWorkspace, ...]:
         """The team's workspaces, most recently seen first."""
+        return await self._select_workspaces("true", limit)
+
+    async def find_workspaces(self, start: str, *, limit: int = 20) -> tuple[TeamWorkspace, ...]:
+        """The workspaces whose ids begin with ``start``, the last seen first, found by the primary key."""
+        digits = start.replace("-", "")
+        if not re.fullmatch("[0-9a-f]{1,32}", digits):
+            return ()
+        first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+        found = await self._select_workspaces("w.id BETWEEN $2 AND $3", limit, first, last)
+        return tuple(each for each in found if each.id.startswith(start))
+
+    async def _select_workspaces(self, condition: str, limit: int, *values: object) -> tuple[TeamWorkspace, ...]:
         async with self._pool.connection() as connection:
             rows = await connection.fetch(
                 "SELECT w.id, w.user_name, w.host, w.last_seen_at, "  # noqa: S608
                 f"(SELECT count(*) FROM {self._name}.sessions AS s WHERE s.workspace_id = w.id) AS sessions "
-                f"FROM {self._name}.workspaces AS w ORDER BY w.last_seen_at DESC, w.id LIMIT $1",
+                f"FROM {self._name}.workspaces AS w WHERE {condition} ORDER BY w.last_seen_at DESC, w.id LIMIT $1",
                 limit,
+                *values,
             )
         return tuple(
             TeamWorkspace(

@@ -167,11 +167,21 @@ async def test_a_sound_file_is_replaced_only_by_force(shop: Path) -> None:
     assert query(shop / ".agent" / "workspace.db", "SELECT count(*) FROM sessions") == [(3,)]
 
 
-async def test_a_dry_run_reports_the_plan_and_changes_nothing(shop: Path) -> None:
+async def test_a_dry_run_reports_the_plan_and_changes_nothing(shop: Path, team: Database) -> None:
     before = files_in(shop)
     planned = await acode(shop, "db", "recover", "--from", "postgres", "--dry-run", "--json")
     answer = json.loads(planned.stdout)
     assert (answer["file"], answer["counts"]["sessions"], answer["unsent"]) == ("sound", 3, 1)
+    # A workspace is found however many were seen after it: by what the file says, and by the beginning of its id.
+    await team.execute(
+        "INSERT INTO workspaces (id, user_name, host, version, last_seen_at) "
+        "SELECT gen_random_uuid(), 'bob', 'laptop', '1', now() + interval '1 day' FROM generate_series(1, 1001)"
+    )
+    for named in ((), ("--workspace-id", answer["workspaceId"][:30].upper())):
+        again = await acode(shop, "db", "recover", "--from", "postgres", "--dry-run", "--json", *named)
+        assert json.loads(again.stdout)["workspaceId"] == answer["workspaceId"], again.stderr
+    unknown = await acode(shop, "db", "recover", "--from", "postgres", "--dry-run", "--workspace-id", "zz")
+    assert "knows no workspace 'zz'" in unknown.stderr
     assert "3 on the server" in (await acode(shop, "db", "recover", "--from", "postgres", "--dry-run")).stdout
     assert files_in(shop) == before
 
