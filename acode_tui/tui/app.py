@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
-from textual import work
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.events import Key
@@ -38,6 +38,7 @@ from acode_tui.tui.keymap import keymap_problems
 from acode_tui.tui.layout import Layout
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.screen import MainScreen
+from acode_tui.tui.messages import RunRequested
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
 from acode_tui.tui.style.paths import style_path
@@ -255,6 +256,12 @@ class Dashboard(App[int]):
         self.state.layout = msgspec.structs.replace(self.state.layout, **changes)
         self._save_layout(self.state.layout)
         return self.state.layout
+
+    @on(RunRequested)
+    def _open_run(self, event: RunRequested) -> None:
+        from acode_tui.tui.run.screen import SessionScreen
+
+        self.push_screen(SessionScreen(event.session_id, place=event.place))
 
     # The source of the runs
 

@@ -128,6 +128,10 @@ OPENING: list[Binding] = [
     key("open", "enter", "select_cursor", "open", "Open what is under the cursor", shown_as="enter"),
 ]
 
+OPENING_RUN: list[Binding] = [
+    key("open", "enter", "select_cursor", "run", "Open the run that this is about, at the place", shown_as="enter"),
+]
+
 SEARCH: list[Binding] = [
     key("search_done", "down", "close", "to the list", "Keep the search and go to the list", shown_as="↓"),
 ]

@@ -81,3 +81,11 @@ class PaneOpened(Message):
     """The user opened a pane, by a click or by enter."""
 
     action: str
+
+
+@dataclass
+class RunRequested(Message):
+    """Open a run of this workspace; ``place`` are ids of the entity to go to, and of those above it."""
+
+    session_id: str
+    place: tuple[str, ...] = ()

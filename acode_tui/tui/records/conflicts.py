@@ -12,7 +12,7 @@ from textual.message import Message
 
 from acode_tui.domain.quantities import ago, duration, number, span
 from acode_tui.storage.ports import Conflict, ConflictCounts
-from acode_tui.tui.bindings import CONFLICTS
+from acode_tui.tui.bindings import CONFLICTS, OPENING_RUN
 from acode_tui.tui.records.compare import compare, side_by_side
 from acode_tui.tui.records.record_text import entity_label
 from acode_tui.tui.records.screen import PAGE_ROWS, RecordsScreen
@@ -31,6 +31,8 @@ _SECOND = timedelta(seconds=1)
 
 class ConflictTable(KeyedTable):
     """Conflicts, the newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*OPENING_RUN]
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         difference = (Column("difference", "apart", 8, right=True),) if width >= 100 else ()

@@ -16,7 +16,7 @@ from textual.widgets import Static
 from acode_tui.domain.quantities import countdown, counted, due_in, number, span
 from acode_tui.storage.ports import Outbox, OutboxRecord, OutboxStats
 from acode_tui.sync.ports import SyncStatus
-from acode_tui.tui.bindings import RETRIES
+from acode_tui.tui.bindings import OPENING_RUN, RETRIES
 from acode_tui.tui.records.record_text import entity_label, payload_text, short_refusal, sync_problem
 from acode_tui.tui.records.screen import PAGE_ROWS, RecordsScreen
 from acode_tui.tui.style.text import block, labelled, styled
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 class RecordTable(KeyedTable):
     """Refused records, dead letters first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*OPENING_RUN]
 
     def columns_for(self, width: int) -> tuple[Column, ...]:
         state, tries = Column("state", "state", 13), Column("tries", "tries", 5, right=True)

@@ -16,6 +16,7 @@ from textual.widget import Widget
 
 from acode_tui.domain.states import EntityType
 from acode_tui.tui.list_screen import MIN_COLUMNS, ListScreen
+from acode_tui.tui.messages import RunRequested
 from acode_tui.tui.records.pager import RowPager
 from acode_tui.tui.widgets.keybar import KeyBar
 from acode_tui.tui.widgets.keyed_table import KeyedTable, Row
@@ -34,6 +35,9 @@ class EntityRecord(Protocol):
 
     @property
     def entity_id(self) -> str: ...
+
+    @property
+    def session_id(self) -> str: ...
 
 
 RecordItem = TypeVar("RecordItem", bound=EntityRecord)
@@ -177,6 +181,18 @@ class RecordsScreen(ListScreen, Generic[RecordItem]):
         if self.pages.step(direction):
             self._page_changed = True
             self.refresh_now()
+
+    @on(KeyedTable.RowSelected)
+    def _open_run(self, event: KeyedTable.RowSelected) -> None:
+        """Open the run that a record is about, at the entity."""
+        item = self.items.get(event.key)
+        if item is None:
+            return
+        if self.dashboard.team.is_open:
+            # A refused record's run may not be in the team's database.
+            self.notify("T shows this workspace's runs again; then enter opens it.", title="run", markup=False)
+            return
+        self.post_message(RunRequested(item.session_id, (item.entity_id,)))
 
     def action_copy(self) -> None:
         if self.under_cursor is not None:

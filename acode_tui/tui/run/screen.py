@@ -192,7 +192,23 @@ class SessionScreen(RunFinder):
             self.page.go_to(found)
         elif found is not None:
             self.tree_page.reveal(conversation.blocks[conversation.index[found]].node)
+        elif whole and (node := self._node_of(place)) is not None:
+            self._go_to_node(conversation, node)
         return whole or found is not None
+
+    def _node_of(self, place: Sequence[str]) -> Node | None:
+        """The node of the run that a place names and that has no block of its own, such as a step with calls."""
+        graph = self.run_view.graph
+        nodes = {each.id: each for each in graph.entities() if isinstance(each, Node)} if graph is not None else {}
+        return next((nodes[each] for each in place if each in nodes), None)
+
+    def _go_to_node(self, conversation: Conversation, node: Node) -> None:
+        if self.shown_as == "tree":
+            self.tree_page.reveal(node)
+        elif conversation.blocks:
+            # A node's first block follows the place that stands for it.
+            at = min(position_of(conversation, node) + 1, len(conversation.blocks) - 1)
+            self.page.go_to(conversation.blocks[at].key)
 
     def _show_run(self) -> None:
         """Show the run in the view that is open; the other one gets it when the user turns to it."""

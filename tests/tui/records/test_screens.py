@@ -10,6 +10,8 @@ from textual.pilot import Pilot
 from acode_tui.storage.ports import OutboxStats
 from acode_tui.tui.records.conflicts import ConflictsScreen
 from acode_tui.tui.records.retries import RetriesScreen
+from acode_tui.tui.run.screen import SessionScreen
+from acode_tui.tui.state import RunAs
 from acode_tui.tui.widgets.keyed_table import KeyedTable
 from tests.tui.driving import is_enabled, over, shown, toasts, until, until_listed
 from tests.tui.fake import NOW, FakeWorkspace, conflict, fake_id, record
@@ -212,3 +214,46 @@ async def test_keys_that_need_a_row_are_dim_in_an_empty_list(fake: FakeWorkspace
         await pilot.press("r", "R", "d", "y", "escape", "c")
         await until(pilot, lambda: "No two versions have met" in shown(pilot))
         assert [is_enabled(pilot, key) for key in "voy"] == [False] * 3
+
+
+@pytest.mark.parametrize("run_as", ["conversation", "tree"])
+@pytest.mark.parametrize("opens", ["r", "c"])
+async def test_enter_opens_the_run_that_a_record_is_about_at_the_place(
+    fake_online: FakeWorkspace, opens: str, run_as: RunAs
+) -> None:
+    """The place is a step, which has no line of its own in a conversation: its first call is shown."""
+    step, call = fake_id(1, 3), fake_id(1, 4)
+    refused = msgspec.structs.replace(record(1), session_id=fake_id(0), entity_id=step)
+    fake_online.outbox.records = [refused]
+    fake_online.conflicts.conflicts = [msgspec.structs.replace(conflict(0), entity_id=step)]
+    app = over(fake_online)
+    app.state.run_as = run_as
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press(opens)
+        await until(pilot, lambda: records(pilot).row_count)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SessionScreen))
+        wanted = call if run_as == "conversation" else step
+        await until(pilot, lambda: (node := session(pilot).node) is not None and node.id == wanted)
+        await pilot.press("escape")
+        await until(pilot, lambda: records(pilot).row_count)
+
+
+async def test_a_record_is_not_looked_for_among_the_teams_runs(fake_online: FakeWorkspace) -> None:
+    fake_online.team = fake_online.store
+    async with over(fake_online).run_test(size=(120, 36)) as pilot:
+        await until_listed(pilot)
+        await pilot.press("T")
+        await until(pilot, lambda: "source: team" in shown(pilot))
+        await pilot.press("c")
+        await until(pilot, lambda: records(pilot).row_count)
+        await pilot.press("enter")
+        await until(pilot, lambda: toasts(pilot))
+        assert isinstance(pilot.app.screen, ConflictsScreen)
+
+
+def session(pilot: Pilot[int]) -> SessionScreen:
+    screen = pilot.app.screen
+    assert isinstance(screen, SessionScreen)
+    return screen
