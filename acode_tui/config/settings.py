@@ -294,6 +294,11 @@ class TuiSettings(msgspec.Struct, frozen=True, kw_only=True):
     refresh_seconds: Annotated[
         float, Meta(ge=0.1, le=60, description="How often it looks for other programs' writes.")
     ] = 0.5
+    bell: Annotated[bool, Meta(description="Ring when a run waits for approval, fails or ends.")] = True
+    desktop_notice: Annotated[
+        Literal["off", "osc9", "osc777"],
+        Meta(description="How the terminal is asked for a desktop notice then: OSC 9 or OSC 777."),
+    ] = "off"
     page_size: Annotated[int, Meta(ge=5, le=200, description="Sessions on a page.")] = 50
     keymap: Annotated[
         dict[str, str],

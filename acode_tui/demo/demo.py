@@ -326,6 +326,7 @@ class Demo:
         settings = {
             "identity": {"user": USER},
             "ingest": {"roots": [str(self._transcripts)]},
+            "tui": {"bell": False},  # its agents end a run every few seconds
             "persistence": {
                 "postgres": {"enabled": online, **address(self._home / "network"), "connect_timeout_seconds": 10.0},
                 "sync": {"interval_seconds": 5.0, "initial_backoff_seconds": 4.0, "max_backoff_seconds": 20.0},

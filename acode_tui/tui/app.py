@@ -18,7 +18,7 @@ import msgspec
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
-from textual.events import Key
+from textual.events import Event, Key
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -28,6 +28,7 @@ from acode_tui.config import Settings
 from acode_tui.domain.clock import WallClock, system_clock
 from acode_tui.domain.display import clean
 from acode_tui.domain.errors import AcodeError
+from acode_tui.domain.quantities import counted
 from acode_tui.logs import get_logger
 from acode_tui.tui import preload
 from acode_tui.tui.actions import Actions
@@ -39,6 +40,7 @@ from acode_tui.tui.layout import Layout
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.messages import RunRequested
+from acode_tui.tui.run_alerts import Alert, RunAlerts
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
 from acode_tui.tui.style.paths import style_path
@@ -111,6 +113,7 @@ class Dashboard(App[int]):
             freeze_objects=freeze_objects,
         )
         self.following = Following(self, self.state.follow, follow_consent)
+        self.alerts = RunAlerts(self, root.name, self._write_to_terminal)
         self._trust = TrustQuestion(self, root, self.state, report=self.report)
         self._importer = importer
         self._wall = wall
@@ -168,6 +171,8 @@ class Dashboard(App[int]):
         self.call_after_refresh(self._holder.begin)
         self._theme_preference.begin()
         self._notify_keymap_problems()
+        self.app_suspend_signal.subscribe(self, lambda _: self.alerts.hold(True))
+        self.app_resume_signal.subscribe(self, lambda _: self.alerts.hold(False))
 
     def on_ready(self) -> None:
         self._holder.first_frame.set()
@@ -178,6 +183,7 @@ class Dashboard(App[int]):
         self._trust.settings_loaded(workspace.settings)
         self.refresh_screens()
         self.following.begin()
+        self.alerts.begin(workspace)
         self.set_timer(preload.DELAY, self._preload)
 
     @work(group="preload", exit_on_error=False)
@@ -189,6 +195,7 @@ class Dashboard(App[int]):
         self._holder.first_frame.set()
         self._leaving.set()
         await self._trust.end()
+        await self.alerts.end()
         await self.following.end()
         await self.team.close()
         if self.workspace is not None and self.jobs.is_running("sync"):
@@ -223,6 +230,26 @@ class Dashboard(App[int]):
         """Show what was imported at once, on the screen that is seen; the others read when they are."""
         if report.written and isinstance(self.screen, LiveScreen):
             self.screen.refresh_now()
+
+    # Alerts
+
+    async def on_event(self, event: Event) -> None:
+        self.alerts.attend(event)
+        await super().on_event(event)
+
+    def show_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Show the first urgent one in a toast, unless the list is on screen, which shows the states of all runs."""
+        urgent = [alert for alert in alerts if alert.severity != "information"]
+        if urgent and not isinstance(self.screen, MainScreen):
+            rest = f"\nand {counted(len(urgent) - 1, 'other run')}" if len(urgent) > 1 else ""
+            text = clean(urgent[0].name, max_chars=_MAX_TOAST_CHARS) + rest
+            self.notify(text, title=urgent[0].label, severity=urgent[0].severity, markup=False)
+
+    def _write_to_terminal(self, sequence: str) -> None:
+        driver = self._driver
+        if driver is not None and not (driver.is_headless or driver.is_web):
+            driver.write(sequence)
+            driver.flush()
 
     def _live_screens(self) -> Iterator[LiveScreen[Any]]:
         for screen in self.screen_stack if self.is_running else ():

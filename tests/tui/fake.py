@@ -11,6 +11,7 @@ import msgspec
 
 from acode_tui.config import Settings
 from acode_tui.domain.entities import (
+    SessionEvent,
     SessionGraph,
     SessionSummary,
 )
@@ -70,6 +71,7 @@ class FakeStore:
         self.sessions = sessions
         self.graphs: dict[str, SessionGraph] = {}
         self.contents = dict(CONTENTS)
+        self.events: dict[str, list[SessionEvent]] = {}
         self.counting_is_expensive = False
 
     async def list(
@@ -85,6 +87,7 @@ class FakeStore:
             session
             for session in self.sessions
             if (not wanted.states or session.state in wanted.states)
+            and (wanted.since is None or session.updated_at >= wanted.since)
             and all(contains(term, session.task_description) for term in _terms(wanted.text))
             and (wanted.parent is None or _parent(session) == wanted.parent)
             and not (wanted.folded and any(each.id == _parent(session) for each in self.sessions))
@@ -132,6 +135,9 @@ class FakeStore:
             if session.id == session_id:
                 return session
         raise NotFoundError(f"no session {session_id}")
+
+    async def get_events(self, session_id: str) -> tuple[SessionEvent, ...]:
+        return tuple(self.events.get(session_id, ()))
 
     async def get_with_hierarchy(self, session_id: str) -> SessionGraph:
         await self.get(session_id)
