@@ -20,6 +20,9 @@ it exceeds, or for 0.
 GIVEN = -1
 """Stands for the context of requests whose cost is known: they are not priced."""
 
+ONE_HOUR = 1
+"""Added to a context: the row has what its requests wrote to a cache for an hour, which has a price of its own."""
+
 NANO = 1_000_000_000
 """Costs are summed in whole billionths of a US dollar, so that what is added and subtracted again leaves nothing."""
 
@@ -70,19 +73,25 @@ class FiguresBuilder:
     """One session's figures in the making, from its steps and calls and from what it says itself."""
 
     def __init__(self, day: int, agent: str, project: str, model: str, tokens: Sequence[int], cost: int | None) -> None:
-        """``model`` is the last that the session names. Its tokens are all of its messages', as is its cost."""
+        """``model`` is the last that the session names. Its tokens are all of its messages', as is its cost.
+
+        Tokens are input, output, cache read, cache write, and what of the last is kept for an hour.
+        """
         self._day = day
         self._made = SessionFigures(agent, project)
         self._model = model
-        self._total = tokens
+        *self._total, self._total_1h = tokens
+        self._known_1h = 0
         self._cost = cost
         self._usage: dict[tuple[int, str, int], list[int]] = {}
         self._calls: dict[tuple[int, str], list[int]] = {}
         self._tools: dict[tuple[int, str], list[int]] = {}
 
     def add_steps(self, day: int, model: str, context: int, *sums: int) -> None:
-        """Add the four numbers of tokens and the cost of steps with one day, model and context."""
-        _add(self._usage, (day, model or self._model, context), sums)
+        """Add the five numbers of tokens and the cost of steps with one day, model and context."""
+        *tokens, hour, cost = sums
+        self._known_1h += hour
+        self._add_usage(day, model or self._model, context, tokens, hour, cost)
 
     def add_calls(self, day: int, model: str, tool: str, calls: int, failed: int) -> None:
         """Add calls with one day, model of their steps, and tool."""
@@ -112,7 +121,17 @@ class FiguresBuilder:
             return
         more = max((self._cost or 0) - steps[4], 0)
         if any(rest) or more:
-            _add(self._usage, (self._day, self._model, GIVEN if more else 0), (*rest, more))
+            hour = min(max(self._total_1h - self._known_1h, 0), rest[3])
+            self._add_usage(self._day, self._model, GIVEN if more else 0, rest, hour, more)
+
+    def _add_usage(self, day: int, model: str, context: int, tokens: Sequence[int], hour: int, cost: int) -> None:
+        """Add usage; what is kept for an hour apart, unless the cost is given."""
+        if context == GIVEN:
+            hour = 0
+        input, output, read, write = tokens
+        _add(self._usage, (day, model, context), (input, output, read, write - hour, cost))
+        if hour:
+            _add(self._usage, (day, model, context + ONE_HOUR), (0, 0, 0, hour, 0))
 
     def _give_cost(self, rest: tuple[int, ...], cost: int) -> None:
         """Divide a cost among days and models, by tokens as they are usually priced relative to each other."""

@@ -14,38 +14,54 @@ SEARCHED_KEYS = 32
 
 
 class Tokens(msgspec.Struct):
-    """Numbers of tokens. ``input`` excludes what was read from the cache or written to it, for every format."""
+    """Numbers of tokens. ``input`` excludes what was read from the cache or written to it, for every format.
+
+    ``cache_write_1h`` is the part of ``cache_write`` that the cache keeps for an hour, which costs more.
+    """
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    cache_write_1h: int = 0
 
-    def raise_to(self, input: int, output: int, cache_read: int, cache_write: int) -> None:
+    def raise_to(self, input: int, output: int, cache_read: int, cache_write: int, cache_write_1h: int = 0) -> None:
         """Keep the larger of each number: a message's usage repeats on its lines, and grows."""
         self.input = max(self.input, input)
         self.output = max(self.output, output)
         self.cache_read = max(self.cache_read, cache_read)
         self.cache_write = max(self.cache_write, cache_write)
+        self.cache_write_1h = max(self.cache_write_1h, cache_write_1h)
 
-    def add(self, input: int, output: int, cache_read: int, cache_write: int) -> None:
+    def add(self, input: int, output: int, cache_read: int, cache_write: int, cache_write_1h: int = 0) -> None:
         self.input += input
         self.output += output
         self.cache_read += cache_read
         self.cache_write += cache_write
+        self.cache_write_1h += cache_write_1h
+
+    def numbers(self) -> tuple[int, int, int, int, int]:
+        """The numbers in the order in which ``add`` takes them."""
+        return self.input, self.output, self.cache_read, self.cache_write, self.cache_write_1h
 
     @classmethod
     def of(cls, plain: Mapping[str, int]) -> "Tokens":
         """The numbers that ``plain`` returned."""
-        return cls(plain["input"], plain["output"], plain["cacheRead"], plain["cacheWrite"])
+        return cls(
+            plain["input"], plain["output"], plain["cacheRead"], plain["cacheWrite"], plain.get("cacheWrite1h", 0)
+        )
 
     def plain(self) -> dict[str, int]:
-        return {
+        """The numbers by name, as metadata have them; what is kept for an hour only where there is any."""
+        found = {
             "input": self.input,
             "output": self.output,
             "cacheRead": self.cache_read,
             "cacheWrite": self.cache_write,
         }
+        if self.cache_write_1h:
+            found["cacheWrite1h"] = self.cache_write_1h
+        return found
 
 
 class Claims:
@@ -168,7 +184,7 @@ class MessageUsage:
         total = msgspec.structs.replace(self._settled)
         for key, tokens in self._tokens.items():
             if key in self._counted or key not in self._claims:
-                total.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
+                total.add(*tokens.numbers())
         return total, b"".join([claimed, *(self._claims[key] for key in added)])
 
     def note_steps(self, steps: Mapping[str, "HasMetadata"]) -> None:
@@ -201,7 +217,7 @@ class MessageUsage:
             if key in kept:
                 saved.append(SavedUsage(key, tokens, claim, key in self._counted, self._costs.get(key)))
             elif claim is None or key in self._counted:
-                settled.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
+                settled.add(*tokens.numbers())
         return saved, settled, self._add_costs(key for key in self._costs if key not in kept)
 
     def restore(self, saved: list[SavedUsage], settled: Tokens, cost: float | None) -> None:
@@ -222,20 +238,24 @@ def claim_key(message_id: str, request_id: str) -> bytes:
     return blake2b(f"{message_id}\x1f{request_id}".encode("utf-8", "surrogatepass"), digest_size=CLAIM_BYTES).digest()
 
 
-def claude_usage(usage: Any) -> tuple[int, int, int, int]:
-    """Input, output, cache read and cache write of a Claude message's usage block."""
+def claude_usage(usage: Any) -> tuple[int, int, int, int, int]:
+    """The numbers of a Claude message's usage block in the order of ``Tokens``."""
     if not isinstance(usage, dict):
-        return (0, 0, 0, 0)
+        return (0, 0, 0, 0, 0)
+    write = number(usage.get("cache_creation_input_tokens"))
+    kept = usage.get("cache_creation")
+    hour = number(kept.get("ephemeral_1h_input_tokens")) if type(kept) is dict else 0
     return (
         number(usage.get("input_tokens")),
         number(usage.get("output_tokens")),
         number(usage.get("cache_read_input_tokens")),
-        number(usage.get("cache_creation_input_tokens")),
+        write,
+        min(hour, write),
     )
 
 
 def codex_usage(usage: Any) -> tuple[int, int, int, int]:
-    """As ``claude_usage``, of a Codex usage block, whose input includes what came from the cache."""
+    """Input, output, cache read and cache write of a Codex usage block, whose input includes what the cache had."""
     if not isinstance(usage, dict):
         return (0, 0, 0, 0)
     read = number(usage.get("cached_input_tokens"))
@@ -277,7 +297,7 @@ class StepUsage:
         for key, tokens in self._tokens.items():
             if not won.get(key, True):
                 continue
-            total.add(tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
+            total.add(*tokens.numbers())
             step = steps.get(key)
             if step is not None:
                 step.metadata["tokens"] = tokens.plain()

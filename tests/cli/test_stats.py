@@ -31,7 +31,7 @@ def runs() -> list[SessionGraph]:
 @pytest.fixture
 def recorded_runs(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async def look_up(models: object) -> Answer:
-        return {"m-1": (Rate(0, 0, 1e-3, 2e-3, 1e-5, 0.0),), "m-2": None}
+        return {"m-1": (Rate(0, 0, 1e-3, 2e-3, 1e-5, 0.0, 0.0),), "m-2": None}
 
     monkeypatch.setattr(rates, "_look_up", look_up)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -10,8 +10,9 @@ import msgspec
 from hypothesis import strategies as st
 
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
+from acode_tui.domain.figures import GIVEN, ONE_HOUR
 from acode_tui.domain.states import SessionState, ToolCallState, WorkState
-from acode_tui.storage.ports import Figures
+from acode_tui.storage.ports import Figures, Tokens
 
 T0 = datetime(2026, 2, 27, 9, tzinfo=UTC)
 MODELS = ("claude-sonnet-4-5", "gpt-5", "")
@@ -21,7 +22,9 @@ NAMES = ("input", "output", "cacheRead", "cacheWrite")
 DAYS = (0, 1, 20, 34, 40, 70)
 """The runs' days, over four months: of some spans there are whole months and days on both sides."""
 moments = st.tuples(st.sampled_from(DAYS), st.integers(0, 14)).map(lambda at: T0 + timedelta(days=at[0], hours=at[1]))
-tokens = st.fixed_dictionaries({name: st.sampled_from((0, 3, 150_000)) for name in NAMES})
+tokens = st.fixed_dictionaries(
+    {**{name: st.sampled_from((0, 3, 150_000)) for name in NAMES}, "cacheWrite1h": st.sampled_from((0, 2, 150_000))}
+)
 calls = st.tuples(st.sampled_from(TOOLS), st.booleans(), moments)
 steps = st.tuples(moments, st.sampled_from(MODELS), tokens, st.sampled_from((None, 0.25)), st.lists(calls, max_size=2))
 
@@ -36,6 +39,7 @@ def counted_runs(draw: st.DrawFn, number: int) -> SessionGraph:
     drawn = draw(st.lists(steps, max_size=3))
     extra = draw(st.sampled_from((0, 7)))
     total = {name: sum(step[2][name] for step in drawn) + extra for name in NAMES}
+    total["cacheWrite1h"] = sum(map(_kept_an_hour, (step[2] for step in drawn))) + draw(st.sampled_from((0, 5, 9)))
     costs = [step[3] for step in drawn if step[3] is not None]
     metadata: dict[str, Any] = {
         "source": draw(st.sampled_from(("claude-code", "codex"))),
@@ -64,6 +68,11 @@ def counted_runs(draw: st.DrawFn, number: int) -> SessionGraph:
             ),
         ),
     )  # fmt: skip
+
+
+def _kept_an_hour(used: dict[str, int]) -> int:
+    """Part of what was written to the cache, whatever a transcript says."""
+    return min(used["cacheWrite1h"], used["cacheWrite"])
 
 
 def _step(session_id: str, task_id: str, order: int, given: Any) -> StepGraph:
@@ -100,6 +109,9 @@ def numbers(figures: Figures) -> dict[str, Numbers]:
         of = found.setdefault(usage.key, {})
         for name, value in msgspec.to_builtins(usage.tokens).items():
             of[name] = of.get(name, 0) + value
+        if usage.context != GIVEN and usage.context & ONE_HOUR:
+            assert usage.tokens == Tokens(cache_write=usage.tokens.cache_write), "a price is that of all in its row"
+            of["hour"] = of.get("hour", 0) + usage.tokens.cache_write
     filled = {key: {name: n for name, n in of.items() if n} for key, of in found.items()}
     return {key: of for key, of in filled.items() if of}
 
@@ -134,19 +146,24 @@ def _scan(run: SessionGraph, by: str) -> Iterator[tuple[datetime, dict[str, str]
             first_used[values[by if by == "tool" else "model"]] = min(
                 call.created_at, first_used.get(values[by if by == "tool" else "model"], call.created_at)
             )
-        for name, value in own["tokens"].items():
-            rest[name] -= value
+        hour = _kept_an_hour(own["tokens"])
+        rest["cacheWrite1h"] -= hour
+        if by != "tool" and "cost" not in own:
+            yield step.created_at, of_step, "hour", hour
+        for name in NAMES:
+            rest[name] -= own["tokens"][name]
             if by != "tool":
-                yield step.created_at, of_step, name, value
-        if by != "tool" and (any(own["tokens"].values()) or own.get("cost")):
+                yield step.created_at, of_step, name, own["tokens"][name]
+        if by != "tool" and (any(own["tokens"][name] for name in NAMES) or own.get("cost")):
             first_used[of_step["model"]] = min(step.created_at, first_used.get(of_step["model"], step.created_at))
     if by == "tool":
         for tool, at in first_used.items():
             yield at, {**of_run, "tool": tool}, "sessions", 1
         return
-    for name, value in rest.items():
-        yield run.created_at, of_run, name, max(value, 0)
-    if any(value > 0 for value in rest.values()) or not first_used:
+    yield run.created_at, of_run, "hour", max(_kept_an_hour(rest), 0)
+    for name in NAMES:
+        yield run.created_at, of_run, name, max(rest[name], 0)
+    if any(rest[name] > 0 for name in NAMES) or not first_used:
         first_used[last] = min(run.created_at, first_used.get(last, run.created_at))
     if by != "model":
         first_used = {last: run.created_at}

@@ -41,8 +41,8 @@ def rates(model: str) -> list[list[float]] | None:
     return made
 
 
-def _a_token(price: Any, context: int) -> tuple[float, float, float, float]:
-    """Dollars for a token of input, output, read from the cache and written to it, in a request of that context."""
+def _a_token(price: Any, context: int) -> tuple[float, ...]:
+    """Dollars for a token in a request of that context, in the order of ``Rate``."""
     from genai_prices import Usage
 
     count = context + 1
@@ -55,6 +55,8 @@ def _a_token(price: Any, context: int) -> tuple[float, float, float, float]:
         dollars("output_price", output_tokens=count),
         dollars("input_price", cache_read_tokens=count),
         dollars("input_price", cache_write_tokens=count),
+        # Where a model has no price of its own for them, the library takes that of other writes.
+        dollars("input_price", cache_write_tokens=count, cache_write_1h_tokens=count),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from acode_tui.domain.figures import GIVEN, NANO
+from acode_tui.domain.figures import GIVEN, NANO, ONE_HOUR
 from acode_tui.files import make_private_folder, replacing
 from acode_tui.logs import get_logger
 from acode_tui.plain_files import reading_plain
@@ -15,7 +15,7 @@ from acode_tui.processes import environment, python_command
 from acode_tui.storage.ports import Usage
 
 LOOKUP_SECONDS = 30.0
-_FORM = 1
+_FORM = 2
 """The form of the kept file, a part of its name."""
 
 
@@ -28,6 +28,7 @@ class Rate(msgspec.Struct, frozen=True, array_like=True):
     output: float
     cache_read: float
     cache_write: float
+    cache_write_1h: float
 
 
 Rates = Mapping[str, Sequence[Rate] | None]
@@ -51,11 +52,12 @@ def cost_of(usage: Usage, rates: Rates) -> float | None:
     # The first rate also stands for the days before it.
     day = max(usage.day, known[0].start)
     rate = next(each for each in reversed(known) if each.start <= day and each.context <= usage.context)
+    of_write = rate.cache_write_1h if usage.context & ONE_HOUR else rate.cache_write
     return given + (
         tokens.input * rate.input
         + tokens.output * rate.output
         + tokens.cache_read * rate.cache_read
-        + tokens.cache_write * rate.cache_write
+        + tokens.cache_write * of_write
     )
 
 

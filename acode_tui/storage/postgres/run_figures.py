@@ -41,7 +41,13 @@ _SESSIONS = TABLES[EntityType.SESSION]
 
 _DAY = "(({0}.created_at AT TIME ZONE 'UTC')::date - date '1970-01-01')"
 _MODEL = "coalesce({0}.metadata ->> 'model', '')"
-_NAMES = {"input": "input", "output": "output", "cacheRead": "cache_read", "cacheWrite": "cache_write"}
+_NAMES = {
+    "input": "input",
+    "output": "output",
+    "cacheRead": "cache_read",
+    "cacheWrite": "cache_write",
+    "cacheWrite1h": "hour",
+}
 
 
 def _bounded(value: str, most: int) -> str:
@@ -64,7 +70,7 @@ _CONTEXT = " ".join(
 _STEPS = f"""
 SELECT session_id, day, model, CASE WHEN cost IS NOT NULL THEN {GIVEN} {_CONTEXT} ELSE 0 END AS context,
     sum(input)::bigint, sum(output)::bigint, sum(cache_read)::bigint, sum(cache_write)::bigint,
-    coalesce(sum(cost), 0)::bigint
+    sum(least(hour, cache_write))::bigint, coalesce(sum(cost), 0)::bigint
 FROM (
     SELECT t.session_id, {_DAY.format("t")} AS day, {_MODEL.format("t")} AS model, {_TOKENS}, {_COST}
     FROM {{schema}}.steps AS t WHERE t.session_id = ANY($1::uuid[]) AND t.metadata IS NOT NULL

@@ -47,6 +47,7 @@ def test_an_undamaged_file_passes_and_is_not_changed(run: Run, recorded: Recorde
         "counters",
         "artifact hashes",
         "search",
+        "figures",
         "quarantine",
     ]
     assert trace(root) == before
@@ -153,6 +154,17 @@ def test_the_search_index_is_compared_while_another_process_writes(run: Run, rec
         "ok": True,
         "description": "the index fits its rows, as far as they were compared",
     }
+
+
+def test_figures_that_are_not_those_of_the_rows_are_found(run: Run, recorded: Recorded, root: Path) -> None:
+    answer(run("stats", "--json"))
+    change(root, "UPDATE figures_by_day SET calls = calls + 1")
+    found = bad(run)
+    assert set(found) == {"figures"}
+    assert "figures_by_day" in found["figures"]
+    assert "`acode-tui db search rebuild`" in found["figures"]
+    answer(run("db", "search", "rebuild", "--json"))
+    assert bad(run, "--deep") == {}
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,21 @@ def test_token_totals_keep_the_largest_usage_of_each_message() -> None:
     assert metadata["tokens"] == {"input": 6, "output": 42, "cacheRead": 200, "cacheWrite": 14}
 
 
+def test_what_the_cache_keeps_for_an_hour_is_noted_as_a_part_of_what_was_written() -> None:
+    transcript = Claude()
+    transcript.user("Go")
+    for message, hour in (("m1", 5), ("m2", 900), ("m3", None)):
+        kept = {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": hour}
+        usage = {"input_tokens": 3, "cache_creation_input_tokens": 7, "cache_creation": kept}
+        transcript.says(message, "a", usage=usage)
+    graph = graph_of(transcript)
+    numbers = [(step.metadata or {})["tokens"].get("cacheWrite1h") for step in graph.tasks[0].steps]
+    assert numbers == [5, 7, None]
+    assert (graph.metadata or {})["tokens"] == {
+        "input": 9, "output": 0, "cacheRead": 0, "cacheWrite": 21, "cacheWrite1h": 12
+    }  # fmt: skip
+
+
 def test_a_fork_s_replayed_messages_are_counted_for_the_first_session_only() -> None:
     def session(native: str, *messages: str) -> Claude:
         transcript = Claude(native)

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from acode_tui.domain.figures import CONTEXTS, GIVEN, NANO, day_of
+from acode_tui.domain.figures import CONTEXTS, GIVEN, NANO, ONE_HOUR, day_of
 from acode_tui.ops.stats import price_lookup, rates
 from acode_tui.ops.stats.rates import PriceList, Rate, cost_of, price_changes
 from acode_tui.storage.ports import Tokens, Usage
 
 RATES = {
     "m": (
-        Rate(100, 0, 1e-6, 2e-6, 1e-7, 3e-6),
-        Rate(100, 200_000, 2e-6, 4e-6, 2e-7, 6e-6),
-        Rate(200, 0, 5e-7, 1e-6, 5e-8, 1e-6),
-        Rate(200, 200_000, 1e-6, 2e-6, 1e-7, 2e-6),
+        Rate(100, 0, 1e-6, 2e-6, 1e-7, 3e-6, 5e-6),
+        Rate(100, 200_000, 2e-6, 4e-6, 2e-7, 6e-6, 1e-5),
+        Rate(200, 0, 5e-7, 1e-6, 5e-8, 1e-6, 2e-6),
+        Rate(200, 200_000, 1e-6, 2e-6, 1e-7, 2e-6, 4e-6),
     ),
     "free of price": None,
 }
@@ -33,6 +33,13 @@ def test_a_price_is_that_of_the_day_and_of_the_size_of_the_request() -> None:
     assert cost_of(usage(150, context=128_000), RATES) == cost_of(usage(150), RATES)
     assert cost_of(usage(200), RATES) == pytest.approx(0.5 + 0.1 + 0.5 + 0.01)
     assert price_changes(RATES) == (200,)
+
+
+def test_what_the_cache_keeps_for_an_hour_has_a_price_of_its_own() -> None:
+    written = Tokens(cache_write=10_000)
+    for context, price in ((0, 5e-6), (128_000, 5e-6), (200_000, 1e-5)):
+        used = Usage(key="k", day=150, model="m", context=context + ONE_HOUR, tokens=written, cost=0)
+        assert cost_of(used, RATES) == pytest.approx(10_000 * price)
 
 
 def test_a_given_cost_wins_and_an_unknown_model_has_none() -> None:
@@ -69,6 +76,13 @@ def test_rates_of_the_bundled_prices_price_a_request_as_the_library_does(model: 
                 key="k", day=day_of(moment), model=model, cost=0,
                 context=max(each for each in (0, *CONTEXTS) if each < fresh + 3_000),
                 tokens=Tokens(input=fresh, output=700, cache_read=2_000, cache_write=1_000),
+            )  # fmt: skip
+            assert cost_of(used, {model: [Rate(*each) for each in known]}) == pytest.approx(exact)  # type: ignore[arg-type]
+            hour = Request(input_tokens=fresh, cache_write_tokens=fresh, cache_write_1h_tokens=fresh)
+            exact = float(calc_price(hour, priced_as, genai_request_timestamp=moment).total_price)
+            used = Usage(
+                key="k", day=day_of(moment), model=model, tokens=Tokens(cache_write=fresh), cost=0,
+                context=max(each for each in (0, *CONTEXTS) if each < fresh) + ONE_HOUR,
             )  # fmt: skip
             assert cost_of(used, {model: [Rate(*each) for each in known]}) == pytest.approx(exact)  # type: ignore[arg-type]
     assert price_lookup.rates("a model of nobody") is None

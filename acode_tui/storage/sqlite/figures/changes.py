@@ -4,9 +4,9 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from acode_tui.domain.figures import TOOL, USAGE, Contribution, SessionFigures
-from acode_tui.storage.sqlite.figures.contributions import read_contributions
-from acode_tui.storage.sqlite.figures.tables import TOOL_ROLLUPS, USAGE_ROLLUPS, Key, Rollup
+from acode_tui.domain.figures import Contribution, SessionFigures
+from acode_tui.storage.sqlite.figures.contributions import read_contributions, stored_contributions
+from acode_tui.storage.sqlite.figures.tables import CALLED, USED, Contributed, Key, Rollup
 
 AT_ONCE = 256
 """Sessions of a batch: its transaction holds the write lock for some 10 ms."""
@@ -66,11 +66,8 @@ def _replace(connection: sqlite3.Connection, sessions: Sequence[int], fresh: dic
     before = {
         session: SessionFigures(agent, project) for session, agent, project in connection.execute(_SESSIONS, (asked,))
     }
-    changes = [
-        _Change(connection, "figures_usage", ("model", "context"), USAGE, USAGE_ROLLUPS),
-        _Change(connection, "figures_tools", ("tool",), TOOL, TOOL_ROLLUPS),
-    ]
-    known = [change.stored(asked) for change in changes]
+    changes = [_Change(connection, of) for of in (USED, CALLED)]
+    known = [stored_contributions(connection, of, sessions) for of in (USED, CALLED)]
     for session in sessions:
         old, new = before.get(session), fresh.get(session)
         for change, stored, kind in zip(changes, known, ("usage", "tools"), strict=True):
@@ -99,31 +96,14 @@ def _replace(connection: sqlite3.Connection, sessions: Sequence[int], fresh: dic
 class _Change:
     """What a batch changes of one kind of contributions, and of the sums over them."""
 
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        table: str,
-        rest: tuple[str, ...],
-        sums: tuple[str, ...],
-        rollups: tuple[Rollup, ...],
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, of: Contributed) -> None:
         self._connection = connection
-        self._columns = ", ".join(("session", "day", *rest, *sums))
-        self._insert = f"INSERT INTO {table} VALUES ({_marks(2 + len(rest) + len(sums))})"  # noqa: S608
-        self._delete = f"DELETE FROM {table} WHERE session = ?"  # noqa: S608
-        self._select = f"SELECT {self._columns} FROM {table} WHERE session IN {_AMONG} ORDER BY 1, 2, 3, 4"  # noqa: S608
-        self._rest = len(rest)
-        self._rollups = rollups
-        self._moved: list[defaultdict[Key, list[int]]] = [defaultdict(lambda: [0] * len(sums)) for _ in rollups]
+        self._insert = f"INSERT INTO {of.table} VALUES ({_marks(2 + len(of.rest) + len(of.sums))})"  # noqa: S608
+        self._delete = f"DELETE FROM {of.table} WHERE session = ?"  # noqa: S608
+        self._rollups = of.rollups
+        self._moved: list[defaultdict[Key, list[int]]] = [defaultdict(lambda: [0] * len(of.sums)) for _ in of.rollups]
         self._gone: list[tuple[int]] = []
         self._rows: list[tuple[int | str, ...]] = []
-
-    def stored(self, asked: str) -> dict[int, list[Contribution]]:
-        """What is stored of these sessions."""
-        found: dict[int, list[Contribution]] = defaultdict(list)
-        for session, day, *rest in self._connection.execute(self._select, (asked,)):
-            found[session].append(Contribution(day, tuple(rest[: self._rest]), tuple(rest[self._rest :])))
-        return found
 
     def remove(self, session: int, figures: SessionFigures, stored: Iterable[Contribution]) -> None:
         self._gone.append((session,))

@@ -1,14 +1,34 @@
-"""Reading what sessions contribute to the figures: SQLite sums steps and calls, ``domain.figures`` does the rest."""
+"""Reading what sessions contribute to the figures: of their rows, and as it is stored.
+
+SQLite sums steps and calls, ``domain.figures`` does the rest.
+"""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
 
-from acode_tui.domain.figures import CONTEXTS, GIVEN, MOST_DOLLARS, MOST_TOKENS, NANO, FiguresBuilder, SessionFigures
+from acode_tui.domain.figures import (
+    CONTEXTS,
+    GIVEN,
+    MOST_DOLLARS,
+    MOST_TOKENS,
+    NANO,
+    Contribution,
+    FiguresBuilder,
+    SessionFigures,
+)
+from acode_tui.storage.sqlite.figures.tables import Contributed
 
 _DAY = "CAST(strftime('%s', substr({0}.created_at, 1, 10)) AS INTEGER) / 86400"
-_NAMES = {"input": "input", "output": "output", "cacheRead": "cache_read", "cacheWrite": "cache_write"}
+_NAMES = {
+    "input": "input",
+    "output": "output",
+    "cacheRead": "cache_read",
+    "cacheWrite": "cache_write",
+    "cacheWrite1h": "hour",
+}
 _TOKENS = ", ".join(
     f"coalesce(min(max(CAST(json_extract({{0}}.metadata, '$.tokens.{name}') AS INTEGER), 0), {MOST_TOKENS}), 0) "
     f"AS {column}"
@@ -31,7 +51,7 @@ FROM {_ASKED} LEFT JOIN session_facts AS f ON f.session = s.rowid
 """  # noqa: S608
 _STEPS = f"""
 SELECT session, day, model, CASE WHEN cost IS NOT NULL THEN {GIVEN} {_CONTEXT} ELSE 0 END,
-    sum(input), sum(output), sum(cache_read), sum(cache_write), coalesce(sum(cost), 0)
+    sum(input), sum(output), sum(cache_read), sum(cache_write), sum(min(hour, cache_write)), coalesce(sum(cost), 0)
 FROM (
     SELECT s.rowid AS session, {_DAY.format("t")} AS day, {_MODEL.format("t")} AS model, {_TOKENS.format("t")},
         {_COST.format("t")}
@@ -60,3 +80,15 @@ def read_contributions(connection: sqlite3.Connection, sessions: Sequence[int]) 
     for session, *calls in connection.execute(_CALLS, (asked,)):
         made[session].add_calls(*calls)
     return {session: each.figures() for session, each in made.items()}
+
+
+def stored_contributions(
+    connection: sqlite3.Connection, of: Contributed, sessions: Sequence[int]
+) -> dict[int, list[Contribution]]:
+    """What is stored of these sessions in one table, in the order of ``SessionFigures``."""
+    columns = ", ".join(("session", "day", *of.rest, *of.sums))
+    sql = f"SELECT {columns} FROM {of.table} WHERE session IN (SELECT value FROM json_each(?)) ORDER BY 1, 2, 3, 4"  # noqa: S608
+    found: dict[int, list[Contribution]] = defaultdict(list)
+    for session, day, *rest in connection.execute(sql, (f"[{','.join(map(str, sessions))}]",)):
+        found[session].append(Contribution(day, tuple(rest[: len(of.rest)]), tuple(rest[len(of.rest) :])))
+    return found

@@ -53,3 +53,16 @@ TOOL_ROLLUPS = (
     Rollup("figures_tools_by_day", ("day", "agent", "tool"), TOOL, _by_day),
     Rollup("figures_tools_by_month", ("month", "agent", "project", "tool"), TOOL, _by_month),
 )
+
+
+class Contributed(NamedTuple):
+    """A table of what sessions contribute, and the sums over it. ``rest`` is the key beyond session and day."""
+
+    table: str
+    rest: tuple[str, ...]
+    sums: tuple[str, ...]
+    rollups: tuple[Rollup, ...]
+
+
+USED = Contributed("figures_usage", ("model", "context"), USAGE, USAGE_ROLLUPS)
+CALLED = Contributed("figures_tools", ("tool",), TOOL, TOOL_ROLLUPS)

@@ -1,7 +1,7 @@
 """The checks of a workspace file: one function each, over one snapshot. Nothing is changed."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from acode_tui.domain.codec import digest
@@ -10,16 +10,15 @@ from acode_tui.domain.progress import CheckCancelled, ReportStep
 from acode_tui.domain.quantities import counted, number, size
 from acode_tui.domain.schema import TABLES, Table
 from acode_tui.domain.states import EntityType
-from acode_tui.storage.migrations.runner import Migration, newest, packaged
-from acode_tui.storage.ports import AppliedMigration, Check
+from acode_tui.storage.migrations.runner import newest, packaged
+from acode_tui.storage.ports import Check
 from acode_tui.storage.sqlite.contents import unpack
 from acode_tui.storage.sqlite.errors import require_content
-from acode_tui.storage.sqlite.files.expected_schema import Difference, differences
+from acode_tui.storage.sqlite.files.derived_checks import check_figures, check_search_index
+from acode_tui.storage.sqlite.files.expected_schema import Difference, differences, is_of_this_build, listed
 from acode_tui.storage.sqlite.files.open_unchanged import read_unchanged
 from acode_tui.storage.sqlite.migrate import plan_by_history, read_applied
 from acode_tui.storage.sqlite.own_schema import read_schema, schema_of
-from acode_tui.storage.sqlite.search.check import differences as search_differences
-from acode_tui.storage.sqlite.search.faults import REBUILD, index_faults
 from acode_tui.storage.sqlite.search.tables import is_derived
 from acode_tui.storage.sqlite.sync import quarantine
 
@@ -37,7 +36,10 @@ def questions(*, deep: bool) -> dict[str, Question]:
         return _artifact_hashes(connection, most_bytes=None if deep else HASHED_ANYWAY)
 
     def search(connection: sqlite3.Connection) -> Check:
-        return _search_index(connection, deep=deep)
+        return check_search_index(connection, deep=deep)
+
+    def figures(connection: sqlite3.Connection) -> Check:
+        return check_figures(connection, deep=deep)
 
     return {
         "integrity": _integrity,
@@ -51,6 +53,7 @@ def questions(*, deep: bool) -> dict[str, Question]:
         "counters": _totals,
         "artifact hashes": hashes,
         "search": search,
+        "figures": figures,
         "quarantine": _quarantine,
     }
 
@@ -135,7 +138,7 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
     at = newest(applied)
     if at is None:
         return Check(name=name, ok=True, description="none yet: no migration was applied")
-    if not _is_of_this_build(applied, known):
+    if not is_of_this_build(applied, known):
         # A newer program may have changed or dropped them, another build may have made others.
         return Check(name=name, ok=True, description=f"not compared: schema {at} is not this program's")
     # Those of the search index are derived: its own check has a word for what is wrong with it.
@@ -145,17 +148,7 @@ def _objects(connection: sqlite3.Connection, kind: str) -> Check:
     added = [Difference(*key, "not acode-tui's") for key in sorted(present) if key not in every and key[0] in kinds]
     found = (*differences(present, expected), *added)
     description = f"all {len(expected)} are there as they should be"
-    return Check(name=name, ok=not found, description=_listed(found) if found else description)
-
-
-def _is_of_this_build(applied: Sequence[AppliedMigration], known: Sequence[Migration]) -> bool:
-    """Whether this program's texts made the schema, or an earlier version of it."""
-    return {(each.version, each.checksum) for each in applied} <= {(each.version, each.checksum) for each in known}
-
-
-def _listed(found: Sequence[Difference]) -> str:
-    shown = "; ".join(f"{each.kind} {each.name} is {each.how}" for each in found[:MOST_FINDINGS])
-    return shown if len(found) <= MOST_FINDINGS else f"{shown}; and {len(found) - MOST_FINDINGS} more"
+    return Check(name=name, ok=not found, description=listed(found) if found else description)
 
 
 def _present_tables(connection: sqlite3.Connection) -> set[str]:
@@ -279,27 +272,3 @@ def _quarantine(connection: sqlite3.Connection) -> Check:
         rows = counted(total, "row")
         description = f"{rows} of the team's database kept aside (see `acode-tui db conflicts`): {first}"
     return Check(name="quarantine", ok=True, description=description)
-
-
-def _search_index(connection: sqlite3.Connection, *, deep: bool) -> Check:
-    """Whether the search index fits its rows: some of them, or every word of every row."""
-    applied, known = read_applied(connection), packaged("sqlite")
-    at = newest(applied)
-    if not _is_of_this_build(applied, known):
-        return Check(name="search", ok=True, description=f"not compared: schema {at} is not this program's")
-    expected = {key: sql for key, sql in schema_of(known, at or "0").items() if is_derived(key[1])}
-    if not expected:
-        return Check(name="search", ok=True, description="no search index yet")
-    if changed := differences(read_schema(connection), expected):
-        return Check(name="search", ok=False, description=f"{_listed(changed)}; {REBUILD}")
-    try:
-        with index_faults():
-            found = search_differences(connection, deep=deep)
-    except IntegrityError as error:
-        return Check(name="search", ok=False, description=f"{error.message}; {error.hint}")
-    if found:
-        return Check(name="search", ok=False, description=f"{'; '.join(found)}; {REBUILD}")
-    description = (
-        "the index has every word of the rows" if deep else "the index fits its rows, as far as they were compared"
-    )
-    return Check(name="search", ok=True, description=description)

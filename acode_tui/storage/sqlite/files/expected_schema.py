@@ -2,14 +2,18 @@
 
 import functools
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from acode_tui.domain.errors import IntegrityError
-from acode_tui.storage.migrations.runner import newest, packaged
+from acode_tui.storage.migrations.runner import Migration, newest, packaged
+from acode_tui.storage.ports import AppliedMigration
 from acode_tui.storage.sqlite.errors import WAYS_OUT
 from acode_tui.storage.sqlite.migrate import read_applied
 from acode_tui.storage.sqlite.own_schema import schema_of
 from acode_tui.storage.sqlite.search.tables import is_derived
+
+_LISTED = 5
 
 
 class Difference(NamedTuple):
@@ -29,6 +33,17 @@ def differences(present: dict[tuple[str, str], str], expected: dict[tuple[str, s
         elif present[kind, name] != sql:
             found.append(Difference(kind, name, "changed"))
     return tuple(found)
+
+
+def listed(found: Sequence[Difference]) -> str:
+    """The first few differences in one line, and how many there are beside them."""
+    shown = "; ".join(f"{each.kind} {each.name} is {each.how}" for each in found[:_LISTED])
+    return shown if len(found) <= _LISTED else f"{shown}; and {len(found) - _LISTED} more"
+
+
+def is_of_this_build(applied: Sequence[AppliedMigration], known: Sequence[Migration]) -> bool:
+    """Whether this program's texts made the schema, or an earlier version of it."""
+    return {(each.version, each.checksum) for each in applied} <= {(each.version, each.checksum) for each in known}
 
 
 def lost_tables(connection: sqlite3.Connection) -> tuple[str, ...]:

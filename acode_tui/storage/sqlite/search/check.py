@@ -23,6 +23,12 @@ _NEXT = "SELECT rowid FROM sessions WHERE rowid > ? AND rowid <= ? ORDER BY rowi
 _DOCUMENTS = """
 SELECT d.session, d.id FROM json_each(?) AS g CROSS JOIN search_documents AS d ON d.session = g.value
 """
+_BEHIND = {
+    kind: f"SELECT s.rowid FROM {table} AS t CROSS JOIN sessions AS s "  # noqa: S608
+    f"ON s.id = t.{'id' if kind is EntityType.SESSION else 'session_id'} "
+    "WHERE t.rowid > ? OR t.rowid IN (SELECT row FROM search_changes WHERE kind = ?)"
+    for kind, table in SEARCHED.items()
+}
 _HOLDING = "SELECT rowid FROM search_index WHERE search_index MATCH ? AND rowid BETWEEN ? AND ?"
 
 
@@ -38,6 +44,17 @@ def differences(connection: sqlite3.Connection, *, deep: bool) -> tuple[str, ...
     if not fits(connection, marks):
         return ("the rows have other numbers than when they were indexed",)
     return tuple(islice(_findings(connection, marks, deep=deep), MOST_FINDINGS))
+
+
+def pending_sessions(connection: sqlite3.Connection) -> set[int] | None:
+    """The rowids of sessions that are not wholly indexed and counted yet; None where the index is to be made again."""
+    marks = read_marks(connection)
+    if marks is None or not fits(connection, marks):
+        return None
+    found = {row[0] for row in connection.execute("SELECT session FROM figures_changes")}
+    for kind, mark in marks.items():
+        found.update(row[0] for row in connection.execute(_BEHIND[kind], (mark.upto, kind.value)))
+    return found
 
 
 def _findings(connection: sqlite3.Connection, marks: Marks, *, deep: bool) -> Iterator[str]:

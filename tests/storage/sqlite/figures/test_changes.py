@@ -20,6 +20,7 @@ from acode_tui.domain.search.query import parse_query
 from acode_tui.storage.figures_ports import KEYS
 from acode_tui.storage.migrations.runner import packaged
 from acode_tui.storage.sqlite.figures import changes
+from acode_tui.storage.sqlite.figures.check import differences
 from acode_tui.storage.sqlite.figures.contributions import read_contributions
 from acode_tui.storage.sqlite.figures.tables import TABLES
 from acode_tui.storage.sqlite.migrate import migrate
@@ -88,6 +89,7 @@ def test_figures_are_those_of_a_scan_and_leave_nothing_of_what_was_there_before(
             save(fresh, run)
         count_all(fresh)
         assert sums(followed) == sums(fresh)
+        assert differences(followed, set(), deep=True) == ()
         drawn = sorted(T0.date() + timedelta(days=each) for each in days)
         # One with days before and behind its whole month.
         spans = [drawn, [T0.date() + timedelta(days=1), T0.date() + timedelta(days=40)]]
