@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from acode_tui import plugins
+from acode_tui.ingest.documents import DocumentShape
 from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat
 
 T = TypeVar("T")
@@ -76,6 +77,9 @@ class GuardedFormat(TranscriptFormat):
 
     def layout(self, path: Path) -> Layout:
         return self._guard("layout", lambda: Layout(self._format.layout(path)), Layout.LINES)
+
+    def shape(self) -> DocumentShape | None:
+        return self._guard("shape", self._format.shape, None)
 
     def is_transcript(self, folder: Path, names: Collection[str]) -> bool:
         return self._guard("is_transcript", lambda: bool(self._format.is_transcript(folder, names)), False)

@@ -1,5 +1,6 @@
 """Reads one transcript: finds its format, gives it the lines, the document or the parts, and makes its next cursor."""
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from acode_tui.ingest.cursor import (
     moment_bytes,
     resume_point,
 )
+from acode_tui.ingest.documents import restore
 from acode_tui.ingest.draft import NeedsWholeFileError
 from acode_tui.ingest.format import (
     DOCUMENT_SUFFIXES,
@@ -177,16 +179,37 @@ class FileReader:
         data = source.read(stat.size) if stat.size <= MAX_LINE_BYTES else None
         record = parse_any(data) if data is not None else None
         format_ = next((found for found in self._choice if found.hints(path)), None)
+        lines = [(1, data)] if data is None or data.strip() else []
+        lost: list[tuple[int, str]] = []
+        if record is None and data:
+            restored, lost, lines = self._restored(data, format_, lines)
+            record = restored
         if isinstance(record, dict):
             first = [record]
             self._refuse_another(lambda found: found.recognises(first))
             format_ = next((found for found in self._choice if found.recognises(first)), format_)
         if format_ is None:
             raise UnknownFormatError(_UNKNOWN)
-        parsed = format_.read([(1, data)] if data is None or data.strip() else [], context)
+        parsed = format_.read(lines, context)
+        for number, damage in lost:
+            parsed.skipped.add(number, damage)
         found = self._parsed(path, format_, stat, stat.size, head, parsed)
-        found.is_rewritten = known is not None
+        # What a damaged document lacks was not removed by its agent.
+        found.is_rewritten = known is not None and not lost
         return found
+
+    def _restored(
+        self, data: bytes, hinted: TranscriptFormat | None, lines: list[tuple[int, bytes | None]]
+    ) -> tuple[dict[str, Any] | None, list[tuple[int, str]], list[tuple[int, bytes | None]]]:
+        """What is whole in a document that is not JSON: its beginning, what is lost, and its records as lines."""
+        candidates = sorted(self._choice, key=lambda found: found is not hinted)
+        for format_ in candidates:
+            shape = format_.shape()
+            documents, lost = restore(data, shape) if shape is not None else ([], [])
+            if documents and (format_ is hinted or self._forced or format_.recognises(documents[:1])):
+                whole = [(number, json.dumps(document).encode()) for number, document in enumerate(documents, 1)]
+                return documents[0], lost, list(whole)
+        return None, [], lines
 
     def _read_parts(
         self,
@@ -203,7 +226,8 @@ class FileReader:
         parsed = format_.read(format_.parts(path, context), context)
         found = self._parsed(path, format_, stat, stat.size, b"", parsed, scoped=bool(within))
         # What an agent deletes of a session that it keeps in parts is deleted: a session of many files is read as one.
-        found.is_rewritten = known is not None
+        # What a damaged part lacks was not deleted; in a database a damaged session leaves the others as they are.
+        found.is_rewritten = known is not None and not (parsed.skipped.count and len(parsed.graphs) == 1)
         return found
 
     def _context(

@@ -15,6 +15,7 @@ import msgspec
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.validation import Limits
 from acode_tui.ingest.counts import Counts, SkippedLines
+from acode_tui.ingest.documents import DocumentShape
 from acode_tui.ingest.timeline import Checkpoint
 from acode_tui.ingest.usage import Claims
 
@@ -145,6 +146,10 @@ class TranscriptFormat(Protocol):
     def layout(self, path: Path) -> Layout:
         """How the transcript at a path is stored; the path may be a folder for which ``is_transcript`` is true."""
         return Layout.DOCUMENT if path.suffix in DOCUMENT_SUFFIXES else Layout.LINES
+
+    def shape(self) -> DocumentShape | None:
+        """For a format of documents, where its records are, so that those of a damaged document can be read."""
+        return None
 
     def is_transcript(self, folder: Path, names: Collection[str]) -> bool:
         """Whether a folder with entries of these names is one transcript. It is then not searched for others."""

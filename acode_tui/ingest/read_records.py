@@ -1,7 +1,7 @@
 """Decodes the lines of a file into records, and counts those that are none or are damaged. All formats use it."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -57,6 +57,21 @@ def read_records(
     if watching is not None:
         watching.end_records()
     return skipped, last_line
+
+
+def one_document(lines: Iterable[tuple[int, bytes | None]]) -> tuple[dict[str, Any] | None, SkippedLines]:
+    """The document of a file that holds one JSON object, None where it holds none; and what else is in the file."""
+    skipped = SkippedLines()
+    found: dict[str, Any] | None = None
+    for number, line in lines:
+        document = parse_any(line) if line is not None else None
+        if found is None and isinstance(document, dict):
+            found = document
+        elif isinstance(document, dict):
+            skipped.add(number, "a second document")
+        else:
+            skipped.add(number, "line too long" if line is None else "not a JSON object")
+    return found, skipped
 
 
 def _announced(take: Callable[[int, bytes, R], None], watching: Observer) -> Callable[[int, bytes, R], None]:

@@ -79,16 +79,17 @@ def parse_any(line: bytes | msgspec.Raw) -> Any:
         # JSON, and the standard library would guess their encoding: they are decoded first.
         try:
             text_ = data.decode("utf-8-sig", "surrogatepass")
-            return json.loads(text_, parse_constant=_refuse, parse_int=_whole, parse_float=_real)
+            return json.loads(text_, parse_constant=refuse_constant, parse_int=whole_number, parse_float=real_number)
         except (ValueError, RecursionError):
             return None
 
 
-def _refuse(name: str) -> Any:
+def refuse_constant(name: str) -> Any:
+    """Raise ValueError: NaN and the infinities are not JSON."""
     raise ValueError(name)
 
 
-def _whole(digits: str) -> int | str:
+def whole_number(digits: str) -> int | str:
     """An integer, or its digits where there are more than Python converts."""
     try:
         return int(digits)
@@ -96,7 +97,7 @@ def _whole(digits: str) -> int | str:
         return digits
 
 
-def _real(digits: str) -> float | str:
+def real_number(digits: str) -> float | str:
     """A number with a fraction or an exponent, or its text where it is beyond a double."""
     value = float(digits)
     return value if math.isfinite(value) else digits

@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from acode_tui.ingest.atif.reader import read_document
-from acode_tui.ingest.counts import Counts, SkippedLines
+from acode_tui.ingest.counts import Counts
+from acode_tui.ingest.documents import DocumentShape
 from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
-from acode_tui.ingest.records import parse_any
+from acode_tui.ingest.read_records import one_document
 
 NAME = "atif"
+_SHAPE = DocumentShape(
+    {"steps": frozenset({"step_id", "source"}), "subagent_trajectories": frozenset({"steps"})},
+    frozenset({"final_metrics", "notes", "continued_trajectory_ref"}),
+)
 
 
 class Atif(TranscriptFormat):
@@ -32,11 +37,11 @@ class Atif(TranscriptFormat):
         # Exports have no place of their own.
         return []
 
+    def shape(self) -> DocumentShape | None:
+        return _SHAPE
+
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
-        skipped = SkippedLines()
-        for number, line in lines:
-            document = parse_any(line) if line is not None else None
-            if isinstance(document, dict):
-                return read_document(document, context, skipped)
-            skipped.add(number, "line too long" if line is None else "not a JSON object")
-        return Parsed(counts=Counts(), skipped=skipped)
+        document, skipped = one_document(lines)
+        if document is None:
+            return Parsed(counts=Counts(), skipped=skipped)
+        return read_document(document, context, skipped)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from acode_tui.ingest.documents import DocumentShape, restore
 from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat, stat_of
 from acode_tui.ingest.gemini.reader import GeminiReader
 from acode_tui.ingest.gemini.records import Record
@@ -22,6 +23,7 @@ from acode_tui.ingest.records import LineDecoder, parse_any
 NAME = "gemini"
 MAX_ROOT_BYTES = 1024 * 1024
 
+_SHAPE = DocumentShape({"messages": frozenset({"id", "type"})}, frozenset({"lastUpdated", "summary"}))
 _PATH = re.compile(r"/chats/(?:session-[^/]*|[0-9a-f-]{36}/[^/]+)\.jsonl?$")
 _NAME = re.compile(r"session-.*-([0-9a-f]{8})\.jsonl?$")
 _decoder = LineDecoder(Record)
@@ -41,6 +43,9 @@ class Gemini(TranscriptFormat):
     def roots(self, environ: Mapping[str, str], home: Path) -> list[Path]:
         configured = environ.get("GEMINI_CLI_HOME", "").strip()
         return [(Path(configured) if configured else home) / ".gemini" / "tmp"]
+
+    def shape(self) -> DocumentShape | None:
+        return _SHAPE
 
     def folder(self, path: Path) -> str:
         return _project_root(path)
@@ -85,13 +90,25 @@ def _records_of(path: Path) -> Iterator[bytes | None]:
     with open(path, "rb") as source:
         size = os.fstat(source.fileno()).st_size
         if path.suffix == ".json":
-            yield source.read(size) if size <= MAX_LINE_BYTES else None
+            yield from _document(source.read(size)) if size <= MAX_LINE_BYTES else (None,)
             return
         lines = WholeLines(source, size)
         for _, line in lines:
             yield line
         if lines.tail and isinstance(parse_any(lines.tail), dict):
             yield lines.tail
+
+
+def _document(data: bytes) -> Iterator[bytes]:
+    """The document of a file; of a damaged one what is whole, and a line that is no record for each lost one."""
+    documents, lost = restore(data, _SHAPE) if parse_any(data) is None else ([], [])
+    if not documents:
+        yield data
+        return
+    for document in documents:
+        yield json.dumps(document).encode()
+    for _, damage in lost:
+        yield damage.encode()
 
 
 def _project_root(path: Path) -> str:

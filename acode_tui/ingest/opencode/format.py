@@ -12,11 +12,13 @@ import msgspec
 from acode_tui.domain.entities import SessionGraph
 from acode_tui.domain.errors import IngestError
 from acode_tui.ingest.counts import Counts, SkippedLines
+from acode_tui.ingest.documents import DocumentShape
 from acode_tui.ingest.format import FileStat, Layout, Parsed, ReadContext, TranscriptFormat, is_within
 from acode_tui.ingest.opencode import database, tree
 from acode_tui.ingest.opencode.database import ForeignDatabase
 from acode_tui.ingest.opencode.reader import OpenCodeReader
-from acode_tui.ingest.opencode.records import Export, Seen, SeenSessions
+from acode_tui.ingest.opencode.records import Export, Message, Seen, SeenSessions
+from acode_tui.ingest.records import parse_any, text
 from acode_tui.ingest.timeline import Checkpoint
 
 NAME = "opencode"
@@ -28,6 +30,7 @@ _TOO_LONG = "a session of more than 256 MiB"
 _DAMAGED = "a session that the database does not give: it is damaged"
 _NO_SESSION = "not a session of OpenCode"
 
+_SHAPE = DocumentShape({"messages": frozenset({"info", "parts"})}, frozenset({"info"}))
 _DATABASE = re.compile(r"/opencode(?:-[\w.]+)?\.db$")
 _SESSION = re.compile(r"/storage/session/[^/]+/[^/]+\.json$")
 _decode = msgspec.json.Decoder(Export).decode
@@ -59,6 +62,9 @@ class OpenCode(TranscriptFormat):
     def layout(self, path: Path) -> Layout:
         return Layout.PARTS if self.hints(path) or path.suffix == ".db" else Layout.DOCUMENT
 
+    def shape(self) -> DocumentShape | None:
+        return _SHAPE
+
     def folder(self, path: Path) -> str:
         return tree.folder(path) if _SESSION.search(path.as_posix()) else ""
 
@@ -76,7 +82,10 @@ class OpenCode(TranscriptFormat):
         if path.suffix == ".db":
             yield from _changed_sessions(path, context)
         elif not _has_session(tree.database_beside(path), path.stem):
-            yield 1, msgspec.json.encode(tree.export(path))
+            export, damaged = tree.export(path)
+            yield 1, msgspec.json.encode(export)
+            for name in damaged:
+                yield 1, msgspec.json.encode({"info": {}, "damaged": name})
 
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
         whole = Parsed(counts=Counts(), skipped=SkippedLines())
@@ -84,12 +93,11 @@ class OpenCode(TranscriptFormat):
         seen.after = _BEFORE_ALL
         graphs: list[SessionGraph] = []
         for number, line in lines:
-            try:
-                export = _decode(line) if line else None
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                export = None
+            export = _export(line, whole.skipped) if line else None
             if export is None:
                 whole.skipped.add(number, _TOO_LONG if line is None else _DAMAGED if not line else _NO_SESSION)
+            elif export.damaged and self.layout(context.path) is Layout.PARTS:
+                whole.skipped.add(number, f"{export.damaged}: not a JSON object")
             elif export.after is not None and self.layout(context.path) is Layout.PARTS:
                 seen.after, whole.is_partial = export.after, True
             else:
@@ -118,6 +126,28 @@ class OpenCode(TranscriptFormat):
         whole.counts.add(parsed.counts)
         for type_, count in parsed.unknown.items():
             whole.unknown[type_] = whole.unknown.get(type_, 0) + count
+
+
+def _export(line: bytes, skipped: SkippedLines) -> Export | None:
+    """The session of a record, or None where it is none. A message of another form is counted, and left out."""
+    try:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = parse_any(line)
+    if not isinstance(value, dict) or not isinstance(value.get("info"), dict):
+        return None
+    given = value["messages"] if isinstance(value.get("messages"), list) else []
+    messages: list[Message | None] = []
+    for number, message in enumerate(given, 1):
+        fields = message if isinstance(message, dict) else {}
+        info, parts = fields.get("info"), fields.get("parts", [])
+        if isinstance(info, dict) and isinstance(parts, list):
+            messages.append(Message(info, parts))
+        else:
+            messages.append(None)
+            if message is not None:
+                skipped.add(number, "not a message of OpenCode")
+    return Export(value["info"], messages, key=text(value.get("key")))
 
 
 def _changed_sessions(path: Path, context: ReadContext) -> Iterator[tuple[int, bytes | None]]:

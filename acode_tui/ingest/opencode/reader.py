@@ -41,6 +41,8 @@ class OpenCodeReader:
         is_reverted = False
         reverted = info["revert"].get("messageID") if type(info.get("revert")) is dict else None
         for line, message in enumerate(export.messages, 1):
+            if message is None:
+                continue
             is_reverted = is_reverted or (reverted is not None and message.info.get("id") == reverted)
             self._take(line, message, is_child=bool(parent), is_reverted=is_reverted)
         title = text(info.get("title"))

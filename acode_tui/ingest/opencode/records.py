@@ -13,16 +13,18 @@ class Message(msgspec.Struct):
 
 
 class Export(msgspec.Struct):
-    """A session and its messages, in order.
+    """A session and its messages, in order; None stands for a message that is damaged.
 
     Of a database: ``key`` is what shows that the session has changed. A record with ``after`` holds no session: the
     next reading is to go on after the one with this time and id, or from the first one, where the id is empty.
+    Of a tree of files: one with ``damaged`` names a file that is no JSON object.
     """
 
     info: dict[str, Any]
-    messages: list[Message] = []
+    messages: list[Message | None] = []
     key: str = ""
     after: tuple[int, str] | None = None
+    damaged: str = ""
 
 
 class Seen(msgspec.Struct, array_like=True):

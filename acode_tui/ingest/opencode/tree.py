@@ -9,18 +9,22 @@ from typing import Any
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
 
-def export(session: Path) -> dict[str, Any]:
+def export(session: Path) -> tuple[dict[str, Any], list[str]]:
     """A session with its messages and their parts, given the session's file in ``storage/session/<project>/``.
 
-    A file that is missing, being written or damaged is left out.
+    A file that is missing, being written or damaged is left out. Those of the latter two are the second value.
     """
     storage = session.parents[2]
     messages: list[dict[str, Any]] = []
-    for info in _objects(storage / "message" / session.stem):
-        parts = sorted(_objects(storage / "part" / _name(info)), key=_name)
+    damaged: list[str] = []
+    for info in _objects(storage / "message" / session.stem, damaged):
+        parts = sorted(_objects(storage / "part" / _name(info), damaged), key=_name)
         messages.append({"info": info, "parts": parts})
     messages.sort(key=lambda message: (_created(message["info"]), _name(message["info"])))
-    return {"info": _object(session) or {"id": session.stem}, "messages": messages}
+    own = _object(session)
+    if own is None:
+        damaged.append(session.name)
+    return {"info": own or {"id": session.stem}, "messages": messages}, damaged
 
 
 def folder(session: Path) -> str:
@@ -34,14 +38,16 @@ def database_beside(session: Path) -> Path:
     return session.parents[3] / "opencode.db"
 
 
-def _objects(folder: Path) -> Iterator[dict[str, Any]]:
+def _objects(folder: Path, damaged: list[str]) -> Iterator[dict[str, Any]]:
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".json"))
     except OSError:
         return
     for name in names:
         found = _object(folder / name)
-        if found is not None:
+        if found is None:
+            damaged.append(name)
+        else:
             # Part files of some releases do not repeat their own id.
             yield {"id": name.removesuffix(".json"), **found}
 

@@ -4,12 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from acode_tui.ingest.counts import Counts, SkippedLines
+from acode_tui.ingest.counts import Counts
+from acode_tui.ingest.documents import DocumentShape
 from acode_tui.ingest.format import Parsed, ReadContext, TranscriptFormat
-from acode_tui.ingest.records import parse_any
+from acode_tui.ingest.read_records import one_document
 from acode_tui.ingest.swe_agent.reader import SweAgentReader
 
 NAME = "swe-agent"
+_SHAPE = DocumentShape(
+    {"trajectory": frozenset({"action", "observation"}), "history": frozenset({"role", "content"})},
+    frozenset({"environment", "info"}),
+)
 
 
 class SweAgent(TranscriptFormat):
@@ -33,11 +38,11 @@ class SweAgent(TranscriptFormat):
         # Trajectories are written to the folder that a run names.
         return []
 
+    def shape(self) -> DocumentShape | None:
+        return _SHAPE
+
     def read(self, lines: Iterable[tuple[int, bytes | None]], context: ReadContext) -> Parsed:
-        skipped = SkippedLines()
-        for number, line in lines:
-            document = parse_any(line) if line is not None else None
-            if isinstance(document, dict):
-                return SweAgentReader(document, context).read(skipped)
-            skipped.add(number, "line too long" if line is None else "not a JSON object")
-        return Parsed(counts=Counts(), skipped=skipped)
+        document, skipped = one_document(lines)
+        if document is None:
+            return Parsed(counts=Counts(), skipped=skipped)
+        return SweAgentReader(document, context).read(skipped)

@@ -59,8 +59,7 @@ class SweAgentReader:
         self._info = document["info"] if isinstance(document.get("info"), dict) else {}
         history = document["history"] if isinstance(document.get("history"), list) else []
         self._history = [found for found in history if isinstance(found, dict) and found.get("is_demo") is not True]
-        trajectory = document["trajectory"] if isinstance(document.get("trajectory"), list) else []
-        self._trajectory = [found for found in trajectory if isinstance(found, dict)]
+        self._trajectory = document["trajectory"] if isinstance(document.get("trajectory"), list) else []
         self._environment = label(document.get("environment"))
 
     def read(self, skipped: SkippedLines) -> Parsed:
@@ -72,23 +71,25 @@ class SweAgentReader:
         reader.because("the last message of role=user before the first answer of the history")
         reader.begin_task("problem", self._problem(), began, 1)
         turns = list(self._turns())
-        for line, turn in enumerate(turns, 2):
+        last_line = 1
+        for position, turn in turns:
+            last_line = line = position + 1
             reader.at(line, EPOCH + elapsed)
             elapsed += timedelta(seconds=min(max(turn.seconds, 0.0), 86_400.0) or 1.0)
             self._take(line, turn, elapsed)
             directory = turn.directory or directory
-        self._end(len(turns) + 1)
+        self._end(last_line)
         metadata = {"cwd": directory, "environment": self._environment, "exitStatus": label(self._status)}
-        return reader.finish(self._native_id(turns), metadata, skipped, len(turns) + 1)
+        return reader.finish(self._native_id(turns), metadata, skipped, last_line)
 
     @property
     def _status(self) -> str:
         return text(self._info.get("exit_status"))
 
-    def _native_id(self, turns: list[Turn]) -> str:
+    def _native_id(self, turns: list[tuple[int, Turn]]) -> str:
         # The file is named after the problem, and a problem is attempted many times.
         name = label(self._reader.context.path.name.removesuffix(".traj")) or "unnamed"
-        first = turns[0].thought + turns[0].action if turns else ""
+        first = turns[0][1].thought + turns[0][1].action if turns else ""
         return f"{name}:{sha256(first.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
     def _problem(self) -> str:
@@ -101,20 +102,25 @@ class SweAgentReader:
                 given = text_of(message.get("content")) or given
         return given or "(no problem statement)"
 
-    def _turns(self) -> Iterator[Turn]:
-        """The turns by the trajectory; files of demonstrations have a history alone."""
+    def _turns(self) -> Iterator[tuple[int, Turn]]:
+        """The turns by the trajectory, with their numbers; files of demonstrations have a history alone."""
         answers = [message for message in self._history if message.get("role") == "assistant"]
         if not self._trajectory:
-            yield from self._turns_of_history()
+            yield from enumerate(self._turns_of_history(), 1)
             return
         for index, item in enumerate(self._trajectory):
-            call = _call_of(answers[index]) if index < len(answers) else {}
+            if not isinstance(item, dict):
+                # A record that is lost: the others keep their numbers.
+                continue
+            answer = answers[index] if index < len(answers) else {}
+            # Where a record of the history is lost, the answers after it are those of other turns.
+            call = _call_of(answer) if answer.get("action", item.get("action")) == item.get("action") else {}
             state = item.get("state")
             if isinstance(state, str):
                 state = parse_text(state)
             seconds = item.get("execution_time")
             observed = item.get("observation")
-            yield Turn(
+            turn = Turn(
                 text(item.get("thought")) or text(item.get("response")),
                 text(item.get("action")),
                 None if observed is None else text_of(observed),
@@ -122,6 +128,7 @@ class SweAgentReader:
                 call,
                 label(state.get("working_dir"), 1_000) if isinstance(state, dict) else "",
             )
+            yield index + 1, turn
 
     def _turns_of_history(self) -> Iterator[Turn]:
         for index, message in enumerate(self._history):

@@ -166,6 +166,17 @@ def test_a_tree_of_files_gives_the_rows_of_the_export(tmp_path: Path) -> None:
     assert rows[1:] == expected[1:]
 
 
+def test_damaged_files_of_a_tree_are_counted_and_the_others_are_read(tmp_path: Path) -> None:
+    own = story().into_tree(tmp_path / "opencode" / "storage")
+    whole = read_parts(own)
+    message = next((own.parents[2] / "message" / own.stem).iterdir())
+    message.write_bytes(message.read_bytes()[:-1])
+    damaged = read_parts(own)
+    assert damaged.skipped.named == [(1, f"{message.name}: not a JSON object")]
+    assert damaged.counts.sessions == 1
+    assert damaged.counts.artifacts < whole.counts.artifacts
+
+
 def test_a_database_is_read_and_only_what_changed_is_read_again(tmp_path: Path) -> None:
     path = story("ses_1").into_database(tmp_path / "opencode" / "opencode.db")
     story("ses_2").into_database(path)
