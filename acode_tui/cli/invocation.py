@@ -125,11 +125,31 @@ _MOST_COMPLETED = 200
 
 
 def complete_session_id(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The newest sessions whose id begins so. Makes no workspace, and no error: a shell shows neither."""
-    from acode_tui.domain.errors import AcodeError
+    """The newest sessions whose id begins so."""
 
     async def read(workspace: "Workspace") -> list[str]:
         return [each.id for each in await workspace.store.list(limit=_MOST_COMPLETED)]
+
+    return [each for each in _of_workspace(context, read) if each.startswith(incomplete)]
+
+
+def complete_query(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The fields of a query that begin so, or the values of a field."""
+    from acode_tui.domain.search.completion import STORED_FIELDS, proposals, typed_at_end
+
+    typed = typed_at_end(incomplete)
+    field = typed.field if typed is not None else ""
+
+    async def read(workspace: "Workspace") -> list[str]:
+        return list(await workspace.field_values(field))
+
+    stored = _of_workspace(context, read) if field in STORED_FIELDS else []
+    return [each.query.rstrip() for each in proposals(incomplete, stored)]
+
+
+def _of_workspace(context: click.Context, read: Callable[["Workspace"], Awaitable[list[str]]]) -> list[str]:
+    """What ``read`` answers. Makes no workspace, and no error: a shell that completes shows neither."""
+    from acode_tui.domain.errors import AcodeError
 
     invocation = Invocation()
     # The callback of the top command does not run while a shell completes.
@@ -137,7 +157,7 @@ def complete_session_id(context: click.Context, parameter: click.Parameter, inco
     try:
         if not invocation.settings.persistence.sqlite.resolve(invocation.root).is_file():
             return []
-        return [each for each in invocation.with_workspace(read, auto_migrate=False) if each.startswith(incomplete)]
+        return invocation.with_workspace(read, auto_migrate=False)
     except (AcodeError, OSError):
         return []
 

@@ -32,18 +32,6 @@ def source_option(function: F) -> F:
     )(function)
 
 
-def complete_query(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The fields of a query that begin so, and the values of ``is:`` and ``state:``."""
-    from acode_tui.domain.search.query import FIELDS, FLAGS
-    from acode_tui.domain.states import SessionState
-
-    minus, text = ("-", incomplete[1:]) if incomplete.startswith("-") else ("", incomplete)
-    known = [f"{name}:" for name in FIELDS]
-    known += [f"is:{flag}" for flag in FLAGS] if text.startswith("is:") else []
-    known += [f"state:{state}" for state in SessionState] if text.startswith("state:") else []
-    return [minus + each for each in known if each.startswith(text) and each != text]
-
-
 def query_of(context: click.Context, words: Sequence[str]) -> str:
     """The query that a command's words make. Raises NoSuchOption.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import complete_query, examples, json_option, query_of, source_option
+from acode_tui.cli.invocation import Invocation, complete_query, pass_invocation
+from acode_tui.cli.options import examples, json_option, query_of, source_option
 from acode_tui.cli.output import GAP, cell, local_time, print_json, terminal_width
 from acode_tui.domain.display import cell_width, fit
 from acode_tui.domain.quantities import counted, number
@@ -73,21 +73,36 @@ def command(
         return
     query = query_of(context, words)
 
-    async def read(workspace: "Workspace") -> "SearchPage":
+    async def read(workspace: "Workspace") -> "tuple[SearchPage, list[str]]":
         search = workspace.search if source == "local" else workspace.search_team
-        return await search(query, limit=limit, after=after)
+        page = await search(query, limit=limit, after=after)
+        is_whole = not page.hits and page.next_cursor is None and after is None
+        return page, await _why_nothing(workspace, query, source) if is_whole and not as_json else []
 
-    page = invocation.with_workspace(read)
+    page, why = invocation.with_workspace(read)
     if as_json:
         print_json(page)
         return
     if not page.hits:
         click.echo(_nothing_found(page, after, source))
+        for sentence in why:
+            click.echo(cell(sentence))
     print_hits(page.hits)
     if page.next_cursor is not None:
         total = "" if page.total is None else f" of {number(page.total)}"
         again = f"acode-tui search {shlex.quote(query)}" + ("" if source == "local" else f" --source {source}")
         click.echo(f"{counted(len(page.hits), 'hit')}{total}; next page: {again} --after {page.next_cursor}", err=True)
+
+
+async def _why_nothing(workspace: "Workspace", query: str, source: str) -> list[str]:
+    from acode_tui.ops.no_match import explain_no_match
+    from acode_tui.storage.ports import SessionFilter
+
+    asked = SessionFilter(text=query)
+    if source == "local":
+        return await explain_no_match(workspace.store, asked)
+    async with workspace.open_team() as team:
+        return await explain_no_match(team, asked)
 
 
 def print_hits(hits: "Sequence[SearchHit]") -> None:

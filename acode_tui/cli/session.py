@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.invocation import Invocation, complete_session_id, pass_invocation
-from acode_tui.cli.options import complete_query, examples, json_option, source_option
+from acode_tui.cli.invocation import Invocation, complete_query, complete_session_id, pass_invocation
+from acode_tui.cli.options import examples, json_option, source_option
 from acode_tui.cli.output import Column, cell, print_fields, print_json, print_table, state_colour, terminal_width
 from acode_tui.domain.display import fit, session_name
 from acode_tui.domain.entities import SessionGraph, StepGraph, TaskGraph, ToolCallGraph
@@ -106,16 +106,22 @@ def list_(
     text = f"is:resumable {search or ''}".rstrip() if resumable else search
     chosen = SessionFilter(states=tuple(map(SessionState, states)), text=text or None, user=user)
 
-    async def read(workspace: "Workspace") -> "tuple[SessionPage, datetime]":
-        async with _reader(workspace, source) as reader:
-            return await reader.list(chosen, limit=limit, after=after), workspace.wall()
+    async def read(workspace: "Workspace") -> "tuple[SessionPage, datetime, list[str]]":
+        from acode_tui.ops.no_match import explain_no_match
 
-    page, now = invocation.with_workspace(read)
+        async with _reader(workspace, source) as reader:
+            page = await reader.list(chosen, limit=limit, after=after)
+            asks_why = not page.sessions and after is None and not as_json
+            return page, workspace.wall(), await explain_no_match(reader, chosen) if asks_why else []
+
+    page, now, why = invocation.with_workspace(read)
     if as_json:
         print_json({"sessions": page.sessions, "nextCursor": page.next_cursor, "total": page.total})
         return
     if not page.sessions:
         click.echo(_no_sessions_message(chosen, after))
+        for sentence in why:
+            click.echo(cell(sentence))
         return
     from acode_tui.domain.search.facts import facts_of
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acode_tui.cli.invocation import Invocation, pass_invocation
-from acode_tui.cli.options import complete_query, examples, json_option, query_of, source_option
+from acode_tui.cli.invocation import Invocation, complete_query, pass_invocation
+from acode_tui.cli.options import examples, json_option, query_of, source_option
 from acode_tui.cli.output import Column, cell, print_json, print_table
 from acode_tui.cli.progress import PercentLine
 from acode_tui.domain.quantities import dollars, short_number

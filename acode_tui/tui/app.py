@@ -40,6 +40,7 @@ from acode_tui.tui.layout import Layout
 from acode_tui.tui.live_screen import LiveScreen
 from acode_tui.tui.main.screen import MainScreen
 from acode_tui.tui.messages import RunRequested
+from acode_tui.tui.personal import PersonalFile, personal_path
 from acode_tui.tui.run_alerts import Alert, RunAlerts
 from acode_tui.tui.state import DashboardState
 from acode_tui.tui.style import themes
@@ -89,17 +90,20 @@ class Dashboard(App[int]):
         migration_consent: "MigrationConsent | None" = None,
         asks_for_folder: bool = False,
         follow_consent: FollowConsent | None = None,
+        personal: PersonalFile | None = None,
     ) -> None:
         """``opening`` opens the workspace. Times are shown in ``zone``, None for the machine's own. ``save_theme``
         keeps a chosen theme for the next start, ``save_layout`` a changed ``layout``. ``freeze_objects`` is called
         after the first frame, and again after the workspace was opened. With ``migration_consent`` the user is asked
         before migrations run, with ``asks_for_folder`` before anything is written into the folder. With
-        ``follow_consent`` transcripts are imported while they are written, as soon as the user agrees.
+        ``follow_consent`` transcripts are imported while they are written, as soon as the user agrees. ``personal``
+        keeps the user's saved queries; without it they last until the end.
         """
         super().__init__()
         self.root = root
         self.settings = settings
         self.zone = zone
+        self.personal = personal or PersonalFile()
         self.state = DashboardState.create(layout or Layout(), settings.tui.page_size)
         self.team = TeamRuns(self.report)
         self.jobs = Jobs(self.report, self._jobs_changed)
@@ -464,6 +468,7 @@ def run_dashboard(root: Path, settings: Settings, *, asks_for_folder: bool = Tru
         migration_consent=migration_consent(root, settings),
         asks_for_folder=asks_for_folder and is_own_checkout(root),
         follow_consent=follow_consent(root),
+        personal=PersonalFile(personal_path()),
     )
     code = app.run(mouse=layout.mouse)
     if app.fatal_error is not None:

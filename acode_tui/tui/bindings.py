@@ -136,6 +136,18 @@ SEARCH: list[Binding] = [
     key("search_done", "down", "close", "to the list", "Keep the search and go to the list", shown_as="↓"),
 ]
 
+QUERY: list[Binding] = [
+    key("complete", "tab", "complete", "take", "Take the marked proposal; right does too", shown_as="tab"),
+    key("search_done", "down", "down", "to the list", "The next proposal, or to the list", shown_as="↓"),
+    key("previous_proposal", "up", "up", "proposal above", "The proposal above", show=False, shown_as="↑"),
+    key("save_query", "ctrl+s", "save", "save query", "Save this query under a name"),
+    key("remove_query", "ctrl+r", "remove", "remove query", "Remove the marked saved query"),
+]
+
+SAVE_QUERY: list[Binding] = [
+    key("cancel", "escape", "dismiss", "back", "Back without saving", shown_as="esc"),
+]
+
 SCROLL: list[Binding] = [
     key("down", "j", "scroll_down", "down", "A line down", show=False),
     key("up", "k", "scroll_up", "up", "A line up", show=False),

@@ -17,6 +17,7 @@ from acode_tui.domain.errors import AcodeError
 from acode_tui.tui.actions import ActionHost, Actions
 from acode_tui.tui.following import Following
 from acode_tui.tui.layout import Layout
+from acode_tui.tui.personal import PersonalFile
 from acode_tui.tui.state import DashboardState
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class DashboardApp(ActionHost, Protocol):
 
     @property
     def following(self) -> Following: ...
+
+    @property
+    def personal(self) -> PersonalFile:
+        """The user's saved queries and counts of commands."""
+        ...
 
     @property
     def theme_changed_signal(self) -> Signal[Theme]: ...

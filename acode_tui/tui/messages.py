@@ -8,7 +8,7 @@ from textual.message import Message
 
 from acode_tui.domain.entities import SessionSummary
 from acode_tui.domain.states import SessionState
-from acode_tui.storage.ports import SearchHit, SessionPage
+from acode_tui.storage.ports import SearchHit, SessionFilter, SessionPage
 from acode_tui.tui.state import Overview
 
 if TYPE_CHECKING:
@@ -89,3 +89,33 @@ class RunRequested(Message):
 
     session_id: str
     place: tuple[str, ...] = ()
+
+
+@dataclass
+class FieldValuesRead(Message):
+    """The values that a field of the query language has in the stored runs were read."""
+
+    field: str
+    values: tuple[str, ...]
+
+
+@dataclass
+class NoMatchExplained(Message):
+    """Sentences on why no run fits ``filter``."""
+
+    filter: SessionFilter
+    sentences: list[str]
+
+
+@dataclass
+class SaveQueryRequested(Message):
+    """The user wants to save the query in the search line."""
+
+    query: str
+
+
+@dataclass
+class RemoveQueryRequested(Message):
+    """The user wants to remove a saved query."""
+
+    name: str

@@ -73,6 +73,10 @@ class DashboardWorkspace(Protocol):
         """By session, of those given, the first ``most`` places in it that a query finds. Raises ValidationError."""
         ...
 
+    async def field_values(self, field: str, *, most: int = 500) -> tuple[str, ...]:
+        """Values that a field of the query language has in this workspace's runs."""
+        ...
+
     async def schema(self) -> SchemaStatus: ...
 
     async def migration_plan(self) -> tuple[TierMigrations, ...]:

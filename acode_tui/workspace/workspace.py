@@ -22,7 +22,9 @@ from acode_tui.storage.sqlite.migrate import plan
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs.store import SqliteRunStateStore
 from acode_tui.storage.sqlite.runs.transcript_cursors import SqliteTranscriptLog
+from acode_tui.storage.sqlite.search.faults import index_faults
 from acode_tui.storage.sqlite.search.index import SqliteSearchIndex
+from acode_tui.storage.sqlite.sessions.field_values import field_values
 from acode_tui.storage.sqlite.sessions.run_search import SqliteRunSearch
 from acode_tui.storage.sqlite.sync.conflicts import SqliteConflictLog
 from acode_tui.storage.sqlite.sync.journal import SqliteSyncJournal
@@ -125,6 +127,18 @@ class Workspace(Operations):
     ) -> dict[str, tuple[SearchHit, ...]]:
         """By session, of those given, the first ``most`` places in it that a query finds. Raises ValidationError."""
         return await self._search.hits_in(query, session_ids, most=most)
+
+    async def field_values(self, field: str, *, most: int = 500) -> tuple[str, ...]:
+        """Values that a field of the query language has in this workspace's runs, as far as they are indexed.
+
+        Those used last come first where that is known. A field without stored values, such as ``is``, has none.
+        """
+
+        def read(connection: sqlite3.Connection) -> tuple[str, ...]:
+            with index_faults():
+                return field_values(connection, field, most)
+
+        return await self._readers.run(read)
 
     async def data_version(self) -> int:
         """A number that changes whenever this process or another one has committed. Cheap enough to poll."""

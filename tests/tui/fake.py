@@ -279,6 +279,7 @@ class FakeWorkspace:
         self.refuses: AcodeError | None = None
         self.figures: dict[str, Stats] | AcodeError = stats()
         self.asked: list[tuple[str, str]] = []
+        self.values: dict[str, tuple[str, ...]] = {}
         self.counting: Progress | None = None
         self.counted = asyncio.Event()
 
@@ -289,6 +290,9 @@ class FakeWorkspace:
         self, query: str, session_ids: Sequence[str], *, most: int = 4
     ) -> dict[str, tuple[SearchHit, ...]]:
         return {}
+
+    async def field_values(self, field: str, *, most: int = 500) -> tuple[str, ...]:
+        return self.values.get(field, ())
 
     async def schema(self) -> SchemaStatus:
         return self.schema_status

@@ -43,6 +43,24 @@ async def test_the_first_screen(snapshot: SnapshotAssertion) -> None:
         await pictures.take("jump without panes")
 
 
+async def test_writing_a_query(snapshot: SnapshotAssertion) -> None:
+    workspace = FakeWorkspace(12)
+    workspace.values = {"project": ("shop", "blog", "[/red] a name of two words")}
+    app = over(workspace, settings=RESTING)
+    app.personal.save_query("failed this week", "is:failed since:7d")
+    app.personal.save_query("[/red] deployments", 'tool:bash "terraform apply"')
+    async with picturing(app, snapshot) as pictures:
+        await until_listed(pictures.pilot)
+        await pictures.see("failed this week", "slash")
+        await pictures.take("saved queries")
+        await pictures.see("[/red] a name", *"project:")
+        await pictures.take("completion")
+        await pictures.see("Without `unicorn*`", *"shop login unicorn")
+        await pictures.take("what excludes them")
+        await pictures.see("enter saves", "ctrl+s")
+        await pictures.take("save query")
+
+
 async def test_help_palette_and_themes(snapshot: SnapshotAssertion) -> None:
     async with picturing(over(online(FakeWorkspace(8)), settings=RESTING), snapshot) as pictures:
         await until_listed(pictures.pilot)

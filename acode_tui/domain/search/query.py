@@ -111,13 +111,20 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOMENTS = "7d, 12h, 2w, 30m, 2026-03-01 or 2026-03-01T14:30"
 
 
-class _Part(NamedTuple):
-    """A part of a query: ``field`` is empty for a word or phrase."""
+class Part(NamedTuple):
+    """A part of a query: ``field`` is empty for a word or phrase.
+
+    It stands from ``start`` to ``end``, its value from ``value_start``. ``closed`` is set where a quote ends it.
+    """
 
     field: str
     value: str
     quoted: bool
     excluded: bool
+    start: int = 0
+    value_start: int = 0
+    end: int = 0
+    closed: bool = False
 
 
 def parse_query(text: str, *, now: datetime) -> Query:
@@ -132,7 +139,7 @@ def parse_query(text: str, *, now: datetime) -> Query:
     if len(text) > MAX_CHARS:
         raise ValidationError("query", f"has {len(text):,} characters; the most are {MAX_CHARS:,}")
     reader = _Reader(now)
-    for part in _parts(text):
+    for part in parts_of(text):
         reader.add(part)
     if not reader.count and text.strip():
         raise ValidationError("query", "there is no letter or digit to search for", hint="type a word")
@@ -151,7 +158,7 @@ def as_typed(text: str) -> str:
 
     A single ASCII letter stays a word, for it begins nearly everything. Raises ValidationError for an unknown field.
     """
-    parts = _parts(text)
+    parts = parts_of(text)
     if not parts or text[-1].isspace() or len(text) >= MAX_CHARS:
         return text
     last = parts[-1]
@@ -162,12 +169,14 @@ def as_typed(text: str) -> str:
     return text + "*"
 
 
-def _parts(text: str) -> list[_Part]:
+def parts_of(text: str) -> list[Part]:
+    """The parts of a query, in order. Raises ValidationError for an unknown field."""
     parts, at = [], 0
     while at < len(text):
         if text[at].isspace():
             at += 1
             continue
+        start = at
         # "--flag" is an option that was pasted, and a minus before a space or at the end is a symbol.
         excluded = text[at] == "-" and at + 1 < len(text) and not text[at + 1].isspace() and text[at + 1] != "-"
         at += excluded
@@ -176,13 +185,14 @@ def _parts(text: str) -> list[_Part]:
             at += len(field) + 1
         quoted = _QUOTED.match(text, at)
         if quoted is not None:
-            parts.append(_Part(field, quoted[1].replace('""', '"'), True, excluded))
-            at = quoted.end()
-            continue
-        plain = _PLAIN.match(text, at)
-        value = plain[0] if plain is not None else ""
-        parts.append(_Part(field, value, False, excluded))
-        at += len(value)
+            value, end = quoted[1].replace('""', '"'), quoted.end()
+            parts.append(Part(field, value, True, excluded, start, at, end, end > quoted.end(1)))
+        else:
+            plain = _PLAIN.match(text, at)
+            value = plain[0] if plain is not None else ""
+            end = at + len(value)
+            parts.append(Part(field, value, False, excluded, start, at, end))
+        at = end
     return parts
 
 
@@ -221,7 +231,7 @@ class _Reader:
         self._since: datetime | None = None
         self._before: datetime | None = None
 
-    def add(self, part: _Part) -> None:
+    def add(self, part: Part) -> None:
         if not part.field:
             term = _term_of(part)
             if term.tokens:
@@ -250,13 +260,13 @@ class _Reader:
         given = {"since": self._since, "before": self._before, "now": self._now, **own}
         return Query(**given, excluded=Conditions(**excluded))  # type: ignore[arg-type]
 
-    def _add(self, name: str, value: object, part: _Part) -> None:
+    def _add(self, name: str, value: object, part: Part) -> None:
         self.count += 1
         values = self._found[part.excluded].setdefault(name, [])
         if value not in values:
             values.append(value)
 
-    def _add_moment(self, part: _Part) -> None:
+    def _add_moment(self, part: Part) -> None:
         if part.excluded:
             other = "before" if part.field == "since" else "since"
             raise ValidationError("query", f"{part.field}: cannot be excluded", hint=f"use {other}: instead")
@@ -268,7 +278,7 @@ class _Reader:
             self._before = moment if self._before is None else min(self._before, moment)
 
 
-def _term_of(part: _Part) -> Term:
+def _term_of(part: Part) -> Term:
     if part.quoted:
         return _term("phrase", part.value)
     stem = part.value.rstrip("*")

@@ -13,13 +13,13 @@ from textual.content import Content
 from acode_tui.domain.display import session_name
 from acode_tui.domain.quantities import number, size
 from acode_tui.tui.bindings import FOLLOW, MAIN
-from acode_tui.tui.main.browsing import BrowsingScreen
 from acode_tui.tui.main.follow_question import FollowQuestion
 from acode_tui.tui.main.header import HeaderLine
 from acode_tui.tui.main.hit_rows import found_text, of_key, place_of
 from acode_tui.tui.main.overview import read_overview, read_without_commit
 from acode_tui.tui.main.pane import Pane
 from acode_tui.tui.main.panes import ConflictsPane, OutboxPane, RetriesPane, SchemaPane, is_off
+from acode_tui.tui.main.query import QueryScreen
 from acode_tui.tui.main.sessions_browser import SessionBrowser
 from acode_tui.tui.messages import OverviewRead, PaneOpened, TranscriptsFound
 from acode_tui.tui.terminal import capture_mouse
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from acode_tui.tui.transcript_import import Survey
 
 
-class MainScreen(BrowsingScreen):
+class MainScreen(QueryScreen):
     """The header, the four panes, the session browser and the footer."""
 
     AUTO_FOCUS = ""

@@ -29,7 +29,8 @@ from acode_tui.tui.widgets.notice import Notice, keys
 if TYPE_CHECKING:
     from textual.widgets import Input
 
-    from acode_tui.tui.widgets.input_lines import JumpLine, SearchLine
+    from acode_tui.tui.main.query_line import QueryLine
+    from acode_tui.tui.widgets.input_lines import JumpLine
 
 
 class SessionBrowser(Vertical):
@@ -51,7 +52,8 @@ class SessionBrowser(Vertical):
         self._zone = zone
         self._offer: tuple[str, tuple[str | Content, ...]] | None = None
         self._now: datetime | None = None
-        self._search: SearchLine | None = None
+        self._search: QueryLine | None = None
+        self._why_none: list[str] = []
         self._query_error: Static | None = None
         self._jump: JumpLine | None = None
 
@@ -74,6 +76,11 @@ class SessionBrowser(Vertical):
         return next((line for line in self._browser.lines if line.session.id == under), None)
 
     @property
+    def query_line(self) -> "QueryLine | None":
+        """The search line, once it was opened."""
+        return self._search
+
+    @property
     def typing(self) -> bool:
         """Whether the search line or the jump line has the focus."""
         return any(input is not None and input.has_focus for input in (self._search, self._jump))
@@ -89,6 +96,8 @@ class SessionBrowser(Vertical):
         """Show the page of the state as of ``now``; ``is_other_page`` if another one was shown before."""
         self._now = now or self._now
         empty = not self._browser.rows
+        if is_other_page:
+            self._why_none = []
         self.table.display = not empty
         self.query_one(StateChips).display = self._browser.loaded and (not empty or self._browser.is_filtered)
         notice = self.query_one(Notice)
@@ -119,6 +128,11 @@ class SessionBrowser(Vertical):
         if overview is None:
             return self.dashboard.settings.persistence.postgres.enabled
         return overview.sync.state is not SyncState.DISABLED
+
+    def explain(self, why: list[str]) -> None:
+        """Say in the notice why no session fits."""
+        self._why_none = why
+        self._explain()
 
     def offer(self, headline: str, *lines: str | Content) -> None:
         """Set the notice for a workspace without sessions."""
@@ -152,12 +166,13 @@ class SessionBrowser(Vertical):
     async def open_search(self) -> None:
         """Show and focus the search line, which is created when it is first opened."""
         if self._search is None:
-            from acode_tui.tui.widgets.input_lines import SearchLine
+            from acode_tui.tui.main.query_line import Choices, QueryLine
 
-            self._search = SearchLine()
+            below = Choices()
+            self._search = QueryLine(below)
             self._query_error = Static(id="query-error")
             self._query_error.display = False
-            await self.mount(self._search, self._query_error, before=0)
+            await self.mount(self._search, below, self._query_error, before=0)
         self._open(self._search)
 
     async def open_jump(self) -> None:
@@ -193,7 +208,8 @@ class SessionBrowser(Vertical):
     def show_query_error(self) -> None:
         """Say below the search line why its text is no query, or nothing where it is one."""
         if self._query_error is not None:
-            error = self._browser.query_error
+            # While proposals are shown the text is not complete: what is missing is in their list.
+            error = "" if self._search is not None and self._search.proposes else self._browser.query_error
             self._query_error.update(styled(error, "$text-error"))
             self._query_error.display = bool(error)
 
@@ -229,7 +245,8 @@ class SessionBrowser(Vertical):
         if browser.is_filtered:
             what = f"“{line(browser.text.strip(), 40)}”" if browser.text.strip() else "these states"
             both = " in these states" if browser.text.strip() and browser.states else ""
-            return "No session fits", (f"Nothing here matches {what}{both}.", self._keys_that_show_more())
+            why = [line(sentence, max(self.size.width - 8, 20)) for sentence in self._why_none]
+            return "No session fits", (f"Nothing here matches {what}{both}.", *why, self._keys_that_show_more())
         if browser.pages.start != FIRST_PAGE:
             return "This page is empty now", (keys(("[", "goes back a page"), ("home", "goes to the first")),)
         if browser.source == "team":
