@@ -31,14 +31,20 @@ def session(
     *,
     metadata: Mapping[str, Any] | None = None,
     user: str | None = None,
+    resume: str | None = None,
 ) -> Run:
     """A run to enter with ``with`` or ``async with``, recorded in the workspace in the folder ``path``.
 
     Without a path it is the workspace that commands use here: ``ACODE_WORKSPACE``, else the nearest parent folder with
     ``.agent``, else the current folder. ``metadata`` is any mapping; ``user`` is ``identity.user`` unless given. The
     run is Completed when the block ends, Failed when an exception leaves it, Cancelled on an interrupt.
+
+    ``resume`` goes on with a session of this workspace: its id, or a key of your own, such as a conversation's id; a
+    key that is new begins a session. A session that a crash, ``leave_open`` or ``pause`` left Paused, or that waits for
+    approval, is at work again; one that has ended stays as it is, and a new one names it as ``continues`` in its
+    metadata. ``task_description`` and ``metadata`` count for a new session only.
     """
-    return Run(_root(path), task_description, metadata, user)
+    return Run(_root(path), task_description, metadata, user, resume)
 
 
 def executor(max_workers: int | None = None) -> RecordedExecutor:

@@ -54,8 +54,21 @@ class Block:
         """Whether the block has been entered and not left, in this process."""
         return self._pid == os.getpid() and not self._left
 
+    def start(self) -> Self:
+        """Enter without waiting for the disk and without becoming the current block; ``end`` leaves.
+
+        For callbacks, which are called at the beginning and at the end of something, often in different contexts.
+        """
+        self._enter()
+        return self
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Leave a block that ``start`` entered, without waiting. ``error``: as an exception that leaves it."""
+        self._leave(error)
+
     def __enter__(self) -> Self:
         inserted = self._enter()
+        self._become_current()
         try:
             self._wait(inserted)
         except BaseException as error:
@@ -71,6 +84,7 @@ class Block:
 
     async def __aenter__(self) -> Self:
         inserted = self._enter()
+        self._become_current()
         try:
             await self._wait_async(inserted)
         except BaseException as error:
@@ -90,9 +104,10 @@ class Block:
         if self.outer is not None and not self.outer._pid:
             raise RuntimeError("enter the block around this one first")
         self._pid = os.getpid() if self.outer is None else self.outer._pid
-        inserted = self._begin()
+        return self._begin()
+
+    def _become_current(self) -> None:
         self._token = _current.set(self)
-        return inserted
 
     def _leave(self, error: BaseException | None) -> "Future[None] | None":
         if self._token is not None:
@@ -109,7 +124,8 @@ class Block:
 
     def _begin(self) -> "Future[None] | None":
         """Queue the first writes of the row; returns the insertion, to be waited for."""
-        return self._submit(self._row.insert)
+        self._row.insertion = self._submit(self._row.insert)
+        return self._row.insertion
 
     def _end(self, outcome: Outcome) -> "Future[None] | None":
         return self._submit(lambda workspace: self._row.finish(workspace, outcome))

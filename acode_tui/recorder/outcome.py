@@ -19,10 +19,12 @@ class OutcomeKind(Enum):
     SKIPPED = auto()
     FAILED = auto()
     CANCELLED = auto()
+    PAUSED = auto()
+    AWAITING_APPROVAL = auto()
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a block ended; ``reason`` says why it Failed or was Cancelled."""
+    """How a block ended; ``reason`` says why, unless it was Done. Only a session can be left Paused or waiting."""
 
     kind: OutcomeKind
     reason: str = ""
@@ -34,6 +36,8 @@ SESSION_STATES = {
     OutcomeKind.DONE: SessionState.COMPLETED,
     OutcomeKind.FAILED: SessionState.FAILED,
     OutcomeKind.CANCELLED: SessionState.CANCELLED,
+    OutcomeKind.PAUSED: SessionState.PAUSED,
+    OutcomeKind.AWAITING_APPROVAL: SessionState.AWAITING_APPROVAL,
 }
 WORK_STATES = {
     OutcomeKind.DONE: WorkState.COMPLETED,

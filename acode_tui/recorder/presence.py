@@ -1,8 +1,9 @@
 """Which runs a process records, so that the next one finds those that a crash left open, and marks them Paused.
 
 Each process has a file in ``.agent/locks`` for as long as it records, with the kernel's lock on it and the ids of its
-runs in it, one a line. The lock goes with the process, however that ends. A run that begins in the instant before a
-power failure may be missing from it; it then stays in its last state.
+runs in it, one a line; a run that was left open on purpose has a second line, with a minus. The lock goes with the
+process, however that ends. A run that begins in the instant before a power failure may be missing from it; it then
+stays in its last state.
 """
 
 import os
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(".agent") / "locks"
 _PREFIX = "recorder-"
+_LEFT = "-"
+"""Before the id of a run that its process does not record any more."""
+
 _MAX_BYTES = 4 * 1024 * 1024
 """What is read of such a file at most: the ids of 100,000 runs."""
+
+CUT_SHORT = "the process that recorded it"
+"""How the reason begins for which a run that a crash left open is Paused."""
 
 _OPEN = (SessionState.CREATED, SessionState.PLANNING, SessionState.EXECUTING, SessionState.AWAITING_APPROVAL)
 
@@ -54,6 +61,15 @@ class Presence:
         """A run of this process has reached its final state."""
         self._open.discard(session_id)
 
+    def left(self, session_id: str) -> None:
+        """A run of this process was left open on purpose: a crash that comes later does not pause it."""
+        self.ended(session_id)
+        try:
+            if self._handle is not None:
+                os.write(self._handle, f"{_LEFT}{session_id}\n".encode())
+        except OSError as error:
+            log.debug("a run may be taken for one that a crash cut short: %s", error)
+
     def release(self) -> None:
         """Remove the file if every run of this process has ended; else it stays, for the next process to find."""
         if self._handle is not None and not self._open:
@@ -75,6 +91,7 @@ class Recording:
         """``presence`` is that of an earlier opening of the same workspace by this process."""
         self._workspace = workspace
         self.store: RunStateStore = workspace.store
+        self.workspace_id = workspace.workspace_id
         self.presence = presence or Presence(workspace.root / _FOLDER)
 
     @property
@@ -94,7 +111,7 @@ class Recording:
                 if not try_lock(handle):
                     continue
                 words = path.name.removeprefix(_PREFIX).split("-")
-                for session_id in dict.fromkeys(os.read(handle, _MAX_BYTES).decode("ascii", "replace").split()):
+                for session_id in _recorded(os.read(handle, _MAX_BYTES).decode("ascii", "replace").split()):
                     paused += await self._pause(session_id, words[0])
                 path.unlink(missing_ok=True)
             except (AcodeError, OSError) as error:
@@ -111,8 +128,16 @@ class Recording:
             session = await self.store.get(session_id)
             if session.state not in _OPEN:
                 return False
-            reason = f"the process that recorded it (pid {pid}) ended before the run did"
+            reason = f"{CUT_SHORT} (pid {pid}) ended before the run did"
             await self.store.transition_session(session_id, SessionState.PAUSED, reason=reason)
         except (NotFoundError, TransitionError, ValidationError):
             return False  # deleted, or ended meanwhile, or no id
         return True
+
+
+def _recorded(lines: list[str]) -> list[str]:
+    """The runs that a process recorded until its end, by the lines of its file: the last line of a run decides."""
+    last: dict[str, bool] = {}
+    for line in lines:
+        last[line.removeprefix(_LEFT)] = not line.startswith(_LEFT)
+    return [session_id for session_id, open_ in last.items() if open_]

@@ -7,12 +7,14 @@ ends as Failed: never in a state that says it is still at work.
 
 import asyncio
 from collections.abc import Awaitable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Literal
 
 from acode_tui.domain.entities import Json
 from acode_tui.domain.errors import TransitionError
 from acode_tui.domain.states import EntityType, SessionState, WorkState
 from acode_tui.recorder.outcome import SESSION_STATES, WORK_STATES, NotRecorded, Outcome, OutcomeKind
+from acode_tui.recorder.resume import find, take_up
 from acode_tui.recorder.usage import Usage
 from acode_tui.recorder.values import metadata_within
 
@@ -20,11 +22,16 @@ if TYPE_CHECKING:
     from acode_tui.recorder.presence import Recording
 
 
+_GOES_ON = "recording goes on"
+
+
 class Row:
     """Base of the rows. ``id`` is None until the row is on disk; the lock ``turn`` keeps its writes in order."""
 
     def __init__(self, parent: "Row | None") -> None:
         self.id: str | None = None
+        self.insertion: Future[None] | None = None
+        """Done when the row is on disk or lost; None as long as it was not begun, or where it was lost at once."""
         self.turn = asyncio.Lock()
         self._parent = parent
         self._below: set[Row] = set()
@@ -44,16 +51,17 @@ class Row:
         return self.id
 
     async def known_id(self) -> str:
-        """The row's id, for the writes of other rows: waits for its insertion, the first write to take its turn."""
-        if self.id is None:
-            async with self.turn:
-                pass
+        """The row's id, for the writes of other rows: waits for its insertion.
+
+        Not for its turn: a session's later writes wait for its tasks, which would then wait for each other.
+        """
+        if self.id is None and self.insertion is not None:
+            await asyncio.wrap_future(self.insertion)
         return self.own_id()
 
     async def finish(self, workspace: "Recording", outcome: Outcome) -> None:
         """Bring the row to its final state, after everything below it that has ended."""
         try:
-            # First, for rows below one without an id wait for this turn to end.
             own = self.own_id()
             for row in tuple(self._below):
                 async with row.turn:
@@ -71,8 +79,11 @@ class Row:
 
 
 class SessionRow(Row):
-    def __init__(self, description: str, metadata: Json | None, user: str | None) -> None:
+    """``resume`` is the id or the key of a session that goes on; None for a new one."""
+
+    def __init__(self, description: str, metadata: Json | None, user: str | None, resume: str | None = None) -> None:
         super().__init__(None)
+        self._resume = resume
         self.usage = Usage()
         self._description = description
         self._metadata = metadata
@@ -81,8 +92,29 @@ class SessionRow(Row):
         self._paused_from = SessionState.CREATED
 
     async def _insert(self, workspace: "Recording", above: str) -> str:
+        if self._resume is None:
+            return await self._create(workspace, None)
+        await workspace.pause_abandoned()
+        found = await find(workspace, self._resume)
+        if found.session is None:
+            if found.ended_id is not None:
+                self._metadata = {**(self._metadata or {}), "continues": found.ended_id}
+            return await self._create(workspace, found.new_id)
+        self.id = found.session.id
+        self._metadata = found.session.metadata
+        self.usage.go_on_from(self._metadata)
+        self._paused_from = await take_up(workspace, found.session)
+        self._state = found.session.state
+        workspace.presence.note(self.id)
+        await self.resume(workspace, _GOES_ON)
+        await self.approve(workspace, _GOES_ON)
+        return self.id
+
+    async def _create(self, workspace: "Recording", session_id: str | None) -> str:
         metadata = metadata_within(self._metadata, workspace.settings.limits.max_metadata_bytes)
-        session = await workspace.store.create_session(self._description, metadata=metadata, user_id=self._user)
+        session = await workspace.store.create_session(
+            self._description, metadata=metadata, user_id=self._user, session_id=session_id
+        )
         workspace.presence.note(session.id)
         return session.id
 
@@ -91,8 +123,6 @@ class SessionRow(Row):
 
     async def execute(self, workspace: "Recording", first: Row) -> None:
         """The first task has begun."""
-        # Its own id first: a task of a session without an id waits for this turn to end.
-        self.own_id()
         await first.known_id()
         await self.plan(workspace)
         await self._advance(workspace, SessionState.EXECUTING, "the first task began")
@@ -138,6 +168,9 @@ class SessionRow(Row):
         target = SESSION_STATES[outcome.kind]
         reason = outcome.reason or "recording ended"
         metadata = _added_within(self._metadata, self.usage.of_run(), workspace.settings.limits.max_metadata_bytes)
+        if target in (SessionState.PAUSED, SessionState.AWAITING_APPROVAL):
+            await self._leave_open(workspace, target, reason, metadata)
+            return
         if target is not SessionState.CANCELLED:
             # A run that ends while it is paused or waits was resumed or approved without a word.
             await self.resume(workspace, reason)
@@ -152,6 +185,19 @@ class SessionRow(Row):
                 raise
             await self._move(workspace, SessionState.FAILED, refusal.message, metadata=metadata)
         workspace.presence.ended(own)
+
+    async def _leave_open(
+        self, workspace: "Recording", target: SessionState, reason: str, metadata: Json | None
+    ) -> None:
+        """End the recording, not the session."""
+        try:
+            if self._state is not target:
+                await self.resume(workspace, reason)
+                await self._move(workspace, target, reason, metadata=metadata)
+        except TransitionError:
+            # Nothing waits for an approval in a session without a task.
+            await self._move(workspace, SessionState.PAUSED, reason, metadata=metadata)
+        workspace.presence.left(self.own_id())
 
 
 class HolderRow(Row):

@@ -18,6 +18,7 @@ from acode_tui.recorder.values import reason_text, recordable, recordable_metada
 
 Metadata = Mapping[str, Any]
 _DESCRIPTION_CHARS = 64 * 1024
+_LEFT_OPEN = (OutcomeKind.PAUSED, OutcomeKind.AWAITING_APPROVAL)
 
 
 class Call(HolderBlock):
@@ -139,9 +140,12 @@ class Run(Block):
 
     _row: SessionRow
 
-    def __init__(self, root: Path, description: str, metadata: Metadata | None, user: str | None) -> None:
+    def __init__(
+        self, root: Path, description: str, metadata: Metadata | None, user: str | None, resume: str | None = None
+    ) -> None:
         self._description = description
-        row = SessionRow(title(description), recordable_metadata(metadata), None if user is None else title(user))
+        by = None if user is None else title(user)
+        row = SessionRow(title(description), recordable_metadata(metadata), by, None if resume is None else str(resume))
         super().__init__(Writes(root), row, None)
         self._own_task: Task | None = None
         self._own_task_lock = threading.Lock()
@@ -194,6 +198,13 @@ class Run(Block):
         """The run goes on in the state that it was paused from. Does nothing if it is not paused."""
         self._change(self._row.resume, reason)
 
+    def leave_open(self, reason: str = "the run goes on later", *, approval: bool = False) -> None:
+        """Do not end the run when its block ends: it is Paused, or AwaitingApproval, until a later
+        ``session(resume=...)`` goes on with it.
+        """
+        kind = OutcomeKind.AWAITING_APPROVAL if approval else OutcomeKind.PAUSED
+        self._outcome = Outcome(kind, reason_text(reason))
+
     def fail(self, reason: str) -> None:
         """End as Failed although no exception leaves the block."""
         self._outcome = Outcome(OutcomeKind.FAILED, reason_text(reason))
@@ -223,7 +234,7 @@ class Run(Block):
             self._implied()
         if self._own_task is not None:
             self._own_task._left = True
-            self._own_task._end(outcome)
+            self._own_task._end(DONE if outcome.kind in _LEFT_OPEN else outcome)
         return super()._end(outcome)
 
     def _implied(self) -> Task:

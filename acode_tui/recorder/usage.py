@@ -21,7 +21,7 @@ class Usage:
         self._tokens = dict.fromkeys(_KINDS, 0)
         self._cost: float | None = None
 
-    def add(self, model: Any, tokens: tuple[Any, Any, Any, Any], cost: Any) -> None:
+    def add(self, model: Any, tokens: tuple[Any, ...], cost: Any) -> None:
         """Add one call: tokens in the order input, output, cache read, cache write. What is no number counts as 0."""
         name = None if model is None else title(model)
         with self._lock:
@@ -32,6 +32,15 @@ class Usage:
             money = _money(cost)
             if money is not None:
                 self._cost = (self._cost or 0.0) + money
+
+    def go_on_from(self, metadata: Json | None) -> None:
+        """Begin with the sums in a session's metadata, which ``of_run`` made."""
+        known = metadata or {}
+        models, tokens = known.get("models"), known.get("tokens")
+        for model in models if isinstance(models, list) else ():
+            self.add(model, (0, 0, 0, 0), None)
+        counts = tokens if isinstance(tokens, dict) else {}
+        self.add(None, tuple(counts.get(kind) for kind in _KINDS), known.get("cost"))
 
     def of_step(self) -> Json | None:
         """The keys of a step's metadata; None if nothing was added."""

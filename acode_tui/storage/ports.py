@@ -303,7 +303,10 @@ class RunStateStore(RunStateReader, Protocol):
         *,
         metadata: Json | None = None,
         user_id: str | None = None,
-    ) -> Session: ...
+        session_id: str | None = None,
+    ) -> Session:
+        """Record a new session in state Created. ``session_id``: an id of the caller's that no session has."""
+        ...
 
     async def transition_session(
         self, session_id: str, to_state: SessionState, *, reason: str = "", metadata: Json | None = None

@@ -38,10 +38,12 @@ from acode_tui.domain.validation import (
     require_metadata,
     require_reason,
     require_text,
+    require_uuid,
     validate_graph,
 )
 from acode_tui.storage.ports import SaveResult
 from acode_tui.storage.search_ports import SearchIndex
+from acode_tui.storage.sqlite import rows
 from acode_tui.storage.sqlite.readers import Readers
 from acode_tui.storage.sqlite.runs import row_writes
 from acode_tui.storage.sqlite.runs.reader import SqliteRunStateReader
@@ -110,9 +112,17 @@ class SqliteRunStateStore(SqliteRunStateReader):
         self._limits = limits or Limits()
 
     async def create_session(
-        self, task_description: str, *, metadata: Json | None = None, user_id: str | None = None
+        self,
+        task_description: str,
+        *,
+        metadata: Json | None = None,
+        user_id: str | None = None,
+        session_id: str | None = None,
     ) -> Session:
-        """Record a new session in state Created. Raises ValidationError."""
+        """Record a new session in state Created, with an id of the caller's if it names one.
+
+        Raises ValidationError, also where a session has that id already.
+        """
         require_text(task_description, "task_description", max_chars=MAX_DESCRIPTION_CHARS)
         require_metadata(metadata, "metadata", self._limits)
         return await self._add(
@@ -123,6 +133,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             metadata=metadata,
             user_id=optional_text(user_id, "user_id") or self._user_id,
             workspace_id=self._workspace_id,
+            own_id=None if session_id is None else require_uuid(session_id, "session_id"),
         )
 
     async def transition_session(
@@ -279,7 +290,7 @@ class SqliteRunStateStore(SqliteRunStateReader):
             ToolCall, tool_call_id, check, text="added", state=target, result=result, error_message=error_message
         )
 
-    async def _add(self, entity: type[E], parent_id: str, **fields: Any) -> E:
+    async def _add(self, entity: type[E], parent_id: str, *, own_id: str | None = None, **fields: Any) -> E:
         """Insert a row below its parent, after its siblings, and touch its session. A session has no parent.
 
         Raises NotFoundError.
@@ -287,8 +298,10 @@ class SqliteRunStateStore(SqliteRunStateReader):
 
         def unit(connection: sqlite3.Connection) -> E:
             place, seen = _place_below(connection, entity.kind, parent_id)
+            if own_id is not None and rows.fetch(connection, entity.kind, own_id) is not None:
+                raise ValidationError("session_id", "is the id of a session that exists")
             now = self._writer.clock.tick()
-            row = entity(id=new_id(), created_at=now, updated_at=now, **place, **fields)
+            row = entity(id=own_id or new_id(), created_at=now, updated_at=now, **place, **fields)
             row_writes.insert(connection, row, now)
             row_writes.touch_session(self._writer, row, seen, now)
             return row
