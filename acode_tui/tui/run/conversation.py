@@ -106,7 +106,7 @@ class ConversationView(PageCursor, can_focus=True):
     def clear(self) -> None:
         """Remove the run, before another one is shown."""
         self.page_layout.clear()
-        self.cursor, self.follows = 0, False
+        self.cursor, self.follows, self.held = 0, False, None
         self._resized()
         self.border_subtitle = ""
         self.jump(0)
@@ -158,7 +158,10 @@ class ConversationView(PageCursor, can_focus=True):
             if self._needle in text_of_row(row).casefold():
                 if not self.scroll_offset.y <= first + offset < self.scroll_offset.y + self.page_rows:
                     self.scroll_to_row(first + offset - self.page_rows // 3)
+                    self.keep_in_place(at)
                 return
+        # The text is in what the block leaves out: show the block, now that its height is known.
+        self.go_to_block(at, context=True)
 
     def on_resize(self, event: events.Resize) -> None:
         look = self.page_layout.look
@@ -204,11 +207,15 @@ class ConversationView(PageCursor, can_focus=True):
         return self.page_layout.position(self.scroll_offset.y)
 
     def _stay_at(self, top: Position | None) -> None:
-        """Scroll to where the top of the screen was, or to the end if the page is followed."""
+        """Scroll to the end if the page is followed, so that a held block stays, or else so that the top row stays."""
         if self.follows:
             self.jump(self.max_scroll_y)
             return
-        row = self.page_layout.row_of(top)
+        at = self.page_layout.index(self.held[0]) if self.held is not None else None
+        if at is not None and self.held is not None:
+            row: int | None = max(self.page_layout.rows.start(at) - self.held[1], 0)
+        else:
+            row = self.page_layout.row_of(top)
         if row is not None and row != round(self.scroll_y):
             self.jump(row)
 
@@ -272,6 +279,7 @@ class ConversationView(PageCursor, can_focus=True):
         start = rows.start(at)
         end = rows.start(at + 1 + (len(call.artifacts) if isinstance(call, ToolCallGraph) else 0))
         if end > self.scroll_offset.y + self.page_rows:
+            self.held = None
             self.jump(min(start, end - self.page_rows))
 
     def _correct(self, key: str) -> None:

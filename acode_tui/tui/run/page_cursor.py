@@ -1,5 +1,7 @@
 """Moving through the page of a conversation: a cursor on one block, and the rows on screen that follow it."""
 
+from collections.abc import Callable
+
 from textual import events
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -20,7 +22,12 @@ class PageCursor(ScrollView):
         self.cursor = 0
         self.revealed: str | None = None
         """The block that was unfolded last: what unfolds below it comes into view, until the user moves on."""
+        self.held: tuple[str, int] | None = None
+        """The block that was gone to and its row on the screen, where it stays while the blocks above it get their true
+        heights; None once the user has scrolled: then the top of the screen stays.
+        """
         self._follows = False
+        self._jumping = False
 
     @property
     def follows(self) -> bool:
@@ -86,6 +93,17 @@ class PageCursor(ScrollView):
 
     # Places
 
+    def once_laid_out(self, go: Callable[[], object]) -> None:
+        """Move the cursor when the page is laid out, for it cannot scroll before; not if the user moved it meanwhile."""
+        block, follows = self.block, self.follows
+
+        def move() -> None:
+            same_block = block is None or (self.block is not None and self.block.key == block.key)
+            if same_block and self.follows == follows:
+                go()
+
+        self.call_after_refresh(move)
+
     def go_to(self, key: str) -> bool:
         """Put the cursor on the block of an entity; False if it has none."""
         at = self.page_layout.index(key)
@@ -107,7 +125,12 @@ class PageCursor(ScrollView):
             self.scroll_to_row(start - around if end - start + around < page else start)
         elif end + around > top + page:
             self.scroll_to_row(end + around - page)
+        self.keep_in_place(at)
         self.refresh()
+
+    def keep_in_place(self, at: int) -> None:
+        """Let a block stay where it is on the screen, whatever height the others turn out to have."""
+        self.held = (self.page_layout.blocks[at].key, self.page_layout.rows.start(at) - self.scroll_offset.y)
 
     def failure(self, direction: int) -> bool:
         """Go to the next (1) or the previous (-1) failure; False if there is none."""
@@ -120,13 +143,22 @@ class PageCursor(ScrollView):
 
     def scroll_to_row(self, row: int) -> None:
         """Show the rows from this one on; the page is followed no longer."""
-        self.follows, self.revealed = False, None
+        self.follows, self.revealed, self.held = False, None, None
         self.jump(min(max(row, 0), self.max_scroll_y))
         self.refresh()
 
     def jump(self, row: int) -> None:
-        """Scroll at once."""
-        self.scroll_to(y=row, animate=False, force=True, immediate=True)
+        """Scroll at once, and not because the user scrolls."""
+        self._jumping = True
+        try:
+            self.scroll_to(y=row, animate=False, force=True, immediate=True)
+        finally:
+            self._jumping = False
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if not self._jumping:
+            self.held = None
 
     def _turn(self, rows: int) -> None:
         if not self.page_layout.blocks:

@@ -7,6 +7,7 @@ the next and the previous session of the list.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -186,10 +187,8 @@ class SessionScreen(RunFinder):
         if conversation is None:
             return False
         found = next((each for each in (place if whole else place[:1]) if each in conversation.index), None)
-        if found is not None and self.needle:
-            self.reveal_block(conversation.index[found])
-        elif found is not None and self.shown_as == "conversation":
-            self.page.go_to(found)
+        if found is not None and self.shown_as == "conversation":
+            self.page.once_laid_out(partial(self._go_to_block_of, found))
         elif found is not None:
             self.tree_page.reveal(conversation.blocks[conversation.index[found]].node)
         elif whole and (node := self._node_of(place)) is not None:
@@ -208,7 +207,16 @@ class SessionScreen(RunFinder):
         elif conversation.blocks:
             # A node's first block follows the place that stands for it.
             at = min(position_of(conversation, node) + 1, len(conversation.blocks) - 1)
-            self.page.go_to(conversation.blocks[at].key)
+            self.page.once_laid_out(partial(self.page.go_to, conversation.blocks[at].key))
+
+    def _go_to_block_of(self, key: str) -> None:
+        """Go to the block of an entity in the conversation; what is folded is unfolded where a text was found in it."""
+        conversation = self.run_view.conversation
+        at = conversation.index.get(key) if conversation is not None else None
+        if at is not None and self.needle:
+            self.page.show_match(at)
+        elif at is not None:
+            self.page.go_to(key)
 
     def _show_run(self) -> None:
         """Show the run in the view that is open; the other one gets it when the user turns to it."""
@@ -249,7 +257,7 @@ class SessionScreen(RunFinder):
         if run_as == "tree":
             self.tree_page.reveal(node)
         else:
-            self.page.call_after_refresh(self.page.go_to, node.id)
+            self.page.once_laid_out(partial(self.page.go_to, node.id))
 
     def action_failure(self, direction: int) -> None:
         conversation = self.run_view.conversation

@@ -89,29 +89,34 @@ async def test_search_filters_at_every_key_and_escape_clears_it(
         assert "search:" not in shown(pilot)
 
 
+@pytest.mark.parametrize("steps", [30, 90], ids=["read at once", "read in parts"])
 async def test_a_run_opens_at_the_place_that_a_search_found(
-    workspace: Workspace, tmp_path: Path, clock: TurnedClock
+    workspace: Workspace, tmp_path: Path, clock: TurnedClock, steps: int
 ) -> None:
     await record(workspace, 3)
     store = workspace.store
     session = await store.create_session("Fix the login form")
     task = await store.add_task(session.id, "Fix the login form")
-    for number in range(60):
+    for number in range(steps):
         step = await store.add_step(task.id, f"Step {number}")
-        said = b"The cookie is stale." if number == 20 else b"Nothing yet."
-        await store.add_artifact(step.id, ArtifactType.MODEL_RESPONSE, "answer", said, "text/plain")
+        if number == steps // 2:
+            await store.add_tool_call(step.id, "Bash", {"command": "grep cookie"})
+        else:
+            # Its height is known only once it is read.
+            await store.add_artifact(step.id, ArtifactType.MODEL_RESPONSE, "answer", b"* a\n" * 30, "text/plain")
     async with real_dashboard(tmp_path, clock).run_test(size=(120, 36)) as pilot:
         table = await until_listed(pilot)
         await pilot.press("slash", *"cookie", "enter")
         await until(pilot, lambda: table.row_keys == [session.id, f"{session.id}#0"])
-        assert "The cookie is stale." in shown(pilot)
+        assert "grep cookie" in shown(pilot)
         await pilot.press("N")
         assert table.cursor_row == 0, "there is no place above"
         await pilot.press("n", "enter")
-        await until(pilot, lambda: "The cookie is stale." in shown(pilot) and "Nothing yet." in shown(pilot))
+        await until(pilot, lambda: "grep cookie" in shown(pilot) and "n next" in shown(pilot))
         screen = pilot.app.screen
         assert isinstance(screen, SessionScreen)
-        assert screen.needle == "cookie"
+        await until(pilot, lambda: screen.run_view.whole and screen.page.is_complete)
+        assert "grep cookie" in shown(pilot)
         await pilot.press("n")
         await until(pilot, lambda: "searched on from the beginning" in shown(pilot))
         await pilot.press("escape")
