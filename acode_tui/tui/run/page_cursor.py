@@ -94,7 +94,7 @@ class PageCursor(ScrollView):
     # Places
 
     def once_laid_out(self, go: Callable[[], object]) -> None:
-        """Move the cursor when the page is laid out, for it cannot scroll before; not if the user moved it meanwhile."""
+        """Move the cursor when the page is laid out, as it cannot scroll before; not if the user moved it by then."""
         block, follows = self.block, self.follows
 
         def move() -> None:
