@@ -57,12 +57,15 @@ async def _check(
         return structure
     on_step("the team's rows")
     local = await asyncio.to_thread(files.local_counts, database, seconds=seconds)
+    if pruned := await team.pruned_sessions(local.workspace_id):
+        local = await asyncio.to_thread(files.local_counts, database, seconds=seconds, without=pruned)
     access = await team.check_access(local.workspace_id)
     team_counts = await team.count_rows(local.workspace_id)
     found = await compare(
         files.row_checksums(database, seconds=seconds, redact=redact),
         team.row_checksums(local.workspace_id),
         also=files.row_checksums(database, seconds=seconds),
+        pruned_among=team.pruned_among,
         on_progress=lambda progress: on_step(f"{number(progress.done)} sessions compared"),
     )
     keys = [(_KINDS[each.table], each.id) for each in found.mismatched]
@@ -99,7 +102,10 @@ async def _changed_since(
 
 
 def judge_counts(local: LocalCounts, team: TeamCounts) -> Check:
-    """Whether everything that was delivered is there. The server may hold more: other replicas send too."""
+    """Whether everything that was delivered is there. The server may hold more: other replicas send too.
+
+    ``local`` leaves out the sessions that the server removed because of their age.
+    """
     lost = {kind: local.delivered[kind] - team.rows[kind] for kind in TABLES if team.rows[kind] < local.delivered[kind]}
     here, there = sum(local.total.values()), sum(team.rows.values())
     description = (
@@ -128,6 +134,8 @@ def judge_rows(found: Validation, unsettled: set[Mismatch], aside: set[Mismatch]
     """
     wrong = [each for each in found.mismatched if each not in unsettled and each not in aside]
     description = f"{number(found.matching)} of {number(found.compared)} sessions match"
+    if found.pruned:
+        description += f"; {counted(found.pruned, 'session')} removed there because of their age"
     if unsettled:
         description += f"; {counted(len(unsettled), 'row')} wait for the next sync"
     if aside:

@@ -180,8 +180,8 @@ class FileInspection(Protocol):
         """The file's rows, as ``redact`` makes them, in a form that can be compared with another tier's."""
         ...
 
-    def local_counts(self, database: Path, *, seconds: float) -> LocalCounts:
-        """How many rows the file holds and has delivered."""
+    def local_counts(self, database: Path, *, seconds: float, without: Sequence[str] = ()) -> LocalCounts:
+        """How many rows the file holds and has delivered, those of the sessions ``without`` left out."""
         ...
 
     def pending_rows(

@@ -108,6 +108,14 @@ class TeamInspection(Protocol):
         """How many rows of a workspace the server holds."""
         ...
 
+    async def pruned_sessions(self, workspace_id: str) -> tuple[str, ...]:
+        """The sessions with rows of a workspace that were removed from the server because of their age."""
+        ...
+
+    async def pruned_among(self, session_ids: Sequence[str]) -> set[str]:
+        """Those of the sessions that were removed from the server because of their age."""
+        ...
+
     async def count_unindexed(self, workspace_id: str) -> int:
         """How many sessions of a workspace the team's search index has no word of."""
         ...

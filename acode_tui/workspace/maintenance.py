@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from acode_tui.ops.health.diagnostics import Diagnostics
     from acode_tui.ops.recovery.drill import Drill
     from acode_tui.ops.recovery.recover import Recovery, RecoveryPlan
+    from acode_tui.ops.server.prune import PruneReport, PruneRequest
     from acode_tui.storage.ports import Backup, BackupStore, Check, DatabaseFiles, IncompleteBackup, Team
+    from acode_tui.storage.server_ports import ServerStatus
 
 
 class Maintenance:
@@ -233,14 +235,40 @@ class Maintenance:
             wall=self._wall,
         )
 
-    def provisioning_sql(self, role: str | None, *, shared: bool = False) -> str:
+    def provisioning_sql(self, role: str | None, *, shared: bool = False, prune_role: str | None = None) -> str:
         """The SQL that makes the team's tables, grants a role what the sync needs, and protects each member's rows.
 
-        Connects to nothing. ``shared`` leaves the protection out.
+        Connects to nothing. ``shared`` leaves the protection out. ``prune_role`` may remove what is old.
         """
         from acode_tui.storage.postgres.provisioning import provisioning_sql
 
-        return provisioning_sql(self._settings.persistence.postgres.schema, role, shared=shared)
+        return provisioning_sql(self._settings.persistence.postgres.schema, role, shared=shared, prune_role=prune_role)
+
+    async def server_status(self) -> "ServerStatus":
+        """How large the team's database is, how it grows and what it is busy with. Raises AcodeError."""
+        from acode_tui.storage.postgres.server_status import read_server_status
+        from acode_tui.workspace.team import open_pool, team_address
+
+        postgres = self._settings.persistence.postgres
+        async with open_pool(team_address(self._settings, self._environ), postgres) as pool:
+            return await read_server_status(pool, postgres.schema)
+
+    async def prune_server(
+        self, request: "PruneRequest", *, on_step: ReportStep, on_progress: ReportProgress
+    ) -> "PruneReport":
+        """Remove what is old from the team's database. See ``ops.server.prune``."""
+        from acode_tui.ops.server.prune import prune
+        from acode_tui.storage.sqlite.runs.run_files import SqliteRunFiles
+        from acode_tui.workspace.team import open_retention
+
+        return await prune(
+            lambda: open_retention(self._settings, self._environ),
+            SqliteRunFiles(),
+            request,
+            on_step=on_step,
+            on_progress=on_progress,
+            on_archive=lambda progress: on_progress(progress.rows),
+        )
 
     async def health(self) -> "HealthReport":
         """How healthy the workspace is. Never raises, changes nothing."""

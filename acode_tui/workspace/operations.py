@@ -133,7 +133,13 @@ class Operations:
             team = PostgresTeam(pool, schema=self.settings.persistence.postgres.schema, limits=self.settings.limits)
             sent = SqliteRowChecksums(self._readers, redact=self.outgoing)
             plain = SqliteRowChecksums(self._readers)
-            return await compare(sent, team.row_checksums(self.workspace_id), also=plain, on_progress=progress)
+            return await compare(
+                sent,
+                team.row_checksums(self.workspace_id),
+                also=plain,
+                pruned_among=team.pruned_among,
+                on_progress=progress,
+            )
 
     @asynccontextmanager
     async def _team_pool(self) -> "AsyncIterator[ReadPool]":

@@ -13,6 +13,7 @@ from acode_tui.storage.delivery_protocol import TargetFacts
 
 if TYPE_CHECKING:
     from acode_tui.storage.postgres.connection import ReadPool
+    from acode_tui.storage.postgres.retention import PostgresRetention
     from acode_tui.storage.postgres.team import PostgresTeam
 
 
@@ -25,6 +26,18 @@ async def open_team(settings: Settings, environ: Mapping[str, str] = os.environ)
     postgres = settings.persistence.postgres
     async with open_pool(team_address(settings, environ), postgres) as pool:
         yield PostgresTeam(pool, schema=postgres.schema, limits=settings.limits)
+
+
+@asynccontextmanager
+async def open_retention(
+    settings: Settings, environ: Mapping[str, str] = os.environ
+) -> "AsyncIterator[PostgresRetention]":
+    """The same for the removal of what is old."""
+    from acode_tui.storage.postgres.retention import PostgresRetention
+
+    postgres = settings.persistence.postgres
+    async with open_pool(team_address(settings, environ), postgres) as pool:
+        yield PostgresRetention(pool, schema=postgres.schema)
 
 
 def team_address(settings: Settings, environ: Mapping[str, str] = os.environ) -> PostgresTarget:

@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acode_tui.cli.db import backup, check, conflicts, drill, export, outbox, recover, restore, search, sync, vacuum
+from acode_tui.cli.db import (
+    backup,
+    check,
+    conflicts,
+    drill,
+    export,
+    outbox,
+    recover,
+    restore,
+    search,
+    server,
+    sync,
+    vacuum,
+)
 from acode_tui.cli.errors import FAILURE
 from acode_tui.cli.invocation import Invocation, pass_invocation
 from acode_tui.cli.options import examples, json_option
@@ -38,6 +51,7 @@ command.add_command(backup.group)
 command.add_command(restore.command)
 command.add_command(vacuum.command)
 command.add_command(search.group)
+command.add_command(server.group)
 command.add_command(export.export)
 command.add_command(export.import_)
 
@@ -252,21 +266,23 @@ def _print_sql(planned: "TierMigrations") -> None:
 )
 @click.option("--role", metavar="NAME", help="With postgres: grant this role what the sync needs, and no more.")
 @click.option("--shared", is_flag=True, help="With postgres: everybody with the role may write every row.")
+@click.option("--prune-role", metavar="NAME", help="With postgres: grant this role what `db server prune` needs.")
 @pass_invocation
-def schema(invocation: Invocation, dialect: str, role: str | None, shared: bool) -> None:
+def schema(invocation: Invocation, dialect: str, role: str | None, shared: bool, prune_role: str | None) -> None:
     """Print the SQL that creates or updates the tables. Nothing is run.
 
     With postgres, row-level security lets each login write only into workspaces that it registered itself, and
     everybody read everything; --shared leaves that out.
     """
     if dialect == "sqlite":
-        if role is not None or shared:
-            raise click.UsageError(f"{'--role' if role is not None else '--shared'} goes with --dialect postgres")
+        given = {"--role": role is not None, "--shared": shared, "--prune-role": prune_role is not None}
+        if first := next((name for name, is_given in given.items() if is_given), None):
+            raise click.UsageError(f"{first} goes with --dialect postgres")
         from acode_tui.storage.migrations.runner import packaged
 
         click.echo("\n".join(migration.sql for migration in packaged("sqlite")))
         return
-    click.echo(invocation.maintenance.provisioning_sql(role, shared=shared))
+    click.echo(invocation.maintenance.provisioning_sql(role, shared=shared, prune_role=prune_role))
 
 
 @command.command(
@@ -285,11 +301,20 @@ def validate(invocation: Invocation, compare_checksums: bool, as_json: bool) -> 
     found = invocation.with_workspace(compare)
     unlisted = found.mismatched_rows - len(found.mismatched)
     if as_json:
-        print_json({"compared": found.compared, "matching": found.matching, "mismatched": found.mismatched})
+        print_json(
+            {
+                "compared": found.compared,
+                "matching": found.matching,
+                "pruned": found.pruned,
+                "mismatched": found.mismatched,
+            }
+        )
         if unlisted:
             click.echo(f"{number(unlisted)} more rows differ", err=True)
     else:
         click.echo(f"{number(found.matching)} of {counted(found.compared, 'session')} match")
+        if found.pruned:
+            click.echo(f"{counted(found.pruned, 'session')} removed from the server because of their age are kept here")
         if found.mismatched:
             shown = found.mismatched[:_MOST_MISMATCHES]
             rows = [(each.table, each.id, each.session_id, each.finding) for each in shown]

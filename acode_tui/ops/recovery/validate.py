@@ -4,7 +4,7 @@ Memory does not grow with the number of sessions: both sides are read in the ord
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Literal
 
@@ -21,6 +21,8 @@ MOST_LISTED = 10_000
 
 Finding = Literal["differs", "missing in postgres", "missing in sqlite"]
 
+FindPruned = Callable[[Sequence[str]], Awaitable[set[str]]]
+
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A row that differs between the tiers."""
@@ -32,10 +34,14 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Sessions compared and matching; of the rows that differ the first ones, and their number."""
+    """Sessions compared and matching; of the rows that differ the first ones, and their number.
+
+    ``pruned`` sessions are here alone, for the server removed them because of their age; they are no difference.
+    """
 
     compared: int = 0
     matching: int = 0
+    pruned: int = 0
     mismatched: tuple[Mismatch, ...] = ()
     mismatched_rows: int = 0
 
@@ -45,15 +51,17 @@ async def compare(
     team: RowChecksumReader,
     *,
     also: RowChecksumReader | None = None,
+    pruned_among: FindPruned | None = None,
     on_progress: ReportProgress | None = None,
 ) -> Validation:
     """Compare every session that either side has. Progress is in sessions, of a total that is not known.
 
     A row also matches if it is the same as ``also`` has it: with ``local`` the rows as they are sent now, that is the
-    rows as they are here, for the team may have got them before anything was hidden.
+    rows as they are here, for the team may have got them before anything was hidden. ``pruned_among`` returns those of
+    the sessions that the team's database removed because of their age.
     """
     started = perf_counter()
-    compared = matching = count = 0
+    compared = matching = count = pruned = 0
     mismatched: list[Mismatch] = []
     async for ids in session_id_pages(local, team):
         found = await compare_sessions(local, team, ids)
@@ -61,13 +69,18 @@ async def compare(
             sessions = sorted({each.session_id for each in found})
             still = {(each.table, each.id) for each in await compare_sessions(also, team, sessions)}
             found = [each for each in found if (each.table, each.id) in still]
+        gone = await pruned_among(sorted({each.session_id for each in found})) if found and pruned_among else set()
+        found = [each for each in found if each.session_id not in gone]
+        pruned += len(gone)
         compared += len(ids)
-        matching += len(ids) - len({each.session_id for each in found})
+        matching += len(ids) - len(gone) - len({each.session_id for each in found})
         count += len(found)
         mismatched += found[: MOST_LISTED - len(mismatched)]
         if on_progress is not None:
             on_progress(progress_after(perf_counter() - started, compared, None, "sessions"))
-    return Validation(compared=compared, matching=matching, mismatched=tuple(mismatched), mismatched_rows=count)
+    return Validation(
+        compared=compared, matching=matching, pruned=pruned, mismatched=tuple(mismatched), mismatched_rows=count
+    )
 
 
 async def compare_sessions(local: RowChecksumReader, team: RowChecksumReader, ids: Sequence[str]) -> list[Mismatch]:

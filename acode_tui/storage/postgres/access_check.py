@@ -7,7 +7,7 @@ import msgspec
 from acode_tui.storage.ports import Check
 from acode_tui.storage.postgres.connection import ReadPool
 from acode_tui.storage.postgres.identifiers import quoted_schema
-from acode_tui.storage.postgres.row_security import POLICIES, PROTECTED_TABLES
+from acode_tui.storage.postgres.row_security import LOCK_POLICY, POLICIES, PROTECTED_TABLES, PRUNE_POLICY
 
 _TABLES = """
 SELECT c.relname AS name, c.relrowsecurity AS protected, c.relforcerowsecurity AS forced,
@@ -16,7 +16,10 @@ SELECT c.relname AS name, c.relrowsecurity AS protected, c.relforcerowsecurity A
     has_table_privilege(c.oid, 'INSERT') AS may_insert, has_table_privilege(c.oid, 'UPDATE') AS may_lock,
     ARRAY(
         SELECT p.polname || CASE
-            WHEN p.polcmd = 'r' OR (
+            WHEN p.polcmd = 'r' OR (p.polname = 'acode_prune' AND p.polcmd = 'd' AND 0 <> ALL (p.polroles)) OR (
+                p.polname = 'acode_prune_lock' AND p.polcmd = 'w' AND 0 <> ALL (p.polroles)
+                AND pg_get_expr(p.polwithcheck, c.oid) = 'false'
+            ) OR (
                 coalesce(pg_get_expr(p.polqual, c.oid), 'SESSION_USER') ~ 'SESSION_USER'
                 AND coalesce(pg_get_expr(p.polwithcheck, c.oid), 'SESSION_USER') ~ 'SESSION_USER'
             ) THEN '' ELSE ' without a condition on the login' END
@@ -105,7 +108,7 @@ def judge_access(tables: Sequence[TableAccess], login: Login, owner: str | None)
 
 def _foreign_policies(table: TableAccess) -> list[str]:
     """Policies that somebody else made: policies add up, so one of them may allow what the program's do not."""
-    return sorted(set(table.policies) - POLICIES.keys())
+    return sorted(set(table.policies) - POLICIES.keys() - {PRUNE_POLICY, LOCK_POLICY})
 
 
 def _unbound(tables: Sequence[TableAccess], login: Login) -> str:

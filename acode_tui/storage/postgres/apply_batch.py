@@ -74,8 +74,11 @@ async def deliver(
     lexemes = await lexemes_by_session([row.entity for row in batch])
     milliseconds = max(1000, round(idle_timeout * 1000))
     # If this machine vanishes, the server must not hold the head's lock for as long as TCP believes in it.
+    # The head is locked before the statement that writes takes its snapshot: what a pruning that had the lock removed
+    # is then known to be pruned.
     await connection.execute(
-        f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+        f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}; "
+        + statements.lock_head.format(uuid.UUID(workspace_id))
     )
     try:
         write = delivery.write_fused if fused else delivery.write_stepwise
@@ -158,6 +161,9 @@ class _Delivery:
         change_seq = await self._require_head(
             await self._connection.fetchval(self._sql.head, self._workspace_id, incarnation, known_seq)
         )
+        pruned = await self._find_pruned(batch)
+        batch = [row for row in batch if row.session_id not in pruned]
+        lexemes = {session_id: words for session_id, words in lexemes.items() if session_id not in pruned}
         ledger = await self._connection.fetch(
             self._sql.ledger, change_seq, self._workspace_id, *self._ledger_arrays(batch)
         )
@@ -237,13 +243,15 @@ class _Delivery:
                 )
                 for row in batch
             )
+        pruned = await self._find_pruned([row for row in rest if row.idempotency_key not in self._new_keys])
+        rest = [row for row in rest if row.session_id not in pruned]
         remote = await self._read_remote(rest)
         delivered, recorded = await self._find_delivered(rest)
         others: list[Entity] = []
         decisions: dict[int, Decision] = {}
         conflicts: dict[int, Conflict] = {}
         for position, row in enumerate(batch):
-            if (row.kind, row.entity.id) in self._written:
+            if (row.kind, row.entity.id) in self._written or row.session_id in pruned:
                 continue
             there = remote.get((row.kind, row.entity.id))
             decision = settle(row, there, delivered=row.idempotency_key in delivered, rules=self._rules)
@@ -273,7 +281,9 @@ class _Delivery:
         if fresh:
             await self._record_conflicts(fresh)
         return tuple(
-            self._result(row, decisions.get(position), conflicts.get(position), remote)
+            ApplyResult(record_id=row.record_id, outcome="duplicate", sync_version=max(row.base, 1))
+            if row.session_id in pruned
+            else self._result(row, decisions.get(position), conflicts.get(position), remote)
             for position, row in enumerate(batch)
         )
 
@@ -322,6 +332,13 @@ class _Delivery:
                 else:
                     found[kind, entity.id] = RemoteRow(entity, getattr(entity, "sync_version", 1), owner)
         return found
+
+    async def _find_pruned(self, rows: Sequence[ApplyRow]) -> set[str]:
+        """The sessions of these records that were removed because of their age: the workspaces keep theirs."""
+        if not rows:
+            return set()
+        sessions = sorted({row.session_id for row in rows})
+        return {str(found["session_id"]) for found in await self._connection.fetch(self._sql.pruned, sessions)}
 
     async def _find_delivered(self, rows: Sequence[ApplyRow]) -> tuple[set[str], dict[str, Conflict]]:
         """The keys that the ledger contains with the same payload, and the conflicts recorded for keys it contains."""

@@ -33,6 +33,7 @@ class ApplyStatements:
         }
         self.rewrite = {kind: self._rewrite(table) for kind, table in TABLES.items()}
         self.read = {kind: self._read(table) for kind, table in TABLES.items()}
+        self.pruned = f"SELECT session_id FROM {self.schema}.pruned_sessions WHERE session_id = ANY($1::uuid[])"  # noqa: S608
         self.fused = self._fused()
         self.edited = {kind: self._edited(TABLES[kind], _numbered(edit_columns(TABLES[kind]), 1)) for kind in _TEXTS}
         self.search = self._search(count(3), seq="$1::bigint", workspace="$2::uuid")
@@ -45,6 +46,8 @@ class ApplyStatements:
             f"SELECT idempotency_key, payload_sha256 FROM {self.schema}.sync_inbox "  # noqa: S608
             "WHERE session_id = ANY($1::uuid[]) AND idempotency_key = ANY($2::text[])"
         )
+        self.lock_head = f"SELECT 1 FROM {self.schema}.workspaces WHERE id = '{{}}' FOR NO KEY UPDATE"  # noqa: S608
+        self.held_otherwise = self._held_otherwise()
         self.number = f"SELECT change_seq FROM {self.schema}.workspaces WHERE id = $1"  # noqa: S608
         self.raise_heads = (
             f"UPDATE {self.schema}.workspaces SET change_seq = change_seq + 1 "  # noqa: S608
@@ -76,14 +79,36 @@ class ApplyStatements:
             f"AND change_seq < {MAX_NUMBER} RETURNING change_seq"
         )
 
-    def _ledger(self, numbers: Iterator[int], *, seq: str, workspace: str, source: str = "") -> str:
+    def _held_otherwise(self) -> str:
+        """Which records the server had, although the ledger has no row of them any more, for it was pruned.
+
+        Takes arrays of kinds, session ids, ids and stamps; returns the numbers of those records. A pruned session was
+        here. Otherwise the row itself has to be here, not older than the record; and only a record from before the
+        latest cutoff may be missing in the ledger.
+        """
+        rows = " OR ".join(
+            f"u.kind = '{kind.value}' AND EXISTS (SELECT 1 FROM {self.schema}.{table.name} AS t "  # noqa: S608
+            f"WHERE {'t.id = u.id' if kind is EntityType.SESSION else 't.session_id = u.session_id AND t.id = u.id'} "
+            f"AND t.updated_at >= u.stamp)"
+            for kind, table in TABLES.items()
+        )
+        return (
+            "SELECT u.number FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[]) "  # noqa: S608
+            "WITH ORDINALITY AS u (kind, session_id, id, stamp, number) "
+            f"WHERE EXISTS (SELECT 1 FROM {self.schema}.pruned_sessions AS p WHERE p.session_id = u.session_id) "
+            f"OR (u.stamp < (SELECT max(cutoff) FROM {self.schema}.prunes) AND ({rows}))"
+        )
+
+    def _ledger(
+        self, numbers: Iterator[int], *, seq: str, workspace: str, source: str = "", where: str = "true"
+    ) -> str:
         """Takes arrays of session ids, keys and digests, after the parameters of ``seq`` and ``workspace``."""
         arrays = ", ".join(f"${next(numbers)}::{type_}[]" for type_ in ("uuid", "text", "bytea"))
         return (
             f"INSERT INTO {self.schema}.sync_inbox "  # noqa: S608
             "(session_id, idempotency_key, workspace_id, payload_sha256, change_seq) "
             f"SELECT u.session_id, u.key, {workspace}, u.digest, {seq} "
-            f"FROM {source}unnest({arrays}) AS u (session_id, key, digest) "
+            f"FROM {source}unnest({arrays}) AS u (session_id, key, digest) WHERE {where} "
             "ON CONFLICT (session_id, idempotency_key) DO NOTHING RETURNING idempotency_key"
         )
 
@@ -164,7 +189,14 @@ class ApplyStatements:
         )
 
     def _search(
-        self, numbers: Iterator[int], *, seq: str, workspace: str, source: str = "", only_new: bool = True
+        self,
+        numbers: Iterator[int],
+        *,
+        seq: str,
+        workspace: str,
+        source: str = "",
+        only_new: bool = True,
+        where: str = "true",
     ) -> str:
         """Adds lexemes to ``session_search``. Takes arrays of session ids, parts and joined lexemes.
 
@@ -180,9 +212,9 @@ class ApplyStatements:
         # OFFSET 0 keeps the planner from computing the document once for the comparison and once for the row.
         chosen = (
             f"CROSS JOIN LATERAL (SELECT ts_delete({given}, {known}) AS document OFFSET 0) AS n "
-            "WHERE length(n.document) > 0"
+            f"WHERE length(n.document) > 0 AND {where}"
         )
-        document, rest = ("n.document", chosen) if only_new else (given, "WHERE true")
+        document, rest = ("n.document", chosen) if only_new else (given, f"WHERE {where}")
         return (
             f"INSERT INTO {self.schema}.session_search (session_id, workspace_id, change_seq, part, document) "  # noqa: S608
             f"SELECT u.session_id, {workspace}, {seq}, u.part, {document} "
@@ -226,7 +258,10 @@ class ApplyStatements:
         numbers = count(4)
         edits = []
         parts = [f"head AS ({self._head()})"]
-        ledger = self._ledger(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ")
+        # The ledger's sessions are the first array. Its rows gate the writes: nothing of a pruned session is written.
+        parts.append(f"pruned AS ({self.pruned.replace('$1', '$4')})")
+        stays = "u.session_id <> ALL (ARRAY(SELECT session_id FROM pruned))"
+        ledger = self._ledger(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ", where=stays)
         parts.append(f"ledger AS ({ledger})")
         results = [
             "SELECT 'head' AS what, NULL::uuid AS id, change_seq AS number, NULL::text AS key FROM head",
@@ -242,7 +277,7 @@ class ApplyStatements:
             )
             parts.append(f"{table.name}_written AS ({write})")
             results.append(f"SELECT '{kind.value}', id, sync_version, NULL FROM {table.name}_written")  # noqa: S608
-        search = self._search(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ")
+        search = self._search(numbers, seq="head.change_seq", workspace="$1::uuid", source="head, ", where=stays)
         parts.append(f"searched AS ({search})")
         # Before the writes of this very statement: it sees the rows as they were.
         parts.append(f"edits AS ({' UNION '.join(edits)})")

@@ -34,6 +34,27 @@ async def count_rows(pool: ReadPool, schema: str, workspace_id: str) -> TeamCoun
     return TeamCounts(rows=rows, change_seq=head)
 
 
+async def pruned_sessions(pool: ReadPool, schema: str, workspace_id: str) -> tuple[str, ...]:
+    """The sessions with rows of the workspace that were removed from the server because of their age."""
+    async with pool.connection() as connection:
+        rows = await connection.fetch(
+            f"SELECT session_id FROM {quoted_schema(schema)}.pruned_sessions WHERE workspace_id = $1",  # noqa: S608
+            workspace_id,
+        )
+    return tuple(str(row["session_id"]) for row in rows)
+
+
+async def pruned_among(pool: ReadPool, schema: str, session_ids: Sequence[str]) -> set[str]:
+    """The sessions among these that were removed from the server because of their age."""
+    async with pool.connection() as connection:
+        rows = await connection.fetch(
+            f"SELECT session_id FROM {quoted_schema(schema)}.pruned_sessions "  # noqa: S608
+            "WHERE session_id = ANY($1::uuid[])",
+            list(session_ids),
+        )
+    return {str(row["session_id"]) for row in rows}
+
+
 async def count_unindexed(pool: ReadPool, schema: str, workspace_id: str) -> int:
     """Count the workspace's sessions that ``session_search`` has no row of; one that was delivered has at least one."""
     name = quoted_schema(schema)

@@ -282,8 +282,11 @@ class ReadPool:
         return int(self._pool.get_max_size())
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection from the pool. An error of the driver inside the block is raised as an AcodeError."""
+    async def connection(self, *, writes: bool = False) -> AsyncIterator[Connection]:
+        """A connection from the pool. An error of the driver inside the block is raised as an AcodeError.
+
+        Behind a pooler the block is one transaction, which writes nothing unless ``writes``.
+        """
         try:
             async with self._opening:
                 if not self._opened:
@@ -292,7 +295,7 @@ class ReadPool:
             await self._connections.prepare()
             async with (
                 self._pool.acquire(timeout=self._connections.connect_timeout) as connection,
-                pinned(connection, pooled=self._connections.is_pooled, read_only=True),
+                pinned(connection, pooled=self._connections.is_pooled, read_only=not writes),
             ):
                 yield connection
         except (*DRIVER_ERRORS, PostgresFault) as error:

@@ -10,7 +10,7 @@ from acode_tui.domain.states import EntityType
 from acode_tui.storage.migrations import runner
 from acode_tui.storage.migrations.runner import Migration
 from acode_tui.storage.postgres.identifiers import dollar_quoted, quoted_role, quoted_schema, quoted_text
-from acode_tui.storage.postgres.row_security import row_security_sql, shared_sql
+from acode_tui.storage.postgres.row_security import prune_policies_sql, row_security_sql, shared_sql
 
 PROVISION_HINT = "run the SQL that `acode-tui db schema --dialect postgres` prints as the owner of the database"
 
@@ -26,14 +26,18 @@ CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
 
 _UPDATED = ("workspaces", "sync_conflicts", *(table.name for table in TABLES.values() if table.mutable))
 _INSERTED = (*(TABLES[kind].name for kind in EntityType if not TABLES[kind].mutable), "sync_inbox", "session_search")
+_RETENTION = ("pruned_sessions", "prunes")
 
 
-def provisioning_sql(schema: str = "public", role: str | None = None, *, shared: bool = False) -> str:
+def provisioning_sql(
+    schema: str = "public", role: str | None = None, *, shared: bool = False, prune_role: str | None = None
+) -> str:
     """DDL, history rows, grants and row-level security as one script.
 
     ``role`` must exist; without it the grants are printed as comments. They are CONNECT, USAGE and SELECT, INSERT into
     every table but the history, and UPDATE of mutable tables. ``shared`` leaves row-level security out, and switches it
-    off where it is on. Raises ConfigError if PostgreSQL cannot have a role of this name.
+    off where it is on. ``prune_role`` must exist too: it may read and delete every row, note what it deleted, and write
+    nothing else. Raises ConfigError if PostgreSQL cannot have a role of this name.
     """
     name = quoted_schema(schema)
     lines = [
@@ -60,6 +64,10 @@ def provisioning_sql(schema: str = "public", role: str | None = None, *, shared:
             f"--   UPDATE {name}.workspaces SET owner = 'LOGIN' WHERE owner IS NULL AND user_name = 'USER';",  # noqa: S608
         ]
         lines += row_security_sql(schema)
+    if prune_role is not None:
+        lines += ["", "-- The role that removes what is old: `acode-tui db server prune`."]
+        lines += _prune_grants(schema, quoted_role(prune_role))
+        lines += [] if shared else prune_policies_sql(schema, quoted_role(prune_role))
     lines += ["COMMIT;", ""]
     return "\n".join(lines)
 
@@ -88,15 +96,33 @@ def _applied_once(name: str, migration: Migration) -> str:
 def _grants(schema: str, role: str | None, shared: bool) -> list[str]:
     name = quoted_schema(schema)
     grantee = quoted_role(role) if role is not None else '"the_role"'
+    return [
+        *_read_grants(schema, grantee),
+        f"GRANT INSERT ON {_tables(name, (*_UPDATED, *_INSERTED))} TO {grantee};",
+        *_update_grants(name, grantee, shared),
+    ]
+
+
+def _read_grants(schema: str, grantee: str) -> list[str]:
+    name = quoted_schema(schema)
     # The schema "public" may contain other tables, so access is granted to these only.
-    readable = _tables(name, ("schema_migrations", *_UPDATED, *_INSERTED))
+    readable = _tables(name, ("schema_migrations", *_UPDATED, *_INSERTED, *_RETENTION))
     connect = f"EXECUTE format('GRANT CONNECT ON DATABASE %I TO %s', current_database(), {quoted_text(grantee)})"
     return [
         f"DO {dollar_quoted(f'BEGIN {connect}; END')};",
         f"GRANT USAGE ON SCHEMA {name} TO {grantee};",
         f"GRANT SELECT ON {readable if schema == 'public' else f'ALL TABLES IN SCHEMA {name}'} TO {grantee};",
-        f"GRANT INSERT ON {_tables(name, (*_UPDATED, *_INSERTED))} TO {grantee};",
-        *_update_grants(name, grantee, shared),
+    ]
+
+
+def _prune_grants(schema: str, grantee: str) -> list[str]:
+    name = quoted_schema(schema)
+    return [
+        *_read_grants(schema, grantee),
+        f"GRANT DELETE ON {_tables(name, (*_UPDATED, *_INSERTED))} TO {grantee};",
+        f"GRANT INSERT, UPDATE ON {_tables(name, _RETENTION)} TO {grantee};",
+        # The right to update a column is what it takes to lock a row.
+        f"GRANT UPDATE (last_seen_at) ON {name}.workspaces TO {grantee};",
     ]
 
 

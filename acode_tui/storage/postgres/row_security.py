@@ -21,7 +21,10 @@ PROTECTED_TABLES = (WORKSPACES, SESSIONS, *_CHILDREN)
 """Every table that the program writes to."""
 
 POLICIES = {"acode_read": "SELECT", "acode_insert": "INSERT", "acode_update": "UPDATE"}
-"""The policies of each table. There is none for DELETE, so nothing is deleted even where that was granted."""
+"""The policies of each table. There is none for DELETE, so no member deletes anything even where that was granted."""
+
+PRUNE_POLICY, LOCK_POLICY = "acode_prune", "acode_prune_lock"
+"""The policies of the role that removes what is old: it deletes rows, and locks heads without changing them."""
 
 
 def row_security_sql(schema: str) -> list[str]:
@@ -38,6 +41,22 @@ def row_security_sql(schema: str) -> list[str]:
             f"ALTER TABLE {name}.{table} ENABLE ROW LEVEL SECURITY;",
         ]
     return statements
+
+
+def prune_policies_sql(schema: str, role: str) -> list[str]:
+    """Statements that let ``role``, quoted, delete every row, and lock the heads of workspaces."""
+    name = quoted_schema(schema)
+    statements = []
+    for table in PROTECTED_TABLES:
+        statements += [
+            f"DROP POLICY IF EXISTS {PRUNE_POLICY} ON {name}.{table};",
+            f"CREATE POLICY {PRUNE_POLICY} ON {name}.{table} FOR DELETE TO {role} USING (true);",
+        ]
+    return [
+        *statements,
+        f"DROP POLICY IF EXISTS {LOCK_POLICY} ON {name}.{WORKSPACES};",
+        f"CREATE POLICY {LOCK_POLICY} ON {name}.{WORKSPACES} FOR UPDATE TO {role} USING (true) WITH CHECK (false);",
+    ]
 
 
 def shared_sql(schema: str) -> list[str]:

@@ -14,7 +14,15 @@ FROM information_schema.columns WHERE table_schema = $1
 _POSTGRES_ONLY = {"change_seq": ("int8", False), "synced_at": ("timestamptz", False), "workspace_id": ("uuid", False)}
 """Columns of every entity table that exist in PostgreSQL only."""
 
-_OTHER_TABLES = ("workspaces", "sync_inbox", "sync_conflicts", "session_search", "schema_migrations")
+_OTHER_TABLES = (
+    "workspaces",
+    "sync_inbox",
+    "sync_conflicts",
+    "session_search",
+    "pruned_sessions",
+    "prunes",
+    "schema_migrations",
+)
 _UDT = {"bigint": "int8"}
 _MOST_FINDINGS = 5
 

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from acode_tui.config.postgres_address import PostgresTarget
-from acode_tui.domain.clock import WallClock, system_clock
+from acode_tui.domain.clock import WallClock, parse_time, system_clock
 from acode_tui.domain.entities import Entity
 from acode_tui.domain.errors import MigrationError, SchemaMismatchError
 from acode_tui.domain.incoming import IncomingRules
@@ -39,7 +39,7 @@ from acode_tui.storage.postgres.apply_sql import ApplyStatements
 from acode_tui.storage.postgres.citus import has_citus
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory, deadline
 from acode_tui.storage.postgres.errors import DRIVER_ERRORS, foreign_workspace, translate_to_fault
-from acode_tui.storage.postgres.identifiers import quoted_schema
+from acode_tui.storage.postgres.identifiers import is_uuid, quoted_schema
 from acode_tui.storage.postgres.pooler import pinned
 from acode_tui.storage.postgres.probe import read_facts
 from acode_tui.storage.postgres.pull import MAX_PAGE_BYTES, pull_page, read_again, read_head
@@ -227,14 +227,30 @@ class PostgresSyncTarget:
             return await read_again(connection, self.schema, keys, rules=self._incoming)
 
     async def ledger_has(self, keys: Sequence[tuple[str, str]]) -> set[str]:
-        """The keys among these (session id, idempotency key) that the ledger contains."""
+        """The keys among these (session id, idempotency key) that the ledger contains, or that it contained.
+
+        A ledger that was pruned lacks old keys. Those count too whose session was removed because of its age, or whose
+        row is there and not older.
+        """
         async with self._open() as connection:
             rows = await connection.fetch(
                 self._statements.delivered,
                 sorted({session_id for session_id, _ in keys}),
                 [key for _, key in keys],
             )
-            return {row["idempotency_key"] for row in rows}
+            held = {row["idempotency_key"] for row in rows}
+            rest = [
+                (kind, session_id, entity_id, parse_time(stamp), key)
+                for session_id, key in keys
+                if key not in held
+                for kind, entity_id, stamp in [key.split(":", 2)]
+                if is_uuid(entity_id)
+            ]
+            if rest:
+                asked = [list(column) for column in zip(*rest, strict=True)]
+                found = await connection.fetch(self._statements.held_otherwise, *asked[:4])
+                held.update(rest[row["number"] - 1][4] for row in found)
+            return held
 
     @asynccontextmanager
     async def _open(

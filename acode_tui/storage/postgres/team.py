@@ -27,6 +27,12 @@ class PostgresTeam(RecoverySource):
     async def count_rows(self, workspace_id: str) -> TeamCounts:
         return await compare.count_rows(self._pool, self._schema, workspace_id)
 
+    async def pruned_sessions(self, workspace_id: str) -> tuple[str, ...]:
+        return await compare.pruned_sessions(self._pool, self._schema, workspace_id)
+
+    async def pruned_among(self, session_ids: Sequence[str]) -> set[str]:
+        return await compare.pruned_among(self._pool, self._schema, session_ids)
+
     async def count_unindexed(self, workspace_id: str) -> int:
         return await compare.count_unindexed(self._pool, self._schema, workspace_id)
 

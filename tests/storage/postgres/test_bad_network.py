@@ -166,8 +166,8 @@ async def test_round_trips_do_not_depend_on_the_batch_size(
             counted[size] = (fresh, proxy.round_trips - before)
         await target.close()
     assert len(set(counted.values())) == 1, counted
-    # Begin, head, ledger, six tables, the words that are known and those that are new, commit.
-    assert counted[50][0] == (3 if shape == "fused" else 12)
+    # Begin, head, pruned sessions, ledger, six tables, the words that are known and those that are new, commit.
+    assert counted[50][0] == (3 if shape == "fused" else 13)
     assert counted[50][1] <= 25
 
 

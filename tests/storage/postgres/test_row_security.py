@@ -12,7 +12,7 @@ from acode_tui.domain.schema import TABLES
 from acode_tui.domain.states import EntityType
 from acode_tui.storage.delivery_protocol import FaultKind, PostgresFault
 from acode_tui.storage.postgres.connection import PostgresConnectionFactory
-from acode_tui.storage.postgres.migrate import migrate, target_version
+from acode_tui.storage.postgres.migrate import migrate
 from acode_tui.storage.postgres.provisioning import provisioning_sql
 from acode_tui.storage.postgres.row_security import POLICIES, PROTECTED_TABLES
 from acode_tui.storage.postgres.sync_target import PostgresSyncTarget
@@ -320,16 +320,16 @@ class TestTheOwnerOfTheTables:
         for _ in range(2):
             await connection.execute(provisioning_sql("public", f"agents_{team.name}"))
         assert await state(team) == before
-        # As if the tables were protected in the version before this one.
+        # As if the tables were protected in a version before 1.3.0.
         for name, table in await connection.fetch(
             "SELECT conname, conrelid::regclass::text FROM pg_constraint WHERE contype = 'c' AND NOT convalidated"
         ):
             await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         await connection.execute(
-            f"DELETE FROM schema_migrations WHERE version = '{target_version()}'; DROP INDEX workspaces_by_owner; "
-            "ALTER TABLE workspaces DROP COLUMN owner CASCADE"
+            "DELETE FROM schema_migrations WHERE version IN ('1.3.0', '1.4.0'); DROP INDEX workspaces_by_owner; "
+            "ALTER TABLE workspaces DROP COLUMN owner CASCADE; DROP TABLE pruned_sessions, prunes"
         )
-        assert [step.version for step in (await migrate(connection)).applied] == [target_version()]
+        assert [step.version for step in (await migrate(connection)).applied] == ["1.3.0", "1.4.0"]
         await connection.close()
 
     async def test_a_shared_schema_stays_shared_until_the_sql_is_run(

@@ -48,8 +48,10 @@ class SqliteDatabaseFiles:
     def row_checksums(self, database: Path, *, seconds: float, redact: Redact[Any] = unchanged) -> RowChecksumReader:
         return SqliteRowChecksums(UnchangedFileReads(database, seconds=seconds), redact=redact)
 
-    def local_counts(self, database: Path, *, seconds: float) -> LocalCounts:
-        return read_unchanged(database, read_local_counts, seconds=seconds)
+    def local_counts(self, database: Path, *, seconds: float, without: Sequence[str] = ()) -> LocalCounts:
+        return read_unchanged(
+            database, lambda connection: read_local_counts(connection, without=without), seconds=seconds
+        )
 
     def pending_rows(
         self, database: Path, rows: Sequence[tuple[EntityType, str]], *, seconds: float

@@ -3,6 +3,7 @@
 Each function is one unit over one page, so that none of the user's writes waits long for it.
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -132,7 +133,8 @@ def _queue_session(connection: sqlite3.Connection, clock: MonotonicClock, sessio
     return made
 
 
-_DELIVERED = "SELECT count(*) FROM {table} WHERE sync_version > 0"
+_WITHOUT = "t.{session} NOT IN (SELECT value FROM json_each(?))"
+_DELIVERED = "SELECT count(*) FROM {table} AS t WHERE sync_version > 0"
 # Events and artifacts have no version: they are delivered once none of their records waits, if their session is.
 _DELIVERED_FOLLOWERS = """
 SELECT count(*) FROM {table} AS t JOIN sessions AS s ON s.id = t.session_id WHERE s.sync_version > 0 AND NOT EXISTS (
@@ -141,13 +143,16 @@ SELECT count(*) FROM {table} AS t JOIN sessions AS s ON s.id = t.session_id WHER
 """
 
 
-def read_local_counts(connection: sqlite3.Connection) -> LocalCounts:
-    """The counts in the connection's present snapshot."""
+def read_local_counts(connection: sqlite3.Connection, *, without: Sequence[str] = ()) -> LocalCounts:
+    """The counts in the connection's present snapshot, those of the sessions ``without`` left out."""
     total, delivered = {}, {}
+    given = (json.dumps(without),) if without else ()
     for kind, table in TABLES.items():
-        total[kind] = int(connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0])  # noqa: S608
-        form = _DELIVERED if table.mutable else _DELIVERED_FOLLOWERS
-        delivered[kind] = int(connection.execute(form.format(table=table.name, kind=kind.value)).fetchone()[0])
+        rest = _WITHOUT.format(session=table.session_column) if without else "true"
+        every = f"SELECT count(*) FROM {table.name} AS t WHERE {rest}"  # noqa: S608
+        total[kind] = int(connection.execute(every, given).fetchone()[0])
+        form = (_DELIVERED if table.mutable else _DELIVERED_FOLLOWERS).format(table=table.name, kind=kind.value)
+        delivered[kind] = int(connection.execute(f"{form} AND {rest}", given).fetchone()[0])
     cursor = meta.read_pull_cursor(connection)
     return LocalCounts(
         workspace_id=meta.read(connection, meta.WORKSPACE_ID) or "",

@@ -1,0 +1,1 @@
+"""Work of the operator of the team's database."""

@@ -1,0 +1,1 @@
+"""Tests of `acode_tui.ops.server`."""
